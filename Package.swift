@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: explicit existentials, imports that do not leak, warnings as errors.
+let swift: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Targets that call C: each unsafe use is marked.
+let swiftOverC: [SwiftSetting] = swift + [.strictMemorySafety()]
+
+/// A C library's archive, linked statically so that the binary starts fast and runs anywhere.
+func archive(_ name: String) -> LinkerSetting { .linkedLibrary(":lib\(name).a") }
+
+let package = Package(
+    name: "ensign",
+    products: [.executable(name: "ensign", targets: ["ensign"])],
+    targets: [
+        // C and C++ libraries.
+        .target(
+            name: "CGit2",
+            linkerSettings: ["git2", "pcre2-8", "z", "mbedcrypto", "http_parser"].map(archive)
+        ),
+        .target(name: "CYAML", linkerSettings: [archive("yaml")]),
+        .target(name: "CSodium", linkerSettings: [archive("sodium")]),
+        .target(
+            name: "CJSONSchema",
+            cxxSettings: [.define("VALIJSON_USE_EXCEPTIONS", to: "1")],
+            linkerSettings: [archive("pcre2-8")]
+        ),
+        .target(name: "CSystem"),
+
+        // Values.
+        .target(name: "EnsignModel", swiftSettings: swift),
+
+        // One Swift module for each C library, no policy.
+        .target(name: "EnsignYAML", dependencies: ["CYAML"], swiftSettings: swiftOverC),
+        .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swiftOverC),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium"], swiftSettings: swiftOverC),
+        .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swiftOverC),
+        .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swiftOverC),
+
+        // What Ensign is.
+        .target(
+            name: "EnsignManifest",
+            dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto"],
+            swiftSettings: swift
+        ),
+        .target(name: "EnsignPlanner", dependencies: ["EnsignModel"], swiftSettings: swift),
+        .target(
+            name: "EnsignLedger",
+            dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignTargets",
+            dependencies: ["EnsignModel", "EnsignSystem"],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignReconciler",
+            dependencies: [
+                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignPlanner", "EnsignLedger", "EnsignTargets",
+            ],
+            swiftSettings: swift
+        ),
+
+        // The command line.
+        .target(
+            name: "EnsignCommands",
+            dependencies: [
+                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignReconciler",
+            ],
+            swiftSettings: swift
+        ),
+        .executableTarget(name: "ensign", dependencies: ["EnsignCommands"], swiftSettings: swift),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <git2.h>
+#include <git2/sys/commit.h>
+#include <git2/sys/mempack.h>
+#include <git2/sys/odb_backend.h>
+#include <git2/sys/repository.h>
+
+// Swift does not import variadic C functions: each one that Ensign needs has a fixed face here.
+
+/// Makes libgit2 accept repositories that another user owns: git itself has checked before it ran a hook.
+static inline int cgit2_set_owner_validation(int enabled) {
+  return git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, enabled);
+}
+
+/// Makes libgit2 skip re-hashing every object that it reads (0) or check it (1, the default).
+static inline int cgit2_set_strict_hash_verification(int enabled) {
+  return git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, enabled);
+}
+
+/// Makes libgit2 fsync each file that it writes in the git directory.
+static inline int cgit2_set_fsync_gitdir(int enabled) {
+  return git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, enabled);
+}
+
+/// Bounds libgit2's cache of parsed objects, in bytes.
+static inline int cgit2_set_cache_max_size(ssize_t bytes) {
+  return git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, bytes);
+}
+
+/// Allows a repository extension that libgit2 does not know by itself.
+static inline int cgit2_set_search_path(int level, const char *path) {
+  return git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, path);
+}

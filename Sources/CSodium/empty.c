@@ -1,0 +1,1 @@
+// libsodium is linked from its archive; a C target needs one source file.

@@ -1,0 +1,1 @@
+// libyaml is linked from its archive; a C target needs one source file.

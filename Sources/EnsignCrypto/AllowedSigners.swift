@@ -1,0 +1,86 @@
+/// Who may sign: an OpenSSH allowed-signers file (ssh-keygen(1), ALLOWED SIGNERS).
+package struct AllowedSigners: Sendable, Hashable {
+    /// A line that could not be used.
+    package struct Problem: Sendable, Hashable {
+        /// The line, counted from 1.
+        package let line: Int
+        /// The column in that line, counted from 1 in Unicode scalars.
+        package let column: Int
+        /// What is wrong there, for people.
+        package let message: String
+    }
+
+    /// One line: a key and who signs with it.
+    package struct Entry: Sendable, Hashable {
+        /// The line, counted from 1.
+        package let line: Int
+        /// The identities that sign with the key, usually one email address.
+        package let principals: PatternList
+        /// Whether the key signs certificates instead of messages.
+        package let isCertificateAuthority: Bool
+        /// What the key may sign for, as in `git`; nil for anything.
+        package let namespaces: PatternList?
+        /// The first second in which the key is valid, since 1970 in UTC; nil if it always was.
+        package let validAfter: Int64?
+        /// The last second in which the key is valid, since 1970 in UTC; nil if it always will be.
+        package let validBefore: Int64?
+        /// The key.
+        package let key: SSHPublicKey
+        /// What follows the key, often empty.
+        package let comment: String
+    }
+
+    /// What the file says about a key.
+    package enum Match: Sendable, Hashable {
+        /// It may sign: the first line that allows it.
+        case signer(Entry)
+        /// No line has the key. Lines with `cert-authority` do not count.
+        case unknownKey
+        /// Only lines for other namespaces have the key; the first of them.
+        case wrongNamespace(Entry)
+        /// It was allowed until ``Entry/validBefore`` of this line.
+        case expired(Entry)
+        /// It will be allowed from ``Entry/validAfter`` of this line.
+        case notYetValid(Entry)
+    }
+
+    /// The lines that could be used, in their order.
+    package let entries: [Entry]
+
+    /// Says whether `key` may sign for `namespace`.
+    ///
+    /// The first line that allows it decides. If none does, the first line whose namespaces fit but whose time does not
+    /// tells why, else the first line with the key.
+    ///
+    /// - Parameters:
+    ///   - key: The key that a signature was made with.
+    ///   - namespace: What the signature is for, as in `git`.
+    ///   - time: When it was made, in seconds since 1970 in UTC.
+    /// - Returns: The line that allows it, or the reason why none does. Whose signature was wanted is left to the
+    ///   caller: see ``Entry/principals``.
+    package func match(_ key: SSHPublicKey, namespace: String, at time: Int64) -> Match {
+        var refusal: Match = .unknownKey
+        for entry in entries where entry.key == key && !entry.isCertificateAuthority {
+            guard entry.namespaces?.matches(namespace) ?? true else {
+                if case .unknownKey = refusal { refusal = .wrongNamespace(entry) }
+                continue
+            }
+            let verdict = entry.verdict(at: time)
+            if case .signer = verdict { return verdict }
+            switch refusal {
+            case .unknownKey, .wrongNamespace: refusal = verdict
+            case .signer, .expired, .notYetValid: break
+            }
+        }
+        return refusal
+    }
+}
+
+extension AllowedSigners.Entry {
+    /// Judges the time alone. Both ends count as valid, as ssh-keygen has it.
+    fileprivate func verdict(at time: Int64) -> AllowedSigners.Match {
+        if let validAfter, time < validAfter { return .notYetValid(self) }
+        if let validBefore, time > validBefore { return .expired(self) }
+        return .signer(self)
+    }
+}

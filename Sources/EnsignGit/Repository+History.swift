@@ -1,0 +1,37 @@
+import CGit2
+package import EnsignModel
+
+extension Repository {
+    /// Whether `commit` has `ancestor` among its ancestors, or is it.
+    package func isAncestor(_ ancestor: ObjectID, of commit: ObjectID) throws(GitError) -> Bool {
+        if ancestor == commit { return true }
+        var (child, parent) = (commit.oid, ancestor.oid)
+        return try check("compare the histories of \(commit) and \(ancestor)") {
+            unsafe git_graph_descendant_of(handle, &child, &parent)
+        } == 1
+    }
+
+    /// Commits reachable from `commit` and not from `known`, newest first, at most `limit`.
+    package func commits(from commit: ObjectID, notIn known: ObjectID?, limit: Int) throws(GitError) -> [ObjectID] {
+        var walk: OpaquePointer?
+        try check("walk the history of \(commit)") { unsafe git_revwalk_new(&walk, handle) }
+        defer { unsafe git_revwalk_free(walk) }
+        _ = unsafe git_revwalk_sorting(walk, GIT_SORT_TOPOLOGICAL.rawValue | GIT_SORT_TIME.rawValue)
+        var start = commit.oid
+        try check("walk the history of \(commit)") { unsafe git_revwalk_push(walk, &start) }
+        if let known {
+            var hidden = known.oid
+            // A known commit that is gone (a shallow clone, a force-push) hides nothing.
+            if unsafe git_revwalk_hide(walk, &hidden) < 0 { git_error_clear() }
+        }
+        var result: [ObjectID] = []
+        var next = git_oid()
+        while result.count < limit {
+            let status = unsafe git_revwalk_next(&next, walk)
+            if status == GIT_ITEROVER.rawValue { break }
+            try check("walk the history of \(commit)") { status }
+            result.append(ObjectID(next))
+        }
+        return result
+    }
+}

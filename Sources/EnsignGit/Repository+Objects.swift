@@ -1,0 +1,200 @@
+import CGit2
+package import EnsignModel
+
+/// What kind of thing an object is.
+package enum ObjectKind: Sendable {
+    case blob, tree, commit, tag
+
+    init?(_ type: git_object_t) {
+        switch type {
+        case GIT_OBJECT_BLOB: self = .blob
+        case GIT_OBJECT_TREE: self = .tree
+        case GIT_OBJECT_COMMIT: self = .commit
+        case GIT_OBJECT_TAG: self = .tag
+        default: return nil
+        }
+    }
+
+    var type: git_object_t {
+        switch self {
+        case .blob: GIT_OBJECT_BLOB
+        case .tree: GIT_OBJECT_TREE
+        case .commit: GIT_OBJECT_COMMIT
+        case .tag: GIT_OBJECT_TAG
+        }
+    }
+}
+
+/// One line of a tree object.
+package struct TreeEntry: Sendable, Hashable {
+    /// As stored: any bytes but `/` and NUL.
+    package var name: [UInt8]
+    package var mode: Mode
+    package var id: ObjectID
+
+    package init(name: [UInt8], mode: Mode, id: ObjectID) {
+        self.name = name
+        self.mode = mode
+        self.id = id
+    }
+
+    /// The file mode; git knows these and nothing else.
+    package enum Mode: Sendable, Hashable {
+        case file, executable, symlink, directory, submodule
+        /// Anything else that stands in a tree object.
+        case other(UInt32)
+
+        init(_ raw: UInt32) {
+            switch raw {
+            case 0o100644: self = .file
+            case 0o100755: self = .executable
+            case 0o120000: self = .symlink
+            case 0o040000: self = .directory
+            case 0o160000: self = .submodule
+            default: self = .other(raw)
+            }
+        }
+
+        var octal: String {
+            switch self {
+            case .file: "100644"
+            case .executable: "100755"
+            case .symlink: "120000"
+            case .directory: "40000"
+            case .submodule: "160000"
+            case .other(let raw): String(raw, radix: 8)
+            }
+        }
+    }
+}
+
+extension Repository {
+    /// Whether the object database has an object.
+    package func contains(_ id: ObjectID) -> Bool {
+        var oid = id.oid
+        return unsafe git_odb_exists(objects, &oid) == 1
+    }
+
+    /// An object's kind and size in bytes, from its header alone.
+    package func header(of id: ObjectID) throws(GitError) -> (kind: ObjectKind, size: Int) {
+        var oid = id.oid
+        var size = 0
+        var type = GIT_OBJECT_INVALID
+        try check("read object \(id)") { unsafe git_odb_read_header(&size, &type, objects, &oid) }
+        guard let kind = ObjectKind(type) else {
+            throw GitError(code: -1, operation: "read object \(id)", message: "unknown type of object")
+        }
+        return (kind, size)
+    }
+
+    /// Lends an object's bytes.
+    ///
+    /// - Throws: ``GitError``; the message names the object when it is missing, damaged or of another kind.
+    package func withObject<Result>(
+        _ id: ObjectID, _ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result {
+        var oid = id.oid
+        var object: OpaquePointer?
+        try check("read object \(id)") { unsafe git_odb_read(&object, objects, &oid) }
+        defer { unsafe git_odb_object_free(object) }
+        guard unsafe git_odb_object_type(object) == kind.type else {
+            throw GitError(code: -1, operation: "read object \(id)", message: "it is not a \(kind)")
+        }
+        return try unsafe body(
+            UnsafeRawBufferPointer(start: git_odb_object_data(object), count: git_odb_object_size(object)))
+    }
+
+    /// An object's bytes.
+    package func bytes(of id: ObjectID, _ kind: ObjectKind) throws -> [UInt8] {
+        try unsafe withObject(id, kind) { unsafe Array($0) }
+    }
+
+    /// The entries of a tree in git's order.
+    package func tree(_ id: ObjectID) throws -> [TreeEntry] {
+        try unsafe withObject(id, .tree) { bytes in
+            var entries: [TreeEntry] = []
+            entries.reserveCapacity(bytes.count / 40)
+            var index = 0
+            // The format: <octal mode> SP <name> NUL <20 bytes>, again and again (git's Documentation, gitformat-pack).
+            while index < bytes.count {
+                var mode: UInt32 = 0
+                while index < bytes.count, unsafe bytes[index] != 0x20 {
+                    mode = unsafe mode &* 8 &+ UInt32(bytes[index] &- 0x30)
+                    index += 1
+                }
+                let start = index + 1
+                var end = start
+                while end < bytes.count, unsafe bytes[end] != 0 { end += 1 }
+                guard end + 20 < bytes.count || end + 21 == bytes.count else {
+                    throw GitError(code: -1, operation: "read tree \(id)", message: "the object is damaged")
+                }
+                let pointer = unsafe bytes.baseAddress.unsafelyUnwrapped + end + 1
+                entries.append(
+                    TreeEntry(
+                        name: unsafe Array(bytes[start..<end]), mode: TreeEntry.Mode(mode),
+                        id: unsafe ObjectID(pointer: pointer)))
+                index = end + 21
+            }
+            return entries
+        }
+    }
+
+    /// The entry at a `/`-separated path below a tree; nil when there is none.
+    package func entry(at path: String, in tree: ObjectID) throws -> TreeEntry? {
+        var current = tree
+        var found: TreeEntry?
+        for component in path.split(separator: "/") {
+            if let entry = found {
+                guard entry.mode == .directory else { return nil }
+                current = entry.id
+            }
+            guard let entry = try self.tree(current).first(where: { $0.name.elementsEqual(component.utf8) }) else {
+                return nil
+            }
+            found = entry
+        }
+        return found
+    }
+
+    /// Writes an object and returns its id. Not durable until ``syncObjects(_:)``.
+    @discardableResult
+    package func write(_ bytes: [UInt8], _ kind: ObjectKind) throws(GitError) -> ObjectID {
+        var oid = git_oid()
+        try check("write a \(kind)") {
+            unsafe bytes.withUnsafeBytes { buffer in
+                unsafe withUnsafePointer(to: UInt8(0)) { nothing in
+                    unsafe git_odb_write(
+                        &oid, objects, buffer.baseAddress ?? UnsafeRawPointer(nothing), buffer.count, kind.type)
+                }
+            }
+        }
+        return ObjectID(oid)
+    }
+
+    /// The id that bytes would have as an object.
+    package static func objectID(of bytes: [UInt8], _ kind: ObjectKind) -> ObjectID {
+        var oid = git_oid()
+        unsafe bytes.withUnsafeBytes { buffer in
+            unsafe withUnsafePointer(to: UInt8(0)) { nothing in
+                _ = unsafe git_odb_hash(&oid, buffer.baseAddress ?? UnsafeRawPointer(nothing), buffer.count, kind.type)
+            }
+        }
+        return ObjectID(oid)
+    }
+
+    /// Serialises a tree. Entries may come in any order.
+    package static func treeBytes(_ entries: [TreeEntry]) -> [UInt8] {
+        // Git orders names as bytes, a directory as if its name ended in '/'.
+        func key(_ entry: TreeEntry) -> [UInt8] { entry.mode == .directory ? entry.name + [0x2F] : entry.name }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(entries.count * 40)
+        for entry in entries.sorted(by: { key($0).lexicographicallyPrecedes(key($1)) }) {
+            bytes.append(contentsOf: entry.mode.octal.utf8)
+            bytes.append(0x20)
+            bytes.append(contentsOf: entry.name)
+            bytes.append(0)
+            bytes.append(contentsOf: entry.id.bytes)
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,81 @@
+import CGit2
+package import EnsignModel
+import Synchronization
+
+/// `core.fsync` of libgit2 is one switch for the whole process: it is on only while a reference moves.
+private let durability = Mutex(())
+
+extension Repository {
+    /// What a reference points to, symbolic ones followed.
+    ///
+    /// - Returns: nil only when there is no such reference; an unreadable one throws.
+    package func reference(_ name: String) throws(GitError) -> ObjectID? {
+        var oid = git_oid()
+        do {
+            try check("read \(name)") { unsafe git_reference_name_to_id(&oid, handle, name) }
+            return ObjectID(oid)
+        } catch where error.isNotFound {
+            return nil
+        }
+    }
+
+    /// The reference that `HEAD` names, such as `refs/heads/main`, whether or not it exists; nil when detached.
+    package func headReference() throws(GitError) -> String? {
+        var reference: OpaquePointer?
+        try check("read HEAD") { unsafe git_reference_lookup(&reference, handle, "HEAD") }
+        defer { unsafe git_reference_free(reference) }
+        return unsafe git_reference_symbolic_target(reference).map { unsafe String(cString: $0) }
+    }
+
+    /// Names and targets of all references that match a glob such as `refs/ensign/ledger/*`, sorted by name.
+    package func references(matching glob: String) throws(GitError) -> [(name: String, id: ObjectID)] {
+        var iterator: OpaquePointer?
+        try check("list \(glob)") { unsafe git_reference_iterator_glob_new(&iterator, handle, glob) }
+        defer { unsafe git_reference_iterator_free(iterator) }
+        var names: [String] = []
+        var name: UnsafePointer<CChar>?
+        while unsafe git_reference_next_name(&name, iterator) == 0, let name = unsafe name {
+            names.append(unsafe String(cString: name))
+        }
+        var result: [(name: String, id: ObjectID)] = []
+        for name in names.sorted() {
+            if let id = try reference(name) { result.append((name, id)) }
+        }
+        return result
+    }
+
+    /// Moves a reference from `expected` to `id`, durably: the file and its folder are synced before this returns.
+    ///
+    /// - Parameter expected: What it must point to now; nil when it must not exist.
+    /// - Throws: ``GitError``; `isModified` when it points elsewhere. After any error read the reference again: a failed
+    ///   sync can come after the move.
+    package func move(_ name: String, from expected: ObjectID?, to id: ObjectID, message: String) throws(GitError) {
+        var current = (expected ?? .zero).oid
+        var target = id.oid
+        var reference: OpaquePointer?
+        try durability.withLock { _ throws(GitError) in
+            _ = cgit2_set_fsync_gitdir(1)
+            defer { _ = cgit2_set_fsync_gitdir(0) }
+            _ = try check("move \(name)") {
+                unsafe git_reference_create_matching(&reference, handle, name, &target, 1, &current, message)
+            }
+        }
+        unsafe git_reference_free(reference)
+    }
+
+    /// The commit that a revision names, such as `main`, `HEAD~2` or an abbreviated id; tags are peeled.
+    ///
+    /// - Throws: ``GitError``; `isNotFound` when there is no such revision.
+    package func commit(named revision: String) throws(GitError) -> ObjectID {
+        var object: OpaquePointer?
+        try check("find the revision '\(revision)'") { unsafe git_revparse_single(&object, handle, revision) }
+        defer { unsafe git_object_free(object) }
+        var commit: OpaquePointer?
+        try check("find a commit at '\(revision)'") { unsafe git_object_peel(&commit, object, GIT_OBJECT_COMMIT) }
+        defer { unsafe git_object_free(commit) }
+        guard let oid = unsafe git_object_id(commit) else {
+            preconditionFailure("libgit2 gave an object without an id")
+        }
+        return ObjectID(unsafe oid.pointee)
+    }
+}

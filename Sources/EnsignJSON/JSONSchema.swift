@@ -1,0 +1,142 @@
+import CJSONSchema
+package import EnsignModel
+
+/// A compiled JSON Schema: draft 7 with the keywords of ``SchemaKeyword``.
+///
+/// Any number of threads may validate at once.
+@safe
+package final class JSONSchema: Sendable {
+    // Immutable once it exists, which is what CJSONSchema.h promises for reads from several threads.
+    private nonisolated(unsafe) let handle: OpaquePointer
+
+    /// Compiles a schema.
+    ///
+    /// - Throws: ``JSONSchemaError`` if ``lintSchema(_:)`` finds an error in it. Its warnings are no failure.
+    package init(_ schema: JSONValue) throws(JSONSchemaError) {
+        let problems = lintSchema(schema).filter { $0.severity == .error }
+        guard problems.isEmpty else { throw JSONSchemaError(problems: problems) }
+
+        let rewritten = SchemaRewriter(schema)
+        let handle = unsafe cjs_schema_create(
+            rewritten.bytes,
+            rewritten.bytes.count,
+            rewritten.patterns,
+            rewritten.patternEnds,
+            rewritten.patternEnds.count
+        )
+        guard let handle = unsafe handle else { throw JSONSchemaError(unexpected: lastMessage()) }
+        unsafe self.handle = handle
+    }
+
+    deinit {
+        unsafe cjs_schema_free(handle)
+    }
+
+    /// Returns why a value is not valid, in the order of its parts (keys sorted); empty if it is.
+    ///
+    /// Every number in the value must be finite. Time is bounded: a value that costs too much has a violation with
+    /// ``JSONSchemaViolation/isLimit``.
+    ///
+    /// - Parameter limit: The most violations to return, 1 or more.
+    package func validate(_ value: JSONValue, limit: Int = 20) -> [JSONSchemaViolation] {
+        precondition(limit > 0, "limit is 1 or more")
+        let instance = Instance(value)
+        if let refusal = instance.refusal { return [JSONSchemaViolation(path: [], message: refusal, isLimit: true)] }
+
+        var report: UnsafePointer<cjs_report>?
+        let status = unsafe cjs_schema_validate(
+            handle,
+            instance.nodes,
+            instance.text,
+            instance.unescaped,
+            limit,
+            &report
+        )
+        if status < 0 {
+            return [JSONSchemaViolation(path: [], message: "validation failed: \(lastMessage())", isLimit: true)]
+        }
+        guard let report = unsafe report else { return [] }
+        defer { unsafe cjs_report_free(report) }
+        return unsafe UnsafeBufferPointer(start: report.pointee.violations, count: report.pointee.count).map { violation in
+            let message = unsafe UnsafeRawBufferPointer(start: violation.message, count: violation.message_count)
+            return unsafe JSONSchemaViolation(
+                path: instance.path(to: Int(violation.node), in: value),
+                message: String(decoding: message, as: UTF8.self).printable,
+                isLimit: violation.is_limit != 0
+            )
+        }
+    }
+}
+
+/// Why a schema does not compile.
+package struct JSONSchemaError: Error, Sendable, Hashable {
+    /// What the linter found, errors only. Empty if valijson refused what the linter had passed, which is a bug of ours.
+    package let problems: [SchemaProblem]
+    package let message: String
+
+    init(problems: [SchemaProblem]) {
+        self.problems = problems
+        self.message = problems.first.map { first in
+            let more = problems.count > 1 ? " (and \(problems.count - 1) more)" : ""
+            return "\(first.pointer.jsonPointer): \(first.message)\(more)"
+        } ?? ""
+    }
+
+    init(unexpected message: String) {
+        problems = []
+        self.message = message
+    }
+}
+
+extension JSONSchemaError: CustomStringConvertible {
+    package var description: String { message }
+}
+
+/// One reason why a value is not valid.
+package struct JSONSchemaViolation: Sendable, Hashable {
+    /// The way from the root of the value to the part that is wrong. It exists: of a missing member, it is the object.
+    package let path: [JSONPathStep]
+    /// One sentence without a full stop, printable.
+    package let message: String
+    /// Validation gave up, because a pattern or the whole was too expensive. The value may be valid.
+    package let isLimit: Bool
+
+    /// The path as a JSON Pointer (RFC 6901). Empty for the whole value.
+    package var pointer: String {
+        path.map { step in
+            switch step {
+            case .key(let key): key
+            case .index(let index): String(index)
+            }
+        }.jsonPointer
+    }
+}
+
+extension JSONSchemaViolation: CustomStringConvertible {
+    package var description: String { pointer.isEmpty ? message : "\(pointer.printable): \(message)" }
+}
+
+/// One step into a JSON value.
+package enum JSONPathStep: Sendable, Hashable {
+    case key(String)
+    /// Counted from 0.
+    case index(Int)
+}
+
+extension [String] {
+    /// The segments as a JSON Pointer (RFC 6901).
+    package var jsonPointer: String {
+        var pointer = ""
+        for segment in self {
+            pointer += "/"
+            for scalar in segment.unicodeScalars {
+                switch scalar {
+                case "~": pointer += "~0"
+                case "/": pointer += "~1"
+                default: pointer.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return pointer
+    }
+}

@@ -1,0 +1,204 @@
+/// The keywords that a schema may have: what is checked of JSON Schema's draft 7, and its annotations.
+///
+/// `$defs` and `deprecated` come from draft 2019-09.
+package enum SchemaKeyword: String, CaseIterable, Sendable {
+    // Any value.
+    case type
+    case `enum`
+    case const
+    // Numbers.
+    case multipleOf
+    case maximum
+    case exclusiveMaximum
+    case minimum
+    case exclusiveMinimum
+    // Strings.
+    case maxLength
+    case minLength
+    case pattern
+    // Arrays.
+    case items
+    case additionalItems
+    case maxItems
+    case minItems
+    case uniqueItems
+    case contains
+    // Objects.
+    case maxProperties
+    case minProperties
+    case required
+    case properties
+    case patternProperties
+    case additionalProperties
+    case dependencies
+    case propertyNames
+    // Logic.
+    case `if`
+    case then
+    case `else`
+    case allOf
+    case anyOf
+    case oneOf
+    case not
+    // References.
+    case ref = "$ref"
+    case defs = "$defs"
+    case definitions
+    // Annotations. Accepted and without effect.
+    case title
+    case description
+    case `default`
+    case examples
+    case format
+    case comment = "$comment"
+    case readOnly
+    case writeOnly
+    case deprecated
+    case schema = "$schema"
+
+    /// What a keyword's value must be.
+    enum Shape {
+        case anything
+        case text
+        case flag
+        case list
+        case number
+        case positiveNumber
+        case count
+        case pattern
+        case typeNames
+        case nonEmptyList
+        case propertyList
+        case dialect
+        case reference
+        case schema
+        case nonEmptySchemaList
+        case schemaOrNonEmptySchemaList
+        case schemasByName
+        case schemasByPattern
+        case schemasOrPropertyListsByName
+        case definitions
+    }
+
+    var shape: Shape {
+        switch self {
+        case .type: .typeNames
+        case .enum: .nonEmptyList
+        case .const, .default: .anything
+        case .multipleOf: .positiveNumber
+        case .maximum, .exclusiveMaximum, .minimum, .exclusiveMinimum: .number
+        case .maxLength, .minLength, .maxItems, .minItems, .maxProperties, .minProperties: .count
+        case .pattern: .pattern
+        case .items: .schemaOrNonEmptySchemaList
+        case .additionalItems, .contains, .additionalProperties, .propertyNames, .if, .then, .else, .not: .schema
+        case .uniqueItems, .readOnly, .writeOnly, .deprecated: .flag
+        case .required: .propertyList
+        case .properties: .schemasByName
+        case .patternProperties: .schemasByPattern
+        case .dependencies: .schemasOrPropertyListsByName
+        case .allOf, .anyOf, .oneOf: .nonEmptySchemaList
+        case .ref: .reference
+        case .defs, .definitions: .definitions
+        case .title, .description, .format, .comment: .text
+        case .examples: .list
+        case .schema: .dialect
+        }
+    }
+
+    var isAnnotation: Bool {
+        switch self {
+        case .title, .description, .default, .examples, .format, .comment, .readOnly, .writeOnly, .deprecated, .schema:
+            true
+        default:
+            false
+        }
+    }
+
+    /// Whether it can be wrong because of those beside it.
+    var isRelatedToOthers: Bool {
+        switch self {
+        case .if, .then, .else, .additionalItems, .required: true
+        default: shape == .count || shape == .number
+        }
+    }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
+
+    /// The keyword of this name. Faster than `init(rawValue:)`, which compares one after the other.
+    static func named(_ name: String) -> SchemaKeyword? { byName[name] }
+}
+
+/// Where a `$ref` leads: a definition at the root of the schema.
+struct SchemaReference {
+    /// `$defs` or `definitions`.
+    let container: SchemaKeyword
+    let name: String
+
+    /// The name of the definition in `#/$defs/<name>` or `#/definitions/<name>`, or `nil`.
+    ///
+    /// `~0`, `~1` (RFC 6901) and percent signs (RFC 3986) are decoded.
+    init?(_ reference: String) {
+        guard
+            let container = [SchemaKeyword.defs, .definitions].first(where: {
+                reference.utf8.starts(with: "#/\($0.rawValue)/".utf8)
+            })
+        else { return nil }
+        var name: [UInt8] = []
+        var rest = reference.utf8.dropFirst(container.rawValue.utf8.count + 3)
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "/"):
+                return nil
+            case UInt8(ascii: "%"):
+                guard let high = rest.popFirst()?.hexDigit, let low = rest.popFirst()?.hexDigit else { return nil }
+                name.append(high << 4 | low)
+            default:
+                name.append(byte)
+            }
+        }
+        guard let decoded = String(validating: name, as: UTF8.self) else { return nil }
+        var unescaped = ""
+        var scalars = decoded.unicodeScalars.makeIterator()
+        while let scalar = scalars.next() {
+            guard scalar == "~" else {
+                unescaped.unicodeScalars.append(scalar)
+                continue
+            }
+            switch scalars.next() {
+            case "0": unescaped.append("~")
+            case "1": unescaped.append("/")
+            default: return nil
+            }
+        }
+        self.container = container
+        self.name = unescaped
+    }
+
+    init(container: SchemaKeyword, name: String) {
+        self.container = container
+        self.name = name
+    }
+}
+
+extension SchemaReference: Hashable {
+    // By code points, as keys are. String's own equality takes canonically equivalent names for equal.
+    static func == (left: SchemaReference, right: SchemaReference) -> Bool {
+        left.container == right.container && left.name.utf8.elementsEqual(right.name.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(container)
+        hasher.combine(name)
+    }
+}
+
+extension UInt8 {
+    fileprivate var hexDigit: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}

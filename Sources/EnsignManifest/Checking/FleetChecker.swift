@@ -1,0 +1,326 @@
+package import EnsignModel
+import EnsignCrypto
+
+/// Checks a whole fleet, team by team.
+///
+/// Memory stays flat: an agent's versions and its deployments are read together and let go. Teams are independent but
+/// for delegation, so several checkers with a snapshot each can share the work.
+package struct FleetChecker {
+    let fleet: Fleet
+    private var graphs: [String: DelegationGraph] = [:]
+    /// What was looked at.
+    package private(set) var counts = Counts()
+
+    /// How much a check has read.
+    package struct Counts: Sendable, Hashable {
+        package var agents = 0
+        package var versions = 0
+        package var deployments = 0
+        package var environments = 0
+        package var tools = 0
+
+        package static func += (left: inout Counts, right: Counts) {
+            left.agents += right.agents
+            left.versions += right.versions
+            left.deployments += right.deployments
+            left.environments += right.environments
+            left.tools += right.tools
+        }
+    }
+
+    package init(fleet: Fleet) {
+        self.fleet = fleet
+    }
+
+    package var findings: [Finding] { fleet.findings }
+    package var delegations: [String: DelegationGraph] { graphs }
+
+    /// The teams that have agents or deployments, sorted.
+    package static func teams(_ fleet: Fleet) throws -> [String] {
+        var teams = Set(try (fleet.folder("fleet/agents") ?? []).map(\.name))
+        for environment in try fleet.environmentNames() {
+            for team in try fleet.folder("environments/\(environment)/agents") ?? [] { teams.insert(team.name) }
+        }
+        return teams.sorted()
+    }
+
+    // MARK: What all teams share
+
+    /// Checks everything but the agents and deployments of teams.
+    package mutating func checkShared() throws {
+        let root = try fleet.snapshot.children(of: fleet.snapshot.root)
+        for node in root where node.name == "fleet" || node.name == "environments" {
+            if node.kind != .directory {
+                fleet.report(Finding(code: "wrong-type", "'\(node.name)' must be a folder", path: node.name))
+            }
+        }
+        guard root.contains(where: { $0.name == "fleet" || $0.name == "environments" }) else {
+            fleet.report(
+                Finding(
+                    code: "no-fleet", "there is neither fleet/ nor environments/ here", path: "fleet",
+                    hint: "'ensign new env dev' and 'ensign new agent TEAM/NAME' make a start"))
+            return
+        }
+        for node in fleet.accepted(try fleet.folder("fleet") ?? [], in: "fleet") {
+            switch (node.name, node.kind) {
+            case ("agents", .directory), ("teams", .directory), ("tools", .directory), ("roles", .directory),
+                ("trust", .directory): break
+            case ("prices.yaml", .file): _ = try fleet.prices()
+            default: fleet.ignored(node, in: "fleet")
+            }
+        }
+        try checkManifests(in: "fleet/teams") { _ = try fleet.team($0) }
+        try checkManifests(in: "fleet/roles") { name in
+            guard let role = try fleet.role(name) else { return }
+            for grant in role.value?.grants ?? [] { try GrantChecker(fleet: fleet, path: role.path).check(grant) }
+        }
+        try checkTrust()
+        try checkTools()
+        for node in fleet.accepted(try fleet.folder("fleet/agents") ?? [], in: "fleet/agents") {
+            if node.kind != .directory {
+                fleet.ignored(node, in: "fleet/agents", hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+            } else if !Name.isValid(node.name) {
+                invalidName(node, in: "fleet/agents")
+            }
+        }
+        try checkEnvironments()
+    }
+
+    private func checkManifests(in folder: String, _ check: (String) throws -> Void) throws {
+        for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+            guard node.kind == .file, let name = node.manifestName else {
+                fleet.ignored(node, in: folder)
+                continue
+            }
+            guard Name.isValid(name) else {
+                invalidName(node, in: folder)
+                continue
+            }
+            try check(name)
+        }
+    }
+
+    private func checkTrust() throws {
+        for node in fleet.accepted(try fleet.folder("fleet/trust") ?? [], in: "fleet/trust") {
+            guard node.name == "allowed_signers", node.kind == .file else {
+                fleet.ignored(node, in: "fleet/trust")
+                continue
+            }
+            let path = "fleet/trust/allowed_signers"
+            guard let bytes = fleet.source(path) else {
+                fleet.report(Finding(code: "too-large", "the file has more than 1 MiB", path: path))
+                continue
+            }
+            for problem in AllowedSigners.parse(bytes).1 {
+                fleet.report(
+                    Finding(
+                        code: "allowed-signers", problem.message, path: path,
+                        at: Position(line: UInt32(problem.line), column: UInt32(problem.column)),
+                        hint: "see 'ALLOWED SIGNERS' in man ssh-keygen"))
+            }
+        }
+    }
+
+    private mutating func checkTools() throws {
+        for tool in fleet.accepted(try fleet.folder("fleet/tools") ?? [], in: "fleet/tools") {
+            let folder = "fleet/tools/\(tool.name)"
+            guard tool.kind == .directory else {
+                fleet.ignored(tool, in: "fleet/tools", hint: "tools stand at \(ManifestKind.tool.pathPattern)")
+                continue
+            }
+            guard Name.isValid(tool.name) else {
+                invalidName(tool, in: "fleet/tools")
+                continue
+            }
+            for file in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+                guard file.kind == .file, let text = file.manifestName else {
+                    fleet.ignored(file, in: folder)
+                    continue
+                }
+                guard let version = SemanticVersion(text) else {
+                    fleet.report(
+                        Finding(
+                            code: "invalid-version", "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0",
+                            path: "\(folder)/\(file.name)", hint: "rename the file"))
+                    continue
+                }
+                counts.tools += 1
+                guard let loaded = try fleet.tool(tool.name, version), let value = loaded.value else { continue }
+                try checkTeam(value.owner.value, at: value.owner.position, in: loaded.path)
+            }
+        }
+    }
+
+    private mutating func checkEnvironments() throws {
+        for node in fleet.accepted(try fleet.folder("environments") ?? [], in: "environments") {
+            guard node.kind == .directory else {
+                fleet.ignored(node, in: "environments")
+                continue
+            }
+            guard Name.isValid(node.name) else {
+                invalidName(node, in: "environments")
+                continue
+            }
+            counts.environments += 1
+            try checkEnvironment(node.name)
+        }
+    }
+
+    /// Checks one environment's own folder, without its deployments.
+    package func checkEnvironment(_ name: String) throws {
+        let folder = "environments/\(name)"
+        for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+            switch (node.name, node.kind) {
+            case ("tools", .directory), ("agents", .directory), ("environment.yaml", .file): break
+            default: fleet.ignored(node, in: folder)
+            }
+        }
+        if let environment = try fleet.environment(name) {
+            try checkPromotion(name, environment)
+        } else {
+            fleet.report(
+                Finding(
+                    code: "missing-file", "the environment has no environment.yaml", path: "\(folder)/environment.yaml",
+                    hint: "'ensign new env \(name)' writes one"))
+        }
+        try checkManifests(in: "\(folder)/tools") { tool in
+            guard let binding = try fleet.binding(name, tool) else { return }
+            if try fleet.toolVersions(tool).isEmpty {
+                fleet.report(
+                    Finding(
+                        code: "unknown-tool", "there is no tool '\(tool)'", path: binding.path,
+                        hint: Suggestion.hint(
+                            for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools")))
+            }
+        }
+        for node in fleet.accepted(try fleet.folder("\(folder)/agents") ?? [], in: "\(folder)/agents") {
+            if node.kind != .directory {
+                fleet.ignored(node, in: "\(folder)/agents", hint: "deployments stand at \(ManifestKind.deployment.pathPattern)")
+            } else if !Name.isValid(node.name) {
+                invalidName(node, in: "\(folder)/agents")
+            }
+        }
+    }
+
+    private func checkPromotion(_ name: String, _ environment: Loaded<Environment>) throws {
+        guard let from = environment.value?.promotesFrom else { return }
+        let names = try fleet.environmentNames()
+        if from.value == name || !names.contains(from.value) {
+            fleet.report(
+                Finding(
+                    code: "unknown-environment",
+                    from.value == name ? "an environment cannot promote from itself" : "there is no environment '\(from.value)'",
+                    path: environment.path, at: from.position,
+                    hint: Suggestion.hint(for: from.value, among: names.filter { $0 != name }, plural: "environments")))
+        }
+    }
+
+    // MARK: Teams
+
+    /// Checks the agents of one team, and their deployments in every environment.
+    package mutating func checkTeam(_ team: String) throws {
+        guard Name.isValid(team) else { return }
+        let folder = "fleet/agents/\(team)"
+        var agents: Set<String> = []
+        for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+            guard node.kind == .directory else {
+                fleet.ignored(node, in: folder, hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                continue
+            }
+            guard Name.isValid(node.name) else {
+                invalidName(node, in: folder)
+                continue
+            }
+            agents.insert(node.name)
+        }
+        if !agents.isEmpty { try checkTeam(team, at: .start, in: folder) }
+        counts.agents += agents.count
+        let environments = try fleet.environmentNames()
+        for environment in environments { agents.formUnion(try deployments(of: team, in: environment)) }
+        for name in agents.sorted() {
+            try checkAgent(AgentID(team: team, name: name), environments)
+        }
+    }
+
+    /// The names of the agents that a team deploys in an environment, its folder checked.
+    package func deployments(of team: String, in environment: String) throws -> [String] {
+        let folder = "environments/\(environment)/agents/\(team)"
+        var names: [String] = []
+        for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+            guard node.kind == .file, let name = node.manifestName else {
+                fleet.ignored(node, in: folder)
+                continue
+            }
+            if Name.isValid(name) { names.append(name) } else { invalidName(node, in: folder) }
+        }
+        return names
+    }
+
+    private mutating func checkAgent(_ agent: AgentID, _ environments: [String]) throws {
+        var versions: [AgentVersion: LoadedAgent] = [:]
+        let folder = "fleet/agents/\(agent)"
+        for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
+            guard node.kind == .directory else {
+                fleet.ignored(node, in: folder, hint: "versions are folders: \(folder)/next/agent.yaml")
+                continue
+            }
+            guard let version = AgentVersion(node.name) else {
+                fleet.report(
+                    Finding(
+                        code: "invalid-version",
+                        "'\(node.name)' is not a version: write MAJOR.MINOR.PATCH, such as 1.4.0, or next",
+                        path: "\(folder)/\(node.name)", hint: "rename the folder"))
+                continue
+            }
+            guard let loaded = try fleet.agent(agent, version) else { continue }
+            counts.versions += 1
+            try check(loaded)
+            versions[version] = loaded
+        }
+        for environment in environments where try fleet.deploys(agent, in: environment) {
+            counts.deployments += 1
+            let resolver = DeploymentResolver(fleet: fleet, environment: environment, agent: agent)
+            guard let resolved = try resolver.resolve(load: { versions[$0] }) else { continue }
+            graphs[environment, default: DelegationGraph()]
+                .add(agent, resolved.manifest, path: resolved.loaded.path)
+        }
+    }
+
+    /// Checks one version of an agent and the folder it stands in.
+    package func check(_ loaded: LoadedAgent) throws {
+        let folder = "fleet/agents/\(loaded.id)/\(loaded.version)"
+        var extraBytes = 0
+        for node in fleet.accepted(loaded.files, in: folder) where node.name != "agent.yaml" {
+            if node.kind == .file, node.name == loaded.value?.instructions.value { continue }
+            if node.kind == .file { extraBytes += try fleet.snapshot.size(of: node) }
+            if loaded.value != nil { fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
+        }
+        if extraBytes > Self.maxExtraBytes {
+            fleet.report(
+                Finding(
+                    code: "too-large", "the version's files have more than 4 MiB together", path: folder,
+                    hint: "keep what the agent reads elsewhere and name it in 'runtime'"))
+        }
+        try AgentChecker(fleet: fleet).check(loaded)
+    }
+
+    /// What is left for files that the manifest does not name, after it and the instructions, 1 MiB each at most.
+    private static let maxExtraBytes = Fleet.maxVersionBytes - (2 << 20)
+
+    /// Reports a team that is named and not declared.
+    package func checkTeam(_ team: String, at position: Position, in path: String) throws {
+        guard try fleet.team(team) == nil else { return }
+        fleet.report(
+            Finding(
+                code: "unknown-team", "there is no team '\(team)'", path: path, at: position,
+                hint: Suggestion.nearest(to: team, in: try fleet.names(in: "teams", files: true))
+                    .map { "did you mean '\($0)'?" } ?? "declare it in fleet/teams/\(team).yaml"))
+    }
+
+    private func invalidName(_ node: SnapshotNode, in folder: String) {
+        fleet.report(
+            Finding(
+                code: "invalid-name", "'\(node.name)' is not a name: \(Name.rule)", path: "\(folder)/\(node.name)",
+                hint: "rename it"))
+    }
+}

@@ -1,0 +1,74 @@
+package import EnsignModel
+import EnsignCrypto
+
+/// Turns a resolved deployment into its bundle.
+///
+/// Reads no clock, no commit and no setting of this clone: a revert compiles to the digest it had before, on any machine.
+package enum Compiler {
+    package static func compile(_ resolved: ResolvedDeployment, instructions: String) -> CompiledBundle {
+        let bundle = Bundle(
+            agent: resolved.agent, version: resolved.version, environment: resolved.environment,
+            artifact: artifact(resolved, instructions),
+            identity: "spiffe://\(resolved.settings.trustDomain)/\(resolved.environment)/\(resolved.agent)",
+            description: resolved.manifest.description, labels: resolved.manifest.labels,
+            model: resolved.manifest.model, instructions: instructions,
+            contract: resolved.manifest.contract ?? Contract(input: nil, output: nil), tools: tools(resolved),
+            delegates: resolved.manifest.delegates.map(\.value).sorted(),
+            autonomy: resolved.deployment.autonomy,
+            limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
+            runtime: resolved.manifest.runtime ?? .null)
+        let bytes = bundle.bytes
+        return CompiledBundle(
+            bundle: bundle, bytes: bytes, digest: digest(of: bytes), halted: resolved.deployment.halted)
+    }
+
+    package static func digest(of bytes: [UInt8]) -> Digest {
+        guard let digest = Digest(hex: SHA256.hex(of: bytes)) else {
+            preconditionFailure("SHA-256 has 64 hexadecimal digits")
+        }
+        return digest
+    }
+
+    private static func tools(_ resolved: ResolvedDeployment) -> [BundleTool] {
+        var tools: [BundleTool] = []
+        for tool in resolved.tools.values.sorted(by: { $0.name < $1.name }) {
+            var operations: [String: BundleOperation] = [:]
+            for permission in resolved.permissions where permission.tool == tool.name {
+                guard let approval = permission.effectiveApproval else { continue }
+                let declaration = permission.declaration
+                operations[permission.operation] = BundleOperation(
+                    description: declaration.description, access: declaration.access, risk: declaration.risk,
+                    approval: approval, idempotent: declaration.idempotent, timeout: declaration.timeout,
+                    expires: permission.expires, input: permission.input, output: declaration.output)
+            }
+            // A tool of which nothing is granted is no tool of the agent: it gets no server and no credentials.
+            guard !operations.isEmpty else { continue }
+            tools.append(
+                BundleTool(
+                    tool: tool.name, version: tool.version, description: tool.value.description,
+                    server: tool.binding?.server ?? tool.value.server,
+                    credentials: tool.binding?.credentials ?? tool.value.credentials, operations: operations))
+        }
+        return tools
+    }
+
+    /// The digest of what does not depend on the environment: model, instructions, contract, needs, tool operations.
+    private static func artifact(_ resolved: ResolvedDeployment, _ instructions: String) -> Digest {
+        let manifest = resolved.manifest
+        var tools: [JSONValue] = []
+        for tool in resolved.tools.values.sorted(by: { $0.name < $1.name }) {
+            var operations = JSONObject()
+            for name in tool.needed { operations[name.value] = tool.value.operations[name.value]?.json }
+            tools.append([
+                "tool": .string(tool.name), "version": .string(tool.version.description),
+                "operations": .object(operations),
+            ])
+        }
+        let part: JSONValue = [
+            "model": manifest.model.json, "instructions": .string(instructions),
+            "contract": (manifest.contract ?? Contract(input: nil, output: nil)).json, "tools": .array(tools),
+            "delegates": .array(manifest.delegates.map(\.value).sorted().map { .string($0.description) }),
+        ]
+        return digest(of: part.canonicalBytes())
+    }
+}

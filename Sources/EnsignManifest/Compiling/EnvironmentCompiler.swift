@@ -1,0 +1,67 @@
+package import EnsignModel
+
+/// Compiles agents of one environment.
+///
+/// What it reads decides what concerns the environment: its own folder and what its deployments reach. Findings
+/// elsewhere never get here.
+package struct EnvironmentCompiler {
+    package let fleet: Fleet
+    package let environment: String
+    private let checker: FleetChecker
+
+    package init(fleet: Fleet, environment: String) {
+        self.fleet = fleet
+        self.environment = environment
+        checker = FleetChecker(fleet: fleet)
+    }
+
+    /// Checks the environment's own folder; the deployments are checked as they are compiled.
+    package func checkFolder() throws { try checker.checkEnvironment(environment) }
+
+    /// The teams that deploy something here, sorted.
+    package func teams() throws -> [String] {
+        try (fleet.folder("environments/\(environment)/agents") ?? [])
+            .filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name).sorted()
+    }
+
+    /// The agents that a team deploys here, its folder checked, sorted.
+    package func agents(of team: String) throws -> [AgentID] {
+        try checker.deployments(of: team, in: environment).map { AgentID(team: team, name: $0) }.sorted()
+    }
+
+    /// Resolves one deployment; nil when there is none, or when findings say why it cannot be.
+    package func resolve(_ agent: AgentID) throws -> ResolvedDeployment? {
+        let resolver = DeploymentResolver(fleet: fleet, environment: environment, agent: agent)
+        return try resolver.resolve { version in
+            guard let loaded = try fleet.agent(agent, version) else { return nil }
+            try checker.checkTeam(agent.team, at: .start, in: loaded.path)
+            try checker.check(loaded)
+            return loaded
+        }
+    }
+
+    /// Compiles one deployment; nil when there is none, or when findings say why it cannot be.
+    package func compile(_ agent: AgentID) throws -> (bundle: CompiledBundle, manifest: Agent, path: String)? {
+        guard let resolved = try resolve(agent), let instructions = resolved.loaded.instructions else { return nil }
+        return (Compiler.compile(resolved, instructions: instructions), resolved.manifest, resolved.loaded.path)
+    }
+
+    /// Cycles of delegation that some of these agents take part in, their delegates followed through the environment.
+    package func cycles(from agents: [AgentID]) throws -> [Finding] {
+        var graph = DelegationGraph()
+        var seen = Set(agents)
+        var open = agents
+        while let agent = open.popLast() {
+            // Read quietly: what is wrong with an agent that did not change has been said when it did.
+            let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
+            guard let version = try quiet.deployment(agent, in: environment)?.value?.version?.value,
+                let loaded = try quiet.agent(agent, version), let manifest = loaded.value
+            else { continue }
+            graph.add(agent, manifest, path: loaded.path)
+            for delegate in manifest.delegates where seen.insert(delegate.value).inserted {
+                open.append(delegate.value)
+            }
+        }
+        return graph.cycles(in: environment)
+    }
+}

@@ -1,0 +1,73 @@
+package import EnsignModel
+
+extension ManifestKind {
+    /// The JSON Schema (draft-07) of this kind, for editors and for other checkers.
+    package var editorSchema: JSONValue {
+        var object = Self.record(fields)
+        object["$schema"] = "http://json-schema.org/draft-07/schema#"
+        object["title"] = .string("Ensign \(rawValue)")
+        object["description"] = .string("\(summary) Stands at \(pathPattern).")
+        return .object(object)
+    }
+
+    private static func record(_ fields: [Field]) -> JSONObject {
+        var properties = JSONObject()
+        for field in fields {
+            var schema = schema(of: field.shape)
+            var summary = field.summary
+            if let standard = field.standard { summary += " Default: \(standard)." }
+            schema["description"] = .string(summary)
+            properties[field.name] = .object(schema)
+        }
+        var object: JSONObject = [
+            "type": "object", "properties": .object(properties), "additionalProperties": false,
+        ]
+        let required = fields.filter(\.isRequired).map { JSONValue.string($0.name) }
+        if !required.isEmpty { object["required"] = .array(required) }
+        return object
+    }
+
+    private static func schema(of shape: Shape) -> JSONObject {
+        switch shape {
+        case .text(let form):
+            // YAML readers turn 1.0 or 2027-06-30 into other types; Ensign takes the text as written.
+            var object: JSONObject = [:]
+            if let values = form.values {
+                object["enum"] = .array(values.map { .string($0) })
+            } else if let pattern = form.pattern {
+                object["type"] = "string"
+                object["pattern"] = .string(pattern)
+            } else {
+                object["type"] = ["string", "number"]
+            }
+            return object
+        case .integer(let range):
+            return ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
+        case .number(let range):
+            return ["type": "number", "minimum": JSONValue(range.lowerBound), "maximum": JSONValue(range.upperBound)]
+        case .boolean: return ["type": "boolean"]
+        case .list(let element, let count):
+            var object: JSONObject = ["type": "array", "items": .object(schema(of: element))]
+            if count.lowerBound > 0 { object["minItems"] = .integer(Int64(count.lowerBound)) }
+            object["maxItems"] = .integer(Int64(count.upperBound))
+            return object
+        case .record(let fields): return record(fields)
+        case .choice(let fields):
+            var object = record(fields)
+            object["minProperties"] = 1
+            object["maxProperties"] = 1
+            return object
+        case .map(let keys, let values, let count):
+            var object: JSONObject = [
+                "type": "object", "additionalProperties": .object(schema(of: values)),
+                "maxProperties": .integer(Int64(count.upperBound)),
+            ]
+            if count.lowerBound > 0 { object["minProperties"] = .integer(Int64(count.lowerBound)) }
+            if let pattern = keys.pattern { object["propertyNames"] = ["pattern": .string(pattern)] }
+            return object
+        case .object: return ["type": "object"]
+        case .schema: return ["type": ["object", "boolean"]]
+        case .margin: return ["anyOf": [["type": "number"], ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$"]]]
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/// What may stand at one place of a manifest.
+///
+/// Checking, decoding's defaults, the JSON Schemas for editors and the reference in docs/ all read these declarations.
+package indirect enum Shape: Sendable {
+    case text(TextForm)
+    case integer(ClosedRange<Int64>)
+    /// A JSON number in a range.
+    case number(ClosedRange<Double>)
+    case boolean
+    case list(Shape, count: ClosedRange<Int>)
+    case record([Field])
+    /// A record in which exactly one of the fields is set.
+    case choice([Field])
+    case map(keys: TextForm, values: Shape, count: ClosedRange<Int>)
+    /// Any JSON object: handed on untouched.
+    case object
+    /// A JSON Schema of the vocabulary in docs/json-schema.md.
+    case schema
+    /// A number in the metric's own unit, or a percentage such as `20%`.
+    case margin
+}
+
+/// One field of a record.
+package struct Field: Sendable {
+    package var name: String
+    /// One sentence for the reference and for editors.
+    package var summary: String
+    package var shape: Shape
+    package var isRequired: Bool
+    /// What holds when the field is absent, as it would be written.
+    package var standard: String?
+    let bytes: [UInt8]
+
+    init(_ name: String, _ summary: String, _ shape: Shape, required: Bool = false, standard: String? = nil) {
+        self.name = name
+        self.summary = summary
+        self.shape = shape
+        isRequired = required
+        self.standard = standard
+        bytes = Array(name.utf8)
+    }
+}
+
+/// A rule for the text of a scalar.
+package struct TextForm: Sendable {
+    /// What the text is, for messages: "a name".
+    package var title: String
+    /// An ECMA-262 regular expression for editors; nil when the values are listed or anything goes.
+    package var pattern: String?
+    /// The texts that are accepted, when they can be listed.
+    package var values: [String]?
+    package var maxBytes: Int
+    /// Why a text is not accepted; nil when it is.
+    let problem: @Sendable (String) -> String?
+
+    init(
+        _ title: String, pattern: String? = nil, values: [String]? = nil, maxBytes: Int = 256,
+        problem: @escaping @Sendable (String) -> String? = { _ in nil }
+    ) {
+        self.title = title
+        self.pattern = pattern
+        self.values = values
+        self.maxBytes = maxBytes
+        self.problem = problem
+    }
+
+    /// A text that is one of some words.
+    static func oneOf(_ values: [String]) -> TextForm {
+        TextForm("one of \(values.joined(separator: ", "))", values: values) { text in
+            values.contains(text) ? nil : "'\(text)' is not one of \(values.joined(separator: ", "))"
+        }
+    }
+
+    static func oneOf<Value: CaseIterable & RawRepresentable>(_ type: Value.Type) -> TextForm
+    where Value.RawValue == String {
+        oneOf(type.allCases.map(\.rawValue))
+    }
+}

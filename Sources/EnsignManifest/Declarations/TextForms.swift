@@ -1,0 +1,91 @@
+import EnsignModel
+
+extension TextForm {
+    /// Prose of up to 4 KB.
+    static let prose = TextForm("text", maxBytes: 4_096)
+    /// A short text of one line.
+    static let line = TextForm("a line of text", maxBytes: 256) { text in
+        text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil
+    }
+    /// A label's value: any text, also one that looks like a boolean.
+    static let label = TextForm("text", maxBytes: 256)
+
+    static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
+        Name.isValid(text) ? nil : "'\(text)' is not a name: \(Name.rule)"
+    }
+
+    static let agent = TextForm(
+        "an agent, <team>/<agent>",
+        pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+    ) { text in
+        AgentID(text) == nil ? "'\(text)' is not an agent: write <team>/<agent>" : nil
+    }
+
+    static let release = TextForm("a semantic version", pattern: semver) { text in
+        SemanticVersion(text) == nil ? "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0" : nil
+    }
+
+    static let agentVersion = TextForm("a semantic version or 'next'", pattern: "^next$|\(semver)") { text in
+        AgentVersion(text) == nil ? "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0, or next" : nil
+    }
+
+    static let duration = TextForm("a duration", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
+        TimeSpan(text) == nil ? "'\(text)' is not a duration: write a whole number and ms, s, m, h or d" : nil
+    }
+
+    static let date = TextForm("a date", pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$") { text in
+        CalendarDate(text) == nil ? "'\(text)' is not a date: write YYYY-MM-DD" : nil
+    }
+
+    static let fileName = TextForm("the name of a file", pattern: "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", maxBytes: 128) {
+        text in
+        let plain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x61...0x7A, 0x41...0x5A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
+            default: false
+            }
+        }
+        if text.isEmpty || !plain || text.hasPrefix(".") || text == "agent.yaml" {
+            return "'\(text)' is not the name of a file beside this one: use A-Z, a-z, 0-9, '.', '_' and '-'"
+        }
+        return nil
+    }
+
+    /// `<scheme>:<path>`: where a secret is kept, never the secret.
+    static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") { text in
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let isReference =
+            parts.count == 2 && !parts[1].isEmpty && parts[0].first.map { ("a"..."z").contains($0) } == true
+            && parts[0].utf8.allSatisfy { byte in
+                switch byte {
+                case 0x61...0x7A, 0x30...0x39, 0x2B, 0x2D, 0x2E: true
+                default: false
+                }
+            } && !text.contains(where: \.isWhitespace)
+        return isReference ? nil : "this is not a reference like 'vault:payments': a literal secret is never accepted"
+    }
+
+    /// A SPIFFE trust domain: https://spiffe.io, "SPIFFE-ID", section 2.1.
+    static let trustDomain = TextForm("a trust domain", pattern: "^[a-z0-9._-]{1,255}$") { text in
+        let isValid =
+            !text.isEmpty && text.utf8.count <= 255
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x61...0x7A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
+                default: false
+                }
+            }
+        return isValid ? nil : "'\(text)' is not a trust domain: use a-z, 0-9, '.', '_' and '-'"
+    }
+
+    /// `<provider>/<model>`.
+    static let modelKey = TextForm("a model, <provider>/<name>", pattern: "^[^/\\s]+/[^\\s]+$") { text in
+        let parts = text.split(separator: "/", maxSplits: 1)
+        return parts.count == 2 ? nil : "'\(text)' is not a model: write <provider>/<name>"
+    }
+
+    private static let semver =
+        "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)"
+        + "(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+        + "(\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$"
+}

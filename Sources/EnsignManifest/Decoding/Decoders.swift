@@ -1,0 +1,207 @@
+package import EnsignModel
+import EnsignYAML
+
+/// A kind of manifest that can be made from a checked document.
+package protocol ManifestValue: Sendable {
+    static var kind: ManifestKind { get }
+
+    /// Makes the value from the `spec` of a document; nil when what it cannot do without was refused.
+    static func decode(spec: ManifestSpec, labels: [String: String]) -> Self?
+}
+
+/// The checked `spec` of a document.
+package struct ManifestSpec {
+    let record: Record
+}
+
+extension Agent: ManifestValue {
+    package static var kind: ManifestKind { .agent }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Agent? {
+        let spec = spec.record
+        guard let instructions = spec.located("instructions") else { return nil }
+        let model = spec.record("model")
+        let contract = spec.record("contract")
+        let needs = spec.record("needs")
+        let limits = spec.record("limits")
+        return Agent(
+            labels: labels, description: spec.text("description") ?? "",
+            model: Model(
+                provider: model?.text("provider") ?? "", name: model?.text("name") ?? "",
+                parameters: model?.json("parameters")),
+            instructions: instructions,
+            contract: contract.map { Contract(input: $0.json("input"), output: $0.json("output")) },
+            tools: (needs?.records("tools") ?? []).compactMap { need in
+                guard let tool = need.located("tool"), let text = need.located("version"),
+                    let version = SemanticVersion(text.value)
+                else { return nil }
+                return ToolNeed(
+                    tool: tool, version: Located(version, at: text.position), operations: need.texts("operations"))
+            },
+            delegates: (needs?.texts("agents") ?? []).compactMap { text in
+                AgentID(text.value).map { Located($0, at: text.position) }
+            },
+            limits: RunLimits(
+                steps: limits?.integer("steps"), tokens: limits?.integer("tokens"),
+                costUSD: limits?.number("costUSD"), seconds: limits?.integer("seconds")),
+            runtime: spec.json("runtime"))
+    }
+}
+
+extension Tool: ManifestValue {
+    package static var kind: ManifestKind { .tool }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Tool? {
+        let spec = spec.record
+        guard let owner = spec.located("owner") else { return nil }
+        var operations: [String: Operation] = [:]
+        for (name, node) in spec.pairs("operations") {
+            guard let record = Record(spec.tape, node) else { continue }
+            operations[name] = Operation(
+                description: record.text("description"), access: record.choice("access") ?? .execute,
+                risk: record.choice("risk") ?? .high, idempotent: record.boolean("idempotent") ?? false,
+                timeout: record.duration("timeout"), input: record.json("input"), output: record.json("output"),
+                position: record.position)
+        }
+        return Tool(
+            owner: owner, description: spec.text("description"), server: spec.json("server"), operations: operations,
+            credentials: spec.record("credentials")?.text("ref"))
+    }
+}
+
+extension Grant {
+    static func decode(_ record: Record) -> Grant? {
+        guard let tool = record.located("tool") else { return nil }
+        let arguments = record.node("arguments").flatMap { node in
+            JSONValue(record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
+        }
+        let expires = record.located("expires").flatMap { text in
+            CalendarDate(text.value).map { Located($0, at: text.position) }
+        }
+        return Grant(
+            tool: tool, operations: record.texts("operations"), approval: record.choice("approval") ?? .none,
+            arguments: arguments, expires: expires)
+    }
+}
+
+extension Role: ManifestValue {
+    package static var kind: ManifestKind { .role }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Role? {
+        Role(grants: spec.record.records("grants").compactMap(Grant.decode))
+    }
+}
+
+extension Team: ManifestValue {
+    package static var kind: ManifestKind { .team }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Team? {
+        Team(members: spec.record.texts("members").map(\.value), escalation: spec.record.text("escalation"))
+    }
+}
+
+extension Prices: ManifestValue {
+    package static var kind: ManifestKind { .prices }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Prices? {
+        var models: [String: Price] = [:]
+        for (name, node) in spec.record.pairs("models") {
+            guard let record = Record(spec.record.tape, node), let input = record.number("input"),
+                let output = record.number("output")
+            else { continue }
+            models[name] = Price(
+                input: input, output: output, cacheRead: record.number("cacheRead"),
+                cacheWrite: record.number("cacheWrite"))
+        }
+        return Prices(models: models)
+    }
+}
+
+extension Binding: ManifestValue {
+    package static var kind: ManifestKind { .binding }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Binding? {
+        Binding(server: spec.record.json("server"), credentials: spec.record.record("credentials")?.text("ref"))
+    }
+}
+
+extension Environment: ManifestValue {
+    package static var kind: ManifestKind { .environment }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Environment? {
+        let spec = spec.record
+        let limits = spec.record("limits")
+        guard let week = TimeSpan("7d") else { preconditionFailure("7d is a duration") }
+        return Environment(
+            trustDomain: spec.text("trustDomain") ?? "fleet.local", promotesFrom: spec.located("promotesFrom"),
+            soak: spec.duration("soak"), mutableVersions: spec.boolean("mutableVersions") ?? false,
+            prune: spec.boolean("prune") ?? true, maxPruneShare: spec.number("maxPruneShare") ?? 0.3,
+            keepFor: spec.duration("keepFor") ?? week, costUSDPerDay: limits?.number("costUSDPerDay"),
+            concurrentRollouts: limits?.integer("concurrentRollouts"),
+            rollout: spec.record("rollout").flatMap(Rollout.decode),
+            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode))
+    }
+}
+
+extension Deployment: ManifestValue {
+    package static var kind: ManifestKind { .deployment }
+
+    package static func decode(spec: ManifestSpec, labels: [String: String]) -> Deployment? {
+        let spec = spec.record
+        let version = spec.located("version").flatMap { text in
+            AgentVersion(text.value).map { Located($0, at: text.position) }
+        }
+        return Deployment(
+            version: version, autonomy: spec.choice("autonomy") ?? .full,
+            autonomyPosition: spec.located("autonomy")?.position, roles: spec.texts("roles"),
+            grants: spec.records("grants").compactMap(Grant.decode),
+            costUSDPerDay: spec.record("limits")?.number("costUSDPerDay"), halted: spec.boolean("halted") ?? false,
+            rollout: spec.record("rollout").flatMap(Rollout.decode),
+            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode))
+    }
+}
+
+extension Rollout {
+    static func decode(_ record: Record) -> Rollout? {
+        if record.node("immediate") != nil { return .immediate }
+        guard let canary = record.record("canary") else { return nil }
+        let steps = canary.records("steps").compactMap { step -> Canary.Step? in
+            guard let weight = step.integer("weight"), let hold = step.duration("hold") else { return nil }
+            return Canary.Step(weight: weight, hold: hold)
+        }
+        let analysis = canary.record("analysis").map { analysis in
+            Analysis(
+                metrics: analysis.records("metrics").compactMap(Analysis.Metric.decode),
+                confidence: analysis.number("confidence") ?? 0.95, deadline: analysis.duration("deadline"),
+                onInconclusive: analysis.choice("onInconclusive") ?? .hold)
+        }
+        return .canary(Canary(steps: steps, analysis: analysis))
+    }
+}
+
+extension Analysis.Metric {
+    fileprivate static func decode(_ record: Record) -> Analysis.Metric? {
+        guard let name = record.text("name"), let kind: Analysis.Kind = record.choice("kind") else { return nil }
+        let margin: Analysis.Margin
+        if let text = record.text("margin"), text.hasSuffix("%") {
+            margin = .relative((Double(text.dropLast()) ?? 0) / 100)
+        } else {
+            margin = .absolute(record.number("margin") ?? 0)
+        }
+        return Analysis.Metric(
+            name: name, kind: kind, good: record.boolean("good"), unit: record.text("unit"), margin: margin,
+            guardsStable: record.boolean("guard") ?? false)
+    }
+}
+
+extension KillRule {
+    static func decode(_ record: Record) -> KillRule? {
+        let within = record.duration("within")
+        if let spend = record.number("spend"), let within { return .spend(spend, within: within) }
+        if let calls = record.integer("repeatedCall"), let within { return .repeatedCall(calls, within: within) }
+        if let calls = record.integer("deniedCalls"), let within { return .deniedCalls(calls, within: within) }
+        if let steps = record.integer("steps") { return .steps(steps) }
+        if let calls = record.integer("unknownTool") { return .unknownTool(calls) }
+        return nil
+    }
+}

@@ -1,0 +1,167 @@
+import EnsignModel
+import EnsignYAML
+
+extension JSONValue {
+    /// The value of a node; nil when something in it was refused.
+    init?(_ tape: YAMLTape, _ node: Int) {
+        switch tape.kind(of: node) {
+        case .invalid: return nil
+        case .quoted: self = .string(tape.string(of: node))
+        case .plain:
+            switch Scalar(plain: tape.bytes(of: node)) {
+            case .null: self = .null
+            case .boolean(let value): self = .bool(value)
+            case .integer(let value): self = .integer(value)
+            case .number(let value): self = JSONValue(value)
+            case .text: self = .string(tape.string(of: node))
+            case .ambiguous, .outOfRange: return nil
+            }
+        case .sequence:
+            var elements: [JSONValue] = []
+            elements.reserveCapacity(tape.count(of: node))
+            var isWhole = true
+            tape.forEachElement(of: node) { child in
+                if let element = JSONValue(tape, child) { elements.append(element) } else { isWhole = false }
+            }
+            guard isWhole else { return nil }
+            self = .array(elements)
+        case .mapping:
+            var members: [JSONObject.Element] = []
+            members.reserveCapacity(tape.count(of: node))
+            var isWhole = true
+            tape.forEachPair(of: node) { key, child in
+                if let value = JSONValue(tape, child) {
+                    members.append((tape.string(of: key), value))
+                } else {
+                    isWhole = false
+                }
+            }
+            guard isWhole, case .success(let object) = JSONObject.unique(members) else { return nil }
+            self = .object(object)
+        }
+    }
+}
+
+extension YAMLTape {
+    /// The node that a JSON Pointer's segments lead to below `node`, or the nearest one above it that exists.
+    ///
+    /// A last segment that names a key leads to the key itself when there is one: that is where people look.
+    func node(at pointer: [String], below node: Int) -> Int {
+        var current = node
+        for (depth, segment) in pointer.enumerated() {
+            var next: Int?
+            switch kind(of: current) {
+            case .mapping:
+                forEachPair(of: current) { key, value in
+                    if matches(key, Array(segment.utf8)) { next = depth == pointer.count - 1 ? key : value }
+                }
+            case .sequence:
+                var index = 0
+                forEachElement(of: current) { element in
+                    if String(index) == segment { next = element }
+                    index += 1
+                }
+            case .plain, .quoted, .invalid: break
+            }
+            guard let next else { return current }
+            current = next
+        }
+        return current
+    }
+}
+
+/// Typed access to a checked mapping. Whatever was refused reads as absent: the finding is already there.
+struct Record {
+    let tape: YAMLTape
+    let node: Int
+
+    init?(_ tape: YAMLTape, _ node: Int?) {
+        guard let node, tape.kind(of: node) == .mapping else { return nil }
+        self.tape = tape
+        self.node = node
+    }
+
+    var position: Position { Position(tape.mark(of: node)) }
+
+    func node(_ name: StaticString) -> Int? {
+        guard tape.kind(of: node) == .mapping else { return nil }
+        var child = node + 1
+        let end = tape.end(of: node)
+        while child < end {
+            let value = tape.end(of: child)
+            if tape.bytes(of: child).elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)) {
+                return value
+            }
+            child = tape.end(of: value)
+        }
+        return nil
+    }
+
+    func record(_ name: StaticString) -> Record? { Record(tape, node(name)) }
+
+    func text(_ name: StaticString) -> String? { node(name).flatMap(text) }
+
+    func located(_ name: StaticString) -> Located<String>? { node(name).flatMap(located) }
+
+    func boolean(_ name: StaticString) -> Bool? {
+        guard let node = node(name), tape.kind(of: node) == .plain,
+            case .boolean(let value) = Scalar(plain: tape.bytes(of: node))
+        else { return nil }
+        return value
+    }
+
+    func integer(_ name: StaticString) -> Int64? {
+        guard let node = node(name), tape.kind(of: node) == .plain,
+            case .integer(let value) = Scalar(plain: tape.bytes(of: node))
+        else { return nil }
+        return value
+    }
+
+    func number(_ name: StaticString) -> Double? {
+        guard let node = node(name), tape.kind(of: node) == .plain else { return nil }
+        switch Scalar(plain: tape.bytes(of: node)) {
+        case .integer(let value): return Double(value)
+        case .number(let value): return value
+        default: return nil
+        }
+    }
+
+    func duration(_ name: StaticString) -> TimeSpan? { text(name).flatMap { TimeSpan($0) } }
+
+    func json(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(tape, $0) } }
+
+    func choice<Value: RawRepresentable>(_ name: StaticString) -> Value? where Value.RawValue == String {
+        text(name).flatMap { Value(rawValue: $0) }
+    }
+
+    func records(_ name: StaticString) -> [Record] {
+        elements(name).compactMap { Record(tape, $0) }
+    }
+
+    func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
+
+    func pairs(_ name: StaticString) -> [(key: String, value: Int)] {
+        guard let node = node(name) else { return [] }
+        var result: [(String, Int)] = []
+        tape.forEachPair(of: node) { key, value in result.append((tape.string(of: key), value)) }
+        return result
+    }
+
+    func text(_ node: Int) -> String? {
+        switch tape.kind(of: node) {
+        case .plain, .quoted: tape.string(of: node)
+        case .mapping, .sequence, .invalid: nil
+        }
+    }
+
+    private func located(_ node: Int) -> Located<String>? {
+        text(node).map { Located($0, at: Position(tape.mark(of: node))) }
+    }
+
+    private func elements(_ name: StaticString) -> [Int] {
+        guard let node = node(name) else { return [] }
+        var result: [Int] = []
+        tape.forEachElement(of: node) { result.append($0) }
+        return result
+    }
+}

@@ -1,0 +1,289 @@
+package import EnsignModel
+import EnsignYAML
+
+/// The manifests of one snapshot, read when they are asked for.
+///
+/// Findings of every file that was read collect in ``findings``: so a fleet that only ever served one environment holds
+/// exactly what concerns that environment. Teams, roles, tools, bindings and folders are remembered; agents and
+/// deployments are not, so that memory stays flat while tens of thousands stream by.
+package final class Fleet {
+    let snapshot: any Snapshot
+    /// For "has this grant expired": the only thing in checking that looks at a clock, and only for a warning.
+    let today: CalendarDate
+    package private(set) var findings: [Finding] = []
+
+    private var folders: [String: [SnapshotNode]?] = [:]
+    private var teams: [String: Loaded<Team>?] = [:]
+    private var roles: [String: Loaded<Role>?] = [:]
+    private var tools: [String: Loaded<Tool>?] = [:]
+    private var bindings: [String: Loaded<Binding>?] = [:]
+    private var environmentFiles: [String: Loaded<Environment>?] = [:]
+
+    package init(snapshot: any Snapshot, today: CalendarDate) {
+        self.snapshot = snapshot
+        self.today = today
+    }
+
+    package func report(_ finding: Finding) { findings.append(finding) }
+    package func report(_ new: [Finding]) { findings.append(contentsOf: new) }
+
+    package var hasErrors: Bool { findings.contains { $0.severity == .error } }
+
+    // MARK: Folders
+
+    /// What stands in a folder; nil when there is no such folder.
+    func folder(_ path: String) throws -> [SnapshotNode]? {
+        if let known = folders[path] { return known }
+        var node = snapshot.root
+        var children: [SnapshotNode]?
+        if let slash = path.lastIndex(of: "/") {
+            let name = path[path.index(after: slash)...]
+            if let found = try folder(String(path[..<slash]))?.first(where: { $0.name == name }), found.kind == .directory {
+                node = found
+                children = try snapshot.children(of: node)
+            }
+        } else if let found = try rootChildren().first(where: { $0.name == path }), found.kind == .directory {
+            children = try snapshot.children(of: found)
+        }
+        folders[path] = .some(children)
+        return children
+    }
+
+    private func rootChildren() throws -> [SnapshotNode] {
+        if let known = folders[""], let known { return known }
+        let children = try snapshot.children(of: snapshot.root)
+        folders[""] = .some(children)
+        return children
+    }
+
+    /// The file or folder at a path; nil when there is none.
+    func node(_ path: String) throws -> SnapshotNode? {
+        guard let slash = path.lastIndex(of: "/") else { return try rootChildren().first { $0.name == path } }
+        return try folder(String(path[..<slash]))?.first { $0.name == path[path.index(after: slash)...] }
+    }
+
+    /// Names of the environments, sorted.
+    package func environmentNames() throws -> [String] {
+        try (folder("environments") ?? []).filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name)
+    }
+
+    /// The agents that an environment declares, sorted.
+    package func deployedAgents(in environment: String) throws -> [AgentID] {
+        var agents: [AgentID] = []
+        for team in try folder("environments/\(environment)/agents") ?? [] where team.kind == .directory {
+            for file in try folder("environments/\(environment)/agents/\(team.name)") ?? [] {
+                if file.kind == .file, let name = file.manifestName,
+                    let agent = AgentID("\(team.name)/\(name)")
+                {
+                    agents.append(agent)
+                }
+            }
+        }
+        return agents.sorted()
+    }
+
+    /// The agents in `fleet/agents/`, sorted.
+    package func agents() throws -> [AgentID] {
+        var agents: [AgentID] = []
+        for team in try folder("fleet/agents") ?? [] where team.kind == .directory {
+            for agent in try folder("fleet/agents/\(team.name)") ?? [] where agent.kind == .directory {
+                if let agent = AgentID("\(team.name)/\(agent.name)") { agents.append(agent) }
+            }
+        }
+        return agents.sorted()
+    }
+
+    /// Names of the tools, teams or roles, sorted.
+    package func names(in folder: String, files: Bool) throws -> [String] {
+        try (self.folder("fleet/\(folder)") ?? []).compactMap { node in
+            files ? (node.kind == .file ? node.manifestName : nil) : (node.kind == .directory ? node.name : nil)
+        }.filter { Name.isValid($0) }
+    }
+
+    /// The released versions of a tool, oldest first.
+    package func toolVersions(_ tool: String) throws -> [SemanticVersion] {
+        try (folder("fleet/tools/\(tool)") ?? []).compactMap { node in
+            node.kind == .file ? node.manifestName.flatMap { SemanticVersion($0) } : nil
+        }.sorted()
+    }
+
+    /// The versions of an agent, oldest first, `next` last.
+    package func agentVersions(_ agent: AgentID) throws -> [AgentVersion] {
+        let versions = try (folder("fleet/agents/\(agent)") ?? []).compactMap { node in
+            node.kind == .directory ? AgentVersion(node.name) : nil
+        }
+        return versions.compactMap { if case .release(let version) = $0 { version } else { nil } }.sorted()
+            .map { .release($0) } + versions.filter { $0 == .next }
+    }
+
+    package func declares(_ agent: AgentID) throws -> Bool { try folder("fleet/agents/\(agent)") != nil }
+
+    package func deploys(_ agent: AgentID, in environment: String) throws -> Bool {
+        try node("environments/\(environment)/agents/\(agent).yaml") != nil
+    }
+
+    // MARK: Manifests
+
+    package func team(_ name: String) throws -> Loaded<Team>? {
+        try remembered(\.teams, name) { try self.load(Team.self, "fleet/teams/\(name).yaml", name: name) }
+    }
+
+    package func role(_ name: String) throws -> Loaded<Role>? {
+        try remembered(\.roles, name) { try self.load(Role.self, "fleet/roles/\(name).yaml", name: name) }
+    }
+
+    package func tool(_ name: String, _ version: SemanticVersion) throws -> Loaded<Tool>? {
+        try remembered(\.tools, "\(name)@\(version)") {
+            try self.load(
+                Tool.self, "fleet/tools/\(name)/\(version).yaml", name: name, version: version.description)
+        }
+    }
+
+    package func binding(_ environment: String, _ tool: String) throws -> Loaded<Binding>? {
+        try remembered(\.bindings, "\(environment)/\(tool)") {
+            try self.load(Binding.self, "environments/\(environment)/tools/\(tool).yaml", name: tool)
+        }
+    }
+
+    package func environment(_ name: String) throws -> Loaded<Environment>? {
+        try remembered(\.environmentFiles, name) {
+            try self.load(Environment.self, "environments/\(name)/environment.yaml", name: name)
+        }
+    }
+
+    package func prices() throws -> Loaded<Prices>? { try load(Prices.self, "fleet/prices.yaml") }
+
+    package func deployment(_ agent: AgentID, in environment: String) throws -> Loaded<Deployment>? {
+        try load(
+            Deployment.self, "environments/\(environment)/agents/\(agent).yaml", name: agent.name)
+    }
+
+    /// One version of an agent; nil when there is no such folder.
+    package func agent(_ agent: AgentID, _ version: AgentVersion) throws -> LoadedAgent? {
+        let folder = "fleet/agents/\(agent)/\(version)"
+        guard let node = try self.node(folder), node.kind == .directory else { return nil }
+        let files = try snapshot.children(of: node)
+        var manifest: Loaded<Agent>
+        if let file = files.first(where: { $0.name == "agent.yaml" }), file.kind == .file {
+            manifest = try load(Agent.self, file, "\(folder)/agent.yaml", agent.name, version.description)
+        } else {
+            let missing = Finding(
+                code: "missing-file", "\(folder) has no agent.yaml", path: "\(folder)/agent.yaml",
+                hint: "ensign new agent \(agent) shows one")
+            report(missing)
+            manifest = Loaded(path: "\(folder)/agent.yaml", value: nil, findings: [missing])
+        }
+        var loaded = LoadedAgent(
+            id: agent, version: version, path: manifest.path, value: manifest.value, files: files, instructions: nil)
+        if let value = manifest.value { try readInstructions(of: value, into: &loaded, folder) }
+        return loaded
+    }
+
+    private func readInstructions(of value: Agent, into loaded: inout LoadedAgent, _ folder: String) throws {
+        let name = value.instructions.value
+        guard let file = loaded.files.first(where: { $0.name == name }) else {
+            report(
+                Finding(
+                    code: "missing-file", "there is no file '\(name)' beside this one", path: loaded.path,
+                    at: value.instructions.position,
+                    hint: Suggestion.hint(
+                        for: name, among: loaded.files.map(\.name).filter { $0 != "agent.yaml" }, plural: "files here")))
+            return
+        }
+        let path = "\(folder)/\(name)"
+        guard file.kind == .file else { return }
+        guard let bytes = try bytes(of: file, path) else { return }
+        let scan = TextScan.scan(bytes, manifest: false)
+        report(scan.problems.map { Finding($0, path, .error) } + scan.warnings.map { Finding($0, path, .warning) })
+        guard scan.isText else { return }
+        if bytes.count == scan.start {
+            report(Finding(code: "empty-file", "the instructions are empty", path: path))
+        }
+        // The text is digested with LF line ends, so that a clone with core.autocrlf makes the same bundle.
+        loaded.instructions = String(decoding: bytes[scan.start...].withoutCarriageReturns, as: UTF8.self)
+    }
+
+    /// The bytes of a file at a path, for showing a line of it; nil when there is none.
+    package func source(_ path: String) -> [UInt8]? {
+        guard let node = try? node(path), node.kind == .file, let size = try? snapshot.size(of: node),
+            size <= TextScan.limit
+        else { return nil }
+        return try? snapshot.bytes(of: node)
+    }
+
+    // MARK: Reading
+
+    private func load<Value: ManifestValue>(
+        _ type: Value.Type, _ path: String, name: String? = nil, version: String? = nil
+    ) throws -> Loaded<Value>? {
+        guard let node = try self.node(path), node.kind == .file else { return nil }
+        return try load(type, node, path, name, version)
+    }
+
+    private func load<Value: ManifestValue>(
+        _ type: Value.Type, _ node: SnapshotNode, _ path: String, _ name: String?, _ version: String?
+    ) throws -> Loaded<Value> {
+        guard let bytes = try bytes(of: node, path) else { return Loaded(path: path, value: nil, findings: []) }
+        let loaded = ManifestLoader.load(type, bytes, path: path, name: name, version: version)
+        report(loaded.findings)
+        return loaded
+    }
+
+    /// A file's bytes; nil, with a finding, when it is too large: its content is then never read.
+    private func bytes(of node: SnapshotNode, _ path: String) throws -> [UInt8]? {
+        let size = try snapshot.size(of: node)
+        guard size <= TextScan.limit else {
+            report(Finding(code: "too-large", "the file has \(size) bytes, more than 1 MiB", path: path))
+            return nil
+        }
+        return try snapshot.bytes(of: node)
+    }
+
+    private func remembered<Value>(
+        _ memory: ReferenceWritableKeyPath<Fleet, [String: Loaded<Value>?]>, _ key: String,
+        _ load: () throws -> Loaded<Value>?
+    ) rethrows -> Loaded<Value>? {
+        if let known = self[keyPath: memory][key] { return known }
+        let loaded = try load()
+        self[keyPath: memory][key] = .some(loaded)
+        return loaded
+    }
+}
+
+/// One version of an agent with what its folder holds.
+package struct LoadedAgent: Sendable {
+    package var id: AgentID
+    package var version: AgentVersion
+    /// Of the manifest.
+    package var path: String
+    package var value: Agent?
+    package var files: [SnapshotNode]
+    /// The text of the instructions; nil when it could not be read.
+    package var instructions: String?
+}
+
+extension SnapshotNode {
+    /// The name without `.yaml`; nil for other files.
+    var manifestName: String? { name.hasSuffix(".yaml") ? String(name.dropLast(5)) : nil }
+}
+
+extension Finding {
+    init(_ problem: YAMLProblem, _ path: String, _ severity: Severity) {
+        self.init(
+            severity, code: problem.code, problem.message, path: path, at: Position(problem.mark), hint: problem.hint)
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// The bytes with CR LF turned into LF.
+    fileprivate var withoutCarriageReturns: [UInt8] {
+        guard contains(0x0D) else { return Array(self) }
+        var result: [UInt8] = []
+        result.reserveCapacity(count)
+        for (index, byte) in zip(indices, self) {
+            if byte == 0x0D, index + 1 < endIndex, self[index + 1] == 0x0A { continue }
+            result.append(byte)
+        }
+        return result
+    }
+}

@@ -1,0 +1,108 @@
+package import EnsignModel
+import EnsignYAML
+
+/// A manifest as far as it could be read, and what was found in it.
+package struct Loaded<Value: Sendable>: Sendable {
+    package var path: String
+    /// Nil when nothing useful could be read. May be there although the file has errors: other checks go on with it.
+    package var value: Value?
+    package var findings: [Finding]
+
+    package var isValid: Bool { value != nil && !findings.contains { $0.severity == .error } }
+}
+
+/// Reads one manifest from its bytes.
+package enum ManifestLoader {
+    /// Reads, checks and decodes one file.
+    ///
+    /// - Parameters:
+    ///   - name: What `metadata.name` must say if it is there.
+    ///   - version: What `metadata.version` must say if it is there.
+    package static func load<Value: ManifestValue>(
+        _ type: Value.Type, _ bytes: [UInt8], path: String, name: String? = nil, version: String? = nil
+    ) -> Loaded<Value> {
+        var findings = FindingCollector(path: path)
+        guard let tape = parse(bytes, &findings), let root = tape.root else {
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
+        let kind = Value.kind
+        guard tape.kind(of: root) == .mapping else {
+            findings.error(
+                "wrong-type", "a manifest must be a mapping with apiVersion, kind and spec",
+                at: Position(tape.mark(of: root)))
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
+        let document = Record(tape, root)
+        if let found = document?.located("kind"), found.value != kind.rawValue,
+            ManifestKind(rawValue: found.value) != nil
+        {
+            findings.error(
+                "wrong-kind", "kind is \(found.value), and \(path) is where a \(kind.rawValue) stands",
+                at: found.position, hint: "write kind: \(kind.rawValue), or move the file")
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
+        var checker = ShapeChecker(tape: tape, findings: findings)
+        checker.check(root, .record(kind.fields), "the manifest")
+        findings = checker.findings
+        let metadata = document?.record("metadata")
+        checkIdentity(metadata?.located("name"), "metadata.name", name, &findings)
+        checkIdentity(metadata?.located("version"), "metadata.version", version, &findings)
+        var labels: [String: String] = [:]
+        for (key, node) in metadata?.pairs("labels") ?? [] { labels[key] = metadata?.text(node) }
+        let value = document?.record("spec").flatMap {
+            Value.decode(spec: ManifestSpec(record: $0), labels: labels)
+        }
+        return Loaded(path: path, value: value, findings: findings.findings)
+    }
+
+    /// The position of a JSON Pointer's target, found again by a second parse.
+    static func position(of pointer: [String], below start: Position, in bytes: [UInt8]) -> Position {
+        let scan = TextScan.scan(bytes, manifest: true)
+        let (tape, _) = YAMLParser.parse(bytes[scan.start...])
+        guard let root = tape.root else { return start }
+        for node in root..<tape.end(of: root) where Position(tape.mark(of: node)) == start {
+            // A mapping starts where its first key does: the container comes first on the tape.
+            return Position(tape.mark(of: tape.node(at: pointer, below: node)))
+        }
+        return start
+    }
+
+    private static func parse(_ bytes: [UInt8], _ findings: inout FindingCollector) -> YAMLTape? {
+        guard bytes.count <= TextScan.limit else {
+            findings.error("too-large", "the file has \(bytes.count) bytes, more than 1 MiB", at: .start)
+            return nil
+        }
+        if bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8) {
+            findings.error(
+                "lfs-pointer", "this is a Git LFS pointer, not the manifest", at: .start,
+                hint: "exclude fleet/ and environments/ from LFS in .gitattributes and commit the file itself")
+            return nil
+        }
+        let scan = TextScan.scan(bytes, manifest: true)
+        for problem in scan.problems { findings.add(problem, severity: .error) }
+        for warning in scan.warnings { findings.add(warning, severity: .warning) }
+        guard scan.isText else { return nil }
+        let (tape, problems) = YAMLParser.parse(bytes[scan.start...])
+        // libyaml stops at a control character that the scan has already named.
+        let alreadySaid = Set(scan.problems.map(\.mark.line))
+        for problem in problems where !(problem.code == "yaml-syntax" && alreadySaid.contains(problem.mark.line)) {
+            findings.add(problem, severity: .error)
+        }
+        return tape
+    }
+
+    private static func checkIdentity(
+        _ written: Located<String>?, _ field: String, _ expected: String?, _ findings: inout FindingCollector
+    ) {
+        guard let written else { return }
+        guard let expected else {
+            findings.error("wrong-identity", "\(field) has no place here: the path names nothing", at: written.position)
+            return
+        }
+        if written.value != expected {
+            findings.error(
+                "wrong-identity", "\(field) is '\(written.value)', and the path says '\(expected)'",
+                at: written.position, hint: "write \(expected), or remove the field")
+        }
+    }
+}

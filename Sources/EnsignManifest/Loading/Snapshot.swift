@@ -1,0 +1,43 @@
+package import EnsignModel
+
+/// One immutable state of a fleet repository: a commit's tree, or a directory.
+///
+/// Not for concurrent use: each thread opens its own.
+package protocol Snapshot: AnyObject {
+    /// The folder that holds `fleet/` and `environments/`.
+    var root: SnapshotNode { get }
+
+    /// What stands in a folder, in the order of the names' bytes.
+    func children(of node: SnapshotNode) throws -> [SnapshotNode]
+
+    /// A file's size in bytes, without reading it.
+    func size(of node: SnapshotNode) throws -> Int
+
+    /// A file's bytes.
+    func bytes(of node: SnapshotNode) throws -> [UInt8]
+}
+
+/// A file or folder of a snapshot.
+package struct SnapshotNode: Sendable {
+    package enum Kind: Sendable, Hashable {
+        case file, directory, symlink, submodule, other
+    }
+
+    /// The name's bytes, as text where they are UTF-8.
+    package var name: String
+    package var kind: Kind
+    /// The git object; nil in a directory on disk.
+    package var id: ObjectID?
+    /// Where it stands on disk; nil in git.
+    package var location: String?
+    /// Whether the name's bytes are UTF-8.
+    package var isText: Bool
+
+    package init(name: String, kind: Kind, id: ObjectID? = nil, location: String? = nil, isText: Bool = true) {
+        self.name = name
+        self.kind = kind
+        self.id = id
+        self.location = location
+        self.isText = isText
+    }
+}

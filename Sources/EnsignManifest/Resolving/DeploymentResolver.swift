@@ -1,0 +1,280 @@
+package import EnsignModel
+
+/// Holds a deployment together with everything that it names.
+///
+/// Findings go to the fleet. What stands in one file only is checked where that file is checked; here stands what takes
+/// two: a version that exists, an operation that the tool has, a need that is granted.
+package struct DeploymentResolver {
+    let fleet: Fleet
+    let environment: String
+    let agent: AgentID
+    private let path: String
+
+    package init(fleet: Fleet, environment: String, agent: AgentID) {
+        self.fleet = fleet
+        self.environment = environment
+        self.agent = agent
+        path = "environments/\(environment)/agents/\(agent).yaml"
+    }
+
+    /// Resolves the deployment as its file in the snapshot declares it.
+    ///
+    /// - Parameter load: Gives a version of the agent; the caller may have read it already.
+    /// - Returns: nil when something that it cannot do without is missing or refused; the findings say what.
+    package func resolve(
+        load: (AgentVersion) throws -> LoadedAgent?
+    ) throws -> ResolvedDeployment? {
+        guard let file = try fleet.deployment(agent, in: environment) else { return nil }
+        guard let deployment = file.value else { return nil }
+        let settings = try fleet.environment(environment)
+        let loaded = try version(of: deployment, settings?.value, load)
+        let roles = try roles(of: deployment)
+        guard let loaded, let manifest = loaded.value, let version = deployment.version?.value else {
+            try checkGrantsAlone(deployment)
+            return nil
+        }
+        let tools = try tools(of: manifest)
+        let permissions = try permissions(deployment, roles: roles, tools: tools)
+        warnAboutUngranted(deployment, tools, permissions)
+        try checkDelegates(of: manifest, loaded, deployment)
+        guard let settings = settings?.value else { return nil }
+        return ResolvedDeployment(
+            agent: agent, environment: environment, deployment: deployment, deploymentPath: path, version: version,
+            loaded: loaded, manifest: manifest, settings: settings, tools: tools, permissions: permissions)
+    }
+
+    // MARK: Version
+
+    private func version(
+        of deployment: Deployment, _ settings: Environment?, _ load: (AgentVersion) throws -> LoadedAgent?
+    ) throws -> LoadedAgent? {
+        guard let version = deployment.version else { return nil }
+        guard try fleet.declares(agent) else {
+            let known = try fleet.agents().map(\.description)
+            report(
+                "unknown-agent", "there is no agent '\(agent)' in fleet/agents", at: .start,
+                hint: Suggestion.hint(for: agent.description, among: known, plural: "agents"))
+            return nil
+        }
+        if version.value == .next, let settings, !settings.mutableVersions {
+            report(
+                "mutable-version", "'\(environment)' deploys released versions only, and this is 'next'",
+                at: version.position,
+                hint: "release it with 'ensign release \(agent) X.Y.Z', or set mutableVersions: true in environments/\(environment)/environment.yaml")
+        }
+        guard let loaded = try load(version.value) else {
+            let known = try fleet.agentVersions(agent).map(\.description)
+            report(
+                "unknown-version", "agent '\(agent)' has no version \(version.value)", at: version.position,
+                hint: Suggestion.hint(for: version.value.description, among: known, plural: "its versions"))
+            return nil
+        }
+        return loaded
+    }
+
+    // MARK: Tools
+
+    private func tools(of manifest: Agent) throws -> [String: ResolvedTool] {
+        var tools: [String: ResolvedTool] = [:]
+        for need in manifest.tools {
+            // Whether tool and version exist is checked with the agent's manifest.
+            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else { continue }
+            let binding = try fleet.binding(environment, need.tool.value)
+            tools[need.tool.value] = ResolvedTool(
+                name: need.tool.value, version: need.version.value, value: value, path: tool.path,
+                binding: binding?.value, needed: need.operations)
+        }
+        return tools
+    }
+
+    // MARK: Grants
+
+    private func roles(of deployment: Deployment) throws -> [(role: Loaded<Role>, name: Located<String>)] {
+        var roles: [(Loaded<Role>, Located<String>)] = []
+        var seen: Set<String> = []
+        for name in deployment.roles {
+            guard seen.insert(name.value).inserted else {
+                report(
+                    "duplicate-role", "role '\(name.value)' stands here twice", at: name.position,
+                    hint: "remove one", severity: .warning)
+                continue
+            }
+            if let role = try fleet.role(name.value) {
+                roles.append((role, name))
+            } else {
+                report(
+                    "unknown-role", "there is no role '\(name.value)'", at: name.position,
+                    hint: Suggestion.hint(
+                        for: name.value, among: try fleet.names(in: "roles", files: true), plural: "roles"))
+            }
+        }
+        return roles
+    }
+
+    private func permissions(
+        _ deployment: Deployment, roles: [(role: Loaded<Role>, name: Located<String>)],
+        tools: [String: ResolvedTool]
+    ) throws -> [Permission] {
+        var granted: [String: Permission] = [:]
+        for (role, name) in roles {
+            var helps = false
+            for grant in role.value?.grants ?? [] {
+                let added = try add(grant, path: role.path, role: name.value, deployment, tools, &granted)
+                helps = helps || added
+            }
+            if !helps, role.value != nil {
+                report(
+                    "grant-without-need", "role '\(name.value)' grants nothing that the agent needs",
+                    at: name.position, hint: "remove it, or add the need to the agent", severity: .warning)
+            }
+        }
+        for grant in deployment.grants {
+            let added = try add(grant, path: path, role: nil, deployment, tools, &granted)
+            if !added, try isKnown(grant) {
+                report(
+                    "grant-without-need", "the agent does not need what this grants on '\(grant.tool.value)'",
+                    at: grant.tool.position, hint: "remove the grant, or add the need to the agent",
+                    severity: .warning)
+            }
+        }
+        return granted.values.sorted { ($0.tool, $0.operation) < ($1.tool, $1.operation) }
+    }
+
+    /// Adds what a grant allows of the needs; false when it covers none.
+    private func add(
+        _ grant: Grant, path: String, role: String?, _ deployment: Deployment, _ tools: [String: ResolvedTool],
+        _ granted: inout [String: Permission]
+    ) throws -> Bool {
+        if let expires = grant.expires, expires.value < fleet.today {
+            fleet.report(
+                Finding(
+                    .warning, code: "expired-grant", "this grant expired on \(expires.value)", path: path,
+                    at: expires.position, hint: "renew it or remove it"))
+        }
+        guard let tool = tools[grant.tool.value] else {
+            if role == nil { try checkExists(grant) }
+            return false
+        }
+        var helps = false
+        for name in grant.operations {
+            guard let declaration = tool.value.operations[name.value] else {
+                if try role == nil || !anyVersion(of: tool.name, has: name.value) {
+                    fleet.report(
+                        Finding(
+                            code: "unknown-operation",
+                            "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'", path: path,
+                            at: name.position,
+                            hint: Suggestion.hint(
+                                for: name.value, among: tool.value.operations.keys.sorted(), plural: "its operations")))
+                }
+                continue
+            }
+            guard tool.needed.contains(where: { $0.value == name.value }) else { continue }
+            helps = true
+            var input = declaration.input
+            if let arguments = grant.arguments {
+                checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", path)
+                input = Narrowing.combine(declaration.input, arguments.value)
+            }
+            let permission = Permission(
+                tool: tool.name, version: tool.version, operation: name.value, declaration: declaration,
+                approval: grant.approval,
+                effectiveApproval: deployment.autonomy.approval(
+                    for: declaration.access, risk: declaration.risk, granted: grant.approval),
+                input: input, arguments: grant.arguments, expires: grant.expires?.value,
+                origin: GrantOrigin(path: path, position: name.position, role: role))
+            let key = "\(tool.name).\(name.value)"
+            if let other = granted[key] {
+                guard !other.grantsSame(as: permission) else { continue }
+                fleet.report(
+                    Finding(
+                        code: "granted-twice", "'\(key)' is granted twice, with different limits", path: path,
+                        at: name.position, hint: "keep one of the grants: Ensign does not guess which one is meant",
+                        notes: [
+                            Finding.Note(
+                                path: other.origin.path, position: other.origin.position, message: "also granted here")
+                        ]))
+            } else {
+                granted[key] = permission
+            }
+        }
+        return helps
+    }
+
+    private func checkNarrowing(
+        _ arguments: Located<JSONValue>, of operation: Operation, _ name: String, _ path: String
+    ) {
+        for misfit in Narrowing.misfits(arguments.value, in: operation.input) {
+            let position = fleet.source(path).map {
+                ManifestLoader.position(of: misfit.pointer, below: arguments.position, in: $0)
+            }
+            fleet.report(
+                Finding(
+                    code: "narrowing-misfit", "arguments of \(name): \(misfit.message)", path: path,
+                    at: position ?? arguments.position, hint: misfit.hint))
+        }
+    }
+
+    /// Checks the deployment's own grants when the agent is not there to hold them against.
+    private func checkGrantsAlone(_ deployment: Deployment) throws {
+        for grant in deployment.grants { try checkExists(grant) }
+    }
+
+    private func checkExists(_ grant: Grant) throws {
+        try GrantChecker(fleet: fleet, path: path).check(grant)
+    }
+
+    private func isKnown(_ grant: Grant) throws -> Bool { try !fleet.toolVersions(grant.tool.value).isEmpty }
+
+    private func anyVersion(of tool: String, has operation: String) throws -> Bool {
+        try fleet.toolVersions(tool).contains { try fleet.tool(tool, $0)?.value?.operations[operation] != nil }
+    }
+
+    private func warnAboutUngranted(
+        _ deployment: Deployment, _ tools: [String: ResolvedTool], _ permissions: [Permission]
+    ) {
+        for tool in tools.values.sorted(by: { $0.name < $1.name }) {
+            let missing = tool.needed.map(\.value).filter { name in
+                tool.value.operations[name] != nil
+                    && !permissions.contains { $0.tool == tool.name && $0.operation == name }
+            }
+            guard !missing.isEmpty else { continue }
+            report(
+                "need-without-grant",
+                "the agent needs \(missing.map { "\(tool.name).\($0)" }.joined(separator: ", ")), which nothing here grants",
+                at: deployment.version?.position ?? .start,
+                hint: "add a grant or a role; without it the agent runs without the operation", severity: .warning)
+        }
+    }
+
+    // MARK: Delegates
+
+    private func checkDelegates(of manifest: Agent, _ loaded: LoadedAgent, _ deployment: Deployment) throws {
+        for delegate in manifest.delegates where delegate.value != agent {
+            guard try !fleet.deploys(delegate.value, in: environment), try fleet.declares(delegate.value) else { continue }
+            fleet.report(
+                Finding(
+                    code: "delegate-not-deployed",
+                    "'\(agent)' \(loaded.version) delegates to '\(delegate.value)', which '\(environment)' does not deploy",
+                    path: path, at: deployment.version?.position ?? .start,
+                    hint: "add environments/\(environment)/agents/\(delegate.value).yaml",
+                    notes: [
+                        Finding.Note(path: loaded.path, position: delegate.position, message: "delegated to here")
+                    ]))
+        }
+    }
+
+    private func report(
+        _ code: String, _ message: String, at position: Position, hint: String? = nil,
+        severity: Finding.Severity = .error
+    ) {
+        fleet.report(Finding(severity, code: code, message, path: path, at: position, hint: hint))
+    }
+}
+
+extension Permission {
+    /// Whether two grants of one operation say the same.
+    fileprivate func grantsSame(as other: Permission) -> Bool {
+        approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires
+    }
+}

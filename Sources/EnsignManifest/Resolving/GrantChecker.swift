@@ -1,0 +1,48 @@
+import EnsignModel
+
+/// Checks that what a grant names exists, in any version: all that can be said without an agent's needs.
+struct GrantChecker {
+    let fleet: Fleet
+    let path: String
+
+    func check(_ grant: Grant) throws {
+        let versions = try fleet.toolVersions(grant.tool.value)
+        guard !versions.isEmpty else {
+            fleet.report(
+                Finding(
+                    code: "unknown-tool", "there is no tool '\(grant.tool.value)'", path: path,
+                    at: grant.tool.position,
+                    hint: Suggestion.hint(
+                        for: grant.tool.value, among: try fleet.names(in: "tools", files: false), plural: "tools")))
+            return
+        }
+        let tools = try versions.compactMap { try fleet.tool(grant.tool.value, $0) }
+        // A tool that could not be read may have any operation.
+        guard tools.allSatisfy({ $0.value != nil }) else { return }
+        let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
+        for operation in grant.operations where !known.contains(operation.value) {
+            fleet.report(
+                Finding(
+                    code: "unknown-operation",
+                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'", path: path,
+                    at: operation.position,
+                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")))
+        }
+        guard let arguments = grant.arguments else { return }
+        // Against the newest version that has the operation.
+        for operation in grant.operations {
+            guard let declaration = tools.reversed().lazy.compactMap({ $0.value?.operations[operation.value] }).first
+            else { continue }
+            for misfit in Narrowing.misfits(arguments.value, in: declaration.input) {
+                let position = fleet.source(path).map {
+                    ManifestLoader.position(of: misfit.pointer, below: arguments.position, in: $0)
+                }
+                fleet.report(
+                    Finding(
+                        code: "narrowing-misfit",
+                        "arguments of \(grant.tool.value).\(operation.value): \(misfit.message)", path: path,
+                        at: position ?? arguments.position, hint: misfit.hint))
+            }
+        }
+    }
+}

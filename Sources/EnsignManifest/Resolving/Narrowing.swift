@@ -1,0 +1,182 @@
+package import EnsignModel
+
+/// Combining an operation's input schema with a grant's narrower one.
+package enum Narrowing {
+    /// A schema that accepts exactly what both accept.
+    ///
+    /// Keywords are merged where that keeps the meaning, because runtimes hand the result to language models and those
+    /// read one flat schema better; where a merge could change the meaning, `allOf` keeps both.
+    package static func combine(_ base: JSONValue?, _ narrowing: JSONValue) -> JSONValue {
+        guard let base else { return narrowing }
+        if let merged = merge(base, narrowing) { return merged }
+        return ["allOf": [base, narrowing]]
+    }
+
+    private static func merge(_ base: JSONValue, _ narrowing: JSONValue) -> JSONValue? {
+        if narrowing == .bool(true) || narrowing == base { return base }
+        if base == .bool(true) { return narrowing }
+        guard case .object(var result) = base, case .object(let extra) = narrowing else { return nil }
+        // A reference stands alone in draft-07, and these keywords read their neighbours.
+        let coupled: Set<String> = [
+            "$ref", "additionalProperties", "patternProperties", "items", "additionalItems", "if", "then", "else",
+            "definitions", "$defs",
+        ]
+        if result["$ref"] != nil { return nil }
+        for (key, value) in extra {
+            guard let present = result[key] else {
+                if key == "properties" {
+                    guard addProperties(value, to: &result) else { return nil }
+                    continue
+                }
+                if coupled.contains(key) { return nil }
+                result[key] = value
+                continue
+            }
+            if present == value { continue }
+            guard let both = mergeKeyword(key, present, value, base: base) else { return nil }
+            result[key] = both
+        }
+        return .object(result)
+    }
+
+    private static func mergeKeyword(
+        _ key: String, _ base: JSONValue, _ extra: JSONValue, base schema: JSONValue
+    ) -> JSONValue? {
+        switch key {
+        case "title", "description", "$comment", "examples", "default": return extra
+        case "maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties":
+            return tighter(base, extra) { $0 < $1 }
+        case "minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties":
+            return tighter(base, extra) { $0 > $1 }
+        case "required":
+            guard let first = base.array, let second = extra.array else { return nil }
+            return .array(first + second.filter { !first.contains($0) })
+        case "enum":
+            guard let first = base.array, let second = extra.array else { return nil }
+            let both = first.filter { second.contains($0) }
+            return both.isEmpty ? nil : .array(both)
+        case "properties":
+            var result: JSONObject = ["properties": base]
+            for member in ["additionalProperties", "patternProperties"] { result[member] = schema[member] }
+            return addProperties(extra, to: &result) ? result["properties"] : nil
+        default: return nil
+        }
+    }
+
+    /// Adds properties to an object schema; false when that could change what the schema's neighbours apply to.
+    private static func addProperties(_ extra: JSONValue, to schema: inout JSONObject) -> Bool {
+        guard let added = extra.object, var properties = (schema["properties"] ?? [:]).object else { return false }
+        for (name, narrower) in added {
+            if let present = properties[name] {
+                properties[name] = combine(present, narrower)
+            } else if schema["additionalProperties"] == nil, schema["patternProperties"] == nil {
+                properties[name] = narrower
+            } else {
+                // Naming the property would exempt it from additionalProperties.
+                return false
+            }
+        }
+        schema["properties"] = .object(properties)
+        return true
+    }
+
+    private static func tighter(
+        _ base: JSONValue, _ extra: JSONValue, _ isTighter: (Double, Double) -> Bool
+    ) -> JSONValue? {
+        guard let first = base.double, let second = extra.double else { return nil }
+        return isTighter(second, first) ? extra : base
+    }
+
+    /// Why a narrowing does not fit the schema that it narrows.
+    package struct Misfit: Sendable, Hashable {
+        /// JSON Pointer segments into the narrowing.
+        package var pointer: [String]
+        package var message: String
+        package var hint: String?
+    }
+
+    /// What in a narrowing can never apply: properties that the operation does not take, limits for another type.
+    package static func misfits(_ narrowing: JSONValue, in base: JSONValue?) -> [Misfit] {
+        misfits(narrowing, base, at: [], depth: 0)
+    }
+
+    private static func misfits(
+        _ narrowing: JSONValue, _ base: JSONValue?, at pointer: [String], depth: Int
+    ) -> [Misfit] {
+        guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
+        else { return [] }
+        var found: [Misfit] = []
+        let types = typeNames(schema["type"])
+        if let types {
+            for (keyword, _) in object {
+                guard let needed = keywordTypes[keyword], needed.isDisjoint(with: types) else { continue }
+                found.append(
+                    Misfit(
+                        pointer: pointer + [keyword],
+                        message: "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
+                        hint: nil))
+            }
+            if let wanted = typeNames(object["type"]), wanted.isDisjoint(with: widened(types)) {
+                found.append(
+                    Misfit(
+                        pointer: pointer + ["type"],
+                        message: "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
+                        hint: nil))
+            }
+        }
+        if let properties = object["properties"]?.object {
+            let known = schema["properties"]?.object
+            let isOpen = schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
+                || schema["oneOf"] != nil
+            for (name, value) in properties {
+                if let inner = known?[name] {
+                    found += misfits(value, inner, at: pointer + ["properties", name], depth: depth + 1)
+                } else if !isOpen, known != nil || schema["additionalProperties"] == .bool(false) {
+                    found.append(
+                        Misfit(
+                            pointer: pointer + ["properties", name],
+                            message: "the operation has no argument '\(name)'",
+                            hint: Suggestion.hint(
+                                for: name, among: known.map { $0.map(\.key) } ?? [], plural: "its arguments")))
+                }
+            }
+        }
+        if let required = object["required"]?.array, let known = schema["properties"]?.object,
+            schema["additionalProperties"] == .bool(false)
+        {
+            for (index, name) in required.enumerated() {
+                guard let name = name.string, known[name] == nil else { continue }
+                found.append(
+                    Misfit(
+                        pointer: pointer + ["required", String(index)],
+                        message: "the operation has no argument '\(name)', so nothing would be allowed", hint: nil))
+            }
+        }
+        return found
+    }
+
+    private static func typeNames(_ value: JSONValue?) -> Set<String>? {
+        switch value {
+        case .string(let name): [name]
+        case .array(let names): Set(names.compactMap(\.string))
+        default: nil
+        }
+    }
+
+    /// An integer is a number.
+    private static func widened(_ types: Set<String>) -> Set<String> {
+        types.contains("number") ? types.union(["integer"]) : types.contains("integer") ? types.union(["number"]) : types
+    }
+
+    private static let keywordTypes: [String: Set<String>] = [
+        "maximum": ["number", "integer"], "minimum": ["number", "integer"],
+        "exclusiveMaximum": ["number", "integer"], "exclusiveMinimum": ["number", "integer"],
+        "multipleOf": ["number", "integer"],
+        "maxLength": ["string"], "minLength": ["string"], "pattern": ["string"],
+        "maxItems": ["array"], "minItems": ["array"], "uniqueItems": ["array"], "items": ["array"],
+        "contains": ["array"], "additionalItems": ["array"],
+        "maxProperties": ["object"], "minProperties": ["object"], "required": ["object"], "properties": ["object"],
+        "patternProperties": ["object"], "additionalProperties": ["object"], "dependencies": ["object"],
+        "propertyNames": ["object"],
+    ]
+}

@@ -1,0 +1,52 @@
+package import EnsignModel
+
+/// One operation that a deployment allows, and the lines that decided it.
+package struct Permission: Sendable {
+    package var tool: String
+    package var version: SemanticVersion
+    package var operation: String
+    package var declaration: Operation
+    /// What the grant asks for, before autonomy.
+    package var approval: Approval
+    /// Of `approval` and `autonomy`, the stricter one; nil when the autonomy leaves the operation out.
+    package var effectiveApproval: Approval?
+    /// The tool's own schema, narrowed by the grant.
+    package var input: JSONValue?
+    package var arguments: Located<JSONValue>?
+    package var expires: CalendarDate?
+    package var origin: GrantOrigin
+}
+
+/// Where a grant is written.
+package struct GrantOrigin: Sendable, Hashable {
+    package var path: String
+    package var position: Position
+    /// Nil for the deployment's own grants.
+    package var role: String?
+}
+
+/// What a deployment comes to: everything that its bundle needs.
+package struct ResolvedDeployment: Sendable {
+    package var agent: AgentID
+    package var environment: String
+    package var deployment: Deployment
+    package var deploymentPath: String
+    package var version: AgentVersion
+    package var loaded: LoadedAgent
+    package var manifest: Agent
+    package var settings: Environment
+    /// The tools it needs, by name.
+    package var tools: [String: ResolvedTool]
+    /// Every permission that covers a need, sorted by tool and operation.
+    package var permissions: [Permission]
+}
+
+/// A tool as one environment reaches it.
+package struct ResolvedTool: Sendable {
+    package var name: String
+    package var version: SemanticVersion
+    package var value: Tool
+    package var path: String
+    package var binding: Binding?
+    package var needed: [Located<String>]
+}

@@ -1,0 +1,121 @@
+/// A SHA-256 digest, written `sha256:<64 hex>`.
+package struct Digest: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// 64 lowercase hexadecimal digits.
+    package let hex: String
+
+    /// Makes a digest from 64 lowercase hexadecimal digits; nil for anything else.
+    package init?(hex: some StringProtocol) {
+        guard hex.utf8.count == 64, hex.utf8.allSatisfy(isLowercaseHex) else { return nil }
+        self.hex = String(hex)
+    }
+
+    /// Parses `sha256:<64 hex>`.
+    package init?(_ text: some StringProtocol) {
+        guard text.hasPrefix("sha256:") else { return nil }
+        self.init(hex: text.dropFirst(7))
+    }
+
+    package var description: String { "sha256:\(hex)" }
+
+    /// `sha256:` and the first twelve digits, for tables.
+    package var short: String { "sha256:\(hex.prefix(12))" }
+
+    package static func < (left: Digest, right: Digest) -> Bool { left.hex < right.hex }
+}
+
+/// The name of a git object: 20 bytes, written as 40 hexadecimal digits.
+package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
+    private let high: UInt64
+    private let middle: UInt64
+    private let low: UInt32
+
+    /// Makes an id from exactly 20 bytes; nil for any other number.
+    package init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 20 else { return nil }
+        var high: UInt64 = 0
+        var middle: UInt64 = 0
+        var low: UInt32 = 0
+        for (index, byte) in bytes.enumerated() {
+            switch index {
+            case 0..<8: high = high << 8 | UInt64(byte)
+            case 8..<16: middle = middle << 8 | UInt64(byte)
+            default: low = low << 8 | UInt32(byte)
+            }
+        }
+        (self.high, self.middle, self.low) = (high, middle, low)
+    }
+
+    /// Makes an id from the 20 bytes at `pointer`.
+    package init(pointer: UnsafeRawPointer) {
+        high = UInt64(bigEndian: pointer.loadUnaligned(as: UInt64.self))
+        middle = UInt64(bigEndian: pointer.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        low = UInt32(bigEndian: pointer.loadUnaligned(fromByteOffset: 16, as: UInt32.self))
+    }
+
+    /// Writes the 20 bytes at `pointer`.
+    package func store(to pointer: UnsafeMutableRawPointer) {
+        pointer.storeBytes(of: high.bigEndian, as: UInt64.self)
+        pointer.storeBytes(of: middle.bigEndian, toByteOffset: 8, as: UInt64.self)
+        pointer.storeBytes(of: low.bigEndian, toByteOffset: 16, as: UInt32.self)
+    }
+
+    /// Parses 40 lowercase hexadecimal digits.
+    package init?(_ text: some StringProtocol) {
+        guard text.utf8.count == 40 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(20)
+        var half: UInt8?
+        for byte in text.utf8 {
+            let digit: UInt8
+            switch byte {
+            case 0x30...0x39: digit = byte - 0x30
+            case 0x61...0x66: digit = byte - 0x61 + 10
+            default: return nil
+            }
+            if let first = half {
+                bytes.append(first << 4 | digit)
+                half = nil
+            } else {
+                half = digit
+            }
+        }
+        self.init(bytes: bytes)
+    }
+
+    /// What git writes for "no object".
+    package static let zero = ObjectID(high: 0, middle: 0, low: 0)
+
+    private init(high: UInt64, middle: UInt64, low: UInt32) {
+        (self.high, self.middle, self.low) = (high, middle, low)
+    }
+
+    /// The 20 bytes.
+    package var bytes: [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(20)
+        for shift in stride(from: 56, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: high >> UInt64(shift))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            result.append(UInt8(truncatingIfNeeded: middle >> UInt64(shift)))
+        }
+        for shift in stride(from: 24, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: low >> UInt32(shift))) }
+        return result
+    }
+
+    package var description: String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        text.reserveCapacity(40)
+        for byte in bytes {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 0x0F)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The first ten digits, for people.
+    package var short: String { String(description.prefix(10)) }
+}
+
+private func isLowercaseHex(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+}

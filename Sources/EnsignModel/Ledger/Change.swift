@@ -1,0 +1,104 @@
+/// One change of one agent, as an entry records it.
+package struct Change: Sendable, Hashable {
+    /// What happened.
+    package enum Action: String, Sendable, CaseIterable {
+        case create, update, delete, weight, promote, rollback, halt, resume, repair, quarantine
+    }
+
+    /// What kind of change it is for those who must agree to it.
+    package enum Class: String, Sendable, CaseIterable {
+        case behaviour, widening, narrowing, none
+    }
+
+    /// A version of the agent as it was or will be live.
+    package struct Side: Sendable, Hashable {
+        package var version: AgentVersion
+        package var digest: Digest
+
+        package init(version: AgentVersion, digest: Digest) {
+            self.version = version
+            self.digest = digest
+        }
+    }
+
+    /// Per cent of the sessions before and after.
+    package struct Weight: Sendable, Hashable {
+        package var from: Int64
+        package var to: Int64
+
+        package init(from: Int64, to: Int64) {
+            self.from = from
+            self.to = to
+        }
+    }
+
+    /// Nil for a file that belongs to no agent.
+    package var agent: AgentID?
+    package var action: Action
+    package var from: Side?
+    package var to: Side?
+    package var kind: Class
+    package var weight: Weight?
+    /// Why, in fields that docs/formats/ledger.md lists; an object or null.
+    package var evidence: JSONValue
+
+    package init(
+        agent: AgentID?, action: Action, from: Side?, to: Side?, kind: Class, weight: Weight? = nil,
+        evidence: JSONValue = .null
+    ) {
+        self.agent = agent
+        self.action = action
+        self.from = from
+        self.to = to
+        self.kind = kind
+        self.weight = weight
+        self.evidence = evidence
+    }
+}
+
+extension Change {
+    package var json: JSONValue {
+        [
+            "agent": agent.map { .string($0.description) } ?? .null,
+            "action": .string(action.rawValue),
+            "from": from?.json ?? .null, "to": to?.json ?? .null,
+            "class": .string(kind.rawValue),
+            "weight": weight.map { ["from": .integer($0.from), "to": .integer($0.to)] } ?? .null,
+            "evidence": evidence,
+        ]
+    }
+
+    /// Reads a change back; nil when a field is missing or has the wrong type.
+    package init?(json: JSONValue) {
+        guard let agentValue = json["agent"], let fromValue = json["from"], let toValue = json["to"],
+            let action = json["action"]?.string.flatMap({ Action(rawValue: $0) }),
+            let kind = json["class"]?.string.flatMap({ Class(rawValue: $0) })
+        else { return nil }
+        let agent = agentValue.string.flatMap { AgentID($0) }
+        let from = Side(json: fromValue)
+        let to = Side(json: toValue)
+        guard (agent == nil) == agentValue.isNull, (from == nil) == fromValue.isNull, (to == nil) == toValue.isNull
+        else { return nil }
+        var weight: Weight?
+        if let value = json["weight"], !value.isNull {
+            guard let before = value["from"]?.int, let after = value["to"]?.int else { return nil }
+            weight = Weight(from: before, to: after)
+        }
+        self.init(
+            agent: agent, action: action, from: from, to: to, kind: kind, weight: weight,
+            evidence: json["evidence"] ?? .null)
+    }
+}
+
+extension Change.Side {
+    package var json: JSONValue {
+        ["version": .string(version.description), "digest": .string(digest.description)]
+    }
+
+    init?(json: JSONValue) {
+        guard let version = json["version"]?.string.flatMap({ AgentVersion($0) }),
+            let digest = json["digest"]?.string.flatMap({ Digest($0) })
+        else { return nil }
+        self.init(version: version, digest: digest)
+    }
+}

@@ -1,0 +1,217 @@
+/// `entry.json`: one entry of the ledger. docs/formats/ledger.md describes every field.
+package struct Entry: Sendable, Hashable {
+    /// Why the entry was written.
+    package enum Kind: String, Sendable, CaseIterable {
+        case genesis, intent, outcome, recovery, refused, drift, halt, resume, key
+    }
+
+    /// What came of it.
+    package enum Result: String, Sendable, CaseIterable {
+        case pending, ok, failed, partial
+    }
+
+    /// The entry before this one.
+    package struct Previous: Sendable, Hashable {
+        package var commit: ObjectID
+        /// Of the previous `entry.json`.
+        package var sha256: String
+
+        package init(commit: ObjectID, sha256: String) {
+            self.commit = commit
+            self.sha256 = sha256
+        }
+    }
+
+    /// The commit that caused the entry.
+    package struct Source: Sendable, Hashable {
+        package var ref: String
+        package var commit: ObjectID
+        package var author: String
+        /// Fingerprint of the key that signed the commit.
+        package var signer: String?
+        package var signature: SignatureState
+
+        package init(ref: String, commit: ObjectID, author: String, signer: String?, signature: SignatureState) {
+            self.ref = ref
+            self.commit = commit
+            self.author = author
+            self.signer = signer
+            self.signature = signature
+        }
+    }
+
+    /// What is known of a source commit's signature.
+    package enum SignatureState: String, Sendable, CaseIterable {
+        case good, none, bad
+        case unknownKey = "unknown-key"
+    }
+
+    /// Who wrote the entry.
+    package struct Actor: Sendable, Hashable {
+        package enum Mode: String, Sendable, CaseIterable {
+            case hook, cli, watch
+        }
+
+        package var mode: Mode
+        package var name: String
+        package var host: String
+        /// Ensign's own version.
+        package var version: String
+
+        package init(mode: Mode, name: String, host: String, version: String) {
+            self.mode = mode
+            self.name = name
+            self.host = host
+            self.version = version
+        }
+    }
+
+    /// The most changes that stand in the entry itself; more go into `changes.jsonl`.
+    package static let maxChanges = 100
+    /// The most bytes that `entry.json` may have.
+    package static let maxBytes = 65_535
+
+    package var sequence: Int64
+    package var kind: Kind
+    package var environment: String
+    package var previous: Previous?
+    package var source: Source?
+    package var actor: Actor
+    package var time: Timestamp
+    package var reason: String
+    package var changes: [Change]
+    /// Set when the changes stand in `changes.jsonl`: how many, and the SHA-256 of that file.
+    package var changesElsewhere: ChangesFile?
+    /// By name, `create`, `update` and so on, and `agents`: how many are live after this entry.
+    package var counts: [String: Int64]
+    package var result: Result
+    package var error: String?
+    /// Authorised signing keys, as `ssh-ed25519 <base64>`; in `genesis` and `key` entries.
+    package var keys: [String]?
+
+    /// Where the changes stand when they do not fit.
+    package struct ChangesFile: Sendable, Hashable {
+        package var total: Int64
+        package var sha256: String
+
+        package init(total: Int64, sha256: String) {
+            self.total = total
+            self.sha256 = sha256
+        }
+    }
+
+    package init(
+        sequence: Int64, kind: Kind, environment: String, previous: Previous?, source: Source?, actor: Actor,
+        time: Timestamp, reason: String, changes: [Change], changesElsewhere: ChangesFile? = nil,
+        counts: [String: Int64], result: Result, error: String? = nil, keys: [String]? = nil
+    ) {
+        self.sequence = sequence
+        self.kind = kind
+        self.environment = environment
+        self.previous = previous
+        self.source = source
+        self.actor = actor
+        self.time = time
+        self.reason = reason
+        self.changes = changes
+        self.changesElsewhere = changesElsewhere
+        self.counts = counts
+        self.result = result
+        self.error = error
+        self.keys = keys
+    }
+}
+
+extension Entry {
+    package var json: JSONValue {
+        var object: JSONObject = [
+            "v": 1, "seq": .integer(sequence), "kind": .string(kind.rawValue), "environment": .string(environment),
+            "previous": previous.map {
+                ["commit": .string($0.commit.description), "sha256": .string($0.sha256)]
+            } ?? .null,
+            "source": source.map {
+                [
+                    "ref": .string($0.ref), "commit": .string($0.commit.description), "author": .string($0.author),
+                    "signer": $0.signer.map { .string($0) } ?? .null, "signature": .string($0.signature.rawValue),
+                ]
+            } ?? .null,
+            "actor": [
+                "mode": .string(actor.mode.rawValue), "name": .string(actor.name), "host": .string(actor.host),
+                "version": .string(actor.version),
+            ],
+            "time": .string(time.description), "reason": .string(reason),
+            "changes": .array(changes.map(\.json)),
+            "counts": .object(JSONObject(counts.map { ($0.key, .integer($0.value)) })),
+            "result": .string(result.rawValue), "error": error.map { .string($0) } ?? .null,
+        ]
+        if let file = changesElsewhere {
+            object["changesTotal"] = .integer(file.total)
+            object["changesSHA256"] = .string(file.sha256)
+        }
+        if let keys { object["keys"] = .array(keys.map { .string($0) }) }
+        return .object(object)
+    }
+
+    /// The file's bytes: RFC 8785 on one line, plus a final newline.
+    package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
+
+    /// Reads an entry back.
+    ///
+    /// Unknown fields are kept out: canonical bytes that carry more than this version knows do not round-trip, and
+    /// verification says so.
+    ///
+    /// - Returns: nil when a field is missing, has the wrong type, or `v` is not 1.
+    package init?(json: JSONValue) {
+        guard json["v"]?.int == 1, let sequence = json["seq"]?.int, sequence >= 0,
+            let kind = json["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
+            let environment = json["environment"]?.string,
+            let previousValue = json["previous"], let sourceValue = json["source"],
+            let actorValue = json["actor"],
+            let mode = actorValue["mode"]?.string.flatMap({ Actor.Mode(rawValue: $0) }),
+            let actorName = actorValue["name"]?.string, let host = actorValue["host"]?.string,
+            let version = actorValue["version"]?.string,
+            let time = json["time"]?.string.flatMap({ Timestamp($0) }),
+            let reason = json["reason"]?.string,
+            let changeValues = json["changes"]?.array, changeValues.count <= Self.maxChanges,
+            let countValues = json["counts"]?.object,
+            let result = json["result"]?.string.flatMap({ Result(rawValue: $0) }),
+            let errorValue = json["error"]
+        else { return nil }
+        let changes = changeValues.compactMap { Change(json: $0) }
+        guard changes.count == changeValues.count else { return nil }
+        var previous: Previous?
+        if !previousValue.isNull {
+            guard let commit = previousValue["commit"]?.string.flatMap({ ObjectID($0) }),
+                let sha256 = previousValue["sha256"]?.string.flatMap({ Digest(hex: $0) })
+            else { return nil }
+            previous = Previous(commit: commit, sha256: sha256.hex)
+        }
+        var source: Source?
+        if !sourceValue.isNull {
+            guard let ref = sourceValue["ref"]?.string,
+                let commit = sourceValue["commit"]?.string.flatMap({ ObjectID($0) }),
+                let author = sourceValue["author"]?.string,
+                let signature = sourceValue["signature"]?.string.flatMap({ SignatureState(rawValue: $0) })
+            else { return nil }
+            source = Source(
+                ref: ref, commit: commit, author: author, signer: sourceValue["signer"]?.string, signature: signature)
+        }
+        var counts: [String: Int64] = [:]
+        for (name, value) in countValues {
+            guard let count = value.int else { return nil }
+            counts[name] = count
+        }
+        var elsewhere: ChangesFile?
+        if let total = json["changesTotal"] {
+            guard let total = total.int, let sha256 = json["changesSHA256"]?.string.flatMap({ Digest(hex: $0) }) else {
+                return nil
+            }
+            elsewhere = ChangesFile(total: total, sha256: sha256.hex)
+        }
+        self.init(
+            sequence: sequence, kind: kind, environment: environment, previous: previous, source: source,
+            actor: Actor(mode: mode, name: actorName, host: host, version: version), time: time, reason: reason,
+            changes: changes, changesElsewhere: elsewhere, counts: counts, result: result,
+            error: errorValue.string, keys: json["keys"]?.array?.compactMap(\.string))
+    }
+}

@@ -1,0 +1,145 @@
+extension Bundle {
+    /// The file's content. Every field is always present; null where nothing was declared.
+    package var json: JSONValue {
+        [
+            "agent": .string(agent.description),
+            "artifact": .string(artifact.description),
+            "autonomy": .string(autonomy.rawValue),
+            "contract": contract.json,
+            "delegates": .array(delegates.map { .string($0.description) }),
+            "description": .string(description),
+            "environment": .string(environment),
+            "identity": .string(identity),
+            "instructions": .string(instructions),
+            "labels": .object(JSONObject(labels.map { ($0.key, .string($0.value)) })),
+            "limits": limits.json,
+            "model": model.json,
+            "owner": .string(agent.team),
+            "runtime": runtime,
+            "tools": .array(tools.map(\.json)),
+            "version": .string(version.description),
+        ]
+    }
+
+    /// The file's bytes: RFC 8785, plus a final newline.
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(instructions.utf8.count + 4_096)
+        json.appendCanonical(to: &bytes)
+        bytes.append(0x0A)
+        return bytes
+    }
+
+    /// Reads a bundle back; nil when a field is missing or has the wrong type.
+    package init?(json: JSONValue) {
+        guard let agent = json["agent"]?.string.flatMap({ AgentID($0) }),
+            let version = json["version"]?.string.flatMap({ AgentVersion($0) }),
+            let environment = json["environment"]?.string,
+            let artifact = json["artifact"]?.string.flatMap({ Digest($0) }),
+            let identity = json["identity"]?.string,
+            let description = json["description"]?.string,
+            let labels = json["labels"]?.object,
+            let model = json["model"], let provider = model["provider"]?.string, let name = model["name"]?.string,
+            let instructions = json["instructions"]?.string,
+            let tools = json["tools"]?.array,
+            let delegates = json["delegates"]?.array,
+            let autonomy = json["autonomy"]?.string.flatMap({ Autonomy(rawValue: $0) }),
+            let limits = json["limits"]
+        else { return nil }
+        let parsedTools = tools.compactMap { BundleTool(json: $0) }
+        let parsedDelegates = delegates.compactMap { $0.string.flatMap { AgentID($0) } }
+        guard parsedTools.count == tools.count, parsedDelegates.count == delegates.count else { return nil }
+        self.init(
+            agent: agent, version: version, environment: environment, artifact: artifact, identity: identity,
+            description: description,
+            labels: Dictionary(
+                labels.map { ($0.key, $0.value.string ?? "") }, uniquingKeysWith: { first, _ in first }),
+            model: Model(provider: provider, name: name, parameters: model["parameters"]),
+            instructions: instructions,
+            contract: Contract(input: json["contract"]?["input"]?.declared, output: json["contract"]?["output"]?.declared),
+            tools: parsedTools, delegates: parsedDelegates, autonomy: autonomy, limits: BundleLimits(json: limits),
+            runtime: json["runtime"] ?? .null)
+    }
+}
+
+extension BundleTool {
+    fileprivate var json: JSONValue {
+        [
+            "credentials": credentials.map { ["ref": .string($0)] } ?? .null,
+            "description": description.map { .string($0) } ?? .null,
+            "operations": .object(JSONObject(operations.map { ($0.key, $0.value.json) })),
+            "server": server ?? .null,
+            "tool": .string(tool),
+            "version": .string(version.description),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let tool = json["tool"]?.string,
+            let version = json["version"]?.string.flatMap({ SemanticVersion($0) }),
+            let operations = json["operations"]?.object
+        else { return nil }
+        var parsed: [String: BundleOperation] = [:]
+        for (name, value) in operations {
+            guard let operation = BundleOperation(json: value) else { return nil }
+            parsed[name] = operation
+        }
+        self.init(
+            tool: tool, version: version, description: json["description"]?.string, server: json["server"]?.declared,
+            credentials: json["credentials"]?["ref"]?.string, operations: parsed)
+    }
+}
+
+extension BundleOperation {
+    fileprivate var json: JSONValue {
+        [
+            "access": .string(access.rawValue),
+            "approval": .string(approval.rawValue),
+            "description": description.map { .string($0) } ?? .null,
+            "expires": expires.map { .string($0.description) } ?? .null,
+            "idempotent": .bool(idempotent),
+            "input": input ?? .null,
+            "output": output ?? .null,
+            "risk": .string(risk.rawValue),
+            "timeout": timeout.map { .string($0.description) } ?? .null,
+        ]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let access = json["access"]?.string.flatMap({ Access(rawValue: $0) }),
+            let approval = json["approval"]?.string.flatMap({ Approval(rawValue: $0) }),
+            let risk = json["risk"]?.string.flatMap({ Risk(rawValue: $0) }),
+            let idempotent = json["idempotent"]?.bool
+        else { return nil }
+        self.init(
+            description: json["description"]?.string, access: access, risk: risk, approval: approval,
+            idempotent: idempotent, timeout: json["timeout"]?.string.flatMap { TimeSpan($0) },
+            expires: json["expires"]?.string.flatMap { CalendarDate($0) }, input: json["input"]?.declared,
+            output: json["output"]?.declared)
+    }
+}
+
+extension BundleLimits {
+    fileprivate var json: JSONValue {
+        [
+            "costUSD": run.costUSD.map { JSONValue($0) } ?? .null,
+            "costUSDPerDay": costUSDPerDay.map { JSONValue($0) } ?? .null,
+            "seconds": run.seconds.map { .integer($0) } ?? .null,
+            "steps": run.steps.map { .integer($0) } ?? .null,
+            "tokens": run.tokens.map { .integer($0) } ?? .null,
+        ]
+    }
+
+    fileprivate init(json: JSONValue) {
+        self.init(
+            run: RunLimits(
+                steps: json["steps"]?.int, tokens: json["tokens"]?.int, costUSD: json["costUSD"]?.double,
+                seconds: json["seconds"]?.int),
+            costUSDPerDay: json["costUSDPerDay"]?.double)
+    }
+}
+
+extension JSONValue {
+    /// The value, nil when it is null.
+    fileprivate var declared: JSONValue? { isNull ? nil : self }
+}

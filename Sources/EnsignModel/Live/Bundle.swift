@@ -1,0 +1,115 @@
+/// Everything that an agent's runtime needs in one environment, as one canonical JSON file.
+///
+/// docs/formats/live-directory.md describes the file. Its digest is the SHA-256 of its bytes.
+package struct Bundle: Sendable, Hashable {
+    package var agent: AgentID
+    package var version: AgentVersion
+    package var environment: String
+    /// Digest of the part that does not depend on the environment.
+    package var artifact: Digest
+    /// SPIFFE id: `spiffe://<trust domain>/<env>/<team>/<agent>`.
+    package var identity: String
+    package var description: String
+    package var labels: [String: String]
+    package var model: Model
+    /// The full text.
+    package var instructions: String
+    package var contract: Contract
+    /// Sorted by tool.
+    package var tools: [BundleTool]
+    /// Sorted.
+    package var delegates: [AgentID]
+    package var autonomy: Autonomy
+    package var limits: BundleLimits
+    package var runtime: JSONValue
+
+    package init(
+        agent: AgentID, version: AgentVersion, environment: String, artifact: Digest, identity: String,
+        description: String, labels: [String: String], model: Model, instructions: String, contract: Contract,
+        tools: [BundleTool], delegates: [AgentID], autonomy: Autonomy, limits: BundleLimits, runtime: JSONValue
+    ) {
+        self.agent = agent
+        self.version = version
+        self.environment = environment
+        self.artifact = artifact
+        self.identity = identity
+        self.description = description
+        self.labels = labels
+        self.model = model
+        self.instructions = instructions
+        self.contract = contract
+        self.tools = tools
+        self.delegates = delegates
+        self.autonomy = autonomy
+        self.limits = limits
+        self.runtime = runtime
+    }
+
+    /// The operation `tool.operation`, if the agent may call it at all.
+    package func operation(_ tool: String, _ operation: String) -> BundleOperation? {
+        tools.first { $0.tool == tool }?.operations[operation]
+    }
+}
+
+/// A tool in a bundle, with the operations that are granted.
+package struct BundleTool: Sendable, Hashable {
+    package var tool: String
+    package var version: SemanticVersion
+    package var description: String?
+    package var server: JSONValue?
+    package var credentials: String?
+    package var operations: [String: BundleOperation]
+
+    package init(
+        tool: String, version: SemanticVersion, description: String?, server: JSONValue?, credentials: String?,
+        operations: [String: BundleOperation]
+    ) {
+        self.tool = tool
+        self.version = version
+        self.description = description
+        self.server = server
+        self.credentials = credentials
+        self.operations = operations
+    }
+}
+
+/// An operation that a bundle allows, and within which limits.
+package struct BundleOperation: Sendable, Hashable {
+    package var description: String?
+    package var access: Access
+    package var risk: Risk
+    package var approval: Approval
+    package var idempotent: Bool
+    package var timeout: TimeSpan?
+    package var expires: CalendarDate?
+    /// JSON Schema of the arguments that are allowed: the tool's own, narrowed by the grant.
+    package var input: JSONValue?
+    package var output: JSONValue?
+
+    package init(
+        description: String?, access: Access, risk: Risk, approval: Approval, idempotent: Bool, timeout: TimeSpan?,
+        expires: CalendarDate?, input: JSONValue?, output: JSONValue?
+    ) {
+        self.description = description
+        self.access = access
+        self.risk = risk
+        self.approval = approval
+        self.idempotent = idempotent
+        self.timeout = timeout
+        self.expires = expires
+        self.input = input
+        self.output = output
+    }
+}
+
+/// Limits of each run, and of a day; nil is no limit.
+package struct BundleLimits: Sendable, Hashable {
+    package var run: RunLimits
+    /// US dollars.
+    package var costUSDPerDay: Double?
+
+    package init(run: RunLimits, costUSDPerDay: Double?) {
+        self.run = run
+        self.costUSDPerDay = costUSDPerDay
+    }
+}

@@ -1,0 +1,59 @@
+/// Where things stand in a live directory, and equally in a ledger entry's tree.
+package enum LivePath {
+    package static let header = "fleet.json"
+    package static let agents = "agents"
+    package static let bundles = "bundles"
+    /// Temporary names start with this; readers and drift ignore them.
+    package static let temporaryPrefix = ".ensign-"
+
+    package static func route(_ agent: AgentID) -> String { "agents/\(agent.team)/\(agent.name).json" }
+
+    package static func bundle(_ digest: Digest) -> String {
+        "bundles/\(digest.hex.prefix(2))/\(digest.hex.dropFirst(2)).json"
+    }
+
+    /// The agent whose route stands at a path; nil for any other path.
+    package static func agent(atRoute path: some StringProtocol) -> AgentID? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "agents", parts[2].hasSuffix(".json") else { return nil }
+        return AgentID("\(parts[1])/\(parts[2].dropLast(5))")
+    }
+
+    /// The digest of the bundle that stands at a path; nil for any other path.
+    package static func digest(atBundle path: some StringProtocol) -> Digest? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "bundles", parts[1].utf8.count == 2, parts[2].hasSuffix(".json") else {
+            return nil
+        }
+        return Digest(hex: "\(parts[1])\(parts[2].dropLast(5))")
+    }
+}
+
+/// `fleet.json`: what the live directory shows, in a constant size.
+package struct LiveHeader: Sendable, Hashable {
+    package var environment: String
+    /// The newest entry that published.
+    package var entry: ObjectID
+    package var sequence: Int64
+    package var source: ObjectID
+    package var agents: Int64
+
+    package init(environment: String, entry: ObjectID, sequence: Int64, source: ObjectID, agents: Int64) {
+        self.environment = environment
+        self.entry = entry
+        self.sequence = sequence
+        self.source = source
+        self.agents = agents
+    }
+
+    package var json: JSONValue {
+        [
+            "v": 1, "environment": .string(environment),
+            "entry": ["commit": .string(entry.description), "seq": .integer(sequence)],
+            "source": ["commit": .string(source.description)],
+            "counts": ["agents": .integer(agents)],
+        ]
+    }
+
+    package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
+}

@@ -1,0 +1,81 @@
+/// Permission to call some operations of a tool, within limits.
+package struct Grant: Sendable {
+    package var tool: Located<String>
+    package var operations: [Located<String>]
+    /// Needed at each call.
+    package var approval: Approval
+    /// A JSON Schema that narrows the operation's own input schema, and where it stands.
+    package var arguments: Located<JSONValue>?
+    /// `YYYY-MM-DD`: the last day on which the grant holds.
+    package var expires: Located<CalendarDate>?
+
+    package init(
+        tool: Located<String>, operations: [Located<String>], approval: Approval, arguments: Located<JSONValue>?,
+        expires: Located<CalendarDate>?
+    ) {
+        self.tool = tool
+        self.operations = operations
+        self.approval = approval
+        self.arguments = arguments
+        self.expires = expires
+    }
+}
+
+/// Who must agree to a call before it is made, from nobody to two people.
+package enum Approval: String, Sendable, CaseIterable, Comparable {
+    case none, manager, dual
+
+    package static func < (left: Approval, right: Approval) -> Bool { left.rank < right.rank }
+    private var rank: Int {
+        switch self {
+        case .none: 0
+        case .manager: 1
+        case .dual: 2
+        }
+    }
+}
+
+/// A day in the proleptic Gregorian calendar, written `YYYY-MM-DD`.
+package struct CalendarDate: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package let description: String
+
+    /// Parses a date that exists; nil for anything else.
+    package init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].utf8.count == 4, parts[1].utf8.count == 2, parts[2].utf8.count == 2,
+            parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
+            let year = Int(parts[0]), let month = Int(parts[1]), let day = Int(parts[2]),
+            (1...12).contains(month), day >= 1
+        else { return nil }
+        let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
+        let lengths = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+        guard day <= lengths[month - 1] else { return nil }
+        description = String(text)
+    }
+
+    init(unchecked text: String) {
+        description = text
+    }
+
+    package static func < (left: CalendarDate, right: CalendarDate) -> Bool { left.description < right.description }
+}
+
+/// `kind: Role`: a named set of grants.
+package struct Role: Sendable {
+    package var grants: [Grant]
+
+    package init(grants: [Grant]) {
+        self.grants = grants
+    }
+}
+
+/// `kind: Team`: the people who own agents and tools.
+package struct Team: Sendable {
+    package var members: [String]
+    package var escalation: String?
+
+    package init(members: [String], escalation: String?) {
+        self.members = members
+        self.escalation = escalation
+    }
+}

@@ -1,0 +1,31 @@
+/// A duration as manifests write it: `<integer>` and `ms`, `s`, `m`, `h` or `d`.
+package struct TimeSpan: Sendable, Hashable, CustomStringConvertible {
+    package let milliseconds: Int64
+    /// As it was written: `90m` stays `90m`.
+    package let description: String
+
+    /// Parses a duration; nil for anything else, and for more than 100 years.
+    package init?(_ text: some StringProtocol) {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let factor: Int64
+        switch text.dropFirst(digits.count) {
+        case "ms": factor = 1
+        case "s": factor = 1_000
+        case "m": factor = 60_000
+        case "h": factor = 3_600_000
+        case "d": factor = 86_400_000
+        default: return nil
+        }
+        guard !digits.isEmpty, digits.count <= 15, let value = Int64(digits) else { return nil }
+        let (product, overflow) = value.multipliedReportingOverflow(by: factor)
+        guard !overflow, product <= 36_525 * 86_400_000 else { return nil }
+        milliseconds = product
+        description = String(text)
+    }
+
+    /// Whole seconds, rounded down.
+    package var seconds: Int64 { milliseconds / 1000 }
+
+    package static func == (left: TimeSpan, right: TimeSpan) -> Bool { left.milliseconds == right.milliseconds }
+    package func hash(into hasher: inout Hasher) { hasher.combine(milliseconds) }
+}

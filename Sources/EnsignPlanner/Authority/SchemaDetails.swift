@@ -1,0 +1,52 @@
+import EnsignModel
+
+/// The differences of two schemas in words, for reviewers: "amount: maximum 500 (was 100)".
+enum SchemaDetails {
+    /// At most this many differences are spelled out.
+    private static let limit = 6
+
+    static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
+        var found: [String] = []
+        compare(was ?? .bool(true), now ?? .bool(true), at: "", into: &found, depth: 0)
+        guard found.count > limit else { return found }
+        return found.prefix(limit) + ["and \(found.count - limit) more"]
+    }
+
+    private static func compare(
+        _ was: JSONValue, _ now: JSONValue, at place: String, into found: inout [String], depth: Int
+    ) {
+        guard was != now, depth < 64 else { return }
+        let prefix = place.isEmpty ? "" : "\(place): "
+        guard case .object(let old) = was, case .object(let new) = now else {
+            found.append("\(prefix)\(now.text) (was \(was.text))")
+            return
+        }
+        for key in Set(old.map(\.key)).union(new.map(\.key)).sorted() where old[key] != new[key] {
+            if key == "properties" {
+                let (before, after) = (old[key]?.object ?? [:], new[key]?.object ?? [:])
+                for name in Set(before.map(\.key)).union(after.map(\.key)).sorted() where before[name] != after[name] {
+                    let inner = place.isEmpty ? name : "\(place).\(name)"
+                    switch (before[name], after[name]) {
+                    case (let was?, let now?): compare(was, now, at: inner, into: &found, depth: depth + 1)
+                    case (nil, _): found.append("\(inner) is new")
+                    case (_, nil): found.append("\(inner) is gone")
+                    }
+                }
+            } else if !quiet.contains(key) {
+                switch (old[key], new[key]) {
+                case (let was?, let now?): found.append("\(prefix)\(key) \(short(now)) (was \(short(was)))")
+                case (nil, let now?): found.append("\(prefix)\(key) \(short(now)) (was not limited)")
+                case (let was?, nil): found.append("\(prefix)no \(key) (was \(short(was)))")
+                case (nil, nil): break
+                }
+            }
+        }
+    }
+
+    private static let quiet: Set<String> = ["title", "description", "examples", "$comment", "default"]
+
+    private static func short(_ value: JSONValue) -> String {
+        let text = value.text
+        return text.count > 60 ? "\(text.prefix(57))..." : text
+    }
+}

@@ -1,0 +1,141 @@
+package import EnsignModel
+
+/// Whether one JSON Schema accepts no more than another.
+///
+/// Sound and not complete: true only where it follows from the keywords; everything else counts as wider. Draft-07's
+/// keywords are a conjunction, so every keyword of the old schema must be implied by the new one.
+package enum SchemaOrder {
+    /// Whether every value that `new` accepts is accepted by `old`.
+    package static func isProvablyNarrower(_ new: JSONValue?, than old: JSONValue?) -> Bool {
+        narrower(new ?? .bool(true), old ?? .bool(true), depth: 0)
+    }
+
+    private static func narrower(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
+        if new == old || new == .bool(false) || old == .bool(true) { return true }
+        guard depth < 64, case .object(let old) = old else { return false }
+        if old.allSatisfy({ annotations.contains($0.key) }) { return true }
+        guard case .object(let new) = new else { return false }
+        // References are compared whole: what they lead to may differ.
+        if new["$ref"] != nil || old["$ref"] != nil { return false }
+        if case .array(let parts)? = new["allOf"], parts.contains(where: { narrower($0, .object(old), depth: depth + 1) }) {
+            return true
+        }
+        if case .array(let branches)? = new["anyOf"], !branches.isEmpty,
+            branches.allSatisfy({ narrower($0, .object(old), depth: depth + 1) })
+        {
+            return true
+        }
+        return old.allSatisfy { key, value in
+            annotations.contains(key) || implies(new, key, value, old, depth)
+        }
+    }
+
+    private static let annotations: Set<String> = [
+        "title", "description", "default", "examples", "format", "$comment", "readOnly", "writeOnly", "deprecated",
+        "$schema", "definitions", "$defs",
+    ]
+
+    /// Whether `new` rules out everything that the keyword `key: value` of `old` rules out.
+    private static func implies(
+        _ new: JSONObject, _ key: String, _ value: JSONValue, _ old: JSONObject, _ depth: Int
+    ) -> Bool {
+        switch key {
+        case "type": return types(new).map { allowed in allowed.isSubset(of: widened(typeSet(value))) } ?? false
+        case "enum":
+            guard let allowed = value.array else { return false }
+            if let constant = new["const"] { return allowed.contains(constant) }
+            return new["enum"]?.array.map { $0.allSatisfy(allowed.contains) } ?? false
+        case "const": return new["const"] == value || new["enum"] == .array([value])
+        case "maximum": return bound(new, "maximum", "exclusiveMaximum", value) { $0 <= $1 }
+        case "minimum": return bound(new, "minimum", "exclusiveMinimum", value) { $0 >= $1 }
+        case "exclusiveMaximum":
+            return compare(new["exclusiveMaximum"], value) { $0 <= $1 } || compare(new["maximum"], value) { $0 < $1 }
+        case "exclusiveMinimum":
+            return compare(new["exclusiveMinimum"], value) { $0 >= $1 } || compare(new["minimum"], value) { $0 > $1 }
+        case "maxLength", "maxItems", "maxProperties": return compare(new[key], value) { $0 <= $1 }
+        case "minLength", "minItems", "minProperties": return compare(new[key], value) { $0 >= $1 }
+        case "required":
+            guard let wanted = value.array, let present = new["required"]?.array else { return value.array?.isEmpty ?? false }
+            return wanted.allSatisfy(present.contains)
+        case "items":
+            return value.object != nil && new["items"]?.object != nil
+                && narrower(new["items"] ?? .bool(true), value, depth: depth + 1)
+        case "properties", "additionalProperties": return propertiesNarrower(new, old, depth)
+        case "allOf":
+            return value.array?.allSatisfy { narrower(.object(new), $0, depth: depth + 1) } ?? false
+        case "anyOf":
+            return new["anyOf"] == value
+                || value.array?.contains { narrower(.object(new), $0, depth: depth + 1) } ?? false
+        default: return new[key] == value && coupledEqual(key, new, old)
+        }
+    }
+
+    /// Keywords that read others beside them are the same only if those are the same too.
+    private static func coupledEqual(_ key: String, _ new: JSONObject, _ old: JSONObject) -> Bool {
+        let partners: [String]
+        switch key {
+        case "if", "then", "else": partners = ["if", "then", "else"]
+        case "patternProperties": partners = ["properties", "additionalProperties"]
+        case "additionalItems": partners = ["items"]
+        default: partners = []
+        }
+        return partners.allSatisfy { new[$0] == old[$0] }
+    }
+
+    /// Every property that `new` lets through must be let through by `old`, whatever its name.
+    private static func propertiesNarrower(_ new: JSONObject, _ old: JSONObject, _ depth: Int) -> Bool {
+        let keywords = ["properties", "patternProperties", "additionalProperties"]
+        if keywords.allSatisfy({ new[$0] == old[$0] }) { return true }
+        guard new["patternProperties"] == nil, old["patternProperties"] == nil else { return false }
+        let (newNamed, oldNamed) = (new["properties"]?.object ?? [:], old["properties"]?.object ?? [:])
+        let newRest = new["additionalProperties"] ?? .bool(true)
+        let oldRest = old["additionalProperties"] ?? .bool(true)
+        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) { return false }
+        for (name, schema) in newNamed where oldNamed[name] == nil {
+            if !narrower(schema, oldRest, depth: depth + 1) { return false }
+        }
+        return narrower(newRest, oldRest, depth: depth + 1)
+    }
+
+    private static func bound(
+        _ new: JSONObject, _ inclusive: String, _ exclusive: String, _ limit: JSONValue,
+        _ isTighter: (Double, Double) -> Bool
+    ) -> Bool {
+        compare(new[inclusive], limit, isTighter) || compare(new[exclusive], limit, isTighter)
+    }
+
+    private static func compare(_ value: JSONValue?, _ limit: JSONValue, _ holds: (Double, Double) -> Bool) -> Bool {
+        guard let value = value?.double, let limit = limit.double else { return false }
+        return holds(value, limit)
+    }
+
+    private static func types(_ schema: JSONObject) -> Set<String>? {
+        if let type = schema["type"] { return typeSet(type) }
+        guard let values = schema["const"].map({ [$0] }) ?? schema["enum"]?.array else { return nil }
+        return Set(values.map(typeName))
+    }
+
+    private static func typeSet(_ value: JSONValue) -> Set<String> {
+        switch value {
+        case .string(let name): [name]
+        case .array(let names): Set(names.compactMap(\.string))
+        default: []
+        }
+    }
+
+    private static func widened(_ types: Set<String>) -> Set<String> {
+        types.contains("number") ? types.union(["integer"]) : types
+    }
+
+    private static func typeName(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "null"
+        case .bool: "boolean"
+        case .integer: "integer"
+        case .number: "number"
+        case .string: "string"
+        case .array: "array"
+        case .object: "object"
+        }
+    }
+}

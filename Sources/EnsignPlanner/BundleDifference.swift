@@ -1,0 +1,96 @@
+package import EnsignModel
+
+/// What a reviewer needs to know of a changed bundle.
+package struct BundleDifference: Sendable, Hashable {
+    /// One thing that differs, in words.
+    package struct Line: Sendable, Hashable {
+        /// Where in the bundle: `model`, `limits`, `tools`.
+        package var field: String
+        package var text: String
+    }
+
+    /// The instructions before and after, when they differ.
+    package struct Text: Sendable, Hashable {
+        package var before: String
+        package var after: String
+    }
+
+    package private(set) var lines: [Line] = []
+    package private(set) var instructions: Text?
+    package let authority: AuthorityDifference
+    /// What kind of change it is for those who must agree to it.
+    package private(set) var kind: Change.Class
+
+    /// Compares two bundles; nil stands for an agent that is not there.
+    package init(before: Bundle?, after: Bundle?) {
+        authority = AuthorityDifference(before: before, after: after)
+        kind = .none
+        if let before, let after { compare(before, after) }
+        let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || instructions != nil
+        if !authority.gained.isEmpty || before == nil {
+            kind = .widening
+        } else if behaves {
+            kind = .behaviour
+        } else if !authority.lost.isEmpty || after == nil {
+            kind = .narrowing
+        }
+    }
+
+    /// Fields that change nothing that the agent does.
+    private static let inert: Set<String> = ["description", "labels"]
+
+    private mutating func compare(_ before: Bundle, _ after: Bundle) {
+        if before.instructions != after.instructions {
+            instructions = Text(before: before.instructions, after: after.instructions)
+        }
+        add("model", before.model.key, after.model.key)
+        compareObjects("model.parameters", before.model.parameters, after.model.parameters)
+        compareSchema("contract.input", before.contract.input, after.contract.input)
+        compareSchema("contract.output", before.contract.output, after.contract.output)
+        compareObjects("runtime", before.runtime, after.runtime)
+        add("description", before.description, after.description)
+        if before.labels != after.labels {
+            add("labels", labels(before.labels), labels(after.labels))
+        }
+        let old = Dictionary(uniqueKeysWithValues: before.tools.map { ($0.tool, $0) })
+        for tool in after.tools {
+            guard let was = old[tool.tool] else { continue }
+            add("tools", "\(tool.tool) \(was.version)", "\(tool.tool) \(tool.version)")
+            for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
+                guard let wasOperation = was.operations[name] else { continue }
+                compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
+                add(
+                    "tools.\(tool.tool).\(name).description", wasOperation.description ?? "none",
+                    operation.description ?? "none")
+                add(
+                    "tools.\(tool.tool).\(name).timeout", wasOperation.timeout?.description ?? "none",
+                    operation.timeout?.description ?? "none")
+                add(
+                    "tools.\(tool.tool).\(name).idempotent", String(wasOperation.idempotent),
+                    String(operation.idempotent))
+            }
+        }
+    }
+
+    private mutating func add(_ field: String, _ was: String, _ now: String) {
+        guard was != now else { return }
+        lines.append(Line(field: field, text: "\(now) (was \(was))"))
+    }
+
+    private mutating func compareObjects(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
+        let (old, new) = (was?.object ?? [:], now?.object ?? [:])
+        for key in Set(old.map(\.key)).union(new.map(\.key)).sorted() {
+            add("\(field).\(key)", old[key]?.text ?? "not set", new[key]?.text ?? "not set")
+        }
+    }
+
+    private mutating func compareSchema(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
+        guard was != now else { return }
+        let details = SchemaDetails.differences(was, now)
+        lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details.joined(separator: "; ")))
+    }
+
+    private func labels(_ labels: [String: String]) -> String {
+        labels.isEmpty ? "none" : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,107 @@
+package import EnsignModel
+
+/// What a reconcile would do in one environment: recorded state against desired state.
+package struct Plan: Sendable, Hashable {
+    package var environment: String
+    package var source: PlanSource
+    /// The ledger entry that the plan was made against; nil when there is none yet.
+    package var entry: PlanEntry?
+    /// Sorted by agent.
+    package var changes: [PlannedChange]
+    /// Agents that are declared and live, and stay as they are.
+    package var unchanged: Int64
+    /// Agents that are no longer declared and stay because `prune` is off; sorted.
+    package var kept: [AgentID]
+    /// How many agents are live before.
+    package var liveBefore: Int64
+    /// Why it must not be applied; nil when it may.
+    package var refusal: PruneRefusal?
+    /// What is accepted and not yet enforced by anything, in the environment's own manifest.
+    package var declaredOnly: [String]
+    /// Whether the source's history no longer contains the recorded source.
+    package var historyRewritten: Bool
+
+    package init(
+        environment: String, source: PlanSource, entry: PlanEntry?, changes: [PlannedChange], unchanged: Int64,
+        kept: [AgentID], liveBefore: Int64, refusal: PruneRefusal?, declaredOnly: [String] = [],
+        historyRewritten: Bool = false
+    ) {
+        self.environment = environment
+        self.source = source
+        self.entry = entry
+        self.changes = changes
+        self.unchanged = unchanged
+        self.kept = kept
+        self.liveBefore = liveBefore
+        self.refusal = refusal
+        self.declaredOnly = declaredOnly
+        self.historyRewritten = historyRewritten
+    }
+
+    package var isEmpty: Bool { changes.isEmpty }
+
+    /// Changes by action.
+    package var counts: [String: Int64] {
+        changes.reduce(into: [:]) { $0[$1.change.action.rawValue, default: 0] += 1 }
+    }
+
+    /// How many agents are live afterwards.
+    package var liveAfter: Int64 {
+        changes.reduce(liveBefore) { live, change in
+            change.change.from == nil ? live + 1 : change.change.to == nil ? live - 1 : live
+        }
+    }
+}
+
+/// What a plan is made from.
+package struct PlanSource: Sendable, Hashable {
+    /// `main`, a revision, or `the work tree`.
+    package var name: String
+    /// Nil for a work tree.
+    package var commit: ObjectID?
+
+    package init(name: String, commit: ObjectID?) {
+        self.name = name
+        self.commit = commit
+    }
+}
+
+/// A ledger entry that a plan is made against.
+package struct PlanEntry: Sendable, Hashable {
+    package var sequence: Int64
+    package var commit: ObjectID
+
+    package init(sequence: Int64, commit: ObjectID) {
+        self.sequence = sequence
+        self.commit = commit
+    }
+}
+
+/// One agent's change, with what is needed to show and to perform it.
+package struct PlannedChange: Sendable, Hashable {
+    package var agent: AgentID
+    package var change: Change
+    package var difference: BundleDifference
+    /// The route afterwards; nil removes it.
+    package var route: Route?
+    /// The state afterwards; nil removes it.
+    package var state: AgentState?
+    /// The bundle to publish; nil when none is needed.
+    package var bundle: CompiledBundle?
+    /// What is accepted and not yet enforced by anything, in this agent's deployment.
+    package var declaredOnly: [String]
+}
+
+/// Why removals are refused.
+package struct PruneRefusal: Sendable, Hashable {
+    package var removed: Int64
+    package var live: Int64
+    package var allowed: Int64
+    package var isEmpty: Bool
+
+    package var message: String {
+        isEmpty
+            ? "this would remove all \(live) live agents"
+            : "this would remove \(removed) of \(live) live agents; at most \(allowed) at once"
+    }
+}

@@ -1,0 +1,26 @@
+import Glibc
+
+/// An exclusive lock on a file, held until it goes out of scope; the kernel releases it when the process dies.
+package struct FileLock: ~Copyable {
+    private let file: FileDescriptor
+
+    /// Takes the lock, waiting at most `timeout`.
+    ///
+    /// - Throws: ``SystemError`` with `EWOULDBLOCK` when another process still holds it then.
+    package init(_ path: String, timeout: Duration) throws(SystemError) {
+        let file = try FileDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, operation: "lock \(path)")
+        let deadline = ContinuousClock.now + timeout
+        var pause: UInt32 = 500
+        while flock(file.number, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK || errno == EINTR else {
+                throw SystemError(code: errno, operation: "lock \(path)")
+            }
+            guard ContinuousClock.now < deadline else {
+                throw SystemError(code: EWOULDBLOCK, operation: "lock \(path)")
+            }
+            usleep(pause)
+            pause = min(pause * 2, 20_000)
+        }
+        self.file = file
+    }
+}

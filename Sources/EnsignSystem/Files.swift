@@ -1,0 +1,199 @@
+package import Glibc
+
+/// What a path is.
+package struct FileStatus: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable { case file, directory, symlink, other }
+
+    package var kind: Kind
+    package var size: Int64
+    /// Nanoseconds since 1970.
+    package var modified: Int64
+    /// When contents or metadata last changed, in nanoseconds since 1970; cannot be set by programs.
+    package var changed: Int64
+    package var permissions: UInt32
+    package var owner: UInt32
+    package var inode: UInt64
+    package var device: UInt64
+
+    init(_ info: stat) {
+        switch info.st_mode & S_IFMT {
+        case S_IFREG: kind = .file
+        case S_IFDIR: kind = .directory
+        case S_IFLNK: kind = .symlink
+        default: kind = .other
+        }
+        size = Int64(info.st_size)
+        modified = Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec)
+        changed = Int64(info.st_ctim.tv_sec) * 1_000_000_000 + Int64(info.st_ctim.tv_nsec)
+        permissions = UInt32(info.st_mode & 0o7777)
+        owner = info.st_uid
+        inode = UInt64(info.st_ino)
+        device = UInt64(info.st_dev)
+    }
+}
+
+/// The few things that Ensign does with files. "Missing" is nil; "unreadable" throws.
+package enum Files {
+    /// What stands at a path; a symbolic link is not followed. Nil when there is nothing.
+    package static func status(_ path: String) throws(SystemError) -> FileStatus? {
+        var info = stat()
+        do {
+            try attempt("look at \(path)") { unsafe lstat(path, &info) }
+        } catch where error.isMissing {
+            return nil
+        }
+        return FileStatus(info)
+    }
+
+    /// A file's bytes; nil when there is none.
+    package static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8]? {
+        do {
+            let file = try FileDescriptor(path, O_RDONLY, operation: "read \(path)")
+            return try file.read(limit: limit, from: path)
+        } catch where error.isMissing {
+            return nil
+        }
+    }
+
+    /// Names in a directory, sorted as bytes, without `.` and `..`; nil when there is none.
+    package static func list(_ path: String) throws(SystemError) -> [String]? {
+        guard let directory = unsafe opendir(path) else {
+            let error = SystemError(code: errno, operation: "list \(path)")
+            if error.isMissing { return nil }
+            throw error
+        }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(directory) else {
+                if errno != 0 { throw SystemError(code: errno, operation: "list \(path)") }
+                break
+            }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// Makes a directory and those above it; existing ones stay as they are.
+    package static func makeDirectories(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
+        if unsafe mkdir(path, mode) == 0 {
+            // The umask must not decide who can read the live directory or the keys.
+            _ = unsafe chmod(path, mode)
+            return
+        }
+        let code = errno
+        if code == EEXIST {
+            var info = stat()
+            if unsafe stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR { return }
+            throw SystemError(code: ENOTDIR, operation: "make the directory \(path)")
+        }
+        guard code == ENOENT, let parent = parent(of: path) else {
+            throw SystemError(code: code, operation: "make the directory \(path)")
+        }
+        try makeDirectories(parent, mode: mode)
+        try attempt("make the directory \(path)") { () -> Int32 in
+            let status = unsafe mkdir(path, mode)
+            return status < 0 && errno == EEXIST ? 0 : status
+        }
+        _ = unsafe chmod(path, mode)
+    }
+
+    /// Writes a file so that readers see the old bytes or the new ones, never something between.
+    ///
+    /// - Parameter durable: true waits for the disk, file and directory.
+    package static func replace(
+        _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, durable: Bool = true
+    ) throws(SystemError) {
+        let temporary = temporaryName(for: path)
+        do throws(SystemError) {
+            let file = try FileDescriptor(
+                temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, operation: "write \(path)")
+            try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
+            try file.write(bytes, to: path)
+            if durable { try file.sync(path) }
+            try attempt("replace \(path)") { unsafe Glibc.rename(temporary, path) }
+        } catch {
+            _ = unsafe unlink(temporary)
+            throw error
+        }
+        if durable, let parent = parent(of: path) { try syncDirectory(parent) }
+    }
+
+    /// Renames a file over another.
+    package static func rename(_ from: String, to path: String) throws(SystemError) {
+        try attempt("rename \(from) to \(path)") { unsafe Glibc.rename(from, path) }
+    }
+
+    /// Creates a file that must not exist yet.
+    ///
+    /// - Returns: false when it does.
+    package static func create(_ path: String, with bytes: [UInt8], mode: mode_t) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            let file = try FileDescriptor(
+                path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, operation: "create \(path)")
+            try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
+            try file.write(bytes, to: path)
+            try file.sync(path)
+        } catch {
+            if error.code == EEXIST { return false }
+            throw error
+        }
+        if let parent = parent(of: path) { try syncDirectory(parent) }
+        return true
+    }
+
+    /// Removes a file; a missing one is not an error.
+    package static func remove(_ path: String) throws(SystemError) {
+        do {
+            try attempt("remove \(path)") { unsafe unlink(path) }
+        } catch where error.isMissing {
+            return
+        }
+    }
+
+    /// Removes an empty directory; a missing or filled one is left alone.
+    package static func removeEmptyDirectory(_ path: String) {
+        _ = unsafe rmdir(path)
+    }
+
+    /// Waits until a directory's entries are on the disk.
+    package static func syncDirectory(_ path: String) throws(SystemError) {
+        let directory = try FileDescriptor(path, O_RDONLY | O_DIRECTORY, operation: "sync \(path)")
+        try directory.sync(path)
+    }
+
+    /// Whether this process may write in a directory.
+    package static func isWritable(_ path: String) -> Bool { unsafe access(path, W_OK) == 0 }
+
+    /// The directory above a path; nil for the root and for a name without one.
+    package static func parent(of path: String) -> String? {
+        var trimmed = Substring(path)
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.lastIndex(of: "/"), trimmed != "/" else { return nil }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    /// A name beside `path` that nothing else uses, starting with `.ensign-`.
+    package static func temporaryName(for path: String) -> String {
+        let name = ".ensign-" + String(UInt64.random(in: .min ... .max), radix: 36)
+        return parent(of: path).map { $0 == "/" ? "/\(name)" : "\($0)/\(name)" } ?? name
+    }
+
+    /// An absolute path with symbolic links resolved; nil when it does not exist.
+    package static func canonical(_ path: String) -> String? {
+        guard let resolved = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
+    }
+
+    /// The current directory.
+    package static var currentDirectory: String {
+        guard let path = unsafe getcwd(nil, 0) else { return "." }
+        defer { unsafe free(path) }
+        return unsafe String(cString: path)
+    }
+}

@@ -1,0 +1,59 @@
+import Glibc
+
+/// Facts about the process and the machine. Everything else takes these as parameters.
+package enum Machine {
+    /// Seconds since 1970, from the wall clock.
+    package static var now: Int64 {
+        var moment = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &moment)
+        return Int64(moment.tv_sec)
+    }
+
+    /// Nanoseconds since 1970, from the clock that stamps files: coarse, and never ahead of a later stamp.
+    package static var fileTime: Int64 {
+        var moment = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME_COARSE, &moment)
+        return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
+    }
+
+    /// An environment variable; nil when unset.
+    package static func environment(_ name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
+    package static func setEnvironment(_ name: String, _ value: String?) {
+        if let value { unsafe setenv(name, value, 1) } else { unsafe unsetenv(name) }
+    }
+
+    package static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    package static var userID: UInt32 { getuid() }
+
+    /// The login name of the effective user, or its number.
+    package static var userName: String {
+        var entry = unsafe passwd()
+        var result: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 4_096)
+        let status = unsafe getpwuid_r(geteuid(), &entry, &buffer, buffer.count, &result)
+        guard status == 0, unsafe result != nil, let name = unsafe entry.pw_name else { return String(geteuid()) }
+        return unsafe String(cString: name)
+    }
+
+    /// The absolute path of the running program.
+    package static var executable: String {
+        Files.canonical("/proc/self/exe") ?? "ensign"
+    }
+
+    /// Whether a standard stream is a terminal.
+    package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
+
+    /// Random bytes from the kernel.
+    package static func random(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}

@@ -1,0 +1,175 @@
+import CSystem
+import Glibc
+
+/// Another program, run to its end.
+package struct Subprocess: Sendable {
+    package var program: String
+    package var arguments: [String]
+    /// Set in the child on top of this process's environment; nil removes.
+    package var environment: [String: String?]
+    package var directory: String?
+    package var input: [UInt8]
+    /// The child gets SIGTERM after this long, SIGKILL two seconds later.
+    package var deadline: Duration
+    /// The most bytes kept of each output stream; the rest is read and dropped.
+    package var outputLimit: Int
+
+    package init(
+        _ program: String, _ arguments: [String], environment: [String: String?] = [:], directory: String? = nil,
+        input: [UInt8] = [], deadline: Duration = .seconds(60), outputLimit: Int = 1 << 24
+    ) {
+        self.program = program
+        self.arguments = arguments
+        self.environment = environment
+        self.directory = directory
+        self.input = input
+        self.deadline = deadline
+        self.outputLimit = outputLimit
+    }
+
+    /// What a finished program left. A non-zero status is a result, not an error.
+    package struct Outcome: Sendable {
+        /// The exit status, or 128 and the number of the signal that ended it.
+        package var status: Int32
+        package var output: [UInt8]
+        package var errors: [UInt8]
+        package var timedOut: Bool
+
+        package var outputText: String { String(decoding: output, as: UTF8.self) }
+        package var errorText: String { String(decoding: errors, as: UTF8.self) }
+    }
+
+    /// Runs the program.
+    ///
+    /// - Throws: ``SystemError`` when it cannot be started.
+    package func run() throws(SystemError) -> Outcome {
+        let input = try Pipe()
+        let output = try Pipe()
+        let errors = try Pipe()
+        let child = try start(input.read, output.write, errors.write)
+        close(input.read)
+        close(output.write)
+        close(errors.write)
+        return try Self.attend(
+            child, input: FileDescriptor(owning: input.write), bytes: self.input,
+            output: FileDescriptor(owning: output.read), errors: FileDescriptor(owning: errors.read),
+            deadline: deadline, limit: outputLimit)
+    }
+
+    private struct Pipe {
+        let read: Int32
+        let write: Int32
+
+        init() throws(SystemError) {
+            var ends: [Int32] = [0, 0]
+            try attempt("make a pipe") { unsafe csystem_pipe(&ends) }
+            (read, write) = (ends[0], ends[1])
+        }
+    }
+
+    private func start(_ input: Int32, _ output: Int32, _ errors: Int32) throws(SystemError) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
+        unsafe posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        if let directory { _ = unsafe csystem_spawn_in(&actions, directory) }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        // The child starts with default signal handling, whatever this process ignores or blocks.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe sigaddset(&signals, SIGPIPE)
+        unsafe sigaddset(&signals, SIGTERM)
+        unsafe sigaddset(&signals, SIGINT)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+        var words: [UnsafeMutablePointer<CChar>?] = unsafe ([program] + arguments).map { unsafe strdup($0) }
+        unsafe words.append(nil)
+        var variables = Self.currentEnvironment()
+        for (name, value) in environment { variables[name] = value }
+        var settings: [UnsafeMutablePointer<CChar>?] = unsafe variables.sorted { $0.key < $1.key }
+            .map { unsafe strdup("\($0.key)=\($0.value)") }
+        unsafe settings.append(nil)
+        defer {
+            for unsafe word in unsafe words { unsafe free(word) }
+            for unsafe setting in unsafe settings { unsafe free(setting) }
+        }
+        var child: pid_t = 0
+        let status = unsafe posix_spawnp(&child, program, &actions, &attributes, words, settings)
+        guard status == 0 else { throw SystemError(code: status, operation: "run \(program)") }
+        return child
+    }
+
+    private static func currentEnvironment() -> [String: String] {
+        var variables: [String: String] = [:]
+        guard var entry = unsafe csystem_environment() else { return [:] }
+        while let text = unsafe entry.pointee {
+            let parts = unsafe String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+            unsafe entry += 1
+        }
+        return variables
+    }
+
+    private static func attend(
+        _ child: pid_t, input: consuming FileDescriptor, bytes: [UInt8], output: consuming FileDescriptor,
+        errors: consuming FileDescriptor, deadline: Duration, limit: Int
+    ) throws(SystemError) -> Outcome {
+        var outcome = Outcome(status: 0, output: [], errors: [], timedOut: false)
+        var input: FileDescriptor? = bytes.isEmpty ? nil : consume input
+        var rest = bytes[...]
+        var outputOpen = true
+        var errorsOpen = true
+        let start = ContinuousClock.now
+        var signalled = 0
+        while outputOpen || errorsOpen {
+            var inputNumber: Int32 = -1
+            if let number = input?.number { inputNumber = number }
+            var polls = [
+                pollfd(fd: outputOpen ? output.number : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errorsOpen ? errors.number : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: inputNumber, events: Int16(POLLOUT), revents: 0),
+            ]
+            let elapsed = ContinuousClock.now - start
+            if signalled == 0, elapsed >= deadline {
+                outcome.timedOut = true
+                kill(child, SIGTERM)
+                signalled = 1
+            } else if signalled == 1, elapsed >= deadline + .seconds(2) {
+                kill(child, SIGKILL)
+                signalled = 2
+            } else if signalled == 2, elapsed >= deadline + .seconds(3) {
+                break  // a grandchild keeps the pipe open: the program itself is gone
+            }
+            if unsafe poll(&polls, 3, 50) < 0, errno != EINTR {
+                throw SystemError(code: errno, operation: "wait for a program")
+            }
+            if polls[0].revents != 0 { outputOpen = take(output.number, &outcome.output, limit) }
+            if polls[1].revents != 0 { errorsOpen = take(errors.number, &outcome.errors, limit) }
+            if polls[2].revents != 0 {
+                let written = unsafe rest.withUnsafeBytes { unsafe write(inputNumber, $0.baseAddress, min($0.count, 4_096)) }
+                if written > 0 { rest = rest.dropFirst(written) }
+                if rest.isEmpty || (written < 0 && errno != EINTR && errno != EAGAIN) { input = nil }
+            }
+        }
+        var status: Int32 = 0
+        _ = try attempt("wait for a program") { unsafe waitpid(child, &status, 0) }
+        let signal = status & 0x7F
+        outcome.status = signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+        return outcome
+    }
+
+    private static func take(_ descriptor: Int32, _ bytes: inout [UInt8], _ limit: Int) -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        let count = unsafe read(descriptor, &chunk, chunk.count)
+        if count < 0 { return errno == EINTR || errno == EAGAIN }
+        if count == 0 { return false }
+        bytes.append(contentsOf: chunk.prefix(min(count, max(0, limit - bytes.count))))
+        return true
+    }
+}

@@ -1,0 +1,36 @@
+import Glibc
+
+/// A system call that failed: what was attempted, on what, and the kernel's reason.
+package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
+    package var code: Int32
+    package var operation: String
+
+    package init(code: Int32, operation: String) {
+        self.code = code
+        self.operation = operation
+    }
+
+    package var description: String { "cannot \(operation): \(reason)" }
+
+    /// The kernel's reason in words.
+    package var reason: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard unsafe strerror_r(code, &buffer, buffer.count) == 0 else { return "error \(code)" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+}
+
+/// Runs a system call again while signals interrupt it; throws what it reports otherwise.
+@discardableResult
+func attempt<Value: SignedInteger>(
+    _ operation: @autoclosure () -> String, _ call: () -> Value
+) throws(SystemError) -> Value {
+    while true {
+        let result = call()
+        guard result < 0 else { return result }
+        let code = errno
+        if code != EINTR { throw SystemError(code: code, operation: operation()) }
+    }
+}

@@ -1,0 +1,279 @@
+import CYAML
+
+/// Reads the subset of YAML that manifests are written in, through libyaml's events.
+///
+/// Events, not libyaml's document API: that one resolves aliases, which is quadratic in anchors and lets 442 bytes grow
+/// to gigabytes. Nothing here recurses on input depth.
+package enum YAMLParser {
+    /// The deepest nesting accepted.
+    package static let maxDepth = 64
+    /// After this many problems in one file parsing stops.
+    package static let maxProblems = 50
+
+    /// Parses one document.
+    ///
+    /// Never throws: what is wrong is in the problems, and the tape holds whatever stood before a syntax error.
+    ///
+    /// - Parameter bytes: UTF-8 that ``TextScan`` has passed, without a byte order mark.
+    package static func parse(_ bytes: ArraySlice<UInt8>) -> (tape: YAMLTape, problems: [YAMLProblem]) {
+        var builder = TapeBuilder(capacity: bytes.count)
+        let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
+        defer { unsafe parser.deallocate() }
+        guard unsafe yaml_parser_initialize(parser) == 1 else {
+            preconditionFailure("libyaml could not allocate a parser")
+        }
+        defer { unsafe yaml_parser_delete(parser) }
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            // An empty buffer may have no address; libyaml asserts that there is one.
+            unsafe withUnsafePointer(to: UInt8(0)) { nothing in
+                unsafe yaml_parser_set_input_string(parser, buffer.baseAddress ?? nothing, buffer.count)
+            }
+            unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
+            var event = unsafe yaml_event_t()
+            while true {
+                guard unsafe yaml_parser_parse(parser, &event) == 1 else {
+                    unsafe builder.syntaxError(parser.pointee)
+                    break
+                }
+                let goesOn = unsafe builder.take(event)
+                unsafe yaml_event_delete(&event)
+                if !goesOn { break }
+            }
+        }
+        return builder.finish()
+    }
+}
+
+/// Builds the tape event by event and collects what is not accepted.
+private struct TapeBuilder {
+    private var tape = YAMLTape()
+    private var problems: [YAMLProblem] = []
+    /// Indices of the containers that are open.
+    private var open: [Int] = []
+    private var documents = 0
+    private var halted = false
+
+    init(capacity: Int) {
+        tape.nodes.reserveCapacity(capacity / 12 + 4)
+        tape.text.reserveCapacity(capacity)
+    }
+
+    mutating func finish() -> (YAMLTape, [YAMLProblem]) {
+        while let container = open.popLast() { tape.nodes[container].end = UInt32(tape.nodes.count) }
+        dropDanglingKey()
+        if !halted, tape.nodes.isEmpty, problems.isEmpty {
+            refuse("empty-file", "the file declares nothing", "see 'ensign new --help' for a start", line: 1, column: 1)
+        }
+        return (tape, problems)
+    }
+
+    /// Handles one event; false ends the parse.
+    mutating func take(_ event: yaml_event_t) -> Bool {
+        let mark = unsafe mark(event.start_mark)
+        switch unsafe event.type {
+        case YAML_DOCUMENT_START_EVENT:
+            documents += 1
+            if documents > 1 {
+                refuse("several-documents", "a second document starts here", "put it in a file of its own", mark)
+                return false
+            }
+            let start = unsafe event.data.document_start
+            if unsafe start.version_directive != nil || start.tag_directives.start != start.tag_directives.end {
+                refuse("directive", "YAML directives are not accepted", "remove the line that starts with %", mark)
+            }
+        case YAML_ALIAS_EVENT:
+            refuse("alias", "aliases are not accepted", "write the value out", mark)
+            unsafe append(.invalid, mark)
+        case YAML_SCALAR_EVENT:
+            let scalar = unsafe event.data.scalar
+            let plain = unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE
+            checkProperties(
+                anchor: unsafe scalar.anchor != nil,
+                tag: unsafe scalar.tag != nil, mark)
+            let text = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
+            if plain, text.count == 2, unsafe text[0] == 0x3C, unsafe text[1] == 0x3C, awaitsKey {
+                refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
+            }
+            unsafe append(plain ? .plain : .quoted, mark, text: text)
+        case YAML_SEQUENCE_START_EVENT:
+            let start = unsafe event.data.sequence_start
+            checkProperties(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil, mark)
+            return begin(.sequence, mark)
+        case YAML_MAPPING_START_EVENT:
+            let start = unsafe event.data.mapping_start
+            checkProperties(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil, mark)
+            return begin(.mapping, mark)
+        case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT:
+            close()
+        case YAML_STREAM_END_EVENT:
+            return false
+        default:
+            break
+        }
+        guard problems.count < YAMLParser.maxProblems else {
+            refuse("too-many-problems", "too many problems: the rest of the file was not read", nil, mark)
+            stop()
+            return false
+        }
+        return true
+    }
+
+    mutating func syntaxError(_ parser: yaml_parser_t) {
+        let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "not YAML"
+        let context = unsafe parser.context.map { unsafe String(cString: $0) }
+        let hasMark = unsafe parser.error != YAML_READER_ERROR
+        let line = hasMark ? unsafe UInt32(truncatingIfNeeded: parser.problem_mark.line) + 1 : 1
+        let column = hasMark ? unsafe UInt32(truncatingIfNeeded: parser.problem_mark.column) + 1 : 1
+        let message = context.map { "\(problem), \($0)" } ?? problem
+        let hint =
+            if problem.contains("cannot start any token") {
+                "quote a text that starts with a special character; indent with spaces, not tabs"
+            } else if problem.contains("mapping values are not allowed") {
+                "quote a text that contains ': '"
+            } else {
+                String?.none
+            }
+        refuse("yaml-syntax", message, hint, line: line, column: column)
+        stop()
+    }
+
+    // MARK: Nodes
+
+    private mutating func begin(_ kind: YAMLKind, _ mark: YAMLMark) -> Bool {
+        if awaitsKey {
+            refuse("complex-key", "a key must be text", "write 'name: value'", mark)
+        }
+        guard open.count < YAMLParser.maxDepth else {
+            refuse(
+                "too-deep", "more than \(YAMLParser.maxDepth) levels of nesting", "flatten the value", mark)
+            stop()
+            return false
+        }
+        unsafe append(kind, mark)
+        open.append(tape.nodes.count - 1)
+        return true
+    }
+
+    private mutating func close() {
+        guard let container = open.popLast() else { return }
+        tape.nodes[container].end = UInt32(tape.nodes.count)
+        if tape.nodes[container].kind == .mapping { checkDuplicates(in: container) }
+    }
+
+    private mutating func append(_ kind: YAMLKind, _ mark: YAMLMark, text: UnsafeBufferPointer<UInt8>? = nil) {
+        if let parent = open.last { tape.nodes[parent].length += 1 }
+        let index = tape.nodes.count
+        let length = unsafe text?.count ?? 0
+        tape.nodes.append(
+            YAMLTape.Node(
+                kind: kind, mark: mark, offset: UInt32(tape.text.count), length: UInt32(length),
+                end: UInt32(index + 1)))
+        if let text = unsafe text { unsafe tape.text.append(contentsOf: text) }
+    }
+
+    /// Whether the next node is a key of the innermost mapping.
+    private var awaitsKey: Bool {
+        guard let parent = open.last, tape.nodes[parent].kind == .mapping else { return false }
+        return tape.nodes[parent].length % 2 == 0
+    }
+
+    private mutating func stop() {
+        halted = true
+        tape.isComplete = false
+    }
+
+    /// A syntax error between a key and its value leaves a key without one: give it an invalid value.
+    private mutating func dropDanglingKey() {
+        guard !tape.isComplete else { return }
+        var index = 0
+        var dangling: [Int] = []
+        while index < tape.nodes.count {
+            let node = tape.nodes[index]
+            if node.kind == .mapping, node.length % 2 == 1 { dangling.append(index) }
+            index += 1
+        }
+        // Only containers on the open path can be short, each one's last child ends the tape.
+        guard let innermost = dangling.last else { return }
+        let mark = tape.nodes[innermost].mark
+        for container in dangling { tape.nodes[container].length += 1 }
+        let count = UInt32(tape.nodes.count)
+        tape.nodes.append(
+            YAMLTape.Node(kind: .invalid, mark: mark, offset: 0, length: 0, end: count + 1))
+        for index in tape.nodes.indices.dropLast()
+        where tape.nodes[index].end == count && (tape.nodes[index].kind == .mapping || tape.nodes[index].kind == .sequence) {
+            tape.nodes[index].end = count + 1
+        }
+    }
+
+    // MARK: What is not accepted
+
+    private mutating func checkProperties(anchor: Bool, tag: Bool, _ mark: YAMLMark) {
+        if anchor { refuse("anchor", "anchors are not accepted", "write the value out where it is needed", mark) }
+        if tag { refuse("tag", "explicit tags are not accepted", "remove the word that starts with '!'", mark) }
+    }
+
+    private mutating func checkDuplicates(in mapping: Int) {
+        let pairs = Int(tape.nodes[mapping].length) / 2
+        guard pairs > 1 else { return }
+        var keys: [Int] = []
+        keys.reserveCapacity(pairs)
+        tape.forEachPair(of: mapping) { key, _ in keys.append(key) }
+        if pairs <= 12 {
+            for later in 1..<keys.count {
+                for earlier in 0..<later where same(keys[earlier], keys[later]) {
+                    duplicate(keys[later], of: keys[earlier])
+                    break
+                }
+            }
+        } else {
+            var seen: [ArraySlice<UInt8>: Int] = [:]
+            seen.reserveCapacity(pairs)
+            for key in keys where isScalar(key) {
+                if let earlier = seen[tape.bytes(of: key)] {
+                    duplicate(key, of: earlier)
+                    if problems.count > YAMLParser.maxProblems { return }
+                } else {
+                    seen[tape.bytes(of: key)] = key
+                }
+            }
+        }
+    }
+
+    private func isScalar(_ node: Int) -> Bool {
+        tape.nodes[node].kind == .plain || tape.nodes[node].kind == .quoted
+    }
+
+    private func same(_ first: Int, _ second: Int) -> Bool {
+        let (left, right) = (tape.nodes[first], tape.nodes[second])
+        guard left.length == right.length, isScalar(first), isScalar(second) else { return false }
+        for offset in 0..<Int(left.length)
+        where tape.text[Int(left.offset) + offset] != tape.text[Int(right.offset) + offset] {
+            return false
+        }
+        return true
+    }
+
+    private mutating func duplicate(_ key: Int, of earlier: Int) {
+        let name = tape.string(of: key).prefix(80)
+        var problem = YAMLProblem(
+            code: "duplicate-key", message: "'\(name)' is set twice", hint: "keep one of them",
+            mark: tape.nodes[key].mark)
+        let first = tape.nodes[earlier].mark
+        problem.message += " (first on line \(first.line))"
+        problem.related = YAMLProblem.Related(mark: first, message: "first set here")
+        problems.append(problem)
+    }
+
+    private mutating func refuse(_ code: String, _ message: String, _ hint: String?, _ mark: YAMLMark) {
+        problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
+    }
+
+    private mutating func refuse(_ code: String, _ message: String, _ hint: String?, line: UInt32, column: UInt32) {
+        refuse(code, message, hint, YAMLMark(line: line, column: column))
+    }
+
+    private func mark(_ mark: yaml_mark_t) -> YAMLMark {
+        YAMLMark(
+            line: UInt32(truncatingIfNeeded: mark.line) + 1, column: UInt32(truncatingIfNeeded: mark.column) + 1)
+    }
+}

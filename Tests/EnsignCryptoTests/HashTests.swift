@@ -1,0 +1,70 @@
+import EnsignCrypto
+import Testing
+
+struct HashTests {
+    @Test(
+        "SHA-256 gives the digests of FIPS 180-4's examples",
+        arguments: [
+            ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+            ),
+        ]
+    )
+    func sha256(text: String, digest: String) {
+        let bytes = Array(text.utf8)
+        #expect(SHA256.hex(of: bytes) == digest)
+        #expect(SHA256.hex(of: bytes.span) == digest)
+        #expect(Hex.encode(SHA256.digest(of: bytes)) == digest)
+        #expect(bytes.withUnsafeBytes { SHA256.hex(of: $0) } == digest)
+        #expect(bytes.withUnsafeBytes { SHA256.digest(of: $0) } == Hex.decode(digest))
+    }
+
+    @Test(
+        "SHA-256 of a million letters, in pieces of any size, is that of FIPS 180-4",
+        arguments: [1, 63, 64, 65, 999]
+    )
+    func million(piece: Int) {
+        var hasher = SHA256Hasher()
+        let pieces = Array(repeating: UInt8(ascii: "a"), count: piece)
+        var left = 1_000_000
+        while left > 0 {
+            hasher.update(pieces.prefix(left))
+            left -= min(left, piece)
+        }
+        let digest = Hex.encode(hasher.finalize())
+        #expect(digest == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+    }
+
+    @Test("Pieces of every kind, empty ones included, hash like the whole")
+    func pieces() {
+        let bytes = (0..<200).map { UInt8($0) }
+        for split in 0...bytes.count {
+            var hasher = SHA256Hasher()
+            hasher.update(Array(bytes[..<split]))
+            hasher.update([])
+            let copy = hasher
+            hasher.update(bytes[split...])
+            #expect(hasher.finalize() == SHA256.digest(of: bytes))
+            #expect(copy.finalize() == SHA256.digest(of: Array(bytes[..<split])))
+        }
+        var hasher = SHA256Hasher()
+        bytes.withUnsafeBytes { hasher.update($0) }
+        hasher.update(bytes.span)
+        #expect(hasher.finalize() == SHA256.digest(of: bytes + bytes))
+    }
+
+    @Test("SHA-512 gives the digest of FIPS 180-4's example, and that of nothing")
+    func sha512() {
+        let abc = Array("abc".utf8)
+        let expected =
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            + "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        #expect(Hex.encode(SHA512.digest(of: abc)) == expected)
+        #expect(Hex.encode(SHA512.digest(of: abc.span)) == expected)
+        #expect(abc.withUnsafeBytes { Hex.encode(SHA512.digest(of: $0)) } == expected)
+        #expect(Hex.encode(SHA512.digest(of: [])).hasPrefix("cf83e1357eefb8bdf1542850d66d8007"))
+    }
+}

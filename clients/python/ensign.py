@@ -1,0 +1,724 @@
+"""Reads a fleet of AI agents from a live directory that Ensign keeps.
+
+    fleet = Fleet("/srv/fleet/prod")
+    session = fleet.session("support/refund-triage", key="ticket-4711")
+    session.instructions, session.model.name, session.tool_schemas()
+
+Copy this file into your project: one file, standard library only, Python 3.9 or newer. From a shell,
+``python3 ensign.py LIVE_DIR AGENT --key KEY`` prints which version a session takes.
+
+A session is one unit of work that must not change its mind half way: a ticket, a conversation, a run. Its key decides
+which version it takes while two are live, always the same way. A session never changes once it is open; the next one
+sees whatever is live then. What is live is described in docs/runtimes.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Optional, Union
+
+__all__ = [
+    "AgentHalted",
+    "AgentNotFound",
+    "CorruptBundle",
+    "CorruptRoute",
+    "EnsignError",
+    "Fleet",
+    "FleetUnavailable",
+    "InvalidArgument",
+    "Limits",
+    "Model",
+    "Operation",
+    "Route",
+    "Session",
+    "Tool",
+    "WeightedVersion",
+    "bucket",
+]
+
+JSONObject = dict[str, Any]
+
+# --------------------------------------------------------------------------------------------------------- errors
+
+
+class EnsignError(Exception):
+    """Anything that keeps a session from starting. Catch this one to catch them all."""
+
+
+class InvalidArgument(EnsignError, ValueError):
+    """The caller's agent name or session key cannot be one. No file was touched."""
+
+
+class AgentNotFound(EnsignError):
+    """The fleet is there, and has no such agent."""
+
+
+class AgentHalted(EnsignError):
+    """The agent was stopped on purpose. Start nothing for it, and do not retry until someone resumes it."""
+
+
+class FleetUnavailable(EnsignError):
+    """The live directory, or a file in it, cannot be read now. May clear by itself; trying again later is right."""
+
+
+class CorruptRoute(EnsignError):
+    """A route does not say what a route must say. Ensign repairs it at its next reconcile; `ensign drift` shows it."""
+
+
+class CorruptBundle(EnsignError):
+    """A bundle's bytes do not have the digest that the route names, or are no bundle. Never used, not even partly."""
+
+
+# -------------------------------------------------------------------------------------------------------- routing
+
+_NAME = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_AGENT = re.compile(f"{_NAME}/{_NAME}")
+_DIGEST = re.compile("sha256:([0-9a-f]{2})([0-9a-f]{62})")
+_PHASES = ("stable", "canary", "halted")
+
+
+def bucket(agent: str, digest: str, key: str) -> int:
+    """Returns the bucket, 0...99, of a session: `digest` is that of the first route, with its `sha256:`."""
+    identity = f"{agent}\n{digest}\n{key}".encode("utf-8")
+    return int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") % 100
+
+
+@dataclass(frozen=True)
+class WeightedVersion:
+    """One of an agent's live versions, and the whole percentage of sessions that it gets."""
+
+    version: str
+    digest: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which versions of an agent are live: the candidate first, the stable version last. None when halted."""
+
+    agent: str
+    environment: str
+    phase: str
+    routes: tuple[WeightedVersion, ...]
+
+    def select(self, key: str) -> tuple[int, WeightedVersion]:
+        """Returns a session's bucket and the version it takes.
+
+        The first route whose running sum of weights exceeds the bucket. A bucket depends on the candidate, not on its
+        weight, so a session keeps its version while the weight grows.
+
+        Raises: AgentHalted; InvalidArgument if `key` is not text that UTF-8 can express.
+        """
+        if self.phase == "halted":
+            raise AgentHalted(
+                f"agent {self.agent} is halted in {self.environment}: start no session for it "
+                f"(`ensign status --env {self.environment}` says since when and why)"
+            )
+        _check_key(key)
+        number = bucket(self.agent, self.routes[0].digest, key)
+        running = 0
+        for choice in self.routes:
+            running += choice.weight
+            if running > number:
+                return number, choice
+        raise CorruptRoute(f"route of {self.agent}: weights add up to {running}, not to 100")
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str):
+        raise InvalidArgument(f"a session key is text, not {type(key).__name__}")
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        raise InvalidArgument(f"session key {key!r} is not valid Unicode") from problem
+
+
+def _parse_route(data: bytes, agent: str, path: str) -> Route:
+    fields = _Fields(_decode(data, path, CorruptRoute), path, CorruptRoute)
+    if fields.text("agent") != agent:
+        fields.fail("agent", f"names {fields.text('agent')!r}, in the place of {agent!r}")
+    environment, phase = fields.text("environment"), fields.text("phase")
+    if phase not in _PHASES:
+        fields.fail("phase", f"unknown phase {phase!r}: this client knows {', '.join(_PHASES)}")
+    if phase == "halted":  # Decides alone: nothing else in the file can start a halted agent.
+        return Route(agent, environment, phase, ())
+    routes = []
+    for entry in fields.objects("routes"):
+        choice = WeightedVersion(entry.text("version"), entry.text("digest"), entry.integer("weight"))
+        if not _DIGEST.fullmatch(choice.digest):
+            entry.fail("digest", f"{choice.digest!r} is not sha256: and 64 lower-case hexadecimal digits")
+        if not 0 <= choice.weight <= 100:
+            entry.fail("weight", f"{choice.weight} is not in 0...100")
+        routes.append(choice)
+    total = sum(choice.weight for choice in routes)
+    if total != 100:
+        fields.fail("routes", f"weights add up to {total}, not to 100")
+    return Route(agent, environment, phase, tuple(routes))
+
+
+# --------------------------------------------------------------------------------------------- what a bundle holds
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model an agent runs on. `parameters` are passed to the provider untouched."""
+
+    provider: str
+    name: str
+    parameters: JSONObject
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use, and one day may cost. None: no such limit."""
+
+    steps: Optional[int] = None
+    tokens: Optional[int] = None
+    cost_usd: Optional[float] = None
+    seconds: Optional[float] = None
+    cost_usd_per_day: Optional[float] = None
+
+    def exceeded(self, *, steps: int = 0, tokens: int = 0, cost_usd: float = 0, seconds: float = 0) -> Optional[str]:
+        """Returns which limit of a run such use is above, in words, or None."""
+        uses = (
+            ("steps", steps, self.steps),
+            ("tokens", tokens, self.tokens),
+            ("USD", cost_usd, self.cost_usd),
+            ("seconds", seconds, self.seconds),
+        )
+        for unit, used, limit in uses:
+            if limit is not None and used > limit:
+                return f"{used} {unit}, the limit is {limit}"
+        return None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a tool that the agent was granted."""
+
+    tool: str
+    name: str
+    access: str
+    """`read`, or what it may change: `write`, `execute` ..."""
+    risk: str
+    approval: str
+    """Who must agree to each call: `none`, `manager` or `dual`."""
+    input: JSONObject
+    """JSON Schema of the arguments, already narrowed to what was granted. Check each call against it."""
+    output: Optional[JSONObject]
+    timeout: Optional[float]
+    """Seconds that a call may take."""
+    idempotent: bool
+    expires: Optional[datetime.date]
+    """The last day (UTC) on which it may be called."""
+    description: Optional[str]
+
+    @property
+    def schema_name(self) -> str:
+        """The name that a model calls it by: model APIs allow no dot in names."""
+        return f"{self.tool}__{self.name}"
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether someone must agree to each call. True for an approval that this client does not know."""
+        return self.approval != "none"
+
+    def expired(self, today: Optional[datetime.date] = None) -> bool:
+        """Whether its last day is over; `today` is the present day in UTC unless given."""
+        if self.expires is None:
+            return False
+        return (today or datetime.datetime.now(datetime.timezone.utc).date()) > self.expires
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the agent: where its server is, and the granted operations by name, in order."""
+
+    name: str
+    version: str
+    server: JSONObject
+    credentials: JSONObject
+    """A reference such as `{"ref": "vault:payments"}`, never a secret. Resolving it is the runtime's part."""
+    operations: dict[str, Operation]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What one session of an agent runs with. Made by `Fleet.session`; never changes."""
+
+    agent: str
+    environment: str
+    version: str
+    digest: str
+    """The bundle's `sha256:...`: with it, `ensign log` answers who changed what, and when."""
+    phase: str
+    """`stable` or `canary`."""
+    key: str = field(repr=False)
+    bucket: int
+    artifact: str = field(repr=False)
+    owner: str
+    identity: str
+    description: Optional[str] = field(repr=False)
+    labels: dict[str, str] = field(repr=False)
+    model: Model = field(repr=False)
+    instructions: str = field(repr=False)
+    contract: JSONObject = field(repr=False)
+    """JSON Schemas of what the agent takes and gives, as `input` and `output`."""
+    tools: tuple[Tool, ...] = field(repr=False)
+    delegates: tuple[str, ...] = field(repr=False)
+    """Agents that this one may hand work to."""
+    autonomy: str
+    limits: Limits = field(repr=False)
+    runtime: JSONObject = field(repr=False)
+    bundle: JSONObject = field(repr=False)
+    """The whole bundle as it was read. It is this session's own copy."""
+    _live: str = field(repr=False)
+
+    def allowed(self, tool: str, operation: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
+        """Returns the operation if the agent may call it today, else None. Everything not granted is refused."""
+        for candidate in self.tools:
+            found = candidate.operations.get(operation) if candidate.name == tool else None
+            if found is not None and not found.expired(today):
+                return found
+        return None
+
+    def resolve(self, schema_name: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
+        """Returns the allowed operation that a model means by a name from `tool_schemas`, else None."""
+        tool, _, operation = schema_name.partition("__")
+        return self.allowed(tool, operation, today=today)
+
+    def tool_schemas(self, *, today: Optional[datetime.date] = None) -> list[JSONObject]:
+        """Returns what model APIs want to know about tools: name, input_schema and, where there is one, description.
+
+        Only operations that may be called today. Sorted as in the bundle; the caller's to change.
+        """
+        schemas: list[JSONObject] = []
+        for tool in self.tools:
+            for operation in tool.operations.values():
+                if operation.expired(today):
+                    continue
+                schema: JSONObject = {"name": operation.schema_name}
+                if operation.description:
+                    schema["description"] = operation.description
+                schema["input_schema"] = json.loads(json.dumps(operation.input))
+                schemas.append(schema)
+        return schemas
+
+    def telemetry_attributes(self) -> dict[str, str]:
+        """Returns the OpenTelemetry attributes that let Ensign count a span for the version that made it.
+
+        Put them on every `invoke_agent` span. Without `ensign.bundle` a canary has no evidence and cannot finish.
+        """
+        return {
+            "gen_ai.agent.id": self.identity,
+            "gen_ai.agent.name": self.agent,
+            "gen_ai.agent.version": self.version,
+            "gen_ai.provider.name": self.model.provider,
+            "gen_ai.request.model": self.model.name,
+            "deployment.environment.name": self.environment,
+            "ensign.bundle": self.digest,
+        }
+
+    def raise_if_halted(self) -> None:
+        """Raises AgentHalted if the agent was halted, or removed, since the session began; else does nothing.
+
+        Reads one small file: call it before each step of a long run, so that a kill switch stops runs too.
+        """
+        try:
+            route = _read_route(self._live, self.agent)
+        except AgentNotFound as problem:
+            raise AgentHalted(f"agent {self.agent} has no route in {self.environment} any more: stop") from problem
+        if route.phase == "halted":
+            raise AgentHalted(f"agent {self.agent} was halted in {self.environment} during this session: stop")
+
+
+def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str, number: int, live: str) -> Session:
+    where = f"bundle {choice.digest}"
+    bundle = _decode(data, where, CorruptBundle)
+    fields = _Fields(bundle, where, CorruptBundle)
+    # The digest proves the bytes; this proves that the route names the right ones.
+    for name, expected in (
+        ("agent", route.agent),
+        ("environment", route.environment),
+        ("version", choice.version),
+    ):
+        if fields.text(name) != expected:
+            fields.fail(name, f"is {fields.text(name)!r}, and the route says {expected!r}")
+    model, limits = fields.object("model"), fields.object("limits", required=False)
+    return Session(
+        agent=route.agent,
+        environment=route.environment,
+        version=choice.version,
+        digest=choice.digest,
+        phase=route.phase,
+        key=key,
+        bucket=number,
+        artifact=fields.text("artifact"),
+        owner=fields.text("owner"),
+        identity=fields.text("identity"),
+        description=fields.optional_text("description"),
+        labels=fields.object("labels", required=False).texts(),
+        model=Model(model.text("provider"), model.text("name"), model.object("parameters", required=False).value),
+        instructions=fields.text("instructions"),
+        contract=fields.object("contract", required=False).value,
+        tools=tuple(_parse_tool(tool) for tool in fields.objects("tools")),
+        delegates=fields.text_list("delegates"),
+        autonomy=fields.text("autonomy"),
+        limits=Limits(
+            steps=limits.optional_integer("steps"),
+            tokens=limits.optional_integer("tokens"),
+            cost_usd=limits.optional_number("costUSD"),
+            seconds=limits.optional_number("seconds"),
+            cost_usd_per_day=limits.optional_number("costUSDPerDay"),
+        ),
+        runtime=fields.object("runtime", required=False).value,
+        bundle=bundle,
+        _live=live,
+    )
+
+
+def _parse_tool(fields: _Fields) -> Tool:
+    name = fields.text("tool")
+    operations = fields.object("operations")
+    return Tool(
+        name=name,
+        version=fields.text("version"),
+        server=fields.object("server", required=False).value,
+        credentials=fields.object("credentials", required=False).value,
+        operations={
+            operation: _parse_operation(
+                operations.object(operation), name, operation, fields.optional_text("description")
+            )
+            for operation in operations.value
+        },
+    )
+
+
+def _parse_operation(fields: _Fields, tool: str, name: str, tool_description: Optional[str]) -> Operation:
+    return Operation(
+        tool=tool,
+        name=name,
+        access=fields.text("access"),
+        risk=fields.text("risk"),
+        approval=fields.text("approval"),
+        input=fields.optional_schema("input") or {"type": "object"},  # Model APIs want to hear that much.
+        output=fields.optional_schema("output"),
+        timeout=fields.optional_duration("timeout"),
+        idempotent=fields.optional_boolean("idempotent"),
+        expires=fields.optional_date("expires"),
+        description=fields.optional_text("description") or tool_description,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- reading files
+
+_ROUTE_LIMIT = 64 << 10
+_BUNDLE_LIMIT = 64 << 20
+_RETRY_DELAYS = (0.001, 0.005, 0.02, 0.05, 0.1)
+
+
+class Fleet:
+    """A live directory, as agents read it. Make one and share it: it is safe to use from several threads.
+
+    Opening it reads nothing, so a process may start before the fleet's first reconcile. Each session reads its route
+    anew. Bundles never change, so verified ones are kept, up to `cache_bytes`.
+    """
+
+    def __init__(self, path: Union[str, os.PathLike[str]], *, cache_bytes: int = 16 << 20) -> None:
+        self.path = os.fspath(path)
+        self._cache_bytes = cache_bytes
+        self._cached: OrderedDict[str, bytes] = OrderedDict()  # Least recently used first.
+        self._lock = threading.Lock()
+
+    def route(self, agent: str) -> Route:
+        """Returns which versions of an agent are live now.
+
+        A halted agent has a route too, with none. Raises: InvalidArgument, AgentNotFound, FleetUnavailable,
+        CorruptRoute.
+        """
+        return _read_route(self.path, agent)
+
+    def session(self, agent: str, key: Optional[str] = None) -> Session:
+        """Opens a session of an agent, named `<team>/<agent>`.
+
+        The same key takes the same version for as long as that version is live: use what the work is about, such as a
+        ticket or a conversation. Without a key the session is a run of its own, with a random one.
+
+        Raises: AgentHalted; AgentNotFound; InvalidArgument; FleetUnavailable if files cannot be read; CorruptRoute or
+        CorruptBundle if they can, and are wrong. Nothing else.
+        """
+        if key is None:
+            key = secrets.token_hex(16)
+        for delay in (*_RETRY_DELAYS, None):
+            route = self.route(agent)
+            number, choice = route.select(key)
+            data = self._bundle(choice.digest)
+            if data is not None:
+                return _parse_session(data, route, choice, key, number, self.path)
+            if delay is not None:  # Removed since we read the route, which then names another one by now.
+                time.sleep(delay)
+        raise FleetUnavailable(
+            f"the route of {agent} names bundle {choice.digest}, which is not in {self.path} "
+            f"(`ensign reconcile --env {route.environment}` brings it back)"
+        )
+
+    def _bundle(self, digest: str) -> Optional[bytes]:
+        """Returns the verified bytes of a bundle, or None if it is not there."""
+        with self._lock:
+            data = self._cached.get(digest)
+            if data is not None:
+                self._cached.move_to_end(digest)
+                return data
+        match = _DIGEST.fullmatch(digest)
+        if match is None:  # Routes are checked when they are read; this is the last door before the file system.
+            raise CorruptRoute(f"{digest!r} is not a digest")
+        path = os.path.join(self.path, "bundles", match[1], f"{match[2]}.json")
+        data = _read(path, _BUNDLE_LIMIT, CorruptBundle)
+        if data is None:
+            return None
+        actual = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if actual != digest:
+            raise CorruptBundle(
+                f"{path} has the digest {actual}: it is not what was deployed (`ensign drift` shows it, "
+                "`ensign reconcile` repairs it)"
+            )
+        with self._lock:
+            self._cached[digest] = data
+            while sum(map(len, self._cached.values())) > self._cache_bytes:
+                self._cached.popitem(last=False)
+        return data
+
+
+def _read_route(live: str, agent: str) -> Route:
+    # Before any path is made of it: neither `..` nor a slash too many gets past the pattern.
+    if not isinstance(agent, str) or not _AGENT.fullmatch(agent):
+        raise InvalidArgument(f"{agent!r} is not an agent's name: <team>/<agent>, each of a-z, 0-9 and inner hyphens")
+    team, name = agent.split("/")
+    path = os.path.join(live, "agents", team, f"{name}.json")
+    data = _read(path, _ROUTE_LIMIT, CorruptRoute)
+    if data is not None:
+        return _parse_route(data, agent, path)
+    if not os.path.exists(os.path.join(live, "fleet.json")):
+        raise FleetUnavailable(f"no fleet in {live}: it has no fleet.json (is the path right, and was it reconciled?)")
+    raise AgentNotFound(f"no agent {agent} in {live}")
+
+
+def _read(path: str, limit: int, too_large: type[EnsignError]) -> Optional[bytes]:
+    """Returns a file's bytes, or None if there is no such file."""
+    # Not blocking: a named pipe in the place of a file must not hang us.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FleetUnavailable(f"{path} is not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        raise FleetUnavailable(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
+    if len(data) > limit:
+        raise too_large(f"{path} is larger than {limit} bytes")
+    return data
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_DURATION = re.compile("([0-9]{1,12})(ms|s|m|h|d)")
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _decode(data: bytes, where: str, error: type[EnsignError]) -> JSONObject:
+    """Returns the one JSON object in `data`. Duplicate keys, NaN and half characters are errors."""
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_not_json)
+        if _SURROGATE_ESCAPE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{where}: not valid JSON: {problem}") from problem
+    if not isinstance(value, dict):
+        raise error(f"{where}: expected an object, found {_kind(value)}")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: dict[str, None] = {}
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"duplicate key {name!r}")
+            seen[name] = None
+    return value
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _kind(value: object) -> str:
+    kinds = {
+        dict: "an object",
+        list: "an array",
+        str: "text",
+        bool: "a boolean",
+        float: "a decimal",
+        type(None): "null",
+    }
+    return kinds.get(type(value), "a number")
+
+
+class _Fields:
+    """An object's members by type. Whatever is missing or of another type raises `error`, saying where.
+
+    Optional members may be absent or null. Members nobody asks for are ignored, so newer writers do not break us.
+    """
+
+    def __init__(self, value: JSONObject, where: str, error: type[EnsignError]) -> None:
+        self.value = value
+        self._where = where
+        self._error = error
+
+    def fail(self, name: str, problem: str) -> NoReturn:
+        raise self._error(f"{self._where}: {name}: {problem}")
+
+    def _get(self, name: str, kind: type[Any], expected: str, required: bool) -> Any:
+        value = self.value.get(name)
+        if value is None and not required:
+            return None
+        if name not in self.value:
+            self.fail(name, f"missing; expected {expected}")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            self.fail(name, f"expected {expected}, found {_kind(value)}")
+        return value
+
+    def text(self, name: str) -> str:
+        value: str = self._get(name, str, "text", True)
+        return value
+
+    def optional_text(self, name: str) -> Optional[str]:
+        value: Optional[str] = self._get(name, str, "text", False)
+        return value
+
+    def integer(self, name: str) -> int:
+        value: int = self._get(name, int, "a whole number", True)
+        return value
+
+    def optional_integer(self, name: str) -> Optional[int]:
+        value: Optional[int] = self._get(name, int, "a whole number", False)
+        return value
+
+    def optional_number(self, name: str) -> Optional[float]:
+        if isinstance(self.value.get(name), float):
+            return float(self.value[name])
+        return self.optional_integer(name)
+
+    def optional_boolean(self, name: str) -> bool:
+        return bool(self._get(name, bool, "a boolean", False))
+
+    def optional_duration(self, name: str) -> Optional[float]:
+        text = self.optional_text(name)
+        if text is None:
+            return None
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            self.fail(name, f"{text!r} is not a whole number and ms, s, m, h or d")
+        return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+    def optional_date(self, name: str) -> Optional[datetime.date]:
+        text = self.optional_text(name)
+        if text is None:
+            return None
+        try:
+            if _DATE.fullmatch(text):
+                return datetime.date.fromisoformat(text)
+        except ValueError:
+            pass
+        self.fail(name, f"{text!r} is not a date like 2027-06-30")
+
+    def optional_schema(self, name: str) -> Optional[JSONObject]:
+        # `true` is the JSON Schema that accepts everything.
+        return None if self.value.get(name) is True else self.object(name, required=False).value or None
+
+    def object(self, name: str, *, required: bool = True) -> _Fields:
+        value = self._get(name, dict, "an object", required)
+        return _Fields({} if value is None else value, f"{self._where}: {name}", self._error)
+
+    def objects(self, name: str) -> list[_Fields]:
+        found = []
+        for index, value in enumerate(self._get(name, list, "an array", True)):
+            if not isinstance(value, dict):
+                self.fail(f"{name}[{index}]", f"expected an object, found {_kind(value)}")
+            found.append(_Fields(value, f"{self._where}: {name}[{index}]", self._error))
+        return found
+
+    def text_list(self, name: str) -> tuple[str, ...]:
+        values: list[Any] = self._get(name, list, "an array", False) or []
+        for index, value in enumerate(values):
+            if not isinstance(value, str):
+                self.fail(f"{name}[{index}]", f"expected text, found {_kind(value)}")
+        return tuple(values)
+
+    def texts(self) -> dict[str, str]:
+        return {name: self.text(name) for name in self.value}
+
+
+# ----------------------------------------------------------------------------------------------------- command line
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(64, f"error: {message}\n")
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Prints which version a session takes, as JSON. Returns the exit code, with the meanings `ensign` gives them."""
+    parser = _Parser(prog="ensign.py", description="Print which version of an agent a session takes, as JSON.")
+    parser.add_argument("live", metavar="LIVE_DIR", help="the live directory, which holds fleet.json")
+    parser.add_argument("agent", metavar="AGENT", help="<team>/<agent>")
+    parser.add_argument("--key", help="the session's key (default: a random one)")
+    options = parser.parse_args(arguments)
+    try:
+        route = Fleet(options.live).route(options.agent)
+        number, choice = route.select(secrets.token_hex(16) if options.key is None else options.key)
+    except EnsignError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        if isinstance(problem, InvalidArgument):
+            return 64
+        if isinstance(problem, AgentHalted):
+            return 4
+        return 5 if isinstance(problem, (CorruptRoute, CorruptBundle)) else 1
+    answer = {
+        "agent": route.agent,
+        "environment": route.environment,
+        "phase": route.phase,
+        "version": choice.version,
+        "digest": choice.digest,
+        "bucket": number,
+    }
+    print(json.dumps(answer, sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
