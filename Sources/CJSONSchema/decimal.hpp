@@ -6,8 +6,8 @@
 
 /// The magnitude of a JSON number as it is written: `significand` times 10 to the power of `exponent`.
 ///
-/// `multipleOf: 0.01` means hundredths, which no double is. A double's shortest form has at most 17 digits and an integer
-/// 19, so the significand fits.
+/// `multipleOf: 0.01` means hundredths, which no double is. A double's shortest form has at most 17 digits and an
+/// integer 19, so the significand fits.
 struct Decimal {
     uint64_t significand = 0;
     int exponent = 0;

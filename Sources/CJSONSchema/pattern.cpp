@@ -19,13 +19,16 @@ namespace {
 
 constexpr size_t longest_pattern = 4096;
 
-/// Refuses what PCRE2 knows and ECMAScript does not: other readers of the schema would refuse it, or, worse, take `\A` for
-/// an A. It also leaves out recursion, verbs and callouts.
+/// Refuses what PCRE2 knows and ECMAScript does not: other readers of the schema would refuse it, or, worse, take `\A`
+/// for an A. It also leaves out recursion, verbs and callouts.
 void check_dialect(std::string_view text)
 {
     bool in_class = false;
     for (size_t i = 0; i < text.size(); i++) {
         switch (text[i]) {
+        case '\0':
+            // It would end the pattern on its way through valijson.
+            throw Pattern::Error{"a NUL character must be written as \\x00", i};
         case '\\': {
             if (++i >= text.size()) return;  // PCRE2 reports it.
             const char c = text[i];
@@ -66,8 +69,8 @@ pcre2_compile_context *compile_context()
     return context;
 }
 
-/// The most that one item of a pattern can read and then fail, without a trace in the position: `a{9999}`, `\\1`, or on the
-/// way back to where a lookbehind begins. What `*` reads does show in the position.
+/// The most that one item of a pattern can read and then fail, without a trace in the position: `a{9999}`, `\1`, or on
+/// the way back to where a lookbehind begins. What `*` reads does show in the position.
 size_t hidden_reach(std::string_view text, const pcre2_code *code)
 {
     uint32_t back_references = 0;

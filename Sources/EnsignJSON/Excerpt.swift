@@ -14,9 +14,12 @@ extension String {
         return text
     }
 
-    /// The beginning of the text in single quotes, printable.
-    var quotedExcerpt: String {
-        let beginning = unicodeScalars.prefix(60)
-        return "'" + String(beginning).printable + (beginning.endIndex < unicodeScalars.endIndex ? "…'" : "'")
+    /// The beginning of the text, printable.
+    func excerpt(_ most: Int = 60) -> String {
+        let beginning = unicodeScalars.prefix(most)
+        return String(beginning).printable + (beginning.endIndex < unicodeScalars.endIndex ? "…" : "")
     }
+
+    /// The beginning of the text in single quotes, printable.
+    var quotedExcerpt: String { "'" + excerpt() + "'" }
 }

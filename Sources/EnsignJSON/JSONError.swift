@@ -28,7 +28,8 @@ extension JSONError {
     init(_ code: Code, at offset: Int, in bytes: UnsafeRawBufferPointer, message: String) {
         var line = 1
         var column = 1
-        for unsafe byte in unsafe bytes.prefix(offset) {
+        for index in 0..<min(offset, bytes.count) {
+            let byte = unsafe bytes[index]
             if byte == UInt8(ascii: "\n") {
                 line += 1
                 column = 1

@@ -6,13 +6,14 @@ package enum JSONParser {
     /// The most that ``parse(_:maxDepth:)`` may be told to accept: values are built and freed recursively.
     package static let depthLimit = 512
 
-    /// Returns the value that the bytes are the text of.
+    /// Reads one value.
     ///
     /// Numbers beyond 64-bit integers become doubles; whole doubles within ±2^53 become integers.
     ///
     /// - Parameters:
     ///   - bytes: UTF-8 without byte order mark, one value, whitespace around it. At most 2 GiB.
     ///   - maxDepth: The most arrays and objects within one another, in `1...512`.
+    /// - Returns: The value that the bytes are the text of.
     /// - Throws: ``JSONError`` for anything else, with its place; also for repeated keys, which RFC 8259 leaves open.
     package static func parse(_ bytes: [UInt8], maxDepth: Int = 64) throws(JSONError) -> JSONValue {
         let result = unsafe bytes.withUnsafeBytes { (bytes) -> Result<JSONValue, JSONError> in
@@ -21,7 +22,7 @@ package enum JSONParser {
         return try result.get()
     }
 
-    /// Returns the value that the bytes are the text of, as ``parse(_:maxDepth:)`` does.
+    /// Reads bytes that somebody else owns, as ``parse(_:maxDepth:)`` does.
     package static func parse(
         _ bytes: UnsafeRawBufferPointer,
         maxDepth: Int = 64

@@ -32,12 +32,15 @@ package final class JSONSchema: Sendable {
         unsafe cjs_schema_free(handle)
     }
 
-    /// Returns why a value is not valid, in the order of its parts (keys sorted); empty if it is.
+    /// Validates a value.
     ///
     /// Every number in the value must be finite. Time is bounded: a value that costs too much has a violation with
     /// ``JSONSchemaViolation/isLimit``.
     ///
-    /// - Parameter limit: The most violations to return, 1 or more.
+    /// - Parameters:
+    ///   - value: The value.
+    ///   - limit: The most violations to return, 1 or more.
+    /// - Returns: Why the value is not valid, in the order of its parts, keys sorted. Empty if it is.
     package func validate(_ value: JSONValue, limit: Int = 20) -> [JSONSchemaViolation] {
         precondition(limit > 0, "limit is 1 or more")
         let instance = Instance(value)
@@ -57,7 +60,8 @@ package final class JSONSchema: Sendable {
         }
         guard let report = unsafe report else { return [] }
         defer { unsafe cjs_report_free(report) }
-        return unsafe UnsafeBufferPointer(start: report.pointee.violations, count: report.pointee.count).map { violation in
+        return unsafe UnsafeBufferPointer(start: report.pointee.violations, count: report.pointee.count).map {
+            violation in
             let message = unsafe UnsafeRawBufferPointer(start: violation.message, count: violation.message_count)
             return unsafe JSONSchemaViolation(
                 path: instance.path(to: Int(violation.node), in: value),
@@ -70,16 +74,17 @@ package final class JSONSchema: Sendable {
 
 /// Why a schema does not compile.
 package struct JSONSchemaError: Error, Sendable, Hashable {
-    /// What the linter found, errors only. Empty if valijson refused what the linter had passed, which is a bug of ours.
+    /// What the linter found, errors only. Empty if valijson refused what the linter had passed: a bug of ours.
     package let problems: [SchemaProblem]
     package let message: String
 
     init(problems: [SchemaProblem]) {
         self.problems = problems
-        self.message = problems.first.map { first in
-            let more = problems.count > 1 ? " (and \(problems.count - 1) more)" : ""
-            return "\(first.pointer.jsonPointer): \(first.message)\(more)"
-        } ?? ""
+        self.message =
+            problems.first.map { first in
+                let more = problems.count > 1 ? " (and \(problems.count - 1) more)" : ""
+                return "\(first.pointer.jsonPointer.excerpt(200)): \(first.message)\(more)"
+            } ?? ""
     }
 
     init(unexpected message: String) {
@@ -113,7 +118,7 @@ package struct JSONSchemaViolation: Sendable, Hashable {
 }
 
 extension JSONSchemaViolation: CustomStringConvertible {
-    package var description: String { pointer.isEmpty ? message : "\(pointer.printable): \(message)" }
+    package var description: String { pointer.isEmpty ? message : "\(pointer.excerpt(200)): \(message)" }
 }
 
 /// One step into a JSON value.

@@ -122,6 +122,18 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         }
     }
 
+    /// The keywords that bound the same from above, and whether either bound is exclusive.
+    var upperBounds: [(SchemaKeyword, isExclusive: Bool)] {
+        switch self {
+        case .minimum: [(.maximum, false), (.exclusiveMaximum, true)]
+        case .exclusiveMinimum: [(.maximum, true), (.exclusiveMaximum, true)]
+        case .minLength: [(.maxLength, false)]
+        case .minItems: [(.maxItems, false)]
+        case .minProperties: [(.maxProperties, false)]
+        default: []
+        }
+    }
+
     private static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
 
     /// The keyword of this name. Faster than `init(rawValue:)`, which compares one after the other.

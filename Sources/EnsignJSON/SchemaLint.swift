@@ -2,8 +2,8 @@ package import EnsignModel
 
 /// Returns what is wrong with a schema, in the order in which it is found; empty for a schema that means what it says.
 ///
-/// A schema without errors, ``SchemaProblem/Severity/error``, always compiles (``JSONSchema/init(_:)``). Total: any value is
-/// accepted, time is linear in its size, recursion is bounded. At most 100 problems are returned.
+/// A schema without errors, ``SchemaProblem/Severity/error``, always compiles (``JSONSchema/init(_:)``). Total: any value
+/// is accepted, time is about linear in its size, recursion is bounded. At most 100 problems are returned.
 package func lintSchema(_ schema: JSONValue) -> [SchemaProblem] {
     var linter = SchemaLinter(root: schema)
     return linter.lint()
@@ -63,7 +63,7 @@ private struct SchemaLinter {
 
     private mutating func lint(_ keywords: JSONObject, depth: Int) {
         let isReference = keywords[SchemaKeyword.ref.rawValue] != nil
-        var hasRelated = false
+        var related: [SchemaKeyword] = []
         for (name, value) in keywords where problems.count < problemLimit {
             path.append(name)
             defer { path.removeLast() }
@@ -74,10 +74,10 @@ private struct SchemaLinter {
             if isReference, !keyword.isAnnotation, keyword.shape != .reference, keyword.shape != .definitions {
                 report(.ignoredKeyword, "'\(name)' beside '$ref' is ignored in draft 7: put both into 'allOf'")
             }
-            hasRelated = hasRelated || keyword.isRelatedToOthers
+            if keyword.isRelatedToOthers { related.append(keyword) }
             lint(keyword, value, depth: depth)
         }
-        if hasRelated { lintCombinations(of: keywords) }
+        if !related.isEmpty { lintCombinations(of: related, in: keywords) }
     }
 
     private mutating func lint(_ keyword: SchemaKeyword, _ value: JSONValue, depth: Int) {
@@ -267,38 +267,34 @@ private struct SchemaLinter {
 
     // MARK: Keywords together
 
-    private mutating func lintCombinations(of keywords: JSONObject) {
-        func has(_ keyword: SchemaKeyword) -> Bool { keywords[keyword.rawValue] != nil }
-
-        for branch in [SchemaKeyword.then, .else] where has(branch) && !has(.if) {
+    /// Looks at those keywords of a schema that can be wrong because of others beside them.
+    private mutating func lintCombinations(of present: [SchemaKeyword], in keywords: JSONObject) {
+        for branch in present where (branch == .then || branch == .else) && !present.contains(.if) {
             report(.ignoredKeyword, "'\(branch.rawValue)' without 'if' is ignored", at: branch)
         }
-        if has(.if), !has(.then), !has(.else) {
+        if present.contains(.if), !present.contains(.then), !present.contains(.else) {
             report(.contradiction, "'if' without 'then' and 'else' does nothing", at: .if)
         }
-        if has(.additionalItems), keywords[SchemaKeyword.items.rawValue]?.array == nil {
+        if present.contains(.additionalItems), keywords[SchemaKeyword.items.rawValue]?.array == nil {
             report(.ignoredKeyword, "'additionalItems' is ignored unless 'items' is an array", at: .additionalItems)
         }
-
-        let bounds: [(SchemaKeyword, SchemaKeyword)] = [
-            (.minimum, .maximum), (.minLength, .maxLength), (.minItems, .maxItems), (.minProperties, .maxProperties),
-        ]
-        for (lower, upper) in bounds {
-            guard let least = keywords[lower.rawValue]?.double, let most = keywords[upper.rawValue]?.double else { continue }
-            if least > most {
-                report(.contradiction, "'\(lower.rawValue)' is more than '\(upper.rawValue)'", at: lower)
+        for lower in present {
+            for (upper, isExclusive) in lower.upperBounds where present.contains(upper) {
+                guard let least = keywords[lower.rawValue]?.double, let most = keywords[upper.rawValue]?.double else {
+                    continue
+                }
+                if isExclusive, least >= most {
+                    report(
+                        .contradiction,
+                        "no number is between '\(lower.rawValue)' and '\(upper.rawValue)'",
+                        at: lower
+                    )
+                } else if least > most {
+                    report(.contradiction, "'\(lower.rawValue)' is more than '\(upper.rawValue)'", at: lower)
+                }
             }
         }
-        let exclusiveBounds: [(SchemaKeyword, SchemaKeyword)] = [
-            (.exclusiveMinimum, .maximum), (.minimum, .exclusiveMaximum), (.exclusiveMinimum, .exclusiveMaximum),
-        ]
-        for (lower, upper) in exclusiveBounds {
-            guard let least = keywords[lower.rawValue]?.double, let most = keywords[upper.rawValue]?.double else { continue }
-            if least >= most {
-                report(.contradiction, "no number is between '\(lower.rawValue)' and '\(upper.rawValue)'", at: lower)
-            }
-        }
-        lintRequired(of: keywords)
+        if present.contains(.required) { lintRequired(of: keywords) }
     }
 
     /// A required property that may not be there: usually a misspelt one.

@@ -25,8 +25,8 @@ package struct SchemaProblem: Sendable, Hashable {
         case warning
     }
 
-    /// The way from the root of the schema to the place, as JSON Pointer's unescaped segments (RFC 6901). May end in a key
-    /// that is wrong itself.
+    /// The way from the root of the schema to the place, as JSON Pointer's unescaped segments (RFC 6901). May end in a
+    /// key that is wrong itself.
     package let pointer: [String]
     package let code: Code
     /// One sentence without a full stop, printable.

@@ -1,7 +1,7 @@
 /// Which definitions refer to which: they must form no cycle, and no path may be too deep.
 ///
-/// Also a cycle through `properties`, which draft 7 allows, is refused: valijson overflows the stack on some, and what an
-/// agent's contract needs is a tree.
+/// Also a cycle through `properties`, which draft 7 allows, is refused: valijson overflows the stack on some, and what
+/// an agent's contract needs is a tree.
 struct SchemaReferenceGraph {
     private struct Edge {
         let from: Int
@@ -73,7 +73,7 @@ struct SchemaReferenceGraph {
         return problems + cycles(among: remaining.indices.filter { remaining[$0] > 0 }, leaving: leaving)
     }
 
-    /// - Parameter unresolved: Definitions of which each has a reference to another of them, so that every walk ends in a cycle.
+    /// Walks among definitions of which each has a reference to one of them, so that every walk ends in a cycle.
     private func cycles(among unresolved: [Int], leaving: [[Int]]) -> [SchemaProblem] {
         let unresolvedSet = Set(unresolved)
         var problems: [SchemaProblem] = []
@@ -84,7 +84,9 @@ struct SchemaReferenceGraph {
             var definition = start
             while visits[definition] == nil {
                 visits[definition] = start
-                guard let index = leaving[definition].first(where: { unresolvedSet.contains(edges[$0].to) }) else { break }
+                guard let index = leaving[definition].first(where: { unresolvedSet.contains(edges[$0].to) }) else {
+                    break
+                }
                 walk.append(edges[index])
                 definition = edges[index].to
             }

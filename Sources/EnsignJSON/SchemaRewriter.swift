@@ -4,14 +4,15 @@ import EnsignModel
 ///
 /// - Annotations go. valijson would check `format`, with regular expressions of its own.
 /// - `const` and `enum` become `ensign:const` and `ensign:enum`: arrays of canonical texts, compared as such.
-/// - Definitions get numbers for names, because valijson reads its JSON Pointers loosely, and only those in use are written.
-/// - A definition with `propertyNames` goes into an `allOf`: valijson caches definitions by path, and takes the schema in
-///   `propertyNames` for the one around it.
+/// - Definitions get numbers for names, because valijson reads its JSON Pointers loosely. Only those in use are written.
+/// - A definition with `propertyNames` goes into an `allOf`: valijson caches definitions by path, and takes the schema
+///   in `propertyNames` for the one around it.
 /// - Whole numbers beyond 64 bits are written as fractions, because valijson wraps them around.
 struct SchemaRewriter {
     /// Whether the schema may be given to a rewriter at all is for the linter to say.
     init(_ schema: JSONValue) {
         root = schema
+        bytes.reserveCapacity(1024)
         write(schema, isRoot: true)
     }
 
@@ -77,7 +78,9 @@ struct SchemaRewriter {
             start(keyword.rawValue, &isFirst)
             let begin = bytes.endIndex
             value.appendCanonical(to: &bytes)
-            if value.int == nil, !bytes[begin...].contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") }) {
+            if value.int == nil,
+                !bytes[begin...].contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") })
+            {
                 bytes.append(contentsOf: ".0".utf8)
             }
         case .typeNames, .count, .propertyList, .flag:

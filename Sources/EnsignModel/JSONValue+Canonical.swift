@@ -4,6 +4,7 @@ extension JSONValue {
     /// Integers beyond ±2^53 keep all their digits. Every number must be finite.
     package func canonicalBytes() -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(256)
         appendCanonical(to: &bytes)
         return bytes
     }

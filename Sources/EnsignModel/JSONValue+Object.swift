@@ -95,6 +95,9 @@ extension JSONObject: RandomAccessCollection {
     package var startIndex: Int { 0 }
     package var endIndex: Int { members.count }
     package subscript(position: Int) -> Element { members[position] }
+
+    // The array's own iterator is inlined everywhere; the default one would not be.
+    package func makeIterator() -> IndexingIterator<[Element]> { members.makeIterator() }
 }
 
 extension JSONObject: Hashable {

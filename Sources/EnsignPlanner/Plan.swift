@@ -105,3 +105,42 @@ package struct PruneRefusal: Sendable, Hashable {
             : "this would remove \(removed) of \(live) live agents; at most \(allowed) at once"
     }
 }
+
+extension Plan {
+    /// The plan as it would be if what `base` plans were live. Both start from nothing: all their changes create.
+    package func compared(with base: Plan) -> Plan {
+        var before: [AgentID: CompiledBundle] = [:]
+        for change in base.changes { before[change.agent] = change.bundle }
+        var result = self
+        result.liveBefore = Int64(before.count)
+        result.unchanged = 0
+        result.changes = []
+        for planned in changes {
+            guard let old = before.removeValue(forKey: planned.agent), let new = planned.bundle else {
+                result.changes.append(planned)
+                continue
+            }
+            if old.digest == new.digest, old.halted == new.halted {
+                result.unchanged += 1
+                continue
+            }
+            var changed = planned
+            changed.difference = BundleDifference(before: old.bundle, after: new.bundle)
+            changed.change.from = old.side
+            changed.change.kind = changed.difference.kind
+            changed.change.action = old.halted == new.halted ? .update : new.halted ? .halt : .resume
+            result.changes.append(changed)
+        }
+        for (agent, old) in before {
+            result.changes.append(
+                PlannedChange(
+                    agent: agent,
+                    change: Change(agent: agent, action: .delete, from: old.side, to: nil, kind: .narrowing),
+                    difference: BundleDifference(before: old.bundle, after: nil), route: nil, state: nil, bundle: nil,
+                    declaredOnly: []))
+        }
+        result.changes.sort { $0.agent < $1.agent }
+        result.refusal = nil
+        return result
+    }
+}

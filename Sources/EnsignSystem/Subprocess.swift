@@ -96,8 +96,8 @@ package struct Subprocess: Sendable {
             .map { unsafe strdup("\($0.key)=\($0.value)") }
         unsafe settings.append(nil)
         defer {
-            for unsafe word in unsafe words { unsafe free(word) }
-            for unsafe setting in unsafe settings { unsafe free(setting) }
+            for index in unsafe words.indices { unsafe free(words[index]) }
+            for index in unsafe settings.indices { unsafe free(settings[index]) }
         }
         var child: pid_t = 0
         let status = unsafe posix_spawnp(&child, program, &actions, &attributes, words, settings)

@@ -1,1 +1,9 @@
-@main enum Main { static func main() { print("ensign") } }
+import EnsignCommands
+import Glibc
+
+@main
+enum Ensign {
+    static func main() {
+        exit(App.run(Array(CommandLine.arguments.dropFirst())))
+    }
+}

@@ -11,7 +11,8 @@ struct JSONParserTests {
             ("0.5", 0.5), ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
             ("9223372036854775808", .number(0x1p63)), ("18446744073709551615", .number(0x1p64)),
             ("123456789012345678901234567890", .number(1.2345678901234568e29)), ("1e-400", 0),
-            (#""\u00e9\n\"\\\/\ud83d\ude00""#, "é\n\"\\/😀"), (#"{"b":[1,{"c":null}],"a":"x"}"#, ["a": "x", "b": [1, ["c": .null]]]),
+            (#""\u00e9\n\"\\\/\ud83d\ude00""#, "é\n\"\\/😀"),
+            (#"{"b":[1,{"c":null}],"a":"x"}"#, ["a": "x", "b": [1, ["c": .null]]]),
             (#"{"":1,"\u0000":2}"#, ["": 1, "\u{0}": 2]),
         ] as [(String, JSONValue)]
     )
@@ -24,11 +25,13 @@ struct JSONParserTests {
         arguments: [
             ("", "1:1", .syntax), ("  ", "1:3", .syntax), ("nul", "1:4", .syntax), ("tru e", "1:4", .syntax),
             ("{", "1:2", .syntax), ("[1,]", "1:4", .syntax), ("[1 2]", "1:4", .syntax), ("{\"a\" 1}", "1:6", .syntax),
-            ("{a: 1}", "1:2", .syntax), ("{'a': 1}", "1:2", .syntax), ("[1]\n]", "2:1", .syntax), ("1 1", "1:3", .syntax),
+            ("{a: 1}", "1:2", .syntax), ("{'a': 1}", "1:2", .syntax), ("[1]\n]", "2:1", .syntax),
+            ("1 1", "1:3", .syntax),
             ("01", "1:2", .syntax), ("+1", "1:1", .syntax), (".5", "1:1", .syntax), ("1.", "1:3", .syntax),
             ("-", "1:2", .syntax), ("NaN", "1:1", .syntax), ("Infinity", "1:1", .syntax), ("0x10", "1:2", .syntax),
             ("// c\n1", "1:1", .syntax), ("/* c */ 1", "1:1", .syntax), ("\"a\nb\"", "1:3", .syntax),
-            ("\"a\tb\"", "1:3", .syntax), ("\"a", "1:3", .syntax), ("\"\\x\"", "1:3", .syntax), ("\"\\ud800\"", "1:8", .syntax),
+            ("\"a\tb\"", "1:3", .syntax), ("\"a", "1:3", .syntax), ("\"\\x\"", "1:3", .syntax),
+            ("\"\\ud800\"", "1:8", .syntax),
             ("\"\\ud800\\u0041\"", "1:13", .syntax), ("\u{feff}1", "1:1", .syntax), ("1\u{0}", "1:2", .syntax),
             ("{}\u{0}garbage", "1:3", .syntax), ("[\"é\",\n \"é\" x]", "2:6", .syntax),
             ("1e400", "1:6", .numberOutOfRange), ("[1,\n-1e999]", "2:7", .numberOutOfRange),
@@ -64,7 +67,9 @@ struct JSONParserTests {
         }
         #expect(message("") == "unexpected end of input; expected '[', '{', or a literal")
         #expect(message("[1 2]") == "unexpected number literal; expected ']'")
-        #expect(message("\"secret\u{1b}") == "invalid string: control character U+001B (ESC) must be escaped to \\u001B")
+        #expect(
+            message("\"secret\u{1b}") == "invalid string: control character U+001B (ESC) must be escaped to \\u001B"
+        )
         #expect(message("{}\u{0}") == "a NUL byte is not allowed")
         #expect(message(#"{"a\u001b":1,"a\u001b":2}"#) == #"the key 'a\u{1b}' is repeated"#)
     }

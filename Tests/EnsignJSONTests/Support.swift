@@ -51,7 +51,9 @@ func randomValue(depth: Int, using generator: inout SeededGenerator) -> JSONValu
 }
 
 func randomString(using generator: inout SeededGenerator) -> String {
-    let scalars: [Unicode.Scalar] = ["a", "b", "z", "0", " ", "\"", "\\", "/", "\n", "\u{0}", "\u{1f}", "\u{7f}", "é", "日", "\u{fb33}", "😀"]
+    let scalars: [Unicode.Scalar] = [
+        "a", "b", "z", "0", " ", "\"", "\\", "/", "\n", "\u{0}", "\u{1f}", "\u{7f}", "é", "日", "\u{fb33}", "😀",
+    ]
     var text = ""
     for _ in 0..<Int.random(in: 0...20, using: &generator) {
         text.unicodeScalars.append(scalars.randomElement(using: &generator) ?? "a")

@@ -95,7 +95,8 @@ struct JSONValueTests {
 
     @Test("Control characters have their short or their \\u00xx form, and nothing else is escaped")
     func escapes() {
-        let all = String(String.UnicodeScalarView((0x00...0x22).compactMap { Unicode.Scalar($0) })) + "\\/\u{7f}\u{2028}é😀"
+        let all =
+            String(String.UnicodeScalarView((0x00...0x22).compactMap { Unicode.Scalar($0) })) + "\\/\u{7f}\u{2028}é😀"
         let expected =
             #""\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f"#
             + #"\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f"#

@@ -48,8 +48,8 @@ enum {
     CJS_NO_MEMORY,
 };
 
-// Of a string or key, [text, text_end) of the node is its content in `text`. The payload is the offset in the bytes that
-// were read at which it had been read.
+// Of a string or key, [text, text_end) of the node is its content in `text`, and the payload is how many bytes had been
+// read behind its closing quote.
 typedef struct cjs_document {
     int32_t status;
     size_t error_offset;  // into the bytes that were read; may be their count
@@ -76,7 +76,8 @@ typedef struct cjs_schema cjs_schema;
 // Compiles a schema. Only for schemas that EnsignJSON has linted and rewritten (SchemaRewriter.swift): valijson itself
 // overflows the stack on reference cycles and takes what it does not know for nothing.
 //
-// `patterns` holds every pattern of the schema, one after the other; `pattern_ends` says where each ends. NULL on failure.
+// `patterns` holds every pattern of the schema, one after the other; `pattern_ends` says where each ends.
+// NULL on failure.
 cjs_schema *_Nullable cjs_schema_create(
     const uint8_t *_Nonnull json, size_t count, const uint8_t *_Nonnull patterns, const uint32_t *_Nonnull pattern_ends,
     size_t pattern_count);
@@ -96,9 +97,9 @@ typedef struct cjs_report {
     size_t count;
 } cjs_report;
 
-// Validates a value. Of each node, [text, text_end) is its canonical form (RFC 8785) in `text`. The payload of a string or
-// key is its content: (count << 32 | offset) into `text`, or, where bit 63 is set because it has escapes, into `unescaped`.
-// All offsets are below 2^31.
+// Validates a value. Of each node, [text, text_end) is its canonical form (RFC 8785) in `text`. The payload of a string
+// or key is its content: (count << 32 | offset) into `text`, or, where bit 63 is set because it has escapes, into
+// `unescaped`. All offsets are below 2^31.
 //
 // 0: valid. 1: not valid, and `report` is set. Less than 0: failed.
 int32_t cjs_schema_validate(

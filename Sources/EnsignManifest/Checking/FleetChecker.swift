@@ -19,6 +19,8 @@ package struct FleetChecker {
         package var environments = 0
         package var tools = 0
 
+        package init() {}
+
         package static func += (left: inout Counts, right: Counts) {
             left.agents += right.agents
             left.versions += right.versions

@@ -1,0 +1,31 @@
+import EnsignSystem
+import Glibc
+
+/// The command line as a whole.
+package enum App {
+    /// Ensign's own version.
+    package static let version = "0.1.0"
+
+    /// Runs a command line and returns the exit status.
+    package static func run(_ words: [String]) -> Int32 {
+        // A closed pipe is seen where it is written to.
+        signal(SIGPIPE, SIG_IGN)
+        let console = Console.standard(noColour: words.contains("--no-color"))
+        do {
+            switch try Parser.parse(words, console: console) {
+            case .help(let verb):
+                console.out(verb.map(Help.verb) ?? Help.overview())
+                return ExitCode.done.rawValue
+            case .version:
+                console.line("ensign \(version)")
+                return ExitCode.done.rawValue
+            case .run(let invocation):
+                return try invocation.verb.run(invocation).rawValue
+            }
+        } catch {
+            let explanation = Explanation(error)
+            explanation.print(to: console)
+            return explanation.code.rawValue
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import EnsignJSON
+
+/// Wrong use of the command line.
+struct UsageError: Error, Sendable, Hashable {
+    var message: String
+    var hint: String?
+    /// The verb whose help explains it.
+    var verb: String?
+}
+
+/// Turns words into an invocation. Options may stand before or after arguments, also before the verb.
+enum Parser {
+    enum Result: Sendable {
+        case run(Invocation)
+        case help(Verb?)
+        case version
+    }
+
+    static func parse(_ words: [String], console: Console) throws -> Result {
+        var rest = words[...]
+        var values: [String: [String]] = [:]
+        var positional: [String] = []
+        var onlyArguments = false
+        // Before the verb is known, its options are: any verb's.
+        let verbName = firstVerb(words)
+        let verb = verbName.flatMap { name in Verbs.all.first { $0.name == name } }
+        let known = Option.common + (verb.map { $0.options + outputOption($0) } ?? [])
+        while let word = rest.popFirst() {
+            if onlyArguments || word == "-" || !word.hasPrefix("-") {
+                positional.append(word)
+                continue
+            }
+            if word == "--" {
+                onlyArguments = true
+                continue
+            }
+            if word == "-h" || word == "--help" { return .help(verb) }
+            if word == "--version", verb == nil { return .version }
+            let (name, inline) = split(word)
+            guard let option = known.first(where: { $0.name == name }) else {
+                let nearest = closestMatch(to: name, among: known.map(\.name))
+                throw UsageError(
+                    message: "unknown option '\(word)'", hint: nearest.map { "did you mean '--\($0)'?" },
+                    verb: verb?.name)
+            }
+            guard option.value != nil else {
+                guard inline == nil else {
+                    throw UsageError(message: "option '--\(name)' takes no value", verb: verb?.name)
+                }
+                values[name, default: []].append("")
+                continue
+            }
+            guard let value = inline ?? rest.popFirst() else {
+                throw UsageError(message: "option '--\(name)' needs a value: \(option.value ?? "")", verb: verb?.name)
+            }
+            if case .choice(let choices) = option.kind, !choices.contains(value) {
+                throw UsageError(
+                    message: "'\(value)' is no value for '--\(name)': \(choices.joined(separator: ", "))",
+                    verb: verb?.name)
+            }
+            if values[name] != nil, !option.isRepeatable {
+                throw UsageError(message: "option '--\(name)' stands twice", verb: verb?.name)
+            }
+            values[name, default: []].append(value)
+        }
+        guard let first = positional.first else { return .help(nil) }
+        if first == "help" { return .help(positional.dropFirst().first.flatMap { name in Verbs.all.first { $0.name == name } }) }
+        guard let verb else {
+            let nearest = closestMatch(to: first, among: Verbs.all.map(\.name))
+            throw UsageError(
+                message: "there is no command '\(first)'",
+                hint: nearest.map { "did you mean '\($0)'?" } ?? "'ensign --help' lists them")
+        }
+        let arguments = Array(positional.dropFirst())
+        try check(arguments, values, verb)
+        return .run(Invocation(verb: verb, values: values, arguments: arguments, console: console))
+    }
+
+    /// An option's name, and the value that stands in the same word.
+    private static func split(_ word: String) -> (name: String, inline: String?) {
+        switch word {
+        case "-c": return ("config", nil)
+        case "-q": return ("quiet", nil)
+        case "-o": return ("output", nil)
+        default: break
+        }
+        guard word.hasPrefix("--") else { return (String(word.dropFirst()), nil) }
+        let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
+    }
+
+    static func outputOption(_ verb: Verb) -> [Option] {
+        verb.formats.isEmpty ? [] : [.output(verb.formats)]
+    }
+
+    /// The first word that is neither an option nor a common option's value.
+    private static func firstVerb(_ words: [String]) -> String? {
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            guard word.hasPrefix("-"), word != "-" else { return word }
+            if word == "--" { return rest.first }
+            if word == "-c" || word == "-o" {
+                _ = rest.popFirst()
+            } else if word.hasPrefix("--"), !word.contains("=") {
+                let name = word.dropFirst(2)
+                let takesValue =
+                    Option.common.contains { $0.name == name && $0.value != nil }
+                    || Verbs.all.contains { verb in
+                        (verb.options + outputOption(verb)).contains { $0.name == name && $0.value != nil }
+                    }
+                if takesValue { _ = rest.popFirst() }
+            }
+        }
+        return nil
+    }
+
+    private static func check(
+        _ arguments: [String], _ values: [String: [String]], _ verb: Verb
+    ) throws {
+        let required = verb.arguments.filter(\.isRequired)
+        if arguments.count < required.count {
+            throw UsageError(
+                message: "'\(verb.name)' needs \(required[arguments.count].name): \(required[arguments.count].summary)",
+                verb: verb.name)
+        }
+        if arguments.count > verb.arguments.count {
+            throw UsageError(
+                message: "'\(verb.name)' does not know what to do with '\(arguments[verb.arguments.count])'",
+                verb: verb.name)
+        }
+        for (value, argument) in zip(arguments, verb.arguments) {
+            if case .choice(let choices) = argument.kind, !choices.contains(value) {
+                let nearest = closestMatch(to: value, among: choices)
+                throw UsageError(
+                    message: "'\(value)' is not one of \(choices.joined(separator: ", "))",
+                    hint: nearest.map { "did you mean '\($0)'?" }, verb: verb.name)
+            }
+        }
+        for option in verb.options where option.isRequired && values[option.name] == nil {
+            throw UsageError(
+                message: "'\(verb.name)' needs --\(option.name) \(option.value ?? "")", verb: verb.name)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Invocation {
+    /// Where the repository is looked for.
+    var directory: String { self["repo"] ?? "." }
+
+    /// Opens the repository.
+    func site(insideHook: Bool = false) throws -> Site {
+        let objects = insideHook ? Machine.environment("GIT_QUARANTINE_PATH") : nil
+        do {
+            return try Site(
+                Site.Opening(path: directory, insideHook: insideHook, objectDirectory: objects), overrides: overrides)
+        } catch let error as GitError {
+            throw explained(error)
+        }
+    }
+
+    private func explained(_ error: GitError) -> any Error {
+        if error.isNotFound {
+            let place = Files.canonical(directory) ?? directory
+            return Failure(
+                message: "there is no git repository at \(place)",
+                hints: ["run it inside one, or name it with --repo DIR"])
+        }
+        let extensions = [directory + "/.git", directory].flatMap { Repository.extensions(inGitDirectory: $0) }
+        guard let name = extensions.first else { return error }
+        let fallback =
+            switch name {
+            case "extensions.partialclone": "clone it again without --filter"
+            case "extensions.worktreeconfig":
+                "if no work tree has settings of its own: git config --unset extensions.worktreeConfig"
+            case "extensions.objectformat": "clone into a repository made with --object-format=sha1"
+            default: "clone it again without that extension"
+            }
+        return Failure(
+            message: "this repository uses git's extension '\(name)', which Ensign cannot read", hints: [fallback])
+    }
+
+    /// The environment that `--env` names.
+    func environment() throws(UsageError) -> String {
+        guard let name = self["env"] else { throw UsageError(message: "--env is missing", verb: verb.name) }
+        guard Name.isValid(name) else {
+            throw UsageError(message: "'\(name)' is not the name of an environment: \(Name.rule)", verb: verb.name)
+        }
+        return name
+    }
+
+    /// The agent that an argument names.
+    func agent(_ index: Int) throws(UsageError) -> AgentID {
+        let text = argument(index) ?? ""
+        guard let agent = AgentID(text) else {
+            throw UsageError(message: "'\(text)' is not an agent: write <team>/<agent>", verb: verb.name)
+        }
+        return agent
+    }
+
+    var today: CalendarDate { Timestamp(seconds: Machine.now).date }
+
+    /// Who writes entries.
+    func actor(_ mode: Entry.Actor.Mode) -> Entry.Actor {
+        Entry.Actor(mode: mode, name: Machine.userName, host: Machine.hostName, version: App.version)
+    }
+
+    /// Writes a JSON result: sorted keys, indented, one final newline.
+    func json(_ value: JSONValue) { console.out(value.prettyBytes() + [0x0A]) }
+}
+
+extension Site {
+    /// The environments to work on: those asked for, else those that the settings or the desired commit name.
+    func environments(_ asked: [String]) throws -> [String] {
+        if !asked.isEmpty { return asked }
+        if let configured = settings.environments { return configured }
+        var names = Set(try Ledger.environments(in: repository))
+        if let commit = try desiredCommit() {
+            names.formUnion(try environments(in: try repository.commit(commit).tree))
+        }
+        return names.sorted()
+    }
+
+    /// The fleet at a revision, for asking questions; the desired commit when none is named.
+    func fleet(at revision: String?, today: CalendarDate) throws -> (fleet: Fleet, commit: ObjectID) {
+        let commit: ObjectID
+        if let revision {
+            commit = try resolve(revision)
+        } else if let desired = try desiredCommit() {
+            commit = desired
+        } else {
+            throw Failure(
+                message: "\(settings.desiredRef) does not exist yet",
+                hints: ["commit a fleet to '\(settings.branch)', or name the branch: git config ensign.branch NAME"])
+        }
+        let tree = try repository.commit(commit).tree
+        return (Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today), commit)
+    }
+
+    /// A revision's commit.
+    func resolve(_ revision: String) throws -> ObjectID {
+        do {
+            return try repository.commit(named: revision)
+        } catch {
+            guard error.isNotFound else { throw error }
+            throw Failure(message: "there is no revision '\(revision)'", code: .usage)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+import Glibc
+
+/// A rule that says no: exit 4.
+struct Refusal: Error, Sendable, Hashable {
+    var message: String
+    var hints: [String] = []
+}
+
+/// Something that could not be done: exit 1.
+struct Failure: Error, Sendable, Hashable {
+    var message: String
+    var hints: [String] = []
+    var code: ExitCode = .failed
+}
+
+/// What a person reads about an error, and the exit status: the one place that decides.
+struct Explanation {
+    var message: String
+    var hints: [String]
+    var code: ExitCode
+
+    init(_ error: any Error) {
+        switch error {
+        case let error as UsageError:
+            self.init(
+                error.message,
+                [error.hint, "ensign \(error.verb.map { "\($0) " } ?? "")--help"].compactMap { $0 }, .usage)
+        case let error as Refusal: self.init(error.message, error.hints, .refused)
+        case let error as Failure: self.init(error.message, error.hints, error.code)
+        case let error as ReconcileError: self.init(error)
+        case let error as LedgerError:
+            self.init(
+                error.description,
+                error.isIntegrity
+                    ? ["'ensign verify' says what is wrong; docs/recovery.md says how to go on from a mirror"]
+                    : error.repair, error.isIntegrity ? .integrity : .failed)
+        case let error as GitError: self.init(error.description, error.repair, .failed)
+        case let error as SystemError: self.init(error.description, error.repair, .failed)
+        case let error as SettingsError: self.init(error.description, [], .failed)
+        default: self.init("\(error)", [], .failed)
+        }
+    }
+
+    private init(_ message: String, _ hints: [String], _ code: ExitCode) {
+        self.message = message
+        self.hints = hints
+        self.code = code
+    }
+
+    private init(_ error: ReconcileError) {
+        switch error {
+        case .notInitialised: self.init(error.description, ["run 'ensign init' here first"], .failed)
+        case .client:
+            self.init(
+                error.description,
+                ["push, and the repository that hosts the fleet reconciles; or run 'ensign init' to make this one host it"],
+                .refused)
+        case .missingKey(_, let path):
+            self.init(
+                error.description,
+                ["restore \(path) from your backup: a ledger that has begun never gets another key by itself"], .failed)
+        case .target: self.init(error.description, ["git config ensign.ENV.target names the directory"], .failed)
+        case .missingBranch:
+            self.init(
+                error.description,
+                ["push the branch again, or name another one: git config ensign.branch NAME"], .failed)
+        case .unknownEnvironment(let name, let known):
+            let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
+            _ = name
+            self.init(error.description, [nearest], .usage)
+        }
+    }
+
+    func print(to console: Console) {
+        console.note("ensign: \(console.paintNote("error", .red)): \(message.escapedControls)")
+        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.escapedControls)") }
+    }
+}
+
+extension LedgerError {
+    fileprivate var repair: [String] {
+        switch self {
+        case .lostRace: ["run it again"]
+        case .key, .broken, .rolledBack, .forked: []
+        }
+    }
+}
+
+extension GitError {
+    fileprivate var repair: [String] {
+        isLocked ? ["if no git process is running here, remove the .lock file that git names"] : []
+    }
+}
+
+extension SystemError {
+    fileprivate var repair: [String] {
+        switch code {
+        case EWOULDBLOCK: ["another ensign holds the lock; see what runs with: ps -C ensign"]
+        case ENOSPC, EDQUOT: ["make room and run it again: nothing is half applied"]
+        case EACCES, EPERM, EROFS: ["run it as the repository's owner"]
+        default: []
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import EnsignSystem
+import Glibc
+
+/// The two output streams of a command.
+struct Console: Sendable {
+    /// Whether results may be coloured.
+    var colour: Bool
+    /// Whether what is said beside the results may be coloured.
+    var errorColour: Bool
+    /// Whether someone watches standard error on a terminal.
+    var isInteractive: Bool
+
+    /// The console of this process. `NO_COLOR` (https://no-color.org) and `TERM=dumb` are honoured.
+    static func standard(noColour: Bool) -> Console {
+        let plain =
+            noColour || Machine.environment("NO_COLOR").map { !$0.isEmpty } ?? false
+            || Machine.environment("TERM") == "dumb"
+        return Console(
+            colour: !plain && Machine.isTerminal(1), errorColour: !plain && Machine.isTerminal(2),
+            isInteractive: Machine.isTerminal(2))
+    }
+
+    /// Writes results to standard output.
+    func out(_ text: String) { Self.write(text, to: 1) }
+
+    func line(_ text: String = "") { out(text + "\n") }
+
+    func out(_ bytes: [UInt8]) { Self.write(bytes, to: 1) }
+
+    /// Writes everything else to standard error.
+    func note(_ text: String) { Self.write(text + "\n", to: 2) }
+
+    func paint(_ text: String, _ style: Style) -> String { colour ? style.apply(text) : text }
+
+    func paintNote(_ text: String, _ style: Style) -> String { errorColour ? style.apply(text) : text }
+
+    enum Style: String, Sendable {
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
+
+        func apply(_ text: String) -> String { "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" }
+    }
+
+    private static func write(_ text: String, to stream: Int32) { write(Array(text.utf8), to: stream) }
+
+    /// A reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
+    private static func write(_ bytes: [UInt8], to stream: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Glibc.write(stream, $0.baseAddress, $0.count) }
+            if written < 0 {
+                if errno == EINTR { continue }
+                if stream == 1, errno == EPIPE { exit(ExitCode.done.rawValue) }
+                if stream == 1 {
+                    write("ensign: error: cannot write the output\n", to: 2)
+                    exit(ExitCode.failed.rawValue)
+                }
+                return
+            }
+            rest = rest.dropFirst(written)
+        }
+    }
+}

@@ -1,0 +1,195 @@
+import EnsignGit
+import EnsignModel
+import EnsignPlanner
+
+/// Renders a plan as text, as Markdown for a pull request, and as JSON.
+struct PlanRenderer {
+    var plan: Plan
+    var paint: (String, Console.Style) -> String = { text, _ in text }
+
+    // MARK: Text
+
+    func text() throws -> String {
+        var text = "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
+        if plan.historyRewritten {
+            text += paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow) + "\n"
+        }
+        for change in plan.changes { text += "\n" + (try self.text(change)) }
+        for agent in plan.kept {
+            text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
+        }
+        text += "\n\(summary)\n"
+        if let refusal = plan.refusal {
+            text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
+        }
+        if !plan.declaredOnly.isEmpty {
+            text += "Declared only, not enforced yet: \(plan.declaredOnly.joined(separator: ", "))\n"
+        }
+        return text
+    }
+
+    private func text(_ planned: PlannedChange) throws -> String {
+        let change = planned.change
+        var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
+        if let digests = digests(change) { text += "      \(paint(digests, .dim))\n" }
+        let difference = planned.difference
+        for line in difference.lines { text += "      \(line.field): \(line.text.escapedControls)\n" }
+        if let instructions = difference.instructions {
+            text += "      instructions:\n"
+            for line in try TextDiff.unified(instructions.before, instructions.after).split(separator: "\n") {
+                let style: Console.Style? = line.hasPrefix("+") ? .green : line.hasPrefix("-") ? .red : nil
+                let shown = String(line).escapedControls
+                text += "        \(style.map { paint(shown, $0) } ?? shown)\n"
+            }
+        }
+        text += section("authority gained", difference.authority.gained, "+", .yellow)
+        text += section("authority lost", difference.authority.lost, "-", .green)
+        if !planned.declaredOnly.isEmpty {
+            text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
+        }
+        return text
+    }
+
+    private func section(_ title: String, _ lines: [String], _ mark: String, _ style: Console.Style) -> String {
+        guard !lines.isEmpty else { return "" }
+        return "      \(title):\n" + lines.map { "        \(paint("\(mark) \($0.escapedControls)", style))\n" }.joined()
+    }
+
+    /// `Plan: 1 to create, 2 to update, 0 to delete, 4 unchanged.`
+    var summary: String {
+        let counts = plan.counts
+        var parts = ["\(counts["create"] ?? 0) to create", "\(counts["update"] ?? 0) to update"]
+        for (name, words) in [("rollback", "to roll back"), ("halt", "to halt"), ("resume", "to resume")] {
+            if let count = counts[name] { parts.append("\(count) \(words)") }
+        }
+        parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
+        return "Plan: \(parts.joined(separator: ", "))."
+    }
+
+    private var source: String {
+        plan.source.commit.map { "\(plan.source.name)@sha1:\($0.short)" } ?? plan.source.name
+    }
+
+    private var against: String {
+        plan.entry.map { "entry \($0.sequence) (\($0.commit.short))" } ?? "nothing: there is no ledger yet"
+    }
+
+    private func symbol(_ action: Change.Action) -> String {
+        switch action {
+        case .create: paint("+", .green)
+        case .delete: paint("-", .red)
+        case .rollback: paint("<", .yellow)
+        case .halt: paint("!", .red)
+        case .resume: paint(">", .green)
+        case .update, .weight, .promote, .repair, .quarantine: paint("~", .yellow)
+        }
+    }
+
+    private func title(_ planned: PlannedChange) -> String {
+        let change = planned.change
+        let versions =
+            switch (change.from, change.to) {
+            case (nil, let to?): "\(to.version)"
+            case (let from?, nil): "\(from.version)"
+            case (let from?, let to?):
+                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+            case (nil, nil): ""
+            }
+        return "\(change.action.rawValue)  \(versions)  [\(change.kind.rawValue)]"
+    }
+
+    private func digests(_ change: Change) -> String? {
+        switch (change.from, change.to) {
+        case (nil, let to?): to.digest.short
+        case (let from?, nil): from.digest.short
+        case (let from?, let to?): from.digest == to.digest ? nil : "\(from.digest.short) -> \(to.digest.short)"
+        case (nil, nil): nil
+        }
+    }
+
+    // MARK: Markdown
+
+    func markdown() throws -> String {
+        var text = "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
+        if plan.historyRewritten { text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n" }
+        if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
+        for planned in plan.changes {
+            text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
+            if let digests = digests(planned.change) { text += "`\(digests)`\n\n" }
+            let difference = planned.difference
+            for line in difference.lines { text += "- `\(line.field)`: \(line.text.escapedMarkdown)\n" }
+            text += list("Authority gained", difference.authority.gained)
+            text += list("Authority lost", difference.authority.lost)
+            if let instructions = difference.instructions {
+                let diff = try TextDiff.unified(instructions.before, instructions.after)
+                var fence = "```"
+                while diff.contains(fence) { fence += "`" }
+                text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
+            }
+            if !planned.declaredOnly.isEmpty {
+                text += "\nDeclared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
+            }
+        }
+        return text
+    }
+
+    private func list(_ title: String, _ lines: [String]) -> String {
+        guard !lines.isEmpty else { return "" }
+        return "\n**\(title)**\n\n" + lines.map { "- \($0.escapedMarkdown)\n" }.joined()
+    }
+
+    // MARK: JSON
+
+    func json() throws -> JSONValue {
+        [
+            "v": 1, "environment": .string(plan.environment),
+            "source": [
+                "name": .string(plan.source.name),
+                "commit": plan.source.commit.map { .string($0.description) } ?? .null,
+            ],
+            "entry": plan.entry.map {
+                ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
+            } ?? .null,
+            "counts": .object(JSONObject((["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
+                ($0.key, .integer($0.value))
+            })),
+            "changes": .array(try plan.changes.map(json)),
+            "kept": .array(plan.kept.map { .string($0.description) }),
+            "historyRewritten": .bool(plan.historyRewritten),
+            "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
+            "refusal": plan.refusal.map {
+                [
+                    "message": .string($0.message), "removed": .integer($0.removed), "live": .integer($0.live),
+                    "allowed": .integer($0.allowed),
+                ]
+            } ?? .null,
+        ]
+    }
+
+    private func json(_ planned: PlannedChange) throws -> JSONValue {
+        guard var object = planned.change.json.object else { return .null }
+        let difference = planned.difference
+        object["differences"] = .array(
+            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] })
+        object["authority"] = [
+            "gained": .array(difference.authority.gained.map { .string($0) }),
+            "lost": .array(difference.authority.lost.map { .string($0) }),
+        ]
+        object["instructions"] =
+            try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
+        object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
+        return .object(object)
+    }
+}
+
+extension String {
+    /// The text with what Markdown would interpret escaped.
+    fileprivate var escapedMarkdown: String {
+        var result = ""
+        for character in escapedControls {
+            if "\\`*_{}[]<>#|".contains(character) { result.append("\\") }
+            result.append(character)
+        }
+        return result
+    }
+}

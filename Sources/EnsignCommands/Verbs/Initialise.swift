@@ -1,0 +1,131 @@
+import EnsignCrypto
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let initialise = Verb(
+        name: "init", group: .setUp, summary: "Set up keys, git config and hooks in this repository",
+        discussion: """
+            In the repository that hosts the fleet it makes a signing key for each environment that it sees, installs \
+            the hooks pre-receive and post-receive (and pre-commit beside a work tree), and hides refs/ensign from \
+            pushes. With --client it sets up a developer's clone: pre-commit and fetching of the ledger, no key. \
+            Running it again changes nothing. A hook that Ensign did not write is never touched.
+            """,
+        options: [Option(name: "client", summary: "Set up a developer's clone instead of the host")],
+        examples: [
+            Example(command: "git init --bare fleet.git && ensign init --repo fleet.git", meaning: "a repository to push to"),
+            Example(command: "ensign init --client", meaning: "a developer's clone"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let setup = RepositorySetup(site: site, invocation: invocation)
+        return invocation.has("client") ? try setup.client() : try setup.host()
+    }
+}
+
+/// Sets up a repository, saying what it did.
+struct RepositorySetup {
+    let site: Site
+    let invocation: Invocation
+
+    private func say(_ text: String) {
+        if !invocation.isQuiet { invocation.console.line(text) }
+    }
+
+    func host() throws -> ExitCode {
+        for folder in site.files.folders { try Files.makeDirectories(folder.path, mode: folder.mode) }
+        try configure("ensign.client", nil)
+        let hidden = try Git.run(["config", "--local", "--get-all", "receive.hideRefs"], in: site).outputText
+        if !hidden.split(separator: "\n").contains("refs/ensign") {
+            try Git.check(["config", "--local", "--add", "receive.hideRefs", "refs/ensign"], in: site)
+            say("config  receive.hideRefs refs/ensign: nobody can push to the ledger")
+        }
+        let environments = try site.environments([])
+        for environment in environments where try site.ledger(environment).tip() == nil {
+            let path = site.settings.signingKey(environment, site.files)
+            let isNew = try Files.status(path) == nil
+            guard isNew else { continue }
+            let key = try LedgerKey.create(environment, path: path)
+            say("key     \(path) (\(key.publicKey.fingerprint))")
+        }
+        var hooks = ["pre-receive", "post-receive"]
+        if site.repository.workTree != nil { hooks.insert("pre-commit", at: 0) }
+        try install(hooks)
+        say(
+            environments.isEmpty
+                ? "Ready. Push a fleet to '\(site.settings.branch)': keys are made when an environment first appears."
+                : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'.")
+        return .done
+    }
+
+    func client() throws -> ExitCode {
+        try Files.makeDirectories(site.files.root)
+        try configure("ensign.client", "true")
+        let remotes = try Git.run(["remote"], in: site).outputText.split(separator: "\n").map(String.init)
+        for remote in remotes {
+            let key = "remote.\(remote).fetch"
+            let line = "refs/ensign/ledger/*:refs/ensign/ledger/*"
+            let present = try Git.run(["config", "--local", "--get-all", key], in: site).outputText
+            guard !present.split(separator: "\n").contains(Substring(line)) else { continue }
+            try Git.check(["config", "--local", "--add", key, line], in: site)
+            say("config  \(key) \(line): this clone is a witness of the ledger")
+        }
+        try install(["pre-commit"])
+        say("Ready. Commits are checked before they are made; this clone never reconciles.")
+        return .done
+    }
+
+    private func configure(_ key: String, _ value: String?) throws {
+        if let value {
+            try Git.check(["config", "--local", key, value], in: site)
+        } else {
+            _ = try Git.run(["config", "--local", "--unset-all", key], in: site)
+        }
+    }
+
+    // MARK: Hooks
+
+    private func install(_ names: [String]) throws {
+        let folder = site.repository.commonDirectory + "hooks"
+        try Files.makeDirectories(folder)
+        if let other = try site.repository.configuration()["core.hookspath"] {
+            invocation.console.note("warning: git runs the hooks in core.hooksPath (\(other)), not those in \(folder)")
+            invocation.console.note("  hint: call 'ensign hook NAME' from the hooks there")
+        }
+        for name in names {
+            let path = "\(folder)/\(name)"
+            let script = HookScript.text(name, program: Machine.executable)
+            let present = try Files.read(path, limit: 1 << 20)
+            if let present, !String(decoding: present, as: UTF8.self).contains(HookScript.mark) {
+                invocation.console.note("warning: \(path) is not Ensign's: it stays as it is")
+                invocation.console.note("  hint: add this line to it: \(HookScript.call(name, program: Machine.executable))")
+                continue
+            }
+            if present == Array(script.utf8) { continue }
+            try Files.replace(path, with: Array(script.utf8), mode: 0o755)
+            say("hook    \(path)")
+        }
+    }
+}
+
+/// The hooks that `init` writes.
+enum HookScript {
+    /// How Ensign knows its own.
+    static let mark = "# Written by ensign init."
+
+    static func call(_ name: String, program: String) -> String {
+        "exec '\(program.replacing("'", with: "'\\''"))' hook \(name) \"$@\""
+    }
+
+    static func text(_ name: String, program: String) -> String {
+        """
+        #!/bin/sh
+        \(mark) Edit nothing here: 'ensign init' writes it again.
+        \(call(name, program: program))
+
+        """
+    }
+}

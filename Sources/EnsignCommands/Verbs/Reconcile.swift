@@ -1,0 +1,166 @@
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+import EnsignTargets
+
+extension Verb {
+    static let reconcile = Verb(
+        name: "reconcile", group: .apply, summary: "Bring an environment to what the repository says",
+        discussion: """
+            Compares the newest desired commit with what is live, applies what differs, repairs what was changed by \
+            hand, and signs a record of it. Safe to run at any time, twice at once, and again after a crash. A run \
+            that finds nothing to do writes nothing.
+            """,
+        options: [
+            .environment,
+            Option(name: "allow-prune", summary: "Allow more removals at once than maxPruneShare does"),
+            Option(
+                name: "observe", summary: "Read every live file instead of a slice", value: "all|slice",
+                kind: .choice(["all", "slice"])),
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(command: "ensign reconcile --env prod", meaning: "apply what main says to prod"),
+            Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let environment = try invocation.environment()
+        try invocation.requireKnown(environment, site)
+        var options = Reconciler.Options()
+        options.allowPrune = invocation.has("allow-prune")
+        options.observeEverything = invocation["observe"] == "all"
+        let reconciler = Reconciler(
+            site: site, environment: environment, actor: invocation.actor(.cli), options: options)
+        let report = try reconciler.run()
+        return try invocation.show(report, environment, site)
+    }
+}
+
+extension Invocation {
+    /// An environment that neither the manifests nor a ledger know is a slip of the pen.
+    func requireKnown(_ environment: String, _ site: Site) throws {
+        let known = try site.environments([])
+        if !known.contains(environment), try site.desiredCommit() != nil {
+            throw ReconcileError.unknownEnvironment(environment, known: known)
+        }
+    }
+
+    /// Prints what a reconcile came to.
+    func show(_ report: Reconciler.Report, _ environment: String, _ site: Site) throws -> ExitCode {
+        if format == .json {
+            json(try report.json(environment))
+        } else {
+            let text = try ReconcileText(report: report, environment: environment, site: site, console: console)
+            text.print(quiet: isQuiet)
+        }
+        switch report.result {
+        case .nothingDeclared, .converged: return .done
+        case .invalid: return .invalid
+        case .refused: return .refused
+        }
+    }
+}
+
+/// What a reconcile says to people.
+struct ReconcileText {
+    let report: Reconciler.Report
+    let environment: String
+    let site: Site
+    let console: Console
+
+    init(report: Reconciler.Report, environment: String, site: Site, console: Console) throws {
+        self.report = report
+        self.environment = environment
+        self.site = site
+        self.console = console
+    }
+
+    func print(quiet: Bool) {
+        printFindings(quiet: quiet)
+        if report.recovered { console.note("\(environment): an interrupted run was recovered") }
+        for file in report.drift {
+            console.line("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
+        }
+        switch report.result {
+        case .nothingDeclared:
+            if !quiet { console.note("\(environment): nothing is declared yet") }
+        case .invalid:
+            console.note("\(environment): \(console.paintNote("not applied", .red)): the manifests are invalid; what was live stays")
+        case .refused(let why):
+            console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
+            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
+        case .converged:
+            for planned in report.plan?.changes ?? [] { console.line(line(planned.change)) }
+            if let entry = report.entry, !quiet {
+                let isQuietRun = report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered
+                console.note(
+                    isQuietRun
+                        ? "\(environment): nothing to do, at entry \(entry.sequence)"
+                        : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))")
+            }
+        }
+    }
+
+    private func printFindings(quiet: Bool) {
+        let shown = report.findings.filter { $0.severity == .error || !quiet }
+        guard !shown.isEmpty else { return }
+        let fleet = (try? site.fleet(at: nil, today: Timestamp(seconds: 0).date))?.fleet
+        let text = FindingRenderer(paint: console.paintNote, source: { fleet?.source($0) }).render(shown)
+        console.note(String(text.dropLast()))
+    }
+
+    private func line(_ change: Change) -> String {
+        let versions =
+            switch (change.from, change.to) {
+            case (nil, let to?): "\(to.version)"
+            case (let from?, nil): "\(from.version)"
+            case (let from?, let to?):
+                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+            case (nil, nil): ""
+            }
+        return "\(environment): \(change.agent?.description ?? "") \(change.action.past) \(versions)"
+    }
+}
+
+extension Change.Action {
+    /// What has happened, for people.
+    var past: String {
+        switch self {
+        case .create: "created"
+        case .update: "updated"
+        case .delete: "deleted"
+        case .weight: "weighted"
+        case .promote: "promoted"
+        case .rollback: "rolled back"
+        case .halt: "halted"
+        case .resume: "resumed"
+        case .repair: "repaired"
+        case .quarantine: "quarantined"
+        }
+    }
+}
+
+extension Reconciler.Report {
+    func json(_ environment: String) throws -> JSONValue {
+        let (name, message): (String, String?) =
+            switch result {
+            case .nothingDeclared: ("nothing-declared", nil)
+            case .converged: ("converged", nil)
+            case .invalid: ("invalid", nil)
+            case .refused(let why): ("refused", why)
+            }
+        return [
+            "v": 1, "environment": .string(environment), "result": .string(name),
+            "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
+            "changes": .array((plan?.changes ?? []).map(\.change.json)),
+            "drift": .array(drift.map(\.json)),
+            "findings": .array(findings.map(FindingRenderer.json)),
+            "entry": entry.map {
+                ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
+            } ?? .null,
+        ]
+    }
+}

@@ -1,0 +1,114 @@
+import EnsignGit
+import EnsignManifest
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let validate = Verb(
+        name: "validate", group: .declare, summary: "Check every manifest and report every finding",
+        discussion: """
+            Checks structure, names, references, delegation, schemas and grants of the whole fleet, and goes on after \
+            each finding. Without PATH and --rev it checks the work tree, or in a bare repository the tip of the \
+            branch. Exit status 3 means that there are errors; warnings alone are 0.
+            """,
+        arguments: [
+            Argument(
+                name: "PATH", summary: "A directory with fleet/ and environments/, in git or not", isRequired: false,
+                kind: .file)
+        ],
+        options: [Option(name: "rev", summary: "Check a commit instead of files", value: "REV", kind: .revision)],
+        formats: [.text, .json],
+        examples: [
+            Example(command: "ensign validate", meaning: "the work tree, before committing"),
+            Example(command: "ensign validate --rev main~1", meaning: "a commit, as the server would see it"),
+            Example(command: "ensign validate . --output json", meaning: "findings for a program"),
+        ]
+    ) { invocation in
+        let (snapshots, name) = try invocation.snapshots()
+        let result = try FleetValidation.run(snapshots, today: invocation.today)
+        return try invocation.report(result, of: name, snapshots)
+    }
+}
+
+/// A whole fleet's findings.
+struct FleetValidation: Sendable {
+    var findings: [Finding]
+    var counts: FleetChecker.Counts
+
+    var errors: Int { findings.count { $0.severity == .error } }
+    var warnings: Int { findings.count - errors }
+
+    /// Checks a fleet, its teams shared out among threads.
+    static func run(_ snapshots: @escaping @Sendable () throws -> any Snapshot, today: CalendarDate) throws -> FleetValidation {
+        let teams = try FleetChecker.teams(Fleet(snapshot: try snapshots(), today: today))
+        let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
+        struct Part: Sendable {
+            var findings: [Finding]
+            var counts: FleetChecker.Counts
+            var delegations: [String: DelegationGraph]
+        }
+        let parts = try Parallel.map(threads) { index -> Part in
+            var checker = FleetChecker(fleet: Fleet(snapshot: try snapshots(), today: today))
+            if index == 0 { try checker.checkShared() }
+            for (number, team) in teams.enumerated() where number % threads == index { try checker.checkTeam(team) }
+            return Part(findings: checker.findings, counts: checker.counts, delegations: checker.delegations)
+        }
+        var counts = FleetChecker.Counts()
+        var graphs: [String: DelegationGraph] = [:]
+        for part in parts {
+            counts += part.counts
+            for (environment, graph) in part.delegations { graphs[environment, default: DelegationGraph()].merge(graph) }
+        }
+        let cycles = graphs.sorted { $0.key < $1.key }.flatMap { $0.value.cycles(in: $0.key) }
+        return FleetValidation(findings: PlanMaker.unique(parts.flatMap(\.findings) + cycles), counts: counts)
+    }
+}
+
+extension Invocation {
+    /// What `validate` looks at, and its name for people.
+    fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String) {
+        if let path = argument(0) {
+            guard self["rev"] == nil else { throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name) }
+            guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
+            return ({ DirectorySnapshot(path: place) }, path)
+        }
+        let site = try site()
+        if self["rev"] == nil, let workTree = site.repository.workTree {
+            return ({ DirectorySnapshot(path: workTree) }, "the work tree")
+        }
+        let (_, commit) = try site.fleet(at: self["rev"], today: today)
+        return (site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch)
+    }
+
+    fileprivate func report(
+        _ result: FleetValidation, of name: String, _ snapshots: () throws -> any Snapshot
+    ) throws -> ExitCode {
+        if format == .json {
+            json([
+                "v": 1, "valid": .bool(result.errors == 0), "errors": .integer(Int64(result.errors)),
+                "warnings": .integer(Int64(result.warnings)),
+                "findings": .array(result.findings.map(FindingRenderer.json)),
+                "counts": [
+                    "agents": .integer(Int64(result.counts.agents)), "versions": .integer(Int64(result.counts.versions)),
+                    "tools": .integer(Int64(result.counts.tools)),
+                    "environments": .integer(Int64(result.counts.environments)),
+                    "deployments": .integer(Int64(result.counts.deployments)),
+                ],
+            ])
+        } else {
+            let fleet = Fleet(snapshot: try snapshots(), today: today)
+            console.out(FindingRenderer(paint: console.paint, source: fleet.source).render(result.findings))
+            if !isQuiet {
+                let counts = result.counts
+                console.note(
+                    "\(name): \(counts.agents) agents, \(counts.versions) versions, \(counts.tools) tool versions, "
+                        + "\(counts.environments) environments, \(counts.deployments) deployments; "
+                        + (result.findings.isEmpty
+                            ? console.paintNote("all valid", .green)
+                            : "\(result.errors) errors, \(result.warnings) warnings"))
+            }
+        }
+        return result.errors == 0 ? .done : .invalid
+    }
+}

@@ -1,0 +1,9 @@
+/// Every verb, in the order of the overview.
+enum Verbs {
+    static let all: [Verb] = [
+        .validate, .plan,
+        .reconcile,
+        .status,
+        .initialise, .version,
+    ]
+}

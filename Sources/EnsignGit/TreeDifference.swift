@@ -1,0 +1,65 @@
+package import EnsignModel
+
+/// One file that differs between two trees.
+package struct TreeChange: Sendable, Hashable {
+    /// `/`-separated, relative to the trees.
+    package var path: String
+    package var before: TreeEntry?
+    package var after: TreeEntry?
+}
+
+extension Repository {
+    /// The files that differ between two trees, sorted by path.
+    ///
+    /// Equal subtrees are not read: the cost follows the change, not the size of the fleet.
+    ///
+    /// - Parameters:
+    ///   - within: Only paths for which this returns true are entered or reported; asked for folders and files.
+    package func differences(
+        from old: ObjectID?, to new: ObjectID?, prefix: String = "", within: (String) -> Bool = { _ in true }
+    ) throws -> [TreeChange] {
+        guard old != new else { return [] }
+        var changes: [TreeChange] = []
+        let before = try old.map { try tree($0) } ?? []
+        let after = try new.map { try tree($0) } ?? []
+        var remaining = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        for entry in after {
+            let was = remaining.removeValue(forKey: entry.name)
+            guard was != entry else { continue }
+            try compare(was, entry, prefix + String(decoding: entry.name, as: UTF8.self), within, &changes)
+        }
+        for (name, entry) in remaining {
+            try compare(entry, nil, prefix + String(decoding: name, as: UTF8.self), within, &changes)
+        }
+        return changes.sorted { $0.path < $1.path }
+    }
+
+    private func compare(
+        _ before: TreeEntry?, _ after: TreeEntry?, _ path: String, _ within: (String) -> Bool,
+        _ changes: inout [TreeChange]
+    ) throws {
+        guard within(path) else { return }
+        let (wasFolder, isFolder) = (before?.mode == .directory, after?.mode == .directory)
+        if wasFolder || isFolder {
+            changes += try differences(
+                from: wasFolder ? before?.id : nil, to: isFolder ? after?.id : nil, prefix: path + "/",
+                within: within)
+        }
+        if (before != nil && !wasFolder) || (after != nil && !isFolder) {
+            changes.append(
+                TreeChange(path: path, before: wasFolder ? nil : before, after: isFolder ? nil : after))
+        }
+    }
+
+    /// Every file below a tree with its path, in git's order.
+    package func forEachFile(in tree: ObjectID, prefix: String = "", _ body: (String, TreeEntry) throws -> Void) throws {
+        for entry in try self.tree(tree) {
+            let path = prefix + String(decoding: entry.name, as: UTF8.self)
+            if entry.mode == .directory {
+                try forEachFile(in: entry.id, prefix: path + "/", body)
+            } else {
+                try body(path, entry)
+            }
+        }
+    }
+}

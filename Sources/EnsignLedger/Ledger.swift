@@ -1,0 +1,262 @@
+package import EnsignCrypto
+package import EnsignGit
+import EnsignJSON
+package import EnsignModel
+import EnsignSystem
+
+/// The ledger of one environment: a chain of signed commits at `refs/ensign/ledger/<env>`.
+package struct Ledger {
+    package let repository: Repository
+    package let environment: String
+    package let files: LedgerFiles
+
+    package init(repository: Repository, environment: String) {
+        self.repository = repository
+        self.environment = environment
+        files = LedgerFiles(commonDirectory: repository.commonDirectory)
+    }
+
+    package static let prefix = "refs/ensign/ledger/"
+    package var ref: String { Self.prefix + environment }
+
+    /// Environments that have a ledger here, sorted.
+    package static func environments(in repository: Repository) throws -> [String] {
+        try repository.references(matching: prefix + "*").map { String($0.name.dropFirst(prefix.count)) }
+            .filter { Name.isValid($0) }
+    }
+
+    // MARK: Reading
+
+    /// The newest entry; nil when the ledger has not begun.
+    ///
+    /// - Throws: When the ref or what it points to cannot be read: only "not found" means that there is none.
+    package func tip() throws -> RecordedEntry? {
+        guard let commit = try repository.reference(ref) else { return nil }
+        return try read(commit)
+    }
+
+    /// Reads one entry and holds its commit against the canonical form and its own signature.
+    package func read(_ commit: ObjectID) throws -> RecordedEntry {
+        let raw = try repository.bytes(of: commit, .commit)
+        guard let parsed = Commit(raw), let armored = parsed.signature else {
+            throw broken(nil, "commit \(commit) is not a signed commit")
+        }
+        let root = try repository.tree(parsed.tree)
+        guard let file = root.first(where: { $0.name.elementsEqual("entry.json".utf8) }), file.mode == .file else {
+            throw broken(nil, "commit \(commit) has no entry.json")
+        }
+        let bytes = try repository.bytes(of: file.id, .blob)
+        guard bytes.count <= Entry.maxBytes, let json = try? JSONParser.parse(bytes), let entry = Entry(json: json),
+            entry.bytes == bytes
+        else {
+            throw broken(nil, "entry.json of commit \(commit) is not a canonical entry of a version that this Ensign knows")
+        }
+        guard entry.environment == environment else {
+            throw broken(entry.sequence, "the entry is about '\(entry.environment)'")
+        }
+        let digest = SHA256.hex(of: bytes)
+        let payload = LedgerCommit.payload(entry, entrySHA256: digest, tree: parsed.tree, parents: parsed.parents)
+        let signature = String(decoding: armored, as: UTF8.self)
+        guard LedgerCommit.signed(payload, signature: signature) == raw else {
+            throw broken(entry.sequence, "commit \(commit) is not in the canonical form")
+        }
+        guard let parsedSignature = try? SSHSignature(armored: armored), parsedSignature.hasOpenSSHColumns,
+            parsedSignature.verdict(on: payload, namespace: LedgerCommit.namespace) == .good
+        else { throw broken(entry.sequence, "the signature of commit \(commit) is not good") }
+        return RecordedEntry(
+            commit: commit, tree: parsed.tree, parents: parsed.parents, entry: entry, sha256: digest, root: root,
+            signer: parsedSignature.publicKey)
+    }
+
+    private func broken(_ sequence: Int64?, _ why: String) -> LedgerError {
+        .broken(environment: environment, sequence: sequence, why: why)
+    }
+
+    /// Calls `body` with the entries from `tip` back to the first, until it returns false.
+    package func walk(from tip: RecordedEntry, _ body: (RecordedEntry) throws -> Bool) throws {
+        var current = tip
+        while try body(current) {
+            guard let previous = current.entry.previous else { return }
+            current = try read(previous.commit)
+        }
+    }
+
+    /// All changes of an entry, wherever they stand.
+    package func changes(of recorded: RecordedEntry) throws -> [Change] {
+        guard let elsewhere = recorded.entry.changesElsewhere else { return recorded.entry.changes }
+        guard let file = recorded.root.first(where: { $0.name.elementsEqual("changes.jsonl".utf8) }) else {
+            throw broken(recorded.entry.sequence, "changes.jsonl is missing")
+        }
+        let bytes = try repository.bytes(of: file.id, .blob)
+        guard SHA256.hex(of: bytes) == elsewhere.sha256 else {
+            throw broken(recorded.entry.sequence, "changes.jsonl is not what the entry says")
+        }
+        var changes: [Change] = []
+        for line in bytes.split(separator: 0x0A) {
+            guard let change = try Change(json: JSONParser.parse(Array(line))) else {
+                throw broken(recorded.entry.sequence, "changes.jsonl holds something else than changes")
+            }
+            changes.append(change)
+        }
+        guard Int64(changes.count) == elsewhere.total else {
+            throw broken(recorded.entry.sequence, "changes.jsonl has \(changes.count) changes, not \(elsewhere.total)")
+        }
+        return changes
+    }
+
+    /// Holds the tip against the high-water mark.
+    ///
+    /// - Throws: ``LedgerError`` when the ledger was rolled back or forked.
+    package func checkHighWater(_ tip: RecordedEntry?) throws {
+        guard let mark = try HighWater.read(files.highWater(environment)) else { return }
+        guard let tip else { throw LedgerError.rolledBack(environment: environment, at: -1, seen: mark.sequence) }
+        if tip.commit == mark.commit { return }
+        if tip.entry.sequence < mark.sequence {
+            throw LedgerError.rolledBack(environment: environment, at: tip.entry.sequence, seen: mark.sequence)
+        }
+        // A process that died between moving the ref and writing the mark leaves the mark behind.
+        var found = false
+        try walk(from: tip) { entry in
+            found = entry.commit == mark.commit
+            return entry.entry.sequence > mark.sequence && !found
+        }
+        if !found { throw LedgerError.forked(environment: environment, at: mark.sequence) }
+    }
+
+    // MARK: Writing
+
+    /// Writes an entry and moves the ref to it, durably. The caller holds the environment's lock.
+    ///
+    /// - Parameters:
+    ///   - tip: The newest entry; nil for `genesis`.
+    ///   - edits: Changes to the tree besides `entry.json`: bytes to write, or nil to remove.
+    /// - Throws: ``LedgerError/lostRace(environment:)`` when the ref moved; then nothing was recorded.
+    package func append(
+        _ draft: EntryDraft, after tip: RecordedEntry?, edits: [String: [UInt8]?] = [:], key: LedgerKey
+    ) throws -> RecordedEntry {
+        var writer = ObjectWriter(repository)
+        var entry = draft.entry(environment: environment, after: tip)
+        var blobs: [String: ObjectID?] = [:]
+        for (path, bytes) in edits {
+            blobs[path] = .some(try bytes.map { try writer.write($0, .blob) })
+        }
+        var bytes = entry.bytes
+        blobs["changes.jsonl"] = .some(nil)
+        if entry.changes.count > Entry.maxChanges || bytes.count > Entry.maxBytes {
+            var lines: [UInt8] = []
+            for change in entry.changes {
+                change.json.appendCanonical(to: &lines)
+                lines.append(0x0A)
+            }
+            entry.changesElsewhere = Entry.ChangesFile(
+                total: Int64(entry.changes.count), sha256: SHA256.hex(of: lines))
+            entry.changes = []
+            blobs["changes.jsonl"] = .some(try writer.write(lines, .blob))
+            bytes = entry.bytes
+        }
+        guard bytes.count <= Entry.maxBytes else {
+            preconditionFailure("an entry without changes fits: everything else in it is bounded")
+        }
+        blobs["entry.json"] = .some(try writer.write(bytes, .blob))
+        guard let tree = try writer.tree(tip?.tree, edits: blobs) else {
+            preconditionFailure("a tree with entry.json is not empty")
+        }
+        let parents = tip.map { [$0.commit] + (draft.parent.map { [$0] } ?? []) } ?? []
+        let digest = SHA256.hex(of: bytes)
+        let payload = LedgerCommit.payload(entry, entrySHA256: digest, tree: tree, parents: parents)
+        let commit = try writer.write(LedgerCommit.signed(payload, signature: key.sign(payload)), .commit)
+        try ObjectSync.sync(writer, objects: repository.commonDirectory + "objects")
+        try move(from: tip?.commit, to: commit, message: LedgerCommit.subject(of: entry))
+        try HighWater(sequence: entry.sequence, commit: commit).write(files.highWater(environment))
+        return RecordedEntry(
+            commit: commit, tree: tree, parents: parents, entry: entry, sha256: digest,
+            root: try repository.tree(tree), signer: key.publicKey)
+    }
+
+    private func move(from expected: ObjectID?, to commit: ObjectID, message: String) throws {
+        removeAbandonedLock()
+        do {
+            try repository.move(ref, from: expected, to: commit, message: message)
+        } catch {
+            // A failed sync can come after the move: what the ref says now decides.
+            let now = try repository.reference(ref)
+            if now == commit { return }
+            if now != expected { throw LedgerError.lostRace(environment: environment) }
+            throw error
+        }
+    }
+
+    /// A process that was killed while it moved the ref leaves `<ref>.lock`, which blocks every later writer. Under the
+    /// environment's lock nobody else can be writing this ref.
+    private func removeAbandonedLock() {
+        try? Files.remove("\(repository.commonDirectory)\(ref).lock")
+    }
+}
+
+/// An entry as it stands in the repository.
+package struct RecordedEntry: Sendable {
+    package var commit: ObjectID
+    package var tree: ObjectID
+    package var parents: [ObjectID]
+    package var entry: Entry
+    /// Of `entry.json`.
+    package var sha256: String
+    /// The top of its tree.
+    package var root: [TreeEntry]
+    package var signer: SSHPublicKey
+
+    /// The newest accepted source commit; nil at genesis.
+    package var acceptedSource: ObjectID? { parents.count == 2 ? parents[1] : nil }
+
+    /// The id of a folder at the top of the tree.
+    package func folder(_ name: String) -> ObjectID? {
+        root.first { $0.name.elementsEqual(name.utf8) && $0.mode == .directory }?.id
+    }
+
+    package var agents: Int64 { entry.counts["agents"] ?? 0 }
+}
+
+/// An entry before it has its place in the chain.
+package struct EntryDraft: Sendable {
+    package var kind: Entry.Kind
+    package var source: Entry.Source?
+    /// The second parent: the newest accepted source commit.
+    package var parent: ObjectID?
+    package var actor: Entry.Actor
+    package var time: Timestamp
+    package var reason: String
+    package var changes: [Change]
+    /// How many agents are live after the entry.
+    package var agents: Int64
+    package var result: Entry.Result
+    package var error: String?
+    package var keys: [String]?
+
+    package init(
+        kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, actor: Entry.Actor, time: Timestamp,
+        reason: String, changes: [Change], agents: Int64, result: Entry.Result, error: String? = nil,
+        keys: [String]? = nil
+    ) {
+        self.kind = kind
+        self.source = source
+        self.parent = parent
+        self.actor = actor
+        self.time = time
+        self.reason = reason
+        self.changes = changes
+        self.agents = agents
+        self.result = result
+        self.error = error
+        self.keys = keys
+    }
+
+    fileprivate func entry(environment: String, after tip: RecordedEntry?) -> Entry {
+        var counts: [String: Int64] = changes.reduce(into: [:]) { $0[$1.action.rawValue, default: 0] += 1 }
+        counts["agents"] = agents
+        return Entry(
+            sequence: tip.map { $0.entry.sequence + 1 } ?? 0, kind: kind, environment: environment,
+            previous: tip.map { Entry.Previous(commit: $0.commit, sha256: $0.sha256) }, source: source, actor: actor,
+            time: time, reason: String(reason.prefix(1_000)), changes: changes, counts: counts, result: result,
+            error: error.map { String($0.prefix(2_000)) }, keys: keys)
+    }
+}

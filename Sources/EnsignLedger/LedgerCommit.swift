@@ -1,0 +1,102 @@
+package import EnsignModel
+
+/// The one canonical form of a ledger commit's bytes. docs/formats/ledger.md, "The commit".
+///
+/// Git calls many malformed commits good: a second `tree` header, a NUL in the message, bytes after the signature's end.
+/// So reading does not parse leniently: it takes the tree and the signature out, writes the commit anew from those and
+/// from `entry.json`, and compares the bytes.
+package enum LedgerCommit {
+    /// The namespace of git's own SSH signatures.
+    package static let namespace = "git"
+
+    /// The bytes that are signed: the commit without its `gpgsig` header.
+    package static func payload(_ entry: Entry, entrySHA256: String, tree: ObjectID, parents: [ObjectID]) -> [UInt8] {
+        var text = "tree \(tree)\n"
+        for parent in parents { text += "parent \(parent)\n" }
+        let identity = "Ensign \(entry.environment) <\(entry.environment)@ensign.invalid> \(entry.time.seconds) +0000"
+        text += "author \(identity)\ncommitter \(identity)\n"
+        return Array(text.utf8) + message(entry, entrySHA256)
+    }
+
+    /// The commit's bytes with the signature where git puts it: after the committer.
+    package static func signed(_ payload: [UInt8], signature: String) -> [UInt8] {
+        guard let end = headerEnd(payload) else { preconditionFailure("a payload has headers and a message") }
+        var bytes = Array(payload[..<end])
+        bytes.append(contentsOf: "gpgsig ".utf8)
+        let lines = signature.utf8.split(separator: 0x0A, omittingEmptySubsequences: true)
+        for (index, line) in lines.enumerated() {
+            if index > 0 { bytes.append(0x20) }
+            bytes.append(contentsOf: line)
+            bytes.append(0x0A)
+        }
+        bytes.append(contentsOf: payload[end...])
+        return bytes
+    }
+
+    /// The index of the empty line between headers and message.
+    private static func headerEnd(_ bytes: [UInt8]) -> Int? {
+        var index = 0
+        while index + 1 < bytes.count {
+            if bytes[index] == 0x0A, bytes[index + 1] == 0x0A { return index + 1 }
+            index += 1
+        }
+        return nil
+    }
+
+    private static func message(_ entry: Entry, _ entrySHA256: String) -> [UInt8] {
+        var text = "\n\(subject(of: entry))\n\nEnsign-Seq: \(entry.sequence)\n"
+        if let source = entry.source { text += "Ensign-Source: \(source.commit)\n" }
+        text += "Ensign-Entry-SHA256: \(entrySHA256)\n"
+        return Array(text.utf8)
+    }
+
+    /// The entry in one line for people: `prod: support/refund-triage 1.4.0 -> 1.5.0`.
+    package static func subject(of entry: Entry) -> String {
+        let prefix = "\(entry.environment): "
+        let what: String
+        switch entry.kind {
+        case .genesis: what = "genesis"
+        case .key: what = "signing keys changed"
+        case .refused: what = "refused \(entry.source.map { $0.commit.short } ?? "")"
+        case .drift: what = "drift, \(files(entry))"
+        case .halt, .resume, .intent, .outcome, .recovery: what = changes(entry)
+        }
+        switch entry.kind {
+        case .intent: return prefix + "intent, " + what
+        case .recovery: return prefix + "recovery, " + what
+        case .outcome where entry.result != .ok: return prefix + "\(entry.result.rawValue), " + what
+        default: return prefix + what
+        }
+    }
+
+    private static func files(_ entry: Entry) -> String {
+        let count = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
+        return "\(count) \(count == 1 ? "file" : "files")"
+    }
+
+    private static func changes(_ entry: Entry) -> String {
+        let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
+        guard total == 1, let change = entry.changes.first else {
+            let counts = entry.counts.filter { $0.key != "agents" && $0.value > 0 }.sorted { $0.key < $1.key }
+            let parts = counts.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+            return "\(total) changes\(parts.isEmpty ? "" : ": \(parts)")"
+        }
+        let agent = change.agent?.description ?? "live directory"
+        let versions =
+            switch (change.from, change.to) {
+            case (nil, let to?): "\(to.version)"
+            case (let from?, nil): "\(from.version) removed"
+            case (let from?, let to?):
+                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+            case (nil, nil): ""
+            }
+        let suffix =
+            switch change.action {
+            case .create, .delete: ""
+            case .update: change.from?.version == change.to?.version ? ", changed" : ""
+            case .weight: ", canary \(change.weight?.to ?? 0) %"
+            case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
+            }
+        return "\(agent) \(versions)\(suffix)"
+    }
+}

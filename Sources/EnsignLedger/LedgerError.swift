@@ -1,0 +1,35 @@
+
+/// A ledger that cannot be used, and why.
+package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What is there is not what was signed.
+    case broken(environment: String, sequence: Int64?, why: String)
+    /// The ref stands at an older entry than this clone has seen.
+    case rolledBack(environment: String, at: Int64, seen: Int64)
+    /// The ref stands on another chain than this clone has seen.
+    case forked(environment: String, at: Int64)
+    /// Another writer moved the ref; ours was not recorded.
+    case lostRace(environment: String)
+    /// The signing key cannot be used.
+    case key(environment: String, path: String, why: String)
+
+    package var description: String {
+        switch self {
+        case .broken(let environment, let sequence, let why):
+            "the ledger of '\(environment)' is broken\(sequence.map { " at \($0)" } ?? ""): \(why)"
+        case .rolledBack(let environment, let at, let seen):
+            "the ledger of '\(environment)' was rolled back: it stands at \(at), and this clone has seen \(seen)"
+        case .forked(let environment, let at):
+            "the ledger of '\(environment)' was forked: entry \(at) is not the one that this clone has seen"
+        case .lostRace(let environment): "another process moved the ledger of '\(environment)'"
+        case .key(_, let path, let why): "cannot sign with \(path): \(why)"
+        }
+    }
+
+    /// Whether somebody changed what was signed: exit 5, not 1.
+    package var isIntegrity: Bool {
+        switch self {
+        case .broken, .rolledBack, .forked: true
+        case .lostRace, .key: false
+        }
+    }
+}

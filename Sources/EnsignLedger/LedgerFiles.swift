@@ -1,0 +1,26 @@
+/// Where Ensign keeps things in a git directory. All of it is this clone's own and never travels by push.
+package struct LedgerFiles: Sendable, Hashable {
+    /// `<git dir>/ensign`, of the git directory that all work trees share.
+    package let root: String
+
+    package init(commonDirectory: String) {
+        root = commonDirectory.hasSuffix("/") ? commonDirectory + "ensign" : commonDirectory + "/ensign"
+    }
+
+    package func key(_ environment: String) -> String { "\(root)/keys/\(environment)" }
+    package func lock(_ environment: String) -> String { "\(root)/locks/\(environment)" }
+    package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
+    package func status(_ environment: String) -> String { "\(root)/status/\(environment).json" }
+    package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
+    package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
+    package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package var cache: String { "\(root)/cache" }
+
+    /// The folders that `init` makes; keys are for the owner alone.
+    package var folders: [(path: String, mode: UInt32)] {
+        [
+            (root, 0o755), ("\(root)/keys", 0o700), ("\(root)/locks", 0o755), ("\(root)/high-water", 0o755),
+            ("\(root)/status", 0o755), ("\(root)/cache", 0o755),
+        ]
+    }
+}

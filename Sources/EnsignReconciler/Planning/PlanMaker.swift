@@ -1,0 +1,211 @@
+import EnsignGit
+package import EnsignLedger
+package import EnsignManifest
+package import EnsignModel
+package import EnsignPlanner
+import EnsignSystem
+
+/// Reads what planning needs and calls the planner.
+package struct PlanMaker {
+    package let site: Site
+    package let environment: String
+    package let today: CalendarDate
+
+    package init(site: Site, environment: String, today: CalendarDate) {
+        self.site = site
+        self.environment = environment
+        self.today = today
+    }
+
+    /// A plan, or why there is none.
+    package struct Outcome: Sendable {
+        /// Nil when the findings hold an error.
+        package var plan: Plan?
+        package var findings: [Finding]
+        package var settings: Environment?
+    }
+
+    /// What is desired.
+    package struct Desired {
+        package var source: PlanSource
+        package var snapshots: @Sendable () throws -> any Snapshot
+        /// Nil for a work tree.
+        package var tree: ObjectID?
+
+        package init(source: PlanSource, tree: ObjectID?, snapshots: @escaping @Sendable () throws -> any Snapshot) {
+            self.source = source
+            self.tree = tree
+            self.snapshots = snapshots
+        }
+    }
+
+    /// Plans from the recorded state to the desired one.
+    ///
+    /// - Parameters:
+    ///   - incremental: Whether agents that no difference between the recorded and the desired commit can touch may be
+    ///     taken as they are.
+    package func plan(
+        _ desired: Desired, tip: RecordedEntry?, incremental: Bool, allowPrune: Bool
+    ) throws -> Outcome {
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let affected = try affected(desired, tip, incremental)
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
+        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+        var items: [DesiredAgent] = []
+        var findings: [Finding] = []
+        let isDeclared = try fleet.environmentNames().contains(environment)
+        switch affected {
+        case .some(let agents):
+            items = try agents.sorted().map { try item($0, compiler) }
+            findings = fleet.findings + (try cycles(compiler, items))
+        case .all where isDeclared:
+            try compiler.checkFolder()
+            let compiled = try compileAll(desired, teams: try compiler.teams())
+            items = compiled.items
+            findings = fleet.findings + compiled.findings
+            let declared = Set(items.map(\.agent))
+            for agent in try recorded.agents() where !declared.contains(agent) {
+                items.append(DesiredAgent(agent: agent, compiled: nil))
+            }
+        case .all:
+            // The environment is gone from the commit: everything in it would go, which the guard decides about.
+            items = try recorded.agents().map { DesiredAgent(agent: $0, compiled: nil) }
+        }
+        let settings = isDeclared ? try fleet.environment(environment)?.value : nil
+        findings = Self.unique(findings)
+        guard !findings.contains(where: { $0.severity == .error }) else {
+            return Outcome(plan: nil, findings: findings, settings: settings)
+        }
+        var plan = try Planner.plan(
+            environment: environment, source: desired.source,
+            entry: tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }, desired: items,
+            recorded: RecordedFleet(
+                live: recorded.live, agent: recorded.agent, bundle: recorded.bundle,
+                isEarlier: { try isEarlier($0, $1, tip, recorded) }),
+            rules: PlanRules(
+                prune: settings?.prune ?? true, maxPruneShare: settings?.maxPruneShare ?? 0.3, allowPrune: allowPrune))
+        plan.declaredOnly = settings?.declaredOnly ?? []
+        if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
+            plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
+        }
+        return Outcome(plan: plan, findings: findings, settings: settings)
+    }
+
+    private func affected(_ desired: Desired, _ tip: RecordedEntry?, _ incremental: Bool) throws -> AffectedAgents {
+        guard incremental, let tree = desired.tree, let accepted = tip?.acceptedSource,
+            site.repository.contains(accepted)
+        else { return .all }
+        return try AffectedAgents.between(
+            try site.repository.commit(accepted).tree, tree, environment: environment, repository: site.repository)
+    }
+
+    // MARK: Compiling
+
+    private func item(_ agent: AgentID, _ compiler: EnvironmentCompiler) throws -> DesiredAgent {
+        guard let (bundle, declaredOnly) = try Self.compile(agent, compiler) else {
+            return DesiredAgent(agent: agent, compiled: nil)
+        }
+        return DesiredAgent(agent: agent, compiled: bundle, declaredOnly: declaredOnly)
+    }
+
+    private static func compile(
+        _ agent: AgentID, _ compiler: EnvironmentCompiler
+    ) throws -> (CompiledBundle, [String])? {
+        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+            return nil
+        }
+        return (Compiler.compile(resolved, instructions: instructions), resolved.deployment.declaredOnly)
+    }
+
+    private func cycles(_ compiler: EnvironmentCompiler, _ items: [DesiredAgent]) throws -> [Finding] {
+        let delegating = items.filter { $0.compiled?.bundle.delegates.isEmpty == false }.map(\.agent)
+        return delegating.isEmpty ? [] : try compiler.cycles(from: delegating)
+    }
+
+    private struct Compiled: Sendable {
+        var items: [DesiredAgent] = []
+        var findings: [Finding] = []
+        var graph = DelegationGraph()
+    }
+
+    /// Compiles every agent of the environment, teams shared out among threads.
+    private func compileAll(_ desired: Desired, teams: [String]) throws -> (items: [DesiredAgent], findings: [Finding]) {
+        let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
+        let (environment, today, snapshots) = (environment, today, desired.snapshots)
+        let parts = try Parallel.map(threads) { index -> Compiled in
+            var part = Compiled()
+            let fleet = Fleet(snapshot: try snapshots(), today: today)
+            let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+            for (number, team) in teams.enumerated() where number % threads == index {
+                for agent in try compiler.agents(of: team) {
+                    guard let resolved = try compiler.resolve(agent),
+                        let instructions = resolved.loaded.instructions
+                    else { continue }
+                    part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
+                    part.items.append(
+                        DesiredAgent(
+                            agent: agent, compiled: Compiler.compile(resolved, instructions: instructions),
+                            declaredOnly: resolved.deployment.declaredOnly))
+                }
+            }
+            part.findings = fleet.findings
+            return part
+        }
+        var graph = DelegationGraph()
+        for part in parts { graph.merge(part.graph) }
+        return (parts.flatMap(\.items), parts.flatMap(\.findings) + graph.cycles(in: environment))
+    }
+
+    /// Threads that share a role or a tool each find what is wrong with it.
+    package static func unique(_ findings: [Finding]) -> [Finding] {
+        var seen: Set<Finding> = []
+        return findings.filter { seen.insert($0).inserted }.sorted()
+    }
+
+    // MARK: History
+
+    /// Whether a digest first became live before the present one first did. Read from the ledger, and only asked for
+    /// when the bundle is still kept: a digest that was never live is not in the tree.
+    private func isEarlier(
+        _ agent: AgentID, _ digest: Digest, _ tip: RecordedEntry?, _ recorded: RecordedTree
+    ) throws -> Bool {
+        guard let tip, try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return false }
+        let ledger = site.ledger(environment)
+        var firstOfWanted: Int64?
+        var firstOfPresent: Int64?
+        try ledger.walk(from: tip) { entry in
+            guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return true }
+            for change in try ledger.changes(of: entry) where change.agent == agent {
+                if change.to?.digest == digest { firstOfWanted = entry.entry.sequence }
+                if change.to?.digest == present.digest { firstOfPresent = entry.entry.sequence }
+            }
+            return true
+        }
+        guard let firstOfWanted, let firstOfPresent else { return false }
+        return firstOfWanted < firstOfPresent
+    }
+}
+
+extension Deployment {
+    /// What this Ensign accepts here and nothing enforces yet.
+    fileprivate var declaredOnly: [String] {
+        var names: [String] = []
+        if case .canary = rollout { names.append("rollout.canary") }
+        if !killSwitch.isEmpty { names.append("killSwitch") }
+        if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
+        return names
+    }
+}
+
+extension Environment {
+    /// What this Ensign accepts here and nothing enforces yet.
+    fileprivate var declaredOnly: [String] {
+        var names: [String] = []
+        if case .canary = rollout { names.append("rollout.canary") }
+        if !killSwitch.isEmpty { names.append("killSwitch") }
+        if soak != nil { names.append("soak") }
+        if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
+        if concurrentRollouts != nil { names.append("limits.concurrentRollouts") }
+        return names
+    }
+}

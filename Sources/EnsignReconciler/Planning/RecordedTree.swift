@@ -1,0 +1,85 @@
+import EnsignCrypto
+package import EnsignGit
+import EnsignJSON
+package import EnsignLedger
+package import EnsignModel
+
+/// The recorded state of an environment, read from an entry's tree as it is asked for.
+package final class RecordedTree {
+    private let repository: Repository
+    private let tip: RecordedEntry?
+    private var folders: [ObjectID: [String: TreeEntry]] = [:]
+
+    package init(repository: Repository, tip: RecordedEntry?) {
+        self.repository = repository
+        self.tip = tip
+    }
+
+    package var live: Int64 { tip?.agents ?? 0 }
+
+    /// The agents that have a route, sorted.
+    package func agents() throws -> [AgentID] {
+        guard let top = tip?.folder(LivePath.agents) else { return [] }
+        var agents: [AgentID] = []
+        for (team, entry) in try folder(top) where entry.mode == .directory {
+            for name in try folder(entry.id).keys {
+                if let agent = LivePath.agent(atRoute: "agents/\(team)/\(name)") { agents.append(agent) }
+            }
+        }
+        return agents.sorted()
+    }
+
+    /// The agents of one team that have a route.
+    package func agent(_ agent: AgentID) throws -> RecordedAgent? {
+        guard let node = try node(LivePath.route(agent)) else { return nil }
+        guard let route = Route(json: try json(node)) else {
+            throw GitError(code: -1, operation: "read the route of \(agent) in the ledger", message: "it is no route")
+        }
+        let state = try self.node(AgentState.path(agent)).flatMap { AgentState(json: try json($0)) }
+        return RecordedAgent(route: route, state: state)
+    }
+
+    /// A bundle that the ledger keeps; nil when it does not.
+    package func bundle(_ digest: Digest) throws -> Bundle? {
+        guard let node = try node(LivePath.bundle(digest)) else { return nil }
+        return Bundle(json: try json(node))
+    }
+
+    package func keeps(_ digest: Digest) throws -> Bool { try node(LivePath.bundle(digest)) != nil }
+
+    /// The entry of the tree at a path; nil when there is none.
+    package func node(_ path: String) throws -> TreeEntry? {
+        let parts = path.split(separator: "/")
+        guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
+        for (index, part) in parts.enumerated().dropFirst() {
+            guard let entry = try folder(id)[String(part)] else { return nil }
+            if index == parts.count - 1 { return entry }
+            guard entry.mode == .directory else { return nil }
+            id = entry.id
+        }
+        return nil
+    }
+
+    package func bytes(_ entry: TreeEntry) throws -> [UInt8] { try repository.bytes(of: entry.id, .blob) }
+
+    /// The entries of a folder in the tree by name; nil when there is no such folder.
+    package func children(of path: String) throws -> [String: TreeEntry]? {
+        let parts = path.split(separator: "/")
+        guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
+        for part in parts.dropFirst() {
+            guard let entry = try folder(id)[String(part)], entry.mode == .directory else { return nil }
+            id = entry.id
+        }
+        return try folder(id)
+    }
+
+    private func json(_ entry: TreeEntry) throws -> JSONValue { try JSONParser.parse(bytes(entry)) }
+
+    private func folder(_ id: ObjectID) throws -> [String: TreeEntry] {
+        if let known = folders[id] { return known }
+        var entries: [String: TreeEntry] = [:]
+        for entry in try repository.tree(id) { entries[String(decoding: entry.name, as: UTF8.self)] = entry }
+        folders[id] = entries
+        return entries
+    }
+}

@@ -1,0 +1,451 @@
+import EnsignCrypto
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignSystem
+import EnsignTargets
+
+/// One reconcile under the environment's lock, step by step.
+struct ReconcileSession {
+    let reconciler: Reconciler
+    let site: Site
+    let environment: String
+    let ledger: Ledger
+    let target: any Target
+    private var tip: RecordedEntry?
+    private var report = Reconciler.Report(result: .converged)
+    private var cachedKey: LedgerKey?
+
+    init(_ reconciler: Reconciler) throws {
+        self.reconciler = reconciler
+        site = reconciler.site
+        environment = reconciler.environment
+        ledger = site.ledger(environment)
+        target = try site.target(environment)
+        tip = try ledger.tip()
+    }
+
+    private var now: Timestamp { Timestamp(seconds: reconciler.options.now()) }
+
+    mutating func run() throws -> Reconciler.Report {
+        try checkTip()
+        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
+        try recover()
+        let drift = try observe()
+        try converge(to: desired, drift)
+        report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
+        return report
+    }
+
+    // MARK: 1. Is the ledger what this clone has seen?
+
+    private func checkTip() throws {
+        try ledger.checkHighWater(tip)
+        guard let tip else { return }
+        let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
+        guard let key else {
+            throw ReconcileError.missingKey(
+                environment: environment, path: site.settings.signingKey(environment, site.files))
+        }
+        // The newest entry is ours, or hands over to our key.
+        let isOurs = tip.signer == key.publicKey || tip.entry.keys?.contains(key.publicKey.line) == true
+        guard isOurs else {
+            throw LedgerError.broken(
+                environment: environment, sequence: tip.entry.sequence,
+                why: "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)")
+        }
+        if let obstacle = try target.obstacle(isNew: false) { throw ReconcileError.target(obstacle) }
+    }
+
+    private mutating func withoutBranch() throws -> Reconciler.Report {
+        guard let accepted = tip?.acceptedSource else {
+            report.result = .nothingDeclared
+            return report
+        }
+        try refuse(
+            reason: "branch-missing", message: "\(site.settings.desiredRef) does not exist any more",
+            source: SourceInspector.inspect(accepted, ref: site.settings.desiredRef, repository: site.repository))
+        throw ReconcileError.missingBranch(site.settings.desiredRef)
+    }
+
+    // MARK: 2. Did a run die between intent and outcome?
+
+    private mutating func recover() throws {
+        guard let intent = tip, intent.entry.kind == .intent else { return }
+        let changes = try ledger.changes(of: intent)
+        let recorded = RecordedTree(repository: site.repository, tip: intent)
+        var applied: [Change] = []
+        var edits: [String: [UInt8]?] = [:]
+        var live = intent.agents
+        for change in changes {
+            guard let agent = change.agent, change.action != .repair else { continue }
+            guard let effect = try observed(change, agent, recorded) else { continue }
+            edits.merge(effect) { _, new in new }
+            applied.append(change)
+            if change.from == nil { live += 1 }
+            if change.to == nil { live -= 1 }
+        }
+        let wanted = changes.count { $0.action != .repair }
+        let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
+        tip = try append(
+            .recovery, source: intent.entry.source, parent: intent.acceptedSource, reason: "interrupted",
+            changes: applied, agents: live, result: result, edits: edits)
+        try publishHeader()
+        report.recovered = true
+    }
+
+    /// What a change did to the target, as edits of the recorded tree; nil when it is not there.
+    private func observed(
+        _ change: Change, _ agent: AgentID, _ recorded: RecordedTree
+    ) throws -> [String: [UInt8]?]? {
+        let routePath = LivePath.route(agent)
+        let found = try target.read(routePath)
+        guard let to = change.to else {
+            guard found == nil else { return nil }
+            return [routePath: [UInt8]?.none, AgentState.path(agent): [UInt8]?.none]
+        }
+        let halted = Route(agent: agent, environment: environment, phase: .halted, targets: [])
+        let stable = Route(
+            agent: agent, environment: environment, phase: .stable,
+            targets: [Route.Target(version: to.version, digest: to.digest, weight: 100)])
+        guard let found, found == halted.bytes || found == stable.bytes else { return nil }
+        let bundlePath = LivePath.bundle(to.digest)
+        guard let bundle = try target.read(bundlePath), Compiler.digest(of: bundle) == to.digest else { return nil }
+        // A halted route looks the same before and after: only the action says whether this change made it.
+        let isHalted = found == halted.bytes
+        let wasHalted = try recorded.agent(agent)?.isHalted ?? false
+        guard isHalted == (change.action == .halt) || isHalted == wasHalted else { return nil }
+        return [
+            routePath: found, bundlePath: bundle,
+            AgentState.path(agent): isHalted ? AgentState(stable: to, haltedByGit: true).bytes : nil,
+        ]
+    }
+
+    // MARK: 3. Is the target what is recorded?
+
+    private mutating func observe() throws -> [DriftedFile] {
+        guard let tip else { return [] }
+        let cursorPath = site.files.observation(environment)
+        let expected = try expectedFiles(tip)
+        let scope: ObservationScope =
+            reconciler.options.observeEverything ? .everything : .slice(try ObservationFile.read(cursorPath))
+        let observation = try target.observe(expected, scope, sweeping: true)
+        if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
+        return try observation.drift.filter { try !isStaleHeader($0, tip) }
+    }
+
+    private func expectedFiles(_ tip: RecordedEntry) throws -> RecordedFiles {
+        RecordedFiles(
+            tree: RecordedTree(repository: site.repository, tip: tip), header: try header(for: publishing(tip)))
+    }
+
+    /// The newest entry that published: `refused` and `drift` entries leave the header as it is.
+    private func publishing(_ tip: RecordedEntry) throws -> RecordedEntry {
+        var found = tip
+        try ledger.walk(from: tip) { entry in
+            found = entry
+            switch entry.entry.kind {
+            case .genesis, .outcome, .recovery, .halt, .resume: return false
+            case .intent, .refused, .drift, .key: return true
+            }
+        }
+        return found
+    }
+
+    private func header(for entry: RecordedEntry) -> [UInt8] {
+        LiveHeader(
+            environment: environment, entry: entry.commit, sequence: entry.entry.sequence,
+            source: entry.acceptedSource ?? .zero, agents: entry.agents
+        ).bytes
+    }
+
+    /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
+    private func isStaleHeader(_ file: DriftedFile, _ tip: RecordedEntry) throws -> Bool {
+        guard file.path == LivePath.header else { return false }
+        let newest = try publishing(tip)
+        let isStale: Bool
+        if let found = try target.read(LivePath.header) {
+            guard let before = newest.entry.previous else { return false }
+            isStale = found == header(for: try publishing(try ledger.read(before.commit)))
+        } else {
+            // Nothing was ever published after genesis.
+            isStale = newest.entry.kind == .genesis
+        }
+        if isStale { try publishHeader() }
+        return isStale
+    }
+
+    private func publishHeader() throws {
+        guard let tip else { return }
+        try target.publish(Publication(header: header(for: try publishing(tip))))
+    }
+
+    // MARK: 4. Plan
+
+    private mutating func converge(to desired: ObjectID, _ drift: [DriftedFile]) throws {
+        report.drift = drift
+        let isSettled = try isSettled(desired)
+        if isSettled, drift.isEmpty { return }
+        var plan: Plan?
+        if !isSettled {
+            plan = try self.plan(desired)
+            if plan == nil { return try repairAlone(drift) }
+        }
+        try apply(plan, drift, desired)
+        if let tip, try isComplete() {
+            // A commit that changes nothing here gets no entry: remember that it was looked at.
+            try SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
+                .write(site.files.settled(environment))
+        }
+    }
+
+    /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
+    private func isSettled(_ desired: ObjectID) throws -> Bool {
+        guard let tip, try isComplete(), !isNewVersion else { return false }
+        if tip.acceptedSource == desired { return true }
+        let known = try SettledFile.read(site.files.settled(environment))
+        return known == SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
+    }
+
+    /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
+    private func isComplete() throws -> Bool {
+        guard let tip else { return false }
+        let entry = try publishing(tip).entry
+        return entry.kind != .genesis && entry.result == .ok
+    }
+
+    /// Another version of Ensign may compile to other bytes.
+    private var isNewVersion: Bool { tip.map { $0.entry.actor.version != reconciler.actor.version } ?? true }
+
+    /// The plan, nil when there is none that may be applied: then the refusal is recorded and reported.
+    private mutating func plan(_ desired: ObjectID) throws -> Plan? {
+        let commit = try site.repository.commit(desired)
+        let maker = PlanMaker(site: site, environment: environment, today: now.date)
+        let outcome = try maker.plan(
+            PlanMaker.Desired(
+                source: PlanSource(name: site.settings.branch, commit: desired), tree: commit.tree,
+                snapshots: site.snapshots(of: commit.tree)),
+            tip: tip, incremental: try isComplete() && !isNewVersion,
+            allowPrune: reconciler.options.allowPrune)
+        report.findings = outcome.findings
+        guard let plan = outcome.plan else {
+            report.result = .invalid
+            let errors = outcome.findings.filter { $0.severity == .error }
+            let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
+            try refuse(
+                reason: "invalid", message: "\(errors.count) errors; \(first)",
+                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository))
+            return nil
+        }
+        report.plan = plan
+        if let refusal = plan.refusal {
+            report.result = .refused(refusal.message)
+            try refuse(
+                reason: "prune-guard", message: refusal.message,
+                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository))
+            return nil
+        }
+        if tip == nil, plan.isEmpty, outcome.settings == nil {
+            report.result = .nothingDeclared
+            return nil
+        }
+        return plan
+    }
+
+    /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.
+    private mutating func refuse(reason: String, message: String, source: Entry.Source) throws {
+        guard let tip else { return }
+        var isRecorded = false
+        try ledger.walk(from: tip) { entry in
+            guard entry.entry.kind == .refused || entry.entry.kind == .drift else { return false }
+            isRecorded = entry.entry.kind == .refused && entry.entry.reason == reason
+                && entry.entry.source?.commit == source.commit
+            return !isRecorded
+        }
+        guard !isRecorded else { return }
+        self.tip = try append(
+            .refused, source: source, parent: tip.acceptedSource, reason: reason, changes: [], agents: tip.agents,
+            result: .failed, error: message)
+    }
+
+    // MARK: 5. Intent, publish, outcome
+
+    private mutating func repairAlone(_ drift: [DriftedFile]) throws {
+        guard let accepted = tip?.acceptedSource, !drift.isEmpty else { return }
+        let result = report.result
+        try apply(nil, drift, accepted)
+        report.result = result
+    }
+
+    private mutating func apply(_ plan: Plan?, _ drift: [DriftedFile], _ source: ObjectID) throws {
+        if tip == nil { try begin() }
+        guard let before = tip else { return }
+        let origin = try SourceInspector.inspect(source, ref: site.settings.desiredRef, repository: site.repository)
+        let recorded = RecordedTree(repository: site.repository, tip: before)
+        var changes = try plan.map { try self.changes(of: $0, source) } ?? []
+        let repairs = try self.repairs(drift, recorded)
+        if !drift.isEmpty {
+            let accepted = try acceptedSource(before)
+            tip = try append(
+                .drift, source: accepted, parent: before.acceptedSource, reason: "drift",
+                changes: repairs, agents: before.agents, result: .pending)
+            changes += repairs
+        }
+        let reason = plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync"
+        if changes.isEmpty {
+            // A new commit that changes nothing here: no entry, unless it is the first.
+            guard before.entry.kind == .genesis else { return }
+        }
+        let agents = plan?.liveAfter ?? before.agents
+        tip = try append(
+            .intent, source: origin, parent: source, reason: reason, changes: changes, agents: before.agents,
+            result: .pending)
+        let retired = try plan.map { try expired(recorded, $0) } ?? []
+        do {
+            try target.publish(try publication(plan, drift, recorded, retired))
+        } catch {
+            // What reached the target is found by observing: the next run records a recovery.
+            throw error
+        }
+        var edits: [String: [UInt8]?] = [:]
+        for change in plan?.changes ?? [] {
+            edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
+            edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
+            if let bundle = change.bundle { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
+        }
+        for digest in retired { edits[LivePath.bundle(digest)] = .some(nil) }
+        tip = try append(
+            .outcome, source: origin, parent: source, reason: reason, changes: changes, agents: agents, result: .ok,
+            edits: edits)
+        try publishHeader()
+    }
+
+    private mutating func begin() throws {
+        if let obstacle = try target.obstacle(isNew: true) { throw ReconcileError.target(obstacle) }
+        let path = site.settings.signingKey(environment, site.files)
+        let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
+        cachedKey = key
+        tip = try append(
+            .genesis, source: nil, parent: nil, reason: "genesis", changes: [], agents: 0, result: .ok,
+            keys: [key.publicKey.line])
+    }
+
+    private func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
+        try tip.acceptedSource.map {
+            try SourceInspector.inspect($0, ref: site.settings.desiredRef, repository: site.repository)
+        }
+    }
+
+    /// The plan's changes, with the commits that a revert names as evidence.
+    private func changes(of plan: Plan, _ source: ObjectID) throws -> [Change] {
+        var changes = plan.changes.map(\.change)
+        guard changes.contains(where: { $0.action == .rollback }) else { return changes }
+        let reverted = try SourceInspector.reverted(
+            from: source, since: tip?.acceptedSource, repository: site.repository)
+        guard !reverted.isEmpty else { return changes }
+        for index in changes.indices where changes[index].action == .rollback {
+            changes[index].evidence = ["reverts": .array(reverted.prefix(10).map { .string($0.description) })]
+        }
+        return changes
+    }
+
+    private func repairs(_ drift: [DriftedFile], _ recorded: RecordedTree) throws -> [Change] {
+        try drift.map { file in
+            var agent = LivePath.agent(atRoute: file.path)
+            if let digest = LivePath.digest(atBundle: file.path) { agent = try recorded.bundle(digest)?.agent }
+            let side = try agent.flatMap { try recorded.agent($0)?.stable }
+            return Change(
+                agent: agent, action: .repair, from: side, to: side, kind: .none,
+                evidence: [
+                    "path": .string(String(file.path.escapedForDisplay.prefix(500))),
+                    "found": .string(file.found.rawValue), "size": file.size.map { .integer($0) } ?? .null,
+                ])
+        }
+    }
+
+    private func publication(
+        _ plan: Plan?, _ drift: [DriftedFile], _ recorded: RecordedTree, _ retired: [Digest]
+    ) throws -> Publication {
+        var publication = Publication()
+        // Repairs first in the list, so that a planned change of the same file wins.
+        var bundles: [String: [UInt8]] = [:]
+        var routes: [String: [UInt8]] = [:]
+        for file in drift where file.path != LivePath.header {
+            guard let node = try recorded.node(file.path) else {
+                publication.removals.append(file.path)
+                continue
+            }
+            guard node.mode != .directory else {
+                // Something stood where a folder belongs: its files are listed as missing themselves.
+                continue
+            }
+            let bytes = try recorded.bytes(node)
+            if file.path.hasPrefix(LivePath.bundles) { bundles[file.path] = bytes } else { routes[file.path] = bytes }
+        }
+        for change in plan?.changes ?? [] {
+            let path = LivePath.route(change.agent)
+            if let bundle = change.bundle { bundles[LivePath.bundle(bundle.digest)] = bundle.bytes }
+            if let route = change.route {
+                routes[path] = route.bytes
+            } else {
+                routes[path] = nil
+                publication.removals.append(path)
+            }
+        }
+        for digest in retired { publication.removals.append(LivePath.bundle(digest)) }
+        publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        publication.routes = routes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        return publication
+    }
+
+    /// Bundles whose last route is longer ago than `keepFor`.
+    private func expired(_ recorded: RecordedTree, _ plan: Plan) throws -> [Digest] {
+        []
+    }
+
+    private mutating func append(
+        _ kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, reason: String, changes: [Change],
+        agents: Int64, result: Entry.Result, error: String? = nil, keys: [String]? = nil,
+        edits: [String: [UInt8]?] = [:]
+    ) throws -> RecordedEntry {
+        let draft = EntryDraft(
+            kind: kind, source: source, parent: parent, actor: reconciler.actor, time: now, reason: reason,
+            changes: changes, agents: agents, result: result, error: error, keys: keys)
+        return try ledger.append(draft, after: tip, edits: edits, key: key())
+    }
+
+    private mutating func key() throws -> LedgerKey {
+        if let cachedKey { return cachedKey }
+        let path = site.settings.signingKey(environment, site.files)
+        guard let key = try LedgerKey.load(environment, path: path) else {
+            throw ReconcileError.missingKey(environment: environment, path: path)
+        }
+        cachedKey = key
+        return key
+    }
+
+    // MARK: Status
+
+    func writeStatus(_ report: Reconciler.Report) throws {
+        switch report.result {
+        case .nothingDeclared, .converged: try write("ok", "")
+        case .invalid:
+            try write("invalid", "\(report.findings.count { $0.severity == .error }) errors in the manifests")
+        case .refused(let why): try write("refused", why)
+        }
+    }
+
+    func writeFailure(_ message: String) throws { try write("failed", message) }
+
+    private func write(_ result: String, _ message: String) throws {
+        let path = site.files.status(environment)
+        let before = try Status.read(path)
+        try Status(
+            environment: environment, time: now, result: result, message: message,
+            source: tip?.acceptedSource?.description, mode: reconciler.actor.mode,
+            lastSuccess: result == "ok" ? now : before?.lastSuccess
+        ).write(path)
+    }
+}

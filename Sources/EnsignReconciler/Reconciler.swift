@@ -1,0 +1,102 @@
+import EnsignLedger
+package import EnsignModel
+package import EnsignPlanner
+import EnsignSystem
+package import EnsignTargets
+
+/// Brings one environment to what its repository says.
+///
+/// Level-triggered: it looks at the newest desired commit and the present state, never at what woke it. Each step below
+/// leaves a state that the next run can go on from, so that it may be killed anywhere and run twice at once.
+package struct Reconciler {
+    package let site: Site
+    package let environment: String
+    package let actor: Entry.Actor
+    package let options: Options
+
+    /// How one reconcile goes about it.
+    package struct Options: Sendable {
+        package var allowPrune = false
+        /// Whether to read every live file instead of a slice.
+        package var observeEverything = false
+        package var lockTimeout: Duration = .seconds(60)
+        /// The wall clock, in seconds since 1970.
+        package var now: @Sendable () -> Int64 = { Machine.now }
+
+        package init() {}
+    }
+
+    package init(site: Site, environment: String, actor: Entry.Actor, options: Options = Options()) {
+        self.site = site
+        self.environment = environment
+        self.actor = actor
+        self.options = options
+    }
+
+    /// What a reconcile came to.
+    package struct Report: Sendable {
+        package enum Result: Sendable {
+            /// Nothing is declared and nothing was ever live.
+            case nothingDeclared
+            /// Everything was as it should be, or is now.
+            case converged
+            /// The manifests are invalid: the last good state stays.
+            case invalid
+            /// A rule says no: the last good state stays.
+            case refused(String)
+        }
+
+        package var result: Result
+        package var plan: Plan?
+        package var findings: [Finding] = []
+        /// What was found in the target and repaired.
+        package var drift: [DriftedFile] = []
+        /// Whether a run before this one had died between intent and outcome.
+        package var recovered = false
+        /// The newest entry afterwards.
+        package var entry: PlanEntry?
+    }
+
+    /// Reconciles once.
+    ///
+    /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
+    ///   recorded or will be found by the next run.
+    package func run() throws -> Report {
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let lockPath = site.files.lock(environment)
+        if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
+        let lock = try FileLock(lockPath, timeout: options.lockTimeout)
+        defer { withExtendedLifetime(lock) {} }
+        var session = try ReconcileSession(self)
+        do {
+            let report = try session.run()
+            try session.writeStatus(report)
+            return report
+        } catch {
+            try? session.writeFailure("\(error)")
+            throw error
+        }
+    }
+}
+
+/// Why a reconcile was not tried.
+package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible {
+    case notInitialised
+    case client
+    case missingKey(environment: String, path: String)
+    case target(String)
+    case missingBranch(String)
+    case unknownEnvironment(String, known: [String])
+
+    package var description: String {
+        switch self {
+        case .notInitialised: "Ensign is not set up in this repository"
+        case .client: "this is a developer's clone: it never reconciles"
+        case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
+        case .target(let why): why
+        case .missingBranch(let ref): "\(ref) does not exist any more: the live state is held as it is"
+        case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
+        }
+    }
+}

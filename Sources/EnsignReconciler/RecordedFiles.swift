@@ -1,0 +1,42 @@
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// The recorded state as a target is compared with it.
+final class RecordedFiles: ExpectedFiles {
+    private let tree: RecordedTree
+    private let header: [UInt8]
+
+    init(tree: RecordedTree, header: [UInt8]) {
+        self.tree = tree
+        self.header = header
+    }
+
+    func children(of folder: String) throws -> [String: ExpectedNode]? {
+        guard !folder.isEmpty else {
+            var top: [String: ExpectedNode] = [LivePath.header: .header]
+            for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
+                top[name] = .folder
+            }
+            return top
+        }
+        return try tree.children(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file($0.id) }
+    }
+
+    func bytes(of node: ExpectedNode) throws -> [UInt8] {
+        switch node {
+        case .folder: []
+        case .header: header
+        case .file(let id): try tree.bytes(TreeEntry(name: [], mode: .file, id: id))
+        }
+    }
+
+    func matches(_ bytes: [UInt8], _ node: ExpectedNode) -> Bool {
+        switch node {
+        case .folder: false
+        case .header: bytes == header
+        case .file(let id): Repository.objectID(of: bytes, .blob) == id
+        }
+    }
+}

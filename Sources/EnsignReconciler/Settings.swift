@@ -1,0 +1,76 @@
+package import EnsignLedger
+
+/// The operator's settings: git config of this clone, never anything that a push brings. docs/settings.md.
+package struct Settings: Sendable, Hashable {
+    private let values: [String: String]
+
+    /// - Parameters:
+    ///   - configuration: Git's, with section and key in lower case as git gives them.
+    ///   - overrides: From `-c key=value`, which win.
+    package init(configuration: [String: String], overrides: [(key: String, value: String)] = []) {
+        var values = configuration.filter { $0.key.hasPrefix("ensign.") }
+        for (key, value) in overrides { values[Self.normalized(key)] = value }
+        self.values = values
+    }
+
+    /// Git compares section and variable names without case, and subsections with it.
+    private static func normalized(_ key: String) -> String {
+        guard let first = key.firstIndex(of: "."), let last = key.lastIndex(of: ".") else { return key.lowercased() }
+        return key[..<first].lowercased() + key[first..<last] + key[last...].lowercased()
+    }
+
+    /// The branch that is desired state.
+    package var branch: String { values["ensign.branch"] ?? "main" }
+
+    /// The environments that this clone reconciles; nil for all.
+    package var environments: [String]? {
+        values["ensign.environments"].map {
+            $0.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map(String.init)
+        }
+    }
+
+    /// The remote whose branch is desired state, for a clone of a forge.
+    package var remote: String? { values["ensign.remote"] }
+
+    /// How often the remote is fetched.
+    package var interval: String? { values["ensign.interval"] }
+
+    /// A command for the operator's notifications.
+    package var notify: String? { values["ensign.notify"] }
+
+    /// Whether this is a developer's clone, which never reconciles.
+    package var isClient: Bool { values["ensign.client"] == "true" }
+
+    /// The ref that is desired state.
+    package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "refs/heads/\(branch)" }
+
+    package func signingKey(_ environment: String, _ files: LedgerFiles) -> String {
+        values["ensign.\(environment).signingkey"] ?? files.key(environment)
+    }
+
+    /// The live directory of an environment.
+    ///
+    /// - Throws: ``SettingsError`` when the target is none that this Ensign knows.
+    package func directory(_ environment: String, _ files: LedgerFiles) throws(SettingsError) -> String {
+        guard let target = values["ensign.\(environment).target"] else { return files.live(environment) }
+        guard target.hasPrefix("directory:") else {
+            throw SettingsError(
+                key: "ensign.\(environment).target",
+                why: "'\(target)' is no target that this Ensign knows: write directory:/absolute/path")
+        }
+        var path = target.dropFirst("directory:".count)
+        while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
+        guard path.hasPrefix("/"), path != "/" else {
+            throw SettingsError(key: "ensign.\(environment).target", why: "'\(path)' is not an absolute path to a directory")
+        }
+        return String(path)
+    }
+}
+
+/// A setting in git config that cannot be used.
+package struct SettingsError: Error, Sendable, Hashable, CustomStringConvertible {
+    package var key: String
+    package var why: String
+
+    package var description: String { "git config \(key): \(why)" }
+}

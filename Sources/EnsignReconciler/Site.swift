@@ -1,0 +1,62 @@
+package import EnsignGit
+package import EnsignLedger
+package import EnsignManifest
+package import EnsignModel
+import EnsignSystem
+package import EnsignTargets
+
+/// One repository with the operator's settings: where Ensign works.
+package struct Site {
+    package let repository: Repository
+    package let settings: Settings
+    package let files: LedgerFiles
+    /// How to open the same repository again on another thread.
+    package let opening: Opening
+
+    /// What it takes to open a repository.
+    package struct Opening: Sendable {
+        package var path: String
+        package var insideHook: Bool
+        package var objectDirectory: String?
+
+        package init(path: String, insideHook: Bool = false, objectDirectory: String? = nil) {
+            self.path = path
+            self.insideHook = insideHook
+            self.objectDirectory = objectDirectory
+        }
+
+        package func open() throws(GitError) -> Repository {
+            try Repository(at: path, insideHook: insideHook, objectDirectory: objectDirectory)
+        }
+    }
+
+    package init(_ opening: Opening, overrides: [(key: String, value: String)] = []) throws {
+        repository = try opening.open()
+        settings = Settings(configuration: try repository.configuration(), overrides: overrides)
+        files = LedgerFiles(commonDirectory: repository.commonDirectory)
+        self.opening = opening
+    }
+
+    package func ledger(_ environment: String) -> Ledger { Ledger(repository: repository, environment: environment) }
+
+    package func target(_ environment: String) throws -> any Target {
+        DirectoryTarget(path: try settings.directory(environment, files))
+    }
+
+    /// Whether `ensign init` was run here.
+    package var isInitialised: Bool { (try? Files.status(files.root)) != nil }
+
+    /// The desired commit; nil when the branch does not exist.
+    package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
+
+    /// A snapshot factory for a tree; each call opens the repository anew, for another thread.
+    package func snapshots(of tree: ObjectID) -> @Sendable () throws -> any Snapshot {
+        let opening = opening
+        return { GitSnapshot(try opening.open(), tree: tree) }
+    }
+
+    /// Environments that a tree declares, sorted.
+    package func environments(in tree: ObjectID) throws -> [String] {
+        try Fleet(snapshot: GitSnapshot(repository, tree: tree), today: Timestamp(seconds: 0).date).environmentNames()
+    }
+}

@@ -1,0 +1,158 @@
+import EnsignModel
+import EnsignSystem
+
+extension DirectoryTarget {
+    /// A file's times may be this much older than the clock: the kernel stamps files by its tick.
+    private static let clockSlack: Int64 = 20_000_000
+
+    package func observe(
+        _ expected: any ExpectedFiles, _ scope: ObservationScope, sweeping: Bool
+    ) throws -> Observation {
+        var observer = DirectoryObserver(root: path, expected: expected, sweeps: sweeping)
+        let now = Machine.fileTime
+        switch scope {
+        case .everything:
+            observer.threshold = .min
+            for folder in try observer.folders() { try observer.look(into: folder) }
+            let cursor = ObservationCursor(next: "", roundStart: now, verifiedBefore: now - Self.clockSlack)
+            return observer.observation(cursor)
+        case .slice(var cursor):
+            if cursor.next.isEmpty { cursor.roundStart = now }
+            observer.threshold = cursor.verifiedBefore
+            let folders = try observer.folders()
+            let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
+            var next: String?
+            for (index, folder) in folders.enumerated() {
+                if index >= start, next == nil {
+                    if observer.filesSeen >= ObservationCursor.files {
+                        next = folder
+                    } else {
+                        try observer.look(into: folder)
+                        continue
+                    }
+                }
+                if try observer.hasChanged(folder) { try observer.look(into: folder) }
+            }
+            if let next {
+                cursor.next = next
+            } else {
+                cursor = ObservationCursor(
+                    next: "", roundStart: cursor.roundStart, verifiedBefore: cursor.roundStart - Self.clockSlack)
+            }
+            return observer.observation(cursor)
+        }
+    }
+}
+
+/// Compares folders of a directory with what is recorded, collecting what differs.
+private struct DirectoryObserver {
+    let root: String
+    let expected: any ExpectedFiles
+    /// Files that changed before this were read since; see ``ObservationCursor``.
+    var threshold: Int64 = .min
+    private(set) var filesSeen = 0
+    private var drift: [DriftedFile] = []
+
+    private let sweeps: Bool
+
+    init(root: String, expected: any ExpectedFiles, sweeps: Bool) {
+        self.sweeps = sweeps
+        self.root = root
+        self.expected = expected
+    }
+
+    func observation(_ cursor: ObservationCursor) -> Observation {
+        Observation(drift: drift.sorted { $0.path < $1.path }, cursor: cursor, filesSeen: filesSeen)
+    }
+
+    /// The folders that should be there, in the order of the rotating slice: `""`, `agents`, `agents/<team>`, `bundles`
+    /// and so on.
+    func folders() throws -> [String] {
+        var result = [""]
+        for top in try expected.children(of: "")?.filter({ $0.value == .folder }).keys.sorted() ?? [] {
+            result.append(top)
+            for name in try expected.children(of: top)?.filter({ $0.value == .folder }).keys.sorted() ?? [] {
+                result.append("\(top)/\(name)")
+            }
+        }
+        return result
+    }
+
+    /// Whether a folder's own entries changed since they were last looked at.
+    func hasChanged(_ folder: String) throws -> Bool {
+        guard let status = try Files.status(place(folder)) else { return true }
+        return status.kind != .directory || max(status.changed, status.modified) >= threshold
+    }
+
+    mutating func look(into folder: String) throws {
+        guard let wanted = try expected.children(of: folder) else { return }
+        guard let status = try Files.status(place(folder)), status.kind == .directory || folder.isEmpty else {
+            // Reported by the folder above as removed or replaced; its files are missing all the same.
+            for (name, node) in wanted { try missing(join(folder, name), node) }
+            return
+        }
+        let present = Set(try Files.list(place(folder)) ?? [])
+        for name in present.subtracting(wanted.keys) {
+            if name.hasPrefix(LivePath.temporaryPrefix) {
+                // What a killed writer left: no reader sees it, and it is not drift.
+                if sweeps { try Files.remove(place(join(folder, name))) }
+                continue
+            }
+            if folder.isEmpty, name == "lost+found" { continue }
+            try extra(join(folder, name))
+        }
+        for (name, node) in wanted {
+            let path = join(folder, name)
+            switch node {
+            case .folder:
+                if let found = try Files.status(place(path)), found.kind != .directory {
+                    drift.append(DriftedFile(path: path, found: .replaced, size: nil))
+                }
+            case .file, .header:
+                filesSeen += 1
+                try lookAt(path, node)
+            }
+        }
+    }
+
+    private mutating func lookAt(_ path: String, _ node: ExpectedNode) throws {
+        guard let status = try Files.status(place(path)) else {
+            drift.append(DriftedFile(path: path, found: .removed, size: nil))
+            return
+        }
+        guard status.kind == .file else {
+            drift.append(DriftedFile(path: path, found: .replaced, size: nil))
+            return
+        }
+        if status.permissions != 0o644 {
+            drift.append(DriftedFile(path: path, found: .mode, size: status.size))
+            return
+        }
+        guard status.changed >= threshold else { return }
+        // Larger than anything that is published: not worth reading.
+        guard status.size <= 1 << 26, let bytes = try Files.read(place(path), limit: 1 << 26) else {
+            drift.append(DriftedFile(path: path, found: .edited, size: status.size))
+            return
+        }
+        if try expected.matches(bytes, node) { return }
+        let wanted = try expected.bytes(of: node)
+        let isPart = bytes.count < wanted.count && wanted.starts(with: bytes)
+        drift.append(DriftedFile(path: path, found: isPart ? .truncated : .edited, size: status.size))
+    }
+
+    private mutating func missing(_ path: String, _ node: ExpectedNode) throws {
+        guard node == .folder else {
+            drift.append(DriftedFile(path: path, found: .removed, size: nil))
+            return
+        }
+    }
+
+    private mutating func extra(_ path: String) throws {
+        let status = try Files.status(place(path))
+        drift.append(
+            DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil }))
+    }
+
+    private func place(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }
+    private func join(_ folder: String, _ name: String) -> String { folder.isEmpty ? name : "\(folder)/\(name)" }
+}

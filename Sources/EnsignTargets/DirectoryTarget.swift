@@ -1,0 +1,143 @@
+import EnsignModel
+import EnsignSystem
+import Glibc
+
+/// A directory of static files, which agents read from the same machine or over a shared file system.
+package struct DirectoryTarget: Target {
+    /// Absolute, without a trailing slash.
+    package let path: String
+
+    package init(path: String) {
+        self.path = path
+    }
+
+    package var description: String { "directory \(path)" }
+
+    /// Above this many files one syncfs is cheaper than syncing each.
+    private static let manyFiles = 64
+
+    package func obstacle(isNew: Bool) throws -> String? {
+        guard let status = try Files.status(path) else {
+            // It will be made: somewhere above there must be a folder that lets us.
+            var parent = Files.parent(of: path)
+            while let folder = parent, try Files.status(folder) == nil { parent = Files.parent(of: folder) }
+            guard let parent, Files.isWritable(parent) else { return "\(path) cannot be made" }
+            return nil
+        }
+        guard status.kind == .directory || Files.canonical(path) != nil else { return "\(path) is not a directory" }
+        guard Files.isWritable(path) else { return "\(path) cannot be written to" }
+        if isNew, let names = try Files.list(path), !names.isEmpty, !names.contains(LivePath.header) {
+            return "\(path) is not empty and not a live directory: Ensign would remove what is in it"
+        }
+        return nil
+    }
+
+    package func read(_ path: String) throws -> [UInt8]? {
+        let full = "\(self.path)/\(path)"
+        guard let status = try Files.status(full), status.kind == .file else { return nil }
+        return try Files.read(full, limit: 1 << 26)
+    }
+
+    // MARK: Publishing
+
+    package func publish(_ publication: Publication) throws {
+        try Files.makeDirectories(path)
+        try put(publication.bundles)
+        try put(publication.routes)
+        try remove(publication.removals)
+        if let header = publication.header { try put([(LivePath.header, header)]) }
+    }
+
+    /// Writes files under temporary names, makes them durable together, then renames each.
+    private func put(_ files: [(path: String, bytes: [UInt8])]) throws {
+        guard !files.isEmpty else { return }
+        var folders: Set<String> = []
+        var pending: [(temporary: String, final: String)] = []
+        do {
+            for (index, file) in files.enumerated() {
+                let final = "\(path)/\(file.path)"
+                guard let folder = Files.parent(of: final) else { preconditionFailure("a live file is in a folder") }
+                if folders.insert(folder).inserted { try makeFolder(folder) }
+                let temporary = Files.temporaryName(for: final)
+                let descriptor = try FileDescriptor(
+                    temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644, operation: "write \(final)")
+                pending.append((temporary, final))
+                // Whatever the umask, agents must be able to read it.
+                guard fchmod(descriptor.number, 0o644) == 0 else {
+                    throw SystemError(code: errno, operation: "set the mode of \(final)")
+                }
+                try descriptor.write(file.bytes, to: final)
+                if files.count <= Self.manyFiles {
+                    // The last fsync flushes the disk's cache for all of them.
+                    if index == files.count - 1 { try descriptor.sync(final) } else { try descriptor.startSync(final) }
+                } else if index == files.count - 1 {
+                    try descriptor.syncFileSystem(path)
+                }
+            }
+            for (temporary, final) in pending { try rename(temporary, over: final) }
+        } catch {
+            for (temporary, _) in pending { try? Files.remove(temporary) }
+            throw error
+        }
+        if folders.count > Self.manyFiles {
+            let root = try FileDescriptor(path, O_RDONLY | O_DIRECTORY, operation: "sync \(path)")
+            try root.syncFileSystem(path)
+        } else {
+            for folder in folders { try Files.syncDirectory(folder) }
+        }
+    }
+
+    /// Makes a folder below the target; whatever stands in its way there is not ours to keep.
+    private func makeFolder(_ folder: String) throws {
+        do {
+            try Files.makeDirectories(folder)
+        } catch {
+            guard error.code == ENOTDIR else { throw error }
+            var part = path
+            for component in folder.dropFirst(path.count + 1).split(separator: "/") {
+                part += "/\(component)"
+                if let status = try Files.status(part), status.kind != .directory { try Files.remove(part) }
+            }
+            try Files.makeDirectories(folder)
+        }
+    }
+
+    private func rename(_ temporary: String, over final: String) throws {
+        do {
+            try Files.rename(temporary, to: final)
+        } catch {
+            guard [EISDIR, ENOTEMPTY, EEXIST].contains(error.code) else { throw error }
+            try removeAnything(final)
+            try Files.rename(temporary, to: final)
+        }
+    }
+
+    private func remove(_ paths: [String]) throws {
+        var folders: Set<String> = []
+        for relative in paths {
+            let full = "\(path)/\(relative)"
+            try removeAnything(full)
+            if let folder = Files.parent(of: full) { folders.insert(folder) }
+        }
+        for folder in folders.sorted(by: >) {
+            if folder == path { continue }
+            if let names = try Files.list(folder), names.isEmpty { Files.removeEmptyDirectory(folder) }
+            if let parent = Files.parent(of: folder), try Files.status(parent) != nil {
+                try Files.syncDirectory(parent)
+            }
+            if try Files.status(folder) != nil { try Files.syncDirectory(folder) }
+        }
+    }
+
+    /// Removes a file or a whole folder, never following links or leaving the file system.
+    private func removeAnything(_ full: String) throws {
+        guard let status = try Files.status(full) else { return }
+        guard status.kind == .directory else { return try Files.remove(full) }
+        for name in try Files.list(full) ?? [] {
+            if let child = try Files.status("\(full)/\(name)"), child.device == status.device {
+                try removeAnything("\(full)/\(name)")
+            }
+        }
+        Files.removeEmptyDirectory(full)
+    }
+}

@@ -1,0 +1,147 @@
+package import EnsignModel
+
+/// What agents really read.
+///
+/// Every target: `publish` may be repeated with the same publication and then changes nothing; a reader sees each file
+/// complete or not at all; a route never names a bundle that is not there yet. One writer at a time: the caller holds
+/// the environment's lock. Killed at any moment, a target stands between the old and the new state file by file, and a
+/// repeated `publish` brings it to the new one.
+package protocol Target {
+    /// Where it is, for people.
+    var description: String { get }
+
+    /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
+    func obstacle(isNew: Bool) throws -> String?
+
+    /// Brings the target to what the publication says.
+    func publish(_ publication: Publication) throws
+
+    /// Compares the target with what is recorded.
+    ///
+    /// - Parameter sweeping: Whether to remove what a killed writer left; only under the environment's lock.
+    func observe(_ expected: any ExpectedFiles, _ scope: ObservationScope, sweeping: Bool) throws -> Observation
+
+    /// What stands at a path now; nil when it is missing or no plain file.
+    func read(_ path: String) throws -> [UInt8]?
+}
+
+/// Files to put in place and files to take away. Paths are relative to the target.
+package struct Publication: Sendable {
+    /// Put in place first.
+    package var bundles: [(path: String, bytes: [UInt8])]
+    package var routes: [(path: String, bytes: [UInt8])]
+    /// Taken away after the routes are in place.
+    package var removals: [String]
+    /// `fleet.json`, put in place last.
+    package var header: [UInt8]?
+
+    package init(
+        bundles: [(path: String, bytes: [UInt8])] = [], routes: [(path: String, bytes: [UInt8])] = [],
+        removals: [String] = [], header: [UInt8]? = nil
+    ) {
+        self.bundles = bundles
+        self.routes = routes
+        self.removals = removals
+        self.header = header
+    }
+}
+
+/// The recorded state, as a target is compared with it.
+package protocol ExpectedFiles {
+    /// What should stand in a folder, by name; nil when the folder should not be there. `""` is the target itself.
+    func children(of folder: String) throws -> [String: ExpectedNode]?
+
+    /// What a file should hold.
+    func bytes(of node: ExpectedNode) throws -> [UInt8]
+
+    /// Whether these bytes are what the node should hold. Cheaper than comparing with ``bytes(of:)``.
+    func matches(_ bytes: [UInt8], _ node: ExpectedNode) throws -> Bool
+}
+
+/// A file or folder that should be there.
+package enum ExpectedNode: Sendable, Hashable {
+    case folder
+    case file(ObjectID)
+    /// `fleet.json`, which no tree holds.
+    case header
+}
+
+/// How much of a target an observation looks at.
+package enum ObservationScope: Sendable, Hashable {
+    /// Every file's bytes.
+    case everything
+    /// Folders whose times changed, and a slice that goes round; see ``ObservationCursor``.
+    case slice(ObservationCursor)
+}
+
+/// Where the rotating slice stands.
+///
+/// A file whose inode changed before the last complete round began was read in that round or an earlier one after that
+/// change, so it is still what it was: looking at its times is enough. The kernel sets the change time; programs cannot.
+package struct ObservationCursor: Sendable, Hashable {
+    /// The folder to go on with; `""` starts a round.
+    package var next: String
+    /// When the running round began, in nanoseconds of the file system's clock.
+    package var roundStart: Int64
+    /// When the last complete round began; everything that changed before it has been read since.
+    package var verifiedBefore: Int64
+
+    package init(next: String = "", roundStart: Int64 = 0, verifiedBefore: Int64 = 0) {
+        self.next = next
+        self.roundStart = roundStart
+        self.verifiedBefore = verifiedBefore
+    }
+
+    /// The most files that a slice looks at.
+    package static let files = 2_000
+}
+
+/// What an observation found.
+package struct Observation: Sendable {
+    /// Sorted by path.
+    package var drift: [DriftedFile]
+    package var cursor: ObservationCursor
+    package var filesSeen: Int
+
+    package init(drift: [DriftedFile], cursor: ObservationCursor, filesSeen: Int) {
+        self.drift = drift
+        self.cursor = cursor
+        self.filesSeen = filesSeen
+    }
+}
+
+/// A file that is not what is recorded.
+package struct DriftedFile: Sendable, Hashable {
+    package enum Found: String, Sendable, CaseIterable {
+        /// Other bytes.
+        case edited
+        /// A part of the bytes.
+        case truncated
+        /// Not there.
+        case removed
+        /// There and not recorded.
+        case added
+        /// Something that is not a regular file, or a file where a folder should be.
+        case replaced
+        /// Permissions under which agents may not be able to read it.
+        case mode
+    }
+
+    /// Relative to the target.
+    package var path: String
+    package var found: Found
+    /// Of what was found, in bytes; nil when it is no file.
+    package var size: Int64?
+
+    package init(path: String, found: Found, size: Int64?) {
+        self.path = path
+        self.found = found
+        self.size = size
+    }
+}
+
+extension DriftedFile {
+    package var json: JSONValue {
+        ["path": .string(path), "found": .string(found.rawValue), "size": size.map { .integer($0) } ?? .null]
+    }
+}

@@ -1,0 +1,416 @@
+import EnsignJSON
+import EnsignModel
+import Testing
+
+@Suite("lintSchema")
+struct SchemaLintTests {
+    /// `<severity> <code> <pointer>: <message> [<suggestion>]`
+    private func lint(_ schema: JSONValue) -> [String] {
+        lintSchema(schema).map { problem in
+            let suggestion = problem.suggestion.map { " [\($0)]" } ?? ""
+            let severity = problem.severity == .error ? "" : "warning "
+            return "\(severity)\(problem.code.rawValue) \(problem.pointer.jsonPointer): \(problem.message)\(suggestion)"
+        }
+    }
+
+    @Test("A schema of all keywords has no problems")
+    func clean() {
+        let schema: JSONValue = [
+            "$schema": "http://json-schema.org/draft-07/schema#", "$comment": "c", "title": "t", "description": "d",
+            "default": .null, "examples": [], "format": "date", "readOnly": true, "writeOnly": false,
+            "deprecated": true,
+            "type": ["object", "array"], "enum": [1], "const": 1, "multipleOf": 0.1, "maximum": 3, "minimum": 1,
+            "exclusiveMaximum": 4, "exclusiveMinimum": 0, "maxLength": 1, "minLength": 1, "pattern": "^a$",
+            "items": [true, ["$ref": "#/$defs/a", "description": "d"]], "additionalItems": false, "maxItems": 2,
+            "minItems": 0, "uniqueItems": true, "contains": [:], "maxProperties": 3, "minProperties": 0,
+            "required": ["a"], "properties": ["a": true, "type": [:]], "patternProperties": ["^b": true],
+            "additionalProperties": ["$ref": "#/definitions/b"], "dependencies": ["a": ["b"], "c": [:]],
+            "propertyNames": ["maxLength": 3], "if": true, "then": true, "else": true, "allOf": [true], "anyOf": [true],
+            "oneOf": [true], "not": false, "$defs": ["a": ["$ref": "#/definitions/b"]], "definitions": ["b": true],
+        ]
+        #expect(lint(schema) == [])
+        #expect(schema.object?.count == SchemaKeyword.allCases.count - 1)
+        #expect(lint(true) == [] && lint(false) == [] && lint([:]) == [])
+    }
+
+    @Test(
+        "A keyword that is not checked is an error, with what was meant",
+        arguments: [
+            ("requierd", "required"), ("itmes", "items"), ("propertys", "properties"), ("maxlength", "maxLength"),
+            ("additional_properties", "additionalProperties"), ("ref", "$ref"), ("defs", "$defs"), ("typ", "type"),
+            ("x", nil), ("", nil), ("x-internal", nil), ("prefixItems", "items"), ("dependentRequired", "dependencies"),
+            ("contentEncoding", nil), ("nullable", "type"), ("divisibleBy", "multipleOf"), ("Title", "title"),
+        ] as [(String, String?)]
+    )
+    func unknownKeyword(name: String, suggestion: String?) {
+        let problems = lintSchema(["properties": ["a": [name: 1]]])
+        #expect(problems.map(\.code) == [.unknownKeyword])
+        #expect(problems.first?.pointer == ["properties", "a", name])
+        #expect(problems.first?.suggestion == suggestion)
+    }
+
+    @Test("Long names are cut and never searched for suggestions")
+    func longNames() {
+        let problems = lintSchema([String(repeating: "type", count: 100_000): 1, "a\u{1b}[2J": 1])
+        #expect(problems.count == 2)
+        #expect(problems.allSatisfy { $0.message.utf8.count < 120 && $0.suggestion == nil })
+        #expect(problems.allSatisfy { !$0.message.contains("\u{1b}") })
+    }
+
+    @Test(
+        "Values of the wrong kind",
+        arguments: [
+            (1, [": a schema is an object or a boolean, not a number"]),
+            (
+                ["type": "int"],
+                [
+                    "/type: there is no type 'int'; there are array, boolean, integer, null, number, object, string [integer]"
+                ]
+            ),
+            (
+                ["type": ["string", "String", "string", 1]],
+                [
+                    "/type/1: there is no type 'String'; there are array, boolean, integer, null, number, object, string [string]",
+                    "/type/2: 'string' is repeated", "/type/3: expected the name of a type, got a number",
+                ]
+            ),
+            (
+                ["type": "any"],
+                ["/type: there is no type 'any'; there are array, boolean, integer, null, number, object, string"]
+            ),
+            (["type": []], ["/type: must not be empty"]),
+            (["type": .null], ["/type: expected the name of a type or an array of them, got null"]),
+            (["enum": 1], ["/enum: expected an array, got a number"]),
+            (["enum": []], ["/enum: must not be empty: nothing would be valid"]),
+            (["multipleOf": 0], ["/multipleOf: must be more than 0"]),
+            (["multipleOf": -0.5], ["/multipleOf: must be more than 0"]),
+            (["multipleOf": "2"], ["/multipleOf: expected a number, got a string"]),
+            (["minimum": "2"], ["/minimum: expected a number, got a string"]),
+            (["maximum": .number(.nan)], ["/maximum: expected a number, got a number"]),
+            (["exclusiveMaximum": true], ["/exclusiveMaximum: expected a number, got a boolean"]),
+            (
+                ["exclusiveMinimum": 9_007_199_254_740_993],
+                [
+                    "/exclusiveMinimum: 9007199254740993 is beyond 2^53 and has no exact double, with which numbers are compared"
+                ]
+            ),
+            (["maxLength": -1], ["/maxLength: expected a whole number that is not negative, got a number"]),
+            (["minItems": 1.5], ["/minItems: expected a whole number that is not negative, got a number"]),
+            (["minProperties": "1"], ["/minProperties: expected a whole number that is not negative, got a string"]),
+            (["maxItems": .number(1e19)], ["/maxItems: expected a whole number that is not negative, got a number"]),
+            (["pattern": 1], ["/pattern: expected a string, got a number"]),
+            (["items": 1], ["/items: a schema is an object or a boolean, not a number"]),
+            (["items": []], ["/items: must not be empty"]),
+            (["items": [true, 1]], ["/items/1: a schema is an object or a boolean, not a number"]),
+            (
+                ["additionalItems": 1, "items": [true]],
+                ["/additionalItems: a schema is an object or a boolean, not a number"]
+            ),
+            (["uniqueItems": 1], ["/uniqueItems: expected a boolean, got a number"]),
+            (["contains": []], ["/contains: a schema is an object or a boolean, not an array"]),
+            (["required": "a"], ["/required: expected an array of property names, got a string"]),
+            (
+                ["required": ["a", 1, "a"]],
+                ["/required/1: expected a property name, got a number", "/required/2: 'a' is repeated"]
+            ),
+            (["required": ["a\u{0}"]], [#"/required/0: 'a\u{0}' contains a NUL character"#]),
+            (["properties": []], ["/properties: expected an object, got an array"]),
+            (
+                ["properties": ["a": "string", "b\u{0}": true]],
+                [
+                    "/properties/a: a schema is an object or a boolean, not a string",
+                    "/properties/b\u{0}: 'b\\u{0}' contains a NUL character",
+                ]
+            ),
+            (
+                ["patternProperties": ["a": .null]],
+                ["/patternProperties/a: a schema is an object or a boolean, not null"]
+            ),
+            (
+                ["additionalProperties": "false"],
+                ["/additionalProperties: a schema is an object or a boolean, not a string"]
+            ),
+            (
+                ["dependencies": ["a": ["b", "b"], "c": 1]],
+                [
+                    "/dependencies/a/1: 'b' is repeated",
+                    "/dependencies/c: a schema is an object or a boolean, not a number",
+                ]
+            ),
+            (["propertyNames": "a"], ["/propertyNames: a schema is an object or a boolean, not a string"]),
+            (
+                ["if": 1, "then": 1, "else": 1],
+                [
+                    "/else: a schema is an object or a boolean, not a number",
+                    "/if: a schema is an object or a boolean, not a number",
+                    "/then: a schema is an object or a boolean, not a number",
+                ]
+            ),
+            (["allOf": []], ["/allOf: must not be empty"]),
+            (["anyOf": [:]], ["/anyOf: expected an array of schemas, got an object"]),
+            (["oneOf": [1]], ["/oneOf/0: a schema is an object or a boolean, not a number"]),
+            (["not": .null], ["/not: a schema is an object or a boolean, not null"]),
+            (["$defs": true], ["/$defs: expected an object, got a boolean"]),
+            (["definitions": ["a/b": 1]], ["/definitions/a~1b: a schema is an object or a boolean, not a number"]),
+            (["title": 1], ["/title: expected a string, got a number"]),
+            (["examples": 1], ["/examples: expected an array, got a number"]),
+            (["deprecated": "yes"], ["/deprecated: expected a boolean, got a string"]),
+            (
+                ["$schema": "https://json-schema.org/draft/2020-12/schema"],
+                [
+                    "/$schema: only draft 7 is supported [http://json-schema.org/draft-07/schema#]"
+                ]
+            ),
+        ] as [(JSONValue, [String])]
+    )
+    func invalidValues(schema: JSONValue, expected: [String]) {
+        #expect(lint(schema) == expected.map { "schema-invalid-value " + $0 })
+    }
+
+    @Test("NaN in const or enum is a problem, not a trap")
+    func nonFinite() {
+        #expect(
+            lint(["const": ["a": [.number(.nan)]]]) == ["schema-invalid-value /const: must not contain NaN or infinity"]
+        )
+        #expect(
+            lint(["enum": [.number(.infinity)]]) == ["schema-invalid-value /enum: must not contain NaN or infinity"]
+        )
+    }
+
+    @Test(
+        "Patterns are what ECMAScript and PCRE2 both know",
+        arguments: [
+            ("(", "missing closing parenthesis, at character 2"),
+            ("é[", "missing terminating ] for character class, at character 3"),
+            ("a**", "quantifier does not follow a repeatable item, at character 3"),
+            ("\\", "\\ at end of pattern, at character 2"),
+            ("a\\Z", "\\Z is not an ECMAScript escape, at character 2"),
+            ("\\Qa\\E", "\\Q is not an ECMAScript escape, at character 1"),
+            ("é(?i)a", "ECMAScript has no such group, at character 2"),
+            ("(?R)?", "ECMAScript has no such group, at character 1"),
+            ("(*UTF)a", "there is nothing to repeat before *, at character 2"),
+            ("(?#c)", "ECMAScript has no such group, at character 1"),
+            ("\\p{Nothing}", "unknown property after \\P or \\p, at character 12"),
+            ("a\u{0}b", "a NUL character must be written as \\x00, at character 2"),
+            ("(?<a>x)\\k<b>", "reference to non-existent subpattern, at character 11"),
+        ]
+    )
+    func patterns(pattern: String, message: String) {
+        let expected = "schema-invalid-pattern /pattern: the pattern does not compile: \(message)"
+        #expect(lint(["pattern": .string(pattern)]) == [expected])
+        #expect(lintSchema(["patternProperties": [pattern: true]]).map(\.code) == [.invalidPattern])
+    }
+
+    @Test(
+        "Patterns that are accepted",
+        arguments: [
+            "", "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "\\d+\\.\\d{2}", "(?<year>\\d{4})-\\k<year>", "(a)\\1", "[^]",
+            "[]", "\\u00e9\\x41",
+            "\\p{L}+", "(?=a)(?!b)(?<=c)(?<!d)", "[(*?]", "\\(\\*", "\\u{1F600}",
+        ]
+    )
+    func acceptedPatterns(pattern: String) throws {
+        #expect(lint(["pattern": .string(pattern)]) == [])
+        #expect(throws: Never.self) {
+            try JSONSchema(["pattern": .string(pattern), "patternProperties": [pattern: true]])
+        }
+    }
+
+    @Test("Patterns too long or nested too deeply are refused")
+    func hostilePatterns() {
+        for pattern in [
+            String(repeating: "a", count: 5000),
+            String(repeating: "(", count: 1000) + String(repeating: ")", count: 1000),
+            "(?:(?:(?:a{1000}){1000}){1000})",
+        ] {
+            #expect(lintSchema(["pattern": .string(pattern)]).map(\.code) == [.invalidPattern])
+        }
+    }
+
+    @Test(
+        "References lead to definitions at the root and form no cycle",
+        arguments: [
+            (
+                ["$ref": "#"],
+                ["schema-invalid-reference /$ref: '#' is neither '#/$defs/<name>' nor '#/definitions/<name>'"]
+            ),
+            (["$ref": 1], ["schema-invalid-value /$ref: expected a string, got a number"]),
+            (
+                ["$ref": "#/$defs/a/b", "$defs": ["a": true]],
+                [
+                    "schema-invalid-reference /$ref: '#/$defs/a/b' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                ]
+            ),
+            (
+                ["$ref": "other.json#/$defs/a"],
+                [
+                    "schema-invalid-reference /$ref: 'other.json#/$defs/a' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                ]
+            ),
+            (
+                ["$ref": "#/$defs/addres", "$defs": ["address": true]],
+                [
+                    "schema-invalid-reference /$ref: there is no 'addres' in '$defs' at the root [#/$defs/address]"
+                ]
+            ),
+            (
+                ["$ref": "#/definitions/a", "$defs": ["a": true]],
+                [
+                    "schema-invalid-reference /$ref: there is no 'a' in 'definitions' at the root"
+                ]
+            ),
+            (
+                ["$ref": "#/$defs/%zz", "$defs": [:]],
+                [
+                    "schema-invalid-reference /$ref: '#/$defs/%zz' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                ]
+            ),
+            (
+                ["$ref": "#/$defs/a~2", "$defs": ["a~2": true]],
+                [
+                    "schema-invalid-reference /$ref: '#/$defs/a~2' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                ]
+            ),
+            (
+                ["$defs": ["a": ["$ref": "#/$defs/a"]]],
+                [
+                    "schema-reference-cycle /$defs/a/$ref: references must not form a cycle: 'a' → 'a'"
+                ]
+            ),
+            (
+                [
+                    "$ref": "#/$defs/a",
+                    "$defs": [
+                        "a": ["items": ["$ref": "#/$defs/b"]], "b": ["$ref": "#/$defs/c"],
+                        "c": ["properties": ["x": ["$ref": "#/$defs/b"]]],
+                    ],
+                ], ["schema-reference-cycle /$defs/b/$ref: references must not form a cycle: 'b' → 'c' → 'b'"]
+            ),
+            (
+                ["$defs": ["a": ["not": ["$ref": "#/$defs/a"]], "b": ["not": ["$ref": "#/$defs/b"]]]],
+                [
+                    "schema-reference-cycle /$defs/a/not/$ref: references must not form a cycle: 'a' → 'a'",
+                    "schema-reference-cycle /$defs/b/not/$ref: references must not form a cycle: 'b' → 'b'",
+                ]
+            ),
+            (
+                ["$ref": "#/$defs/a", "type": "string", "description": "d", "$defs": ["a": true]],
+                [
+                    "schema-ignored-keyword /type: 'type' beside '$ref' is ignored in draft 7: put both into 'allOf'"
+                ]
+            ),
+            (
+                ["items": ["$defs": ["a": true]]],
+                [
+                    "schema-refused-keyword /items/$defs: '$defs' is only allowed at the root of the schema"
+                ]
+            ),
+            (
+                ["$id": "x", "items": ["$schema": "http://json-schema.org/draft-07/schema#"]],
+                [
+                    "schema-refused-keyword /$id: '$id' is not supported: references lead to '$defs' and 'definitions' only",
+                    "schema-refused-keyword /items/$schema: '$schema' is only allowed at the root of the schema",
+                ]
+            ),
+        ] as [(JSONValue, [String])]
+    )
+    func references(schema: JSONValue, expected: [String]) {
+        #expect(lint(schema) == expected)
+    }
+
+    @Test(
+        "Keywords that are ignored, contradict or do nothing",
+        arguments: [
+            (
+                ["then": true, "else": true],
+                [
+                    "schema-ignored-keyword /else: 'else' without 'if' is ignored",
+                    "schema-ignored-keyword /then: 'then' without 'if' is ignored",
+                ]
+            ),
+            (
+                ["additionalItems": false, "items": true],
+                ["schema-ignored-keyword /additionalItems: 'additionalItems' is ignored unless 'items' is an array"]
+            ),
+            (["if": true], ["warning schema-contradiction /if: 'if' without 'then' and 'else' does nothing"]),
+            (
+                ["minLength": 3, "maxLength": 2],
+                ["warning schema-contradiction /minLength: 'minLength' is more than 'maxLength'"]
+            ),
+            (["minimum": 1, "maximum": 1], []),
+            (
+                ["exclusiveMinimum": 1, "maximum": 1],
+                [
+                    "warning schema-contradiction /exclusiveMinimum: no number is between 'exclusiveMinimum' and 'maximum'"
+                ]
+            ),
+            (["enum": [1, "a", .number(1)]], ["warning schema-contradiction /enum/2: the value is repeated"]),
+            (
+                ["required": ["ammount"], "properties": ["amount": true], "additionalProperties": false],
+                [
+                    "warning schema-contradiction /required/0: 'ammount' is required, but neither in 'properties' nor allowed beside them [amount]"
+                ]
+            ),
+            (["required": ["a"], "additionalProperties": false, "patternProperties": ["a": true]], []),
+        ] as [(JSONValue, [String])]
+    )
+    func combinations(schema: JSONValue, expected: [String]) {
+        #expect(lint(schema) == expected)
+    }
+
+    @Test("Depth is bounded, through references too")
+    func depth() {
+        func nested(_ depth: Int, _ inner: JSONValue) -> JSONValue {
+            (0..<depth).reduce(inner) { schema, _ in ["not": schema] }
+        }
+        #expect(lint(nested(63, [:])) == [])
+        #expect(lintSchema(nested(64, [:])).map(\.code) == [.tooDeep])
+        #expect(lintSchema(nested(2000, [:])).map(\.pointer.count) == [64])
+
+        func chain(_ count: Int, depth: Int) -> JSONValue {
+            var definitions: JSONObject = ["d\(count)": [:]]
+            for index in 0..<count {
+                definitions["d\(index)"] = nested(depth, ["$ref": .string("#/$defs/d\(index + 1)")])
+            }
+            return ["$ref": "#/$defs/d0", "$defs": .object(definitions)]
+        }
+        #expect(lint(chain(31, depth: 1)) == [])
+        #expect(lintSchema(chain(32, depth: 1)).map(\.code) == [.tooDeep])
+        #expect(lintSchema(chain(20_000, depth: 0)).first?.code == .tooDeep)
+    }
+
+    @Test("A long cycle is found without recursion and shown in short")
+    func longCycle() {
+        var definitions: JSONObject = [:]
+        for index in 0..<20_000 {
+            definitions["d\(index)"] = ["$ref": .string("#/$defs/d\((index + 1) % 20_000)")]
+        }
+        let problems = lintSchema(["$defs": .object(definitions)])
+        #expect(problems.map(\.code) == [.referenceCycle])
+        #expect((problems.first?.message.utf8.count ?? 0) < 200)
+    }
+
+    @Test("At most 100 problems are returned")
+    func limit() {
+        let names = (0..<5000).map { "unknown\($0)" }
+        #expect(lintSchema(.object(JSONObject(names.map { ($0, 1) }))).count == 100)
+        #expect(lintSchema(["required": .array(Array(repeating: 1, count: 5000))]).count == 100)
+        #expect(lintSchema(["enum": .array(Array(repeating: 1, count: 5000))]).count == 100)
+        #expect(lintSchema(["allOf": .array(Array(repeating: 1, count: 5000))]).count == 100)
+        let cycles = JSONObject((0..<5000).map { ("d\($0)", ["$ref": .string("#/$defs/d\($0)")]) })
+        #expect(lintSchema(["$defs": .object(cycles)]).count == 100)
+    }
+
+    @Test(
+        "The nearest name is suggested",
+        arguments: [
+            ("modle", "model"), ("mdel", "model"), ("Model", "model"), ("mods", nil), ("x", nil), ("nam", "name"),
+            ("model", "model"),
+            ("toolsets", nil), ("", nil), ("descritpion", "description"), ("description12", "description"),
+            ("description123", nil),
+        ] as [(String, String?)]
+    )
+    func suggestions(name: String, expected: String?) {
+        #expect(closestMatch(to: name, among: ["model", "name", "tools", "description"]) == expected)
+    }
+}
