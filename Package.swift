@@ -15,6 +15,15 @@ let swiftOverC: [SwiftSetting] = swift + [.strictMemorySafety()]
 /// A C library's archive, linked statically so that the binary starts fast and runs anywhere.
 func archive(_ name: String) -> LinkerSetting { .linkedLibrary(":lib\(name).a") }
 
+/// The tests of one module.
+func test(_ module: String, _ more: [String] = []) -> Target {
+    .testTarget(
+        name: "\(module)Tests",
+        dependencies: ([module, "EnsignTestSupport"] + more).map { Target.Dependency(stringLiteral: $0) },
+        swiftSettings: swift
+    )
+}
+
 let package = Package(
     name: "ensign",
     products: [.executable(name: "ensign", targets: ["ensign"])],
@@ -79,6 +88,21 @@ let package = Package(
             swiftSettings: swift
         ),
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands"], swiftSettings: swift),
+
+        // Tests. The support library is a normal target, so that every test target can use it.
+        .target(name: "EnsignTestSupport", dependencies: ["EnsignModel"], swiftSettings: swift),
+        test("EnsignModel"),
+        test("EnsignYAML"),
+        test("EnsignGit", ["EnsignModel"]),
+        test("EnsignCrypto"),
+        test("EnsignJSON", ["EnsignModel"]),
+        test("EnsignManifest", ["EnsignModel", "EnsignJSON"]),
+        test("EnsignPlanner", ["EnsignModel", "EnsignJSON"]),
+        test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
+        test("EnsignCommands", ["EnsignModel"]),
+        // Drives the built binary against stock git and ssh-keygen.
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["EnsignTestSupport", "ensign"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
