@@ -3,7 +3,8 @@ enum Verbs {
     static let all: [Verb] = [
         .validate, .plan,
         .reconcile,
-        .status,
+        .status, .drift,
+        .log, .verify, .keys,
         .initialise, .version,
     ]
 }
