@@ -5,6 +5,6 @@ enum Verbs {
         .reconcile,
         .status, .drift,
         .log, .verify, .keys,
-        .initialise, .version,
+        .initialise, .hook, .version,
     ]
 }
