@@ -1,9 +1,9 @@
 /// Every verb, in the order of the overview.
 enum Verbs {
     static let all: [Verb] = [
-        .validate, .plan,
+        .validate, .plan, .release, .promote, .rollback, .schema,
         .reconcile,
-        .status, .drift,
+        .status, .get, .route, .drift,
         .log, .verify, .keys,
         .initialise, .hook, .version,
     ]
