@@ -3,8 +3,8 @@ enum Verbs {
     static let all: [Verb] = [
         .validate, .plan, .release, .promote, .rollback, .schema,
         .reconcile,
-        .status, .get, .route, .drift,
+        .status, .get, .diff, .route, .whoCan, .check, .drift,
         .log, .verify, .keys,
-        .initialise, .hook, .version,
+        .initialise, .hook, .completion, .version,
     ]
 }
