@@ -130,7 +130,9 @@ struct ReconcileSession {
         let cursorPath = site.files.observation(environment)
         let expected = try RecordedFiles.at(tip, ledger)
         let scope: ObservationScope =
-            reconciler.options.observeEverything ? .everything : .slice(try ObservationFile.read(cursorPath))
+            reconciler.options.observeEverything
+            ? .everything
+            : .slice(try ObservationFile.read(cursorPath), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
         if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
         return try observation.drift.filter { try !isStaleHeader($0, tip) }

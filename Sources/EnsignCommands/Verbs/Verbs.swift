@@ -2,7 +2,7 @@
 enum Verbs {
     static let all: [Verb] = [
         .validate, .plan, .release, .promote, .rollback, .schema,
-        .reconcile,
+        .reconcile, .watch,
         .status, .get, .diff, .route, .whoCan, .check, .drift,
         .log, .verify, .keys,
         .initialise, .hook, .completion, .version,
