@@ -231,6 +231,8 @@ package struct EntryDraft: Sendable {
     package var result: Entry.Result
     package var error: String?
     package var keys: [String]?
+    /// Counts besides those of the changes.
+    package var counts: [String: Int64] = [:]
 
     package init(
         kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, actor: Entry.Actor, time: Timestamp,
@@ -251,7 +253,7 @@ package struct EntryDraft: Sendable {
     }
 
     fileprivate func entry(environment: String, after tip: RecordedEntry?) -> Entry {
-        var counts: [String: Int64] = changes.reduce(into: [:]) { $0[$1.action.rawValue, default: 0] += 1 }
+        var counts = changes.reduce(into: self.counts) { $0[$1.action.rawValue, default: 0] += 1 }
         counts["agents"] = agents
         return Entry(
             sequence: tip.map { $0.entry.sequence + 1 } ?? 0, kind: kind, environment: environment,

@@ -17,6 +17,8 @@ struct ReconcileSession {
     private var tip: RecordedEntry?
     private var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
+    /// The environment's own, once it is read; until then nothing expires.
+    private var keepFor: TimeSpan?
 
     init(_ reconciler: Reconciler) throws {
         self.reconciler = reconciler
@@ -217,6 +219,7 @@ struct ReconcileSession {
             return nil
         }
         report.plan = plan
+        keepFor = outcome.settings?.keepFor
         if let refusal = plan.refusal {
             report.result = .refused(refusal.message)
             try refuse(
@@ -276,27 +279,29 @@ struct ReconcileSession {
             guard before.entry.kind == .genesis else { return }
         }
         let agents = plan?.liveAfter ?? before.agents
+        let (retired, expired) = try self.expired(before, recorded, plan)
+        let removed = expired.isEmpty ? [:] : ["expired": Int64(expired.count)]
         tip = try append(
             .intent, source: origin, parent: source, reason: reason, changes: changes, agents: before.agents,
-            result: .pending)
-        let retired = try plan.map { try expired(recorded, $0) } ?? []
-        do {
-            try target.publish(try publication(plan, drift, recorded, retired))
-        } catch {
-            // What reached the target is found by observing: the next run records a recovery.
-            throw error
-        }
+            result: .pending, more: removed)
+        // If this throws, what reached the target is found by observing: the next run records a recovery.
+        try target.publish(try publication(plan, drift, recorded, expired))
         var edits: [String: [UInt8]?] = [:]
         for change in plan?.changes ?? [] {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
             edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
             if let bundle = change.bundle { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
         }
-        for digest in retired { edits[LivePath.bundle(digest)] = .some(nil) }
+        for digest in expired { edits[LivePath.bundle(digest)] = .some(nil) }
         tip = try append(
             .outcome, source: origin, parent: source, reason: reason, changes: changes, agents: agents, result: .ok,
-            edits: edits)
+            edits: edits, more: removed)
         try publishHeader()
+        if var retired {
+            retired.remove(Set(expired))
+            try retired.write(site.files.retired(environment))
+        }
+        pack()
     }
 
     private mutating func begin() throws {
@@ -377,19 +382,40 @@ struct ReconcileSession {
         return publication
     }
 
-    /// Bundles whose last route is longer ago than `keepFor`.
-    private func expired(_ recorded: RecordedTree, _ plan: Plan) throws -> [Digest] {
-        []
+    /// Bundles whose last route is longer ago than `keepFor`. They go with the next change, not by themselves: an idle
+    /// fleet writes no entries.
+    private func expired(
+        _ tip: RecordedEntry, _ recorded: RecordedTree, _ plan: Plan?
+    ) throws -> (RetiredBundles?, [Digest]) {
+        guard let plan, let keepFor else { return (nil, []) }
+        let retired = try RetiredBundles.load(site.files.retired(environment), tip: tip, ledger: ledger)
+        let wanted = Set(plan.changes.compactMap { $0.change.to?.digest })
+        let horizon = now.seconds - keepFor.seconds
+        let expired = try retired.retired(before: horizon).filter { bundle in
+            guard !wanted.contains(bundle.digest), try recorded.keeps(bundle.digest) else { return false }
+            let agent = try recorded.agent(bundle.agent)
+            return agent?.stable?.digest != bundle.digest
+                && agent?.route.targets.contains { $0.digest == bundle.digest } != true
+        }
+        return (retired, expired.map(\.digest))
+    }
+
+    /// Lets git pack what has piled up, now and then: loose objects make verification slow.
+    private func pack() {
+        guard let tip, tip.entry.sequence % 64 < 2 else { return }
+        // What git says about it does not matter to this reconcile.
+        _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }
 
     private mutating func append(
         _ kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, reason: String, changes: [Change],
         agents: Int64, result: Entry.Result, error: String? = nil, keys: [String]? = nil,
-        edits: [String: [UInt8]?] = [:]
+        edits: [String: [UInt8]?] = [:], more counts: [String: Int64] = [:]
     ) throws -> RecordedEntry {
-        let draft = EntryDraft(
+        var draft = EntryDraft(
             kind: kind, source: source, parent: parent, actor: reconciler.actor, time: now, reason: reason,
             changes: changes, agents: agents, result: result, error: error, keys: keys)
+        draft.counts = counts
         return try ledger.append(draft, after: tip, edits: edits, key: key())
     }
 

@@ -5,12 +5,15 @@ import EnsignPlanner
 /// Renders a plan as text, as Markdown for a pull request, and as JSON.
 struct PlanRenderer {
     var plan: Plan
+    /// What stands first; a comparison of two sides is no plan.
+    var title: String?
     var paint: (String, Console.Style) -> String = { text, _ in text }
 
     // MARK: Text
 
     func text() throws -> String {
-        var text = "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
+        var text = title.map { paint($0, .bold) + "\n" }
+            ?? "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
         if plan.historyRewritten {
             text += paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow) + "\n"
         }
@@ -18,7 +21,7 @@ struct PlanRenderer {
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
         }
-        text += "\n\(summary)\n"
+        text += "\n\(title == nil ? summary : differences)\n"
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
@@ -66,12 +69,17 @@ struct PlanRenderer {
         return "Plan: \(parts.joined(separator: ", "))."
     }
 
+    private var differences: String {
+        plan.isEmpty ? "No differences." : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+    }
+
     private var source: String {
         plan.source.commit.map { "\(plan.source.name)@sha1:\($0.short)" } ?? plan.source.name
     }
 
     private var against: String {
-        plan.entry.map { "entry \($0.sequence) (\($0.commit.short))" } ?? "nothing: there is no ledger yet"
+        plan.entry.map { "entry \($0.sequence) (\($0.commit.short))" } ?? plan.basis
+            ?? "nothing: there is no ledger yet"
     }
 
     private func symbol(_ action: Change.Action) -> String {
@@ -110,7 +118,9 @@ struct PlanRenderer {
     // MARK: Markdown
 
     func markdown() throws -> String {
-        var text = "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
+        var text =
+            title.map { "### \($0)\n\n\(differences)\n" }
+            ?? "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
         if plan.historyRewritten { text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for planned in plan.changes {

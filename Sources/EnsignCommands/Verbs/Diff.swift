@@ -31,7 +31,11 @@ extension Verb {
         let site = try invocation.site()
         let comparison = Comparison(site: site, invocation: invocation)
         let plans = try comparison.plans(invocation.argument(0) ?? "", invocation.argument(1) ?? "")
-        let text = plans.map { PlanRenderer(plan: $0, paint: invocation.console.paint) }
+        let (first, second) = (invocation.argument(0) ?? "", invocation.argument(1) ?? "")
+        let text = plans.map { plan in
+            let place = plan.environment.isEmpty ? "" : "\(plan.environment): "
+            return PlanRenderer(plan: plan, title: "\(place)\(first) -> \(second)", paint: invocation.console.paint)
+        }
         switch invocation.format {
         case .text: for plan in text { invocation.console.out(try plan.text()) }
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
@@ -85,7 +89,7 @@ private struct Comparison {
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = Plan.moved(new, to: second).compared(with: old)
-        result.environment = "\(first) -> \(second)"
+        result.environment = ""
         return result
     }
 
@@ -102,7 +106,7 @@ private struct Comparison {
             difference: BundleDifference(before: old.bundle, after: new.bundle), route: nil, state: nil, bundle: nil,
             declaredOnly: [])
         return Plan(
-            environment: "any environment that grants all needs",
+            environment: "",
             source: PlanSource(name: site.settings.branch, commit: commit), entry: nil,
             changes: old.bundle.contents == new.bundle.contents ? [] : [change], unchanged: 0, kept: [],
             liveBefore: 1, refusal: nil)

@@ -26,7 +26,7 @@ extension Verb {
                 invocation.console.note(
                     found.isEmpty
                         ? "\(environment): no drift"
-                        : "\(environment): \(found.count) files differ; 'ensign reconcile --env \(environment) --observe all' repairs them")
+                        : "\(environment): \(counted(found.count, "file")) not as recorded; 'ensign reconcile --env \(environment) --observe all' repairs them")
             }
         }
         return invocation.has("detailed-exitcode") && !found.isEmpty ? .differences : .done

@@ -110,7 +110,7 @@ struct Hooks {
         }
         try show(result.findings + frozen, commit.tree)
         if result.errors > 0 || !frozen.isEmpty {
-            console.note("\(branch): refused: \(result.errors + frozen.count) errors; what is live stays as it is")
+            console.note("\(branch): refused: \(counted(result.errors + frozen.count, "error")); what is live stays as it is")
             return result.errors > 0 ? .invalid : .refused
         }
         if update.old != .zero, try !site.repository.isAncestor(update.old, of: update.new) {

@@ -107,8 +107,9 @@ struct PlanBasis {
 
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
     func compare(_ maker: PlanMaker, _ plan: Plan) throws -> (Plan, String)? {
-        guard tip == nil else { return nil }
-        guard let commit = try site.desiredCommit(), commit != plan.source.commit else { return nil }
+        // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
+        guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
+        guard let commit = try site.desiredCommit() else { return nil }
         let tree = try site.repository.commit(commit).tree
         let base = try maker.plan(
             PlanMaker.Desired(
@@ -116,8 +117,10 @@ struct PlanBasis {
                 snapshots: site.snapshots(of: tree)),
             tip: nil, incremental: false, allowPrune: true)
         guard let base = base.plan else { return nil }
+        var compared = plan.compared(with: base)
+        compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (
-            plan.compared(with: base),
+            compared,
             "There is no ledger of '\(plan.environment)' here: compared with \(site.settings.branch)@sha1:\(commit.short) instead."
         )
     }

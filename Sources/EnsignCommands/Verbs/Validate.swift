@@ -106,7 +106,7 @@ extension Invocation {
                         + "\(counts.environments) environments, \(counts.deployments) deployments; "
                         + (result.findings.isEmpty
                             ? console.paintNote("all valid", .green)
-                            : "\(result.errors) errors, \(result.warnings) warnings"))
+                            : "\(counted(result.errors, "error")), \(counted(result.warnings, "warning"))"))
             }
         }
         return result.errors == 0 ? .done : .invalid

@@ -92,7 +92,7 @@ extension Reconciler.Report {
                     "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")")
             }
         case .invalid:
-            lines.append("\(environment): not applied, the manifests have \(findings.count { $0.severity == .error }) errors; 'ensign validate' shows them")
+            lines.append("\(environment): not applied, the manifests have \(counted(findings.count { $0.severity == .error }, "error")); 'ensign validate' shows them")
         case .refused(let why): lines.append("\(environment): refused, \(why)")
         }
         return lines
