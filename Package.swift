@@ -102,7 +102,10 @@ let package = Package(
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["EnsignTestSupport", "ensign"], swiftSettings: swift),
+            name: "IntegrationTests",
+            dependencies: ["EnsignTestSupport", "ensign"],
+            swiftSettings: swift
+        ),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -25,7 +25,9 @@ struct RetiredBundles {
             guard entry.entry.sequence > known.covered else { return false }
             guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return true }
             for change in try ledger.changes(of: entry) {
-                guard let agent = change.agent, let from = change.from, from.digest != change.to?.digest else { continue }
+                guard let agent = change.agent, let from = change.from, from.digest != change.to?.digest else {
+                    continue
+                }
                 found.append(Retired(time: entry.entry.time.seconds, digest: from.digest, agent: agent))
             }
             return true

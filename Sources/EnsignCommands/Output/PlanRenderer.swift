@@ -12,10 +12,13 @@ struct PlanRenderer {
     // MARK: Text
 
     func text() throws -> String {
-        var text = title.map { paint($0, .bold) + "\n" }
+        var text =
+            title.map { paint($0, .bold) + "\n" }
             ?? "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
         if plan.historyRewritten {
-            text += paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow) + "\n"
+            text +=
+                paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
+                + "\n"
         }
         for change in plan.changes { text += "\n" + (try self.text(change)) }
         for agent in plan.kept {
@@ -70,7 +73,9 @@ struct PlanRenderer {
     }
 
     private var differences: String {
-        plan.isEmpty ? "No differences." : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+        plan.isEmpty
+            ? "No differences."
+            : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
     }
 
     private var source: String {
@@ -121,7 +126,9 @@ struct PlanRenderer {
         var text =
             title.map { "### \($0)\n\n\(differences)\n" }
             ?? "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
-        if plan.historyRewritten { text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n" }
+        if plan.historyRewritten {
+            text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n"
+        }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
@@ -160,9 +167,13 @@ struct PlanRenderer {
             "entry": plan.entry.map {
                 ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
             } ?? .null,
-            "counts": .object(JSONObject((["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
-                ($0.key, .integer($0.value))
-            })),
+            "counts": .object(
+                JSONObject(
+                    (["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
+                        ($0.key, .integer($0.value))
+                    }
+                )
+            ),
             "changes": .array(try plan.changes.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),
             "historyRewritten": .bool(plan.historyRewritten),
@@ -180,7 +191,8 @@ struct PlanRenderer {
         guard var object = planned.change.json.object else { return .null }
         let difference = planned.difference
         object["differences"] = .array(
-            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] })
+            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] }
+        )
         object["authority"] = [
             "gained": .array(difference.authority.gained.map { .string($0) }),
             "lost": .array(difference.authority.lost.map { .string($0) }),

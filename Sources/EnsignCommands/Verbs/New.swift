@@ -6,19 +6,28 @@ import EnsignSystem
 
 extension Verb {
     static let new = Verb(
-        name: "new", group: .declare, summary: "Write manifests to start from",
+        name: "new",
+        group: .declare,
+        summary: "Write manifests to start from",
         discussion: """
             Writes files that validate as they are and never overwrites one. 'new agent' also declares the team if it \
             is new, and deploys the agent where 'next' may run. 'new version' starts 'next' from the newest release.
             """,
         arguments: [
-            Argument(name: "KIND", summary: "agent, version, tool or env", kind: .choice(["agent", "version", "tool", "env"])),
+            Argument(
+                name: "KIND",
+                summary: "agent, version, tool or env",
+                kind: .choice(["agent", "version", "tool", "env"])
+            ),
             Argument(name: "NAME", summary: "<team>/<agent> for agent and version, else a name"),
         ],
         options: [Option(name: "team", summary: "Name the team that owns a new tool", value: "TEAM")],
         examples: [
             Example(command: "ensign new env dev", meaning: "environments/dev/environment.yaml"),
-            Example(command: "ensign new agent support/refund-triage", meaning: "an agent with a prompt, deployed in dev"),
+            Example(
+                command: "ensign new agent support/refund-triage",
+                meaning: "an agent with a prompt, deployed in dev"
+            ),
             Example(command: "ensign new tool crm --team sales", meaning: "fleet/tools/crm/0.1.0.yaml"),
         ]
     ) { invocation in
@@ -81,24 +90,24 @@ private struct Scaffold {
         let folder = "fleet/agents/\(agent)/next"
         var files = [
             "\(folder)/agent.yaml": """
-                apiVersion: ensign.dev/v1
-                kind: Agent
-                spec:
-                  description: What \(agent.name) is for, in a sentence.
-                  model: {provider: anthropic, name: claude-sonnet-4-5}
-                  instructions: prompt.md
-                  # needs:
-                  #   tools:
-                  #     - {tool: NAME, version: 1.0.0, operations: [lookup]}
-                  limits: {steps: 8, tokens: 20000, costUSD: 0.50, seconds: 90}
+            apiVersion: ensign.dev/v1
+            kind: Agent
+            spec:
+              description: What \(agent.name) is for, in a sentence.
+              model: {provider: anthropic, name: claude-sonnet-4-5}
+              instructions: prompt.md
+              # needs:
+              #   tools:
+              #     - {tool: NAME, version: 1.0.0, operations: [lookup]}
+              limits: {steps: 8, tokens: 20000, costUSD: 0.50, seconds: 90}
 
-                """,
+            """,
             "\(folder)/prompt.md": """
-                # \(agent.name)
+            # \(agent.name)
 
-                Say who the agent is, what it decides, by which rules, and when it hands over to a person.
+            Say who the agent is, what it decides, by which rules, and when it hands over to a person.
 
-                """,
+            """,
         ]
         if try fleet.team(agent.team) == nil {
             files["fleet/teams/\(agent.team).yaml"] = """
@@ -132,7 +141,8 @@ private struct Scaffold {
         guard !versions.contains(.next) else {
             throw Refusal(
                 message: "'\(agent)' has a 'next' already: fleet/agents/\(agent)/next",
-                hints: ["edit it, then ensign release \(agent) X.Y.Z"])
+                hints: ["edit it, then ensign release \(agent) X.Y.Z"]
+            )
         }
         guard let newest = versions.last, let loaded = try fleet.agent(agent, newest) else {
             throw Failure(message: "there is no agent '\(agent)'", hints: ["ensign new agent \(agent)"])
@@ -154,27 +164,27 @@ private struct Scaffold {
         try requireName(owner)
         var files = [
             "fleet/tools/\(name)/0.1.0.yaml": """
-                apiVersion: ensign.dev/v1
-                kind: Tool
-                spec:
-                  owner: \(owner)
-                  description: What \(name) is.
-                  server: {mcp: {command: [\(name)-mcp]}}
-                  operations:
-                    lookup:
-                      access: read
-                      risk: low
-                      idempotent: true
-                      timeout: 5s
-                      input:
-                        type: object
-                        required: [id]
-                        additionalProperties: false
-                        properties:
-                          id: {type: string}
-                  credentials: {ref: "vault:\(name)"}
+            apiVersion: ensign.dev/v1
+            kind: Tool
+            spec:
+              owner: \(owner)
+              description: What \(name) is.
+              server: {mcp: {command: [\(name)-mcp]}}
+              operations:
+                lookup:
+                  access: read
+                  risk: low
+                  idempotent: true
+                  timeout: 5s
+                  input:
+                    type: object
+                    required: [id]
+                    additionalProperties: false
+                    properties:
+                      id: {type: string}
+              credentials: {ref: "vault:\(name)"}
 
-                """
+            """
         ]
         if !teams.contains(owner) {
             files["fleet/teams/\(owner).yaml"] = """
