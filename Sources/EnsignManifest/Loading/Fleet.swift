@@ -12,6 +12,8 @@ package final class Fleet {
     let today: CalendarDate
     package private(set) var findings: [Finding] = []
 
+    private var seen: Set<Finding> = []
+    private var shares: [String: FindingShare] = [:]
     private var folders: [String: [SnapshotNode]?] = [:]
     private var teams: [String: Loaded<Team>?] = [:]
     private var roles: [String: Loaded<Role>?] = [:]
@@ -24,8 +26,23 @@ package final class Fleet {
         self.today = today
     }
 
-    package func report(_ finding: Finding) { findings.append(finding) }
-    package func report(_ new: [Finding]) { findings.append(contentsOf: new) }
+    package func report(_ finding: Finding) { report(finding.severity, in: finding.path, at: finding.position, finding) }
+    package func report(_ new: [Finding]) { for finding in new { report(finding) } }
+
+    /// Reports a finding unless its file has had its share; only then is it made at all.
+    func report(
+        _ severity: Finding.Severity, in path: String, at position: Position, _ finding: @autoclosure () throws -> Finding
+    ) rethrows {
+        if let share = shares[path], share.isSpent(severity) { return }
+        let new = try finding()
+        // A role or a tool is looked at again for each deployment that uses it.
+        guard seen.insert(new).inserted else { return }
+        switch shares[path, default: FindingShare()].take(severity) {
+        case .all: findings.append(new)
+        case .thatThereAreMore: findings.append(FindingShare.more(severity, path, position))
+        case .nothing: break
+        }
+    }
 
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
@@ -193,6 +210,12 @@ package final class Fleet {
         let path = "\(folder)/\(name)"
         guard file.kind == .file else { return }
         guard let bytes = try bytes(of: file, path) else { return }
+        guard !ManifestLoader.isLFSPointer(bytes) else {
+            return report(
+                Finding(
+                    code: "lfs-pointer", "this is a Git LFS pointer, not the instructions", path: path,
+                    hint: ManifestLoader.lfsHint))
+        }
         let scan = TextScan.scan(bytes, manifest: false)
         report(scan.problems.map { Finding($0, path, .error) } + scan.warnings.map { Finding($0, path, .warning) })
         guard scan.isText else { return }
