@@ -27,6 +27,7 @@ package struct DeploymentResolver {
         guard let file = try fleet.deployment(agent, in: environment) else { return nil }
         guard let deployment = file.value else { return nil }
         let settings = try fleet.environment(environment)
+        if settings == nil { fleet.reportMissing(environment: environment) }
         let loaded = try version(of: deployment, settings?.value, load)
         let roles = try roles(of: deployment)
         guard let loaded, let manifest = loaded.value, let version = deployment.version?.value else {
