@@ -12,6 +12,8 @@ package final class Fleet {
     let today: CalendarDate
     package private(set) var findings: [Finding] = []
 
+    /// The file that positions were last looked up in: mostly the next one is in it too.
+    private var lastTape: (path: String, tape: YAMLTape)?
     private var seen: Set<Finding> = []
     private var shares: [String: FindingShare] = [:]
     private var folders: [String: [SnapshotNode]?] = [:]
@@ -35,7 +37,7 @@ package final class Fleet {
     func report(
         _ severity: Finding.Severity, in path: String, at position: Position, _ finding: @autoclosure () throws -> Finding
     ) rethrows {
-        if let share = shares[path], share.isSpent(severity) { return }
+        guard hasRoom(for: severity, in: path) else { return }
         let new = try finding()
         // A role or a tool is looked at again for each deployment that uses it.
         guard seen.insert(new).inserted else { return }
@@ -45,6 +47,9 @@ package final class Fleet {
         case .nothing: break
         }
     }
+
+    /// Whether another finding of a file would be kept.
+    func hasRoom(for severity: Finding.Severity, in path: String) -> Bool { shares[path]?.isSpent(severity) != true }
 
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
@@ -206,7 +211,8 @@ package final class Fleet {
             manifest = Loaded(path: "\(folder)/agent.yaml", value: nil, findings: [missing])
         }
         var loaded = LoadedAgent(
-            id: agent, version: version, path: manifest.path, value: manifest.value, files: files, instructions: nil)
+            id: agent, version: version, path: manifest.path, value: manifest.value, isValid: manifest.isValid,
+            files: files, instructions: nil)
         if let value = manifest.value { try readInstructions(of: value, into: &loaded, folder) }
         return loaded
     }
@@ -252,6 +258,12 @@ package final class Fleet {
             size <= TextScan.limit
         else { return nil }
         return try? snapshot.bytes(of: node)
+    }
+
+    /// Where a JSON Pointer leads below a place in a file, found again by a second parse; the place itself if it fails.
+    func position(of pointer: [String], below start: Position, in path: String) -> Position {
+        if lastTape?.path != path { lastTape = source(path).map { (path, ManifestLoader.tape(of: $0)) } }
+        return lastTape.map { ManifestLoader.position(of: pointer, below: start, in: $0.tape) } ?? start
     }
 
     // MARK: Reading
@@ -301,6 +313,8 @@ package struct LoadedAgent: Sendable {
     /// Of the manifest.
     package var path: String
     package var value: Agent?
+    /// Whether the manifest has no errors: then everything that it declares is in `value`.
+    package var isValid: Bool
     package var files: [SnapshotNode]
     /// The text of the instructions; nil when it could not be read.
     package var instructions: String?

@@ -59,8 +59,12 @@ package enum ManifestLoader {
     ///
     /// - Parameter start: Where the value that the pointer starts from stands; nil for the whole document.
     package static func position(of pointer: [String], below start: Position?, in bytes: [UInt8]) -> Position {
-        let scan = TextScan.scan(bytes, manifest: true)
-        let (tape, _) = YAMLParser.parse(scan.text)
+        position(of: pointer, below: start, in: tape(of: bytes))
+    }
+
+    static func tape(of bytes: [UInt8]) -> YAMLTape { YAMLParser.parse(TextScan.scan(bytes, manifest: true).text).tape }
+
+    static func position(of pointer: [String], below start: Position?, in tape: YAMLTape) -> Position {
         guard let root = tape.root else { return start ?? .start }
         guard let start else { return Position(tape.mark(of: tape.node(at: pointer, below: root))) }
         for node in root..<tape.end(of: root) where Position(tape.mark(of: node)) == start {
