@@ -9,7 +9,10 @@ import Testing
         case emptied, folderRemoved, folderAdded, linked, header
     }
 
-    @Test("Drift is found, repaired by the next reconcile, and recorded with what was found", arguments: Tampering.allCases)
+    @Test(
+        "Drift is found, repaired by the next reconcile, and recorded with what was found",
+        arguments: Tampering.allCases
+    )
     func repaired(_ tampering: Tampering) throws {
         let host = try Host()
         let before = try host.liveFiles()

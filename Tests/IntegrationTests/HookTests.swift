@@ -61,7 +61,9 @@ import Testing
         #expect(push.errors.contains("authority gained:"))
         #expect(
             push.errors.contains(
-                "may call payments.refund with arguments that were not allowed before: amount: maximum 500 (was 100)"))
+                "may call payments.refund with arguments that were not allowed before: amount: maximum 500 (was 100)"
+            )
+        )
         #expect(push.errors.contains("support/refund-triage  update  1.4.0  [widening]"))
     }
 
@@ -98,7 +100,10 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: "\(host.work)/.git/ensign/keys"))
         #expect(try host.ensignInWork("reconcile", "--env", "prod").status == 4)
         try host.git("fetch", "-q")
-        #expect(try host.git("rev-parse", "refs/ensign/ledger/prod") == (try host.hostGit("rev-parse", "refs/ensign/ledger/prod")))
+        #expect(
+            try host.git("rev-parse", "refs/ensign/ledger/prod")
+                == (try host.hostGit("rev-parse", "refs/ensign/ledger/prod"))
+        )
         #expect(try host.ensignInWork("verify").status == 0)
         #expect(try host.ensignInWork("log", "--env", "prod").output.contains("genesis"))
     }

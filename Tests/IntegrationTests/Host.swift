@@ -44,7 +44,9 @@ final class Host: Sendable {
 
     private func must(_ program: String, _ arguments: String...) throws {
         let result = try EnsignTestSupport.run(program, arguments, in: scratch.path)
-        guard result.status == 0 else { throw Failed(command: ([program] + arguments).joined(separator: " "), result: result) }
+        guard result.status == 0 else {
+            throw Failed(command: ([program] + arguments).joined(separator: " "), result: result)
+        }
     }
 
     struct Failed: Error, CustomStringConvertible {
@@ -90,7 +92,11 @@ final class Host: Sendable {
     func edit(_ path: String, _ old: String, _ new: String) throws {
         let text = try String(contentsOfFile: "\(work)/\(path)", encoding: .utf8)
         try #require(text.contains(old), "\(path) has no '\(old)'")
-        try text.replacingOccurrences(of: old, with: new).write(toFile: "\(work)/\(path)", atomically: true, encoding: .utf8)
+        try text.replacingOccurrences(of: old, with: new).write(
+            toFile: "\(work)/\(path)",
+            atomically: true,
+            encoding: .utf8
+        )
     }
 
     /// Edits, commits and pushes.
@@ -128,7 +134,9 @@ final class Host: Sendable {
         while let path = paths?.nextObject() as? String {
             var isFolder: ObjCBool = false
             let exists = FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder)
-            if exists, !isFolder.boolValue { files[path] = try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(path)")) }
+            if exists, !isFolder.boolValue {
+                files[path] = try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(path)"))
+            }
         }
         return files
     }
@@ -137,7 +145,9 @@ final class Host: Sendable {
 
     /// Commits of the ledger, newest first.
     func entries(_ environment: String = "prod") throws -> [String] {
-        try hostGit("rev-list", "--first-parent", "refs/ensign/ledger/\(environment)").split(separator: "\n").map(String.init)
+        try hostGit("rev-list", "--first-parent", "refs/ensign/ledger/\(environment)").split(separator: "\n").map(
+            String.init
+        )
     }
 
     /// `entry.json` of a ledger commit.

@@ -29,7 +29,9 @@ import Testing
         #expect(result.output.hasPrefix("# Promote support/refund-triage 1.4.0 -> 1.5.0 to prod\n"))
         #expect(result.output.contains("**Authority gained**"))
         let branch = "ensign/promote/prod/support/refund-triage-1.5.0"
-        #expect(try host.git("show", "\(branch):\(deployment)") == before.replacingOccurrences(of: "1.4.0", with: "1.5.0"))
+        #expect(
+            try host.git("show", "\(branch):\(deployment)") == before.replacingOccurrences(of: "1.4.0", with: "1.5.0")
+        )
         #expect(try host.git("diff", "--name-only", head, branch) == deployment)
         #expect(try host.git("rev-parse", "HEAD") == head)
         #expect(try host.git("status", "--porcelain").isEmpty)
@@ -91,7 +93,9 @@ import Testing
     @Test("What 'new' writes validates as it is, from an empty repository on")
     func scaffolds() throws {
         let scratch = try ScratchDirectory()
-        func ensign(_ arguments: String...) throws -> CommandResult { try run(Host.ensign, arguments, in: scratch.path) }
+        func ensign(_ arguments: String...) throws -> CommandResult {
+            try run(Host.ensign, arguments, in: scratch.path)
+        }
         #expect(try run("git", ["init", "-q", "-b", "main"], in: scratch.path).status == 0)
         #expect(try ensign("new", "env", "dev").status == 0)
         #expect(try ensign("new", "env", "prod").status == 0)
@@ -100,7 +104,9 @@ import Testing
         #expect(try ensign("release", "support/greeter", "0.1.0").status == 0)
         let result = try ensign("validate")
         #expect(result.status == 0)
-        #expect(result.errors.contains("1 agents, 2 versions, 1 tool versions, 2 environments, 1 deployments; all valid"))
+        #expect(
+            result.errors.contains("1 agents, 2 versions, 1 tool versions, 2 environments, 1 deployments; all valid")
+        )
         #expect(try ensign("new", "agent", "support/greeter").status == 4)
     }
 }

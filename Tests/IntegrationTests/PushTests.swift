@@ -57,7 +57,10 @@ import Testing
         for environment in ["dev", "staging", "prod"] {
             for commit in try host.entries(environment) {
                 let result = try run(
-                    "git", ["-c", "gpg.ssh.allowedSignersFile=\(signers)", "verify-commit", commit], in: host.bare)
+                    "git",
+                    ["-c", "gpg.ssh.allowedSignersFile=\(signers)", "verify-commit", commit],
+                    in: host.bare
+                )
                 #expect(result.status == 0)
                 #expect(result.errors.contains("Good \"git\" signature for \(environment)@ensign.invalid"))
                 // The trailer is the digest of entry.json as sha256sum sees it.
@@ -125,7 +128,10 @@ import Testing
             [
                 "-c",
                 "import json,sys; print(json.dumps(json.load(sys.stdin), sort_keys=True, separators=(',', ':'), ensure_ascii=False))",
-            ], in: host.bare, input: text)
+            ],
+            in: host.bare,
+            input: text
+        )
         #expect(canonical.output == text)
         let entry = try host.entry()
         #expect(entry["v"] as? Int == 1)
@@ -140,14 +146,14 @@ import Testing
     @Test("halted: true in git takes the route away, and false brings the version back")
     func haltInGit() throws {
         let host = try Host()
-        try host.push(deployment, "spec:\n", "spec:\n  halted: true\n")
+        try host.push(deployment, "halted: false", "halted: true")
         let route = try host.liveJSON("agents/support/refund-triage.json")
         #expect(route["phase"] as? String == "halted")
         #expect((route["routes"] as? [Any])?.isEmpty == true)
         #expect(try host.ensign("route", "support/refund-triage", "--env", "prod", "--key", "k").status == 4)
         #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
         try host.expectSound()
-        try host.push(deployment, "  halted: true\n", "")
+        try host.push(deployment, "halted: true", "halted: false")
         #expect(try host.liveJSON("agents/support/refund-triage.json")["phase"] as? String == "stable")
         #expect(try host.hostGit("ls-tree", "-r", "--name-only", "refs/ensign/ledger/prod").contains("state/") == false)
         try host.expectSound()
@@ -178,7 +184,7 @@ import Testing
     @Test("Bundles stay for keepFor after their last route, and go with a later change")
     func bundlesExpire() throws {
         let host = try Host()
-        try host.push("environments/prod/environment.yaml", "spec:\n", "spec:\n  keepFor: 1ms\n")
+        try host.push("environments/prod/environment.yaml", "keepFor: 7d", "keepFor: 1ms")
         let old = try host.digest("support/refund-triage").dropFirst(7)
         let path = "bundles/\(old.prefix(2))/\(old.dropFirst(2)).json"
         try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
