@@ -71,17 +71,6 @@ extension Invocation {
 }
 
 extension Site {
-    /// The environments to work on: those asked for, else those that the settings or the desired commit name.
-    func environments(_ asked: [String]) throws -> [String] {
-        if !asked.isEmpty { return asked }
-        if let configured = settings.environments { return configured }
-        var names = Set(try Ledger.environments(in: repository))
-        if let commit = try desiredCommit() {
-            names.formUnion(try environments(in: try repository.commit(commit).tree))
-        }
-        return names.sorted()
-    }
-
     /// The fleet at a revision, for asking questions; the desired commit when none is named.
     func fleet(at revision: String?, today: CalendarDate) throws -> (fleet: Fleet, commit: ObjectID) {
         let commit: ObjectID

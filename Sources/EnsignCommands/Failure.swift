@@ -41,6 +41,7 @@ struct Explanation {
                     : error.repair, error.isIntegrity ? .integrity : .failed)
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
+        case let error as Git.CommandFailure: self.init(error.description, [], .failed)
         case let error as SettingsError: self.init(error.description, [], .failed)
         default: self.init("\(error)", [], .failed)
         }

@@ -90,6 +90,19 @@ package struct PlannedChange: Sendable, Hashable {
     package var bundle: CompiledBundle?
     /// What is accepted and not yet enforced by anything, in this agent's deployment.
     package var declaredOnly: [String]
+
+    package init(
+        agent: AgentID, change: Change, difference: BundleDifference, route: Route?, state: AgentState?,
+        bundle: CompiledBundle?, declaredOnly: [String]
+    ) {
+        self.agent = agent
+        self.change = change
+        self.difference = difference
+        self.route = route
+        self.state = state
+        self.bundle = bundle
+        self.declaredOnly = declaredOnly
+    }
 }
 
 /// Why removals are refused.

@@ -128,47 +128,24 @@ struct ReconcileSession {
     private mutating func observe() throws -> [DriftedFile] {
         guard let tip else { return [] }
         let cursorPath = site.files.observation(environment)
-        let expected = try expectedFiles(tip)
+        let expected = try RecordedFiles.at(tip, ledger)
         let scope: ObservationScope =
-            reconciler.options.observeEverything ? .everything : .slice(try ObservationFile.read(cursorPath))
+            reconciler.options.observeEverything
+            ? .everything
+            : .slice(try ObservationFile.read(cursorPath), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
         if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
         return try observation.drift.filter { try !isStaleHeader($0, tip) }
     }
 
-    private func expectedFiles(_ tip: RecordedEntry) throws -> RecordedFiles {
-        RecordedFiles(
-            tree: RecordedTree(repository: site.repository, tip: tip), header: try header(for: publishing(tip)))
-    }
-
-    /// The newest entry that published: `refused` and `drift` entries leave the header as it is.
-    private func publishing(_ tip: RecordedEntry) throws -> RecordedEntry {
-        var found = tip
-        try ledger.walk(from: tip) { entry in
-            found = entry
-            switch entry.entry.kind {
-            case .genesis, .outcome, .recovery, .halt, .resume: return false
-            case .intent, .refused, .drift, .key: return true
-            }
-        }
-        return found
-    }
-
-    private func header(for entry: RecordedEntry) -> [UInt8] {
-        LiveHeader(
-            environment: environment, entry: entry.commit, sequence: entry.entry.sequence,
-            source: entry.acceptedSource ?? .zero, agents: entry.agents
-        ).bytes
-    }
-
     /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
     private func isStaleHeader(_ file: DriftedFile, _ tip: RecordedEntry) throws -> Bool {
         guard file.path == LivePath.header else { return false }
-        let newest = try publishing(tip)
+        let newest = try ledger.publishing(tip)
         let isStale: Bool
         if let found = try target.read(LivePath.header) {
             guard let before = newest.entry.previous else { return false }
-            isStale = found == header(for: try publishing(try ledger.read(before.commit)))
+            isStale = try found == ledger.publishing(ledger.read(before.commit)).header
         } else {
             // Nothing was ever published after genesis.
             isStale = newest.entry.kind == .genesis
@@ -179,7 +156,7 @@ struct ReconcileSession {
 
     private func publishHeader() throws {
         guard let tip else { return }
-        try target.publish(Publication(header: header(for: try publishing(tip))))
+        try target.publish(Publication(header: try ledger.publishing(tip).header))
     }
 
     // MARK: 4. Plan
@@ -212,7 +189,7 @@ struct ReconcileSession {
     /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
     private func isComplete() throws -> Bool {
         guard let tip else { return false }
-        let entry = try publishing(tip).entry
+        let entry = try ledger.publishing(tip).entry
         return entry.kind != .genesis && entry.result == .ok
     }
 

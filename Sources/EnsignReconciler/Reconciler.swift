@@ -19,6 +19,8 @@ package struct Reconciler {
         package var allowPrune = false
         /// Whether to read every live file instead of a slice.
         package var observeEverything = false
+        /// Live folders in which something is known to have happened: looked at whatever their times say.
+        package var suspectFolders: Set<String> = []
         package var lockTimeout: Duration = .seconds(60)
         /// The wall clock, in seconds since 1970.
         package var now: @Sendable () -> Int64 = { Machine.now }

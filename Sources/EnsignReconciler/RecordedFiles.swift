@@ -5,6 +5,13 @@ import EnsignTargets
 
 /// The recorded state as a target is compared with it.
 final class RecordedFiles: ExpectedFiles {
+    /// What the newest entry says should be live.
+    static func at(_ tip: RecordedEntry, _ ledger: Ledger) throws -> RecordedFiles {
+        RecordedFiles(
+            tree: RecordedTree(repository: ledger.repository, tip: tip),
+            header: try ledger.publishing(tip).header)
+    }
+
     private let tree: RecordedTree
     private let header: [UInt8]
 

@@ -37,6 +37,12 @@ package struct Site {
         self.opening = opening
     }
 
+    /// The git directory that all work trees share, ending in `/`.
+    package var commonDirectory: String { repository.commonDirectory }
+
+    /// This work tree's own git directory, ending in `/`.
+    package var gitDirectory: String { repository.gitDirectory }
+
     package func ledger(_ environment: String) -> Ledger { Ledger(repository: repository, environment: environment) }
 
     package func target(_ environment: String) throws -> any Target {
@@ -53,6 +59,17 @@ package struct Site {
     package func snapshots(of tree: ObjectID) -> @Sendable () throws -> any Snapshot {
         let opening = opening
         return { GitSnapshot(try opening.open(), tree: tree) }
+    }
+
+    /// The environments to work on: those asked for, else those that the settings or the desired commit name.
+    package func environments(_ asked: [String]) throws -> [String] {
+        if !asked.isEmpty { return asked }
+        if let configured = settings.environments { return configured }
+        var names = Set(try Ledger.environments(in: repository))
+        if let commit = try desiredCommit() {
+            names.formUnion(try environments(in: try repository.commit(commit).tree))
+        }
+        return names.sorted()
     }
 
     /// Environments that a tree declares, sorted.

@@ -31,7 +31,7 @@ package enum Machine {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    package static var userID: UInt32 { getuid() }
+    package static var effectiveUserID: UInt32 { geteuid() }
 
     /// The login name of the effective user, or its number.
     package static var userName: String {

@@ -16,7 +16,7 @@ extension DirectoryTarget {
             for folder in try observer.folders() { try observer.look(into: folder) }
             let cursor = ObservationCursor(next: "", roundStart: now, verifiedBefore: now - Self.clockSlack)
             return observer.observation(cursor)
-        case .slice(var cursor):
+        case .slice(var cursor, let suspects):
             if cursor.next.isEmpty { cursor.roundStart = now }
             observer.threshold = cursor.verifiedBefore
             let folders = try observer.folders()
@@ -31,7 +31,7 @@ extension DirectoryTarget {
                         continue
                     }
                 }
-                if try observer.hasChanged(folder) { try observer.look(into: folder) }
+                if try suspects.contains(folder) || observer.hasChanged(folder) { try observer.look(into: folder) }
             }
             if let next {
                 cursor.next = next

@@ -70,8 +70,9 @@ package enum ExpectedNode: Sendable, Hashable {
 package enum ObservationScope: Sendable, Hashable {
     /// Every file's bytes.
     case everything
-    /// Folders whose times changed, and a slice that goes round; see ``ObservationCursor``.
-    case slice(ObservationCursor)
+    /// Folders whose times changed, a slice that goes round (see ``ObservationCursor``), and folders in which something
+    /// is known to have happened.
+    case slice(ObservationCursor, suspects: Set<String>)
 }
 
 /// Where the rotating slice stands.

@@ -30,6 +30,19 @@ struct Console: Sendable {
     /// Writes everything else to standard error.
     func note(_ text: String) { Self.write(text + "\n", to: 2) }
 
+    /// Everything on standard input, at most 16 MiB.
+    static func readInput() -> String {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count < 1 << 24 {
+            let count = read(0, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     func paint(_ text: String, _ style: Style) -> String { colour ? style.apply(text) : text }
 
     func paintNote(_ text: String, _ style: Style) -> String { errorColour ? style.apply(text) : text }

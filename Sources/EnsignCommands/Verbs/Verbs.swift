@@ -1,9 +1,10 @@
 /// Every verb, in the order of the overview.
 enum Verbs {
     static let all: [Verb] = [
-        .validate, .plan,
-        .reconcile,
-        .status,
-        .initialise, .version,
+        .validate, .plan, .release, .promote, .rollback, .schema,
+        .reconcile, .watch,
+        .status, .get, .diff, .route, .whoCan, .check, .drift,
+        .log, .verify, .keys,
+        .initialise, .hook, .completion, .version,
     ]
 }

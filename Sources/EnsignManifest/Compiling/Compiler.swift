@@ -72,3 +72,43 @@ package enum Compiler {
         return digest(of: part.canonicalBytes())
     }
 }
+
+extension Compiler {
+    /// The bundle that a version would have in an environment that grants exactly what it needs, for comparing versions.
+    ///
+    /// - Returns: nil when the version or a tool that it needs cannot be read.
+    package static func compileAlone(_ loaded: LoadedAgent, fleet: Fleet) throws -> CompiledBundle? {
+        guard let manifest = loaded.value, let instructions = loaded.instructions,
+            let day = TimeSpan("1d"), let none = AgentVersion("next")
+        else { return nil }
+        var tools: [String: ResolvedTool] = [:]
+        var permissions: [Permission] = []
+        for need in manifest.tools {
+            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else { return nil }
+            tools[need.tool.value] = ResolvedTool(
+                name: need.tool.value, version: need.version.value, value: value, path: tool.path, binding: nil,
+                needed: need.operations)
+            for name in need.operations {
+                guard let declaration = value.operations[name.value] else { continue }
+                permissions.append(
+                    Permission(
+                        tool: need.tool.value, version: need.version.value, operation: name.value,
+                        declaration: declaration, approval: .none, effectiveApproval: Approval.none,
+                        input: declaration.input, arguments: nil, expires: nil,
+                        origin: GrantOrigin(path: loaded.path, position: name.position, role: nil)))
+            }
+        }
+        let resolved = ResolvedDeployment(
+            agent: loaded.id, environment: "any",
+            deployment: Deployment(
+                version: Located(none, at: .start), autonomy: .full, autonomyPosition: nil, roles: [], grants: [],
+                costUSDPerDay: nil, halted: false, rollout: nil, killSwitch: []),
+            deploymentPath: "", version: loaded.version, loaded: loaded, manifest: manifest,
+            settings: Environment(
+                trustDomain: "any", promotesFrom: nil, soak: nil, mutableVersions: true, prune: true,
+                maxPruneShare: 1, keepFor: day, costUSDPerDay: nil, concurrentRollouts: nil, rollout: nil,
+                killSwitch: []),
+            tools: tools, permissions: permissions)
+        return compile(resolved, instructions: instructions)
+    }
+}

@@ -56,10 +56,13 @@ package enum ManifestLoader {
     }
 
     /// The position of a JSON Pointer's target, found again by a second parse.
-    static func position(of pointer: [String], below start: Position, in bytes: [UInt8]) -> Position {
+    ///
+    /// - Parameter start: Where the value that the pointer starts from stands; nil for the whole document.
+    package static func position(of pointer: [String], below start: Position?, in bytes: [UInt8]) -> Position {
         let scan = TextScan.scan(bytes, manifest: true)
         let (tape, _) = YAMLParser.parse(bytes[scan.start...])
-        guard let root = tape.root else { return start }
+        guard let root = tape.root else { return start ?? .start }
+        guard let start else { return Position(tape.mark(of: tape.node(at: pointer, below: root))) }
         for node in root..<tape.end(of: root) where Position(tape.mark(of: node)) == start {
             // A mapping starts where its first key does: the container comes first on the tape.
             return Position(tape.mark(of: tape.node(at: pointer, below: node)))

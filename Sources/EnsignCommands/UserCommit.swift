@@ -1,0 +1,42 @@
+import EnsignGit
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+/// Commits in the user's name, made without touching the work tree or the index.
+struct UserCommit {
+    let site: Site
+
+    /// Writes a commit that sets some files on top of `parent`.
+    ///
+    /// Stock git makes it, so that the user's identity, signing key and settings hold.
+    func make(_ files: [String: [UInt8]], on parent: ObjectID, message: String) throws -> ObjectID {
+        var writer = ObjectWriter(site.repository)
+        var blobs: [String: ObjectID?] = [:]
+        for (path, bytes) in files { blobs[path] = .some(try writer.write(bytes, .blob)) }
+        guard let tree = try writer.tree(try site.repository.commit(parent).tree, edits: blobs) else {
+            throw Failure(message: "the commit would be empty")
+        }
+        var arguments = ["commit-tree", tree.description, "-p", parent.description, "-F", "-"]
+        // commit-tree is plumbing and ignores commit.gpgSign, which people mean for every commit.
+        if try site.repository.configuration()["commit.gpgsign"] == "true" { arguments.append("-S") }
+        let output = try Git.check(arguments, in: site, input: message)
+        guard let commit = ObjectID(output.prefix(40)) else { throw Failure(message: "git commit-tree gave no commit") }
+        return commit
+    }
+
+    /// Points a new branch at a commit; a branch that has the same tree already is taken as it is.
+    ///
+    /// - Throws: ``Refusal`` when a branch of that name has something else.
+    func branch(_ name: String, at commit: ObjectID) throws -> ObjectID {
+        let ref = "refs/heads/\(name)"
+        if let present = try site.repository.reference(ref) {
+            if try site.repository.commit(present).tree == site.repository.commit(commit).tree { return present }
+            throw Refusal(
+                message: "there is a branch '\(name)' already, with other changes",
+                hints: ["delete it: git branch -D \(name)", "or name another one: --branch NAME"])
+        }
+        try Git.check(["update-ref", "-m", "ensign", ref, commit.description, ObjectID.zero.description], in: site)
+        return commit
+    }
+}

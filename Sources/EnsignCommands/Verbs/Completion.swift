@@ -1,0 +1,136 @@
+import EnsignManifest
+
+extension Verb {
+    static let completion = Verb(
+        name: "completion", group: .setUp, summary: "Print a completion script for a shell",
+        arguments: [Argument(name: "SHELL", summary: "bash or zsh", kind: .choice(["bash", "zsh"]))],
+        examples: [
+            Example(command: "source <(ensign completion bash)", meaning: "in ~/.bashrc"),
+            Example(command: "ensign completion zsh > ~/.zfunc/_ensign", meaning: "in a folder of fpath"),
+        ]
+    ) { invocation in
+        invocation.console.out(invocation.argument(0) == "zsh" ? CompletionScript.zsh() : CompletionScript.bash())
+        return .done
+    }
+}
+
+/// Completion scripts, made from the verbs' declarations.
+enum CompletionScript {
+    private static var verbs: [Verb] { Verbs.all.filter { !$0.isHidden } }
+
+    private static func options(_ verb: Verb) -> [Option] { verb.options + Parser.outputOption(verb) + Option.common }
+
+    /// What a shell asks for when a value of a kind is wanted.
+    private static func words(_ kind: ValueKind) -> String? {
+        switch kind {
+        case .choice(let choices): "echo \(choices.joined(separator: " "))"
+        case .environment: "ls -1 environments 2>/dev/null"
+        case .agent: "ls -1d fleet/agents/*/* 2>/dev/null | sed 's|^fleet/agents/||'"
+        case .tool: "ls -1 fleet/tools 2>/dev/null"
+        case .revision: "git for-each-ref --format='%(refname:short)' refs/heads refs/tags refs/remotes 2>/dev/null"
+        case .text, .file: nil
+        }
+    }
+
+    static func bash() -> String {
+        var cases = ""
+        for verb in verbs {
+            cases += "        \(verb.name))\n"
+            cases += "            options=\"\(options(verb).map { "--\($0.name)" }.joined(separator: " "))\"\n"
+            let kinds = verb.arguments.map { words($0.kind) ?? "" }
+            for (index, command) in kinds.enumerated() where !command.isEmpty {
+                cases += "            [ \"$position\" -eq \(index) ] && words=\"$(\(command))\"\n"
+            }
+            cases += "            ;;\n"
+        }
+        var values = ""
+        var seen: Set<String> = []
+        for option in verbs.flatMap(options) where option.value != nil && seen.insert(option.name).inserted {
+            let command = words(option.kind)
+            values += "        --\(option.name)) "
+            values += command.map { "COMPREPLY=($(compgen -W \"$(\($0))\" -- \"$word\")); return ;;\n" }
+                ?? (option.kind == .file ? "COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n" : "return ;;\n")
+        }
+        return """
+            # Completion for ensign in bash. Made by: ensign completion bash
+            _ensign() {
+                local word previous verb="" position=-1 options="" words="" index
+                word="${COMP_WORDS[COMP_CWORD]}"
+                previous="${COMP_WORDS[COMP_CWORD-1]}"
+                COMPREPLY=()
+                case "$previous" in
+            \(values)    esac
+                for ((index = 1; index < COMP_CWORD; index++)); do
+                    case "${COMP_WORDS[index]}" in
+                    -*) ;;
+                    *) if [ -z "$verb" ]; then verb="${COMP_WORDS[index]}"; position=0
+                       else position=$((position + 1)); fi ;;
+                    esac
+                done
+                if [ -z "$verb" ]; then
+                    COMPREPLY=($(compgen -W "\(verbs.map(\.name).joined(separator: " "))" -- "$word"))
+                    return
+                fi
+                case "$verb" in
+            \(cases)    esac
+                case "$word" in
+                -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+                *) COMPREPLY=($(compgen -W "$words" -- "$word")) ;;
+                esac
+            }
+            complete -o default -F _ensign ensign
+
+            """
+    }
+
+    static func zsh() -> String {
+        var cases = ""
+        for verb in verbs {
+            var specs = options(verb).map { option -> String in
+                let star = option.isRepeatable ? "*" : ""
+                let value = option.value.map { ":\(quoted($0)):\(action(option.kind))" } ?? ""
+                return "'\(star)--\(option.name)[\(quoted(option.summary))]\(value)'"
+            }
+            specs += verb.arguments.enumerated().map { index, argument in
+                "'\(index + 1):\(quoted(argument.name)):\(action(argument.kind))'"
+            }
+            cases += "    \(verb.name)) _arguments \(specs.joined(separator: " ")) ;;\n"
+        }
+        let list = verbs.map { "'\($0.name):\(quoted($0.summary))'" }.joined(separator: " ")
+        return """
+            #compdef ensign
+            # Completion for ensign in zsh. Made by: ensign completion zsh
+            _ensign() {
+                local -a verbs
+                verbs=(\(list))
+                if (( CURRENT == 2 )); then
+                    _describe 'command' verbs
+                    return
+                fi
+                local verb=$words[2]
+                shift words
+                (( CURRENT-- ))
+                case "$verb" in
+            \(cases)    esac
+            }
+            _ensign "$@"
+
+            """
+    }
+
+    private static func action(_ kind: ValueKind) -> String {
+        switch kind {
+        case .file: "_files"
+        case .choice(let choices): "(\(choices.joined(separator: " ")))"
+        case .text: " "
+        case .environment, .agent, .tool, .revision:
+            words(kind).map { "($(\($0.replacing("'", with: "'\\''"))))" } ?? " "
+        }
+    }
+
+    /// Text inside a single-quoted zsh specification.
+    private static func quoted(_ text: String) -> String {
+        text.replacing("'", with: "'\\''").replacing("[", with: "\\[").replacing("]", with: "\\]")
+            .replacing(":", with: "\\:")
+    }
+}

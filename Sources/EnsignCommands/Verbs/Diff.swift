@@ -1,0 +1,153 @@
+import EnsignGit
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+
+extension Verb {
+    static let diff = Verb(
+        name: "diff", group: .ask, summary: "Compare two versions, revisions or environments",
+        discussion: """
+            A and B are two versions of an agent (support/refund-triage@1.4.0), two environments (staging prod), or \
+            two revisions of the repository (main~1 main). Revisions are compared in the environment that --env names, \
+            or in all of them.
+            """,
+        arguments: [
+            Argument(name: "A", summary: "A version, an environment or a revision"),
+            Argument(name: "B", summary: "What to compare it with"),
+        ],
+        options: [
+            .anyEnvironment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there are differences"),
+        ],
+        formats: [.text, .json, .markdown],
+        examples: [
+            Example(
+                command: "ensign diff support/refund-triage@1.4.0 support/refund-triage@1.5.0",
+                meaning: "what the new version changes"),
+            Example(command: "ensign diff staging prod", meaning: "how the environments differ"),
+            Example(command: "ensign diff main~5 main --env prod", meaning: "what five commits did to prod"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let comparison = Comparison(site: site, invocation: invocation)
+        let plans = try comparison.plans(invocation.argument(0) ?? "", invocation.argument(1) ?? "")
+        let text = plans.map { PlanRenderer(plan: $0, paint: invocation.console.paint) }
+        switch invocation.format {
+        case .text: for plan in text { invocation.console.out(try plan.text()) }
+        case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
+        case .json: invocation.json(["v": 1, "differences": .array(try text.map { try $0.json() })])
+        }
+        return invocation.has("detailed-exitcode") && plans.contains { !$0.isEmpty } ? .differences : .done
+    }
+}
+
+/// Two sides, compared as a plan from one to the other.
+private struct Comparison {
+    let site: Site
+    let invocation: Invocation
+
+    func plans(_ first: String, _ second: String) throws -> [Plan] {
+        if first.contains("@") || second.contains("@"), !first.hasPrefix("@"), !first.contains("@{") {
+            return [try versions(first, second)]
+        }
+        let (fleet, commit) = try site.fleet(at: nil, today: invocation.today)
+        let names = try fleet.environmentNames()
+        if names.contains(first), names.contains(second) {
+            return [try environments(first, second, commit)]
+        }
+        let (old, new) = (try site.resolve(first), try site.resolve(second))
+        let asked = try invocation["env"] == nil ? [] : [invocation.environment()]
+        let all = Set(try site.environments(in: site.repository.commit(old).tree))
+            .union(try site.environments(in: site.repository.commit(new).tree))
+        return try (asked.isEmpty ? all.sorted() : asked).map { environment in
+            try plan(environment, new, second).compared(with: try plan(environment, old, first))
+        }
+    }
+
+    /// Everything in an environment at a commit, planned from nothing.
+    private func plan(_ environment: String, _ commit: ObjectID, _ name: String) throws -> Plan {
+        let tree = try site.repository.commit(commit).tree
+        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
+        let outcome = try maker.plan(
+            PlanMaker.Desired(
+                source: PlanSource(name: name, commit: commit), tree: tree, snapshots: site.snapshots(of: tree)),
+            tip: nil, incremental: false, allowPrune: true)
+        if let plan = outcome.plan { return plan }
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
+        invocation.console.note(String(text.dropLast()))
+        throw Failure(message: "'\(name)' is not valid in '\(environment)'", code: .invalid)
+    }
+
+    private func environments(_ first: String, _ second: String, _ commit: ObjectID) throws -> Plan {
+        // Only what differs by itself: the environment's own name stands in every bundle.
+        var old = try plan(first, commit, first)
+        old.changes = old.changes.map { $0.moved(to: second) }
+        let new = try plan(second, commit, second)
+        var result = Plan.moved(new, to: second).compared(with: old)
+        result.environment = "\(first) -> \(second)"
+        return result
+    }
+
+    private func versions(_ first: String, _ second: String) throws -> Plan {
+        let (fleet, commit) = try site.fleet(at: nil, today: invocation.today)
+        let (agent, old) = try bundle(first, fleet)
+        let (other, new) = try bundle(second, fleet)
+        guard agent == other else { throw UsageError(message: "'\(agent)' and '\(other)' are two agents", verb: "diff") }
+        let change = PlannedChange(
+            agent: agent,
+            change: Change(
+                agent: agent, action: .update, from: old.side, to: new.side,
+                kind: BundleDifference(before: old.bundle, after: new.bundle).kind),
+            difference: BundleDifference(before: old.bundle, after: new.bundle), route: nil, state: nil, bundle: nil,
+            declaredOnly: [])
+        return Plan(
+            environment: "any environment that grants all needs",
+            source: PlanSource(name: site.settings.branch, commit: commit), entry: nil,
+            changes: old.bundle.contents == new.bundle.contents ? [] : [change], unchanged: 0, kept: [],
+            liveBefore: 1, refusal: nil)
+    }
+
+    private func bundle(_ text: String, _ fleet: Fleet) throws -> (AgentID, CompiledBundle) {
+        let parts = text.split(separator: "@", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let agent = AgentID(parts[0]), let version = AgentVersion(parts[1]) else {
+            throw UsageError(message: "'\(text)' is not <team>/<agent>@<version>", verb: "diff")
+        }
+        guard let loaded = try fleet.agent(agent, version), let bundle = try Compiler.compileAlone(loaded, fleet: fleet)
+        else { throw Failure(message: "there is no valid '\(text)'") }
+        return (agent, bundle)
+    }
+}
+
+extension PlannedChange {
+    /// The change as if it stood in another environment.
+    fileprivate func moved(to environment: String) -> PlannedChange {
+        guard var compiled = bundle else { return self }
+        compiled.bundle.environment = environment
+        compiled.bundle.identity = "spiffe://compared/\(environment)/\(agent)"
+        let bytes = compiled.bundle.bytes
+        compiled = CompiledBundle(
+            bundle: compiled.bundle, bytes: bytes, digest: Compiler.digest(of: bytes), halted: compiled.halted)
+        var copy = self
+        copy.bundle = compiled
+        copy.change.to = compiled.side
+        return copy
+    }
+}
+
+extension Plan {
+    fileprivate static func moved(_ plan: Plan, to environment: String) -> Plan {
+        var copy = plan
+        copy.changes = plan.changes.map { $0.moved(to: environment) }
+        return copy
+    }
+}
+
+extension Bundle {
+    /// The bundle without its version.
+    fileprivate var contents: JSONValue {
+        var object = json.object ?? [:]
+        object["version"] = nil
+        return .object(object)
+    }
+}

@@ -1,0 +1,34 @@
+import EnsignModel
+import EnsignReconciler
+import EnsignTargets
+
+extension Verb {
+    static let drift = Verb(
+        name: "drift", group: .ask, summary: "Compare every live file with what is recorded",
+        discussion: "Reads the whole live directory and changes nothing. The next reconcile repairs what is listed.",
+        options: [.environment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there is drift")],
+        formats: [.text, .json],
+        examples: [Example(command: "ensign drift --env prod", meaning: "what somebody changed by hand")]
+    ) { invocation in
+        let site = try invocation.site()
+        let environment = try invocation.environment()
+        try invocation.requireKnown(environment, site)
+        let found = try DriftCheck(site: site, environment: environment).run()
+        if invocation.format == .json {
+            invocation.json([
+                "v": 1, "environment": .string(environment), "drift": .array(found.map(\.json)),
+            ])
+        } else {
+            for file in found {
+                invocation.console.line("\(environment): \(file.found.rawValue)  \(file.path.escapedControls)")
+            }
+            if !invocation.isQuiet {
+                invocation.console.note(
+                    found.isEmpty
+                        ? "\(environment): no drift"
+                        : "\(environment): \(found.count) files differ; 'ensign reconcile --env \(environment) --observe all' repairs them")
+            }
+        }
+        return invocation.has("detailed-exitcode") && !found.isEmpty ? .differences : .done
+    }
+}

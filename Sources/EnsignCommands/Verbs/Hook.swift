@@ -1,0 +1,198 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let hook = Verb(
+        name: "hook", group: .setUp, summary: "Run as a git hook",
+        discussion: "Called by the hooks that 'ensign init' installs. Your own hook can call it with the same arguments and input.",
+        arguments: [
+            Argument(
+                name: "NAME", summary: "The hook: pre-commit, pre-receive or post-receive",
+                kind: .choice(["pre-commit", "pre-receive", "post-receive"]))
+        ],
+        examples: [Example(command: "exec ensign hook pre-receive", meaning: "the last line of a pre-receive of your own")]
+    ) { invocation in
+        let hooks = Hooks(site: try invocation.site(insideHook: true), invocation: invocation)
+        switch invocation.argument(0) {
+        case "pre-commit": return try hooks.preCommit()
+        case "pre-receive": return try hooks.preReceive(Hooks.updates(Console.readInput()))
+        default: return try hooks.postReceive(Hooks.updates(Console.readInput()))
+        }
+    }
+}
+
+/// What the hooks do. What they print reaches the pusher as `remote:` lines.
+struct Hooks {
+    let site: Site
+    let invocation: Invocation
+
+    /// One line of a receive hook's input.
+    struct Update: Sendable, Hashable {
+        var old: ObjectID
+        var new: ObjectID
+        var ref: String
+    }
+
+    /// Parses `<old> <new> <ref>` lines (githooks(5), pre-receive).
+    static func updates(_ input: String) -> [Update] {
+        input.split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: " ", maxSplits: 2)
+            guard parts.count == 3, let old = ObjectID(parts[0]), let new = ObjectID(parts[1]) else { return nil }
+            return Update(old: old, new: new, ref: String(parts[2]))
+        }
+    }
+
+    private var console: Console { invocation.console }
+
+    // MARK: pre-commit
+
+    func preCommit() throws -> ExitCode {
+        let outcome = try Subprocess("git", ["write-tree"]).run()
+        guard outcome.status == 0, let tree = ObjectID(outcome.outputText.prefix(40)) else {
+            throw Failure(message: "git write-tree failed: \(outcome.errorText.prefix(200))")
+        }
+        guard try hasFleet(tree) else { return .done }
+        let result = try FleetValidation.run(site.snapshots(of: tree), today: invocation.today)
+        var findings = result.findings
+        if let tip = try site.desiredCommit() {
+            findings += try FrozenVersions.violations(
+                from: try site.repository.commit(tip).tree, to: tree, repository: site.repository)
+        }
+        try show(findings, tree)
+        guard findings.contains(where: { $0.severity == .error }) else { return .done }
+        console.note("The commit was not made. Fix the findings, or skip this check with 'git commit --no-verify'.")
+        return findings.contains { $0.code == "frozen-version" } && result.errors == 0 ? .refused : .invalid
+    }
+
+    // MARK: pre-receive
+
+    /// Runs inside git's quarantine and writes nothing.
+    func preReceive(_ updates: [Update]) throws -> ExitCode {
+        var worst = ExitCode.done
+        for update in updates {
+            let result: ExitCode
+            if update.ref.hasPrefix("refs/ensign/") {
+                console.note("\(update.ref): refused: only the host writes the ledger")
+                result = .refused
+            } else if update.ref == "refs/heads/\(site.settings.branch)" {
+                result = try receive(update)
+            } else {
+                result = .done
+            }
+            if worst == .done { worst = result }
+        }
+        return worst
+    }
+
+    private func receive(_ update: Update) throws -> ExitCode {
+        let branch = site.settings.branch
+        if update.new == .zero {
+            console.note("\(branch): refused: it is the desired state, and deleting it would leave the fleet without one")
+            return .refused
+        }
+        let commit = try site.repository.commit(update.new)
+        let environments = try site.environments(in: commit.tree)
+        let recorded = try Ledger.environments(in: site.repository)
+        guard try hasFleet(commit.tree) || !recorded.isEmpty else {
+            console.note("\(branch): there is no fleet/ or environments/ yet: nothing is declared")
+            return .done
+        }
+        let result = try FleetValidation.run(site.snapshots(of: commit.tree), today: invocation.today)
+        var frozen: [Finding] = []
+        if update.old != .zero {
+            frozen = try FrozenVersions.violations(
+                from: try site.repository.commit(update.old).tree, to: commit.tree, repository: site.repository)
+        }
+        try show(result.findings + frozen, commit.tree)
+        if result.errors > 0 || !frozen.isEmpty {
+            console.note("\(branch): refused: \(result.errors + frozen.count) errors; what is live stays as it is")
+            return result.errors > 0 ? .invalid : .refused
+        }
+        if update.old != .zero, try !site.repository.isAncestor(update.old, of: update.new) {
+            console.note("\(branch): history is rewritten: the old tip \(update.old.short) is no longer part of it")
+        }
+        for environment in configured(environments + recorded) { try showPlan(environment, update.new, commit.tree) }
+        return .done
+    }
+
+    private func configured(_ names: [String]) -> [String] {
+        let all = Set(names).sorted()
+        guard let wanted = site.settings.environments else { return all }
+        return all.filter(wanted.contains)
+    }
+
+    private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
+        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
+        let desired = PlanMaker.Desired(
+            source: PlanSource(name: site.settings.branch, commit: commit), tree: tree,
+            snapshots: site.snapshots(of: tree))
+        let tip: RecordedEntry?
+        do {
+            tip = try site.ledger(environment).tip()
+        } catch let error as LedgerError {
+            // The push is not what is wrong; reconciling says it again.
+            console.note("\(environment): \(error)")
+            return
+        }
+        let outcome = try maker.plan(desired, tip: tip, incremental: tip?.entry.kind == .outcome, allowPrune: false)
+        guard let plan = outcome.plan else { return }
+        if plan.isEmpty, plan.refusal == nil {
+            console.note("\(environment): no changes")
+        } else {
+            console.note(try PlanRenderer(plan: plan).text())
+        }
+    }
+
+    // MARK: post-receive
+
+    func postReceive(_ updates: [Update]) throws -> ExitCode {
+        guard updates.contains(where: { $0.ref == site.settings.desiredRef }) else { return .done }
+        guard try isOwner() else {
+            console.note("This account does not own the repository: 'ensign watch' will pick the push up.")
+            return .done
+        }
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        var worst = ExitCode.done
+        for environment in try site.environments([]) {
+            do {
+                let reconciler = Reconciler(
+                    site: site, environment: environment, actor: invocation.actor(.hook))
+                let report = try reconciler.run()
+                let result = try invocation.show(report, environment, site)
+                if worst == .done { worst = result }
+            } catch {
+                // One environment that fails does not stop the others.
+                let explanation = Explanation(error)
+                console.note("\(environment): failed")
+                explanation.print(to: console)
+                if worst == .done { worst = explanation.code }
+            }
+        }
+        return worst
+    }
+
+    private func isOwner() throws -> Bool {
+        guard let status = try Files.status(String(site.repository.commonDirectory.dropLast())) else { return true }
+        return status.owner == Machine.effectiveUserID
+    }
+
+    // MARK: Shared
+
+    private func hasFleet(_ tree: ObjectID) throws -> Bool {
+        try site.repository.tree(tree).contains {
+            $0.name.elementsEqual("fleet".utf8) || $0.name.elementsEqual("environments".utf8)
+        }
+    }
+
+    private func show(_ findings: [Finding], _ tree: ObjectID) throws {
+        guard !findings.isEmpty else { return }
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
+        let text = FindingRenderer(paint: console.paintNote, source: fleet.source).render(findings.sorted())
+        console.note(String(text.dropLast()))
+    }
+}

@@ -1,0 +1,65 @@
+import EnsignCrypto
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let keys = Verb(
+        name: "keys", group: .record, summary: "Print allowed-signers lines of the ledger's keys",
+        discussion: """
+            The lines let stock git verify the ledger. Take them from a place that you trust, such as the host itself: \
+            they are what everything else is proven with.
+            """,
+        options: [
+            .anyEnvironment,
+            Option(name: "rotate", summary: "Make a new key and hand over to it with an entry that the old key signs"),
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(
+                command: "ensign keys > allowed && git config gpg.ssh.allowedSignersFile $PWD/allowed",
+                meaning: "once"),
+            Example(
+                command: "git log --first-parent --show-signature refs/ensign/ledger/prod",
+                meaning: "then stock git verifies the ledger"),
+            Example(command: "ensign keys --env prod --rotate", meaning: "replace prod's key"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        if invocation.has("rotate") { return try invocation.rotate(site) }
+        let names = try invocation["env"] == nil ? site.environments([]) : [invocation.environment()]
+        var results: [JSONValue] = []
+        for name in names {
+            var keys = try site.ledger(name).keys()
+            if keys.isEmpty, let key = try LedgerKey.load(name, path: site.settings.signingKey(name, site.files)) {
+                keys = [(key.publicKey.line, 0, nil)]
+            }
+            for key in keys {
+                let principal = "\(name)@ensign.invalid"
+                if invocation.format == .json {
+                    results.append([
+                        "environment": .string(name), "principal": .string(principal), "key": .string(key.line),
+                        "fingerprint": (try? SSHPublicKey(line: key.line)).map { .string($0.fingerprint) } ?? .null,
+                        "fromSeq": .integer(key.from), "toSeq": key.to.map { .integer($0) } ?? .null,
+                    ])
+                } else {
+                    invocation.console.line("\(principal) namespaces=\"git\" \(key.line)")
+                }
+            }
+        }
+        if invocation.format == .json { invocation.json(["v": 1, "keys": .array(results)]) }
+        return .done
+    }
+}
+
+extension Invocation {
+    fileprivate func rotate(_ site: Site) throws -> ExitCode {
+        let environment = try environment()
+        let rotation = KeyRotation(site: site, environment: environment, actor: actor(.cli))
+        let entry = try rotation.run(reason: "rotated", now: Timestamp(seconds: Machine.now))
+        console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")
+        console.note("The old key is kept beside the new one, with '.before-\(entry.entry.sequence)' behind its name.")
+        return .done
+    }
+}

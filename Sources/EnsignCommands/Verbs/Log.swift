@@ -1,0 +1,108 @@
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+
+extension Verb {
+    static let log = Verb(
+        name: "log", group: .record, summary: "Show the ledger, newest entry first",
+        discussion: """
+            Shows what was done and why. With AGENT only the entries that changed it. Intents are left out where their \
+            outcome follows; --all shows every entry.
+            """,
+        arguments: [Argument(name: "AGENT", summary: "Only this agent's history", isRequired: false, kind: .agent)],
+        options: [
+            .environment,
+            Option(name: "all", summary: "Show intents too"),
+            Option(name: "limit", summary: "Show at most N entries", value: "N"),
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(command: "ensign log --env prod", meaning: "what happened in prod"),
+            Example(command: "ensign log --env prod support/refund-triage", meaning: "one agent's history"),
+            Example(command: "ensign log --env prod --output json --limit 1", meaning: "the newest entry, for a program"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let environment = try invocation.environment()
+        let agent = invocation.argument(0) == nil ? nil : try invocation.agent(0)
+        guard let limit = Int(invocation["limit"] ?? String(Int.max)), limit > 0 else {
+            throw UsageError(message: "--limit must be a whole number above 0", verb: "log")
+        }
+        let ledger = site.ledger(environment)
+        guard let tip = try ledger.tip() else {
+            if invocation.format == .json { invocation.json(["v": 1, "environment": .string(environment), "entries": []]) }
+            return .done
+        }
+        var shown: [RecordedEntry] = []
+        var answered: Set<ObjectID> = []
+        try ledger.walk(from: tip) { entry in
+            let kind = entry.entry.kind
+            if kind == .outcome || kind == .recovery, let previous = entry.entry.previous {
+                answered.insert(previous.commit)
+            }
+            if !invocation.has("all"), kind == .intent, answered.contains(entry.commit) { return true }
+            if let agent, try !ledger.changes(of: entry).contains(where: { $0.agent == agent }) { return true }
+            shown.append(entry)
+            return shown.count < limit
+        }
+        if invocation.format == .json {
+            invocation.json([
+                "v": 1, "environment": .string(environment),
+                "entries": .array(shown.map { entry in
+                    var object = entry.entry.json.object ?? [:]
+                    object["commit"] = .string(entry.commit.description)
+                    return .object(object)
+                }),
+            ])
+            return .done
+        }
+        var table = TextTable(header: ["SEQ", "TIME", "KIND", "WHAT", "SOURCE", "BY"])
+        for recorded in shown {
+            let entry = recorded.entry
+            table.rows.append([
+                String(entry.sequence), entry.time.description, entry.kind.rawValue,
+                try LogLine.text(recorded, agent: agent, ledger),
+                entry.source.map { $0.commit.short } ?? "-", "\(entry.actor.name) (\(entry.actor.mode.rawValue))".escapedControls,
+            ])
+        }
+        invocation.console.out(table.render(invocation.console))
+        return .done
+    }
+}
+
+/// What an entry did, in one cell.
+enum LogLine {
+    static func text(_ recorded: RecordedEntry, agent: AgentID?, _ ledger: Ledger) throws -> String {
+        let entry = recorded.entry
+        if let agent, let change = try ledger.changes(of: recorded).first(where: { $0.agent == agent }) {
+            return describe(change)
+        }
+        if entry.kind == .refused { return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls }
+        if entry.kind == .genesis { return "the ledger begins" }
+        if entry.changes.count == 1, entry.changesElsewhere == nil { return describe(entry.changes[0]) }
+        let subject = LedgerCommit.subject(of: entry)
+        return String(subject.dropFirst(entry.environment.count + 2))
+    }
+
+    private static func describe(_ change: Change) -> String {
+        var text = change.agent?.description ?? ""
+        if change.action == .repair {
+            let path = change.evidence["path"]?.string ?? ""
+            let found = change.evidence["found"]?.string ?? ""
+            return "repair \(path) (\(found))".escapedControls
+        }
+        let versions =
+            switch (change.from, change.to) {
+            case (nil, let to?): "\(to.version)"
+            case (let from?, nil): "\(from.version)"
+            case (let from?, let to?):
+                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+            case (nil, nil): ""
+            }
+        text += " \(change.action.rawValue) \(versions)"
+        if let reverts = change.evidence["reverts"]?.array, let first = reverts.first?.string {
+            text += " (reverts \(first.prefix(10)))"
+        }
+        return text
+    }
+}

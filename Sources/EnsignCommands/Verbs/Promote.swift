@@ -1,0 +1,196 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+
+extension Verb {
+    static let promote = Verb(
+        name: "promote", group: .declare, summary: "Take an agent's version to the next environment",
+        discussion: """
+            Sets the version in the environment's deployment file to the one that the environment it promotes from \
+            runs, on a new branch, with a commit and the text of a pull request. Nothing else in the file changes, and \
+            neither your work tree nor your branch does.
+            """,
+        arguments: [
+            Argument(name: "AGENT", summary: "The agent, <team>/<agent>; left out with --all", isRequired: false, kind: .agent)
+        ],
+        options: [
+            Option(name: "to", summary: "Name the environment to promote to", value: "ENV", kind: .environment, isRequired: true),
+            Option(name: "all", summary: "Promote every agent whose version differs"),
+            Option(name: "version", summary: "Promote this version instead", value: "X.Y.Z"),
+            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+        ],
+        formats: [.text, .json, .markdown],
+        examples: [
+            Example(command: "ensign promote support/refund-triage --to prod", meaning: "what staging runs, to prod"),
+            Example(
+                command: "ensign promote --all --to prod --output markdown > pull-request.md",
+                meaning: "everything that differs, with the text for the pull request"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        return try Promotion(site: site, invocation: invocation).run()
+    }
+}
+
+/// One call of `promote`.
+private struct Promotion {
+    let site: Site
+    let invocation: Invocation
+
+    private struct Move {
+        var agent: AgentID
+        var from: AgentVersion
+        var to: AgentVersion
+    }
+
+    func run() throws -> ExitCode {
+        guard let target = invocation["to"], Name.isValid(target) else {
+            throw UsageError(message: "--to needs the name of an environment", verb: "promote")
+        }
+        let (fleet, base) = try site.fleet(at: nil, today: invocation.today)
+        guard let environment = try fleet.environment(target)?.value else {
+            throw ReconcileError.unknownEnvironment(target, known: try fleet.environmentNames())
+        }
+        let moves = try self.moves(fleet, target, environment)
+        guard !moves.isEmpty else {
+            invocation.console.note("\(target) has nothing to promote: it runs the same versions already")
+            return .done
+        }
+        var files: [String: [UInt8]] = [:]
+        for move in moves {
+            let path = "environments/\(target)/agents/\(move.agent).yaml"
+            guard let bytes = fleet.source(path), let edited = VersionEdit.replacing(bytes, with: move.to) else {
+                throw Failure(message: "\(path): the version is not written as one word", hints: ["edit it by hand"])
+            }
+            files[path] = edited
+        }
+        let title = Self.title(moves, target)
+        let body = moves.map { "\($0.agent) \($0.from) -> \($0.to)" }.joined(separator: "\n")
+        let commit = try UserCommit(site: site).make(files, on: base, message: "\(title)\n\n\(body)\n")
+        guard let (plan, findings) = try plan(target, commit, base) else { return .invalid }
+        let name = invocation["branch"] ?? Self.branch(moves, target, commit)
+        let tip = try UserCommit(site: site).branch(name, at: commit)
+        return try show(plan, findings, title, name, tip, base)
+    }
+
+    private func moves(_ fleet: Fleet, _ target: String, _ environment: Environment) throws -> [Move] {
+        let asked: [AgentID]
+        if invocation.has("all") {
+            guard invocation.argument(0) == nil else { throw UsageError(message: "AGENT and --all exclude each other", verb: "promote") }
+            asked = try fleet.deployedAgents(in: target)
+        } else {
+            guard invocation.argument(0) != nil else { throw UsageError(message: "'promote' needs AGENT or --all", verb: "promote") }
+            asked = [try invocation.agent(0)]
+        }
+        var moves: [Move] = []
+        for agent in asked {
+            guard let present = try fleet.deployment(agent, in: target)?.value?.version?.value else {
+                throw Failure(
+                    message: "'\(target)' does not deploy '\(agent)'",
+                    hints: ["write environments/\(target)/agents/\(agent).yaml first: what it may do there is yours to say"])
+            }
+            guard let wanted = try wanted(agent, fleet, target, environment), wanted != present else { continue }
+            moves.append(Move(agent: agent, from: present, to: wanted))
+        }
+        return moves
+    }
+
+    /// The version to promote; nil, with a note, when `--all` meets an agent that cannot be promoted.
+    private func wanted(
+        _ agent: AgentID, _ fleet: Fleet, _ target: String, _ environment: Environment
+    ) throws -> AgentVersion? {
+        let version: AgentVersion
+        if let text = invocation["version"] {
+            guard let parsed = AgentVersion(text) else {
+                throw UsageError(message: "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH", verb: "promote")
+            }
+            version = parsed
+        } else {
+            guard let source = environment.promotesFrom?.value else {
+                throw Refusal(
+                    message: "'\(target)' promotes from no environment",
+                    hints: ["set promotesFrom in environments/\(target)/environment.yaml, or name it: --version X.Y.Z"])
+            }
+            guard let found = try fleet.deployment(agent, in: source)?.value?.version?.value else {
+                return try skip("'\(source)' does not deploy '\(agent)'", "name a version: --version X.Y.Z")
+            }
+            version = found
+        }
+        if version == .next, !environment.mutableVersions {
+            let newest = try fleet.agentVersions(agent).compactMap { if case .release = $0 { $0 } else { nil } }.last
+            return try skip(
+                "'\(agent)' runs 'next' there, and '\(target)' deploys released versions only",
+                "release it: ensign release \(agent) X.Y.Z"
+                    + (newest.map { "; or promote the newest release: --version \($0)" } ?? ""))
+        }
+        guard try fleet.agentVersions(agent).contains(version) else {
+            throw Failure(message: "'\(agent)' has no version \(version)")
+        }
+        return version
+    }
+
+    private func skip(_ message: String, _ hint: String) throws -> AgentVersion? {
+        guard invocation.has("all") else { throw Refusal(message: message, hints: [hint]) }
+        invocation.console.note("left out: \(message)")
+        return nil
+    }
+
+    private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan, [Finding])? {
+        let maker = PlanMaker(site: site, environment: target, today: invocation.today)
+        let tree = try site.repository.commit(commit).tree
+        let basis = try PlanBasis(site, target, invocation)
+        let outcome = try maker.plan(
+            PlanMaker.Desired(
+                source: PlanSource(name: "the new branch", commit: commit), tree: tree, snapshots: site.snapshots(of: tree)),
+            tip: basis.tip, incremental: false, allowPrune: false)
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
+        if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
+        guard let plan = outcome.plan else {
+            invocation.console.note("Nothing was promoted: the result would not be valid.")
+            return nil
+        }
+        return (try basis.compare(maker, plan)?.0 ?? plan, outcome.findings)
+    }
+
+    private func show(
+        _ plan: Plan, _ findings: [Finding], _ title: String, _ branch: String, _ commit: ObjectID, _ base: ObjectID
+    ) throws -> ExitCode {
+        switch invocation.format {
+        case .json:
+            invocation.json([
+                "v": 1, "branch": .string(branch), "commit": .string(commit.description),
+                "base": .string(base.description), "title": .string(title),
+                "plan": try PlanRenderer(plan: plan).json(),
+                "findings": .array(findings.map(FindingRenderer.json)),
+            ])
+        case .markdown:
+            invocation.console.out("# \(title)\n\n" + (try PlanRenderer(plan: plan).markdown()))
+            let warnings = findings.filter { $0.severity == .warning }
+            if !warnings.isEmpty {
+                invocation.console.out("\n#### Warnings\n\n" + warnings.map { "- \($0.message) (`\($0.path):\($0.position.line)`)\n" }.joined())
+            }
+        case .text:
+            invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
+            invocation.console.line("\nBranch \(branch) has the commit \(commit.short): \(title)")
+        }
+        if !invocation.isQuiet {
+            invocation.console.note("Next: git push origin \(branch), and open a pull request.")
+        }
+        return .done
+    }
+
+    private static func title(_ moves: [Move], _ target: String) -> String {
+        moves.count == 1
+            ? "Promote \(moves[0].agent) \(moves[0].from) -> \(moves[0].to) to \(target)"
+            : "Promote \(moves.count) agents to \(target)"
+    }
+
+    private static func branch(_ moves: [Move], _ target: String, _ commit: ObjectID) -> String {
+        moves.count == 1
+            ? "ensign/promote/\(target)/\(moves[0].agent)-\(moves[0].to)" : "ensign/promote/\(target)/all-\(commit.short)"
+    }
+}

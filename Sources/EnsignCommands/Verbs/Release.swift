@@ -1,0 +1,64 @@
+import EnsignGit
+import EnsignManifest
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let release = Verb(
+        name: "release", group: .declare, summary: "Freeze an agent's 'next' as a version",
+        discussion: """
+            Copies fleet/agents/TEAM/AGENT/next byte for byte to a folder named for the version and stages it. Once \
+            the branch has it, the version never changes.
+            """,
+        arguments: [
+            Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent),
+            Argument(name: "X.Y.Z", summary: "The new version, SemVer"),
+        ],
+        examples: [
+            Example(command: "ensign release support/refund-triage 1.6.0", meaning: "freeze what 'next' says now")
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let agent = try invocation.agent(0)
+        guard let version = SemanticVersion(invocation.argument(1) ?? "") else {
+            throw UsageError(
+                message: "'\(invocation.argument(1) ?? "")' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0",
+                verb: "release")
+        }
+        guard let root = site.repository.workTree else {
+            throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"])
+        }
+        let fleet = Fleet(snapshot: DirectorySnapshot(path: root), today: invocation.today)
+        guard let loaded = try fleet.agent(agent, .next) else {
+            throw Failure(
+                message: "'\(agent)' has no 'next'", hints: ["ensign new version \(agent) starts one from the newest release"])
+        }
+        try FleetChecker(fleet: fleet).check(loaded)
+        let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
+        invocation.console.note(renderer.render(fleet.findings))
+        guard !fleet.hasErrors else { return .invalid }
+        let from = "fleet/agents/\(agent)/next"
+        let to = "fleet/agents/\(agent)/\(version)"
+        guard try Files.status(root + to) == nil else {
+            throw Refusal(
+                message: "\(to) exists already, and a released version never changes", hints: ["choose another version"])
+        }
+        // Made under another name, so that an interrupted copy is never taken for a release.
+        let temporary = "\(root)fleet/agents/\(agent)/.ensign-\(version)"
+        try Files.makeDirectories(temporary)
+        for file in loaded.files where file.kind == .file {
+            guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
+            try Files.replace("\(temporary)/\(file.name)", with: bytes)
+        }
+        try Files.rename(temporary, to: root + to)
+        try Git.check(["--work-tree", root, "add", "--", root + to], in: site)
+        invocation.console.line("\(agent) \(version) is frozen from \(from) and staged: \(to)")
+        if !invocation.isQuiet {
+            let changed = try Git.run(["--work-tree", root, "status", "--porcelain", "--", root + from], in: site).outputText
+            if !changed.isEmpty { invocation.console.note("note: \(from) has uncommitted changes: they are part of the release") }
+            invocation.console.note("Next: git commit -m 'Release \(agent) \(version)', then ensign promote \(agent) --to ENV")
+        }
+        return .done
+    }
+}

@@ -1,0 +1,71 @@
+import EnsignCrypto
+import EnsignJSON
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignTargets
+
+extension Verb {
+    static let route = Verb(
+        name: "route", group: .ask, summary: "Say which version a session of an agent takes",
+        discussion: """
+            Answers as every client does: from the live route and the session's key. Reads the live directory, or in \
+            a clone that hosts none the ledger.
+            """,
+        arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
+        options: [
+            .environment,
+            Option(name: "key", summary: "Give the session's key", value: "KEY", isRequired: true),
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(
+                command: "ensign route support/refund-triage --env prod --key ticket-4711",
+                meaning: "the version that this ticket's session gets")
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let agent = try invocation.agent(0)
+        let environment = try invocation.environment()
+        let key = invocation["key"] ?? ""
+        let route = try LiveRoute.read(agent, environment, site)
+        guard let route else {
+            throw Failure(
+                message: "'\(agent)' has no route in '\(environment)'",
+                hints: ["'ensign get agents' lists what is declared; 'ensign status' shows what is live"])
+        }
+        guard let text = route.bucketText(key: key) else {
+            throw Refusal(message: "'\(agent)' is halted in '\(environment)': no session gets a route")
+        }
+        let bucket = Route.bucket(sha256: SHA256.digest(of: text))
+        guard let target = route.target(bucket: bucket) else {
+            throw Failure(message: "the route of '\(agent)' does not add up to 100", code: .integrity)
+        }
+        if invocation.format == .json {
+            invocation.json([
+                "agent": .string(agent.description), "environment": .string(environment),
+                "phase": .string(route.phase.rawValue), "version": .string(target.version.description),
+                "digest": .string(target.digest.description), "bucket": .integer(bucket),
+            ])
+        } else {
+            invocation.console.line("\(target.version) \(target.digest) (bucket \(bucket), \(route.phase.rawValue))")
+        }
+        return .done
+    }
+}
+
+/// The route that agents read now.
+enum LiveRoute {
+    static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> Route? {
+        if !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) {
+            guard let route = try? Route(json: JSONParser.parse(bytes)) else {
+                throw Failure(
+                    message: "the live route of '\(agent)' is damaged",
+                    hints: ["ensign reconcile --env \(environment) --observe all repairs it"], code: .integrity)
+            }
+            return route
+        }
+        let tip = try site.ledger(environment).tip()
+        return try RecordedTree(repository: site.repository, tip: tip).agent(agent)?.route
+    }
+}

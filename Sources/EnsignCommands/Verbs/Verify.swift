@@ -1,0 +1,55 @@
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+
+extension Verb {
+    static let verify = Verb(
+        name: "verify", group: .record, summary: "Prove that the ledger is what was signed",
+        discussion: """
+            Checks every entry: raw bytes, signature, numbers, links, and that each tree follows from the entries. \
+            The verdict is one of: intact, incomplete, broken at SEQ, rolled back, forked. Stock git checks the \
+            signatures too: see 'ensign keys --help'.
+            """,
+        options: [.anyEnvironment], formats: [.text, .json],
+        examples: [
+            Example(command: "ensign verify --env prod", meaning: "prod's ledger"),
+            Example(command: "ensign verify", meaning: "all ledgers in this repository"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let names =
+            try invocation["env"] == nil ? Ledger.environments(in: site.repository) : [invocation.environment()]
+        var worst = ExitCode.done
+        var results: [JSONValue] = []
+        for name in names {
+            var verifier = Verifier(site.ledger(name))
+            let report = try verifier.run { count in
+                if invocation.console.isInteractive, !invocation.isQuiet { invocation.console.note("\(name): \(count) entries ...") }
+            }
+            let verdict = report.verdict
+            if invocation.format == .json {
+                results.append([
+                    "environment": .string(name), "verdict": .string(verdict.description),
+                    "reason": verdict.reason.map { .string($0) } ?? .null, "entries": .integer(report.entries),
+                    "tip": report.tip.map { .string($0.commit.description) } ?? .null,
+                ])
+            } else if report.tip == nil, verdict == .intact {
+                invocation.console.line("\(name): intact, no entries yet")
+            } else {
+                let style: Console.Style = verdict == .intact ? .green : .red
+                invocation.console.line(
+                    "\(name): \(invocation.console.paint(verdict.description, style)), \(report.entries) entries"
+                        + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? ""))
+                if let reason = verdict.reason { invocation.console.note("  \(reason)") }
+            }
+            switch verdict {
+            case .intact: break
+            case .incomplete: if worst == .done { worst = .failed }
+            case .broken, .rolledBack, .forked: worst = .integrity
+            }
+        }
+        if invocation.format == .json { invocation.json(["v": 1, "ledgers": .array(results)]) }
+        if names.isEmpty, !invocation.isQuiet { invocation.console.note("there is no ledger here yet") }
+        return worst
+    }
+}

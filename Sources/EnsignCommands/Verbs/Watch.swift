@@ -1,0 +1,100 @@
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+import EnsignSystem
+import EnsignTargets
+
+extension Verb {
+    static let watch = Verb(
+        name: "watch", group: .apply, summary: "Reconcile on commits and drift until stopped",
+        discussion: """
+            Reconciles at once when the branch moves or a live file changes, and now and then in any case. In a clone \
+            of a forge (git config ensign.remote) it fetches at ensign.interval and pushes the ledger back. Several \
+            environments at once; one that fails does not stop the others. SIGTERM ends it after what is under way.
+            """,
+        options: [
+            Option(name: "env", summary: "Name an environment; all of them if left out", value: "ENV", kind: .environment, isRepeatable: true)
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(command: "ensign watch", meaning: "everything this clone is configured for"),
+            Example(command: "ensign watch --env staging --env prod", meaning: "two environments"),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let asked = invocation.all("env")
+        for name in asked where !Name.isValid(name) {
+            throw UsageError(message: "'\(name)' is not the name of an environment: \(Name.rule)", verb: "watch")
+        }
+        let log = WatchLog(console: invocation.console, format: invocation.format, isQuiet: invocation.isQuiet)
+        let watcher = Watcher(
+            opening: site.opening, overrides: invocation.overrides, environments: asked, actor: invocation.actor(.watch),
+            report: { log.write($0) })
+        try watcher.run { environments in
+            log.say(
+                "watching \(environments.isEmpty ? "for the first environment" : environments.joined(separator: ", ")) at \(site.settings.desiredRef)")
+        }
+        log.say("stopped")
+        return .done
+    }
+}
+
+/// What `watch` prints: a line for everything that happened, nothing while nothing does.
+private struct WatchLog: Sendable {
+    let console: Console
+    let format: Format
+    let isQuiet: Bool
+
+    private var time: String { Timestamp(seconds: Machine.now).description }
+
+    func say(_ text: String) {
+        if !isQuiet { console.note("\(time) \(text)") }
+    }
+
+    func write(_ event: WatchEvent) {
+        switch event {
+        case .reconciled(let environment, let report):
+            if format == .json {
+                guard !report.isUneventful else { return }
+                console.out((try? report.json(environment).canonicalBytes()).map { $0 + [0x0A] } ?? [])
+            } else {
+                for line in report.lines(environment) { console.line("\(time) \(line)") }
+            }
+        case .failed(let environment, let error):
+            let explanation = Explanation(error)
+            console.note("\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.escapedControls)")
+        case .note(let environment, let text): console.note("\(time) \(environment): \(text.escapedControls)")
+        case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.escapedControls)")
+        case .fetched: break
+        }
+    }
+}
+
+extension Reconciler.Report {
+    /// Whether nothing happened that anybody wants to read.
+    fileprivate var isUneventful: Bool {
+        guard case .converged = result else { return false }
+        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered
+    }
+
+    fileprivate func lines(_ environment: String) -> [String] {
+        var lines: [String] = []
+        if recovered { lines.append("\(environment): an interrupted run was recovered") }
+        for file in drift { lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))") }
+        switch result {
+        case .nothingDeclared: break
+        case .converged:
+            for planned in plan?.changes ?? [] {
+                let change = planned.change
+                lines.append(
+                    "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")")
+            }
+        case .invalid:
+            lines.append("\(environment): not applied, the manifests have \(findings.count { $0.severity == .error }) errors; 'ensign validate' shows them")
+        case .refused(let why): lines.append("\(environment): refused, \(why)")
+        }
+        return lines
+    }
+}

@@ -1,0 +1,317 @@
+import EnsignCrypto
+import EnsignGit
+import EnsignJSON
+import EnsignModel
+
+/// Checks a whole ledger, newest entry first, without a subprocess.
+///
+/// Every commit against its canonical bytes and signature (``Ledger/read(_:)``), then each pair of neighbours: dense
+/// numbers, links, accepted source, and that the newer tree follows from the older one and the entry. Signers are held
+/// against the keys that were listed before: a key is valid for a range of entries, not of dates.
+package struct Verifier {
+    private let ledger: Ledger
+    private var broken: (sequence: Int64, why: String)?
+    /// Signers that wait for the older entry that lists the keys of their time.
+    private var pending: [(sequence: Int64, signer: SSHPublicKey)] = []
+    private var entries: Int64 = 0
+
+    package init(_ ledger: Ledger) {
+        self.ledger = ledger
+    }
+
+    /// What verification came to. `description` is the verdict in the words that scripts read.
+    package enum Verdict: Sendable, Hashable, CustomStringConvertible {
+        case intact
+        case incomplete(why: String)
+        case broken(at: Int64, why: String)
+        case rolledBack(why: String)
+        case forked(why: String)
+
+        package var description: String {
+            switch self {
+            case .intact: "intact"
+            case .incomplete: "incomplete"
+            case .broken(let sequence, _): "broken at \(sequence)"
+            case .rolledBack: "rolled back"
+            case .forked: "forked"
+            }
+        }
+
+        /// Why it is not intact.
+        package var reason: String? {
+            switch self {
+            case .intact: nil
+            case .incomplete(let why), .broken(_, let why), .rolledBack(let why), .forked(let why): why
+            }
+        }
+    }
+
+    /// A verdict with what was looked at.
+    package struct Report: Sendable {
+        package var verdict: Verdict
+        package var entries: Int64
+        package var tip: RecordedEntry?
+    }
+
+    /// Verifies from the ref's tip to genesis.
+    ///
+    /// - Parameter progress: Called with the number of entries done, now and then.
+    /// - Throws: When the ref itself cannot be read.
+    package mutating func run(progress: (Int64) -> Void = { _ in }) throws -> Report {
+        let commit = try ledger.repository.reference(ledger.ref)
+        var tip: RecordedEntry?
+        var verdict: Verdict?
+        if let commit {
+            do {
+                tip = try ledger.read(commit)
+                if let tip { try walk(from: tip, progress) }
+            } catch let error as GitError where error.isNotFound {
+                verdict = .incomplete(
+                    why: "\(error.message)"
+                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""))
+            } catch LedgerError.broken(_, let sequence, let why) {
+                note(sequence ?? expectedSequence, why)
+            } catch let error as GitError {
+                note(expectedSequence, error.description)
+            }
+        }
+        if let broken { verdict = .broken(at: broken.sequence, why: broken.why) }
+        if verdict == nil { verdict = try highWater(tip) }
+        return Report(verdict: verdict ?? .intact, entries: entries, tip: tip)
+    }
+
+    private func highWater(_ tip: RecordedEntry?) throws -> Verdict? {
+        do {
+            try ledger.checkHighWater(tip)
+            return nil
+        } catch let error as LedgerError {
+            switch error {
+            case .rolledBack: return .rolledBack(why: error.description)
+            case .forked: return .forked(why: error.description)
+            case .broken, .lostRace, .key: throw error
+            }
+        }
+    }
+
+    /// The number that the entry under examination should have, for entries that cannot say themselves.
+    private var expectedSequence: Int64 = 0
+
+    private mutating func note(_ sequence: Int64, _ why: String) {
+        if let broken, broken.sequence <= sequence { return }
+        broken = (sequence, why)
+    }
+
+    private mutating func walk(from tip: RecordedEntry, _ progress: (Int64) -> Void) throws {
+        var newer = tip
+        while true {
+            entries += 1
+            if entries % 1_000 == 0 { progress(entries) }
+            pending.append((newer.entry.sequence, newer.signer))
+            guard let previous = newer.entry.previous else {
+                checkGenesis(newer)
+                return
+            }
+            expectedSequence = newer.entry.sequence - 1
+            let older = try ledger.read(previous.commit)
+            try checkPair(older, newer)
+            if let keys = older.entry.keys { settle(keys, of: older.entry.sequence) }
+            newer = older
+        }
+    }
+
+    // MARK: Keys
+
+    /// Holds everything signed after an entry against the keys that it lists.
+    private mutating func settle(_ keys: [String], of sequence: Int64) {
+        let allowed = Set(keys)
+        for (number, signer) in pending where number > sequence && !allowed.contains(signer.line) {
+            note(number, "it is signed by \(signer.fingerprint), which was not allowed to sign it")
+        }
+        pending.removeAll { $0.sequence > sequence }
+    }
+
+    private mutating func checkGenesis(_ entry: RecordedEntry) {
+        let sequence = entry.entry.sequence
+        if entry.entry.kind != .genesis || sequence != 0 || !entry.parents.isEmpty {
+            note(sequence, "the first entry is not a genesis with number 0")
+        }
+        let keys = entry.entry.keys ?? []
+        if keys.isEmpty { note(sequence, "genesis lists no keys") }
+        if entry.root.contains(where: { !$0.name.elementsEqual("entry.json".utf8) }) {
+            note(sequence, "genesis has more than its entry")
+        }
+        settle(keys, of: -1)
+    }
+
+    // MARK: Neighbours
+
+    private mutating func checkPair(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let entry = newer.entry
+        let sequence = entry.sequence
+        if entry.previous?.sha256 != older.sha256 { note(sequence, "the previous entry.json is not the one it names") }
+        if sequence != older.entry.sequence + 1 { note(sequence, "the number does not follow \(older.entry.sequence)") }
+        if entry.kind == .genesis { note(sequence, "a genesis that is not the first entry") }
+        if newer.parents.count != 2 || newer.parents.first != older.commit {
+            note(sequence, "its parents are not the previous entry and the source commit")
+        }
+        if let accepted = newer.acceptedSource {
+            checkSource(accepted, older, newer)
+            if !ledger.repository.contains(accepted) {
+                throw GitError(code: -3, operation: "read object \(accepted)", message: "the source commit \(accepted) is missing")
+            }
+        }
+        try checkTree(older, newer)
+    }
+
+    private mutating func checkSource(_ accepted: ObjectID, _ older: RecordedEntry, _ newer: RecordedEntry) {
+        switch newer.entry.kind {
+        case .intent, .outcome, .recovery:
+            if newer.entry.source?.commit != accepted {
+                note(newer.entry.sequence, "its second parent is not the source it names")
+            }
+        case .genesis, .refused, .drift, .halt, .resume, .key:
+            if let before = older.acceptedSource, before != accepted {
+                note(newer.entry.sequence, "it changes the accepted source, and a \(newer.entry.kind.rawValue) must not")
+            }
+        }
+    }
+
+    private mutating func checkTree(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let sequence = newer.entry.sequence
+        let known: Set<String> = ["entry.json", "changes.jsonl", "agents", "bundles", "state"]
+        for entry in newer.root where !known.contains(String(decoding: entry.name, as: UTF8.self)) {
+            note(sequence, "the tree has an entry that no ledger has")
+        }
+        let hasFile = newer.root.contains { $0.name.elementsEqual("changes.jsonl".utf8) }
+        if hasFile != (newer.entry.changesElsewhere != nil) {
+            note(sequence, "changes.jsonl is there without being named, or named without being there")
+        }
+        switch newer.entry.kind {
+        case .outcome, .recovery: try checkOutcome(older, newer)
+        case .genesis, .intent, .refused, .drift, .halt, .resume, .key:
+            for name in ["agents", "bundles", "state"] where older.folder(name) != newer.folder(name) {
+                note(sequence, "a \(newer.entry.kind.rawValue) must not change the recorded state, and \(name) differs")
+            }
+            if newer.agents != older.agents { note(sequence, "the number of live agents changed without a change") }
+        }
+    }
+
+    /// The tree of an outcome is the tree before it with exactly its changes.
+    private mutating func checkOutcome(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let sequence = newer.entry.sequence
+        if older.entry.kind != .intent { note(sequence, "there is no intent before it") }
+        let changes = try ledger.changes(of: newer)
+        if newer.entry.kind == .outcome, newer.entry.result == .ok, try ledger.changes(of: older) != changes {
+            note(sequence, "its changes are not those of the intent")
+        }
+        var expected: [String: Change] = [:]
+        var live = older.agents
+        for change in changes where change.action != .repair {
+            guard let agent = change.agent else { continue }
+            expected[LivePath.route(agent)] = change
+            if change.from == nil { live += 1 }
+            if change.to == nil { live -= 1 }
+        }
+        if newer.agents != live { note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)") }
+        var routesOf: [AgentID: Route] = [:]
+        var removedBundles: [TreeEntry] = []
+        let repository = ledger.repository
+        let differences = try repository.differences(from: older.tree, to: newer.tree) { path in
+            path != "entry.json" && path != "changes.jsonl"
+        }
+        var seen: Set<String> = []
+        for difference in differences {
+            if let agent = LivePath.agent(atRoute: difference.path) {
+                guard let change = expected[difference.path] else {
+                    note(sequence, "\(difference.path) changed, and the entry does not say so")
+                    continue
+                }
+                seen.insert(difference.path)
+                guard let after = difference.after else {
+                    if change.to != nil { note(sequence, "the route of \(agent) is gone, and the entry does not say so") }
+                    continue
+                }
+                guard let route = try Route(json: JSONParser.parse(repository.bytes(of: after.id, .blob))) else {
+                    note(sequence, "\(difference.path) is not a route")
+                    continue
+                }
+                routesOf[agent] = route
+                let isHalted = route.phase == .halted
+                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest) {
+                    note(sequence, "the route of \(agent) is not what the entry says")
+                }
+            } else if let digest = LivePath.digest(atBundle: difference.path) {
+                if let after = difference.after {
+                    let isRight = try contentDigest(after) == digest.hex
+                    if !isRight || !changes.contains(where: { $0.to?.digest == digest }) {
+                        note(sequence, "bundle \(digest.short) is not what its name says, or nobody asked for it")
+                    }
+                } else if let before = difference.before {
+                    removedBundles.append(before)
+                }
+            } else if difference.path.hasPrefix("state/") {
+                let agent = AgentID(difference.path.dropFirst(6).dropLast(5))
+                if agent.map({ expected[LivePath.route($0)] == nil }) ?? true {
+                    note(sequence, "\(difference.path) changed, and the entry does not say so")
+                }
+            } else {
+                note(sequence, "\(difference.path) is no file of a ledger")
+            }
+        }
+        try checkRemoved(removedBundles, newer)
+        try checkUnchanged(expected, seen, newer)
+    }
+
+    /// A bundle may go only when no route names it.
+    private mutating func checkRemoved(_ bundles: [TreeEntry], _ newer: RecordedEntry) throws {
+        for entry in bundles {
+            let bytes = try ledger.repository.bytes(of: entry.id, .blob)
+            guard let agent = try JSONParser.parse(bytes)["agent"]?.string.flatMap({ AgentID($0) }) else { continue }
+            let digest = SHA256.hex(of: bytes)
+            guard let route = try route(of: agent, newer) else { continue }
+            if route.targets.contains(where: { $0.digest.hex == digest }) {
+                note(newer.entry.sequence, "a bundle that \(agent) is routed to is gone")
+            }
+        }
+    }
+
+    /// A change whose route file stayed the same must have had nothing to change: a halted agent that was updated.
+    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry) throws {
+        for (path, change) in expected where !seen.contains(path) {
+            guard let agent = change.agent else { continue }
+            let route = try route(of: agent, newer)
+            let isRight = change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
+            if !isRight { note(newer.entry.sequence, "the route of \(agent) is not what the entry says") }
+        }
+    }
+
+    private func route(of agent: AgentID, _ entry: RecordedEntry) throws -> Route? {
+        guard let file = try ledger.repository.entry(at: LivePath.route(agent), in: entry.tree) else { return nil }
+        return try Route(json: JSONParser.parse(ledger.repository.bytes(of: file.id, .blob)))
+    }
+
+    private func contentDigest(_ entry: TreeEntry) throws -> String {
+        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob))
+    }
+}
+
+extension Ledger {
+    /// The keys that may sign, oldest first, each with the numbers of the entries that it may sign.
+    package func keys() throws -> [(line: String, from: Int64, to: Int64?)] {
+        guard let tip = try tip() else { return [] }
+        var lists: [(sequence: Int64, keys: [String])] = []
+        try walk(from: tip) { entry in
+            if let keys = entry.entry.keys { lists.append((entry.entry.sequence, keys)) }
+            return true
+        }
+        var result: [(line: String, from: Int64, to: Int64?)] = []
+        var end: Int64?
+        for list in lists {
+            let start = list.sequence == 0 ? 0 : list.sequence + 1
+            for key in list.keys { result.append((key, start, end)) }
+            // The entry that hands over is itself signed by the outgoing key.
+            end = list.sequence
+        }
+        return result.reversed()
+    }
+}

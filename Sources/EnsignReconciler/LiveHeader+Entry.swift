@@ -1,0 +1,27 @@
+import EnsignLedger
+import EnsignModel
+
+extension Ledger {
+    /// The newest entry that published: `refused`, `drift` and `key` entries leave the header as it is.
+    func publishing(_ tip: RecordedEntry) throws -> RecordedEntry {
+        var found = tip
+        try walk(from: tip) { entry in
+            found = entry
+            switch entry.entry.kind {
+            case .genesis, .outcome, .recovery, .halt, .resume: return false
+            case .intent, .refused, .drift, .key: return true
+            }
+        }
+        return found
+    }
+}
+
+extension RecordedEntry {
+    /// `fleet.json` as this entry publishes it.
+    var header: [UInt8] {
+        LiveHeader(
+            environment: entry.environment, entry: commit, sequence: entry.sequence,
+            source: acceptedSource ?? .zero, agents: agents
+        ).bytes
+    }
+}

@@ -1,0 +1,212 @@
+import EnsignJSON
+package import EnsignManifest
+package import EnsignModel
+
+/// Answers "may it, and which line says so" for one agent in one environment.
+package struct PermissionCheck {
+    private let fleet: Fleet
+    private let environment: String
+    private let today: CalendarDate
+
+    package init(fleet: Fleet, environment: String, today: CalendarDate) {
+        self.fleet = fleet
+        self.environment = environment
+        self.today = today
+    }
+
+    /// An answer and the line that decides it.
+    package struct Answer: Sendable, Hashable {
+        package enum Verdict: String, Sendable {
+            case allowed, refused
+            case needsApproval = "needs-approval"
+        }
+
+        package var verdict: Verdict
+        package var approval: Approval
+        package var reason: String
+        package var path: String
+        package var position: Position
+    }
+
+    /// Whether an agent may call an operation, with these arguments if they are given.
+    ///
+    /// - Returns: nil when the environment does not deploy the agent, or its manifests cannot be resolved.
+    package func answer(
+        _ agent: AgentID, tool: String, operation: String, arguments: JSONValue?
+    ) throws -> Answer? {
+        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+        guard let resolved = try compiler.resolve(agent) else { return nil }
+        let name = "\(tool).\(operation)"
+        func no(_ reason: String, _ path: String, _ position: Position) -> Answer {
+            Answer(verdict: .refused, approval: .none, reason: reason, path: path, position: position)
+        }
+        if resolved.deployment.halted {
+            return no("the agent is halted in git", resolved.deploymentPath, try position(of: "halted", in: resolved))
+        }
+        guard let need = resolved.manifest.tools.first(where: { $0.tool.value == tool }) else {
+            return no(
+                "the agent does not need '\(tool)', so it gets no grant of it", resolved.loaded.path, .start)
+        }
+        guard need.operations.contains(where: { $0.value == operation }) else {
+            return no("the agent needs '\(tool)' without '\(operation)'", resolved.loaded.path, need.tool.position)
+        }
+        guard let permission = resolved.permissions.first(where: { $0.tool == tool && $0.operation == operation }) else {
+            return no(
+                "nothing in '\(environment)' grants \(name)", resolved.deploymentPath,
+                resolved.deployment.version?.position ?? .start)
+        }
+        let origin = permission.origin
+        guard let approval = permission.effectiveApproval else {
+            return no(
+                "autonomy '\(resolved.deployment.autonomy.rawValue)' leaves out what does not read",
+                resolved.deploymentPath, resolved.deployment.autonomyPosition ?? .start)
+        }
+        if let expires = permission.expires, expires < today {
+            return no("the grant expired on \(expires)", origin.path, origin.position)
+        }
+        if let arguments {
+            if let refusal = try self.refusal(of: arguments, permission, resolved) { return refusal }
+        }
+        let path = approval > permission.approval ? resolved.deploymentPath : origin.path
+        let position = approval > permission.approval ? resolved.deployment.autonomyPosition ?? .start : origin.position
+        let source = origin.role.map { "role '\($0)'" } ?? "the deployment"
+        return approval == .none
+            ? Answer(
+                verdict: .allowed, approval: .none, reason: "\(source) grants \(name)", path: origin.path,
+                position: origin.position)
+            : Answer(
+                verdict: .needsApproval, approval: approval,
+                reason: approval > permission.approval
+                    ? "autonomy '\(resolved.deployment.autonomy.rawValue)' asks for it" : "\(source) asks for it",
+                path: path, position: position)
+    }
+
+    /// Why arguments are not allowed; nil when they are.
+    private func refusal(
+        of arguments: JSONValue, _ permission: Permission, _ resolved: ResolvedDeployment
+    ) throws -> Answer? {
+        let name = "\(permission.tool).\(permission.operation)"
+        if let input = permission.declaration.input,
+            let failing = try SchemaCulprit.find(in: input, for: arguments)
+        {
+            let path = resolved.tools[permission.tool]?.path ?? ""
+            return Answer(
+                verdict: .refused, approval: .none, reason: "\(name) does not take these arguments: \(failing.message)",
+                path: path,
+                position: position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path))
+        }
+        if let narrowing = permission.arguments,
+            let failing = try SchemaCulprit.find(in: narrowing.value, for: arguments)
+        {
+            return Answer(
+                verdict: .refused, approval: .none, reason: "the grant does not allow it: \(failing.message)",
+                path: permission.origin.path,
+                position: position(of: failing.pointer, below: narrowing.position, in: permission.origin.path))
+        }
+        return nil
+    }
+
+    private func position(of pointer: [String], below start: Position, in path: String) -> Position {
+        fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start
+    }
+
+    private func position(of field: String, in resolved: ResolvedDeployment) throws -> Position {
+        guard let bytes = fleet.source(resolved.deploymentPath) else { return .start }
+        return ManifestLoader.position(of: ["spec", field], below: nil, in: bytes)
+    }
+
+    // MARK: who-can
+
+    /// One agent that may call an operation.
+    package struct Holder: Sendable, Hashable {
+        package var agent: AgentID
+        package var version: AgentVersion
+        package var tool: String
+        package var operation: String
+        package var approval: Approval
+        package var origin: String
+        package var path: String
+        package var position: Position
+        package var arguments: JSONValue?
+        package var expires: CalendarDate?
+        package var isExpired: Bool
+    }
+
+    /// The agents that may call a tool's operations, sorted; all operations when none is named.
+    package func holders(tool: String, operation: String?) throws -> [Holder] {
+        var holders: [Holder] = []
+        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+        for agent in try fleet.deployedAgents(in: environment) {
+            guard let resolved = try compiler.resolve(agent), !resolved.deployment.halted else { continue }
+            for permission in resolved.permissions where permission.tool == tool {
+                guard operation == nil || permission.operation == operation, let approval = permission.effectiveApproval
+                else { continue }
+                holders.append(
+                    Holder(
+                        agent: agent, version: resolved.version, tool: tool, operation: permission.operation,
+                        approval: approval, origin: permission.origin.role.map { "role \($0)" } ?? "grant",
+                        path: permission.origin.path, position: permission.origin.position,
+                        arguments: permission.arguments?.value, expires: permission.expires,
+                        isExpired: permission.expires.map { $0 < today } ?? false))
+            }
+        }
+        return holders
+    }
+}
+
+/// Finds the innermost keyword of a schema that a value breaks, so that one line can be named.
+enum SchemaCulprit {
+    struct Failing: Sendable, Hashable {
+        /// JSON Pointer segments into the schema.
+        var pointer: [String]
+        var message: String
+    }
+
+    /// The first keyword that refuses `value`; nil when the schema accepts it.
+    static func find(in schema: JSONValue, for value: JSONValue) throws -> Failing? {
+        try find(in: schema, for: value, definitions: schema, at: [], depth: 0)
+    }
+
+    private static func find(
+        in schema: JSONValue, for value: JSONValue, definitions: JSONValue, at pointer: [String], depth: Int
+    ) throws -> Failing? {
+        let violations = try JSONSchema(withDefinitions(schema, of: definitions)).validate(value)
+        guard let first = violations.first else { return nil }
+        let whole = Failing(pointer: pointer, message: first.message)
+        guard depth < 64, let object = schema.object else { return whole }
+        // Into the property that is wrong, then to the keyword that says so.
+        if let properties = object["properties"]?.object, let members = value.object {
+            for (name, inner) in properties {
+                guard let member = members[name] else { continue }
+                if let failing = try find(
+                    in: inner, for: member, definitions: definitions, at: pointer + ["properties", name],
+                    depth: depth + 1)
+                {
+                    return Failing(
+                        pointer: failing.pointer,
+                        message: depth == 0 ? "\(name): \(failing.message)" : failing.message)
+                }
+            }
+        }
+        for (keyword, rule) in object where keyword != "properties" && keyword != "definitions" && keyword != "$defs" {
+            // additionalProperties says something only beside properties.
+            var single: JSONObject = [keyword: rule]
+            if keyword == "additionalProperties" {
+                single["properties"] = object["properties"]
+                single["patternProperties"] = object["patternProperties"]
+            }
+            guard let part = try? JSONSchema(withDefinitions(.object(single), of: definitions)) else { continue }
+            if let violation = part.validate(value).first {
+                return Failing(pointer: pointer + [keyword], message: violation.message)
+            }
+        }
+        return whole
+    }
+
+    /// A part of a schema still needs the definitions that its references lead to.
+    private static func withDefinitions(_ schema: JSONValue, of root: JSONValue) -> JSONValue {
+        guard case .object(var object) = schema else { return schema }
+        for name in ["definitions", "$defs"] where object[name] == nil { object[name] = root[name] }
+        return .object(object)
+    }
+}

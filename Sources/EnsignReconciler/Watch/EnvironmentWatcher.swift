@@ -1,0 +1,160 @@
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+import EnsignSystem
+import EnsignTargets
+import Synchronization
+
+/// Keeps one environment converged until it is told to stop. Runs on a thread of its own with its own repository handle.
+final class EnvironmentWatcher: Sendable {
+    let environment: String
+    private let opening: Site.Opening
+    private let overrides: [(key: String, value: String)]
+    private let actor: Entry.Actor
+    private let report: @Sendable (WatchEvent) -> Void
+    private let wakeup: Wakeup
+    private let isStopping = Mutex(false)
+
+    init(
+        _ environment: String, opening: Site.Opening, overrides: [(key: String, value: String)], actor: Entry.Actor,
+        report: @escaping @Sendable (WatchEvent) -> Void
+    ) throws {
+        self.environment = environment
+        self.opening = opening
+        self.overrides = overrides
+        self.actor = actor
+        self.report = report
+        wakeup = try Wakeup()
+    }
+
+    /// Asks the thread to end after what it is doing.
+    func stop() {
+        isStopping.withLock { $0 = true }
+        wakeup.wake()
+    }
+
+    private var stops: Bool { isStopping.withLock { $0 } }
+
+    /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
+    func run() {
+        var backoff = Backoff(base: .seconds(30), most: .seconds(300))
+        var generator = SystemRandomNumberGenerator()
+        var observeEverything = true
+        var suspects: Set<String> = []
+        var lastPushed: ObjectID?
+        while !stops {
+            do {
+                let site = try Site(opening, overrides: overrides)
+                let monitor = try ChangeMonitor()
+                // Watched before reconciling: what changes in between is not lost.
+                try watch(site, monitor)
+                while !stops {
+                    var options = Reconciler.Options()
+                    options.observeEverything = observeEverything
+                    options.suspectFolders = suspects
+                    let result = try Reconciler(
+                        site: site, environment: environment, actor: actor, options: options
+                    ).run()
+                    report(.reconciled(environment, result))
+                    backoff.succeeded()
+                    (observeEverything, suspects) = (false, [])
+                    try push(site, &lastPushed)
+                    try watch(site, monitor)
+                    (observeEverything, suspects) = try waitForChange(
+                        site, monitor, atMost: backoff.delay(using: &generator))
+                }
+            } catch {
+                report(.failed(environment, error))
+                backoff.failed()
+                observeEverything = true
+                if backoff.hasFailed {
+                    // The first retry comes soon, later ones ever more slowly.
+                    var retry = Backoff(base: .seconds(1), most: .seconds(60))
+                    retry.failed()
+                    _ = Wakeup.wait(for: [wakeup.readEnd], atMost: min(backoff.delay(using: &generator), retry.delay(using: &generator)))
+                }
+            }
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Waits for a change that matters.
+    ///
+    /// - Returns: Whether everything must be observed, and the live folders in which something happened.
+    private func waitForChange(
+        _ site: Site, _ monitor: ChangeMonitor, atMost time: Duration
+    ) throws -> (everything: Bool, folders: Set<String>) {
+        let deadline = ContinuousClock.now + time
+        let live = try site.settings.directory(environment, site.files)
+        var folders: Set<String> = []
+        while !stops {
+            let left = deadline - ContinuousClock.now
+            guard left > .zero else { return (false, []) }
+            let ready = Wakeup.wait(for: [wakeup.readEnd, monitor.number], atMost: left)
+            guard !ready.isEmpty else { return (false, []) }
+            guard ready.contains(monitor.number) else { continue }
+            guard let events = try monitor.events() else { return (true, []) }
+            var isRelevant = false
+            for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix) {
+                if event.folder == live || event.folder.hasPrefix(live + "/") {
+                    folders.insert(String(event.folder.dropFirst(live.count + 1)))
+                    isRelevant = true
+                } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/") || event.name == "packed-refs" {
+                    isRelevant = true
+                }
+                if event.isNewFolder { try watch(site, monitor) }
+            }
+            if isRelevant { return (false, folders) }
+        }
+        return (false, [])
+    }
+
+    private func watch(_ site: Site, _ monitor: ChangeMonitor) throws {
+        let common = site.commonDirectory
+        try monitor.watch(String(common.dropLast()))
+        // Every folder on the way to the ref: git makes and removes them as branches come and go.
+        var folder = common + "refs"
+        try monitor.watch(folder)
+        for part in site.settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
+            folder += "/\(part)"
+            try monitor.watch(folder)
+        }
+        let live = try site.settings.directory(environment, site.files)
+        do {
+            try monitor.watch(live)
+            for top in [LivePath.agents, LivePath.bundles] {
+                try monitor.watch("\(live)/\(top)")
+                for name in try Files.list("\(live)/\(top)") ?? [] { try monitor.watch("\(live)/\(top)/\(name)") }
+            }
+        } catch {
+            // Without enough inotify watches drift is still found by the rotating slice.
+            report(.note(environment, "\(error); drift is found more slowly. See fs.inotify.max_user_watches"))
+        }
+    }
+
+    // MARK: The forge
+
+    /// Pushes the ledger to the operator's remote, never forced.
+    private func push(_ site: Site, _ last: inout ObjectID?) throws {
+        guard let remote = site.settings.remote else { return }
+        let ledger = site.ledger(environment)
+        guard let tip = try site.repository.reference(ledger.ref), tip != last else { return }
+        do {
+            try Git.check(["push", "--quiet", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
+            last = tip
+        } catch let error as Git.CommandFailure {
+            // The record is durable here; it reaches the forge with the next entry or timer.
+            report(.note(environment, "the ledger could not be pushed to \(remote): \(error.reason)"))
+        }
+    }
+}
+
+/// What a watch has to say.
+package enum WatchEvent: Sendable {
+    case reconciled(String, Reconciler.Report)
+    case failed(String, any Error)
+    case note(String, String)
+    case fetchFailed(String)
+    case fetched
+}

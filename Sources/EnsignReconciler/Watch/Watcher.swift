@@ -1,0 +1,96 @@
+package import EnsignModel
+import EnsignLedger
+import EnsignSystem
+import Synchronization
+
+/// Keeps environments converged: one thread each, one for the forge, and this one to start and end them.
+package struct Watcher {
+    private let opening: Site.Opening
+    private let overrides: [(key: String, value: String)]
+    private let asked: [String]
+    private let actor: Entry.Actor
+    private let report: @Sendable (WatchEvent) -> Void
+
+    /// - Parameter asked: The environments to watch; empty for those that the settings or the commits name.
+    package init(
+        opening: Site.Opening, overrides: [(key: String, value: String)], environments asked: [String],
+        actor: Entry.Actor, report: @escaping @Sendable (WatchEvent) -> Void
+    ) {
+        self.opening = opening
+        self.overrides = overrides
+        self.asked = asked
+        self.actor = actor
+        self.report = report
+    }
+
+    /// Runs until SIGTERM, SIGINT or SIGHUP. What is under way is finished first.
+    ///
+    /// - Parameter ready: Called once everything is being watched.
+    package func run(ready: ([String]) -> Void) throws {
+        TerminationSignals.block()
+        let site = try Site(opening, overrides: overrides)
+        let ending = try Wakeup()
+        let isEnding = Flag()
+        // Ends with the process: it only waits for signals, and the process ends after the first.
+        _ = try Thread {
+            _ = TerminationSignals.wait()
+            isEnding.set()
+            ending.wake()
+        }
+        var running: [String: (watcher: EnvironmentWatcher, thread: Thread)] = [:]
+        var forge: (sync: ForgeSync, thread: Thread)?
+        if let remote = site.settings.remote {
+            let sync = try ForgeSync(remote, opening: opening, overrides: overrides, report: report)
+            // What the forge has of the ledger comes first: a rebuilt control plane goes on with it.
+            sync.fetchOnce()
+            forge = (sync, try Thread { sync.run() })
+        }
+        let monitor = try ChangeMonitor()
+        var isFirst = true
+        while !isEnding.isSet {
+            for folder in Self.refFolders(site) { try monitor.watch(folder) }
+            for environment in try names(site) where running[environment] == nil {
+                let watcher = try EnvironmentWatcher(
+                    environment, opening: opening, overrides: overrides, actor: actor, report: report)
+                running[environment] = (watcher, try Thread { watcher.run() })
+            }
+            if isFirst { ready(running.keys.sorted()) }
+            isFirst = false
+            if Wakeup.wait(for: [ending.readEnd, monitor.number], atMost: .seconds(600)).contains(monitor.number) {
+                _ = try monitor.events()
+            }
+        }
+        forge?.sync.stop()
+        for (watcher, _) in running.values { watcher.stop() }
+        forge?.thread.join()
+        for (_, thread) in running.values { thread.join() }
+    }
+
+    private func names(_ site: Site) throws -> [String] {
+        guard asked.isEmpty else { return asked }
+        do {
+            return try site.environments([])
+        } catch {
+            // A commit that cannot be read now is looked at again with the next change.
+            report(.failed("all", error))
+            return []
+        }
+    }
+
+    private static func refFolders(_ site: Site) -> [String] {
+        var folder = site.commonDirectory + "refs"
+        var folders = [String(site.commonDirectory.dropLast()), folder]
+        for part in site.settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
+            folder += "/\(part)"
+            folders.append(folder)
+        }
+        return folders
+    }
+}
+
+/// A switch that several threads look at.
+final class Flag: Sendable {
+    private let value = Mutex(false)
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
+}

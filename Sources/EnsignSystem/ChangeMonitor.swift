@@ -1,0 +1,148 @@
+import Glibc
+
+/// Watches folders for changes, through inotify(7).
+package final class ChangeMonitor {
+    private let descriptor: FileDescriptor
+    private var paths: [Int32: String] = [:]
+    private var watched: Set<String> = []
+
+    /// Something happened in a folder.
+    package struct Event: Sendable, Hashable {
+        /// The watched folder.
+        package var folder: String
+        /// The entry's name; empty for the folder itself.
+        package var name: String
+        /// Whether the entry is a folder that has just appeared.
+        package var isNewFolder: Bool
+    }
+
+    package init() throws(SystemError) {
+        descriptor = FileDescriptor(
+            owning: try attempt("watch for changes") { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) })
+    }
+
+    /// For poll(2): readable when events wait.
+    package var number: Int32 { descriptor.number }
+
+    /// Watches a folder; one that is watched already or does not exist is not an error.
+    ///
+    /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.
+    package func watch(_ folder: String) throws(SystemError) {
+        guard !watched.contains(folder) else { return }
+        let mask =
+            UInt32(IN_CREATE) | UInt32(IN_DELETE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM)
+            | UInt32(IN_CLOSE_WRITE) | UInt32(IN_MODIFY) | UInt32(IN_ATTRIB) | UInt32(IN_DELETE_SELF)
+            | UInt32(IN_ONLYDIR)
+        let number = unsafe inotify_add_watch(descriptor.number, folder, mask)
+        guard number >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return }
+            throw SystemError(code: errno, operation: "watch \(folder)")
+        }
+        paths[number] = folder
+        watched.insert(folder)
+    }
+
+    /// The events that wait now.
+    ///
+    /// - Returns: nil when the kernel dropped some: then anything may have changed.
+    package func events() throws(SystemError) -> [Event]? {
+        var events: [Event] = []
+        var overflowed = false
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = unsafe read(descriptor.number, &buffer, buffer.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno == EAGAIN { break }
+                throw SystemError(code: errno, operation: "read changes")
+            }
+            guard count > 0 else { break }
+            overflowed = unsafe buffer.withUnsafeBytes { unsafe parse($0, count, &events) } || overflowed
+        }
+        return overflowed ? nil : events
+    }
+
+    /// struct inotify_event: int wd; uint32_t mask, cookie, len; char name[len]. True when events were dropped.
+    private func parse(_ bytes: UnsafeRawBufferPointer, _ count: Int, _ events: inout [Event]) -> Bool {
+        var overflowed = false
+        var offset = 0
+        while offset + 16 <= count {
+            let watch = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self)
+            let mask = unsafe bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)
+            let length = Int(unsafe bytes.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self))
+            let end = min(offset + 16 + length, count)
+            let name = unsafe bytes[(offset + 16)..<end].prefix { $0 != 0 }
+            if mask & UInt32(IN_Q_OVERFLOW) != 0 { overflowed = true }
+            if mask & UInt32(IN_IGNORED) != 0 {
+                if let folder = paths.removeValue(forKey: watch) { watched.remove(folder) }
+            } else if let folder = paths[watch] {
+                let isNew = mask & UInt32(IN_ISDIR) != 0 && mask & (UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)) != 0
+                events.append(
+                    Event(folder: folder, name: unsafe String(decoding: name, as: UTF8.self), isNewFolder: isNew))
+            }
+            offset = end
+        }
+        return overflowed
+    }
+}
+
+/// A pipe that wakes a poll(2) in another thread, once or again and again.
+package final class Wakeup: Sendable {
+    package let readEnd: Int32
+    private let writeEnd: Int32
+
+    package init() throws(SystemError) {
+        var ends: [Int32] = [0, 0]
+        try attempt("make a pipe") { unsafe pipe(&ends) }
+        (readEnd, writeEnd) = (ends[0], ends[1])
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+    }
+
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    /// Wakes the waiting thread; safe from any thread.
+    package func wake() {
+        var byte: UInt8 = 1
+        _ = unsafe write(writeEnd, &byte, 1)
+    }
+
+    /// Waits until something is readable or the time is over.
+    ///
+    /// - Returns: The descriptors that are readable.
+    package static func wait(for descriptors: [Int32], atMost time: Duration) -> Set<Int32> {
+        var polls = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let milliseconds = max(0, min(time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000, 3_600_000))
+        guard unsafe poll(&polls, UInt(polls.count), Int32(milliseconds)) > 0 else { return [] }
+        return Set(polls.filter { $0.revents != 0 }.map(\.fd))
+    }
+}
+
+/// Signals that ask a long-running command to end.
+package enum TerminationSignals {
+    /// Blocks SIGTERM, SIGINT and SIGHUP in this thread and those it starts from now on.
+    package static func block() {
+        var signals = set
+        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
+    /// Waits for one of them and returns its number.
+    package static func wait() -> Int32 {
+        var signals = set
+        var number: Int32 = 0
+        unsafe sigwait(&signals, &number)
+        return number
+    }
+
+    private static var set: sigset_t {
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        for number in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&signals, number) }
+        return signals
+    }
+}
