@@ -90,19 +90,22 @@ let package = Package(
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands"], swiftSettings: swift),
 
         // Tests. The support library is a normal target, so that every test target can use it.
-        .target(name: "EnsignTestSupport", dependencies: ["EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),
         test("EnsignModel"),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
-        test("EnsignManifest", ["EnsignModel", "EnsignJSON"]),
-        test("EnsignPlanner", ["EnsignModel", "EnsignJSON"]),
+        test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"]),
+        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["EnsignTestSupport", "ensign"], swiftSettings: swift),
+            name: "IntegrationTests",
+            dependencies: ["EnsignTestSupport", "ensign"],
+            swiftSettings: swift
+        ),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -1,4 +1,3 @@
-
 /// A ledger that cannot be used, and why.
 package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is there is not what was signed.

@@ -68,7 +68,8 @@ package struct Verifier {
             } catch let error as GitError where error.isNotFound {
                 verdict = .incomplete(
                     why: "\(error.message)"
-                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""))
+                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
+                )
             } catch LedgerError.broken(_, let sequence, let why) {
                 note(sequence ?? expectedSequence, why)
             } catch let error as GitError {
@@ -157,7 +158,11 @@ package struct Verifier {
         if let accepted = newer.acceptedSource {
             checkSource(accepted, older, newer)
             if !ledger.repository.contains(accepted) {
-                throw GitError(code: -3, operation: "read object \(accepted)", message: "the source commit \(accepted) is missing")
+                throw GitError(
+                    code: -3,
+                    operation: "read object \(accepted)",
+                    message: "the source commit \(accepted) is missing"
+                )
             }
         }
         try checkTree(older, newer)
@@ -171,7 +176,10 @@ package struct Verifier {
             }
         case .genesis, .refused, .drift, .halt, .resume, .key:
             if let before = older.acceptedSource, before != accepted {
-                note(newer.entry.sequence, "it changes the accepted source, and a \(newer.entry.kind.rawValue) must not")
+                note(
+                    newer.entry.sequence,
+                    "it changes the accepted source, and a \(newer.entry.kind.rawValue) must not"
+                )
             }
         }
     }
@@ -212,7 +220,9 @@ package struct Verifier {
             if change.from == nil { live += 1 }
             if change.to == nil { live -= 1 }
         }
-        if newer.agents != live { note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)") }
+        if newer.agents != live {
+            note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
+        }
         var routesOf: [AgentID: Route] = [:]
         var removedBundles: [TreeEntry] = []
         let repository = ledger.repository
@@ -228,7 +238,9 @@ package struct Verifier {
                 }
                 seen.insert(difference.path)
                 guard let after = difference.after else {
-                    if change.to != nil { note(sequence, "the route of \(agent) is gone, and the entry does not say so") }
+                    if change.to != nil {
+                        note(sequence, "the route of \(agent) is gone, and the entry does not say so")
+                    }
                     continue
                 }
                 guard let route = try Route(json: JSONParser.parse(repository.bytes(of: after.id, .blob))) else {
@@ -237,7 +249,8 @@ package struct Verifier {
                 }
                 routesOf[agent] = route
                 let isHalted = route.phase == .halted
-                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest) {
+                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest)
+                {
                     note(sequence, "the route of \(agent) is not what the entry says")
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
@@ -276,11 +289,14 @@ package struct Verifier {
     }
 
     /// A change whose route file stayed the same must have had nothing to change: a halted agent that was updated.
-    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry) throws {
+    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry)
+        throws
+    {
         for (path, change) in expected where !seen.contains(path) {
             guard let agent = change.agent else { continue }
             let route = try route(of: agent, newer)
-            let isRight = change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
+            let isRight =
+                change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
             if !isRight { note(newer.entry.sequence, "the route of \(agent) is not what the entry says") }
         }
     }

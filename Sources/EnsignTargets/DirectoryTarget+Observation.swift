@@ -6,7 +6,9 @@ extension DirectoryTarget {
     private static let clockSlack: Int64 = 20_000_000
 
     package func observe(
-        _ expected: any ExpectedFiles, _ scope: ObservationScope, sweeping: Bool
+        _ expected: any ExpectedFiles,
+        _ scope: ObservationScope,
+        sweeping: Bool
     ) throws -> Observation {
         var observer = DirectoryObserver(root: path, expected: expected, sweeps: sweeping)
         let now = Machine.fileTime
@@ -37,7 +39,10 @@ extension DirectoryTarget {
                 cursor.next = next
             } else {
                 cursor = ObservationCursor(
-                    next: "", roundStart: cursor.roundStart, verifiedBefore: cursor.roundStart - Self.clockSlack)
+                    next: "",
+                    roundStart: cursor.roundStart,
+                    verifiedBefore: cursor.roundStart - Self.clockSlack
+                )
             }
             return observer.observation(cursor)
         }
@@ -150,7 +155,8 @@ private struct DirectoryObserver {
     private mutating func extra(_ path: String) throws {
         let status = try Files.status(place(path))
         drift.append(
-            DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil }))
+            DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil })
+        )
     }
 
     private func place(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }

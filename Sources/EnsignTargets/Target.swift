@@ -36,8 +36,10 @@ package struct Publication: Sendable {
     package var header: [UInt8]?
 
     package init(
-        bundles: [(path: String, bytes: [UInt8])] = [], routes: [(path: String, bytes: [UInt8])] = [],
-        removals: [String] = [], header: [UInt8]? = nil
+        bundles: [(path: String, bytes: [UInt8])] = [],
+        routes: [(path: String, bytes: [UInt8])] = [],
+        removals: [String] = [],
+        header: [UInt8]? = nil
     ) {
         self.bundles = bundles
         self.routes = routes

@@ -12,7 +12,10 @@ package struct CommandResult: Sendable {
 ///
 /// - Parameter environment: Set on top of the fixed one.
 package func run(
-    _ program: String, _ arguments: [String], in directory: String, environment: [String: String] = [:],
+    _ program: String,
+    _ arguments: [String],
+    in directory: String,
+    environment: [String: String] = [:],
     input: String = ""
 ) throws -> CommandResult {
     let process = Process()
@@ -45,8 +48,10 @@ package func run(
     process.waitUntilExit()
     let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     return CommandResult(
-        status: status, output: String(decoding: output, as: UTF8.self),
-        errors: String(decoding: box.errors, as: UTF8.self))
+        status: status,
+        output: String(decoding: output, as: UTF8.self),
+        errors: String(decoding: box.errors, as: UTF8.self)
+    )
 }
 
 private final class Box: @unchecked Sendable {

@@ -5,6 +5,8 @@
 package enum TextScan {
     /// The most bytes a manifest may have.
     package static let limit = 1 << 20
+    /// After this many problems the scan stops; warnings beyond it are left out.
+    private static let maxProblems = 20
 
     /// What a scan found; positions count as ``YAMLMark`` does.
     package struct Result: Sendable {
@@ -26,6 +28,14 @@ package enum TextScan {
         func refuse(_ code: String, _ message: String, _ hint: String?, _ mark: YAMLMark) {
             result.problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
         }
+        /// A character that hides text is refused in a manifest and pointed out in prose.
+        func doubt(_ problem: YAMLProblem) {
+            if manifest {
+                result.problems.append(problem)
+            } else if result.warnings.count < maxProblems {
+                result.warnings.append(problem)
+            }
+        }
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
             refuse("encoding", "the file is UTF-16", "save it as UTF-8", first)
             result.isText = false
@@ -35,8 +45,12 @@ package enum TextScan {
             result.start = 3
             result.warnings.append(
                 YAMLProblem(
-                    code: "byte-order-mark", message: "the file starts with a byte order mark",
-                    hint: "save it as UTF-8 without one", mark: first))
+                    code: "byte-order-mark",
+                    message: "the file starts with a byte order mark",
+                    hint: "save it as UTF-8 without one",
+                    mark: first
+                )
+            )
         }
         var index = result.start
         var line: UInt32 = 1
@@ -44,7 +58,7 @@ package enum TextScan {
         var atLineStart = true
         let count = bytes.count
         unsafe bytes.withUnsafeBufferPointer { buffer in
-            while index < count, result.problems.count < 20 {
+            while index < count, result.problems.count < maxProblems {
                 let byte = unsafe buffer[index]
                 let mark = YAMLMark(line: line, column: column)
                 if byte < 0x80 {
@@ -63,8 +77,11 @@ package enum TextScan {
                             }
                         } else if !isBreak {
                             refuse(
-                                "control-character", "control character \(codePoint(UInt32(byte))) in the text",
-                                byte == 0x0D ? "end lines with LF" : "remove it", mark)
+                                "control-character",
+                                "control character \(codePoint(UInt32(byte))) in the text",
+                                byte == 0x0D ? "end lines with LF" : "remove it",
+                                mark
+                            )
                             if byte == 0 { result.isText = false }
                         }
                     }
@@ -80,17 +97,24 @@ package enum TextScan {
                     return
                 }
                 if (0x80...0x9F).contains(scalar) || scalar == 0x2028 || scalar == 0x2029 || scalar == 0xFEFF {
-                    let problem = YAMLProblem(
-                        code: "control-character", message: "\(codePoint(scalar)) in the text",
-                        hint: "remove it, or write it as an escape in double quotes", mark: mark)
-                    if manifest { result.problems.append(problem) } else { result.warnings.append(problem) }
+                    doubt(
+                        YAMLProblem(
+                            code: "control-character",
+                            message: "\(codePoint(scalar)) in the text",
+                            hint: "remove it, or write it as an escape in double quotes",
+                            mark: mark
+                        )
+                    )
                 }
                 if (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar) {
-                    let problem = YAMLProblem(
-                        code: "bidirectional-control",
-                        message: "bidirectional control \(codePoint(scalar)) can show other text than it is",
-                        hint: "remove it", mark: mark)
-                    if manifest { result.problems.append(problem) } else { result.warnings.append(problem) }
+                    doubt(
+                        YAMLProblem(
+                            code: "bidirectional-control",
+                            message: "bidirectional control \(codePoint(scalar)) can show other text than it is",
+                            hint: "remove it",
+                            mark: mark
+                        )
+                    )
                 }
                 index += length
                 column += 1

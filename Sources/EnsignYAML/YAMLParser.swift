@@ -32,7 +32,7 @@ package enum YAMLParser {
             var event = unsafe yaml_event_t()
             while true {
                 guard unsafe yaml_parser_parse(parser, &event) == 1 else {
-                    unsafe builder.syntaxError(parser.pointee)
+                    unsafe builder.syntaxError(parser.pointee, end: end(of: bytes))
                     break
                 }
                 let goesOn = unsafe builder.take(event)
@@ -41,6 +41,14 @@ package enum YAMLParser {
             }
         }
         return builder.finish()
+    }
+
+    /// The place after the last character.
+    private static func end(of bytes: ArraySlice<UInt8>) -> YAMLMark {
+        let lastLine = bytes.lastIndex(of: 0x0A).map { bytes[($0 + 1)...] } ?? bytes
+        let line = 1 + bytes.count { $0 == 0x0A }
+        let column = 1 + lastLine.count { $0 & 0xC0 != 0x80 }
+        return YAMLMark(line: UInt32(line), column: UInt32(column))
     }
 }
 
@@ -59,10 +67,18 @@ private struct TapeBuilder {
     }
 
     mutating func finish() -> (YAMLTape, [YAMLProblem]) {
-        while let container = open.popLast() { tape.nodes[container].end = UInt32(tape.nodes.count) }
-        dropDanglingKey()
+        // Innermost first: what an error left open ends where the tape does.
+        while let container = open.popLast() {
+            completePair(in: container)
+            tape.nodes[container].end = UInt32(tape.nodes.count)
+        }
         if !halted, tape.nodes.isEmpty, problems.isEmpty {
-            refuse("empty-file", "the file declares nothing", "see 'ensign new --help' for a start", line: 1, column: 1)
+            refuse(
+                "empty-file",
+                "the file declares nothing",
+                "see 'ensign new --help' for a start",
+                YAMLMark(line: 1, column: 1)
+            )
         }
         return (tape, problems)
     }
@@ -89,7 +105,9 @@ private struct TapeBuilder {
             let plain = unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE
             checkProperties(
                 anchor: unsafe scalar.anchor != nil,
-                tag: unsafe scalar.tag != nil, mark)
+                tag: unsafe scalar.tag != nil,
+                mark
+            )
             let text = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
             if plain, text.count == 2, unsafe text[0] == 0x3C, unsafe text[1] == 0x3C, awaitsKey {
                 refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
@@ -118,12 +136,13 @@ private struct TapeBuilder {
         return true
     }
 
-    mutating func syntaxError(_ parser: yaml_parser_t) {
+    mutating func syntaxError(_ parser: yaml_parser_t, end: YAMLMark) {
         let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "not YAML"
         let context = unsafe parser.context.map { unsafe String(cString: $0) }
         let hasMark = unsafe parser.error != YAML_READER_ERROR
-        let line = hasMark ? unsafe UInt32(truncatingIfNeeded: parser.problem_mark.line) + 1 : 1
-        let column = hasMark ? unsafe UInt32(truncatingIfNeeded: parser.problem_mark.column) + 1 : 1
+        var place = hasMark ? unsafe mark(parser.problem_mark) : YAMLMark(line: 1, column: 1)
+        // At the end of a text without a final line end libyaml counts one more line than there is.
+        if place.line > end.line { place = end }
         let message = context.map { "\(problem), \($0)" } ?? problem
         let hint =
             if problem.contains("cannot start any token") {
@@ -133,7 +152,7 @@ private struct TapeBuilder {
             } else {
                 String?.none
             }
-        refuse("yaml-syntax", message, hint, line: line, column: column)
+        refuse("yaml-syntax", message, hint, place)
         stop()
     }
 
@@ -145,7 +164,11 @@ private struct TapeBuilder {
         }
         guard open.count < YAMLParser.maxDepth else {
             refuse(
-                "too-deep", "more than \(YAMLParser.maxDepth) levels of nesting", "flatten the value", mark)
+                "too-deep",
+                "more than \(YAMLParser.maxDepth) levels of nesting",
+                "flatten the value",
+                mark
+            )
             stop()
             return false
         }
@@ -166,8 +189,13 @@ private struct TapeBuilder {
         let length = unsafe text?.count ?? 0
         tape.nodes.append(
             YAMLTape.Node(
-                kind: kind, mark: mark, offset: UInt32(tape.text.count), length: UInt32(length),
-                end: UInt32(index + 1)))
+                kind: kind,
+                mark: mark,
+                offset: UInt32(tape.text.count),
+                length: UInt32(length),
+                end: UInt32(index + 1)
+            )
+        )
         if let text = unsafe text { unsafe tape.text.append(contentsOf: text) }
     }
 
@@ -182,27 +210,13 @@ private struct TapeBuilder {
         tape.isComplete = false
     }
 
-    /// A syntax error between a key and its value leaves a key without one: give it an invalid value.
-    private mutating func dropDanglingKey() {
-        guard !tape.isComplete else { return }
-        var index = 0
-        var dangling: [Int] = []
-        while index < tape.nodes.count {
-            let node = tape.nodes[index]
-            if node.kind == .mapping, node.length % 2 == 1 { dangling.append(index) }
-            index += 1
-        }
-        // Only containers on the open path can be short, each one's last child ends the tape.
-        guard let innermost = dangling.last else { return }
-        let mark = tape.nodes[innermost].mark
-        for container in dangling { tape.nodes[container].length += 1 }
-        let count = UInt32(tape.nodes.count)
-        tape.nodes.append(
-            YAMLTape.Node(kind: .invalid, mark: mark, offset: 0, length: 0, end: count + 1))
-        for index in tape.nodes.indices.dropLast()
-        where tape.nodes[index].end == count && (tape.nodes[index].kind == .mapping || tape.nodes[index].kind == .sequence) {
-            tape.nodes[index].end = count + 1
-        }
+    /// An error between a key and its value leaves a key without one: give it an invalid value.
+    private mutating func completePair(in container: Int) {
+        let node = tape.nodes[container]
+        guard node.kind == .mapping, node.length % 2 == 1 else { return }
+        let index = UInt32(tape.nodes.count)
+        tape.nodes[container].length += 1
+        tape.nodes.append(YAMLTape.Node(kind: .invalid, mark: node.mark, offset: 0, length: 0, end: index + 1))
     }
 
     // MARK: What is not accepted
@@ -228,7 +242,7 @@ private struct TapeBuilder {
         } else {
             var seen: [ArraySlice<UInt8>: Int] = [:]
             seen.reserveCapacity(pairs)
-            for key in keys where isScalar(key) {
+            for key in keys where tape.nodes[key].isScalar {
                 if let earlier = seen[tape.bytes(of: key)] {
                     duplicate(key, of: earlier)
                     if problems.count > YAMLParser.maxProblems { return }
@@ -239,13 +253,9 @@ private struct TapeBuilder {
         }
     }
 
-    private func isScalar(_ node: Int) -> Bool {
-        tape.nodes[node].kind == .plain || tape.nodes[node].kind == .quoted
-    }
-
     private func same(_ first: Int, _ second: Int) -> Bool {
         let (left, right) = (tape.nodes[first], tape.nodes[second])
-        guard left.length == right.length, isScalar(first), isScalar(second) else { return false }
+        guard left.length == right.length, left.isScalar, right.isScalar else { return false }
         for offset in 0..<Int(left.length)
         where tape.text[Int(left.offset) + offset] != tape.text[Int(right.offset) + offset] {
             return false
@@ -256,8 +266,11 @@ private struct TapeBuilder {
     private mutating func duplicate(_ key: Int, of earlier: Int) {
         let name = tape.string(of: key).prefix(80)
         var problem = YAMLProblem(
-            code: "duplicate-key", message: "'\(name)' is set twice", hint: "keep one of them",
-            mark: tape.nodes[key].mark)
+            code: "duplicate-key",
+            message: "'\(name)' is set twice",
+            hint: "keep one of them",
+            mark: tape.nodes[key].mark
+        )
         let first = tape.nodes[earlier].mark
         problem.message += " (first on line \(first.line))"
         problem.related = YAMLProblem.Related(mark: first, message: "first set here")
@@ -268,12 +281,10 @@ private struct TapeBuilder {
         problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
     }
 
-    private mutating func refuse(_ code: String, _ message: String, _ hint: String?, line: UInt32, column: UInt32) {
-        refuse(code, message, hint, YAMLMark(line: line, column: column))
-    }
-
     private func mark(_ mark: yaml_mark_t) -> YAMLMark {
         YAMLMark(
-            line: UInt32(truncatingIfNeeded: mark.line) + 1, column: UInt32(truncatingIfNeeded: mark.column) + 1)
+            line: UInt32(truncatingIfNeeded: mark.line) + 1,
+            column: UInt32(truncatingIfNeeded: mark.column) + 1
+        )
     }
 }

@@ -34,6 +34,8 @@ package struct YAMLTape: Sendable {
         var offset: UInt32
         var length: UInt32
         var end: UInt32
+
+        var isScalar: Bool { kind == .plain || kind == .quoted }
     }
 
     var nodes: [Node] = []
@@ -58,21 +60,22 @@ package struct YAMLTape: Sendable {
         }
     }
 
-    /// The text of a scalar.
+    /// The text of a scalar; empty for anything else.
     package func string(of node: Int) -> String {
         String(decoding: bytes(of: node), as: UTF8.self)
     }
 
-    /// The UTF-8 bytes of a scalar's text.
+    /// The UTF-8 bytes of a scalar's text; empty for anything else.
     package func bytes(of node: Int) -> ArraySlice<UInt8> {
         let entry = nodes[node]
+        guard entry.isScalar else { return [] }
         return text[Int(entry.offset)..<Int(entry.offset) + Int(entry.length)]
     }
 
     /// Whether a scalar's text is exactly these bytes.
     package func matches(_ node: Int, _ wanted: [UInt8]) -> Bool {
         let entry = nodes[node]
-        guard Int(entry.length) == wanted.count else { return false }
+        guard entry.isScalar, Int(entry.length) == wanted.count else { return false }
         let start = Int(entry.offset)
         for index in wanted.indices where text[start + index] != wanted[index] { return false }
         return true

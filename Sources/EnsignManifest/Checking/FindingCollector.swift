@@ -21,11 +21,16 @@ struct FindingCollector {
     }
 
     mutating func add(
-        _ severity: Finding.Severity, _ code: String, _ message: String, at position: Position, hint: String? = nil,
+        _ severity: Finding.Severity,
+        _ code: String,
+        _ message: String,
+        at position: Position,
+        hint: String? = nil,
         notes: [Finding.Note] = []
     ) {
         findings.append(
-            Finding(severity, code: code, message, path: path, at: position, hint: hint, notes: notes))
+            Finding(severity, code: code, message, path: path, at: position, hint: hint, notes: notes)
+        )
     }
 
     mutating func add(_ problem: YAMLProblem, severity: Finding.Severity) {
@@ -33,8 +38,13 @@ struct FindingCollector {
             [Finding.Note(path: path, position: Position($0.mark), message: $0.message)]
         }
         add(
-            severity, problem.code, problem.message, at: Position(problem.mark), hint: problem.hint,
-            notes: notes ?? [])
+            severity,
+            problem.code,
+            problem.message,
+            at: Position(problem.mark),
+            hint: problem.hint,
+            notes: notes ?? []
+        )
     }
 }
 

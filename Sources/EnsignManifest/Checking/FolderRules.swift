@@ -12,8 +12,12 @@ extension Fleet {
         if nodes.count > Self.maxEntries {
             report(
                 Finding(
-                    code: "too-many", "the folder has \(nodes.count) entries, more than \(Self.maxEntries)",
-                    path: path, hint: "split it"))
+                    code: "too-many",
+                    "the folder has \(nodes.count) entries, more than \(Self.maxEntries)",
+                    path: path,
+                    hint: "split it"
+                )
+            )
             return []
         }
         var byFolded: [String: String] = [:]
@@ -27,11 +31,17 @@ extension Fleet {
             }
             if node.name.utf8.contains(where: { (0x41...0x5A).contains($0) }) || !byFolded.isEmpty {
                 let folded = node.name.lowercased()
-                if let other = byFolded[folded] ?? nodes.first(where: { $0.name != node.name && $0.name.lowercased() == folded })?.name {
+                if let other = byFolded[folded]
+                    ?? nodes.first(where: { $0.name != node.name && $0.name.lowercased() == folded })?.name
+                {
                     report(
                         Finding(
-                            code: "case-collision", "'\(node.name)' and '\(other)' differ in case only", path: place,
-                            hint: "rename one: a file system that ignores case would hold only one of them"))
+                            code: "case-collision",
+                            "'\(node.name)' and '\(other)' differ in case only",
+                            path: place,
+                            hint: "rename one: a file system that ignores case would hold only one of them"
+                        )
+                    )
                 }
                 byFolded[folded] = node.name
             }
@@ -39,11 +49,31 @@ extension Fleet {
             case .file, .directory: accepted.append(node)
             case .symlink:
                 report(
-                    Finding(code: "symlink", "symbolic links are not followed", path: place, hint: "put the file itself here"))
+                    Finding(
+                        code: "symlink",
+                        "symbolic links are not followed",
+                        path: place,
+                        hint: "put the file itself here"
+                    )
+                )
             case .submodule:
-                report(Finding(code: "submodule", "submodules are not read", path: place, hint: "put the files themselves here"))
+                report(
+                    Finding(
+                        code: "submodule",
+                        "submodules are not read",
+                        path: place,
+                        hint: "put the files themselves here"
+                    )
+                )
             case .other:
-                report(Finding(code: "file-mode", "the file has a mode that Ensign does not accept", path: place, hint: "make it a plain file"))
+                report(
+                    Finding(
+                        code: "file-mode",
+                        "the file has a mode that Ensign does not accept",
+                        path: place,
+                        hint: "make it a plain file"
+                    )
+                )
             }
         }
         return accepted
@@ -55,8 +85,13 @@ extension Fleet {
         guard !node.name.hasPrefix(".git") else { return }
         report(
             Finding(
-                .warning, code: "ignored-file", "no kind of manifest stands here: it is ignored",
-                path: "\(path)/\(node.name)", hint: hint))
+                .warning,
+                code: "ignored-file",
+                "no kind of manifest stands here: it is ignored",
+                path: "\(path)/\(node.name)",
+                hint: hint
+            )
+        )
     }
 }
 

@@ -33,14 +33,22 @@ struct ShapeChecker {
                 default: 0
                 }
             if !range.contains(value) {
-                error("out-of-range", "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))", node)
+                error(
+                    "out-of-range",
+                    "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))",
+                    node
+                )
             }
         case .boolean: checkBoolean(node, name)
         case .list(let element, let count):
-            guard kind == .sequence else { return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '") }
+            guard kind == .sequence else {
+                return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '")
+            }
             let elements = tape.count(of: node)
             if elements < count.lowerBound { error("too-few", "\(name) must not be empty", node) }
-            if elements > count.upperBound { error("too-many", "\(name) has more than \(count.upperBound) elements", node) }
+            if elements > count.upperBound {
+                error("too-many", "\(name) has more than \(count.upperBound) elements", node)
+            }
             var children: [Int] = []
             tape.forEachElement(of: node) { children.append($0) }
             for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
@@ -50,7 +58,11 @@ struct ShapeChecker {
             if kind == .mapping, tape.isComplete {
                 let set = fields.filter { tape.value(in: node, for: $0.bytes) != nil }
                 if set.count != 1 {
-                    error("not-one-of", "\(name) must have exactly one of: \(fields.map(\.name).joined(separator: ", "))", node)
+                    error(
+                        "not-one-of",
+                        "\(name) must have exactly one of: \(fields.map(\.name).joined(separator: ", "))",
+                        node
+                    )
                 }
             }
         case .map(let keys, let values, let count): checkMap(node, keys, values, count, name)
@@ -67,8 +79,11 @@ struct ShapeChecker {
     private mutating func checkRecord(_ node: Int, _ fields: [Field], _ name: String) {
         guard tape.kind(of: node) == .mapping else {
             return wrongType(
-                node, name, "a mapping",
-                hint: fields.isEmpty ? "write {}" : "its fields: \(fields.map(\.name).joined(separator: ", "))")
+                node,
+                name,
+                "a mapping",
+                hint: fields.isEmpty ? "write {}" : "its fields: \(fields.map(\.name).joined(separator: ", "))"
+            )
         }
         var pairs: [(key: Int, value: Int)] = []
         pairs.reserveCapacity(tape.count(of: node))
@@ -94,13 +109,20 @@ struct ShapeChecker {
         let text = tape.string(of: key)
         let names = fields.map(\.name)
         error(
-            "unknown-field", "unknown field '\(text.prefix(80))'", key,
+            "unknown-field",
+            "unknown field '\(text.prefix(80))'",
+            key,
             hint: Suggestion.nearest(to: text, in: names).map { "did you mean '\($0)'?" }
-                ?? (names.isEmpty ? "\(name) has no fields" : "fields here: \(names.joined(separator: ", "))"))
+                ?? (names.isEmpty ? "\(name) has no fields" : "fields here: \(names.joined(separator: ", "))")
+        )
     }
 
     private mutating func checkMap(
-        _ node: Int, _ keys: TextForm, _ values: Shape, _ count: ClosedRange<Int>, _ name: String
+        _ node: Int,
+        _ keys: TextForm,
+        _ values: Shape,
+        _ count: ClosedRange<Int>,
+        _ name: String
     ) {
         guard tape.kind(of: node) == .mapping else { return wrongType(node, name, "a mapping") }
         let pairs = tape.count(of: node)
@@ -127,11 +149,18 @@ struct ShapeChecker {
             switch Scalar(plain: tape.bytes(of: node)) {
             case .null:
                 return error(
-                    "missing-value", "\(name) has no value", node, hint: "write \(form.title), or remove the field")
+                    "missing-value",
+                    "\(name) has no value",
+                    node,
+                    hint: "write \(form.title), or remove the field"
+                )
             case .boolean(let value):
                 return error(
-                    "wrong-type", "\(name) must be \(form.title), and '\(value)' is a boolean", node,
-                    hint: "quote it: \"\(value)\"")
+                    "wrong-type",
+                    "\(name) must be \(form.title), and '\(value)' is a boolean",
+                    node,
+                    hint: "quote it: \"\(value)\""
+                )
             default: break
             }
         }
@@ -155,8 +184,11 @@ struct ShapeChecker {
             let positive = ["y", "yes", "true", "on"].contains(text.lowercased())
             let negative = ["n", "no", "false", "off"].contains(text.lowercased())
             error(
-                "ambiguous-scalar", "'\(text)' is text here, and \(name) must be true or false", node,
-                hint: positive ? "write true" : negative ? "write false" : nil)
+                "ambiguous-scalar",
+                "'\(text)' is text here, and \(name) must be true or false",
+                node,
+                hint: positive ? "write true" : negative ? "write false" : nil
+            )
         default: wrongType(node, name, "true or false")
         }
     }
@@ -171,8 +203,11 @@ struct ShapeChecker {
         case .integer, .number: return scalar
         case .ambiguous:
             error(
-                "ambiguous-scalar", "'\(tape.string(of: node).prefix(40))' is not a JSON number, and \(name) must be \(wanted)",
-                node, hint: "write digits, such as 8 or 0.5")
+                "ambiguous-scalar",
+                "'\(tape.string(of: node).prefix(40))' is not a JSON number, and \(name) must be \(wanted)",
+                node,
+                hint: "write digits, such as 8 or 0.5"
+            )
         case .outOfRange: error("out-of-range", "\(name) is too large to be held exactly", node)
         case .null, .boolean, .text: wrongType(node, name, wanted)
         }
@@ -199,8 +234,12 @@ struct ShapeChecker {
         for problem in lintSchema(value) {
             let place = tape.node(at: problem.pointer, below: node)
             findings.add(
-                problem.severity == .error ? .error : .warning, problem.code.rawValue, "\(name): \(problem.message)",
-                at: Position(tape.mark(of: place)), hint: problem.suggestion.map { "did you mean '\($0)'?" })
+                problem.severity == .error ? .error : .warning,
+                problem.code.rawValue,
+                "\(name): \(problem.message)",
+                at: Position(tape.mark(of: place)),
+                hint: problem.suggestion.map { "did you mean '\($0)'?" }
+            )
         }
     }
 
@@ -227,14 +266,20 @@ struct ShapeChecker {
         case .ambiguous:
             let text = tape.string(of: node).prefix(40)
             error(
-                "ambiguous-scalar", "'\(text)' may be read as text or as something else", node,
-                hint: "quote it if it is text: \"\(text)\"")
+                "ambiguous-scalar",
+                "'\(text)' may be read as text or as something else",
+                node,
+                hint: "quote it if it is text: \"\(text)\""
+            )
         case .outOfRange: error("out-of-range", "\(name): the number is too large to be held exactly", node)
         case .number where !isSchema && bytes.last == 0x30 && !bytes.contains { $0 | 0x20 == 0x65 }:
             let text = tape.string(of: node)
             error(
-                "ambiguous-scalar", "'\(text)' would lose its last zero as a number", node,
-                hint: "quote it if it is text: \"\(text)\"")
+                "ambiguous-scalar",
+                "'\(text)' would lose its last zero as a number",
+                node,
+                hint: "quote it if it is text: \"\(text)\""
+            )
         case .null where bytes.isEmpty:
             error("missing-value", "a value is missing in \(name)", node, hint: "write null if nothing is meant")
         default: break

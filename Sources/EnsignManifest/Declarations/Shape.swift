@@ -54,7 +54,10 @@ package struct TextForm: Sendable {
     let problem: @Sendable (String) -> String?
 
     init(
-        _ title: String, pattern: String? = nil, values: [String]? = nil, maxBytes: Int = 256,
+        _ title: String,
+        pattern: String? = nil,
+        values: [String]? = nil,
+        maxBytes: Int = 256,
         problem: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.title = title

@@ -38,7 +38,9 @@ package final class Fleet {
         var children: [SnapshotNode]?
         if let slash = path.lastIndex(of: "/") {
             let name = path[path.index(after: slash)...]
-            if let found = try folder(String(path[..<slash]))?.first(where: { $0.name == name }), found.kind == .directory {
+            if let found = try folder(String(path[..<slash]))?.first(where: { $0.name == name }),
+                found.kind == .directory
+            {
                 node = found
                 children = try snapshot.children(of: node)
             }
@@ -135,7 +137,11 @@ package final class Fleet {
     package func tool(_ name: String, _ version: SemanticVersion) throws -> Loaded<Tool>? {
         try remembered(\.tools, "\(name)@\(version)") {
             try self.load(
-                Tool.self, "fleet/tools/\(name)/\(version).yaml", name: name, version: version.description)
+                Tool.self,
+                "fleet/tools/\(name)/\(version).yaml",
+                name: name,
+                version: version.description
+            )
         }
     }
 
@@ -155,7 +161,10 @@ package final class Fleet {
 
     package func deployment(_ agent: AgentID, in environment: String) throws -> Loaded<Deployment>? {
         try load(
-            Deployment.self, "environments/\(environment)/agents/\(agent).yaml", name: agent.name)
+            Deployment.self,
+            "environments/\(environment)/agents/\(agent).yaml",
+            name: agent.name
+        )
     }
 
     /// One version of an agent; nil when there is no such folder.
@@ -168,13 +177,22 @@ package final class Fleet {
             manifest = try load(Agent.self, file, "\(folder)/agent.yaml", agent.name, version.description)
         } else {
             let missing = Finding(
-                code: "missing-file", "\(folder) has no agent.yaml", path: "\(folder)/agent.yaml",
-                hint: "ensign new agent \(agent) shows one")
+                code: "missing-file",
+                "\(folder) has no agent.yaml",
+                path: "\(folder)/agent.yaml",
+                hint: "ensign new agent \(agent) shows one"
+            )
             report(missing)
             manifest = Loaded(path: "\(folder)/agent.yaml", value: nil, findings: [missing])
         }
         var loaded = LoadedAgent(
-            id: agent, version: version, path: manifest.path, value: manifest.value, files: files, instructions: nil)
+            id: agent,
+            version: version,
+            path: manifest.path,
+            value: manifest.value,
+            files: files,
+            instructions: nil
+        )
         if let value = manifest.value { try readInstructions(of: value, into: &loaded, folder) }
         return loaded
     }
@@ -184,10 +202,17 @@ package final class Fleet {
         guard let file = loaded.files.first(where: { $0.name == name }) else {
             report(
                 Finding(
-                    code: "missing-file", "there is no file '\(name)' beside this one", path: loaded.path,
+                    code: "missing-file",
+                    "there is no file '\(name)' beside this one",
+                    path: loaded.path,
                     at: value.instructions.position,
                     hint: Suggestion.hint(
-                        for: name, among: loaded.files.map(\.name).filter { $0 != "agent.yaml" }, plural: "files here")))
+                        for: name,
+                        among: loaded.files.map(\.name).filter { $0 != "agent.yaml" },
+                        plural: "files here"
+                    )
+                )
+            )
             return
         }
         let path = "\(folder)/\(name)"
@@ -214,14 +239,21 @@ package final class Fleet {
     // MARK: Reading
 
     private func load<Value: ManifestValue>(
-        _ type: Value.Type, _ path: String, name: String? = nil, version: String? = nil
+        _ type: Value.Type,
+        _ path: String,
+        name: String? = nil,
+        version: String? = nil
     ) throws -> Loaded<Value>? {
         guard let node = try self.node(path), node.kind == .file else { return nil }
         return try load(type, node, path, name, version)
     }
 
     private func load<Value: ManifestValue>(
-        _ type: Value.Type, _ node: SnapshotNode, _ path: String, _ name: String?, _ version: String?
+        _ type: Value.Type,
+        _ node: SnapshotNode,
+        _ path: String,
+        _ name: String?,
+        _ version: String?
     ) throws -> Loaded<Value> {
         guard let bytes = try bytes(of: node, path) else { return Loaded(path: path, value: nil, findings: []) }
         let loaded = ManifestLoader.load(type, bytes, path: path, name: name, version: version)
@@ -240,7 +272,8 @@ package final class Fleet {
     }
 
     private func remembered<Value>(
-        _ memory: ReferenceWritableKeyPath<Fleet, [String: Loaded<Value>?]>, _ key: String,
+        _ memory: ReferenceWritableKeyPath<Fleet, [String: Loaded<Value>?]>,
+        _ key: String,
         _ load: () throws -> Loaded<Value>?
     ) rethrows -> Loaded<Value>? {
         if let known = self[keyPath: memory][key] { return known }
@@ -270,7 +303,13 @@ extension SnapshotNode {
 extension Finding {
     init(_ problem: YAMLProblem, _ path: String, _ severity: Severity) {
         self.init(
-            severity, code: problem.code, problem.message, path: path, at: Position(problem.mark), hint: problem.hint)
+            severity,
+            code: problem.code,
+            problem.message,
+            path: path,
+            at: Position(problem.mark),
+            hint: problem.hint
+        )
     }
 }
 

@@ -10,10 +10,17 @@ struct GrantChecker {
         guard !versions.isEmpty else {
             fleet.report(
                 Finding(
-                    code: "unknown-tool", "there is no tool '\(grant.tool.value)'", path: path,
+                    code: "unknown-tool",
+                    "there is no tool '\(grant.tool.value)'",
+                    path: path,
                     at: grant.tool.position,
                     hint: Suggestion.hint(
-                        for: grant.tool.value, among: try fleet.names(in: "tools", files: false), plural: "tools")))
+                        for: grant.tool.value,
+                        among: try fleet.names(in: "tools", files: false),
+                        plural: "tools"
+                    )
+                )
+            )
             return
         }
         let tools = try versions.compactMap { try fleet.tool(grant.tool.value, $0) }
@@ -24,9 +31,12 @@ struct GrantChecker {
             fleet.report(
                 Finding(
                     code: "unknown-operation",
-                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'", path: path,
+                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
+                    path: path,
                     at: operation.position,
-                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")))
+                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")
+                )
+            )
         }
         guard let arguments = grant.arguments else { return }
         // Against the newest version that has the operation.
@@ -40,8 +50,12 @@ struct GrantChecker {
                 fleet.report(
                     Finding(
                         code: "narrowing-misfit",
-                        "arguments of \(grant.tool.value).\(operation.value): \(misfit.message)", path: path,
-                        at: position ?? arguments.position, hint: misfit.hint))
+                        "arguments of \(grant.tool.value).\(operation.value): \(misfit.message)",
+                        path: path,
+                        at: position ?? arguments.position,
+                        hint: misfit.hint
+                    )
+                )
             }
         }
     }

@@ -40,7 +40,10 @@ package enum Narrowing {
     }
 
     private static func mergeKeyword(
-        _ key: String, _ base: JSONValue, _ extra: JSONValue, base schema: JSONValue
+        _ key: String,
+        _ base: JSONValue,
+        _ extra: JSONValue,
+        base schema: JSONValue
     ) -> JSONValue? {
         switch key {
         case "title", "description", "$comment", "examples", "default": return extra
@@ -81,7 +84,9 @@ package enum Narrowing {
     }
 
     private static func tighter(
-        _ base: JSONValue, _ extra: JSONValue, _ isTighter: (Double, Double) -> Bool
+        _ base: JSONValue,
+        _ extra: JSONValue,
+        _ isTighter: (Double, Double) -> Bool
     ) -> JSONValue? {
         guard let first = base.double, let second = extra.double else { return nil }
         return isTighter(second, first) ? extra : base
@@ -101,7 +106,10 @@ package enum Narrowing {
     }
 
     private static func misfits(
-        _ narrowing: JSONValue, _ base: JSONValue?, at pointer: [String], depth: Int
+        _ narrowing: JSONValue,
+        _ base: JSONValue?,
+        at pointer: [String],
+        depth: Int
     ) -> [Misfit] {
         guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
         else { return [] }
@@ -113,20 +121,27 @@ package enum Narrowing {
                 found.append(
                     Misfit(
                         pointer: pointer + [keyword],
-                        message: "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
-                        hint: nil))
+                        message:
+                            "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
+                        hint: nil
+                    )
+                )
             }
             if let wanted = typeNames(object["type"]), wanted.isDisjoint(with: widened(types)) {
                 found.append(
                     Misfit(
                         pointer: pointer + ["type"],
-                        message: "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
-                        hint: nil))
+                        message:
+                            "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
+                        hint: nil
+                    )
+                )
             }
         }
         if let properties = object["properties"]?.object {
             let known = schema["properties"]?.object
-            let isOpen = schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
+            let isOpen =
+                schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
                 || schema["oneOf"] != nil
             for (name, value) in properties {
                 if let inner = known?[name] {
@@ -137,7 +152,12 @@ package enum Narrowing {
                             pointer: pointer + ["properties", name],
                             message: "the operation has no argument '\(name)'",
                             hint: Suggestion.hint(
-                                for: name, among: known.map { $0.map(\.key) } ?? [], plural: "its arguments")))
+                                for: name,
+                                among: known.map { $0.map(\.key) } ?? [],
+                                plural: "its arguments"
+                            )
+                        )
+                    )
                 }
             }
         }
@@ -149,7 +169,10 @@ package enum Narrowing {
                 found.append(
                     Misfit(
                         pointer: pointer + ["required", String(index)],
-                        message: "the operation has no argument '\(name)', so nothing would be allowed", hint: nil))
+                        message: "the operation has no argument '\(name)', so nothing would be allowed",
+                        hint: nil
+                    )
+                )
             }
         }
         return found
@@ -165,7 +188,8 @@ package enum Narrowing {
 
     /// An integer is a number.
     private static func widened(_ types: Set<String>) -> Set<String> {
-        types.contains("number") ? types.union(["integer"]) : types.contains("integer") ? types.union(["number"]) : types
+        types.contains("number")
+            ? types.union(["integer"]) : types.contains("integer") ? types.union(["number"]) : types
     }
 
     private static let keywordTypes: [String: Set<String>] = [

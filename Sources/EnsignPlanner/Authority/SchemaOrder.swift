@@ -17,7 +17,9 @@ package enum SchemaOrder {
         guard case .object(let new) = new else { return false }
         // References are compared whole: what they lead to may differ.
         if new["$ref"] != nil || old["$ref"] != nil { return false }
-        if case .array(let parts)? = new["allOf"], parts.contains(where: { narrower($0, .object(old), depth: depth + 1) }) {
+        if case .array(let parts)? = new["allOf"],
+            parts.contains(where: { narrower($0, .object(old), depth: depth + 1) })
+        {
             return true
         }
         if case .array(let branches)? = new["anyOf"], !branches.isEmpty,
@@ -37,7 +39,11 @@ package enum SchemaOrder {
 
     /// Whether `new` rules out everything that the keyword `key: value` of `old` rules out.
     private static func implies(
-        _ new: JSONObject, _ key: String, _ value: JSONValue, _ old: JSONObject, _ depth: Int
+        _ new: JSONObject,
+        _ key: String,
+        _ value: JSONValue,
+        _ old: JSONObject,
+        _ depth: Int
     ) -> Bool {
         switch key {
         case "type": return types(new).map { allowed in allowed.isSubset(of: widened(typeSet(value))) } ?? false
@@ -55,7 +61,9 @@ package enum SchemaOrder {
         case "maxLength", "maxItems", "maxProperties": return compare(new[key], value) { $0 <= $1 }
         case "minLength", "minItems", "minProperties": return compare(new[key], value) { $0 >= $1 }
         case "required":
-            guard let wanted = value.array, let present = new["required"]?.array else { return value.array?.isEmpty ?? false }
+            guard let wanted = value.array, let present = new["required"]?.array else {
+                return value.array?.isEmpty ?? false
+            }
             return wanted.allSatisfy(present.contains)
         case "items":
             return value.object != nil && new["items"]?.object != nil
@@ -90,7 +98,9 @@ package enum SchemaOrder {
         let (newNamed, oldNamed) = (new["properties"]?.object ?? [:], old["properties"]?.object ?? [:])
         let newRest = new["additionalProperties"] ?? .bool(true)
         let oldRest = old["additionalProperties"] ?? .bool(true)
-        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) { return false }
+        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) {
+            return false
+        }
         for (name, schema) in newNamed where oldNamed[name] == nil {
             if !narrower(schema, oldRest, depth: depth + 1) { return false }
         }
@@ -98,7 +108,10 @@ package enum SchemaOrder {
     }
 
     private static func bound(
-        _ new: JSONObject, _ inclusive: String, _ exclusive: String, _ limit: JSONValue,
+        _ new: JSONObject,
+        _ inclusive: String,
+        _ exclusive: String,
+        _ limit: JSONValue,
         _ isTighter: (Double, Double) -> Bool
     ) -> Bool {
         compare(new[inclusive], limit, isTighter) || compare(new[exclusive], limit, isTighter)
