@@ -230,6 +230,7 @@ package struct Verifier {
             path != "entry.json" && path != "changes.jsonl"
         }
         var seen: Set<String> = []
+        let published = Set(changes.compactMap(\.to?.digest))
         for difference in differences {
             if let agent = LivePath.agent(atRoute: difference.path) {
                 guard let change = expected[difference.path] else {
@@ -256,7 +257,7 @@ package struct Verifier {
             } else if let digest = LivePath.digest(atBundle: difference.path) {
                 if let after = difference.after {
                     let isRight = try contentDigest(after) == digest.hex
-                    if !isRight || !changes.contains(where: { $0.to?.digest == digest }) {
+                    if !isRight || !published.contains(digest) {
                         note(sequence, "bundle \(digest.short) is not what its name says, or nobody asked for it")
                     }
                 } else if let before = difference.before {
