@@ -68,7 +68,7 @@ def kind_of(schema):
         return f"{wanted}, {low:g} to {high:g}"
     if wanted == "array":
         bounds = f"{schema.get('minItems', 0)} to {schema['maxItems']}"
-        return f"list of {bounds}" + ("" if "properties" in schema["items"] else f": {kind_of(schema['items'])}")
+        return f"list of {bounds}" + ("" if {"properties", "oneOf"} & schema["items"].keys() else f": {kind_of(schema['items'])}")
     if wanted == "object" and "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
         return f"mapping of {schema.get('minProperties', 0)} to {schema['maxProperties']}"
     if wanted == "object" and "properties" not in schema:
@@ -95,11 +95,27 @@ def rows(schema, path, shared):
             yield from below(field, place, shared)
 
 
+def alternatives(records, path):
+    """Records of which exactly one applies: each has a field of its own, and may share others."""
+    by_name = {}
+    for record in records:
+        for name in record["properties"]:
+            by_name.setdefault(name, []).append(record)
+    own = [name for name in by_name if len(by_name[name]) == 1]
+    for name in sorted(by_name, key=lambda name: name not in own):
+        field = by_name[name][0]["properties"][name]
+        beside = [f"`{other}`" for other in own if name in by_name[other][0]["required"] and other != name]
+        when = "exactly one of these" if name in own else f"required beside {', '.join(beside)}"
+        yield f"| `{path}.{name}` | {kind_of(field)} | {when} | {field['description']} |"
+
+
 def below(field, place, shared):
     if "properties" in field:
         yield from rows(field, place, shared)
     elif "properties" in field.get("items", {}):
         yield from rows(field["items"], place + "[]", shared)
+    elif "oneOf" in field.get("items", {}):
+        yield from alternatives(field["items"]["oneOf"], place + "[]")
     elif isinstance(inner := field.get("additionalProperties"), dict):
         key = f"{place}.<name>"
         if "properties" in inner:
