@@ -87,9 +87,14 @@ struct ReconcileSession {
         var applied: [Change] = []
         var edits: [String: [UInt8]?] = [:]
         var live = intent.agents
+        // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
+        var leftovers: [String] = []
         for change in changes {
             guard let agent = change.agent, change.action != .repair else { continue }
-            guard let effect = try observed(change, agent, recorded) else { continue }
+            guard let effect = try observed(change, agent, recorded) else {
+                if let to = change.to, try !recorded.keeps(to.digest) { leftovers.append(LivePath.bundle(to.digest)) }
+                continue
+            }
             edits.merge(effect) { _, new in new }
             applied.append(change)
             if change.from == nil { live += 1 }
@@ -107,6 +112,7 @@ struct ReconcileSession {
             result: result,
             edits: edits
         )
+        try target.publish(Publication(removals: leftovers))
         try publishHeader()
         report.recovered = true
     }
@@ -450,6 +456,8 @@ struct ReconcileSession {
             }
         }
         for digest in retired { publication.removals.append(LivePath.bundle(digest)) }
+        // What is to be there is not to be removed: a file that nobody recorded may be just the one that is planned.
+        publication.removals.removeAll { bundles[$0] != nil || routes[$0] != nil }
         publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         publication.routes = routes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         return publication
