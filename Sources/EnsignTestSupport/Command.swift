@@ -6,6 +6,12 @@ package struct CommandResult: Sendable {
     package var status: Int32
     package var output: String
     package var errors: String
+
+    package init(status: Int32, output: String, errors: String) {
+        self.status = status
+        self.output = output
+        self.errors = errors
+    }
 }
 
 /// Runs a program in a closed world: no user configuration, a fixed time zone and width.

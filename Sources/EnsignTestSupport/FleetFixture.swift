@@ -63,10 +63,18 @@ package struct FleetFixture {
     ///
     ///     fleet/teams/support.yaml:①: error: unknown field 'membrs' [unknown-field]
     ///       hint: did you mean 'members'?
-    package func check(_ snapshot: (any Snapshot)? = nil) throws -> String { render(try findings(snapshot)) }
-
-    /// What is said of one file.
-    package func check(only path: String) throws -> String { render(try findings().filter { $0.path == path }) }
+    ///
+    /// - Parameters:
+    ///   - path: Leaves out what is said of other files.
+    ///   - snapshot: In place of the fixture's own.
+    /// - Returns: Nothing when there is nothing to find. An error that checking threw, as text.
+    package func check(only path: String? = nil, in snapshot: (any Snapshot)? = nil) -> String {
+        do {
+            return render(try findings(snapshot).filter { path == nil || $0.path == path })
+        } catch {
+            return "threw \(error)"
+        }
+    }
 
     package func render(_ findings: [Finding]) -> String {
         func place(_ path: String, _ position: Position) -> String {

@@ -16,6 +16,9 @@ package enum TextScan {
         package var start = 0
         /// False when the bytes are not UTF-8 text: parsing them makes no sense.
         package var isText = true
+        /// What to parse: the text after the byte order mark, with a blank for each character that was refused, so that
+        /// the rest can still be checked, in its place. Empty when the bytes are not text.
+        package var text: ArraySlice<UInt8> = []
     }
 
     /// Scans `bytes`.
@@ -23,6 +26,43 @@ package enum TextScan {
     /// - Parameter manifest: true for YAML, where no bidirectional control and no exotic line break is accepted and a
     ///   line may not start with a tab; false for prose, where bidirectional controls are a warning.
     package static func scan(_ bytes: [UInt8], manifest: Bool) -> Result {
+        var result = find(in: bytes, manifest: manifest)
+        guard result.isText else { return result }
+        result.text = bytes[result.start...]
+        if !result.problems.isEmpty { result.text = blanked(result.text) }
+        return result
+    }
+
+    /// The text with a blank for each character that a manifest may not have. Tabs stay: a blank would be an indent.
+    private static func blanked(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count)
+        var rest = String(decoding: bytes, as: UTF8.self).unicodeScalars[...]
+        while let scalar = rest.popFirst() {
+            let isRefused =
+                switch scalar.value {
+                case 0x09, 0x0A: false
+                case 0x0D: rest.first != "\n"
+                default:
+                    scalar.value < 0x20 || scalar.value == 0x7F || isExotic(scalar.value)
+                        || isBidirectional(scalar.value)
+                }
+            if isRefused { result.append(0x20) } else { result.append(contentsOf: UTF8.encode(scalar) ?? .init()) }
+        }
+        return result[...]
+    }
+
+    /// C1 controls, line breaks that only some readers know, a byte order mark inside the text.
+    private static func isExotic(_ scalar: UInt32) -> Bool {
+        (0x80...0x9F).contains(scalar) || scalar == 0x2028 || scalar == 0x2029 || scalar == 0xFEFF
+    }
+
+    /// Controls that show a text in another order than it has.
+    private static func isBidirectional(_ scalar: UInt32) -> Bool {
+        (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar)
+    }
+
+    private static func find(in bytes: [UInt8], manifest: Bool) -> Result {
         var result = Result()
         if isPlain(bytes) { return result }
         let first = YAMLMark(line: 1, column: 1)
@@ -97,7 +137,7 @@ package enum TextScan {
                     result.isText = false
                     return
                 }
-                if (0x80...0x9F).contains(scalar) || scalar == 0x2028 || scalar == 0x2029 || scalar == 0xFEFF {
+                if isExotic(scalar) {
                     doubt(
                         YAMLProblem(
                             code: "control-character",
@@ -107,7 +147,7 @@ package enum TextScan {
                         )
                     )
                 }
-                if (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar) {
+                if isBidirectional(scalar) {
                     doubt(
                         YAMLProblem(
                             code: "bidirectional-control",

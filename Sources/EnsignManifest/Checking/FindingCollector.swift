@@ -5,32 +5,34 @@ import EnsignYAML
 struct FindingCollector {
     let path: String
     private(set) var findings: [Finding] = []
+    private var share = FindingShare()
 
     init(path: String) {
         self.path = path
     }
 
-    var hasErrors: Bool { findings.contains { $0.severity == .error } }
-
-    mutating func error(_ code: String, _ message: String, at mark: Position, hint: String? = nil) {
-        add(.error, code, message, at: mark, hint: hint)
+    mutating func error(_ code: String, _ message: String, at mark: Position, hint: @autoclosure () -> String? = nil) {
+        add(.error, code, message, at: mark, hint: hint())
     }
 
-    mutating func warning(_ code: String, _ message: String, at mark: Position, hint: String? = nil) {
-        add(.warning, code, message, at: mark, hint: hint)
-    }
-
+    /// Adds a finding unless the file has had its share. Only then is the hint worked out: to find what was meant among
+    /// many names takes longer than anything else here.
     mutating func add(
         _ severity: Finding.Severity,
         _ code: String,
         _ message: String,
         at position: Position,
-        hint: String? = nil,
+        hint: @autoclosure () -> String? = nil,
         notes: [Finding.Note] = []
     ) {
-        findings.append(
-            Finding(severity, code: code, message, path: path, at: position, hint: hint, notes: notes)
-        )
+        switch share.take(severity) {
+        case .all:
+            findings.append(
+                Finding(severity, code: code, message, path: path, at: position, hint: hint(), notes: notes)
+            )
+        case .thatThereAreMore: findings.append(FindingShare.more(severity, path, position))
+        case .nothing: break
+        }
     }
 
     mutating func add(_ problem: YAMLProblem, severity: Finding.Severity) {

@@ -1,5 +1,6 @@
 import EnsignCrypto
 package import EnsignModel
+import EnsignYAML
 
 /// Checks a whole fleet, team by team.
 ///
@@ -39,9 +40,9 @@ package struct FleetChecker {
 
     /// The teams that have agents or deployments, sorted.
     package static func teams(_ fleet: Fleet) throws -> [String] {
-        var teams = Set(try (fleet.folder("fleet/agents") ?? []).map(\.name))
+        var teams = Set(try fleet.entries("fleet/agents").map(\.name))
         for environment in try fleet.environmentNames() {
-            for team in try fleet.folder("environments/\(environment)/agents") ?? [] { teams.insert(team.name) }
+            for team in try fleet.entries("environments/\(environment)/agents") { teams.insert(team.name) }
         }
         return teams.sorted()
     }
@@ -52,8 +53,10 @@ package struct FleetChecker {
     package mutating func checkShared() throws {
         let root = try fleet.snapshot.children(of: fleet.snapshot.root)
         for node in root where node.name == "fleet" || node.name == "environments" {
-            if node.kind != .directory {
+            if node.kind == .file {
                 fleet.report(Finding(code: "wrong-type", "'\(node.name)' must be a folder", path: node.name))
+            } else {
+                fleet.acceptsKind(of: node, at: node.name)
             }
         }
         guard root.contains(where: { $0.name == "fleet" || $0.name == "environments" }) else {
@@ -73,7 +76,7 @@ package struct FleetChecker {
                 ("trust", .directory):
                 break
             case ("prices.yaml", .file): _ = try fleet.prices()
-            default: fleet.ignored(node, in: "fleet")
+            default: try fleet.ignored(node, in: "fleet")
             }
         }
         try checkManifests(in: "fleet/teams") { _ = try fleet.team($0) }
@@ -85,7 +88,7 @@ package struct FleetChecker {
         try checkTools()
         for node in fleet.accepted(try fleet.folder("fleet/agents") ?? [], in: "fleet/agents") {
             if node.kind != .directory {
-                fleet.ignored(node, in: "fleet/agents", hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                try fleet.ignored(node, in: "fleet/agents", hint: "agents stand at \(ManifestKind.agent.pathPattern)")
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: "fleet/agents")
             }
@@ -96,7 +99,7 @@ package struct FleetChecker {
     private func checkManifests(in folder: String, _ check: (String) throws -> Void) throws {
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .file, let name = node.manifestName else {
-                fleet.ignored(node, in: folder)
+                try fleet.ignored(node, in: folder)
                 continue
             }
             guard Name.isValid(name) else {
@@ -110,7 +113,7 @@ package struct FleetChecker {
     private func checkTrust() throws {
         for node in fleet.accepted(try fleet.folder("fleet/trust") ?? [], in: "fleet/trust") {
             guard node.name == "allowed_signers", node.kind == .file else {
-                fleet.ignored(node, in: "fleet/trust")
+                try fleet.ignored(node, in: "fleet/trust")
                 continue
             }
             let path = "fleet/trust/allowed_signers"
@@ -136,7 +139,7 @@ package struct FleetChecker {
         for tool in fleet.accepted(try fleet.folder("fleet/tools") ?? [], in: "fleet/tools") {
             let folder = "fleet/tools/\(tool.name)"
             guard tool.kind == .directory else {
-                fleet.ignored(tool, in: "fleet/tools", hint: "tools stand at \(ManifestKind.tool.pathPattern)")
+                try fleet.ignored(tool, in: "fleet/tools", hint: "tools stand at \(ManifestKind.tool.pathPattern)")
                 continue
             }
             guard Name.isValid(tool.name) else {
@@ -145,7 +148,7 @@ package struct FleetChecker {
             }
             for file in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
                 guard file.kind == .file, let text = file.manifestName else {
-                    fleet.ignored(file, in: folder)
+                    try fleet.ignored(file, in: folder)
                     continue
                 }
                 guard let version = SemanticVersion(text) else {
@@ -169,7 +172,7 @@ package struct FleetChecker {
     private mutating func checkEnvironments() throws {
         for node in fleet.accepted(try fleet.folder("environments") ?? [], in: "environments") {
             guard node.kind == .directory else {
-                fleet.ignored(node, in: "environments")
+                try fleet.ignored(node, in: "environments")
                 continue
             }
             guard Name.isValid(node.name) else {
@@ -187,20 +190,13 @@ package struct FleetChecker {
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             switch (node.name, node.kind) {
             case ("tools", .directory), ("agents", .directory), ("environment.yaml", .file): break
-            default: fleet.ignored(node, in: folder)
+            default: try fleet.ignored(node, in: folder)
             }
         }
         if let environment = try fleet.environment(name) {
             try checkPromotion(name, environment)
         } else {
-            fleet.report(
-                Finding(
-                    code: "missing-file",
-                    "the environment has no environment.yaml",
-                    path: "\(folder)/environment.yaml",
-                    hint: "'ensign new env \(name)' writes one"
-                )
-            )
+            fleet.reportMissing(environment: name)
         }
         try checkManifests(in: "\(folder)/tools") { tool in
             guard let binding = try fleet.binding(name, tool) else { return }
@@ -221,7 +217,7 @@ package struct FleetChecker {
         }
         for node in fleet.accepted(try fleet.folder("\(folder)/agents") ?? [], in: "\(folder)/agents") {
             if node.kind != .directory {
-                fleet.ignored(
+                try fleet.ignored(
                     node,
                     in: "\(folder)/agents",
                     hint: "deployments stand at \(ManifestKind.deployment.pathPattern)"
@@ -258,7 +254,7 @@ package struct FleetChecker {
         var agents: Set<String> = []
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .directory else {
-                fleet.ignored(node, in: folder, hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                try fleet.ignored(node, in: folder, hint: "agents stand at \(ManifestKind.agent.pathPattern)")
                 continue
             }
             guard Name.isValid(node.name) else {
@@ -282,7 +278,7 @@ package struct FleetChecker {
         var names: [String] = []
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .file, let name = node.manifestName else {
-                fleet.ignored(node, in: folder)
+                try fleet.ignored(node, in: folder)
                 continue
             }
             if Name.isValid(name) { names.append(name) } else { invalidName(node, in: folder) }
@@ -295,7 +291,7 @@ package struct FleetChecker {
         let folder = "fleet/agents/\(agent)"
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .directory else {
-                fleet.ignored(node, in: folder, hint: "versions are folders: \(folder)/next/agent.yaml")
+                try fleet.ignored(node, in: folder, hint: "versions are folders: \(folder)/next/agent.yaml")
                 continue
             }
             guard let version = AgentVersion(node.name) else {
@@ -326,13 +322,21 @@ package struct FleetChecker {
     /// Checks one version of an agent and the folder it stands in.
     package func check(_ loaded: LoadedAgent) throws {
         let folder = "fleet/agents/\(loaded.id)/\(loaded.version)"
-        var extraBytes = 0
-        for node in fleet.accepted(loaded.files, in: folder) where node.name != "agent.yaml" {
-            if node.kind == .file, node.name == loaded.value?.instructions.value { continue }
-            if node.kind == .file { extraBytes += try fleet.snapshot.size(of: node) }
-            if loaded.value != nil { fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
+        var named: [SnapshotNode] = []
+        var bytes = 0
+        for node in fleet.accepted(loaded.files, in: folder) {
+            if node.kind == .file, node.name == "agent.yaml" || node.name == loaded.value?.instructions.value {
+                named.append(node)
+                continue
+            }
+            if node.kind == .file { bytes += try fleet.snapshot.size(of: node) }
+            if loaded.value != nil { try fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
         }
-        if extraBytes > Self.maxExtraBytes {
+        // The manifest and the instructions have 1 MiB each at most: mostly they need not be asked for their size again.
+        if bytes > Fleet.maxVersionBytes - named.count * TextScan.limit {
+            for node in named { bytes += try fleet.snapshot.size(of: node) }
+        }
+        if bytes > Fleet.maxVersionBytes {
             fleet.report(
                 Finding(
                     code: "too-large",
@@ -344,9 +348,6 @@ package struct FleetChecker {
         }
         try AgentChecker(fleet: fleet).check(loaded)
     }
-
-    /// What is left for files that the manifest does not name, after it and the instructions, 1 MiB each at most.
-    private static let maxExtraBytes = Fleet.maxVersionBytes - (2 << 20)
 
     /// Reports a team that is named and not declared.
     package func checkTeam(_ team: String, at position: Position, in path: String) throws {

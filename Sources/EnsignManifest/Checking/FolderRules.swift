@@ -4,6 +4,8 @@ import EnsignModel
 extension Fleet {
     /// The most entries that a folder may have.
     static let maxEntries = 10_000
+    /// How many folders may stand inside each other where no kind names them.
+    private static let maxIgnoredDepth = 32
     /// The most bytes that the files of one version may have together.
     static let maxVersionBytes = 4 << 20
 
@@ -20,7 +22,7 @@ extension Fleet {
             )
             return []
         }
-        var byFolded: [String: String] = [:]
+        let byFolded = Self.byFoldedName(nodes)
         var accepted: [SnapshotNode] = []
         accepted.reserveCapacity(nodes.count)
         for node in nodes {
@@ -29,58 +31,61 @@ extension Fleet {
                 report(Finding(code: "invalid-name", problem, path: place.escapedForDisplay, hint: "rename it"))
                 continue
             }
-            if node.name.utf8.contains(where: { (0x41...0x5A).contains($0) }) || !byFolded.isEmpty {
-                let folded = node.name.lowercased()
-                if let other = byFolded[folded]
-                    ?? nodes.first(where: { $0.name != node.name && $0.name.lowercased() == folded })?.name
-                {
-                    report(
-                        Finding(
-                            code: "case-collision",
-                            "'\(node.name)' and '\(other)' differ in case only",
-                            path: place,
-                            hint: "rename one: a file system that ignores case would hold only one of them"
-                        )
-                    )
-                }
-                byFolded[folded] = node.name
-            }
-            switch node.kind {
-            case .file, .directory: accepted.append(node)
-            case .symlink:
+            if !byFolded.isEmpty, let other = byFolded[node.name.lowercased()]?.first(where: { $0 != node.name }) {
                 report(
                     Finding(
-                        code: "symlink",
-                        "symbolic links are not followed",
+                        code: "case-collision",
+                        "'\(node.name)' and '\(other)' differ in case only",
                         path: place,
-                        hint: "put the file itself here"
-                    )
-                )
-            case .submodule:
-                report(
-                    Finding(
-                        code: "submodule",
-                        "submodules are not read",
-                        path: place,
-                        hint: "put the files themselves here"
-                    )
-                )
-            case .other:
-                report(
-                    Finding(
-                        code: "file-mode",
-                        "the file has a mode that Ensign does not accept",
-                        path: place,
-                        hint: "make it a plain file"
+                        hint: "rename one: a file system that ignores case would hold only one of them"
                     )
                 )
             }
+            if acceptsKind(of: node, at: place) { accepted.append(node) }
         }
         return accepted
     }
 
-    /// Reports a file that no kind names.
-    func ignored(_ node: SnapshotNode, in path: String, hint: String? = nil) {
+    /// Whether a node is a file or a folder; anything else is reported.
+    @discardableResult
+    func acceptsKind(of node: SnapshotNode, at path: String) -> Bool {
+        switch node.kind {
+        case .file, .directory: return true
+        case .symlink:
+            report(
+                Finding(
+                    code: "symlink",
+                    "symbolic links are not followed",
+                    path: path,
+                    hint: "put the file itself here"
+                )
+            )
+        case .submodule:
+            report(
+                Finding(code: "submodule", "submodules are not read", path: path, hint: "put the files themselves here")
+            )
+        case .other:
+            report(
+                Finding(
+                    code: "file-mode",
+                    "the file has a mode that Ensign does not accept",
+                    path: path,
+                    hint: "make it a plain file"
+                )
+            )
+        }
+        return false
+    }
+
+    /// Names by their lowercase form; empty when no name has a capital, as nearly always.
+    private static func byFoldedName(_ nodes: [SnapshotNode]) -> [String: [String]] {
+        guard nodes.contains(where: { $0.name.utf8.contains { (0x41...0x5A).contains($0) } }) else { return [:] }
+        return Dictionary(grouping: nodes.map(\.name)) { $0.lowercased() }
+    }
+
+    /// Reports a file or folder that no kind names.
+    func ignored(_ node: SnapshotNode, in path: String, hint: String? = nil) throws {
+        if node.kind == .directory { try checkIgnored(node, at: "\(path)/\(node.name)") }
         // .gitkeep and the like are how people keep folders in git.
         guard !node.name.hasPrefix(".git") else { return }
         report(
@@ -93,6 +98,32 @@ extension Fleet {
             )
         )
     }
+
+    /// Refuses what may not stand anywhere, in a folder that is ignored otherwise: a checkout follows links there too.
+    private func checkIgnored(_ folder: SnapshotNode, at path: String) throws {
+        var open = [(node: folder, path: path, depth: 0)]
+        var count = 0
+        while let (node, path, depth) = open.popLast() {
+            guard depth < Self.maxIgnoredDepth, count <= Self.maxEntries else {
+                report(
+                    Finding(
+                        code: count > Self.maxEntries ? "too-many" : "too-deep",
+                        count > Self.maxEntries
+                            ? "the folders that no kind names have more than \(Self.maxEntries) entries"
+                            : "more than \(Self.maxIgnoredDepth) folders inside each other",
+                        path: path,
+                        hint: "keep this elsewhere"
+                    )
+                )
+                return
+            }
+            let children = try snapshot.children(of: node)
+            count += children.count
+            for child in accepted(children, in: path) where child.kind == .directory {
+                open.append((child, "\(path)/\(child.name)", depth + 1))
+            }
+        }
+    }
 }
 
 extension SnapshotNode {
@@ -100,8 +131,9 @@ extension SnapshotNode {
     fileprivate var nameProblem: String? {
         guard isText else { return "the name is not UTF-8" }
         var isPlain = true
-        for byte in name.utf8 where byte < 0x20 || byte >= 0x7F || byte == 0x2F || byte == 0x5C { isPlain = false }
+        for byte in name.utf8 where byte < 0x20 || byte >= 0x7F { isPlain = false }
         guard isPlain else { return "the name has characters other than printable ASCII" }
+        if name.contains("/") || name.contains("\\") { return "the name has a '/' or a '\\'" }
         if name.isEmpty || name == "." || name == ".." { return "the name is not the name of a file" }
         if name.hasPrefix("-") { return "the name starts with '-'" }
         if name.lowercased() == ".git" { return "the name is git's own" }

@@ -57,7 +57,7 @@ enum Scalar {
         if let isInteger = isJSONNumber(bytes) {
             let text = String(decoding: bytes, as: UTF8.self)
             if isInteger {
-                guard let value = Int64(text), abs(value) <= 1 << 53 else { return .outOfRange }
+                guard let value = Int64(text), value.magnitude <= 1 << 53 else { return .outOfRange }
                 return .integer(value)
             }
             guard let value = Double(text), value.isFinite else { return .outOfRange }

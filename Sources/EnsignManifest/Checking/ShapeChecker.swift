@@ -55,16 +55,8 @@ struct ShapeChecker {
         case .record(let fields): checkRecord(node, fields, name)
         case .choice(let fields):
             checkRecord(node, fields, name)
-            if kind == .mapping, tape.isComplete {
-                let set = fields.filter { tape.value(in: node, for: $0.bytes) != nil }
-                if set.count != 1 {
-                    error(
-                        "not-one-of",
-                        "\(name) must have exactly one of: \(fields.map(\.name).joined(separator: ", "))",
-                        node
-                    )
-                }
-            }
+            if kind == .mapping { checkExactlyOne(node, fields, name) }
+        case .form(let forms): checkForm(node, forms, name)
         case .map(let keys, let values, let count): checkMap(node, keys, values, count, name)
         case .object:
             guard kind == .mapping else { return wrongType(node, name, "a mapping") }
@@ -102,6 +94,25 @@ struct ShapeChecker {
         for (index, field) in fields.enumerated() where field.isRequired && seen & (1 << UInt64(index)) == 0 {
             error("missing-field", "\(name) needs '\(field.name)': \(field.summary.lowercasedFirst)", node)
         }
+    }
+
+    private mutating func checkForm(_ node: Int, _ forms: [[Field]], _ name: String) {
+        let telling = forms.compactMap(\.first)
+        let set = forms.filter { form in tape.value(in: node, for: form[0].bytes) != nil }
+        if set.count == 1 { return checkRecord(node, set[0], name) }
+        // Which form is meant is not clear: what any of them may have is accepted, and nothing is missing.
+        var known: [Field] = []
+        for var field in forms.joined() where !known.contains(where: { $0.name == field.name }) {
+            field.isRequired = false
+            known.append(field)
+        }
+        checkRecord(node, known, name)
+        if tape.kind(of: node) == .mapping { checkExactlyOne(node, telling, name) }
+    }
+
+    private mutating func checkExactlyOne(_ node: Int, _ fields: [Field], _ name: String) {
+        guard tape.isComplete, fields.count(where: { tape.value(in: node, for: $0.bytes) != nil }) != 1 else { return }
+        error("not-one-of", "\(name) must have exactly one of: \(fields.map(\.name).joined(separator: ", "))", node)
     }
 
     private mutating func unknownField(_ key: Int, _ fields: [Field], _ name: String) {
@@ -170,8 +181,12 @@ struct ShapeChecker {
         }
         let text = String(decoding: bytes, as: UTF8.self)
         if let problem = form.problem(text) {
-            let hint = form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" }
-            error(form.code, "\(name): \(problem)", node, hint: hint)
+            error(
+                form.code,
+                "\(name): \(problem)",
+                node,
+                hint: form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" }
+            )
         }
     }
 
@@ -218,7 +233,11 @@ struct ShapeChecker {
         if tape.kind(of: node) == .plain || tape.kind(of: node) == .quoted {
             let text = tape.string(of: node)
             if text.hasSuffix("%") {
-                if let value = Double(text.dropLast()), (0...1_000).contains(value) { return }
+                let parts = text.dropLast().split(separator: ".", omittingEmptySubsequences: false)
+                let isDecimal =
+                    parts.count <= 2
+                    && parts.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
+                if isDecimal, let value = Double(text.dropLast()), (0...1_000).contains(value) { return }
                 return error("out-of-range", "\(name): '\(text)' is not a percentage from 0% to 1000%", node)
             }
         }
@@ -306,8 +325,13 @@ struct ShapeChecker {
         error("wrong-type", "\(name) must be \(wanted), and this is \(found)", node, hint: hint)
     }
 
-    private mutating func error(_ code: String, _ message: String, _ node: Int, hint: String? = nil) {
-        findings.error(code, message, at: Position(tape.mark(of: node)), hint: hint)
+    private mutating func error(
+        _ code: String,
+        _ message: String,
+        _ node: Int,
+        hint: @autoclosure () -> String? = nil
+    ) {
+        findings.error(code, message, at: Position(tape.mark(of: node)), hint: hint())
     }
 
     private func short(_ value: Double) -> String {

@@ -57,6 +57,7 @@ extension ManifestKind {
             object["minProperties"] = 1
             object["maxProperties"] = 1
             return object
+        case .form(let forms): return ["oneOf": .array(forms.map { .object(record($0)) })]
         case .map(let keys, let values, let count):
             var object: JSONObject = [
                 "type": "object", "additionalProperties": .object(schema(of: values)),

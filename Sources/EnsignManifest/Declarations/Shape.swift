@@ -11,6 +11,8 @@ package indirect enum Shape: Sendable {
     case record([Field])
     /// A record in which exactly one of the fields is set.
     case choice([Field])
+    /// A record of one of several forms; the first field of a form tells which one it is.
+    case form([[Field]])
     case map(keys: TextForm, values: Shape, count: ClosedRange<Int>)
     /// Any JSON object: handed on untouched.
     case object

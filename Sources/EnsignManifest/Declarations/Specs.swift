@@ -210,13 +210,21 @@ extension ManifestKind {
         Field("guard", "Whether the stable version is judged too.", .boolean, standard: "false"),
     ]
 
-    private static let killRule: Shape = .record([
-        Field("spend", "US dollars within the window.", .number(dollars)),
-        Field("repeatedCall", "The same tool with the same arguments, within the window.", .integer(count)),
-        Field("deniedCalls", "Denied calls within the window.", .integer(count)),
-        Field("steps", "Tool calls in one run.", .integer(count)),
-        Field("unknownTool", "Calls of a tool that was not granted.", .integer(count)),
-        Field("within", "The window.", .text(.duration)),
+    private static let window = Field("within", "The window.", .text(.duration), required: true)
+
+    private static let killRule: Shape = .form([
+        [Field("spend", "US dollars within the window.", .number(dollars), required: true), window],
+        [
+            Field(
+                "repeatedCall",
+                "The same tool with the same arguments, within the window.",
+                .integer(count),
+                required: true
+            ), window,
+        ],
+        [Field("deniedCalls", "Denied calls within the window.", .integer(count), required: true), window],
+        [Field("steps", "Tool calls in one run.", .integer(count), required: true)],
+        [Field("unknownTool", "Calls of a tool that was not granted.", .integer(count), required: true)],
     ])
 
     static let price: [Field] = [

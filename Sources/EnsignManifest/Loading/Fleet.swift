@@ -12,7 +12,13 @@ package final class Fleet {
     let today: CalendarDate
     package private(set) var findings: [Finding] = []
 
+    /// The file that positions were last looked up in: mostly the next one is in it too.
+    private var lastTape: (path: String, tape: YAMLTape)?
+    private var seen: Set<Finding> = []
+    private var shares: [String: FindingShare] = [:]
     private var folders: [String: [SnapshotNode]?] = [:]
+    /// Where the names stand in large folders.
+    private var indices: [String: [String: Int]] = [:]
     private var teams: [String: Loaded<Team>?] = [:]
     private var roles: [String: Loaded<Role>?] = [:]
     private var tools: [String: Loaded<Tool>?] = [:]
@@ -24,8 +30,31 @@ package final class Fleet {
         self.today = today
     }
 
-    package func report(_ finding: Finding) { findings.append(finding) }
-    package func report(_ new: [Finding]) { findings.append(contentsOf: new) }
+    package func report(_ finding: Finding) {
+        report(finding.severity, in: finding.path, at: finding.position, finding)
+    }
+    package func report(_ new: [Finding]) { for finding in new { report(finding) } }
+
+    /// Reports a finding unless its file has had its share; only then is it made at all.
+    func report(
+        _ severity: Finding.Severity,
+        in path: String,
+        at position: Position,
+        _ finding: @autoclosure () throws -> Finding
+    ) rethrows {
+        guard hasRoom(for: severity, in: path) else { return }
+        let new = try finding()
+        // A role or a tool is looked at again for each deployment that uses it.
+        guard seen.insert(new).inserted else { return }
+        switch shares[path, default: FindingShare()].take(severity) {
+        case .all: findings.append(new)
+        case .thatThereAreMore: findings.append(FindingShare.more(severity, path, position))
+        case .nothing: break
+        }
+    }
+
+    /// Whether another finding of a file would be kept.
+    func hasRoom(for severity: Finding.Severity, in path: String) -> Bool { shares[path]?.isSpent(severity) != true }
 
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
@@ -34,21 +63,18 @@ package final class Fleet {
     /// What stands in a folder; nil when there is no such folder.
     func folder(_ path: String) throws -> [SnapshotNode]? {
         if let known = folders[path] { return known }
-        var node = snapshot.root
         var children: [SnapshotNode]?
-        if let slash = path.lastIndex(of: "/") {
-            let name = path[path.index(after: slash)...]
-            if let found = try folder(String(path[..<slash]))?.first(where: { $0.name == name }),
-                found.kind == .directory
-            {
-                node = found
-                children = try snapshot.children(of: node)
-            }
-        } else if let found = try rootChildren().first(where: { $0.name == path }), found.kind == .directory {
+        if let found = try node(path), acceptsKind(of: found, at: path), found.kind == .directory {
             children = try snapshot.children(of: found)
         }
         folders[path] = .some(children)
         return children
+    }
+
+    /// What stands in a folder, for going through all of it: nothing when it has more than a folder may have.
+    func entries(_ path: String) throws -> [SnapshotNode] {
+        let nodes = try folder(path) ?? []
+        return nodes.count <= Self.maxEntries ? nodes : []
     }
 
     private func rootChildren() throws -> [SnapshotNode] {
@@ -61,19 +87,26 @@ package final class Fleet {
     /// The file or folder at a path; nil when there is none.
     func node(_ path: String) throws -> SnapshotNode? {
         guard let slash = path.lastIndex(of: "/") else { return try rootChildren().first { $0.name == path } }
-        return try folder(String(path[..<slash]))?.first { $0.name == path[path.index(after: slash)...] }
+        let parent = String(path[..<slash])
+        guard let nodes = try folder(parent) else { return nil }
+        let name = path[path.index(after: slash)...]
+        guard nodes.count > 32 else { return nodes.first { $0.name == name } }
+        // Every agent of a team is looked up in the team's folder.
+        let index = indices[parent] ?? Dictionary(zip(nodes.map(\.name), nodes.indices)) { first, _ in first }
+        indices[parent] = index
+        return index[String(name)].map { nodes[$0] }
     }
 
     /// Names of the environments, sorted.
     package func environmentNames() throws -> [String] {
-        try (folder("environments") ?? []).filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name)
+        try entries("environments").filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name)
     }
 
     /// The agents that an environment declares, sorted.
     package func deployedAgents(in environment: String) throws -> [AgentID] {
         var agents: [AgentID] = []
-        for team in try folder("environments/\(environment)/agents") ?? [] where team.kind == .directory {
-            for file in try folder("environments/\(environment)/agents/\(team.name)") ?? [] {
+        for team in try entries("environments/\(environment)/agents") where team.kind == .directory {
+            for file in try entries("environments/\(environment)/agents/\(team.name)") {
                 if file.kind == .file, let name = file.manifestName,
                     let agent = AgentID("\(team.name)/\(name)")
                 {
@@ -87,8 +120,8 @@ package final class Fleet {
     /// The agents in `fleet/agents/`, sorted.
     package func agents() throws -> [AgentID] {
         var agents: [AgentID] = []
-        for team in try folder("fleet/agents") ?? [] where team.kind == .directory {
-            for agent in try folder("fleet/agents/\(team.name)") ?? [] where agent.kind == .directory {
+        for team in try entries("fleet/agents") where team.kind == .directory {
+            for agent in try entries("fleet/agents/\(team.name)") where agent.kind == .directory {
                 if let agent = AgentID("\(team.name)/\(agent.name)") { agents.append(agent) }
             }
         }
@@ -157,6 +190,17 @@ package final class Fleet {
         }
     }
 
+    func reportMissing(environment name: String) {
+        report(
+            Finding(
+                code: "missing-file",
+                "the environment has no environment.yaml",
+                path: "environments/\(name)/environment.yaml",
+                hint: "'ensign new env \(name)' writes one"
+            )
+        )
+    }
+
     package func prices() throws -> Loaded<Prices>? { try load(Prices.self, "fleet/prices.yaml") }
 
     package func deployment(_ agent: AgentID, in environment: String) throws -> Loaded<Deployment>? {
@@ -190,6 +234,7 @@ package final class Fleet {
             version: version,
             path: manifest.path,
             value: manifest.value,
+            isValid: manifest.isValid,
             files: files,
             instructions: nil
         )
@@ -216,8 +261,28 @@ package final class Fleet {
             return
         }
         let path = "\(folder)/\(name)"
-        guard file.kind == .file else { return }
+        guard acceptsKind(of: file, at: path) else { return }
+        guard file.kind == .file else {
+            return report(
+                Finding(
+                    code: "wrong-type",
+                    "'\(name)' must be a file",
+                    path: loaded.path,
+                    at: value.instructions.position
+                )
+            )
+        }
         guard let bytes = try bytes(of: file, path) else { return }
+        guard !ManifestLoader.isLFSPointer(bytes) else {
+            return report(
+                Finding(
+                    code: "lfs-pointer",
+                    "this is a Git LFS pointer, not the instructions",
+                    path: path,
+                    hint: ManifestLoader.lfsHint
+                )
+            )
+        }
         let scan = TextScan.scan(bytes, manifest: false)
         report(scan.problems.map { Finding($0, path, .error) } + scan.warnings.map { Finding($0, path, .warning) })
         guard scan.isText else { return }
@@ -236,6 +301,12 @@ package final class Fleet {
         return try? snapshot.bytes(of: node)
     }
 
+    /// Where a JSON Pointer leads below a place in a file, found again by a second parse; the place itself if it fails.
+    func position(of pointer: [String], below start: Position, in path: String) -> Position {
+        if lastTape?.path != path { lastTape = source(path).map { (path, ManifestLoader.tape(of: $0)) } }
+        return lastTape.map { ManifestLoader.position(of: pointer, below: start, in: $0.tape) } ?? start
+    }
+
     // MARK: Reading
 
     private func load<Value: ManifestValue>(
@@ -244,7 +315,8 @@ package final class Fleet {
         name: String? = nil,
         version: String? = nil
     ) throws -> Loaded<Value>? {
-        guard let node = try self.node(path), node.kind == .file else { return nil }
+        // A link in place of a manifest is refused: taken for none, it would remove what it stands for.
+        guard let node = try self.node(path), acceptsKind(of: node, at: path), node.kind == .file else { return nil }
         return try load(type, node, path, name, version)
     }
 
@@ -290,6 +362,8 @@ package struct LoadedAgent: Sendable {
     /// Of the manifest.
     package var path: String
     package var value: Agent?
+    /// Whether the manifest has no errors: then everything that it declares is in `value`.
+    package var isValid: Bool
     package var files: [SnapshotNode]
     /// The text of the instructions; nil when it could not be read.
     package var instructions: String?

@@ -68,8 +68,12 @@ package enum ManifestLoader {
     ///
     /// - Parameter start: Where the value that the pointer starts from stands; nil for the whole document.
     package static func position(of pointer: [String], below start: Position?, in bytes: [UInt8]) -> Position {
-        let scan = TextScan.scan(bytes, manifest: true)
-        let (tape, _) = YAMLParser.parse(bytes[scan.start...])
+        position(of: pointer, below: start, in: tape(of: bytes))
+    }
+
+    static func tape(of bytes: [UInt8]) -> YAMLTape { YAMLParser.parse(TextScan.scan(bytes, manifest: true).text).tape }
+
+    static func position(of pointer: [String], below start: Position?, in tape: YAMLTape) -> Position {
         guard let root = tape.root else { return start ?? .start }
         guard let start else { return Position(tape.mark(of: tape.node(at: pointer, below: root))) }
         for node in root..<tape.end(of: root) where Position(tape.mark(of: node)) == start {
@@ -79,17 +83,24 @@ package enum ManifestLoader {
         return start
     }
 
+    static let lfsHint = "exclude fleet/ and environments/ from LFS in .gitattributes and commit the file itself"
+
+    /// Whether a file is what Git LFS leaves in git in place of the file itself.
+    static func isLFSPointer(_ bytes: [UInt8]) -> Bool {
+        bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8)
+    }
+
     private static func parse(_ bytes: [UInt8], _ findings: inout FindingCollector) -> YAMLTape? {
         guard bytes.count <= TextScan.limit else {
             findings.error("too-large", "the file has \(bytes.count) bytes, more than 1 MiB", at: .start)
             return nil
         }
-        if bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8) {
+        if isLFSPointer(bytes) {
             findings.error(
                 "lfs-pointer",
                 "this is a Git LFS pointer, not the manifest",
                 at: .start,
-                hint: "exclude fleet/ and environments/ from LFS in .gitattributes and commit the file itself"
+                hint: lfsHint
             )
             return nil
         }
@@ -97,8 +108,8 @@ package enum ManifestLoader {
         for problem in scan.problems { findings.add(problem, severity: .error) }
         for warning in scan.warnings { findings.add(warning, severity: .warning) }
         guard scan.isText else { return nil }
-        let (tape, problems) = YAMLParser.parse(bytes[scan.start...])
-        // libyaml stops at a control character that the scan has already named.
+        let (tape, problems) = YAMLParser.parse(scan.text)
+        // libyaml stops at a tab that the scan has already named.
         let alreadySaid = Set(scan.problems.map(\.mark.line))
         for problem in problems where !(problem.code == "yaml-syntax" && alreadySaid.contains(problem.mark.line)) {
             findings.add(problem, severity: .error)

@@ -27,6 +27,7 @@ package struct DeploymentResolver {
         guard let file = try fleet.deployment(agent, in: environment) else { return nil }
         guard let deployment = file.value else { return nil }
         let settings = try fleet.environment(environment)
+        if settings == nil { fleet.reportMissing(environment: environment) }
         let loaded = try version(of: deployment, settings?.value, load)
         let roles = try roles(of: deployment)
         guard let loaded, let manifest = loaded.value, let version = deployment.version?.value else {
@@ -34,8 +35,13 @@ package struct DeploymentResolver {
             return nil
         }
         let tools = try tools(of: manifest)
-        let permissions = try permissions(deployment, roles: roles, tools: tools)
-        warnAboutUngranted(deployment, tools, permissions)
+        // Where a need or a grant was refused, one without the other says nothing.
+        let isWhole =
+            file.isValid && loaded.isValid && roles.allSatisfy(\.role.isValid)
+            && roles.count == Set(deployment.roles.map(\.value)).count
+            && tools.count == manifest.tools.count
+        let permissions = try permissions(deployment, roles: roles, tools: tools, isWhole: isWhole)
+        if isWhole { warnAboutUngranted(deployment, tools, permissions) }
         try checkDelegates(of: manifest, loaded, deployment)
         guard let settings = settings?.value else { return nil }
         return ResolvedDeployment(
@@ -151,7 +157,8 @@ package struct DeploymentResolver {
     private func permissions(
         _ deployment: Deployment,
         roles: [(role: Loaded<Role>, name: Located<String>)],
-        tools: [String: ResolvedTool]
+        tools: [String: ResolvedTool],
+        isWhole: Bool
     ) throws -> [Permission] {
         var granted: [String: Permission] = [:]
         for (role, name) in roles {
@@ -160,7 +167,7 @@ package struct DeploymentResolver {
                 let added = try add(grant, path: role.path, role: name.value, deployment, tools, &granted)
                 helps = helps || added
             }
-            if !helps, role.value != nil {
+            if !helps, isWhole {
                 report(
                     "grant-without-need",
                     "role '\(name.value)' grants nothing that the agent needs",
@@ -172,7 +179,7 @@ package struct DeploymentResolver {
         }
         for grant in deployment.grants {
             let added = try add(grant, path: path, role: nil, deployment, tools, &granted)
-            if !added, try isKnown(grant) {
+            if !added, isWhole, try isKnown(grant, tools) {
                 report(
                     "grant-without-need",
                     "the agent does not need what this grants on '\(grant.tool.value)'",
@@ -213,8 +220,11 @@ package struct DeploymentResolver {
         var helps = false
         for name in grant.operations {
             guard let declaration = tool.value.operations[name.value] else {
-                if try role == nil || !anyVersion(of: tool.name, has: name.value) {
+                if role == nil {
                     fleet.report(
+                        .error,
+                        in: path,
+                        at: name.position,
                         Finding(
                             code: "unknown-operation",
                             "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'",
@@ -227,6 +237,9 @@ package struct DeploymentResolver {
                             )
                         )
                     )
+                } else {
+                    // Another version of the tool may have it.
+                    try GrantChecker(fleet: fleet, path: path).check(grant)
                 }
                 continue
             }
@@ -234,7 +247,7 @@ package struct DeploymentResolver {
             helps = true
             var input = declaration.input
             if let arguments = grant.arguments {
-                checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", path)
+                fleet.checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", in: path)
                 input = Narrowing.combine(declaration.input, arguments.value)
             }
             let permission = Permission(
@@ -279,28 +292,6 @@ package struct DeploymentResolver {
         return helps
     }
 
-    private func checkNarrowing(
-        _ arguments: Located<JSONValue>,
-        of operation: Operation,
-        _ name: String,
-        _ path: String
-    ) {
-        for misfit in Narrowing.misfits(arguments.value, in: operation.input) {
-            let position = fleet.source(path).map {
-                ManifestLoader.position(of: misfit.pointer, below: arguments.position, in: $0)
-            }
-            fleet.report(
-                Finding(
-                    code: "narrowing-misfit",
-                    "arguments of \(name): \(misfit.message)",
-                    path: path,
-                    at: position ?? arguments.position,
-                    hint: misfit.hint
-                )
-            )
-        }
-    }
-
     /// Checks the deployment's own grants when the agent is not there to hold them against.
     private func checkGrantsAlone(_ deployment: Deployment) throws {
         for grant in deployment.grants { try checkExists(grant) }
@@ -310,10 +301,10 @@ package struct DeploymentResolver {
         try GrantChecker(fleet: fleet, path: path).check(grant)
     }
 
-    private func isKnown(_ grant: Grant) throws -> Bool { try !fleet.toolVersions(grant.tool.value).isEmpty }
-
-    private func anyVersion(of tool: String, has operation: String) throws -> Bool {
-        try fleet.toolVersions(tool).contains { try fleet.tool(tool, $0)?.value?.operations[operation] != nil }
+    /// Whether what a grant names exists; if not, that is what there is to say.
+    private func isKnown(_ grant: Grant, _ tools: [String: ResolvedTool]) throws -> Bool {
+        guard let tool = tools[grant.tool.value] else { return try !fleet.toolVersions(grant.tool.value).isEmpty }
+        return grant.operations.contains { tool.value.operations[$0.value] != nil }
     }
 
     private func warnAboutUngranted(

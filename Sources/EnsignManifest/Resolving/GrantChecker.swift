@@ -29,6 +29,9 @@ struct GrantChecker {
         let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
         for operation in grant.operations where !known.contains(operation.value) {
             fleet.report(
+                .error,
+                in: path,
+                at: operation.position,
                 Finding(
                     code: "unknown-operation",
                     "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
@@ -43,20 +46,25 @@ struct GrantChecker {
         for operation in grant.operations {
             guard let declaration = tools.reversed().lazy.compactMap({ $0.value?.operations[operation.value] }).first
             else { continue }
-            for misfit in Narrowing.misfits(arguments.value, in: declaration.input) {
-                let position = fleet.source(path).map {
-                    ManifestLoader.position(of: misfit.pointer, below: arguments.position, in: $0)
-                }
-                fleet.report(
-                    Finding(
-                        code: "narrowing-misfit",
-                        "arguments of \(grant.tool.value).\(operation.value): \(misfit.message)",
-                        path: path,
-                        at: position ?? arguments.position,
-                        hint: misfit.hint
-                    )
+            fleet.checkNarrowing(arguments, of: declaration, "\(grant.tool.value).\(operation.value)", in: path)
+        }
+    }
+}
+
+extension Fleet {
+    /// Reports what in a grant's arguments can never apply to an operation.
+    func checkNarrowing(_ arguments: Located<JSONValue>, of operation: Operation, _ name: String, in path: String) {
+        guard hasRoom(for: .error, in: path) else { return }
+        for misfit in Narrowing.misfits(arguments.value, in: operation.input) {
+            report(
+                Finding(
+                    code: "narrowing-misfit",
+                    "arguments of \(name): \(misfit.message)",
+                    path: path,
+                    at: position(of: misfit.pointer, below: arguments.position, in: path),
+                    hint: misfit.hint
                 )
-            }
+            )
         }
     }
 }

@@ -101,19 +101,25 @@ package enum Narrowing {
     }
 
     /// What in a narrowing can never apply: properties that the operation does not take, limits for another type.
+    ///
+    /// - Returns: At most 20: a narrowing for another operation is all misfits.
     package static func misfits(_ narrowing: JSONValue, in base: JSONValue?) -> [Misfit] {
-        misfits(narrowing, base, at: [], depth: 0)
+        var found: [Misfit] = []
+        collectMisfits(narrowing, base, at: [], depth: 0, into: &found)
+        return Array(found.prefix(maxMisfits))
     }
 
-    private static func misfits(
+    private static let maxMisfits = 20
+
+    private static func collectMisfits(
         _ narrowing: JSONValue,
         _ base: JSONValue?,
         at pointer: [String],
-        depth: Int
-    ) -> [Misfit] {
+        depth: Int,
+        into found: inout [Misfit]
+    ) {
         guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
-        else { return [] }
-        var found: [Misfit] = []
+        else { return }
         let types = typeNames(schema["type"])
         if let types {
             for (keyword, _) in object {
@@ -143,9 +149,9 @@ package enum Narrowing {
             let isOpen =
                 schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
                 || schema["oneOf"] != nil
-            for (name, value) in properties {
+            for (name, value) in properties where found.count < maxMisfits {
                 if let inner = known?[name] {
-                    found += misfits(value, inner, at: pointer + ["properties", name], depth: depth + 1)
+                    collectMisfits(value, inner, at: pointer + ["properties", name], depth: depth + 1, into: &found)
                 } else if !isOpen, known != nil || schema["additionalProperties"] == .bool(false) {
                     found.append(
                         Misfit(
@@ -164,7 +170,7 @@ package enum Narrowing {
         if let required = object["required"]?.array, let known = schema["properties"]?.object,
             schema["additionalProperties"] == .bool(false)
         {
-            for (index, name) in required.enumerated() {
+            for (index, name) in required.enumerated() where found.count < maxMisfits {
                 guard let name = name.string, known[name] == nil else { continue }
                 found.append(
                     Misfit(
@@ -175,7 +181,6 @@ package enum Narrowing {
                 )
             }
         }
-        return found
     }
 
     private static func typeNames(_ value: JSONValue?) -> Set<String>? {
