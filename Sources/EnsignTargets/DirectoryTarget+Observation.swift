@@ -24,12 +24,16 @@ extension DirectoryTarget {
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
+            // Of the slice alone: what changed before it must not use it up, or it would never go on.
+            var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 if index >= start, next == nil {
-                    if observer.filesSeen >= ObservationCursor.files {
+                    if filesInSlice >= ObservationCursor.files {
                         next = folder
                     } else {
+                        let before = observer.filesSeen
                         try observer.look(into: folder)
+                        filesInSlice += observer.filesSeen - before
                         continue
                     }
                 }
