@@ -91,7 +91,7 @@ let package = Package(
 
         // Tests. The support library is a normal target, so that every test target can use it.
         .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),
-        test("EnsignModel"),
+        test("EnsignModel", ["EnsignCrypto"]),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignCrypto"),
@@ -102,7 +102,10 @@ let package = Package(
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["EnsignTestSupport", "ensign"], swiftSettings: swift),
+            name: "IntegrationTests",
+            dependencies: ["EnsignTestSupport", "ensign"],
+            swiftSettings: swift
+        ),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -23,12 +23,13 @@ constexpr size_t longest_pattern = 4096;
 /// for an A. It also leaves out recursion, verbs and callouts.
 void check_dialect(std::string_view text)
 {
+    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        // It would end the pattern on its way through valijson.
+        throw Pattern::Error{"a NUL character must be written as \\x00", nul};
+    }
     bool in_class = false;
     for (size_t i = 0; i < text.size(); i++) {
         switch (text[i]) {
-        case '\0':
-            // It would end the pattern on its way through valijson.
-            throw Pattern::Error{"a NUL character must be written as \\x00", i};
         case '\\': {
             if (++i >= text.size()) return;  // PCRE2 reports it.
             const char c = text[i];

@@ -14,7 +14,9 @@ extension Invocation {
         let objects = insideHook ? Machine.environment("GIT_QUARANTINE_PATH") : nil
         do {
             return try Site(
-                Site.Opening(path: directory, insideHook: insideHook, objectDirectory: objects), overrides: overrides)
+                Site.Opening(path: directory, insideHook: insideHook, objectDirectory: objects),
+                overrides: overrides
+            )
         } catch let error as GitError {
             throw explained(error)
         }
@@ -25,7 +27,8 @@ extension Invocation {
             let place = Files.canonical(directory) ?? directory
             return Failure(
                 message: "there is no git repository at \(place)",
-                hints: ["run it inside one, or name it with --repo DIR"])
+                hints: ["run it inside one, or name it with --repo DIR"]
+            )
         }
         let extensions = [directory + "/.git", directory].flatMap { Repository.extensions(inGitDirectory: $0) }
         guard let name = extensions.first else { return error }
@@ -38,7 +41,9 @@ extension Invocation {
             default: "clone it again without that extension"
             }
         return Failure(
-            message: "this repository uses git's extension '\(name)', which Ensign cannot read", hints: [fallback])
+            message: "this repository uses git's extension '\(name)', which Ensign cannot read",
+            hints: [fallback]
+        )
     }
 
     /// The environment that `--env` names.
@@ -81,7 +86,8 @@ extension Site {
         } else {
             throw Failure(
                 message: "\(settings.desiredRef) does not exist yet",
-                hints: ["commit a fleet to '\(settings.branch)', or name the branch: git config ensign.branch NAME"])
+                hints: ["commit a fleet to '\(settings.branch)', or name the branch: git config ensign.branch NAME"]
+            )
         }
         let tree = try repository.commit(commit).tree
         return (Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today), commit)

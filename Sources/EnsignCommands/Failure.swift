@@ -29,7 +29,9 @@ struct Explanation {
         case let error as UsageError:
             self.init(
                 error.message,
-                [error.hint, "ensign \(error.verb.map { "\($0) " } ?? "")--help"].compactMap { $0 }, .usage)
+                [error.hint, "ensign \(error.verb.map { "\($0) " } ?? "")--help"].compactMap { $0 },
+                .usage
+            )
         case let error as Refusal: self.init(error.message, error.hints, .refused)
         case let error as Failure: self.init(error.message, error.hints, error.code)
         case let error as ReconcileError: self.init(error)
@@ -38,7 +40,9 @@ struct Explanation {
                 error.description,
                 error.isIntegrity
                     ? ["'ensign verify' says what is wrong; docs/recovery.md says how to go on from a mirror"]
-                    : error.repair, error.isIntegrity ? .integrity : .failed)
+                    : error.repair,
+                error.isIntegrity ? .integrity : .failed
+            )
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
         case let error as Git.CommandFailure: self.init(error.description, [], .failed)
@@ -59,17 +63,24 @@ struct Explanation {
         case .client:
             self.init(
                 error.description,
-                ["push, and the repository that hosts the fleet reconciles; or run 'ensign init' to make this one host it"],
-                .refused)
+                [
+                    "push, and the repository that hosts the fleet reconciles; or run 'ensign init' to make this one host it"
+                ],
+                .refused
+            )
         case .missingKey(_, let path):
             self.init(
                 error.description,
-                ["restore \(path) from your backup: a ledger that has begun never gets another key by itself"], .failed)
+                ["restore \(path) from your backup: a ledger that has begun never gets another key by itself"],
+                .failed
+            )
         case .target: self.init(error.description, ["git config ensign.ENV.target names the directory"], .failed)
         case .missingBranch:
             self.init(
                 error.description,
-                ["push the branch again, or name another one: git config ensign.branch NAME"], .failed)
+                ["push the branch again, or name another one: git config ensign.branch NAME"],
+                .failed
+            )
         case .unknownEnvironment(let name, let known):
             let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
             _ = name
@@ -94,7 +105,9 @@ extension LedgerError {
 
 extension GitError {
     fileprivate var repair: [String] {
-        isLocked ? ["if no git process is running here, remove the .lock file that git names"] : []
+        isLocked
+            ? ["if no git process is running here, remove the .lock file that git names"]
+            : ["'git fsck' lists what is damaged; docs/recovery.md says how to get it back from a mirror"]
     }
 }
 

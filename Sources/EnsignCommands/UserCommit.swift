@@ -34,7 +34,8 @@ struct UserCommit {
             if try site.repository.commit(present).tree == site.repository.commit(commit).tree { return present }
             throw Refusal(
                 message: "there is a branch '\(name)' already, with other changes",
-                hints: ["delete it: git branch -D \(name)", "or name another one: --branch NAME"])
+                hints: ["delete it: git branch -D \(name)", "or name another one: --branch NAME"]
+            )
         }
         try Git.check(["update-ref", "-m", "ensign", ref, commit.description, ObjectID.zero.description], in: site)
         return commit

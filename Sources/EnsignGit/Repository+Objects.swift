@@ -91,7 +91,9 @@ extension Repository {
     ///
     /// - Throws: ``GitError``; the message names the object when it is missing, damaged or of another kind.
     package func withObject<Result>(
-        _ id: ObjectID, _ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws -> Result
+        _ id: ObjectID,
+        _ kind: ObjectKind,
+        _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {
         var oid = id.oid
         var object: OpaquePointer?
@@ -101,7 +103,8 @@ extension Repository {
             throw GitError(code: -1, operation: "read object \(id)", message: "it is not a \(kind)")
         }
         return try unsafe body(
-            UnsafeRawBufferPointer(start: git_odb_object_data(object), count: git_odb_object_size(object)))
+            UnsafeRawBufferPointer(start: git_odb_object_data(object), count: git_odb_object_size(object))
+        )
     }
 
     /// An object's bytes.
@@ -131,8 +134,11 @@ extension Repository {
                 let pointer = unsafe bytes.baseAddress.unsafelyUnwrapped + end + 1
                 entries.append(
                     TreeEntry(
-                        name: unsafe Array(bytes[start..<end]), mode: TreeEntry.Mode(mode),
-                        id: unsafe ObjectID(pointer: pointer)))
+                        name: unsafe Array(bytes[start..<end]),
+                        mode: TreeEntry.Mode(mode),
+                        id: unsafe ObjectID(pointer: pointer)
+                    )
+                )
                 index = end + 21
             }
             return entries
@@ -164,7 +170,12 @@ extension Repository {
             unsafe bytes.withUnsafeBytes { buffer in
                 unsafe withUnsafePointer(to: UInt8(0)) { nothing in
                     unsafe git_odb_write(
-                        &oid, objects, buffer.baseAddress ?? UnsafeRawPointer(nothing), buffer.count, kind.type)
+                        &oid,
+                        objects,
+                        buffer.baseAddress ?? UnsafeRawPointer(nothing),
+                        buffer.count,
+                        kind.type
+                    )
                 }
             }
         }

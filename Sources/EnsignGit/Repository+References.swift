@@ -14,7 +14,7 @@ extension Repository {
         do {
             try check("read \(name)") { unsafe git_reference_name_to_id(&oid, handle, name) }
             return ObjectID(oid)
-        } catch where error.isNotFound {
+        } catch  where error.isNotFound {
             return nil
         }
     }

@@ -15,7 +15,15 @@ package enum TextDiff {
             unsafe before.withUnsafeBytes { left in
                 unsafe after.withUnsafeBytes { right in
                     unsafe git_patch_from_buffers(
-                        &patch, left.baseAddress, left.count, nil, right.baseAddress, right.count, nil, &options)
+                        &patch,
+                        left.baseAddress,
+                        left.count,
+                        nil,
+                        right.baseAddress,
+                        right.count,
+                        nil,
+                        &options
+                    )
                 }
             }
         }
@@ -25,7 +33,9 @@ package enum TextDiff {
         defer { unsafe git_buf_dispose(&buffer) }
         guard let start = unsafe buffer.ptr else { return "" }
         let text = unsafe String(
-            decoding: UnsafeRawBufferPointer(start: start, count: buffer.size), as: UTF8.self)
+            decoding: UnsafeRawBufferPointer(start: start, count: buffer.size),
+            as: UTF8.self
+        )
         guard let hunk = text.range(of: "@@", afterNewline: true) else { return "" }
         return String(text[hunk...])
     }

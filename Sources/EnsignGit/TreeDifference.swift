@@ -16,7 +16,10 @@ extension Repository {
     /// - Parameters:
     ///   - within: Only paths for which this returns true are entered or reported; asked for folders and files.
     package func differences(
-        from old: ObjectID?, to new: ObjectID?, prefix: String = "", within: (String) -> Bool = { _ in true }
+        from old: ObjectID?,
+        to new: ObjectID?,
+        prefix: String = "",
+        within: (String) -> Bool = { _ in true }
     ) throws -> [TreeChange] {
         guard old != new else { return [] }
         var changes: [TreeChange] = []
@@ -35,24 +38,32 @@ extension Repository {
     }
 
     private func compare(
-        _ before: TreeEntry?, _ after: TreeEntry?, _ path: String, _ within: (String) -> Bool,
+        _ before: TreeEntry?,
+        _ after: TreeEntry?,
+        _ path: String,
+        _ within: (String) -> Bool,
         _ changes: inout [TreeChange]
     ) throws {
         guard within(path) else { return }
         let (wasFolder, isFolder) = (before?.mode == .directory, after?.mode == .directory)
         if wasFolder || isFolder {
             changes += try differences(
-                from: wasFolder ? before?.id : nil, to: isFolder ? after?.id : nil, prefix: path + "/",
-                within: within)
+                from: wasFolder ? before?.id : nil,
+                to: isFolder ? after?.id : nil,
+                prefix: path + "/",
+                within: within
+            )
         }
         if (before != nil && !wasFolder) || (after != nil && !isFolder) {
             changes.append(
-                TreeChange(path: path, before: wasFolder ? nil : before, after: isFolder ? nil : after))
+                TreeChange(path: path, before: wasFolder ? nil : before, after: isFolder ? nil : after)
+            )
         }
     }
 
     /// Every file below a tree with its path, in git's order.
-    package func forEachFile(in tree: ObjectID, prefix: String = "", _ body: (String, TreeEntry) throws -> Void) throws {
+    package func forEachFile(in tree: ObjectID, prefix: String = "", _ body: (String, TreeEntry) throws -> Void) throws
+    {
         for entry in try self.tree(tree) {
             let path = prefix + String(decoding: entry.name, as: UTF8.self)
             if entry.mode == .directory {

@@ -49,7 +49,10 @@ package struct Ledger {
         guard bytes.count <= Entry.maxBytes, let json = try? JSONParser.parse(bytes), let entry = Entry(json: json),
             entry.bytes == bytes
         else {
-            throw broken(nil, "entry.json of commit \(commit) is not a canonical entry of a version that this Ensign knows")
+            throw broken(
+                nil,
+                "entry.json of commit \(commit) is not a canonical entry of a version that this Ensign knows"
+            )
         }
         guard entry.environment == environment else {
             throw broken(entry.sequence, "the entry is about '\(entry.environment)'")
@@ -64,8 +67,14 @@ package struct Ledger {
             parsedSignature.verdict(on: payload, namespace: LedgerCommit.namespace) == .good
         else { throw broken(entry.sequence, "the signature of commit \(commit) is not good") }
         return RecordedEntry(
-            commit: commit, tree: parsed.tree, parents: parsed.parents, entry: entry, sha256: digest, root: root,
-            signer: parsedSignature.publicKey)
+            commit: commit,
+            tree: parsed.tree,
+            parents: parsed.parents,
+            entry: entry,
+            sha256: digest,
+            root: root,
+            signer: parsedSignature.publicKey
+        )
     }
 
     private func broken(_ sequence: Int64?, _ why: String) -> LedgerError {
@@ -132,7 +141,10 @@ package struct Ledger {
     ///   - edits: Changes to the tree besides `entry.json`: bytes to write, or nil to remove.
     /// - Throws: ``LedgerError/lostRace(environment:)`` when the ref moved; then nothing was recorded.
     package func append(
-        _ draft: EntryDraft, after tip: RecordedEntry?, edits: [String: [UInt8]?] = [:], key: LedgerKey
+        _ draft: EntryDraft,
+        after tip: RecordedEntry?,
+        edits: [String: [UInt8]?] = [:],
+        key: LedgerKey
     ) throws -> RecordedEntry {
         var writer = ObjectWriter(repository)
         var entry = draft.entry(environment: environment, after: tip)
@@ -149,7 +161,9 @@ package struct Ledger {
                 lines.append(0x0A)
             }
             entry.changesElsewhere = Entry.ChangesFile(
-                total: Int64(entry.changes.count), sha256: SHA256.hex(of: lines))
+                total: Int64(entry.changes.count),
+                sha256: SHA256.hex(of: lines)
+            )
             entry.changes = []
             blobs["changes.jsonl"] = .some(try writer.write(lines, .blob))
             bytes = entry.bytes
@@ -169,8 +183,14 @@ package struct Ledger {
         try move(from: tip?.commit, to: commit, message: LedgerCommit.subject(of: entry))
         try HighWater(sequence: entry.sequence, commit: commit).write(files.highWater(environment))
         return RecordedEntry(
-            commit: commit, tree: tree, parents: parents, entry: entry, sha256: digest,
-            root: try repository.tree(tree), signer: key.publicKey)
+            commit: commit,
+            tree: tree,
+            parents: parents,
+            entry: entry,
+            sha256: digest,
+            root: try repository.tree(tree),
+            signer: key.publicKey
+        )
     }
 
     private func move(from expected: ObjectID?, to commit: ObjectID, message: String) throws {
@@ -231,10 +251,20 @@ package struct EntryDraft: Sendable {
     package var result: Entry.Result
     package var error: String?
     package var keys: [String]?
+    /// Counts besides those of the changes.
+    package var counts: [String: Int64] = [:]
 
     package init(
-        kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, actor: Entry.Actor, time: Timestamp,
-        reason: String, changes: [Change], agents: Int64, result: Entry.Result, error: String? = nil,
+        kind: Entry.Kind,
+        source: Entry.Source?,
+        parent: ObjectID?,
+        actor: Entry.Actor,
+        time: Timestamp,
+        reason: String,
+        changes: [Change],
+        agents: Int64,
+        result: Entry.Result,
+        error: String? = nil,
         keys: [String]? = nil
     ) {
         self.kind = kind
@@ -251,12 +281,22 @@ package struct EntryDraft: Sendable {
     }
 
     fileprivate func entry(environment: String, after tip: RecordedEntry?) -> Entry {
-        var counts: [String: Int64] = changes.reduce(into: [:]) { $0[$1.action.rawValue, default: 0] += 1 }
+        var counts = changes.reduce(into: self.counts) { $0[$1.action.rawValue, default: 0] += 1 }
         counts["agents"] = agents
         return Entry(
-            sequence: tip.map { $0.entry.sequence + 1 } ?? 0, kind: kind, environment: environment,
-            previous: tip.map { Entry.Previous(commit: $0.commit, sha256: $0.sha256) }, source: source, actor: actor,
-            time: time, reason: String(reason.prefix(1_000)), changes: changes, counts: counts, result: result,
-            error: error.map { String($0.prefix(2_000)) }, keys: keys)
+            sequence: tip.map { $0.entry.sequence + 1 } ?? 0,
+            kind: kind,
+            environment: environment,
+            previous: tip.map { Entry.Previous(commit: $0.commit, sha256: $0.sha256) },
+            source: source,
+            actor: actor,
+            time: time,
+            reason: String(reason.prefix(1_000)),
+            changes: changes,
+            counts: counts,
+            result: result,
+            error: error.map { String($0.prefix(2_000)) },
+            keys: keys
+        )
     }
 }

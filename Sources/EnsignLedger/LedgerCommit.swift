@@ -77,7 +77,9 @@ package enum LedgerCommit {
     private static func changes(_ entry: Entry) -> String {
         let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
         guard total == 1, let change = entry.changes.first else {
-            let counts = entry.counts.filter { $0.key != "agents" && $0.value > 0 }.sorted { $0.key < $1.key }
+            let counts = entry.counts.filter { $0.key != "agents" && $0.key != "expired" && $0.value > 0 }.sorted {
+                $0.key < $1.key
+            }
             let parts = counts.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             return "\(total) changes\(parts.isEmpty ? "" : ": \(parts)")"
         }
@@ -97,6 +99,7 @@ package enum LedgerCommit {
             case .weight: ", canary \(change.weight?.to ?? 0) %"
             case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
             }
-        return "\(agent) \(versions)\(suffix)"
+        let reverts = change.evidence["reverts"]?.array?.first?.string.map { " (reverts \($0.prefix(10)))" } ?? ""
+        return "\(agent) \(versions)\(suffix)\(reverts)"
     }
 }

@@ -12,6 +12,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
     package func status(_ environment: String) -> String { "\(root)/status/\(environment).json" }
     package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
+    package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package var cache: String { "\(root)/cache" }

@@ -22,7 +22,10 @@ package struct LedgerKey: Sendable {
         guard let status = try Files.status(path) else { return nil }
         guard status.permissions & 0o077 == 0 else {
             throw LedgerError.key(
-                environment: environment, path: path, why: "others may read it; run: chmod 600 \(path)")
+                environment: environment,
+                path: path,
+                why: "others may read it; run: chmod 600 \(path)"
+            )
         }
         guard let text = try Files.read(path, limit: 65_536) else { return nil }
         do {

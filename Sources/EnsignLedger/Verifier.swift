@@ -59,6 +59,7 @@ package struct Verifier {
     /// - Throws: When the ref itself cannot be read.
     package mutating func run(progress: (Int64) -> Void = { _ in }) throws -> Report {
         let commit = try ledger.repository.reference(ledger.ref)
+        expectedSequence = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence ?? 0
         var tip: RecordedEntry?
         var verdict: Verdict?
         if let commit {
@@ -68,7 +69,8 @@ package struct Verifier {
             } catch let error as GitError where error.isNotFound {
                 verdict = .incomplete(
                     why: "\(error.message)"
-                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""))
+                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
+                )
             } catch LedgerError.broken(_, let sequence, let why) {
                 note(sequence ?? expectedSequence, why)
             } catch let error as GitError {
@@ -113,6 +115,7 @@ package struct Verifier {
             }
             expectedSequence = newer.entry.sequence - 1
             let older = try ledger.read(previous.commit)
+            expectedSequence = newer.entry.sequence
             try checkPair(older, newer)
             if let keys = older.entry.keys { settle(keys, of: older.entry.sequence) }
             newer = older
@@ -157,7 +160,11 @@ package struct Verifier {
         if let accepted = newer.acceptedSource {
             checkSource(accepted, older, newer)
             if !ledger.repository.contains(accepted) {
-                throw GitError(code: -3, operation: "read object \(accepted)", message: "the source commit \(accepted) is missing")
+                throw GitError(
+                    code: -3,
+                    operation: "read object \(accepted)",
+                    message: "the source commit \(accepted) is missing"
+                )
             }
         }
         try checkTree(older, newer)
@@ -171,7 +178,10 @@ package struct Verifier {
             }
         case .genesis, .refused, .drift, .halt, .resume, .key:
             if let before = older.acceptedSource, before != accepted {
-                note(newer.entry.sequence, "it changes the accepted source, and a \(newer.entry.kind.rawValue) must not")
+                note(
+                    newer.entry.sequence,
+                    "it changes the accepted source, and a \(newer.entry.kind.rawValue) must not"
+                )
             }
         }
     }
@@ -212,7 +222,9 @@ package struct Verifier {
             if change.from == nil { live += 1 }
             if change.to == nil { live -= 1 }
         }
-        if newer.agents != live { note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)") }
+        if newer.agents != live {
+            note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
+        }
         var routesOf: [AgentID: Route] = [:]
         var removedBundles: [TreeEntry] = []
         let repository = ledger.repository
@@ -220,6 +232,7 @@ package struct Verifier {
             path != "entry.json" && path != "changes.jsonl"
         }
         var seen: Set<String> = []
+        let published = Set(changes.compactMap(\.to?.digest))
         for difference in differences {
             if let agent = LivePath.agent(atRoute: difference.path) {
                 guard let change = expected[difference.path] else {
@@ -228,7 +241,9 @@ package struct Verifier {
                 }
                 seen.insert(difference.path)
                 guard let after = difference.after else {
-                    if change.to != nil { note(sequence, "the route of \(agent) is gone, and the entry does not say so") }
+                    if change.to != nil {
+                        note(sequence, "the route of \(agent) is gone, and the entry does not say so")
+                    }
                     continue
                 }
                 guard let route = try Route(json: JSONParser.parse(repository.bytes(of: after.id, .blob))) else {
@@ -237,13 +252,14 @@ package struct Verifier {
                 }
                 routesOf[agent] = route
                 let isHalted = route.phase == .halted
-                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest) {
+                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest)
+                {
                     note(sequence, "the route of \(agent) is not what the entry says")
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
                 if let after = difference.after {
                     let isRight = try contentDigest(after) == digest.hex
-                    if !isRight || !changes.contains(where: { $0.to?.digest == digest }) {
+                    if !isRight || !published.contains(digest) {
                         note(sequence, "bundle \(digest.short) is not what its name says, or nobody asked for it")
                     }
                 } else if let before = difference.before {
@@ -276,11 +292,14 @@ package struct Verifier {
     }
 
     /// A change whose route file stayed the same must have had nothing to change: a halted agent that was updated.
-    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry) throws {
+    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry)
+        throws
+    {
         for (path, change) in expected where !seen.contains(path) {
             guard let agent = change.agent else { continue }
             let route = try route(of: agent, newer)
-            let isRight = change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
+            let isRight =
+                change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
             if !isRight { note(newer.entry.sequence, "the route of \(agent) is not what the entry says") }
         }
     }

@@ -61,14 +61,20 @@ package struct BundleDifference: Sendable, Hashable {
                 guard let wasOperation = was.operations[name] else { continue }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
                 add(
-                    "tools.\(tool.tool).\(name).description", wasOperation.description ?? "none",
-                    operation.description ?? "none")
+                    "tools.\(tool.tool).\(name).description",
+                    wasOperation.description ?? "none",
+                    operation.description ?? "none"
+                )
                 add(
-                    "tools.\(tool.tool).\(name).timeout", wasOperation.timeout?.description ?? "none",
-                    operation.timeout?.description ?? "none")
+                    "tools.\(tool.tool).\(name).timeout",
+                    wasOperation.timeout?.description ?? "none",
+                    operation.timeout?.description ?? "none"
+                )
                 add(
-                    "tools.\(tool.tool).\(name).idempotent", String(wasOperation.idempotent),
-                    String(operation.idempotent))
+                    "tools.\(tool.tool).\(name).idempotent",
+                    String(wasOperation.idempotent),
+                    String(operation.idempotent)
+                )
             }
         }
     }
@@ -92,6 +98,7 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     private func labels(_ labels: [String: String]) -> String {
-        labels.isEmpty ? "none" : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
+        labels.isEmpty
+            ? "none" : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
     }
 }

@@ -18,12 +18,21 @@ package struct Plan: Sendable, Hashable {
     package var refusal: PruneRefusal?
     /// What is accepted and not yet enforced by anything, in the environment's own manifest.
     package var declaredOnly: [String]
+    /// What the plan was compared with instead of a ledger; nil when it was a ledger, or nothing.
+    package var basis: String?
     /// Whether the source's history no longer contains the recorded source.
     package var historyRewritten: Bool
 
     package init(
-        environment: String, source: PlanSource, entry: PlanEntry?, changes: [PlannedChange], unchanged: Int64,
-        kept: [AgentID], liveBefore: Int64, refusal: PruneRefusal?, declaredOnly: [String] = [],
+        environment: String,
+        source: PlanSource,
+        entry: PlanEntry?,
+        changes: [PlannedChange],
+        unchanged: Int64,
+        kept: [AgentID],
+        liveBefore: Int64,
+        refusal: PruneRefusal?,
+        declaredOnly: [String] = [],
         historyRewritten: Bool = false
     ) {
         self.environment = environment
@@ -92,8 +101,13 @@ package struct PlannedChange: Sendable, Hashable {
     package var declaredOnly: [String]
 
     package init(
-        agent: AgentID, change: Change, difference: BundleDifference, route: Route?, state: AgentState?,
-        bundle: CompiledBundle?, declaredOnly: [String]
+        agent: AgentID,
+        change: Change,
+        difference: BundleDifference,
+        route: Route?,
+        state: AgentState?,
+        bundle: CompiledBundle?,
+        declaredOnly: [String]
     ) {
         self.agent = agent
         self.change = change
@@ -149,8 +163,13 @@ extension Plan {
                 PlannedChange(
                     agent: agent,
                     change: Change(agent: agent, action: .delete, from: old.side, to: nil, kind: .narrowing),
-                    difference: BundleDifference(before: old.bundle, after: nil), route: nil, state: nil, bundle: nil,
-                    declaredOnly: []))
+                    difference: BundleDifference(before: old.bundle, after: nil),
+                    route: nil,
+                    state: nil,
+                    bundle: nil,
+                    declaredOnly: []
+                )
+            )
         }
         result.changes.sort { $0.agent < $1.agent }
         result.refusal = nil

@@ -24,8 +24,10 @@ package struct RecordedFleet {
     package var isEarlier: (AgentID, Digest) throws -> Bool
 
     package init(
-        live: Int64, agent: @escaping (AgentID) throws -> RecordedAgent?,
-        bundle: @escaping (Digest) throws -> Bundle?, isEarlier: @escaping (AgentID, Digest) throws -> Bool
+        live: Int64,
+        agent: @escaping (AgentID) throws -> RecordedAgent?,
+        bundle: @escaping (Digest) throws -> Bundle?,
+        isEarlier: @escaping (AgentID, Digest) throws -> Bool
     ) {
         self.live = live
         self.agent = agent
@@ -57,12 +59,23 @@ package enum Planner {
 
     /// Plans the agents that may have changed; all others stay as they are.
     package static func plan(
-        environment: String, source: PlanSource, entry: PlanEntry?, desired: [DesiredAgent],
-        recorded: RecordedFleet, rules: PlanRules
+        environment: String,
+        source: PlanSource,
+        entry: PlanEntry?,
+        desired: [DesiredAgent],
+        recorded: RecordedFleet,
+        rules: PlanRules
     ) throws -> Plan {
         var plan = Plan(
-            environment: environment, source: source, entry: entry, changes: [], unchanged: recorded.live, kept: [],
-            liveBefore: recorded.live, refusal: nil)
+            environment: environment,
+            source: source,
+            entry: entry,
+            changes: [],
+            unchanged: recorded.live,
+            kept: [],
+            liveBefore: recorded.live,
+            refusal: nil
+        )
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             let live = try recorded.agent(item.agent)
             guard item.compiled != nil || rules.prune else {
@@ -81,7 +94,9 @@ package enum Planner {
     }
 
     private static func change(
-        _ item: DesiredAgent, _ live: RecordedAgent?, _ recorded: RecordedFleet
+        _ item: DesiredAgent,
+        _ live: RecordedAgent?,
+        _ recorded: RecordedFleet
     ) throws -> PlannedChange? {
         let agent = item.agent
         let from = live?.stable
@@ -92,7 +107,12 @@ package enum Planner {
             return PlannedChange(
                 agent: agent,
                 change: Change(agent: agent, action: .delete, from: from, to: nil, kind: .narrowing),
-                difference: difference, route: nil, state: nil, bundle: nil, declaredOnly: [])
+                difference: difference,
+                route: nil,
+                state: nil,
+                bundle: nil,
+                declaredOnly: []
+            )
         }
         let isHalted = live?.isHalted ?? false
         if from?.digest == compiled.digest, isHalted == compiled.halted { return nil }
@@ -111,14 +131,20 @@ package enum Planner {
         // The seam where rollouts decide: for now every change takes all sessions at once.
         let target = Route.Target(version: compiled.bundle.version, digest: compiled.digest, weight: 100)
         let route = Route(
-            agent: agent, environment: compiled.bundle.environment, phase: compiled.halted ? .halted : .stable,
-            targets: compiled.halted ? [] : [target])
+            agent: agent,
+            environment: compiled.bundle.environment,
+            phase: compiled.halted ? .halted : .stable,
+            targets: compiled.halted ? [] : [target]
+        )
         return PlannedChange(
             agent: agent,
             change: Change(agent: agent, action: action, from: from, to: compiled.side, kind: difference.kind),
-            difference: difference, route: route,
+            difference: difference,
+            route: route,
             state: compiled.halted ? AgentState(stable: compiled.side, haltedByGit: true) : nil,
-            bundle: compiled, declaredOnly: item.declaredOnly)
+            bundle: compiled,
+            declaredOnly: item.declaredOnly
+        )
     }
 
     private static func refusal(_ plan: Plan, _ rules: PlanRules) -> PruneRefusal? {

@@ -8,7 +8,9 @@ package import EnsignModel
 package enum FrozenVersions {
     /// What a new tree changes in versions that the old tree already has.
     package static func violations(
-        from old: ObjectID, to new: ObjectID, repository: Repository
+        from old: ObjectID,
+        to new: ObjectID,
+        repository: Repository
     ) throws -> [Finding] {
         let changes = try repository.differences(from: old, to: new) { path in
             path == "fleet" || path == "fleet/agents" || path == "fleet/tools" || path.hasPrefix("fleet/agents/")
@@ -23,12 +25,18 @@ package enum FrozenVersions {
                 guard try repository.entry(at: folder, in: old) != nil,
                     try repository.entry(at: folder, in: new) != nil
                 else { continue }
-                let what = change.before == nil ? "a file is added" : change.after == nil ? "a file is removed" : "this file changes"
+                let what =
+                    change.before == nil
+                    ? "a file is added" : change.after == nil ? "a file is removed" : "this file changes"
                 findings.append(
                     Finding(
-                        code: "frozen-version", "version \(version) is released and never changes: \(what)",
+                        code: "frozen-version",
+                        "version \(version) is released and never changes: \(what)",
                         path: change.path,
-                        hint: "edit \(parts[0..<4].joined(separator: "/"))/next and release it: ensign release \(parts[2])/\(parts[3]) X.Y.Z"))
+                        hint:
+                            "edit \(parts[0..<4].joined(separator: "/"))/next and release it: ensign release \(parts[2])/\(parts[3]) X.Y.Z"
+                    )
+                )
             } else if parts[1] == "tools", parts.count == 4, change.before != nil, change.after != nil,
                 parts[3].hasSuffix(".yaml")
             {
@@ -36,7 +44,10 @@ package enum FrozenVersions {
                     Finding(
                         code: "frozen-version",
                         "version \(parts[3].dropLast(5)) of tool '\(parts[2])' is released and never changes",
-                        path: change.path, hint: "add a new version beside it"))
+                        path: change.path,
+                        hint: "add a new version beside it"
+                    )
+                )
             }
         }
         return findings.sorted()

@@ -42,9 +42,20 @@ package struct KeyRotation {
         } else {
             entry = try ledger.append(
                 EntryDraft(
-                    kind: .key, source: source, parent: tip.acceptedSource, actor: actor, time: now, reason: reason,
-                    changes: [], agents: tip.agents, result: .ok, keys: [incoming.publicKey.line]),
-                after: tip, key: outgoing)
+                    kind: .key,
+                    source: source,
+                    parent: tip.acceptedSource,
+                    actor: actor,
+                    time: now,
+                    reason: reason,
+                    changes: [],
+                    agents: tip.agents,
+                    result: .ok,
+                    keys: [incoming.publicKey.line]
+                ),
+                after: tip,
+                key: outgoing
+            )
         }
         for suffix in ["", ".pub"] {
             if try Files.status(path + suffix) != nil {

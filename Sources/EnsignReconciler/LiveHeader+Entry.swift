@@ -20,8 +20,11 @@ extension RecordedEntry {
     /// `fleet.json` as this entry publishes it.
     var header: [UInt8] {
         LiveHeader(
-            environment: entry.environment, entry: commit, sequence: entry.sequence,
-            source: acceptedSource ?? .zero, agents: agents
+            environment: entry.environment,
+            entry: commit,
+            sequence: entry.sequence,
+            source: acceptedSource ?? .zero,
+            agents: agents
         ).bytes
     }
 }

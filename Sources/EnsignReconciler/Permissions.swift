@@ -32,7 +32,10 @@ package struct PermissionCheck {
     ///
     /// - Returns: nil when the environment does not deploy the agent, or its manifests cannot be resolved.
     package func answer(
-        _ agent: AgentID, tool: String, operation: String, arguments: JSONValue?
+        _ agent: AgentID,
+        tool: String,
+        operation: String,
+        arguments: JSONValue?
     ) throws -> Answer? {
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         guard let resolved = try compiler.resolve(agent) else { return nil }
@@ -45,21 +48,29 @@ package struct PermissionCheck {
         }
         guard let need = resolved.manifest.tools.first(where: { $0.tool.value == tool }) else {
             return no(
-                "the agent does not need '\(tool)', so it gets no grant of it", resolved.loaded.path, .start)
+                "the agent does not need '\(tool)', so it gets no grant of it",
+                resolved.loaded.path,
+                .start
+            )
         }
         guard need.operations.contains(where: { $0.value == operation }) else {
             return no("the agent needs '\(tool)' without '\(operation)'", resolved.loaded.path, need.tool.position)
         }
-        guard let permission = resolved.permissions.first(where: { $0.tool == tool && $0.operation == operation }) else {
+        guard let permission = resolved.permissions.first(where: { $0.tool == tool && $0.operation == operation })
+        else {
             return no(
-                "nothing in '\(environment)' grants \(name)", resolved.deploymentPath,
-                resolved.deployment.version?.position ?? .start)
+                "nothing in '\(environment)' grants \(name)",
+                resolved.deploymentPath,
+                resolved.deployment.version?.position ?? .start
+            )
         }
         let origin = permission.origin
         guard let approval = permission.effectiveApproval else {
             return no(
                 "autonomy '\(resolved.deployment.autonomy.rawValue)' leaves out what does not read",
-                resolved.deploymentPath, resolved.deployment.autonomyPosition ?? .start)
+                resolved.deploymentPath,
+                resolved.deployment.autonomyPosition ?? .start
+            )
         }
         if let expires = permission.expires, expires < today {
             return no("the grant expired on \(expires)", origin.path, origin.position)
@@ -72,18 +83,27 @@ package struct PermissionCheck {
         let source = origin.role.map { "role '\($0)'" } ?? "the deployment"
         return approval == .none
             ? Answer(
-                verdict: .allowed, approval: .none, reason: "\(source) grants \(name)", path: origin.path,
-                position: origin.position)
+                verdict: .allowed,
+                approval: .none,
+                reason: "\(source) grants \(name)",
+                path: origin.path,
+                position: origin.position
+            )
             : Answer(
-                verdict: .needsApproval, approval: approval,
+                verdict: .needsApproval,
+                approval: approval,
                 reason: approval > permission.approval
                     ? "autonomy '\(resolved.deployment.autonomy.rawValue)' asks for it" : "\(source) asks for it",
-                path: path, position: position)
+                path: path,
+                position: position
+            )
     }
 
     /// Why arguments are not allowed; nil when they are.
     private func refusal(
-        of arguments: JSONValue, _ permission: Permission, _ resolved: ResolvedDeployment
+        of arguments: JSONValue,
+        _ permission: Permission,
+        _ resolved: ResolvedDeployment
     ) throws -> Answer? {
         let name = "\(permission.tool).\(permission.operation)"
         if let input = permission.declaration.input,
@@ -91,17 +111,23 @@ package struct PermissionCheck {
         {
             let path = resolved.tools[permission.tool]?.path ?? ""
             return Answer(
-                verdict: .refused, approval: .none, reason: "\(name) does not take these arguments: \(failing.message)",
+                verdict: .refused,
+                approval: .none,
+                reason: "\(name) does not take these arguments: \(failing.message)",
                 path: path,
-                position: position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path))
+                position: position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path)
+            )
         }
         if let narrowing = permission.arguments,
             let failing = try SchemaCulprit.find(in: narrowing.value, for: arguments)
         {
             return Answer(
-                verdict: .refused, approval: .none, reason: "the grant does not allow it: \(failing.message)",
+                verdict: .refused,
+                approval: .none,
+                reason: "the grant does not allow it: \(failing.message)",
                 path: permission.origin.path,
-                position: position(of: failing.pointer, below: narrowing.position, in: permission.origin.path))
+                position: position(of: failing.pointer, below: narrowing.position, in: permission.origin.path)
+            )
         }
         return nil
     }
@@ -143,11 +169,19 @@ package struct PermissionCheck {
                 else { continue }
                 holders.append(
                     Holder(
-                        agent: agent, version: resolved.version, tool: tool, operation: permission.operation,
-                        approval: approval, origin: permission.origin.role.map { "role \($0)" } ?? "grant",
-                        path: permission.origin.path, position: permission.origin.position,
-                        arguments: permission.arguments?.value, expires: permission.expires,
-                        isExpired: permission.expires.map { $0 < today } ?? false))
+                        agent: agent,
+                        version: resolved.version,
+                        tool: tool,
+                        operation: permission.operation,
+                        approval: approval,
+                        origin: permission.origin.role.map { "role \($0)" } ?? "grant",
+                        path: permission.origin.path,
+                        position: permission.origin.position,
+                        arguments: permission.arguments?.value,
+                        expires: permission.expires,
+                        isExpired: permission.expires.map { $0 < today } ?? false
+                    )
+                )
             }
         }
         return holders
@@ -168,7 +202,11 @@ enum SchemaCulprit {
     }
 
     private static func find(
-        in schema: JSONValue, for value: JSONValue, definitions: JSONValue, at pointer: [String], depth: Int
+        in schema: JSONValue,
+        for value: JSONValue,
+        definitions: JSONValue,
+        at pointer: [String],
+        depth: Int
     ) throws -> Failing? {
         let violations = try JSONSchema(withDefinitions(schema, of: definitions)).validate(value)
         guard let first = violations.first else { return nil }
@@ -179,12 +217,16 @@ enum SchemaCulprit {
             for (name, inner) in properties {
                 guard let member = members[name] else { continue }
                 if let failing = try find(
-                    in: inner, for: member, definitions: definitions, at: pointer + ["properties", name],
-                    depth: depth + 1)
-                {
+                    in: inner,
+                    for: member,
+                    definitions: definitions,
+                    at: pointer + ["properties", name],
+                    depth: depth + 1
+                ) {
                     return Failing(
                         pointer: failing.pointer,
-                        message: depth == 0 ? "\(name): \(failing.message)" : failing.message)
+                        message: depth == 0 ? "\(name): \(failing.message)" : failing.message
+                    )
                 }
             }
         }

@@ -17,6 +17,9 @@ struct ReconcileSession {
     private var tip: RecordedEntry?
     private var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
+    private var cursor: ObservationCursor?
+    /// The environment's own, once it is read; until then nothing expires.
+    private var keepFor: TimeSpan?
 
     init(_ reconciler: Reconciler) throws {
         self.reconciler = reconciler
@@ -35,6 +38,9 @@ struct ReconcileSession {
         try recover()
         let drift = try observe()
         try converge(to: desired, drift)
+        if let cursor, let tip {
+            try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
+        }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return report
     }
@@ -47,14 +53,18 @@ struct ReconcileSession {
         let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
         guard let key else {
             throw ReconcileError.missingKey(
-                environment: environment, path: site.settings.signingKey(environment, site.files))
+                environment: environment,
+                path: site.settings.signingKey(environment, site.files)
+            )
         }
         // The newest entry is ours, or hands over to our key.
         let isOurs = tip.signer == key.publicKey || tip.entry.keys?.contains(key.publicKey.line) == true
         guard isOurs else {
             throw LedgerError.broken(
-                environment: environment, sequence: tip.entry.sequence,
-                why: "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)")
+                environment: environment,
+                sequence: tip.entry.sequence,
+                why: "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
+            )
         }
         if let obstacle = try target.obstacle(isNew: false) { throw ReconcileError.target(obstacle) }
     }
@@ -65,8 +75,10 @@ struct ReconcileSession {
             return report
         }
         try refuse(
-            reason: "branch-missing", message: "\(site.settings.desiredRef) does not exist any more",
-            source: SourceInspector.inspect(accepted, ref: site.settings.desiredRef, repository: site.repository))
+            reason: "branch-missing",
+            message: "\(site.settings.desiredRef) does not exist any more",
+            source: SourceInspector.inspect(accepted, ref: site.settings.desiredRef, repository: site.repository)
+        )
         throw ReconcileError.missingBranch(site.settings.desiredRef)
     }
 
@@ -79,9 +91,14 @@ struct ReconcileSession {
         var applied: [Change] = []
         var edits: [String: [UInt8]?] = [:]
         var live = intent.agents
+        // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
+        var leftovers: [String] = []
         for change in changes {
             guard let agent = change.agent, change.action != .repair else { continue }
-            guard let effect = try observed(change, agent, recorded) else { continue }
+            guard let effect = try observed(change, agent, recorded) else {
+                if let to = change.to, try !recorded.keeps(to.digest) { leftovers.append(LivePath.bundle(to.digest)) }
+                continue
+            }
             edits.merge(effect) { _, new in new }
             applied.append(change)
             if change.from == nil { live += 1 }
@@ -90,15 +107,25 @@ struct ReconcileSession {
         let wanted = changes.count { $0.action != .repair }
         let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
         tip = try append(
-            .recovery, source: intent.entry.source, parent: intent.acceptedSource, reason: "interrupted",
-            changes: applied, agents: live, result: result, edits: edits)
+            .recovery,
+            source: intent.entry.source,
+            parent: intent.acceptedSource,
+            reason: "interrupted",
+            changes: applied,
+            agents: live,
+            result: result,
+            edits: edits
+        )
+        try target.publish(Publication(removals: leftovers))
         try publishHeader()
         report.recovered = true
     }
 
     /// What a change did to the target, as edits of the recorded tree; nil when it is not there.
     private func observed(
-        _ change: Change, _ agent: AgentID, _ recorded: RecordedTree
+        _ change: Change,
+        _ agent: AgentID,
+        _ recorded: RecordedTree
     ) throws -> [String: [UInt8]?]? {
         let routePath = LivePath.route(agent)
         let found = try target.read(routePath)
@@ -108,8 +135,11 @@ struct ReconcileSession {
         }
         let halted = Route(agent: agent, environment: environment, phase: .halted, targets: [])
         let stable = Route(
-            agent: agent, environment: environment, phase: .stable,
-            targets: [Route.Target(version: to.version, digest: to.digest, weight: 100)])
+            agent: agent,
+            environment: environment,
+            phase: .stable,
+            targets: [Route.Target(version: to.version, digest: to.digest, weight: 100)]
+        )
         guard let found, found == halted.bytes || found == stable.bytes else { return nil }
         let bundlePath = LivePath.bundle(to.digest)
         guard let bundle = try target.read(bundlePath), Compiler.digest(of: bundle) == to.digest else { return nil }
@@ -132,9 +162,10 @@ struct ReconcileSession {
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationFile.read(cursorPath), suspects: reconciler.options.suspectFolders)
+            : .slice(try ObservationFile.read(cursorPath, at: tip.commit), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
-        if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
+        // With drift the next run reads everything again: the repair is its business too.
+        cursor = observation.drift.isEmpty ? observation.cursor : nil
         return try observation.drift.filter { try !isStaleHeader($0, tip) }
     }
 
@@ -202,26 +233,35 @@ struct ReconcileSession {
         let maker = PlanMaker(site: site, environment: environment, today: now.date)
         let outcome = try maker.plan(
             PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: desired), tree: commit.tree,
-                snapshots: site.snapshots(of: commit.tree)),
-            tip: tip, incremental: try isComplete() && !isNewVersion,
-            allowPrune: reconciler.options.allowPrune)
+                source: PlanSource(name: site.settings.branch, commit: desired),
+                tree: commit.tree,
+                snapshots: site.snapshots(of: commit.tree)
+            ),
+            tip: tip,
+            incremental: try isComplete() && !isNewVersion,
+            allowPrune: reconciler.options.allowPrune
+        )
         report.findings = outcome.findings
         guard let plan = outcome.plan else {
             report.result = .invalid
             let errors = outcome.findings.filter { $0.severity == .error }
             let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
             try refuse(
-                reason: "invalid", message: "\(errors.count) errors; \(first)",
-                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository))
+                reason: "invalid",
+                message: "\(errors.count) errors; \(first)",
+                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository)
+            )
             return nil
         }
         report.plan = plan
+        keepFor = outcome.settings?.keepFor
         if let refusal = plan.refusal {
             report.result = .refused(refusal.message)
             try refuse(
-                reason: "prune-guard", message: refusal.message,
-                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository))
+                reason: "prune-guard",
+                message: refusal.message,
+                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository)
+            )
             return nil
         }
         if tip == nil, plan.isEmpty, outcome.settings == nil {
@@ -237,14 +277,22 @@ struct ReconcileSession {
         var isRecorded = false
         try ledger.walk(from: tip) { entry in
             guard entry.entry.kind == .refused || entry.entry.kind == .drift else { return false }
-            isRecorded = entry.entry.kind == .refused && entry.entry.reason == reason
+            isRecorded =
+                entry.entry.kind == .refused && entry.entry.reason == reason
                 && entry.entry.source?.commit == source.commit
             return !isRecorded
         }
         guard !isRecorded else { return }
         self.tip = try append(
-            .refused, source: source, parent: tip.acceptedSource, reason: reason, changes: [], agents: tip.agents,
-            result: .failed, error: message)
+            .refused,
+            source: source,
+            parent: tip.acceptedSource,
+            reason: reason,
+            changes: [],
+            agents: tip.agents,
+            result: .failed,
+            error: message
+        )
     }
 
     // MARK: 5. Intent, publish, outcome
@@ -266,8 +314,14 @@ struct ReconcileSession {
         if !drift.isEmpty {
             let accepted = try acceptedSource(before)
             tip = try append(
-                .drift, source: accepted, parent: before.acceptedSource, reason: "drift",
-                changes: repairs, agents: before.agents, result: .pending)
+                .drift,
+                source: accepted,
+                parent: before.acceptedSource,
+                reason: "drift",
+                changes: repairs,
+                agents: before.agents,
+                result: .pending
+            )
             changes += repairs
         }
         let reason = plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync"
@@ -276,27 +330,44 @@ struct ReconcileSession {
             guard before.entry.kind == .genesis else { return }
         }
         let agents = plan?.liveAfter ?? before.agents
+        let (retired, expired) = try self.expired(before, recorded, plan)
+        let removed = expired.isEmpty ? [:] : ["expired": Int64(expired.count)]
         tip = try append(
-            .intent, source: origin, parent: source, reason: reason, changes: changes, agents: before.agents,
-            result: .pending)
-        let retired = try plan.map { try expired(recorded, $0) } ?? []
-        do {
-            try target.publish(try publication(plan, drift, recorded, retired))
-        } catch {
-            // What reached the target is found by observing: the next run records a recovery.
-            throw error
-        }
+            .intent,
+            source: origin,
+            parent: source,
+            reason: reason,
+            changes: changes,
+            agents: before.agents,
+            result: .pending,
+            more: removed
+        )
+        // If this throws, what reached the target is found by observing: the next run records a recovery.
+        try target.publish(try publication(plan, drift, recorded, expired))
         var edits: [String: [UInt8]?] = [:]
         for change in plan?.changes ?? [] {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
             edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
             if let bundle = change.bundle { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
         }
-        for digest in retired { edits[LivePath.bundle(digest)] = .some(nil) }
+        for digest in expired { edits[LivePath.bundle(digest)] = .some(nil) }
         tip = try append(
-            .outcome, source: origin, parent: source, reason: reason, changes: changes, agents: agents, result: .ok,
-            edits: edits)
+            .outcome,
+            source: origin,
+            parent: source,
+            reason: reason,
+            changes: changes,
+            agents: agents,
+            result: .ok,
+            edits: edits,
+            more: removed
+        )
         try publishHeader()
+        if var retired {
+            retired.remove(Set(expired))
+            try retired.write(site.files.retired(environment))
+        }
+        pack()
     }
 
     private mutating func begin() throws {
@@ -305,8 +376,15 @@ struct ReconcileSession {
         let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
         cachedKey = key
         tip = try append(
-            .genesis, source: nil, parent: nil, reason: "genesis", changes: [], agents: 0, result: .ok,
-            keys: [key.publicKey.line])
+            .genesis,
+            source: nil,
+            parent: nil,
+            reason: "genesis",
+            changes: [],
+            agents: 0,
+            result: .ok,
+            keys: [key.publicKey.line]
+        )
     }
 
     private func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
@@ -320,7 +398,10 @@ struct ReconcileSession {
         var changes = plan.changes.map(\.change)
         guard changes.contains(where: { $0.action == .rollback }) else { return changes }
         let reverted = try SourceInspector.reverted(
-            from: source, since: tip?.acceptedSource, repository: site.repository)
+            from: source,
+            since: tip?.acceptedSource,
+            repository: site.repository
+        )
         guard !reverted.isEmpty else { return changes }
         for index in changes.indices where changes[index].action == .rollback {
             changes[index].evidence = ["reverts": .array(reverted.prefix(10).map { .string($0.description) })]
@@ -334,16 +415,24 @@ struct ReconcileSession {
             if let digest = LivePath.digest(atBundle: file.path) { agent = try recorded.bundle(digest)?.agent }
             let side = try agent.flatMap { try recorded.agent($0)?.stable }
             return Change(
-                agent: agent, action: .repair, from: side, to: side, kind: .none,
+                agent: agent,
+                action: .repair,
+                from: side,
+                to: side,
+                kind: .none,
                 evidence: [
                     "path": .string(String(file.path.escapedForDisplay.prefix(500))),
                     "found": .string(file.found.rawValue), "size": file.size.map { .integer($0) } ?? .null,
-                ])
+                ]
+            )
         }
     }
 
     private func publication(
-        _ plan: Plan?, _ drift: [DriftedFile], _ recorded: RecordedTree, _ retired: [Digest]
+        _ plan: Plan?,
+        _ drift: [DriftedFile],
+        _ recorded: RecordedTree,
+        _ retired: [Digest]
     ) throws -> Publication {
         var publication = Publication()
         // Repairs first in the list, so that a planned change of the same file wins.
@@ -351,7 +440,7 @@ struct ReconcileSession {
         var routes: [String: [UInt8]] = [:]
         for file in drift where file.path != LivePath.header {
             guard let node = try recorded.node(file.path) else {
-                publication.removals.append(file.path)
+                publication.clearings.append(file.path)
                 continue
             }
             guard node.mode != .directory else {
@@ -377,19 +466,60 @@ struct ReconcileSession {
         return publication
     }
 
-    /// Bundles whose last route is longer ago than `keepFor`.
-    private func expired(_ recorded: RecordedTree, _ plan: Plan) throws -> [Digest] {
-        []
+    /// Bundles whose last route is longer ago than `keepFor`. They go with the next change, not by themselves: an idle
+    /// fleet writes no entries.
+    private func expired(
+        _ tip: RecordedEntry,
+        _ recorded: RecordedTree,
+        _ plan: Plan?
+    ) throws -> (RetiredBundles?, [Digest]) {
+        guard let plan, let keepFor else { return (nil, []) }
+        let retired = try RetiredBundles.load(site.files.retired(environment), tip: tip, ledger: ledger)
+        let wanted = Set(plan.changes.compactMap { $0.change.to?.digest })
+        let horizon = now.seconds - keepFor.seconds
+        let expired = try retired.retired(before: horizon).filter { bundle in
+            guard !wanted.contains(bundle.digest), try recorded.keeps(bundle.digest) else { return false }
+            let agent = try recorded.agent(bundle.agent)
+            return agent?.stable?.digest != bundle.digest
+                && agent?.route.targets.contains { $0.digest == bundle.digest } != true
+        }
+        return (retired, expired.map(\.digest))
+    }
+
+    /// Lets git pack what has piled up, now and then: loose objects make verification slow.
+    private func pack() {
+        guard let tip, tip.entry.sequence % 64 < 2 else { return }
+        // What git says about it does not matter to this reconcile.
+        _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }
 
     private mutating func append(
-        _ kind: Entry.Kind, source: Entry.Source?, parent: ObjectID?, reason: String, changes: [Change],
-        agents: Int64, result: Entry.Result, error: String? = nil, keys: [String]? = nil,
-        edits: [String: [UInt8]?] = [:]
+        _ kind: Entry.Kind,
+        source: Entry.Source?,
+        parent: ObjectID?,
+        reason: String,
+        changes: [Change],
+        agents: Int64,
+        result: Entry.Result,
+        error: String? = nil,
+        keys: [String]? = nil,
+        edits: [String: [UInt8]?] = [:],
+        more counts: [String: Int64] = [:]
     ) throws -> RecordedEntry {
-        let draft = EntryDraft(
-            kind: kind, source: source, parent: parent, actor: reconciler.actor, time: now, reason: reason,
-            changes: changes, agents: agents, result: result, error: error, keys: keys)
+        var draft = EntryDraft(
+            kind: kind,
+            source: source,
+            parent: parent,
+            actor: reconciler.actor,
+            time: now,
+            reason: reason,
+            changes: changes,
+            agents: agents,
+            result: result,
+            error: error,
+            keys: keys
+        )
+        draft.counts = counts
         return try ledger.append(draft, after: tip, edits: edits, key: key())
     }
 
@@ -420,8 +550,12 @@ struct ReconcileSession {
         let path = site.files.status(environment)
         let before = try Status.read(path)
         try Status(
-            environment: environment, time: now, result: result, message: message,
-            source: tip?.acceptedSource?.description, mode: reconciler.actor.mode,
+            environment: environment,
+            time: now,
+            result: result,
+            message: message,
+            source: tip?.acceptedSource?.description,
+            mode: reconciler.actor.mode,
             lastSuccess: result == "ok" ? now : before?.lastSuccess
         ).write(path)
     }

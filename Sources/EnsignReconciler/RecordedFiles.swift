@@ -9,7 +9,8 @@ final class RecordedFiles: ExpectedFiles {
     static func at(_ tip: RecordedEntry, _ ledger: Ledger) throws -> RecordedFiles {
         RecordedFiles(
             tree: RecordedTree(repository: ledger.repository, tip: tip),
-            header: try ledger.publishing(tip).header)
+            header: try ledger.publishing(tip).header
+        )
     }
 
     private let tree: RecordedTree

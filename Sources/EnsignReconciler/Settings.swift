@@ -56,12 +56,16 @@ package struct Settings: Sendable, Hashable {
         guard target.hasPrefix("directory:") else {
             throw SettingsError(
                 key: "ensign.\(environment).target",
-                why: "'\(target)' is no target that this Ensign knows: write directory:/absolute/path")
+                why: "'\(target)' is no target that this Ensign knows: write directory:/absolute/path"
+            )
         }
         var path = target.dropFirst("directory:".count)
         while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
         guard path.hasPrefix("/"), path != "/" else {
-            throw SettingsError(key: "ensign.\(environment).target", why: "'\(path)' is not an absolute path to a directory")
+            throw SettingsError(
+                key: "ensign.\(environment).target",
+                why: "'\(path)' is not an absolute path to a directory"
+            )
         }
         return String(path)
     }

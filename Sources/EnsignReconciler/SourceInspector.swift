@@ -8,12 +8,18 @@ package enum SourceInspector {
         let commit = try repository.commit(id)
         let (state, signer) = try signature(of: commit, repository)
         return Entry.Source(
-            ref: ref, commit: id, author: String(commit.author.prefix(500)), signer: signer, signature: state)
+            ref: ref,
+            commit: id,
+            author: String(commit.author.prefix(500)),
+            signer: signer,
+            signature: state
+        )
     }
 
     /// Holds the signature against `fleet/trust/allowed_signers` of the commit itself.
     private static func signature(
-        of commit: Commit, _ repository: Repository
+        of commit: Commit,
+        _ repository: Repository
     ) throws -> (Entry.SignatureState, String?) {
         guard let armored = commit.signature else { return (.none, nil) }
         // OpenPGP and X.509 signatures are kept in git all the same: their keys are none that Ensign knows.
@@ -38,7 +44,8 @@ package enum SourceInspector {
     }
 
     /// The commits that new commits say they revert: git writes `This reverts commit <id>.` into the message.
-    package static func reverted(from new: ObjectID, since old: ObjectID?, repository: Repository) throws -> [ObjectID] {
+    package static func reverted(from new: ObjectID, since old: ObjectID?, repository: Repository) throws -> [ObjectID]
+    {
         var reverted: [ObjectID] = []
         for id in try repository.commits(from: new, notIn: old, limit: 200) {
             let message = try repository.commit(id).message

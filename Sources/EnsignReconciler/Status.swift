@@ -16,8 +16,13 @@ package struct Status: Sendable, Hashable {
     package var lastSuccess: Timestamp?
 
     package init(
-        environment: String, time: Timestamp, result: String, message: String, source: String?,
-        mode: Entry.Actor.Mode, lastSuccess: Timestamp?
+        environment: String,
+        time: Timestamp,
+        result: String,
+        message: String,
+        source: String?,
+        mode: Entry.Actor.Mode,
+        lastSuccess: Timestamp?
     ) {
         self.environment = environment
         self.time = time
@@ -44,10 +49,14 @@ package struct Status: Sendable, Hashable {
             let time = json["time"]?.string.flatMap({ Timestamp($0) }), let result = json["result"]?.string
         else { return nil }
         return Status(
-            environment: environment, time: time, result: result, message: json["message"]?.string ?? "",
+            environment: environment,
+            time: time,
+            result: result,
+            message: json["message"]?.string ?? "",
             source: json["source"]?.string,
             mode: json["mode"]?.string.flatMap { Entry.Actor.Mode(rawValue: $0) } ?? .cli,
-            lastSuccess: json["lastSuccess"]?.string.flatMap { Timestamp($0) })
+            lastSuccess: json["lastSuccess"]?.string.flatMap { Timestamp($0) }
+        )
     }
 
     package func write(_ path: String) throws {

@@ -14,7 +14,10 @@ package enum Git {
 
     /// Runs git in a repository. A non-zero status is a result.
     package static func run(
-        _ arguments: [String], in site: Site, input: String = "", deadline: Duration = .seconds(120)
+        _ arguments: [String],
+        in site: Site,
+        input: String = "",
+        deadline: Duration = .seconds(120)
     ) throws(SystemError) -> Subprocess.Outcome {
         // Hooks run with GIT_DIR and others set, which would override the repository named here.
         let environment: [String: String?] = [
@@ -22,8 +25,11 @@ package enum Git {
             "GIT_TERMINAL_PROMPT": "0",
         ]
         return try Subprocess(
-            "git", ["--git-dir", site.gitDirectory] + arguments, environment: environment,
-            input: Array(input.utf8), deadline: deadline
+            "git",
+            ["--git-dir", site.gitDirectory] + arguments,
+            environment: environment,
+            input: Array(input.utf8),
+            deadline: deadline
         ).run()
     }
 
@@ -32,15 +38,20 @@ package enum Git {
     /// - Returns: What it wrote on standard output.
     @discardableResult
     package static func check(
-        _ arguments: [String], in site: Site, input: String = "", deadline: Duration = .seconds(120)
+        _ arguments: [String],
+        in site: Site,
+        input: String = "",
+        deadline: Duration = .seconds(120)
     ) throws -> String {
         let outcome = try run(arguments, in: site, input: input, deadline: deadline)
         guard outcome.status == 0 else {
             let lines = outcome.errorText.split(separator: "\n")
             let reason = outcome.timedOut ? "no answer in \(deadline)" : lines.last.map(String.init)
             throw CommandFailure(
-                command: arguments.first { !$0.hasPrefix("-") } ?? "", status: outcome.status,
-                reason: reason ?? "status \(outcome.status)")
+                command: arguments.first { !$0.hasPrefix("-") } ?? "",
+                status: outcome.status,
+                reason: reason ?? "status \(outcome.status)"
+            )
         }
         return outcome.outputText
     }

@@ -18,7 +18,8 @@ package final class ChangeMonitor {
 
     package init() throws(SystemError) {
         descriptor = FileDescriptor(
-            owning: try attempt("watch for changes") { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) })
+            owning: try attempt("watch for changes") { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }
+        )
     }
 
     /// For poll(2): readable when events wait.
@@ -78,7 +79,8 @@ package final class ChangeMonitor {
             } else if let folder = paths[watch] {
                 let isNew = mask & UInt32(IN_ISDIR) != 0 && mask & (UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)) != 0
                 events.append(
-                    Event(folder: folder, name: unsafe String(decoding: name, as: UTF8.self), isNewFolder: isNew))
+                    Event(folder: folder, name: unsafe String(decoding: name, as: UTF8.self), isNewFolder: isNew)
+                )
             }
             offset = end
         }
@@ -117,7 +119,10 @@ package final class Wakeup: Sendable {
     /// - Returns: The descriptors that are readable.
     package static func wait(for descriptors: [Int32], atMost time: Duration) -> Set<Int32> {
         var polls = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        let milliseconds = max(0, min(time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000, 3_600_000))
+        let milliseconds = max(
+            0,
+            min(time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000, 3_600_000)
+        )
         guard unsafe poll(&polls, UInt(polls.count), Int32(milliseconds)) > 0 else { return [] }
         return Set(polls.filter { $0.revents != 0 }.map(\.fd))
     }

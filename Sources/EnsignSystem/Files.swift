@@ -39,7 +39,7 @@ package enum Files {
         var info = stat()
         do {
             try attempt("look at \(path)") { unsafe lstat(path, &info) }
-        } catch where error.isMissing {
+        } catch  where error.isMissing {
             return nil
         }
         return FileStatus(info)
@@ -50,7 +50,7 @@ package enum Files {
         do {
             let file = try FileDescriptor(path, O_RDONLY, operation: "read \(path)")
             return try file.read(limit: limit, from: path)
-        } catch where error.isMissing {
+        } catch  where error.isMissing {
             return nil
         }
     }
@@ -106,12 +106,19 @@ package enum Files {
     ///
     /// - Parameter durable: true waits for the disk, file and directory.
     package static func replace(
-        _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, durable: Bool = true
+        _ path: String,
+        with bytes: [UInt8],
+        mode: mode_t = 0o644,
+        durable: Bool = true
     ) throws(SystemError) {
         let temporary = temporaryName(for: path)
         do throws(SystemError) {
             let file = try FileDescriptor(
-                temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, operation: "write \(path)")
+                temporary,
+                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                mode: mode,
+                operation: "write \(path)"
+            )
             try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
             try file.write(bytes, to: path)
             if durable { try file.sync(path) }
@@ -134,7 +141,11 @@ package enum Files {
     package static func create(_ path: String, with bytes: [UInt8], mode: mode_t) throws(SystemError) -> Bool {
         do throws(SystemError) {
             let file = try FileDescriptor(
-                path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, operation: "create \(path)")
+                path,
+                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                mode: mode,
+                operation: "create \(path)"
+            )
             try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
             try file.write(bytes, to: path)
             try file.sync(path)
@@ -150,7 +161,7 @@ package enum Files {
     package static func remove(_ path: String) throws(SystemError) {
         do {
             try attempt("remove \(path)") { unsafe unlink(path) }
-        } catch where error.isMissing {
+        } catch  where error.isMissing {
             return
         }
     }

@@ -10,7 +10,8 @@ package enum Parallel {
 
     /// The results of `work` for 0 ..< count, in order. The first error wins; all threads have ended by then.
     package static func map<Value: Sendable>(
-        _ count: Int, _ work: @escaping @Sendable (Int) throws -> Value
+        _ count: Int,
+        _ work: @escaping @Sendable (Int) throws -> Value
     ) throws -> [Value] {
         guard count > 1 else { return count == 1 ? [try work(0)] : [] }
         let box = Box<Value>()
@@ -59,12 +60,15 @@ package final class Thread: Sendable {
         // Checking recurses along nested values, bounded at 64 levels; the default of 8 MB is kept explicitly.
         unsafe pthread_attr_setstacksize(&attributes, 8 << 20)
         let status = unsafe pthread_create(
-            &handle, &attributes,
+            &handle,
+            &attributes,
             { context in
                 guard let context = unsafe context else { return nil }
                 unsafe Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body()
                 return nil
-            }, context)
+            },
+            context
+        )
         unsafe pthread_attr_destroy(&attributes)
         guard status == 0 else {
             unsafe Unmanaged<Work>.fromOpaque(context).release()

@@ -15,8 +15,13 @@ package struct Subprocess: Sendable {
     package var outputLimit: Int
 
     package init(
-        _ program: String, _ arguments: [String], environment: [String: String?] = [:], directory: String? = nil,
-        input: [UInt8] = [], deadline: Duration = .seconds(60), outputLimit: Int = 1 << 24
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String?] = [:],
+        directory: String? = nil,
+        input: [UInt8] = [],
+        deadline: Duration = .seconds(60),
+        outputLimit: Int = 1 << 24
     ) {
         self.program = program
         self.arguments = arguments
@@ -51,9 +56,14 @@ package struct Subprocess: Sendable {
         close(output.write)
         close(errors.write)
         return try Self.attend(
-            child, input: FileDescriptor(owning: input.write), bytes: self.input,
-            output: FileDescriptor(owning: output.read), errors: FileDescriptor(owning: errors.read),
-            deadline: deadline, limit: outputLimit)
+            child,
+            input: FileDescriptor(owning: input.write),
+            bytes: self.input,
+            output: FileDescriptor(owning: output.read),
+            errors: FileDescriptor(owning: errors.read),
+            deadline: deadline,
+            limit: outputLimit
+        )
     }
 
     private struct Pipe {
@@ -109,7 +119,11 @@ package struct Subprocess: Sendable {
         var variables: [String: String] = [:]
         guard var entry = unsafe csystem_environment() else { return [:] }
         while let text = unsafe entry.pointee {
-            let parts = unsafe String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = unsafe String(cString: text).split(
+                separator: "=",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
             if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
             unsafe entry += 1
         }
@@ -117,8 +131,13 @@ package struct Subprocess: Sendable {
     }
 
     private static func attend(
-        _ child: pid_t, input: consuming FileDescriptor, bytes: [UInt8], output: consuming FileDescriptor,
-        errors: consuming FileDescriptor, deadline: Duration, limit: Int
+        _ child: pid_t,
+        input: consuming FileDescriptor,
+        bytes: [UInt8],
+        output: consuming FileDescriptor,
+        errors: consuming FileDescriptor,
+        deadline: Duration,
+        limit: Int
     ) throws(SystemError) -> Outcome {
         var outcome = Outcome(status: 0, output: [], errors: [], timedOut: false)
         var input: FileDescriptor? = bytes.isEmpty ? nil : consume input
@@ -152,7 +171,9 @@ package struct Subprocess: Sendable {
             if polls[0].revents != 0 { outputOpen = take(output.number, &outcome.output, limit) }
             if polls[1].revents != 0 { errorsOpen = take(errors.number, &outcome.errors, limit) }
             if polls[2].revents != 0 {
-                let written = unsafe rest.withUnsafeBytes { unsafe write(inputNumber, $0.baseAddress, min($0.count, 4_096)) }
+                let written = unsafe rest.withUnsafeBytes {
+                    unsafe write(inputNumber, $0.baseAddress, min($0.count, 4_096))
+                }
                 if written > 0 { rest = rest.dropFirst(written) }
                 if rest.isEmpty || (written < 0 && errno != EINTR && errno != EAGAIN) { input = nil }
             }

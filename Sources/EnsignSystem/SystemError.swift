@@ -25,7 +25,8 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
 /// Runs a system call again while signals interrupt it; throws what it reports otherwise.
 @discardableResult
 func attempt<Value: SignedInteger>(
-    _ operation: @autoclosure () -> String, _ call: () -> Value
+    _ operation: @autoclosure () -> String,
+    _ call: () -> Value
 ) throws(SystemError) -> Value {
     while true {
         let result = call()

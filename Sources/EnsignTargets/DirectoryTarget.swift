@@ -42,6 +42,7 @@ package struct DirectoryTarget: Target {
 
     package func publish(_ publication: Publication) throws {
         try Files.makeDirectories(path)
+        try remove(publication.clearings)
         try put(publication.bundles)
         try put(publication.routes)
         try remove(publication.removals)
@@ -60,7 +61,11 @@ package struct DirectoryTarget: Target {
                 if folders.insert(folder).inserted { try makeFolder(folder) }
                 let temporary = Files.temporaryName(for: final)
                 let descriptor = try FileDescriptor(
-                    temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644, operation: "write \(final)")
+                    temporary,
+                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                    mode: 0o644,
+                    operation: "write \(final)"
+                )
                 pending.append((temporary, final))
                 // Whatever the umask, agents must be able to read it.
                 guard fchmod(descriptor.number, 0o644) == 0 else {

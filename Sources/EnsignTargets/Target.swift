@@ -27,6 +27,8 @@ package protocol Target {
 
 /// Files to put in place and files to take away. Paths are relative to the target.
 package struct Publication: Sendable {
+    /// Taken away before anything is put in place: what nobody recorded may stand where a file belongs.
+    package var clearings: [String] = []
     /// Put in place first.
     package var bundles: [(path: String, bytes: [UInt8])]
     package var routes: [(path: String, bytes: [UInt8])]
@@ -36,8 +38,10 @@ package struct Publication: Sendable {
     package var header: [UInt8]?
 
     package init(
-        bundles: [(path: String, bytes: [UInt8])] = [], routes: [(path: String, bytes: [UInt8])] = [],
-        removals: [String] = [], header: [UInt8]? = nil
+        bundles: [(path: String, bytes: [UInt8])] = [],
+        routes: [(path: String, bytes: [UInt8])] = [],
+        removals: [String] = [],
+        header: [UInt8]? = nil
     ) {
         self.bundles = bundles
         self.routes = routes

@@ -6,13 +6,22 @@ package struct CommandResult: Sendable {
     package var status: Int32
     package var output: String
     package var errors: String
+
+    package init(status: Int32, output: String, errors: String) {
+        self.status = status
+        self.output = output
+        self.errors = errors
+    }
 }
 
 /// Runs a program in a closed world: no user configuration, a fixed time zone and width.
 ///
 /// - Parameter environment: Set on top of the fixed one.
 package func run(
-    _ program: String, _ arguments: [String], in directory: String, environment: [String: String] = [:],
+    _ program: String,
+    _ arguments: [String],
+    in directory: String,
+    environment: [String: String] = [:],
     input: String = ""
 ) throws -> CommandResult {
     let process = Process()
@@ -45,8 +54,10 @@ package func run(
     process.waitUntilExit()
     let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     return CommandResult(
-        status: status, output: String(decoding: output, as: UTF8.self),
-        errors: String(decoding: box.errors, as: UTF8.self))
+        status: status,
+        output: String(decoding: output, as: UTF8.self),
+        errors: String(decoding: box.errors, as: UTF8.self)
+    )
 }
 
 private final class Box: @unchecked Sendable {

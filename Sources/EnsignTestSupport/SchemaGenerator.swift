@@ -47,7 +47,8 @@ package struct SchemaGenerator {
 
     /// The schema with one thing changed: mostly a limit, or a part replaced, added or left out.
     package mutating func changed(_ schema: JSONValue, depth: Int = 3) -> JSONValue {
-        guard case .object(var keywords) = schema, !keywords.isEmpty, keywords["$ref"] == nil, !random.once(in: 8) else {
+        guard case .object(var keywords) = schema, !keywords.isEmpty, keywords["$ref"] == nil, !random.once(in: 8)
+        else {
             return self.schema(depth: depth)
         }
         let (key, value) = keywords[random.int(0...keywords.count - 1)]
@@ -74,12 +75,14 @@ package struct SchemaGenerator {
     private mutating func add(to keywords: inout JSONObject, depth: Int) {
         let leaves = [
             "type", "type", "enum", "const", "maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf",
-            "maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxProperties", "minProperties",
+            "maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxProperties",
+            "minProperties",
             "required", "required", "title", "format", "description", "default",
         ]
         let branches = [
             "items", "items", "contains", "properties", "properties", "properties", "patternProperties",
-            "additionalProperties", "additionalProperties", "additionalProperties", "dependencies", "propertyNames", "if",
+            "additionalProperties", "additionalProperties", "additionalProperties", "dependencies", "propertyNames",
+            "if",
             "allOf", "anyOf", "oneOf", "not",
         ]
         let keyword = random.pick(depth > 0 ? leaves + branches + branches : leaves)
@@ -139,7 +142,9 @@ package struct SchemaGenerator {
 
     private mutating func members(_ names: [String], _ depth: Int) -> JSONValue {
         var members: JSONObject = [:]
-        for name in names.shuffled(using: &random).prefix(random.int(0...3)) { members[name] = schema(depth: depth - 1) }
+        for name in names.shuffled(using: &random).prefix(random.int(0...3)) {
+            members[name] = schema(depth: depth - 1)
+        }
         return .object(members)
     }
 

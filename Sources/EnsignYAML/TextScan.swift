@@ -43,7 +43,9 @@ package enum TextScan {
                 switch scalar.value {
                 case 0x09, 0x0A: false
                 case 0x0D: rest.first != "\n"
-                default: scalar.value < 0x20 || scalar.value == 0x7F || isExotic(scalar.value) || isBidirectional(scalar.value)
+                default:
+                    scalar.value < 0x20 || scalar.value == 0x7F || isExotic(scalar.value)
+                        || isBidirectional(scalar.value)
                 }
             if isRefused { result.append(0x20) } else { result.append(contentsOf: UTF8.encode(scalar) ?? .init()) }
         }
@@ -62,6 +64,7 @@ package enum TextScan {
 
     private static func find(in bytes: [UInt8], manifest: Bool) -> Result {
         var result = Result()
+        if isPlain(bytes) { return result }
         let first = YAMLMark(line: 1, column: 1)
         func refuse(_ code: String, _ message: String, _ hint: String?, _ mark: YAMLMark) {
             result.problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
@@ -159,6 +162,15 @@ package enum TextScan {
             }
         }
         return result
+    }
+
+    /// Whether there is nothing but printable ASCII and LF, as in nearly every file: then nothing needs a position.
+    ///
+    /// No early exit, so that the compiler checks many bytes at a time.
+    private static func isPlain(_ bytes: [UInt8]) -> Bool {
+        var others: UInt8 = 0
+        for byte in bytes where byte != 0x0A { others |= byte &- 0x20 < 0x5F ? 0 : 1 }
+        return others == 0
     }
 
     /// Decodes one scalar by the table of well-formed sequences in Unicode 15, table 3-7. Nil when ill-formed.

@@ -192,6 +192,7 @@ struct SchemaLintTests {
             ("(?#c)", "ECMAScript has no such group, at character 1"),
             ("\\p{Nothing}", "unknown property after \\P or \\p, at character 12"),
             ("a\u{0}b", "a NUL character must be written as \\x00, at character 2"),
+            ("a\\\u{0}", "a NUL character must be written as \\x00, at character 3"),
             ("(?<a>x)\\k<b>", "reference to non-existent subpattern, at character 11"),
         ]
     )

@@ -7,7 +7,9 @@ import Testing
 @Suite("Compiling a deployment")
 struct CompilerTests {
     private func compile(
-        _ agent: AgentID = .triage, in environment: String = "prod", _ change: (inout FleetFixture) -> Void = { _ in }
+        _ agent: AgentID = .triage,
+        in environment: String = "prod",
+        _ change: (inout FleetFixture) -> Void = { _ in }
     ) throws -> CompiledBundle {
         var fixture = FleetFixture()
         change(&fixture)
@@ -16,8 +18,10 @@ struct CompilerTests {
 
     /// A deployment of the triage agent in `dev`, like that in `prod` or not.
     private func deployInDev(_ fixture: inout FleetFixture, _ spec: String) {
-        fixture["environments/dev/agents/support/triage.yaml"] = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: \(spec)\n"
-        fixture["environments/dev/agents/support/desk.yaml"] = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+        fixture["environments/dev/agents/support/triage.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: \(spec)\n"
+        fixture["environments/dev/agents/support/desk.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
     }
 
     @Test("The bundles of the small fleet are what was recorded, byte for byte", arguments: [AgentID.triage, .desk])
@@ -26,7 +30,8 @@ struct CompilerTests {
         let expected = try Golden("\(agent.name).json").expected(recording: compiled.bytes)
         #expect(
             String(decoding: compiled.bytes, as: UTF8.self) == expected.map { String(decoding: $0, as: UTF8.self) },
-            "ENSIGN_RECORD=1 records it anew")
+            "ENSIGN_RECORD=1 records it anew"
+        )
     }
 
     @Test("A bundle is canonical JSON and one newline, and reads back as itself", arguments: [AgentID.triage, .desk])
@@ -46,12 +51,18 @@ struct CompilerTests {
             json.object?.map(\.key) == [
                 "agent", "artifact", "autonomy", "contract", "delegates", "description", "environment", "identity",
                 "instructions", "labels", "limits", "model", "owner", "runtime", "tools", "version",
-            ])
-        #expect(json["tools"]?[0]?.object?.map(\.key) == ["credentials", "description", "operations", "server", "tool", "version"])
+            ]
+        )
+        #expect(
+            json["tools"]?[0]?.object?.map(\.key) == [
+                "credentials", "description", "operations", "server", "tool", "version",
+            ]
+        )
         #expect(
             json["tools"]?[0]?["operations"]?["update"]?.object?.map(\.key) == [
                 "access", "approval", "description", "expires", "idempotent", "input", "output", "risk", "timeout",
-            ])
+            ]
+        )
     }
 
     // MARK: What does not matter
@@ -61,7 +72,10 @@ struct CompilerTests {
         let digest = try compile().digest
         #expect(try compile().digest == digest)
         let fixture = FleetFixture()
-        let reversed = EnvironmentCompiler(fleet: fixture.fleet(ReversedSnapshot(fixture.snapshot)), environment: "prod")
+        let reversed = EnvironmentCompiler(
+            fleet: fixture.fleet(ReversedSnapshot(fixture.snapshot)),
+            environment: "prod"
+        )
         #expect(try reversed.compile(.triage)?.bundle.digest == digest)
         let crlf = try compile { fixture in
             for (path, entry) in fixture.entries {
@@ -100,15 +114,27 @@ struct CompilerTests {
         let changes: [(inout FleetFixture) -> Void] = [
             { $0.replace("ada@example.com", with: "bo@example.com", in: FleetFixture.teamPath) },
             { $0.replace("3.00", with: "4.00", in: FleetFixture.pricesPath) },
-            { $0.replace("soak: 24h", with: "soak: 48h\n  rollout: {immediate: {}}", in: FleetFixture.environmentPath) },
+            {
+                $0.replace("soak: 24h", with: "soak: 48h\n  rollout: {immediate: {}}", in: FleetFixture.environmentPath)
+            },
             { $0.replace("limits: {", with: "rollout: {immediate: {}}\n  limits: {", in: FleetFixture.deploymentPath) },
             { $0.today = "2030-01-01" },
             { $0.entries["fleet/agents/support/triage/1.0.0/notes.md"] = .text("x") },
-            { $0.replace("risk: high}", with: "risk: high}\n    other: {access: read, risk: low}", in: FleetFixture.toolPath) },
+            {
+                $0.replace(
+                    "risk: high}",
+                    with: "risk: high}\n    other: {access: read, risk: low}",
+                    in: FleetFixture.toolPath
+                )
+            },
             { $0.replace("roles: [reader]", with: "roles: [reader]\n  halted: true", in: FleetFixture.deploymentPath) },
         ]
-        for (index, change) in changes.enumerated() { #expect(try compile(.triage, change).digest == digest, "change \(index)") }
-        #expect(try compile { $0.replace("roles:", with: "halted: true\n  roles:", in: FleetFixture.deploymentPath) }.halted)
+        for (index, change) in changes.enumerated() {
+            #expect(try compile(.triage, change).digest == digest, "change \(index)")
+        }
+        #expect(
+            try compile { $0.replace("roles:", with: "halted: true\n  roles:", in: FleetFixture.deploymentPath) }.halted
+        )
     }
 
     // MARK: What matters
@@ -121,19 +147,25 @@ struct CompilerTests {
         for (path, old, new, isArtifact) in [
             (agent, "Sorts tickets.", "Sorts.", false), (agent, "domain: tickets", "domain: x", false),
             (agent, "anthropic", "openai", true), (agent, "claude-sonnet-4-5", "claude-sonnet-5", true),
-            (agent, "0.2", "0.3", true), (agent, "[ticket]", "[ticket, x]", true), (agent, "steps: 8", "steps: 9", false),
+            (agent, "0.2", "0.3", true), (agent, "[ticket]", "[ticket, x]", true),
+            (agent, "steps: 8", "steps: 9", false),
             (agent, "tokens: 20000", "tokens: 20001", false), (agent, "costUSD: 0.5", "costUSD: 0.6", false),
             (agent, "seconds: 90", "seconds: 91", false), (agent, "kind: langgraph", "kind: crewai", false),
-            (agent, "agents: [support/desk]", "agents: []", true), (agent, "[find, update, erase]", "[find, update]", true),
+            (agent, "agents: [support/desk]", "agents: []", true),
+            (agent, "[find, update, erase]", "[find, update]", true),
             (FleetFixture.promptPath, "Sort", "Please sort", true),
-            (tool, "crm-mcp", "crm-mcp2", false), (tool, "support", "it", nil), (tool, "timeout: 5s", "timeout: 6s", true),
+            (tool, "crm-mcp", "crm-mcp2", false), (tool, "support", "it", nil),
+            (tool, "timeout: 5s", "timeout: 6s", true),
             (tool, "idempotent: true", "idempotent: false", true), (tool, "risk: medium", "risk: high", true),
             (tool, "access: write", "access: execute", true), (tool, "maximum: 500", "maximum: 400", true),
             (tool, "output: {type: object}", "output: {}", true), (tool, "vault:crm", "vault:x", nil),
             (tool, "access: execute, risk", "description: Gone., access: execute, risk", true),
-            (deployment, "approval: manager", "approval: dual", false), (deployment, "maximum: 100", "maximum: 99", false),
-            (deployment, "2027-06-30", "2027-07-01", false), (deployment, "costUSDPerDay: 40", "costUSDPerDay: 41", false),
-            (deployment, "roles: [reader]", "roles: []", false), (deployment, "roles:", "autonomy: low-risk\n  roles:", false),
+            (deployment, "approval: manager", "approval: dual", false),
+            (deployment, "maximum: 100", "maximum: 99", false),
+            (deployment, "2027-06-30", "2027-07-01", false),
+            (deployment, "costUSDPerDay: 40", "costUSDPerDay: 41", false),
+            (deployment, "roles: [reader]", "roles: []", false),
+            (deployment, "roles:", "autonomy: low-risk\n  roles:", false),
             (environment, "agents.example.com", "example.com", false),
             (FleetFixture.bindingPath, "crm.example.com", "crm2.example.com", false),
             (FleetFixture.bindingPath, "vault:crm-prod", "vault:x", false),
@@ -188,11 +220,17 @@ struct CompilerTests {
             fixture.replace("approval: manager", with: "approval: none", in: FleetFixture.deploymentPath)
             fixture.replace("risk: low", with: "risk: medium", in: FleetFixture.toolPath)
             fixture.replace(
-                "risk: high}", with: "risk: high}\n    note: {access: write, risk: low}", in: FleetFixture.toolPath)
+                "risk: high}",
+                with: "risk: high}\n    note: {access: write, risk: low}",
+                in: FleetFixture.toolPath
+            )
             fixture.replace("[find, update, erase]", with: "[find, update, erase, note]", in: FleetFixture.agentPath)
             fixture.replace("operations: [update]", with: "operations: [update, note]", in: FleetFixture.deploymentPath)
             fixture.replace(
-                "properties:\n          credit: {maximum: 100}", with: "{}", in: FleetFixture.deploymentPath)
+                "properties:\n          credit: {maximum: 100}",
+                with: "{}",
+                in: FleetFixture.deploymentPath
+            )
         }
         #expect(compiled.bundle.autonomy.rawValue == autonomy)
         return compiled.bundle.tools.first?.operations.mapValues(\.approval) ?? [:]
@@ -223,7 +261,9 @@ struct CompilerTests {
         for access in Access.allCases {
             for risk in Risk.allCases {
                 for granted in Approval.allCases {
-                    let steps = Autonomy.allCases.sorted().map { $0.approval(for: access, risk: risk, granted: granted) }
+                    let steps = Autonomy.allCases.sorted().map {
+                        $0.approval(for: access, risk: risk, granted: granted)
+                    }
                     for (before, after) in zip(steps, steps.dropFirst()) {
                         guard let before else { continue }
                         #expect(after.map { $0 <= before } == true, "\(access) \(risk) \(granted): \(steps)")
@@ -240,7 +280,9 @@ struct CompilerTests {
     func bindings() throws {
         func reach(_ spec: String?) throws -> (server: JSONValue?, credentials: String?) {
             let tool = try compile { fixture in
-                fixture[FleetFixture.bindingPath] = spec.map { "apiVersion: ensign.dev/v1\nkind: Binding\nspec: \($0)\n" }
+                fixture[FleetFixture.bindingPath] = spec.map {
+                    "apiVersion: ensign.dev/v1\nkind: Binding\nspec: \($0)\n"
+                }
             }.bundle.tools.first
             return (tool?.server, tool?.credentials)
         }
@@ -258,7 +300,8 @@ struct CompilerTests {
         let fewer = try compile { $0.replace("[find, update, erase]", with: "[find]", in: FleetFixture.agentPath) }
         #expect(fewer.bundle.tools.map { $0.operations.keys.sorted() } == [["find"]])
         let none = try compile { fixture in
-            fixture[FleetFixture.deploymentPath] = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+            fixture[FleetFixture.deploymentPath] =
+                "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
         }
         #expect(none.bundle.tools == [])
         let drafted = try compile { fixture in
@@ -270,7 +313,9 @@ struct CompilerTests {
     @Test("The input schema is the operation's own, narrowed by the grant")
     func narrowedInput() throws {
         let operations = try #require(try compile().bundle.tools.first?.operations)
-        #expect(operations["update"]?.input?["properties"]?["credit"] == ["type": "number", "minimum": 0, "maximum": 100])
+        #expect(
+            operations["update"]?.input?["properties"]?["credit"] == ["type": "number", "minimum": 0, "maximum": 100]
+        )
         #expect(operations["update"]?.input?["required"] == ["customer"])
         #expect(operations["find"]?.input == ["type": "object", "properties": ["name": ["type": "string"]]])
         #expect(operations["erase"]?.input == nil)
@@ -283,9 +328,15 @@ struct CompilerTests {
             fixture["fleet/tools/aaa/1.0.0.yaml"] = fixture[FleetFixture.toolPath]
             fixture.replace(
                 "- {tool: crm, version: 1.0.0, operations: [find, update, erase]}",
-                with: "- {tool: crm, version: 1.0.0, operations: [find]}\n      - {tool: aaa, version: 1.0.0, operations: [find]}",
-                in: FleetFixture.agentPath)
-            fixture.replace("[{tool: crm, operations: [find]}]", with: "[{tool: crm, operations: [find]}, {tool: aaa, operations: [find]}]", in: FleetFixture.rolePath)
+                with:
+                    "- {tool: crm, version: 1.0.0, operations: [find]}\n      - {tool: aaa, version: 1.0.0, operations: [find]}",
+                in: FleetFixture.agentPath
+            )
+            fixture.replace(
+                "[{tool: crm, operations: [find]}]",
+                with: "[{tool: crm, operations: [find]}, {tool: aaa, operations: [find]}]",
+                in: FleetFixture.rolePath
+            )
         }
         #expect(compiled.bundle.tools.map(\.tool) == ["aaa", "crm"])
     }
@@ -293,14 +344,18 @@ struct CompilerTests {
     @Test("The identity is a SPIFFE id with the environment's trust domain; fleet.local without one")
     func identity() throws {
         #expect(try compile().bundle.identity == "spiffe://agents.example.com/prod/support/triage")
-        let local = try compile { $0.replace("  trustDomain: agents.example.com\n", with: "", in: FleetFixture.environmentPath) }
+        let local = try compile {
+            $0.replace("  trustDomain: agents.example.com\n", with: "", in: FleetFixture.environmentPath)
+        }
         #expect(local.bundle.identity == "spiffe://fleet.local/prod/support/triage")
     }
 
     @Test("Instructions are the file's text as it is, but for CR LF and a byte order mark")
     func instructions() throws {
         let compiled = try compile { fixture in
-            fixture.entries[FleetFixture.promptPath] = .bytes([0xEF, 0xBB, 0xBF] + Array("a\r\n\tb  \r\n\r\né\u{301}".utf8))
+            fixture.entries[FleetFixture.promptPath] = .bytes(
+                [0xEF, 0xBB, 0xBF] + Array("a\r\n\tb  \r\n\r\né\u{301}".utf8)
+            )
         }
         #expect(Array(compiled.bundle.instructions.utf8) == Array("a\n\tb  \n\né\u{301}".utf8))
     }

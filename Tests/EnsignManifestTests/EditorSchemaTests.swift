@@ -33,7 +33,8 @@ struct EditorSchemaTests {
                 let text = tape.string(of: node)
                 if text.isEmpty { return .null }
                 let json = try? JSONParser.parse(Array(text.utf8))
-                return json.flatMap { $0.string == nil && $0.array == nil && $0.object == nil ? $0 : nil } ?? .string(text)
+                return json.flatMap { $0.string == nil && $0.array == nil && $0.object == nil ? $0 : nil }
+                    ?? .string(text)
             case .sequence:
                 var elements: [JSONValue] = []
                 tape.forEachElement(of: node) { elements.append(value($0)) }
@@ -62,7 +63,9 @@ struct EditorSchemaTests {
 
     @Test("The sample fleet's manifests are valid by them")
     func sample() throws {
-        let schemas = try Dictionary(uniqueKeysWithValues: ManifestKind.allCases.map { ($0, try JSONSchema($0.editorSchema)) })
+        let schemas = try Dictionary(
+            uniqueKeysWithValues: ManifestKind.allCases.map { ($0, try JSONSchema($0.editorSchema)) }
+        )
         var seen: Set<ManifestKind> = []
         for (path, bytes) in try packageFiles(below: "fleet", "environments") {
             guard let kind = kind(of: path), let value = json(bytes) else { continue }
@@ -79,8 +82,12 @@ struct EditorSchemaTests {
             #expect(try violations(kind, text) == [], "\(path)")
         }
         #expect(
-            try violations(.team, "apiVersion: ensign.dev/v1\nkind: Team\nmetadata: {labels: {a: yes, b: true, c: 1.10, d: null}}\nspec: {members: []}\n")
-                == [])
+            try violations(
+                .team,
+                "apiVersion: ensign.dev/v1\nkind: Team\nmetadata: {labels: {a: yes, b: true, c: 1.10, d: null}}\nspec: {members: []}\n"
+            )
+                == []
+        )
     }
 
     @Test("What Ensign refuses for its shape, they refuse")

@@ -8,8 +8,10 @@ import Testing
 @Suite("Manifests with slips")
 struct FuzzTests {
     private static let hostile = [
-        "\u{0}", "\t", "\r", "\r\n", "\u{85}", "\u{2028}", "\u{FEFF}", "\u{202E}", "&a ", "*a", "<<: *a\n", "!!str ", "---\n",
-        "%YAML 1.2\n", "? ", ": ", "- ", "[", "]", "{", "}", "[[], [], []]: ", "{a: b}: ", "\"", "'", "|\n", ">-\n", "#",
+        "\u{0}", "\t", "\r", "\r\n", "\u{85}", "\u{2028}", "\u{FEFF}", "\u{202E}", "&a ", "*a", "<<: *a\n", "!!str ",
+        "---\n",
+        "%YAML 1.2\n", "? ", ": ", "- ", "[", "]", "{", "}", "[[], [], []]: ", "{a: b}: ", "\"", "'", "|\n", ">-\n",
+        "#",
         "\n", "\n  ", "  ", "~", "no", "1.10", "-9223372036854775808", "1e400", "0x1F", "null", "true", "{}", "[]",
         "\u{1F600}", "e\u{301}", "$ref: \"#/$defs/x\"", "$defs: {}", "additionalProperties: false", "version: ", "next",
     ]
@@ -19,8 +21,10 @@ struct FuzzTests {
         let parts = path.split(separator: "/")
         guard path.hasSuffix(".yaml") else { return nil }
         return switch (parts[0], parts[1], parts.count) {
-        case ("fleet", "agents", _): ManifestLoader.load(Agent.self, bytes, path: path, name: "a", version: "1.0.0").findings
-        case ("fleet", "tools", _): ManifestLoader.load(Tool.self, bytes, path: path, name: "a", version: "1.0.0").findings
+        case ("fleet", "agents", _):
+            ManifestLoader.load(Agent.self, bytes, path: path, name: "a", version: "1.0.0").findings
+        case ("fleet", "tools", _):
+            ManifestLoader.load(Tool.self, bytes, path: path, name: "a", version: "1.0.0").findings
         case ("fleet", "roles", _): ManifestLoader.load(Role.self, bytes, path: path, name: "a").findings
         case ("fleet", "teams", _): ManifestLoader.load(Team.self, bytes, path: path, name: "a").findings
         case ("fleet", _, _): ManifestLoader.load(Prices.self, bytes, path: path).findings
@@ -33,10 +37,15 @@ struct FuzzTests {
         }
     }
 
-    @Test("Any slip in a sample manifest is read without a crash, and findings stand inside the text", arguments: 0..<16 as Range<UInt64>)
+    @Test(
+        "Any slip in a sample manifest is read without a crash, and findings stand inside the text",
+        arguments: 0..<16 as Range<UInt64>
+    )
     func sampleManifests(batch: UInt64) throws {
         var random = SeededGenerator(for: "sample manifests \(batch)", standard: 31_000 + batch)
-        let files = try packageFiles(below: "fleet", "environments").sorted { $0.key < $1.key }.filter { $0.key.hasSuffix(".yaml") }
+        let files = try packageFiles(below: "fleet", "environments").sorted { $0.key < $1.key }.filter {
+            $0.key.hasSuffix(".yaml")
+        }
         for _ in 0..<150 {
             let (path, original) = random.pick(files)
             let bytes = original.mutated(&random, hostile: Self.hostile)
@@ -49,7 +58,10 @@ struct FuzzTests {
         }
     }
 
-    @Test("Any slip in a small fleet is found inside its files, or the fleet compiles", arguments: 0..<16 as Range<UInt64>)
+    @Test(
+        "Any slip in a small fleet is found inside its files, or the fleet compiles",
+        arguments: 0..<16 as Range<UInt64>
+    )
     func smallFleets(batch: UInt64) throws {
         var random = SeededGenerator(for: "small fleets \(batch)", standard: 47_000 + batch)
         let small = FleetFixture()
@@ -75,7 +87,9 @@ struct FuzzTests {
             }
             let findings = try fixture.findings()
             for finding in findings {
-                for (path, position) in [(finding.path, finding.position)] + finding.notes.map({ ($0.path, $0.position) }) {
+                for (path, position) in [(finding.path, finding.position)]
+                    + finding.notes.map({ ($0.path, $0.position) })
+                {
                     let isInside = position.lies(inside: bytes(path) ?? [])
                     #expect(isInside, "\(said("\(finding)"))")
                 }
@@ -88,7 +102,10 @@ struct FuzzTests {
                     continue
                 }
                 guard !fleet.hasErrors else { continue }
-                #expect(try JSONParser.parse(compiled.bytes).canonicalBytes() + [0x0A] == compiled.bytes, "\(said("bytes"))")
+                #expect(
+                    try JSONParser.parse(compiled.bytes).canonicalBytes() + [0x0A] == compiled.bytes,
+                    "\(said("bytes"))"
+                )
                 for operation in compiled.bundle.tools.flatMap(\.operations.values) {
                     guard let input = operation.input else { continue }
                     #expect(throws: Never.self, "\(said("input"))") { try JSONSchema(input) }

@@ -30,10 +30,12 @@ struct HostileFileTests {
             found.split(separator: "\n").filter { $0.contains("1 MiB [too-large]") }.map { String($0) } == [
                 "environments/prod/agents/support/triage.yaml", "environments/prod/environment.yaml",
                 "environments/prod/tools/crm.yaml", "fleet/agents/support/triage/1.0.0/agent.yaml",
-                "fleet/prices.yaml", "fleet/roles/reader.yaml", "fleet/teams/support.yaml", "fleet/tools/crm/1.0.0.yaml",
+                "fleet/prices.yaml", "fleet/roles/reader.yaml", "fleet/teams/support.yaml",
+                "fleet/tools/crm/1.0.0.yaml",
             ].map {
                 "\($0):1:1: error: the file has 104857600 bytes, more than 1 MiB [too-large]"
-            } + ["fleet/trust/allowed_signers:1:1: error: the file has more than 1 MiB [too-large]"])
+            } + ["fleet/trust/allowed_signers:1:1: error: the file has more than 1 MiB [too-large]"]
+        )
         #expect(Set(snapshot.reads) == ["environment.yaml", "agent.yaml", "prompt.md", "desk.yaml"])
     }
 
@@ -44,7 +46,8 @@ struct HostileFileTests {
         #expect(check(Array("\(text)#\(String(repeating: "x", count: fill - 1))".utf8)) == "")
         #expect(
             check(Array("\(text)#\(String(repeating: "x", count: fill))".utf8))
-                == "1:1: error: the file has 1048577 bytes, more than 1 MiB [too-large]")
+                == "1:1: error: the file has 1048577 bytes, more than 1 MiB [too-large]"
+        )
     }
 
     @Test("UTF-16 and bytes that are no UTF-8 are refused")
@@ -55,24 +58,30 @@ struct HostileFileTests {
                 """
                 1:1: error: the file is UTF-16 [encoding]
                   hint: save it as UTF-8
-                """))
+                """
+            )
+        )
         #expect(
             check(Array("apiVersion: ensign.dev/v1\nkind: T".utf8) + [0xE4, 0x6D]).hasPrefix(
                 """
                 2:8: error: the bytes here are not UTF-8 [encoding]
                   hint: save the file as UTF-8
-                """))
+                """
+            )
+        )
     }
 
     @Test("A UTF-8 byte order mark is a warning, and moves no position")
     func byteOrderMark() {
         #expect(
-            check([0xEF, 0xBB, 0xBF] + Array("apiVersion: ensign.dev/v2\nkind: Team\nspec: {members: []}\n".utf8)) == """
+            check([0xEF, 0xBB, 0xBF] + Array("apiVersion: ensign.dev/v2\nkind: Team\nspec: {members: []}\n".utf8))
+                == """
                 1:1: warning: the file starts with a byte order mark [byte-order-mark]
                   hint: save it as UTF-8 without one
                 1:13: error: apiVersion: 'ensign.dev/v2' is not one of ensign.dev/v1 [invalid-value]
                   hint: did you mean 'ensign.dev/v1'?
-                """)
+                """
+        )
     }
 
     @Test("A control character is one finding at its place, and the rest of the file is checked")
@@ -83,7 +92,8 @@ struct HostileFileTests {
                   hint: remove it
                 ②: error: unknown field 'membrs' [unknown-field]
                   hint: did you mean 'members'?
-                """)
+                """
+        )
     }
 
     @Test("A NUL is refused, and nothing after it is looked at")
@@ -91,12 +101,14 @@ struct HostileFileTests {
         #expect(
             check(Array(team("{members: [\"a\u{0}b\"], x: y}").utf8)).split(separator: "\n").filter {
                 $0.contains("error") && !$0.contains("there is no team")
-            } == ["3:20: error: control character U+0000 in the text [control-character]"])
+            } == ["3:20: error: control character U+0000 in the text [control-character]"]
+        )
     }
 
     @Test(
         "A line break that only some readers know is one finding, and positions after it are right",
-        arguments: ["\u{85}", "\u{2028}", "\u{2029}", "\r", "\u{FEFF}"])
+        arguments: ["\u{85}", "\u{2028}", "\u{2029}", "\r", "\u{FEFF}"]
+    )
     func exoticBreaks(character: String) {
         let found = checkTeam("{members: [\"a①\(character)b\"], ②membrs: x}\n③spec: {}")
         #expect(found.hasPrefix("①: error: "))
@@ -112,14 +124,16 @@ struct HostileFileTests {
             checkTeam("{members: [\"ada①\u{202E}moc.elpmaxe@\"]}") == """
                 ①: error: bidirectional control U+202E can show other text than it is [bidirectional-control]
                   hint: remove it
-                """)
+                """
+        )
         var fixture = FleetFixture()
         fixture[FleetFixture.promptPath] = "Never ①\u{202E}refund.\n"
         #expect(
             fixture.check() == """
                 \(FleetFixture.promptPath):①: warning: bidirectional control U+202E can show other text than it is [bidirectional-control]
                   hint: remove it
-                """)
+                """
+        )
     }
 
     @Test("A tab that indents is one finding with a hint")
@@ -130,7 +144,9 @@ struct HostileFileTests {
                 """
                 4:1: error: a tab cannot indent [tab]
                   hint: use spaces
-                """))
+                """
+            )
+        )
         #expect(!found.contains("yaml-syntax"))
         // After spaces the parser meets it.
         #expect(
@@ -138,7 +154,9 @@ struct HostileFileTests {
                 """
                 4:3: error: found character that cannot start any token, while scanning for the next token [yaml-syntax]
                   hint: quote a text that starts with a special character; indent with spaces, not tabs
-                """))
+                """
+            )
+        )
     }
 
     @Test("Anchors, aliases, merge keys and tags are refused, each at its place")
@@ -151,7 +169,8 @@ struct HostileFileTests {
                     "③: error: merge keys are not accepted [merge-key]",
                     "③: error: unknown field '<<' [unknown-field]",
                     "④: error: aliases are not accepted [alias]",
-                ])
+                ]
+        )
     }
 
     @Test("Several documents, and none, are refused")
@@ -161,7 +180,8 @@ struct HostileFileTests {
             found == """
                 4:1: error: a second document starts here [several-documents]
                   hint: put it in a file of its own
-                """)
+                """
+        )
         for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n"] {
             #expect(check(Array(text.utf8)).contains("error: "), "\(text)")
         }
@@ -176,12 +196,15 @@ struct HostileFileTests {
                 """
                 1:1: error: this is a Git LFS pointer, not the manifest [lfs-pointer]
                   hint: exclude fleet/ and environments/ from LFS in .gitattributes and commit the file itself
-                """))
+                """
+            )
+        )
         #expect(
             EnsignManifestTests.check(FleetFixture.promptPath, pointer) == """
                 \(FleetFixture.promptPath):1:1: error: this is a Git LFS pointer, not the instructions [lfs-pointer]
                   hint: exclude fleet/ and environments/ from LFS in .gitattributes and commit the file itself
-                """)
+                """
+        )
     }
 
     @Test("Hostile nesting and growth are refused in time")
@@ -218,7 +241,11 @@ struct HostileFileTests {
         }
         let values = (0..<100_000).map { "k\($0): 010\n    " }.joined()
         var fixture = FleetFixture()
-        fixture.replace("{kind: langgraph, graph: \"tickets:graph\"}", with: "\n    \(values)", in: FleetFixture.agentPath)
+        fixture.replace(
+            "{kind: langgraph, graph: \"tickets:graph\"}",
+            with: "\n    \(values)",
+            in: FleetFixture.agentPath
+        )
         #expect(try fixture.findings().count <= 101)
     }
 
@@ -229,11 +256,21 @@ struct HostileFileTests {
                 checkRuntime(value) == """
                     ①: error: a key must be text [complex-key]
                       hint: write 'name: value'
-                    """, "\(value)")
+                    """,
+                "\(value)"
+            )
         }
         #expect(checkSchema("{①[[], [], []]: x}").contains("①: error: a key must be text [complex-key]"))
-        #expect(check(FleetFixture.agentPath, "{domain: tickets}", "{①[[], []]: x}").contains("①: error: a key must be text"))
-        #expect(check(FleetFixture.toolPath, "    find:", "    ①? [a, b, c]\n    : x\n    find:").contains("a key must be text"))
+        #expect(
+            check(FleetFixture.agentPath, "{domain: tickets}", "{①[[], []]: x}").contains(
+                "①: error: a key must be text"
+            )
+        )
+        #expect(
+            check(FleetFixture.toolPath, "    find:", "    ①? [a, b, c]\n    : x\n    find:").contains(
+                "a key must be text"
+            )
+        )
     }
 
     private func check(_ path: String, _ old: String, _ new: String) -> String {

@@ -24,7 +24,8 @@ struct NarrowingTests {
         #expect(
             try combined(
                 #"{"type":"object","required":["a"],"additionalProperties":false,"properties":{"a":{"type":"string"},"n":{"type":"number","maximum":500,"minimum":1}}}"#,
-                #"{"required":["n","a"],"properties":{"n":{"maximum":100,"minimum":0},"a":{"enum":["x","y"]}}}"#)
+                #"{"required":["n","a"],"properties":{"n":{"maximum":100,"minimum":0},"a":{"enum":["x","y"]}}}"#
+            )
                 == #"{"additionalProperties":false,"properties":{"a":{"enum":["x","y"],"type":"string"},"n":{"maximum":100,"minimum":1,"type":"number"}},"required":["a","n"],"type":"object"}"#
         )
         #expect(try combined(#"{"enum":["a","b","c"]}"#, #"{"enum":["c","d","b"]}"#) == #"{"enum":["b","c"]}"#)
@@ -34,10 +35,14 @@ struct NarrowingTests {
 
     @Test("What cannot be merged stands side by side in allOf")
     func sideBySide() throws {
-        #expect(try combined(#"{"pattern":"^a"}"#, #"{"pattern":"b$"}"#) == #"{"allOf":[{"pattern":"^a"},{"pattern":"b$"}]}"#)
+        #expect(
+            try combined(#"{"pattern":"^a"}"#, #"{"pattern":"b$"}"#)
+                == #"{"allOf":[{"pattern":"^a"},{"pattern":"b$"}]}"#
+        )
         #expect(
             try combined(#"{"additionalProperties":false}"#, #"{"properties":{"x":{}}}"#)
-                == #"{"allOf":[{"additionalProperties":false},{"properties":{"x":{}}}]}"#)
+                == #"{"allOf":[{"additionalProperties":false},{"properties":{"x":{}}}]}"#
+        )
         #expect(try combined(#"{"enum":["a"]}"#, #"{"enum":["b"]}"#) == #"{"allOf":[{"enum":["a"]},{"enum":["b"]}]}"#)
         #expect(try combined(#"{"type":"string"}"#, "false") == #"{"allOf":[{"type":"string"},false]}"#)
     }
@@ -54,9 +59,11 @@ struct NarrowingTests {
     @Test("Definitions stay at the root, where references find them, and those of the grant stay apart")
     func definitions() throws {
         let base = try parse(
-            ##"{"properties":{"n":{"$ref":"#/$defs/money"}},"additionalProperties":false,"$defs":{"money":{"maximum":500}}}"##)
+            ##"{"properties":{"n":{"$ref":"#/$defs/money"}},"additionalProperties":false,"$defs":{"money":{"maximum":500}}}"##
+        )
         let grant = try parse(
-            ##"{"properties":{"n":{"$ref":"#/$defs/money"},"m":{}},"$defs":{"money":{"$ref":"#/$defs/less"},"less":{"maximum":100}}}"##)
+            ##"{"properties":{"n":{"$ref":"#/$defs/money"},"m":{}},"$defs":{"money":{"$ref":"#/$defs/less"},"less":{"maximum":100}}}"##
+        )
         let combined = Narrowing.combine(base, grant)
         #expect(lintSchema(combined) == [])
         let schema = try JSONSchema(combined)

@@ -14,38 +14,46 @@ struct ReferenceTests {
             check(agent, "{tool: crm,", "{tool: ①cmr,") == """
                 \(agent):①: error: there is no tool 'cmr' [unknown-tool]
                   hint: did you mean 'crm'?
-                """)
+                """
+        )
         #expect(
             check(agent, "{tool: crm,", "{tool: ①payments,") == """
                 \(agent):①: error: there is no tool 'payments' [unknown-tool]
                   hint: tools: crm
-                """)
+                """
+        )
         #expect(
             check(agent, "{tool: crm, version: 1.0.0,", "{tool: crm, version: ①1.0.1,") == """
                 \(agent):①: error: tool 'crm' has no version 1.0.1 [unknown-version]
                   hint: did you mean '1.0.0'?
-                """)
+                """
+        )
         #expect(
             check(agent, "[find, update, erase]", "[find, update, erase, ①udpate, ②refund]") == """
                 \(agent):①: error: tool 'crm' 1.0.0 has no operation 'udpate' [unknown-operation]
                   hint: did you mean 'update'?
                 \(agent):②: error: tool 'crm' 1.0.0 has no operation 'refund' [unknown-operation]
                   hint: its operations: erase, find, update
-                """)
+                """
+        )
     }
 
     @Test("A tool stands in an agent's needs once")
     func duplicateNeed() {
         #expect(
             check(
-                agent, "- {tool: crm, version: 1.0.0, operations: [find, update, erase]}",
-                "- {tool: ②crm, version: 1.0.0, operations: [find, update, erase]}\n      - {tool: ①crm, version: 1.0.0, operations: [find]}")
-                .hasPrefix(
-                    """
-                    \(agent):①: error: tool 'crm' stands in needs twice [duplicate-need]
-                      hint: list all its operations in one place
-                      \(agent):②: note: first here
-                    """))
+                agent,
+                "- {tool: crm, version: 1.0.0, operations: [find, update, erase]}",
+                "- {tool: ②crm, version: 1.0.0, operations: [find, update, erase]}\n      - {tool: ①crm, version: 1.0.0, operations: [find]}"
+            )
+            .hasPrefix(
+                """
+                \(agent):①: error: tool 'crm' stands in needs twice [duplicate-need]
+                  hint: list all its operations in one place
+                  \(agent):②: note: first here
+                """
+            )
+        )
     }
 
     @Test("Delegates are agents that exist, and not the agent itself")
@@ -57,10 +65,12 @@ struct ReferenceTests {
                 \(agent):②: error: there is no agent 'it/desk' [unknown-agent]
                   hint: agents: support/desk, support/triage
                 \(agent):③: error: an element of agents: 'desk' is not an agent: write <team>/<agent> [invalid-name]
-                """)
+                """
+        )
         #expect(
             check(agent, "agents: [support/desk]", "agents: [①support/triage]")
-                == "\(agent):①: error: the agent delegates to itself [delegation-cycle]")
+                == "\(agent):①: error: the agent delegates to itself [delegation-cycle]"
+        )
     }
 
     @Test("A delegate is deployed in the same environment")
@@ -74,7 +84,8 @@ struct ReferenceTests {
                 \(deployment):①: error: 'support/triage' 1.0.0 delegates to 'support/desk', which 'prod' does not deploy [delegate-not-deployed]
                   hint: add environments/prod/agents/support/desk.yaml
                   \(agent):②: note: delegated to here
-                """)
+                """
+        )
     }
 
     @Test("Delegation in a circle is found once, over any number of agents and teams")
@@ -101,21 +112,26 @@ struct ReferenceTests {
         add("it/c", "[support/desk]")
         #expect(fixture.check() == "")
         fixture.replace(
-            "instructions: prompt.md", with: "instructions: prompt.md\n  needs: {agents: [①it/b]}",
-            in: "fleet/agents/support/desk/1.0.0/agent.yaml")
+            "instructions: prompt.md",
+            with: "instructions: prompt.md\n  needs: {agents: [①it/b]}",
+            in: "fleet/agents/support/desk/1.0.0/agent.yaml"
+        )
         #expect(
             fixture.check() == """
                 fleet/agents/support/desk/1.0.0/agent.yaml:①: error: delegation goes in a circle in 'prod': it/b -> it/c -> support/desk -> it/b [delegation-cycle]
                   hint: remove one of the delegations
-                """)
+                """
+        )
     }
 
     @Test("The incremental check finds the same circle from any agent in it")
     func cyclesFromOneAgent() throws {
         var fixture = FleetFixture()
         fixture.replace(
-            "instructions: prompt.md", with: "instructions: prompt.md\n  needs: {agents: [support/triage]}",
-            in: "fleet/agents/support/desk/1.0.0/agent.yaml")
+            "instructions: prompt.md",
+            with: "instructions: prompt.md\n  needs: {agents: [support/triage]}",
+            in: "fleet/agents/support/desk/1.0.0/agent.yaml"
+        )
         for agent in [AgentID.triage, .desk] {
             let found = try EnvironmentCompiler(fleet: fixture.fleet(), environment: "prod").cycles(from: [agent])
             #expect(codes(found) == ["delegation-cycle"])
@@ -128,7 +144,8 @@ struct ReferenceTests {
         var graph = DelegationGraph()
         let count = 20_000
         let manifest = try #require(
-            ManifestLoader.load(Agent.self, Array((FleetFixture()[agent] ?? "").utf8), path: agent).value)
+            ManifestLoader.load(Agent.self, Array((FleetFixture()[agent] ?? "").utf8), path: agent).value
+        )
         for index in 0..<count {
             var next = manifest
             next.delegates = [Located(AgentID(team: "a", name: "n\((index + 1) % count)"), at: .start)]
@@ -145,13 +162,18 @@ struct ReferenceTests {
             check(deployment, "version: 1.0.0", "version: ①1.0.1") == """
                 \(deployment):①: error: agent 'support/triage' has no version 1.0.1 [unknown-version]
                   hint: did you mean '1.0.0'?
-                """)
+                """
+        )
         #expect(
-            check("environments/prod/agents/support/traige.yaml", "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n")
+            check(
+                "environments/prod/agents/support/traige.yaml",
+                "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+            )
                 == """
                 environments/prod/agents/support/traige.yaml:1:1: error: there is no agent 'support/traige' in fleet/agents [unknown-agent]
                   hint: did you mean 'support/triage'?
-                """)
+                """
+        )
     }
 
     @Test("Only an environment with mutable versions deploys 'next'")
@@ -165,7 +187,8 @@ struct ReferenceTests {
             fixture.check() == """
                 \(deployment):①: error: 'prod' deploys released versions only, and this is 'next' [mutable-version]
                   hint: release it with 'ensign release support/triage X.Y.Z', or set mutableVersions: true in environments/prod/environment.yaml
-                """)
+                """
+        )
         fixture.replace("soak: 24h", with: "soak: 24h\n  mutableVersions: true", in: FleetFixture.environmentPath)
         #expect(fixture.check() == "")
         fixture.replace("version: next", with: "version: 1.0.0", in: deployment)
@@ -178,7 +201,8 @@ struct ReferenceTests {
             fixture.check() == """
                 \(deployment):①: error: agent 'support/triage' has no version next [unknown-version]
                   hint: its versions: 1.0.0
-                """)
+                """
+        )
     }
 
     @Test("An agent's team, and a tool's owner, are declared")
@@ -193,12 +217,14 @@ struct ReferenceTests {
                   hint: did you mean 'suport'?
                 \(FleetFixture.toolPath):①: error: there is no team 'support' [unknown-team]
                   hint: did you mean 'suport'?
-                """)
+                """
+        )
         #expect(
             check(FleetFixture.toolPath, "owner: support", "owner: ①payments") == """
                 \(FleetFixture.toolPath):①: error: there is no team 'payments' [unknown-team]
                   hint: declare it in fleet/teams/payments.yaml
-                """)
+                """
+        )
     }
 
     @Test("promotesFrom names another environment")
@@ -208,17 +234,20 @@ struct ReferenceTests {
             check(path, "promotesFrom: dev", "promotesFrom: ①dve") == """
                 \(path):①: error: there is no environment 'dve' [unknown-environment]
                   hint: did you mean 'dev'?
-                """)
+                """
+        )
         #expect(
             check(path, "promotesFrom: dev", "promotesFrom: ①staging") == """
                 \(path):①: error: there is no environment 'staging' [unknown-environment]
                   hint: environments: dev
-                """)
+                """
+        )
         #expect(
             check(path, "promotesFrom: dev", "promotesFrom: ①prod") == """
                 \(path):①: error: an environment cannot promote from itself [unknown-environment]
                   hint: environments: dev
-                """)
+                """
+        )
     }
 
     @Test("A binding is for a tool that exists")
@@ -227,7 +256,8 @@ struct ReferenceTests {
             check("environments/prod/tools/cmr.yaml", "apiVersion: ensign.dev/v1\nkind: Binding\nspec: {}\n") == """
                 environments/prod/tools/cmr.yaml:1:1: error: there is no tool 'cmr' [unknown-tool]
                   hint: did you mean 'crm'?
-                """)
+                """
+        )
     }
 
     @Test("Checking one environment finds what concerns it, and nothing else")
@@ -260,14 +290,16 @@ struct GrantTests {
             check(deployment, erase, "- {tool: ①cmr, operations: [erase]}\n    \(erase)") == """
                 \(deployment):①: error: there is no tool 'cmr' [unknown-tool]
                   hint: did you mean 'crm'?
-                """)
+                """
+        )
         #expect(
             check(deployment, erase, "- {tool: crm, operations: [erase, ①earse, ②pay], approval: dual}") == """
                 \(deployment):①: error: tool 'crm' 1.0.0 has no operation 'earse' [unknown-operation]
                   hint: did you mean 'erase'?
                 \(deployment):②: error: tool 'crm' 1.0.0 has no operation 'pay' [unknown-operation]
                   hint: its operations: erase, find, update
-                """)
+                """
+        )
     }
 
     @Test("A grant of nothing but an unknown operation is one finding")
@@ -276,7 +308,8 @@ struct GrantTests {
             check(deployment, erase, "\(erase)\n    - {tool: crm, operations: [①earse]}") == """
                 \(deployment):①: error: tool 'crm' 1.0.0 has no operation 'earse' [unknown-operation]
                   hint: did you mean 'erase'?
-                """)
+                """
+        )
     }
 
     @Test("Roles exist, and stand in a deployment once")
@@ -285,12 +318,14 @@ struct GrantTests {
             check(deployment, "roles: [reader]", "roles: [reader, ①raeder]") == """
                 \(deployment):①: error: there is no role 'raeder' [unknown-role]
                   hint: did you mean 'reader'?
-                """)
+                """
+        )
         #expect(
             check(deployment, "roles: [reader]", "roles: [reader, ①reader]") == """
                 \(deployment):①: warning: role 'reader' stands here twice [duplicate-role]
                   hint: remove one
-                """)
+                """
+        )
     }
 
     @Test("A role's grants name operations that some version of the tool has")
@@ -299,10 +334,16 @@ struct GrantTests {
             check(role, "operations: [find]", "operations: [find, ①fnid]") == """
                 \(role):①: error: no version of tool 'crm' has an operation 'fnid' [unknown-operation]
                   hint: did you mean 'find'?
-                """)
+                """
+        )
         #expect(
-            check(role, "[{tool: crm, operations: [find]}]", "[{tool: crm, operations: [find]}, {tool: ①pay, operations: [x]}]")
-                .contains("\(role):①: error: there is no tool 'pay' [unknown-tool]"))
+            check(
+                role,
+                "[{tool: crm, operations: [find]}]",
+                "[{tool: crm, operations: [find]}, {tool: ①pay, operations: [x]}]"
+            )
+            .contains("\(role):①: error: there is no tool 'pay' [unknown-tool]")
+        )
         // An operation that only another version has is no mistake of the role.
         var fixture = FleetFixture()
         fixture["fleet/tools/crm/2.0.0.yaml"] = fixture[FleetFixture.toolPath]?.replacing("erase:", with: "merge:")
@@ -320,7 +361,8 @@ struct GrantTests {
             fixture.check() == """
                 \(deployment):①: warning: the agent needs crm.find, crm.erase, which nothing here grants [need-without-grant]
                   hint: add a grant or a role; without it the agent runs without the operation
-                """)
+                """
+        )
     }
 
     @Test("What is granted and not needed is a warning at the grant, or at the role")
@@ -335,7 +377,8 @@ struct GrantTests {
                   hint: remove it, or add the need to the agent
                 \(deployment):②: warning: the agent does not need what this grants on 'crm' [grant-without-need]
                   hint: remove the grant, or add the need to the agent
-                """)
+                """
+        )
     }
 
     @Test("Where a need or a grant was refused, nothing is said of the other")
@@ -345,7 +388,9 @@ struct GrantTests {
                 == "\(FleetFixture.agentPath):①: error: version: '1.0' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0 [invalid-version]"
         )
         #expect(
-            check(role, "[{tool: crm, operations: [find]}]", "①[]") == "\(role):①: error: grants must not be empty [too-few]")
+            check(role, "[{tool: crm, operations: [find]}]", "①[]")
+                == "\(role):①: error: grants must not be empty [too-few]"
+        )
         #expect(
             check(deployment, "roles: [reader]", "roles: [①Reader]").split(separator: "\n").first
                 == "\(deployment):①: error: an element of roles: 'Reader' is not a name: 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-' [invalid-name]"
@@ -355,14 +400,19 @@ struct GrantTests {
     @Test("An operation that is granted twice with different limits is refused, naming both places")
     func grantedTwice() {
         var fixture = FleetFixture()
-        fixture.replace(erase, with: "\(erase)\n    - {tool: crm, operations: [①find], approval: manager}", in: deployment)
+        fixture.replace(
+            erase,
+            with: "\(erase)\n    - {tool: crm, operations: [①find], approval: manager}",
+            in: deployment
+        )
         fixture.replace("operations: [find]", with: "operations: [②find]", in: role)
         #expect(
             fixture.check() == """
                 \(deployment):①: error: 'crm.find' is granted twice, with different limits [granted-twice]
                   hint: keep one of the grants: Ensign does not guess which one is meant
                   \(role):②: note: also granted here
-                """)
+                """
+        )
         // Twice the same is no contradiction.
         #expect(check(deployment, erase, "\(erase)\n    - {tool: crm, operations: [find, find]}") == "")
     }
@@ -378,7 +428,8 @@ struct GrantTests {
             fixture.check() == """
                 \(deployment):①: warning: this grant expired on 2027-06-30 [expired-grant]
                   hint: renew it or remove it
-                """)
+                """
+        )
     }
 
     @Test("A role with an expired grant is one warning, however many deployments use it")
@@ -395,7 +446,8 @@ struct GrantTests {
             fixture.check() == """
                 \(role):①: warning: this grant expired on 2020-01-01 [expired-grant]
                   hint: renew it or remove it
-                """)
+                """
+        )
     }
 
     @Test("An argument that the operation does not take is refused where it stands")
@@ -404,12 +456,15 @@ struct GrantTests {
             check(deployment, "credit: {maximum: 100}", "①crdit: {maximum: 100}") == """
                 \(deployment):①: error: arguments of crm.update: the operation has no argument 'crdit' [narrowing-misfit]
                   hint: did you mean 'credit'?
-                """)
+                """
+        )
         #expect(
-            check(deployment, "credit: {maximum: 100}", "credit: {maximum: 100}\n          ①amount: {maximum: 3}") == """
+            check(deployment, "credit: {maximum: 100}", "credit: {maximum: 100}\n          ①amount: {maximum: 3}")
+                == """
                 \(deployment):①: error: arguments of crm.update: the operation has no argument 'amount' [narrowing-misfit]
                   hint: its arguments: credit, customer
-                """)
+                """
+        )
     }
 
     @Test("A limit that cannot apply to the argument's type is refused")
@@ -425,8 +480,10 @@ struct GrantTests {
         #expect(check(deployment, "credit: {maximum: 100}", "credit: {type: integer}") == "")
         #expect(
             check(
-                deployment, "properties:\n          credit: {maximum: 100}",
-                "required: [customer, ①credits]\n        properties:\n          credit: {maximum: 100}")
+                deployment,
+                "properties:\n          credit: {maximum: 100}",
+                "required: [customer, ①credits]\n        properties:\n          credit: {maximum: 100}"
+            )
                 == "\(deployment):①: error: arguments of crm.update: the operation has no argument 'credits', so nothing would be allowed [narrowing-misfit]"
         )
     }
@@ -434,10 +491,12 @@ struct GrantTests {
     @Test("A misfit in a role is found with the role, and only once")
     func misfitInRole() {
         #expect(
-            check(role, "operations: [find]", "operations: [find], arguments: {properties: {①nmae: {maxLength: 3}}}") == """
+            check(role, "operations: [find]", "operations: [find], arguments: {properties: {①nmae: {maxLength: 3}}}")
+                == """
                 \(role):①: error: arguments of crm.find: the operation has no argument 'nmae' [narrowing-misfit]
                   hint: did you mean 'name'?
-                """)
+                """
+        )
     }
 
     @Test("A schema's mistakes are found inside the arguments")
@@ -446,7 +505,8 @@ struct GrantTests {
             check(deployment, "credit: {maximum: 100}", "credit: {①maximun: 100}") == """
                 \(deployment):①: error: arguments: unknown keyword 'maximun' [schema-unknown-keyword]
                   hint: did you mean 'maximum'?
-                """)
+                """
+        )
     }
 
     @Test("Thousands of misfits in one deployment are refused in time")
@@ -460,9 +520,12 @@ struct GrantTests {
         #expect(elapsed < 4)
         #expect(found.count == 20)
         let operations = (0..<200).map { "op\($0)" }.joined(separator: ", ")
-        let grants = (0..<200).map { _ in "    - {tool: crm, operations: [\(operations)], arguments: {properties: {a: {}}}}\n" }
+        let grants = (0..<200).map { _ in
+            "    - {tool: crm, operations: [\(operations)], arguments: {properties: {a: {}}}}\n"
+        }
         fixture = FleetFixture()
-        fixture[deployment] = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec:\n  version: 1.0.0\n  grants:\n\(grants.joined())"
+        fixture[deployment] =
+            "apiVersion: ensign.dev/v1\nkind: Deployment\nspec:\n  version: 1.0.0\n  grants:\n\(grants.joined())"
         #expect(try seconds { found = try fixture.findings() } < 4)
         #expect(found.count <= 105)
     }
@@ -476,30 +539,37 @@ struct SchemaFindingTests {
             checkSchema("{type: object, ①propertis: {}}") == """
                 ①: error: output: unknown keyword 'propertis' [schema-unknown-keyword]
                   hint: did you mean 'properties'?
-                """)
+                """
+        )
         #expect(
             checkSchema("{properties: {a: {items: [{①minimun: 1}]}}}") == """
                 ①: error: output: unknown keyword 'minimun' [schema-unknown-keyword]
                   hint: did you mean 'minimum'?
-                """)
+                """
+        )
     }
 
     @Test("A value of another type, a bad pattern, a reference into nothing: each at its place")
     func values() {
         #expect(checkSchema("{①type: strin}").hasPrefix("①: error: output: there is no type 'strin'"))
         #expect(checkSchema("{①pattern: \"(\"}").hasPrefix("①: error: output: the pattern does not compile"))
-        #expect(checkSchema("{①minLength: -1}").hasPrefix("①: error: output: expected a whole number that is not negative"))
+        #expect(
+            checkSchema("{①minLength: -1}").hasPrefix("①: error: output: expected a whole number that is not negative")
+        )
         #expect(checkSchema("{①$ref: \"#/$defs/x\", $defs: {y: {}}}").contains("①: error: output: there is no 'x'"))
         #expect(checkSchema("{①$ref: \"https://example.com/s.json\"}").contains("[schema-invalid-reference]"))
         #expect(checkSchema("①[]").contains("①: error: output: a schema is an object or a boolean"))
-        #expect(checkSchema("{$ref: \"#/$defs/a\", $defs: {a: {$ref: \"#/$defs/a\"}}}").contains("[schema-reference-cycle]"))
+        #expect(
+            checkSchema("{$ref: \"#/$defs/a\", $defs: {a: {$ref: \"#/$defs/a\"}}}").contains("[schema-reference-cycle]")
+        )
     }
 
     @Test("What nothing can satisfy is a warning")
     func contradictions() {
         #expect(
             checkSchema("{①minimum: 5, maximum: 3}")
-                == "①: warning: output: 'minimum' is more than 'maximum' [schema-contradiction]")
+                == "①: warning: output: 'minimum' is more than 'maximum' [schema-contradiction]"
+        )
     }
 
     @Test("true and false are schemas; text that looks like them is not")

@@ -27,7 +27,9 @@ struct RolloutTests {
                         confidence: 0.95
                         deadline: 24h
                         onInconclusive: hold
-                """) == "")
+                """
+            ) == ""
+        )
         #expect(check("rollout: {immediate: {}}") == "")
         #expect(
             check(
@@ -38,21 +40,25 @@ struct RolloutTests {
                     - {deniedCalls: 5, within: 1m}
                     - {steps: 50}
                     - {unknownTool: 1}
-                """) == "")
+                """
+            ) == ""
+        )
     }
 
     @Test("A margin is a number, or digits and a per cent sign")
     func margins() {
         func margin(_ text: String) -> String {
             check(
-                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: ①\(text)}]}}}")
+                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: ①\(text)}]}}}"
+            )
         }
         for text in ["0", "0.05", "20%", "2.5%", "\"20%\"", "1000%"] { #expect(margin(text) == "", "\(text)") }
         for text in ["x%", "nan%", "-1%", "1001%", "0x10%", "1e1%", "\"%\"", "5.%", "+5%", "inf%"] {
             let shown = text.replacing("\"", with: "")
             #expect(
-            margin(text) == "①: error: margin: '\(shown)' is not a percentage from 0% to 1000% [out-of-range]",
-                "\(text)")
+                margin(text) == "①: error: margin: '\(shown)' is not a percentage from 0% to 1000% [out-of-range]",
+                "\(text)"
+            )
         }
         #expect(margin("-1").contains("①: error: margin must be from 0"))
         #expect(margin("ten").contains("①: error: margin must be a number"))
@@ -66,18 +72,24 @@ struct RolloutTests {
                 ①: error: an element of killSwitch must have exactly one of: \(limits) [not-one-of]
                 ②: error: an element of killSwitch must have exactly one of: \(limits) [not-one-of]
                 ③: error: an element of killSwitch must have exactly one of: \(limits) [not-one-of]
-                """)
+                """
+        )
     }
 
-    @Test("A limit within a window needs the window; others have none", arguments: ["spend", "repeatedCall", "deniedCalls"])
+    @Test(
+        "A limit within a window needs the window; others have none",
+        arguments: ["spend", "repeatedCall", "deniedCalls"]
+    )
     func windows(limit: String) {
         #expect(
             check("killSwitch: [①{\(limit): 5}]")
-                == "①: error: an element of killSwitch needs 'within': the window. [missing-field]")
+                == "①: error: an element of killSwitch needs 'within': the window. [missing-field]"
+        )
         #expect(
             check("killSwitch: [{steps: 5, ①within: 5m}]") == """
                 ①: error: unknown field 'within' [unknown-field]
                   hint: fields here: steps
-                """)
+                """
+        )
     }
 }

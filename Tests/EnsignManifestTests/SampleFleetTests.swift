@@ -34,7 +34,9 @@ struct SampleFleetTests {
                 for operation in bundle.tools.flatMap(\.operations.values) {
                     for schema in [operation.input, operation.output].compactMap({ $0 }) { _ = try JSONSchema(schema) }
                 }
-                for schema in [bundle.contract.input, bundle.contract.output].compactMap({ $0 }) { _ = try JSONSchema(schema) }
+                for schema in [bundle.contract.input, bundle.contract.output].compactMap({ $0 }) {
+                    _ = try JSONSchema(schema)
+                }
             }
             #expect(try compiler.cycles(from: agents).isEmpty)
         }

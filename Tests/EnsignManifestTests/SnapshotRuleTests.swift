@@ -17,7 +17,8 @@ struct SnapshotRuleTests {
             FleetFixture(only: ["README.md": .text("hello")]).check() == """
                 fleet:1:1: error: there is neither fleet/ nor environments/ here [no-fleet]
                   hint: 'ensign new env dev' and 'ensign new agent TEAM/NAME' make a start
-                """)
+                """
+        )
         #expect(FleetFixture(only: [:]).check().contains("[no-fleet]"))
     }
 
@@ -28,7 +29,8 @@ struct SnapshotRuleTests {
                 environments:1:1: error: symbolic links are not followed [symlink]
                   hint: put the file itself here
                 fleet:1:1: error: 'fleet' must be a folder [wrong-type]
-                """)
+                """
+        )
     }
 
     @Test("What stands beside fleet/ and environments/ is nobody's business")
@@ -39,7 +41,8 @@ struct SnapshotRuleTests {
                 fixture.entries["src/a b/Ünïcode"] = .symlink
                 fixture.entries["vendor"] = .submodule
                 fixture.entries["Fleet.md"] = .text("x")
-            } == "")
+            } == ""
+        )
     }
 
     @Test("A file that no kind names is ignored with a warning; .gitkeep without one")
@@ -56,7 +59,9 @@ struct SnapshotRuleTests {
             ] {
                 fixture.entries[path] = .text("x")
             }
-            for path in ["fleet/.gitkeep", "fleet/teams/.gitkeep", "environments/prod/.gitignore", "fleet/.gitattributes"] {
+            for path in [
+                "fleet/.gitkeep", "fleet/teams/.gitkeep", "environments/prod/.gitignore", "fleet/.gitattributes",
+            ] {
                 fixture.entries[path] = .text("x")
             }
         }
@@ -87,16 +92,20 @@ struct SnapshotRuleTests {
                 fleet/tools/x.yaml:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
                   hint: tools stand at fleet/tools/<tool>/<version>.yaml
                 fleet/trust/README:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                """)
+                """
+        )
     }
 
     @Test("Names of teams, agents, tools, roles and environments are names")
     func names() {
         for (path, text) in [
-            ("fleet/teams/Support2.yaml", "'Support2.yaml'"), ("fleet/roles/-x.yaml", ""), ("fleet/roles/a_b.yaml", "'a_b.yaml'"),
+            ("fleet/teams/Support2.yaml", "'Support2.yaml'"), ("fleet/roles/-x.yaml", ""),
+            ("fleet/roles/a_b.yaml", "'a_b.yaml'"),
             ("fleet/tools/CRM2/1.0.0.yaml", "'CRM2'"), ("fleet/agents/My-Team/a/next/agent.yaml", "'My-Team'"),
-            ("fleet/agents/support/an agent/next/agent.yaml", "'an agent'"), ("environments/Prod2/environment.yaml", "'Prod2'"),
-            ("environments/prod/agents/support/Triage2.yaml", "'Triage2.yaml'"), ("environments/prod/agents/x-/a.yaml", "'x-'"),
+            ("fleet/agents/support/an agent/next/agent.yaml", "'an agent'"),
+            ("environments/Prod2/environment.yaml", "'Prod2'"),
+            ("environments/prod/agents/support/Triage2.yaml", "'Triage2.yaml'"),
+            ("environments/prod/agents/x-/a.yaml", "'x-'"),
             ("environments/prod/tools/c.r.m.yaml", "'c.r.m.yaml'"),
             ("fleet/teams/\(String(repeating: "a", count: 64)).yaml", "'\(String(repeating: "a", count: 64)).yaml'"),
         ] {
@@ -104,14 +113,19 @@ struct SnapshotRuleTests {
             let place = path.split(separator: "/").map { String($0) }
             let folders = (1...place.count).map { place.prefix($0).joined(separator: "/") }
             #expect(
-                folders.contains { found.contains("\($0):1:1: error: ") } && found.contains("[invalid-name]"), "\(path)\n\(found)")
+                folders.contains { found.contains("\($0):1:1: error: ") } && found.contains("[invalid-name]"),
+                "\(path)\n\(found)"
+            )
             if !text.isEmpty {
                 #expect(
-                    found.contains("\(text) is not a name: 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'"),
-                    "\(path)")
+                    found.contains(
+                        "\(text) is not a name: 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'"
+                    ),
+                    "\(path)"
+                )
             }
         }
-        #expect(check { $0[ "fleet/teams/\(String(repeating: "a", count: 63)).yaml"] = team("{members: []}") } == "")
+        #expect(check { $0["fleet/teams/\(String(repeating: "a", count: 63)).yaml"] = team("{members: []}") } == "")
     }
 
     @Test("Names of version folders and files are versions")
@@ -120,12 +134,14 @@ struct SnapshotRuleTests {
             check { $0.entries["fleet/agents/support/triage/v2/agent.yaml"] = .text("x") } == """
                 fleet/agents/support/triage/v2:1:1: error: 'v2' is not a version: write MAJOR.MINOR.PATCH, such as 1.4.0, or next [invalid-version]
                   hint: rename the folder
-                """)
+                """
+        )
         #expect(
             check { $0.entries["fleet/tools/crm/1.10.yaml"] = .text("x") } == """
                 fleet/tools/crm/1.10.yaml:1:1: error: '1.10' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0 [invalid-version]
                   hint: rename the file
-                """)
+                """
+        )
         // Tools have no 'next'.
         #expect(check { $0.entries["fleet/tools/crm/next.yaml"] = .text("x") }.contains("[invalid-version]"))
     }
@@ -134,19 +150,23 @@ struct SnapshotRuleTests {
     func hostileNames() {
         for (name, problem) in [
             ("-rf.yaml", "the name starts with '-'"), ("..", "the name is not the name of a file"),
-            (".", "the name is not the name of a file"), (".git", "the name is git's own"), (".GIT", "the name is git's own"),
+            (".", "the name is not the name of a file"), (".git", "the name is git's own"),
+            (".GIT", "the name is git's own"),
             ("a\nb.yaml", "the name has characters other than printable ASCII"),
             ("a\u{1B}[2J.yaml", "the name has characters other than printable ASCII"),
             ("a/b.yaml", "the name has a '/' or a '\\'"), ("..\\x.yaml", "the name has a '/' or a '\\'"),
             ("\u{0430}dmin.yaml", "the name has characters other than printable ASCII"),
             ("a\u{202E}lmay.b", "the name has characters other than printable ASCII"),
-            ("cafe\u{301}.yaml", "the name has characters other than printable ASCII"), ("", "the name is not the name of a file"),
+            ("cafe\u{301}.yaml", "the name has characters other than printable ASCII"),
+            ("", "the name is not the name of a file"),
             ("x\u{7F}.yaml", "the name has characters other than printable ASCII"),
         ] {
             for folder in [
-                "fleet", "fleet/teams", "fleet/roles", "fleet/tools", "fleet/tools/crm", "fleet/agents", "fleet/agents/support",
+                "fleet", "fleet/teams", "fleet/roles", "fleet/tools", "fleet/tools/crm", "fleet/agents",
+                "fleet/agents/support",
                 "fleet/agents/support/triage", "fleet/agents/support/triage/1.0.0", "fleet/trust", "environments",
-                "environments/prod", "environments/prod/tools", "environments/prod/agents", "environments/prod/agents/support",
+                "environments/prod", "environments/prod/tools", "environments/prod/agents",
+                "environments/prod/agents/support",
             ] {
                 var fixture = FleetFixture()
                 fixture.entries["fleet/trust/allowed_signers"] = .text("")
@@ -157,7 +177,9 @@ struct SnapshotRuleTests {
                     fixture.check(in: snapshot) == """
                         \(shown):1:1: error: \(problem) [invalid-name]
                           hint: rename it
-                        """, "\(shown)")
+                        """,
+                    "\(shown)"
+                )
             }
         }
     }
@@ -171,7 +193,8 @@ struct SnapshotRuleTests {
             fixture.check(in: snapshot) == """
                 fleet/teams/a\\u{fffd}.y:1:1: error: the name is not UTF-8 [invalid-name]
                   hint: rename it
-                """)
+                """
+        )
     }
 
     @Test("Symbolic links, submodules and other modes are refused wherever they stand")
@@ -179,35 +202,43 @@ struct SnapshotRuleTests {
         for path in [
             "fleet/x", "fleet/teams/x.yaml", "fleet/tools/x", "fleet/tools/crm/2.0.0.yaml", "fleet/roles/x.yaml",
             "fleet/agents/x", "fleet/agents/support/x", "fleet/agents/support/triage/2.0.0",
-            "fleet/agents/support/triage/1.0.0/x.md", "fleet/trust/allowed_signers", "environments/x", "environments/prod/x",
+            "fleet/agents/support/triage/1.0.0/x.md", "fleet/trust/allowed_signers", "environments/x",
+            "environments/prod/x",
             "environments/prod/tools/x.yaml", "environments/prod/agents/x", "environments/prod/agents/support/x.yaml",
         ] {
             #expect(
                 check { $0.entries[path] = .symlink } == """
                     \(path):1:1: error: symbolic links are not followed [symlink]
                       hint: put the file itself here
-                    """)
+                    """
+            )
             #expect(
                 check { $0.entries[path] = .submodule } == """
                     \(path):1:1: error: submodules are not read [submodule]
                       hint: put the files themselves here
-                    """)
+                    """
+            )
             #expect(
                 check { $0.entries[path] = .other } == """
                     \(path):1:1: error: the file has a mode that Ensign does not accept [file-mode]
                       hint: make it a plain file
-                    """)
+                    """
+            )
         }
     }
 
     @Test("Links in folders that are ignored otherwise are refused too")
     func deepLinks() {
         for path in [
-            "fleet/agents/support/triage/1.0.0/evals/link", "fleet/roles/sub/deeper/link", "environments/prod/notes/link",
+            "fleet/agents/support/triage/1.0.0/evals/link", "fleet/roles/sub/deeper/link",
+            "environments/prod/notes/link",
             "fleet/docs/a/b/c/link",
         ] {
             let found = check { $0.entries[path] = .symlink }
-            #expect(found.contains("\(path):1:1: error: symbolic links are not followed [symlink]"), "\(path)\n\(found)")
+            #expect(
+                found.contains("\(path):1:1: error: symbolic links are not followed [symlink]"),
+                "\(path)\n\(found)"
+            )
         }
     }
 
@@ -219,7 +250,10 @@ struct SnapshotRuleTests {
         ] {
             var fixture = FleetFixture()
             fixture.entries[path] = .symlink
-            #expect(fixture.check().contains("\(path):1:1: error: symbolic links are not followed [symlink]"), "\(path)")
+            #expect(
+                fixture.check().contains("\(path):1:1: error: symbolic links are not followed [symlink]"),
+                "\(path)"
+            )
             // An incremental reconcile asks for one agent alone.
             let fleet = fixture.fleet()
             _ = try EnvironmentCompiler(fleet: fleet, environment: "prod").compile(.triage)
@@ -235,14 +269,16 @@ struct SnapshotRuleTests {
         fixture.replace("prompt.md", with: "①prompt.md", in: FleetFixture.agentPath)
         #expect(
             fixture.check().contains(
-                "\(FleetFixture.agentPath):①: error: 'prompt.md' must be a file [wrong-type]"))
+                "\(FleetFixture.agentPath):①: error: 'prompt.md' must be a file [wrong-type]"
+            )
+        )
         #expect(try fixture.compile() == nil)
     }
 
     @Test("Names that differ in case only are refused, each naming the other")
     func caseCollisions() {
         let found = check { fixture in
-            fixture[ "fleet/teams/Support.yaml"] = team("{members: []}")
+            fixture["fleet/teams/Support.yaml"] = team("{members: []}")
             fixture["fleet/teams/SUPPORT.yaml"] = team("{members: []}")
             fixture.entries["environments/Prod/environment.yaml"] = .text("x")
         }
@@ -256,10 +292,16 @@ struct SnapshotRuleTests {
                     """
                     \(path):1:1: error: '\(name)' and '\(other)' differ in case only [case-collision]
                       hint: rename one: a file system that ignores case would hold only one of them
-                    """), "\(path)\n\(found)")
+                    """
+                ),
+                "\(path)\n\(found)"
+            )
         }
         #expect(
-            check { $0.entries["fleet/agents/support/triage/1.0.0/Prompt.md"] = .text("x") }.contains("[case-collision]"))
+            check { $0.entries["fleet/agents/support/triage/1.0.0/Prompt.md"] = .text("x") }.contains(
+                "[case-collision]"
+            )
+        )
     }
 
     @Test("A version's files may have 4 MiB together, whatever their number")
@@ -284,23 +326,29 @@ struct SnapshotRuleTests {
                 """
                 \(FleetFixture.environmentPath):1:1: error: the environment has no environment.yaml [missing-file]
                   hint: 'ensign new env prod' writes one
-                """))
+                """
+            )
+        )
         #expect(
             check { $0[FleetFixture.agentPath] = nil }.contains(
                 """
                 \(FleetFixture.agentPath):1:1: error: fleet/agents/support/triage/1.0.0 has no agent.yaml [missing-file]
                   hint: ensign new agent support/triage shows one
-                """))
+                """
+            )
+        )
         #expect(
             EnsignManifestTests.check(FleetFixture.agentPath, "prompt.md", "①promt.md") == """
                 fleet/agents/support/triage/1.0.0/agent.yaml:①: error: there is no file 'promt.md' beside this one [missing-file]
                   hint: did you mean 'prompt.md'?
                 fleet/agents/support/triage/1.0.0/prompt.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
                   hint: agent.yaml does not name it
-                """)
+                """
+        )
         #expect(
             check { $0[FleetFixture.promptPath] = "" }
-                == "\(FleetFixture.promptPath):1:1: error: the instructions are empty [empty-file]")
+                == "\(FleetFixture.promptPath):1:1: error: the instructions are empty [empty-file]"
+        )
     }
 
     @Test("Who may sign is checked line by line")
@@ -308,8 +356,12 @@ struct SnapshotRuleTests {
         #expect(check { $0["fleet/trust/allowed_signers"] = "" } == "")
         #expect(
             check { $0["fleet/trust/allowed_signers"] = "# nobody yet\nada@example.com nonsense\n" }.hasPrefix(
-                "fleet/trust/allowed_signers:2:"))
-        #expect(check { $0["fleet/trust/allowed_signers"] = "ada@example.com ssh-ed25519\n" }.contains("[allowed-signers]"))
+                "fleet/trust/allowed_signers:2:"
+            )
+        )
+        #expect(
+            check { $0["fleet/trust/allowed_signers"] = "ada@example.com ssh-ed25519\n" }.contains("[allowed-signers]")
+        )
     }
 }
 
@@ -317,7 +369,10 @@ struct SnapshotRuleTests {
 struct FolderLimitTests {
     /// Checks a fleet with many entries in one folder; gives what is said of the folder itself, and the seconds it took.
     private func check(
-        _ count: Int, in folder: String, _ path: (Int) -> String, _ text: String = "x"
+        _ count: Int,
+        in folder: String,
+        _ path: (Int) -> String,
+        _ text: String = "x"
     ) throws -> (found: [Finding], seconds: Double) {
         var fixture = FleetFixture()
         for index in 0..<count { fixture.entries["\(folder)/\(path(index))"] = .text(text) }
@@ -330,12 +385,16 @@ struct FolderLimitTests {
     @Test(
         "A folder of more than 10,000 entries is refused in one finding, and in time",
         arguments: [
-            "fleet", "fleet/teams", "fleet/roles", "fleet/tools", "fleet/tools/crm", "fleet/agents", "fleet/agents/support",
+            "fleet", "fleet/teams", "fleet/roles", "fleet/tools", "fleet/tools/crm", "fleet/agents",
+            "fleet/agents/support",
             "fleet/agents/support/triage", "fleet/agents/support/triage/1.0.0", "fleet/trust", "environments",
-            "environments/prod", "environments/prod/tools", "environments/prod/agents", "environments/prod/agents/support",
-        ])
+            "environments/prod", "environments/prod/tools", "environments/prod/agents",
+            "environments/prod/agents/support",
+        ]
+    )
     func tooMany(folder: String) throws {
-        let needsFolders = ["fleet/tools", "fleet/agents", "environments", "environments/prod/agents"].contains(folder)
+        let needsFolders =
+            ["fleet/tools", "fleet/agents", "environments", "environments/prod/agents"].contains(folder)
             || folder.hasPrefix("fleet/agents/support") && folder != "fleet/agents/support/triage/1.0.0"
         let (found, elapsed) = try check(30_000, in: folder) { needsFolders ? "n\($0)/x.yaml" : "n\($0).yaml" }
         let said = found.filter { $0.path == folder && $0.code == "too-many" }
@@ -356,8 +415,11 @@ struct FolderLimitTests {
     @Test("10,000 environments are read in time")
     func manyEnvironments() throws {
         let (found, elapsed) = try check(
-            9_900, in: "environments", { "e\($0)/environment.yaml" },
-            "apiVersion: ensign.dev/v1\nkind: Environment\nspec: {}\n")
+            9_900,
+            in: "environments",
+            { "e\($0)/environment.yaml" },
+            "apiVersion: ensign.dev/v1\nkind: Environment\nspec: {}\n"
+        )
         #expect(found.isEmpty)
         #expect(elapsed < 20)
     }
@@ -370,7 +432,8 @@ struct FolderLimitTests {
             fixture.entries["fleet/agents/support/a\(index)/1.0.0/agent.yaml"] = .text(agent)
             fixture.entries["fleet/agents/support/a\(index)/1.0.0/prompt.md"] = .text("x")
             fixture.entries["environments/prod/agents/support/a\(index).yaml"] = .text(
-                "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n")
+                "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+            )
         }
         let snapshot = fixture.snapshot
         var found: [Finding] = []

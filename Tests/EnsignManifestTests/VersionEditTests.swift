@@ -14,21 +14,34 @@ struct VersionEditTests {
     func survives() throws {
         #expect(
             try edit("# é\nspec:\n  # version: 9\n  version:   1.4.0   # why\n  roles: [a]   \n")
-                == "# é\nspec:\n  # version: 9\n  version:   1.5.0   # why\n  roles: [a]   \n")
-        #expect(try edit("spec: {roles: [é], version: \"1.4.0\", grants: []}") == "spec: {roles: [é], version: \"1.5.0\", grants: []}")
+                == "# é\nspec:\n  # version: 9\n  version:   1.5.0   # why\n  roles: [a]   \n"
+        )
+        #expect(
+            try edit("spec: {roles: [é], version: \"1.4.0\", grants: []}")
+                == "spec: {roles: [é], version: \"1.5.0\", grants: []}"
+        )
         #expect(try edit("spec: {version: '1.4.0'}\r\n") == "spec: {version: '1.5.0'}\r\n")
-        #expect(try edit("\u{FEFF}spec:\r\n  version: next\r\n", "2.0.0-rc.1") == "\u{FEFF}spec:\r\n  version: 2.0.0-rc.1\r\n")
+        #expect(
+            try edit("\u{FEFF}spec:\r\n  version: next\r\n", "2.0.0-rc.1")
+                == "\u{FEFF}spec:\r\n  version: 2.0.0-rc.1\r\n"
+        )
         #expect(try edit("spec:\n  version: 1.4.0", "next") == "spec:\n  version: next")
-        #expect(try edit("metadata: {version: 1.4.0}\nspec: {version: 1.4.0}\n") == "metadata: {version: 1.4.0}\nspec: {version: 1.5.0}\n")
+        #expect(
+            try edit("metadata: {version: 1.4.0}\nspec: {version: 1.4.0}\n")
+                == "metadata: {version: 1.4.0}\nspec: {version: 1.5.0}\n"
+        )
     }
 
     @Test(
         "What is not written as one word is left alone",
         arguments: [
-            "spec: {}", "x: 1", "", "spec: {version: [1.4.0]}", "spec:\n  version: |\n    1.4.0\n", "spec: {version: \"1.\\u0034.0\"}",
-            "spec: {version: &a 1.4.0}", "spec: {version: 1.4.0, version: 1.4.0}", "spec: [", "spec:\n  version: >-\n    1.4.0\n",
+            "spec: {}", "x: 1", "", "spec: {version: [1.4.0]}", "spec:\n  version: |\n    1.4.0\n",
+            "spec: {version: \"1.\\u0034.0\"}",
+            "spec: {version: &a 1.4.0}", "spec: {version: 1.4.0, version: 1.4.0}", "spec: [",
+            "spec:\n  version: >-\n    1.4.0\n",
             "spec:\n  version:\n", "a: 1\rspec: {version: 1.4.0}",
-        ])
+        ]
+    )
     func refused(text: String) throws {
         #expect(try edit(text) == nil)
     }

@@ -20,7 +20,8 @@ struct AuthorityDifferenceTests {
     /// What is gained, and what the way back loses; and the other way round.
     private func inputs(_ was: JSONValue?, _ now: JSONValue?) -> (gained: [String], lost: [String]) {
         let (before, after) = (
-            bundle { $0.tools[0].operations["update"]?.input = was }, bundle { $0.tools[0].operations["update"]?.input = now }
+            bundle { $0.tools[0].operations["update"]?.input = was },
+            bundle { $0.tools[0].operations["update"]?.input = now }
         )
         let difference = AuthorityDifference(before: before, after: after)
         return (difference.gained, difference.lost)
@@ -39,31 +40,45 @@ struct AuthorityDifferenceTests {
         #expect(
             created.gained == [
                 "may now call crm.find (read, low risk)",
-                "may now call crm.update (write, medium risk) with a manager's approval", "may now hand work to it/desk",
-            ])
+                "may now call crm.update (write, medium risk) with a manager's approval",
+                "may now hand work to it/desk",
+            ]
+        )
         #expect(created.lost == [])
         let removed = AuthorityDifference(before: with, after: nil)
         #expect(removed.gained == [])
         #expect(
-            removed.lost == ["may no longer call crm.find", "may no longer call crm.update", "may no longer hand work to it/desk"])
+            removed.lost == [
+                "may no longer call crm.find", "may no longer call crm.update", "may no longer hand work to it/desk",
+            ]
+        )
     }
 
     @Test("Operations and tools come and go")
     func operations() {
-        #expect(difference { $0.tools[0].operations["erase"] = operation(.execute, .high, .dual) }.gained
-            == ["may now call crm.erase (execute, high risk) with the approval of two people"])
+        #expect(
+            difference { $0.tools[0].operations["erase"] = operation(.execute, .high, .dual) }.gained
+                == ["may now call crm.erase (execute, high risk) with the approval of two people"]
+        )
         #expect(difference { $0.tools[0].operations["find"] = nil }.lost == ["may no longer call crm.find"])
         #expect(difference { $0.tools = [] }.lost == ["may no longer call crm.find", "may no longer call crm.update"])
     }
 
     @Test("Less approval is gained, more is lost")
     func approvals() {
-        #expect(update { $0.approval = .none }.gained == ["may call crm.update without approval (was: a manager's approval)"])
+        #expect(
+            update { $0.approval = .none }.gained == [
+                "may call crm.update without approval (was: a manager's approval)"
+            ]
+        )
         #expect(
             update { $0.approval = .dual }.lost
-                == ["needs the approval of two people to call crm.update (was: a manager's approval)"])
+                == ["needs the approval of two people to call crm.update (was: a manager's approval)"]
+        )
         let back = AuthorityDifference(
-            before: bundle { $0.tools[0].operations["update"]?.approval = .dual }, after: bundle())
+            before: bundle { $0.tools[0].operations["update"]?.approval = .dual },
+            after: bundle()
+        )
         #expect(back.gained == ["may call crm.update with a manager's approval (was: the approval of two people)"])
     }
 
@@ -71,7 +86,8 @@ struct AuthorityDifferenceTests {
     func access() {
         #expect(
             update { $0.access = .execute }.gained
-                == ["crm.update is execute, medium risk (was write, medium risk)"])
+                == ["crm.update is execute, medium risk (was write, medium risk)"]
+        )
         #expect(update { $0.risk = .high }.gained == ["crm.update is write, high risk (was write, medium risk)"])
         #expect(update { $0.risk = .low }.gained == [])
     }
@@ -82,7 +98,8 @@ struct AuthorityDifferenceTests {
         func sentences(_ was: CalendarDate?, _ now: CalendarDate?) -> ([String], [String]) {
             let difference = AuthorityDifference(
                 before: bundle { $0.tools[0].operations["update"]?.expires = was },
-                after: bundle { $0.tools[0].operations["update"]?.expires = now })
+                after: bundle { $0.tools[0].operations["update"]?.expires = now }
+            )
             return (difference.gained, difference.lost)
         }
         #expect(sentences(early, late) == (["may call crm.update until 2027-06-30 (was until 2026-12-31)"], []))
@@ -95,8 +112,11 @@ struct AuthorityDifferenceTests {
     func reach() {
         #expect(
             difference { $0.tools[0].credentials = "vault:crm-admin" }.gained
-                == ["calls crm with credentials vault:crm-admin (was vault:crm)"])
-        #expect(difference { $0.tools[0].credentials = nil }.gained == ["calls crm with credentials none (was vault:crm)"])
+                == ["calls crm with credentials vault:crm-admin (was vault:crm)"]
+        )
+        #expect(
+            difference { $0.tools[0].credentials = nil }.gained == ["calls crm with credentials none (was vault:crm)"]
+        )
         #expect(difference { $0.tools[0].server = nil }.gained == ["reaches crm through another server"])
     }
 
@@ -108,11 +128,18 @@ struct AuthorityDifferenceTests {
         )
         #expect(
             inputs(narrow, wide)
-                == (["may call crm.update with arguments that were not allowed before: amount: maximum 500 (was 100)"], []))
-        #expect(inputs(wide, narrow) == ([], ["may call crm.update with fewer arguments: amount: maximum 100 (was 500)"]))
+                == (
+                    ["may call crm.update with arguments that were not allowed before: amount: maximum 500 (was 100)"],
+                    []
+                )
+        )
+        #expect(
+            inputs(wide, narrow) == ([], ["may call crm.update with fewer arguments: amount: maximum 100 (was 500)"])
+        )
         #expect(
             inputs(narrow, nil)
-                == (["may call crm.update with arguments that were not allowed before: true (was \(narrow.text))"], []))
+                == (["may call crm.update with arguments that were not allowed before: true (was \(narrow.text))"], [])
+        )
         // A word for people changes nothing.
         #expect(inputs(["maximum": 1], ["maximum": 1, "description": "x"]) == ([], []))
     }
@@ -147,9 +174,13 @@ struct AuthorityDifferenceTests {
     func identity() {
         #expect(
             difference { $0.identity = "spiffe://x/prod/support/triage" }.gained
-                == ["acts as spiffe://x/prod/support/triage (was spiffe://fleet.local/prod/support/triage)"])
+                == ["acts as spiffe://x/prod/support/triage (was spiffe://fleet.local/prod/support/triage)"]
+        )
         #expect(difference { $0.autonomy = .draft }.lost == ["autonomy is draft (was full)"])
-        let back = AuthorityDifference(before: bundle { $0.autonomy = .approve }, after: bundle { $0.autonomy = .lowRisk })
+        let back = AuthorityDifference(
+            before: bundle { $0.autonomy = .approve },
+            after: bundle { $0.autonomy = .lowRisk }
+        )
         #expect(back.gained == ["autonomy is low-risk (was approve)"])
     }
 
@@ -177,16 +208,19 @@ struct BundleDifferenceTests {
                 $0.limits.run.steps = 9
                 $0.tools[0].operations["find"] = nil
                 $0.instructions = "x"
-            }.kind == .widening)
+            }.kind == .widening
+        )
     }
 
     @Test("Another behaviour with the same authority, or less, is behaviour")
     func behaviour() {
         let changes: [(inout Bundle) -> Void] = [
             { $0.instructions = "x" }, { $0.model.name = "x" }, { $0.model.parameters = ["temperature": 0.3] },
-            { $0.contract.input = ["type": "object"] }, { $0.contract.output = false }, { $0.runtime = ["kind": "crewai"] },
+            { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
+            { $0.runtime = ["kind": "crewai"] },
             { $0.tools[0].operations["find"]?.output = true }, { $0.tools[0].operations["find"]?.description = "x" },
-            { $0.tools[0].operations["find"]?.timeout = TimeSpan("5s") }, { $0.tools[0].operations["find"]?.idempotent = true },
+            { $0.tools[0].operations["find"]?.timeout = TimeSpan("5s") },
+            { $0.tools[0].operations["find"]?.idempotent = true },
             { $0.tools[0].description = "x" },
         ]
         for (index, change) in changes.enumerated() {
@@ -195,7 +229,9 @@ struct BundleDifferenceTests {
                 difference {
                     change(&$0)
                     $0.limits.run.steps = 7
-                }.kind == .behaviour, "change \(index)")
+                }.kind == .behaviour,
+                "change \(index)"
+            )
         }
     }
 
@@ -216,7 +252,8 @@ struct BundleDifferenceTests {
         #expect(
             changed.lines.map { "\($0.field): \($0.text)" } == [
                 "description: Sorts tickets. (was Sorts.)", "labels: a=b, c=d (was none)",
-            ])
+            ]
+        )
         #expect(difference { _ in }.kind == .none)
         #expect(difference { _ in }.lines == [])
     }
@@ -234,7 +271,8 @@ struct BundleDifferenceTests {
                 "model: openai/gpt (was anthropic/claude-sonnet-4-5)", "model.parameters.seed: 1 (was not set)",
                 "model.parameters.temperature: 0.3 (was 0.2)", "contract.output: {\"required\":[\"a\"]} (was true)",
                 "runtime.kind: not set (was \"langgraph\")",
-            ])
+            ]
+        )
         #expect(changed.instructions?.before == "Sort.\n")
         #expect(changed.instructions?.after == "New.\n")
     }
@@ -245,7 +283,9 @@ struct BundleDifferenceTests {
             ["properties": .object(JSONObject((0..<10).map { ("p\($0)", ["maximum": .integer(maximum)]) }))]
         }
         let changed = BundleDifference(
-            before: bundle { $0.contract.input = schema(1) }, after: bundle { $0.contract.input = schema(2) })
+            before: bundle { $0.contract.input = schema(1) },
+            after: bundle { $0.contract.input = schema(2) }
+        )
         #expect(changed.lines.first?.text.hasSuffix("p5: maximum 2 (was 1); and 4 more") == true)
     }
 }

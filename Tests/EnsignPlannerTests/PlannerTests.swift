@@ -49,7 +49,11 @@ struct PlannerTests {
         #expect(try world.plan([one]).shown == ["rollback support/triage 2.0.0 -> 1.0.0 none"])
         world = try world.with([one])
         #expect(try world.plan([two]).shown == ["update support/triage 1.0.0 -> 2.0.0 none"])
-        #expect(try world.plan([compiled(bundle("support/triage", "0.9.0"))]).shown == ["update support/triage 1.0.0 -> 0.9.0 none"])
+        #expect(
+            try world.plan([compiled(bundle("support/triage", "0.9.0"))]).shown == [
+                "update support/triage 1.0.0 -> 0.9.0 none"
+            ]
+        )
     }
 
     // MARK: Halts
@@ -82,7 +86,11 @@ struct PlannerTests {
         #expect(update.changes.first?.route?.phase == .halted)
         #expect(update.changes.first?.state?.stable == two.side)
         world.apply(update)
-        #expect(try world.plan([compiled(one.bundle, halted: true)]).shown == ["rollback support/triage 2.0.0 -> 1.0.0 none"])
+        #expect(
+            try world.plan([compiled(one.bundle, halted: true)]).shown == [
+                "rollback support/triage 2.0.0 -> 1.0.0 none"
+            ]
+        )
         #expect(try world.plan([one]).shown == ["resume support/triage 2.0.0 -> 1.0.0 none"])
         #expect(try world.plan([]).shown == ["delete support/triage 2.0.0 narrowing"])
     }
@@ -100,9 +108,11 @@ struct PlannerTests {
     @Test(
         "At most max(1, share x live) removals at once",
         arguments: [
-            (0.3, 10, 3), (0.3, 3, 1), (0.3, 1, 1), (0, 10, 1), (1, 10, 10), (0.29, 100, 29), (0.07, 100, 7), (0.1, 30, 3),
+            (0.3, 10, 3), (0.3, 3, 1), (0.3, 1, 1), (0, 10, 1), (1, 10, 10), (0.29, 100, 29), (0.07, 100, 7),
+            (0.1, 30, 3),
             (0.57, 100, 57), (0.3, 0, 1), (0.999, 10, 9), (0.001, 1_000, 1), (0.003, 1_000, 3),
-        ] as [(Double, Int64, Int64)])
+        ] as [(Double, Int64, Int64)]
+    )
     func allowed(share: Double, live: Int64, removals: Int64) {
         #expect(Planner.allowedRemovals(share: share, live: live) == removals)
     }
@@ -228,7 +238,8 @@ struct PlanComparisonTests {
             compared.shown == [
                 "update x/changed 1.0.0 -> 2.0.0 behaviour", "halt x/halted 1.0.0 -> 1.0.0 none",
                 "create x/new 1.0.0 widening", "delete x/old 1.0.0 narrowing", "resume x/resumed 1.0.0 -> 1.0.0 none",
-            ])
+            ]
+        )
         #expect(compared.unchanged == 1)
         #expect((compared.liveBefore, compared.liveAfter) == (5, 5))
         #expect(plan.compared(with: plan).isEmpty)

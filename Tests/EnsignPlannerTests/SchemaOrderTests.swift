@@ -11,7 +11,9 @@ struct SchemaOrderTests {
 
     private func narrower(_ new: String, _ old: String) throws -> Bool {
         SchemaOrder.isProvablyNarrower(
-            try JSONParser.parse(Array(new.utf8)), than: try JSONParser.parse(Array(old.utf8)))
+            try JSONParser.parse(Array(new.utf8)),
+            than: try JSONParser.parse(Array(old.utf8))
+        )
     }
 
     @Test("Stricter limits are narrower, looser ones are not")
@@ -21,12 +23,15 @@ struct SchemaOrderTests {
             (#"{"maximum":5}"#, #"{"exclusiveMaximum":6}"#), (#"{"minLength":3}"#, #"{"minLength":2}"#),
             (#"{"required":["a","b"]}"#, #"{"required":["b"]}"#), (#"{"enum":[1]}"#, #"{"enum":[2,1.0]}"#),
             (#"{"const":1}"#, #"{"enum":[1,2]}"#), (#"{"const":1}"#, #"{"type":"number"}"#),
-            (#"{"type":"integer"}"#, #"{"type":["string","number"]}"#), (#"{"items":{"maximum":1}}"#, #"{"items":{"maximum":2}}"#),
+            (#"{"type":"integer"}"#, #"{"type":["string","number"]}"#),
+            (#"{"items":{"maximum":1}}"#, #"{"items":{"maximum":2}}"#),
             (#"{"properties":{"a":false}}"#, #"{"properties":{"a":true}}"#),
             (#"{"additionalProperties":false,"properties":{"a":{}}}"#, #"{"properties":{"a":{}}}"#),
             (#"{"additionalProperties":false}"#, #"{"additionalProperties":false,"properties":{"a":{"maximum":1}}}"#),
-            (#"{"allOf":[{"maximum":6},{"pattern":"x"}]}"#, #"{"maximum":6}"#), (#"{"maximum":1}"#, #"{"allOf":[{"maximum":2}]}"#),
-            (#"{"anyOf":[{"maximum":1},{"maximum":2}]}"#, #"{"maximum":3}"#), (#"{"maximum":1}"#, #"{"anyOf":[{"maximum":2},false]}"#),
+            (#"{"allOf":[{"maximum":6},{"pattern":"x"}]}"#, #"{"maximum":6}"#),
+            (#"{"maximum":1}"#, #"{"allOf":[{"maximum":2}]}"#),
+            (#"{"anyOf":[{"maximum":1},{"maximum":2}]}"#, #"{"maximum":3}"#),
+            (#"{"maximum":1}"#, #"{"anyOf":[{"maximum":2},false]}"#),
             ("false", #"{"maximum":1}"#), (#"{"maximum":1}"#, "true"), (#"{"maximum":1}"#, #"{"title":"x"}"#),
             (#"{"items":[{"maximum":1}],"maxItems":3}"#, #"{"items":[{"maximum":1}],"maxItems":4}"#),
             (#"{"items":false,"maxItems":3}"#, #"{"items":false}"#),
@@ -53,7 +58,10 @@ struct SchemaOrderTests {
         #expect(try narrower(wide, wide))
         #expect(
             try narrower(
-                ##"{"properties":{"a":{"$ref":"#/$defs/m"}},"maxProperties":1,"$defs":{"m":{"maximum":500}}}"##, wide))
+                ##"{"properties":{"a":{"$ref":"#/$defs/m"}},"maxProperties":1,"$defs":{"m":{"maximum":500}}}"##,
+                wide
+            )
+        )
         // Definitions that nothing refers to change nothing.
         #expect(try narrower(##"{"maximum":1,"$defs":{"m":{}}}"##, ##"{"maximum":2,"$defs":{"m":{"maximum":1}}}"##))
     }
@@ -63,10 +71,13 @@ struct SchemaOrderTests {
         let base = try JSONParser.parse(
             Array(
                 ##"{"type":"object","required":["a"],"additionalProperties":false,"properties":{"a":{"type":"string"},"n":{"type":"number","maximum":500},"m":{"$ref":"#/$defs/m"}},"$defs":{"m":{"maximum":9}}}"##
-                    .utf8))
+                    .utf8
+            )
+        )
         for grant: JSONValue in [
             ["properties": ["n": ["maximum": 100]]], ["properties": ["a": ["pattern": "^x"]], "required": ["n"]],
-            ["properties": ["n": ["enum": [1, 2]]]], ["maxProperties": 2], ["properties": ["a": [:]], "additionalProperties": false],
+            ["properties": ["n": ["enum": [1, 2]]]], ["maxProperties": 2],
+            ["properties": ["a": [:]], "additionalProperties": false],
             ["properties": ["m": ["maximum": 5]]],
         ] {
             let combined = Narrowing.combine(base, grant)
@@ -88,7 +99,9 @@ struct SchemaOrderTests {
             let clock = ContinuousClock()
             let elapsed = clock.measure {
                 let isNarrower = SchemaOrder.isProvablyNarrower(
-                    nested(20, new, "maximum", ["pattern": "a"]), than: nested(20, old, "minimum", ["pattern": "b"]))
+                    nested(20, new, "maximum", ["pattern": "a"]),
+                    than: nested(20, old, "minimum", ["pattern": "b"])
+                )
                 #expect(!isNarrower)
             }
             #expect(elapsed < .seconds(4), "\(new) \(old)")
@@ -108,7 +121,8 @@ struct SchemaOrderTests {
             default: new = generator.changed(old)
             }
             guard new != old, SchemaOrder.isProvablyNarrower(new, than: old),
-                lintSchema(old).allSatisfy({ $0.severity == .warning }), lintSchema(new).allSatisfy({ $0.severity == .warning })
+                lintSchema(old).allSatisfy({ $0.severity == .warning }),
+                lintSchema(new).allSatisfy({ $0.severity == .warning })
             else { continue }
             narrowings += 1
             let (wide, narrow) = (try JSONSchema(old), try JSONSchema(new))

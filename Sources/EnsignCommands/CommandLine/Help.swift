@@ -67,7 +67,8 @@ enum Help {
                 text += "  \(name)\n"
                 for line in lines { text += String(repeating: " ", count: column) + line + "\n" }
             } else {
-                text += "  \(name)" + String(repeating: " ", count: column - 2 - name.count) + (lines.first ?? "") + "\n"
+                text +=
+                    "  \(name)" + String(repeating: " ", count: column - 2 - name.count) + (lines.first ?? "") + "\n"
                 for line in lines.dropFirst() { text += String(repeating: " ", count: column) + line + "\n" }
             }
         }

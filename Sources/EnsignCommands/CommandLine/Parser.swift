@@ -40,8 +40,10 @@ enum Parser {
             guard let option = known.first(where: { $0.name == name }) else {
                 let nearest = closestMatch(to: name, among: known.map(\.name))
                 throw UsageError(
-                    message: "unknown option '\(word)'", hint: nearest.map { "did you mean '--\($0)'?" },
-                    verb: verb?.name)
+                    message: "unknown option '\(word)'",
+                    hint: nearest.map { "did you mean '--\($0)'?" },
+                    verb: verb?.name
+                )
             }
             guard option.value != nil else {
                 guard inline == nil else {
@@ -56,7 +58,8 @@ enum Parser {
             if case .choice(let choices) = option.kind, !choices.contains(value) {
                 throw UsageError(
                     message: "'\(value)' is no value for '--\(name)': \(choices.joined(separator: ", "))",
-                    verb: verb?.name)
+                    verb: verb?.name
+                )
             }
             if values[name] != nil, !option.isRepeatable {
                 throw UsageError(message: "option '--\(name)' stands twice", verb: verb?.name)
@@ -64,12 +67,15 @@ enum Parser {
             values[name, default: []].append(value)
         }
         guard let first = positional.first else { return .help(nil) }
-        if first == "help" { return .help(positional.dropFirst().first.flatMap { name in Verbs.all.first { $0.name == name } }) }
+        if first == "help" {
+            return .help(positional.dropFirst().first.flatMap { name in Verbs.all.first { $0.name == name } })
+        }
         guard let verb else {
             let nearest = closestMatch(to: first, among: Verbs.all.map(\.name))
             throw UsageError(
                 message: "there is no command '\(first)'",
-                hint: nearest.map { "did you mean '\($0)'?" } ?? "'ensign --help' lists them")
+                hint: nearest.map { "did you mean '\($0)'?" } ?? "'ensign --help' lists them"
+            )
         }
         let arguments = Array(positional.dropFirst())
         try check(arguments, values, verb)
@@ -115,30 +121,38 @@ enum Parser {
     }
 
     private static func check(
-        _ arguments: [String], _ values: [String: [String]], _ verb: Verb
+        _ arguments: [String],
+        _ values: [String: [String]],
+        _ verb: Verb
     ) throws {
         let required = verb.arguments.filter(\.isRequired)
         if arguments.count < required.count {
             throw UsageError(
                 message: "'\(verb.name)' needs \(required[arguments.count].name): \(required[arguments.count].summary)",
-                verb: verb.name)
+                verb: verb.name
+            )
         }
         if arguments.count > verb.arguments.count {
             throw UsageError(
                 message: "'\(verb.name)' does not know what to do with '\(arguments[verb.arguments.count])'",
-                verb: verb.name)
+                verb: verb.name
+            )
         }
         for (value, argument) in zip(arguments, verb.arguments) {
             if case .choice(let choices) = argument.kind, !choices.contains(value) {
                 let nearest = closestMatch(to: value, among: choices)
                 throw UsageError(
                     message: "'\(value)' is not one of \(choices.joined(separator: ", "))",
-                    hint: nearest.map { "did you mean '\($0)'?" }, verb: verb.name)
+                    hint: nearest.map { "did you mean '\($0)'?" },
+                    verb: verb.name
+                )
             }
         }
         for option in verb.options where option.isRequired && values[option.name] == nil {
             throw UsageError(
-                message: "'\(verb.name)' needs --\(option.name) \(option.value ?? "")", verb: verb.name)
+                message: "'\(verb.name)' needs --\(option.name) \(option.value ?? "")",
+                verb: verb.name
+            )
         }
     }
 }

@@ -66,17 +66,31 @@ enum Format: String, Sendable, CaseIterable {
 
 extension Option {
     static let environment = Option(
-        name: "env", summary: "Name the environment", value: "ENV", kind: .environment, isRequired: true)
+        name: "env",
+        summary: "Name the environment",
+        value: "ENV",
+        kind: .environment,
+        isRequired: true
+    )
 
     static let anyEnvironment = Option(
-        name: "env", summary: "Name the environment; all of them if left out", value: "ENV", kind: .environment)
+        name: "env",
+        summary: "Name the environment; all of them if left out",
+        value: "ENV",
+        kind: .environment
+    )
 
     static let reason = Option(name: "reason", summary: "Say why, for the record", value: "TEXT")
 
     /// Options that every verb takes.
     static let common: [Option] = [
         Option(name: "repo", summary: "Work on the repository at DIR instead of here", value: "DIR", kind: .file),
-        Option(name: "config", summary: "Set a git config value for this call; short: -c", value: "KEY=VALUE", isRepeatable: true),
+        Option(
+            name: "config",
+            summary: "Set a git config value for this call; short: -c",
+            value: "KEY=VALUE",
+            isRepeatable: true
+        ),
         Option(name: "quiet", summary: "Print results only, and as little as possible"),
         Option(name: "no-color", summary: "Do not colour, even on a terminal"),
         Option(name: "help", summary: "Show help"),
@@ -84,7 +98,10 @@ extension Option {
 
     static func output(_ formats: [Format]) -> Option {
         Option(
-            name: "output", summary: "Choose the format", value: formats.map(\.rawValue).joined(separator: "|"),
-            kind: .choice(formats.map(\.rawValue)))
+            name: "output",
+            summary: "Choose the format",
+            value: formats.map(\.rawValue).joined(separator: "|"),
+            kind: .choice(formats.map(\.rawValue))
+        )
     }
 }

@@ -16,8 +16,10 @@ struct Console: Sendable {
             noColour || Machine.environment("NO_COLOR").map { !$0.isEmpty } ?? false
             || Machine.environment("TERM") == "dumb"
         return Console(
-            colour: !plain && Machine.isTerminal(1), errorColour: !plain && Machine.isTerminal(2),
-            isInteractive: Machine.isTerminal(2))
+            colour: !plain && Machine.isTerminal(1),
+            errorColour: !plain && Machine.isTerminal(2),
+            isInteractive: Machine.isTerminal(2)
+        )
     }
 
     /// Writes results to standard output.

@@ -69,7 +69,8 @@ struct FindingRenderer {
                         "path": .string($0.path), "line": .integer(Int64($0.position.line)),
                         "column": .integer(Int64($0.position.column)), "message": .string($0.message),
                     ]
-                }),
+                }
+            ),
         ]
     }
 }

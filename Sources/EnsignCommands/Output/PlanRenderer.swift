@@ -5,20 +5,26 @@ import EnsignPlanner
 /// Renders a plan as text, as Markdown for a pull request, and as JSON.
 struct PlanRenderer {
     var plan: Plan
+    /// What stands first; a comparison of two sides is no plan.
+    var title: String?
     var paint: (String, Console.Style) -> String = { text, _ in text }
 
     // MARK: Text
 
     func text() throws -> String {
-        var text = "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
+        var text =
+            title.map { paint($0, .bold) + "\n" }
+            ?? "\(paint(plan.environment, .bold)): plan from \(source) against \(against)\n"
         if plan.historyRewritten {
-            text += paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow) + "\n"
+            text +=
+                paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
+                + "\n"
         }
         for change in plan.changes { text += "\n" + (try self.text(change)) }
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
         }
-        text += "\n\(summary)\n"
+        text += "\n\(title == nil ? summary : differences)\n"
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
@@ -66,12 +72,19 @@ struct PlanRenderer {
         return "Plan: \(parts.joined(separator: ", "))."
     }
 
+    private var differences: String {
+        plan.isEmpty
+            ? "No differences."
+            : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+    }
+
     private var source: String {
         plan.source.commit.map { "\(plan.source.name)@sha1:\($0.short)" } ?? plan.source.name
     }
 
     private var against: String {
-        plan.entry.map { "entry \($0.sequence) (\($0.commit.short))" } ?? "nothing: there is no ledger yet"
+        plan.entry.map { "entry \($0.sequence) (\($0.commit.short))" } ?? plan.basis
+            ?? "nothing: there is no ledger yet"
     }
 
     private func symbol(_ action: Change.Action) -> String {
@@ -110,8 +123,12 @@ struct PlanRenderer {
     // MARK: Markdown
 
     func markdown() throws -> String {
-        var text = "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
-        if plan.historyRewritten { text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n" }
+        var text =
+            title.map { "### \($0)\n\n\(differences)\n" }
+            ?? "### Plan for `\(plan.environment)`\n\nFrom `\(source)`, against \(against).\n\n\(summary)\n"
+        if plan.historyRewritten {
+            text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n"
+        }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
@@ -150,9 +167,13 @@ struct PlanRenderer {
             "entry": plan.entry.map {
                 ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
             } ?? .null,
-            "counts": .object(JSONObject((["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
-                ($0.key, .integer($0.value))
-            })),
+            "counts": .object(
+                JSONObject(
+                    (["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
+                        ($0.key, .integer($0.value))
+                    }
+                )
+            ),
             "changes": .array(try plan.changes.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),
             "historyRewritten": .bool(plan.historyRewritten),
@@ -170,7 +191,8 @@ struct PlanRenderer {
         guard var object = planned.change.json.object else { return .null }
         let difference = planned.difference
         object["differences"] = .array(
-            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] })
+            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] }
+        )
         object["authority"] = [
             "gained": .array(difference.authority.gained.map { .string($0) }),
             "lost": .array(difference.authority.lost.map { .string($0) }),

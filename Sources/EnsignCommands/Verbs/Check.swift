@@ -6,7 +6,9 @@ import EnsignReconciler
 
 extension Verb {
     static let check = Verb(
-        name: "check", group: .ask, summary: "Say whether an agent may make a call, and which line says so",
+        name: "check",
+        group: .ask,
+        summary: "Say whether an agent may make a call, and which line says so",
         discussion: """
             Answers from the manifests of the branch's tip: allowed, needs approval, or refused. Exit status 4 means \
             refused.
@@ -23,8 +25,10 @@ extension Verb {
         formats: [.text, .json],
         examples: [
             Example(
-                command: "ensign check support/refund-triage payments.refund --env prod --arguments '{\"amount\": 140}'",
-                meaning: "may it pay back 140?")
+                command:
+                    "ensign check support/refund-triage payments.refund --env prod --arguments '{\"amount\": 140}'",
+                meaning: "may it pay back 140?"
+            )
         ]
     ) { invocation in
         let site = try invocation.site()
@@ -59,14 +63,19 @@ extension Verb {
                 }
             console.line("\(word): \(answer.reason.escapedControls)")
             console.line("  \(answer.path):\(answer.position.line):\(answer.position.column)")
-            if let line = invocation.line(answer.position, of: fleet.source(answer.path)) { console.line("    \(line)") }
+            if let line = invocation.line(answer.position, of: fleet.source(answer.path)) {
+                console.line("    \(line)")
+            }
         }
         return answer.verdict == .refused ? .refused : .done
     }
 
     static let whoCan = Verb(
-        name: "who-can", group: .ask, summary: "List the agents that may call a tool",
-        discussion: "Through which role or grant, with which limits and approvals, from the manifests of the branch's tip.",
+        name: "who-can",
+        group: .ask,
+        summary: "List the agents that may call a tool",
+        discussion:
+            "Through which role or grant, with which limits and approvals, from the manifests of the branch's tip.",
         arguments: [Argument(name: "TOOL[.OPERATION]", summary: "The tool, or one of its operations", kind: .tool)],
         options: [
             .environment,
@@ -85,7 +94,10 @@ extension Verb {
         guard try !fleet.toolVersions(tool).isEmpty else {
             throw Failure(
                 message: "there is no tool '\(tool)'",
-                hints: [Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""])
+                hints: [
+                    Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""
+                ]
+            )
         }
         let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
         let holders = try check.holders(tool: tool, operation: operation)
@@ -98,7 +110,8 @@ extension Verb {
             var limits = holder.arguments.map { String($0.text.prefix(60)) } ?? "-"
             if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
             table.rows.append([
-                holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)", holder.origin,
+                holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)",
+                holder.origin,
                 holder.approval.rawValue, limits.escapedControls, "\(holder.path):\(holder.position.line)",
             ])
         }
@@ -116,7 +129,9 @@ extension Invocation {
         guard parts.allSatisfy({ Name.isValid($0) }), parts.count == 2 || !needsOperation else {
             throw UsageError(
                 message: "'\(text)' is not \(needsOperation ? "TOOL.OPERATION" : "TOOL or TOOL.OPERATION")",
-                hint: "such as payments.refund", verb: verb.name)
+                hint: "such as payments.refund",
+                verb: verb.name
+            )
         }
         return (parts[0], parts.count == 2 ? parts[1] : nil)
     }

@@ -2,7 +2,9 @@ import EnsignManifest
 
 extension Verb {
     static let completion = Verb(
-        name: "completion", group: .setUp, summary: "Print a completion script for a shell",
+        name: "completion",
+        group: .setUp,
+        summary: "Print a completion script for a shell",
         arguments: [Argument(name: "SHELL", summary: "bash or zsh", kind: .choice(["bash", "zsh"]))],
         examples: [
             Example(command: "source <(ensign completion bash)", meaning: "in ~/.bashrc"),
@@ -48,7 +50,8 @@ enum CompletionScript {
         for option in verbs.flatMap(options) where option.value != nil && seen.insert(option.name).inserted {
             let command = words(option.kind)
             values += "        --\(option.name)) "
-            values += command.map { "COMPREPLY=($(compgen -W \"$(\($0))\" -- \"$word\")); return ;;\n" }
+            values +=
+                command.map { "COMPREPLY=($(compgen -W \"$(\($0))\" -- \"$word\")); return ;;\n" }
                 ?? (option.kind == .file ? "COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n" : "return ;;\n")
         }
         return """

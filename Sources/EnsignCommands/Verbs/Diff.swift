@@ -6,7 +6,9 @@ import EnsignReconciler
 
 extension Verb {
     static let diff = Verb(
-        name: "diff", group: .ask, summary: "Compare two versions, revisions or environments",
+        name: "diff",
+        group: .ask,
+        summary: "Compare two versions, revisions or environments",
         discussion: """
             A and B are two versions of an agent (support/refund-triage@1.4.0), two environments (staging prod), or \
             two revisions of the repository (main~1 main). Revisions are compared in the environment that --env names, \
@@ -23,7 +25,8 @@ extension Verb {
         examples: [
             Example(
                 command: "ensign diff support/refund-triage@1.4.0 support/refund-triage@1.5.0",
-                meaning: "what the new version changes"),
+                meaning: "what the new version changes"
+            ),
             Example(command: "ensign diff staging prod", meaning: "how the environments differ"),
             Example(command: "ensign diff main~5 main --env prod", meaning: "what five commits did to prod"),
         ]
@@ -31,7 +34,11 @@ extension Verb {
         let site = try invocation.site()
         let comparison = Comparison(site: site, invocation: invocation)
         let plans = try comparison.plans(invocation.argument(0) ?? "", invocation.argument(1) ?? "")
-        let text = plans.map { PlanRenderer(plan: $0, paint: invocation.console.paint) }
+        let (first, second) = (invocation.argument(0) ?? "", invocation.argument(1) ?? "")
+        let text = plans.map { plan in
+            let place = plan.environment.isEmpty ? "" : "\(plan.environment): "
+            return PlanRenderer(plan: plan, title: "\(place)\(first) -> \(second)", paint: invocation.console.paint)
+        }
         switch invocation.format {
         case .text: for plan in text { invocation.console.out(try plan.text()) }
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
@@ -70,8 +77,14 @@ private struct Comparison {
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
         let outcome = try maker.plan(
             PlanMaker.Desired(
-                source: PlanSource(name: name, commit: commit), tree: tree, snapshots: site.snapshots(of: tree)),
-            tip: nil, incremental: false, allowPrune: true)
+                source: PlanSource(name: name, commit: commit),
+                tree: tree,
+                snapshots: site.snapshots(of: tree)
+            ),
+            tip: nil,
+            incremental: false,
+            allowPrune: true
+        )
         if let plan = outcome.plan { return plan }
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
@@ -85,7 +98,7 @@ private struct Comparison {
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = Plan.moved(new, to: second).compared(with: old)
-        result.environment = "\(first) -> \(second)"
+        result.environment = ""
         return result
     }
 
@@ -93,19 +106,34 @@ private struct Comparison {
         let (fleet, commit) = try site.fleet(at: nil, today: invocation.today)
         let (agent, old) = try bundle(first, fleet)
         let (other, new) = try bundle(second, fleet)
-        guard agent == other else { throw UsageError(message: "'\(agent)' and '\(other)' are two agents", verb: "diff") }
+        guard agent == other else {
+            throw UsageError(message: "'\(agent)' and '\(other)' are two agents", verb: "diff")
+        }
         let change = PlannedChange(
             agent: agent,
             change: Change(
-                agent: agent, action: .update, from: old.side, to: new.side,
-                kind: BundleDifference(before: old.bundle, after: new.bundle).kind),
-            difference: BundleDifference(before: old.bundle, after: new.bundle), route: nil, state: nil, bundle: nil,
-            declaredOnly: [])
+                agent: agent,
+                action: .update,
+                from: old.side,
+                to: new.side,
+                kind: BundleDifference(before: old.bundle, after: new.bundle).kind
+            ),
+            difference: BundleDifference(before: old.bundle, after: new.bundle),
+            route: nil,
+            state: nil,
+            bundle: nil,
+            declaredOnly: []
+        )
         return Plan(
-            environment: "any environment that grants all needs",
-            source: PlanSource(name: site.settings.branch, commit: commit), entry: nil,
-            changes: old.bundle.contents == new.bundle.contents ? [] : [change], unchanged: 0, kept: [],
-            liveBefore: 1, refusal: nil)
+            environment: "",
+            source: PlanSource(name: site.settings.branch, commit: commit),
+            entry: nil,
+            changes: old.bundle.contents == new.bundle.contents ? [] : [change],
+            unchanged: 0,
+            kept: [],
+            liveBefore: 1,
+            refusal: nil
+        )
     }
 
     private func bundle(_ text: String, _ fleet: Fleet) throws -> (AgentID, CompiledBundle) {
@@ -127,7 +155,11 @@ extension PlannedChange {
         compiled.bundle.identity = "spiffe://compared/\(environment)/\(agent)"
         let bytes = compiled.bundle.bytes
         compiled = CompiledBundle(
-            bundle: compiled.bundle, bytes: bytes, digest: Compiler.digest(of: bytes), halted: compiled.halted)
+            bundle: compiled.bundle,
+            bytes: bytes,
+            digest: Compiler.digest(of: bytes),
+            halted: compiled.halted
+        )
         var copy = self
         copy.bundle = compiled
         copy.change.to = compiled.side

@@ -4,7 +4,9 @@ import EnsignTargets
 
 extension Verb {
     static let drift = Verb(
-        name: "drift", group: .ask, summary: "Compare every live file with what is recorded",
+        name: "drift",
+        group: .ask,
+        summary: "Compare every live file with what is recorded",
         discussion: "Reads the whole live directory and changes nothing. The next reconcile repairs what is listed.",
         options: [.environment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there is drift")],
         formats: [.text, .json],
@@ -26,7 +28,8 @@ extension Verb {
                 invocation.console.note(
                     found.isEmpty
                         ? "\(environment): no drift"
-                        : "\(environment): \(found.count) files differ; 'ensign reconcile --env \(environment) --observe all' repairs them")
+                        : "\(environment): \(counted(found.count, "file")) not as recorded; 'ensign reconcile --env \(environment) --observe all' repairs them"
+                )
             }
         }
         return invocation.has("detailed-exitcode") && !found.isEmpty ? .differences : .done

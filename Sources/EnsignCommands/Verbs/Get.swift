@@ -4,7 +4,9 @@ import EnsignReconciler
 
 extension Verb {
     static let get = Verb(
-        name: "get", group: .ask, summary: "List agents, tools or teams",
+        name: "get",
+        group: .ask,
+        summary: "List agents, tools or teams",
         discussion: "Reads the branch's tip, or the revision that --rev names.",
         arguments: [
             Argument(name: "WHAT", summary: "agents, tools or teams", kind: .choice(["agents", "tools", "teams"]))
@@ -45,7 +47,8 @@ private struct Listing {
     static func agents(_ fleet: Fleet) throws -> Listing {
         let environments = try fleet.environmentNames()
         var listing = Listing(
-            table: TextTable(header: ["AGENT", "VERSIONS"] + environments.map { $0.uppercased() } + ["DESCRIPTION"]))
+            table: TextTable(header: ["AGENT", "VERSIONS"] + environments.map { $0.uppercased() } + ["DESCRIPTION"])
+        )
         for agent in try fleet.agents() {
             let versions = try fleet.agentVersions(agent)
             var deployed: [String] = []
@@ -53,14 +56,16 @@ private struct Listing {
             for environment in environments {
                 let deployment = try fleet.deployment(agent, in: environment)?.value
                 deployed.append(
-                    deployment.map { ($0.version?.value.description ?? "?") + ($0.halted ? " (halted)" : "") } ?? "-")
+                    deployment.map { ($0.version?.value.description ?? "?") + ($0.halted ? " (halted)" : "") } ?? "-"
+                )
                 object[environment] =
                     deployment?.version.map { .string($0.value.description) } ?? .null
             }
             let newest = try versions.last.flatMap { try fleet.agent(agent, $0)?.value }
             listing.table.rows.append(
                 [agent.description, versions.map(\.description).joined(separator: " ")] + deployed
-                    + [String((newest?.description ?? "").escapedControls.prefix(60))])
+                    + [String((newest?.description ?? "").escapedControls.prefix(60))]
+            )
             listing.json.append([
                 "agent": .string(agent.description), "team": .string(agent.team),
                 "description": .string(newest?.description ?? ""),

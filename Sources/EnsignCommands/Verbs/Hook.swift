@@ -8,14 +8,21 @@ import EnsignSystem
 
 extension Verb {
     static let hook = Verb(
-        name: "hook", group: .setUp, summary: "Run as a git hook",
-        discussion: "Called by the hooks that 'ensign init' installs. Your own hook can call it with the same arguments and input.",
+        name: "hook",
+        group: .setUp,
+        summary: "Run as a git hook",
+        discussion:
+            "Called by the hooks that 'ensign init' installs. Your own hook can call it with the same arguments and input.",
         arguments: [
             Argument(
-                name: "NAME", summary: "The hook: pre-commit, pre-receive or post-receive",
-                kind: .choice(["pre-commit", "pre-receive", "post-receive"]))
+                name: "NAME",
+                summary: "The hook: pre-commit, pre-receive or post-receive",
+                kind: .choice(["pre-commit", "pre-receive", "post-receive"])
+            )
         ],
-        examples: [Example(command: "exec ensign hook pre-receive", meaning: "the last line of a pre-receive of your own")]
+        examples: [
+            Example(command: "exec ensign hook pre-receive", meaning: "the last line of a pre-receive of your own")
+        ]
     ) { invocation in
         let hooks = Hooks(site: try invocation.site(insideHook: true), invocation: invocation)
         switch invocation.argument(0) {
@@ -61,7 +68,10 @@ struct Hooks {
         var findings = result.findings
         if let tip = try site.desiredCommit() {
             findings += try FrozenVersions.violations(
-                from: try site.repository.commit(tip).tree, to: tree, repository: site.repository)
+                from: try site.repository.commit(tip).tree,
+                to: tree,
+                repository: site.repository
+            )
         }
         try show(findings, tree)
         guard findings.contains(where: { $0.severity == .error }) else { return .done }
@@ -92,7 +102,9 @@ struct Hooks {
     private func receive(_ update: Update) throws -> ExitCode {
         let branch = site.settings.branch
         if update.new == .zero {
-            console.note("\(branch): refused: it is the desired state, and deleting it would leave the fleet without one")
+            console.note(
+                "\(branch): refused: it is the desired state, and deleting it would leave the fleet without one"
+            )
             return .refused
         }
         let commit = try site.repository.commit(update.new)
@@ -106,11 +118,16 @@ struct Hooks {
         var frozen: [Finding] = []
         if update.old != .zero {
             frozen = try FrozenVersions.violations(
-                from: try site.repository.commit(update.old).tree, to: commit.tree, repository: site.repository)
+                from: try site.repository.commit(update.old).tree,
+                to: commit.tree,
+                repository: site.repository
+            )
         }
         try show(result.findings + frozen, commit.tree)
         if result.errors > 0 || !frozen.isEmpty {
-            console.note("\(branch): refused: \(result.errors + frozen.count) errors; what is live stays as it is")
+            console.note(
+                "\(branch): refused: \(counted(result.errors + frozen.count, "error")); what is live stays as it is"
+            )
             return result.errors > 0 ? .invalid : .refused
         }
         if update.old != .zero, try !site.repository.isAncestor(update.old, of: update.new) {
@@ -129,8 +146,10 @@ struct Hooks {
     private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
         let desired = PlanMaker.Desired(
-            source: PlanSource(name: site.settings.branch, commit: commit), tree: tree,
-            snapshots: site.snapshots(of: tree))
+            source: PlanSource(name: site.settings.branch, commit: commit),
+            tree: tree,
+            snapshots: site.snapshots(of: tree)
+        )
         let tip: RecordedEntry?
         do {
             tip = try site.ledger(environment).tip()
@@ -161,7 +180,10 @@ struct Hooks {
         for environment in try site.environments([]) {
             do {
                 let reconciler = Reconciler(
-                    site: site, environment: environment, actor: invocation.actor(.hook))
+                    site: site,
+                    environment: environment,
+                    actor: invocation.actor(.hook)
+                )
                 let report = try reconciler.run()
                 let result = try invocation.show(report, environment, site)
                 if worst == .done { worst = result }

@@ -7,7 +7,9 @@ import EnsignSystem
 
 extension Verb {
     static let initialise = Verb(
-        name: "init", group: .setUp, summary: "Set up keys, git config and hooks in this repository",
+        name: "init",
+        group: .setUp,
+        summary: "Set up keys, git config and hooks in this repository",
         discussion: """
             In the repository that hosts the fleet it makes a signing key for each environment that it sees, installs \
             the hooks pre-receive and post-receive (and pre-commit beside a work tree), and hides refs/ensign from \
@@ -16,7 +18,10 @@ extension Verb {
             """,
         options: [Option(name: "client", summary: "Set up a developer's clone instead of the host")],
         examples: [
-            Example(command: "git init --bare fleet.git && ensign init --repo fleet.git", meaning: "a repository to push to"),
+            Example(
+                command: "git init --bare fleet.git && ensign init --repo fleet.git",
+                meaning: "a repository to push to"
+            ),
             Example(command: "ensign init --client", meaning: "a developer's clone"),
         ]
     ) { invocation in
@@ -57,7 +62,8 @@ struct RepositorySetup {
         say(
             environments.isEmpty
                 ? "Ready. Push a fleet to '\(site.settings.branch)': keys are made when an environment first appears."
-                : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'.")
+                : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'."
+        )
         return .done
     }
 
@@ -101,7 +107,9 @@ struct RepositorySetup {
             let present = try Files.read(path, limit: 1 << 20)
             if let present, !String(decoding: present, as: UTF8.self).contains(HookScript.mark) {
                 invocation.console.note("warning: \(path) is not Ensign's: it stays as it is")
-                invocation.console.note("  hint: add this line to it: \(HookScript.call(name, program: Machine.executable))")
+                invocation.console.note(
+                    "  hint: add this line to it: \(HookScript.call(name, program: Machine.executable))"
+                )
                 continue
             }
             if present == Array(script.utf8) { continue }

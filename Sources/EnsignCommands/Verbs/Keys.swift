@@ -6,7 +6,9 @@ import EnsignSystem
 
 extension Verb {
     static let keys = Verb(
-        name: "keys", group: .record, summary: "Print allowed-signers lines of the ledger's keys",
+        name: "keys",
+        group: .record,
+        summary: "Print allowed-signers lines of the ledger's keys",
         discussion: """
             The lines let stock git verify the ledger. Take them from a place that you trust, such as the host itself: \
             they are what everything else is proven with.
@@ -19,10 +21,12 @@ extension Verb {
         examples: [
             Example(
                 command: "ensign keys > allowed && git config gpg.ssh.allowedSignersFile $PWD/allowed",
-                meaning: "once"),
+                meaning: "once"
+            ),
             Example(
                 command: "git log --first-parent --show-signature refs/ensign/ledger/prod",
-                meaning: "then stock git verifies the ledger"),
+                meaning: "then stock git verifies the ledger"
+            ),
             Example(command: "ensign keys --env prod --rotate", meaning: "replace prod's key"),
         ]
     ) { invocation in

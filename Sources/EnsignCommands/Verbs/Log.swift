@@ -4,7 +4,9 @@ import EnsignReconciler
 
 extension Verb {
     static let log = Verb(
-        name: "log", group: .record, summary: "Show the ledger, newest entry first",
+        name: "log",
+        group: .record,
+        summary: "Show the ledger, newest entry first",
         discussion: """
             Shows what was done and why. With AGENT only the entries that changed it. Intents are left out where their \
             outcome follows; --all shows every entry.
@@ -19,7 +21,10 @@ extension Verb {
         examples: [
             Example(command: "ensign log --env prod", meaning: "what happened in prod"),
             Example(command: "ensign log --env prod support/refund-triage", meaning: "one agent's history"),
-            Example(command: "ensign log --env prod --output json --limit 1", meaning: "the newest entry, for a program"),
+            Example(
+                command: "ensign log --env prod --output json --limit 1",
+                meaning: "the newest entry, for a program"
+            ),
         ]
     ) { invocation in
         let site = try invocation.site()
@@ -30,7 +35,9 @@ extension Verb {
         }
         let ledger = site.ledger(environment)
         guard let tip = try ledger.tip() else {
-            if invocation.format == .json { invocation.json(["v": 1, "environment": .string(environment), "entries": []]) }
+            if invocation.format == .json {
+                invocation.json(["v": 1, "environment": .string(environment), "entries": []])
+            }
             return .done
         }
         var shown: [RecordedEntry] = []
@@ -48,11 +55,13 @@ extension Verb {
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "environment": .string(environment),
-                "entries": .array(shown.map { entry in
-                    var object = entry.entry.json.object ?? [:]
-                    object["commit"] = .string(entry.commit.description)
-                    return .object(object)
-                }),
+                "entries": .array(
+                    shown.map { entry in
+                        var object = entry.entry.json.object ?? [:]
+                        object["commit"] = .string(entry.commit.description)
+                        return .object(object)
+                    }
+                ),
             ])
             return .done
         }
@@ -62,7 +71,8 @@ extension Verb {
             table.rows.append([
                 String(entry.sequence), entry.time.description, entry.kind.rawValue,
                 try LogLine.text(recorded, agent: agent, ledger),
-                entry.source.map { $0.commit.short } ?? "-", "\(entry.actor.name) (\(entry.actor.mode.rawValue))".escapedControls,
+                entry.source.map { $0.commit.short } ?? "-",
+                "\(entry.actor.name) (\(entry.actor.mode.rawValue))".escapedControls,
             ])
         }
         invocation.console.out(table.render(invocation.console))
@@ -77,7 +87,9 @@ enum LogLine {
         if let agent, let change = try ledger.changes(of: recorded).first(where: { $0.agent == agent }) {
             return describe(change)
         }
-        if entry.kind == .refused { return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls }
+        if entry.kind == .refused {
+            return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls
+        }
         if entry.kind == .genesis { return "the ledger begins" }
         if entry.changes.count == 1, entry.changesElsewhere == nil { return describe(entry.changes[0]) }
         let subject = LedgerCommit.subject(of: entry)

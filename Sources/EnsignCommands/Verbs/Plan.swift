@@ -7,15 +7,20 @@ import EnsignReconciler
 
 extension Verb {
     static let plan = Verb(
-        name: "plan", group: .declare, summary: "Show what would change in an environment",
+        name: "plan",
+        group: .declare,
+        summary: "Show what would change in an environment",
         discussion: """
             Compares what a commit or the work tree declares with what the ledger says is live. Without a ledger it \
             compares with the tip of the branch, and says so. Nothing is changed.
             """,
         arguments: [
             Argument(
-                name: "REV", summary: "The revision to plan; the branch's tip if left out", isRequired: false,
-                kind: .revision)
+                name: "REV",
+                summary: "The revision to plan; the branch's tip if left out",
+                isRequired: false,
+                kind: .revision
+            )
         ],
         options: [
             .environment,
@@ -29,7 +34,8 @@ extension Verb {
             Example(command: "ensign plan --env prod --worktree", meaning: "what my uncommitted edits would do"),
             Example(
                 command: "ensign plan --env prod origin/feature --output markdown",
-                meaning: "the text for a pull request"),
+                meaning: "the text for a pull request"
+            ),
         ]
     ) { invocation in
         let site = try invocation.site()
@@ -39,7 +45,11 @@ extension Verb {
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
         try invocation.requireDeclared(environment, desired, basis)
         let outcome = try maker.plan(
-            desired, tip: basis.tip, incremental: false, allowPrune: invocation.has("allow-prune"))
+            desired,
+            tip: basis.tip,
+            incremental: false,
+            allowPrune: invocation.has("allow-prune")
+        )
         let snapshot = try desired.snapshots()
         let fleet = Fleet(snapshot: snapshot, today: invocation.today)
         let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
@@ -49,7 +59,9 @@ extension Verb {
         }
         guard var plan = outcome.plan else {
             if invocation.format == .json {
-                invocation.json(["v": 1, "valid": false, "findings": .array(outcome.findings.map(FindingRenderer.json))])
+                invocation.json([
+                    "v": 1, "valid": false, "findings": .array(outcome.findings.map(FindingRenderer.json)),
+                ])
             }
             return .invalid
         }
@@ -72,7 +84,9 @@ extension Invocation {
     /// What a plan is made from: the work tree, a revision, or the desired commit.
     func desired(_ site: Site) throws -> PlanMaker.Desired {
         if has("worktree") {
-            guard argument(0) == nil else { throw UsageError(message: "REV and --worktree exclude each other", verb: verb.name) }
+            guard argument(0) == nil else {
+                throw UsageError(message: "REV and --worktree exclude each other", verb: verb.name)
+            }
             guard let path = site.repository.workTree else {
                 throw Failure(message: "a bare repository has no work tree", hints: ["name a revision instead"])
             }
@@ -83,8 +97,10 @@ extension Invocation {
         let (_, commit) = try site.fleet(at: argument(0), today: today)
         let tree = try site.repository.commit(commit).tree
         return PlanMaker.Desired(
-            source: PlanSource(name: argument(0) ?? site.settings.branch, commit: commit), tree: tree,
-            snapshots: site.snapshots(of: tree))
+            source: PlanSource(name: argument(0) ?? site.settings.branch, commit: commit),
+            tree: tree,
+            snapshots: site.snapshots(of: tree)
+        )
     }
 
     /// An environment that neither the manifests nor the ledger know is a slip of the pen.
@@ -107,17 +123,25 @@ struct PlanBasis {
 
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
     func compare(_ maker: PlanMaker, _ plan: Plan) throws -> (Plan, String)? {
-        guard tip == nil else { return nil }
-        guard let commit = try site.desiredCommit(), commit != plan.source.commit else { return nil }
+        // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
+        guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
+        guard let commit = try site.desiredCommit() else { return nil }
         let tree = try site.repository.commit(commit).tree
         let base = try maker.plan(
             PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: commit), tree: tree,
-                snapshots: site.snapshots(of: tree)),
-            tip: nil, incremental: false, allowPrune: true)
+                source: PlanSource(name: site.settings.branch, commit: commit),
+                tree: tree,
+                snapshots: site.snapshots(of: tree)
+            ),
+            tip: nil,
+            incremental: false,
+            allowPrune: true
+        )
         guard let base = base.plan else { return nil }
+        var compared = plan.compared(with: base)
+        compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (
-            plan.compared(with: base),
+            compared,
             "There is no ledger of '\(plan.environment)' here: compared with \(site.settings.branch)@sha1:\(commit.short) instead."
         )
     }

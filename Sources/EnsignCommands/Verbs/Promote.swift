@@ -7,17 +7,30 @@ import EnsignReconciler
 
 extension Verb {
     static let promote = Verb(
-        name: "promote", group: .declare, summary: "Take an agent's version to the next environment",
+        name: "promote",
+        group: .declare,
+        summary: "Take an agent's version to the next environment",
         discussion: """
             Sets the version in the environment's deployment file to the one that the environment it promotes from \
             runs, on a new branch, with a commit and the text of a pull request. Nothing else in the file changes, and \
             neither your work tree nor your branch does.
             """,
         arguments: [
-            Argument(name: "AGENT", summary: "The agent, <team>/<agent>; left out with --all", isRequired: false, kind: .agent)
+            Argument(
+                name: "AGENT",
+                summary: "The agent, <team>/<agent>; left out with --all",
+                isRequired: false,
+                kind: .agent
+            )
         ],
         options: [
-            Option(name: "to", summary: "Name the environment to promote to", value: "ENV", kind: .environment, isRequired: true),
+            Option(
+                name: "to",
+                summary: "Name the environment to promote to",
+                value: "ENV",
+                kind: .environment,
+                isRequired: true
+            ),
             Option(name: "all", summary: "Promote every agent whose version differs"),
             Option(name: "version", summary: "Promote this version instead", value: "X.Y.Z"),
             Option(name: "branch", summary: "Name the new branch", value: "NAME"),
@@ -27,7 +40,8 @@ extension Verb {
             Example(command: "ensign promote support/refund-triage --to prod", meaning: "what staging runs, to prod"),
             Example(
                 command: "ensign promote --all --to prod --output markdown > pull-request.md",
-                meaning: "everything that differs, with the text for the pull request"),
+                meaning: "everything that differs, with the text for the pull request"
+            ),
         ]
     ) { invocation in
         let site = try invocation.site()
@@ -79,10 +93,14 @@ private struct Promotion {
     private func moves(_ fleet: Fleet, _ target: String, _ environment: Environment) throws -> [Move] {
         let asked: [AgentID]
         if invocation.has("all") {
-            guard invocation.argument(0) == nil else { throw UsageError(message: "AGENT and --all exclude each other", verb: "promote") }
+            guard invocation.argument(0) == nil else {
+                throw UsageError(message: "AGENT and --all exclude each other", verb: "promote")
+            }
             asked = try fleet.deployedAgents(in: target)
         } else {
-            guard invocation.argument(0) != nil else { throw UsageError(message: "'promote' needs AGENT or --all", verb: "promote") }
+            guard invocation.argument(0) != nil else {
+                throw UsageError(message: "'promote' needs AGENT or --all", verb: "promote")
+            }
             asked = [try invocation.agent(0)]
         }
         var moves: [Move] = []
@@ -90,7 +108,10 @@ private struct Promotion {
             guard let present = try fleet.deployment(agent, in: target)?.value?.version?.value else {
                 throw Failure(
                     message: "'\(target)' does not deploy '\(agent)'",
-                    hints: ["write environments/\(target)/agents/\(agent).yaml first: what it may do there is yours to say"])
+                    hints: [
+                        "write environments/\(target)/agents/\(agent).yaml first: what it may do there is yours to say"
+                    ]
+                )
             }
             guard let wanted = try wanted(agent, fleet, target, environment), wanted != present else { continue }
             moves.append(Move(agent: agent, from: present, to: wanted))
@@ -100,7 +121,10 @@ private struct Promotion {
 
     /// The version to promote; nil, with a note, when `--all` meets an agent that cannot be promoted.
     private func wanted(
-        _ agent: AgentID, _ fleet: Fleet, _ target: String, _ environment: Environment
+        _ agent: AgentID,
+        _ fleet: Fleet,
+        _ target: String,
+        _ environment: Environment
     ) throws -> AgentVersion? {
         let version: AgentVersion
         if let text = invocation["version"] {
@@ -112,7 +136,8 @@ private struct Promotion {
             guard let source = environment.promotesFrom?.value else {
                 throw Refusal(
                     message: "'\(target)' promotes from no environment",
-                    hints: ["set promotesFrom in environments/\(target)/environment.yaml, or name it: --version X.Y.Z"])
+                    hints: ["set promotesFrom in environments/\(target)/environment.yaml, or name it: --version X.Y.Z"]
+                )
             }
             guard let found = try fleet.deployment(agent, in: source)?.value?.version?.value else {
                 return try skip("'\(source)' does not deploy '\(agent)'", "name a version: --version X.Y.Z")
@@ -124,7 +149,8 @@ private struct Promotion {
             return try skip(
                 "'\(agent)' runs 'next' there, and '\(target)' deploys released versions only",
                 "release it: ensign release \(agent) X.Y.Z"
-                    + (newest.map { "; or promote the newest release: --version \($0)" } ?? ""))
+                    + (newest.map { "; or promote the newest release: --version \($0)" } ?? "")
+            )
         }
         guard try fleet.agentVersions(agent).contains(version) else {
             throw Failure(message: "'\(agent)' has no version \(version)")
@@ -144,8 +170,14 @@ private struct Promotion {
         let basis = try PlanBasis(site, target, invocation)
         let outcome = try maker.plan(
             PlanMaker.Desired(
-                source: PlanSource(name: "the new branch", commit: commit), tree: tree, snapshots: site.snapshots(of: tree)),
-            tip: basis.tip, incremental: false, allowPrune: false)
+                source: PlanSource(name: "the new branch", commit: commit),
+                tree: tree,
+                snapshots: site.snapshots(of: tree)
+            ),
+            tip: basis.tip,
+            incremental: false,
+            allowPrune: false
+        )
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
         if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
@@ -157,7 +189,12 @@ private struct Promotion {
     }
 
     private func show(
-        _ plan: Plan, _ findings: [Finding], _ title: String, _ branch: String, _ commit: ObjectID, _ base: ObjectID
+        _ plan: Plan,
+        _ findings: [Finding],
+        _ title: String,
+        _ branch: String,
+        _ commit: ObjectID,
+        _ base: ObjectID
     ) throws -> ExitCode {
         switch invocation.format {
         case .json:
@@ -171,7 +208,10 @@ private struct Promotion {
             invocation.console.out("# \(title)\n\n" + (try PlanRenderer(plan: plan).markdown()))
             let warnings = findings.filter { $0.severity == .warning }
             if !warnings.isEmpty {
-                invocation.console.out("\n#### Warnings\n\n" + warnings.map { "- \($0.message) (`\($0.path):\($0.position.line)`)\n" }.joined())
+                invocation.console.out(
+                    "\n#### Warnings\n\n"
+                        + warnings.map { "- \($0.message) (`\($0.path):\($0.position.line)`)\n" }.joined()
+                )
             }
         case .text:
             invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
@@ -191,6 +231,7 @@ private struct Promotion {
 
     private static func branch(_ moves: [Move], _ target: String, _ commit: ObjectID) -> String {
         moves.count == 1
-            ? "ensign/promote/\(target)/\(moves[0].agent)-\(moves[0].to)" : "ensign/promote/\(target)/all-\(commit.short)"
+            ? "ensign/promote/\(target)/\(moves[0].agent)-\(moves[0].to)"
+            : "ensign/promote/\(target)/all-\(commit.short)"
     }
 }

@@ -7,7 +7,9 @@ import EnsignTargets
 
 extension Verb {
     static let reconcile = Verb(
-        name: "reconcile", group: .apply, summary: "Bring an environment to what the repository says",
+        name: "reconcile",
+        group: .apply,
+        summary: "Bring an environment to what the repository says",
         discussion: """
             Compares the newest desired commit with what is live, applies what differs, repairs what was changed by \
             hand, and signs a record of it. Safe to run at any time, twice at once, and again after a crash. A run \
@@ -17,8 +19,11 @@ extension Verb {
             .environment,
             Option(name: "allow-prune", summary: "Allow more removals at once than maxPruneShare does"),
             Option(
-                name: "observe", summary: "Read every live file instead of a slice", value: "all|slice",
-                kind: .choice(["all", "slice"])),
+                name: "observe",
+                summary: "Read every live file instead of a slice",
+                value: "all|slice",
+                kind: .choice(["all", "slice"])
+            ),
         ],
         formats: [.text, .json],
         examples: [
@@ -33,7 +38,11 @@ extension Verb {
         options.allowPrune = invocation.has("allow-prune")
         options.observeEverything = invocation["observe"] == "all"
         let reconciler = Reconciler(
-            site: site, environment: environment, actor: invocation.actor(.cli), options: options)
+            site: site,
+            environment: environment,
+            actor: invocation.actor(.cli),
+            options: options
+        )
         let report = try reconciler.run()
         return try invocation.show(report, environment, site)
     }
@@ -88,7 +97,9 @@ struct ReconcileText {
         case .nothingDeclared:
             if !quiet { console.note("\(environment): nothing is declared yet") }
         case .invalid:
-            console.note("\(environment): \(console.paintNote("not applied", .red)): the manifests are invalid; what was live stays")
+            console.note(
+                "\(environment): \(console.paintNote("not applied", .red)): the manifests are invalid; what was live stays"
+            )
         case .refused(let why):
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
             console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
@@ -99,7 +110,8 @@ struct ReconcileText {
                 console.note(
                     isQuietRun
                         ? "\(environment): nothing to do, at entry \(entry.sequence)"
-                        : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))")
+                        : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
+                )
             }
         }
     }

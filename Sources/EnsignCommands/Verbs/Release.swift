@@ -6,7 +6,9 @@ import EnsignSystem
 
 extension Verb {
     static let release = Verb(
-        name: "release", group: .declare, summary: "Freeze an agent's 'next' as a version",
+        name: "release",
+        group: .declare,
+        summary: "Freeze an agent's 'next' as a version",
         discussion: """
             Copies fleet/agents/TEAM/AGENT/next byte for byte to a folder named for the version and stages it. Once \
             the branch has it, the version never changes.
@@ -24,7 +26,8 @@ extension Verb {
         guard let version = SemanticVersion(invocation.argument(1) ?? "") else {
             throw UsageError(
                 message: "'\(invocation.argument(1) ?? "")' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0",
-                verb: "release")
+                verb: "release"
+            )
         }
         guard let root = site.repository.workTree else {
             throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"])
@@ -32,7 +35,9 @@ extension Verb {
         let fleet = Fleet(snapshot: DirectorySnapshot(path: root), today: invocation.today)
         guard let loaded = try fleet.agent(agent, .next) else {
             throw Failure(
-                message: "'\(agent)' has no 'next'", hints: ["ensign new version \(agent) starts one from the newest release"])
+                message: "'\(agent)' has no 'next'",
+                hints: ["ensign new version \(agent) starts one from the newest release"]
+            )
         }
         try FleetChecker(fleet: fleet).check(loaded)
         let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
@@ -42,7 +47,9 @@ extension Verb {
         let to = "fleet/agents/\(agent)/\(version)"
         guard try Files.status(root + to) == nil else {
             throw Refusal(
-                message: "\(to) exists already, and a released version never changes", hints: ["choose another version"])
+                message: "\(to) exists already, and a released version never changes",
+                hints: ["choose another version"]
+            )
         }
         // Made under another name, so that an interrupted copy is never taken for a release.
         let temporary = "\(root)fleet/agents/\(agent)/.ensign-\(version)"
@@ -55,9 +62,14 @@ extension Verb {
         try Git.check(["--work-tree", root, "add", "--", root + to], in: site)
         invocation.console.line("\(agent) \(version) is frozen from \(from) and staged: \(to)")
         if !invocation.isQuiet {
-            let changed = try Git.run(["--work-tree", root, "status", "--porcelain", "--", root + from], in: site).outputText
-            if !changed.isEmpty { invocation.console.note("note: \(from) has uncommitted changes: they are part of the release") }
-            invocation.console.note("Next: git commit -m 'Release \(agent) \(version)', then ensign promote \(agent) --to ENV")
+            let changed = try Git.run(["--work-tree", root, "status", "--porcelain", "--", root + from], in: site)
+                .outputText
+            if !changed.isEmpty {
+                invocation.console.note("note: \(from) has uncommitted changes: they are part of the release")
+            }
+            invocation.console.note(
+                "Next: git commit -m 'Release \(agent) \(version)', then ensign promote \(agent) --to ENV"
+            )
         }
         return .done
     }

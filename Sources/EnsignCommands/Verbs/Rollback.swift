@@ -5,14 +5,17 @@ import EnsignReconciler
 
 extension Verb {
     static let rollback = Verb(
-        name: "rollback", group: .declare, summary: "Revert the last change of an agent's deployment",
+        name: "rollback",
+        group: .declare,
+        summary: "Revert the last change of an agent's deployment",
         discussion: """
             Finds the newest commit that changed the agent's deployment file and makes the commit that reverts it: in \
             a clone on the branch ensign/rollback/ENV/AGENT, ready for a pull request; in a bare repository on the \
             branch itself. The bundle that comes back is the same to the byte.
             """,
         arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
-        options: [.environment, .reason], formats: [.text, .json],
+        options: [.environment, .reason],
+        formats: [.text, .json],
         examples: [
             Example(command: "ensign rollback support/refund-triage --env prod", meaning: "back to the version before")
         ]
@@ -25,25 +28,31 @@ extension Verb {
         guard let change = try DeploymentHistory(site: site).lastChange(of: path, from: tip) else {
             throw Failure(
                 message: "\(path) has no earlier state to go back to",
-                hints: ["to stop the agent, set halted: true in it, or delete it"])
+                hints: ["to stop the agent, set halted: true in it, or delete it"]
+            )
         }
         guard let before = change.before else {
             throw Failure(
                 message: "\(change.commit.short) added \(path): there is no earlier version",
-                hints: ["to remove the agent: git rm \(path)"])
+                hints: ["to remove the agent: git rm \(path)"]
+            )
         }
         let subject = try site.repository.commit(change.commit).subject
         let merged = change.isMerge ? ", reversing\nchanges made to \(change.parent)" : ""
         let reason = invocation["reason"].map { "\n\($0)\n" } ?? ""
         let message = "Revert \"\(subject)\"\n\nThis reverts commit \(change.commit)\(merged).\n\(reason)"
         let commit = try UserCommit(site: site).make(
-            [path: try site.repository.bytes(of: before, .blob)], on: tip, message: message)
+            [path: try site.repository.bytes(of: before, .blob)],
+            on: tip,
+            message: message
+        )
         let branch: String
         if site.repository.workTree == nil {
             branch = site.settings.branch
             try Git.check(
                 ["update-ref", "-m", "ensign rollback", site.settings.desiredRef, commit.description, tip.description],
-                in: site)
+                in: site
+            )
         } else {
             branch = "ensign/rollback/\(environment)/\(agent)"
             _ = try UserCommit(site: site).branch(branch, at: commit)
@@ -56,12 +65,15 @@ extension Verb {
             ])
             return .done
         }
-        invocation.console.line("Branch \(branch) has the commit \(commit.short), which reverts \(change.commit.short): \(subject)")
+        invocation.console.line(
+            "Branch \(branch) has the commit \(commit.short), which reverts \(change.commit.short): \(subject)"
+        )
         if !invocation.isQuiet {
             invocation.console.note(
                 site.repository.workTree == nil
                     ? "Next: ensign reconcile --env \(environment)"
-                    : "Next: git push origin \(branch), and open a pull request; or git merge \(branch).")
+                    : "Next: git push origin \(branch), and open a pull request; or git merge \(branch)."
+            )
         }
         return .done
     }

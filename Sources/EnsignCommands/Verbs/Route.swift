@@ -7,7 +7,9 @@ import EnsignTargets
 
 extension Verb {
     static let route = Verb(
-        name: "route", group: .ask, summary: "Say which version a session of an agent takes",
+        name: "route",
+        group: .ask,
+        summary: "Say which version a session of an agent takes",
         discussion: """
             Answers as every client does: from the live route and the session's key. Reads the live directory, or in \
             a clone that hosts none the ledger.
@@ -21,7 +23,8 @@ extension Verb {
         examples: [
             Example(
                 command: "ensign route support/refund-triage --env prod --key ticket-4711",
-                meaning: "the version that this ticket's session gets")
+                meaning: "the version that this ticket's session gets"
+            )
         ]
     ) { invocation in
         let site = try invocation.site()
@@ -32,7 +35,8 @@ extension Verb {
         guard let route else {
             throw Failure(
                 message: "'\(agent)' has no route in '\(environment)'",
-                hints: ["'ensign get agents' lists what is declared; 'ensign status' shows what is live"])
+                hints: ["'ensign get agents' lists what is declared; 'ensign status' shows what is live"]
+            )
         }
         guard let text = route.bucketText(key: key) else {
             throw Refusal(message: "'\(agent)' is halted in '\(environment)': no session gets a route")
@@ -61,7 +65,9 @@ enum LiveRoute {
             guard let route = try? Route(json: JSONParser.parse(bytes)) else {
                 throw Failure(
                     message: "the live route of '\(agent)' is damaged",
-                    hints: ["ensign reconcile --env \(environment) --observe all repairs it"], code: .integrity)
+                    hints: ["ensign reconcile --env \(environment) --observe all repairs it"],
+                    code: .integrity
+                )
             }
             return route
         }

@@ -3,12 +3,16 @@ import EnsignModel
 
 extension Verb {
     static let schema = Verb(
-        name: "schema", group: .declare, summary: "Print the JSON Schema of a kind of manifest",
+        name: "schema",
+        group: .declare,
+        summary: "Print the JSON Schema of a kind of manifest",
         discussion: "For editors that complete and check YAML, and for other checkers. draft-07.",
         arguments: [
             Argument(
-                name: "KIND", summary: "The kind: \(ManifestKind.allCases.map(\.rawValue).joined(separator: ", "))",
-                kind: .choice(ManifestKind.allCases.map(\.rawValue)))
+                name: "KIND",
+                summary: "The kind: \(ManifestKind.allCases.map(\.rawValue).joined(separator: ", "))",
+                kind: .choice(ManifestKind.allCases.map(\.rawValue))
+            )
         ],
         examples: [
             Example(command: "ensign schema Agent > agent.schema.json", meaning: "for # yaml-language-server: $schema=")

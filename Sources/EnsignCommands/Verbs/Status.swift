@@ -5,9 +5,12 @@ import EnsignSystem
 
 extension Verb {
     static let status = Verb(
-        name: "status", group: .ask, summary: "Show where each environment stands",
+        name: "status",
+        group: .ask,
+        summary: "Show where each environment stands",
         discussion: "Shows the newest entry, how many agents are live, and when this clone last reconciled.",
-        options: [.anyEnvironment], formats: [.text, .json],
+        options: [.anyEnvironment],
+        formats: [.text, .json],
         examples: [
             Example(command: "ensign status", meaning: "all environments"),
             Example(command: "ensign status --env prod --output json", meaning: "one, for a program"),

@@ -6,7 +6,9 @@ import EnsignSystem
 
 extension Verb {
     static let validate = Verb(
-        name: "validate", group: .declare, summary: "Check every manifest and report every finding",
+        name: "validate",
+        group: .declare,
+        summary: "Check every manifest and report every finding",
         discussion: """
             Checks structure, names, references, delegation, schemas and grants of the whole fleet, and goes on after \
             each finding. Without PATH and --rev it checks the work tree, or in a bare repository the tip of the \
@@ -14,8 +16,11 @@ extension Verb {
             """,
         arguments: [
             Argument(
-                name: "PATH", summary: "A directory with fleet/ and environments/, in git or not", isRequired: false,
-                kind: .file)
+                name: "PATH",
+                summary: "A directory with fleet/ and environments/, in git or not",
+                isRequired: false,
+                kind: .file
+            )
         ],
         options: [Option(name: "rev", summary: "Check a commit instead of files", value: "REV", kind: .revision)],
         formats: [.text, .json],
@@ -40,7 +45,9 @@ struct FleetValidation: Sendable {
     var warnings: Int { findings.count - errors }
 
     /// Checks a fleet, its teams shared out among threads.
-    static func run(_ snapshots: @escaping @Sendable () throws -> any Snapshot, today: CalendarDate) throws -> FleetValidation {
+    static func run(_ snapshots: @escaping @Sendable () throws -> any Snapshot, today: CalendarDate) throws
+        -> FleetValidation
+    {
         let teams = try FleetChecker.teams(Fleet(snapshot: try snapshots(), today: today))
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         struct Part: Sendable {
@@ -58,7 +65,9 @@ struct FleetValidation: Sendable {
         var graphs: [String: DelegationGraph] = [:]
         for part in parts {
             counts += part.counts
-            for (environment, graph) in part.delegations { graphs[environment, default: DelegationGraph()].merge(graph) }
+            for (environment, graph) in part.delegations {
+                graphs[environment, default: DelegationGraph()].merge(graph)
+            }
         }
         let cycles = graphs.sorted { $0.key < $1.key }.flatMap { $0.value.cycles(in: $0.key) }
         return FleetValidation(findings: PlanMaker.unique(parts.flatMap(\.findings) + cycles), counts: counts)
@@ -69,7 +78,9 @@ extension Invocation {
     /// What `validate` looks at, and its name for people.
     fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String) {
         if let path = argument(0) {
-            guard self["rev"] == nil else { throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name) }
+            guard self["rev"] == nil else {
+                throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name)
+            }
             guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
             return ({ DirectorySnapshot(path: place) }, path)
         }
@@ -82,7 +93,9 @@ extension Invocation {
     }
 
     fileprivate func report(
-        _ result: FleetValidation, of name: String, _ snapshots: () throws -> any Snapshot
+        _ result: FleetValidation,
+        of name: String,
+        _ snapshots: () throws -> any Snapshot
     ) throws -> ExitCode {
         if format == .json {
             json([
@@ -90,7 +103,8 @@ extension Invocation {
                 "warnings": .integer(Int64(result.warnings)),
                 "findings": .array(result.findings.map(FindingRenderer.json)),
                 "counts": [
-                    "agents": .integer(Int64(result.counts.agents)), "versions": .integer(Int64(result.counts.versions)),
+                    "agents": .integer(Int64(result.counts.agents)),
+                    "versions": .integer(Int64(result.counts.versions)),
                     "tools": .integer(Int64(result.counts.tools)),
                     "environments": .integer(Int64(result.counts.environments)),
                     "deployments": .integer(Int64(result.counts.deployments)),
@@ -106,7 +120,8 @@ extension Invocation {
                         + "\(counts.environments) environments, \(counts.deployments) deployments; "
                         + (result.findings.isEmpty
                             ? console.paintNote("all valid", .green)
-                            : "\(result.errors) errors, \(result.warnings) warnings"))
+                            : "\(counted(result.errors, "error")), \(counted(result.warnings, "warning"))")
+                )
             }
         }
         return result.errors == 0 ? .done : .invalid

@@ -1,7 +1,7 @@
 /// Every verb, in the order of the overview.
 enum Verbs {
     static let all: [Verb] = [
-        .validate, .plan, .release, .promote, .rollback, .schema,
+        .new, .validate, .plan, .release, .promote, .rollback, .schema,
         .reconcile, .watch,
         .status, .get, .diff, .route, .whoCan, .check, .drift,
         .log, .verify, .keys,

@@ -4,13 +4,16 @@ import EnsignReconciler
 
 extension Verb {
     static let verify = Verb(
-        name: "verify", group: .record, summary: "Prove that the ledger is what was signed",
+        name: "verify",
+        group: .record,
+        summary: "Prove that the ledger is what was signed",
         discussion: """
             Checks every entry: raw bytes, signature, numbers, links, and that each tree follows from the entries. \
             The verdict is one of: intact, incomplete, broken at SEQ, rolled back, forked. Stock git checks the \
             signatures too: see 'ensign keys --help'.
             """,
-        options: [.anyEnvironment], formats: [.text, .json],
+        options: [.anyEnvironment],
+        formats: [.text, .json],
         examples: [
             Example(command: "ensign verify --env prod", meaning: "prod's ledger"),
             Example(command: "ensign verify", meaning: "all ledgers in this repository"),
@@ -24,7 +27,9 @@ extension Verb {
         for name in names {
             var verifier = Verifier(site.ledger(name))
             let report = try verifier.run { count in
-                if invocation.console.isInteractive, !invocation.isQuiet { invocation.console.note("\(name): \(count) entries ...") }
+                if invocation.console.isInteractive, !invocation.isQuiet {
+                    invocation.console.note("\(name): \(count) entries ...")
+                }
             }
             let verdict = report.verdict
             if invocation.format == .json {
@@ -39,7 +44,8 @@ extension Verb {
                 let style: Console.Style = verdict == .intact ? .green : .red
                 invocation.console.line(
                     "\(name): \(invocation.console.paint(verdict.description, style)), \(report.entries) entries"
-                        + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? ""))
+                        + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? "")
+                )
                 if let reason = verdict.reason { invocation.console.note("  \(reason)") }
             }
             switch verdict {

@@ -2,7 +2,10 @@ import EnsignModel
 
 extension Verb {
     static let version = Verb(
-        name: "version", group: .setUp, summary: "Print Ensign's version", formats: [.text, .json],
+        name: "version",
+        group: .setUp,
+        summary: "Print Ensign's version",
+        formats: [.text, .json],
         examples: [Example(command: "ensign version", meaning: "the version of this program")]
     ) { invocation in
         switch invocation.format {

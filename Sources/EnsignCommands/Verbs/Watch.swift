@@ -6,14 +6,22 @@ import EnsignTargets
 
 extension Verb {
     static let watch = Verb(
-        name: "watch", group: .apply, summary: "Reconcile on commits and drift until stopped",
+        name: "watch",
+        group: .apply,
+        summary: "Reconcile on commits and drift until stopped",
         discussion: """
             Reconciles at once when the branch moves or a live file changes, and now and then in any case. In a clone \
             of a forge (git config ensign.remote) it fetches at ensign.interval and pushes the ledger back. Several \
             environments at once; one that fails does not stop the others. SIGTERM ends it after what is under way.
             """,
         options: [
-            Option(name: "env", summary: "Name an environment; all of them if left out", value: "ENV", kind: .environment, isRepeatable: true)
+            Option(
+                name: "env",
+                summary: "Name an environment; all of them if left out",
+                value: "ENV",
+                kind: .environment,
+                isRepeatable: true
+            )
         ],
         formats: [.text, .json],
         examples: [
@@ -30,11 +38,16 @@ extension Verb {
         }
         let log = WatchLog(console: invocation.console, format: invocation.format, isQuiet: invocation.isQuiet)
         let watcher = Watcher(
-            opening: site.opening, overrides: invocation.overrides, environments: asked, actor: invocation.actor(.watch),
-            report: { log.write($0) })
+            opening: site.opening,
+            overrides: invocation.overrides,
+            environments: asked,
+            actor: invocation.actor(.watch),
+            report: { log.write($0) }
+        )
         try watcher.run { environments in
             log.say(
-                "watching \(environments.isEmpty ? "for the first environment" : environments.joined(separator: ", ")) at \(site.settings.desiredRef)")
+                "watching \(environments.isEmpty ? "for the first environment" : environments.joined(separator: ", ")) at \(site.settings.desiredRef)"
+            )
         }
         log.say("stopped")
         return .done
@@ -64,7 +77,9 @@ private struct WatchLog: Sendable {
             }
         case .failed(let environment, let error):
             let explanation = Explanation(error)
-            console.note("\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.escapedControls)")
+            console.note(
+                "\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.escapedControls)"
+            )
         case .note(let environment, let text): console.note("\(time) \(environment): \(text.escapedControls)")
         case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.escapedControls)")
         case .fetched: break
@@ -82,17 +97,22 @@ extension Reconciler.Report {
     fileprivate func lines(_ environment: String) -> [String] {
         var lines: [String] = []
         if recovered { lines.append("\(environment): an interrupted run was recovered") }
-        for file in drift { lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))") }
+        for file in drift {
+            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
+        }
         switch result {
         case .nothingDeclared: break
         case .converged:
             for planned in plan?.changes ?? [] {
                 let change = planned.change
                 lines.append(
-                    "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")")
+                    "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")"
+                )
             }
         case .invalid:
-            lines.append("\(environment): not applied, the manifests have \(findings.count { $0.severity == .error }) errors; 'ensign validate' shows them")
+            lines.append(
+                "\(environment): not applied, the manifests have \(counted(findings.count { $0.severity == .error }, "error")); 'ensign validate' shows them"
+            )
         case .refused(let why): lines.append("\(environment): refused, \(why)")
         }
         return lines

@@ -18,13 +18,18 @@ struct FindingCollector {
     /// Adds a finding unless the file has had its share. Only then is the hint worked out: to find what was meant among
     /// many names takes longer than anything else here.
     mutating func add(
-        _ severity: Finding.Severity, _ code: String, _ message: String, at position: Position,
-        hint: @autoclosure () -> String? = nil, notes: [Finding.Note] = []
+        _ severity: Finding.Severity,
+        _ code: String,
+        _ message: String,
+        at position: Position,
+        hint: @autoclosure () -> String? = nil,
+        notes: [Finding.Note] = []
     ) {
         switch share.take(severity) {
         case .all:
             findings.append(
-                Finding(severity, code: code, message, path: path, at: position, hint: hint(), notes: notes))
+                Finding(severity, code: code, message, path: path, at: position, hint: hint(), notes: notes)
+            )
         case .thatThereAreMore: findings.append(FindingShare.more(severity, path, position))
         case .nothing: break
         }
@@ -35,8 +40,13 @@ struct FindingCollector {
             [Finding.Note(path: path, position: Position($0.mark), message: $0.message)]
         }
         add(
-            severity, problem.code, problem.message, at: Position(problem.mark), hint: problem.hint,
-            notes: notes ?? [])
+            severity,
+            problem.code,
+            problem.message,
+            at: Position(problem.mark),
+            hint: problem.hint,
+            notes: notes ?? []
+        )
     }
 }
 

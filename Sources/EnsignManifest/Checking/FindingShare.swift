@@ -36,7 +36,11 @@ struct FindingShare {
     /// The finding that stands for all that are left out: as bad as they are, so that none of them counts for nothing.
     static func more(_ severity: Finding.Severity, _ path: String, _ position: Position) -> Finding {
         Finding(
-            severity, code: "too-many-problems", "more than \(limit) \(severity)s in this file: the rest is left out",
-            path: path, at: position)
+            severity,
+            code: "too-many-problems",
+            "more than \(limit) \(severity)s in this file: the rest is left out",
+            path: path,
+            at: position
+        )
     }
 }

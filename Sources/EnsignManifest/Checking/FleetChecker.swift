@@ -1,5 +1,5 @@
-package import EnsignModel
 import EnsignCrypto
+package import EnsignModel
 import EnsignYAML
 
 /// Checks a whole fleet, team by team.
@@ -62,14 +62,19 @@ package struct FleetChecker {
         guard root.contains(where: { $0.name == "fleet" || $0.name == "environments" }) else {
             fleet.report(
                 Finding(
-                    code: "no-fleet", "there is neither fleet/ nor environments/ here", path: "fleet",
-                    hint: "'ensign new env dev' and 'ensign new agent TEAM/NAME' make a start"))
+                    code: "no-fleet",
+                    "there is neither fleet/ nor environments/ here",
+                    path: "fleet",
+                    hint: "'ensign new env dev' and 'ensign new agent TEAM/NAME' make a start"
+                )
+            )
             return
         }
         for node in fleet.accepted(try fleet.folder("fleet") ?? [], in: "fleet") {
             switch (node.name, node.kind) {
             case ("agents", .directory), ("teams", .directory), ("tools", .directory), ("roles", .directory),
-                ("trust", .directory): break
+                ("trust", .directory):
+                break
             case ("prices.yaml", .file): _ = try fleet.prices()
             default: try fleet.ignored(node, in: "fleet")
             }
@@ -119,9 +124,13 @@ package struct FleetChecker {
             for problem in AllowedSigners.parse(bytes).1 {
                 fleet.report(
                     Finding(
-                        code: "allowed-signers", problem.message, path: path,
+                        code: "allowed-signers",
+                        problem.message,
+                        path: path,
                         at: Position(line: UInt32(problem.line), column: UInt32(problem.column)),
-                        hint: "see 'ALLOWED SIGNERS' in man ssh-keygen"))
+                        hint: "see 'ALLOWED SIGNERS' in man ssh-keygen"
+                    )
+                )
             }
         }
     }
@@ -145,8 +154,12 @@ package struct FleetChecker {
                 guard let version = SemanticVersion(text) else {
                     fleet.report(
                         Finding(
-                            code: "invalid-version", "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0",
-                            path: "\(folder)/\(file.name)", hint: "rename the file"))
+                            code: "invalid-version",
+                            "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0",
+                            path: "\(folder)/\(file.name)",
+                            hint: "rename the file"
+                        )
+                    )
                     continue
                 }
                 counts.tools += 1
@@ -190,14 +203,25 @@ package struct FleetChecker {
             if try fleet.toolVersions(tool).isEmpty {
                 fleet.report(
                     Finding(
-                        code: "unknown-tool", "there is no tool '\(tool)'", path: binding.path,
+                        code: "unknown-tool",
+                        "there is no tool '\(tool)'",
+                        path: binding.path,
                         hint: Suggestion.hint(
-                            for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools")))
+                            for: tool,
+                            among: try fleet.names(in: "tools", files: false),
+                            plural: "tools"
+                        )
+                    )
+                )
             }
         }
         for node in fleet.accepted(try fleet.folder("\(folder)/agents") ?? [], in: "\(folder)/agents") {
             if node.kind != .directory {
-                try fleet.ignored(node, in: "\(folder)/agents", hint: "deployments stand at \(ManifestKind.deployment.pathPattern)")
+                try fleet.ignored(
+                    node,
+                    in: "\(folder)/agents",
+                    hint: "deployments stand at \(ManifestKind.deployment.pathPattern)"
+                )
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: "\(folder)/agents")
             }
@@ -211,9 +235,13 @@ package struct FleetChecker {
             fleet.report(
                 Finding(
                     code: "unknown-environment",
-                    from.value == name ? "an environment cannot promote from itself" : "there is no environment '\(from.value)'",
-                    path: environment.path, at: from.position,
-                    hint: Suggestion.hint(for: from.value, among: names.filter { $0 != name }, plural: "environments")))
+                    from.value == name
+                        ? "an environment cannot promote from itself" : "there is no environment '\(from.value)'",
+                    path: environment.path,
+                    at: from.position,
+                    hint: Suggestion.hint(for: from.value, among: names.filter { $0 != name }, plural: "environments")
+                )
+            )
         }
     }
 
@@ -271,7 +299,10 @@ package struct FleetChecker {
                     Finding(
                         code: "invalid-version",
                         "'\(node.name)' is not a version: write MAJOR.MINOR.PATCH, such as 1.4.0, or next",
-                        path: "\(folder)/\(node.name)", hint: "rename the folder"))
+                        path: "\(folder)/\(node.name)",
+                        hint: "rename the folder"
+                    )
+                )
                 continue
             }
             guard let loaded = try fleet.agent(agent, version) else { continue }
@@ -308,8 +339,12 @@ package struct FleetChecker {
         if bytes > Fleet.maxVersionBytes {
             fleet.report(
                 Finding(
-                    code: "too-large", "the version's files have more than 4 MiB together", path: folder,
-                    hint: "keep what the agent reads elsewhere and name it in 'runtime'"))
+                    code: "too-large",
+                    "the version's files have more than 4 MiB together",
+                    path: folder,
+                    hint: "keep what the agent reads elsewhere and name it in 'runtime'"
+                )
+            )
         }
         try AgentChecker(fleet: fleet).check(loaded)
     }
@@ -319,15 +354,24 @@ package struct FleetChecker {
         guard try fleet.team(team) == nil else { return }
         fleet.report(
             Finding(
-                code: "unknown-team", "there is no team '\(team)'", path: path, at: position,
+                code: "unknown-team",
+                "there is no team '\(team)'",
+                path: path,
+                at: position,
                 hint: Suggestion.nearest(to: team, in: try fleet.names(in: "teams", files: true))
-                    .map { "did you mean '\($0)'?" } ?? "declare it in fleet/teams/\(team).yaml"))
+                    .map { "did you mean '\($0)'?" } ?? "declare it in fleet/teams/\(team).yaml"
+            )
+        )
     }
 
     private func invalidName(_ node: SnapshotNode, in folder: String) {
         fleet.report(
             Finding(
-                code: "invalid-name", "'\(node.name)' is not a name: \(Name.rule)", path: "\(folder)/\(node.name)",
-                hint: "rename it"))
+                code: "invalid-name",
+                "'\(node.name)' is not a name: \(Name.rule)",
+                path: "\(folder)/\(node.name)",
+                hint: "rename it"
+            )
+        )
     }
 }

@@ -14,8 +14,12 @@ extension Fleet {
         if nodes.count > Self.maxEntries {
             report(
                 Finding(
-                    code: "too-many", "the folder has \(nodes.count) entries, more than \(Self.maxEntries)",
-                    path: path, hint: "split it"))
+                    code: "too-many",
+                    "the folder has \(nodes.count) entries, more than \(Self.maxEntries)",
+                    path: path,
+                    hint: "split it"
+                )
+            )
             return []
         }
         let byFolded = Self.byFoldedName(nodes)
@@ -30,8 +34,12 @@ extension Fleet {
             if !byFolded.isEmpty, let other = byFolded[node.name.lowercased()]?.first(where: { $0 != node.name }) {
                 report(
                     Finding(
-                        code: "case-collision", "'\(node.name)' and '\(other)' differ in case only", path: place,
-                        hint: "rename one: a file system that ignores case would hold only one of them"))
+                        code: "case-collision",
+                        "'\(node.name)' and '\(other)' differ in case only",
+                        path: place,
+                        hint: "rename one: a file system that ignores case would hold only one of them"
+                    )
+                )
             }
             if acceptsKind(of: node, at: place) { accepted.append(node) }
         }
@@ -44,14 +52,27 @@ extension Fleet {
         switch node.kind {
         case .file, .directory: return true
         case .symlink:
-            report(Finding(code: "symlink", "symbolic links are not followed", path: path, hint: "put the file itself here"))
+            report(
+                Finding(
+                    code: "symlink",
+                    "symbolic links are not followed",
+                    path: path,
+                    hint: "put the file itself here"
+                )
+            )
         case .submodule:
-            report(Finding(code: "submodule", "submodules are not read", path: path, hint: "put the files themselves here"))
+            report(
+                Finding(code: "submodule", "submodules are not read", path: path, hint: "put the files themselves here")
+            )
         case .other:
             report(
                 Finding(
-                    code: "file-mode", "the file has a mode that Ensign does not accept", path: path,
-                    hint: "make it a plain file"))
+                    code: "file-mode",
+                    "the file has a mode that Ensign does not accept",
+                    path: path,
+                    hint: "make it a plain file"
+                )
+            )
         }
         return false
     }
@@ -69,8 +90,13 @@ extension Fleet {
         guard !node.name.hasPrefix(".git") else { return }
         report(
             Finding(
-                .warning, code: "ignored-file", "no kind of manifest stands here: it is ignored",
-                path: "\(path)/\(node.name)", hint: hint))
+                .warning,
+                code: "ignored-file",
+                "no kind of manifest stands here: it is ignored",
+                path: "\(path)/\(node.name)",
+                hint: hint
+            )
+        )
     }
 
     /// Refuses what may not stand anywhere, in a folder that is ignored otherwise: a checkout follows links there too.
@@ -85,7 +111,10 @@ extension Fleet {
                         count > Self.maxEntries
                             ? "the folders that no kind names have more than \(Self.maxEntries) entries"
                             : "more than \(Self.maxIgnoredDepth) folders inside each other",
-                        path: path, hint: "keep this elsewhere"))
+                        path: path,
+                        hint: "keep this elsewhere"
+                    )
+                )
                 return
             }
             let children = try snapshot.children(of: node)

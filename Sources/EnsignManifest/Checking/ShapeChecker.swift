@@ -33,14 +33,22 @@ struct ShapeChecker {
                 default: 0
                 }
             if !range.contains(value) {
-                error("out-of-range", "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))", node)
+                error(
+                    "out-of-range",
+                    "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))",
+                    node
+                )
             }
         case .boolean: checkBoolean(node, name)
         case .list(let element, let count):
-            guard kind == .sequence else { return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '") }
+            guard kind == .sequence else {
+                return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '")
+            }
             let elements = tape.count(of: node)
             if elements < count.lowerBound { error("too-few", "\(name) must not be empty", node) }
-            if elements > count.upperBound { error("too-many", "\(name) has more than \(count.upperBound) elements", node) }
+            if elements > count.upperBound {
+                error("too-many", "\(name) has more than \(count.upperBound) elements", node)
+            }
             var children: [Int] = []
             tape.forEachElement(of: node) { children.append($0) }
             for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
@@ -63,8 +71,11 @@ struct ShapeChecker {
     private mutating func checkRecord(_ node: Int, _ fields: [Field], _ name: String) {
         guard tape.kind(of: node) == .mapping else {
             return wrongType(
-                node, name, "a mapping",
-                hint: fields.isEmpty ? "write {}" : "its fields: \(fields.map(\.name).joined(separator: ", "))")
+                node,
+                name,
+                "a mapping",
+                hint: fields.isEmpty ? "write {}" : "its fields: \(fields.map(\.name).joined(separator: ", "))"
+            )
         }
         var pairs: [(key: Int, value: Int)] = []
         pairs.reserveCapacity(tape.count(of: node))
@@ -109,13 +120,20 @@ struct ShapeChecker {
         let text = tape.string(of: key)
         let names = fields.map(\.name)
         error(
-            "unknown-field", "unknown field '\(text.prefix(80))'", key,
+            "unknown-field",
+            "unknown field '\(text.prefix(80))'",
+            key,
             hint: Suggestion.nearest(to: text, in: names).map { "did you mean '\($0)'?" }
-                ?? (names.isEmpty ? "\(name) has no fields" : "fields here: \(names.joined(separator: ", "))"))
+                ?? (names.isEmpty ? "\(name) has no fields" : "fields here: \(names.joined(separator: ", "))")
+        )
     }
 
     private mutating func checkMap(
-        _ node: Int, _ keys: TextForm, _ values: Shape, _ count: ClosedRange<Int>, _ name: String
+        _ node: Int,
+        _ keys: TextForm,
+        _ values: Shape,
+        _ count: ClosedRange<Int>,
+        _ name: String
     ) {
         guard tape.kind(of: node) == .mapping else { return wrongType(node, name, "a mapping") }
         let pairs = tape.count(of: node)
@@ -141,11 +159,18 @@ struct ShapeChecker {
             switch Scalar(plain: tape.bytes(of: node)) {
             case .null:
                 return error(
-                    "missing-value", "\(name) has no value", node, hint: "write \(form.title), or remove the field")
+                    "missing-value",
+                    "\(name) has no value",
+                    node,
+                    hint: "write \(form.title), or remove the field"
+                )
             case .boolean(let value):
                 return error(
-                    "wrong-type", "\(name) must be \(form.title), and '\(value)' is a boolean", node,
-                    hint: "quote it: \"\(value)\"")
+                    "wrong-type",
+                    "\(name) must be \(form.title), and '\(value)' is a boolean",
+                    node,
+                    hint: "quote it: \"\(value)\""
+                )
             default: break
             }
         }
@@ -156,8 +181,11 @@ struct ShapeChecker {
         let text = String(decoding: bytes, as: UTF8.self)
         if let problem = form.problem(text) {
             error(
-                form.code, "\(name): \(problem)", node,
-                hint: form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" })
+                form.code,
+                "\(name): \(problem)",
+                node,
+                hint: form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" }
+            )
         }
     }
 
@@ -170,8 +198,11 @@ struct ShapeChecker {
             let positive = ["y", "yes", "true", "on"].contains(text.lowercased())
             let negative = ["n", "no", "false", "off"].contains(text.lowercased())
             error(
-                "ambiguous-scalar", "'\(text)' is text here, and \(name) must be true or false", node,
-                hint: positive ? "write true" : negative ? "write false" : nil)
+                "ambiguous-scalar",
+                "'\(text)' is text here, and \(name) must be true or false",
+                node,
+                hint: positive ? "write true" : negative ? "write false" : nil
+            )
         default: wrongType(node, name, "true or false")
         }
     }
@@ -186,8 +217,11 @@ struct ShapeChecker {
         case .integer, .number: return scalar
         case .ambiguous:
             error(
-                "ambiguous-scalar", "'\(tape.string(of: node).prefix(40))' is not a JSON number, and \(name) must be \(wanted)",
-                node, hint: "write digits, such as 8 or 0.5")
+                "ambiguous-scalar",
+                "'\(tape.string(of: node).prefix(40))' is not a JSON number, and \(name) must be \(wanted)",
+                node,
+                hint: "write digits, such as 8 or 0.5"
+            )
         case .outOfRange: error("out-of-range", "\(name) is too large to be held exactly", node)
         case .null, .boolean, .text: wrongType(node, name, wanted)
         }
@@ -199,7 +233,8 @@ struct ShapeChecker {
             let text = tape.string(of: node)
             if text.hasSuffix("%") {
                 let parts = text.dropLast().split(separator: ".", omittingEmptySubsequences: false)
-                let isDecimal = parts.count <= 2
+                let isDecimal =
+                    parts.count <= 2
                     && parts.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
                 if isDecimal, let value = Double(text.dropLast()), (0...1_000).contains(value) { return }
                 return error("out-of-range", "\(name): '\(text)' is not a percentage from 0% to 1000%", node)
@@ -217,8 +252,12 @@ struct ShapeChecker {
         for problem in lintSchema(value) {
             let place = tape.node(at: problem.pointer, below: node)
             findings.add(
-                problem.severity == .error ? .error : .warning, problem.code.rawValue, "\(name): \(problem.message)",
-                at: Position(tape.mark(of: place)), hint: problem.suggestion.map { "did you mean '\($0)'?" })
+                problem.severity == .error ? .error : .warning,
+                problem.code.rawValue,
+                "\(name): \(problem.message)",
+                at: Position(tape.mark(of: place)),
+                hint: problem.suggestion.map { "did you mean '\($0)'?" }
+            )
         }
     }
 
@@ -245,14 +284,20 @@ struct ShapeChecker {
         case .ambiguous:
             let text = tape.string(of: node).prefix(40)
             error(
-                "ambiguous-scalar", "'\(text)' may be read as text or as something else", node,
-                hint: "quote it if it is text: \"\(text)\"")
+                "ambiguous-scalar",
+                "'\(text)' may be read as text or as something else",
+                node,
+                hint: "quote it if it is text: \"\(text)\""
+            )
         case .outOfRange: error("out-of-range", "\(name): the number is too large to be held exactly", node)
         case .number where !isSchema && bytes.last == 0x30 && !bytes.contains { $0 | 0x20 == 0x65 }:
             let text = tape.string(of: node)
             error(
-                "ambiguous-scalar", "'\(text)' would lose its last zero as a number", node,
-                hint: "quote it if it is text: \"\(text)\"")
+                "ambiguous-scalar",
+                "'\(text)' would lose its last zero as a number",
+                node,
+                hint: "quote it if it is text: \"\(text)\""
+            )
         case .null where bytes.isEmpty:
             error("missing-value", "a value is missing in \(name)", node, hint: "write null if nothing is meant")
         default: break
@@ -280,7 +325,10 @@ struct ShapeChecker {
     }
 
     private mutating func error(
-        _ code: String, _ message: String, _ node: Int, hint: @autoclosure () -> String? = nil
+        _ code: String,
+        _ message: String,
+        _ node: Int,
+        hint: @autoclosure () -> String? = nil
     ) {
         findings.error(code, message, at: Position(tape.mark(of: node)), hint: hint())
     }

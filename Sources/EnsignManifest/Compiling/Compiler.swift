@@ -1,5 +1,5 @@
-package import EnsignModel
 import EnsignCrypto
+package import EnsignModel
 
 /// Turns a resolved deployment into its bundle.
 ///
@@ -7,19 +7,29 @@ import EnsignCrypto
 package enum Compiler {
     package static func compile(_ resolved: ResolvedDeployment, instructions: String) -> CompiledBundle {
         let bundle = Bundle(
-            agent: resolved.agent, version: resolved.version, environment: resolved.environment,
+            agent: resolved.agent,
+            version: resolved.version,
+            environment: resolved.environment,
             artifact: artifact(resolved, instructions),
             identity: "spiffe://\(resolved.settings.trustDomain)/\(resolved.environment)/\(resolved.agent)",
-            description: resolved.manifest.description, labels: resolved.manifest.labels,
-            model: resolved.manifest.model, instructions: instructions,
-            contract: resolved.manifest.contract ?? Contract(input: nil, output: nil), tools: tools(resolved),
+            description: resolved.manifest.description,
+            labels: resolved.manifest.labels,
+            model: resolved.manifest.model,
+            instructions: instructions,
+            contract: resolved.manifest.contract ?? Contract(input: nil, output: nil),
+            tools: tools(resolved),
             delegates: resolved.manifest.delegates.map(\.value).sorted(),
             autonomy: resolved.deployment.autonomy,
             limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
-            runtime: resolved.manifest.runtime ?? .null)
+            runtime: resolved.manifest.runtime ?? .null
+        )
         let bytes = bundle.bytes
         return CompiledBundle(
-            bundle: bundle, bytes: bytes, digest: digest(of: bytes), halted: resolved.deployment.halted)
+            bundle: bundle,
+            bytes: bytes,
+            digest: digest(of: bytes),
+            halted: resolved.deployment.halted
+        )
     }
 
     package static func digest(of bytes: [UInt8]) -> Digest {
@@ -37,17 +47,29 @@ package enum Compiler {
                 guard let approval = permission.effectiveApproval else { continue }
                 let declaration = permission.declaration
                 operations[permission.operation] = BundleOperation(
-                    description: declaration.description, access: declaration.access, risk: declaration.risk,
-                    approval: approval, idempotent: declaration.idempotent, timeout: declaration.timeout,
-                    expires: permission.expires, input: permission.input, output: declaration.output)
+                    description: declaration.description,
+                    access: declaration.access,
+                    risk: declaration.risk,
+                    approval: approval,
+                    idempotent: declaration.idempotent,
+                    timeout: declaration.timeout,
+                    expires: permission.expires,
+                    input: permission.input,
+                    output: declaration.output
+                )
             }
             // A tool of which nothing is granted is no tool of the agent: it gets no server and no credentials.
             guard !operations.isEmpty else { continue }
             tools.append(
                 BundleTool(
-                    tool: tool.name, version: tool.version, description: tool.value.description,
+                    tool: tool.name,
+                    version: tool.version,
+                    description: tool.value.description,
                     server: tool.binding?.server ?? tool.value.server,
-                    credentials: tool.binding?.credentials ?? tool.value.credentials, operations: operations))
+                    credentials: tool.binding?.credentials ?? tool.value.credentials,
+                    operations: operations
+                )
+            )
         }
         return tools
     }
@@ -84,31 +106,69 @@ extension Compiler {
         var tools: [String: ResolvedTool] = [:]
         var permissions: [Permission] = []
         for need in manifest.tools {
-            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else { return nil }
+            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else {
+                return nil
+            }
             tools[need.tool.value] = ResolvedTool(
-                name: need.tool.value, version: need.version.value, value: value, path: tool.path, binding: nil,
-                needed: need.operations)
+                name: need.tool.value,
+                version: need.version.value,
+                value: value,
+                path: tool.path,
+                binding: nil,
+                needed: need.operations
+            )
             for name in need.operations {
                 guard let declaration = value.operations[name.value] else { continue }
                 permissions.append(
                     Permission(
-                        tool: need.tool.value, version: need.version.value, operation: name.value,
-                        declaration: declaration, approval: .none, effectiveApproval: Approval.none,
-                        input: declaration.input, arguments: nil, expires: nil,
-                        origin: GrantOrigin(path: loaded.path, position: name.position, role: nil)))
+                        tool: need.tool.value,
+                        version: need.version.value,
+                        operation: name.value,
+                        declaration: declaration,
+                        approval: .none,
+                        effectiveApproval: Approval.none,
+                        input: declaration.input,
+                        arguments: nil,
+                        expires: nil,
+                        origin: GrantOrigin(path: loaded.path, position: name.position, role: nil)
+                    )
+                )
             }
         }
         let resolved = ResolvedDeployment(
-            agent: loaded.id, environment: "any",
+            agent: loaded.id,
+            environment: "any",
             deployment: Deployment(
-                version: Located(none, at: .start), autonomy: .full, autonomyPosition: nil, roles: [], grants: [],
-                costUSDPerDay: nil, halted: false, rollout: nil, killSwitch: []),
-            deploymentPath: "", version: loaded.version, loaded: loaded, manifest: manifest,
+                version: Located(none, at: .start),
+                autonomy: .full,
+                autonomyPosition: nil,
+                roles: [],
+                grants: [],
+                costUSDPerDay: nil,
+                halted: false,
+                rollout: nil,
+                killSwitch: []
+            ),
+            deploymentPath: "",
+            version: loaded.version,
+            loaded: loaded,
+            manifest: manifest,
             settings: Environment(
-                trustDomain: "any", promotesFrom: nil, soak: nil, mutableVersions: true, prune: true,
-                maxPruneShare: 1, keepFor: day, costUSDPerDay: nil, concurrentRollouts: nil, rollout: nil,
-                killSwitch: []),
-            tools: tools, permissions: permissions)
+                trustDomain: "any",
+                promotesFrom: nil,
+                soak: nil,
+                mutableVersions: true,
+                prune: true,
+                maxPruneShare: 1,
+                keepFor: day,
+                costUSDPerDay: nil,
+                concurrentRollouts: nil,
+                rollout: nil,
+                killSwitch: []
+            ),
+            tools: tools,
+            permissions: permissions
+        )
         return compile(resolved, instructions: instructions)
     }
 }

@@ -46,21 +46,26 @@ package enum ManifestKind: String, Sendable, CaseIterable {
 
     /// Built once: checking asks for them for every file.
     private static let documents: [ManifestKind: [Field]] = Dictionary(
-        uniqueKeysWithValues: allCases.map { ($0, $0.document) })
+        uniqueKeysWithValues: allCases.map { ($0, $0.document) }
+    )
 
     private var document: [Field] {
         [
             Field("apiVersion", "The manifest's format.", .text(.oneOf([Self.apiVersion])), required: true),
             Field("kind", "The kind of manifest.", .text(.oneOf([rawValue])), required: true),
             Field(
-                "metadata", "Names, which must agree with the path, and labels.",
+                "metadata",
+                "Names, which must agree with the path, and labels.",
                 .record([
                     Field("name", "The name that the path gives.", .text(.line)),
                     Field("version", "The version that the path gives.", .text(.line)),
                     Field(
-                        "labels", "Free labels, always text.",
-                        .map(keys: .line, values: .text(.label), count: 0...64)),
-                ])),
+                        "labels",
+                        "Free labels, always text.",
+                        .map(keys: .line, values: .text(.label), count: 0...64)
+                    ),
+                ])
+            ),
             Field("spec", "What is declared.", .record(spec), required: true),
         ]
     }
@@ -78,8 +83,11 @@ package enum ManifestKind: String, Sendable, CaseIterable {
         case .prices:
             [
                 Field(
-                    "models", "Prices by `<provider>/<model>`.",
-                    .map(keys: .modelKey, values: .record(Self.price), count: 0...1_000), required: true)
+                    "models",
+                    "Prices by `<provider>/<model>`.",
+                    .map(keys: .modelKey, values: .record(Self.price), count: 0...1_000),
+                    required: true
+                )
             ]
         case .environment: Self.environmentSpec
         case .binding:

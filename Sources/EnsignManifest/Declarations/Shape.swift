@@ -58,8 +58,12 @@ package struct TextForm: Sendable {
     let problem: @Sendable (String) -> String?
 
     init(
-        _ title: String, pattern: String? = nil, values: [String]? = nil, maxBytes: Int = 256,
-        takesAnyScalar: Bool = false, problem: @escaping @Sendable (String) -> String? = { _ in nil }
+        _ title: String,
+        pattern: String? = nil,
+        values: [String]? = nil,
+        maxBytes: Int = 256,
+        takesAnyScalar: Bool = false,
+        problem: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.title = title
         self.pattern = pattern

@@ -9,37 +9,51 @@ extension ManifestKind {
     static let agentSpec: [Field] = [
         Field("description", "What the agent is for, in a sentence.", .text(.prose), required: true),
         Field(
-            "model", "The language model it calls.",
+            "model",
+            "The language model it calls.",
             .record([
                 Field("provider", "Who runs the model.", .text(.line), required: true),
                 Field("name", "The model's name at the provider.", .text(.line), required: true),
                 Field("parameters", "Handed to the provider untouched.", .object),
-            ]), required: true),
+            ]),
+            required: true
+        ),
         Field(
-            "instructions", "A file beside this one; its text goes into the bundle.", .text(.fileName),
-            required: true),
+            "instructions",
+            "A file beside this one; its text goes into the bundle.",
+            .text(.fileName),
+            required: true
+        ),
         Field(
-            "contract", "JSON Schemas of what goes in and what comes out.",
+            "contract",
+            "JSON Schemas of what goes in and what comes out.",
             .record([
                 Field("input", "What a session is started with.", .schema),
                 Field("output", "What a run must produce.", .schema),
-            ])),
+            ])
+        ),
         Field(
-            "needs", "What it asks for; a deployment may grant less, never silently more.",
+            "needs",
+            "What it asks for; a deployment may grant less, never silently more.",
             .record([
                 Field("tools", "Tools and operations.", .list(.record(toolNeed), count: 0...100)),
                 Field(
-                    "agents", "Agents that it hands work to; deployed in the same environment, no cycles.",
-                    .list(.text(.agent), count: 0...100)),
-            ])),
+                    "agents",
+                    "Agents that it hands work to; deployed in the same environment, no cycles.",
+                    .list(.text(.agent), count: 0...100)
+                ),
+            ])
+        ),
         Field(
-            "limits", "What each run may use.",
+            "limits",
+            "What each run may use.",
             .record([
                 Field("steps", "Tool calls in a run.", .integer(count)),
                 Field("tokens", "Tokens in a run.", .integer(count)),
                 Field("costUSD", "US dollars in a run.", .number(dollars)),
                 Field("seconds", "Seconds that a run may take.", .integer(count)),
-            ])),
+            ])
+        ),
         Field("runtime", "Passed to the runtime untouched.", .object),
     ]
 
@@ -51,15 +65,22 @@ extension ManifestKind {
 
     static let server: Shape = .choice([
         Field(
-            "mcp", "A Model Context Protocol server; started or called by the agent's runtime, never by Ensign.",
+            "mcp",
+            "A Model Context Protocol server; started or called by the agent's runtime, never by Ensign.",
             .choice([
                 Field("command", "The program and its arguments.", .list(.text(.prose), count: 1...100)),
                 Field("url", "Where the server listens.", .text(.line)),
-            ]))
+            ])
+        )
     ])
 
     static let credentials: [Field] = [
-        Field("ref", "Where they are kept, `<scheme>:<path>`; a literal secret is refused.", .text(.credentials), required: true)
+        Field(
+            "ref",
+            "Where they are kept, `<scheme>:<path>`; a literal secret is refused.",
+            .text(.credentials),
+            required: true
+        )
     ]
 
     static let toolSpec: [Field] = [
@@ -67,7 +88,8 @@ extension ManifestKind {
         Field("description", "What the tool is.", .text(.prose)),
         Field("server", "How the runtime reaches it; a Binding may replace it.", server),
         Field(
-            "operations", "What the tool can do, by name.",
+            "operations",
+            "What the tool can do, by name.",
             .map(
                 keys: .name,
                 values: .record([
@@ -78,7 +100,11 @@ extension ManifestKind {
                     Field("timeout", "How long a call may take.", .text(.duration)),
                     Field("input", "JSON Schema of the arguments.", .schema),
                     Field("output", "JSON Schema of the result.", .schema),
-                ]), count: 1...500), required: true),
+                ]),
+                count: 1...500
+            ),
+            required: true
+        ),
         Field("credentials", "What the server needs; a Binding may replace it.", .record(credentials)),
     ]
 
@@ -86,7 +112,11 @@ extension ManifestKind {
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field("operations", "The operations that are allowed.", .list(.text(.name), count: 1...200), required: true),
         Field(
-            "approval", "Who must agree to each call.", .text(.oneOf(Approval.self)), standard: "none"),
+            "approval",
+            "Who must agree to each call.",
+            .text(.oneOf(Approval.self)),
+            standard: "none"
+        ),
         Field("arguments", "A JSON Schema that narrows the operation's own input schema.", .schema),
         Field("expires", "The last day on which the grant holds.", .text(.date)),
     ])
@@ -97,8 +127,10 @@ extension ManifestKind {
         Field("roles", "Sets of grants.", .list(.text(.name), count: 0...100)),
         Field("grants", "What else it may do; everything not granted is denied.", .list(grant, count: 0...200)),
         Field(
-            "limits", "Limits in this environment.",
-            .record([Field("costUSDPerDay", "US dollars a day.", .number(dollars))])),
+            "limits",
+            "Limits in this environment.",
+            .record([Field("costUSDPerDay", "US dollars a day.", .number(dollars))])
+        ),
         Field("halted", "Stops the agent: no session gets a route.", .boolean, standard: "false"),
         Field("rollout", "How a change takes over; absent: the environment's default.", rollout),
         Field("killSwitch", "Rules that halt the agent.", .list(killRule, count: 0...20)),
@@ -113,14 +145,18 @@ extension ManifestKind {
         Field(
             "maxPruneShare",
             "Removing everything, or more than max(1, share x live) agents at once, is refused without --allow-prune.",
-            .number(0...1), standard: "0.3"),
+            .number(0...1),
+            standard: "0.3"
+        ),
         Field("keepFor", "How long bundles stay after their last route.", .text(.duration), standard: "7d"),
         Field(
-            "limits", "Limits of the whole environment.",
+            "limits",
+            "Limits of the whole environment.",
             .record([
                 Field("costUSDPerDay", "US dollars a day.", .number(dollars)),
                 Field("concurrentRollouts", "Canaries at the same time.", .integer(1...10_000)),
-            ])),
+            ])
+        ),
         Field("rollout", "How a change takes over unless a deployment says otherwise.", rollout),
         Field("killSwitch", "Rules that halt any agent.", .list(killRule, count: 0...20)),
     ]
@@ -128,28 +164,41 @@ extension ManifestKind {
     static let rollout: Shape = .choice([
         Field("immediate", "Everyone at once.", .record([])),
         Field(
-            "canary", "Step by step, judged on the way.",
+            "canary",
+            "Step by step, judged on the way.",
             .record([
                 Field(
-                    "steps", "Growing shares of the sessions.",
+                    "steps",
+                    "Growing shares of the sessions.",
                     .list(
                         .record([
                             Field("weight", "Per cent of the sessions.", .integer(1...100), required: true),
                             Field("hold", "How long to stay at this weight.", .text(.duration), required: true),
-                        ]), count: 1...50), required: true),
+                        ]),
+                        count: 1...50
+                    ),
+                    required: true
+                ),
                 Field("analysis", "What judges the candidate.", .record(analysis)),
-            ])),
+            ])
+        ),
     ])
 
     static let analysis: [Field] = [
         Field("metrics", "What is measured on both versions.", .list(.record(metric), count: 1...20), required: true),
         Field(
-            "confidence", "Of the whole analysis, shared among its metrics.", .number(0.5...0.999999),
-            standard: "0.95"),
+            "confidence",
+            "Of the whole analysis, shared among its metrics.",
+            .number(0.5...0.999999),
+            standard: "0.95"
+        ),
         Field("deadline", "When a verdict must be there.", .text(.duration)),
         Field(
-            "onInconclusive", "What happens when it is not.", .text(.oneOf(Analysis.Inconclusive.self)),
-            standard: "hold"),
+            "onInconclusive",
+            "What happens when it is not.",
+            .text(.oneOf(Analysis.Inconclusive.self)),
+            standard: "hold"
+        ),
     ]
 
     private static let metric: [Field] = [
@@ -167,8 +216,11 @@ extension ManifestKind {
         [Field("spend", "US dollars within the window.", .number(dollars), required: true), window],
         [
             Field(
-                "repeatedCall", "The same tool with the same arguments, within the window.", .integer(count),
-                required: true), window,
+                "repeatedCall",
+                "The same tool with the same arguments, within the window.",
+                .integer(count),
+                required: true
+            ), window,
         ],
         [Field("deniedCalls", "Denied calls within the window.", .integer(count), required: true), window],
         [Field("steps", "Tool calls in one run.", .integer(count), required: true)],

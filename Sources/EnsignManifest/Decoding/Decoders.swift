@@ -25,10 +25,13 @@ extension Agent: ManifestValue {
         let needs = spec.record("needs")
         let limits = spec.record("limits")
         return Agent(
-            labels: labels, description: spec.text("description") ?? "",
+            labels: labels,
+            description: spec.text("description") ?? "",
             model: Model(
-                provider: model?.text("provider") ?? "", name: model?.text("name") ?? "",
-                parameters: model?.json("parameters")),
+                provider: model?.text("provider") ?? "",
+                name: model?.text("name") ?? "",
+                parameters: model?.json("parameters")
+            ),
             instructions: instructions,
             contract: contract.map { Contract(input: $0.json("input"), output: $0.json("output")) },
             tools: (needs?.records("tools") ?? []).compactMap { need in
@@ -36,15 +39,22 @@ extension Agent: ManifestValue {
                     let version = SemanticVersion(text.value)
                 else { return nil }
                 return ToolNeed(
-                    tool: tool, version: Located(version, at: text.position), operations: need.texts("operations"))
+                    tool: tool,
+                    version: Located(version, at: text.position),
+                    operations: need.texts("operations")
+                )
             },
             delegates: (needs?.texts("agents") ?? []).compactMap { text in
                 AgentID(text.value).map { Located($0, at: text.position) }
             },
             limits: RunLimits(
-                steps: limits?.integer("steps"), tokens: limits?.integer("tokens"),
-                costUSD: limits?.number("costUSD"), seconds: limits?.integer("seconds")),
-            runtime: spec.json("runtime"))
+                steps: limits?.integer("steps"),
+                tokens: limits?.integer("tokens"),
+                costUSD: limits?.number("costUSD"),
+                seconds: limits?.integer("seconds")
+            ),
+            runtime: spec.json("runtime")
+        )
     }
 }
 
@@ -58,14 +68,23 @@ extension Tool: ManifestValue {
         for (name, node) in spec.pairs("operations") {
             guard let record = Record(spec.tape, node) else { continue }
             operations[name] = Operation(
-                description: record.text("description"), access: record.choice("access") ?? .execute,
-                risk: record.choice("risk") ?? .high, idempotent: record.boolean("idempotent") ?? false,
-                timeout: record.duration("timeout"), input: record.json("input"), output: record.json("output"),
-                position: record.position)
+                description: record.text("description"),
+                access: record.choice("access") ?? .execute,
+                risk: record.choice("risk") ?? .high,
+                idempotent: record.boolean("idempotent") ?? false,
+                timeout: record.duration("timeout"),
+                input: record.json("input"),
+                output: record.json("output"),
+                position: record.position
+            )
         }
         return Tool(
-            owner: owner, description: spec.text("description"), server: spec.json("server"), operations: operations,
-            credentials: spec.record("credentials")?.text("ref"))
+            owner: owner,
+            description: spec.text("description"),
+            server: spec.json("server"),
+            operations: operations,
+            credentials: spec.record("credentials")?.text("ref")
+        )
     }
 }
 
@@ -79,8 +98,12 @@ extension Grant {
             CalendarDate(text.value).map { Located($0, at: text.position) }
         }
         return Grant(
-            tool: tool, operations: record.texts("operations"), approval: record.choice("approval") ?? .none,
-            arguments: arguments, expires: expires)
+            tool: tool,
+            operations: record.texts("operations"),
+            approval: record.choice("approval") ?? .none,
+            arguments: arguments,
+            expires: expires
+        )
     }
 }
 
@@ -110,8 +133,11 @@ extension Prices: ManifestValue {
                 let output = record.number("output")
             else { continue }
             models[name] = Price(
-                input: input, output: output, cacheRead: record.number("cacheRead"),
-                cacheWrite: record.number("cacheWrite"))
+                input: input,
+                output: output,
+                cacheRead: record.number("cacheRead"),
+                cacheWrite: record.number("cacheWrite")
+            )
         }
         return Prices(models: models)
     }
@@ -133,13 +159,18 @@ extension Environment: ManifestValue {
         let limits = spec.record("limits")
         guard let week = TimeSpan("7d") else { preconditionFailure("7d is a duration") }
         return Environment(
-            trustDomain: spec.text("trustDomain") ?? "fleet.local", promotesFrom: spec.located("promotesFrom"),
-            soak: spec.duration("soak"), mutableVersions: spec.boolean("mutableVersions") ?? false,
-            prune: spec.boolean("prune") ?? true, maxPruneShare: spec.number("maxPruneShare") ?? 0.3,
-            keepFor: spec.duration("keepFor") ?? week, costUSDPerDay: limits?.number("costUSDPerDay"),
+            trustDomain: spec.text("trustDomain") ?? "fleet.local",
+            promotesFrom: spec.located("promotesFrom"),
+            soak: spec.duration("soak"),
+            mutableVersions: spec.boolean("mutableVersions") ?? false,
+            prune: spec.boolean("prune") ?? true,
+            maxPruneShare: spec.number("maxPruneShare") ?? 0.3,
+            keepFor: spec.duration("keepFor") ?? week,
+            costUSDPerDay: limits?.number("costUSDPerDay"),
             concurrentRollouts: limits?.integer("concurrentRollouts"),
             rollout: spec.record("rollout").flatMap(Rollout.decode),
-            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode))
+            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode)
+        )
     }
 }
 
@@ -152,12 +183,16 @@ extension Deployment: ManifestValue {
             AgentVersion(text.value).map { Located($0, at: text.position) }
         }
         return Deployment(
-            version: version, autonomy: spec.choice("autonomy") ?? .full,
-            autonomyPosition: spec.located("autonomy")?.position, roles: spec.texts("roles"),
+            version: version,
+            autonomy: spec.choice("autonomy") ?? .full,
+            autonomyPosition: spec.located("autonomy")?.position,
+            roles: spec.texts("roles"),
             grants: spec.records("grants").compactMap(Grant.decode),
-            costUSDPerDay: spec.record("limits")?.number("costUSDPerDay"), halted: spec.boolean("halted") ?? false,
+            costUSDPerDay: spec.record("limits")?.number("costUSDPerDay"),
+            halted: spec.boolean("halted") ?? false,
             rollout: spec.record("rollout").flatMap(Rollout.decode),
-            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode))
+            killSwitch: spec.records("killSwitch").compactMap(KillRule.decode)
+        )
     }
 }
 
@@ -172,8 +207,10 @@ extension Rollout {
         let analysis = canary.record("analysis").map { analysis in
             Analysis(
                 metrics: analysis.records("metrics").compactMap(Analysis.Metric.decode),
-                confidence: analysis.number("confidence") ?? 0.95, deadline: analysis.duration("deadline"),
-                onInconclusive: analysis.choice("onInconclusive") ?? .hold)
+                confidence: analysis.number("confidence") ?? 0.95,
+                deadline: analysis.duration("deadline"),
+                onInconclusive: analysis.choice("onInconclusive") ?? .hold
+            )
         }
         return .canary(Canary(steps: steps, analysis: analysis))
     }
@@ -189,8 +226,13 @@ extension Analysis.Metric {
             margin = .absolute(record.number("margin") ?? 0)
         }
         return Analysis.Metric(
-            name: name, kind: kind, good: record.boolean("good"), unit: record.text("unit"), margin: margin,
-            guardsStable: record.boolean("guard") ?? false)
+            name: name,
+            kind: kind,
+            good: record.boolean("good"),
+            unit: record.text("unit"),
+            margin: margin,
+            guardsStable: record.boolean("guard") ?? false
+        )
     }
 }
 

@@ -89,7 +89,9 @@ struct Record {
         let end = tape.end(of: node)
         while child < end {
             let value = tape.end(of: child)
-            if tape.bytes(of: child).elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)) {
+            if tape.bytes(of: child).elementsEqual(
+                UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+            ) {
                 return value
             }
             child = tape.end(of: value)

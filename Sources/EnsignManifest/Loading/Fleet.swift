@@ -30,12 +30,17 @@ package final class Fleet {
         self.today = today
     }
 
-    package func report(_ finding: Finding) { report(finding.severity, in: finding.path, at: finding.position, finding) }
+    package func report(_ finding: Finding) {
+        report(finding.severity, in: finding.path, at: finding.position, finding)
+    }
     package func report(_ new: [Finding]) { for finding in new { report(finding) } }
 
     /// Reports a finding unless its file has had its share; only then is it made at all.
     func report(
-        _ severity: Finding.Severity, in path: String, at position: Position, _ finding: @autoclosure () throws -> Finding
+        _ severity: Finding.Severity,
+        in path: String,
+        at position: Position,
+        _ finding: @autoclosure () throws -> Finding
     ) rethrows {
         guard hasRoom(for: severity, in: path) else { return }
         let new = try finding()
@@ -165,7 +170,11 @@ package final class Fleet {
     package func tool(_ name: String, _ version: SemanticVersion) throws -> Loaded<Tool>? {
         try remembered(\.tools, "\(name)@\(version)") {
             try self.load(
-                Tool.self, "fleet/tools/\(name)/\(version).yaml", name: name, version: version.description)
+                Tool.self,
+                "fleet/tools/\(name)/\(version).yaml",
+                name: name,
+                version: version.description
+            )
         }
     }
 
@@ -184,15 +193,22 @@ package final class Fleet {
     func reportMissing(environment name: String) {
         report(
             Finding(
-                code: "missing-file", "the environment has no environment.yaml",
-                path: "environments/\(name)/environment.yaml", hint: "'ensign new env \(name)' writes one"))
+                code: "missing-file",
+                "the environment has no environment.yaml",
+                path: "environments/\(name)/environment.yaml",
+                hint: "'ensign new env \(name)' writes one"
+            )
+        )
     }
 
     package func prices() throws -> Loaded<Prices>? { try load(Prices.self, "fleet/prices.yaml") }
 
     package func deployment(_ agent: AgentID, in environment: String) throws -> Loaded<Deployment>? {
         try load(
-            Deployment.self, "environments/\(environment)/agents/\(agent).yaml", name: agent.name)
+            Deployment.self,
+            "environments/\(environment)/agents/\(agent).yaml",
+            name: agent.name
+        )
     }
 
     /// One version of an agent; nil when there is no such folder.
@@ -205,14 +221,23 @@ package final class Fleet {
             manifest = try load(Agent.self, file, "\(folder)/agent.yaml", agent.name, version.description)
         } else {
             let missing = Finding(
-                code: "missing-file", "\(folder) has no agent.yaml", path: "\(folder)/agent.yaml",
-                hint: "ensign new agent \(agent) shows one")
+                code: "missing-file",
+                "\(folder) has no agent.yaml",
+                path: "\(folder)/agent.yaml",
+                hint: "ensign new agent \(agent) shows one"
+            )
             report(missing)
             manifest = Loaded(path: "\(folder)/agent.yaml", value: nil, findings: [missing])
         }
         var loaded = LoadedAgent(
-            id: agent, version: version, path: manifest.path, value: manifest.value, isValid: manifest.isValid,
-            files: files, instructions: nil)
+            id: agent,
+            version: version,
+            path: manifest.path,
+            value: manifest.value,
+            isValid: manifest.isValid,
+            files: files,
+            instructions: nil
+        )
         if let value = manifest.value { try readInstructions(of: value, into: &loaded, folder) }
         return loaded
     }
@@ -222,10 +247,17 @@ package final class Fleet {
         guard let file = loaded.files.first(where: { $0.name == name }) else {
             report(
                 Finding(
-                    code: "missing-file", "there is no file '\(name)' beside this one", path: loaded.path,
+                    code: "missing-file",
+                    "there is no file '\(name)' beside this one",
+                    path: loaded.path,
                     at: value.instructions.position,
                     hint: Suggestion.hint(
-                        for: name, among: loaded.files.map(\.name).filter { $0 != "agent.yaml" }, plural: "files here")))
+                        for: name,
+                        among: loaded.files.map(\.name).filter { $0 != "agent.yaml" },
+                        plural: "files here"
+                    )
+                )
+            )
             return
         }
         let path = "\(folder)/\(name)"
@@ -233,14 +265,23 @@ package final class Fleet {
         guard file.kind == .file else {
             return report(
                 Finding(
-                    code: "wrong-type", "'\(name)' must be a file", path: loaded.path, at: value.instructions.position))
+                    code: "wrong-type",
+                    "'\(name)' must be a file",
+                    path: loaded.path,
+                    at: value.instructions.position
+                )
+            )
         }
         guard let bytes = try bytes(of: file, path) else { return }
         guard !ManifestLoader.isLFSPointer(bytes) else {
             return report(
                 Finding(
-                    code: "lfs-pointer", "this is a Git LFS pointer, not the instructions", path: path,
-                    hint: ManifestLoader.lfsHint))
+                    code: "lfs-pointer",
+                    "this is a Git LFS pointer, not the instructions",
+                    path: path,
+                    hint: ManifestLoader.lfsHint
+                )
+            )
         }
         let scan = TextScan.scan(bytes, manifest: false)
         report(scan.problems.map { Finding($0, path, .error) } + scan.warnings.map { Finding($0, path, .warning) })
@@ -269,7 +310,10 @@ package final class Fleet {
     // MARK: Reading
 
     private func load<Value: ManifestValue>(
-        _ type: Value.Type, _ path: String, name: String? = nil, version: String? = nil
+        _ type: Value.Type,
+        _ path: String,
+        name: String? = nil,
+        version: String? = nil
     ) throws -> Loaded<Value>? {
         // A link in place of a manifest is refused: taken for none, it would remove what it stands for.
         guard let node = try self.node(path), acceptsKind(of: node, at: path), node.kind == .file else { return nil }
@@ -277,7 +321,11 @@ package final class Fleet {
     }
 
     private func load<Value: ManifestValue>(
-        _ type: Value.Type, _ node: SnapshotNode, _ path: String, _ name: String?, _ version: String?
+        _ type: Value.Type,
+        _ node: SnapshotNode,
+        _ path: String,
+        _ name: String?,
+        _ version: String?
     ) throws -> Loaded<Value> {
         guard let bytes = try bytes(of: node, path) else { return Loaded(path: path, value: nil, findings: []) }
         let loaded = ManifestLoader.load(type, bytes, path: path, name: name, version: version)
@@ -296,7 +344,8 @@ package final class Fleet {
     }
 
     private func remembered<Value>(
-        _ memory: ReferenceWritableKeyPath<Fleet, [String: Loaded<Value>?]>, _ key: String,
+        _ memory: ReferenceWritableKeyPath<Fleet, [String: Loaded<Value>?]>,
+        _ key: String,
         _ load: () throws -> Loaded<Value>?
     ) rethrows -> Loaded<Value>? {
         if let known = self[keyPath: memory][key] { return known }
@@ -328,7 +377,13 @@ extension SnapshotNode {
 extension Finding {
     init(_ problem: YAMLProblem, _ path: String, _ severity: Severity) {
         self.init(
-            severity, code: problem.code, problem.message, path: path, at: Position(problem.mark), hint: problem.hint)
+            severity,
+            code: problem.code,
+            problem.message,
+            path: path,
+            at: Position(problem.mark),
+            hint: problem.hint
+        )
     }
 }
 

@@ -19,7 +19,11 @@ package enum ManifestLoader {
     ///   - name: What `metadata.name` must say if it is there.
     ///   - version: What `metadata.version` must say if it is there.
     package static func load<Value: ManifestValue>(
-        _ type: Value.Type, _ bytes: [UInt8], path: String, name: String? = nil, version: String? = nil
+        _ type: Value.Type,
+        _ bytes: [UInt8],
+        path: String,
+        name: String? = nil,
+        version: String? = nil
     ) -> Loaded<Value> {
         var findings = FindingCollector(path: path)
         guard let tape = parse(bytes, &findings), let root = tape.root else {
@@ -28,8 +32,10 @@ package enum ManifestLoader {
         let kind = Value.kind
         guard tape.kind(of: root) == .mapping else {
             findings.error(
-                "wrong-type", "a manifest must be a mapping with apiVersion, kind and spec",
-                at: Position(tape.mark(of: root)))
+                "wrong-type",
+                "a manifest must be a mapping with apiVersion, kind and spec",
+                at: Position(tape.mark(of: root))
+            )
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
         let document = Record(tape, root)
@@ -37,8 +43,11 @@ package enum ManifestLoader {
             ManifestKind(rawValue: found.value) != nil
         {
             findings.error(
-                "wrong-kind", "kind is \(found.value), and \(path) is where a \(kind.rawValue) stands",
-                at: found.position, hint: "write kind: \(kind.rawValue), or move the file")
+                "wrong-kind",
+                "kind is \(found.value), and \(path) is where a \(kind.rawValue) stands",
+                at: found.position,
+                hint: "write kind: \(kind.rawValue), or move the file"
+            )
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
         var checker = ShapeChecker(tape: tape, findings: findings)
@@ -88,7 +97,11 @@ package enum ManifestLoader {
         }
         if isLFSPointer(bytes) {
             findings.error(
-                "lfs-pointer", "this is a Git LFS pointer, not the manifest", at: .start, hint: lfsHint)
+                "lfs-pointer",
+                "this is a Git LFS pointer, not the manifest",
+                at: .start,
+                hint: lfsHint
+            )
             return nil
         }
         let scan = TextScan.scan(bytes, manifest: true)
@@ -105,7 +118,10 @@ package enum ManifestLoader {
     }
 
     private static func checkIdentity(
-        _ written: Located<String>?, _ field: String, _ expected: String?, _ findings: inout FindingCollector
+        _ written: Located<String>?,
+        _ field: String,
+        _ expected: String?,
+        _ findings: inout FindingCollector
     ) {
         guard let written else { return }
         guard let expected else {
@@ -114,8 +130,11 @@ package enum ManifestLoader {
         }
         if written.value != expected {
             findings.error(
-                "wrong-identity", "\(field) is '\(written.value)', and the path says '\(expected)'",
-                at: written.position, hint: "write \(expected), or remove the field")
+                "wrong-identity",
+                "\(field) is '\(written.value)', and the path says '\(expected)'",
+                at: written.position,
+                hint: "write \(expected), or remove the field"
+            )
         }
     }
 }

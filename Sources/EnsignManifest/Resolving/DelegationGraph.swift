@@ -49,7 +49,11 @@ package struct DelegationGraph: Sendable {
                         Finding(
                             code: "delegation-cycle",
                             "delegation goes in a circle in '\(environment)': \(shown.joined(separator: " -> "))",
-                            path: edge.path, at: edge.position, hint: "remove one of the delegations"))
+                            path: edge.path,
+                            at: edge.position,
+                            hint: "remove one of the delegations"
+                        )
+                    )
                 case .open: break
                 case nil:
                     marks[edge.to] = .open

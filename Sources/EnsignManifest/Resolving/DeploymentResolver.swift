@@ -36,7 +36,8 @@ package struct DeploymentResolver {
         }
         let tools = try tools(of: manifest)
         // Where a need or a grant was refused, one without the other says nothing.
-        let isWhole = file.isValid && loaded.isValid && roles.allSatisfy(\.role.isValid)
+        let isWhole =
+            file.isValid && loaded.isValid && roles.allSatisfy(\.role.isValid)
             && roles.count == Set(deployment.roles.map(\.value)).count
             && tools.count == manifest.tools.count
         let permissions = try permissions(deployment, roles: roles, tools: tools, isWhole: isWhole)
@@ -44,34 +45,54 @@ package struct DeploymentResolver {
         try checkDelegates(of: manifest, loaded, deployment)
         guard let settings = settings?.value else { return nil }
         return ResolvedDeployment(
-            agent: agent, environment: environment, deployment: deployment, deploymentPath: path, version: version,
-            loaded: loaded, manifest: manifest, settings: settings, tools: tools, permissions: permissions)
+            agent: agent,
+            environment: environment,
+            deployment: deployment,
+            deploymentPath: path,
+            version: version,
+            loaded: loaded,
+            manifest: manifest,
+            settings: settings,
+            tools: tools,
+            permissions: permissions
+        )
     }
 
     // MARK: Version
 
     private func version(
-        of deployment: Deployment, _ settings: Environment?, _ load: (AgentVersion) throws -> LoadedAgent?
+        of deployment: Deployment,
+        _ settings: Environment?,
+        _ load: (AgentVersion) throws -> LoadedAgent?
     ) throws -> LoadedAgent? {
         guard let version = deployment.version else { return nil }
         guard try fleet.declares(agent) else {
             let known = try fleet.agents().map(\.description)
             report(
-                "unknown-agent", "there is no agent '\(agent)' in fleet/agents", at: .start,
-                hint: Suggestion.hint(for: agent.description, among: known, plural: "agents"))
+                "unknown-agent",
+                "there is no agent '\(agent)' in fleet/agents",
+                at: .start,
+                hint: Suggestion.hint(for: agent.description, among: known, plural: "agents")
+            )
             return nil
         }
         if version.value == .next, let settings, !settings.mutableVersions {
             report(
-                "mutable-version", "'\(environment)' deploys released versions only, and this is 'next'",
+                "mutable-version",
+                "'\(environment)' deploys released versions only, and this is 'next'",
                 at: version.position,
-                hint: "release it with 'ensign release \(agent) X.Y.Z', or set mutableVersions: true in environments/\(environment)/environment.yaml")
+                hint:
+                    "release it with 'ensign release \(agent) X.Y.Z', or set mutableVersions: true in environments/\(environment)/environment.yaml"
+            )
         }
         guard let loaded = try load(version.value) else {
             let known = try fleet.agentVersions(agent).map(\.description)
             report(
-                "unknown-version", "agent '\(agent)' has no version \(version.value)", at: version.position,
-                hint: Suggestion.hint(for: version.value.description, among: known, plural: "its versions"))
+                "unknown-version",
+                "agent '\(agent)' has no version \(version.value)",
+                at: version.position,
+                hint: Suggestion.hint(for: version.value.description, among: known, plural: "its versions")
+            )
             return nil
         }
         return loaded
@@ -83,11 +104,18 @@ package struct DeploymentResolver {
         var tools: [String: ResolvedTool] = [:]
         for need in manifest.tools {
             // Whether tool and version exist is checked with the agent's manifest.
-            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else { continue }
+            guard let tool = try fleet.tool(need.tool.value, need.version.value), let value = tool.value else {
+                continue
+            }
             let binding = try fleet.binding(environment, need.tool.value)
             tools[need.tool.value] = ResolvedTool(
-                name: need.tool.value, version: need.version.value, value: value, path: tool.path,
-                binding: binding?.value, needed: need.operations)
+                name: need.tool.value,
+                version: need.version.value,
+                value: value,
+                path: tool.path,
+                binding: binding?.value,
+                needed: need.operations
+            )
         }
         return tools
     }
@@ -100,25 +128,37 @@ package struct DeploymentResolver {
         for name in deployment.roles {
             guard seen.insert(name.value).inserted else {
                 report(
-                    "duplicate-role", "role '\(name.value)' stands here twice", at: name.position,
-                    hint: "remove one", severity: .warning)
+                    "duplicate-role",
+                    "role '\(name.value)' stands here twice",
+                    at: name.position,
+                    hint: "remove one",
+                    severity: .warning
+                )
                 continue
             }
             if let role = try fleet.role(name.value) {
                 roles.append((role, name))
             } else {
                 report(
-                    "unknown-role", "there is no role '\(name.value)'", at: name.position,
+                    "unknown-role",
+                    "there is no role '\(name.value)'",
+                    at: name.position,
                     hint: Suggestion.hint(
-                        for: name.value, among: try fleet.names(in: "roles", files: true), plural: "roles"))
+                        for: name.value,
+                        among: try fleet.names(in: "roles", files: true),
+                        plural: "roles"
+                    )
+                )
             }
         }
         return roles
     }
 
     private func permissions(
-        _ deployment: Deployment, roles: [(role: Loaded<Role>, name: Located<String>)],
-        tools: [String: ResolvedTool], isWhole: Bool
+        _ deployment: Deployment,
+        roles: [(role: Loaded<Role>, name: Located<String>)],
+        tools: [String: ResolvedTool],
+        isWhole: Bool
     ) throws -> [Permission] {
         var granted: [String: Permission] = [:]
         for (role, name) in roles {
@@ -129,17 +169,24 @@ package struct DeploymentResolver {
             }
             if !helps, isWhole {
                 report(
-                    "grant-without-need", "role '\(name.value)' grants nothing that the agent needs",
-                    at: name.position, hint: "remove it, or add the need to the agent", severity: .warning)
+                    "grant-without-need",
+                    "role '\(name.value)' grants nothing that the agent needs",
+                    at: name.position,
+                    hint: "remove it, or add the need to the agent",
+                    severity: .warning
+                )
             }
         }
         for grant in deployment.grants {
             let added = try add(grant, path: path, role: nil, deployment, tools, &granted)
             if !added, isWhole, try isKnown(grant, tools) {
                 report(
-                    "grant-without-need", "the agent does not need what this grants on '\(grant.tool.value)'",
-                    at: grant.tool.position, hint: "remove the grant, or add the need to the agent",
-                    severity: .warning)
+                    "grant-without-need",
+                    "the agent does not need what this grants on '\(grant.tool.value)'",
+                    at: grant.tool.position,
+                    hint: "remove the grant, or add the need to the agent",
+                    severity: .warning
+                )
             }
         }
         return granted.values.sorted { ($0.tool, $0.operation) < ($1.tool, $1.operation) }
@@ -147,14 +194,24 @@ package struct DeploymentResolver {
 
     /// Adds what a grant allows of the needs; false when it covers none.
     private func add(
-        _ grant: Grant, path: String, role: String?, _ deployment: Deployment, _ tools: [String: ResolvedTool],
+        _ grant: Grant,
+        path: String,
+        role: String?,
+        _ deployment: Deployment,
+        _ tools: [String: ResolvedTool],
         _ granted: inout [String: Permission]
     ) throws -> Bool {
         if let expires = grant.expires, expires.value < fleet.today {
             fleet.report(
                 Finding(
-                    .warning, code: "expired-grant", "this grant expired on \(expires.value)", path: path,
-                    at: expires.position, hint: "renew it or remove it"))
+                    .warning,
+                    code: "expired-grant",
+                    "this grant expired on \(expires.value)",
+                    path: path,
+                    at: expires.position,
+                    hint: "renew it or remove it"
+                )
+            )
         }
         guard let tool = tools[grant.tool.value] else {
             if role == nil { try checkExists(grant) }
@@ -165,13 +222,21 @@ package struct DeploymentResolver {
             guard let declaration = tool.value.operations[name.value] else {
                 if role == nil {
                     fleet.report(
-                        .error, in: path, at: name.position,
+                        .error,
+                        in: path,
+                        at: name.position,
                         Finding(
                             code: "unknown-operation",
-                            "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'", path: path,
+                            "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'",
+                            path: path,
                             at: name.position,
                             hint: Suggestion.hint(
-                                for: name.value, among: tool.value.operations.keys.sorted(), plural: "its operations")))
+                                for: name.value,
+                                among: tool.value.operations.keys.sorted(),
+                                plural: "its operations"
+                            )
+                        )
+                    )
                 } else {
                     // Another version of the tool may have it.
                     try GrantChecker(fleet: fleet, path: path).check(grant)
@@ -186,23 +251,40 @@ package struct DeploymentResolver {
                 input = Narrowing.combine(declaration.input, arguments.value)
             }
             let permission = Permission(
-                tool: tool.name, version: tool.version, operation: name.value, declaration: declaration,
+                tool: tool.name,
+                version: tool.version,
+                operation: name.value,
+                declaration: declaration,
                 approval: grant.approval,
                 effectiveApproval: deployment.autonomy.approval(
-                    for: declaration.access, risk: declaration.risk, granted: grant.approval),
-                input: input, arguments: grant.arguments, expires: grant.expires?.value,
-                origin: GrantOrigin(path: path, position: name.position, role: role))
+                    for: declaration.access,
+                    risk: declaration.risk,
+                    granted: grant.approval
+                ),
+                input: input,
+                arguments: grant.arguments,
+                expires: grant.expires?.value,
+                origin: GrantOrigin(path: path, position: name.position, role: role)
+            )
             let key = "\(tool.name).\(name.value)"
             if let other = granted[key] {
                 guard !other.grantsSame(as: permission) else { continue }
                 fleet.report(
                     Finding(
-                        code: "granted-twice", "'\(key)' is granted twice, with different limits", path: path,
-                        at: name.position, hint: "keep one of the grants: Ensign does not guess which one is meant",
+                        code: "granted-twice",
+                        "'\(key)' is granted twice, with different limits",
+                        path: path,
+                        at: name.position,
+                        hint: "keep one of the grants: Ensign does not guess which one is meant",
                         notes: [
                             Finding.Note(
-                                path: other.origin.path, position: other.origin.position, message: "also granted here")
-                        ]))
+                                path: other.origin.path,
+                                position: other.origin.position,
+                                message: "also granted here"
+                            )
+                        ]
+                    )
+                )
             } else {
                 granted[key] = permission
             }
@@ -226,7 +308,9 @@ package struct DeploymentResolver {
     }
 
     private func warnAboutUngranted(
-        _ deployment: Deployment, _ tools: [String: ResolvedTool], _ permissions: [Permission]
+        _ deployment: Deployment,
+        _ tools: [String: ResolvedTool],
+        _ permissions: [Permission]
     ) {
         for tool in tools.values.sorted(by: { $0.name < $1.name }) {
             let missing = tool.needed.map(\.value).filter { name in
@@ -238,7 +322,9 @@ package struct DeploymentResolver {
                 "need-without-grant",
                 "the agent needs \(missing.map { "\(tool.name).\($0)" }.joined(separator: ", ")), which nothing here grants",
                 at: deployment.version?.position ?? .start,
-                hint: "add a grant or a role; without it the agent runs without the operation", severity: .warning)
+                hint: "add a grant or a role; without it the agent runs without the operation",
+                severity: .warning
+            )
         }
     }
 
@@ -246,21 +332,29 @@ package struct DeploymentResolver {
 
     private func checkDelegates(of manifest: Agent, _ loaded: LoadedAgent, _ deployment: Deployment) throws {
         for delegate in manifest.delegates where delegate.value != agent {
-            guard try !fleet.deploys(delegate.value, in: environment), try fleet.declares(delegate.value) else { continue }
+            guard try !fleet.deploys(delegate.value, in: environment), try fleet.declares(delegate.value) else {
+                continue
+            }
             fleet.report(
                 Finding(
                     code: "delegate-not-deployed",
                     "'\(agent)' \(loaded.version) delegates to '\(delegate.value)', which '\(environment)' does not deploy",
-                    path: path, at: deployment.version?.position ?? .start,
+                    path: path,
+                    at: deployment.version?.position ?? .start,
                     hint: "add environments/\(environment)/agents/\(delegate.value).yaml",
                     notes: [
                         Finding.Note(path: loaded.path, position: delegate.position, message: "delegated to here")
-                    ]))
+                    ]
+                )
+            )
         }
     }
 
     private func report(
-        _ code: String, _ message: String, at position: Position, hint: String? = nil,
+        _ code: String,
+        _ message: String,
+        at position: Position,
+        hint: String? = nil,
         severity: Finding.Severity = .error
     ) {
         fleet.report(Finding(severity, code: code, message, path: path, at: position, hint: hint))

@@ -10,10 +10,17 @@ struct GrantChecker {
         guard !versions.isEmpty else {
             fleet.report(
                 Finding(
-                    code: "unknown-tool", "there is no tool '\(grant.tool.value)'", path: path,
+                    code: "unknown-tool",
+                    "there is no tool '\(grant.tool.value)'",
+                    path: path,
                     at: grant.tool.position,
                     hint: Suggestion.hint(
-                        for: grant.tool.value, among: try fleet.names(in: "tools", files: false), plural: "tools")))
+                        for: grant.tool.value,
+                        among: try fleet.names(in: "tools", files: false),
+                        plural: "tools"
+                    )
+                )
+            )
             return
         }
         let tools = try versions.compactMap { try fleet.tool(grant.tool.value, $0) }
@@ -22,12 +29,17 @@ struct GrantChecker {
         let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
         for operation in grant.operations where !known.contains(operation.value) {
             fleet.report(
-                .error, in: path, at: operation.position,
+                .error,
+                in: path,
+                at: operation.position,
                 Finding(
                     code: "unknown-operation",
-                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'", path: path,
+                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
+                    path: path,
                     at: operation.position,
-                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")))
+                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")
+                )
+            )
         }
         guard let arguments = grant.arguments else { return }
         // Against the newest version that has the operation.
@@ -46,8 +58,13 @@ extension Fleet {
         for misfit in Narrowing.misfits(arguments.value, in: operation.input) {
             report(
                 Finding(
-                    code: "narrowing-misfit", "arguments of \(name): \(misfit.message)", path: path,
-                    at: position(of: misfit.pointer, below: arguments.position, in: path), hint: misfit.hint))
+                    code: "narrowing-misfit",
+                    "arguments of \(name): \(misfit.message)",
+                    path: path,
+                    at: position(of: misfit.pointer, below: arguments.position, in: path),
+                    hint: misfit.hint
+                )
+            )
         }
     }
 }

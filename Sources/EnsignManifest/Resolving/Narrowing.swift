@@ -28,7 +28,8 @@ package enum Narrowing {
         if result["$ref"] != nil { return nil }
         // What is said of all other properties is the same on both sides only if the same ones are named beside it.
         if extra["additionalProperties"] != nil {
-            let isSame = extra["patternProperties"] == result["patternProperties"]
+            let isSame =
+                extra["patternProperties"] == result["patternProperties"]
                 && names(extra["properties"]) == names(result["properties"])
             guard isSame else { return nil }
         }
@@ -50,7 +51,10 @@ package enum Narrowing {
     }
 
     private static func mergeKeyword(
-        _ key: String, _ base: JSONValue, _ extra: JSONValue, base schema: JSONValue
+        _ key: String,
+        _ base: JSONValue,
+        _ extra: JSONValue,
+        base schema: JSONValue
     ) -> JSONValue? {
         switch key {
         case "title", "description", "$comment", "examples", "default": return extra
@@ -93,7 +97,9 @@ package enum Narrowing {
     private static func names(_ properties: JSONValue?) -> [String] { (properties?.object ?? [:]).map(\.key) }
 
     private static func tighter(
-        _ base: JSONValue, _ extra: JSONValue, _ isTighter: (Double, Double) -> Bool
+        _ base: JSONValue,
+        _ extra: JSONValue,
+        _ isTighter: (Double, Double) -> Bool
     ) -> JSONValue? {
         guard let first = base.double, let second = extra.double else { return nil }
         return isTighter(second, first) ? extra : base
@@ -119,7 +125,11 @@ package enum Narrowing {
     private static let maxMisfits = 20
 
     private static func collectMisfits(
-        _ narrowing: JSONValue, _ base: JSONValue?, at pointer: [String], depth: Int, into found: inout [Misfit]
+        _ narrowing: JSONValue,
+        _ base: JSONValue?,
+        at pointer: [String],
+        depth: Int,
+        into found: inout [Misfit]
     ) {
         guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
         else { return }
@@ -130,20 +140,27 @@ package enum Narrowing {
                 found.append(
                     Misfit(
                         pointer: pointer + [keyword],
-                        message: "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
-                        hint: nil))
+                        message:
+                            "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
+                        hint: nil
+                    )
+                )
             }
             if let wanted = typeNames(object["type"]), wanted.isDisjoint(with: widened(types)) {
                 found.append(
                     Misfit(
                         pointer: pointer + ["type"],
-                        message: "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
-                        hint: nil))
+                        message:
+                            "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
+                        hint: nil
+                    )
+                )
             }
         }
         if let properties = object["properties"]?.object {
             let known = schema["properties"]?.object
-            let isOpen = schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
+            let isOpen =
+                schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
                 || schema["oneOf"] != nil
             for (name, value) in properties where found.count < maxMisfits {
                 if let inner = known?[name] {
@@ -154,7 +171,12 @@ package enum Narrowing {
                             pointer: pointer + ["properties", name],
                             message: "the operation has no argument '\(name)'",
                             hint: Suggestion.hint(
-                                for: name, among: known.map { $0.map(\.key) } ?? [], plural: "its arguments")))
+                                for: name,
+                                among: known.map { $0.map(\.key) } ?? [],
+                                plural: "its arguments"
+                            )
+                        )
+                    )
                 }
             }
         }
@@ -166,7 +188,10 @@ package enum Narrowing {
                 found.append(
                     Misfit(
                         pointer: pointer + ["required", String(index)],
-                        message: "the operation has no argument '\(name)', so nothing would be allowed", hint: nil))
+                        message: "the operation has no argument '\(name)', so nothing would be allowed",
+                        hint: nil
+                    )
+                )
             }
         }
     }
@@ -181,7 +206,8 @@ package enum Narrowing {
 
     /// An integer is a number.
     private static func widened(_ types: Set<String>) -> Set<String> {
-        types.contains("number") ? types.union(["integer"]) : types.contains("integer") ? types.union(["number"]) : types
+        types.contains("number")
+            ? types.union(["integer"]) : types.contains("integer") ? types.union(["number"]) : types
     }
 
     private static let keywordTypes: [String: Set<String>] = [

@@ -43,7 +43,12 @@ package struct Change: Sendable, Hashable {
     package var evidence: JSONValue
 
     package init(
-        agent: AgentID?, action: Action, from: Side?, to: Side?, kind: Class, weight: Weight? = nil,
+        agent: AgentID?,
+        action: Action,
+        from: Side?,
+        to: Side?,
+        kind: Class,
+        weight: Weight? = nil,
         evidence: JSONValue = .null
     ) {
         self.agent = agent
@@ -85,8 +90,14 @@ extension Change {
             weight = Weight(from: before, to: after)
         }
         self.init(
-            agent: agent, action: action, from: from, to: to, kind: kind, weight: weight,
-            evidence: json["evidence"] ?? .null)
+            agent: agent,
+            action: action,
+            from: from,
+            to: to,
+            kind: kind,
+            weight: weight,
+            evidence: json["evidence"] ?? .null
+        )
     }
 }
 

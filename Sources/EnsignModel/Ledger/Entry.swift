@@ -101,9 +101,20 @@ package struct Entry: Sendable, Hashable {
     }
 
     package init(
-        sequence: Int64, kind: Kind, environment: String, previous: Previous?, source: Source?, actor: Actor,
-        time: Timestamp, reason: String, changes: [Change], changesElsewhere: ChangesFile? = nil,
-        counts: [String: Int64], result: Result, error: String? = nil, keys: [String]? = nil
+        sequence: Int64,
+        kind: Kind,
+        environment: String,
+        previous: Previous?,
+        source: Source?,
+        actor: Actor,
+        time: Timestamp,
+        reason: String,
+        changes: [Change],
+        changesElsewhere: ChangesFile? = nil,
+        counts: [String: Int64],
+        result: Result,
+        error: String? = nil,
+        keys: [String]? = nil
     ) {
         self.sequence = sequence
         self.kind = kind
@@ -194,7 +205,12 @@ extension Entry {
                 let signature = sourceValue["signature"]?.string.flatMap({ SignatureState(rawValue: $0) })
             else { return nil }
             source = Source(
-                ref: ref, commit: commit, author: author, signer: sourceValue["signer"]?.string, signature: signature)
+                ref: ref,
+                commit: commit,
+                author: author,
+                signer: sourceValue["signer"]?.string,
+                signature: signature
+            )
         }
         var counts: [String: Int64] = [:]
         for (name, value) in countValues {
@@ -209,9 +225,20 @@ extension Entry {
             elsewhere = ChangesFile(total: total, sha256: sha256.hex)
         }
         self.init(
-            sequence: sequence, kind: kind, environment: environment, previous: previous, source: source,
-            actor: Actor(mode: mode, name: actorName, host: host, version: version), time: time, reason: reason,
-            changes: changes, changesElsewhere: elsewhere, counts: counts, result: result,
-            error: errorValue.string, keys: json["keys"]?.array?.compactMap(\.string))
+            sequence: sequence,
+            kind: kind,
+            environment: environment,
+            previous: previous,
+            source: source,
+            actor: Actor(mode: mode, name: actorName, host: host, version: version),
+            time: time,
+            reason: reason,
+            changes: changes,
+            changesElsewhere: elsewhere,
+            counts: counts,
+            result: result,
+            error: errorValue.string,
+            keys: json["keys"]?.array?.compactMap(\.string)
+        )
     }
 }

@@ -50,15 +50,28 @@ extension Bundle {
         let parsedDelegates = delegates.compactMap { $0.string.flatMap { AgentID($0) } }
         guard parsedTools.count == tools.count, parsedDelegates.count == delegates.count else { return nil }
         self.init(
-            agent: agent, version: version, environment: environment, artifact: artifact, identity: identity,
+            agent: agent,
+            version: version,
+            environment: environment,
+            artifact: artifact,
+            identity: identity,
             description: description,
             labels: Dictionary(
-                labels.map { ($0.key, $0.value.string ?? "") }, uniquingKeysWith: { first, _ in first }),
+                labels.map { ($0.key, $0.value.string ?? "") },
+                uniquingKeysWith: { first, _ in first }
+            ),
             model: Model(provider: provider, name: name, parameters: model["parameters"]),
             instructions: instructions,
-            contract: Contract(input: json["contract"]?["input"]?.declared, output: json["contract"]?["output"]?.declared),
-            tools: parsedTools, delegates: parsedDelegates, autonomy: autonomy, limits: BundleLimits(json: limits),
-            runtime: json["runtime"] ?? .null)
+            contract: Contract(
+                input: json["contract"]?["input"]?.declared,
+                output: json["contract"]?["output"]?.declared
+            ),
+            tools: parsedTools,
+            delegates: parsedDelegates,
+            autonomy: autonomy,
+            limits: BundleLimits(json: limits),
+            runtime: json["runtime"] ?? .null
+        )
     }
 }
 
@@ -85,8 +98,13 @@ extension BundleTool {
             parsed[name] = operation
         }
         self.init(
-            tool: tool, version: version, description: json["description"]?.string, server: json["server"]?.declared,
-            credentials: json["credentials"]?["ref"]?.string, operations: parsed)
+            tool: tool,
+            version: version,
+            description: json["description"]?.string,
+            server: json["server"]?.declared,
+            credentials: json["credentials"]?["ref"]?.string,
+            operations: parsed
+        )
     }
 }
 
@@ -112,10 +130,16 @@ extension BundleOperation {
             let idempotent = json["idempotent"]?.bool
         else { return nil }
         self.init(
-            description: json["description"]?.string, access: access, risk: risk, approval: approval,
-            idempotent: idempotent, timeout: json["timeout"]?.string.flatMap { TimeSpan($0) },
-            expires: json["expires"]?.string.flatMap { CalendarDate($0) }, input: json["input"]?.declared,
-            output: json["output"]?.declared)
+            description: json["description"]?.string,
+            access: access,
+            risk: risk,
+            approval: approval,
+            idempotent: idempotent,
+            timeout: json["timeout"]?.string.flatMap { TimeSpan($0) },
+            expires: json["expires"]?.string.flatMap { CalendarDate($0) },
+            input: json["input"]?.declared,
+            output: json["output"]?.declared
+        )
     }
 }
 
@@ -133,9 +157,13 @@ extension BundleLimits {
     fileprivate init(json: JSONValue) {
         self.init(
             run: RunLimits(
-                steps: json["steps"]?.int, tokens: json["tokens"]?.int, costUSD: json["costUSD"]?.double,
-                seconds: json["seconds"]?.int),
-            costUSDPerDay: json["costUSDPerDay"]?.double)
+                steps: json["steps"]?.int,
+                tokens: json["tokens"]?.int,
+                costUSD: json["costUSD"]?.double,
+                seconds: json["seconds"]?.int
+            ),
+            costUSDPerDay: json["costUSDPerDay"]?.double
+        )
     }
 }
 

@@ -24,9 +24,21 @@ package struct Bundle: Sendable, Hashable {
     package var runtime: JSONValue
 
     package init(
-        agent: AgentID, version: AgentVersion, environment: String, artifact: Digest, identity: String,
-        description: String, labels: [String: String], model: Model, instructions: String, contract: Contract,
-        tools: [BundleTool], delegates: [AgentID], autonomy: Autonomy, limits: BundleLimits, runtime: JSONValue
+        agent: AgentID,
+        version: AgentVersion,
+        environment: String,
+        artifact: Digest,
+        identity: String,
+        description: String,
+        labels: [String: String],
+        model: Model,
+        instructions: String,
+        contract: Contract,
+        tools: [BundleTool],
+        delegates: [AgentID],
+        autonomy: Autonomy,
+        limits: BundleLimits,
+        runtime: JSONValue
     ) {
         self.agent = agent
         self.version = version
@@ -61,7 +73,11 @@ package struct BundleTool: Sendable, Hashable {
     package var operations: [String: BundleOperation]
 
     package init(
-        tool: String, version: SemanticVersion, description: String?, server: JSONValue?, credentials: String?,
+        tool: String,
+        version: SemanticVersion,
+        description: String?,
+        server: JSONValue?,
+        credentials: String?,
         operations: [String: BundleOperation]
     ) {
         self.tool = tool
@@ -87,8 +103,15 @@ package struct BundleOperation: Sendable, Hashable {
     package var output: JSONValue?
 
     package init(
-        description: String?, access: Access, risk: Risk, approval: Approval, idempotent: Bool, timeout: TimeSpan?,
-        expires: CalendarDate?, input: JSONValue?, output: JSONValue?
+        description: String?,
+        access: Access,
+        risk: Risk,
+        approval: Approval,
+        idempotent: Bool,
+        timeout: TimeSpan?,
+        expires: CalendarDate?,
+        input: JSONValue?,
+        output: JSONValue?
     ) {
         self.description = description
         self.access = access

@@ -45,7 +45,8 @@ package struct Route: Sendable, Hashable {
                         "version": .string($0.version.description), "digest": .string($0.digest.description),
                         "weight": .integer($0.weight),
                     ]
-                }),
+                }
+            ),
         ]
     }
 

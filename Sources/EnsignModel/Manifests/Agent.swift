@@ -16,8 +16,14 @@ package struct Agent: Sendable {
     package var runtime: JSONValue?
 
     package init(
-        labels: [String: String], description: String, model: Model, instructions: Located<String>,
-        contract: Contract?, tools: [ToolNeed], delegates: [Located<AgentID>], limits: RunLimits,
+        labels: [String: String],
+        description: String,
+        model: Model,
+        instructions: Located<String>,
+        contract: Contract?,
+        tools: [ToolNeed],
+        delegates: [Located<AgentID>],
+        limits: RunLimits,
         runtime: JSONValue?
     ) {
         self.labels = labels

@@ -15,8 +15,15 @@ package struct Deployment: Sendable {
     package var killSwitch: [KillRule]
 
     package init(
-        version: Located<AgentVersion>?, autonomy: Autonomy, autonomyPosition: Position?, roles: [Located<String>],
-        grants: [Grant], costUSDPerDay: Double?, halted: Bool, rollout: Rollout?, killSwitch: [KillRule]
+        version: Located<AgentVersion>?,
+        autonomy: Autonomy,
+        autonomyPosition: Position?,
+        roles: [Located<String>],
+        grants: [Grant],
+        costUSDPerDay: Double?,
+        halted: Bool,
+        rollout: Rollout?,
+        killSwitch: [KillRule]
     ) {
         self.version = version
         self.autonomy = autonomy

@@ -19,9 +19,17 @@ package struct Environment: Sendable {
     package var killSwitch: [KillRule]
 
     package init(
-        trustDomain: String, promotesFrom: Located<String>?, soak: TimeSpan?, mutableVersions: Bool, prune: Bool,
-        maxPruneShare: Double, keepFor: TimeSpan, costUSDPerDay: Double?, concurrentRollouts: Int64?,
-        rollout: Rollout?, killSwitch: [KillRule]
+        trustDomain: String,
+        promotesFrom: Located<String>?,
+        soak: TimeSpan?,
+        mutableVersions: Bool,
+        prune: Bool,
+        maxPruneShare: Double,
+        keepFor: TimeSpan,
+        costUSDPerDay: Double?,
+        concurrentRollouts: Int64?,
+        rollout: Rollout?,
+        killSwitch: [KillRule]
     ) {
         self.trustDomain = trustDomain
         self.promotesFrom = promotesFrom

@@ -10,7 +10,10 @@ package struct Grant: Sendable {
     package var expires: Located<CalendarDate>?
 
     package init(
-        tool: Located<String>, operations: [Located<String>], approval: Approval, arguments: Located<JSONValue>?,
+        tool: Located<String>,
+        operations: [Located<String>],
+        approval: Approval,
+        arguments: Located<JSONValue>?,
         expires: Located<CalendarDate>?
     ) {
         self.tool = tool

@@ -9,7 +9,10 @@ package struct Tool: Sendable {
     package var credentials: String?
 
     package init(
-        owner: Located<String>, description: String?, server: JSONValue?, operations: [String: Operation],
+        owner: Located<String>,
+        description: String?,
+        server: JSONValue?,
+        operations: [String: Operation],
         credentials: String?
     ) {
         self.owner = owner
@@ -34,8 +37,14 @@ package struct Operation: Sendable {
     package var position: Position
 
     package init(
-        description: String?, access: Access, risk: Risk, idempotent: Bool, timeout: TimeSpan?, input: JSONValue?,
-        output: JSONValue?, position: Position
+        description: String?,
+        access: Access,
+        risk: Risk,
+        idempotent: Bool,
+        timeout: TimeSpan?,
+        input: JSONValue?,
+        output: JSONValue?,
+        position: Position
     ) {
         self.description = description
         self.access = access

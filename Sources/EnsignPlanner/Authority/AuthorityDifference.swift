@@ -40,7 +40,8 @@ package struct AuthorityDifference: Sendable, Hashable {
     private mutating func compareReach(_ name: String, _ was: BundleTool, _ now: BundleTool) {
         if was.credentials != now.credentials {
             gained.append(
-                "calls \(name) with credentials \(now.credentials ?? "none") (was \(was.credentials ?? "none"))")
+                "calls \(name) with credentials \(now.credentials ?? "none") (was \(was.credentials ?? "none"))"
+            )
         }
         if was.server != now.server { gained.append("reaches \(name) through another server") }
     }
@@ -53,13 +54,16 @@ package struct AuthorityDifference: Sendable, Hashable {
         case (_?, nil): lost.append("may no longer call \(name)")
         case (let was?, let now?):
             if now.approval < was.approval {
-                gained.append("may call \(name)\(now.condition.isEmpty ? " without approval" : now.condition) (was: \(was.approval.phrase))")
+                gained.append(
+                    "may call \(name)\(now.condition.isEmpty ? " without approval" : now.condition) (was: \(was.approval.phrase))"
+                )
             } else if now.approval > was.approval {
                 lost.append("needs \(now.approval.phrase) to call \(name) (was: \(was.approval.phrase))")
             }
             if now.access > was.access || now.risk > was.risk {
                 gained.append(
-                    "\(name) is \(now.access.rawValue), \(now.risk.rawValue) risk (was \(was.access.rawValue), \(was.risk.rawValue) risk)")
+                    "\(name) is \(now.access.rawValue), \(now.risk.rawValue) risk (was \(was.access.rawValue), \(was.risk.rawValue) risk)"
+                )
             }
             compareExpiry(name, was.expires, now.expires)
             compareArguments(name, was.input, now.input)
@@ -68,7 +72,8 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareExpiry(_ name: String, _ was: CalendarDate?, _ now: CalendarDate?) {
         guard was != now else { return }
-        let sentence = "may call \(name) \(now.map { "until \($0)" } ?? "without an end") (was \(was.map { "until \($0)" } ?? "without an end"))"
+        let sentence =
+            "may call \(name) \(now.map { "until \($0)" } ?? "without an end") (was \(was.map { "until \($0)" } ?? "without an end"))"
         switch (was, now) {
         case (_, nil): gained.append(sentence)
         case (nil, _?): lost.append(sentence)
@@ -107,7 +112,9 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareLimit(_ unit: String, _ was: Double?, _ now: Double?) {
         guard was != now else { return }
-        func shown(_ value: Double?) -> String { value.map { "\(JSONValue($0).text) \(unit)" } ?? "any number of \(unit)" }
+        func shown(_ value: Double?) -> String {
+            value.map { "\(JSONValue($0).text) \(unit)" } ?? "any number of \(unit)"
+        }
         let sentence = "may use \(shown(now)) (was \(was.map { JSONValue($0).text } ?? "unlimited"))"
         if let now, now < was ?? .infinity { lost.append(sentence) } else { gained.append(sentence) }
     }

@@ -13,7 +13,11 @@ enum SchemaDetails {
     }
 
     private static func compare(
-        _ was: JSONValue, _ now: JSONValue, at place: String, into found: inout [String], depth: Int
+        _ was: JSONValue,
+        _ now: JSONValue,
+        at place: String,
+        into found: inout [String],
+        depth: Int
     ) {
         guard was != now, depth < 64 else { return }
         let prefix = place.isEmpty ? "" : "\(place): "

@@ -35,7 +35,9 @@ package struct SchemaOrder {
         guard case .object(let new) = new else { return false }
         // References are compared whole, above.
         if new["$ref"] != nil { return false }
-        if case .array(let parts)? = new["allOf"], parts.contains(where: { narrower($0, .object(old), depth: depth + 1) }) {
+        if case .array(let parts)? = new["allOf"],
+            parts.contains(where: { narrower($0, .object(old), depth: depth + 1) })
+        {
             return true
         }
         if case .array(let branches)? = new["anyOf"], !branches.isEmpty,
@@ -56,10 +58,15 @@ package struct SchemaOrder {
 
     /// Whether `new` rules out everything that the keyword `key: value` of `old` rules out.
     private mutating func implies(
-        _ new: JSONObject, _ key: String, _ value: JSONValue, _ old: JSONObject, _ depth: Int
+        _ new: JSONObject,
+        _ key: String,
+        _ value: JSONValue,
+        _ old: JSONObject,
+        _ depth: Int
     ) -> Bool {
         switch key {
-        case "type": return Self.types(new).map { allowed in allowed.isSubset(of: Self.widened(Self.typeSet(value))) } ?? false
+        case "type":
+            return Self.types(new).map { allowed in allowed.isSubset(of: Self.widened(Self.typeSet(value))) } ?? false
         case "enum":
             guard let allowed = value.array else { return false }
             if let constant = new["const"] { return allowed.contains(constant) }
@@ -68,13 +75,17 @@ package struct SchemaOrder {
         case "maximum": return Self.bound(new, "maximum", "exclusiveMaximum", value) { $0 <= $1 }
         case "minimum": return Self.bound(new, "minimum", "exclusiveMinimum", value) { $0 >= $1 }
         case "exclusiveMaximum":
-            return Self.compare(new["exclusiveMaximum"], value) { $0 <= $1 } || Self.compare(new["maximum"], value) { $0 < $1 }
+            return Self.compare(new["exclusiveMaximum"], value) { $0 <= $1 }
+                || Self.compare(new["maximum"], value) { $0 < $1 }
         case "exclusiveMinimum":
-            return Self.compare(new["exclusiveMinimum"], value) { $0 >= $1 } || Self.compare(new["minimum"], value) { $0 > $1 }
+            return Self.compare(new["exclusiveMinimum"], value) { $0 >= $1 }
+                || Self.compare(new["minimum"], value) { $0 > $1 }
         case "maxLength", "maxItems", "maxProperties": return Self.compare(new[key], value) { $0 <= $1 }
         case "minLength", "minItems", "minProperties": return Self.compare(new[key], value) { $0 >= $1 }
         case "required":
-            guard let wanted = value.array, let present = new["required"]?.array else { return value.array?.isEmpty ?? false }
+            guard let wanted = value.array, let present = new["required"]?.array else {
+                return value.array?.isEmpty ?? false
+            }
             return wanted.allSatisfy(present.contains)
         case "items":
             if new["items"] == value { return true }
@@ -110,7 +121,9 @@ package struct SchemaOrder {
         let (newNamed, oldNamed) = (new["properties"]?.object ?? [:], old["properties"]?.object ?? [:])
         let newRest = new["additionalProperties"] ?? .bool(true)
         let oldRest = old["additionalProperties"] ?? .bool(true)
-        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) { return false }
+        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) {
+            return false
+        }
         for (name, schema) in newNamed where oldNamed[name] == nil {
             if !narrower(schema, oldRest, depth: depth + 1) { return false }
         }
@@ -118,7 +131,10 @@ package struct SchemaOrder {
     }
 
     private static func bound(
-        _ new: JSONObject, _ inclusive: String, _ exclusive: String, _ limit: JSONValue,
+        _ new: JSONObject,
+        _ inclusive: String,
+        _ exclusive: String,
+        _ limit: JSONValue,
         _ isTighter: (Double, Double) -> Bool
     ) -> Bool {
         compare(new[inclusive], limit, isTighter) || compare(new[exclusive], limit, isTighter)

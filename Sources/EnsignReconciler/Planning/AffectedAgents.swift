@@ -10,7 +10,10 @@ package enum AffectedAgents: Sendable, Hashable {
 
     /// Compares two trees. Equal folders are not read.
     static func between(
-        _ old: ObjectID, _ new: ObjectID, environment: String, repository: Repository
+        _ old: ObjectID,
+        _ new: ObjectID,
+        environment: String,
+        repository: Repository
     ) throws -> AffectedAgents {
         var agents: Set<AgentID> = []
         let own = "environments/\(environment)"

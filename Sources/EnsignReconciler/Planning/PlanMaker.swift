@@ -45,7 +45,10 @@ package struct PlanMaker {
     ///   - incremental: Whether agents that no difference between the recorded and the desired commit can touch may be
     ///     taken as they are.
     package func plan(
-        _ desired: Desired, tip: RecordedEntry?, incremental: Bool, allowPrune: Bool
+        _ desired: Desired,
+        tip: RecordedEntry?,
+        incremental: Bool,
+        allowPrune: Bool
     ) throws -> Outcome {
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         let affected = try affected(desired, tip, incremental)
@@ -77,13 +80,22 @@ package struct PlanMaker {
             return Outcome(plan: nil, findings: findings, settings: settings)
         }
         var plan = try Planner.plan(
-            environment: environment, source: desired.source,
-            entry: tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }, desired: items,
+            environment: environment,
+            source: desired.source,
+            entry: tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) },
+            desired: items,
             recorded: RecordedFleet(
-                live: recorded.live, agent: recorded.agent, bundle: recorded.bundle,
-                isEarlier: { try isEarlier($0, $1, tip, recorded) }),
+                live: recorded.live,
+                agent: recorded.agent,
+                bundle: recorded.bundle,
+                isEarlier: { try isEarlier($0, $1, tip, recorded) }
+            ),
             rules: PlanRules(
-                prune: settings?.prune ?? true, maxPruneShare: settings?.maxPruneShare ?? 0.3, allowPrune: allowPrune))
+                prune: settings?.prune ?? true,
+                maxPruneShare: settings?.maxPruneShare ?? 0.3,
+                allowPrune: allowPrune
+            )
+        )
         plan.declaredOnly = settings?.declaredOnly ?? []
         if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
@@ -96,7 +108,11 @@ package struct PlanMaker {
             site.repository.contains(accepted)
         else { return .all }
         return try AffectedAgents.between(
-            try site.repository.commit(accepted).tree, tree, environment: environment, repository: site.repository)
+            try site.repository.commit(accepted).tree,
+            tree,
+            environment: environment,
+            repository: site.repository
+        )
     }
 
     // MARK: Compiling
@@ -109,7 +125,8 @@ package struct PlanMaker {
     }
 
     private static func compile(
-        _ agent: AgentID, _ compiler: EnvironmentCompiler
+        _ agent: AgentID,
+        _ compiler: EnvironmentCompiler
     ) throws -> (CompiledBundle, [String])? {
         guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
             return nil
@@ -129,7 +146,8 @@ package struct PlanMaker {
     }
 
     /// Compiles every agent of the environment, teams shared out among threads.
-    private func compileAll(_ desired: Desired, teams: [String]) throws -> (items: [DesiredAgent], findings: [Finding]) {
+    private func compileAll(_ desired: Desired, teams: [String]) throws -> (items: [DesiredAgent], findings: [Finding])
+    {
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         let (environment, today, snapshots) = (environment, today, desired.snapshots)
         let parts = try Parallel.map(threads) { index -> Compiled in
@@ -144,8 +162,11 @@ package struct PlanMaker {
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
                     part.items.append(
                         DesiredAgent(
-                            agent: agent, compiled: Compiler.compile(resolved, instructions: instructions),
-                            declaredOnly: resolved.deployment.declaredOnly))
+                            agent: agent,
+                            compiled: Compiler.compile(resolved, instructions: instructions),
+                            declaredOnly: resolved.deployment.declaredOnly
+                        )
+                    )
                 }
             }
             part.findings = fleet.findings
@@ -167,7 +188,10 @@ package struct PlanMaker {
     /// Whether a digest first became live before the present one first did. Read from the ledger, and only asked for
     /// when the bundle is still kept: a digest that was never live is not in the tree.
     private func isEarlier(
-        _ agent: AgentID, _ digest: Digest, _ tip: RecordedEntry?, _ recorded: RecordedTree
+        _ agent: AgentID,
+        _ digest: Digest,
+        _ tip: RecordedEntry?,
+        _ recorded: RecordedTree
     ) throws -> Bool {
         guard let tip, try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return false }
         let ledger = site.ledger(environment)

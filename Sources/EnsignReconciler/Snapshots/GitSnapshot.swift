@@ -17,8 +17,11 @@ package final class GitSnapshot: Snapshot {
         return try repository.tree(id).map { entry in
             let name = String(validating: entry.name, as: UTF8.self)
             return SnapshotNode(
-                name: name ?? String(decoding: entry.name, as: UTF8.self), kind: SnapshotNode.Kind(entry.mode),
-                id: entry.id, isText: name != nil)
+                name: name ?? String(decoding: entry.name, as: UTF8.self),
+                kind: SnapshotNode.Kind(entry.mode),
+                id: entry.id,
+                isText: name != nil
+            )
         }
     }
 

@@ -16,7 +16,10 @@ final class EnvironmentWatcher: Sendable {
     private let isStopping = Mutex(false)
 
     init(
-        _ environment: String, opening: Site.Opening, overrides: [(key: String, value: String)], actor: Entry.Actor,
+        _ environment: String,
+        opening: Site.Opening,
+        overrides: [(key: String, value: String)],
+        actor: Entry.Actor,
         report: @escaping @Sendable (WatchEvent) -> Void
     ) throws {
         self.environment = environment
@@ -53,7 +56,10 @@ final class EnvironmentWatcher: Sendable {
                     options.observeEverything = observeEverything
                     options.suspectFolders = suspects
                     let result = try Reconciler(
-                        site: site, environment: environment, actor: actor, options: options
+                        site: site,
+                        environment: environment,
+                        actor: actor,
+                        options: options
                     ).run()
                     report(.reconciled(environment, result))
                     backoff.succeeded()
@@ -61,7 +67,10 @@ final class EnvironmentWatcher: Sendable {
                     try push(site, &lastPushed)
                     try watch(site, monitor)
                     (observeEverything, suspects) = try waitForChange(
-                        site, monitor, atMost: backoff.delay(using: &generator))
+                        site,
+                        monitor,
+                        atMost: backoff.delay(using: &generator)
+                    )
                 }
             } catch {
                 report(.failed(environment, error))
@@ -71,7 +80,10 @@ final class EnvironmentWatcher: Sendable {
                     // The first retry comes soon, later ones ever more slowly.
                     var retry = Backoff(base: .seconds(1), most: .seconds(60))
                     retry.failed()
-                    _ = Wakeup.wait(for: [wakeup.readEnd], atMost: min(backoff.delay(using: &generator), retry.delay(using: &generator)))
+                    _ = Wakeup.wait(
+                        for: [wakeup.readEnd],
+                        atMost: min(backoff.delay(using: &generator), retry.delay(using: &generator))
+                    )
                 }
             }
         }
@@ -83,7 +95,9 @@ final class EnvironmentWatcher: Sendable {
     ///
     /// - Returns: Whether everything must be observed, and the live folders in which something happened.
     private func waitForChange(
-        _ site: Site, _ monitor: ChangeMonitor, atMost time: Duration
+        _ site: Site,
+        _ monitor: ChangeMonitor,
+        atMost time: Duration
     ) throws -> (everything: Bool, folders: Set<String>) {
         let deadline = ContinuousClock.now + time
         let live = try site.settings.directory(environment, site.files)
@@ -96,11 +110,14 @@ final class EnvironmentWatcher: Sendable {
             guard ready.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return (true, []) }
             var isRelevant = false
-            for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix) {
+            for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix)
+            {
                 if event.folder == live || event.folder.hasPrefix(live + "/") {
                     folders.insert(String(event.folder.dropFirst(live.count + 1)))
                     isRelevant = true
-                } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/") || event.name == "packed-refs" {
+                } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")
+                    || event.name == "packed-refs"
+                {
                     isRelevant = true
                 }
                 if event.isNewFolder { try watch(site, monitor) }

@@ -14,7 +14,9 @@ final class ForgeSync: Sendable {
     private let isStopping = Flag()
 
     init(
-        _ remote: String, opening: Site.Opening, overrides: [(key: String, value: String)],
+        _ remote: String,
+        opening: Site.Opening,
+        overrides: [(key: String, value: String)],
         report: @escaping @Sendable (WatchEvent) -> Void
     ) throws {
         self.remote = remote
@@ -49,12 +51,18 @@ final class ForgeSync: Sendable {
             let branch = site.settings.branch
             try Git.check(
                 ["fetch", "--quiet", "--no-tags", remote, "+refs/heads/\(branch):refs/remotes/\(remote)/\(branch)"],
-                in: site, deadline: .seconds(60))
+                in: site,
+                deadline: .seconds(60)
+            )
             // The ledger without '+': a forge that holds another chain is refused by git, and nothing is overwritten.
             let ledgers = try Git.run(
-                ["fetch", "--quiet", "--no-tags", remote, "\(Ledger.prefix)*:\(Ledger.prefix)*"], in: site,
-                deadline: .seconds(60))
-            if ledgers.status != 0, ledgers.errorText.contains("non-fast-forward") || ledgers.errorText.contains("rejected") {
+                ["fetch", "--quiet", "--no-tags", remote, "\(Ledger.prefix)*:\(Ledger.prefix)*"],
+                in: site,
+                deadline: .seconds(60)
+            )
+            if ledgers.status != 0,
+                ledgers.errorText.contains("non-fast-forward") || ledgers.errorText.contains("rejected")
+            {
                 // Usual while our own entries wait to be pushed; a real fork shows when pushing is refused too.
                 return true
             }

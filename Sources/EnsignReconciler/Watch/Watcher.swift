@@ -1,5 +1,5 @@
-package import EnsignModel
 import EnsignLedger
+package import EnsignModel
 import EnsignSystem
 import Synchronization
 
@@ -13,8 +13,11 @@ package struct Watcher {
 
     /// - Parameter asked: The environments to watch; empty for those that the settings or the commits name.
     package init(
-        opening: Site.Opening, overrides: [(key: String, value: String)], environments asked: [String],
-        actor: Entry.Actor, report: @escaping @Sendable (WatchEvent) -> Void
+        opening: Site.Opening,
+        overrides: [(key: String, value: String)],
+        environments asked: [String],
+        actor: Entry.Actor,
+        report: @escaping @Sendable (WatchEvent) -> Void
     ) {
         self.opening = opening
         self.overrides = overrides
@@ -51,7 +54,12 @@ package struct Watcher {
             for folder in Self.refFolders(site) { try monitor.watch(folder) }
             for environment in try names(site) where running[environment] == nil {
                 let watcher = try EnvironmentWatcher(
-                    environment, opening: opening, overrides: overrides, actor: actor, report: report)
+                    environment,
+                    opening: opening,
+                    overrides: overrides,
+                    actor: actor,
+                    report: report
+                )
                 running[environment] = (watcher, try Thread { watcher.run() })
             }
             if isFirst { ready(running.keys.sorted()) }

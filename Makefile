@@ -1,0 +1,59 @@
+# Every target installs what it needs on a fresh Debian machine that has a Swift toolchain.
+
+PREFIX ?= /usr/local
+VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
+	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make gcc pkg-config
+RELEASE := swift build -c release --static-swift-stdlib --product ensign
+BINARY := .build/release/ensign
+
+.PHONY: build demo test lint format check-python install dist bench setup clean
+
+build: setup ## Build the release binary
+	$(RELEASE)
+
+setup: ## Install the Debian packages that are missing
+	@missing=""; for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "Installing:$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+demo: build ## Show the main job in two minutes
+	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
+
+test: setup lint check-python ## Run everything that must hold
+	swift build --build-tests
+	swift test --skip-build --parallel
+	$(RELEASE)
+	sh Tests/release.sh $(CURDIR)/$(BINARY)
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+format: ## Format the sources
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+check-python:
+	python3 -m unittest discover -s clients/python
+
+install: build ## Install the binary and completions below PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -s -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ensign
+	$(BINARY) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ensign
+	$(BINARY) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ensign
+
+dist: ## Make a tarball of what install puts in place
+	rm -rf .build/dist && $(MAKE) install DESTDIR=$(CURDIR)/.build/dist/ensign-$(VERSION) PREFIX=
+	tar -C .build/dist --owner=0 --group=0 --sort=name -czf .build/ensign-$(VERSION)-linux-$$(uname -m).tar.gz ensign-$(VERSION)
+	@ls -l .build/ensign-$(VERSION)-linux-*.tar.gz
+
+-include bench/bench.mk
+
+clean:
+	rm -rf .build .venv

@@ -1,0 +1,2 @@
+/// `1 error`, `2 errors`.
+func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }

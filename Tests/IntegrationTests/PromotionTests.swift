@@ -1,0 +1,112 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// Releasing, promoting, rolling back.
+@Suite struct PromotionTests {
+    private let deployment = "environments/prod/agents/support/refund-triage.yaml"
+
+    @Test("A release is a copy of next, byte for byte, and never overwrites")
+    func release() throws {
+        let host = try Host()
+        let result = try host.ensignInWork("release", "support/refund-triage", "1.6.0")
+        #expect(result.status == 0)
+        let agent = "\(host.work)/fleet/agents/support/refund-triage"
+        #expect(try run("diff", ["-r", "\(agent)/next", "\(agent)/1.6.0"], in: host.work).status == 0)
+        #expect(try host.git("diff", "--cached", "--name-only").contains("1.6.0/agent.yaml"))
+        #expect(try host.ensignInWork("release", "support/refund-triage", "1.6.0").status == 4)
+        #expect(try host.ensignInWork("release", "support/refund-triage", "1.6").status == 64)
+        #expect(try host.ensignInWork("release", "support/nobody", "1.0.0").status == 1)
+    }
+
+    @Test("promote changes the version and not one other byte, on a branch of its own")
+    func promote() throws {
+        let host = try Host()
+        let head = try host.git("rev-parse", "HEAD")
+        let before = try host.git("show", "HEAD:\(deployment)")
+        let result = try host.ensignInWork("promote", "support/refund-triage", "--to", "prod", "--output", "markdown")
+        #expect(result.status == 0)
+        #expect(result.output.hasPrefix("# Promote support/refund-triage 1.4.0 -> 1.5.0 to prod\n"))
+        #expect(result.output.contains("**Authority gained**"))
+        let branch = "ensign/promote/prod/support/refund-triage-1.5.0"
+        #expect(
+            try host.git("show", "\(branch):\(deployment)") == before.replacingOccurrences(of: "1.4.0", with: "1.5.0")
+        )
+        #expect(try host.git("diff", "--name-only", head, branch) == deployment)
+        #expect(try host.git("rev-parse", "HEAD") == head)
+        #expect(try host.git("status", "--porcelain").isEmpty)
+        // Again: the same branch. With other changes on it: refused.
+        #expect(try host.ensignInWork("promote", "support/refund-triage", "--to", "prod").status == 0)
+        try host.git("branch", "-f", branch, head)
+        #expect(try host.ensignInWork("promote", "support/refund-triage", "--to", "prod").status == 4)
+    }
+
+    @Test("promote keeps comments, quotes and odd formatting")
+    func promoteKeepsBytes() throws {
+        let host = try Host()
+        try host.edit(deployment, "  version: 1.4.0\n", "  version:   '1.4.0'   # pinned: ä\n")
+        try host.git("commit", "-q", "-a", "-m", "Odd")
+        let before = try host.git("show", "HEAD:\(deployment)")
+        #expect(try host.ensignInWork("promote", "support/refund-triage", "--to", "prod", "--branch", "b").status == 0)
+        #expect(try host.git("show", "b:\(deployment)") == before.replacingOccurrences(of: "'1.4.0'", with: "'1.5.0'"))
+    }
+
+    @Test("promote --all takes everything that differs; 'next' is not promoted")
+    func promoteAll() throws {
+        let host = try Host()
+        let result = try host.ensignInWork("promote", "--all", "--to", "prod", "--branch", "all", "--output", "json")
+        #expect(result.status == 0)
+        #expect(try host.git("diff", "--name-only", "HEAD", "all").split(separator: "\n").count == 3)
+        let refused = try host.ensignInWork("promote", "support/refund-triage", "--to", "staging")
+        #expect(refused.status == 4)
+        #expect(refused.errors.contains("ensign release"))
+    }
+
+    @Test("rollback makes the revert of the last change, and merging it brings back the digest")
+    func rollback() throws {
+        let host = try Host()
+        let before = try host.digest("support/refund-triage")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0", message: "Promote it")
+        let promoted = try host.git("rev-parse", "HEAD")
+        try host.push("environments/dev/environment.yaml", "spec:", "# unrelated\nspec:")
+        let result = try host.ensignInWork("rollback", "support/refund-triage", "--env", "prod")
+        #expect(result.status == 0, "\(result.errors)")
+        let message = try host.git("show", "-s", "--format=%B", "ensign/rollback/prod/support/refund-triage")
+        #expect(message.hasPrefix("Revert \"Promote it\"\n\nThis reverts commit \(promoted)."))
+        try host.git("merge", "-q", "ensign/rollback/prod/support/refund-triage")
+        try host.git("push", "-q", "origin", "main")
+        #expect(try host.digest("support/refund-triage") == before)
+        let change = try #require((try host.entry()["changes"] as? [[String: Any]])?.first)
+        #expect(change["action"] as? String == "rollback")
+    }
+
+    @Test("In a bare repository rollback commits to the branch itself")
+    func rollbackOnHost() throws {
+        let host = try Host()
+        let before = try host.digest("support/refund-triage")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0", message: "Promote it")
+        #expect(try host.ensign("rollback", "support/refund-triage", "--env", "prod").status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try host.digest("support/refund-triage") == before)
+    }
+
+    @Test("What 'new' writes validates as it is, from an empty repository on")
+    func scaffolds() throws {
+        let scratch = try ScratchDirectory()
+        func ensign(_ arguments: String...) throws -> CommandResult {
+            try run(Host.ensign, arguments, in: scratch.path)
+        }
+        #expect(try run("git", ["init", "-q", "-b", "main"], in: scratch.path).status == 0)
+        #expect(try ensign("new", "env", "dev").status == 0)
+        #expect(try ensign("new", "env", "prod").status == 0)
+        #expect(try ensign("new", "agent", "support/greeter").status == 0)
+        #expect(try ensign("new", "tool", "crm").status == 0)
+        #expect(try ensign("release", "support/greeter", "0.1.0").status == 0)
+        let result = try ensign("validate")
+        #expect(result.status == 0)
+        #expect(
+            result.errors.contains("1 agents, 2 versions, 1 tool versions, 2 environments, 1 deployments; all valid")
+        )
+        #expect(try ensign("new", "agent", "support/greeter").status == 4)
+    }
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# What must hold of the shipped binary itself. Usage: Tests/release.sh BINARY
+set -eu
+binary=$1
+# One self-contained file: nothing but the C and C++ runtime is loaded.
+extra=$(ldd "$binary" | awk '{print $1}' | grep -vE '^(linux-vdso|libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|libutil|librt|/lib64/ld-linux.*)' || true)
+[ -z "$extra" ] || { echo "the binary loads $extra"; exit 1; }
+[ "$("$binary" version)" = "$("$binary" --version)" ]
+for shell in bash zsh; do "$binary" completion $shell > /dev/null; done
+"$binary" completion bash | bash -n
+# The demo is the README's tutorial: it must run, and quickly.
+start=$(date +%s)
+ENSIGN=$binary sh "$(dirname "$0")/../demo/demo.sh" > /tmp/ensign-demo.$$ 2>&1 || { cat /tmp/ensign-demo.$$; exit 1; }
+rm -f /tmp/ensign-demo.$$
+[ $(($(date +%s) - start)) -lt 120 ]
+echo "the release binary holds"
