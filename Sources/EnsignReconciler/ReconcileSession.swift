@@ -17,6 +17,7 @@ struct ReconcileSession {
     private var tip: RecordedEntry?
     private var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
+    private var cursor: ObservationCursor?
     /// The environment's own, once it is read; until then nothing expires.
     private var keepFor: TimeSpan?
 
@@ -37,6 +38,9 @@ struct ReconcileSession {
         try recover()
         let drift = try observe()
         try converge(to: desired, drift)
+        if let cursor, let tip {
+            try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
+        }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return report
     }
@@ -158,9 +162,10 @@ struct ReconcileSession {
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationFile.read(cursorPath), suspects: reconciler.options.suspectFolders)
+            : .slice(try ObservationFile.read(cursorPath, at: tip.commit), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
-        if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
+        // With drift the next run reads everything again: the repair is its business too.
+        cursor = observation.drift.isEmpty ? observation.cursor : nil
         return try observation.drift.filter { try !isStaleHeader($0, tip) }
     }
 
@@ -435,7 +440,7 @@ struct ReconcileSession {
         var routes: [String: [UInt8]] = [:]
         for file in drift where file.path != LivePath.header {
             guard let node = try recorded.node(file.path) else {
-                publication.removals.append(file.path)
+                publication.clearings.append(file.path)
                 continue
             }
             guard node.mode != .directory else {
@@ -456,8 +461,6 @@ struct ReconcileSession {
             }
         }
         for digest in retired { publication.removals.append(LivePath.bundle(digest)) }
-        // What is to be there is not to be removed: a file that nobody recorded may be just the one that is planned.
-        publication.removals.removeAll { bundles[$0] != nil || routes[$0] != nil }
         publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         publication.routes = routes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         return publication

@@ -24,12 +24,16 @@ extension DirectoryTarget {
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
+            // Of the slice alone: what changed before it must not use it up, or it would never go on.
+            var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 if index >= start, next == nil {
-                    if observer.filesSeen >= ObservationCursor.files {
+                    if filesInSlice >= ObservationCursor.files {
                         next = folder
                     } else {
+                        let before = observer.filesSeen
                         try observer.look(into: folder)
+                        filesInSlice += observer.filesSeen - before
                         continue
                     }
                 }
@@ -154,6 +158,16 @@ private struct DirectoryObserver {
 
     private mutating func extra(_ path: String) throws {
         let status = try Files.status(place(path))
+        if status?.kind == .directory, let names = try Files.list(place(path)),
+            names.allSatisfy({ $0.hasPrefix(LivePath.temporaryPrefix) })
+        {
+            // A killed writer had made the folder, and nothing in it yet that anybody reads.
+            if sweeps {
+                for name in names { try Files.remove(place(join(path, name))) }
+                Files.removeEmptyDirectory(place(path))
+            }
+            return
+        }
         drift.append(
             DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil })
         )

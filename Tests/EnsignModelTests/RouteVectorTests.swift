@@ -26,12 +26,17 @@ import Testing
         #expect(vectors.count >= 20)
         for vector in vectors {
             let route = Route(
-                agent: try #require(AgentID(vector.agent)), environment: "prod", phase: .canary,
+                agent: try #require(AgentID(vector.agent)),
+                environment: "prod",
+                phase: .canary,
                 targets: try vector.routes.map {
                     Route.Target(
-                        version: try #require(AgentVersion($0.version)), digest: try #require(Digest($0.digest)),
-                        weight: $0.weight)
-                })
+                        version: try #require(AgentVersion($0.version)),
+                        digest: try #require(Digest($0.digest)),
+                        weight: $0.weight
+                    )
+                }
+            )
             let text = try #require(route.bucketText(key: vector.key))
             let bucket = Route.bucket(sha256: SHA256.digest(of: text))
             #expect(bucket == vector.bucket)
@@ -46,11 +51,14 @@ import Testing
         let versions = try ["1.1.0", "1.0.0"].map { try #require(AgentVersion($0)) }
         func route(_ weight: Int64) -> Route {
             Route(
-                agent: agent, environment: "prod", phase: .canary,
+                agent: agent,
+                environment: "prod",
+                phase: .canary,
                 targets: [
                     Route.Target(version: versions[0], digest: digests[0], weight: weight),
                     Route.Target(version: versions[1], digest: digests[1], weight: 100 - weight),
-                ])
+                ]
+            )
         }
         let weights: [Int64] = [1, 5, 25, 50, 99]
         var taken = [Int64: Int]()
@@ -59,7 +67,8 @@ import Testing
             for weight in weights {
                 let route = route(weight)
                 let text = try #require(route.bucketText(key: "session-\(number)"))
-                let isCandidate = route.target(bucket: Route.bucket(sha256: SHA256.digest(of: text)))?.digest == digests[0]
+                let isCandidate =
+                    route.target(bucket: Route.bucket(sha256: SHA256.digest(of: text)))?.digest == digests[0]
                 #expect(isCandidate || !wasCandidate, "session-\(number) went back at \(weight) %")
                 wasCandidate = isCandidate
                 if isCandidate { taken[weight, default: 0] += 1 }

@@ -8,8 +8,10 @@ import Testing
     private static func shim(in host: Host) throws -> String {
         let path = "\(host.scratch.path)/faults.so"
         let result = try run(
-            "cc", ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"],
-            in: host.scratch.path)
+            "cc",
+            ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"],
+            in: host.scratch.path
+        )
         try #require(result.status == 0, "\(result.errors)")
         return path
     }
@@ -58,7 +60,9 @@ import Testing
     }
 
     /// Every file is the old one or the new one, and every route names a bundle that is there.
-    private static func expectWhole(_ found: [String: Data], old: [String: Data], new: [String: Data], _ step: Int) throws {
+    private static func expectWhole(_ found: [String: Data], old: [String: Data], new: [String: Data], _ step: Int)
+        throws
+    {
         for (path, bytes) in found where !path.contains(".ensign-") && path != "fleet.json" {
             #expect(bytes == old[path] || bytes == new[path], "step \(step): \(path) is neither old nor new")
             guard path.hasPrefix("agents/") else { continue }
@@ -67,12 +71,16 @@ import Testing
                 let digest = try #require(target["digest"] as? String).dropFirst(7)
                 #expect(
                     found["bundles/\(digest.prefix(2))/\(digest.dropFirst(2)).json"] != nil,
-                    "step \(step): \(path) names a bundle that is not there")
+                    "step \(step): \(path) names a bundle that is not there"
+                )
             }
         }
     }
 
-    @Test("Whatever step it dies at, or finds the disk full at, the next run ends the same", arguments: ["kill", "full"])
+    @Test(
+        "Whatever step it dies at, or finds the disk full at, the next run ends the same",
+        arguments: ["kill", "full"]
+    )
     func everyStep(_ mode: String) throws {
         let host = try Self.prepared()
         let shim = try Self.shim(in: host)
@@ -81,9 +89,13 @@ import Testing
         let counter = "\(host.scratch.path)/count"
         let reconcile = ["reconcile", "--env", "prod"]
         #expect(
-            try run(Host.ensign, reconcile, in: whole, environment: ["LD_PRELOAD": shim, "FAULT_COUNT": counter]).status == 0)
+            try run(Host.ensign, reconcile, in: whole, environment: ["LD_PRELOAD": shim, "FAULT_COUNT": counter]).status
+                == 0
+        )
         let new = try Self.files(whole)
-        let steps = try #require(Int(try String(contentsOfFile: counter, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)))
+        let steps = try #require(
+            Int(try String(contentsOfFile: counter, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines))
+        )
         #expect(steps > 40)
         for step in 1...steps {
             let repository = try Self.copy(host, "crash.git")
