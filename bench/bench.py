@@ -90,6 +90,11 @@ class Machine:
     def __init__(self, work: Path, ensign: Path) -> None:
         self.work = work
         self.ensign = str(ensign)
+        # What one run writes. Removed at the end and not between measurements: for minutes after many files were
+        # deleted ext4 looks for inodes that were not used lately, and making a file takes several times as long.
+        self.scratch = work / f"run-{os.getpid()}"
+        self.scratch.mkdir(parents=True)
+        self.places = 0
         (work / "home").mkdir(parents=True, exist_ok=True)
         # Nothing of the user's own git configuration: signing, templates and hooks would change what is measured.
         self.environment = {
@@ -143,6 +148,16 @@ class Machine:
         done = subprocess.run([self.ensign, verb, "--help"], env=self.environment, capture_output=True, check=False)
         return done.returncode == 0
 
+    def place(self, name: str) -> Path:
+        """A path that nothing has used."""
+        self.places += 1
+        return self.scratch / f"{name}-{self.places}"
+
+    def clean(self) -> None:
+        """Removes what this run and runs that were interrupted have left."""
+        for path in self.work.glob("run-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
     # MARK: Fleets
 
     def fleet(self, agents: int) -> Path:
@@ -161,8 +176,7 @@ class Machine:
 
     def host(self, agents: int, name: str) -> Path:
         """A fresh repository with a fleet, set up as a host of `prod`. Objects are hard links to the generated ones."""
-        path = self.work / f"{name}-{agents}.git"
-        shutil.rmtree(path, ignore_errors=True)
+        path = self.place(f"{name}-{agents}")
         self.output(["git", "clone", "--quiet", "--bare", "--local", str(self.fleet(agents)), str(path)])
         # Git's own housekeeping would start in the background in the middle of a measurement.
         for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"), ("ensign.environments", ENVIRONMENT)):
@@ -286,8 +300,7 @@ class Bench:
                 for environment in generate.ENVIRONMENTS
             ]),
         ):
-            folder = machine.work / f"sample-{kind}"
-            shutil.rmtree(folder, ignore_errors=True)
+            folder = machine.place("sample")
             folder.mkdir()
             schema = machine.work / f"{kind}.schema.json"
             schema.write_text(machine.output([machine.ensign, "schema", kind]))
@@ -406,22 +419,19 @@ class Bench:
         for _ in range(self.slow_runs):
             path = machine.host(agents, "cold")
             os.sync()
-            ours.samples.append(machine.run([machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(path)]))
+            reconcile = [machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(path)]
+            ours.samples.append(machine.run(reconcile))
             # The same bytes: the ledger's tree is the live directory. Packed, as a clone would have them.
             tree = machine.output(["git", "-C", str(path), "rev-parse", f"refs/ensign/ledger/{ENVIRONMENT}^{{tree}}"])
             files = len(machine.output(["git", "-C", str(path), "ls-tree", "-r", "--name-only", tree]).splitlines())
             machine.output(["git", "-C", str(path), "repack", "-d", "-q"])
-            target = machine.work / "checkout"
-            shutil.rmtree(target, ignore_errors=True)
+            target = machine.place("checkout")
             target.mkdir()
             os.sync()
             peer.samples.append(
                 machine.run(
                     ["git", "--git-dir", str(path), "--work-tree", str(target), "checkout", "-f", tree, "--", "."],
-                    where=target, environment={"GIT_INDEX_FILE": str(machine.work / "checkout.index")}))
-            (machine.work / "checkout.index").unlink()
-            shutil.rmtree(target)
-            shutil.rmtree(path)
+                    where=target, environment={"GIT_INDEX_FILE": str(machine.place("index"))}))
         row = Row("cold", f"first reconcile ({files:,} files)")
         row.add(peer.label, peer, peer=True)
         row.add(ours.label, ours, f"{times(ours.seconds / peer.seconds)} of git")
@@ -448,16 +458,19 @@ class Bench:
         note("packing the ledger ...")
         machine.output([*git, "gc", "--quiet"])
         signers = machine.work / "allowed_signers"
-        signers.write_text(machine.output([machine.ensign, "keys", "--env", ENVIRONMENT, "--repo", str(host.path)]) + "\n")
+        keys = machine.output([machine.ensign, "keys", "--env", ENVIRONMENT, "--repo", str(host.path)])
+        signers.write_text(keys + "\n")
         sample = entries[:: max(1, len(entries) // GIT_VERIFIED)][:GIT_VERIFIED]
         peer = Series(f"git verify-commit, one by one ({len(sample)} of the entries)", per=len(sample))
-        ours = Series(f"ensign verify, all {len(entries)} entries with the first reconcile's {2 * host.agents:,} files", per=len(entries))
+        ours = Series(
+            f"ensign verify, all {len(entries)}, with the first reconcile's {2 * host.agents:,} files", per=len(entries))
         # The first reconcile's outcome alone has two files for each agent. A shallow clone ends after it: what is read
         # there are entries of one change each, and the verdict is "incomplete".
-        single = machine.work / "shallow.git"
-        shutil.rmtree(single, ignore_errors=True)
+        single = machine.place("shallow")
         machine.output(["git", "init", "--quiet", "--bare", str(single)])
-        machine.output(["git", "-C", str(single), "fetch", "--quiet", f"--depth={len(entries) - 3}", f"file://{host.path}", f"{ref}:{ref}"])
+        depth = f"--depth={len(entries) - 3}"
+        machine.output(
+            ["git", "-C", str(single), "fetch", "--quiet", depth, f"file://{host.path}", f"{ref}:{ref}"])
         changes = Series(f"ensign verify, {len(entries) - 3} entries of one change each", per=len(entries) - 3)
         for _ in range(self.slow_runs + 1):
             total = Sample()
@@ -469,7 +482,6 @@ class Bench:
             ours.samples.append(machine.run([machine.ensign, "verify", "--env", ENVIRONMENT, "--repo", str(host.path)]))
             changes.samples.append(
                 machine.run([machine.ensign, "verify", "--env", ENVIRONMENT, "--repo", str(single)], expect=1))
-        shutil.rmtree(single)
         row.title += f" ({host.agents:,} agents)"
         row.add(peer.label, peer, peer=True)
         for series in (changes, ours):
@@ -487,6 +499,7 @@ class Host:
         self.agents = agents
         self.path = machine.host(agents, "host")
         self.pushes = 0
+        self.deployed = self.path
         self.reconcile = [machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(self.path)]
         note(f"first reconcile of {agents:,} agents ...")
         self.cold = machine.run(self.reconcile)
@@ -529,13 +542,12 @@ class Host:
         )
 
     def check_out(self, first: bool = False) -> Sample:
-        target = self.machine.work / f"deployed-{self.agents}"
         if first:
             note(f"checking out {self.agents:,} agents for the deploy hook ...")
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir()
-        sample = self.machine.run(["git", "--git-dir", str(self.path), "--work-tree", str(target), "checkout", "-f"])
-        return sample
+            self.deployed = self.machine.place("deployed")
+            self.deployed.mkdir()
+        return self.machine.run(
+            ["git", "--git-dir", str(self.path), "--work-tree", str(self.deployed), "checkout", "-f"])
 
 
 def spread(agents: int, count: int) -> list[generate.Agent]:
@@ -555,7 +567,8 @@ def compile_scanner(machine: Machine) -> str:
     # Linked like ensign itself, libgit2 without its network: the same start-up on both sides.
     static = [
         "cc", "-O2", "-o", str(program), source, str(backends / "backends.c"), f"-I{backends / 'include'}",
-        "-l:libgit2.a", "-l:libyaml.a", "-l:libpcre2-8.a", "-lz", "-l:libmbedcrypto.a", "-l:libhttp_parser.a", "-lpthread",
+        "-l:libgit2.a", "-l:libyaml.a", "-l:libpcre2-8.a", "-lz", "-l:libmbedcrypto.a", "-l:libhttp_parser.a",
+        "-lpthread",
     ]
     dynamic = ["cc", "-O2", "-o", str(program), source, "-lgit2", "-lyaml"]
     try:
@@ -602,7 +615,8 @@ def table(rows: list[Row], floor: int) -> str:
         for line in row.lines:
             memory = ""
             if line.series and line.series.samples and line.series.memory:
-                memory = f"{line.series.memory / 1e6:.0f}" if line.series.memory > floor * 1.05 else f"< {floor / 1e6:.0f}"
+                peak = line.series.memory
+                memory = f"{peak / 1e6:.0f}" if peak > floor * 1.05 else f"< {floor / 1e6:.0f}"
             verdict = "" if line.passed is None else "PASS" if line.passed else "MISS"
             lines.append((
                 "  " + line.label, line.text or (duration(line.series.seconds) if line.series else ""), memory,
@@ -663,17 +677,17 @@ def main() -> int:
     }
     parser = argparse.ArgumentParser(description="Measure Ensign against what people would use instead.")
     parser.add_argument("--agents", default="1000,10000,100000", help="sizes of fleets, default %(default)s")
-    parser.add_argument("--runs", type=int, default=10, help="runs; twice as many for milliseconds, a quarter for seconds")
+    parser.add_argument("--runs", type=int, default=10, help="runs; twice as many of milliseconds, a quarter of seconds")
     parser.add_argument("--only", action="append", choices=list(rows), metavar="ROW", help=f"one of {', '.join(rows)}")
     parser.add_argument("--json", metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--ensign", default=str(ROOT / ".build/release/ensign"), help="the binary, default %(default)s")
-    parser.add_argument("--work", default=str(ROOT / ".build/bench"), help="scratch files and fleets, default %(default)s")
+    parser.add_argument("--work", default=str(ROOT / ".build/bench"), help="where fleets are kept, default %(default)s")
     arguments = parser.parse_args()
     sizes = sorted({int(size) for size in arguments.agents.split(",")})
     output = Path(arguments.json).resolve() if arguments.json else None
     ensign = Path(arguments.ensign).resolve()
     if not ensign.exists():
-        print(f"bench: there is no {ensign}: build it first, swift build -c release --static-swift-stdlib", file=sys.stderr)
+        note(f"there is no {ensign}; build it first: swift build -c release --static-swift-stdlib")
         return 1
     machine = Machine(Path(arguments.work).resolve(), ensign)
     title = heading(machine)
@@ -694,9 +708,7 @@ def main() -> int:
     print(table(done, machine.floor))
     if output:
         output.write_text(json.dumps(figures(done, title), indent=1) + "\n")
-    for agents in bench.hosts:
-        shutil.rmtree(bench.hosts[agents].path, ignore_errors=True)
-        shutil.rmtree(machine.work / f"deployed-{agents}", ignore_errors=True)
+    machine.clean()
     return 1 if failed else 0
 
 
