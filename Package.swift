@@ -91,7 +91,7 @@ let package = Package(
 
         // Tests. The support library is a normal target, so that every test target can use it.
         .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),
-        test("EnsignModel"),
+        test("EnsignModel", ["EnsignCrypto"]),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignCrypto"),

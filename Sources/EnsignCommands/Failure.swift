@@ -105,7 +105,9 @@ extension LedgerError {
 
 extension GitError {
     fileprivate var repair: [String] {
-        isLocked ? ["if no git process is running here, remove the .lock file that git names"] : []
+        isLocked
+            ? ["if no git process is running here, remove the .lock file that git names"]
+            : ["'git fsck' lists what is damaged; docs/recovery.md says how to get it back from a mirror"]
     }
 }
 

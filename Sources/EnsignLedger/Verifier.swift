@@ -59,6 +59,7 @@ package struct Verifier {
     /// - Throws: When the ref itself cannot be read.
     package mutating func run(progress: (Int64) -> Void = { _ in }) throws -> Report {
         let commit = try ledger.repository.reference(ledger.ref)
+        expectedSequence = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence ?? 0
         var tip: RecordedEntry?
         var verdict: Verdict?
         if let commit {
@@ -114,6 +115,7 @@ package struct Verifier {
             }
             expectedSequence = newer.entry.sequence - 1
             let older = try ledger.read(previous.commit)
+            expectedSequence = newer.entry.sequence
             try checkPair(older, newer)
             if let keys = older.entry.keys { settle(keys, of: older.entry.sequence) }
             newer = older

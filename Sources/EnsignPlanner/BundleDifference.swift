@@ -52,10 +52,11 @@ package struct BundleDifference: Sendable, Hashable {
         if before.labels != after.labels {
             add("labels", labels(before.labels), labels(after.labels))
         }
-        let old = Dictionary(uniqueKeysWithValues: before.tools.map { ($0.tool, $0) })
+        let old = before.toolsByName
         for tool in after.tools {
             guard let was = old[tool.tool] else { continue }
             add("tools", "\(tool.tool) \(was.version)", "\(tool.tool) \(tool.version)")
+            add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 guard let wasOperation = was.operations[name] else { continue }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)

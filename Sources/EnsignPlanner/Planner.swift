@@ -53,7 +53,8 @@ package struct PlanRules: Sendable, Hashable {
 package enum Planner {
     /// The most removals at once: `max(1, share x live)`.
     package static func allowedRemovals(share: Double, live: Int64) -> Int64 {
-        max(1, Int64(share * Double(live)))
+        // 0.29 x 100 is 28.999999999999996: the share that people write is decimal.
+        max(1, Int64(share * Double(live) + 1e-9))
     }
 
     /// Plans the agents that may have changed; all others stay as they are.
@@ -78,7 +79,10 @@ package enum Planner {
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             let live = try recorded.agent(item.agent)
             guard item.compiled != nil || rules.prune else {
-                if live != nil { plan.kept.append(item.agent) }
+                if live != nil {
+                    plan.kept.append(item.agent)
+                    plan.unchanged -= 1
+                }
                 continue
             }
             guard let change = try change(item, live, recorded) else { continue }

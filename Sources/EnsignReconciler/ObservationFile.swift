@@ -1,23 +1,23 @@
+import EnsignModel
 import EnsignSystem
 import EnsignTargets
 
 /// Where the rotating slice stands, kept between runs in `<git dir>/ensign/cache/<env>/observation`.
 ///
-/// A cache: when it is missing or damaged, a round starts anew and reads everything.
+/// A cache: when it is missing or damaged, or was made for another entry than the newest, a round starts anew and reads
+/// everything. What a file's times say holds only against what was recorded when it was read.
 enum ObservationFile {
-    static func read(_ path: String) throws -> ObservationCursor {
+    static func read(_ path: String, at entry: ObjectID) throws -> ObservationCursor {
         guard let bytes = try Files.read(path, limit: 4_096) else { return ObservationCursor() }
-        let lines = String(decoding: bytes, as: UTF8.self)
-            .split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count == 5, lines[0] == "1", let start = Int64(lines[1]), let before = Int64(lines[2]) else {
-            return ObservationCursor()
-        }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 5, ObjectID(lines[0]) == entry, let start = Int64(lines[1]), let before = Int64(lines[2])
+        else { return ObservationCursor() }
         return ObservationCursor(next: String(lines[3]), roundStart: start, verifiedBefore: before)
     }
 
-    static func write(_ cursor: ObservationCursor, _ path: String) throws {
+    static func write(_ cursor: ObservationCursor, at entry: ObjectID, _ path: String) throws {
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-        let text = "1\n\(cursor.roundStart)\n\(cursor.verifiedBefore)\n\(cursor.next)\n"
+        let text = "\(entry)\n\(cursor.roundStart)\n\(cursor.verifiedBefore)\n\(cursor.next)\n"
         try Files.replace(path, with: Array(text.utf8), durable: false)
     }
 }

@@ -17,6 +17,7 @@ struct ReconcileSession {
     private var tip: RecordedEntry?
     private var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
+    private var cursor: ObservationCursor?
     /// The environment's own, once it is read; until then nothing expires.
     private var keepFor: TimeSpan?
 
@@ -37,6 +38,9 @@ struct ReconcileSession {
         try recover()
         let drift = try observe()
         try converge(to: desired, drift)
+        if let cursor, let tip {
+            try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
+        }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return report
     }
@@ -87,9 +91,14 @@ struct ReconcileSession {
         var applied: [Change] = []
         var edits: [String: [UInt8]?] = [:]
         var live = intent.agents
+        // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
+        var leftovers: [String] = []
         for change in changes {
             guard let agent = change.agent, change.action != .repair else { continue }
-            guard let effect = try observed(change, agent, recorded) else { continue }
+            guard let effect = try observed(change, agent, recorded) else {
+                if let to = change.to, try !recorded.keeps(to.digest) { leftovers.append(LivePath.bundle(to.digest)) }
+                continue
+            }
             edits.merge(effect) { _, new in new }
             applied.append(change)
             if change.from == nil { live += 1 }
@@ -107,6 +116,7 @@ struct ReconcileSession {
             result: result,
             edits: edits
         )
+        try target.publish(Publication(removals: leftovers))
         try publishHeader()
         report.recovered = true
     }
@@ -152,9 +162,10 @@ struct ReconcileSession {
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationFile.read(cursorPath), suspects: reconciler.options.suspectFolders)
+            : .slice(try ObservationFile.read(cursorPath, at: tip.commit), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
-        if observation.drift.isEmpty { try ObservationFile.write(observation.cursor, cursorPath) }
+        // With drift the next run reads everything again: the repair is its business too.
+        cursor = observation.drift.isEmpty ? observation.cursor : nil
         return try observation.drift.filter { try !isStaleHeader($0, tip) }
     }
 
@@ -429,7 +440,7 @@ struct ReconcileSession {
         var routes: [String: [UInt8]] = [:]
         for file in drift where file.path != LivePath.header {
             guard let node = try recorded.node(file.path) else {
-                publication.removals.append(file.path)
+                publication.clearings.append(file.path)
                 continue
             }
             guard node.mode != .directory else {

@@ -158,6 +158,16 @@ private struct DirectoryObserver {
 
     private mutating func extra(_ path: String) throws {
         let status = try Files.status(place(path))
+        if status?.kind == .directory, let names = try Files.list(place(path)),
+            names.allSatisfy({ $0.hasPrefix(LivePath.temporaryPrefix) })
+        {
+            // A killed writer had made the folder, and nothing in it yet that anybody reads.
+            if sweeps {
+                for name in names { try Files.remove(place(join(path, name))) }
+                Files.removeEmptyDirectory(place(path))
+            }
+            return
+        }
         drift.append(
             DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil })
         )

@@ -42,6 +42,7 @@ package struct DirectoryTarget: Target {
 
     package func publish(_ publication: Publication) throws {
         try Files.makeDirectories(path)
+        try remove(publication.clearings)
         try put(publication.bundles)
         try put(publication.routes)
         try remove(publication.removals)

@@ -27,6 +27,8 @@ package protocol Target {
 
 /// Files to put in place and files to take away. Paths are relative to the target.
 package struct Publication: Sendable {
+    /// Taken away before anything is put in place: what nobody recorded may stand where a file belongs.
+    package var clearings: [String] = []
     /// Put in place first.
     package var bundles: [(path: String, bytes: [UInt8])]
     package var routes: [(path: String, bytes: [UInt8])]

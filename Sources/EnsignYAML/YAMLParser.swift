@@ -32,7 +32,7 @@ package enum YAMLParser {
             var event = unsafe yaml_event_t()
             while true {
                 guard unsafe yaml_parser_parse(parser, &event) == 1 else {
-                    unsafe builder.syntaxError(parser.pointee, end: end(of: bytes))
+                    unsafe builder.syntaxError(parser.pointee)
                     break
                 }
                 let goesOn = unsafe builder.take(event)
@@ -40,7 +40,8 @@ package enum YAMLParser {
                 if !goesOn { break }
             }
         }
-        return builder.finish()
+        // Without a final line end libyaml counts one more line than there is, and puts what is missing there.
+        return builder.finish(end: bytes.last == 0x0A ? nil : end(of: bytes))
     }
 
     /// The place after the last character.
@@ -66,7 +67,8 @@ private struct TapeBuilder {
         tape.text.reserveCapacity(capacity)
     }
 
-    mutating func finish() -> (YAMLTape, [YAMLProblem]) {
+    /// - Parameter end: Where the text ends; nil when no mark can lie behind it.
+    mutating func finish(end: YAMLMark?) -> (YAMLTape, [YAMLProblem]) {
         // Innermost first: what an error left open ends where the tape does.
         while let container = open.popLast() {
             completePair(in: container)
@@ -80,7 +82,17 @@ private struct TapeBuilder {
                 YAMLMark(line: 1, column: 1)
             )
         }
+        if let end { moveMarks(behind: end) }
         return (tape, problems)
+    }
+
+    private mutating func moveMarks(behind end: YAMLMark) {
+        for index in tape.nodes.indices.reversed() {
+            // Marks grow along the tape, but for the invalid values of pairs that were cut off.
+            guard tape.nodes[index].mark.line > end.line || tape.nodes[index].kind == .invalid else { break }
+            if tape.nodes[index].mark.line > end.line { tape.nodes[index].mark = end }
+        }
+        for index in problems.indices where problems[index].mark.line > end.line { problems[index].mark = end }
     }
 
     /// Handles one event; false ends the parse.
@@ -136,13 +148,11 @@ private struct TapeBuilder {
         return true
     }
 
-    mutating func syntaxError(_ parser: yaml_parser_t, end: YAMLMark) {
+    mutating func syntaxError(_ parser: yaml_parser_t) {
         let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "not YAML"
         let context = unsafe parser.context.map { unsafe String(cString: $0) }
         let hasMark = unsafe parser.error != YAML_READER_ERROR
-        var place = hasMark ? unsafe mark(parser.problem_mark) : YAMLMark(line: 1, column: 1)
-        // At the end of a text without a final line end libyaml counts one more line than there is.
-        if place.line > end.line { place = end }
+        let place = hasMark ? unsafe mark(parser.problem_mark) : YAMLMark(line: 1, column: 1)
         let message = context.map { "\(problem), \($0)" } ?? problem
         let hint =
             if problem.contains("cannot start any token") {

@@ -191,6 +191,14 @@ struct RefusedYAMLTests {
         #expect(problems("a: [x\n①") == said)
         #expect(problems("é: \"ü①").hasPrefix("① yaml-syntax: found unexpected end of stream"))
         #expect(problems("a: 1\nb①").hasPrefix("① yaml-syntax: could not find expected ':'"))
+        for text in ["a:", "a: {b", "a: {b:", "- a\n-", "? a", "é: [ü, {a"] {
+            let bytes = Array(text.utf8)
+            let tape = YAMLParser.parse(bytes[...]).tape
+            for node in 0..<(tape.root.map(tape.end) ?? 0) {
+                let mark = tape.mark(of: node)
+                #expect(Position(line: mark.line, column: mark.column).lies(inside: bytes), "\(text)")
+            }
+        }
     }
 
     @Test("After fifty problems the rest is left")

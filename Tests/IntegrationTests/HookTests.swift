@@ -132,30 +132,4 @@ import Testing
         #expect(try host.tryGit("push", "-q", "origin", "wip").status == 0)
         #expect(try host.kinds().count == 3)
     }
-
-    @Test("A push over git daemon is served the same")
-    func overDaemon() throws {
-        let host = try Host(pushes: false)
-        let port = 20_000 + Int.random(in: 0..<20_000)
-        let daemon = Process()
-        // Not through `git`: that would be a second process, which terminating the first leaves behind.
-        let programs = try host.hostGit("--exec-path")
-        daemon.executableURL = URL(fileURLWithPath: "\(programs)/git-daemon")
-        daemon.arguments = [
-            "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)", "--base-path=\(host.scratch.path)",
-            "--export-all", "--enable=receive-pack", host.scratch.path,
-        ]
-        daemon.standardOutput = FileHandle.nullDevice
-        daemon.standardError = FileHandle.nullDevice
-        try daemon.run()
-        defer { daemon.terminate() }
-        var push = CommandResult(status: 1, output: "", errors: "")
-        for _ in 0..<50 where push.status != 0 {
-            push = try host.tryGit("push", "git://127.0.0.1:\(port)/fleet.git", "main")
-            if push.status != 0 { usleep(100_000) }
-        }
-        #expect(push.status == 0, "\(push.errors)")
-        #expect(push.errors.contains("prod: converged"))
-        try host.expectSound()
-    }
 }

@@ -154,8 +154,7 @@ struct ShapeChecker {
         case .mapping, .sequence: return wrongType(node, name, form.title)
         case .invalid: return
         case .quoted: break
-        case .plain where isKey || form.title == TextForm.label.title && form.maxBytes == TextForm.label.maxBytes:
-            break
+        case .plain where isKey || form.takesAnyScalar: break
         case .plain:
             switch Scalar(plain: tape.bytes(of: node)) {
             case .null:

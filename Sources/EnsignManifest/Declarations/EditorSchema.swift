@@ -38,7 +38,7 @@ extension ManifestKind {
                 object["type"] = "string"
                 object["pattern"] = .string(pattern)
             } else {
-                object["type"] = ["string", "number"]
+                object["type"] = form.takesAnyScalar ? ["string", "number", "boolean", "null"] : ["string", "number"]
             }
             return object
         case .integer(let range):

@@ -52,6 +52,8 @@ package struct TextForm: Sendable {
     /// The texts that are accepted, when they can be listed.
     package var values: [String]?
     package var maxBytes: Int
+    /// Whether a boolean and a null are taken as the text that was written.
+    package var takesAnyScalar: Bool
     /// Why a text is not accepted; nil when it is.
     let problem: @Sendable (String) -> String?
 
@@ -60,12 +62,14 @@ package struct TextForm: Sendable {
         pattern: String? = nil,
         values: [String]? = nil,
         maxBytes: Int = 256,
+        takesAnyScalar: Bool = false,
         problem: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.title = title
         self.pattern = pattern
         self.values = values
         self.maxBytes = maxBytes
+        self.takesAnyScalar = takesAnyScalar
         self.problem = problem
     }
 

@@ -8,7 +8,7 @@ extension TextForm {
         text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil
     }
     /// A label's value: any text, also one that looks like a boolean.
-    static let label = TextForm("text", maxBytes: 256)
+    static let label = TextForm("text", takesAnyScalar: true)
 
     static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
         Name.isValid(text) ? nil : "'\(text)' is not a name: \(Name.rule)"

@@ -14,6 +14,7 @@ package enum VersionEdit {
             let start = offset(of: tape.mark(of: node), in: bytes, from: scan.start)
         else { return nil }
         let old = Array(tape.bytes(of: node))
+        guard !old.isEmpty else { return nil }
         let isQuoted = tape.kind(of: node) == .quoted
         let first = isQuoted ? start + 1 : start
         guard first + old.count <= bytes.count, Array(bytes[first..<first + old.count]) == old else { return nil }

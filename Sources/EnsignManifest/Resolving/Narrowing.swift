@@ -8,20 +8,31 @@ package enum Narrowing {
     /// read one flat schema better; where a merge could change the meaning, `allOf` keeps both.
     package static func combine(_ base: JSONValue?, _ narrowing: JSONValue) -> JSONValue {
         guard let base else { return narrowing }
-        if let merged = merge(base, narrowing) { return merged }
-        return ["allOf": [base, narrowing]]
+        let whole = SchemaDefinitions(base)
+        let narrower = SchemaDefinitions(narrowing).apart(from: whole)
+        return SchemaDefinitions.join(combineBodies(whole.body, narrower.body), whole, narrower)
+    }
+
+    private static func combineBodies(_ base: JSONValue, _ narrowing: JSONValue) -> JSONValue {
+        merge(base, narrowing) ?? ["allOf": [base, narrowing]]
     }
 
     private static func merge(_ base: JSONValue, _ narrowing: JSONValue) -> JSONValue? {
         if narrowing == .bool(true) || narrowing == base { return base }
-        if base == .bool(true) { return narrowing }
+        if base == .bool(true) || base == [:] { return narrowing }
         guard case .object(var result) = base, case .object(let extra) = narrowing else { return nil }
         // A reference stands alone in draft-07, and these keywords read their neighbours.
         let coupled: Set<String> = [
             "$ref", "additionalProperties", "patternProperties", "items", "additionalItems", "if", "then", "else",
-            "definitions", "$defs",
         ]
         if result["$ref"] != nil { return nil }
+        // What is said of all other properties is the same on both sides only if the same ones are named beside it.
+        if extra["additionalProperties"] != nil {
+            let isSame =
+                extra["patternProperties"] == result["patternProperties"]
+                && names(extra["properties"]) == names(result["properties"])
+            guard isSame else { return nil }
+        }
         for (key, value) in extra {
             guard let present = result[key] else {
                 if key == "properties" {
@@ -71,7 +82,7 @@ package enum Narrowing {
         guard let added = extra.object, var properties = (schema["properties"] ?? [:]).object else { return false }
         for (name, narrower) in added {
             if let present = properties[name] {
-                properties[name] = combine(present, narrower)
+                properties[name] = combineBodies(present, narrower)
             } else if schema["additionalProperties"] == nil, schema["patternProperties"] == nil {
                 properties[name] = narrower
             } else {
@@ -82,6 +93,8 @@ package enum Narrowing {
         schema["properties"] = .object(properties)
         return true
     }
+
+    private static func names(_ properties: JSONValue?) -> [String] { (properties?.object ?? [:]).map(\.key) }
 
     private static func tighter(
         _ base: JSONValue,

@@ -43,7 +43,7 @@ package enum Autonomy: String, Sendable, CaseIterable, Comparable {
     case draft
     /// A manager's approval for everything that does not read.
     case approve
-    /// A manager's approval for everything above low risk.
+    /// A manager's approval for everything that does not read and is above low risk.
     case lowRisk = "low-risk"
     /// Nothing beyond what the grants say.
     case full
@@ -64,7 +64,7 @@ package enum Autonomy: String, Sendable, CaseIterable, Comparable {
         switch self {
         case .draft: access == .read ? granted : nil
         case .approve: access == .read ? granted : max(granted, .manager)
-        case .lowRisk: risk == .low ? granted : max(granted, .manager)
+        case .lowRisk: access == .read || risk == .low ? granted : max(granted, .manager)
         case .full: granted
         }
     }

@@ -26,8 +26,7 @@ package struct AuthorityDifference: Sendable, Hashable {
     // MARK: Tools
 
     private mutating func compareTools(_ before: Bundle?, _ after: Bundle?) {
-        let old = Dictionary(uniqueKeysWithValues: (before?.tools ?? []).map { ($0.tool, $0) })
-        let new = Dictionary(uniqueKeysWithValues: (after?.tools ?? []).map { ($0.tool, $0) })
+        let (old, new) = (before?.toolsByName ?? [:], after?.toolsByName ?? [:])
         for name in Set(old.keys).union(new.keys).sorted() {
             let (was, now) = (old[name], new[name])
             if let was, let now { compareReach(name, was, now) }
@@ -129,6 +128,11 @@ extension BundleOperation {
         case .manager, .dual: " with \(approval.phrase)"
         }
     }
+}
+
+extension Bundle {
+    /// A bundle that was read back may name a tool twice: a compiled one never does.
+    var toolsByName: [String: BundleTool] { Dictionary(tools.map { ($0.tool, $0) }) { first, _ in first } }
 }
 
 extension Approval {

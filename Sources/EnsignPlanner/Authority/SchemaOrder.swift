@@ -4,19 +4,37 @@ package import EnsignModel
 ///
 /// Sound and not complete: true only where it follows from the keywords; everything else counts as wider. Draft-07's
 /// keywords are a conjunction, so every keyword of the old schema must be implied by the new one.
-package enum SchemaOrder {
+package struct SchemaOrder {
     /// Whether every value that `new` accepts is accepted by `old`.
     package static func isProvablyNarrower(_ new: JSONValue?, than old: JSONValue?) -> Bool {
-        narrower(new ?? .bool(true), old ?? .bool(true), depth: 0)
+        let (new, old) = (new ?? .bool(true), old ?? .bool(true))
+        // Equal references mean the same only where they lead to the same.
+        let haveSameDefinitions = ["$defs", "definitions"].allSatisfy { new[$0] == old[$0] }
+        guard haveSameDefinitions || !refers(old) else { return false }
+        var order = SchemaOrder()
+        return order.narrower(new, old, depth: 0)
     }
 
-    private static func narrower(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
+    /// How many pairs of schemas are still compared: alternatives inside alternatives have more than anybody waits for.
+    private var remaining = 5_000
+
+    private static func refers(_ schema: JSONValue) -> Bool {
+        switch schema {
+        case .object(let members): members["$ref"] != nil || members.contains { refers($0.value) }
+        case .array(let elements): elements.contains(where: refers)
+        default: false
+        }
+    }
+
+    private mutating func narrower(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
+        guard remaining > 0 else { return false }
+        remaining -= 1
         if new == old || new == .bool(false) || old == .bool(true) { return true }
         guard depth < 64, case .object(let old) = old else { return false }
-        if old.allSatisfy({ annotations.contains($0.key) }) { return true }
+        if old.allSatisfy({ Self.annotations.contains($0.key) }) { return true }
         guard case .object(let new) = new else { return false }
-        // References are compared whole: what they lead to may differ.
-        if new["$ref"] != nil || old["$ref"] != nil { return false }
+        // References are compared whole, above.
+        if new["$ref"] != nil { return false }
         if case .array(let parts)? = new["allOf"],
             parts.contains(where: { narrower($0, .object(old), depth: depth + 1) })
         {
@@ -27,8 +45,9 @@ package enum SchemaOrder {
         {
             return true
         }
+        if old["$ref"] != nil { return false }
         return old.allSatisfy { key, value in
-            annotations.contains(key) || implies(new, key, value, old, depth)
+            Self.annotations.contains(key) || implies(new, key, value, old, depth)
         }
     }
 
@@ -38,7 +57,7 @@ package enum SchemaOrder {
     ]
 
     /// Whether `new` rules out everything that the keyword `key: value` of `old` rules out.
-    private static func implies(
+    private mutating func implies(
         _ new: JSONObject,
         _ key: String,
         _ value: JSONValue,
@@ -46,26 +65,30 @@ package enum SchemaOrder {
         _ depth: Int
     ) -> Bool {
         switch key {
-        case "type": return types(new).map { allowed in allowed.isSubset(of: widened(typeSet(value))) } ?? false
+        case "type":
+            return Self.types(new).map { allowed in allowed.isSubset(of: Self.widened(Self.typeSet(value))) } ?? false
         case "enum":
             guard let allowed = value.array else { return false }
             if let constant = new["const"] { return allowed.contains(constant) }
             return new["enum"]?.array.map { $0.allSatisfy(allowed.contains) } ?? false
         case "const": return new["const"] == value || new["enum"] == .array([value])
-        case "maximum": return bound(new, "maximum", "exclusiveMaximum", value) { $0 <= $1 }
-        case "minimum": return bound(new, "minimum", "exclusiveMinimum", value) { $0 >= $1 }
+        case "maximum": return Self.bound(new, "maximum", "exclusiveMaximum", value) { $0 <= $1 }
+        case "minimum": return Self.bound(new, "minimum", "exclusiveMinimum", value) { $0 >= $1 }
         case "exclusiveMaximum":
-            return compare(new["exclusiveMaximum"], value) { $0 <= $1 } || compare(new["maximum"], value) { $0 < $1 }
+            return Self.compare(new["exclusiveMaximum"], value) { $0 <= $1 }
+                || Self.compare(new["maximum"], value) { $0 < $1 }
         case "exclusiveMinimum":
-            return compare(new["exclusiveMinimum"], value) { $0 >= $1 } || compare(new["minimum"], value) { $0 > $1 }
-        case "maxLength", "maxItems", "maxProperties": return compare(new[key], value) { $0 <= $1 }
-        case "minLength", "minItems", "minProperties": return compare(new[key], value) { $0 >= $1 }
+            return Self.compare(new["exclusiveMinimum"], value) { $0 >= $1 }
+                || Self.compare(new["minimum"], value) { $0 > $1 }
+        case "maxLength", "maxItems", "maxProperties": return Self.compare(new[key], value) { $0 <= $1 }
+        case "minLength", "minItems", "minProperties": return Self.compare(new[key], value) { $0 >= $1 }
         case "required":
             guard let wanted = value.array, let present = new["required"]?.array else {
                 return value.array?.isEmpty ?? false
             }
             return wanted.allSatisfy(present.contains)
         case "items":
+            if new["items"] == value { return true }
             return value.object != nil && new["items"]?.object != nil
                 && narrower(new["items"] ?? .bool(true), value, depth: depth + 1)
         case "properties", "additionalProperties": return propertiesNarrower(new, old, depth)
@@ -74,7 +97,7 @@ package enum SchemaOrder {
         case "anyOf":
             return new["anyOf"] == value
                 || value.array?.contains { narrower(.object(new), $0, depth: depth + 1) } ?? false
-        default: return new[key] == value && coupledEqual(key, new, old)
+        default: return new[key] == value && Self.coupledEqual(key, new, old)
         }
     }
 
@@ -91,7 +114,7 @@ package enum SchemaOrder {
     }
 
     /// Every property that `new` lets through must be let through by `old`, whatever its name.
-    private static func propertiesNarrower(_ new: JSONObject, _ old: JSONObject, _ depth: Int) -> Bool {
+    private mutating func propertiesNarrower(_ new: JSONObject, _ old: JSONObject, _ depth: Int) -> Bool {
         let keywords = ["properties", "patternProperties", "additionalProperties"]
         if keywords.allSatisfy({ new[$0] == old[$0] }) { return true }
         guard new["patternProperties"] == nil, old["patternProperties"] == nil else { return false }

@@ -1,0 +1,291 @@
+import EnsignModel
+import EnsignPlanner
+import EnsignTestSupport
+import Testing
+
+@Suite("What an agent may do more or less")
+struct AuthorityDifferenceTests {
+    private func difference(_ change: (inout Bundle) -> Void) -> AuthorityDifference {
+        AuthorityDifference(before: bundle(), after: bundle("support/triage", "1.0.0", change))
+    }
+
+    private func update(_ change: (inout BundleOperation) -> Void) -> AuthorityDifference {
+        difference { bundle in
+            guard var operation = bundle.tools[0].operations["update"] else { return }
+            change(&operation)
+            bundle.tools[0].operations["update"] = operation
+        }
+    }
+
+    /// What is gained, and what the way back loses; and the other way round.
+    private func inputs(_ was: JSONValue?, _ now: JSONValue?) -> (gained: [String], lost: [String]) {
+        let (before, after) = (
+            bundle { $0.tools[0].operations["update"]?.input = was },
+            bundle { $0.tools[0].operations["update"]?.input = now }
+        )
+        let difference = AuthorityDifference(before: before, after: after)
+        return (difference.gained, difference.lost)
+    }
+
+    @Test("Nothing changed, nothing said")
+    func equal() {
+        let none = difference { _ in }
+        #expect(none.gained == [] && none.lost == [])
+    }
+
+    @Test("A new agent gains its operations and delegates; a removed one loses them")
+    func newAndRemoved() {
+        let with = bundle { $0.delegates = [agent("it/desk")] }
+        let created = AuthorityDifference(before: nil, after: with)
+        #expect(
+            created.gained == [
+                "may now call crm.find (read, low risk)",
+                "may now call crm.update (write, medium risk) with a manager's approval",
+                "may now hand work to it/desk",
+            ]
+        )
+        #expect(created.lost == [])
+        let removed = AuthorityDifference(before: with, after: nil)
+        #expect(removed.gained == [])
+        #expect(
+            removed.lost == [
+                "may no longer call crm.find", "may no longer call crm.update", "may no longer hand work to it/desk",
+            ]
+        )
+    }
+
+    @Test("Operations and tools come and go")
+    func operations() {
+        #expect(
+            difference { $0.tools[0].operations["erase"] = operation(.execute, .high, .dual) }.gained
+                == ["may now call crm.erase (execute, high risk) with the approval of two people"]
+        )
+        #expect(difference { $0.tools[0].operations["find"] = nil }.lost == ["may no longer call crm.find"])
+        #expect(difference { $0.tools = [] }.lost == ["may no longer call crm.find", "may no longer call crm.update"])
+    }
+
+    @Test("Less approval is gained, more is lost")
+    func approvals() {
+        #expect(
+            update { $0.approval = .none }.gained == [
+                "may call crm.update without approval (was: a manager's approval)"
+            ]
+        )
+        #expect(
+            update { $0.approval = .dual }.lost
+                == ["needs the approval of two people to call crm.update (was: a manager's approval)"]
+        )
+        let back = AuthorityDifference(
+            before: bundle { $0.tools[0].operations["update"]?.approval = .dual },
+            after: bundle()
+        )
+        #expect(back.gained == ["may call crm.update with a manager's approval (was: the approval of two people)"])
+    }
+
+    @Test("An operation that does more, or worse, is gained")
+    func access() {
+        #expect(
+            update { $0.access = .execute }.gained
+                == ["crm.update is execute, medium risk (was write, medium risk)"]
+        )
+        #expect(update { $0.risk = .high }.gained == ["crm.update is write, high risk (was write, medium risk)"])
+        #expect(update { $0.risk = .low }.gained == [])
+    }
+
+    @Test("A later end, or none, is gained; an earlier one is lost")
+    func expiry() {
+        let (early, late) = (CalendarDate("2026-12-31"), CalendarDate("2027-06-30"))
+        func sentences(_ was: CalendarDate?, _ now: CalendarDate?) -> ([String], [String]) {
+            let difference = AuthorityDifference(
+                before: bundle { $0.tools[0].operations["update"]?.expires = was },
+                after: bundle { $0.tools[0].operations["update"]?.expires = now }
+            )
+            return (difference.gained, difference.lost)
+        }
+        #expect(sentences(early, late) == (["may call crm.update until 2027-06-30 (was until 2026-12-31)"], []))
+        #expect(sentences(late, early) == ([], ["may call crm.update until 2026-12-31 (was until 2027-06-30)"]))
+        #expect(sentences(early, nil) == (["may call crm.update without an end (was until 2026-12-31)"], []))
+        #expect(sentences(nil, early) == ([], ["may call crm.update until 2026-12-31 (was without an end)"]))
+    }
+
+    @Test("Another server or other credentials count as gained: what they reach cannot be seen from here")
+    func reach() {
+        #expect(
+            difference { $0.tools[0].credentials = "vault:crm-admin" }.gained
+                == ["calls crm with credentials vault:crm-admin (was vault:crm)"]
+        )
+        #expect(
+            difference { $0.tools[0].credentials = nil }.gained == ["calls crm with credentials none (was vault:crm)"]
+        )
+        #expect(difference { $0.tools[0].server = nil }.gained == ["reaches crm through another server"])
+    }
+
+    @Test("Arguments that were not allowed before are gained, in words; fewer are lost")
+    func arguments() {
+        let (wide, narrow): (JSONValue, JSONValue) = (
+            ["properties": ["amount": ["type": "number", "maximum": 500]]],
+            ["properties": ["amount": ["type": "number", "maximum": 100]]]
+        )
+        #expect(
+            inputs(narrow, wide)
+                == (
+                    ["may call crm.update with arguments that were not allowed before: amount: maximum 500 (was 100)"],
+                    []
+                )
+        )
+        #expect(
+            inputs(wide, narrow) == ([], ["may call crm.update with fewer arguments: amount: maximum 100 (was 500)"])
+        )
+        #expect(
+            inputs(narrow, nil)
+                == (["may call crm.update with arguments that were not allowed before: true (was \(narrow.text))"], [])
+        )
+        // A word for people changes nothing.
+        #expect(inputs(["maximum": 1], ["maximum": 1, "description": "x"]) == ([], []))
+    }
+
+    @Test("What cannot be shown to be narrower counts as gained")
+    func unclear() {
+        #expect(inputs(["pattern": "^a"], ["pattern": "^ab"]).gained.count == 1)
+        #expect(inputs(["oneOf": [true, false]], ["oneOf": [false, true]]).gained.count == 1)
+    }
+
+    @Test("A definition that a schema refers to is part of it")
+    func definitions() {
+        func schema(_ maximum: JSONValue) -> JSONValue {
+            ["properties": ["amount": ["$ref": "#/$defs/money"]], "$defs": ["money": ["maximum": maximum]]]
+        }
+        #expect(inputs(schema(100), schema(500)).gained.count == 1)
+        #expect(inputs(schema(100), schema(500)).lost == [])
+    }
+
+    @Test("Higher limits are gained, lower ones lost, in their unit")
+    func limits() {
+        #expect(difference { $0.limits.run.steps = 9 }.gained == ["may use 9 steps a run (was 8)"])
+        #expect(difference { $0.limits.run.steps = 7 }.lost == ["may use 7 steps a run (was 8)"])
+        #expect(difference { $0.limits.run.steps = nil }.gained == ["may use any number of steps a run (was 8)"])
+        #expect(difference { $0.limits.run.tokens = 100 }.lost == ["may use 100 tokens a run (was unlimited)"])
+        #expect(difference { $0.limits.run.costUSD = 0.75 }.gained == ["may use 0.75 USD a run (was 0.5)"])
+        #expect(difference { $0.limits.run.seconds = 91 }.gained == ["may use 91 seconds a run (was 90)"])
+        #expect(difference { $0.limits.costUSDPerDay = 400 }.gained == ["may use 400 USD a day (was 40)"])
+    }
+
+    @Test("Identity and autonomy")
+    func identity() {
+        #expect(
+            difference { $0.identity = "spiffe://x/prod/support/triage" }.gained
+                == ["acts as spiffe://x/prod/support/triage (was spiffe://fleet.local/prod/support/triage)"]
+        )
+        #expect(difference { $0.autonomy = .draft }.lost == ["autonomy is draft (was full)"])
+        let back = AuthorityDifference(
+            before: bundle { $0.autonomy = .approve },
+            after: bundle { $0.autonomy = .lowRisk }
+        )
+        #expect(back.gained == ["autonomy is low-risk (was approve)"])
+    }
+
+    @Test("A recorded bundle that names a tool twice is compared without a crash")
+    func doubledTool() {
+        let doubled = bundle { $0.tools += $0.tools }
+        #expect(AuthorityDifference(before: doubled, after: bundle()).gained == [])
+        #expect(BundleDifference(before: doubled, after: doubled).kind == .none)
+    }
+}
+
+@Suite("What kind of change it is")
+struct BundleDifferenceTests {
+    private func difference(_ change: (inout Bundle) -> Void) -> BundleDifference {
+        BundleDifference(before: bundle(), after: bundle("support/triage", "1.0.0", change))
+    }
+
+    @Test("New agents and anything gained widen; nothing else does")
+    func widening() {
+        #expect(BundleDifference(before: nil, after: bundle()).kind == .widening)
+        #expect(difference { $0.limits.run.steps = 9 }.kind == .widening)
+        // Also when something is lost, and when the behaviour changes, at the same time.
+        #expect(
+            difference {
+                $0.limits.run.steps = 9
+                $0.tools[0].operations["find"] = nil
+                $0.instructions = "x"
+            }.kind == .widening
+        )
+    }
+
+    @Test("Another behaviour with the same authority, or less, is behaviour")
+    func behaviour() {
+        let changes: [(inout Bundle) -> Void] = [
+            { $0.instructions = "x" }, { $0.model.name = "x" }, { $0.model.parameters = ["temperature": 0.3] },
+            { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
+            { $0.runtime = ["kind": "crewai"] },
+            { $0.tools[0].operations["find"]?.output = true }, { $0.tools[0].operations["find"]?.description = "x" },
+            { $0.tools[0].operations["find"]?.timeout = TimeSpan("5s") },
+            { $0.tools[0].operations["find"]?.idempotent = true },
+            { $0.tools[0].description = "x" },
+        ]
+        for (index, change) in changes.enumerated() {
+            #expect(difference(change).kind == .behaviour, "change \(index)")
+            #expect(
+                difference {
+                    change(&$0)
+                    $0.limits.run.steps = 7
+                }.kind == .behaviour,
+                "change \(index)"
+            )
+        }
+    }
+
+    @Test("Only less authority, and removal, is narrowing")
+    func narrowing() {
+        #expect(BundleDifference(before: bundle(), after: nil).kind == .narrowing)
+        #expect(difference { $0.limits.run.steps = 7 }.kind == .narrowing)
+        #expect(difference { $0.tools[0].operations["find"] = nil }.kind == .narrowing)
+    }
+
+    @Test("Description and labels alone change nothing that the agent does, and are shown")
+    func inert() {
+        let changed = difference {
+            $0.description = "Sorts tickets."
+            $0.labels = ["a": "b", "c": "d"]
+        }
+        #expect(changed.kind == .none)
+        #expect(
+            changed.lines.map { "\($0.field): \($0.text)" } == [
+                "description: Sorts tickets. (was Sorts.)", "labels: a=b, c=d (was none)",
+            ]
+        )
+        #expect(difference { _ in }.kind == .none)
+        #expect(difference { _ in }.lines == [])
+    }
+
+    @Test("Lines say where and what, new value first")
+    func lines() {
+        let changed = difference {
+            $0.model = Model(provider: "openai", name: "gpt", parameters: ["temperature": 0.3, "seed": 1])
+            $0.runtime = [:]
+            $0.contract.output = ["required": ["a"]]
+            $0.instructions = "New.\n"
+        }
+        #expect(
+            changed.lines.map { "\($0.field): \($0.text)" } == [
+                "model: openai/gpt (was anthropic/claude-sonnet-4-5)", "model.parameters.seed: 1 (was not set)",
+                "model.parameters.temperature: 0.3 (was 0.2)", "contract.output: {\"required\":[\"a\"]} (was true)",
+                "runtime.kind: not set (was \"langgraph\")",
+            ]
+        )
+        #expect(changed.instructions?.before == "Sort.\n")
+        #expect(changed.instructions?.after == "New.\n")
+    }
+
+    @Test("Many differences of a schema are summed up")
+    func manyDifferences() {
+        func schema(_ maximum: Int64) -> JSONValue {
+            ["properties": .object(JSONObject((0..<10).map { ("p\($0)", ["maximum": .integer(maximum)]) }))]
+        }
+        let changed = BundleDifference(
+            before: bundle { $0.contract.input = schema(1) },
+            after: bundle { $0.contract.input = schema(2) }
+        )
+        #expect(changed.lines.first?.text.hasSuffix("p5: maximum 2 (was 1); and 4 more") == true)
+    }
+}

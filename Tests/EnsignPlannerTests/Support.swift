@@ -1,0 +1,148 @@
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignTestSupport
+
+func agent(_ name: String) -> AgentID {
+    guard let agent = AgentID(name) else { preconditionFailure("\(name) is no agent") }
+    return agent
+}
+
+func version(_ text: String) -> AgentVersion {
+    guard let version = AgentVersion(text) else { preconditionFailure("\(text) is no version") }
+    return version
+}
+
+/// A bundle with one tool, to change one thing in.
+func bundle(
+    _ id: String = "support/triage",
+    _ versionText: String = "1.0.0",
+    _ change: (inout Bundle) -> Void = { _ in }
+) -> Bundle {
+    guard let crm = SemanticVersion("2.1.0"), let artifact = Digest(hex: String(repeating: "a", count: 64)) else {
+        preconditionFailure("constants")
+    }
+    var bundle = Bundle(
+        agent: agent(id),
+        version: version(versionText),
+        environment: "prod",
+        artifact: artifact,
+        identity: "spiffe://fleet.local/prod/\(id)",
+        description: "Sorts.",
+        labels: [:],
+        model: Model(provider: "anthropic", name: "claude-sonnet-4-5", parameters: ["temperature": 0.2]),
+        instructions: "Sort.\n",
+        contract: Contract(input: nil, output: nil),
+        tools: [
+            BundleTool(
+                tool: "crm",
+                version: crm,
+                description: nil,
+                server: ["mcp": ["command": ["crm"]]],
+                credentials: "vault:crm",
+                operations: [
+                    "find": operation(.read, .low), "update": operation(.write, .medium, .manager),
+                ]
+            )
+        ],
+        delegates: [],
+        autonomy: .full,
+        limits: BundleLimits(run: RunLimits(steps: 8, tokens: nil, costUSD: 0.5, seconds: 90), costUSDPerDay: 40),
+        runtime: ["kind": "langgraph"]
+    )
+    change(&bundle)
+    return bundle
+}
+
+func operation(_ access: Access, _ risk: Risk, _ approval: Approval = .none, input: JSONValue? = nil) -> BundleOperation
+{
+    BundleOperation(
+        description: nil,
+        access: access,
+        risk: risk,
+        approval: approval,
+        idempotent: false,
+        timeout: nil,
+        expires: nil,
+        input: input,
+        output: nil
+    )
+}
+
+func compiled(_ bundle: Bundle, halted: Bool = false) -> CompiledBundle {
+    CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: Compiler.digest(of: bundle.bytes), halted: halted)
+}
+
+/// An environment's recorded state that plans can be applied to.
+struct World {
+    private(set) var recorded: [AgentID: RecordedAgent] = [:]
+    private var bundles: [Digest: Bundle] = [:]
+    /// The digests that each agent had, in the order in which it first had them.
+    private var history: [AgentID: [Digest]] = [:]
+
+    var live: Int64 { Int64(recorded.count) }
+
+    mutating func apply(_ plan: Plan) {
+        for planned in plan.changes {
+            guard let route = planned.route, let bundle = planned.bundle else {
+                recorded[planned.agent] = nil
+                continue
+            }
+            recorded[planned.agent] = RecordedAgent(route: route, state: planned.state)
+            bundles[bundle.digest] = bundle.bundle
+            if history[planned.agent]?.contains(bundle.digest) != true {
+                history[planned.agent, default: []].append(bundle.digest)
+            }
+        }
+    }
+
+    /// Plans these agents, and the removal of all others.
+    func plan(
+        _ desired: [CompiledBundle],
+        prune: Bool = true,
+        share: Double = 1,
+        allowPrune: Bool = true,
+        order: ([DesiredAgent]) -> [DesiredAgent] = { $0 }
+    ) throws -> Plan {
+        let declared = Set(desired.map(\.bundle.agent))
+        let items =
+            desired.map { DesiredAgent(agent: $0.bundle.agent, compiled: $0) }
+            + recorded.keys.filter { !declared.contains($0) }.map { DesiredAgent(agent: $0, compiled: nil) }
+        return try Planner.plan(
+            environment: "prod",
+            source: PlanSource(name: "main", commit: nil),
+            entry: nil,
+            desired: order(items),
+            recorded: RecordedFleet(
+                live: live,
+                agent: { recorded[$0] },
+                bundle: { bundles[$0] },
+                isEarlier: { agent, digest in
+                    guard let history = history[agent], let wanted = history.firstIndex(of: digest),
+                        let present = recorded[agent]?.stable.flatMap({ history.firstIndex(of: $0.digest) })
+                    else { return false }
+                    return wanted < present
+                }
+            ),
+            rules: PlanRules(prune: prune, maxPruneShare: share, allowPrune: allowPrune)
+        )
+    }
+
+    /// The world after what was planned for these agents.
+    func with(_ desired: [CompiledBundle]) throws -> World {
+        var world = self
+        world.apply(try plan(desired))
+        return world
+    }
+}
+
+extension Plan {
+    /// The changes as lines: `create support/triage 1.0.0 widening`.
+    var shown: [String] {
+        changes.map { planned in
+            let change = planned.change
+            let sides = [change.from, change.to].compactMap { $0?.version.description }.joined(separator: " -> ")
+            return "\(change.action.rawValue) \(planned.agent) \(sides) \(change.kind.rawValue)"
+        }
+    }
+}

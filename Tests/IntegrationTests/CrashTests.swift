@@ -1,0 +1,145 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A reconcile that dies, or finds the disk full, at every single step.
+@Suite struct CrashTests {
+    /// The shim that counts calls and makes the nth one fatal.
+    private static func shim(in host: Host) throws -> String {
+        let path = "\(host.scratch.path)/faults.so"
+        let result = try run(
+            "cc",
+            ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"],
+            in: host.scratch.path
+        )
+        try #require(result.status == 0, "\(result.errors)")
+        return path
+    }
+
+    /// A host whose branch has moved on without its hook: prod is to update one agent, create one and delete one.
+    private static func prepared() throws -> Host {
+        let host = try Host()
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
+        try host.edit("environments/prod/agents/support/refund-triage.yaml", "version: 1.4.0", "version: 1.5.0")
+        try host.git("rm", "-q", "environments/prod/agents/sales/crm-hygiene.yaml")
+        let greeter = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec:\n  version: 1.0.0\n"
+        try host.scratch.write("work/environments/prod/agents/it/greeter.yaml", greeter)
+        let agent = """
+            apiVersion: ensign.dev/v1
+            kind: Agent
+            spec:
+              description: Says hello.
+              model: {provider: anthropic, name: claude-haiku-4-5}
+              instructions: prompt.md
+            """
+        try host.scratch.write("work/fleet/agents/it/greeter/1.0.0/agent.yaml", agent)
+        try host.scratch.write("work/fleet/agents/it/greeter/1.0.0/prompt.md", "Say hello.\n")
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "Three changes")
+        try host.git("push", "-q", "origin", "main")
+        return host
+    }
+
+    private static func copy(_ host: Host, _ name: String) throws -> String {
+        let path = "\(host.scratch.path)/\(name)"
+        try? FileManager.default.removeItem(atPath: path)
+        #expect(try run("cp", ["-a", host.bare, path], in: host.scratch.path).status == 0)
+        return path
+    }
+
+    private static func files(_ repository: String) throws -> [String: Data] {
+        let root = URL(fileURLWithPath: "\(repository)/ensign/live/prod").resolvingSymlinksInPath().path
+        var files: [String: Data] = [:]
+        for path in try FileManager.default.subpathsOfDirectory(atPath: root) {
+            var isFolder: ObjCBool = false
+            if FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder), !isFolder.boolValue {
+                files[path] = try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(path)"))
+            }
+        }
+        return files
+    }
+
+    /// Every file is the old one or the new one, and every route names a bundle that is there.
+    private static func expectWhole(_ found: [String: Data], old: [String: Data], new: [String: Data], _ step: Int)
+        throws
+    {
+        for (path, bytes) in found where !path.contains(".ensign-") && path != "fleet.json" {
+            #expect(bytes == old[path] || bytes == new[path], "step \(step): \(path) is neither old nor new")
+            guard path.hasPrefix("agents/") else { continue }
+            let route = try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+            for target in route["routes"] as? [[String: Any]] ?? [] {
+                let digest = try #require(target["digest"] as? String).dropFirst(7)
+                #expect(
+                    found["bundles/\(digest.prefix(2))/\(digest.dropFirst(2)).json"] != nil,
+                    "step \(step): \(path) names a bundle that is not there"
+                )
+            }
+        }
+    }
+
+    @Test(
+        "Whatever step it dies at, or finds the disk full at, the next run ends the same",
+        arguments: ["kill", "full"]
+    )
+    func everyStep(_ mode: String) throws {
+        let host = try Self.prepared()
+        let shim = try Self.shim(in: host)
+        let old = try Self.files(host.bare)
+        let whole = try Self.copy(host, "whole.git")
+        let counter = "\(host.scratch.path)/count"
+        let reconcile = ["reconcile", "--env", "prod"]
+        #expect(
+            try run(Host.ensign, reconcile, in: whole, environment: ["LD_PRELOAD": shim, "FAULT_COUNT": counter]).status
+                == 0
+        )
+        let new = try Self.files(whole)
+        let steps = try #require(
+            Int(try String(contentsOfFile: counter, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines))
+        )
+        #expect(steps > 40)
+        // Every third step, another third in each mode: all of them take minutes.
+        for step in stride(from: mode == "kill" ? 1 : 2, through: steps, by: 3) {
+            let repository = try Self.copy(host, "crash.git")
+            let environment = ["LD_PRELOAD": shim, "FAULT_AT": String(step), "FAULT_MODE": mode]
+            let crash = try run(Host.ensign, reconcile, in: repository, environment: environment)
+            if mode == "kill" { #expect(crash.status == 128 + 9, "step \(step): \(crash.errors)") }
+            try Self.expectWhole(try Self.files(repository), old: old, new: new, step)
+            let again = try run(Host.ensign, reconcile, in: repository)
+            #expect(again.status == 0, "step \(step): \(again.output)\(again.errors)")
+            var (found, wanted) = (try Self.files(repository), new)
+            // The header names the entry, which has another time, and a recovery adds one.
+            found["fleet.json"] = nil
+            wanted["fleet.json"] = nil
+            #expect(found == wanted, "step \(step): the live directory ends differently")
+            let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: repository)
+            #expect(verify.status == 0, "step \(step): \(verify.output)\(verify.errors)")
+            let drift = try run(Host.ensign, ["drift", "--env", "prod", "--detailed-exitcode"], in: repository)
+            #expect(drift.status == 0, "step \(step): \(drift.output)")
+            let log = try run(Host.ensign, ["log", "--env", "prod", "--all", "--output", "json"], in: repository)
+            #expect(!log.output.contains("\"kind\": \"drift\""), "step \(step): our own half-done work is not drift")
+        }
+    }
+
+    @Test("Several reconciles and pushes at once: one chain, nothing lost, nothing doubled")
+    func concurrently() throws {
+        let host = try Self.prepared()
+        let results = ResultBox()
+        let group = DispatchGroup()
+        for _ in 0..<6 {
+            DispatchQueue.global().async(group: group) {
+                results.add((try? run(Host.ensign, ["reconcile", "--env", "prod"], in: host.bare).status) ?? -1)
+            }
+        }
+        group.wait()
+        #expect(results.all == Array(repeating: 0, count: 6))
+        #expect(try host.kinds() == ["genesis", "intent", "outcome", "intent", "outcome"])
+        try host.expectSound()
+    }
+}
+
+private final class ResultBox: @unchecked Sendable {
+    private let lock = NSLock()
+    private var values: [Int32] = []
+    func add(_ value: Int32) { lock.withLock { values.append(value) } }
+    var all: [Int32] { lock.withLock { values } }
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Brings the generated parts of docs/ up to date with the code:
+
+    docs/schemas/<kind>.json    what `ensign schema KIND` prints
+    docs/manifests.md           the field tables between <!-- fields: ... --> and <!-- /fields -->
+    docs/cli.md                 the usage lines between <!-- usage: ... --> and <!-- /usage -->
+
+    python3 docs/tools/update.py [ENSIGN] [--check]
+
+ENSIGN is the binary to ask (default: `ensign`). With --check nothing is written; exit status 1 says what is out of date.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+docs = pathlib.Path(__file__).resolve().parents[1]
+arguments = [word for word in sys.argv[1:] if word != "--check"]
+ensign = arguments[0] if arguments else "ensign"
+kinds = ["Agent", "Tool", "Role", "Team", "Prices", "Environment", "Binding", "Deployment"]
+stale = []
+
+
+def ask(*words):
+    return subprocess.run([ensign, *words], check=True, capture_output=True, text=True).stdout
+
+
+schemas = {kind: json.loads(ask("schema", kind)) for kind in kinds}
+
+# What a pattern stands for, by which of these texts it accepts.
+probes = ["next", "1.4.0", "90m", "2027-06-30", "a/b", "a_B.md", "a.b", "vault:a/b"]
+forms = {
+    "next 90m 2027-06-30": "name",
+    "1.4.0": "version",
+    "next 1.4.0": "version or `next`",
+    "90m": "duration",
+    "2027-06-30": "date",
+    "a/b": "`<team>/<agent>`",
+    "next 1.4.0 90m 2027-06-30 a_B.md a.b": "file name",
+    "next 1.4.0 90m 2027-06-30 a.b": "trust domain",
+    "vault:a/b": "`<scheme>:<path>`",
+}
+
+
+def form(pattern):
+    return forms[" ".join(text for text in probes if re.search(pattern, text))]
+
+
+def kind_of(schema):
+    """What may stand there, in a few words."""
+    if "enum" in schema:
+        return " \\| ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return "number or percentage"
+    wanted = schema.get("type")
+    if wanted == ["object", "boolean"]:
+        return "JSON Schema"
+    if wanted == "string":
+        return form(schema["pattern"])
+    if wanted == ["string", "number"]:
+        return "text"
+    if wanted in ("integer", "number"):
+        low, high = schema["minimum"], schema["maximum"]
+        if high >= 1_000_000_000:
+            return f"{wanted}, at least {low:g}"
+        return f"{wanted}, {low:g} to {high:g}"
+    if wanted == "array":
+        bounds = f"{schema.get('minItems', 0)} to {schema['maxItems']}"
+        return f"list of {bounds}" + ("" if {"properties", "oneOf"} & schema["items"].keys() else f": {kind_of(schema['items'])}")
+    if wanted == "object" and "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
+        return f"mapping of {schema.get('minProperties', 0)} to {schema['maxProperties']}"
+    if wanted == "object" and "properties" not in schema:
+        return "any mapping"
+    if wanted == "object" and schema.get("maxProperties") == 1:
+        return "exactly one of its fields"
+    return {"object": "mapping", "boolean": "`true` \\| `false`"}[wanted]
+
+
+def rows(schema, path, shared):
+    required = schema.get("required", [])
+    for name, field in sorted(schema.get("properties", {}).items(), key=lambda item: item[0] not in required):
+        place = f"{path}.{name}" if path else name
+        text, default = field["description"], ""
+        if found := re.search(r"^(.*) Default: (.*)\.$", text):
+            text, default = found[1], f"`{found[2]}`"
+        if name in required:
+            default = "required"
+        link = name in shared
+        if link:
+            text += f" See [{shared[name]}](#{shared[name].lower().replace(' ', '-')})."
+        yield f"| `{place}` | {kind_of(field)} | {default} | {text} |"
+        if not link:
+            yield from below(field, place, shared)
+
+
+def alternatives(records, path):
+    """Records of which exactly one applies: each has a field of its own, and may share others."""
+    by_name = {}
+    for record in records:
+        for name in record["properties"]:
+            by_name.setdefault(name, []).append(record)
+    own = [name for name in by_name if len(by_name[name]) == 1]
+    for name in sorted(by_name, key=lambda name: name not in own):
+        field = by_name[name][0]["properties"][name]
+        beside = [f"`{other}`" for other in own if name in by_name[other][0]["required"] and other != name]
+        when = "exactly one of these" if name in own else f"required beside {', '.join(beside)}"
+        yield f"| `{path}.{name}` | {kind_of(field)} | {when} | {field['description']} |"
+
+
+def below(field, place, shared):
+    if "properties" in field:
+        yield from rows(field, place, shared)
+    elif "properties" in field.get("items", {}):
+        yield from rows(field["items"], place + "[]", shared)
+    elif "oneOf" in field.get("items", {}):
+        yield from alternatives(field["items"]["oneOf"], place + "[]")
+    elif isinstance(inner := field.get("additionalProperties"), dict):
+        key = f"{place}.<name>"
+        if "properties" in inner:
+            yield from rows(inner, key, shared)
+        else:
+            yield f"| `{key}` | {kind_of(inner)} | | |"
+
+
+def table(words):
+    """`Agent`, or `Deployment rollout` for one of its fields; the names after `-` are only linked to."""
+    target, _, linked = words.partition(" - ")
+    kind, *field = target.split()
+    shared = dict(pair.split("=") for pair in linked.split(",")) if linked else {}
+    schema = schemas[kind]["properties"]["spec"]
+    name = "spec"
+    for step in field:
+        schema, name = schema["properties"][step], step
+    lines = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
+    shared = {key: value.replace("_", " ") for key, value in shared.items()}
+    return lines + list(below(schema, name, shared))
+
+
+def usage(verb):
+    text = re.search(r"^USAGE: (.*)$", ask(verb, "--help"), re.M)[1]
+    return ["```", text, "```"]
+
+
+def replace(text, tag, render):
+    def one(found):
+        return f"{found[1]}\n" + "\n".join(render(found[2])) + f"\n<!-- /{tag} -->"
+
+    return re.sub(rf"(<!-- {tag}: (.*?) -->)\n.*?<!-- /{tag} -->", one, text, flags=re.S)
+
+
+def write(path, text):
+    if path.exists() and path.read_text() == text:
+        return
+    stale.append(str(path.relative_to(docs.parent)))
+    if "--check" not in sys.argv:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+for kind in kinds:
+    write(docs / "schemas" / f"{kind.lower()}.json", ask("schema", kind))
+manifests = docs / "manifests.md"
+if manifests.exists():
+    write(manifests, replace(manifests.read_text(), "fields", table))
+cli = docs / "cli.md"
+if cli.exists():
+    write(cli, replace(cli.read_text(), "usage", usage))
+if stale:
+    print("\n".join(stale))
+    if "--check" in sys.argv:
+        sys.exit("out of date; run: python3 docs/tools/update.py")
