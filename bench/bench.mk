@@ -6,6 +6,5 @@
 BENCH ?=
 
 .PHONY: bench
-bench:
-	swift build -c release --static-swift-stdlib --product ensign
+bench: build ## Measure against stock git, libyaml and check-jsonschema
 	python3 bench/bench.py $(BENCH)

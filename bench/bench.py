@@ -5,212 +5,32 @@
     bench/bench.py --only change --agents 1000,10000
     bench/bench.py --json figures.json
 
-What each row measures, and what it does not, stands in bench/README.md. A missed target is printed, never an exit status:
+What each row measures, and what not, stands in bench/README.md. A missed target is printed, never an exit status:
 times depend on the machine. The exit status is 1 only when something measured did not work.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
-import shutil
-import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import generate
+from measure import ENVIRONMENT, ROOT, Broken, Machine, Sample, Series, note
+from peers import compile_scanner, install_check_jsonschema, signing_key
+from report import Line, Row, duration, figures, table, times
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 REFERENCE = 10_000
-ENVIRONMENT = "prod"
 # Shape checks with check-jsonschema take seconds for a few hundred files: this many are timed, the rest is multiplied.
 SAMPLE = 300
 LEDGER_ENTRIES = 300
 GIT_VERIFIED = 30
 # The deploy hook's work tree has seven files an agent: above this it is left out.
 MOST_CHECKED_OUT = 20_000
-
-
-class Broken(Exception):
-    """Something that is measured did not do what it is measured for."""
-
-
-def note(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
-# MARK: Running and measuring
-
-
-@dataclass
-class Sample:
-    """One run, or several commands that together are one."""
-
-    seconds: float = 0
-    cpu: float = 0
-    memory: int = 0
-
-    def __add__(self, other: Sample) -> Sample:
-        return Sample(self.seconds + other.seconds, self.cpu + other.cpu, max(self.memory, other.memory))
-
-
-@dataclass
-class Series:
-    """The runs of one thing."""
-
-    label: str
-    samples: list[Sample] = field(default_factory=list)
-    # A count that each sample's time is divided by, such as entries.
-    per: int = 1
-
-    @property
-    def seconds(self) -> float:
-        return statistics.median(sample.seconds for sample in self.samples) / self.per
-
-    @property
-    def cpu(self) -> float:
-        return statistics.median(sample.cpu for sample in self.samples) / self.per
-
-    @property
-    def memory(self) -> int:
-        return max(sample.memory for sample in self.samples)
-
-
-class Machine:
-    """Where the benchmark keeps its files and how it starts programs."""
-
-    def __init__(self, work: Path, ensign: Path) -> None:
-        self.work = work
-        self.ensign = str(ensign)
-        (work / "home").mkdir(parents=True, exist_ok=True)
-        # Nothing of the user's own git configuration: signing, templates and hooks would change what is measured.
-        self.environment = {
-            "PATH": os.environ["PATH"], "HOME": str(work / "home"), "TZ": "UTC", "LC_ALL": "C.UTF-8",
-            "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "NO_COLOR": "1",
-            "GIT_AUTHOR_NAME": "Bench", "GIT_AUTHOR_EMAIL": "bench@ensign.invalid",
-            "GIT_COMMITTER_NAME": "Bench", "GIT_COMMITTER_EMAIL": "bench@ensign.invalid",
-        }
-        self.users = dict(os.environ)
-        os.environ.update(self.environment)  # for generate.py's git
-        self.errors = work / "stderr"
-        # A child's peak memory is never reported below that of the process that started it.
-        self.floor = self.run(["true"]).memory
-
-    def run(
-        self, command: list[str], *, where: Path | None = None, standard_input: str | None = None,
-        environment: dict[str, str] | None = None, expect: int = 0,
-    ) -> Sample:
-        """Runs a command to its end and measures it; its output goes nowhere."""
-        program = shutil.which(command[0], path=self.environment["PATH"])
-        if program is None:
-            raise Broken(f"there is no program '{command[0]}'")
-        source = self.work / "stdin"
-        source.write_text(standard_input or "")
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, str(source), os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 2, str(self.errors), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
-        ]
-        os.chdir(where or self.work)
-        variables = {**self.environment, **(environment or {})}
-        start = time.perf_counter()
-        child = os.posix_spawn(program, command, variables, file_actions=actions)
-        _, status, usage = os.wait4(child, 0)
-        seconds = time.perf_counter() - start
-        code = os.waitstatus_to_exitcode(status)
-        if code != expect:
-            text = self.errors.read_text(errors="replace")[-2_000:]
-            raise Broken(f"'{' '.join(command)}' ended with {code}:\n{text}")
-        return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-
-    def output(self, command: list[str], *, where: Path | None = None) -> str:
-        """What a command prints; not measured."""
-        done = subprocess.run(
-            command, cwd=where or self.work, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Broken(f"'{' '.join(command)}' ended with {done.returncode}:\n{done.stderr[-2_000:]}")
-        return done.stdout.strip()
-
-    def has_verb(self, verb: str) -> bool:
-        done = subprocess.run([self.ensign, verb, "--help"], env=self.environment, capture_output=True, check=False)
-        return done.returncode == 0
-
-    # MARK: Fleets
-
-    def fleet(self, agents: int) -> Path:
-        """A generated fleet, made once for each version of the generator. Never written to."""
-        version = hashlib.sha256((HERE / "generate.py").read_bytes()).hexdigest()[:12]
-        path = self.work / f"fleet-{agents}-{version}.git"
-        if not path.exists():
-            for old in self.work.glob(f"fleet-{agents}-*.git"):
-                shutil.rmtree(old)
-            note(f"generating {agents:,} agents ...")
-            partial = self.work / "generating.git"
-            shutil.rmtree(partial, ignore_errors=True)
-            generate.write_fleet(str(partial), agents)
-            partial.rename(path)
-        return path
-
-    def host(self, agents: int, name: str) -> Path:
-        """A fresh repository with a fleet, set up as a host of `prod`. Objects are hard links to the generated ones."""
-        path = self.work / f"{name}-{agents}.git"
-        shutil.rmtree(path, ignore_errors=True)
-        self.output(["git", "clone", "--quiet", "--bare", "--local", str(self.fleet(agents)), str(path)])
-        # Git's own housekeeping would start in the background in the middle of a measurement.
-        for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"), ("ensign.environments", ENVIRONMENT)):
-            self.output(["git", "-C", str(path), "config", key, value])
-        self.output([self.ensign, "init", "--quiet", "--repo", str(path)])
-        return path
-
-
-# MARK: What a row reports
-
-
-@dataclass
-class Line:
-    label: str
-    series: Series | None = None
-    # Against what, for people: "x libyaml".
-    ratio: str = ""
-    target: str = ""
-    passed: bool | None = None
-    text: str = ""
-    peer: bool = False
-
-
-@dataclass
-class Row:
-    name: str
-    title: str
-    lines: list[Line] = field(default_factory=list)
-
-    def add(self, *arguments: object, **keywords: object) -> None:
-        self.lines.append(Line(*arguments, **keywords))  # type: ignore[arg-type]
-
-
-def duration(seconds: float) -> str:
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.1f} µs"
-    if seconds < 0.1:
-        return f"{seconds * 1e3:.2f} ms"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
-
-
-def times(value: float) -> str:
-    return f"{value:.2f}x" if value < 10 else f"{value:,.0f}x"
-
-
-# MARK: Rows
 
 
 class Bench:
@@ -286,8 +106,7 @@ class Bench:
                 for environment in generate.ENVIRONMENTS
             ]),
         ):
-            folder = machine.work / f"sample-{kind}"
-            shutil.rmtree(folder, ignore_errors=True)
+            folder = machine.place("sample")
             folder.mkdir()
             schema = machine.work / f"{kind}.schema.json"
             schema.write_text(machine.output([machine.ensign, "schema", kind]))
@@ -406,22 +225,19 @@ class Bench:
         for _ in range(self.slow_runs):
             path = machine.host(agents, "cold")
             os.sync()
-            ours.samples.append(machine.run([machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(path)]))
+            reconcile = [machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(path)]
+            ours.samples.append(machine.run(reconcile))
             # The same bytes: the ledger's tree is the live directory. Packed, as a clone would have them.
             tree = machine.output(["git", "-C", str(path), "rev-parse", f"refs/ensign/ledger/{ENVIRONMENT}^{{tree}}"])
             files = len(machine.output(["git", "-C", str(path), "ls-tree", "-r", "--name-only", tree]).splitlines())
             machine.output(["git", "-C", str(path), "repack", "-d", "-q"])
-            target = machine.work / "checkout"
-            shutil.rmtree(target, ignore_errors=True)
+            target = machine.place("checkout")
             target.mkdir()
             os.sync()
             peer.samples.append(
                 machine.run(
                     ["git", "--git-dir", str(path), "--work-tree", str(target), "checkout", "-f", tree, "--", "."],
-                    where=target, environment={"GIT_INDEX_FILE": str(machine.work / "checkout.index")}))
-            (machine.work / "checkout.index").unlink()
-            shutil.rmtree(target)
-            shutil.rmtree(path)
+                    where=target, environment={"GIT_INDEX_FILE": str(machine.place("index"))}))
         row = Row("cold", f"first reconcile ({files:,} files)")
         row.add(peer.label, peer, peer=True)
         row.add(ours.label, ours, f"{times(ours.seconds / peer.seconds)} of git")
@@ -448,16 +264,20 @@ class Bench:
         note("packing the ledger ...")
         machine.output([*git, "gc", "--quiet"])
         signers = machine.work / "allowed_signers"
-        signers.write_text(machine.output([machine.ensign, "keys", "--env", ENVIRONMENT, "--repo", str(host.path)]) + "\n")
+        keys = machine.output([machine.ensign, "keys", "--env", ENVIRONMENT, "--repo", str(host.path)])
+        signers.write_text(keys + "\n")
         sample = entries[:: max(1, len(entries) // GIT_VERIFIED)][:GIT_VERIFIED]
         peer = Series(f"git verify-commit, one by one ({len(sample)} of the entries)", per=len(sample))
-        ours = Series(f"ensign verify, all {len(entries)} entries with the first reconcile's {2 * host.agents:,} files", per=len(entries))
+        files = 2 * host.agents
+        ours = Series(
+            f"ensign verify, all {len(entries)}, with the first reconcile's {files:,} files", per=len(entries))
         # The first reconcile's outcome alone has two files for each agent. A shallow clone ends after it: what is read
         # there are entries of one change each, and the verdict is "incomplete".
-        single = machine.work / "shallow.git"
-        shutil.rmtree(single, ignore_errors=True)
+        single = machine.place("shallow")
         machine.output(["git", "init", "--quiet", "--bare", str(single)])
-        machine.output(["git", "-C", str(single), "fetch", "--quiet", f"--depth={len(entries) - 3}", f"file://{host.path}", f"{ref}:{ref}"])
+        depth = f"--depth={len(entries) - 3}"
+        machine.output(
+            ["git", "-C", str(single), "fetch", "--quiet", depth, f"file://{host.path}", f"{ref}:{ref}"])
         changes = Series(f"ensign verify, {len(entries) - 3} entries of one change each", per=len(entries) - 3)
         for _ in range(self.slow_runs + 1):
             total = Sample()
@@ -469,7 +289,6 @@ class Bench:
             ours.samples.append(machine.run([machine.ensign, "verify", "--env", ENVIRONMENT, "--repo", str(host.path)]))
             changes.samples.append(
                 machine.run([machine.ensign, "verify", "--env", ENVIRONMENT, "--repo", str(single)], expect=1))
-        shutil.rmtree(single)
         row.title += f" ({host.agents:,} agents)"
         row.add(peer.label, peer, peer=True)
         for series in (changes, ours):
@@ -487,6 +306,7 @@ class Host:
         self.agents = agents
         self.path = machine.host(agents, "host")
         self.pushes = 0
+        self.deployed = self.path
         self.reconcile = [machine.ensign, "reconcile", "--quiet", "--env", ENVIRONMENT, "--repo", str(self.path)]
         note(f"first reconcile of {agents:,} agents ...")
         self.cold = machine.run(self.reconcile)
@@ -529,93 +349,17 @@ class Host:
         )
 
     def check_out(self, first: bool = False) -> Sample:
-        target = self.machine.work / f"deployed-{self.agents}"
         if first:
             note(f"checking out {self.agents:,} agents for the deploy hook ...")
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir()
-        sample = self.machine.run(["git", "--git-dir", str(self.path), "--work-tree", str(target), "checkout", "-f"])
-        return sample
+            self.deployed = self.machine.place("deployed")
+            self.deployed.mkdir()
+        return self.machine.run(
+            ["git", "--git-dir", str(self.path), "--work-tree", str(self.deployed), "checkout", "-f"])
 
 
 def spread(agents: int, count: int) -> list[generate.Agent]:
     """Agents from all over the fleet."""
     return [generate.Agent(number * agents // count) for number in range(count)]
-
-
-# MARK: Peers
-
-
-def compile_scanner(machine: Machine) -> str:
-    program = machine.work / "yamlscan"
-    source = str(HERE / "yamlscan.c")
-    if program.exists() and program.stat().st_mtime > (HERE / "yamlscan.c").stat().st_mtime:
-        return str(program)
-    backends = ROOT / "Sources" / "CGit2"
-    # Linked like ensign itself, libgit2 without its network: the same start-up on both sides.
-    static = [
-        "cc", "-O2", "-o", str(program), source, str(backends / "backends.c"), f"-I{backends / 'include'}",
-        "-l:libgit2.a", "-l:libyaml.a", "-l:libpcre2-8.a", "-lz", "-l:libmbedcrypto.a", "-l:libhttp_parser.a", "-lpthread",
-    ]
-    dynamic = ["cc", "-O2", "-o", str(program), source, "-lgit2", "-lyaml"]
-    try:
-        machine.output(static)
-    except Broken:
-        note("yamlscan is linked dynamically: about 10 ms of its time are libgit2's start-up")
-        machine.output(dynamic)
-    return str(program)
-
-
-def install_check_jsonschema(machine: Machine) -> str | None:
-    folder = machine.work / "venv"
-    tool = folder / "bin" / "check-jsonschema"
-    if not tool.exists():
-        note("installing check-jsonschema ...")
-        environment = {**machine.users, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        try:
-            for command in (
-                [sys.executable, "-m", "venv", str(folder)],
-                [str(folder / "bin" / "pip"), "install", "--quiet", "check-jsonschema"],
-            ):
-                subprocess.run(command, check=True, env=environment, timeout=300, stdout=subprocess.DEVNULL)
-        except (OSError, subprocess.SubprocessError) as error:
-            note(f"no check-jsonschema: {error}")
-            return None
-    return str(tool) if tool.exists() else None
-
-
-def signing_key(machine: Machine) -> Path:
-    key = machine.work / "signing-key"
-    if not key.exists():
-        machine.output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", str(key)])
-    return key
-
-
-# MARK: The table
-
-
-def table(rows: list[Row], floor: int) -> str:
-    lines = [("", "median", "peak MB", "ratio", "target", "")]
-    titles: dict[int, str] = {}
-    for row in rows:
-        titles[len(lines)] = row.title
-        for line in row.lines:
-            memory = ""
-            if line.series and line.series.samples and line.series.memory:
-                memory = f"{line.series.memory / 1e6:.0f}" if line.series.memory > floor * 1.05 else f"< {floor / 1e6:.0f}"
-            verdict = "" if line.passed is None else "PASS" if line.passed else "MISS"
-            lines.append((
-                "  " + line.label, line.text or (duration(line.series.seconds) if line.series else ""), memory,
-                line.ratio, line.target, verdict))
-    widths = [max(len(cells[column]) for cells in lines) for column in range(6)]
-    out = []
-    for number, cells in enumerate(lines):
-        if number in titles:
-            out += ["", titles[number]]
-        out.append("  ".join(
-            cell.ljust(width) if column in (0, 3, 4, 5) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))).rstrip())
-    return "\n".join(out)
 
 
 def heading(machine: Machine) -> str:
@@ -634,28 +378,6 @@ def heading(machine: Machine) -> str:
     )
 
 
-def figures(rows: list[Row], title: str) -> dict[str, object]:
-    return {
-        "v": 1, "machine": title, "rows": [
-            {
-                "row": row.name, "title": row.title, "lines": [
-                    {
-                        "label": line.label.strip(), "peer": line.peer, "text": line.text, "ratio": line.ratio,
-                        "target": line.target, "pass": line.passed,
-                        "series": None if line.series is None else {
-                            "per": line.series.per, "medianSeconds": line.series.seconds,
-                            "medianCPUSeconds": line.series.cpu, "peakBytes": line.series.memory,
-                            "seconds": [sample.seconds for sample in line.series.samples],
-                        },
-                    }
-                    for line in row.lines
-                ],
-            }
-            for row in rows
-        ],
-    }
-
-
 def main() -> int:
     rows: dict[str, Callable[[Bench], Row]] = {
         "validate": Bench.validate, "nothing": Bench.nothing, "change": Bench.change, "cold": Bench.cold,
@@ -663,17 +385,17 @@ def main() -> int:
     }
     parser = argparse.ArgumentParser(description="Measure Ensign against what people would use instead.")
     parser.add_argument("--agents", default="1000,10000,100000", help="sizes of fleets, default %(default)s")
-    parser.add_argument("--runs", type=int, default=10, help="runs; twice as many for milliseconds, a quarter for seconds")
+    parser.add_argument("--runs", type=int, default=10, help="runs; twice as many of what takes milliseconds")
     parser.add_argument("--only", action="append", choices=list(rows), metavar="ROW", help=f"one of {', '.join(rows)}")
     parser.add_argument("--json", metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--ensign", default=str(ROOT / ".build/release/ensign"), help="the binary, default %(default)s")
-    parser.add_argument("--work", default=str(ROOT / ".build/bench"), help="scratch files and fleets, default %(default)s")
+    parser.add_argument("--work", default=str(ROOT / ".build/bench"), help="where fleets are kept, default %(default)s")
     arguments = parser.parse_args()
     sizes = sorted({int(size) for size in arguments.agents.split(",")})
     output = Path(arguments.json).resolve() if arguments.json else None
     ensign = Path(arguments.ensign).resolve()
     if not ensign.exists():
-        print(f"bench: there is no {ensign}: build it first, swift build -c release --static-swift-stdlib", file=sys.stderr)
+        note(f"there is no {ensign}; build it first: swift build -c release --static-swift-stdlib")
         return 1
     machine = Machine(Path(arguments.work).resolve(), ensign)
     title = heading(machine)
@@ -694,9 +416,7 @@ def main() -> int:
     print(table(done, machine.floor))
     if output:
         output.write_text(json.dumps(figures(done, title), indent=1) + "\n")
-    for agents in bench.hosts:
-        shutil.rmtree(bench.hosts[agents].path, ignore_errors=True)
-        shutil.rmtree(machine.work / f"deployed-{agents}", ignore_errors=True)
+    machine.clean()
     return 1 if failed else 0
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Writes a fleet of any size straight into a bare git repository.
 
-Everything goes through `git fast-import`, so 10,000 agents (70,000 files) take seconds and no checkout is made. The same
+Everything goes through `git fast-import`, so 10,000 agents (70,000 files) take seconds and no checkout is made. One
 size always gives the same commit id: texts are drawn from a generator seeded with the agent's number, dates are fixed.
 
     bench/generate.py fleet.git --agents 10000            # a bare repository with the fleet on main
     bench/generate.py fleet.git --agents 10000 --change 7  # one more commit: agent 7 goes to 1.1.0 in prod
 
-What one agent has: two released versions (1.0.0 and 1.1.0), each with a manifest of about 40 lines and a prompt of about
-1 KB that no other agent has; a deployment of about 20 lines in each of dev, staging and prod. Teams have 100 agents.
+What one agent has: two released versions (1.0.0 and 1.1.0), each with a manifest of about 40 lines and a prompt of
+about 1 KB that no other agent has; a deployment of about 20 lines in each of dev, staging and prod. A team has 100.
 Shared by all: 20 tools with real schemas, 10 roles, bindings, prices. The fleet validates without a warning.
 """
 
@@ -280,6 +280,7 @@ class Agent:
         _, summary, _, _, takes, gives = self.recipe
         is_newer = version != VERSIONS[0]
         provider, model = MODELS[self.index % len(MODELS)]
+        steps, cents = 6 + self.index % 9, 25 + self.index % 70
         needs = "".join(
             f"      - {{tool: {tool}, version: {TOOLS[tool][0]}, operations: [{', '.join(operations)}]}}\n"
             for tool, operations in self.needs().items()
@@ -323,7 +324,7 @@ spec:
   needs:
     tools:
 {needs}{delegates}\
-  limits: {{steps: {6 + self.index % 9}, tokens: {10_000 + 10 * self.amount}, costUSD: 0.{25 + self.index % 70}, seconds: 90}}
+  limits: {{steps: {steps}, tokens: {10_000 + 10 * self.amount}, costUSD: 0.{cents}, seconds: 90}}
   runtime: {{kind: langgraph, graph: "{self.recipe[0].replace("-", "_")}:graph"}}
 """
 
@@ -336,6 +337,7 @@ spec:
             "amount": self.amount, "days": source.randrange(7, 400), "percent": source.randrange(40, 90),
             "country": source.choice(COUNTRIES),
         }
+        case = f"{self.index:06d}-{source.getrandbits(40):010x}"
         shown = rules if version != VERSIONS[0] else rules[:9]
         lines = "".join(f"{number}. {rule.format(**values)}\n" for number, rule in enumerate(shown, 1))
         return f"""\
@@ -348,7 +350,7 @@ spec:
 {lines}
 ## Answer
 
-Reply with the contract's JSON only. `reason` names the rule that decided; case file {self.index:06d}-{source.getrandbits(40):010x}.
+Reply with the contract's JSON only. `reason` names the rule that decided; case file {case}.
 """
 
     def deployment(self, environment: str, version: str) -> str:
@@ -442,15 +444,16 @@ def shared_files() -> Iterator[tuple[str, str]]:
 def files(agents: int) -> Iterator[tuple[str, str]]:
     """Path and text of every file of a fleet.
 
-    Alike files follow each other: fast-import stores an object as a difference from the one before it, which makes a pack
-    like the one that a push or `git gc` leaves.
+    Alike files follow each other: fast-import stores an object as a difference from the one before it, which makes a
+    pack like the one that a push or `git gc` leaves.
     """
     yield from shared_files()
     for first in range(0, agents, TEAM_SIZE):
         team = [Agent(index) for index in range(first, min(first + TEAM_SIZE, agents))]
         yield f"fleet/teams/{team[0].team}.yaml", (
             "apiVersion: ensign.dev/v1\nkind: Team\nspec:\n"
-            f"  members: [ada@example.com, bo@example.com, chidi@example.com]\n  escalation: oncall-{team[0].team}@example.com\n"
+            "  members: [ada@example.com, bo@example.com, chidi@example.com]\n"
+            f"  escalation: oncall-{team[0].team}@example.com\n"
         )
         for agent in team:
             for version in VERSIONS:
