@@ -19,6 +19,8 @@ package final class MemorySnapshot: Snapshot {
         var node: SnapshotNode
         var entry: Entry
         var children: [[UInt8]: Node] = [:]
+        /// The children in order; forgotten when one is added.
+        var sorted: [SnapshotNode]?
 
         init(_ name: [UInt8], _ entry: Entry, _ location: String) {
             let text = String(validating: name, as: UTF8.self)
@@ -73,13 +75,17 @@ package final class MemorySnapshot: Snapshot {
             let child = Node(name, isLast ? entry : .folder, location)
             byLocation[location] = child
             node.children[name] = child
+            node.sorted = nil
             node = child
         }
     }
 
     package func children(of node: SnapshotNode) throws -> [SnapshotNode] {
         guard let found = byLocation[node.location ?? ""] else { return [] }
-        return found.children.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value.node)
+        if let sorted = found.sorted { return sorted }
+        let sorted = found.children.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value.node)
+        found.sorted = sorted
+        return sorted
     }
 
     package func size(of node: SnapshotNode) throws -> Int {

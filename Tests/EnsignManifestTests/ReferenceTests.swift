@@ -73,6 +73,24 @@ struct ReferenceTests {
         )
     }
 
+    @Test("Look-alikes of a name are no name, wherever one stands")
+    func lookAlikes() {
+        for name in ["crm\u{200B}", "сrm", "ｃrm", "CRM", "crm-", "c rm", "crm\u{301}"] {
+            #expect(
+                check(agent, "{tool: crm,", "{tool: ①\"\(name)\",").contains(
+                    "\(agent):①: error: tool: '\(name)' is not a name: 1 to 63 of a-z, 0-9 and '-'"
+                ),
+                "\(name)"
+            )
+            #expect(
+                check(agent, "[support/desk]", "[①\"support/\(name)\"]").contains(
+                    "\(agent):①: error: an element of agents: 'support/\(name)' is not an agent: write <team>/<agent>"
+                ),
+                "\(name)"
+            )
+        }
+    }
+
     @Test("A delegate is deployed in the same environment")
     func undeployedDelegate() {
         var fixture = FleetFixture()

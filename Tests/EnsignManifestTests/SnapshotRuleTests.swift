@@ -402,14 +402,14 @@ struct FolderLimitTests {
         #expect(said.first?.message.hasSuffix("entries, more than 10000") == true)
         #expect(said.first?.hint == "split it")
         #expect(found.count < 10)
-        #expect(elapsed < 4)
+        #expect(elapsed < 10)
     }
 
     @Test("10,000 names that differ from others in case only: no square in time")
     func manyCapitals() throws {
         let (found, elapsed) = try check(9_000, in: "fleet/teams") { "N\($0).yaml" }
         #expect(found.count { $0.code == "invalid-name" } == 9_000)
-        #expect(elapsed < 4)
+        #expect(elapsed < 10)
     }
 
     @Test("10,000 environments are read in time")
