@@ -28,7 +28,7 @@ demo: build ## Show the main job in two minutes
 
 test: setup lint check-python ## Run everything that must hold
 	swift build --build-tests
-	swift test --skip-build --parallel --skip CrashTests
+	swift test --skip-build --parallel
 	$(RELEASE)
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
