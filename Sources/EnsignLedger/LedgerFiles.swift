@@ -15,6 +15,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }
 
     /// The folders that `init` makes; keys are for the owner alone.
