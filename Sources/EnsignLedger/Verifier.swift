@@ -70,6 +70,8 @@ package struct Verifier {
                 verdict = .incomplete(
                     why: "\(error.message)"
                         + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
+                        + (ledger.repository.isPartial
+                            ? "; this clone is partial: clone it again without --filter" : "")
                 )
             } catch LedgerError.broken(_, let sequence, let why) {
                 note(sequence ?? expectedSequence, why)
