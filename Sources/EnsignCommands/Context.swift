@@ -46,6 +46,17 @@ extension Invocation {
         )
     }
 
+    /// Says what is behind a missing object in a partial clone: it is not damaged.
+    func explainedIfPartial(_ error: any Error) -> any Error {
+        guard let missing = error as? GitError, missing.isNotFound, (try? site())?.repository.isPartial == true else {
+            return error
+        }
+        return Failure(
+            message: "\(missing.description); this is a partial clone, which Ensign cannot complete",
+            hints: ["clone it again without --filter"]
+        )
+    }
+
     /// The environment that `--env` names.
     func environment() throws(UsageError) -> String {
         guard let name = self["env"] else { throw UsageError(message: "--env is missing", verb: verb.name) }

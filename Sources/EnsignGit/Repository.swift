@@ -81,6 +81,12 @@ package final class Repository {
     /// Whether history was cut off by a shallow clone.
     package var isShallow: Bool { unsafe git_repository_is_shallow(handle) == 1 }
 
+    /// Whether a remote has promised objects that are not here: a partial clone, which libgit2 opens and cannot complete.
+    package var isPartial: Bool {
+        guard let values = try? configuration() else { return false }
+        return values.contains { $0.key.hasPrefix("remote.") && $0.key.hasSuffix(".promisor") && $0.value == "true" }
+    }
+
     /// The configuration as it is now: system, global and local files, includes followed.
     package func configuration() throws(GitError) -> [String: String] {
         var config: OpaquePointer?

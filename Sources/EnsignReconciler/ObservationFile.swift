@@ -8,9 +8,10 @@ import EnsignTargets
 /// everything. What a file's times say holds only against what was recorded when it was read.
 enum ObservationFile {
     static func read(_ path: String, at entry: ObjectID) throws -> ObservationCursor {
-        guard let bytes = try Files.read(path, limit: 4 << 20) else { return ObservationCursor() }
+        guard let bytes = try Files.readOwn(path, limit: 4 << 20) else { return ObservationCursor() }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count >= 5, ObjectID(lines[0]) == entry, let start = Int64(lines[1]), let before = Int64(lines[2])
+        guard lines.count >= 5, ObjectID(lines[0]) == entry, let start = Int64(lines[1]), let before = Int64(lines[2]),
+            start >= 0, before >= 0
         else { return ObservationCursor() }
         var cursor = ObservationCursor(next: String(lines[3]), roundStart: start, verifiedBefore: before)
         for line in lines[4...] where !line.isEmpty {

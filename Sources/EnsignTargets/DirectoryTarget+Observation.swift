@@ -19,6 +19,8 @@ extension DirectoryTarget {
             let cursor = ObservationCursor(next: "", roundStart: now, verifiedBefore: now - Self.clockSlack)
             return observer.observation(cursor)
         case .slice(var cursor, let suspects):
+            // The clock was set back: what changes now would look older than what was read.
+            if max(cursor.verifiedBefore, cursor.roundStart) > now { cursor = ObservationCursor() }
             if cursor.next.isEmpty { cursor.roundStart = now }
             observer.threshold = cursor.verifiedBefore
             observer.lookedAt = cursor.lookedAt

@@ -137,7 +137,9 @@ package struct Verifier {
 
     private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
         if let broken { return .broken(at: broken.sequence, why: broken.why) }
-        let advice = ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""
+        let advice =
+            (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
+            + (ledger.repository.isPartial ? "; this clone is partial: clone it again without --filter" : "")
         return .incomplete(why: (missing ?? "") + advice)
     }
 
