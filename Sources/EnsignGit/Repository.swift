@@ -9,6 +9,10 @@ import EnsignModel
 package final class Repository {
     let handle: OpaquePointer
     let objects: OpaquePointer
+    /// Trees that were read lately, up to ``maxRememberedBytes`` together.
+    private(set) var trees: [ObjectID: TreeObject] = [:]
+    private var rememberedBytes = 0
+    private static let maxRememberedBytes = 16 << 20
 
     /// libgit2 is started once for the process and never shut down.
     private static let library: Int32 = {
@@ -47,6 +51,15 @@ package final class Repository {
                 unsafe git_odb_add_disk_alternate(objects, objectDirectory)
             }
         }
+    }
+
+    func remember(_ tree: TreeObject, _ id: ObjectID) {
+        if rememberedBytes > Self.maxRememberedBytes {
+            trees.removeAll(keepingCapacity: true)
+            rememberedBytes = 0
+        }
+        trees[id] = tree
+        rememberedBytes += tree.bytes.count
     }
 
     deinit {

@@ -18,6 +18,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }
 
     /// Environments whose ledger this clone has written to, sorted: their refs must be there.

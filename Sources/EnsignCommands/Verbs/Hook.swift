@@ -58,6 +58,7 @@ struct Hooks {
     }
 
     private var console: Console { invocation.console }
+    private var validTree: ValidTree { ValidTree(site: site, version: App.version) }
 
     // MARK: pre-commit
 
@@ -67,7 +68,7 @@ struct Hooks {
             throw Failure(message: "git write-tree failed: \(outcome.errorText.prefix(200))")
         }
         guard try hasFleet(tree) else { return .done }
-        let result = try FleetValidation.run(site.snapshots(of: tree), today: invocation.today)
+        let result = try validTree.validate(tree, today: invocation.today)
         var findings = result.findings
         if let tip = try site.desiredCommit() {
             findings += try FrozenVersions.violations(
@@ -84,7 +85,7 @@ struct Hooks {
 
     // MARK: pre-receive
 
-    /// Runs inside git's quarantine and writes nothing.
+    /// Runs inside git's quarantine and writes neither objects nor refs.
     func preReceive(_ updates: [Update]) throws -> ExitCode {
         var worst = ExitCode.done
         for update in updates {
@@ -117,7 +118,7 @@ struct Hooks {
             console.note("\(branch): there is no fleet/ or environments/ yet: nothing is declared")
             return .done
         }
-        let result = try FleetValidation.run(site.snapshots(of: commit.tree), today: invocation.today)
+        let result = try validTree.validate(commit.tree, today: invocation.today)
         var frozen: [Finding] = []
         if update.old != .zero {
             frozen = try FrozenVersions.violations(
@@ -146,6 +147,9 @@ struct Hooks {
         return all.filter(wanted.contains)
     }
 
+    /// The most agents of an environment whose plan a push shows: a pusher reads a page, not ten thousand lines.
+    private static let maxAgents = 50
+
     private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
         let desired = PlanMaker.Desired(
@@ -166,7 +170,7 @@ struct Hooks {
         if plan.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
         } else {
-            console.note(try PlanRenderer(plan: plan).text())
+            console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
     }
 

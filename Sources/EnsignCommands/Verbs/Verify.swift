@@ -27,7 +27,7 @@ extension Verb {
         var worst = ExitCode.done
         var results: [JSONValue] = []
         for name in names {
-            var verifier = Verifier(site.ledger(name))
+            let verifier = Verifier(site.ledger(name))
             let report = try verifier.run { count in
                 if invocation.console.isInteractive, !invocation.isQuiet {
                     invocation.console.note("\(name): \(count) entries ...")
