@@ -5,6 +5,8 @@ VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/Ensig
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
 	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make gcc pkg-config
+# Only the tests need these: pushing over ssh, completion for zsh.
+TEST_PACKAGES := openssh-server zsh
 RELEASE := swift build -c release --static-swift-stdlib --product ensign
 BINARY := .build/release/ensign
 
@@ -14,18 +16,12 @@ build: setup ## Build the release binary
 	$(RELEASE)
 
 setup: ## Install the Debian packages that are missing
-	@missing=""; for package in $(PACKAGES); do \
-		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
-	done; \
-	if [ -n "$$missing" ]; then \
-		echo "Installing:$$missing"; \
-		$(SUDO) apt-get update -qq && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	fi
+	@SUDO="$(SUDO)" sh Tests/install.sh $(PACKAGES)
 
 demo: build ## Show the main job in two minutes
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
 
+test: PACKAGES += $(TEST_PACKAGES)
 test: setup lint check-python ## Run everything that must hold
 	swift build --build-tests
 	swift test --skip-build --parallel

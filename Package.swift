@@ -105,6 +105,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["EnsignTestSupport", "ensign"],
+            exclude: ["Golden"],
             swiftSettings: swift
         ),
     ],

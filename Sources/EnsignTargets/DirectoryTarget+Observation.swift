@@ -20,7 +20,8 @@ extension DirectoryTarget {
             return observer.observation(cursor)
         case .slice(var cursor, let suspects):
             // The clock was set back: what changes now would look older than what was read.
-            if max(cursor.verifiedBefore, cursor.roundStart) > now { cursor = ObservationCursor() }
+            let newest = cursor.lookedAt.values.max() ?? 0
+            if max(cursor.verifiedBefore, cursor.roundStart, newest) > now { cursor = ObservationCursor() }
             if cursor.next.isEmpty { cursor.roundStart = now }
             observer.threshold = cursor.verifiedBefore
             observer.lookedAt = cursor.lookedAt

@@ -69,7 +69,7 @@ func eventually(
     let start = ContinuousClock.now
     while ContinuousClock.now - start < limit {
         if try condition() { return ContinuousClock.now - start }
-        usleep(5_000)
+        usleep(20_000)
     }
     Issue.record("not within \(limit): \(what())", sourceLocation: sourceLocation)
     return ContinuousClock.now - start

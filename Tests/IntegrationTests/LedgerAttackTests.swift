@@ -241,6 +241,7 @@ import Testing
             try ledger.git("update-ref", "-d", LedgerCopy.ref)
         }
         #expect(try ledger.verify() == (5, "rolled back"))
+        #expect(try ledger.ensign("verify").output.hasPrefix("prod: rolled back"))
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 5)
         #expect(try ledger.pointsAt() == (last.map { ledger.entries[$0] } ?? ""))
     }

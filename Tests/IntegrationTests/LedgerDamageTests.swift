@@ -100,7 +100,22 @@ import Testing
         #expect(try ledger.verify() == (0, "intact"))
     }
 
-    @Test("A lock that a killed run left on the ledger's ref is removed; one on another ref is named")
+    @Test("A packed repository is read and written as a loose one, and a deleted packed ref is seen")
+    func packed() throws {
+        let ledger = try LedgerCopy()
+        try ledger.git("gc", "-q", "--prune=now")
+        try ledger.git("pack-refs", "--all")
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+        try ledger.git("pack-refs", "--all")
+        try ledger.git("update-ref", "-d", LedgerCopy.ref)
+        #expect(try ledger.verify() == (5, "rolled back"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 5)
+        #expect(try ledger.pointsAt().isEmpty)
+    }
+
+    @Test("A lock that a killed run left on the ledger's ref is removed")
     func staleLock() throws {
         let ledger = try LedgerCopy()
         try ledger.write("\(LedgerCopy.ref).lock", "")

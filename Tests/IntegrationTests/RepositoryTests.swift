@@ -174,6 +174,35 @@ import Testing
         #expect(result.errors.contains("there is no git repository at \(scratch.path)"))
     }
 
+    @Test("A repository of another account is not opened, and the way to trust it is said")
+    func otherOwner() throws {
+        let host = try Host(fleet: FleetFixture())
+        // Only root can give files away.
+        guard try run("chown", ["-R", "65534", host.bare], in: host.scratch.path).status == 0 else { return }
+        for (arguments, place) in [(["status"], host.bare), (["status", "--repo", host.bare], host.scratch.path)] {
+            let result = try run(Host.ensign, arguments, in: place)
+            #expect(result.status == 1)
+            #expect(result.errors.contains("\(host.bare) belongs to another account"), "\(result.errors)")
+            #expect(result.errors.contains("safe.directory"))
+        }
+        // Pushing works: git itself has let the pusher in. The hook leaves reconciling to the owner.
+        let trust = ["GIT_CONFIG_GLOBAL": try host.scratch.write("trust", "[safe]\n\tdirectory = *\n")]
+        try host.edit(deployment, "maximum: 100", "maximum: 90")
+        try host.git("commit", "-q", "-a", "-m", "Change")
+        let push = try run("git", ["push", "-q", "origin", "main"], in: host.work, environment: trust)
+        #expect(push.status == 0, "\(push.errors)")
+        #expect(push.errors.contains("'ensign watch' will pick the push up"), "\(push.errors)")
+        #expect(push.errors.contains("support/triage  update"))
+    }
+
+    @Test("A user's branch called 'ensign' does not get in the way of the ledger")
+    func branchCalledEnsign() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.git("push", "-q", "origin", "HEAD:refs/heads/ensign", "HEAD:refs/tags/ensign")
+        #expect(try host.push(deployment, "maximum: 100", "maximum: 90").status == 0)
+        try host.expectSound()
+    }
+
     // MARK: Released versions
 
     @Test(

@@ -21,7 +21,9 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let names =
-            try invocation["env"] == nil ? Ledger.environments(in: site.repository) : [invocation.environment()]
+            try invocation["env"] == nil
+            ? Set(Ledger.environments(in: site.repository) + site.files.seenEnvironments()).sorted()
+            : [invocation.environment()]
         var worst = ExitCode.done
         var results: [JSONValue] = []
         for name in names {

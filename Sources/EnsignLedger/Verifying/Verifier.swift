@@ -137,9 +137,8 @@ package struct Verifier {
 
     private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
         if let broken { return .broken(at: broken.sequence, why: broken.why) }
-        let advice =
-            (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
-            + (ledger.repository.isPartial ? "; this clone is partial: clone it again without --filter" : "")
+        var advice = ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""
+        if ledger.repository.isPartial { advice += "; this clone is partial: clone it again without --filter" }
         return .incomplete(why: (missing ?? "") + advice)
     }
 
