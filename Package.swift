@@ -98,7 +98,7 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
-        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
+        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.

@@ -17,6 +17,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
+    package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }

@@ -12,6 +12,8 @@ package struct Plan: Sendable, Hashable {
     package var unchanged: Int64
     /// Agents that are no longer declared and stay because `prune` is off; sorted.
     package var kept: [AgentID]
+    /// Agents that are not what git asks for, and why; sorted.
+    package var held: [HeldAgent] = []
     /// How many agents are live before.
     package var liveBefore: Int64
     /// Why it must not be applied; nil when it may.
@@ -51,13 +53,15 @@ package struct Plan: Sendable, Hashable {
 
     /// Changes by action.
     package var counts: [String: Int64] {
-        changes.reduce(into: [:]) { $0[$1.change.action.rawValue, default: 0] += 1 }
+        changes.reduce(into: [:]) { counts, planned in
+            for change in planned.all { counts[change.action.rawValue, default: 0] += 1 }
+        }
     }
 
     /// How many agents are live afterwards.
     package var liveAfter: Int64 {
-        changes.reduce(liveBefore) { live, change in
-            change.change.from == nil ? live + 1 : change.change.to == nil ? live - 1 : live
+        changes.reduce(liveBefore) { live, planned in
+            planned.all.reduce(live) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) }
         }
     }
 }
@@ -90,32 +94,62 @@ package struct PlanEntry: Sendable, Hashable {
 package struct PlannedChange: Sendable, Hashable {
     package var agent: AgentID
     package var change: Change
+    /// What else happens to the agent at once, in order: a rollback quarantines what it leaves.
+    package var further: [Change]
     package var difference: BundleDifference
     /// The route afterwards; nil removes it.
     package var route: Route?
     /// The state afterwards; nil removes it.
     package var state: AgentState?
-    /// The bundle to publish; nil when none is needed.
+    /// The bundle that git asks for, to publish; nil when none is needed.
     package var bundle: CompiledBundle?
+    /// The stable version under permissions that were narrowed in the middle of a canary.
+    package var narrowedStable: CompiledBundle?
     /// What is accepted and not yet enforced by anything, in this agent's deployment.
     package var declaredOnly: [String]
 
     package init(
         agent: AgentID,
         change: Change,
+        further: [Change] = [],
         difference: BundleDifference,
         route: Route?,
         state: AgentState?,
         bundle: CompiledBundle?,
+        narrowedStable: CompiledBundle? = nil,
         declaredOnly: [String]
     ) {
         self.agent = agent
         self.change = change
+        self.further = further
+        self.narrowedStable = narrowedStable
         self.difference = difference
         self.route = route
         self.state = state
         self.bundle = bundle
         self.declaredOnly = declaredOnly
+    }
+}
+
+extension PlannedChange {
+    package var all: [Change] { [change] + further }
+
+    /// The bundles that must be there before the route names them.
+    package var bundles: [CompiledBundle] {
+        [bundle, narrowedStable].compactMap { $0 }
+    }
+}
+
+/// An agent that git wants otherwise and that stays as it is for now.
+package struct HeldAgent: Sendable, Hashable {
+    package var agent: AgentID
+    package var wanted: Change.Side
+    package var reason: HeldReason
+
+    package init(agent: AgentID, wanted: Change.Side, reason: HeldReason) {
+        self.agent = agent
+        self.wanted = wanted
+        self.reason = reason
     }
 }
 

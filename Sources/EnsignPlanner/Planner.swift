@@ -5,11 +5,23 @@ package struct DesiredAgent: Sendable, Hashable {
     package var agent: AgentID
     /// Nil when the agent is not declared.
     package var compiled: CompiledBundle?
+    /// How it takes over: the deployment's own rollout, else the environment's, else at once.
+    package var rollout: Rollout
+    /// When it was asked for; nil stands for the time of the desired commit.
+    package var wanted: Timestamp?
     package var declaredOnly: [String]
 
-    package init(agent: AgentID, compiled: CompiledBundle?, declaredOnly: [String] = []) {
+    package init(
+        agent: AgentID,
+        compiled: CompiledBundle?,
+        rollout: Rollout = .immediate,
+        wanted: Timestamp? = nil,
+        declaredOnly: [String] = []
+    ) {
+        self.wanted = wanted
         self.agent = agent
         self.compiled = compiled
+        self.rollout = rollout
         self.declaredOnly = declaredOnly
     }
 }
@@ -20,19 +32,103 @@ package struct RecordedFleet {
     package var live: Int64
     package var agent: (AgentID) throws -> RecordedAgent?
     package var bundle: (Digest) throws -> Bundle?
-    /// Whether a digest became stable for an agent before its present one did, and its bundle is still kept.
-    package var isEarlier: (AgentID, Digest) throws -> Bool
+    /// When a digest that is still kept was stable for an agent; nil when it never was.
+    package var history: (AgentID, Digest) throws -> StableHistory?
 
     package init(
         live: Int64,
         agent: @escaping (AgentID) throws -> RecordedAgent?,
         bundle: @escaping (Digest) throws -> Bundle?,
-        isEarlier: @escaping (AgentID, Digest) throws -> Bool
+        history: @escaping (AgentID, Digest) throws -> StableHistory?
     ) {
         self.live = live
         self.agent = agent
         self.bundle = bundle
+        self.history = history
+    }
+}
+
+/// What the ledger says of a digest's time as the stable one.
+package struct StableHistory: Sendable, Hashable {
+    /// Whether it first became stable before the present one first did.
+    package var isEarlier: Bool
+    /// When it was last replaced.
+    package var stableUntil: Timestamp
+
+    package init(isEarlier: Bool, stableUntil: Timestamp) {
         self.isEarlier = isEarlier
+        self.stableUntil = stableUntil
+    }
+}
+
+/// What rollouts depend on besides git and the ledger: the time, the operator, the evidence.
+package struct RolloutContext {
+    package var now: Timestamp
+    /// Whether the clock was set since the last run.
+    package var clockStepped: Bool
+    /// The commit that is desired, and when it was made.
+    package var source: ObjectID
+    package var wanted: Timestamp
+    /// In seconds.
+    package var keepFor: Int64
+    package var concurrentRollouts: Int64?
+    package var request: OperatorRequest?
+    /// Compiles another version of an agent under the permissions that are desired now; nil when that cannot be done.
+    package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
+    package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
+
+    package init(
+        now: Timestamp,
+        clockStepped: Bool = false,
+        source: ObjectID = .zero,
+        wanted: Timestamp? = nil,
+        keepFor: Int64 = 7 * 86_400,
+        concurrentRollouts: Int64? = nil,
+        request: OperatorRequest? = nil,
+        compile: @escaping (AgentID, AgentVersion) throws -> CompiledBundle? = { _, _ in nil },
+        verdict: @escaping (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
+            CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
+        }
+    ) {
+        self.now = now
+        self.clockStepped = clockStepped
+        self.source = source
+        self.wanted = wanted ?? now
+        self.keepFor = keepFor
+        self.concurrentRollouts = concurrentRollouts
+        self.request = request
+        self.compile = compile
+        self.verdict = verdict
+    }
+}
+
+/// What an operator asks of one agent.
+package struct OperatorRequest: Sendable, Hashable {
+    package var agent: AgentID
+    package var operation: RolloutOperation
+    package var by: String
+    package var reason: String
+
+    package init(agent: AgentID, operation: RolloutOperation, by: String, reason: String) {
+        self.agent = agent
+        self.operation = operation
+        self.by = by
+        self.reason = reason
+    }
+}
+
+/// One agent on its way through the planner.
+private struct AgentWork {
+    let item: DesiredAgent
+    let before: RecordedAgent?
+    var machine: RolloutMachine
+    var stableBundle: Bundle?
+    var difference: BundleDifference?
+    var narrowedStable: CompiledBundle?
+
+    var queued: Candidate? {
+        guard case .queued(let candidate) = machine.state.rollout else { return nil }
+        return candidate
     }
 }
 
@@ -64,7 +160,8 @@ package enum Planner {
         entry: PlanEntry?,
         desired: [DesiredAgent],
         recorded: RecordedFleet,
-        rules: PlanRules
+        rules: PlanRules,
+        context: RolloutContext
     ) throws -> Plan {
         var plan = Plan(
             environment: environment,
@@ -76,74 +173,156 @@ package enum Planner {
             liveBefore: recorded.live,
             refusal: nil
         )
+        var works: [AgentWork] = []
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
-            let live = try recorded.agent(item.agent)
             guard item.compiled != nil || rules.prune else {
-                if live != nil {
+                if try recorded.agent(item.agent)?.isLive == true {
                     plan.kept.append(item.agent)
                     plan.unchanged -= 1
                 }
                 continue
             }
-            guard let change = try change(item, live, recorded) else { continue }
+            works.append(try work(item, recorded, context))
+        }
+        try place(&works, context)
+        for work in works {
+            if let reason = work.machine.held, let wanted = work.item.compiled?.side {
+                plan.held.append(HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason))
+            }
+            guard let change = try change(work, recorded, environment) else { continue }
             plan.changes.append(change)
-            if live != nil { plan.unchanged -= 1 }
+            if work.before?.isLive == true { plan.unchanged -= 1 }
         }
         plan.refusal = refusal(plan, rules)
         return plan
     }
 
-    private static func change(
-        _ item: DesiredAgent,
-        _ live: RecordedAgent?,
-        _ recorded: RecordedFleet
-    ) throws -> PlannedChange? {
-        let agent = item.agent
-        let from = live?.stable
-        guard let compiled = item.compiled else {
-            guard let live, let from else { return nil }
-            _ = live
-            let difference = BundleDifference(before: try recorded.bundle(from.digest), after: nil)
-            return PlannedChange(
-                agent: agent,
-                change: Change(agent: agent, action: .delete, from: from, to: nil, kind: .narrowing),
-                difference: difference,
-                route: nil,
-                state: nil,
-                bundle: nil,
-                declaredOnly: []
-            )
-        }
-        let isHalted = live?.isHalted ?? false
-        if from?.digest == compiled.digest, isHalted == compiled.halted { return nil }
-        let before = try from.flatMap { try recorded.bundle($0.digest) }
-        let difference = BundleDifference(before: before, after: compiled.bundle)
-        let action: Change.Action
-        if live == nil {
-            action = .create
-        } else if compiled.halted, !isHalted {
-            action = .halt
-        } else if !compiled.halted, isHalted {
-            action = .resume
-        } else {
-            action = try recorded.isEarlier(agent, compiled.digest) ? .rollback : .update
-        }
-        // The seam where rollouts decide: for now every change takes all sessions at once.
-        let target = Route.Target(version: compiled.bundle.version, digest: compiled.digest, weight: 100)
-        let route = Route(
-            agent: agent,
-            environment: compiled.bundle.environment,
-            phase: compiled.halted ? .halted : .stable,
-            targets: compiled.halted ? [] : [target]
+    /// Hands one agent's events to its state machine: the operator's, git's, then the clock's.
+    private static func work(_ item: DesiredAgent, _ recorded: RecordedFleet, _ context: RolloutContext) throws
+        -> AgentWork
+    {
+        let live = try recorded.agent(item.agent)
+        let before = live?.state ?? AgentState(stable: nil)
+        var work = AgentWork(
+            item: item,
+            before: live,
+            machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
+        if let request = context.request, request.agent == item.agent {
+            try work.machine.handle(.operation(request.operation, by: request.by, reason: request.reason))
+        }
+        guard let compiled = item.compiled else {
+            try work.machine.handle(.removed)
+            return work
+        }
+        let state = work.machine.state
+        if let stable = state.stable, stable.digest != compiled.digest {
+            work.stableBundle = try recorded.bundle(stable.digest)
+        }
+        work.difference = BundleDifference(
+            before: state.stable?.digest == compiled.digest ? compiled.bundle : work.stableBundle,
+            after: compiled.bundle
+        )
+        let desired = try desired(item, compiled, state, &work, recorded, context)
+        try work.machine.handle(.desired(desired))
+        // Time passes for a canary that was under way before; one that begins or changes now has just begun.
+        if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
+            let (candidate, progress) = work.machine.state.canary
+        {
+            var verdict = try context.verdict(item.agent, candidate, progress, canary)
+            verdict.stableArtifact = work.stableBundle?.artifact
+            try work.machine.handle(.time(canary, verdict, clockStepped: context.clockStepped))
+        }
+        return work
+    }
+
+    private static func desired(
+        _ item: DesiredAgent,
+        _ compiled: CompiledBundle,
+        _ state: AgentState,
+        _ work: inout AgentWork,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> DesiredVersion {
+        var desired = DesiredVersion(
+            side: compiled.side,
+            artifact: compiled.bundle.artifact,
+            halted: compiled.halted,
+            kind: work.difference?.kind ?? .none,
+            rollout: item.rollout,
+            source: context.source,
+            wanted: item.wanted ?? context.wanted
+        )
+        desired.stableArtifact = work.stableBundle?.artifact
+        guard let stable = state.stable, stable.digest != compiled.digest else { return desired }
+        if let history = try recorded.history(item.agent, compiled.digest) {
+            desired.isEarlier = history.isEarlier
+            desired.isKnownGood =
+                desired.kind != .widening && history.stableUntil.seconds >= context.now.seconds - context.keepFor
+        }
+        if let (candidate, _) = state.canary, candidate.side.digest != compiled.digest {
+            let before = try recorded.bundle(candidate.side.digest)
+            desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
+            // The same permissions for the version that most sessions have: only if they are narrower there too.
+            if let other = try context.compile(item.agent, stable.version), let present = work.stableBundle {
+                switch BundleDifference(before: present, after: other.bundle).kind {
+                case .narrowing, .none:
+                    desired.narrowedStable = other.side
+                    work.narrowedStable = other
+                case .behaviour, .widening: break
+                }
+            }
+        }
+        return desired
+    }
+
+    /// Gives places to candidates that wait: the oldest wanted commit first, then by name.
+    private static func place(_ works: inout [AgentWork], _ context: RolloutContext) throws {
+        var places = context.concurrentRollouts ?? .max
+        for work in works where work.machine.state.canary != nil && places != .max { places = max(0, places - 1) }
+        let queue = works.indices.filter { works[$0].queued != nil }.sorted { left, right in
+            guard let first = works[left].queued, let second = works[right].queued else { return left < right }
+            return (first.wanted, works[left].item.agent) < (second.wanted, works[right].item.agent)
+        }
+        for index in queue {
+            guard case .canary(let canary) = works[index].item.rollout, places > 0 else {
+                works[index].machine.wait()
+                continue
+            }
+            try works[index].machine.handle(.place(canary))
+            if places != .max { places -= 1 }
+        }
+    }
+
+    private static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws
+        -> PlannedChange?
+    {
+        var changes = work.machine.changes
+        guard let first = changes.first, let last = changes.indices.last else { return nil }
+        let agent = work.item.agent
+        let state = work.machine.state.isWorthKeeping ? work.machine.state : nil
+        // What the entry says must be enough to know the route and the state that follow from it.
+        if let state { changes[last].remember(state) }
+        let route = work.machine.state.route(agent, environment)
+        let isDeleted = first.action == .delete
+        let shown = work.item.compiled?.digest
+        let isWanted =
+            shown == work.machine.state.stable?.digest || shown == work.machine.state.canary?.candidate.side.digest
+        let isNarrowed = work.narrowedStable != nil && work.narrowedStable?.digest == work.machine.state.stable?.digest
+        let difference =
+            isDeleted
+            ? BundleDifference(before: try first.from.flatMap { try recorded.bundle($0.digest) }, after: nil)
+            : work.difference ?? BundleDifference(before: nil, after: nil)
         return PlannedChange(
             agent: agent,
-            change: Change(agent: agent, action: action, from: from, to: compiled.side, kind: difference.kind),
+            change: changes[0],
+            further: Array(changes.dropFirst()),
             difference: difference,
             route: route,
-            state: compiled.halted ? AgentState(stable: compiled.side, haltedByGit: true) : nil,
-            bundle: compiled,
-            declaredOnly: item.declaredOnly
+            state: state,
+            bundle: isWanted ? work.item.compiled : nil,
+            narrowedStable: isNarrowed ? work.narrowedStable : nil,
+            declaredOnly: work.item.declaredOnly
         )
     }
 

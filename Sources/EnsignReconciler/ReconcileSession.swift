@@ -30,7 +30,7 @@ struct ReconcileSession {
         tip = try ledger.tip()
     }
 
-    private var now: Timestamp { Timestamp(seconds: reconciler.options.now()) }
+    private var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }
 
     mutating func run() throws -> Reconciler.Report {
         try checkTip()
@@ -38,6 +38,7 @@ struct ReconcileSession {
         try recover()
         let drift = try observe()
         try converge(to: desired, drift)
+        if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
@@ -87,22 +88,29 @@ struct ReconcileSession {
     private mutating func recover() throws {
         guard let intent = tip, intent.entry.kind == .intent else { return }
         let changes = try ledger.changes(of: intent)
+        guard let effects = AgentEffect.of(changes, environment: environment) else {
+            throw LedgerError.broken(
+                environment: environment,
+                sequence: intent.entry.sequence,
+                why: "its changes carry a state that this version of Ensign cannot read"
+            )
+        }
         let recorded = RecordedTree(repository: site.repository, tip: intent)
         var applied: [Change] = []
         var edits: [String: [UInt8]?] = [:]
         var live = intent.agents
         // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
         var leftovers: [String] = []
-        for change in changes {
-            guard let agent = change.agent, change.action != .repair else { continue }
-            guard let effect = try observed(change, agent, recorded) else {
-                if let to = change.to, try !recorded.keeps(to.digest) { leftovers.append(LivePath.bundle(to.digest)) }
+        for effect in effects {
+            guard let files = try observed(effect) else {
+                for digest in effect.digests.sorted() where try !recorded.keeps(digest) {
+                    leftovers.append(LivePath.bundle(digest))
+                }
                 continue
             }
-            edits.merge(effect) { _, new in new }
-            applied.append(change)
-            if change.from == nil { live += 1 }
-            if change.to == nil { live -= 1 }
+            edits.merge(files) { _, new in new }
+            applied += effect.changes
+            live += effect.live
         }
         let wanted = changes.count { $0.action != .repair }
         let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
@@ -121,36 +129,19 @@ struct ReconcileSession {
         report.recovered = true
     }
 
-    /// What a change did to the target, as edits of the recorded tree; nil when it is not there.
-    private func observed(
-        _ change: Change,
-        _ agent: AgentID,
-        _ recorded: RecordedTree
-    ) throws -> [String: [UInt8]?]? {
-        let routePath = LivePath.route(agent)
-        let found = try target.read(routePath)
-        guard let to = change.to else {
-            guard found == nil else { return nil }
-            return [routePath: [UInt8]?.none, AgentState.path(agent): [UInt8]?.none]
-        }
-        let halted = Route(agent: agent, environment: environment, phase: .halted, targets: [])
-        let stable = Route(
-            agent: agent,
-            environment: environment,
-            phase: .stable,
-            targets: [Route.Target(version: to.version, digest: to.digest, weight: 100)]
-        )
-        guard let found, found == halted.bytes || found == stable.bytes else { return nil }
-        let bundlePath = LivePath.bundle(to.digest)
-        guard let bundle = try target.read(bundlePath), Compiler.digest(of: bundle) == to.digest else { return nil }
-        // A halted route looks the same before and after: only the action says whether this change made it.
-        let isHalted = found == halted.bytes
-        let wasHalted = try recorded.agent(agent)?.isHalted ?? false
-        guard isHalted == (change.action == .halt) || isHalted == wasHalted else { return nil }
-        return [
-            routePath: found, bundlePath: bundle,
-            AgentState.path(agent): isHalted ? AgentState(stable: to, haltedByGit: true).bytes : nil,
+    /// What changes of an agent did to the target, as edits of the recorded tree; nil when it is not there.
+    private func observed(_ effect: AgentEffect) throws -> [String: [UInt8]?]? {
+        let path = LivePath.route(effect.agent)
+        guard try target.read(path) == effect.route?.bytes else { return nil }
+        var edits: [String: [UInt8]?] = [
+            path: effect.route?.bytes, AgentState.path(effect.agent): effect.state?.bytes,
         ]
+        for digest in effect.digests {
+            let path = LivePath.bundle(digest)
+            guard let bundle = try target.read(path), Compiler.digest(of: bundle) == digest else { return nil }
+            edits[path] = bundle
+        }
+        return edits
     }
 
     // MARK: 3. Is the target what is recorded?
@@ -194,7 +185,7 @@ struct ReconcileSession {
 
     private mutating func converge(to desired: ObjectID, _ drift: [DriftedFile]) throws {
         report.drift = drift
-        let isSettled = try isSettled(desired)
+        let isSettled = try isSettled(desired) && reconciler.options.request == nil && !hasRollouts()
         if isSettled, drift.isEmpty { return }
         var plan: Plan?
         if !isSettled {
@@ -207,6 +198,17 @@ struct ReconcileSession {
             try SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
                 .write(site.files.settled(environment))
         }
+    }
+
+    /// Whether time alone may change something.
+    private func hasRollouts() throws -> Bool {
+        try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
+    }
+
+    /// Whether the clock was set since holds were last looked at.
+    private func clockStepped() throws -> Bool {
+        guard try hasRollouts(), let now = ClockFile.now(reconciler.options.clock) else { return false }
+        return try ClockFile.read(site.files.clock(environment)).map { now.stepped(since: $0) } ?? false
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
@@ -230,17 +232,16 @@ struct ReconcileSession {
     /// The plan, nil when there is none that may be applied: then the refusal is recorded and reported.
     private mutating func plan(_ desired: ObjectID) throws -> Plan? {
         let commit = try site.repository.commit(desired)
-        let maker = PlanMaker(site: site, environment: environment, today: now.date)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: desired),
-                tree: commit.tree,
-                snapshots: site.snapshots(of: commit.tree)
-            ),
-            tip: tip,
-            incremental: try isComplete() && !isNewVersion,
-            allowPrune: reconciler.options.allowPrune
-        )
+        var maker = PlanMaker(site: site, environment: environment, now: now)
+        maker.request = reconciler.options.request
+        maker.clockStepped = try clockStepped()
+        let outcome: PlanMaker.Outcome
+        do {
+            outcome = try makePlan(maker, desired, commit)
+        } catch let refusal as RolloutRefusal {
+            report.result = .impossible(refusal)
+            return nil
+        }
         report.findings = outcome.findings
         guard let plan = outcome.plan else {
             report.result = .invalid
@@ -269,6 +270,19 @@ struct ReconcileSession {
             return nil
         }
         return plan
+    }
+
+    private func makePlan(_ maker: PlanMaker, _ desired: ObjectID, _ commit: Commit) throws -> PlanMaker.Outcome {
+        try maker.plan(
+            PlanMaker.Desired(
+                source: PlanSource(name: site.settings.branch, commit: desired),
+                tree: commit.tree,
+                snapshots: site.snapshots(of: commit.tree)
+            ),
+            tip: tip,
+            incremental: try isComplete() && !isNewVersion,
+            allowPrune: reconciler.options.allowPrune
+        )
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.
@@ -348,7 +362,7 @@ struct ReconcileSession {
         for change in plan?.changes ?? [] {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
             edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
-            if let bundle = change.bundle { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
+            for bundle in change.bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
         }
         for digest in expired { edits[LivePath.bundle(digest)] = .some(nil) }
         tip = try append(
@@ -395,7 +409,7 @@ struct ReconcileSession {
 
     /// The plan's changes, with the commits that a revert names as evidence.
     private func changes(of plan: Plan, _ source: ObjectID) throws -> [Change] {
-        var changes = plan.changes.map(\.change)
+        var changes = plan.changes.flatMap(\.all)
         guard changes.contains(where: { $0.action == .rollback }) else { return changes }
         let reverted = try SourceInspector.reverted(
             from: source,
@@ -404,7 +418,7 @@ struct ReconcileSession {
         )
         guard !reverted.isEmpty else { return changes }
         for index in changes.indices where changes[index].action == .rollback {
-            changes[index].evidence = ["reverts": .array(reverted.prefix(10).map { .string($0.description) })]
+            changes[index].add("reverts", .array(reverted.prefix(10).map { .string($0.description) }))
         }
         return changes
     }
@@ -452,13 +466,9 @@ struct ReconcileSession {
         }
         for change in plan?.changes ?? [] {
             let path = LivePath.route(change.agent)
-            if let bundle = change.bundle { bundles[LivePath.bundle(bundle.digest)] = bundle.bytes }
-            if let route = change.route {
-                routes[path] = route.bytes
-            } else {
-                routes[path] = nil
-                publication.removals.append(path)
-            }
+            for bundle in change.bundles { bundles[LivePath.bundle(bundle.digest)] = bundle.bytes }
+            routes[path] = change.route?.bytes
+            if change.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
         }
         for digest in retired { publication.removals.append(LivePath.bundle(digest)) }
         publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -475,13 +485,14 @@ struct ReconcileSession {
     ) throws -> (RetiredBundles?, [Digest]) {
         guard let plan, let keepFor else { return (nil, []) }
         let retired = try RetiredBundles.load(site.files.retired(environment), tip: tip, ledger: ledger)
-        let wanted = Set(plan.changes.compactMap { $0.change.to?.digest })
+        let wanted = Set(plan.changes.flatMap { $0.all.compactMap(\.to?.digest) + $0.bundles.map(\.digest) })
         let horizon = now.seconds - keepFor.seconds
         let expired = try retired.retired(before: horizon).filter { bundle in
             guard !wanted.contains(bundle.digest), try recorded.keeps(bundle.digest) else { return false }
-            let agent = try recorded.agent(bundle.agent)
-            return agent?.stable?.digest != bundle.digest
-                && agent?.route.targets.contains { $0.digest == bundle.digest } != true
+            guard let agent = try recorded.agent(bundle.agent) else { return true }
+            return agent.stable?.digest != bundle.digest
+                && agent.state.rollout?.candidate.side.digest != bundle.digest
+                && agent.route?.targets.contains { $0.digest == bundle.digest } != true
         }
         return (retired, expired.map(\.digest))
     }
@@ -541,6 +552,7 @@ struct ReconcileSession {
         case .invalid:
             try write("invalid", "\(report.findings.count { $0.severity == .error }) errors in the manifests")
         case .refused(let why): try write("refused", why)
+        case .impossible: break
         }
     }
 

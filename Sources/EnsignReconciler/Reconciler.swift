@@ -22,8 +22,9 @@ package struct Reconciler {
         /// Live folders in which something is known to have happened: looked at whatever their times say.
         package var suspectFolders: Set<String> = []
         package var lockTimeout: Duration = .seconds(60)
-        /// The wall clock, in seconds since 1970.
-        package var now: @Sendable () -> Int64 = { Machine.now }
+        /// What an operator asks of an agent along with it.
+        package var request: OperatorRequest?
+        package var clock = SystemClock()
 
         package init() {}
     }
@@ -46,6 +47,8 @@ package struct Reconciler {
             case invalid
             /// A rule says no: the last good state stays.
             case refused(String)
+            /// An operator asked for what cannot be done.
+            case impossible(RolloutRefusal)
         }
 
         package var result: Result

@@ -25,10 +25,11 @@ struct RetiredBundles {
             guard entry.entry.sequence > known.covered else { return false }
             guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return true }
             for change in try ledger.changes(of: entry) {
-                guard let agent = change.agent, let from = change.from, from.digest != change.to?.digest else {
-                    continue
-                }
-                found.append(Retired(time: entry.entry.time.seconds, digest: from.digest, agent: agent))
+                guard let agent = change.agent else { continue }
+                let time = entry.entry.time.seconds
+                var gone = change.evidence["replaced"]?.array?.compactMap { $0.string.flatMap { Digest($0) } } ?? []
+                if let from = change.from, from.digest != change.to?.digest { gone.append(from.digest) }
+                for digest in gone { found.append(Retired(time: time, digest: digest, agent: agent)) }
             }
             return true
         }

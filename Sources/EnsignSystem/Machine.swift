@@ -16,6 +16,16 @@ package enum Machine {
         return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
     }
 
+    /// Seconds since this machine started, time asleep included, and the name of that start; nil where the kernel does
+    /// not say. No program can set it.
+    package static var sinceBoot: (boot: String, seconds: Int64)? {
+        guard let name = try? Files.read("/proc/sys/kernel/random/boot_id", limit: 256) else { return nil }
+        var moment = timespec()
+        unsafe clock_gettime(CLOCK_BOOTTIME, &moment)
+        let boot = String(decoding: name, as: UTF8.self).split(separator: "\n").first.map(String.init)
+        return boot.map { ($0, Int64(moment.tv_sec)) }
+    }
+
     /// An environment variable; nil when unset.
     package static func environment(_ name: String) -> String? {
         unsafe getenv(name).map { unsafe String(cString: $0) }

@@ -79,19 +79,23 @@ struct World {
     private var bundles: [Digest: Bundle] = [:]
     /// The digests that each agent had, in the order in which it first had them.
     private var history: [AgentID: [Digest]] = [:]
+    /// When a digest was last replaced as the stable one.
+    private var replaced: [Digest: Timestamp] = [:]
 
     var live: Int64 { Int64(recorded.count) }
 
-    mutating func apply(_ plan: Plan) {
+    mutating func apply(_ plan: Plan, at now: Timestamp = Timestamp(seconds: 1_800_000_000)) {
         for planned in plan.changes {
-            guard let route = planned.route, let bundle = planned.bundle else {
+            for bundle in planned.bundles { bundles[bundle.digest] = bundle.bundle }
+            guard planned.route != nil || planned.state != nil else {
                 recorded[planned.agent] = nil
                 continue
             }
-            recorded[planned.agent] = RecordedAgent(route: route, state: planned.state)
-            bundles[bundle.digest] = bundle.bundle
-            if history[planned.agent]?.contains(bundle.digest) != true {
-                history[planned.agent, default: []].append(bundle.digest)
+            let after = RecordedAgent(route: planned.route, state: planned.state)
+            if let was = recorded[planned.agent]?.stable?.digest, was != after.stable?.digest { replaced[was] = now }
+            recorded[planned.agent] = after
+            if let stable = after.stable?.digest, history[planned.agent]?.contains(stable) != true {
+                history[planned.agent, default: []].append(stable)
             }
         }
     }
@@ -102,11 +106,22 @@ struct World {
         prune: Bool = true,
         share: Double = 1,
         allowPrune: Bool = true,
+        rollout: Rollout = .immediate,
+        wanted: [AgentID: (rollout: Rollout?, time: Timestamp)] = [:],
+        context: RolloutContext = RolloutContext(now: Timestamp(seconds: 1_800_000_000)),
         order: ([DesiredAgent]) -> [DesiredAgent] = { $0 }
     ) throws -> Plan {
         let declared = Set(desired.map(\.bundle.agent))
         let items =
-            desired.map { DesiredAgent(agent: $0.bundle.agent, compiled: $0) }
+            desired.map {
+                let own = wanted[$0.bundle.agent]
+                return DesiredAgent(
+                    agent: $0.bundle.agent,
+                    compiled: $0,
+                    rollout: own?.rollout ?? rollout,
+                    wanted: own?.time
+                )
+            }
             + recorded.keys.filter { !declared.contains($0) }.map { DesiredAgent(agent: $0, compiled: nil) }
         return try Planner.plan(
             environment: "prod",
@@ -117,16 +132,30 @@ struct World {
                 live: live,
                 agent: { recorded[$0] },
                 bundle: { bundles[$0] },
-                isEarlier: { agent, digest in
+                history: { agent, digest in
                     guard let history = history[agent], let wanted = history.firstIndex(of: digest),
                         let present = recorded[agent]?.stable.flatMap({ history.firstIndex(of: $0.digest) })
-                    else { return false }
-                    return wanted < present
+                    else { return nil }
+                    return StableHistory(isEarlier: wanted < present, stableUntil: replaced[digest] ?? context.now)
                 }
             ),
-            rules: PlanRules(prune: prune, maxPruneShare: share, allowPrune: allowPrune)
+            rules: PlanRules(prune: prune, maxPruneShare: share, allowPrune: allowPrune),
+            context: context
         )
     }
+
+    /// Replaces what is recorded by what its files say.
+    mutating func reread() throws {
+        for (id, agent) in recorded {
+            let state = agent.state.isWorthKeeping ? AgentState(json: agent.state.json) : nil
+            let route = agent.route.flatMap { Route(json: $0.json) }
+            let again = RecordedAgent(route: route, state: state)
+            guard again == agent else { throw Different(agent: id) }
+            recorded[id] = again
+        }
+    }
+
+    struct Different: Error { var agent: AgentID }
 
     /// The world after what was planned for these agents.
     func with(_ desired: [CompiledBundle]) throws -> World {
@@ -139,10 +168,11 @@ struct World {
 extension Plan {
     /// The changes as lines: `create support/triage 1.0.0 widening`.
     var shown: [String] {
-        changes.map { planned in
-            let change = planned.change
-            let sides = [change.from, change.to].compactMap { $0?.version.description }.joined(separator: " -> ")
-            return "\(change.action.rawValue) \(planned.agent) \(sides) \(change.kind.rawValue)"
+        changes.flatMap { planned in
+            planned.all.map { change in
+                let sides = [change.from, change.to].compactMap { $0?.version.description }.joined(separator: " -> ")
+                return "\(change.action.rawValue) \(planned.agent) \(sides) \(change.kind.rawValue)"
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ extension Invocation {
         switch report.result {
         case .nothingDeclared, .converged: return .done
         case .invalid: return .invalid
-        case .refused: return .refused
+        case .refused, .impossible: return .refused
         }
     }
 }
@@ -101,8 +101,10 @@ struct ReconcileText {
         case .refused(let why):
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
             console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
+        case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
-            list(report.plan?.changes ?? []) { line($0.change) }
+            list(report.plan?.changes.flatMap(\.all) ?? []) { line($0) }
+            if !quiet { list(report.plan?.held ?? []) { line($0) } }
             if let entry = report.entry, !quiet {
                 let isQuietRun = report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered
                 console.note(
@@ -131,7 +133,13 @@ struct ReconcileText {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
-        return "\(change.agent?.description ?? "") \(change.action.past) \(versions)"
+        let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
+        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
+    }
+
+    private func line(_ held: HeldAgent) -> String {
+        "\(held.agent) stays as it is: \(held.wanted.version) is \(held.reason.text)"
     }
 
     /// The most changes that are named one by one; the ledger has them all.
@@ -144,6 +152,20 @@ struct ReconcileText {
     }
 }
 
+extension HeldReason {
+    /// Completes "1.5.0 is ...".
+    var text: String {
+        switch self {
+        case .quarantined: "quarantined here; 'ensign rollout retry' tries it again"
+        case .queued: "queued behind other rollouts"
+        case .paused: "paused"
+        case .halted: "waiting: the agent is halted"
+        case .inconclusive: "waiting for a verdict"
+        case .noData: "waiting for data"
+        }
+    }
+}
+
 extension Change.Action {
     /// What has happened, for people.
     var past: String {
@@ -151,7 +173,7 @@ extension Change.Action {
         case .create: "created"
         case .update: "updated"
         case .delete: "deleted"
-        case .weight: "weighted"
+        case .weight: "goes"
         case .promote: "promoted"
         case .rollback: "rolled back"
         case .halt: "halted"
@@ -170,6 +192,7 @@ extension Reconciler.Report {
             case .converged: ("converged", nil)
             case .invalid: ("invalid", nil)
             case .refused(let why): ("refused", why)
+            case .impossible(let refusal): ("refused", refusal.message)
             }
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),

@@ -115,6 +115,7 @@ extension Reconciler.Report {
             lines.append(
                 "\(environment): not applied, the manifests have \(counted(findings.count { $0.severity == .error }, "error")); 'ensign validate' shows them"
             )
+        case .impossible(let refusal): lines.append("\(environment): refused, \(refusal.message)")
         case .refused(let why): lines.append("\(environment): refused, \(why)")
         }
         return lines

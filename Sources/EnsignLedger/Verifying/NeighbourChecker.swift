@@ -96,47 +96,27 @@ struct NeighbourChecker {
         if newer.entry.kind == .outcome, newer.entry.result == .ok, try ledger.changes(of: older) != changes {
             note(sequence, "its changes are not those of the intent")
         }
-        var expected: [String: Change] = [:]
-        var live = older.agents
-        for change in changes where change.action != .repair {
-            guard let agent = change.agent else { continue }
-            expected[LivePath.route(agent)] = change
-            if change.from == nil { live += 1 }
-            if change.to == nil { live -= 1 }
+        guard let effects = AgentEffect.of(changes, environment: ledger.environment) else {
+            return note(sequence, "a change carries a state that is none")
         }
+        let live = effects.reduce(older.agents) { $0 + $1.live }
         if newer.agents != live {
             note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
         }
-        var routesOf: [AgentID: Route] = [:]
+        var expected = Expected(effects)
+        let published = effects.reduce(into: Set<Digest>()) { $0.formUnion($1.digests) }
         var removedBundles: [TreeEntry] = []
-        let repository = ledger.repository
-        let differences = try repository.differences(from: older.tree, to: newer.tree) { path in
+        let differences = try ledger.repository.differences(from: older.tree, to: newer.tree) { path in
             path != "entry.json" && path != "changes.jsonl"
         }
-        var seen: Set<String> = []
-        let published = Set(changes.compactMap(\.to?.digest))
         for difference in differences {
-            if let agent = LivePath.agent(atRoute: difference.path) {
-                guard let change = expected[difference.path] else {
+            if difference.path.hasPrefix("agents/") || difference.path.hasPrefix("state/") {
+                guard let wanted = expected.take(difference.path) else {
                     note(sequence, "\(difference.path) changed, and the entry does not say so")
                     continue
                 }
-                seen.insert(difference.path)
-                guard let after = difference.after else {
-                    if change.to != nil {
-                        note(sequence, "the route of \(agent) is gone, and the entry does not say so")
-                    }
-                    continue
-                }
-                guard let route = try Route(json: JSONParser.parse(repository.bytes(of: after.id, .blob))) else {
-                    note(sequence, "\(difference.path) is not a route")
-                    continue
-                }
-                routesOf[agent] = route
-                let isHalted = route.phase == .halted
-                if change.to == nil || route.agent != agent || (!isHalted && route.stable?.digest != change.to?.digest)
-                {
-                    note(sequence, "the route of \(agent) is not what the entry says")
+                if difference.after?.id != wanted.id {
+                    note(sequence, "\(difference.path) is not what the entry says")
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
                 if let after = difference.after {
@@ -147,17 +127,38 @@ struct NeighbourChecker {
                 } else if let before = difference.before {
                     removedBundles.append(before)
                 }
-            } else if difference.path.hasPrefix("state/") {
-                let agent = AgentID(difference.path.dropFirst(6).dropLast(5))
-                if agent.map({ expected[LivePath.route($0)] == nil }) ?? true {
-                    note(sequence, "\(difference.path) changed, and the entry does not say so")
-                }
             } else {
                 note(sequence, "\(difference.path) is no file of a ledger")
             }
         }
         try checkRemoved(removedBundles, newer)
-        try checkUnchanged(expected, seen, newer)
+        // What did not change must have been what the entry says.
+        for (path, wanted) in expected.rest {
+            if try ledger.repository.entry(at: path, in: newer.tree)?.id != wanted.id {
+                note(sequence, "\(path) is not what the entry says")
+            }
+        }
+    }
+
+    /// The files that an entry's changes make, by path, and the ids of their contents.
+    private struct Expected {
+        struct File {
+            /// Nil for a file that must not be there.
+            var id: ObjectID?
+        }
+
+        private(set) var rest: [String: File] = [:]
+
+        init(_ effects: [AgentEffect]) {
+            for effect in effects {
+                rest[LivePath.route(effect.agent)] = File(id: effect.route.map { Self.id($0.bytes) })
+                rest[AgentState.path(effect.agent)] = File(id: effect.state.map { Self.id($0.bytes) })
+            }
+        }
+
+        mutating func take(_ path: String) -> File? { rest.removeValue(forKey: path) }
+
+        private static func id(_ bytes: [UInt8]) -> ObjectID { Repository.objectID(of: bytes, .blob) }
     }
 
     /// A bundle may go only when no route names it.
@@ -170,19 +171,6 @@ struct NeighbourChecker {
             if route.targets.contains(where: { $0.digest.hex == digest }) {
                 note(newer.entry.sequence, "a bundle that \(agent) is routed to is gone")
             }
-        }
-    }
-
-    /// A change whose route file stayed the same must have had nothing to change: a halted agent that was updated.
-    private mutating func checkUnchanged(_ expected: [String: Change], _ seen: Set<String>, _ newer: RecordedEntry)
-        throws
-    {
-        for (path, change) in expected where !seen.contains(path) {
-            guard let agent = change.agent else { continue }
-            let route = try route(of: agent, newer)
-            let isRight =
-                change.to == nil ? route == nil : route?.phase == .halted || route?.stable?.digest == change.to?.digest
-            if !isRight { note(newer.entry.sequence, "the route of \(agent) is not what the entry says") }
         }
     }
 

@@ -46,6 +46,16 @@ package struct EnvironmentCompiler {
         return (Compiler.compile(resolved, instructions: instructions), resolved.manifest, resolved.loaded.path)
     }
 
+    /// Compiles another version of an agent under the permissions of its deployment. Read quietly: nil when findings
+    /// stand against it.
+    package func compile(_ agent: AgentID, as version: AgentVersion) throws -> CompiledBundle? {
+        let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
+        let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
+            .resolve(as: version) { try quiet.agent(agent, $0) }
+        guard let resolved, let instructions = resolved.loaded.instructions, !quiet.hasErrors else { return nil }
+        return Compiler.compile(resolved, instructions: instructions)
+    }
+
     /// Cycles of delegation that some of these agents take part in, their delegates followed through the environment.
     package func cycles(from agents: [AgentID]) throws -> [Finding] {
         var graph = DelegationGraph()

@@ -19,13 +19,17 @@ package struct DeploymentResolver {
 
     /// Resolves the deployment as its file in the snapshot declares it.
     ///
-    /// - Parameter load: Gives a version of the agent; the caller may have read it already.
+    /// - Parameters:
+    ///   - other: Another version to deploy than the file says.
+    ///   - load: Gives a version of the agent; the caller may have read it already.
     /// - Returns: nil when something that it cannot do without is missing or refused; the findings say what.
     package func resolve(
+        as other: AgentVersion? = nil,
         load: (AgentVersion) throws -> LoadedAgent?
     ) throws -> ResolvedDeployment? {
         guard let file = try fleet.deployment(agent, in: environment) else { return nil }
-        guard let deployment = file.value else { return nil }
+        guard var deployment = file.value else { return nil }
+        if let other { deployment.version?.value = other }
         let settings = try fleet.environment(environment)
         if settings == nil { fleet.reportMissing(environment: environment) }
         let loaded = try version(of: deployment, settings?.value, load)

@@ -1,48 +1,118 @@
 /// `state/<team>/<agent>.json` in the ledger's tree: what must be remembered of an agent beyond its route.
 ///
-/// Present only for agents with something to remember.
+/// Present only for agents with something to remember: a canary, a place in the queue, a halt, a quarantine. The route
+/// follows from it, so that a control plane that is built anew from the git repository goes on where the old one was.
 package struct AgentState: Sendable, Hashable {
-    /// The version that takes over when the halt ends.
-    package var stable: Change.Side
+    /// The version that sessions get, or would get if the agent were not halted; nil when it has none.
+    package var stable: Change.Side?
     /// Whether git says `halted: true`.
     package var haltedByGit: Bool
+    /// The operator's stop; an agent runs when neither is set.
+    package var halt: Halt?
+    package var rollout: RolloutState?
+    /// Sorted by time; they outlive the agent's deletion.
+    package var quarantine: [Quarantine]
 
-    package init(stable: Change.Side, haltedByGit: Bool) {
+    package init(
+        stable: Change.Side?,
+        haltedByGit: Bool = false,
+        halt: Halt? = nil,
+        rollout: RolloutState? = nil,
+        quarantine: [Quarantine] = []
+    ) {
         self.stable = stable
         self.haltedByGit = haltedByGit
+        self.halt = halt
+        self.rollout = rollout
+        self.quarantine = quarantine
     }
 
     package static func path(_ agent: AgentID) -> String { "state/\(agent.team)/\(agent.name).json" }
 
+    package var isHalted: Bool { haltedByGit || halt != nil }
+
+    /// Whether there is anything that the route alone does not say.
+    package var isWorthKeeping: Bool { isHalted || rollout != nil || !quarantine.isEmpty }
+
+    /// The canary, when one is under way.
+    package var canary: (candidate: Candidate, progress: CanaryProgress)? {
+        guard case .canary(let candidate, let progress) = rollout else { return nil }
+        return (candidate, progress)
+    }
+
+    package func isQuarantined(_ digest: Digest, artifact: Digest) -> Bool {
+        quarantine.contains { $0.covers(digest, artifact: artifact) }
+    }
+
+    /// The route that follows; nil when the agent has none.
+    package func route(_ agent: AgentID, _ environment: String) -> Route? {
+        guard let stable else { return nil }
+        if isHalted { return Route(agent: agent, environment: environment, phase: .halted, targets: []) }
+        var targets = [Route.Target(version: stable.version, digest: stable.digest, weight: 100)]
+        if let (candidate, progress) = canary {
+            targets[0].weight = 100 - progress.weight
+            targets.insert(
+                Route.Target(
+                    version: candidate.side.version,
+                    digest: candidate.side.digest,
+                    weight: progress.weight
+                ),
+                at: 0
+            )
+        }
+        return Route(
+            agent: agent,
+            environment: environment,
+            phase: canary == nil ? .stable : .canary,
+            targets: targets
+        )
+    }
+
     package var json: JSONValue {
-        ["v": 1, "stable": stable.json, "halted": ["git": .bool(haltedByGit)]]
+        [
+            "v": 1, "stable": stable?.json ?? .null,
+            "halted": ["git": .bool(haltedByGit), "operator": halt?.json ?? .null],
+            "rollout": rollout?.json ?? .null,
+            "quarantine": .array(quarantine.map(\.json)),
+        ]
     }
 
     package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
 
     /// Reads a state back; nil when a field is missing, has the wrong type, or was written by a newer version.
     package init?(json: JSONValue) {
-        guard json["v"]?.int == 1, let stable = json["stable"].flatMap({ Change.Side(json: $0) }),
-            let git = json["halted"]?["git"]?.bool
+        guard json["v"]?.int == 1, let stableValue = json["stable"], let git = json["halted"]?["git"]?.bool,
+            let haltValue = json["halted"]?["operator"], let rolloutValue = json["rollout"],
+            let quarantineValues = json["quarantine"]?.array
         else { return nil }
-        self.init(stable: stable, haltedByGit: git)
+        let stable = Change.Side(json: stableValue)
+        let halt = Halt(json: haltValue)
+        let rollout = RolloutState(json: rolloutValue)
+        let quarantine = quarantineValues.compactMap { Quarantine(json: $0) }
+        guard (stable == nil) == stableValue.isNull, (halt == nil) == haltValue.isNull,
+            (rollout == nil) == rolloutValue.isNull, quarantine.count == quarantineValues.count
+        else { return nil }
+        self.init(stable: stable, haltedByGit: git, halt: halt, rollout: rollout, quarantine: quarantine)
     }
 }
 
 /// What the ledger says of one agent.
 package struct RecordedAgent: Sendable, Hashable {
-    package var route: Route
-    package var state: AgentState?
+    /// Nil for an agent that is gone and of which something is remembered all the same.
+    package var route: Route?
+    package var state: AgentState
 
-    package init(route: Route, state: AgentState?) {
+    /// - Parameter state: Nil when there is no state file: then the route says everything.
+    package init(route: Route?, state: AgentState?) {
         self.route = route
-        self.state = state
+        self.state =
+            state ?? AgentState(stable: route?.stable.map { Change.Side(version: $0.version, digest: $0.digest) })
     }
 
     /// The version that sessions get, or would get if the agent were not halted.
-    package var stable: Change.Side? {
-        state?.stable ?? route.stable.map { Change.Side(version: $0.version, digest: $0.digest) }
-    }
+    package var stable: Change.Side? { state.stable }
 
-    package var isHalted: Bool { route.phase == .halted }
+    package var isHalted: Bool { state.isHalted }
+
+    package var isLive: Bool { route != nil }
 }

@@ -10,11 +10,24 @@ package struct PlanMaker {
     package let site: Site
     package let environment: String
     package let today: CalendarDate
+    private let now: Timestamp
+    /// What an operator asks for along with the plan.
+    package var request: OperatorRequest?
+    package var clockStepped = false
+    /// What the analysis of a canary says.
+    package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
+        CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
+    }
 
     package init(site: Site, environment: String, today: CalendarDate) {
+        self.init(site: site, environment: environment, now: Timestamp(seconds: today.daysSince1970 * 86_400))
+    }
+
+    package init(site: Site, environment: String, now: Timestamp) {
         self.site = site
         self.environment = environment
-        self.today = today
+        self.now = now
+        today = now.date
     }
 
     /// A plan, or why there is none.
@@ -59,7 +72,8 @@ package struct PlanMaker {
         let isDeclared = try fleet.environmentNames().contains(environment)
         switch affected {
         case .some(let agents):
-            items = try agents.sorted().map { try item($0, compiler) }
+            // What is remembered of an agent may concern it although nothing of it changed.
+            items = try agents.union(recorded.remembered()).sorted().map { try item($0, compiler) }
             findings = fleet.findings + (try cycles(compiler, items))
         case .all where isDeclared:
             try compiler.checkFolder()
@@ -67,7 +81,7 @@ package struct PlanMaker {
             items = compiled.items
             findings = fleet.findings + compiled.findings
             let declared = Set(items.map(\.agent))
-            for agent in try recorded.agents() where !declared.contains(agent) {
+            for agent in Set(try recorded.agents() + recorded.remembered()) where !declared.contains(agent) {
                 items.append(DesiredAgent(agent: agent, compiled: nil))
             }
         case .all:
@@ -88,13 +102,14 @@ package struct PlanMaker {
                 live: recorded.live,
                 agent: recorded.agent,
                 bundle: recorded.bundle,
-                isEarlier: { try isEarlier($0, $1, tip, recorded) }
+                history: StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded).history
             ),
             rules: PlanRules(
                 prune: settings?.prune ?? true,
                 maxPruneShare: settings?.maxPruneShare ?? 0.3,
                 allowPrune: allowPrune
-            )
+            ),
+            context: try context(desired, settings, compiler)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
         if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
@@ -115,23 +130,38 @@ package struct PlanMaker {
         )
     }
 
+    private func context(
+        _ desired: Desired,
+        _ settings: Environment?,
+        _ compiler: EnvironmentCompiler
+    ) throws -> RolloutContext {
+        var context = RolloutContext(now: now, clockStepped: clockStepped, request: request, verdict: verdict)
+        if let commit = desired.source.commit {
+            context.source = commit
+            context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
+        }
+        if let settings { context.keepFor = settings.keepFor.seconds }
+        context.concurrentRollouts = settings?.concurrentRollouts
+        context.compile = { try compiler.compile($0, as: $1) }
+        return context
+    }
+
     // MARK: Compiling
 
     private func item(_ agent: AgentID, _ compiler: EnvironmentCompiler) throws -> DesiredAgent {
-        guard let (bundle, declaredOnly) = try Self.compile(agent, compiler) else {
+        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return DesiredAgent(agent: agent, compiled: bundle, declaredOnly: declaredOnly)
+        return Self.item(resolved, instructions)
     }
 
-    private static func compile(
-        _ agent: AgentID,
-        _ compiler: EnvironmentCompiler
-    ) throws -> (CompiledBundle, [String])? {
-        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
-            return nil
-        }
-        return (Compiler.compile(resolved, instructions: instructions), resolved.deployment.declaredOnly)
+    private static func item(_ resolved: ResolvedDeployment, _ instructions: String) -> DesiredAgent {
+        DesiredAgent(
+            agent: resolved.agent,
+            compiled: Compiler.compile(resolved, instructions: instructions),
+            rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
+            declaredOnly: resolved.deployment.declaredOnly
+        )
     }
 
     private func cycles(_ compiler: EnvironmentCompiler, _ items: [DesiredAgent]) throws -> [Finding] {
@@ -160,13 +190,7 @@ package struct PlanMaker {
                         let instructions = resolved.loaded.instructions
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
-                    part.items.append(
-                        DesiredAgent(
-                            agent: agent,
-                            compiled: Compiler.compile(resolved, instructions: instructions),
-                            declaredOnly: resolved.deployment.declaredOnly
-                        )
-                    )
+                    part.items.append(Self.item(resolved, instructions))
                 }
             }
             part.findings = fleet.findings
@@ -182,39 +206,12 @@ package struct PlanMaker {
         var seen: Set<Finding> = []
         return findings.filter { seen.insert($0).inserted }.sorted()
     }
-
-    // MARK: History
-
-    /// Whether a digest first became live before the present one first did. Read from the ledger, and only asked for
-    /// when the bundle is still kept: a digest that was never live is not in the tree.
-    private func isEarlier(
-        _ agent: AgentID,
-        _ digest: Digest,
-        _ tip: RecordedEntry?,
-        _ recorded: RecordedTree
-    ) throws -> Bool {
-        guard let tip, try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return false }
-        let ledger = site.ledger(environment)
-        var firstOfWanted: Int64?
-        var firstOfPresent: Int64?
-        try ledger.walk(from: tip) { entry in
-            guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return true }
-            for change in try ledger.changes(of: entry) where change.agent == agent {
-                if change.to?.digest == digest { firstOfWanted = entry.entry.sequence }
-                if change.to?.digest == present.digest { firstOfPresent = entry.entry.sequence }
-            }
-            return true
-        }
-        guard let firstOfWanted, let firstOfPresent else { return false }
-        return firstOfWanted < firstOfPresent
-    }
 }
 
 extension Deployment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if case .canary = rollout { names.append("rollout.canary") }
         if !killSwitch.isEmpty { names.append("killSwitch") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names
@@ -225,11 +222,9 @@ extension Environment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if case .canary = rollout { names.append("rollout.canary") }
         if !killSwitch.isEmpty { names.append("killSwitch") }
         if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
-        if concurrentRollouts != nil { names.append("limits.concurrentRollouts") }
         return names
     }
 }

@@ -29,14 +29,44 @@ package final class RecordedTree {
         return agents.sorted()
     }
 
-    /// The agents of one team that have a route.
+    /// What is recorded of one agent; nil when it has neither route nor state.
     package func agent(_ agent: AgentID) throws -> RecordedAgent? {
-        guard let node = try node(LivePath.route(agent)) else { return nil }
-        guard let route = Route(json: try json(node)) else {
-            throw GitError(code: -1, operation: "read the route of \(agent) in the ledger", message: "it is no route")
+        let route = try node(LivePath.route(agent)).map { node in
+            guard let route = Route(json: try json(node)) else { throw damaged("the route of \(agent)") }
+            return route
         }
-        let state = try self.node(AgentState.path(agent)).flatMap { AgentState(json: try json($0)) }
+        let state = try node(AgentState.path(agent)).map { node in
+            guard let state = AgentState(json: try json(node)) else { throw damaged("the state of \(agent)") }
+            return state
+        }
+        guard route != nil || state != nil else { return nil }
         return RecordedAgent(route: route, state: state)
+    }
+
+    private func damaged(_ what: String) -> GitError {
+        GitError(
+            code: -1,
+            operation: "read \(what) in the ledger",
+            message: "it is not what this version of Ensign writes"
+        )
+    }
+
+    /// The agents of which something is remembered, sorted: canaries, queues, halts, quarantines.
+    package func remembered() throws -> [AgentID] {
+        guard let top = tip?.folder("state") else { return [] }
+        var agents: [AgentID] = []
+        for team in try repository.tree(top) where team.mode == .directory {
+            for file in try repository.tree(team.id) {
+                let path = "\(String(decoding: team.name, as: UTF8.self))/\(String(decoding: file.name, as: UTF8.self))"
+                if path.hasSuffix(".json"), let agent = AgentID(path.dropLast(5)) { agents.append(agent) }
+            }
+        }
+        return agents.sorted()
+    }
+
+    /// Whether a rollout is under way or waits: then time alone may change something.
+    package func hasRollouts() throws -> Bool {
+        try remembered().contains { try agent($0)?.state.rollout != nil }
     }
 
     /// A bundle that the ledger keeps; nil when it does not.

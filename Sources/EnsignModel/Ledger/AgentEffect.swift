@@ -1,0 +1,63 @@
+/// What an entry's changes make of one agent: the route and the state file that follow from them.
+///
+/// The last change of an agent carries the state, if there is any, as `evidence.state`. Recovery after a crash and
+/// `verify` both go by this.
+package struct AgentEffect: Sendable, Hashable {
+    package var agent: AgentID
+    package var changes: [Change]
+    /// Nil when the agent has none.
+    package var route: Route?
+    /// Nil when there is nothing to remember.
+    package var state: AgentState?
+
+    /// One effect for each agent that the changes are about, in the order of their first change; repairs are not about
+    /// agents.
+    ///
+    /// - Returns: nil when a change carries a state that cannot be read.
+    package static func of(_ changes: [Change], environment: String) -> [AgentEffect]? {
+        var order: [AgentID] = []
+        var byAgent: [AgentID: [Change]] = [:]
+        for change in changes where change.action != .repair {
+            guard let agent = change.agent else { continue }
+            if byAgent[agent] == nil { order.append(agent) }
+            byAgent[agent, default: []].append(change)
+        }
+        var effects: [AgentEffect] = []
+        for agent in order {
+            guard let changes = byAgent[agent], let last = changes.last else { continue }
+            var state: AgentState?
+            if let json = last.evidence["state"] {
+                guard let read = AgentState(json: json) else { return nil }
+                state = read
+            }
+            let after = state ?? AgentState(stable: last.to)
+            effects.append(
+                AgentEffect(agent: agent, changes: changes, route: after.route(agent, environment), state: state)
+            )
+        }
+        return effects
+    }
+
+    /// How the number of live agents changes.
+    package var live: Int64 {
+        changes.reduce(0) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) }
+    }
+
+    /// The digests that the changes bring in.
+    package var digests: Set<Digest> {
+        Set((route?.targets ?? []).map(\.digest) + [state?.stable?.digest].compactMap { $0 })
+    }
+}
+
+extension Change {
+    /// Puts the state that follows into the evidence.
+    package mutating func remember(_ state: AgentState) { add("state", state.json) }
+
+    /// Adds a field to the evidence.
+    package mutating func add(_ field: String, _ value: JSONValue) {
+        var fields = JSONObject()
+        if case .object(let present) = evidence { fields = present }
+        fields[field] = value
+        evidence = .object(fields)
+    }
+}

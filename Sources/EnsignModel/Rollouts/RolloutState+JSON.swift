@@ -1,0 +1,110 @@
+extension RolloutState {
+    package var json: JSONValue {
+        switch self {
+        case .queued(let candidate): ["phase": "queued", "candidate": candidate.json]
+        case .canary(let candidate, let progress):
+            ["phase": "canary", "candidate": candidate.json, "progress": progress.json]
+        }
+    }
+
+    package init?(json: JSONValue) {
+        guard let candidate = json["candidate"].flatMap({ Candidate(json: $0) }) else { return nil }
+        switch json["phase"]?.string {
+        case "queued": self = .queued(candidate)
+        case "canary":
+            guard let progress = json["progress"].flatMap({ CanaryProgress(json: $0) }) else { return nil }
+            self = .canary(candidate, progress)
+        default: return nil
+        }
+    }
+}
+
+extension Candidate {
+    package var json: JSONValue {
+        [
+            "version": .string(side.version.description), "digest": .string(side.digest.description),
+            "artifact": .string(artifact.description), "class": .string(kind.rawValue),
+            "source": .string(source.description), "wanted": .string(wanted.description),
+        ]
+    }
+
+    package init?(json: JSONValue) {
+        guard let side = Change.Side(json: json), let artifact = json["artifact"]?.string.flatMap({ Digest($0) }),
+            let kind = json["class"]?.string.flatMap({ Change.Class(rawValue: $0) }),
+            let source = json["source"]?.string.flatMap({ ObjectID($0) }),
+            let wanted = json["wanted"]?.string.flatMap({ Timestamp($0) })
+        else { return nil }
+        self.init(side: side, artifact: artifact, kind: kind, source: source, wanted: wanted)
+    }
+}
+
+extension CanaryProgress {
+    package var json: JSONValue {
+        [
+            "step": .integer(step), "weight": .integer(weight), "stepSince": .string(stepSince.description),
+            "started": .string(started.description), "evidenceSince": .string(evidenceSince.description),
+            "pause": pause.map { ["since": .string($0.since.description), "reason": .string($0.reason)] } ?? .null,
+        ]
+    }
+
+    package init?(json: JSONValue) {
+        guard let step = json["step"]?.int, step >= 0, let weight = json["weight"]?.int, (0...100).contains(weight),
+            let stepSince = json["stepSince"]?.string.flatMap({ Timestamp($0) }),
+            let started = json["started"]?.string.flatMap({ Timestamp($0) }),
+            let evidenceSince = json["evidenceSince"]?.string.flatMap({ Timestamp($0) }),
+            let pauseValue = json["pause"]
+        else { return nil }
+        var pause: Pause?
+        if !pauseValue.isNull {
+            guard let since = pauseValue["since"]?.string.flatMap({ Timestamp($0) }),
+                let reason = pauseValue["reason"]?.string
+            else { return nil }
+            pause = Pause(since: since, reason: reason)
+        }
+        self.init(
+            step: step,
+            weight: weight,
+            stepSince: stepSince,
+            started: started,
+            evidenceSince: evidenceSince,
+            pause: pause
+        )
+    }
+}
+
+extension Quarantine {
+    package var json: JSONValue {
+        let (key, digest): (String, Digest) =
+            switch mark {
+            case .artifact(let digest): ("artifact", digest)
+            case .digest(let digest): ("digest", digest)
+            }
+        return [
+            key: .string(digest.description), "version": .string(version.description),
+            "since": .string(since.description), "reason": .string(reason),
+        ]
+    }
+
+    package init?(json: JSONValue) {
+        let mark: Mark? =
+            json["artifact"]?.string.flatMap { Digest($0) }.map { .artifact($0) }
+            ?? json["digest"]?.string.flatMap { Digest($0) }.map { .digest($0) }
+        guard let mark, let version = json["version"]?.string.flatMap({ AgentVersion($0) }),
+            let since = json["since"]?.string.flatMap({ Timestamp($0) }), let reason = json["reason"]?.string
+        else { return nil }
+        self.init(mark: mark, version: version, since: since, reason: reason)
+    }
+}
+
+extension Halt {
+    package var json: JSONValue {
+        ["since": .string(since.description), "reason": .string(reason), "by": .string(by)]
+    }
+
+    package init?(json: JSONValue) {
+        guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let reason = json["reason"]?.string,
+            let by = json["by"]?.string
+        else { return nil }
+        self.init(since: since, reason: reason, by: by)
+    }
+}

@@ -1,0 +1,118 @@
+/// Where the rollout of one agent stands.
+package enum RolloutState: Sendable, Hashable {
+    /// It waits for a place: `limits.concurrentRollouts` of the environment are under way.
+    case queued(Candidate)
+    /// The candidate takes some of the sessions.
+    case canary(Candidate, CanaryProgress)
+
+    package var candidate: Candidate {
+        switch self {
+        case .queued(let candidate), .canary(let candidate, _): candidate
+        }
+    }
+}
+
+/// A version on its way to become the stable one.
+package struct Candidate: Sendable, Hashable {
+    package var side: Change.Side
+    /// Of the part that does not depend on the environment; quarantine recognises it wherever it runs.
+    package var artifact: Digest
+    /// What kind of change it is from the stable version.
+    package var kind: Change.Class
+    /// The source commit that asked for it.
+    package var source: ObjectID
+    /// When that commit was made; the oldest goes first.
+    package var wanted: Timestamp
+
+    package init(side: Change.Side, artifact: Digest, kind: Change.Class, source: ObjectID, wanted: Timestamp) {
+        self.side = side
+        self.artifact = artifact
+        self.kind = kind
+        self.source = source
+        self.wanted = wanted
+    }
+}
+
+/// How far a canary has come. All times are recorded wall time.
+package struct CanaryProgress: Sendable, Hashable {
+    /// Index into the steps of the rollout's `canary.steps`.
+    package var step: Int64
+    /// Per cent of the sessions that the candidate takes.
+    package var weight: Int64
+    /// When the present step began, moved on by pauses.
+    package var stepSince: Timestamp
+    /// When the first step began.
+    package var started: Timestamp
+    /// From when on telemetry counts.
+    package var evidenceSince: Timestamp
+    package var pause: Pause?
+
+    /// An operator's stop of the clock.
+    package struct Pause: Sendable, Hashable {
+        package var since: Timestamp
+        package var reason: String
+
+        package init(since: Timestamp, reason: String) {
+            self.since = since
+            self.reason = reason
+        }
+    }
+
+    package init(
+        step: Int64,
+        weight: Int64,
+        stepSince: Timestamp,
+        started: Timestamp,
+        evidenceSince: Timestamp,
+        pause: Pause? = nil
+    ) {
+        self.step = step
+        self.weight = weight
+        self.stepSince = stepSince
+        self.started = started
+        self.evidenceSince = evidenceSince
+        self.pause = pause
+    }
+}
+
+/// A version that failed in an environment and is not tried again there until somebody says so.
+package struct Quarantine: Sendable, Hashable {
+    /// What is recognised: the artifact if it differed from the stable one's, else the bundle alone.
+    package enum Mark: Sendable, Hashable {
+        case artifact(Digest)
+        case digest(Digest)
+    }
+
+    package var mark: Mark
+    package var version: AgentVersion
+    package var since: Timestamp
+    package var reason: String
+
+    package init(mark: Mark, version: AgentVersion, since: Timestamp, reason: String) {
+        self.mark = mark
+        self.version = version
+        self.since = since
+        self.reason = reason
+    }
+
+    package func covers(_ digest: Digest, artifact: Digest) -> Bool {
+        switch mark {
+        case .artifact(let marked): marked == artifact
+        case .digest(let marked): marked == digest
+        }
+    }
+}
+
+/// A stop that an operator or the kill switch asked for; it ends with `ensign resume` alone.
+package struct Halt: Sendable, Hashable {
+    package var since: Timestamp
+    package var reason: String
+    /// Who: `ada@host`, or `kill-switch`.
+    package var by: String
+
+    package init(since: Timestamp, reason: String, by: String) {
+        self.since = since
+        self.reason = reason
+        self.by = by
+    }
+}

@@ -1,0 +1,112 @@
+package import EnsignModel
+
+/// What can happen to an agent's rollout.
+package enum RolloutEvent: Sendable {
+    /// Git asks for this version.
+    case desired(DesiredVersion)
+    /// Git no longer declares the agent, and it may go.
+    case removed
+    /// A candidate that waits may begin.
+    case place(Canary)
+    /// Time has passed; the analysis was looked at.
+    case time(Canary, CanaryVerdict, clockStepped: Bool)
+    case operation(RolloutOperation, by: String, reason: String)
+}
+
+/// What an operator can ask for.
+package enum RolloutOperation: Sendable, Hashable {
+    case pause
+    case resume
+    /// The candidate becomes the stable version at once.
+    case promote
+    case abort
+    /// Lifts the quarantine.
+    case retry
+    case halt
+    /// Ends a halt.
+    case unhalt
+    /// The version before the present one, at once; what is live now is quarantined.
+    case rollback(to: Change.Side, artifact: Digest)
+}
+
+/// A version that git asks for, with what the planner found out about it.
+package struct DesiredVersion: Sendable, Hashable {
+    package var side: Change.Side
+    package var artifact: Digest
+    /// Git's own stop.
+    package var halted: Bool
+    /// What kind of change it is from the stable version.
+    package var kind: Change.Class
+    /// From the candidate; nil when there is none.
+    package var kindFromCandidate: Change.Class?
+    /// Whether it was stable within `keepFor` and allows nothing more than the present one.
+    package var isKnownGood: Bool
+    /// Whether it became stable before the present one did.
+    package var isEarlier: Bool
+    package var rollout: Rollout
+    /// The stable version under the permissions that are desired now, and the artifact of what is stable.
+    package var narrowedStable: Change.Side?
+    package var stableArtifact: Digest?
+    package var source: ObjectID
+    package var wanted: Timestamp
+
+    package init(
+        side: Change.Side,
+        artifact: Digest,
+        halted: Bool,
+        kind: Change.Class,
+        kindFromCandidate: Change.Class? = nil,
+        isKnownGood: Bool = false,
+        isEarlier: Bool = false,
+        rollout: Rollout,
+        narrowedStable: Change.Side? = nil,
+        stableArtifact: Digest? = nil,
+        source: ObjectID,
+        wanted: Timestamp
+    ) {
+        self.side = side
+        self.artifact = artifact
+        self.halted = halted
+        self.kind = kind
+        self.kindFromCandidate = kindFromCandidate
+        self.isKnownGood = isKnownGood
+        self.isEarlier = isEarlier
+        self.rollout = rollout
+        self.narrowedStable = narrowedStable
+        self.stableArtifact = stableArtifact
+        self.source = source
+        self.wanted = wanted
+    }
+
+    /// Whether it takes all sessions without a canary.
+    var isImmediate: Bool {
+        switch (rollout, kind) {
+        case (.immediate, _), (.canary, .narrowing), (.canary, .none): true
+        case (.canary, .behaviour), (.canary, .widening): isKnownGood
+        }
+    }
+}
+
+/// What the analysis of a canary came to.
+package struct CanaryVerdict: Sendable, Hashable {
+    package enum Outcome: String, Sendable, CaseIterable {
+        case pass, fail, inconclusive
+        case noData = "no-data"
+        /// The metrics could not be read.
+        case error
+        /// The rollout has no analysis: time alone decides.
+        case notAnalysed = "not-analysed"
+    }
+
+    package var outcome: Outcome
+    /// The numbers behind it, for the ledger; bounded.
+    package var evidence: JSONValue
+    /// The stable version's artifact, which decides what a failure quarantines.
+    package var stableArtifact: Digest?
+
+    package init(_ outcome: Outcome, evidence: JSONValue = .null, stableArtifact: Digest? = nil) {
+        self.outcome = outcome
+        self.evidence = evidence
+        self.stableArtifact = stableArtifact
+    }
+}

@@ -1,0 +1,534 @@
+package import EnsignModel
+
+/// The rollout of one agent: (state, event, now) gives the next state and what to record. Pure and total.
+///
+/// docs/rollouts.md draws it. No case is handled by default: a new event or phase does not compile before somebody has
+/// thought about every pair.
+package struct RolloutMachine: Sendable {
+    package let agent: AgentID
+    package private(set) var state: AgentState
+    /// What happened, in order.
+    package private(set) var changes: [Change] = []
+    /// Why an agent that git wants otherwise stays as it is; nil when it does not.
+    package private(set) var held: HeldReason?
+    private let before: AgentState
+    private let now: Timestamp
+
+    package init(agent: AgentID, state: AgentState, now: Timestamp) {
+        self.agent = agent
+        self.state = state
+        before = state
+        self.now = now
+    }
+
+    /// Handles one event.
+    ///
+    /// - Throws: ``RolloutRefusal`` when an operator asks for what cannot be done; nothing has changed then.
+    package mutating func handle(_ event: RolloutEvent) throws(RolloutRefusal) {
+        switch event {
+        case .desired(let desired): self.desired(desired)
+        case .removed: removed()
+        case .place(let canary): place(canary)
+        case .time(let canary, let verdict, let clockStepped): time(canary, verdict, clockStepped)
+        case .operation(let operation, let by, let reason): try operate(operation, by, reason)
+        }
+    }
+
+    // MARK: What git wants
+
+    private enum Phase {
+        case absent
+        case halted(Change.Side)
+        case settled(Change.Side)
+        case queued(Change.Side, Candidate)
+        case canary(Change.Side, Candidate, CanaryProgress)
+    }
+
+    private var phase: Phase {
+        guard let stable = state.stable else { return .absent }
+        if state.isHalted { return .halted(stable) }
+        switch state.rollout {
+        case nil: return .settled(stable)
+        case .queued(let candidate): return .queued(stable, candidate)
+        case .canary(let candidate, let progress): return .canary(stable, candidate, progress)
+        }
+    }
+
+    private mutating func desired(_ desired: DesiredVersion) {
+        follow(haltedByGit: desired.halted, desired)
+        let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
+        switch phase {
+        case .absent:
+            guard !isQuarantined else { return held = .quarantined }
+            state.stable = desired.side
+            record(.create, from: nil, to: desired.side, desired.kind)
+        case .halted(let stable):
+            guard desired.side.digest != stable.digest else { return }
+            guard !isQuarantined else { return held = .quarantined }
+            guard desired.isImmediate else { return held = .halted }
+            replace(stable, desired)
+        case .settled(let stable):
+            guard desired.side.digest != stable.digest else { return }
+            guard !isQuarantined else { return held = .quarantined }
+            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+        case .queued(let stable, let queued):
+            if desired.side.digest == queued.side.digest, !desired.isImmediate { return }
+            guard !isQuarantined, desired.side.digest != stable.digest else {
+                held = isQuarantined ? .quarantined : nil
+                state.rollout = nil
+                record(.weight, from: stable, to: stable, .none, weight: (0, 0), because: "no longer wanted")
+                return
+            }
+            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+        case .canary(let stable, let candidate, let progress):
+            guard !isQuarantined, desired.side.digest != stable.digest else {
+                held = isQuarantined ? .quarantined : nil
+                state.rollout = nil
+                let weight = (progress.weight, Int64(0))
+                record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because: "no longer wanted")
+                return
+            }
+            if desired.isImmediate {
+                state.stable = desired.side
+                state.rollout = nil
+                let isCandidate = desired.side.digest == candidate.side.digest
+                record(
+                    isCandidate ? .promote : desired.isEarlier ? .rollback : .update,
+                    from: stable,
+                    to: desired.side,
+                    desired.kind,
+                    weight: (progress.weight, 100)
+                )
+                return
+            }
+            if desired.side.digest == candidate.side.digest { return }
+            replaceCandidate(stable, candidate, progress, desired)
+        }
+    }
+
+    /// Git's own stop. Ending it starts the agent only when no operator has stopped it too.
+    private mutating func follow(haltedByGit halted: Bool, _ desired: DesiredVersion) {
+        guard halted != state.haltedByGit else { return }
+        let wasHalted = state.isHalted
+        let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        state.haltedByGit = halted
+        guard let stable = state.stable else { return }
+        if halted { state.rollout = nil }
+        switch (wasHalted, state.isHalted) {
+        case (false, true): record(.halt, from: stable, to: stable, .none, weight: weight, because: "git")
+        case (true, false): record(.resume, from: stable, to: stable, .none, because: "git")
+        case (true, true): record(.halt, from: stable, to: stable, .none, because: halted ? "git" : "operator")
+        case (false, false): break
+        }
+    }
+
+    private mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {
+        state.stable = desired.side
+        state.rollout = nil
+        record(desired.isEarlier ? .rollback : .update, from: stable, to: desired.side, desired.kind)
+    }
+
+    private mutating func replaceCandidate(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ progress: CanaryProgress,
+        _ desired: DesiredVersion
+    ) {
+        var next = progress
+        switch (desired.kindFromCandidate, desired.narrowedStable) {
+        case (.narrowing?, let narrowed?), (Change.Class.none?, let narrowed?):
+            // Less permission is less for everyone: both routes have it at once, and what was measured before is past.
+            next.evidenceSince = now
+            state.stable = narrowed
+            state.rollout = .canary(self.candidate(desired), next)
+            record(
+                .update,
+                from: candidate.side,
+                to: desired.side,
+                .narrowing,
+                weight: (progress.weight, progress.weight),
+                because: "narrowed in both routes",
+                replaced: stable
+            )
+        case (.narrowing?, nil), (Change.Class.none?, nil), (.behaviour?, _), (.widening?, _), (nil, _):
+            guard case .canary(let canary) = desired.rollout else { return }
+            start(stable, self.candidate(desired), canary, from: progress.weight, replaced: candidate.side)
+        }
+    }
+
+    private func candidate(_ desired: DesiredVersion) -> Candidate {
+        Candidate(
+            side: desired.side,
+            artifact: desired.artifact,
+            kind: desired.kind,
+            source: desired.source,
+            wanted: desired.wanted
+        )
+    }
+
+    private mutating func removed() {
+        switch phase {
+        case .absent: return
+        case .halted(let stable), .settled(let stable), .queued(let stable, _):
+            record(.delete, from: stable, to: nil, .narrowing)
+        case .canary(let stable, _, let progress):
+            record(.delete, from: stable, to: nil, .narrowing, weight: (progress.weight, 0))
+        }
+        // Halts and quarantine outlive it: declaring the agent again is no way around them.
+        state.stable = nil
+        state.rollout = nil
+        state.haltedByGit = false
+    }
+
+    // MARK: Time
+
+    private mutating func place(_ canary: Canary) {
+        switch phase {
+        case .absent, .halted, .settled, .canary: return
+        case .queued(let stable, let candidate): start(stable, candidate, canary, from: 0)
+        }
+    }
+
+    private mutating func start(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ canary: Canary,
+        from weight: Int64,
+        replaced: Change.Side? = nil
+    ) {
+        let first = canary.steps.first?.weight ?? 100
+        state.rollout = .canary(
+            candidate,
+            CanaryProgress(step: 0, weight: first, stepSince: now, started: now, evidenceSince: now)
+        )
+        record(
+            .weight,
+            from: stable,
+            to: candidate.side,
+            candidate.kind,
+            weight: (weight, first),
+            because: replaced.map { "it replaces \($0.version)" },
+            replaced: replaced
+        )
+    }
+
+    /// A queued candidate that still has no place: remembered, so that the wait is on record.
+    package mutating func wait() {
+        switch phase {
+        case .absent, .halted, .settled, .canary: return
+        case .queued(let stable, let candidate):
+            held = .queued
+            guard state != before else { return }
+            record(.weight, from: stable, to: candidate.side, candidate.kind, weight: (0, 0), because: "queued")
+        }
+    }
+
+    private mutating func time(_ canary: Canary, _ verdict: CanaryVerdict, _ clockStepped: Bool) {
+        switch phase {
+        case .absent, .halted, .settled, .queued: return
+        case .canary(let stable, let candidate, var progress):
+            guard verdict.outcome != .fail else {
+                return fail(stable, candidate, progress, verdict, "the analysis failed")
+            }
+            guard progress.pause == nil else { return held = .paused }
+            if clockStepped || now < progress.stepSince {
+                progress.stepSince = now
+                if now < progress.started { progress.started = now }
+                state.rollout = .canary(candidate, progress)
+                let weight = (progress.weight, progress.weight)
+                record(
+                    .weight,
+                    from: stable,
+                    to: candidate.side,
+                    candidate.kind,
+                    weight: weight,
+                    because: "the clock was set: the hold starts again"
+                )
+                return
+            }
+            if isPastDeadline(progress, canary) {
+                switch (verdict.outcome, canary.analysis?.onInconclusive ?? .hold) {
+                case (.inconclusive, .promote), (.noData, .promote):
+                    return promote(stable, candidate, progress, verdict, "the deadline has passed: promoted unjudged")
+                case (.inconclusive, .abort), (.noData, .abort), (.error, .abort):
+                    return fail(stable, candidate, progress, verdict, "no verdict before the deadline")
+                case (.inconclusive, .hold), (.noData, .hold), (.error, .hold), (.error, .promote):
+                    return held = .inconclusive
+                case (.pass, _), (.fail, _), (.notAnalysed, _): break
+                }
+            }
+            advance(stable, candidate, progress, canary, verdict)
+        }
+    }
+
+    private func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
+        guard let deadline = canary.analysis?.deadline else { return false }
+        return now.seconds - progress.started.seconds >= deadline.seconds
+    }
+
+    private mutating func advance(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ before: CanaryProgress,
+        _ canary: Canary,
+        _ verdict: CanaryVerdict
+    ) {
+        var progress = before
+        // Steps may have been edited since: the present one is the last that is not beyond the weight.
+        let index = min(Int(progress.step), canary.steps.count - 1)
+        guard index >= 0 else { return promote(stable, candidate, progress, verdict, nil) }
+        guard now.seconds - progress.stepSince.seconds >= canary.steps[index].hold.seconds else { return }
+        let next = canary.steps.indices.first { $0 > index && canary.steps[$0].weight > progress.weight }
+        switch (verdict.outcome, next) {
+        case (.noData, _), (.error, _): held = .noData
+        case (.fail, _): break
+        case (.pass, nil), (.notAnalysed, nil): promote(stable, candidate, progress, verdict, nil)
+        case (.inconclusive, nil): held = .inconclusive
+        case (.pass, let next?), (.notAnalysed, let next?), (.inconclusive, let next?):
+            progress.step = Int64(next)
+            progress.weight = canary.steps[next].weight
+            progress.stepSince = now
+            state.rollout = .canary(candidate, progress)
+            record(
+                .weight,
+                from: stable,
+                to: candidate.side,
+                candidate.kind,
+                weight: (before.weight, progress.weight),
+                analysis: verdict
+            )
+        }
+    }
+
+    private mutating func promote(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ progress: CanaryProgress?,
+        _ verdict: CanaryVerdict?,
+        _ why: String?
+    ) {
+        state.stable = candidate.side
+        state.rollout = nil
+        record(
+            .promote,
+            from: stable,
+            to: candidate.side,
+            candidate.kind,
+            weight: (progress?.weight ?? 0, 100),
+            because: why,
+            analysis: verdict
+        )
+    }
+
+    private mutating func fail(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ progress: CanaryProgress?,
+        _ verdict: CanaryVerdict,
+        _ why: String
+    ) {
+        state.rollout = nil
+        record(
+            .rollback,
+            from: candidate.side,
+            to: stable,
+            .none,
+            weight: (progress?.weight ?? 0, 0),
+            because: why,
+            analysis: verdict
+        )
+        quarantine(candidate.side, candidate.artifact, stable: stable, verdict.stableArtifact, why)
+    }
+
+    private mutating func quarantine(
+        _ side: Change.Side,
+        _ artifact: Digest,
+        stable: Change.Side,
+        _ stableArtifact: Digest?,
+        _ why: String
+    ) {
+        let mark: Quarantine.Mark = stableArtifact == artifact ? .digest(side.digest) : .artifact(artifact)
+        state.quarantine.removeAll { $0.mark == mark }
+        state.quarantine.append(Quarantine(mark: mark, version: side.version, since: now, reason: why))
+        // The newest are kept: an agent does not fail in more ways than anyone will try again.
+        state.quarantine = Array(state.quarantine.suffix(Self.maxQuarantined))
+        record(.quarantine, from: side, to: stable, .none, because: why)
+        held = .quarantined
+    }
+
+    /// The most versions of one agent that are remembered as bad.
+    package static let maxQuarantined = 50
+
+    // MARK: Operators
+
+    private mutating func operate(_ operation: RolloutOperation, _ by: String, _ reason: String)
+        throws(RolloutRefusal)
+    {
+        switch operation {
+        case .pause: try pause(reason)
+        case .resume: try resume(reason)
+        case .promote: try promote(reason)
+        case .abort: try abort(reason)
+        case .retry: try retry(reason)
+        case .halt: try halt(by, reason)
+        case .unhalt: try unhalt(reason)
+        case .rollback(let side, let artifact): try rollback(to: side, artifact, reason)
+        }
+    }
+
+    private mutating func pause(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued: throw .notStarted
+        case .canary(let stable, let candidate, var progress):
+            guard progress.pause == nil else { throw .alreadyPaused }
+            progress.pause = CanaryProgress.Pause(since: now, reason: reason)
+            state.rollout = .canary(candidate, progress)
+            note(stable, candidate, progress, "paused: \(reason)")
+        }
+    }
+
+    private mutating func resume(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued: throw .notPaused
+        case .canary(let stable, let candidate, var progress):
+            guard let pause = progress.pause else { throw .notPaused }
+            let paused = max(0, now.seconds - pause.since.seconds)
+            progress.pause = nil
+            progress.stepSince = Timestamp(seconds: progress.stepSince.seconds + paused)
+            progress.started = Timestamp(seconds: progress.started.seconds + paused)
+            state.rollout = .canary(candidate, progress)
+            note(stable, candidate, progress, "resumed: \(reason)")
+        }
+    }
+
+    private mutating func note(
+        _ stable: Change.Side,
+        _ candidate: Candidate,
+        _ progress: CanaryProgress,
+        _ why: String
+    ) {
+        let weight = (progress.weight, progress.weight)
+        record(.weight, from: stable, to: candidate.side, candidate.kind, weight: weight, because: why)
+    }
+
+    private mutating func promote(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued(let stable, let candidate): promote(stable, candidate, nil, nil, "by hand: \(reason)")
+        case .canary(let stable, let candidate, let progress):
+            promote(stable, candidate, progress, nil, "by hand: \(reason)")
+        }
+    }
+
+    private mutating func abort(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued(let stable, let candidate):
+            fail(stable, candidate, nil, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
+        case .canary(let stable, let candidate, let progress):
+            fail(stable, candidate, progress, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
+        }
+    }
+
+    private mutating func retry(_ reason: String) throws(RolloutRefusal) {
+        guard !state.quarantine.isEmpty else { throw .notQuarantined }
+        let stable = state.stable
+        state.quarantine = []
+        record(.quarantine, from: stable, to: stable, .none, because: "lifted: \(reason)")
+    }
+
+    private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
+        guard state.halt == nil else { throw .alreadyHalted }
+        let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        state.halt = Halt(since: now, reason: reason, by: by)
+        state.rollout = nil
+        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because: reason)
+    }
+
+    private mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
+        guard state.halt != nil else { throw state.haltedByGit ? .haltedByGit : .notHalted }
+        guard !state.haltedByGit else { throw .haltedByGit }
+        state.halt = nil
+        record(.resume, from: state.stable, to: state.stable, .none, because: reason)
+    }
+
+    private mutating func rollback(
+        to side: Change.Side,
+        _ artifact: Digest,
+        _ reason: String
+    ) throws(RolloutRefusal) {
+        switch phase {
+        case .absent: throw .noVersion
+        case .halted(let stable), .settled(let stable), .queued(let stable, _), .canary(let stable, _, _):
+            state.stable = side
+            state.rollout = nil
+            record(.rollback, from: stable, to: side, .none, because: reason)
+            quarantine(stable, artifact, stable: side, nil, reason)
+        }
+    }
+
+    // MARK: Recording
+
+    private mutating func record(
+        _ action: Change.Action,
+        from: Change.Side?,
+        to: Change.Side?,
+        _ kind: Change.Class,
+        weight: (from: Int64, to: Int64)? = nil,
+        because why: String? = nil,
+        analysis: CanaryVerdict? = nil,
+        replaced: Change.Side? = nil
+    ) {
+        var evidence: JSONValue = .null
+        if why != nil || analysis != nil || replaced != nil {
+            var fields: [String: JSONValue] = [:]
+            // Its last route is gone, though the change does not start from it: `keepFor` counts from here.
+            if let replaced { fields["replaced"] = [.string(replaced.digest.description)] }
+            if let why { fields["reason"] = .string(String(why.prefix(500))) }
+            if let analysis, analysis.outcome != .notAnalysed {
+                fields["verdict"] = .string(analysis.outcome.rawValue)
+                if !analysis.evidence.isNull { fields["analysis"] = analysis.evidence }
+            }
+            evidence = .object(JSONObject(fields.map { ($0.key, $0.value) }))
+        }
+        changes.append(
+            Change(
+                agent: agent,
+                action: action,
+                from: from,
+                to: to,
+                kind: kind,
+                weight: weight.map { Change.Weight(from: $0.from, to: $0.to) },
+                evidence: evidence
+            )
+        )
+    }
+}
+
+/// Why an agent that git wants otherwise stays as it is: a state, not a failure.
+package enum HeldReason: String, Sendable, CaseIterable {
+    case quarantined, queued, paused, halted, inconclusive
+    case noData = "no-data"
+}
+
+/// Why an operator's request cannot be done.
+package enum RolloutRefusal: Error, Sendable, Hashable {
+    case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
+    case noVersion
+
+    package var message: String {
+        switch self {
+        case .noRollout: "no rollout is under way"
+        case .notStarted: "the candidate still waits for its turn"
+        case .alreadyPaused: "the rollout is paused already"
+        case .notPaused: "the rollout is not paused"
+        case .notQuarantined: "no version of it is quarantined here"
+        case .alreadyHalted: "it is halted already"
+        case .notHalted: "it is not halted"
+        case .haltedByGit: "git says 'halted: true': change the deployment and push"
+        case .noVersion: "nothing of it is live"
+        }
+    }
+}

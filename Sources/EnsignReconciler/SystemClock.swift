@@ -1,0 +1,56 @@
+import EnsignModel
+import EnsignSystem
+
+/// The two clocks that holds go by: the wall's, which people can set, and the machine's, which they cannot.
+package struct SystemClock: Sendable {
+    /// Seconds since 1970.
+    package var wall: @Sendable () -> Int64 = { Machine.now }
+    /// Seconds since this machine started, sleep included, and which start that was.
+    package var sinceBoot: @Sendable () -> (boot: String, seconds: Int64)? = { Machine.sinceBoot }
+
+    package init() {}
+
+    package init(
+        wall: @escaping @Sendable () -> Int64,
+        sinceBoot: @escaping @Sendable () -> (boot: String, seconds: Int64)? = { nil }
+    ) {
+        self.wall = wall
+        self.sinceBoot = sinceBoot
+    }
+}
+
+/// Both clocks as they stood when rollouts were last looked at: `<git dir>/ensign/cache/<env>/clock`.
+///
+/// A cache: without it, and after a restart of the machine, the wall clock is believed.
+struct ClockFile: Hashable {
+    var boot: String
+    var sinceBoot: Int64
+    var wall: Int64
+
+    /// Network time moves a clock by less than this; what moves it by more is somebody who sets it.
+    static let tolerance: Int64 = 30
+
+    static func now(_ clock: SystemClock) -> ClockFile? {
+        clock.sinceBoot().map { ClockFile(boot: $0.boot, sinceBoot: $0.seconds, wall: clock.wall()) }
+    }
+
+    /// Whether the wall clock went another way than time itself since an earlier reading.
+    func stepped(since earlier: ClockFile) -> Bool {
+        guard boot == earlier.boot else { return false }
+        let error = (wall - earlier.wall) - (sinceBoot - earlier.sinceBoot)
+        return abs(error) > Self.tolerance
+    }
+
+    static func read(_ path: String) throws -> ClockFile? {
+        guard let bytes = try Files.readOwn(path, limit: 1_024) else { return nil }
+        let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        guard parts.count == 3, let sinceBoot = Int64(parts[1]), let wall = Int64(parts[2]), sinceBoot >= 0, wall >= 0
+        else { return nil }
+        return ClockFile(boot: String(parts[0]), sinceBoot: sinceBoot, wall: wall)
+    }
+
+    func write(_ path: String) throws {
+        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
+        try Files.replace(path, with: Array("\(boot)\n\(sinceBoot)\n\(wall)\n".utf8), durable: false)
+    }
+}

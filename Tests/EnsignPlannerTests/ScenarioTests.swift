@@ -1,0 +1,215 @@
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import Foundation
+import Testing
+
+/// Whole stories of rollouts as text: a line is something that happens, the indented lines below it are what comes of it.
+///
+/// `ENSIGN_RECORD=1` writes what comes of it into the files, to be read before it is committed. What a line may say is
+/// in `Scenarios/README.md`.
+@Suite("Rollouts, told as scenarios")
+struct ScenarioTests {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Scenarios")
+
+    static let names: [String] = {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return files.filter { $0.hasSuffix(".txt") }.sorted()
+    }()
+
+    @Test("The story is as it is written", arguments: names)
+    func story(_ name: String) throws {
+        let file = Self.folder.appendingPathComponent(name)
+        let text = try String(contentsOf: file, encoding: .utf8)
+        var scenario = Scenario()
+        var told: [String] = []
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+            if line.hasPrefix("  ") { continue }
+            told.append(line)
+            guard !line.isEmpty, !line.hasPrefix("#") else { continue }
+            told += try scenario.handle(line).map { "  " + $0 }
+        }
+        let result = told.joined(separator: "\n")
+        if ProcessInfo.processInfo.environment["ENSIGN_RECORD"] == "1" {
+            try result.write(to: file, atomically: true, encoding: .utf8)
+        } else {
+            #expect(result == text, "\(name): ENSIGN_RECORD=1 shows the difference in git")
+        }
+    }
+
+    @Test("There are stories")
+    func exist() { #expect(Self.names.count >= 10) }
+}
+
+/// A small environment whose commits, clock and telemetry are lines of text.
+private struct Scenario {
+    private var world = World()
+    private var desired: [AgentID: Wish] = [:]
+    private var rollout = Rollout.immediate
+    private var analysis: Analysis?
+    private var concurrent: Int64?
+    private var keepFor: Int64 = 7 * 86_400
+    private var verdicts: [AgentID: CanaryVerdict.Outcome] = [:]
+    private var now: Int64 = 1_800_000_000
+    private var commits: Int64 = 0
+
+    /// What git says of one agent.
+    private struct Wish {
+        var version: String
+        var steps: Int64 = 8
+        var halted = false
+        var rollout: Rollout?
+        var wanted: Int64
+    }
+
+    enum Mistake: Error { case unknown(String) }
+
+    mutating func handle(_ line: String) throws -> [String] {
+        var words = line.split(separator: " ").map(String.init)
+        let verb = words.removeFirst()
+        switch verb {
+        case "steps":
+            let steps = try words.map { word in
+                let parts = word.split(separator: ":").map(String.init)
+                return Canary.Step(weight: try number(parts[0]), hold: try span(parts[1]))
+            }
+            rollout = .canary(Canary(steps: steps, analysis: analysis))
+            return []
+        case "immediate":
+            rollout = .immediate
+            return []
+        case "analysis":
+            var options = Self.options(words)
+            analysis = Analysis(
+                metrics: [],
+                confidence: 0.95,
+                deadline: try options.removeValue(forKey: "deadline").map(span),
+                onInconclusive: options.removeValue(forKey: "inconclusive").flatMap { .init(rawValue: $0) } ?? .hold
+            )
+            if case .canary(let canary) = rollout { rollout = .canary(Canary(steps: canary.steps, analysis: analysis)) }
+            return []
+        case "concurrent":
+            concurrent = try number(words[0])
+            return []
+        case "keepFor":
+            keepFor = try span(words[0]).seconds
+            return []
+        case "verdict":
+            verdicts[agent(words[0])] = CanaryVerdict.Outcome(rawValue: words[1])
+            return try reconcile()
+        case "desire":
+            commits += 1
+            let id = agent(words[0])
+            let options = Self.options(Array(words.dropFirst(2)))
+            var wish = Wish(version: words[1], wanted: now + commits)
+            wish.steps = try options["limit"].map(number) ?? 8
+            wish.halted = options["halted"] != nil
+            if options["immediate"] != nil { wish.rollout = .immediate }
+            desired[id] = wish
+            return options["later"] == nil ? try reconcile() : []
+        case "remove":
+            desired[agent(words[0])] = nil
+            return try reconcile()
+        case "after":
+            now += try span(words[0]).seconds
+            return try reconcile()
+        case "clock":
+            let back = words[0].hasPrefix("-")
+            now += try span(String(words[0].dropFirst())).seconds * (back ? -1 : 1)
+            return try reconcile(clockStepped: true)
+        case "rebuild":
+            return try reread()
+        case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt":
+            let operations: [String: RolloutOperation] = [
+                "pause": .pause, "resume": .resume, "promote": .promote, "abort": .abort, "retry": .retry,
+                "halt": .halt, "unhalt": .unhalt,
+            ]
+            guard let operation = operations[verb] else { throw Mistake.unknown(line) }
+            let reason = words.dropFirst().joined(separator: " ")
+            return try reconcile(
+                request: OperatorRequest(agent: agent(words[0]), operation: operation, by: "ada", reason: reason)
+            )
+        default: throw Mistake.unknown(line)
+        }
+    }
+
+    private static func options(_ words: [String]) -> [String: String] {
+        var options: [String: String] = [:]
+        for word in words {
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            options[parts[0]] = parts.count == 2 ? parts[1] : ""
+        }
+        return options
+    }
+
+    private func number(_ text: String) throws -> Int64 {
+        guard let number = Int64(text) else { throw Mistake.unknown(text) }
+        return number
+    }
+
+    private func span(_ text: String) throws -> TimeSpan {
+        guard let span = TimeSpan(text) else { throw Mistake.unknown(text) }
+        return span
+    }
+
+    private static func compile(_ id: AgentID, _ version: String, _ wish: Wish) -> CompiledBundle {
+        compiled(
+            bundle(id.description, version) {
+                $0.instructions = "Be \(version).\n"
+                $0.limits.run.steps = wish.steps
+                $0.artifact = Compiler.digest(of: Array("\(id)@\(version)".utf8))
+            },
+            halted: wish.halted
+        )
+    }
+
+    private mutating func reconcile(clockStepped: Bool = false, request: OperatorRequest? = nil) throws -> [String] {
+        let (verdicts, desired, analysis) = (verdicts, desired, analysis)
+        let context = RolloutContext(
+            now: Timestamp(seconds: now),
+            clockStepped: clockStepped,
+            keepFor: keepFor,
+            concurrentRollouts: concurrent,
+            request: request,
+            compile: { id, version in desired[id].map { Self.compile(id, version.description, $0) } },
+            verdict: { id, _, _, _ in
+                CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
+            }
+        )
+        let before = world.recorded
+        let plan: Plan
+        do {
+            plan = try world.plan(
+                desired.map { Self.compile($0.key, $0.value.version, $0.value) },
+                rollout: rollout,
+                wanted: desired.mapValues { ($0.rollout, Timestamp(seconds: $0.wanted)) },
+                context: context
+            )
+        } catch let refusal as RolloutRefusal {
+            return ["refused: \(refusal.message)"]
+        }
+        world.apply(plan, at: Timestamp(seconds: now))
+        var lines: [String] = []
+        for change in plan.changes.flatMap(\.all) {
+            var line = "\(change.action.rawValue) \(change.agent?.description ?? "")"
+            let sides = [change.from, change.to].compactMap { $0?.version.description }
+            line += " " + (Set(sides).count == 1 ? sides[0] : sides.joined(separator: " -> "))
+            if let weight = change.weight { line += ", \(weight.from) -> \(weight.to) %" }
+            if let why = change.evidence["reason"]?.string { line += " (\(why))" }
+            lines.append(line)
+        }
+        for held in plan.held { lines.append("held \(held.agent) \(held.wanted.version): \(held.reason.rawValue)") }
+        for (id, after) in world.recorded.sorted(by: { $0.key < $1.key }) where after.route != before[id]?.route {
+            let targets = after.route?.targets.map { "\($0.version) \($0.weight) %" } ?? []
+            let phase = after.route?.phase.rawValue ?? "gone"
+            lines.append("= \(id) \(phase)" + (targets.isEmpty ? "" : ": " + targets.joined(separator: ", ")))
+        }
+        return lines.isEmpty ? ["nothing"] : lines
+    }
+
+    /// Everything but what stands in the ledger's tree is forgotten.
+    private mutating func reread() throws -> [String] {
+        try world.reread()
+        return ["= as before"]
+    }
+}
