@@ -70,6 +70,11 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(
+            name: "EnsignTelemetry",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swiftOverC
+        ),
+        .target(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
@@ -99,6 +104,7 @@ let package = Package(
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
+        test("EnsignTelemetry", ["EnsignModel", "EnsignPlanner", "EnsignSystem"]),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
