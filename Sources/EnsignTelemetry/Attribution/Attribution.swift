@@ -174,7 +174,7 @@ package struct Attribution: Sendable {
             if let problem { output.rejections.add(problem) }
             addInference(event, at: problem == nil ? min(event.end, now) : now, context, &output)
         case .other:
-            link(event, coversUsage: false)
+            link(event, coversUsage: false, at: min(event.end, now), &output)
         }
         if event.operation != .run, !event.evaluations.isEmpty {
             for evaluation in event.evaluations {
@@ -201,7 +201,14 @@ package struct Attribution: Sendable {
     }
 
     /// Notes whose child a span is, and moves what was collected for it upwards.
-    private mutating func link(_ event: SpanEvent, coversUsage: Bool) {
+    private mutating func link(
+        _ event: SpanEvent,
+        coversUsage: Bool,
+        at time: Moment,
+        _ output: inout Output
+    ) {
+        var activities: [Activity] = []
+        var evaluated: (run: Run, evaluations: [Evaluation])?
         withTrace(event.trace) { trace in
             var parent = event.parent ?? 0
             // Spans that are each other's ancestors are no tree: the last one then stands alone.
@@ -209,8 +216,18 @@ package struct Attribution: Sendable {
             guard trace.links[event.span] == nil, trace.groups[event.span]?.run == nil else { return }
             let group = trace.groups.removeValue(forKey: event.span)
             trace.links[event.span] = OpenTrace.Link(parent: parent, coversUsage: coversUsage)
-            if let group { trace.groups[trace.root(of: event.span).root, default: Group()].add(group) }
+            guard let group else { return }
+            let root = trace.root(of: event.span).root
+            var above = trace.groups[root] ?? Group()
+            above.add(group)
+            above.tell(&activities)
+            if group.calls > 0 { above.tellSteps(at: time, &activities) }
+            above.tellSpending(at: time, &activities)
+            evaluated = above.takeEvaluations()
+            trace.groups[root] = above
         }
+        output.activities += activities
+        tell(evaluated, &output)
     }
 
     private mutating func withTrace(_ id: TraceID, _ body: (inout OpenTrace) -> Void) {
@@ -233,7 +250,7 @@ package struct Attribution: Sendable {
         guard let name = event.claim.agent, name.utf8.contains(UInt8(ascii: "/")), AgentID(name) != nil else {
             // A framework's own name for a part of itself: what is below it belongs to the run above it.
             output.rejections.add(.unknownAgent)
-            link(event, coversUsage: false)
+            link(event, coversUsage: false, at: min(event.end, now), &output)
             return
         }
         let agent = agent(event.claim, context)
@@ -260,6 +277,7 @@ package struct Attribution: Sendable {
             own: spending(event, context, &output)
         )
         var activities: [Activity] = []
+        var evaluated: (run: Run, evaluations: [Evaluation])?
         withTrace(event.trace) { trace in
             // A span that was a link before has the same id as a run: whoever wrote that is not believed.
             guard trace.links[event.span] == nil else { return }
@@ -273,17 +291,14 @@ package struct Attribution: Sendable {
                 group.tellSpending(at: end, &activities)
             }
             group.isSettled = run.target == nil
+            evaluated = group.takeEvaluations()
             trace.groups[event.span] = group
         }
         output.activities += activities
+        tell(evaluated, &output)
         for evaluation in event.evaluations { add(evaluation, event.trace, event.span, at: now, &output) }
         guard target != nil else { return }
         dues.append((now.advanced(milliseconds: limits.settleMilliseconds), event.trace, event.span))
-        let waiting = traces[event.trace]?.groups[event.span]?.evaluations ?? []
-        if !waiting.isEmpty {
-            traces[event.trace]?.groups[event.span]?.evaluations = []
-            for evaluation in waiting { tell(evaluation, run, &output) }
-        }
     }
 
     /// The agent that a claim names, if it has a route.
@@ -403,7 +418,7 @@ package struct Attribution: Sendable {
         _ context: Context,
         _ output: inout Output
     ) {
-        link(event, coversUsage: false)
+        link(event, coversUsage: false, at: time, &output)
         let claimed = agent(event.claim, context)
         let bundle = event.claim.bundle.flatMap { Digest($0) }
         var isLate = false
@@ -443,7 +458,7 @@ package struct Attribution: Sendable {
         _ output: inout Output
     ) {
         guard let own = spending(event, context, &output) else {
-            link(event, coversUsage: false)
+            link(event, coversUsage: false, at: time, &output)
             return
         }
         let claimed = agent(event.claim, context)
@@ -453,9 +468,10 @@ package struct Attribution: Sendable {
             guard trace.groups[event.span]?.run == nil else { return }
             below = trace.groups.removeValue(forKey: event.span) ?? Group()
         }
-        link(event, coversUsage: true)
+        link(event, coversUsage: true, at: time, &output)
         var isLate = false
         var activities: [Activity] = []
+        var evaluated: (run: Run, evaluations: [Evaluation])?
         withTrace(event.trace) { trace in
             let root = trace.root(of: event.parent ?? event.span)
             let place = event.parent == nil ? event.span : root.root
@@ -472,9 +488,11 @@ package struct Attribution: Sendable {
             isLate = group.isSettled && group.run?.target != nil
             group.tell(&activities)
             group.tellSpending(at: time, &activities)
+            evaluated = group.takeEvaluations()
             trace.groups[place] = group
         }
         output.activities += activities
+        tell(evaluated, &output)
         if isLate { output.rejections.add(.late) }
     }
 
@@ -530,12 +548,17 @@ package struct Attribution: Sendable {
             if let known = trace.groups[root]?.run {
                 run = known
             } else {
-                isEvicted = trace.groups[root, default: Group()].evaluations.count >= Group.evaluationLimit
-                if !isEvicted { trace.groups[root]?.evaluations.append(evaluation) }
+                isEvicted = trace.groups[root]?.evaluations.count ?? 0 >= Group.evaluationLimit
+                if !isEvicted { trace.groups[root, default: Group()].evaluations.append(evaluation) }
             }
         }
         if isEvicted { output.rejections.add(.evicted) }
         if let run { tell(evaluation, run, &output) }
+    }
+
+    private func tell(_ evaluated: (run: Run, evaluations: [Evaluation])?, _ output: inout Output) {
+        guard let evaluated else { return }
+        for evaluation in evaluated.evaluations { tell(evaluation, evaluated.run, &output) }
     }
 
     private func tell(_ evaluation: Evaluation, _ run: Run, _ output: inout Output) {

@@ -114,6 +114,13 @@ struct Group: Sendable {
         activities.append(Activity(agent: agent, bundle: run?.bundle, kind: .spent(spent), time: time))
     }
 
+    /// Gives the evaluations away once it is known of which run they are.
+    mutating func takeEvaluations() -> (run: Run, evaluations: [Evaluation])? {
+        guard let run, !evaluations.isEmpty else { return nil }
+        defer { evaluations = [] }
+        return (run, evaluations)
+    }
+
     /// Keeps what was done until it is known by whom.
     ///
     /// - Returns: Whether something older had to go for it.

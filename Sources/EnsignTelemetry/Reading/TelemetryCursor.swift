@@ -23,7 +23,8 @@ package struct TelemetryCursor: Sendable, Hashable {
 
         /// Enough to hold the first ids and times of a file, which follow the resource's attributes.
         static let headLimit = 16_384
-        static let tailLimit = 256
+        /// Enough to hold the last ids and times before the offset.
+        static let tailLimit = 4_096
 
         var id: FileID { FileID(device: device, inode: inode) }
     }

@@ -375,15 +375,16 @@ package struct TelemetryReader: ~Copyable {
         var file = TelemetryCursor.File(status.id)
         do throws(SystemError) {
             let handle = try Self.open(path, status.id)
-            if var original = try original(of: status, handle) {
-                if cursor.files[original.id] != nil {
-                    // What the original says must not be read twice: it is read to its end first.
-                    guard try finish(original.id, limit, &batch), let now = cursor.files[original.id] else {
-                        batch.isComplete = false
-                        return false
-                    }
-                    original = now
+            var original = try original(of: status, handle)
+            if let found = original, cursor.files[found.id] == found {
+                // What the original says must not be read twice: it is read to its end first.
+                guard try finish(found.id, limit, &batch) else {
+                    batch.isComplete = false
+                    return false
                 }
+                original = try self.original(of: status, handle)
+            }
+            if let original {
                 (file.offset, file.head, file.headCount) = (original.offset, original.head, original.headCount)
                 (file.tail, file.isInLongLine, file.isCopy) = (original.tail, original.isInLongLine, true)
             }
