@@ -18,20 +18,19 @@ extension FileDescriptor {
         appendingTo bytes: inout [UInt8],
         from name: String
     ) throws(SystemError) -> Int {
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: count))
-        var result = 0
-        do throws(SystemError) {
-            result = try attempt("read \(name)") {
-                unsafe bytes.withUnsafeMutableBytes {
-                    unsafe pread(number, $0.baseAddress.map { unsafe $0 + start }, count, off_t(offset))
+        var failure: SystemError?
+        let chunk = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            initialized = 0
+            do throws(SystemError) {
+                initialized = try attempt("read \(name)") {
+                    unsafe pread(number, buffer.baseAddress, buffer.count, off_t(offset))
                 }
+            } catch {
+                failure = error
             }
-        } catch {
-            bytes.removeSubrange(start...)
-            throw error
         }
-        bytes.removeSubrange((start + result)...)
-        return result
+        if let failure { throw failure }
+        bytes += chunk
+        return chunk.count
     }
 }

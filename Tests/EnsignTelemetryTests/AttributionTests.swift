@@ -53,7 +53,9 @@ struct AttributionTests {
             #expect(output.rejections.isEmpty)
             #expect(output.activities.filter { if case .call = $0.kind { true } else { false } }.count == 3)
             #expect(output.activities.filter { $0.kind == .steps(3) }.count == 1)
-            let spent = output.activities.reduce(0) { if case .spent(let dollars) = $1.kind { $0 + dollars } else { $0 } }
+            let spent = output.activities.reduce(0) {
+                if case .spent(let dollars) = $1.kind { $0 + dollars } else { $0 }
+            }
             #expect(abs(spent - 0.0009) < 1e-12)
         }
     }
@@ -115,7 +117,7 @@ struct AttributionTests {
         let byVersion = SpanText.run(1, bundle: nil).adding("gen_ai.agent.version", SpanText.string("1.1.0"))
         #expect(bundles(byVersion) == [canaryDigest])
         // A bundle that is wrong is not mended by a version that is right.
-        let other = Digest(hex: String(repeating: "c", count: 64))!
+        let other = digest("c")
         let wrong = SpanText.run(1, bundle: other).adding("gen_ai.agent.version", SpanText.string("1.1.0"))
         #expect(bundles(wrong).isEmpty)
         #expect(attributed(line([wrong])).counted(.unknownBundle) == 1)
@@ -235,11 +237,13 @@ struct AttributionTests {
     func evaluations() {
         func log(_ attributes: [(String, String)], ids: String) -> String {
             let list = attributes.map { #"{"key":"\#($0.0)","value":\#($0.1)}"# }.joined(separator: ",")
-            return #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{\#(ids)"timeUnixNano":"\#(after(seconds: 3).nanoseconds)","#
+            return
+                #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{\#(ids)"timeUnixNano":"\#(after(seconds: 3).nanoseconds)","#
                 + #""eventName":"gen_ai.evaluation.result","attributes":[\#(list)]}]}]}]}"#
         }
         let verdict = [
-            ("gen_ai.evaluation.name", SpanText.string("safe")), ("gen_ai.evaluation.score.label", SpanText.string("Fail")),
+            ("gen_ai.evaluation.name", SpanText.string("safe")),
+            ("gen_ai.evaluation.score.label", SpanText.string("Fail")),
         ]
         let ids = #""traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"0000000000000003","#
         let spans = line([.chat(3, in: 1, input: 1, output: 1), .run(1)])
@@ -262,7 +266,10 @@ struct AttributionTests {
     @Test("Spans that are each other's ancestors end")
     func cycles() {
         let output = attributed(
-            line([SpanText(span: 1, parent: 2), SpanText(span: 2, parent: 3), SpanText(span: 3, parent: 1), .call(4, in: 1)]),
+            line([
+                SpanText(span: 1, parent: 2), SpanText(span: 2, parent: 3), SpanText(span: 3, parent: 1),
+                .call(4, in: 1),
+            ]),
             line((10..<200).map { SpanText(span: $0, parent: $0 + 1) } + [.call(5, in: 10), .run(200)])
         )
         #expect(output.counted(.orphan) == 2)
@@ -303,7 +310,8 @@ struct AttributionTests {
             let base = UInt64(number * 10 + 1)
             let trace = SpanText.id(UInt64(number + 1)) + SpanText.id(9)
             return [
-                .run(base, bundle: number % 2 == 0 ? stableDigest : canaryDigest), SpanText(span: base + 1, parent: base),
+                .run(base, bundle: number % 2 == 0 ? stableDigest : canaryDigest),
+                SpanText(span: base + 1, parent: base),
                 .call(base + 2, in: base + 1), .chat(base + 3, in: base + 1, input: number, output: 1),
             ].map { span in span.changed { $0.trace = trace } }
         }.shuffled(using: &random)

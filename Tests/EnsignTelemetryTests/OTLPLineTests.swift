@@ -39,7 +39,10 @@ struct OTLPLineTests {
         ("keys with escapes", #""traceId""#, #""\u0074raceId""#),
         ("white space", #","spanId""#, " ,\t\"spanId\""),
         ("unknown members", #""name":"x""#, #""name":"x","droppedAttributesCount":3,"links":[{"a":[{}]}],"f":null"#),
-        ("a value before its key", #"{"key":"gen_ai.tool.name","value":{"stringValue":"t"}}"#, #"{"value":{"stringValue":"t"},"key":"gen_ai.tool.name"}"#),
+        (
+            "a value before its key", #"{"key":"gen_ai.tool.name","value":{"stringValue":"t"}}"#,
+            #"{"value":{"stringValue":"t"},"key":"gen_ai.tool.name"}"#
+        ),
         ("text with escapes", #"{"stringValue":"t"}"#, #"{"stringValue":"\u0074"}"#),
     ]
 
@@ -158,8 +161,12 @@ struct OTLPLineTests {
     @Test("Any slip in a line is survived")
     func fuzz() {
         var random = SeededGenerator(for: "OTLP lines", standard: 7)
-        let hostile = ["{\"resource", "\\u", "\"", "[[[[", "}}", "\u{0}", "9999999999999999999999", "NaN", "\\ud800", "💥"]
-        let text = Array(line([SpanText.run(1), SpanText.chat(3, in: 1, input: 5, output: 6), SpanText.call(2, in: 1)]).utf8)
+        let hostile = [
+            "{\"resource", "\\u", "\"", "[[[[", "}}", "\u{0}", "9999999999999999999999", "NaN", "\\ud800", "💥",
+        ]
+        let text = Array(
+            line([SpanText.run(1), SpanText.chat(3, in: 1, input: 5, output: 6), SpanText.call(2, in: 1)]).utf8
+        )
         for _ in 0..<1_500 { _ = parsed(bytes: text.mutated(&random, hostile: hostile)) }
     }
 }

@@ -10,12 +10,24 @@ let start = Moment(nanoseconds: 1_790_000_000_000_000_000)
 
 func after(seconds: Double) -> Moment { Moment(nanoseconds: start.nanoseconds + Int64(seconds * 1e9)) }
 
-let stableDigest = Digest(hex: String(repeating: "a", count: 64))!
-let canaryDigest = Digest(hex: String(repeating: "b", count: 64))!
+let stableDigest = digest("a")
+let canaryDigest = digest("b")
 
-func version(_ text: String) -> AgentVersion { AgentVersion(text)! }
+/// 64 times the same hexadecimal digit.
+func digest(_ digit: Character) -> Digest {
+    guard let digest = Digest(hex: String(repeating: digit, count: 64)) else { preconditionFailure("a digit") }
+    return digest
+}
 
-func agent(_ text: String) -> AgentID { AgentID(text)! }
+func version(_ text: String) -> AgentVersion {
+    guard let version = AgentVersion(text) else { preconditionFailure("\(text) is no version") }
+    return version
+}
+
+func agent(_ text: String) -> AgentID {
+    guard let agent = AgentID(text) else { preconditionFailure("\(text) is no agent") }
+    return agent
+}
 
 /// `support/desk` with a canary, `support/clerk` stable, `support/stopped` halted.
 let context = Attribution.Context(
@@ -35,7 +47,12 @@ let context = Attribution.Context(
             phase: .stable,
             targets: [Route.Target(version: version("2.0.0"), digest: stableDigest, weight: 100)]
         ),
-        agent("support/stopped"): Route(agent: agent("support/stopped"), environment: "prod", phase: .halted, targets: []),
+        agent("support/stopped"): Route(
+            agent: agent("support/stopped"),
+            environment: "prod",
+            phase: .halted,
+            targets: []
+        ),
     ],
     prices: Prices(models: [
         "anthropic/claude-sonnet-4-5": Prices.Price(input: 3, output: 15, cacheRead: 0.3, cacheWrite: nil)

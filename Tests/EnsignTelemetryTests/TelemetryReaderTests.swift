@@ -16,7 +16,9 @@ private struct Writer {
 
     func append(_ text: String, to name: String = "traces.jsonl") throws {
         let file = "\(path)/\(name)"
-        if !FileManager.default.fileExists(atPath: file) { _ = FileManager.default.createFile(atPath: file, contents: nil) }
+        if !FileManager.default.fileExists(atPath: file) {
+            _ = FileManager.default.createFile(atPath: file, contents: nil)
+        }
         let handle = try #require(FileHandle(forWritingAtPath: file))
         try handle.seekToEnd()
         try handle.write(contentsOf: Data(text.utf8))
@@ -316,7 +318,9 @@ struct TelemetryReaderTests {
                 reader = TelemetryReader(directory: writer.path, cursor: cursor, limits: limits)
                 counts = saved.counts
             default:
-                guard rest.isEmpty, FileManager.default.fileExists(atPath: "\(writer.path)/traces.jsonl") else { continue }
+                guard rest.isEmpty, FileManager.default.fileExists(atPath: "\(writer.path)/traces.jsonl") else {
+                    continue
+                }
                 rotations += 1
                 try writer.rename("traces.jsonl", "traces.jsonl.\(rotations)")
             }

@@ -405,7 +405,10 @@ package struct Attribution: Sendable {
         guard let trace = traces.removeValue(forKey: id) else { return }
         spans -= trace.spanCount
         for group in trace.groups.values where group.run == nil {
-            output.rejections.add(.orphan, group.calls + Int64(group.evaluations.count) + (group.nested.isKnown ? 1 : 0))
+            output.rejections.add(
+                .orphan,
+                group.calls + Int64(group.evaluations.count) + (group.nested.isKnown ? 1 : 0)
+            )
         }
     }
 

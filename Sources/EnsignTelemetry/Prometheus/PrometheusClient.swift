@@ -113,7 +113,7 @@ package struct PrometheusClient: Sendable {
     ///
     /// - Parameter time: Nil is the server's present.
     package func query(_ text: String, at time: Moment? = nil) -> PrometheusOutcome<PrometheusPoint> {
-        var path = "/api/v1/query?query=\(Self.escaped(text))&timeout=\(seconds(policy.timeout))s"
+        var path = "/api/v1/query?query=\(Self.escaped(text))&timeout=\(seconds(policy.timeout))"
         if let time { path += "&time=\(Self.seconds(time))" }
         return ask(path) { answer in
             switch answer["resultType"]?.string {
@@ -142,7 +142,7 @@ package struct PrometheusClient: Sendable {
     ) -> PrometheusOutcome<[PrometheusPoint]> {
         let path =
             "/api/v1/query_range?query=\(Self.escaped(text))&start=\(Self.seconds(start))&end=\(Self.seconds(end))"
-            + "&step=\(seconds(step))&timeout=\(seconds(policy.timeout))s"
+            + "&step=\(seconds(step))&timeout=\(seconds(policy.timeout))"
         return ask(path) { answer in
             guard answer["resultType"]?.string == "matrix" else { return Self.garbage("not a matrix") }
             return Self.onlySeries(answer).flatMap { series in

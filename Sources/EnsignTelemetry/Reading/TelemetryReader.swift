@@ -14,6 +14,8 @@ package struct TelemetryBatch: Sendable {
     package var lines = 0
     /// False when the limit was reached: reading again at once gives more.
     package var isComplete = true
+
+    package init() {}
 }
 
 /// Reads a directory of OTLP/JSON files as they grow, rotate and are cut (docs/telemetry.md, "Files").
