@@ -86,6 +86,22 @@ struct OTLPLineTests {
         #expect(other[0].operation != spans(line([SpanText.call(1, in: 2)]))[0].operation)
     }
 
+    @Test("Arguments of any size have a digest, and cost no more than their length")
+    func largeArguments() {
+        let pairs = (0..<60_000).map { #"{"key":"\#(100_000 - $0)","value":{"intValue":"1"}}"# }.joined(separator: ",")
+        let value = #"{"kvlistValue":{"values":[\#(pairs)]}}"#
+        let start = ContinuousClock.now
+        guard
+            case .call(let call) = spans(line([SpanText.call(1, in: 2).adding("gen_ai.tool.call.arguments", value)]))
+                .first?.operation
+        else {
+            Issue.record("a call")
+            return
+        }
+        #expect(call.arguments != nil)
+        #expect(ContinuousClock.now - start < .seconds(10))
+    }
+
     static let garbage: [String] = [
         "{", "}", "null", "[]", "{}", "hello", "{\"resourceSpans\":{}}", #"{"resourceSpans":[}"#,
         #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0af7"#, #"{"resourceSpans":[]} trailing"#,

@@ -54,6 +54,8 @@ package struct KillSwitch: Sendable {
         var unknown = TimeWindow()
         /// By tool and arguments.
         var calls: [CallKey: TimeWindow] = [:]
+        /// Calls since those out of every window were last forgotten.
+        var callsSinceSweep = 0
 
         var kept: Int {
             spent.count + denied.count + unknown.count + calls.values.reduce(0) { $0 + $1.count }
@@ -175,9 +177,12 @@ package struct KillSwitch: Sendable {
     ) -> Trip? {
         // Everything is noted before the first rule decides: what is remembered does not depend on their order.
         var most: (repeated: Int64, denied: Int64, unknown: Int64) = (0, 0, 0)
+        var longest: Int64 = 0
         for rule in rules {
             switch rule {
-            case .repeatedCall(let count, _): most.repeated = max(most.repeated, count)
+            case .repeatedCall(let count, let window):
+                most.repeated = max(most.repeated, count)
+                longest = max(longest, window.milliseconds)
             case .deniedCalls(let count, _): most.denied = max(most.denied, count)
             case .unknownTool(let count): most.unknown = max(most.unknown, count)
             case .spend, .steps: break
@@ -193,6 +198,12 @@ package struct KillSwitch: Sendable {
         if most.repeated > 0, let arguments = call.arguments {
             let same = CallKey(tool: call.tool, arguments: arguments)
             watch.calls[same, default: TimeWindow()].add(activity.time, keeping: bounded(most.repeated))
+            watch.callsSinceSweep += 1
+            if watch.callsSinceSweep >= 64 {
+                watch.callsSinceSweep = 0
+                let oldest = watch.latest.advanced(milliseconds: -longest).nanoseconds
+                watch.calls = watch.calls.filter { $0.value.latest >= oldest }
+            }
             if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: same) }
             key = same
         }

@@ -107,10 +107,13 @@ extension OpenTrace {
 
 extension Group {
     fileprivate var json: JSONValue {
-        var object: JSONObject = [
-            "settled": .bool(isSettled), "counts": [.integer(calls), .integer(failed), .integer(denied)],
-            "nested": nested.json, "told": JSONValue(told),
-        ]
+        // Of a settled run nothing is asked any more but whose it was; its calls go on counting for the kill switch.
+        var object: JSONObject = ["settled": .bool(isSettled)]
+        if calls != 0 || failed != 0 || denied != 0 {
+            object["counts"] = [.integer(calls), .integer(failed), .integer(denied)]
+        }
+        if nested.isKnown { object["nested"] = nested.json }
+        if told != 0 { object["told"] = JSONValue(told) }
         if let run { object["run"] = run.json }
         if let claimed { object["claimed"] = .string(claimed.description) }
         if !waiting.isEmpty { object["waiting"] = .array(waiting.compactMap(\.json)) }
@@ -119,12 +122,19 @@ extension Group {
     }
 
     fileprivate init?(json: JSONValue) {
-        guard let isSettled = json["settled"]?.bool, let counts = json["counts"], let calls = counts[0]?.int,
-            let failed = counts[1]?.int, let denied = counts[2]?.int,
-            let nested = json["nested"].flatMap({ Spending(json: $0) }), let told = json["told"]?.double
-        else { return nil }
-        (self.isSettled, self.calls, self.failed, self.denied) = (isSettled, calls, failed, denied)
-        (self.nested, self.told) = (nested, told)
+        guard let isSettled = json["settled"]?.bool else { return nil }
+        self.isSettled = isSettled
+        if let counts = json["counts"] {
+            guard let calls = counts[0]?.int, let failed = counts[1]?.int, let denied = counts[2]?.int else {
+                return nil
+            }
+            (self.calls, self.failed, self.denied) = (calls, failed, denied)
+        }
+        if let value = json["nested"] {
+            guard let nested = Spending(json: value) else { return nil }
+            self.nested = nested
+        }
+        told = json["told"]?.double ?? 0
         if let value = json["run"] {
             guard let run = Run(json: value) else { return nil }
             self.run = run
@@ -166,29 +176,29 @@ extension Spending {
 }
 
 extension Run {
+    /// `bundle` is left out where it is the target, as it mostly is.
     fileprivate var json: JSONValue {
         [
-            "agent": agent.map { .string($0.description) } ?? .null,
-            "bundle": bundle.map { .string($0.description) } ?? .null,
-            "target": target.map { .string($0.description) } ?? .null,
-            "parent": .string(hex(parent)), "succeeded": .bool(hasSucceeded),
-            "start": .integer(start.nanoseconds), "end": .integer(end.nanoseconds), "own": own?.json ?? .null,
+            agent.map { .string($0.description) } ?? .null, target.map { .string($0.hex) } ?? .null,
+            bundle == target ? .null : bundle.map { .string($0.hex) } ?? .null, .string(hex(parent)),
+            .bool(hasSucceeded), .integer(start.nanoseconds), .integer(end.nanoseconds), own?.json ?? .null,
         ]
     }
 
     fileprivate init?(json: JSONValue) {
-        guard let parent = json["parent"]?.spanID, let hasSucceeded = json["succeeded"]?.bool,
-            let start = json["start"]?.moment, let end = json["end"]?.moment
+        guard let parent = json[3]?.spanID, let hasSucceeded = json[4]?.bool, let start = json[5]?.moment,
+            let end = json[6]?.moment
         else { return nil }
+        let target = json[1]?.string.flatMap { Digest(hex: $0) }
         self.init(
-            agent: json["agent"]?.string.flatMap { AgentID($0) },
-            bundle: json["bundle"]?.string.flatMap { Digest($0) },
-            target: json["target"]?.string.flatMap { Digest($0) },
+            agent: json[0]?.string.flatMap { AgentID($0) },
+            bundle: json[2]?.string.flatMap { Digest(hex: $0) } ?? target,
+            target: target,
             parent: parent,
             hasSucceeded: hasSucceeded,
             start: start,
             end: end,
-            own: json["own"].flatMap { Spending(json: $0) }
+            own: json[7].flatMap { $0.isNull ? nil : Spending(json: $0) }
         )
     }
 }

@@ -192,6 +192,12 @@ struct JSONScanner {
 
     // MARK: - Content
 
+    /// A digest of the bytes from a place up to where the scanner stands.
+    func digest(from place: Int) -> UInt64 {
+        precondition(place <= index, "a place behind the scanner")
+        return unsafe StableHash.of(bytes[place..<index])
+    }
+
     /// Whether a text is these words, unescaped.
     @inline(__always)
     func equals(_ text: Text, _ words: StaticString) -> Bool {

@@ -212,13 +212,19 @@ extension JSONScanner {
     }
 
     /// A digest of an `AnyValue`'s canonical JSON. Text that is JSON itself counts as what it is the text of.
+    ///
+    /// Of more than 64 KiB the bytes themselves: sorting a million members would hold up everything else.
     mutating func otlpArgumentsDigest() throws(MalformedJSON) -> UInt64? {
+        let start = index
+        try skip()
+        guard index - start <= 65_536 else { return digest(from: start) }
+        rewind(to: start)
         let value = try otlpJSON()
         switch value {
         case .null: return nil
         case .string(let text):
             let bytes = Array(text.utf8)
-            guard bytes.count <= 65_536, let first = bytes.first,
+            guard let first = bytes.first,
                 first == UInt8(ascii: "{") || first == UInt8(ascii: "["),
                 let parsed = try? JSONParser.parse(bytes, maxDepth: 32)
             else { return StableHash.of(bytes) }
