@@ -322,12 +322,80 @@ struct TelemetryReaderTests {
                     continue
                 }
                 rotations += 1
-                try writer.rename("traces.jsonl", "traces.jsonl.\(rotations)")
+                if random.once(in: 2) {
+                    try writer.rename("traces.jsonl", "traces.jsonl.\(rotations)")
+                } else {
+                    try writer.copy("traces.jsonl", "traces.jsonl.\(rotations)")
+                    try writer.truncate()
+                }
             }
         }
         try writer.append(String(decoding: rest, as: UTF8.self))
         try read()
         try read()
         #expect(counts == Dictionary(uniqueKeysWithValues: (0..<next).map { ($0 + 1, 1) }), "seed \(random.seed)")
+    }
+
+    @Test("Whatever happens to the files, a run's samples come out once")
+    func samples() throws {
+        var random = SeededGenerator(for: "telemetry to samples", standard: 77)
+        let lines = (1...30).flatMap { number -> [String] in
+            let base = UInt64(number * 10)
+            let trace = SpanText.id(UInt64(number)) + SpanText.id(7)
+            return [
+                SpanText.call(base + 2, in: base + 1), SpanText.chat(base + 3, in: base + 1, input: number, output: 1),
+                SpanText(span: base + 1, parent: base),
+                .run(base, bundle: number % 3 == 0 ? canaryDigest : stableDigest),
+            ].map { span in line([span.changed { $0.trace = trace }]) + "\n" }
+        }
+        func sorted(_ samples: [Sample]) -> [String] {
+            samples.map { "\($0.bundle.short) \($0.metric) \($0.value)" }.sorted()
+        }
+        var expected: [String]?
+        for _ in 0..<6 {
+            let writer = try Writer()
+            var state = (cursor: TelemetryCursor().json, attribution: Attribution(environment: "prod").json)
+            var kept: [Sample] = []
+            // What a process has in memory; a crash goes back to what was kept.
+            var reader = TelemetryReader(directory: writer.path)
+            var attribution = Attribution(environment: "prod")
+            var samples: [Sample] = []
+            var now = after(seconds: 10)
+            func look() throws {
+                now = now.advanced(milliseconds: 50)
+                samples += attribution.add(try reader.read(), at: now, context).samples
+            }
+            var rest = Array(lines.shuffled(using: &random).joined().utf8)
+            var rotations = 0
+            while !rest.isEmpty {
+                let count = min(rest.count, random.int(1...4_000))
+                try writer.append(String(decoding: rest.prefix(count), as: UTF8.self))
+                rest.removeFirst(count)
+                switch random.int(0...5) {
+                case 0: try look()
+                case 1:
+                    try look()
+                    state = (reader.cursor.json, attribution.json)
+                    kept = samples
+                case 2:
+                    reader = TelemetryReader(
+                        directory: writer.path,
+                        cursor: try #require(TelemetryCursor(json: state.cursor))
+                    )
+                    attribution = try #require(Attribution(json: state.attribution))
+                    samples = kept
+                case 3:
+                    guard rest.first == UInt8(ascii: "{") else { continue }
+                    rotations += 1
+                    try writer.rename("traces.jsonl", "traces.jsonl.\(rotations)")
+                default: break
+                }
+            }
+            try look()
+            samples += attribution.advance(to: now.advanced(milliseconds: 20_000), context).samples
+            #expect(samples.count == 30 * 7)
+            #expect(sorted(samples) == expected ?? sorted(samples))
+            expected = expected ?? sorted(samples)
+        }
     }
 }
