@@ -368,10 +368,15 @@ struct TelemetryReaderTests {
             var rest = Array(lines.shuffled(using: &random).joined().utf8)
             var rotations = 0
             while !rest.isEmpty {
-                let count = min(rest.count, random.int(1...4_000))
+                var count = min(rest.count, random.int(1...4_000))
+                if random.once(in: 3), let end = rest.dropFirst(count - 1).firstIndex(of: UInt8(ascii: "\n")) {
+                    count = end + 1
+                }
                 try writer.append(String(decoding: rest.prefix(count), as: UTF8.self))
+                // No writer's file is rotated in the middle of a line.
+                let isAtLineEnd = rest[count - 1] == UInt8(ascii: "\n")
                 rest.removeFirst(count)
-                switch random.int(0...5) {
+                switch isAtLineEnd ? random.int(0...3) : random.int(0...5) {
                 case 0: try look()
                 case 1:
                     try look()
@@ -385,7 +390,7 @@ struct TelemetryReaderTests {
                     attribution = try #require(Attribution(json: state.attribution))
                     samples = kept
                 case 3:
-                    guard rest.first == UInt8(ascii: "{") else { continue }
+                    guard isAtLineEnd else { continue }
                     rotations += 1
                     try writer.rename("traces.jsonl", "traces.jsonl.\(rotations)")
                 default: break
