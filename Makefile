@@ -5,48 +5,39 @@ VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/Ensig
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
 	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make gcc pkg-config
-# What only the tests need. Prometheus is unpacked below .build and not installed: its package starts a service.
-TEST_PACKAGES := curl python3 python3-venv
+# Only the tests need these: pushing over ssh, completion for zsh, queries to Prometheus, which is unpacked below .build
+# and not installed: its package starts a service.
+TEST_PACKAGES := openssh-server zsh curl
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
 OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1
 RELEASE := swift build -c release --static-swift-stdlib --product ensign
 BINARY := .build/release/ensign
 
-.PHONY: build demo test test-setup lint format check-python install dist bench setup clean
+.PHONY: build demo test lint format check-python install dist bench setup clean
 
 build: setup ## Build the release binary
 	$(RELEASE)
 
 setup: ## Install the Debian packages that are missing
-	@missing=""; for package in $(PACKAGES) $(MORE_PACKAGES); do \
-		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
-	done; \
-	if [ -n "$$missing" ]; then \
-		echo "Installing:$$missing"; \
-		$(SUDO) apt-get update -qq && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	fi
+	@SUDO="$(SUDO)" sh Tests/install.sh $(PACKAGES)
 
 demo: build ## Show the main job in two minutes
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
 
-test-setup: ## Install what only the tests need
-	@$(MAKE) --no-print-directory setup MORE_PACKAGES="$(TEST_PACKAGES)"
-	@$(MAKE) --no-print-directory $(PROMETHEUS) $(OTEL)
-
-# A shell in a folder that apt's own user may write to; nothing of the package runs.
+# In a folder that apt's own user may write to; nothing of the package runs here.
 $(PROMETHEUS):
 	@echo "Unpacking: prometheus"
 	@folder=$$(mktemp -d) && chmod 755 $$folder && (cd $$folder && { apt-get download -qq prometheus 2>/dev/null || \
 		{ $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; }) && \
 		mkdir -p .build/prometheus && dpkg -x $$folder/prometheus_*.deb .build/prometheus && rm -rf $$folder
 
-$(OTEL):
+$(OTEL): | setup
 	@echo "Installing: $(OTEL_PACKAGES)"
 	@rm -rf .build/otel && python3 -m venv .build/otel && .build/otel/bin/pip install -q $(OTEL_PACKAGES)
 
-test: test-setup lint check-python ## Run everything that must hold
+test: PACKAGES += $(TEST_PACKAGES)
+test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must hold
 	swift build --build-tests
 	swift test --skip-build --parallel
 	$(RELEASE)

@@ -8,8 +8,11 @@ package enum App {
 
     /// Runs a command line and returns the exit status.
     package static func run(_ words: [String]) -> Int32 {
-        // A closed pipe is seen where it is written to.
+        // A closed pipe and a limit on the size of files are seen where something is written.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        // A file that is opened in the place of a closed stream would get what is meant for the stream.
+        Machine.fillStandardStreams()
         let console = Console.standard(noColour: words.contains("--no-color"))
         do {
             switch try Parser.parse(words, console: console) {
@@ -20,7 +23,11 @@ package enum App {
                 console.line("ensign \(version)")
                 return ExitCode.done.rawValue
             case .run(let invocation):
-                return try invocation.verb.run(invocation).rawValue
+                do {
+                    return try invocation.verb.run(invocation).rawValue
+                } catch {
+                    throw invocation.explainedIfPartial(error)
+                }
             }
         } catch {
             let explanation = Explanation(error)

@@ -23,6 +23,12 @@ extension Invocation {
     }
 
     private func explained(_ error: GitError) -> any Error {
+        if let owned = ownedByAnother() {
+            return Failure(
+                message: "the repository at \(owned) belongs to another account",
+                hints: ["run it as that account, or trust it: git config --global --add safe.directory \(owned)"]
+            )
+        }
         if error.isNotFound {
             let place = Files.canonical(directory) ?? directory
             return Failure(
@@ -43,6 +49,33 @@ extension Invocation {
         return Failure(
             message: "this repository uses git's extension '\(name)', which Ensign cannot read",
             hints: [fallback]
+        )
+    }
+
+    /// The repository that is here and that libgit2 does not open, for it belongs to somebody else.
+    private func ownedByAnother() -> String? {
+        guard var place = Files.canonical(directory) else { return nil }
+        while true {
+            for candidate in [place, "\(place)/.git"] {
+                guard (try? Files.status("\(candidate)/HEAD")) != nil,
+                    (try? Files.status("\(candidate)/objects")) != nil,
+                    let owner = (try? Files.status(candidate))?.owner
+                else { continue }
+                return owner == Machine.effectiveUserID ? nil : place
+            }
+            guard let parent = Files.parent(of: place) else { return nil }
+            place = parent
+        }
+    }
+
+    /// Says what is behind a missing object in a partial clone: it is not damaged.
+    func explainedIfPartial(_ error: any Error) -> any Error {
+        guard let missing = error as? GitError, missing.isNotFound, (try? site())?.repository.isPartial == true else {
+            return error
+        }
+        return Failure(
+            message: "\(missing.description); this is a partial clone, which Ensign cannot complete",
+            hints: ["clone it again without --filter"]
         )
     }
 

@@ -15,6 +15,13 @@ package struct Commit: Sendable {
     /// The bytes that the signature covers: the commit without its `gpgsig` header.
     package var signedBytes: [UInt8]
 
+    /// The first parent of a raw commit, without reading the rest; nil when it has none.
+    package static func firstParent(of bytes: [UInt8]) -> ObjectID? {
+        // tree <40>LF parent <40>LF: at fixed places in every commit that git writes.
+        guard bytes.count > 94, bytes[46..<53].elementsEqual("parent ".utf8) else { return nil }
+        return ObjectID(String(decoding: bytes[53..<93], as: UTF8.self))
+    }
+
     /// Parses a raw commit; nil when it lacks a tree, an author or a committer.
     package init?(_ bytes: [UInt8]) {
         var tree: ObjectID?

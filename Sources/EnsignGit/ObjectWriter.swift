@@ -61,20 +61,20 @@ package struct ObjectWriter {
     }
 
     private mutating func write(_ folder: Folder, _ base: ObjectID?) throws -> ObjectID? {
-        var entries: [[UInt8]: TreeEntry] = [:]
-        let before = try base.map { try repository.tree($0) } ?? []
-        entries.reserveCapacity(before.count + folder.files.count)
-        for entry in before { entries[entry.name] = entry }
+        let before = try base.map { try repository.treeObject($0) } ?? .empty
+        var edits: [[UInt8]: TreeEntry?] = [:]
         for (name, blob) in folder.files {
             let key = Array(name.utf8)
-            entries[key] = blob.map { TreeEntry(name: key, mode: .file, id: $0) }
+            edits[key] = .some(blob.map { TreeEntry(name: key, mode: .file, id: $0) })
         }
         for (name, node) in folder.folders {
             let key = Array(name.utf8)
-            let present = entries[key].flatMap { $0.mode == .directory ? $0.id : nil }
-            entries[key] = try write(node.folder, present).map { TreeEntry(name: key, mode: .directory, id: $0) }
+            let present = before.entry(named: name).flatMap { $0.mode == .directory ? $0.id : nil }
+            edits[key] = .some(try write(node.folder, present).map { TreeEntry(name: key, mode: .directory, id: $0) })
         }
-        guard !entries.isEmpty else { return nil }
-        return try write(Repository.treeBytes(Array(entries.values)), .tree)
+        guard let tree = before.replacing(edits) else { return nil }
+        let id = try write(tree.bytes, .tree)
+        repository.remember(tree, id)
+        return id
     }
 }

@@ -112,38 +112,18 @@ extension Repository {
         try unsafe withObject(id, kind) { unsafe Array($0) }
     }
 
-    /// The entries of a tree in git's order.
-    package func tree(_ id: ObjectID) throws -> [TreeEntry] {
-        try unsafe withObject(id, .tree) { bytes in
-            var entries: [TreeEntry] = []
-            entries.reserveCapacity(bytes.count / 40)
-            var index = 0
-            // The format: <octal mode> SP <name> NUL <20 bytes>, again and again (git's Documentation, gitformat-pack).
-            while index < bytes.count {
-                var mode: UInt32 = 0
-                while index < bytes.count, unsafe bytes[index] != 0x20 {
-                    mode = unsafe mode &* 8 &+ UInt32(bytes[index] &- 0x30)
-                    index += 1
-                }
-                let start = index + 1
-                var end = start
-                while end < bytes.count, unsafe bytes[end] != 0 { end += 1 }
-                guard end + 20 < bytes.count || end + 21 == bytes.count else {
-                    throw GitError(code: -1, operation: "read tree \(id)", message: "the object is damaged")
-                }
-                let pointer = unsafe bytes.baseAddress.unsafelyUnwrapped + end + 1
-                entries.append(
-                    TreeEntry(
-                        name: unsafe Array(bytes[start..<end]),
-                        mode: TreeEntry.Mode(mode),
-                        id: unsafe ObjectID(pointer: pointer)
-                    )
-                )
-                index = end + 21
-            }
-            return entries
+    /// A tree as it is stored. Trees that were read lately are kept: neighbours in a ledger share most of theirs.
+    package func treeObject(_ id: ObjectID) throws -> TreeObject {
+        if let known = trees[id] { return known }
+        guard let object = TreeObject(checking: try bytes(of: id, .tree)) else {
+            throw GitError(code: -1, operation: "read tree \(id)", message: "the object is damaged")
         }
+        remember(object, id)
+        return object
     }
+
+    /// The entries of a tree in git's order.
+    package func tree(_ id: ObjectID) throws -> [TreeEntry] { try treeObject(id).entries }
 
     /// The entry at a `/`-separated path below a tree; nil when there is none.
     package func entry(at path: String, in tree: ObjectID) throws -> TreeEntry? {
@@ -154,9 +134,7 @@ extension Repository {
                 guard entry.mode == .directory else { return nil }
                 current = entry.id
             }
-            guard let entry = try self.tree(current).first(where: { $0.name.elementsEqual(component.utf8) }) else {
-                return nil
-            }
+            guard let entry = try treeObject(current).entry(named: component) else { return nil }
             found = entry
         }
         return found
@@ -191,21 +169,5 @@ extension Repository {
             }
         }
         return ObjectID(oid)
-    }
-
-    /// Serialises a tree. Entries may come in any order.
-    package static func treeBytes(_ entries: [TreeEntry]) -> [UInt8] {
-        // Git orders names as bytes, a directory as if its name ended in '/'.
-        func key(_ entry: TreeEntry) -> [UInt8] { entry.mode == .directory ? entry.name + [0x2F] : entry.name }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(entries.count * 40)
-        for entry in entries.sorted(by: { key($0).lexicographicallyPrecedes(key($1)) }) {
-            bytes.append(contentsOf: entry.mode.octal.utf8)
-            bytes.append(0x20)
-            bytes.append(contentsOf: entry.name)
-            bytes.append(0)
-            bytes.append(contentsOf: entry.id.bytes)
-        }
-        return bytes
     }
 }

@@ -9,6 +9,10 @@ import EnsignModel
 package final class Repository {
     let handle: OpaquePointer
     let objects: OpaquePointer
+    /// Trees that were read lately, up to ``maxRememberedBytes`` together.
+    private(set) var trees: [ObjectID: TreeObject] = [:]
+    private var rememberedBytes = 0
+    private static let maxRememberedBytes = 16 << 20
 
     /// libgit2 is started once for the process and never shut down.
     private static let library: Int32 = {
@@ -49,6 +53,15 @@ package final class Repository {
         }
     }
 
+    func remember(_ tree: TreeObject, _ id: ObjectID) {
+        if rememberedBytes > Self.maxRememberedBytes {
+            trees.removeAll(keepingCapacity: true)
+            rememberedBytes = 0
+        }
+        trees[id] = tree
+        rememberedBytes += tree.bytes.count
+    }
+
     deinit {
         unsafe git_odb_free(objects)
         unsafe git_repository_free(handle)
@@ -67,6 +80,12 @@ package final class Repository {
 
     /// Whether history was cut off by a shallow clone.
     package var isShallow: Bool { unsafe git_repository_is_shallow(handle) == 1 }
+
+    /// Whether a remote has promised objects that are not here: a partial clone, which libgit2 opens and cannot complete.
+    package var isPartial: Bool {
+        guard let values = try? configuration() else { return false }
+        return values.contains { $0.key.hasPrefix("remote.") && $0.key.hasSuffix(".promisor") && $0.value == "true" }
+    }
 
     /// The configuration as it is now: system, global and local files, includes followed.
     package func configuration() throws(GitError) -> [String: String] {

@@ -23,16 +23,9 @@ extension Repository {
     ) throws -> [TreeChange] {
         guard old != new else { return [] }
         var changes: [TreeChange] = []
-        let before = try old.map { try tree($0) } ?? []
-        let after = try new.map { try tree($0) } ?? []
-        var remaining = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        for entry in after {
-            let was = remaining.removeValue(forKey: entry.name)
-            guard was != entry else { continue }
-            try compare(was, entry, prefix + String(decoding: entry.name, as: UTF8.self), within, &changes)
-        }
-        for (name, entry) in remaining {
-            try compare(entry, nil, prefix + String(decoding: name, as: UTF8.self), within, &changes)
+        try TreeObject.compare(old.map { try treeObject($0) } ?? .empty, new.map { try treeObject($0) } ?? .empty) {
+            guard let name = $0?.name ?? $1?.name else { return }
+            try compare($0, $1, prefix + String(decoding: name, as: UTF8.self), within, &changes)
         }
         return changes.sorted { $0.path < $1.path }
     }

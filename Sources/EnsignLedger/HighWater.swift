@@ -13,7 +13,7 @@ struct HighWater: Hashable {
     /// - Returns: nil when there is none. A mark that cannot be parsed counts as none: it is only a witness, and
     ///   `ensign verify` says so.
     static func read(_ path: String) throws -> HighWater? {
-        guard let bytes = try Files.read(path, limit: 256) else { return nil }
+        guard let bytes = try Files.readOwn(path, limit: 256) else { return nil }
         let parts = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
         guard parts.count == 2, let sequence = Int64(parts[0]), let commit = ObjectID(parts[1]) else { return nil }
         return HighWater(sequence: sequence, commit: commit)

@@ -1,3 +1,6 @@
+import EnsignModel
+import EnsignSystem
+
 /// Where Ensign keeps things in a git directory. All of it is this clone's own and never travels by push.
 package struct LedgerFiles: Sendable, Hashable {
     /// `<git dir>/ensign`, of the git directory that all work trees share.
@@ -15,7 +18,13 @@ package struct LedgerFiles: Sendable, Hashable {
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }
+
+    /// Environments whose ledger this clone has written to, sorted: their refs must be there.
+    package func seenEnvironments() throws -> [String] {
+        try (Files.list("\(root)/high-water") ?? []).filter { Name.isValid($0) }
+    }
 
     /// The folders that `init` makes; keys are for the owner alone.
     package var folders: [(path: String, mode: UInt32)] {

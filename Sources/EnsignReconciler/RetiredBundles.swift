@@ -55,7 +55,7 @@ struct RetiredBundles {
     }
 
     private static func read(_ path: String) throws -> RetiredBundles? {
-        guard let bytes = try Files.read(path, limit: 1 << 28) else { return nil }
+        guard let bytes = try Files.readOwn(path, limit: 1 << 28) else { return nil }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         guard let first = lines.first, let covered = Int64(first) else { return nil }
         var bundles: [Retired] = []

@@ -11,7 +11,7 @@ struct SettledFile: Hashable {
     var version: String
 
     static func read(_ path: String) throws -> SettledFile? {
-        guard let bytes = try Files.read(path, limit: 1_024) else { return nil }
+        guard let bytes = try Files.readOwn(path, limit: 1_024) else { return nil }
         let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         guard parts.count == 3, let desired = ObjectID(parts[0]), let entry = ObjectID(parts[1]) else { return nil }
         return SettledFile(desired: desired, entry: entry, version: String(parts[2]))

@@ -44,7 +44,7 @@ package struct Status: Sendable, Hashable {
 
     /// Reads a status file; nil when there is none that can be read.
     package static func read(_ path: String) throws -> Status? {
-        guard let bytes = try Files.read(path, limit: 1 << 16), let json = try? JSONParser.parse(bytes),
+        guard let bytes = try Files.readOwn(path, limit: 1 << 16), let json = try? JSONParser.parse(bytes),
             let environment = json["environment"]?.string,
             let time = json["time"]?.string.flatMap({ Timestamp($0) }), let result = json["result"]?.string
         else { return nil }

@@ -55,6 +55,16 @@ package enum Files {
         }
     }
 
+    /// A small file of Ensign's own; nil when there is none, or one so large that it cannot be what Ensign wrote.
+    package static func readOwn(_ path: String, limit: Int) throws(SystemError) -> [UInt8]? {
+        do {
+            return try read(path, limit: limit)
+        } catch {
+            guard error.code == EFBIG else { throw error }
+            return nil
+        }
+    }
+
     /// Names in a directory, sorted as bytes, without `.` and `..`; nil when there is none.
     package static func list(_ path: String) throws(SystemError) -> [String]? {
         guard let directory = unsafe opendir(path) else {

@@ -48,6 +48,11 @@ package enum Machine {
         Files.canonical("/proc/self/exe") ?? "ensign"
     }
 
+    /// Opens `/dev/null` in place of each standard stream that is closed.
+    package static func fillStandardStreams() {
+        for number: Int32 in 0...2 where fcntl(number, F_GETFD) < 0 { _ = unsafe open("/dev/null", O_RDWR) }
+    }
+
     /// Whether a standard stream is a terminal.
     package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 

@@ -19,33 +19,37 @@ extension DirectoryTarget {
             let cursor = ObservationCursor(next: "", roundStart: now, verifiedBefore: now - Self.clockSlack)
             return observer.observation(cursor)
         case .slice(var cursor, let suspects):
+            // The clock was set back: what changes now would look older than what was read.
+            let newest = cursor.lookedAt.values.max() ?? 0
+            if max(cursor.verifiedBefore, cursor.roundStart, newest) > now { cursor = ObservationCursor() }
             if cursor.next.isEmpty { cursor.roundStart = now }
             observer.threshold = cursor.verifiedBefore
+            observer.lookedAt = cursor.lookedAt
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
             // Of the slice alone: what changed before it must not use it up, or it would never go on.
             var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
-                if index >= start, next == nil {
-                    if filesInSlice >= ObservationCursor.files {
-                        next = folder
-                    } else {
-                        let before = observer.filesSeen
-                        try observer.look(into: folder)
-                        filesInSlice += observer.filesSeen - before
-                        continue
-                    }
+                let hasChanged = try observer.hasChanged(folder)
+                let isInSlice = index >= start && filesInSlice < ObservationCursor.files
+                if index >= start, !isInSlice, next == nil { next = folder }
+                guard isInSlice || hasChanged || suspects.contains(folder) else { continue }
+                let before = observer.filesSeen
+                try observer.look(into: folder)
+                if isInSlice { filesInSlice += observer.filesSeen - before }
+                if hasChanged, cursor.lookedAt.count < ObservationCursor.maxFolders {
+                    cursor.lookedAt[folder] = now - Self.clockSlack
                 }
-                if try suspects.contains(folder) || observer.hasChanged(folder) { try observer.look(into: folder) }
             }
             if let next {
                 cursor.next = next
             } else {
+                let verifiedBefore = cursor.roundStart - Self.clockSlack
                 cursor = ObservationCursor(
-                    next: "",
                     roundStart: cursor.roundStart,
-                    verifiedBefore: cursor.roundStart - Self.clockSlack
+                    verifiedBefore: verifiedBefore,
+                    lookedAt: cursor.lookedAt.filter { $0.value > verifiedBefore }
                 )
             }
             return observer.observation(cursor)
@@ -59,6 +63,8 @@ private struct DirectoryObserver {
     let expected: any ExpectedFiles
     /// Files that changed before this were read since; see ``ObservationCursor``.
     var threshold: Int64 = .min
+    /// The same for single folders, where it is later.
+    var lookedAt: [String: Int64] = [:]
     private(set) var filesSeen = 0
     private var drift: [DriftedFile] = []
 
@@ -90,8 +96,10 @@ private struct DirectoryObserver {
     /// Whether a folder's own entries changed since they were last looked at.
     func hasChanged(_ folder: String) throws -> Bool {
         guard let status = try Files.status(place(folder)) else { return true }
-        return status.kind != .directory || max(status.changed, status.modified) >= threshold
+        return status.kind != .directory || max(status.changed, status.modified) >= threshold(folder)
     }
+
+    private func threshold(_ folder: String) -> Int64 { max(threshold, lookedAt[folder] ?? .min) }
 
     mutating func look(into folder: String) throws {
         guard let wanted = try expected.children(of: folder) else { return }
@@ -119,12 +127,12 @@ private struct DirectoryObserver {
                 }
             case .file, .header:
                 filesSeen += 1
-                try lookAt(path, node)
+                try lookAt(path, node, threshold(folder))
             }
         }
     }
 
-    private mutating func lookAt(_ path: String, _ node: ExpectedNode) throws {
+    private mutating func lookAt(_ path: String, _ node: ExpectedNode, _ threshold: Int64) throws {
         guard let status = try Files.status(place(path)) else {
             drift.append(DriftedFile(path: path, found: .removed, size: nil))
             return

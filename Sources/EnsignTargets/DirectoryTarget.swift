@@ -24,7 +24,8 @@ package struct DirectoryTarget: Target {
             guard let parent, Files.isWritable(parent) else { return "\(path) cannot be made" }
             return nil
         }
-        guard status.kind == .directory || Files.canonical(path) != nil else { return "\(path) is not a directory" }
+        let place = status.kind == .symlink ? try Files.canonical(path).flatMap(Files.status) : status
+        guard place?.kind == .directory else { return "\(path) is not a directory" }
         guard Files.isWritable(path) else { return "\(path) cannot be written to" }
         if isNew, let names = try Files.list(path), !names.isEmpty, !names.contains(LivePath.header) {
             return "\(path) is not empty and not a live directory: Ensign would remove what is in it"

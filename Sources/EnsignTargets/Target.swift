@@ -90,15 +90,26 @@ package struct ObservationCursor: Sendable, Hashable {
     package var roundStart: Int64
     /// When the last complete round began; everything that changed before it has been read since.
     package var verifiedBefore: Int64
+    /// Folders that changed in the running round, and when each was last looked at: once is enough for each change.
+    package var lookedAt: [String: Int64]
 
-    package init(next: String = "", roundStart: Int64 = 0, verifiedBefore: Int64 = 0) {
+    package init(
+        next: String = "",
+        roundStart: Int64 = 0,
+        verifiedBefore: Int64 = 0,
+        lookedAt: [String: Int64] = [:]
+    ) {
         self.next = next
         self.roundStart = roundStart
         self.verifiedBefore = verifiedBefore
+        self.lookedAt = lookedAt
     }
 
+    /// The most folders that are remembered; those beyond are looked at again in each run until the round ends.
+    package static let maxFolders = 4_096
+
     /// The most files that a slice looks at.
-    package static let files = 2_000
+    package static let files = 500
 }
 
 /// What an observation found.

@@ -28,19 +28,12 @@ package func run(
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = [program] + arguments
     process.currentDirectoryURL = URL(fileURLWithPath: directory)
-    var variables = [
-        "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "HOME": directory, "TZ": "UTC",
-        "COLUMNS": "80", "LANG": "C.UTF-8", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_NAME": "Ada",
-        "GIT_COMMITTER_EMAIL": "ada@example.com",
-    ]
-    variables.merge(environment) { _, new in new }
-    process.environment = variables
+    process.environment = closedWorld(home: directory).merging(environment) { _, new in new }
     let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
     process.standardInput = stdin
     process.standardOutput = stdout
     process.standardError = stderr
-    try process.run()
+    try process.runUnmasked()
     // Both streams are drained at once: a full pipe would stop the program.
     let group = DispatchGroup()
     let box = Box()
@@ -58,6 +51,29 @@ package func run(
         output: String(decoding: output, as: UTF8.self),
         errors: String(decoding: box.errors, as: UTF8.self)
     )
+}
+
+/// The environment of every program that a test starts: no user configuration, a fixed time zone and width.
+package func closedWorld(home: String) -> [String: String] {
+    [
+        "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "HOME": home, "TZ": "UTC",
+        "COLUMNS": "80", "LANG": "C.UTF-8", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_NAME": "Ada",
+        "GIT_COMMITTER_EMAIL": "ada@example.com",
+    ]
+}
+
+extension Process {
+    /// Starts the program with no signal blocked. A thread of the test run blocks nearly all of them, and a program
+    /// inherits that: a shell then waits for its children for ever.
+    package func runUnmasked() throws {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try run()
+    }
 }
 
 private final class Box: @unchecked Sendable {

@@ -38,7 +38,38 @@ struct SliceTests {
         repeat {
             cursor = try target.observe(Folders(), .slice(cursor, suspects: []), sweeping: false).cursor
             runs += 1
-        } while !cursor.next.isEmpty && runs < 10
+        } while !cursor.next.isEmpty && runs < 20
         #expect(runs <= 4000 / ObservationCursor.files + 1)
+    }
+
+    @Test("A folder that changed is looked at once, not in every run until the round ends")
+    func changedFolderOnce() throws {
+        let scratch = try ScratchDirectory()
+        for folder in Folders.names {
+            for file in Folders.files { try scratch.write("bundles/\(folder)/\(file)", "") }
+        }
+        let target = DirectoryTarget(path: scratch.path)
+        // Folders younger than the clock's slack count as changed: only the one below is meant to.
+        Thread.sleep(forTimeInterval: 0.05)
+        var cursor = try target.observe(Folders(), .everything, sweeping: false).cursor
+        let slice = ObservationCursor.files
+        try FileManager.default.removeItem(atPath: scratch.write("bundles/49/new", ""))
+        Thread.sleep(forTimeInterval: 0.05)
+        var seen: [Int] = []
+        for _ in 0..<3 {
+            let observation = try target.observe(Folders(), .slice(cursor, suspects: []), sweeping: false)
+            cursor = observation.cursor
+            seen.append(observation.filesSeen)
+        }
+        #expect(seen == [slice + 100, slice, slice])
+        // What is edited there afterwards is found all the same: by the slice when it comes round.
+        _ = try scratch.write("bundles/49/7.json", "edited in place")
+        var found: [DriftedFile] = []
+        for _ in 0..<20 where found.isEmpty {
+            let observation = try target.observe(Folders(), .slice(cursor, suspects: []), sweeping: false)
+            cursor = observation.cursor
+            found = observation.drift
+        }
+        #expect(found.map(\.path) == ["bundles/49/7.json"])
     }
 }

@@ -23,8 +23,10 @@ final class Host: Sendable {
         return url.path
     }()
 
-    /// - Parameter named: The bare repository's name, for paths that are hard to handle.
-    init(named name: String = "fleet.git", pushes: Bool = true) throws {
+    /// - Parameters:
+    ///   - named: The bare repository's name, for paths that are hard to handle.
+    ///   - fleet: In place of the sample fleet, which takes a second to push.
+    init(named name: String = "fleet.git", fleet: FleetFixture? = nil, pushes: Bool = true) throws {
         scratch = try ScratchDirectory()
         bare = "\(scratch.path)/\(name)"
         work = "\(scratch.path)/work"
@@ -32,8 +34,12 @@ final class Host: Sendable {
         try must(Self.ensign, "init", "--repo", bare)
         try must("git", "clone", "-q", bare, work)
         try git("checkout", "-q", "-B", "main")
-        for folder in ["fleet", "environments"] {
-            try FileManager.default.copyItem(atPath: "\(Self.package)/\(folder)", toPath: "\(work)/\(folder)")
+        if let fleet {
+            try fleet.write(to: "work", in: scratch)
+        } else {
+            for folder in ["fleet", "environments"] {
+                try FileManager.default.copyItem(atPath: "\(Self.package)/\(folder)", toPath: "\(work)/\(folder)")
+            }
         }
         try git("add", "-A")
         try git("commit", "-q", "-m", "The fleet")
@@ -167,5 +173,15 @@ final class Host: Sendable {
         #expect(verify.status == 0, "\(verify.output)\(verify.errors)", sourceLocation: sourceLocation)
         let drift = try ensign("drift", "--env", environment, "--detailed-exitcode")
         #expect(drift.status == 0, "\(drift.output)\(drift.errors)", sourceLocation: sourceLocation)
+    }
+}
+
+extension FleetFixture {
+    /// Writes the texts as files below a folder.
+    func write(to folder: String, in scratch: ScratchDirectory) throws {
+        for (path, entry) in entries {
+            guard case .text(let text) = entry else { continue }
+            try scratch.write("\(folder)/\(path)", text)
+        }
     }
 }

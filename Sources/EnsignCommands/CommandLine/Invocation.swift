@@ -3,7 +3,7 @@ struct Invocation: Sendable {
     let verb: Verb
     let values: [String: [String]]
     let arguments: [String]
-    let console: Console
+    var console: Console
 
     /// A positional argument by its place; nil when it was left out.
     func argument(_ index: Int) -> String? { index < arguments.count ? arguments[index] : nil }

@@ -9,6 +9,8 @@ struct Console: Sendable {
     var errorColour: Bool
     /// Whether someone watches standard error on a terminal.
     var isInteractive: Bool
+    /// Whether the program ends when results cannot be written: true for questions. Work goes on without a reader.
+    var endsWithReader = true
 
     /// The console of this process. `NO_COLOR` (https://no-color.org) and `TERM=dumb` are honoured.
     static func standard(noColour: Bool) -> Console {
@@ -23,14 +25,20 @@ struct Console: Sendable {
     }
 
     /// Writes results to standard output.
-    func out(_ text: String) { Self.write(text, to: 1) }
+    func out(_ text: String) { out(Array(text.utf8)) }
 
     func line(_ text: String = "") { out(text + "\n") }
 
-    func out(_ bytes: [UInt8]) { Self.write(bytes, to: 1) }
+    /// A reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
+    func out(_ bytes: [UInt8]) {
+        guard let code = Self.write(bytes, to: 1), endsWithReader else { return }
+        if code == EPIPE { exit(ExitCode.done.rawValue) }
+        note("ensign: error: cannot write the output")
+        exit(ExitCode.failed.rawValue)
+    }
 
     /// Writes everything else to standard error.
-    func note(_ text: String) { Self.write(text + "\n", to: 2) }
+    func note(_ text: String) { _ = Self.write(Array("\(text)\n".utf8), to: 2) }
 
     /// Everything on standard input, at most 16 MiB.
     static func readInput() -> String {
@@ -60,23 +68,17 @@ struct Console: Sendable {
         func apply(_ text: String) -> String { "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" }
     }
 
-    private static func write(_ text: String, to stream: Int32) { write(Array(text.utf8), to: stream) }
-
-    /// A reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
-    private static func write(_ bytes: [UInt8], to stream: Int32) {
+    /// Writes all bytes; the error's code when that is not possible.
+    private static func write(_ bytes: [UInt8], to stream: Int32) -> Int32? {
         var rest = bytes[...]
         while !rest.isEmpty {
             let written = rest.withUnsafeBytes { Glibc.write(stream, $0.baseAddress, $0.count) }
             if written < 0 {
                 if errno == EINTR { continue }
-                if stream == 1, errno == EPIPE { exit(ExitCode.done.rawValue) }
-                if stream == 1 {
-                    write("ensign: error: cannot write the output\n", to: 2)
-                    exit(ExitCode.failed.rawValue)
-                }
-                return
+                return errno
             }
             rest = rest.dropFirst(written)
         }
+        return nil
     }
 }

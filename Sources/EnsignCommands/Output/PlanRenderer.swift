@@ -7,6 +7,8 @@ struct PlanRenderer {
     var plan: Plan
     /// What stands first; a comparison of two sides is no plan.
     var title: String?
+    /// The most agents that the text goes into; all are counted.
+    var limit = Int.max
     var paint: (String, Console.Style) -> String = { text, _ in text }
 
     // MARK: Text
@@ -20,7 +22,10 @@ struct PlanRenderer {
                 paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
                 + "\n"
         }
-        for change in plan.changes { text += "\n" + (try self.text(change)) }
+        for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
+        if plan.changes.count > limit {
+            text += "\n  ... and \(plan.changes.count - limit) more: 'ensign plan --env \(plan.environment)' shows them all\n"
+        }
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
         }

@@ -45,15 +45,23 @@ enum CompletionScript {
             }
             cases += "            ;;\n"
         }
-        var values = ""
-        var seen: Set<String> = []
-        for option in verbs.flatMap(options) where option.value != nil && seen.insert(option.name).inserted {
-            let command = words(option.kind)
-            values += "        --\(option.name)) "
-            values +=
-                command.map { "COMPREPLY=($(compgen -W \"$(\($0))\" -- \"$word\")); return ;;\n" }
-                ?? (option.kind == .file ? "COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n" : "return ;;\n")
+        // By verb: --output has other formats in some.
+        var values: [(action: String, patterns: [String])] = []
+        var valued: Set<String> = []
+        // Options of every command may stand before the verb.
+        for (verb, options) in [("", Option.common)] + verbs.map({ ($0.name, options($0)) }) {
+            for option in options where option.value != nil {
+                valued.insert("--\(option.name)")
+                let action = valueAction(option.kind)
+                let pattern = "\(verb):--\(option.name)"
+                if let index = values.firstIndex(where: { $0.action == action }) {
+                    values[index].patterns.append(pattern)
+                } else {
+                    values.append((action, [pattern]))
+                }
+            }
         }
+        let valueCases = values.map { "    \($0.patterns.joined(separator: "|"))) \($0.action) ;;\n" }.joined()
         return """
             # Completion for ensign in bash. Made by: ensign completion bash
             _ensign() {
@@ -61,15 +69,18 @@ enum CompletionScript {
                 word="${COMP_WORDS[COMP_CWORD]}"
                 previous="${COMP_WORDS[COMP_CWORD-1]}"
                 COMPREPLY=()
-                case "$previous" in
-            \(values)    esac
                 for ((index = 1; index < COMP_CWORD; index++)); do
+                    case "${COMP_WORDS[index-1]}" in
+                    \(valued.sorted().joined(separator: "|"))) continue ;;
+                    esac
                     case "${COMP_WORDS[index]}" in
                     -*) ;;
                     *) if [ -z "$verb" ]; then verb="${COMP_WORDS[index]}"; position=0
                        else position=$((position + 1)); fi ;;
                     esac
                 done
+                case "$verb:$previous" in
+            \(valueCases)    esac
                 if [ -z "$verb" ]; then
                     COMPREPLY=($(compgen -W "\(verbs.map(\.name).joined(separator: " "))" -- "$word"))
                     return
@@ -84,6 +95,12 @@ enum CompletionScript {
             complete -o default -F _ensign ensign
 
             """
+    }
+
+    /// What bash does where an option's value is wanted.
+    private static func valueAction(_ kind: ValueKind) -> String {
+        if let command = words(kind) { return "COMPREPLY=($(compgen -W \"$(\(command))\" -- \"$word\")); return" }
+        return kind == .file ? "COMPREPLY=($(compgen -f -- \"$word\")); return" : "return"
     }
 
     static func zsh() -> String {

@@ -24,6 +24,9 @@ extension Verb {
             Example(command: "exec ensign hook pre-receive", meaning: "the last line of a pre-receive of your own")
         ]
     ) { invocation in
+        var invocation = invocation
+        // A pusher who hangs up must not keep the other environments from being reconciled.
+        invocation.console.endsWithReader = false
         let hooks = Hooks(site: try invocation.site(insideHook: true), invocation: invocation)
         switch invocation.argument(0) {
         case "pre-commit": return try hooks.preCommit()
@@ -55,6 +58,7 @@ struct Hooks {
     }
 
     private var console: Console { invocation.console }
+    private var validTree: ValidTree { ValidTree(site: site, version: App.version) }
 
     // MARK: pre-commit
 
@@ -64,7 +68,7 @@ struct Hooks {
             throw Failure(message: "git write-tree failed: \(outcome.errorText.prefix(200))")
         }
         guard try hasFleet(tree) else { return .done }
-        let result = try FleetValidation.run(site.snapshots(of: tree), today: invocation.today)
+        let result = try validTree.validate(tree, today: invocation.today)
         var findings = result.findings
         if let tip = try site.desiredCommit() {
             findings += try FrozenVersions.violations(
@@ -81,7 +85,7 @@ struct Hooks {
 
     // MARK: pre-receive
 
-    /// Runs inside git's quarantine and writes nothing.
+    /// Runs inside git's quarantine and writes neither objects nor refs.
     func preReceive(_ updates: [Update]) throws -> ExitCode {
         var worst = ExitCode.done
         for update in updates {
@@ -114,7 +118,7 @@ struct Hooks {
             console.note("\(branch): there is no fleet/ or environments/ yet: nothing is declared")
             return .done
         }
-        let result = try FleetValidation.run(site.snapshots(of: commit.tree), today: invocation.today)
+        let result = try validTree.validate(commit.tree, today: invocation.today)
         var frozen: [Finding] = []
         if update.old != .zero {
             frozen = try FrozenVersions.violations(
@@ -143,6 +147,9 @@ struct Hooks {
         return all.filter(wanted.contains)
     }
 
+    /// The most agents of an environment whose plan a push shows: a pusher reads a page, not ten thousand lines.
+    private static let maxAgents = 50
+
     private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
         let desired = PlanMaker.Desired(
@@ -163,7 +170,7 @@ struct Hooks {
         if plan.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
         } else {
-            console.note(try PlanRenderer(plan: plan).text())
+            console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
     }
 

@@ -90,9 +90,7 @@ struct ReconcileText {
     func print(quiet: Bool) {
         printFindings(quiet: quiet)
         if report.recovered { console.note("\(environment): an interrupted run was recovered") }
-        for file in report.drift {
-            console.line("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
-        }
+        list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.rawValue))" }
         switch report.result {
         case .nothingDeclared:
             if !quiet { console.note("\(environment): nothing is declared yet") }
@@ -104,7 +102,7 @@ struct ReconcileText {
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
             console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
         case .converged:
-            for planned in report.plan?.changes ?? [] { console.line(line(planned.change)) }
+            list(report.plan?.changes ?? []) { line($0.change) }
             if let entry = report.entry, !quiet {
                 let isQuietRun = report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered
                 console.note(
@@ -133,7 +131,16 @@ struct ReconcileText {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
-        return "\(environment): \(change.agent?.description ?? "") \(change.action.past) \(versions)"
+        return "\(change.agent?.description ?? "") \(change.action.past) \(versions)"
+    }
+
+    /// The most changes that are named one by one; the ledger has them all.
+    private static let maxLines = 50
+
+    private func list<Item>(_ items: [Item], _ line: (Item) -> String) {
+        for item in items.prefix(Self.maxLines) { console.line("\(environment): \(line(item))") }
+        let more = items.count - Self.maxLines
+        if more > 0 { console.line("\(environment): ... and \(more) more: 'ensign log --env \(environment)'") }
     }
 }
 

@@ -36,44 +36,6 @@ extension Verb {
     }
 }
 
-/// A whole fleet's findings.
-struct FleetValidation: Sendable {
-    var findings: [Finding]
-    var counts: FleetChecker.Counts
-
-    var errors: Int { findings.count { $0.severity == .error } }
-    var warnings: Int { findings.count - errors }
-
-    /// Checks a fleet, its teams shared out among threads.
-    static func run(_ snapshots: @escaping @Sendable () throws -> any Snapshot, today: CalendarDate) throws
-        -> FleetValidation
-    {
-        let teams = try FleetChecker.teams(Fleet(snapshot: try snapshots(), today: today))
-        let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
-        struct Part: Sendable {
-            var findings: [Finding]
-            var counts: FleetChecker.Counts
-            var delegations: [String: DelegationGraph]
-        }
-        let parts = try Parallel.map(threads) { index -> Part in
-            var checker = FleetChecker(fleet: Fleet(snapshot: try snapshots(), today: today))
-            if index == 0 { try checker.checkShared() }
-            for (number, team) in teams.enumerated() where number % threads == index { try checker.checkTeam(team) }
-            return Part(findings: checker.findings, counts: checker.counts, delegations: checker.delegations)
-        }
-        var counts = FleetChecker.Counts()
-        var graphs: [String: DelegationGraph] = [:]
-        for part in parts {
-            counts += part.counts
-            for (environment, graph) in part.delegations {
-                graphs[environment, default: DelegationGraph()].merge(graph)
-            }
-        }
-        let cycles = graphs.sorted { $0.key < $1.key }.flatMap { $0.value.cycles(in: $0.key) }
-        return FleetValidation(findings: PlanMaker.unique(parts.flatMap(\.findings) + cycles), counts: counts)
-    }
-}
-
 extension Invocation {
     /// What `validate` looks at, and its name for people.
     fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String) {

@@ -21,11 +21,13 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let names =
-            try invocation["env"] == nil ? Ledger.environments(in: site.repository) : [invocation.environment()]
+            try invocation["env"] == nil
+            ? Set(Ledger.environments(in: site.repository) + site.files.seenEnvironments()).sorted()
+            : [invocation.environment()]
         var worst = ExitCode.done
         var results: [JSONValue] = []
         for name in names {
-            var verifier = Verifier(site.ledger(name))
+            let verifier = Verifier(site.ledger(name))
             let report = try verifier.run { count in
                 if invocation.console.isInteractive, !invocation.isQuiet {
                     invocation.console.note("\(name): \(count) entries ...")

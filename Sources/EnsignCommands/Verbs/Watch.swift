@@ -29,6 +29,8 @@ extension Verb {
             Example(command: "ensign watch --env staging --env prod", meaning: "two environments"),
         ]
     ) { invocation in
+        var invocation = invocation
+        invocation.console.endsWithReader = false
         let site = try invocation.site()
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }

@@ -248,7 +248,9 @@ package struct FleetChecker {
     // MARK: Teams
 
     /// Checks the agents of one team, and their deployments in every environment.
-    package mutating func checkTeam(_ team: String) throws {
+    ///
+    /// - Parameter only: Names of agents: the others are taken to be valid, and only their folders' names are looked at.
+    package mutating func checkTeam(_ team: String, only: Set<String>? = nil) throws {
         guard Name.isValid(team) else { return }
         let folder = "fleet/agents/\(team)"
         var agents: Set<String> = []
@@ -267,7 +269,7 @@ package struct FleetChecker {
         counts.agents += agents.count
         let environments = try fleet.environmentNames()
         for environment in environments { agents.formUnion(try deployments(of: team, in: environment)) }
-        for name in agents.sorted() {
+        for name in agents.sorted() where only?.contains(name) ?? true {
             try checkAgent(AgentID(team: team, name: name), environments)
         }
     }

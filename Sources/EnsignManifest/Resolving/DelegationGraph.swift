@@ -13,6 +13,9 @@ package struct DelegationGraph: Sendable {
 
     package init() {}
 
+    /// The agents that hand work to others, sorted.
+    package var agents: [AgentID] { edges.keys.sorted() }
+
     package mutating func add(_ agent: AgentID, _ manifest: Agent, path: String) {
         guard !manifest.delegates.isEmpty else { return }
         edges[agent] = manifest.delegates.map { Edge(to: $0.value, path: path, position: $0.position) }

@@ -14,18 +14,21 @@ package enum LivePath {
 
     /// The agent whose route stands at a path; nil for any other path.
     package static func agent(atRoute path: some StringProtocol) -> AgentID? {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "agents", parts[2].hasSuffix(".json") else { return nil }
-        return AgentID("\(parts[1])/\(parts[2].dropLast(5))")
+        guard path.hasPrefix("agents/"), path.hasSuffix(".json") else { return nil }
+        return AgentID(String(path.dropFirst(7).dropLast(5)))
     }
 
     /// The digest of the bundle that stands at a path; nil for any other path.
     package static func digest(atBundle path: some StringProtocol) -> Digest? {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "bundles", parts[1].utf8.count == 2, parts[2].hasSuffix(".json") else {
-            return nil
-        }
-        return Digest(hex: "\(parts[1])\(parts[2].dropLast(5))")
+        let path = String(path)
+        let text = path.utf8
+        // bundles/<2>/<62>.json
+        guard text.count == 78, path.hasPrefix("bundles/"), path.hasSuffix(".json") else { return nil }
+        let hex = text.dropFirst(8).dropLast(5)
+        guard hex.dropFirst(2).first == 0x2F else { return nil }
+        return Digest(
+            hex: String(decoding: hex.prefix(2), as: UTF8.self) + String(decoding: hex.dropFirst(3), as: UTF8.self)
+        )
     }
 }
 

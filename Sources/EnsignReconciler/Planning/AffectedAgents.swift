@@ -2,21 +2,23 @@ import EnsignGit
 import EnsignManifest
 package import EnsignModel
 
-/// Which agents of an environment a change between two commits can touch.
+/// Which agents a change between two commits can touch.
 package enum AffectedAgents: Sendable, Hashable {
     /// Any of them: something that many share has changed.
     case all
     case some(Set<AgentID>)
 
     /// Compares two trees. Equal folders are not read.
+    ///
+    /// - Parameter environment: Only what this environment depends on; nil for all of them.
     static func between(
         _ old: ObjectID,
         _ new: ObjectID,
-        environment: String,
+        environment: String? = nil,
         repository: Repository
     ) throws -> AffectedAgents {
         var agents: Set<AgentID> = []
-        let own = "environments/\(environment)"
+        let own = environment.map { "environments/\($0)" } ?? "environments"
         let changes = try repository.differences(from: old, to: new) { path in
             // Other environments are never entered.
             path == "fleet" || path.hasPrefix("fleet/") || path == "environments" || path == own
@@ -39,8 +41,8 @@ package enum AffectedAgents: Sendable, Hashable {
                 agents.insert(agent)
             case ("fleet", "tools"), ("fleet", "roles"), ("fleet", "teams"):
                 // What is new was named by nobody, or the environment would have been refused.
-                if change.before != nil { return .all }
-            default: break
+                if change.before != nil || environment == nil { return .all }
+            default: if environment == nil { return .all }
             }
         }
         return .some(agents)

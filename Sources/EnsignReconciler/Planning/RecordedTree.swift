@@ -52,7 +52,7 @@ package final class RecordedTree {
         let parts = path.split(separator: "/")
         guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
         for (index, part) in parts.enumerated().dropFirst() {
-            guard let entry = try folder(id)[String(part)] else { return nil }
+            guard let entry = try repository.treeObject(id).entry(named: part) else { return nil }
             if index == parts.count - 1 { return entry }
             guard entry.mode == .directory else { return nil }
             id = entry.id
@@ -67,7 +67,9 @@ package final class RecordedTree {
         let parts = path.split(separator: "/")
         guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
         for part in parts.dropFirst() {
-            guard let entry = try folder(id)[String(part)], entry.mode == .directory else { return nil }
+            guard let entry = try repository.treeObject(id).entry(named: part), entry.mode == .directory else {
+                return nil
+            }
             id = entry.id
         }
         return try folder(id)

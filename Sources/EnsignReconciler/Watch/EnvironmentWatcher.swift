@@ -40,7 +40,8 @@ final class EnvironmentWatcher: Sendable {
 
     /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
     func run() {
-        var backoff = Backoff(base: .seconds(30), most: .seconds(300))
+        let pause = Backoff(base: .seconds(30), most: .seconds(30))
+        var retry = Backoff(base: .seconds(1), most: .seconds(60))
         var generator = SystemRandomNumberGenerator()
         var observeEverything = true
         var suspects: Set<String> = []
@@ -62,29 +63,21 @@ final class EnvironmentWatcher: Sendable {
                         options: options
                     ).run()
                     report(.reconciled(environment, result))
-                    backoff.succeeded()
+                    retry.succeeded()
                     (observeEverything, suspects) = (false, [])
                     try push(site, &lastPushed)
                     try watch(site, monitor)
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
-                        atMost: backoff.delay(using: &generator)
+                        atMost: pause.delay(using: &generator)
                     )
                 }
             } catch {
                 report(.failed(environment, error))
-                backoff.failed()
+                retry.failed()
                 observeEverything = true
-                if backoff.hasFailed {
-                    // The first retry comes soon, later ones ever more slowly.
-                    var retry = Backoff(base: .seconds(1), most: .seconds(60))
-                    retry.failed()
-                    _ = Wakeup.wait(
-                        for: [wakeup.readEnd],
-                        atMost: min(backoff.delay(using: &generator), retry.delay(using: &generator))
-                    )
-                }
+                waitToRetry(atMost: retry.delay(using: &generator))
             }
         }
     }
@@ -125,6 +118,19 @@ final class EnvironmentWatcher: Sendable {
             if isRelevant { return (false, folders) }
         }
         return (false, [])
+    }
+
+    /// Waits before the next attempt, but not when a ref moves: the push that mends it should be seen at once.
+    private func waitToRetry(atMost time: Duration) {
+        do {
+            let site = try Site(opening, overrides: overrides)
+            let monitor = try ChangeMonitor()
+            try watch(site, monitor)
+            _ = try waitForChange(site, monitor, atMost: time)
+        } catch {
+            // What failed is reported by the attempt itself.
+            _ = Wakeup.wait(for: [wakeup.readEnd], atMost: time)
+        }
     }
 
     private func watch(_ site: Site, _ monitor: ChangeMonitor) throws {

@@ -3,154 +3,36 @@ import EnsignGit
 import EnsignJSON
 import EnsignModel
 
-/// Checks a whole ledger, newest entry first, without a subprocess.
-///
-/// Every commit against its canonical bytes and signature (``Ledger/read(_:)``), then each pair of neighbours: dense
-/// numbers, links, accepted source, and that the newer tree follows from the older one and the entry. Signers are held
-/// against the keys that were listed before: a key is valid for a range of entries, not of dates.
-package struct Verifier {
-    private let ledger: Ledger
-    private var broken: (sequence: Int64, why: String)?
-    /// Signers that wait for the older entry that lists the keys of their time.
-    private var pending: [(sequence: Int64, signer: SSHPublicKey)] = []
-    private var entries: Int64 = 0
+/// Holds an entry against the one before it: numbers, links, accepted source, and that its tree follows.
+struct NeighbourChecker {
+    let ledger: Ledger
+    /// The oldest entry that something is wrong with.
+    private(set) var broken: Verifier.Break?
 
-    package init(_ ledger: Ledger) {
+    init(_ ledger: Ledger) {
         self.ledger = ledger
     }
 
-    /// What verification came to. `description` is the verdict in the words that scripts read.
-    package enum Verdict: Sendable, Hashable, CustomStringConvertible {
-        case intact
-        case incomplete(why: String)
-        case broken(at: Int64, why: String)
-        case rolledBack(why: String)
-        case forked(why: String)
-
-        package var description: String {
-            switch self {
-            case .intact: "intact"
-            case .incomplete: "incomplete"
-            case .broken(let sequence, _): "broken at \(sequence)"
-            case .rolledBack: "rolled back"
-            case .forked: "forked"
-            }
-        }
-
-        /// Why it is not intact.
-        package var reason: String? {
-            switch self {
-            case .intact: nil
-            case .incomplete(let why), .broken(_, let why), .rolledBack(let why), .forked(let why): why
-            }
-        }
-    }
-
-    /// A verdict with what was looked at.
-    package struct Report: Sendable {
-        package var verdict: Verdict
-        package var entries: Int64
-        package var tip: RecordedEntry?
-    }
-
-    /// Verifies from the ref's tip to genesis.
-    ///
-    /// - Parameter progress: Called with the number of entries done, now and then.
-    /// - Throws: When the ref itself cannot be read.
-    package mutating func run(progress: (Int64) -> Void = { _ in }) throws -> Report {
-        let commit = try ledger.repository.reference(ledger.ref)
-        expectedSequence = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence ?? 0
-        var tip: RecordedEntry?
-        var verdict: Verdict?
-        if let commit {
-            do {
-                tip = try ledger.read(commit)
-                if let tip { try walk(from: tip, progress) }
-            } catch let error as GitError where error.isNotFound {
-                verdict = .incomplete(
-                    why: "\(error.message)"
-                        + (ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : "")
-                )
-            } catch LedgerError.broken(_, let sequence, let why) {
-                note(sequence ?? expectedSequence, why)
-            } catch let error as GitError {
-                note(expectedSequence, error.description)
-            }
-        }
-        if let broken { verdict = .broken(at: broken.sequence, why: broken.why) }
-        if verdict == nil { verdict = try highWater(tip) }
-        return Report(verdict: verdict ?? .intact, entries: entries, tip: tip)
-    }
-
-    private func highWater(_ tip: RecordedEntry?) throws -> Verdict? {
-        do {
-            try ledger.checkHighWater(tip)
-            return nil
-        } catch let error as LedgerError {
-            switch error {
-            case .rolledBack: return .rolledBack(why: error.description)
-            case .forked: return .forked(why: error.description)
-            case .broken, .lostRace, .key: throw error
-            }
-        }
-    }
-
-    /// The number that the entry under examination should have, for entries that cannot say themselves.
-    private var expectedSequence: Int64 = 0
-
-    private mutating func note(_ sequence: Int64, _ why: String) {
+    mutating func note(_ sequence: Int64, _ why: String) {
         if let broken, broken.sequence <= sequence { return }
-        broken = (sequence, why)
+        broken = Verifier.Break(sequence: sequence, why: why)
     }
 
-    private mutating func walk(from tip: RecordedEntry, _ progress: (Int64) -> Void) throws {
-        var newer = tip
-        while true {
-            entries += 1
-            if entries % 1_000 == 0 { progress(entries) }
-            pending.append((newer.entry.sequence, newer.signer))
-            guard let previous = newer.entry.previous else {
-                checkGenesis(newer)
-                return
-            }
-            expectedSequence = newer.entry.sequence - 1
-            let older = try ledger.read(previous.commit)
-            expectedSequence = newer.entry.sequence
-            try checkPair(older, newer)
-            if let keys = older.entry.keys { settle(keys, of: older.entry.sequence) }
-            newer = older
-        }
-    }
-
-    // MARK: Keys
-
-    /// Holds everything signed after an entry against the keys that it lists.
-    private mutating func settle(_ keys: [String], of sequence: Int64) {
-        let allowed = Set(keys)
-        for (number, signer) in pending where number > sequence && !allowed.contains(signer.line) {
-            note(number, "it is signed by \(signer.fingerprint), which was not allowed to sign it")
-        }
-        pending.removeAll { $0.sequence > sequence }
-    }
-
-    private mutating func checkGenesis(_ entry: RecordedEntry) {
+    mutating func checkGenesis(_ entry: RecordedEntry) {
         let sequence = entry.entry.sequence
         if entry.entry.kind != .genesis || sequence != 0 || !entry.parents.isEmpty {
             note(sequence, "the first entry is not a genesis with number 0")
         }
-        let keys = entry.entry.keys ?? []
-        if keys.isEmpty { note(sequence, "genesis lists no keys") }
+        if (entry.entry.keys ?? []).isEmpty { note(sequence, "genesis lists no keys") }
         if entry.root.contains(where: { !$0.name.elementsEqual("entry.json".utf8) }) {
             note(sequence, "genesis has more than its entry")
         }
-        settle(keys, of: -1)
     }
 
-    // MARK: Neighbours
-
-    private mutating func checkPair(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+    mutating func checkPair(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let entry = newer.entry
         let sequence = entry.sequence
+        if entry.previous?.commit != older.commit { note(sequence, "the previous entry is not the one it names") }
         if entry.previous?.sha256 != older.sha256 { note(sequence, "the previous entry.json is not the one it names") }
         if sequence != older.entry.sequence + 1 { note(sequence, "the number does not follow \(older.entry.sequence)") }
         if entry.kind == .genesis { note(sequence, "a genesis that is not the first entry") }
@@ -311,26 +193,5 @@ package struct Verifier {
 
     private func contentDigest(_ entry: TreeEntry) throws -> String {
         SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob))
-    }
-}
-
-extension Ledger {
-    /// The keys that may sign, oldest first, each with the numbers of the entries that it may sign.
-    package func keys() throws -> [(line: String, from: Int64, to: Int64?)] {
-        guard let tip = try tip() else { return [] }
-        var lists: [(sequence: Int64, keys: [String])] = []
-        try walk(from: tip) { entry in
-            if let keys = entry.entry.keys { lists.append((entry.entry.sequence, keys)) }
-            return true
-        }
-        var result: [(line: String, from: Int64, to: Int64?)] = []
-        var end: Int64?
-        for list in lists {
-            let start = list.sequence == 0 ? 0 : list.sequence + 1
-            for key in list.keys { result.append((key, start, end)) }
-            // The entry that hands over is itself signed by the outgoing key.
-            end = list.sequence
-        }
-        return result.reversed()
     }
 }

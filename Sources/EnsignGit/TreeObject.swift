@@ -1,0 +1,205 @@
+import EnsignModel
+import Glibc
+
+/// A tree object as it is stored, walked entry by entry: no name is copied before somebody asks for it.
+///
+/// The format: `<octal mode> SP <name> NUL <20 bytes>`, again and again (git's Documentation, gitformat-pack). Git keeps
+/// the entries sorted by name as bytes, a directory as if its name ended in `/`.
+package struct TreeObject: Sendable {
+    let bytes: [UInt8]
+
+    /// A tree without entries.
+    package static let empty = TreeObject(bytes: [])
+
+    /// Bytes that are known to be well formed.
+    init(bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// Checks the format once, so that walking the entries cannot fail.
+    ///
+    /// - Returns: nil when the bytes are no tree.
+    init?(checking bytes: [UInt8]) {
+        self.bytes = bytes
+        var index = 0
+        while index < bytes.count {
+            guard let part = part(at: index) else { return nil }
+            index = part.end
+        }
+    }
+
+    /// Where the parts of one entry stand.
+    struct Part {
+        var start: Int
+        var nameStart: Int
+        var nameEnd: Int
+        /// The next entry starts here.
+        var end: Int { nameEnd + 21 }
+        /// The first byte of a mode tells directories apart: `40000` against `100644` and the like.
+        var isDirectory: Bool
+    }
+
+    /// The entry that starts at `index`; nil at the end and where the bytes are no entry.
+    func part(at index: Int) -> Part? {
+        guard index < bytes.count else { return nil }
+        return unsafe bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress,
+                let space = unsafe memchr(base + index, 0x20, min(buffer.count - index, 12)),
+                let end = unsafe memchr(space, 0, buffer.count - (UnsafeRawPointer(space) - base))
+            else { return nil }
+            let part = unsafe Part(
+                start: index,
+                nameStart: UnsafeRawPointer(space) - base + 1,
+                nameEnd: UnsafeRawPointer(end) - base,
+                isDirectory: buffer[index] == 0x34
+            )
+            return part.end <= buffer.count ? part : nil
+        }
+    }
+
+    func entry(_ part: Part) -> TreeEntry {
+        var mode: UInt32 = 0
+        for byte in bytes[part.start..<part.nameStart - 1] { mode = mode &* 8 &+ UInt32(byte &- 0x30) }
+        return TreeEntry(name: Array(bytes[part.nameStart..<part.nameEnd]), mode: TreeEntry.Mode(mode), id: id(part))
+    }
+
+    func id(_ part: Part) -> ObjectID {
+        unsafe bytes.withUnsafeBytes { unsafe ObjectID(pointer: $0.baseAddress.unsafelyUnwrapped + part.nameEnd + 1) }
+    }
+
+    /// All entries, in their order.
+    package var entries: [TreeEntry] {
+        var entries: [TreeEntry] = []
+        entries.reserveCapacity(bytes.count / 40)
+        var index = 0
+        while let part = part(at: index) {
+            entries.append(entry(part))
+            index = part.end
+        }
+        return entries
+    }
+
+    /// The entry of that name; nil when there is none.
+    package func entry(named name: some StringProtocol) -> TreeEntry? {
+        var name = String(name)
+        return name.withUTF8 { wanted in
+            var index = 0
+            while let part = part(at: index) {
+                if part.nameEnd - part.nameStart == wanted.count,
+                    unsafe bytes.withUnsafeBytes({ buffer in
+                        unsafe memcmp(
+                            buffer.baseAddress.unsafelyUnwrapped + part.nameStart,
+                            UnsafeRawPointer(wanted.baseAddress) ?? buffer.baseAddress.unsafelyUnwrapped,
+                            wanted.count
+                        ) == 0
+                    })
+                {
+                    return entry(part)
+                }
+                index = part.end
+            }
+            return nil
+        }
+    }
+
+    /// Walks two trees side by side in git's order and names the entries that are not the same in both.
+    ///
+    /// What stands in one alone comes with nil for the other. In a tree that is not sorted some entries that are in both
+    /// come twice, once from each side; none that differs is left out.
+    package static func compare(
+        _ old: TreeObject,
+        _ new: TreeObject,
+        _ body: (TreeEntry?, TreeEntry?) throws -> Void
+    ) rethrows {
+        var before = old.part(at: 0)
+        var after = new.part(at: 0)
+        while before != nil || after != nil {
+            switch (before, after) {
+            case (let was?, let now?):
+                if isSame(old, was, new, now) {
+                    before = old.part(at: was.end)
+                    after = new.part(at: now.end)
+                    continue
+                }
+                let order = order(old, was, new, now)
+                try body(order <= 0 ? old.entry(was) : nil, order >= 0 ? new.entry(now) : nil)
+                if order <= 0 { before = old.part(at: was.end) }
+                if order >= 0 { after = new.part(at: now.end) }
+            case (let was?, nil):
+                try body(old.entry(was), nil)
+                before = old.part(at: was.end)
+            case (nil, let now?):
+                try body(nil, new.entry(now))
+                after = new.part(at: now.end)
+            case (nil, nil): return
+            }
+        }
+    }
+
+    private static func isSame(_ old: TreeObject, _ was: Part, _ new: TreeObject, _ now: Part) -> Bool {
+        let count = was.end - was.start
+        guard now.end - now.start == count else { return false }
+        return unsafe old.bytes.withUnsafeBytes { left in
+            unsafe new.bytes.withUnsafeBytes { right in
+                unsafe memcmp(
+                    left.baseAddress.unsafelyUnwrapped + was.start,
+                    right.baseAddress.unsafelyUnwrapped + now.start,
+                    count
+                ) == 0
+            }
+        }
+    }
+
+    /// Git's order: negative when the old entry comes first, 0 when both stand at the same place.
+    private static func order(_ old: TreeObject, _ was: Part, _ new: TreeObject, _ now: Part) -> Int {
+        let left = old.bytes[was.nameStart..<was.nameEnd]
+        let right = new.bytes[now.nameStart..<now.nameEnd]
+        let (first, second) = (key(left, was.isDirectory), key(right, now.isDirectory))
+        if first.elementsEqual(second) { return 0 }
+        return first.lexicographicallyPrecedes(second) ? -1 : 1
+    }
+
+    private static func key(_ name: ArraySlice<UInt8>, _ isDirectory: Bool) -> [UInt8] {
+        isDirectory ? name + [0x2F] : Array(name)
+    }
+
+    // MARK: Writing
+
+    /// The tree with entries set or removed by name.
+    ///
+    /// - Parameter edits: By name: the entry to put there, or nil for nothing.
+    /// - Returns: nil when nothing is left.
+    func replacing(_ edits: [[UInt8]: TreeEntry?]) -> TreeObject? {
+        let added = edits.values.compactMap { $0 }
+            .map { (key: Self.key($0.name[...], $0.mode == .directory), entry: $0) }
+            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count + added.count * 48)
+        var next = 0
+        var index = 0
+        while let part = part(at: index) {
+            let name = bytes[part.nameStart..<part.nameEnd]
+            let key = Self.key(name, part.isDirectory)
+            while next < added.count, added[next].key.lexicographicallyPrecedes(key) {
+                added[next].entry.append(to: &result)
+                next += 1
+            }
+            // With few edits the names are compared as bytes; hashing each name of a large folder would cost more.
+            let isEdited = edits.count < 8 ? edits.keys.contains { $0[...] == name } : edits.keys.contains(Array(name))
+            if !isEdited { result.append(contentsOf: bytes[part.start..<part.end]) }
+            index = part.end
+        }
+        for (_, entry) in added[next...] { entry.append(to: &result) }
+        return result.isEmpty ? nil : TreeObject(bytes: result)
+    }
+}
+
+extension TreeEntry {
+    fileprivate func append(to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: mode.octal.utf8)
+        bytes.append(0x20)
+        bytes.append(contentsOf: name)
+        bytes.append(0)
+        bytes.append(contentsOf: id.bytes)
+    }
+}

@@ -1,0 +1,247 @@
+import EnsignCrypto
+import EnsignGit
+import EnsignModel
+import EnsignSystem
+import Synchronization
+
+/// Checks a whole ledger, newest entry first, without a subprocess.
+///
+/// Every commit against its canonical bytes and signature (``Ledger/read(_:)``), then each pair of neighbours
+/// (``NeighbourChecker``). Signers are held against the keys that were listed before: a key is valid for a range of
+/// entries, not of dates. Long ledgers are cut into parts, one for each core.
+package struct Verifier {
+    private let ledger: Ledger
+
+    package init(_ ledger: Ledger) {
+        self.ledger = ledger
+    }
+
+    /// What verification came to. `description` is the verdict in the words that scripts read.
+    package enum Verdict: Sendable, Hashable, CustomStringConvertible {
+        case intact
+        case incomplete(why: String)
+        case broken(at: Int64, why: String)
+        case rolledBack(why: String)
+        case forked(why: String)
+
+        package var description: String {
+            switch self {
+            case .intact: "intact"
+            case .incomplete: "incomplete"
+            case .broken(let sequence, _): "broken at \(sequence)"
+            case .rolledBack: "rolled back"
+            case .forked: "forked"
+            }
+        }
+
+        /// Why it is not intact.
+        package var reason: String? {
+            switch self {
+            case .intact: nil
+            case .incomplete(let why), .broken(_, let why), .rolledBack(let why), .forked(let why): why
+            }
+        }
+    }
+
+    /// A verdict with what was looked at.
+    package struct Report: Sendable {
+        package var verdict: Verdict
+        package var entries: Int64
+        package var tip: RecordedEntry?
+    }
+
+    /// Something wrong with one entry.
+    struct Break: Sendable {
+        var sequence: Int64
+        var why: String
+    }
+
+    /// Verifies from the ref's tip to genesis.
+    ///
+    /// - Parameter progress: Called with the number of entries done, now and then, on any thread.
+    /// - Throws: When the ref itself cannot be read.
+    package func run(progress: @escaping @Sendable (Int64) -> Void = { _ in }) throws -> Report {
+        guard let commit = try ledger.repository.reference(ledger.ref) else {
+            return Report(verdict: try highWater(nil) ?? .intact, entries: 0, tip: nil)
+        }
+        let tip: RecordedEntry
+        do {
+            tip = try ledger.read(commit)
+        } catch {
+            let newest = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence ?? 0
+            guard let stop = Stop(error, sequence: newest) else { throw error }
+            return Report(verdict: verdict(stop.broken, stop.missing), entries: 0, tip: nil)
+        }
+        let chain = chain(from: commit)
+        let newest = tip.entry.sequence
+        let count = chain.count < Self.fewEntries ? 1 : min(Parallel.cores, 8)
+        let size = (chain.count + count - 1) / count
+        let counter = Counter(progress)
+        let environment = ledger.environment
+        let path = ledger.repository.gitDirectory
+        let parts = try Parallel.map(count) { index -> Part in
+            // Each thread has a handle of its own; libgit2's are not shared.
+            let ledger = Ledger(repository: try Repository(at: path), environment: environment)
+            let range = min(index * size, chain.count)..<min((index + 1) * size, chain.count)
+            return Part.verify(ledger, chain, range, newest: newest, counter)
+        }
+        var broken: Break?
+        var missing: String?
+        var pending: [(sequence: Int64, signer: SSHPublicKey)] = []
+        var entries: Int64 = 0
+        func note(_ found: Break) {
+            if found.sequence < broken?.sequence ?? .max { broken = found }
+        }
+        for part in parts {
+            entries += part.entries
+            if let found = part.broken { note(found) }
+            for event in part.events {
+                switch event {
+                case .signed(let sequence, let signer): pending.append((sequence, signer))
+                case .lists(let keys, let sequence):
+                    // Everything signed after an entry is held against the keys that it lists.
+                    let allowed = Set(keys)
+                    for (number, signer) in pending where number > sequence && !allowed.contains(signer.line) {
+                        note(
+                            Break(
+                                sequence: number,
+                                why: "it is signed by \(signer.fingerprint), which was not allowed to sign it"
+                            )
+                        )
+                    }
+                    pending.removeAll { $0.sequence > sequence }
+                }
+            }
+            missing = part.missing
+            if part.isCut { break }
+        }
+        if let broken { return Report(verdict: verdict(broken, nil), entries: entries, tip: tip) }
+        if missing != nil { return Report(verdict: verdict(nil, missing), entries: entries, tip: tip) }
+        return Report(verdict: try highWater(tip) ?? .intact, entries: entries, tip: tip)
+    }
+
+    /// Below this a second thread is not worth its handle.
+    private static let fewEntries = 32
+
+    /// The commits from the tip along first parents, as far as they can be read: an entry that cannot is found again,
+    /// and named, when it is its turn.
+    private func chain(from tip: ObjectID) -> [ObjectID] {
+        var chain = [tip]
+        var last = tip
+        while let raw = try? ledger.repository.bytes(of: last, .commit), let parent = Commit.firstParent(of: raw) {
+            chain.append(parent)
+            last = parent
+        }
+        return chain
+    }
+
+    private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
+        if let broken { return .broken(at: broken.sequence, why: broken.why) }
+        var advice = ledger.repository.isShallow ? "; this clone is shallow: git fetch --unshallow" : ""
+        if ledger.repository.isPartial { advice += "; this clone is partial: clone it again without --filter" }
+        return .incomplete(why: (missing ?? "") + advice)
+    }
+
+    private func highWater(_ tip: RecordedEntry?) throws -> Verdict? {
+        do {
+            try ledger.checkHighWater(tip)
+            return nil
+        } catch let error as LedgerError {
+            switch error {
+            case .rolledBack: return .rolledBack(why: error.description)
+            case .forked: return .forked(why: error.description)
+            case .broken, .lostRace, .key: throw error
+            }
+        }
+    }
+}
+
+/// Counts entries over all threads.
+private final class Counter: Sendable {
+    private let count = Atomic<Int64>(0)
+    private let progress: @Sendable (Int64) -> Void
+
+    init(_ progress: @escaping @Sendable (Int64) -> Void) {
+        self.progress = progress
+    }
+
+    func add() {
+        let new = count.add(1, ordering: .relaxed).newValue
+        if new % 1_000 == 0 { progress(new) }
+    }
+}
+
+/// Why reading an entry ended the walk.
+private struct Stop {
+    var broken: Verifier.Break?
+    var missing: String?
+
+    /// - Parameter sequence: The number that the entry should have: one that cannot be read does not say itself.
+    init?(_ error: any Error, sequence: Int64) {
+        switch error {
+        case LedgerError.broken(_, let own, let why): broken = Verifier.Break(sequence: own ?? sequence, why: why)
+        case let error as GitError where error.isNotFound: missing = error.message
+        case let error as GitError: broken = Verifier.Break(sequence: sequence, why: error.description)
+        default: return nil
+        }
+    }
+}
+
+/// What one thread found out about its part of the chain, newest entry first.
+private struct Part: Sendable {
+    enum Event: Sendable {
+        case signed(Int64, SSHPublicKey)
+        /// The keys that may sign what comes after that number.
+        case lists([String], after: Int64)
+    }
+
+    var entries: Int64 = 0
+    var events: [Event] = []
+    var broken: Verifier.Break?
+    var missing: String?
+    /// Whether it ended before its part did.
+    var isCut = false
+
+    /// Verifies the entries of `range`, and each against the one before it.
+    static func verify(
+        _ ledger: Ledger,
+        _ chain: [ObjectID],
+        _ range: Range<Int>,
+        newest: Int64,
+        _ counter: Counter
+    ) -> Part {
+        var part = Part()
+        var checker = NeighbourChecker(ledger)
+        var index = range.lowerBound
+        var failing = index
+        do {
+            guard !range.isEmpty else { return part }
+            var entry = try ledger.read(chain[index])
+            while true {
+                counter.add()
+                part.entries += 1
+                part.events.append(.signed(entry.entry.sequence, entry.signer))
+                guard index + 1 < chain.count else {
+                    checker.checkGenesis(entry)
+                    if let keys = entry.entry.keys { part.events.append(.lists(keys, after: -1)) }
+                    break
+                }
+                failing = index + 1
+                let older = try ledger.read(chain[failing])
+                failing = index
+                try checker.checkPair(older, entry)
+                if let keys = older.entry.keys { part.events.append(.lists(keys, after: older.entry.sequence)) }
+                index += 1
+                guard index < range.upperBound else { break }
+                entry = older
+            }
+        } catch {
+            part.isCut = true
+            let stop = Stop(error, sequence: newest - Int64(failing))
+            if let found = stop?.broken { checker.note(found.sequence, found.why) }
+            part.missing = stop?.missing ?? (stop == nil ? "\(error)" : nil)
+        }
+        part.broken = checker.broken
+        return part
+    }
+}

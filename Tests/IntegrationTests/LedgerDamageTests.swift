@@ -1,0 +1,299 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A ledger that a disk, a crash or a careless hand has damaged, and the files that Ensign keeps beside it.
+@Suite struct LedgerDamageTests {
+    // MARK: Objects
+
+    enum Part: String, CaseIterable, Sendable {
+        case commit, tree, entry
+
+        func revision(_ commit: String) -> String {
+            switch self {
+            case .commit: commit
+            case .tree: "\(commit)^{tree}"
+            case .entry: "\(commit):entry.json"
+            }
+        }
+    }
+
+    enum Damage: String, CaseIterable, Sendable {
+        case missing, empty, flipped
+    }
+
+    private func inflict(_ damage: Damage, on path: String) throws {
+        switch damage {
+        case .missing: try FileManager.default.removeItem(atPath: path)
+        case .empty: try Data().write(to: URL(fileURLWithPath: path))
+        case .flipped:
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[bytes.count / 2] ^= 0x10
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+    }
+
+    @Test(
+        "A damaged object of the newest entry is named, and reconcile writes nothing over it",
+        arguments: Part.allCases,
+        Damage.allCases
+    )
+    func newest(_ part: Part, _ damage: Damage) throws {
+        let ledger = try LedgerCopy()
+        let object = try ledger.git("rev-parse", part.revision(ledger.tip))
+        try inflict(damage, on: try ledger.looseObject(object))
+        let verify = try ledger.ensign("verify", "--env", "prod")
+        #expect(verify.output.hasPrefix(damage == .missing ? "prod: incomplete" : "prod: broken at 4"))
+        #expect(verify.status == (damage == .missing ? 1 : 5))
+        #expect(verify.errors.contains(object), "\(verify.errors)")
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 1 || reconcile.status == 5)
+        #expect(reconcile.errors.contains(object), "\(reconcile.errors)")
+        #expect(reconcile.errors.contains("docs/recovery.md"), "\(reconcile.errors)")
+        #expect(try ledger.pointsAt() == ledger.tip)
+    }
+
+    @Test("A damaged object of an older entry is found where it stands", arguments: Part.allCases, Damage.allCases)
+    func older(_ part: Part, _ damage: Damage) throws {
+        let ledger = try LedgerCopy()
+        let object = try ledger.git("rev-parse", part.revision(ledger.entries[2]))
+        try inflict(damage, on: try ledger.looseObject(object))
+        let verify = try ledger.ensign("verify", "--env", "prod")
+        #expect(verify.output.hasPrefix(damage == .missing ? "prod: incomplete" : "prod: broken at 2"))
+        #expect(verify.status == (damage == .missing ? 1 : 5))
+        #expect(verify.errors.contains(object), "\(verify.errors)")
+    }
+
+    @Test("A shallow clone of the ledger is incomplete, and says how to get the rest")
+    func shallow() throws {
+        let ledger = try LedgerCopy()
+        let clone = "\(ledger.scratch.path)/clone.git"
+        #expect(try run("git", ["init", "-q", "--bare", clone], in: ledger.bare).status == 0)
+        let fetch = ["fetch", "-q", "--depth", "2", "file://\(ledger.bare)", "\(LedgerCopy.ref):\(LedgerCopy.ref)"]
+        #expect(try run("git", fetch, in: clone).status == 0)
+        let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: clone)
+        #expect(verify.status == 1)
+        #expect(verify.output.hasPrefix("prod: incomplete"))
+        #expect(verify.errors.contains("git fetch --unshallow"))
+    }
+
+    // MARK: The ref
+
+    @Test("An empty ref file is no new ledger: everything stops, and the file stays")
+    func emptyRef() throws {
+        let ledger = try LedgerCopy()
+        try ledger.write(LedgerCopy.ref, "")
+        for verb in ["verify", "reconcile", "log", "drift"] {
+            let result = try ledger.ensign(verb, "--env", "prod")
+            #expect(result.status == 1, "\(verb): \(result.output)\(result.errors)")
+            #expect(result.errors.contains("refs/ensign/ledger/prod"), "\(verb): \(result.errors)")
+        }
+        #expect(try ledger.read(LedgerCopy.ref).isEmpty)
+        #expect(try ledger.read("ensign/high-water/prod").hasPrefix("4 "))
+    }
+
+    @Test("An empty ref file of one environment does not stop another one")
+    func emptyRefOfAnother() throws {
+        let ledger = try LedgerCopy()
+        try ledger.write("refs/ensign/ledger/dev", "")
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+    }
+
+    @Test("A packed repository is read and written as a loose one, and a deleted packed ref is seen")
+    func packed() throws {
+        let ledger = try LedgerCopy()
+        try ledger.git("gc", "-q", "--prune=now")
+        try ledger.git("pack-refs", "--all")
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+        try ledger.git("pack-refs", "--all")
+        try ledger.git("update-ref", "-d", LedgerCopy.ref)
+        #expect(try ledger.verify() == (5, "rolled back"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 5)
+        #expect(try ledger.pointsAt().isEmpty)
+    }
+
+    @Test("A lock that a killed run left on the ledger's ref is removed")
+    func staleLock() throws {
+        let ledger = try LedgerCopy()
+        try ledger.write("\(LedgerCopy.ref).lock", "")
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.pointsAt() != ledger.tip)
+    }
+
+    // MARK: The key
+
+    @Test("A missing key is exit 1: no other one is made, and nothing is written")
+    func missingKey() throws {
+        let ledger = try LedgerCopy()
+        try FileManager.default.removeItem(atPath: "\(ledger.bare)/ensign/keys/prod")
+        for _ in 0..<2 {
+            let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+            #expect(reconcile.status == 1)
+            #expect(reconcile.errors.contains("the signing key of 'prod' is missing"))
+        }
+        #expect(try ledger.ensign("init").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(ledger.bare)/ensign/keys/prod"))
+        #expect(try ledger.pointsAt() == ledger.tip)
+        #expect(try ledger.verify() == (0, "intact"))
+    }
+
+    @Test("A key that others may read, or that is none, is not used", arguments: ["mode", "garbage", "empty"])
+    func unusableKey(_ what: String) throws {
+        let ledger = try LedgerCopy()
+        let path = "\(ledger.bare)/ensign/keys/prod"
+        if what != "mode" { try ledger.write("ensign/keys/prod", what == "empty" ? "" : "not a key\n") }
+        try FileManager.default.setAttributes([.posixPermissions: what == "mode" ? 0o644 : 0o600], ofItemAtPath: path)
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 1)
+        #expect(reconcile.errors.contains(path))
+        #expect(try ledger.pointsAt() == ledger.tip)
+    }
+
+    @Test("Another key than the ledger's is exit 5")
+    func otherKey() throws {
+        let ledger = try LedgerCopy()
+        let stranger = try String(contentsOfFile: try ledger.strangersKey(), encoding: .utf8)
+        try ledger.write("ensign/keys/prod", stranger)
+        try FileManager.default.setAttributes(
+            [.posixPermissions: 0o600],
+            ofItemAtPath: "\(ledger.bare)/ensign/keys/prod"
+        )
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 5)
+        #expect(reconcile.errors.contains("this clone's key is SHA256:"))
+        #expect(try ledger.pointsAt() == ledger.tip)
+    }
+
+    // MARK: Ensign's own files
+
+    /// What a file of Ensign's own may have become.
+    enum Content: String, CaseIterable, Sendable {
+        case empty, zeros, garbage, future, numbers, huge
+
+        var text: String {
+            switch self {
+            case .empty: ""
+            case .zeros: "\0\0\0\0"
+            case .garbage: "garbage\n"
+            case .future: "{\"v\":99}\n"
+            case .numbers: "99\n99\n99\n99\n99\n"
+            case .huge: String(repeating: "x", count: 100_000)
+            }
+        }
+    }
+
+    @Test(
+        "Caches and status are made again, whatever they hold",
+        arguments: ["cache/prod/settled", "cache/prod/retired", "cache/prod/observation", "status/prod.json"],
+        Content.allCases
+    )
+    func caches(_ file: String, _ content: Content) throws {
+        let ledger = try LedgerCopy()
+        try ledger.write("ensign/\(file)", content.text)
+        #expect(try ledger.ensign("status").status == 0)
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 0, "\(reconcile.errors)")
+        // The second run has nothing to do but read what the first one wrote.
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("drift", "--env", "prod", "--detailed-exitcode").status == 0)
+        let isAnew = try ledger.read("ensign/\(file)") != content.text
+        #expect(isAnew)
+    }
+
+    @Test(
+        "A folder where a cache belongs is an error that names it, or is replaced",
+        arguments: ["cache/prod/settled", "cache/prod/observation", "status/prod.json"]
+    )
+    func folderAsCache(_ file: String) throws {
+        let ledger = try LedgerCopy()
+        try FileManager.default.removeItem(atPath: "\(ledger.bare)/ensign/\(file)")
+        try FileManager.default.createDirectory(
+            atPath: "\(ledger.bare)/ensign/\(file)",
+            withIntermediateDirectories: true
+        )
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 0 || reconcile.errors.contains(file))
+        #expect(try ledger.verify() == (0, "intact"))
+    }
+
+    @Test("A watermark from the future hides no drift")
+    func futureWatermark() throws {
+        let ledger = try LedgerCopy()
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        let lines = try ledger.read("ensign/cache/prod/observation").split(separator: "\n")
+        let future = String(Int64.max)
+        try ledger.write("ensign/cache/prod/observation", "\(lines[0])\n\(future)\n\(future)\n\n")
+        try ledger.write("ensign/live/prod/agents/support/desk.json", "{}\n")
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.output.contains("repaired agents/support/desk.json"), "\(reconcile.errors)")
+    }
+
+    @Test("A watermark from before all time starts anew")
+    func earliestWatermark() throws {
+        let ledger = try LedgerCopy()
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        let tip = try ledger.pointsAt()
+        let past = String(Int64.min)
+        try ledger.write("ensign/cache/prod/observation", "\(tip)\n\(past)\n\(past)\nbundles\n")
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+    }
+
+    @Test("A settled file from another version, commit or entry does not hide a pending change")
+    func staleSettled() throws {
+        let ledger = try LedgerCopy()
+        let desired = try ledger.git("rev-parse", "refs/heads/main")
+        try ledger.write("ensign/cache/prod/settled", "\(desired)\n\(ledger.entries[2])\n0.1.0\n")
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.pointsAt() != ledger.tip)
+    }
+
+    @Test("A retired file that lists what is live removes nothing that is routed to")
+    func lyingRetired() throws {
+        let ledger = try LedgerCopy()
+        let route = try ledger.read("ensign/live/prod/agents/support/desk.json")
+        let digest = try #require(route.firstMatch(of: /sha256:([0-9a-f]{64})/)).1
+        try ledger.write("ensign/cache/prod/retired", "4\n1 \(digest) support/desk\n")
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.verify() == (0, "intact"))
+        let bundle = "ensign/live/prod/bundles/\(digest.prefix(2))/\(digest.dropFirst(2)).json"
+        #expect(FileManager.default.fileExists(atPath: "\(ledger.bare)/\(bundle)"))
+    }
+
+    // MARK: The high-water mark
+
+    @Test("A mark that cannot be read counts as none, and is written again", arguments: Content.allCases)
+    func unreadableMark(_ content: Content) throws {
+        let ledger = try LedgerCopy()
+        try ledger.write("ensign/high-water/prod", content.text)
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.read("ensign/high-water/prod").hasPrefix("6 "))
+    }
+
+    @Test("A mark ahead of the ledger is rolled back; one on another chain is forked")
+    func otherMark() throws {
+        let ledger = try LedgerCopy()
+        let unknown = String(repeating: "ab", count: 20)
+        try ledger.write("ensign/high-water/prod", "9 \(unknown)\n")
+        #expect(try ledger.verify() == (5, "rolled back"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 5)
+        try ledger.write("ensign/high-water/prod", "3 \(unknown)\n")
+        #expect(try ledger.verify() == (5, "forked"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 5)
+        #expect(try ledger.pointsAt() == ledger.tip)
+    }
+
+    @Test("A mark that is behind, as a killed run leaves it, is caught up with")
+    func markBehind() throws {
+        let ledger = try LedgerCopy()
+        try ledger.write("ensign/high-water/prod", "2 \(ledger.entries[2])\n")
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try ledger.read("ensign/high-water/prod").hasPrefix("6 "))
+    }
+}
