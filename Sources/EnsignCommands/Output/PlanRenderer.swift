@@ -24,7 +24,8 @@ struct PlanRenderer {
         }
         for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
         if plan.changes.count > limit {
-            text += "\n  ... and \(plan.changes.count - limit) more: 'ensign plan --env \(plan.environment)' shows them all\n"
+            text +=
+                "\n  ... and \(plan.changes.count - limit) more: 'ensign plan --env \(plan.environment)' shows them all\n"
         }
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
