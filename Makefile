@@ -5,8 +5,12 @@ VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/Ensig
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
 	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make gcc pkg-config
-# Only the tests need these: pushing over ssh, completion for zsh.
-TEST_PACKAGES := openssh-server zsh
+# Only the tests need these: pushing over ssh, completion for zsh, queries to Prometheus, which is unpacked below .build
+# and not installed: its package starts a service.
+TEST_PACKAGES := openssh-server zsh curl
+PROMETHEUS := .build/prometheus/usr/bin/prometheus
+OTEL := .build/otel/bin/python
+OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1
 RELEASE := swift build -c release --static-swift-stdlib --product ensign
 BINARY := .build/release/ensign
 
@@ -21,8 +25,19 @@ setup: ## Install the Debian packages that are missing
 demo: build ## Show the main job in two minutes
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
 
+# In a folder that apt's own user may write to; nothing of the package runs here.
+$(PROMETHEUS):
+	@echo "Unpacking: prometheus"
+	@folder=$$(mktemp -d) && chmod 755 $$folder && (cd $$folder && { apt-get download -qq prometheus 2>/dev/null || \
+		{ $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; }) && \
+		mkdir -p .build/prometheus && dpkg -x $$folder/prometheus_*.deb .build/prometheus && rm -rf $$folder
+
+$(OTEL): | setup
+	@echo "Installing: $(OTEL_PACKAGES)"
+	@rm -rf .build/otel && python3 -m venv .build/otel && .build/otel/bin/pip install -q $(OTEL_PACKAGES)
+
 test: PACKAGES += $(TEST_PACKAGES)
-test: setup lint check-python ## Run everything that must hold
+test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must hold
 	swift build --build-tests
 	swift test --skip-build --parallel
 	$(RELEASE)

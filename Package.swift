@@ -71,6 +71,11 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(
+            name: "EnsignTelemetry",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swiftOverC
+        ),
+        .target(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
@@ -100,6 +105,7 @@ let package = Package(
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
+        test("EnsignTelemetry", ["EnsignModel", "EnsignPlanner", "EnsignSystem"]),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(

@@ -1,0 +1,37 @@
+/// One measurement on one run of an agent.
+package struct Sample: Sendable, Hashable {
+    package var agent: AgentID
+    package var environment: String
+    /// The bundle that the run ran with: a target of the agent's route when the run was read.
+    package var bundle: Digest
+    package var metric: MetricName
+    /// In the metric's unit; finite.
+    package var value: Double
+    /// For rates: whether the thing that is counted happened in this run. It succeeded, a call in it failed, a call in it
+    /// was denied, the evaluation passed. Nil where the metric is no rate.
+    package var occurred: Bool?
+    /// When the run ended, by its own clock; never after the moment at which it was read.
+    package var time: Moment
+    /// When the run started, by its own clock; the end for an evaluation that stands alone.
+    package var started: Moment
+
+    package init(
+        agent: AgentID,
+        environment: String,
+        bundle: Digest,
+        metric: MetricName,
+        value: Double,
+        occurred: Bool?,
+        time: Moment,
+        started: Moment
+    ) {
+        self.agent = agent
+        self.environment = environment
+        self.bundle = bundle
+        self.metric = metric
+        self.value = value
+        self.occurred = occurred
+        self.time = time
+        self.started = started
+    }
+}

@@ -1,0 +1,287 @@
+package import EnsignModel
+
+/// Judges what agents do by the rules of the kill switch, as it happens (docs/telemetry.md, "Kill switch").
+///
+/// Pure: activities come in with their times, trips are returned. A rule trips when its number is *reached*: the 20th
+/// call, the 25th dollar. Windows are inclusive and run on the times of the activities, which are never after the moment
+/// at which they were read; so an hour of telemetry that is read at once is judged as the hour that it was. An agent
+/// trips once, until ``reset(_:at:)``.
+package struct KillSwitch: Sendable {
+    package struct Limits: Sendable, Hashable {
+        /// Distinct calls of an agent that are told apart; the one that was seen longest ago goes first.
+        package var distinctCalls = 1_024
+        /// Amounts kept for an agent; more are put together in pairs, at the later one's time.
+        package var amounts = 1_024
+        /// Times kept for one rule of one agent: a rule with a higher number never trips.
+        package var times = 65_536
+        /// Times and amounts of all agents; beyond it the agents that did nothing for longest are forgotten.
+        package var total = 1_000_000
+
+        package init() {}
+    }
+
+    /// A rule that was broken.
+    package struct Trip: Sendable, Hashable {
+        package var agent: AgentID
+        package var rule: KillRule
+        /// What was reached, in the rule's unit.
+        package var observed: Double
+        /// When the activity happened that reached it.
+        package var time: Moment
+        /// For people and for the ledger.
+        package var sentence: String
+    }
+
+    /// How far back ``KillRule/unknownTool(_:)`` counts.
+    package static let unknownToolWindow: Int64 = 86_400_000
+
+    let limits: Limits
+    var agents: [AgentID: Watch] = [:]
+    var kept = 0
+
+    package init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// What is remembered of one agent.
+    struct Watch: Sendable {
+        /// Earlier activities do not count.
+        var since: Moment?
+        var hasTripped = false
+        var latest = Moment(nanoseconds: .min)
+        var spent = AmountWindow()
+        var denied = TimeWindow()
+        var unknown = TimeWindow()
+        /// By tool and arguments.
+        var calls: [CallKey: TimeWindow] = [:]
+        /// Calls since those out of every window were last forgotten.
+        var callsSinceSweep = 0
+
+        var kept: Int {
+            spent.count + denied.count + unknown.count + calls.values.reduce(0) { $0 + $1.count }
+        }
+    }
+
+    struct CallKey: Sendable, Hashable {
+        var tool: String
+        var arguments: UInt64
+    }
+
+    /// Takes an activity.
+    ///
+    /// - Parameters:
+    ///   - activity: In any order, mostly that of its time.
+    ///   - rules: Those of the environment and of the agent's deployment.
+    ///   - isGranted: Whether a tool of that name is in the agent's bundle; nil if that is not known.
+    /// - Returns: The first rule that this activity breaks, in the order of `rules`; nil also for an agent that has
+    ///   tripped already.
+    package mutating func observe(
+        _ activity: Activity,
+        rules: [KillRule],
+        isGranted: (_ agent: AgentID, _ bundle: Digest?, _ tool: String) -> Bool?
+    ) -> Trip? {
+        guard !rules.isEmpty else { return nil }
+        var watch = agents.removeValue(forKey: activity.agent) ?? Watch()
+        let before = watch.kept
+        defer {
+            kept += watch.kept - before
+            agents[activity.agent] = watch
+            if kept > limits.total { forgetIdle() }
+        }
+        if watch.hasTripped { return nil }
+        if let since = watch.since, activity.time <= since { return nil }
+        watch.latest = max(watch.latest, activity.time)
+
+        let trip =
+            switch activity.kind {
+            case .spent(let dollars): spend(dollars, activity, rules, &watch)
+            case .steps(let count): steps(count, activity, rules)
+            case .call(let call): self.call(call, activity, rules, isGranted, &watch)
+            case .ran: Trip?.none
+            }
+        watch.hasTripped = trip != nil
+        return trip
+    }
+
+    /// Begins anew for an agent, as when it is resumed: nothing that it did until then counts any more.
+    package mutating func reset(_ agent: AgentID, at time: Moment) {
+        kept -= agents[agent]?.kept ?? 0
+        var watch = Watch()
+        watch.since = time
+        agents[agent] = watch
+    }
+
+    /// Forgets agents, as when they have left the fleet.
+    package mutating func forget(_ isGone: (AgentID) -> Bool) {
+        for agent in agents.keys.filter(isGone) { kept -= agents.removeValue(forKey: agent)?.kept ?? 0 }
+    }
+
+    /// Drops what the longest idle agents did, down to three quarters of the limit. That they tripped stays known.
+    private mutating func forgetIdle() {
+        for (agent, watch) in agents.sorted(by: { $0.value.latest < $1.value.latest }) {
+            guard kept > limits.total / 4 * 3 else { break }
+            kept -= watch.kept
+            var rest = Watch()
+            (rest.since, rest.hasTripped, rest.latest) = (watch.since, watch.hasTripped, watch.latest)
+            agents[agent] = rest
+        }
+    }
+
+    // MARK: - Rules
+
+    private func spend(
+        _ dollars: Double,
+        _ activity: Activity,
+        _ rules: [KillRule],
+        _ watch: inout Watch
+    ) -> Trip? {
+        var longest: Int64 = -1
+        for case .spend(_, let window) in rules { longest = max(longest, window.milliseconds) }
+        guard longest >= 0, dollars > 0, dollars.isFinite else { return nil }
+        watch.spent.add(dollars, at: activity.time, keeping: longest, most: limits.amounts)
+        for rule in rules {
+            guard case .spend(let limit, let window) = rule else { continue }
+            let sum = watch.spent.most(around: activity.time, within: window.milliseconds)
+            if sum >= limit {
+                return trip(
+                    activity,
+                    rule,
+                    sum,
+                    "\(activity.agent) spent \(dollarText(sum)) USD within \(window); the limit is \(dollarText(limit)) USD"
+                )
+            }
+        }
+        return nil
+    }
+
+    private func steps(_ count: Int64, _ activity: Activity, _ rules: [KillRule]) -> Trip? {
+        for rule in rules {
+            if case .steps(let limit) = rule, count >= limit {
+                return trip(
+                    activity,
+                    rule,
+                    Double(count),
+                    "\(activity.agent) made \(counted(count, "call")) in one run; the limit is \(limit)"
+                )
+            }
+        }
+        return nil
+    }
+
+    private func call(
+        _ call: ToolCall,
+        _ activity: Activity,
+        _ rules: [KillRule],
+        _ isGranted: (AgentID, Digest?, String) -> Bool?,
+        _ watch: inout Watch
+    ) -> Trip? {
+        // Everything is noted before the first rule decides: what is remembered does not depend on their order.
+        var most: (repeated: Int64, denied: Int64, unknown: Int64) = (0, 0, 0)
+        var longest: Int64 = 0
+        for rule in rules {
+            switch rule {
+            case .repeatedCall(let count, let window):
+                most.repeated = max(most.repeated, count)
+                longest = max(longest, window.milliseconds)
+            case .deniedCalls(let count, _): most.denied = max(most.denied, count)
+            case .unknownTool(let count): most.unknown = max(most.unknown, count)
+            case .spend, .steps: break
+            }
+        }
+        var isUnknown = false
+        if most.denied > 0, call.isDenied { watch.denied.add(activity.time, keeping: bounded(most.denied)) }
+        if most.unknown > 0, isGranted(activity.agent, activity.bundle, call.tool) == false {
+            isUnknown = true
+            watch.unknown.add(activity.time, keeping: bounded(most.unknown))
+        }
+        var key: CallKey?
+        if most.repeated > 0, let arguments = call.arguments {
+            let same = CallKey(tool: call.tool, arguments: arguments)
+            watch.calls[same, default: TimeWindow()].add(activity.time, keeping: bounded(most.repeated))
+            watch.callsSinceSweep += 1
+            if watch.callsSinceSweep >= 64 {
+                watch.callsSinceSweep = 0
+                let oldest = watch.latest.advanced(milliseconds: -longest).nanoseconds
+                watch.calls = watch.calls.filter { $0.value.latest >= oldest }
+            }
+            if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: same) }
+            key = same
+        }
+        for rule in rules {
+            switch rule {
+            case .repeatedCall(let limit, let window):
+                guard let key, let times = watch.calls[key] else { continue }
+                let count = times.most(around: activity.time, within: window.milliseconds)
+                guard count >= limit else { continue }
+                return trip(
+                    activity,
+                    rule,
+                    Double(count),
+                    "\(activity.agent) called \(named(call.tool)) \(counted(count, "time")) with the same arguments "
+                        + "within \(window); the limit is \(limit)"
+                )
+            case .deniedCalls(let limit, let window):
+                guard call.isDenied else { continue }
+                let count = watch.denied.most(around: activity.time, within: window.milliseconds)
+                guard count >= limit else { continue }
+                return trip(
+                    activity,
+                    rule,
+                    Double(count),
+                    "\(activity.agent) made \(counted(count, "call")) that \(count == 1 ? "was" : "were") denied within "
+                        + "\(window), the last one of \(named(call.tool)); the limit is \(limit)"
+                )
+            case .unknownTool(let limit):
+                guard isUnknown else { continue }
+                let count = watch.unknown.most(around: activity.time, within: Self.unknownToolWindow)
+                guard count >= limit else { continue }
+                return trip(
+                    activity,
+                    rule,
+                    Double(count),
+                    "\(activity.agent) called \(named(call.tool)), which it was not granted"
+                        + (count == 1 ? "" : ", the \(count)th such call in a day") + "; the limit is \(limit)"
+                )
+            case .spend, .steps:
+                continue
+            }
+        }
+        return nil
+    }
+
+    private func bounded(_ count: Int64) -> Int { Int(min(count, Int64(limits.times))) }
+
+    /// Forgets an eighth of the distinct calls, those seen longest ago.
+    private func forgetOldestCalls(_ watch: inout Watch, except key: CallKey) {
+        let oldest = watch.calls.sorted {
+            ($0.value.latest, $0.key.tool, $0.key.arguments) < ($1.value.latest, $1.key.tool, $1.key.arguments)
+        }
+        for (other, _) in oldest.prefix(max(1, limits.distinctCalls / 8)) where other != key {
+            watch.calls[other] = nil
+        }
+    }
+
+    private func trip(_ activity: Activity, _ rule: KillRule, _ observed: Double, _ sentence: String) -> Trip {
+        Trip(agent: activity.agent, rule: rule, observed: observed, time: activity.time, sentence: sentence)
+    }
+}
+
+/// A tool's name as telemetry gave it, safe to show.
+private func named(_ tool: String) -> String {
+    let shown = tool.unicodeScalars.prefix(80).map { scalar in
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: "?"
+        default: String(scalar)
+        }
+    }
+    return tool.isEmpty ? "a tool without a name" : "'" + shown.joined() + "'"
+}
+
+private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+/// An amount with two digits behind the point, rounded.
+private func dollarText(_ amount: Double) -> String {
+    guard amount < 1e12 else { return "\(amount)" }
+    let cents = Int64((amount * 100).rounded())
+    return "\(cents / 100)." + (cents % 100 < 10 ? "0" : "") + "\(cents % 100)"
+}

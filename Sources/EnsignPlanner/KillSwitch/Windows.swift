@@ -1,0 +1,75 @@
+import EnsignModel
+
+/// The newest times at which something happened, oldest first.
+struct TimeWindow: Sendable, Hashable {
+    var times: [Int64] = []
+
+    var count: Int { times.count }
+    var latest: Int64 { times.last ?? .min }
+
+    /// Adds a time, in its order, and keeps the newest `most`.
+    mutating func add(_ time: Moment, keeping most: Int) {
+        let place = times.lastIndex { $0 <= time.nanoseconds }.map { $0 + 1 } ?? 0
+        times.insert(time.nanoseconds, at: place)
+        if times.count > most { times.removeFirst(times.count - most) }
+    }
+
+    /// The most that happened within a span of time which includes `time`.
+    func most(around time: Moment, within milliseconds: Int64) -> Int64 {
+        var best = 0
+        var first = 0
+        for last in times.indices {
+            while exceeds(times[first], times[last], milliseconds) { first += 1 }
+            if times[first] <= time.nanoseconds, times[last] >= time.nanoseconds { best = max(best, last - first + 1) }
+        }
+        return Int64(best)
+    }
+}
+
+/// The newest amounts and their times, oldest first.
+struct AmountWindow: Sendable, Hashable {
+    struct Entry: Sendable, Hashable {
+        var time: Int64
+        var amount: Double
+    }
+
+    var entries: [Entry] = []
+
+    var count: Int { entries.count }
+
+    /// Adds an amount, in the order of time, and drops what is more than `milliseconds` older than the newest.
+    mutating func add(_ amount: Double, at time: Moment, keeping milliseconds: Int64, most: Int) {
+        let place = entries.lastIndex { $0.time <= time.nanoseconds }.map { $0 + 1 } ?? 0
+        entries.insert(Entry(time: time.nanoseconds, amount: amount), at: place)
+        let newest = entries[entries.count - 1].time
+        entries.removeFirst(entries.prefix { exceeds($0.time, newest, milliseconds) }.count)
+        guard entries.count > most else { return }
+        var halved: [Entry] = []
+        halved.reserveCapacity(entries.count / 2 + 1)
+        for start in stride(from: 0, to: entries.count, by: 2) {
+            let pair = entries[start..<min(start + 2, entries.count)]
+            halved.append(Entry(time: pair.last?.time ?? 0, amount: pair.reduce(0) { $0 + $1.amount }))
+        }
+        entries = halved
+    }
+
+    /// The largest sum within a span of time which includes `time`.
+    func most(around time: Moment, within milliseconds: Int64) -> Double {
+        var best = 0.0
+        for last in entries.indices where entries[last].time >= time.nanoseconds {
+            if exceeds(time.nanoseconds, entries[last].time, milliseconds) { break }
+            var sum = 0.0
+            for entry in entries[...last].reversed() {
+                if exceeds(entry.time, entries[last].time, milliseconds) { break }
+                sum += entry.amount
+            }
+            best = max(best, sum)
+        }
+        return best
+    }
+}
+
+/// Whether two times are further apart than that.
+private func exceeds(_ earlier: Int64, _ later: Int64, _ milliseconds: Int64) -> Bool {
+    Moment(nanoseconds: later) > Moment(nanoseconds: earlier).advanced(milliseconds: milliseconds)
+}

@@ -1,0 +1,52 @@
+import EnsignModel
+
+/// One line of an OTLP/JSON file (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/): an object with
+/// `resourceSpans`, `resourceLogs` or `resourceMetrics`. Unknown members are skipped, as OTLP asks of readers.
+package enum OTLPLine {
+    /// Reads a line's events.
+    ///
+    /// A line that begins with the rest of one that was cut off, as a restarted writer leaves it, is read from the place
+    /// where the whole one begins; the cut-off one counts as malformed.
+    ///
+    /// - Parameters:
+    ///   - bytes: One JSON object, white space around it. Empty lines are no trouble.
+    ///   - events: What was read is appended; nothing of a malformed line.
+    package static func read(
+        _ bytes: UnsafeRawBufferPointer,
+        into events: inout [TelemetryEvent],
+        rejections: inout Rejections
+    ) {
+        let count = events.count
+        let before = rejections
+        var start = 0
+        while true {
+            do {
+                var reader = unsafe OTLPReader(bytes, from: start)
+                try reader.readLine(into: &events, rejections: &rejections)
+                return
+            } catch {
+                events.removeSubrange(count...)
+                rejections = before
+                rejections.add(.malformedLine)
+            }
+            guard let next = unsafe lastBeginning(in: bytes), next > start else { return }
+            start = next
+        }
+    }
+
+    /// The last `{"resource`, which never stands inside a JSON string: its quote would be escaped there.
+    private static func lastBeginning(in bytes: UnsafeRawBufferPointer) -> Int? {
+        let words = Array("{\"resource".utf8)
+        var start = bytes.count - words.count - 1
+        while start > 0 {
+            if unsafe bytes[start] == words[0], unsafe bytes[start..<(start + words.count)].elementsEqual(words),
+                // Within a line it also begins each resource: {"resource":{...}}.
+                unsafe bytes[start + words.count] != UInt8(ascii: "\"")
+            {
+                return start
+            }
+            start -= 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,112 @@
+import EnsignModel
+
+/// Walks along one line.
+struct OTLPReader {
+    var scanner: JSONScanner
+
+    init(_ bytes: UnsafeRawBufferPointer, from start: Int = 0) {
+        scanner = unsafe JSONScanner(bytes, from: start)
+    }
+
+    /// What a resource says of all its spans and records.
+    struct Resource {
+        var claim = Claim()
+        var environment: String?
+    }
+
+    /// A place that can only be read when something behind it is known: JSON members may stand in any order.
+    typealias Place = Int
+
+    mutating func readLine(
+        into events: inout [TelemetryEvent],
+        rejections: inout Rejections
+    ) throws(MalformedJSON) {
+        guard scanner.peek() != nil else { return }
+        try scanner.beginObject()
+        var isFirst = true
+        var isKnown = false
+        while let key = try scanner.nextKey(&isFirst) {
+            if scanner.peek() != UInt8(ascii: "[") {
+                try scanner.skip()
+            } else if scanner.equals(key, "resourceSpans") {
+                isKnown = true
+                try readResources("scopeSpans", "spans", &events, &rejections)
+            } else if scanner.equals(key, "resourceLogs") {
+                isKnown = true
+                try readResources("scopeLogs", "logRecords", &events, &rejections)
+            } else {
+                // Metrics say nothing that spans do not say better: a counter cannot be attributed to a run.
+                isKnown = isKnown || scanner.equals(key, "resourceMetrics")
+                try scanner.skip()
+            }
+        }
+        guard isKnown, scanner.peek() == nil else { throw MalformedJSON(offset: scanner.index) }
+    }
+
+    mutating func readResources(
+        _ scopes: StaticString,
+        _ items: StaticString,
+        _ events: inout [TelemetryEvent],
+        _ rejections: inout Rejections
+    ) throws(MalformedJSON) {
+        try scanner.beginArray()
+        var isFirst = true
+        while try scanner.nextElement(&isFirst) {
+            var resource: Resource?
+            var waiting: [Place] = []
+            try scanner.beginObject()
+            var isFirstKey = true
+            while let key = try scanner.nextKey(&isFirstKey) {
+                let next = scanner.peek()
+                if scanner.equals(key, "resource"), next == UInt8(ascii: "{") {
+                    resource = try readResource()
+                } else if scanner.equals(key, scopes), next == UInt8(ascii: "[") {
+                    if let resource {
+                        try readScopes(items, resource, &events, &rejections)
+                    } else {
+                        waiting.append(scanner.index)
+                        try scanner.skip()
+                    }
+                } else {
+                    try scanner.skip()
+                }
+            }
+            let end = scanner.index
+            for place in waiting {
+                scanner.rewind(to: place)
+                try readScopes(items, resource ?? Resource(), &events, &rejections)
+            }
+            scanner.rewind(to: end)
+        }
+    }
+
+    mutating func readScopes(
+        _ items: StaticString,
+        _ resource: Resource,
+        _ events: inout [TelemetryEvent],
+        _ rejections: inout Rejections
+    ) throws(MalformedJSON) {
+        let areSpans = items.utf8CodeUnitCount == 5
+        try scanner.beginArray()
+        var isFirst = true
+        while try scanner.nextElement(&isFirst) {
+            try scanner.beginObject()
+            var isFirstKey = true
+            while let key = try scanner.nextKey(&isFirstKey) {
+                guard scanner.equals(key, items), scanner.peek() == UInt8(ascii: "[") else {
+                    try scanner.skip()
+                    continue
+                }
+                try scanner.beginArray()
+                var isFirstItem = true
+                while try scanner.nextElement(&isFirstItem) {
+                    if areSpans {
+                        try readSpan(resource, &events, &rejections)
+                    } else {
+                        try readLogRecord(resource, &events, &rejections)
+                    }
+                }
+            }
+        }
+    }
+}

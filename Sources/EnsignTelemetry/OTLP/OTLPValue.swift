@@ -1,0 +1,236 @@
+import EnsignJSON
+import EnsignModel
+
+/// The scalars of an OTLP `AnyValue` (opentelemetry/proto/common/v1/common.proto).
+enum OTLPScalar {
+    case text(JSONScanner.Text)
+    case integer(Int64)
+    case number(Double)
+    case bool(Bool)
+    /// An array, a list of pairs, bytes, or nothing.
+    case other
+}
+
+extension JSONScanner {
+    /// Reads an `AnyValue`: an object with one member, named for the kind of value.
+    mutating func otlpScalar() throws(MalformedJSON) -> OTLPScalar {
+        var result = OTLPScalar.other
+        guard peek() == UInt8(ascii: "{") else {
+            try skip()
+            return result
+        }
+        try beginObject()
+        var isFirst = true
+        while let key = try nextKey(&isFirst) {
+            let next = peek()
+            if equals(key, "stringValue"), next == UInt8(ascii: "\"") {
+                result = .text(try text())
+            } else if equals(key, "intValue") {
+                result = try otlpInteger().map { .integer($0) } ?? .number(.nan)
+            } else if equals(key, "doubleValue") {
+                result = .number(try otlpNumber() ?? .nan)
+            } else if equals(key, "boolValue"), next == UInt8(ascii: "t") || next == UInt8(ascii: "f") {
+                result = .bool(equals(try word(), "true"))
+            } else {
+                try skip()
+            }
+        }
+        return result
+    }
+
+    /// Reads a 64-bit integer, as a string (protobuf's JSON mapping) or a number; nil for anything else.
+    mutating func otlpInteger() throws(MalformedJSON) -> Int64? {
+        guard let next = peek() else { return nil }
+        let digits: Text
+        switch next {
+        case UInt8(ascii: "\""): digits = try text()
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): digits = try word()
+        default:
+            try skip()
+            return nil
+        }
+        return integer(digits)
+    }
+
+    private func integer(_ digits: Text) -> Int64? {
+        guard (1...20).contains(digits.count), !digits.hasEscapes else { return nil }
+        var value: Int64 = 0
+        let isNegative = byte(digits, at: 0) == UInt8(ascii: "-")
+        let first = isNegative ? 1 : 0
+        guard digits.count > first else { return nil }
+        for offset in first..<digits.count {
+            let digit = byte(digits, at: offset)
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else {
+                // 1e3 or 12.0: numbers that some writers use for whole ones.
+                return Double(string(digits)).flatMap { Int64(exactly: $0) }
+            }
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflowed) = product.subtractingReportingOverflow(Int64(digit - UInt8(ascii: "0")))
+            guard !overflow, !overflowed else { return nil }
+            value = sum
+        }
+        if isNegative { return value }
+        return value == .min ? nil : -value
+    }
+
+    /// Reads a double, which may be written as a string: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    mutating func otlpNumber() throws(MalformedJSON) -> Double? {
+        guard let next = peek() else { return nil }
+        let word: Text
+        switch next {
+        case UInt8(ascii: "\""): word = try text()
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): word = try self.word()
+        default:
+            try skip()
+            return nil
+        }
+        return word.count <= 64 ? Double(string(word)) : nil
+    }
+
+    /// Reads `AnyValue` as plain JSON: lists of pairs become objects, bytes stay base64 text.
+    mutating func otlpJSON(depth: Int = 0) throws(MalformedJSON) -> JSONValue {
+        guard depth < 32 else { throw MalformedJSON(offset: index) }
+        var result = JSONValue.null
+        try beginObject()
+        var isFirst = true
+        while let key = try nextKey(&isFirst) {
+            if equals(key, "stringValue") || equals(key, "bytesValue"), peek() == UInt8(ascii: "\"") {
+                result = .string(string(try text()))
+            } else if equals(key, "intValue") {
+                result = try otlpInteger().map { .integer($0) } ?? .null
+            } else if equals(key, "doubleValue") {
+                let number = try otlpNumber() ?? .nan
+                result = number.isFinite ? JSONValue(number) : .string("\(number)")
+            } else if equals(key, "boolValue"), peek() != UInt8(ascii: "\"") {
+                result = .bool(equals(try word(), "true"))
+            } else if equals(key, "arrayValue") {
+                result = .array(try otlpElements(depth: depth))
+            } else if equals(key, "kvlistValue") {
+                result = .object(try otlpMembers(depth: depth))
+            } else {
+                try skip()
+            }
+        }
+        return result
+    }
+
+    private mutating func otlpElements(depth: Int) throws(MalformedJSON) -> [JSONValue] {
+        var elements: [JSONValue] = []
+        try beginObject()
+        var isFirst = true
+        while let key = try nextKey(&isFirst) {
+            guard equals(key, "values"), peek() == UInt8(ascii: "[") else {
+                try skip()
+                continue
+            }
+            try beginArray()
+            var isFirstElement = true
+            while try nextElement(&isFirstElement) { elements.append(try otlpJSON(depth: depth + 1)) }
+        }
+        return elements
+    }
+
+    private mutating func otlpMembers(depth: Int) throws(MalformedJSON) -> JSONObject {
+        var members: [(String, JSONValue)] = []
+        try beginObject()
+        var isFirst = true
+        while let key = try nextKey(&isFirst) {
+            guard equals(key, "values"), peek() == UInt8(ascii: "[") else {
+                try skip()
+                continue
+            }
+            try beginArray()
+            var isFirstElement = true
+            while try nextElement(&isFirstElement) {
+                var name = ""
+                var value = JSONValue.null
+                try beginObject()
+                var isFirstMember = true
+                while let member = try nextKey(&isFirstMember) {
+                    if equals(member, "key"), peek() == UInt8(ascii: "\"") {
+                        name = string(try text())
+                    } else if equals(member, "value"), peek() == UInt8(ascii: "{") {
+                        value = try otlpJSON(depth: depth + 1)
+                    } else {
+                        try skip()
+                    }
+                }
+                members.append((name, value))
+            }
+        }
+        return JSONObject(members)
+    }
+
+    /// Reads an id of 8 or 16 bytes, in hexadecimal (OTLP) or base64 (protobuf's own JSON); nil for anything else.
+    mutating func otlpID(bytes count: Int) throws(MalformedJSON) -> (high: UInt64, low: UInt64)? {
+        guard peek() == UInt8(ascii: "\"") else {
+            try skip()
+            return nil
+        }
+        let text = try text()
+        return text.count == count * 2 ? hexadecimal(text) : base64(text, bytes: count)
+    }
+
+    private func hexadecimal(_ text: Text) -> (high: UInt64, low: UInt64)? {
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        for offset in 0..<text.count {
+            guard let digit = hexDigit(byte(text, at: offset)) else { return nil }
+            high = high << 4 | low >> 60
+            low = low << 4 | UInt64(digit)
+        }
+        return (high, low)
+    }
+
+    private func base64(_ text: Text, bytes count: Int) -> (high: UInt64, low: UInt64)? {
+        // A slash may be escaped.
+        var characters = text.hasEscapes ? Array(string(text).utf8) : (0..<text.count).map { byte(text, at: $0) }
+        while characters.last == UInt8(ascii: "=") { characters.removeLast() }
+        guard characters.count == (count * 8 + 5) / 6 else { return nil }
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        var spare = characters.count * 6 - count * 8
+        for (index, character) in characters.enumerated() {
+            let value: UInt8
+            switch character {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = character - UInt8(ascii: "A")
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = character - UInt8(ascii: "a") + 26
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = character - UInt8(ascii: "0") + 52
+            case UInt8(ascii: "+"), UInt8(ascii: "-"): value = 62
+            case UInt8(ascii: "/"), UInt8(ascii: "_"): value = 63
+            default: return nil
+            }
+            let width = index == characters.count - 1 ? 6 - spare : 6
+            if index == characters.count - 1 {
+                guard value & (UInt8(1) << UInt8(spare) - 1) == 0 else { return nil }
+                spare = 6 - width
+            }
+            high = high << UInt64(width) | low >> UInt64(64 - width)
+            low = low << UInt64(width) | UInt64(value >> UInt8(6 - width))
+        }
+        return (high, low)
+    }
+
+    /// A digest of an `AnyValue`'s canonical JSON. Text that is JSON itself counts as what it is the text of.
+    ///
+    /// Of more than 64 KiB the bytes themselves: sorting a million members would hold up everything else.
+    mutating func otlpArgumentsDigest() throws(MalformedJSON) -> UInt64? {
+        let start = index
+        try skip()
+        guard index - start <= 65_536 else { return digest(from: start) }
+        rewind(to: start)
+        let value = try otlpJSON()
+        switch value {
+        case .null: return nil
+        case .string(let text):
+            let bytes = Array(text.utf8)
+            guard let first = bytes.first,
+                first == UInt8(ascii: "{") || first == UInt8(ascii: "["),
+                let parsed = try? JSONParser.parse(bytes, maxDepth: 32)
+            else { return StableHash.of(bytes) }
+            return StableHash.of(parsed.canonicalBytes())
+        default:
+            return StableHash.of(value.canonicalBytes())
+        }
+    }
+}

@@ -1,0 +1,114 @@
+package import EnsignModel
+
+/// The 16 bytes that name a trace.
+package struct TraceID: Sendable, Hashable {
+    package var high: UInt64
+    package var low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+}
+
+/// The 8 bytes that name a span within its trace; never zero.
+package typealias SpanID = UInt64
+
+/// What telemetry says happened, before anybody has asked whether it can be true.
+package enum TelemetryEvent: Sendable, Hashable {
+    case span(SpanEvent)
+    case evaluation(EvaluationEvent)
+}
+
+/// Who ran, as a span or its resource says.
+package struct Claim: Sendable, Hashable {
+    /// `gen_ai.agent.name`.
+    package var agent: String?
+    /// `gen_ai.agent.version`.
+    package var version: String?
+    /// `ensign.bundle`.
+    package var bundle: String?
+
+    package init(agent: String? = nil, version: String? = nil, bundle: String? = nil) {
+        self.agent = agent
+        self.version = version
+        self.bundle = bundle
+    }
+}
+
+/// One span, reduced to what Ensign reads (docs/telemetry.md, "What is read").
+package struct SpanEvent: Sendable, Hashable {
+    package enum Operation: Sendable, Hashable {
+        /// `invoke_agent`.
+        case run
+        /// `execute_tool`.
+        case call(ToolCall)
+        /// `chat`, `generate_content`, `text_completion`, `embeddings`.
+        case inference
+        /// Any other: it only says which span is whose parent.
+        case other
+    }
+
+    package var trace: TraceID
+    package var span: SpanID
+    package var parent: SpanID?
+    package var start: Moment
+    package var end: Moment
+    /// Whether its status is ERROR, or it has an `error.type`.
+    package var hasFailed: Bool
+    /// Whether its status is ERROR.
+    package var hasErrorStatus: Bool
+    package var operation: Operation
+    package var claim: Claim
+    /// The environments that the resource and the span itself name: nil where they name none.
+    package var environments: [String]
+    package var usage: TokenUsage?
+    /// Whether usage was given that cannot be: negative, not whole, or more than 10^12 tokens.
+    package var hasBadUsage: Bool
+    /// `<provider>/<model>`, the requested one first.
+    package var models: [String]
+    package var evaluations: [Evaluation]
+}
+
+/// Tokens of one span.
+package struct TokenUsage: Sendable, Hashable {
+    /// All input tokens, those read from and written to caches included.
+    package var input: Int64
+    package var output: Int64
+    package var cacheRead: Int64
+    package var cacheWrite: Int64
+
+    /// The most that one span is believed.
+    package static let most: Int64 = 1_000_000_000_000
+
+    /// - Parameter input: As `gen_ai.usage.input_tokens` gives it. The conventions include cached tokens there; where
+    ///   there are more cached tokens than that, the instrumentation has left them out.
+    package init(input: Int64, output: Int64, cacheRead: Int64, cacheWrite: Int64) {
+        self.input = cacheRead + cacheWrite > input ? input + cacheRead + cacheWrite : input
+        self.output = output
+        self.cacheRead = cacheRead
+        self.cacheWrite = cacheWrite
+    }
+
+    package var total: Int64 { input + output }
+}
+
+/// A `gen_ai.evaluation.result`.
+package struct Evaluation: Sendable, Hashable {
+    /// `gen_ai.evaluation.name`, 1 to 128 bytes.
+    package var name: String
+    /// `gen_ai.evaluation.score.value`, else 1 or 0 by the label; finite.
+    package var score: Double
+    /// By `gen_ai.evaluation.score.label` if it says `pass` or `fail` in some way, else whether the score is 0.5 or more.
+    package var hasPassed: Bool
+    package var time: Moment
+}
+
+/// A `gen_ai.evaluation.result` that came as a log record.
+package struct EvaluationEvent: Sendable, Hashable {
+    package var trace: TraceID?
+    package var span: SpanID?
+    package var claim: Claim
+    package var environments: [String]
+    package var evaluation: Evaluation
+}
