@@ -29,7 +29,11 @@ package struct MetricJudge: Sendable, Hashable {
     /// Capital of each bet on a worse canary. Their sum starts at 1 and is an e-process (``failEvidence``).
     private var fail: [Double]
     private var pass: [Double]
+    /// Capital against "one value in a hundred is extreme". Not used for rates.
+    private var extremes = 1.0
     private(set) var interval = DifferenceInterval()
+
+    private static let mostCapital = 1e100
 
     /// The largest value that is taken for a measurement.
     package static let largestValue = 1e15
@@ -53,7 +57,12 @@ package struct MetricJudge: Sendable, Hashable {
     package var failEvidence: Double { fail.reduce(0, +) }
 
     /// The same against "the canary is worse by the margin or more".
-    package var passEvidence: Double { pass.reduce(0, +) }
+    ///
+    /// Sizes must also show that extreme values are rare: both tests must reject, so that the smaller evidence counts.
+    package var passEvidence: Double {
+        let evidence = pass.reduce(0, +)
+        return metric.kind == .rate ? evidence : min(evidence, extremes)
+    }
 
     /// Whether a value can be a measurement of this metric.
     package func accepts(_ value: Double) -> Bool {
@@ -77,6 +86,10 @@ package struct MetricJudge: Sendable, Hashable {
         queue.add(metric.isHighGood ? 1 - value : value, variant)
         while queue.isReady {
             playBlock()
+            // Giving capital away is always fair; a number that JSON cannot hold is not.
+            for index in fail.indices { fail[index] = min(fail[index], Self.mostCapital) }
+            for index in pass.indices { pass[index] = min(pass[index], Self.mostCapital) }
+            extremes = min(extremes, Self.mostCapital)
             queue.removeBlock()
         }
         if passEvidence * passError >= 1, passGate == nil { decision = .pass }
@@ -101,6 +114,7 @@ package struct MetricJudge: Sendable, Hashable {
             if let scale = size.scale {
                 size.fail(&fail, stable, canary)
                 size.pass(&pass, metric.margin, stable, canary)
+                for value in canary { extremes *= size.extremeFactor(value) }
                 interval.add(
                     stable: stable.reduce(0) { $0 + SizeBets.capped($1, scale) } / stableCount,
                     canary: canary.reduce(0) { $0 + SizeBets.capped($1, scale) } / canaryCount
@@ -172,7 +186,8 @@ extension MetricJudge {
     package var state: JSONValue {
         var object: JSONObject = [
             "name": .string(metric.name), "stable": stable.json, "canary": canary.json, "queue": queue.json,
-            "fail": .doubles(fail), "pass": .doubles(pass), "interval": interval.json,
+            "fail": .doubles(fail), "pass": .doubles(pass), "extremes": JSONValue(extremes),
+            "interval": interval.json,
         ]
         if let decision { object["decision"] = .string(decision.rawValue) }
         switch metric.kind {
@@ -189,6 +204,7 @@ extension MetricJudge {
             let canary = Tally(json: state["canary"]), let queue = state["queue"].flatMap(SampleQueue.init(json:)),
             let fail = state["fail"]?.doubles, fail.count == self.fail.count,
             let pass = state["pass"]?.doubles, pass.count == self.pass.count,
+            let extremes = state["extremes"]?.double,
             let interval = state["interval"].flatMap(DifferenceInterval.init(json:))
         else { return nil }
         self.stable = stable
@@ -196,6 +212,7 @@ extension MetricJudge {
         self.queue = queue
         self.fail = fail
         self.pass = pass
+        self.extremes = extremes
         self.interval = interval
         decision = state["decision"]?.string.flatMap { Verdict(rawValue: $0) }
         switch metric.kind {

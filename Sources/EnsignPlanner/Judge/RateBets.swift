@@ -16,6 +16,9 @@ struct RateBets: Sendable, Hashable {
     /// The stable version's bad rate as it is known so far: the posterior mean under Beta(2, 18). Never 0 or 1.
     private var badRate: Double { (bad + 2) / (samples + 20) }
 
+    /// The same where hardly anything goes wrong: under Beta(0.2, 40).
+    private var lowBadRate: Double { (bad + 0.2) / (samples + 40.2) }
+
     /// Starting capital of each bet on a worse canary.
     ///
     /// The effects run from the margin to 0.4 in powers of two or so: the first and the last start with a third each, for
@@ -53,17 +56,16 @@ struct RateBets: Sendable, Hashable {
         }
     }
 
-    /// Starting capital of the bets on a canary that is as good, and on one that is worse by half the margin.
-    static let passWeights = [0.8, 0.2]
+    /// Starting capital of the bets on a canary that is as good, on one that is worse by half the margin, and on one
+    /// that is as good where hardly anything goes wrong.
+    static let passWeights = [0.45, 0.15, 0.4]
 
     func pass(_ metric: Analysis.Metric, _ stableCount: Double, _ canaryCount: Double) -> [BlockBet?] {
-        let rate = badRate
         let (factor, offset) = metric.badRateBound
-        let gap = (factor - 1) * rate + offset
-        return [rate, rate + gap / 2].map {
+        return [(badRate, 0.0), (badRate, 0.5), (lowBadRate, 0.0)].map { rate, share in
             BlockBet.nonInferiority(
                 stable: rate,
-                canary: $0,
+                canary: rate + share * ((factor - 1) * rate + offset),
                 factor: factor,
                 offset: offset,
                 stableCount,

@@ -18,7 +18,7 @@ struct SizeBets: Sendable, Hashable {
         var cap: Double
         var low: Double
         var high: Double
-        /// The 90th and the 99th percentile and the largest value.
+        /// The 90th and the 99th percentile, and the extreme: beyond four caps and twice the largest value.
         var tails: [Double]
         /// For each bet: stable mean, canary's mean, variance.
         var fail: [[Double]]
@@ -81,7 +81,8 @@ struct SizeBets: Sendable, Hashable {
             high = middle + 0.5
         }
         if history.zeros > 0 { low -= 1 }
-        let tails = [history.quantile(0.9), history.quantile(0.99), history.largest]
+        let extreme = Swift.max(4 * cap, 2 * history.largest)
+        let tails = [history.quantile(0.9), history.quantile(0.99), extreme]
         var scale = Scale(settled: history.total, cap: cap, low: low, high: high, tails: tails, fail: [], pass: [])
         let scores: [(Double) -> Double] = [{ Self.level($0, scale) }, { Self.capped($0, scale) }]
         var fail: [[Double]] = []
@@ -93,7 +94,7 @@ struct SizeBets: Sendable, Hashable {
             }
         }
         for tail in tails {
-            let stable = (history.count(above: tail) + 0.5) / (history.total + 1)
+            let stable = (history.count(above: tail) + 0.3) / (history.total + 1)
             fail.append([stable, Swift.min(5 * stable + 0.02, (1 + stable) / 2), 0])
         }
         let equal = history.moments { Self.capped($0, scale) }
@@ -107,8 +108,8 @@ struct SizeBets: Sendable, Hashable {
 
     // MARK: Bets
 
-    /// Starting capital: half on what is typical, a fifth on the capped mean, the rest on the tail.
-    static let failWeights = [0.2, 0.125, 0.1, 0.075, 0.08, 0.05, 0.04, 0.03, 0.08, 0.08, 0.14]
+    /// Starting capital: almost half on what is typical, a fifth on the capped mean, the rest on the tail.
+    static let failWeights = [0.18, 0.11, 0.09, 0.07, 0.08, 0.05, 0.04, 0.03, 0.07, 0.08, 0.2]
     static let passWeights = [0.8, 0.2]
 
     /// Multiplies the capitals of the bets on a worse canary.
@@ -137,6 +138,18 @@ struct SizeBets: Sendable, Hashable {
         multiply(0..<4) { Self.level($0, scale) }
         multiply(4..<8) { Self.capped($0, scale) }
         for (index, tail) in scale.tails.enumerated() { multiply(8 + index..<9 + index) { $0 > tail ? 1 : 0 } }
+    }
+
+    /// How frequent extreme values of a canary that passes may be: at most this, or the probability of a pass is the
+    /// error. Some 330 samples without an extreme value show it.
+    static let extremeShare = 0.01
+
+    /// What the capital against "extreme values are at least that frequent" is multiplied by: the likelihood ratio of a
+    /// tenth of that share.
+    func extremeFactor(_ value: Double) -> Double {
+        guard let scale else { return 1 }
+        let share = Self.extremeShare
+        return value > scale.tails[2] ? 0.1 : (1 - share / 10) / (1 - share)
     }
 
     /// Multiplies the capitals of the bets against "the canary's capped mean is at least that of the stable values made
