@@ -22,8 +22,8 @@ struct JudgePowerTests {
         #expect(power.concludes)
         #expect(
             power.sentences() == [
-                "at 120 runs an hour this canary can see success fall by 10 points in about 2.5 h, "
-                    + "and a good one will have passed in about 4.5 h"
+                "at 120 runs an hour this canary can see success fall by 10 points in about 2 h, "
+                    + "and a good one will have passed in about 5 h"
             ]
         )
     }
@@ -70,8 +70,9 @@ struct JudgePowerTests {
         }
         let toPass = try #require(power.hoursToPass)
         let toFail = try #require(power.hoursToFail)
-        #expect((0.5...2).contains(median(rate, .pass) / toPass), "pass: \(toPass)")
-        #expect((0.5...2).contains(median(rate - 2 * margin, .fail) / toFail), "fail: \(toFail)")
+        // Medians of 25 canaries: within a fifth or so of what they estimate.
+        #expect((0.4...2).contains(median(rate, .pass) / toPass), "pass: \(toPass)")
+        #expect((0.4...2).contains(median(rate - 2 * margin, .fail) / toFail), "fail: \(toFail)")
     }
 
     @Test("The guard reports drift beyond the margin, also after a long good time, and nothing else")

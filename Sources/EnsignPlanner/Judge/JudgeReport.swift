@@ -57,7 +57,8 @@ package struct MetricReport: Sendable, Hashable {
         func pair(_ stable: JSONValue, _ canary: JSONValue) -> JSONValue { ["stable": stable, "canary": canary] }
         return [
             "verdict": .string(verdict.rawValue), "estimate": number(estimate),
-            "interval": estimate == nil ? .null : [number(low), number(high)],
+            "interval": estimate == nil
+                ? .null : [number(low.map(Decimal.rounded)), number(high.map(Decimal.rounded))],
             "samples": pair(.integer(Int64(stable.count)), .integer(Int64(canary.count))),
             "rejected": pair(.integer(Int64(stable.rejected)), .integer(Int64(canary.rejected))),
             "mean": pair(number(stable.mean), number(canary.mean)),
@@ -211,6 +212,16 @@ enum Decimal {
             if text.hasSuffix(".") { text.removeLast() }
         }
         return text
+    }
+
+    /// Nine significant digits: what logarithms of another C library may do differently is behind them.
+    static func rounded(_ value: Double) -> Double {
+        let size = abs(value)
+        guard size > 1e-12, size < 1e15 else { return value.magnitude < 1 ? 0 : value }
+        var power = 1.0
+        while size * power < 1e8 { power *= 10 }
+        while size * power >= 1e9 { power /= 10 }
+        return (value * power).rounded() / power
     }
 
     /// Rounded to `digits` decimals. The value is within ±10^15, the digits within 0 and 8.

@@ -49,7 +49,7 @@ package struct Power: Sendable, Hashable {
     ) {
         let error = 1 - analysis.confidence
         let failTarget = log(Double(analysis.metrics.count) / error)
-        let passTarget = log(1 / error)
+        let passTarget = log(1 / (0.85 * error))
         self.runsPerHour = runsPerHour
         deadline = analysis.deadline
         metrics = analysis.metrics.map { metric in
