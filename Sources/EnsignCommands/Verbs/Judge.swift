@@ -86,13 +86,13 @@ private struct Trials {
 
     mutating func read() throws {
         let capacity = 1 << 18
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 16)
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
         defer { buffer.deallocate() }
         var filled = 0
         // Within a line that is too long to look at.
         var isSkipping = false
         while true {
-            let count = Glibc.read(0, buffer.baseAddress! + filled, capacity - filled)
+            let count = Glibc.read(0, buffer + filled, capacity - filled)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
                 throw Failure(message: "cannot read standard input: \(String(cString: strerror(errno)))")
@@ -100,18 +100,18 @@ private struct Trials {
             let end = filled + count
             var start = 0
             while start < end,
-                let found = memchr(buffer.baseAddress! + start, 0x0A, end - start)
+                let found = memchr(buffer + start, 0x0A, end - start)
             {
-                let stop = UnsafeRawPointer(found) - UnsafeRawPointer(buffer.baseAddress!)
+                let stop = UnsafeRawPointer(found) - UnsafeRawPointer(buffer)
                 if isSkipping {
                     isSkipping = false
                 } else {
-                    line(UnsafeRawBufferPointer(rebasing: buffer[start..<stop]))
+                    line(UnsafeRawBufferPointer(start: buffer + start, count: stop - start))
                 }
                 start = stop + 1
             }
             if count == 0 {
-                if start < end, !isSkipping { line(UnsafeRawBufferPointer(rebasing: buffer[start..<end])) }
+                if start < end, !isSkipping { line(UnsafeRawBufferPointer(start: buffer + start, count: end - start)) }
                 break
             }
             filled = end - start
@@ -123,7 +123,7 @@ private struct Trials {
                 isSkipping = true
                 filled = 0
             } else if filled > 0, start > 0 {
-                memmove(buffer.baseAddress!, buffer.baseAddress! + start, filled)
+                memmove(buffer, buffer + start, filled)
             }
         }
         if skipped > Self.mostNotes { console.note("and \(skipped - Self.mostNotes) more lines that were left out") }
