@@ -101,9 +101,9 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def quantiles(results: list[dict], verdict: str, per: float = 2) -> tuple[float, float]:
-    """Median and 90th percentile of the samples a side until the verdict, counting those without as infinite."""
-    counts = [result["lines"] / per if result["verdict"] == verdict else np.inf for result in results]
+def quantiles(results: list[dict], *verdicts: str) -> tuple[float, float]:
+    """Median and 90th percentile of the samples a side until one of the verdicts; infinite for trials without."""
+    counts = [result["lines"] / 2 if result["verdict"] in verdicts else np.inf for result in results]
     return tuple(float(np.quantile(counts, q, method="higher")) for q in (0.5, 0.9))  # type: ignore[return-value]
 
 
@@ -209,7 +209,8 @@ def fall(judge: Judge, trials: int, figures: dict) -> None:
     for number, (p, fixed) in enumerate(FIXED.items()):
         stable, canary = rows(rate(0.95), trials, 2000, 50 + 2 * number), rows(rate(p), trials, 2000, 51 + 2 * number)
         results = judge.run(SUCCESS, stable, canary)
-        median, high = quantiles(results, "fail")
+        # Until the verdict, right or wrong: how many are wrong is a column of its own.
+        median, high = quantiles(results, "fail", "pass")
         by200 = sum(r["verdict"] == "fail" and r["lines"] <= 400 for r in results) / trials
         fisher = fisher_power(stable, canary, 200)
         kayenta = sum(kayenta_fails(s[:200], c[:200], True) for s, c in zip(stable[:300], canary[:300])) / min(300, trials)

@@ -16,6 +16,9 @@ struct RateBets: Sendable, Hashable {
     /// The stable version's bad rate as it is known so far: the posterior mean under Beta(2, 18). Never 0 or 1.
     private var badRate: Double { (bad + 2) / (samples + 20) }
 
+    /// The same for bets on breakdowns, which are seen before the rate is known: under Beta(1, 20).
+    private var earlyBadRate: Double { (bad + 1) / (samples + 21) }
+
     /// The same where hardly anything goes wrong: under Beta(0.2, 40).
     private var lowBadRate: Double { (bad + 0.2) / (samples + 40.2) }
 
@@ -25,7 +28,7 @@ struct RateBets: Sendable, Hashable {
     /// falls as large as the margin are the hardest to see and breakdowns the most urgent.
     static func failWeights(_ margin: Analysis.Margin) -> [Double] {
         let middle = effectCount(margin) - 2
-        return [0.35] + Array(repeating: 0.35 / Double(middle), count: middle) + [0.3]
+        return [0.36] + Array(repeating: 0.34 / Double(middle), count: middle) + [0.3]
     }
 
     private static func effectCount(_ margin: Analysis.Margin) -> Int {
@@ -49,7 +52,8 @@ struct RateBets: Sendable, Hashable {
         let count = Self.effectCount(metric.margin)
         let ratio = Self.root(0.4 / start, count - 1)
         var effect = start
-        return (0..<count).map { _ in
+        return (0..<count).map { index in
+            let rate = index * 2 < count ? rate : earlyBadRate
             let canary = Swift.min(rate + effect, (1 + rate) / 2)
             effect *= ratio
             return BlockBet.likelihood(stable: rate, canary: canary, stableCount, canaryCount)
