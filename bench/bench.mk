@@ -2,9 +2,20 @@
 #
 #     make bench                                     every row, fleets of 1,000, 10,000 and 100,000 agents
 #     make bench BENCH="--agents 1000,10000 --only change"
+#     make bench-judge BENCH_JUDGE="--only fall"     the judge's errors and samples alone
 
 BENCH ?=
+BENCH_JUDGE ?=
+JUDGE_PYTHON := .build/bench/judge-venv/bin/python
 
-.PHONY: bench
-bench: build ## Measure against stock git, libyaml and check-jsonschema
+.PHONY: bench bench-judge
+bench: build bench-judge ## Measure against stock git, libyaml, check-jsonschema and other judges
 	python3 bench/bench.py $(BENCH)
+
+bench-judge: build $(JUDGE_PYTHON)
+	$(JUDGE_PYTHON) bench/judge.py $(BENCH_JUDGE)
+
+$(JUDGE_PYTHON):
+	mkdir -p .build/bench
+	python3 -m venv .build/bench/judge-venv
+	.build/bench/judge-venv/bin/pip install --quiet --disable-pip-version-check numpy scipy || { rm -rf .build/bench/judge-venv; exit 1; }

@@ -204,15 +204,19 @@ extension Rollout {
             guard let weight = step.integer("weight"), let hold = step.duration("hold") else { return nil }
             return Canary.Step(weight: weight, hold: hold)
         }
-        let analysis = canary.record("analysis").map { analysis in
-            Analysis(
-                metrics: analysis.records("metrics").compactMap(Analysis.Metric.decode),
-                confidence: analysis.number("confidence") ?? 0.95,
-                deadline: analysis.duration("deadline"),
-                onInconclusive: analysis.choice("onInconclusive") ?? .hold
-            )
-        }
+        let analysis = canary.record("analysis").map(Analysis.decode)
         return .canary(Canary(steps: steps, analysis: analysis))
+    }
+}
+
+extension Analysis {
+    static func decode(_ record: Record) -> Analysis {
+        Analysis(
+            metrics: record.records("metrics").compactMap(Metric.decode),
+            confidence: record.number("confidence") ?? 0.95,
+            deadline: record.duration("deadline"),
+            onInconclusive: record.choice("onInconclusive") ?? .hold
+        )
     }
 }
 

@@ -64,6 +64,27 @@ package enum ManifestLoader {
         return Loaded(path: path, value: value, findings: findings.findings)
     }
 
+    /// Reads an analysis that stands alone in a file: the mapping that stands under `analysis:` in a rollout.
+    package static func loadAnalysis(_ bytes: [UInt8], path: String) -> Loaded<Analysis> {
+        var findings = FindingCollector(path: path)
+        guard let tape = parse(bytes, &findings), let root = tape.root else {
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
+        var checker = ShapeChecker(tape: tape, findings: findings)
+        checker.check(root, .record(ManifestKind.analysis), "the analysis")
+        findings = checker.findings
+        guard let record = Record(tape, root) else {
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
+        let analysis = Analysis.decode(record)
+        var names: Set<String> = []
+        for metric in record.records("metrics") {
+            guard let name = metric.located("name"), !names.insert(name.value).inserted else { continue }
+            findings.error("duplicate-metric", "the metric '\(name.value)' is there twice", at: name.position)
+        }
+        return Loaded(path: path, value: analysis, findings: findings.findings)
+    }
+
     /// The position of a JSON Pointer's target, found again by a second parse.
     ///
     /// - Parameter start: Where the value that the pointer starts from stands; nil for the whole document.

@@ -1,0 +1,102 @@
+package import EnsignModel
+
+/// Judges a candidate against the stable version, sample by sample, as an ``Analysis`` asks.
+///
+/// Pure: the same samples in the same order give the same verdict, in one go or resumed from ``state``. Each verdict
+/// holds however often and whenever one looks, and whatever made one stop (docs/judge.md).
+///
+/// - `fail`: the average of the metrics' ``MetricJudge/failEvidence`` reaches `1 / (1 - confidence)`. An average of
+///   e-processes is one, whatever their dependence (Vovk and Wang, "E-values: calibration, combination and
+///   applications" (2021), section 3), so that a candidate that is at least as good in every metric fails at most with
+///   probability `1 - confidence`. It fails no later than with each metric tested at its share of the error.
+/// - `pass`: each metric passes at the full error. Only a false pass of every metric that is worse lets a bad candidate
+///   through: an intersection-union test needs no correction (Berger, "Multiparameter hypothesis testing and acceptance
+///   sampling" (1982), Theorem 1).
+package struct Judge: Sendable, Hashable {
+    package let analysis: Analysis
+    package private(set) var metrics: [MetricJudge]
+    /// `pass` or `fail`, set once.
+    package private(set) var decision: Verdict?
+
+    package init(_ analysis: Analysis) {
+        self.analysis = analysis
+        metrics = analysis.metrics.map(MetricJudge.init)
+    }
+
+    /// The most probability of a wrong verdict of either kind.
+    package var error: Double { 1 - analysis.confidence }
+
+    /// Adds a sample, and looks.
+    ///
+    /// After the verdict samples change nothing.
+    ///
+    /// - Returns: False if the analysis has no such metric.
+    @discardableResult
+    package mutating func add(_ value: Double, metric name: String, _ variant: Variant) -> Bool {
+        guard let index = metrics.firstIndex(where: { $0.metric.name == name }) else { return false }
+        add(value, metricAt: index, variant)
+        return true
+    }
+
+    /// Adds a sample of a metric by its place in the analysis, and looks.
+    package mutating func add(_ value: Double, metricAt index: Int, _ variant: Variant) {
+        guard decision == nil else { return }
+        metrics[index].add(value, variant, passError: error)
+        look()
+    }
+
+    private mutating func look() {
+        let threshold = 1 / error
+        var evidence = 0.0
+        var allPass = true
+        for metric in metrics {
+            evidence += metric.failEvidence
+            if metric.decision != .pass { allPass = false }
+        }
+        if evidence >= threshold * Double(metrics.count) {
+            decision = .fail
+            for index in failing(threshold) { metrics[index].decision = .fail }
+        } else if allPass {
+            decision = .pass
+        }
+    }
+
+    /// The metrics that are worse for themselves: with every set of others that they may be averaged with, the average
+    /// reaches the threshold (closed testing; Vovk and Wang, "Confidence and discoveries with e-values" (2023)).
+    private func failing(_ threshold: Double) -> [Int] {
+        let gaps = metrics.map { $0.failEvidence - threshold }
+        let shortfall = gaps.reduce(0) { $0 + min($1, 0) }
+        return gaps.indices.filter { gaps[$0] >= 0 && gaps[$0] + shortfall >= 0 }
+    }
+
+    package var verdict: Verdict {
+        if let decision { return decision }
+        return metrics.contains { $0.verdict == .noData } ? .noData : .inconclusive
+    }
+}
+
+extension Judge {
+    private static let stateVersion: Int64 = 1
+
+    /// All that later samples need, exactly; at most some 30 KB for each metric.
+    package var state: JSONValue {
+        var object: JSONObject = ["v": .integer(Self.stateVersion), "metrics": .array(metrics.map(\.state))]
+        if let decision { object["decision"] = .string(decision.rawValue) }
+        return .object(object)
+    }
+
+    /// Goes on where a state ended.
+    ///
+    /// - Returns: Nil if the state is not of this analysis's metrics, or of another version of this code: evidence then
+    ///   starts again.
+    package init?(_ analysis: Analysis, state: JSONValue) {
+        guard state["v"]?.int == Self.stateVersion, let states = state["metrics"]?.array,
+            states.count == analysis.metrics.count
+        else { return nil }
+        let metrics = zip(analysis.metrics, states).compactMap { MetricJudge($0, state: $1) }
+        guard metrics.count == states.count else { return nil }
+        self.analysis = analysis
+        self.metrics = metrics
+        decision = state["decision"]?.string.flatMap { Verdict(rawValue: $0) }
+    }
+}

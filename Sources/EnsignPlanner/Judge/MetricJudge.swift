@@ -1,0 +1,230 @@
+package import EnsignModel
+
+/// One metric of an analysis: the evidence so far, and what it says.
+///
+/// Bounded: at most some 30 KB however many samples come.
+package struct MetricJudge: Sendable, Hashable {
+    package let metric: Analysis.Metric
+    /// Set once, by the first of the two tests that decides.
+    package internal(set) var decision: Verdict?
+    /// Accepted samples.
+    package private(set) var stable = Tally()
+    package private(set) var canary = Tally()
+
+    /// Samples of one variant.
+    package struct Tally: Sendable, Hashable {
+        package fileprivate(set) var count = 0
+        /// Of the accepted values.
+        package fileprivate(set) var sum = 0.0
+        /// Values that can be no measurement of this metric.
+        package fileprivate(set) var rejected = 0
+
+        /// Nil without samples.
+        package var mean: Double? { count > 0 ? sum / Double(count) : nil }
+    }
+
+    private var queue = SampleQueue()
+    private var rate = RateBets()
+    private var size = SizeBets()
+    /// Capital of each bet on a worse canary. Their sum starts at 1 and is an e-process (``failEvidence``).
+    private var fail: [Double]
+    private var pass: [Double]
+    /// Capital against "one value in a hundred is extreme". Not used for rates.
+    private var extremes = 1.0
+    private(set) var interval = DifferenceInterval()
+
+    /// How much of the pass error is used. The bets come so close to all of it (they overshoot by next to nothing) that a
+    /// small dependence between runs would exceed it.
+    private static let passReserve = 0.85
+    private static let mostCapital = 1e100
+
+    /// The largest value that is taken for a measurement.
+    package static let largestValue = 1e15
+
+    package init(_ metric: Analysis.Metric) {
+        self.metric = metric
+        switch metric.kind {
+        case .rate:
+            fail = RateBets.failWeights(metric.margin)
+            pass = RateBets.passWeights
+        case .distribution, .count:
+            fail = SizeBets.failWeights
+            pass = SizeBets.passWeights
+        }
+    }
+
+    /// How much capital stands against "the canary is at least as good as the stable version".
+    ///
+    /// If that is true, the probability that this ever reaches `x` is at most `1 / x` (Ville's inequality; Ramdas,
+    /// Grünwald, Vovk and Shafer, "Game-theoretic statistics and safe anytime-valid inference" (2023), section 3).
+    package var failEvidence: Double { fail.reduce(0, +) }
+
+    /// The same against "the canary is worse by the margin or more".
+    ///
+    /// Sizes must also show that extreme values are rare: both tests must reject, so that the smaller evidence counts.
+    package var passEvidence: Double {
+        let evidence = pass.reduce(0, +)
+        return metric.kind == .rate ? evidence : min(evidence, extremes)
+    }
+
+    /// Whether a value can be a measurement of this metric.
+    package func accepts(_ value: Double) -> Bool {
+        switch metric.kind {
+        case .rate: value == 0 || value == 1
+        // NaN fails both comparisons.
+        case .distribution, .count: value >= 0 && value <= Self.largestValue
+        }
+    }
+
+    /// Adds a sample. One that cannot be a measurement is counted and otherwise ignored.
+    ///
+    /// - Parameter passError: The most probability of a `pass` for a canary that is worse by the margin.
+    package mutating func add(_ value: Double, _ variant: Variant, passError: Double) {
+        let isAccepted = accepts(value)
+        switch variant {
+        case .stable: stable.add(value, isAccepted)
+        case .canary: canary.add(value, isAccepted)
+        }
+        guard isAccepted, decision == nil else { return }
+        queue.add(metric.isHighGood ? 1 - value : value, variant)
+        while queue.isReady {
+            playBlock()
+            // Giving capital away is always fair; a number that JSON cannot hold is not.
+            for index in fail.indices { fail[index] = min(fail[index], Self.mostCapital) }
+            for index in pass.indices { pass[index] = min(pass[index], Self.mostCapital) }
+            extremes = min(extremes, Self.mostCapital)
+            queue.removeBlock()
+        }
+        if passEvidence * passError * Self.passReserve >= 1, passGate == nil { decision = .pass }
+    }
+
+    private mutating func playBlock() {
+        let stable = queue.stable.prefix(queue.stableCount)
+        let canary = queue.canary.prefix(queue.canaryCount)
+        let stableCount = Double(stable.count)
+        let canaryCount = Double(canary.count)
+        switch metric.kind {
+        case .rate:
+            for (index, bet) in rate.fail(metric, stableCount, canaryCount).enumerated() {
+                fail[index] *= bet.factor(stable, canary)
+            }
+            for (index, bet) in rate.pass(metric, stableCount, canaryCount).enumerated() {
+                if let bet { pass[index] *= bet.factor(stable, canary) }
+            }
+            interval.add(stable: stable.reduce(0, +) / stableCount, canary: canary.reduce(0, +) / canaryCount)
+            for score in stable { rate.learn(score) }
+        case .distribution, .count:
+            if let scale = size.scale {
+                size.fail(&fail, stable, canary)
+                size.pass(&pass, metric.margin, stable, canary)
+                for value in canary { extremes *= size.extremeFactor(value) }
+                interval.add(
+                    stable: stable.reduce(0) { $0 + SizeBets.capped($1, scale) } / stableCount,
+                    canary: canary.reduce(0) { $0 + SizeBets.capped($1, scale) } / canaryCount
+                )
+            }
+            for value in stable { size.learn(value, metric.margin) }
+        }
+    }
+
+    /// Why the metric does not pass although its test would let it.
+    enum PassGate: Sendable, Hashable {
+        /// More than 1 % of the canary's values were no measurements.
+        case rejectedValues
+        /// The plain mean, rare huge values included, is worse than the margin allows.
+        case plainMean
+    }
+
+    var passGate: PassGate? {
+        if canary.rejected * 100 > canary.count { return .rejectedValues }
+        guard metric.kind != .rate, let stableMean = stable.mean, let canaryMean = canary.mean else { return nil }
+        return canaryMean > SizeBets.worsened(stableMean, metric.margin) ? .plainMean : nil
+    }
+
+    /// The bets that hold the most capital against the canary, in words.
+    var strongestBet: String {
+        let typical = fail[..<4].reduce(0, +)
+        let capped = fail[4..<8].reduce(0, +)
+        let tail = fail[8...].reduce(0, +)
+        if typical >= capped && typical >= tail { return "in what is typical" }
+        return capped >= tail ? "in the mean" : "in the tail: large values are more frequent"
+    }
+
+    package var hasData: Bool { stable.count > 0 && canary.count > 0 }
+
+    package var verdict: Verdict { decision ?? (hasData ? .inconclusive : .noData) }
+}
+
+extension MetricJudge.Tally {
+    fileprivate mutating func add(_ value: Double, _ isAccepted: Bool) {
+        if isAccepted {
+            count += 1
+            sum += value
+        } else {
+            rejected += 1
+        }
+    }
+
+    fileprivate var json: JSONValue { .doubles([Double(count), sum, Double(rejected)]) }
+
+    fileprivate init?(json: JSONValue?) {
+        guard let values = json?.doubles, values.count == 3, let count = Int(exactly: values[0]),
+            let rejected = Int(exactly: values[2])
+        else { return nil }
+        self.init(count: count, sum: values[1], rejected: rejected)
+    }
+}
+
+extension BlockBet {
+    fileprivate func factor(_ stable: ArraySlice<Double>, _ canary: ArraySlice<Double>) -> Double {
+        var product = 1.0
+        for score in stable { product *= factor(score) }
+        for score in canary { product *= canaryFactor(score) }
+        return product
+    }
+}
+
+extension MetricJudge {
+    /// Everything that later samples need, exactly.
+    package var state: JSONValue {
+        var object: JSONObject = [
+            "name": .string(metric.name), "stable": stable.json, "canary": canary.json, "queue": queue.json,
+            "fail": .doubles(fail), "pass": .doubles(pass), "extremes": JSONValue(extremes),
+            "interval": interval.json,
+        ]
+        if let decision { object["decision"] = .string(decision.rawValue) }
+        switch metric.kind {
+        case .rate: object["rate"] = rate.json
+        case .distribution, .count: object["size"] = size.json
+        }
+        return .object(object)
+    }
+
+    /// Goes on where a state ended; nil if it is not one of this metric.
+    package init?(_ metric: Analysis.Metric, state: JSONValue) {
+        self.init(metric)
+        guard state["name"]?.string == metric.name, let stable = Tally(json: state["stable"]),
+            let canary = Tally(json: state["canary"]), let queue = state["queue"].flatMap(SampleQueue.init(json:)),
+            let fail = state["fail"]?.doubles, fail.count == self.fail.count,
+            let pass = state["pass"]?.doubles, pass.count == self.pass.count,
+            let extremes = state["extremes"]?.double,
+            let interval = state["interval"].flatMap(DifferenceInterval.init(json:))
+        else { return nil }
+        self.stable = stable
+        self.canary = canary
+        self.queue = queue
+        self.fail = fail
+        self.pass = pass
+        self.extremes = extremes
+        self.interval = interval
+        decision = state["decision"]?.string.flatMap { Verdict(rawValue: $0) }
+        switch metric.kind {
+        case .rate:
+            guard let rate = state["rate"].flatMap(RateBets.init(json:)) else { return nil }
+            self.rate = rate
+        case .distribution, .count:
+            guard let size = state["size"].flatMap(SizeBets.init(json:)) else { return nil }
+            self.size = size
+        }
+    }
+}

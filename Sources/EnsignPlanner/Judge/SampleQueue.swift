@@ -1,0 +1,91 @@
+import EnsignModel
+
+/// Groups samples into blocks of both variants, each variant's samples in their order of arrival.
+///
+/// The next stable samples stand against the next canary samples, whichever came first. A block's size is chosen before
+/// any of its values was looked at, from how many samples of each variant arrive and wait, so that a canary with 5 % of
+/// the sessions meets 19 stable samples at a time. One side of a block is always a single sample.
+struct SampleQueue: Sendable, Hashable {
+    /// Values that wait for their block, oldest first. At most ``limit`` each.
+    private(set) var stable: [Double] = []
+    private(set) var canary: [Double] = []
+    /// Samples of each variant that the next block takes.
+    private(set) var stableCount = 1
+    private(set) var canaryCount = 1
+    /// Recent arrivals, older ones counting less and less.
+    private(set) var stableRate = 0.0
+    private(set) var canaryRate = 0.0
+
+    /// The most samples that wait. The oldest go first: a canary is best compared with what ran at the same time.
+    static let limit = 256
+    /// The most samples of one variant in a block. More than this adds 3 % of information at most.
+    static let largestBlock = 32.0
+    private static let fading = 1.0 - 1.0 / 64.0
+
+    init() {}
+
+    var isReady: Bool { stable.count >= stableCount && canary.count >= canaryCount }
+
+    mutating func add(_ value: Double, _ variant: Variant) {
+        stableRate *= Self.fading
+        canaryRate *= Self.fading
+        switch variant {
+        case .stable:
+            stableRate += 1
+            stable.append(value)
+            if stable.count > Self.limit { stable.removeFirst() }
+        case .canary:
+            canaryRate += 1
+            canary.append(value)
+            if canary.count > Self.limit { canary.removeFirst() }
+        }
+    }
+
+    /// Removes the block and chooses the size of the next one.
+    mutating func removeBlock() {
+        stable.removeFirst(stableCount)
+        canary.removeFirst(canaryCount)
+        let stableShare = Double(stable.count) + stableRate
+        let canaryShare = Double(canary.count) + canaryRate
+        func size(_ large: Double, _ small: Double) -> Int {
+            // Rounded down at .5, without libm.
+            Int(Swift.min(large / Swift.max(small, 0.01), Self.largestBlock) + 0.499)
+        }
+        stableCount = Swift.max(1, stableShare > canaryShare ? size(stableShare, canaryShare) : 1)
+        canaryCount = Swift.max(1, canaryShare > stableShare ? size(canaryShare, stableShare) : 1)
+    }
+}
+
+extension SampleQueue {
+    var json: JSONValue {
+        [
+            "stable": .doubles(stable), "canary": .doubles(canary),
+            "sizes": .doubles([Double(stableCount), Double(canaryCount), stableRate, canaryRate]),
+        ]
+    }
+
+    init?(json: JSONValue) {
+        guard let stable = json["stable"]?.doubles, let canary = json["canary"]?.doubles,
+            let sizes = json["sizes"]?.doubles, sizes.count == 4,
+            (1...Self.largestBlock + 1).contains(sizes[0]), (1...Self.largestBlock + 1).contains(sizes[1]),
+            stable.count <= Self.limit, canary.count <= Self.limit
+        else { return nil }
+        self.stable = stable
+        self.canary = canary
+        stableCount = Int(sizes[0])
+        canaryCount = Int(sizes[1])
+        stableRate = sizes[2]
+        canaryRate = sizes[3]
+    }
+}
+
+extension JSONValue {
+    /// Finite numbers; they read back bit for bit, but for the sign of zero.
+    static func doubles(_ values: [Double]) -> JSONValue { .array(values.map { JSONValue($0) }) }
+
+    var doubles: [Double]? {
+        guard let array else { return nil }
+        let values = array.compactMap(\.double)
+        return values.count == array.count ? values : nil
+    }
+}
