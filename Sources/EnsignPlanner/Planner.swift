@@ -189,6 +189,7 @@ package enum Planner {
             if let reason = work.machine.held, let wanted = work.item.compiled?.side {
                 plan.held.append(HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason))
             }
+            if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
             guard let change = try change(work, recorded, environment) else { continue }
             plan.changes.append(change)
             if work.before?.isLive == true { plan.unchanged -= 1 }
@@ -292,6 +293,14 @@ package enum Planner {
             try works[index].machine.handle(.place(canary))
             if places != .max { places -= 1 }
         }
+    }
+
+    /// When the canary's hold or its deadline ends; nil when neither lies ahead.
+    private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
+        guard let (_, progress) = work.machine.state.canary, case .canary(let canary) = work.item.rollout else {
+            return nil
+        }
+        return progress.due(canary, after: context.now)
     }
 
     private static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws

@@ -262,8 +262,7 @@ package struct RolloutMachine: Sendable {
     }
 
     private func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
-        guard let deadline = canary.analysis?.deadline else { return false }
-        return now.seconds - progress.started.seconds >= deadline.seconds
+        progress.deadline(canary).map { now >= $0 } ?? false
     }
 
     private mutating func advance(
@@ -274,10 +273,10 @@ package struct RolloutMachine: Sendable {
         _ verdict: CanaryVerdict
     ) {
         var progress = before
-        // Steps may have been edited since: the present one is the last that is not beyond the weight.
-        let index = min(Int(progress.step), canary.steps.count - 1)
-        guard index >= 0 else { return promote(stable, candidate, progress, verdict, nil) }
-        guard now.seconds - progress.stepSince.seconds >= canary.steps[index].hold.seconds else { return }
+        guard let (index, _) = progress.present(canary) else {
+            return promote(stable, candidate, progress, verdict, nil)
+        }
+        guard let ends = progress.holdEnds(canary), now >= ends else { return }
         let next = canary.steps.indices.first { $0 > index && canary.steps[$0].weight > progress.weight }
         switch (verdict.outcome, next) {
         case (.noData, _), (.error, _): held = .noData

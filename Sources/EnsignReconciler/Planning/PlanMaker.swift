@@ -73,7 +73,8 @@ package struct PlanMaker {
         switch affected {
         case .some(let agents):
             // What is remembered of an agent may concern it although nothing of it changed.
-            items = try agents.union(recorded.remembered()).sorted().map { try item($0, compiler) }
+            let known = try agents.union(recorded.remembered()).union(request.map { [$0.agent] } ?? [])
+            items = try known.sorted().map { try item($0, compiler) }
             findings = fleet.findings + (try cycles(compiler, items))
         case .all where isDeclared:
             try compiler.checkFolder()
@@ -81,7 +82,8 @@ package struct PlanMaker {
             items = compiled.items
             findings = fleet.findings + compiled.findings
             let declared = Set(items.map(\.agent))
-            for agent in Set(try recorded.agents() + recorded.remembered()) where !declared.contains(agent) {
+            let known = Set(try recorded.agents() + recorded.remembered() + (request.map { [$0.agent] } ?? []))
+            for agent in known where !declared.contains(agent) {
                 items.append(DesiredAgent(agent: agent, compiled: nil))
             }
         case .all:

@@ -1,6 +1,7 @@
 import EnsignGit
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 import EnsignTargets
 import Synchronization
@@ -70,7 +71,7 @@ final class EnvironmentWatcher: Sendable {
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
-                        atMost: pause.delay(using: &generator)
+                        atMost: min(pause.delay(using: &generator), untilDue(result.plan?.due))
                     )
                 }
             } catch {
@@ -83,6 +84,13 @@ final class EnvironmentWatcher: Sendable {
     }
 
     // MARK: Waiting
+
+    /// How long it is until time alone may change something: the end of a hold, a deadline.
+    private func untilDue(_ due: Timestamp?) -> Duration {
+        guard let due else { return .seconds(86_400) }
+        // Holds count whole seconds.
+        return max(.milliseconds(100), .seconds(due.seconds - Machine.now))
+    }
 
     /// Waits for a change that matters.
     ///
