@@ -40,12 +40,18 @@ extension Repository {
         guard within(path) else { return }
         let (wasFolder, isFolder) = (before?.mode == .directory, after?.mode == .directory)
         if wasFolder || isFolder {
-            changes += try differences(
+            let inside = try differences(
                 from: wasFolder ? before?.id : nil,
                 to: isFolder ? after?.id : nil,
                 prefix: path + "/",
                 within: within
             )
+            // A folder without files comes and goes too: no checkout shows it, and a listing does.
+            if inside.isEmpty, wasFolder != isFolder {
+                changes.append(TreeChange(path: path, before: before, after: after))
+                return
+            }
+            changes += inside
         }
         if (before != nil && !wasFolder) || (after != nil && !isFolder) {
             changes.append(
