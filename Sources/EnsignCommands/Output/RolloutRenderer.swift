@@ -57,9 +57,9 @@ struct RolloutRenderer {
 
     private func verdictLines(_ verdict: CanaryVerdict) -> String {
         var text = "  verdict    \(verdict.outcome.rawValue)\n"
-        for metric in verdict.evidence["metrics"]?.array ?? [] {
-            text += "    \(metric["name"]?.string ?? "")  \(metric["verdict"]?.string ?? "")"
-            text += "  \(metric["explanation"]?.string ?? "")\n"
+        guard case .object(let metrics)? = verdict.evidence["metrics"] else { return text }
+        for (name, metric) in metrics {
+            text += "    \(name)  \(metric["verdict"]?.string ?? "")  \(metric["explanation"]?.string ?? "")\n"
         }
         return text
     }
