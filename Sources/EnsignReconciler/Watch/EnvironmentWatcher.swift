@@ -46,6 +46,7 @@ final class EnvironmentWatcher: Sendable {
         var observeEverything = true
         var suspects: Set<String> = []
         var lastPushed: ObjectID?
+        var said: Set<String> = []
         while !stops {
             do {
                 let site = try Site(opening, overrides: overrides)
@@ -63,6 +64,10 @@ final class EnvironmentWatcher: Sendable {
                         options: options
                     ).run()
                     report(.reconciled(environment, result))
+                    // A state that lasts is said once.
+                    let standing = result.branches.disagreements.map(\.sentence) + result.notes
+                    for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
+                    said = Set(standing)
                     retry.succeeded()
                     (observeEverything, suspects) = (false, [])
                     try push(site, &lastPushed)
