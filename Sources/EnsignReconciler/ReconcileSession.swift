@@ -47,6 +47,9 @@ struct ReconcileSession {
         return report
     }
 
+    /// Before the first entry: what asks for a notification from here on is found again, whatever dies.
+    func prepareNotifications() { Courier.prepare(site, environment, tip) }
+
     // MARK: 1. Is the ledger what this clone has seen?
 
     private func checkTip() throws {

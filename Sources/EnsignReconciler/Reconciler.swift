@@ -93,6 +93,7 @@ package struct Reconciler {
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
         var session = try ReconcileSession(self)
+        session.prepareNotifications()
         do {
             let report = try session.run()
             try session.writeStatus(report)

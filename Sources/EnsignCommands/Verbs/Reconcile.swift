@@ -44,7 +44,9 @@ extension Verb {
             options: options
         )
         let report = try reconciler.run()
-        return try invocation.show(report, environment, site)
+        let result = try invocation.show(report, environment, site)
+        invocation.notify(environment, site)
+        return result
     }
 }
 

@@ -109,7 +109,9 @@ extension Invocation {
         if case .impossible(let refusal) = report.result {
             throw Refusal(message: "\(agent) was not rolled back: \(refusal.message)", hints: refusal.hints(agent, environment))
         }
-        return try show(report, environment, site)
+        let result = try show(report, environment, site)
+        notify(environment, site)
+        return result
     }
 }
 

@@ -39,12 +39,14 @@ private struct EnvironmentStatus {
     let status: Status?
     let desired: ObjectID?
     let disagreements: [Disagreement]
+    let outbox: Outbox?
 
     init(_ name: String, _ site: Site) throws {
         self.name = name
         tip = try site.ledger(name).tip()
         status = try Status.read(site.files.status(name))
         desired = try site.desiredCommit()
+        outbox = try Outbox.read(site.files.outbox(name))
         let today = Timestamp(seconds: Machine.now).date
         disagreements = try RollbackBranches(site: site, environment: name, today: today).survey(tip)
     }
@@ -59,6 +61,7 @@ private struct EnvironmentStatus {
 
     var notes: [String] {
         (status.map { $0.message.isEmpty ? [] : [$0.message] } ?? []) + disagreements.map(\.sentence)
+            + [outbox?.note].compactMap { $0 }
     }
 
     func json(_ now: Timestamp) -> JSONValue {
