@@ -19,6 +19,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }
     package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }
 

@@ -43,8 +43,12 @@ struct ReconcileSession {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
+        agree(with: desired)
         return report
     }
+
+    /// Before the first entry: what asks for a notification from here on is found again, whatever dies.
+    func prepareNotifications() { Courier.prepare(site, environment, tip) }
 
     // MARK: 1. Is the ledger what this clone has seen?
 
@@ -192,15 +196,35 @@ struct ReconcileSession {
         let isSettled = try isSettled(desired) && reconciler.options.request == nil && !hasRollouts()
         if isSettled, drift.isEmpty { return }
         var plan: Plan?
+        var source = desired
         if !isSettled {
             plan = try self.plan(desired)
+            if plan == nil, let accepted = lastGood(desired) {
+                plan = try self.plan(accepted)
+                source = accepted
+                if plan != nil { report.result = .converged }
+            }
             if plan == nil { return try repairAlone(drift) }
         }
-        try apply(plan, drift, desired)
-        if let tip, try isComplete() {
+        try apply(plan, drift, source)
+        if let tip, source == desired, try isComplete() {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
             try SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
                 .write(site.files.settled(environment))
+        }
+    }
+
+    /// The commit to go by when an operator asks for something and the desired one cannot be applied: going back does not
+    /// wait for a branch that somebody has broken.
+    private mutating func lastGood(_ desired: ObjectID) -> ObjectID? {
+        guard reconciler.options.request != nil, let accepted = tip?.acceptedSource, accepted != desired else {
+            return nil
+        }
+        switch report.result {
+        case .invalid, .refused:
+            report.notes.append("\(desired.short) cannot be applied; the request was held against \(accepted.short)")
+            return accepted
+        case .nothingDeclared, .converged, .impossible: return nil
         }
     }
 
@@ -500,6 +524,20 @@ struct ReconcileSession {
                 && agent.route?.targets.contains { $0.digest == bundle.digest } != true
         }
         return (retired, expired.map(\.digest))
+    }
+
+    // MARK: 6. Does git agree?
+
+    /// Writes the commits that make git agree with what was rolled back. All that is live is recorded by now: what goes
+    /// wrong here is said, and left to the next run.
+    private mutating func agree(with desired: ObjectID) {
+        guard let tip else { return }
+        let branches = RollbackBranches(site: site, environment: environment, today: now.date)
+        do {
+            report.branches = try branches.settle(tip, desired, key: try key(), now: now)
+        } catch {
+            report.notes.append("rollback branches were not looked at: \(error)")
+        }
     }
 
     /// Lets git pack what has piled up, now and then: loose objects make verification slow.

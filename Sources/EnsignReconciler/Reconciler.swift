@@ -60,6 +60,10 @@ package struct Reconciler {
         package var recovered = false
         /// The newest entry afterwards.
         package var entry: PlanEntry?
+        /// Where git asks for what is quarantined, and what became of the branches that make it agree.
+        package var branches = RollbackBranches.Report()
+        /// What else could not be done, in sentences; none of it changes what is live.
+        package var notes: [String] = []
     }
 
     /// Reconciles once.
@@ -69,11 +73,27 @@ package struct Reconciler {
     package func run() throws -> Report {
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }
+        var report = try runLocked()
+        // Without the lock: a forge that does not answer holds up nobody else.
+        do {
+            let branches = RollbackBranches(site: site, environment: environment, today: today)
+            let push = RollbackPush(site: site, environment: environment, branches: branches)
+            report.notes += try push.run(report.branches.disagreements)
+        } catch {
+            report.notes.append("rollback branches were not brought to the forge: \(error)")
+        }
+        return report
+    }
+
+    private var today: CalendarDate { Timestamp(seconds: options.clock.wall()).date }
+
+    private func runLocked() throws -> Report {
         let lockPath = site.files.lock(environment)
         if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
         var session = try ReconcileSession(self)
+        session.prepareNotifications()
         do {
             let report = try session.run()
             try session.writeStatus(report)

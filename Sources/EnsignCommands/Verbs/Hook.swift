@@ -193,6 +193,7 @@ struct Hooks {
                 )
                 let report = try reconciler.run()
                 let result = try invocation.show(report, environment, site)
+                invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
             } catch {
                 // One environment that fails does not stop the others.

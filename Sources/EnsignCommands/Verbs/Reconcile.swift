@@ -44,7 +44,9 @@ extension Verb {
             options: options
         )
         let report = try reconciler.run()
-        return try invocation.show(report, environment, site)
+        let result = try invocation.show(report, environment, site)
+        invocation.notify(environment, site)
+        return result
     }
 }
 
@@ -104,7 +106,10 @@ struct ReconcileText {
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
             list(report.plan?.changes.flatMap(\.all) ?? []) { line($0) }
-            if !quiet { list(report.plan?.held ?? []) { line($0) } }
+            if !quiet {
+                // What is quarantined is said below, with what to do about it.
+                list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
+            }
             if let entry = report.entry, !quiet {
                 let isQuietRun = report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered
                 console.note(
@@ -114,6 +119,16 @@ struct ReconcileText {
                 )
             }
         }
+        if !quiet {
+            for branch in report.branches.written { console.note("\(environment): wrote \(branch)") }
+            for branch in report.branches.removed { console.note("\(environment): removed \(branch): git agrees") }
+        }
+        for disagreement in report.branches.disagreements { console.note("\(environment): \(disagreement.sentence)") }
+        for note in report.notes { console.note("\(environment): \(note.escapedControls)") }
+    }
+
+    private func isExplained(_ held: HeldAgent) -> Bool {
+        held.reason == .quarantined && report.branches.disagreements.contains { $0.agent == held.agent }
     }
 
     private func printFindings(quiet: Bool) {
@@ -197,7 +212,13 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
-            "changes": .array((plan?.changes ?? []).map(\.change.json)),
+            "changes": .array((plan?.changes ?? []).flatMap(\.all).map(\.json)),
+            "disagreements": .array(branches.disagreements.map(\.json)),
+            "branches": [
+                "written": .array(branches.written.map { .string($0) }),
+                "removed": .array(branches.removed.map { .string($0) }),
+            ],
+            "notes": .array(notes.map { .string($0) }),
             "drift": .array(drift.map(\.json)),
             "findings": .array(findings.map(FindingRenderer.json)),
             "entry": entry.map {

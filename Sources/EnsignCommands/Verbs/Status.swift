@@ -27,7 +27,7 @@ extension Verb {
         var table = TextTable(header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"])
         for row in rows { table.rows.append(row.cells(now)) }
         invocation.console.out(table.render(invocation.console))
-        for row in rows { if let note = row.note { invocation.console.note("\(row.name): \(note)") } }
+        for row in rows { for note in row.notes { invocation.console.note("\(row.name): \(note)") } }
         return .done
     }
 }
@@ -38,12 +38,17 @@ private struct EnvironmentStatus {
     let tip: RecordedEntry?
     let status: Status?
     let desired: ObjectID?
+    let disagreements: [Disagreement]
+    let outbox: Outbox?
 
     init(_ name: String, _ site: Site) throws {
         self.name = name
         tip = try site.ledger(name).tip()
         status = try Status.read(site.files.status(name))
         desired = try site.desiredCommit()
+        outbox = try Outbox.read(site.files.outbox(name))
+        let today = Timestamp(seconds: Machine.now).date
+        disagreements = try RollbackBranches(site: site, environment: name, today: today).survey(tip)
     }
 
     func cells(_ now: Timestamp) -> [String] {
@@ -54,7 +59,10 @@ private struct EnvironmentStatus {
         ]
     }
 
-    var note: String? { status.flatMap { $0.message.isEmpty ? nil : $0.message } }
+    var notes: [String] {
+        (status.map { $0.message.isEmpty ? [] : [$0.message] } ?? []) + disagreements.map(\.sentence)
+            + [outbox?.note].compactMap { $0 }
+    }
 
     func json(_ now: Timestamp) -> JSONValue {
         [
@@ -69,6 +77,7 @@ private struct EnvironmentStatus {
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "reconciled": status?.json ?? .null,
+            "disagreements": .array(disagreements.map(\.json)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
         ]
     }

@@ -73,8 +73,8 @@ package struct PlanMaker {
         switch affected {
         case .some(let agents):
             // What is remembered of an agent may concern it although nothing of it changed.
-            let known = try agents.union(recorded.remembered()).union(request.map { [$0.agent] } ?? [])
-            items = try known.sorted().map { try item($0, compiler) }
+            let asked = request.map { [$0.agent] } ?? []
+            items = try agents.union(recorded.remembered()).union(asked).sorted().map { try item($0, compiler) }
             findings = fleet.findings + (try cycles(compiler, items))
         case .all where isDeclared:
             try compiler.checkFolder()
@@ -95,6 +95,7 @@ package struct PlanMaker {
         guard !findings.contains(where: { $0.severity == .error }) else {
             return Outcome(plan: nil, findings: findings, settings: settings)
         }
+        let index = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
         var plan = try Planner.plan(
             environment: environment,
             source: desired.source,
@@ -104,7 +105,8 @@ package struct PlanMaker {
                 live: recorded.live,
                 agent: recorded.agent,
                 bundle: recorded.bundle,
-                history: StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded).history
+                history: index.history,
+                earlier: index.earlier
             ),
             rules: PlanRules(
                 prune: settings?.prune ?? true,

@@ -47,6 +47,13 @@ final class EnvironmentWatcher: Sendable {
         var observeEverything = true
         var suspects: Set<String> = []
         var lastPushed: ObjectID?
+        var said: Set<String> = []
+        let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
+        let delivery = try? courier.map { courier in try Thread { courier.run() } }
+        defer {
+            courier?.stop()
+            delivery?.join()
+        }
         while !stops {
             do {
                 let site = try Site(opening, overrides: overrides)
@@ -64,6 +71,11 @@ final class EnvironmentWatcher: Sendable {
                         options: options
                     ).run()
                     report(.reconciled(environment, result))
+                    courier?.wake()
+                    // A state that lasts is said once.
+                    let standing = result.branches.disagreements.map(\.sentence) + result.notes
+                    for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
+                    said = Set(standing)
                     retry.succeeded()
                     (observeEverything, suspects) = (false, [])
                     try push(site, &lastPushed)
