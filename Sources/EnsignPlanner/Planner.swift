@@ -105,6 +105,8 @@ package struct RolloutContext {
 /// What an operator asks of one agent.
 package struct OperatorRequest: Sendable, Hashable {
     package var agent: AgentID
+    /// Further agents of which the same is asked.
+    package var others: Set<AgentID> = []
     package var operation: RolloutOperation
     package var by: String
     package var reason: String
@@ -115,6 +117,8 @@ package struct OperatorRequest: Sendable, Hashable {
         self.by = by
         self.reason = reason
     }
+
+    package func covers(_ agent: AgentID) -> Bool { agent == self.agent || others.contains(agent) }
 }
 
 /// One agent on its way through the planner.
@@ -208,7 +212,7 @@ package enum Planner {
             before: live,
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
-        if let request = context.request, request.agent == item.agent {
+        if let request = context.request, request.covers(item.agent) {
             try work.machine.handle(.operation(request.operation, by: request.by, reason: request.reason))
         }
         guard let compiled = item.compiled else {
