@@ -109,6 +109,8 @@ package struct RolloutContext {
 /// What an operator asks of one agent.
 package struct OperatorRequest: Sendable, Hashable {
     package var agent: AgentID
+    /// Further agents of which the same is asked.
+    package var others: Set<AgentID> = []
     package var operation: RolloutOperation
     package var by: String
     package var reason: String
@@ -119,6 +121,8 @@ package struct OperatorRequest: Sendable, Hashable {
         self.by = by
         self.reason = reason
     }
+
+    package func covers(_ agent: AgentID) -> Bool { agent == self.agent || others.contains(agent) }
 }
 
 /// One agent on its way through the planner.
@@ -216,7 +220,7 @@ package enum Planner {
             before: live,
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
-        if let request = context.request, request.agent == item.agent {
+        if let request = context.request, request.covers(item.agent) {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
             var operation = request.operation

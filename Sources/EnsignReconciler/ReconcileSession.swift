@@ -14,8 +14,10 @@ struct ReconcileSession {
     let environment: String
     let ledger: Ledger
     let target: any Target
-    private var tip: RecordedEntry?
-    private var report = Reconciler.Report(result: .converged)
+    var tip: RecordedEntry?
+    let halts: HaltSwitch
+    let gate: HaltGate
+    var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
     private var cursor: ObservationCursor?
     /// The environment's own, once it is read; until then nothing expires.
@@ -27,17 +29,21 @@ struct ReconcileSession {
         environment = reconciler.environment
         ledger = site.ledger(environment)
         target = try site.target(environment)
+        halts = try HaltSwitch(site, environment)
+        gate = HaltGate(halts.file, environment: environment)
         tip = try ledger.tip()
     }
 
-    private var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }
+    var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }
 
     mutating func run() throws -> Reconciler.Report {
         try checkTip()
-        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
         try recover()
+        try recordHalts()
+        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
         let drift = try observe()
         try converge(to: desired, drift)
+        try recordHalts()
         if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
@@ -52,7 +58,7 @@ struct ReconcileSession {
 
     // MARK: 1. Is the ledger what this clone has seen?
 
-    private func checkTip() throws {
+    func checkTip() throws {
         try ledger.checkHighWater(tip)
         guard let tip else { return }
         let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
@@ -93,8 +99,8 @@ struct ReconcileSession {
 
     // MARK: 2. Did a run die between intent and outcome?
 
-    private mutating func recover() throws {
-        guard let intent = tip, intent.entry.kind == .intent else { return }
+    mutating func recover() throws {
+        guard let intent = tip, intent.entry.kind.isIntent else { return }
         let changes = try ledger.changes(of: intent)
         guard let effects = AgentEffect.of(changes, environment: environment) else {
             throw LedgerError.broken(
@@ -132,7 +138,7 @@ struct ReconcileSession {
             result: result,
             edits: edits
         )
-        try target.publish(Publication(removals: leftovers))
+        try target.publish(Publication(removals: leftovers), gate: gate)
         try publishHeader()
         report.recovered = true
     }
@@ -165,7 +171,7 @@ struct ReconcileSession {
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil
-        return try observation.drift.filter { try !isStaleHeader($0, tip) }
+        return try withoutHalted(observation.drift).filter { try !isStaleHeader($0, tip) }
     }
 
     /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
@@ -184,9 +190,9 @@ struct ReconcileSession {
         return isStale
     }
 
-    private func publishHeader() throws {
+    func publishHeader() throws {
         guard let tip else { return }
-        try target.publish(Publication(header: try ledger.publishing(tip).header))
+        try target.publish(Publication(header: try ledger.publishing(tip).header), gate: gate)
     }
 
     // MARK: 4. Plan
@@ -250,7 +256,7 @@ struct ReconcileSession {
     /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
     private func isComplete() throws -> Bool {
         guard let tip else { return false }
-        let entry = try ledger.publishing(tip).entry
+        let entry = try ledger.converging(tip).entry
         return entry.kind != .genesis && entry.result == .ok
     }
 
@@ -375,7 +381,7 @@ struct ReconcileSession {
         let (retired, expired) = try self.expired(before, recorded, plan)
         let removed = expired.isEmpty ? [:] : ["expired": Int64(expired.count)]
         tip = try append(
-            .intent,
+            reconciler.options.request?.operation == .unhalt ? .resume : .intent,
             source: origin,
             parent: source,
             reason: reason,
@@ -385,9 +391,9 @@ struct ReconcileSession {
             more: removed
         )
         // If this throws, what reached the target is found by observing: the next run records a recovery.
-        try target.publish(try publication(plan, drift, recorded, expired))
+        let held = try publish(try publication(plan, drift, recorded, expired), plan, recorded)
         var edits: [String: [UInt8]?] = [:]
-        for change in plan?.changes ?? [] {
+        for change in plan?.changes ?? [] where !held.contains(change.agent) {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
             edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
             for bundle in change.bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
@@ -398,9 +404,9 @@ struct ReconcileSession {
             source: origin,
             parent: source,
             reason: reason,
-            changes: changes,
-            agents: agents,
-            result: .ok,
+            changes: changes.filter { $0.agent.map { !held.contains($0) } ?? true },
+            agents: held.isEmpty ? agents : before.agents + (plan?.live(without: held) ?? 0),
+            result: held.isEmpty ? .ok : .partial,
             edits: edits,
             more: removed
         )
@@ -429,7 +435,7 @@ struct ReconcileSession {
         )
     }
 
-    private func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
+    func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
         try tip.acceptedSource.map {
             try SourceInspector.inspect($0, ref: site.settings.desiredRef, repository: site.repository)
         }
@@ -547,7 +553,7 @@ struct ReconcileSession {
         _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }
 
-    private mutating func append(
+    mutating func append(
         _ kind: Entry.Kind,
         source: Entry.Source?,
         parent: ObjectID?,

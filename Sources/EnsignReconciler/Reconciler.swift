@@ -58,6 +58,10 @@ package struct Reconciler {
         package var drift: [DriftedFile] = []
         /// Whether a run before this one had died between intent and outcome.
         package var recovered = false
+        /// Stops and alarms that were recorded on the way.
+        package var halts: [Change] = []
+        /// What somebody should look at, in sentences.
+        package var warnings: [String] = []
         /// The newest entry afterwards.
         package var entry: PlanEntry?
         /// Where git asks for what is quarantined, and what became of the branches that make it agree.
@@ -71,9 +75,10 @@ package struct Reconciler {
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
-        var report = try runLocked()
+        var report = try locked { session in
+            session.prepareNotifications()
+            return try session.run()
+        }
         // Without the lock: a forge that does not answer holds up nobody else.
         do {
             let branches = RollbackBranches(site: site, environment: environment, today: today)
@@ -87,19 +92,37 @@ package struct Reconciler {
 
     private var today: CalendarDate { Timestamp(seconds: options.clock.wall()).date }
 
-    private func runLocked() throws -> Report {
+    /// Records stops that are pending, and does nothing else.
+    ///
+    /// - Parameter more: Stops that could not be remembered.
+    package func recordHalts(_ more: [HaltRecord] = []) throws -> Report {
+        try locked { try $0.runHaltsAlone(more) }
+    }
+
+    private func locked(_ body: (inout ReconcileSession) throws -> Report) throws -> Report {
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let halts = try HaltSwitch(site, environment)
+        // Whatever the ledger is like: stops first.
+        try halts.enforce()
         let lockPath = site.files.lock(environment)
         if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
-        var session = try ReconcileSession(self)
-        session.prepareNotifications()
         do {
-            let report = try session.run()
-            try session.writeStatus(report)
-            return report
+            // On a disk with room again: the next halt must not depend on what is left of it.
+            try? halts.file.prepare()
+            var session = try ReconcileSession(self)
+            do {
+                let report = try body(&session)
+                try session.writeStatus(report)
+                return report
+            } catch {
+                try? session.writeFailure("\(error)")
+                throw error
+            }
         } catch {
-            try? session.writeFailure("\(error)")
+            if let pending = try? halts.file.read().pending, !pending.isEmpty { try? halts.file.note("\(error)") }
             throw error
         }
     }

@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 import EnsignSystem
 import Glibc
 
@@ -44,18 +44,27 @@ package struct DirectoryTarget: Target {
 
     // MARK: Publishing
 
-    package func publish(_ publication: Publication) throws {
+    @discardableResult
+    package func publish(_ publication: Publication, gate: (any RouteGate)?) throws -> Set<AgentID> {
         try Files.makeDirectories(path)
         try remove(publication.clearings)
-        try put(publication.bundles)
-        try put(publication.routes)
+        try put(publication.bundles, gate: nil)
+        let held = try put(publication.routes, gate: gate)
         try remove(publication.removals)
-        if let header = publication.header { try put([(LivePath.header, header)]) }
+        if let header = publication.header { try put([(LivePath.header, header)], gate: nil) }
+        return held
     }
 
+    /// Routes that are renamed while the gate is held: a halt waits for no more than these.
+    private static let routesAtOnce = 16
+
     /// Writes files under temporary names, makes them durable together, then renames each.
-    private func put(_ files: [(path: String, bytes: [UInt8])]) throws {
-        guard !files.isEmpty else { return }
+    ///
+    /// - Returns: The agents whose routes the gate held back.
+    @discardableResult
+    func put(_ files: [(path: String, bytes: [UInt8])], gate: (any RouteGate)?) throws -> Set<AgentID> {
+        guard !files.isEmpty else { return [] }
+        var held: Set<AgentID> = []
         var folders: Set<String> = []
         var pending: [(temporary: String, final: String)] = []
         do {
@@ -83,7 +92,25 @@ package struct DirectoryTarget: Target {
                     try descriptor.syncFileSystem(path)
                 }
             }
-            for (temporary, final) in pending { try rename(temporary, over: final) }
+            if let gate {
+                for start in stride(from: 0, to: files.count, by: Self.routesAtOnce) {
+                    try gate.pass { isHeld in
+                        for index in start..<min(start + Self.routesAtOnce, files.count) {
+                            let (temporary, final) = pending[index]
+                            if let agent = LivePath.agent(atRoute: files[index].path),
+                                isHeld(agent, files[index].bytes)
+                            {
+                                held.insert(agent)
+                                try Files.remove(temporary)
+                            } else {
+                                try rename(temporary, over: final)
+                            }
+                        }
+                    }
+                }
+            } else {
+                for (temporary, final) in pending { try rename(temporary, over: final) }
+            }
         } catch {
             for (temporary, _) in pending { try? Files.remove(temporary) }
             throw error
@@ -94,6 +121,7 @@ package struct DirectoryTarget: Target {
         } else {
             for folder in folders { try Files.syncDirectory(folder) }
         }
+        return held
     }
 
     /// Makes a folder below the target; whatever stands in its way there is not ours to keep, and a link above all: what

@@ -57,6 +57,8 @@ struct RepositorySetup {
             let key = try LedgerKey.create(environment, path: path)
             say("key     \(path) (\(key.publicKey.fingerprint))")
         }
+        // Room for halts is taken now, while there is some.
+        for environment in environments { try HaltSwitch(site, environment).file.prepare() }
         var hooks = ["pre-receive", "post-receive"]
         if site.repository.workTree != nil { hooks.insert("pre-commit", at: 0) }
         try install(hooks)

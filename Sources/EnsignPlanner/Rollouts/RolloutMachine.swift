@@ -113,11 +113,14 @@ package struct RolloutMachine: Sendable {
         guard halted != state.haltedByGit else { return }
         let wasHalted = state.isHalted
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
         state.haltedByGit = halted
+        if !state.isHalted { state.activityAfterHalt = nil }
         guard let stable = state.stable else { return }
         if halted { state.rollout = nil }
         switch (wasHalted, state.isHalted) {
-        case (false, true): record(.halt, from: stable, to: stable, .none, weight: weight, because: "git")
+        case (false, true):
+            record(.halt, from: stable, to: stable, .none, weight: weight, because: "git", replaced: candidate)
         case (true, false): record(.resume, from: stable, to: stable, .none, because: "git")
         case (true, true): record(.halt, from: stable, to: stable, .none, because: halted ? "git" : "operator")
         case (false, false): break
@@ -180,6 +183,7 @@ package struct RolloutMachine: Sendable {
         state.stable = nil
         state.rollout = nil
         state.haltedByGit = false
+        if !state.isHalted { state.activityAfterHalt = nil }
     }
 
     // MARK: Time
@@ -445,15 +449,26 @@ package struct RolloutMachine: Sendable {
     private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
         guard state.halt == nil else { throw .alreadyHalted }
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
         state.halt = Halt(since: now, reason: reason, by: by)
+        state.activityAfterHalt = nil
         state.rollout = nil
-        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because: reason)
+        record(
+            .halt,
+            from: state.stable,
+            to: state.stable,
+            .none,
+            weight: weight,
+            because: reason,
+            replaced: candidate
+        )
     }
 
     private mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
         guard state.halt != nil else { throw state.haltedByGit ? .haltedByGit : .notHalted }
         guard !state.haltedByGit else { throw .haltedByGit }
         state.halt = nil
+        state.activityAfterHalt = nil
         record(.resume, from: state.stable, to: state.stable, .none, because: reason)
     }
 
