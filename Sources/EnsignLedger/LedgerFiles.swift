@@ -20,6 +20,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
+    package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }
     package var validTree: String { "\(root)/cache/valid" }

@@ -45,6 +45,7 @@ struct ReconcileSession {
         try converge(to: desired, drift)
         try recordHalts()
         if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
@@ -81,7 +82,7 @@ struct ReconcileSession {
                 )
             }
         }
-        if let obstacle = try target.obstacle(isNew: false) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
     }
 
     private mutating func withoutBranch() throws -> Reconciler.Report {
@@ -418,8 +419,13 @@ struct ReconcileSession {
         pack()
     }
 
+    private func checkTarget() throws {
+        if let obstacle = try target.obstacle() { throw ReconcileError.target(obstacle) }
+        try TargetOwnership(site, environment).check()
+    }
+
     private mutating func begin() throws {
-        if let obstacle = try target.obstacle(isNew: true) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
         let path = site.settings.signingKey(environment, site.files)
         let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
         cachedKey = key

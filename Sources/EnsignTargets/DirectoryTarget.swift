@@ -16,7 +16,7 @@ package struct DirectoryTarget: Target {
     /// Above this many files one syncfs is cheaper than syncing each.
     private static let manyFiles = 64
 
-    package func obstacle(isNew: Bool) throws -> String? {
+    package func obstacle() throws -> String? {
         guard let status = try Files.status(path) else {
             // It will be made: somewhere above there must be a folder that lets us.
             var parent = Files.parent(of: path)
@@ -27,9 +27,6 @@ package struct DirectoryTarget: Target {
         let place = status.kind == .symlink ? try Files.canonical(path).flatMap(Files.status) : status
         guard place?.kind == .directory else { return "\(path) is not a directory" }
         guard Files.isWritable(path) else { return "\(path) cannot be written to" }
-        if isNew, let names = try Files.list(path), !names.isEmpty, !names.contains(LivePath.header) {
-            return "\(path) is not empty and not a live directory: Ensign would remove what is in it"
-        }
         return nil
     }
 

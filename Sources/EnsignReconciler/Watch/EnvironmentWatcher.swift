@@ -184,7 +184,7 @@ final class EnvironmentWatcher: Sendable {
         let ledger = site.ledger(environment)
         guard let tip = try site.repository.reference(ledger.ref), tip != last else { return }
         do {
-            try Git.check(["push", "--quiet", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
+            try Git.check(["push", "--quiet", "--", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
             last = tip
         } catch let error as Git.CommandFailure {
             // The record is durable here; it reaches the forge with the next entry or timer.
