@@ -34,7 +34,9 @@ extension Invocation {
             guard try courier.hasWork() else { return }
             let report = try courier.deliver(onlyDue: false, patience: .seconds(5))
             if let failure = report.failure {
-                console.note("\(environment): notify failed, and is tried again by the next run: \(failure.escapedControls)")
+                console.note(
+                    "\(environment): notify failed, and is tried again by the next run: \(failure.escapedControls)"
+                )
             }
         } catch {
             // The record is in the ledger; the next run finds it there.

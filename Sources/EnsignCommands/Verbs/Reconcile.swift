@@ -140,6 +140,11 @@ struct ReconcileText {
     }
 
     private func line(_ change: Change) -> String {
+        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        if change.action == .quarantine {
+            let what = change.from == change.to ? "is no longer quarantined" : "quarantined"
+            return "\(change.agent?.description ?? "") \(change.from?.version.description ?? "") \(what)\(why)"
+        }
         let versions =
             switch (change.from, change.to) {
             case (nil, let to?): "\(to.version)"
@@ -149,7 +154,6 @@ struct ReconcileText {
             case (nil, nil): ""
             }
         let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
-        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
         return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
     }
 

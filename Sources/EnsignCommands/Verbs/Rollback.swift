@@ -94,7 +94,10 @@ extension Invocation {
     /// The version before, live at once; the commit for git comes with it.
     fileprivate func goBackNow(_ agent: AgentID, _ environment: String, _ site: Site) throws -> ExitCode {
         guard let reason = self["reason"], !reason.allSatisfy(\.isWhitespace) else {
-            throw UsageError(message: "--now needs --reason: it is what others read when they ask why", verb: "rollback")
+            throw UsageError(
+                message: "--now needs --reason: it is what others read when they ask why",
+                verb: "rollback"
+            )
         }
         try requireKnown(environment, site)
         let actor = actor(.cli)
@@ -107,7 +110,10 @@ extension Invocation {
         )
         let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
         if case .impossible(let refusal) = report.result {
-            throw Refusal(message: "\(agent) was not rolled back: \(refusal.message)", hints: refusal.hints(agent, environment))
+            throw Refusal(
+                message: "\(agent) was not rolled back: \(refusal.message)",
+                hints: refusal.hints(agent, environment)
+            )
         }
         let result = try show(report, environment, site)
         notify(environment, site)
@@ -119,7 +125,8 @@ extension RolloutRefusal {
     fileprivate func hints(_ agent: AgentID, _ environment: String) -> [String] {
         switch self {
         case .isHalted, .haltedByGit: ["ensign log \(agent) --env \(environment)"]
-        default: ["to stop it: set halted: true in environments/\(environment)/agents/\(agent).yaml, or delete that file"]
+        default:
+            ["to stop it: set halted: true in environments/\(environment)/agents/\(agent).yaml, or delete that file"]
         }
     }
 }
