@@ -84,8 +84,9 @@ extension Verb {
 enum LogLine {
     static func text(_ recorded: RecordedEntry, agent: AgentID?, _ ledger: Ledger) throws -> String {
         let entry = recorded.entry
-        if let agent, let change = try ledger.changes(of: recorded).first(where: { $0.agent == agent }) {
-            return describe(change)
+        if let agent {
+            let own = try ledger.changes(of: recorded).filter { $0.agent == agent }
+            if !own.isEmpty { return own.map(describe).joined(separator: "; ") }
         }
         if entry.kind == .refused {
             return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls
@@ -102,6 +103,12 @@ enum LogLine {
             let path = change.evidence["path"]?.string ?? ""
             let found = change.evidence["found"]?.string ?? ""
             return "repair \(path) (\(found))".escapedControls
+        }
+        if change.action == .quarantine {
+            // A quarantine that ends starts from what is stable.
+            let isLifted = change.from == change.to
+            return isLifted
+                ? "\(text) quarantine lifted" : "\(text) quarantine \(change.from?.version.description ?? "")"
         }
         let versions =
             switch (change.from, change.to) {

@@ -143,6 +143,11 @@ struct ReconcileText {
     }
 
     private func line(_ change: Change) -> String {
+        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        if change.action == .quarantine {
+            let what = change.from == change.to ? "is no longer quarantined" : "quarantined"
+            return "\(change.agent?.description ?? "") \(change.from?.version.description ?? "") \(what)\(why)"
+        }
         let versions =
             switch (change.from, change.to) {
             case (nil, let to?): "\(to.version)"
@@ -156,7 +161,6 @@ struct ReconcileText {
             return "\(change.agent?.description ?? "") acts although it is halted: \(activity["what"]?.string ?? "")"
                 .escapedControls
         }
-        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
         return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
     }
 

@@ -56,8 +56,8 @@ package struct Outbox: Sendable, Hashable {
         pending[index].due = now + Self.pause(after: pending[index].attempts)
     }
 
-    /// 10 s, twice as long after each attempt, at most an hour.
-    static func pause(after attempts: Int64) -> Int64 { min(10 << min(max(attempts - 1, 0), 9), 3_600) }
+    /// 2 s, twice as long after each attempt, at most an hour.
+    static func pause(after attempts: Int64) -> Int64 { min(2 << min(max(attempts - 1, 0), 11), 3_600) }
 
     /// Seconds until the next attempt; nil when nothing waits.
     func wait(now: Int64) -> Int64? {
