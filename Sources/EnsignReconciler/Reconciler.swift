@@ -24,6 +24,10 @@ package struct Reconciler {
         package var lockTimeout: Duration = .seconds(60)
         /// What an operator asks of an agent along with it.
         package var request: OperatorRequest?
+        /// Telemetry that somebody else reads all the time.
+        package var telemetry: TelemetryPipeline?
+        /// Whether to read telemetry for this run when nobody else does.
+        package var readsTelemetry = true
         package var clock = SystemClock()
 
         package init() {}
@@ -71,7 +75,29 @@ package struct Reconciler {
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
-        try locked { try $0.run() }
+        let (telemetry, warning) = readTelemetry()
+        let report = try locked { session in
+            session.telemetry = telemetry
+            if let warning { session.report.warnings.append(warning) }
+            return try session.run()
+        }
+        // After what became of it is on record: a crash in between reads it again.
+        if options.telemetry == nil { try telemetry?.checkpoint() }
+        return report
+    }
+
+    /// Reads what telemetry there is, and stops agents that break a rule. What cannot be read keeps nobody from
+    /// reconciling.
+    private func readTelemetry() -> (pipeline: TelemetryPipeline?, warning: String?) {
+        if let telemetry = options.telemetry { return (telemetry, nil) }
+        guard options.readsTelemetry, site.isInitialised, !site.settings.isClient else { return (nil, nil) }
+        do {
+            guard let opened = try TelemetryPipeline.open(site, environment) else { return (nil, nil) }
+            let isComplete = try opened.catchUp(TelemetryBook(site: site, environment: environment))
+            return (opened, isComplete ? nil : "telemetry is behind: the next run reads on")
+        } catch {
+            return (nil, "telemetry was not read: \(error)")
+        }
     }
 
     /// Records stops that are pending, and does nothing else.

@@ -27,7 +27,7 @@ extension Verb {
         var table = TextTable(header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"])
         for row in rows { table.rows.append(row.cells(now)) }
         invocation.console.out(table.render(invocation.console))
-        for row in rows { if let note = row.note { invocation.console.note("\(row.name): \(note)") } }
+        for row in rows { for note in row.notes { invocation.console.note("\(row.name): \(note.escapedControls)") } }
         return .done
     }
 }
@@ -38,12 +38,16 @@ private struct EnvironmentStatus {
     let tip: RecordedEntry?
     let status: Status?
     let desired: ObjectID?
+    let halted: [AgentID: AgentState]
+    let pending: HaltsFile.Contents
 
     init(_ name: String, _ site: Site) throws {
         self.name = name
         tip = try site.ledger(name).tip()
         status = try Status.read(site.files.status(name))
         desired = try site.desiredCommit()
+        halted = try HaltedAgents(site, name).states
+        pending = try HaltSwitch(site, name).file.read()
     }
 
     func cells(_ now: Timestamp) -> [String] {
@@ -54,7 +58,32 @@ private struct EnvironmentStatus {
         ]
     }
 
-    var note: String? { status.flatMap { $0.message.isEmpty ? nil : $0.message } }
+    var notes: [String] {
+        var notes: [String] = []
+        if let message = status?.message, !message.isEmpty { notes.append(message) }
+        let agents = halted.sorted { $0.key < $1.key }
+        for (agent, state) in agents {
+            guard let activity = state.activityAfterHalt else { continue }
+            notes.append("alarm: \(agent) was seen to act at \(activity), after it was halted")
+        }
+        for (agent, state) in agents.prefix(Self.maxHalted) {
+            if let halt = state.halt {
+                notes.append("halted: \(agent) since \(halt.since) by \(halt.by): \(halt.reason)")
+            } else {
+                notes.append("halted: \(agent), by git")
+            }
+        }
+        if agents.count > Self.maxHalted { notes.append("halted: \(agents.count - Self.maxHalted) more") }
+        for record in pending.pending {
+            let why = pending.failure.map { ": \($0)" } ?? ""
+            let what = record.kind == .halt ? "a halt" : "an alarm"
+            notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
+        }
+        return notes
+    }
+
+    /// The most halted agents that are named.
+    private static let maxHalted = 20
 
     func json(_ now: Timestamp) -> JSONValue {
         [
@@ -69,6 +98,16 @@ private struct EnvironmentStatus {
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "reconciled": status?.json ?? .null,
+            "halted": .array(
+                halted.sorted { $0.key < $1.key }.map { agent, state in
+                    [
+                        "agent": .string(agent.description), "git": .bool(state.haltedByGit),
+                        "operator": state.halt?.json ?? .null,
+                        "activity": state.activityAfterHalt.map { .string($0.description) } ?? .null,
+                    ]
+                }
+            ),
+            "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
         ]
     }

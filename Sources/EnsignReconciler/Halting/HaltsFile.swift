@@ -46,7 +46,7 @@ package struct HaltsFile: Sendable {
             return
         }
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-        try open(writing: true) { file in
+        try open(writing: true, creating: true) { file in
             try file.locked(exclusively: true, timeout: Self.timeout, path) { try refill(file, Self.places) }
         }
     }
@@ -65,8 +65,13 @@ package struct HaltsFile: Sendable {
         if let folder = Files.parent(of: path) { try Files.syncDirectory(folder) }
     }
 
-    private func open<Value>(writing: Bool, _ body: (borrowing FileDescriptor) throws -> Value) throws -> Value {
-        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK
+    private func open<Value>(
+        writing: Bool,
+        creating: Bool = false,
+        _ body: (borrowing FileDescriptor) throws -> Value
+    ) throws -> Value {
+        // Without O_CREAT where the file is there: a full disk must not even be asked.
+        let flags = (writing ? O_RDWR : O_RDONLY) | (creating ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK
         let file = try FileDescriptor(path, flags, operation: "open \(path)")
         guard try file.status(path).kind == .file else {
             throw SystemError(code: EINVAL, operation: "use \(path), which is no plain file")
