@@ -113,24 +113,32 @@ package struct Reconciler {
         let halts = try HaltSwitch(site, environment)
         // Whatever the ledger is like: stops first.
         try halts.enforce()
+        do {
+            return try underLock(halts, body)
+        } catch {
+            // With the stops that now have to wait for their record.
+            if let pending = try? halts.file.read().pending, !pending.isEmpty { try? halts.file.note("\(error)") }
+            throw error
+        }
+    }
+
+    private func underLock(
+        _ halts: HaltSwitch,
+        _ body: (inout ReconcileSession) throws -> Report
+    ) throws -> Report {
         let lockPath = site.files.lock(environment)
         if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
+        // While there is room: the next halt must not depend on what is left of it.
+        try? halts.file.prepare()
+        var session = try ReconcileSession(self)
         do {
-            // On a disk with room again: the next halt must not depend on what is left of it.
-            try? halts.file.prepare()
-            var session = try ReconcileSession(self)
-            do {
-                let report = try body(&session)
-                try session.writeStatus(report)
-                return report
-            } catch {
-                try? session.writeFailure("\(error)")
-                throw error
-            }
+            let report = try body(&session)
+            try session.writeStatus(report)
+            return report
         } catch {
-            if let pending = try? halts.file.read().pending, !pending.isEmpty { try? halts.file.note("\(error)") }
+            try? session.writeFailure("\(error)")
             throw error
         }
     }

@@ -186,10 +186,13 @@ package struct HaltsFile: Sendable {
 
     /// Remembers why the ledger could not be written.
     package func note(_ failure: String) throws {
+        // Opening a file for writing is a change to whoever watches its folder.
+        let failure = Counter.written(failure)
+        guard try read().failure != failure else { return }
         try open(writing: true) { file in
             try file.locked(exclusively: true, timeout: Self.timeout, path) {
                 let bytes = try places(file)
-                guard bytes.count >= HaltRecord.size, Counter(bytes).failure != failure else { return }
+                guard bytes.count >= HaltRecord.size else { return }
                 try change(file, bytes) { $0.failure = failure }
             }
         }
@@ -256,9 +259,15 @@ package struct HaltsFile: Sendable {
             failure = written.isEmpty ? nil : String(decoding: written, as: UTF8.self)
         }
 
+        /// A failure as it is written: on one line, cut to what fits.
+        static func written(_ failure: String) -> String {
+            let line = failure.replacing("\n", with: " ")
+            return String(decoding: line.utf8.prefix(textLimit), as: UTF8.self)
+        }
+
         var slot: [UInt8] {
             let digits = String(count, radix: 16)
-            let note = (failure ?? "").replacing("\n", with: " ").utf8.prefix(Self.textLimit)
+            let note = Self.written(failure ?? "").utf8.prefix(Self.textLimit)
             let text = Array(note) + [UInt8](repeating: 0x20, count: Self.textLimit - note.count)
             return Array((String(repeating: "0", count: 16 - digits.count) + digits + " ").utf8)
                 + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]
