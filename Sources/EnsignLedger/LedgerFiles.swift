@@ -18,6 +18,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
+    package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
     package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }

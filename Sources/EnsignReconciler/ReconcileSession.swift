@@ -17,6 +17,8 @@ struct ReconcileSession {
     var tip: RecordedEntry?
     let halts: HaltSwitch
     let gate: HaltGate
+    /// Nil when there is none, or another process reads it.
+    var telemetry: TelemetryPipeline?
     var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
     private var cursor: ObservationCursor?

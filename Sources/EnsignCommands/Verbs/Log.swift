@@ -118,6 +118,9 @@ enum LogLine {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
+        if let activity = change.evidence["activityAfterHalt"] {
+            return "\(text) acts although halted: \(activity["what"]?.string ?? "")".escapedControls
+        }
         text += " \(change.action.rawValue) \(versions)"
         if let reverts = change.evidence["reverts"]?.array, let first = reverts.first?.string {
             text += " (reverts \(first.prefix(10)))"

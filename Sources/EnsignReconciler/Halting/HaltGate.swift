@@ -45,6 +45,12 @@ final class HaltGate: RouteGate {
         }
     }
 
+    /// What is held back now, oldest first.
+    func pendingHalts() throws -> [HaltRecord] {
+        try pass { _ in }
+        return pending
+    }
+
     /// The file, opened anew when another stands in its place.
     private func opened() throws -> Descriptor {
         if let descriptor, try Files.status(file.path)?.inode == descriptor.inode { return descriptor }

@@ -46,7 +46,7 @@ package struct HaltsFile: Sendable {
             return
         }
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-        try open(writing: true) { file in
+        try open(writing: true, creating: true) { file in
             try file.locked(exclusively: true, timeout: Self.timeout, path) { try refill(file, Self.places) }
         }
     }
@@ -65,8 +65,13 @@ package struct HaltsFile: Sendable {
         if let folder = Files.parent(of: path) { try Files.syncDirectory(folder) }
     }
 
-    private func open<Value>(writing: Bool, _ body: (borrowing FileDescriptor) throws -> Value) throws -> Value {
-        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK
+    private func open<Value>(
+        writing: Bool,
+        creating: Bool = false,
+        _ body: (borrowing FileDescriptor) throws -> Value
+    ) throws -> Value {
+        // Without O_CREAT where the file is there: a full disk must not even be asked.
+        let flags = (writing ? O_RDWR : O_RDONLY) | (creating ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK
         let file = try FileDescriptor(path, flags, operation: "open \(path)")
         guard try file.status(path).kind == .file else {
             throw SystemError(code: EINVAL, operation: "use \(path), which is no plain file")
@@ -181,10 +186,13 @@ package struct HaltsFile: Sendable {
 
     /// Remembers why the ledger could not be written.
     package func note(_ failure: String) throws {
+        // Opening a file for writing is a change to whoever watches its folder.
+        let failure = Counter.written(failure)
+        guard try read().failure != failure else { return }
         try open(writing: true) { file in
             try file.locked(exclusively: true, timeout: Self.timeout, path) {
                 let bytes = try places(file)
-                guard bytes.count >= HaltRecord.size, Counter(bytes).failure != failure else { return }
+                guard bytes.count >= HaltRecord.size else { return }
                 try change(file, bytes) { $0.failure = failure }
             }
         }
@@ -251,9 +259,15 @@ package struct HaltsFile: Sendable {
             failure = written.isEmpty ? nil : String(decoding: written, as: UTF8.self)
         }
 
+        /// A failure as it is written: on one line, cut to what fits.
+        static func written(_ failure: String) -> String {
+            let line = failure.replacing("\n", with: " ")
+            return String(decoding: line.utf8.prefix(textLimit), as: UTF8.self)
+        }
+
         var slot: [UInt8] {
             let digits = String(count, radix: 16)
-            let note = (failure ?? "").replacing("\n", with: " ").utf8.prefix(Self.textLimit)
+            let note = Self.written(failure ?? "").utf8.prefix(Self.textLimit)
             let text = Array(note) + [UInt8](repeating: 0x20, count: Self.textLimit - note.count)
             return Array((String(repeating: "0", count: 16 - digits.count) + digits + " ").utf8)
                 + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]

@@ -216,7 +216,6 @@ extension Deployment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if !killSwitch.isEmpty { names.append("killSwitch") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names
     }
@@ -226,7 +225,6 @@ extension Environment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if !killSwitch.isEmpty { names.append("killSwitch") }
         if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names

@@ -14,6 +14,7 @@ final class EnvironmentWatcher: Sendable {
     private let actor: Entry.Actor
     private let report: @Sendable (WatchEvent) -> Void
     private let wakeup: Wakeup
+    private let telemetry: TelemetryWatcher
     private let isStopping = Mutex(false)
 
     init(
@@ -29,11 +30,13 @@ final class EnvironmentWatcher: Sendable {
         self.actor = actor
         self.report = report
         wakeup = try Wakeup()
+        telemetry = try TelemetryWatcher(environment, opening: opening, overrides: overrides, report: report)
     }
 
     /// Asks the thread to end after what it is doing.
     func stop() {
         isStopping.withLock { $0 = true }
+        telemetry.stop()
         wakeup.wake()
     }
 
@@ -41,6 +44,8 @@ final class EnvironmentWatcher: Sendable {
 
     /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
     func run() {
+        let reading = try? Thread { [telemetry] in telemetry.run() }
+        defer { reading?.join() }
         let pause = Backoff(base: .seconds(30), most: .seconds(30))
         var retry = Backoff(base: .seconds(1), most: .seconds(60))
         var generator = SystemRandomNumberGenerator()
@@ -64,6 +69,7 @@ final class EnvironmentWatcher: Sendable {
                     var options = Reconciler.Options()
                     options.observeEverything = observeEverything
                     options.suspectFolders = suspects
+                    (options.telemetry, options.readsTelemetry) = (telemetry.pipeline, false)
                     let result = try Reconciler(
                         site: site,
                         environment: environment,
@@ -130,6 +136,7 @@ final class EnvironmentWatcher: Sendable {
                     isRelevant = true
                 } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")
                     || event.name == "packed-refs"
+                    || event.folder == site.files.haltsFolder && event.name == environment
                 {
                     isRelevant = true
                 }
@@ -156,6 +163,7 @@ final class EnvironmentWatcher: Sendable {
     private func watch(_ site: Site, _ monitor: ChangeMonitor) throws {
         let common = site.commonDirectory
         try monitor.watch(String(common.dropLast()))
+        try monitor.watch(site.files.haltsFolder)
         // Every folder on the way to the ref: git makes and removes them as branches come and go.
         var folder = common + "refs"
         try monitor.watch(folder)
