@@ -46,7 +46,8 @@ struct ReconcileSession {
         let drift = try observe()
         try converge(to: desired, drift)
         try recordHalts()
-        if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        report.isJudging = try hasRollouts()
+        if report.isJudging { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
@@ -272,6 +273,8 @@ struct ReconcileSession {
         var maker = PlanMaker(site: site, environment: environment, now: now)
         maker.request = reconciler.options.request
         maker.clockStepped = try clockStepped()
+        let evidence = try evidence(commit.tree)
+        maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) }
         let outcome: PlanMaker.Outcome
         do {
             outcome = try makePlan(maker, desired, commit)
@@ -307,6 +310,14 @@ struct ReconcileSession {
             return nil
         }
         return plan
+    }
+
+    private func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
+        var evidence = try CanaryEvidence(recorded, environment, fleet)
+        if let telemetry { evidence.take(from: telemetry) }
+        return evidence
     }
 
     private func makePlan(_ maker: PlanMaker, _ desired: ObjectID, _ commit: Commit) throws -> PlanMaker.Outcome {

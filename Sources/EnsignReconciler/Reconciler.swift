@@ -57,6 +57,8 @@ package struct Reconciler {
 
         package var result: Result
         package var plan: Plan?
+        /// Whether a canary is under way: new telemetry may decide about it.
+        var isJudging = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []

@@ -72,7 +72,7 @@ import Testing
         let start = ContinuousClock.now
         let push = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
         #expect(push.status == 0, "\(push.errors)")
-        #expect(ContinuousClock.now - start < .seconds(3))
+        #expect(ContinuousClock.now - start < .seconds(20))
         #expect(try host.kinds().contains("drift"))
         eventually(within: .seconds(10), "the command is started") { lines("\(host.bare)/sleeper").first != nil }
         let sleeper = try #require(lines("\(host.bare)/sleeper").first.flatMap { pid_t($0) })

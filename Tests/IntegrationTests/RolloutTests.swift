@@ -97,4 +97,53 @@ import Testing
         }
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
     }
+
+    // MARK: Judged on telemetry
+
+    /// Writes runs as an exporter does: one line for each, of one bundle.
+    private func runs(_ count: Int, of digest: String, failing: Int, in host: Host) throws {
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let path = "\(folder)/traces.jsonl"
+        var text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        for number in 0..<count {
+            let now = Int64(Date().timeIntervalSince1970 * 1e9)
+            let id = UUID().uuidString.lowercased().replacing("-", with: "")
+            let status = number < failing ? #"{"code":2}"# : "{}"
+            text +=
+                #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"\#(id)","spanId":"\#(id.prefix(16))","#
+                + #""name":"run","startTimeUnixNano":"\#(now)","endTimeUnixNano":"\#(now + 1000)","attributes":["#
+                + #"{"key":"gen_ai.operation.name","value":{"stringValue":"invoke_agent"}},"#
+                + #"{"key":"gen_ai.agent.name","value":{"stringValue":"\#(agent)"}},"#
+                + #"{"key":"ensign.bundle","value":{"stringValue":"sha256:\#(digest)"}}],"status":\#(status)}]}]}]}"#
+                + "\n"
+        }
+        try text.write(toFile: path, atomically: false, encoding: .utf8)
+    }
+
+    @Test("A candidate that fails is taken back on its telemetry, and the record has the numbers")
+    func judged() throws {
+        let analysis = "analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.1}], confidence: 0.95}"
+        let host = try host("{canary: {steps: [{weight: 50, hold: 1s}], \(analysis)}}")
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let bad = try digests(host)
+        Thread.sleep(forTimeInterval: 1.1)
+        // Without data nothing moves, whatever the clock says.
+        #expect(try host.ensign("reconcile", "--env", "prod").output.contains("waiting for data"))
+        for _ in 0..<10 {
+            try runs(4, of: bad[0], failing: 4, in: host)
+            try runs(4, of: bad[1], failing: 0, in: host)
+        }
+        _ = try host.ensign("reconcile", "--env", "prod")
+        // A run's samples are made when the rest of its trace has had its time.
+        Thread.sleep(forTimeInterval: 16)
+        let judged = try host.ensign("reconcile", "--env", "prod")
+        #expect(judged.output.contains("rolled back"), "\(judged.output)\(judged.errors)")
+        #expect(try weights(host) == ["1.4.0 100"])
+        let entry = try host.hostGit("show", "refs/ensign/ledger/prod:entry.json")
+        #expect(entry.contains("\"verdict\":\"fail\""))
+        #expect(entry.contains("worse than stable"))
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
 }

@@ -32,35 +32,46 @@ package struct RolloutReport: Sendable {
         var report = RolloutReport(environment: environment, now: now, rows: [])
         let tip = try site.ledger(environment).tip()
         let recorded = RecordedTree(repository: site.repository, tip: tip)
-        let plan = try plan(site, environment, tip, now)
-        let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
-        var agents = Set(try recorded.remembered()).union(held.keys)
-        if let agent { agents = agents.contains(agent) ? [agent] : [] }
         let fleet = try site.desiredCommit().map { commit in
             Fleet(snapshot: try site.snapshots(of: try site.repository.commit(commit).tree)(), today: now.date)
         }
+        var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0) }
+        try evidence?.read(site.files.telemetry(environment))
+        let plan = try plan(site, environment, tip, now, evidence)
+        let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
+        var agents = Set(try recorded.remembered()).union(held.keys)
+        if let agent { agents = agents.contains(agent) ? [agent] : [] }
         for agent in agents.sorted() {
             guard let known = try recorded.agent(agent) else { continue }
+            var canary: Canary?
+            if let fleet, case .canary(let found) = try CanaryEvidence.rollout(agent, environment, fleet) {
+                canary = found
+            }
             report.rows.append(
                 Row(
                     agent: agent,
                     state: known.state,
-                    canary: try fleet.flatMap { try canary(agent, environment, $0) },
+                    canary: canary,
                     wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
                     held: held[agent]?.reason,
-                    verdict: nil
+                    verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) }
                 )
             )
         }
         return report
     }
 
-    private static func plan(_ site: Site, _ environment: String, _ tip: RecordedEntry?, _ now: Timestamp) throws
-        -> Plan?
-    {
+    private static func plan(
+        _ site: Site,
+        _ environment: String,
+        _ tip: RecordedEntry?,
+        _ now: Timestamp,
+        _ evidence: CanaryEvidence?
+    ) throws -> Plan? {
         guard let desired = try site.desiredCommit() else { return nil }
         let tree = try site.repository.commit(desired).tree
-        let maker = PlanMaker(site: site, environment: environment, now: now)
+        var maker = PlanMaker(site: site, environment: environment, now: now)
+        if let evidence { maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) } }
         return try maker.plan(
             PlanMaker.Desired(
                 source: PlanSource(name: site.settings.branch, commit: desired),
@@ -71,11 +82,5 @@ package struct RolloutReport: Sendable {
             incremental: true,
             allowPrune: false
         ).plan
-    }
-
-    private static func canary(_ agent: AgentID, _ environment: String, _ fleet: Fleet) throws -> Canary? {
-        let own = try fleet.deployment(agent, in: environment)?.value?.rollout
-        guard case .canary(let canary) = try own ?? fleet.environment(environment)?.value?.rollout else { return nil }
-        return canary
     }
 }

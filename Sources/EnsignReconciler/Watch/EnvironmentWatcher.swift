@@ -89,7 +89,7 @@ final class EnvironmentWatcher: Sendable {
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
-                        atMost: min(pause.delay(using: &generator), untilDue(result.plan?.due))
+                        atMost: min(pause.delay(using: &generator), untilLook(result))
                     )
                 }
             } catch {
@@ -103,11 +103,12 @@ final class EnvironmentWatcher: Sendable {
 
     // MARK: Waiting
 
-    /// How long it is until time alone may change something: the end of a hold, a deadline.
-    private func untilDue(_ due: Timestamp?) -> Duration {
-        guard let due else { return .seconds(86_400) }
+    /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
+    private func untilLook(_ report: Reconciler.Report) -> Duration {
+        let judged: Duration = report.isJudging && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
+        guard let due = report.plan?.due else { return judged }
         // Holds count whole seconds.
-        return max(.milliseconds(100), .seconds(due.seconds - Machine.now))
+        return min(judged, max(.milliseconds(100), .seconds(due.seconds - Machine.now)))
     }
 
     /// Waits for a change that matters.
