@@ -170,7 +170,7 @@ import Testing
         try FileManager.default.moveItem(atPath: key, toPath: key + ".away")
         try calls(1, of: "shell__run", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
-        eventually(within: .seconds(5), watch.output) { watch.output.contains("the signing key of 'prod' is missing") }
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 1)
         #expect(isHalted(host))
         try FileManager.default.moveItem(atPath: key + ".away", toPath: key)
         #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
