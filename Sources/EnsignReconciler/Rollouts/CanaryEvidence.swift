@@ -42,7 +42,9 @@ struct CanaryEvidence {
 
     /// Reads what the last run wrote down, for looking at it.
     mutating func read(_ path: String) throws {
-        guard let bytes = try Files.readOwn(path, limit: 1 << 28), let json = try? JSONParser.parse(bytes) else { return }
+        guard let bytes = try Files.readOwn(path, limit: 1 << 28), let json = try? JSONParser.parse(bytes) else {
+            return
+        }
         analyst = CanaryAnalyst(json: json["consumer"], canaries: canaries.values.sorted { $0.agent < $1.agent })
     }
 
