@@ -98,6 +98,8 @@ package struct Subprocess: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        // What somebody else left open in this process would be kept open by a child that outlives it.
+        if ownGroup || ownSession { _ = unsafe csystem_spawn_closing(&actions, 3) }
         if let directory { _ = unsafe csystem_spawn_in(&actions, directory) }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)

@@ -180,7 +180,8 @@ import Testing
         let steps = try #require(Int(text))
         let wanted = try run("git", ["rev-parse", "\(Self.branch)^{tree}"], in: whole).output
         var unwritten = 0
-        for step in stride(from: steps, to: steps - 40, by: -2) {
+        // The last few calls are not made in every run: an object's folder may be there already.
+        for step in stride(from: steps - 4, to: steps - 44, by: -2) {
             let repository = try copy("crash.git")
             let environment = ["LD_PRELOAD": shim, "FAULT_AT": String(step), "FAULT_MODE": "kill"]
             #expect(try run(Host.ensign, reconcile, in: repository, environment: environment).status == 128 + 9)
@@ -189,8 +190,9 @@ import Testing
             let lock = "\(repository)/refs/heads/\(Self.branch).lock"
             if FileManager.default.fileExists(atPath: lock) {
                 let again = try run(Host.ensign, reconcile, in: repository)
+                #expect(again.status == 0, "step \(step): \(again.errors)")
                 #expect(
-                    again.status == 0 && again.errors.contains("could not be written"),
+                    try again.errors.contains("could not be written") || hasBranch(repository),
                     "step \(step): \(again.errors)"
                 )
                 try FileManager.default.removeItem(atPath: lock)

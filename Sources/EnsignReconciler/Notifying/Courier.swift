@@ -41,11 +41,12 @@ package struct Courier {
     /// Never in the way: what cannot be written here is written by the next run.
     static func prepare(_ site: Site, _ environment: String, _ tip: RecordedEntry?) {
         let path = site.files.outbox(environment)
+        let isThere = (try? Files.status(path)) != nil
         guard Courier(site: site, environment: environment) != nil else {
-            try? Files.remove(path)
+            if isThere { try? Files.remove(path) }
             return
         }
-        if (try? Files.status(path)) == nil { try? Outbox(sequence: tip?.entry.sequence ?? -1).write(path) }
+        if !isThere { try? Outbox(sequence: tip?.entry.sequence ?? -1).write(path) }
     }
 
     /// Whether an entry waits. Changes nothing.
