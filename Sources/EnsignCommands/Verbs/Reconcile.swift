@@ -51,10 +51,14 @@ extension Verb {
 extension Invocation {
     /// An environment that neither the manifests nor a ledger know is a slip of the pen.
     func requireKnown(_ environment: String, _ site: Site) throws {
-        let known = try site.environments([])
-        if !known.contains(environment), try site.desiredCommit() != nil {
-            throw ReconcileError.unknownEnvironment(environment, known: known)
-        }
+        try site.require(environment, among: site.environments([]))
+    }
+
+    /// The environment of `--env` for a question: one that this clone does not reconcile may be asked about too.
+    func knownEnvironment(_ site: Site) throws -> String {
+        let name = try environment()
+        try site.require(name, among: site.knownEnvironments())
+        return name
     }
 
     /// Prints what a reconcile came to.

@@ -48,6 +48,8 @@ package struct Watcher {
             sync.fetchOnce()
             forge = (sync, try Thread { sync.run() })
         }
+        // Only now is the forge's branch here.
+        for name in asked { try site.require(name, among: site.environments([])) }
         let monitor = try ChangeMonitor()
         var isFirst = true
         while !isEnding.isSet {
