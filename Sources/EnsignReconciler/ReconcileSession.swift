@@ -89,6 +89,10 @@ struct ReconcileSession {
     }
 
     private mutating func withoutBranch() throws -> Reconciler.Report {
+        // A host that was set up anew has the ledger before it has the branch: nobody took that away.
+        if let remote = site.settings.remote {
+            throw ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
+        }
         guard let accepted = tip?.acceptedSource else {
             report.result = .nothingDeclared
             return report

@@ -168,6 +168,8 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
     case missingKey(environment: String, path: String)
     case target(String)
     case missingBranch(String)
+    /// Of a clone of a forge: the branch was never fetched.
+    case notFetched(String, remote: String)
     case unknownEnvironment(String, known: [String])
 
     package var description: String {
@@ -177,6 +179,7 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
         case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
         case .target(let why): why
         case .missingBranch(let ref): "\(ref) does not exist any more: the live state is held as it is"
+        case .notFetched(let ref, let remote): "\(ref) is not here: nothing was fetched from '\(remote)' yet"
         case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
         }
     }

@@ -1,4 +1,5 @@
 import EnsignLedger
+import EnsignManifest
 import EnsignModel
 import EnsignReconciler
 
@@ -28,13 +29,14 @@ extension Verb {
         ]
     ) { invocation in
         let site = try invocation.site()
-        let environment = try invocation.environment()
+        let environment = try invocation.knownEnvironment(site)
         let agent = invocation.argument(0) == nil ? nil : try invocation.agent(0)
         guard let limit = Int(invocation["limit"] ?? String(Int.max)), limit > 0 else {
             throw UsageError(message: "--limit must be a whole number above 0", verb: "log")
         }
         let ledger = site.ledger(environment)
         guard let tip = try ledger.tip() else {
+            if let agent { try invocation.requireKnown(agent, environment, site) }
             if invocation.format == .json {
                 invocation.json(["v": 1, "environment": .string(environment), "entries": []])
             }
@@ -52,6 +54,7 @@ extension Verb {
             shown.append(entry)
             return shown.count < limit
         }
+        if let agent, shown.isEmpty { try invocation.requireKnown(agent, environment, site) }
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "environment": .string(environment),
@@ -77,6 +80,24 @@ extension Verb {
         }
         invocation.console.out(table.render(invocation.console))
         return .done
+    }
+}
+
+extension Invocation {
+    /// An agent without history that nothing declares is a slip of the pen.
+    fileprivate func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
+        guard try site.desiredCommit() != nil else { return }
+        let (fleet, _) = try site.fleet(at: nil, today: today)
+        guard try !fleet.declares(agent), try !fleet.deploys(agent, in: environment) else { return }
+        throw UsageError(
+            message: "there is no agent '\(agent)', and '\(environment)' never had one",
+            hint: Suggestion.hint(
+                for: agent.description,
+                among: try fleet.agents().map(\.description),
+                plural: "agents"
+            ),
+            verb: verb.name
+        )
     }
 }
 

@@ -13,7 +13,8 @@ extension Verb {
         discussion: """
             Compares the newest desired commit with what is live, applies what differs, repairs what was changed by \
             hand, and signs a record of it. Safe to run at any time, twice at once, and again after a crash. A run \
-            that finds nothing to do writes nothing.
+            that finds nothing to do writes nothing. In a clone of a forge (git config ensign.remote) it fetches the \
+            branch first, and pushes the ledger back.
             """,
         options: [
             .environment,
@@ -24,6 +25,7 @@ extension Verb {
                 value: "all|slice",
                 kind: .choice(["all", "slice"])
             ),
+            Option(name: "offline", summary: "Neither fetch from the forge nor push to it"),
         ],
         formats: [.text, .json],
         examples: [
@@ -33,6 +35,10 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let forge = invocation.has("offline") ? nil : Forge(site)
+        let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
         var options = Reconciler.Options()
         options.allowPrune = invocation.has("allow-prune")
@@ -45,18 +51,59 @@ extension Verb {
         )
         let report = try reconciler.run()
         let result = try invocation.show(report, environment, site)
+        let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
         invocation.notify(environment, site)
-        return result
+        return result == .done && !(isFetched && isPushed) ? .failed : result
+    }
+}
+
+extension Invocation {
+    /// Fetches from the forge, saying so; false when it does not answer, and what was fetched before is gone by.
+    fileprivate func fetch(_ forge: Forge, _ site: Site) throws -> Bool {
+        do {
+            try forge.fetch()
+        } catch let error as Git.CommandFailure {
+            console.note(
+                "fetch from \(forge.remote) \(console.paintNote("failed", .red)): \(error.reason.escapedControls)"
+            )
+            if let commit = try site.desiredCommit() {
+                console.note("going on with \(site.settings.desiredRef) as it was fetched before (\(commit.short))")
+            }
+            return false
+        }
+        if !isQuiet, let commit = try site.desiredCommit() {
+            console.note("fetched \(site.settings.branch) from \(forge.remote): \(commit.short)")
+        }
+        return true
+    }
+
+    /// Pushes the ledger to the forge, saying so; false when that is not possible.
+    fileprivate func push(_ environment: String, _ forge: Forge) throws -> Bool {
+        do {
+            if try forge.push(environment), !isQuiet {
+                console.note("\(environment): the ledger is pushed to \(forge.remote)")
+            }
+            return true
+        } catch let error as Git.CommandFailure {
+            console.note(
+                "\(environment): the ledger could not be pushed to \(forge.remote): \(error.reason.escapedControls)"
+            )
+            return false
+        }
     }
 }
 
 extension Invocation {
     /// An environment that neither the manifests nor a ledger know is a slip of the pen.
     func requireKnown(_ environment: String, _ site: Site) throws {
-        let known = try site.environments([])
-        if !known.contains(environment), try site.desiredCommit() != nil {
-            throw ReconcileError.unknownEnvironment(environment, known: known)
-        }
+        try site.require(environment, among: site.environments([]))
+    }
+
+    /// The environment of `--env` for a question: one that this clone does not reconcile may be asked about too.
+    func knownEnvironment(_ site: Site) throws -> String {
+        let name = try environment()
+        try site.require(name, among: site.knownEnvironments())
+        return name
     }
 
     /// Prints what a reconcile came to.

@@ -21,6 +21,7 @@ extension Verb {
             .environment,
             Option(name: "now", summary: "Make the version before live at once; needs --reason"),
             .reason,
+            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
         ],
         formats: [.text, .json],
         examples: [
@@ -57,31 +58,39 @@ extension Verb {
             on: tip,
             message: message
         )
+        // In a bare repository that is pushed to, the branch itself is at hand; a forge's is not.
+        let isDirect = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
         let branch: String
-        if site.repository.workTree == nil {
+        var tipOfBranch = commit
+        if isDirect {
             branch = site.settings.branch
             try Git.check(
                 ["update-ref", "-m", "ensign rollback", site.settings.desiredRef, commit.description, tip.description],
                 in: site
             )
         } else {
-            branch = Disagreement.branch(agent, environment)
-            _ = try UserCommit(site: site).branch(branch, at: commit)
+            branch = invocation["branch"] ?? Disagreement.branch(agent, environment)
+            tipOfBranch = try UserCommit(site: site).branch(branch, at: commit)
+        }
+        if tipOfBranch != commit, invocation["reason"] != nil {
+            invocation.console.note(
+                "note: branch \(branch) was there already with this change: its message stays, without the new reason"
+            )
         }
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "agent": .string(agent.description), "environment": .string(environment),
-                "branch": .string(branch), "commit": .string(commit.description),
+                "branch": .string(branch), "commit": .string(tipOfBranch.description),
                 "reverts": .string(change.commit.description),
             ])
             return .done
         }
         invocation.console.line(
-            "Branch \(branch) has the commit \(commit.short), which reverts \(change.commit.short): \(subject)"
+            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject)"
         )
         if !invocation.isQuiet {
             invocation.console.note(
-                site.repository.workTree == nil
+                isDirect
                     ? "Next: ensign reconcile --env \(environment)"
                     : "Next: git push origin \(branch), and open a pull request; or git merge \(branch)."
             )

@@ -189,15 +189,14 @@ final class EnvironmentWatcher: Sendable {
 
     /// Pushes the ledger to the operator's remote, never forced.
     private func push(_ site: Site, _ last: inout ObjectID?) throws {
-        guard let remote = site.settings.remote else { return }
-        let ledger = site.ledger(environment)
-        guard let tip = try site.repository.reference(ledger.ref), tip != last else { return }
+        guard let forge = Forge(site) else { return }
+        guard let tip = try site.repository.reference(site.ledger(environment).ref), tip != last else { return }
         do {
-            try Git.check(["push", "--quiet", "--", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
+            try forge.push(environment)
             last = tip
         } catch let error as Git.CommandFailure {
             // The record is durable here; it reaches the forge with the next entry or timer.
-            report(.note(environment, "the ledger could not be pushed to \(remote): \(error.reason)"))
+            report(.note(environment, "the ledger could not be pushed to \(forge.remote): \(error.reason)"))
         }
     }
 }
