@@ -217,7 +217,7 @@ extension Deployment {
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
-        return names
+        return names + (rollout?.declaredOnly ?? [])
     }
 }
 
@@ -227,6 +227,16 @@ extension Environment {
         var names: [String] = []
         if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
+        return names + (rollout?.declaredOnly ?? [])
+    }
+}
+
+extension Rollout {
+    /// Parts of an analysis that nothing reads yet.
+    fileprivate var declaredOnly: [String] {
+        guard case .canary(let canary) = self, let metrics = canary.analysis?.metrics else { return [] }
+        var names = metrics.map(\.name).filter { $0.hasPrefix("prometheus:") }
+        if metrics.contains(where: \.guardsStable) { names.append("rollout.canary.analysis.guard") }
         return names
     }
 }
