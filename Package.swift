@@ -79,7 +79,7 @@ let package = Package(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignPlanner", "EnsignLedger", "EnsignTargets",
+                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry",
             ],
             swiftSettings: swift
         ),
@@ -106,6 +106,7 @@ let package = Package(
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignTelemetry", ["EnsignModel", "EnsignPlanner", "EnsignSystem"]),
+        test("EnsignReconciler", ["EnsignModel", "EnsignSystem", "EnsignTargets"]),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(

@@ -3,17 +3,22 @@
 #     make bench                                     every row, fleets of 1,000, 10,000 and 100,000 agents
 #     make bench BENCH="--agents 1000,10000 --only change"
 #     make bench-judge BENCH_JUDGE="--only fall"     the judge's errors and samples alone
+#     make bench-killswitch                          how long an agent that breaks a rule goes on
 
 BENCH ?=
 BENCH_JUDGE ?=
+BENCH_KILLSWITCH ?=
 JUDGE_PYTHON := .build/bench/judge-venv/bin/python
 
-.PHONY: bench bench-judge
-bench: build bench-judge ## Measure against stock git, libyaml, check-jsonschema and other judges
+.PHONY: bench bench-judge bench-killswitch
+bench: build bench-judge bench-killswitch ## Measure against stock git, libyaml, check-jsonschema and other judges
 	python3 bench/bench.py $(BENCH)
 
 bench-judge: build $(JUDGE_PYTHON)
 	$(JUDGE_PYTHON) bench/judge.py $(BENCH_JUDGE)
+
+bench-killswitch: build
+	python3 bench/killswitch.py --ensign .build/release/ensign $(BENCH_KILLSWITCH)
 
 $(JUDGE_PYTHON):
 	mkdir -p .build/bench

@@ -62,7 +62,7 @@ package enum LedgerCommit {
         case .halt, .resume, .intent, .outcome, .recovery: what = changes(entry)
         }
         switch entry.kind {
-        case .intent: return prefix + "intent, " + what
+        case .intent, .resume: return prefix + "intent, " + what
         case .recovery: return prefix + "recovery, " + what
         case .outcome where entry.result != .ok: return prefix + "\(entry.result.rawValue), " + what
         default: return prefix + what

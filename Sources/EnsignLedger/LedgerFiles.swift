@@ -18,6 +18,10 @@ package struct LedgerFiles: Sendable, Hashable {
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
+    package var haltsFolder: String { "\(root)/halts" }
+    package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
+    package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
+    package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }
     package var validTree: String { "\(root)/cache/valid" }
@@ -32,7 +36,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package var folders: [(path: String, mode: UInt32)] {
         [
             (root, 0o755), ("\(root)/keys", 0o700), ("\(root)/locks", 0o755), ("\(root)/high-water", 0o755),
-            ("\(root)/status", 0o755), ("\(root)/cache", 0o755),
+            ("\(root)/status", 0o755), ("\(root)/cache", 0o755), ("\(root)/halts", 0o755),
         ]
     }
 }

@@ -109,6 +109,8 @@ package struct RolloutContext {
 /// What an operator asks of one agent.
 package struct OperatorRequest: Sendable, Hashable {
     package var agent: AgentID
+    /// Further agents of which the same is asked.
+    package var others: Set<AgentID> = []
     package var operation: RolloutOperation
     package var by: String
     package var reason: String
@@ -119,6 +121,8 @@ package struct OperatorRequest: Sendable, Hashable {
         self.by = by
         self.reason = reason
     }
+
+    package func covers(_ agent: AgentID) -> Bool { agent == self.agent || others.contains(agent) }
 }
 
 /// One agent on its way through the planner.
@@ -196,6 +200,7 @@ package enum Planner {
             if let reason = work.machine.held, let wanted = work.item.compiled?.side {
                 plan.held.append(HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason))
             }
+            if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
             guard let change = try change(work, recorded, environment) else { continue }
             plan.changes.append(change)
             if work.before?.isLive == true { plan.unchanged -= 1 }
@@ -215,7 +220,7 @@ package enum Planner {
             before: live,
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
-        if let request = context.request, request.agent == item.agent {
+        if let request = context.request, request.covers(item.agent) {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
             var operation = request.operation
@@ -324,6 +329,14 @@ package enum Planner {
             try works[index].machine.handle(.place(canary))
             if places != .max { places -= 1 }
         }
+    }
+
+    /// When the canary's hold or its deadline ends; nil when neither lies ahead.
+    private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
+        guard let (_, progress) = work.machine.state.canary, case .canary(let canary) = work.item.rollout else {
+            return nil
+        }
+        return progress.due(canary, after: context.now)
     }
 
     private static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws

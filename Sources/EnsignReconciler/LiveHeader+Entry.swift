@@ -8,8 +8,21 @@ extension Ledger {
         try walk(from: tip) { entry in
             found = entry
             switch entry.entry.kind {
-            case .genesis, .outcome, .recovery, .halt, .resume: return false
-            case .intent, .refused, .drift, .key: return true
+            case .genesis, .outcome, .recovery, .halt: return false
+            case .intent, .resume, .refused, .drift, .key: return true
+            }
+        }
+        return found
+    }
+
+    /// The newest entry that says how far the accepted source is live: a halt does not.
+    func converging(_ tip: RecordedEntry) throws -> RecordedEntry {
+        var found = tip
+        try walk(from: tip) { entry in
+            found = entry
+            switch entry.entry.kind {
+            case .genesis, .outcome, .recovery: return false
+            case .intent, .resume, .refused, .drift, .halt, .key: return true
             }
         }
         return found

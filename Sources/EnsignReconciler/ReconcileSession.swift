@@ -14,8 +14,12 @@ struct ReconcileSession {
     let environment: String
     let ledger: Ledger
     let target: any Target
-    private var tip: RecordedEntry?
-    private var report = Reconciler.Report(result: .converged)
+    var tip: RecordedEntry?
+    let halts: HaltSwitch
+    let gate: HaltGate
+    /// Nil when there is none, or another process reads it.
+    var telemetry: TelemetryPipeline?
+    var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
     private var cursor: ObservationCursor?
     /// The environment's own, once it is read; until then nothing expires.
@@ -27,18 +31,24 @@ struct ReconcileSession {
         environment = reconciler.environment
         ledger = site.ledger(environment)
         target = try site.target(environment)
+        halts = try HaltSwitch(site, environment)
+        gate = HaltGate(halts.file, environment: environment)
         tip = try ledger.tip()
     }
 
-    private var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }
+    var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }
 
     mutating func run() throws -> Reconciler.Report {
         try checkTip()
-        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
         try recover()
+        try recordHalts()
+        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
         let drift = try observe()
         try converge(to: desired, drift)
-        if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        try recordHalts()
+        report.isJudging = try hasRollouts()
+        if report.isJudging { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
@@ -52,7 +62,7 @@ struct ReconcileSession {
 
     // MARK: 1. Is the ledger what this clone has seen?
 
-    private func checkTip() throws {
+    func checkTip() throws {
         try ledger.checkHighWater(tip)
         guard let tip else { return }
         let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
@@ -62,16 +72,20 @@ struct ReconcileSession {
                 path: site.settings.signingKey(environment, site.files)
             )
         }
-        // The newest entry is ours, or hands over to our key.
-        let isOurs = tip.signer == key.publicKey || tip.entry.keys?.contains(key.publicKey.line) == true
-        guard isOurs else {
-            throw LedgerError.broken(
-                environment: environment,
-                sequence: tip.entry.sequence,
-                why: "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
-            )
+        // The newest entry is ours, or hands over to our key. Anybody can write that it does: then the whole chain must
+        // bear it out, which it is asked once after a rotation.
+        if tip.signer != key.publicKey {
+            let handsOver = tip.entry.kind == .key && tip.entry.keys?.contains(key.publicKey.line) == true
+            guard handsOver, try Verifier(ledger).run().verdict == .intact else {
+                throw LedgerError.broken(
+                    environment: environment,
+                    sequence: tip.entry.sequence,
+                    why:
+                        "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
+                )
+            }
         }
-        if let obstacle = try target.obstacle(isNew: false) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
     }
 
     private mutating func withoutBranch() throws -> Reconciler.Report {
@@ -89,8 +103,8 @@ struct ReconcileSession {
 
     // MARK: 2. Did a run die between intent and outcome?
 
-    private mutating func recover() throws {
-        guard let intent = tip, intent.entry.kind == .intent else { return }
+    mutating func recover() throws {
+        guard let intent = tip, intent.entry.kind.isIntent else { return }
         let changes = try ledger.changes(of: intent)
         guard let effects = AgentEffect.of(changes, environment: environment) else {
             throw LedgerError.broken(
@@ -128,7 +142,7 @@ struct ReconcileSession {
             result: result,
             edits: edits
         )
-        try target.publish(Publication(removals: leftovers))
+        try target.publish(Publication(removals: leftovers), gate: gate)
         try publishHeader()
         report.recovered = true
     }
@@ -161,7 +175,7 @@ struct ReconcileSession {
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil
-        return try observation.drift.filter { try !isStaleHeader($0, tip) }
+        return try withoutHalted(observation.drift).filter { try !isStaleHeader($0, tip) }
     }
 
     /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
@@ -180,9 +194,9 @@ struct ReconcileSession {
         return isStale
     }
 
-    private func publishHeader() throws {
+    func publishHeader() throws {
         guard let tip else { return }
-        try target.publish(Publication(header: try ledger.publishing(tip).header))
+        try target.publish(Publication(header: try ledger.publishing(tip).header), gate: gate)
     }
 
     // MARK: 4. Plan
@@ -246,7 +260,7 @@ struct ReconcileSession {
     /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
     private func isComplete() throws -> Bool {
         guard let tip else { return false }
-        let entry = try ledger.publishing(tip).entry
+        let entry = try ledger.converging(tip).entry
         return entry.kind != .genesis && entry.result == .ok
     }
 
@@ -259,6 +273,8 @@ struct ReconcileSession {
         var maker = PlanMaker(site: site, environment: environment, now: now)
         maker.request = reconciler.options.request
         maker.clockStepped = try clockStepped()
+        let evidence = try evidence(commit.tree)
+        maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) }
         let outcome: PlanMaker.Outcome
         do {
             outcome = try makePlan(maker, desired, commit)
@@ -294,6 +310,14 @@ struct ReconcileSession {
             return nil
         }
         return plan
+    }
+
+    private func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
+        var evidence = try CanaryEvidence(recorded, environment, fleet)
+        if let telemetry { evidence.take(from: telemetry) }
+        return evidence
     }
 
     private func makePlan(_ maker: PlanMaker, _ desired: ObjectID, _ commit: Commit) throws -> PlanMaker.Outcome {
@@ -371,7 +395,7 @@ struct ReconcileSession {
         let (retired, expired) = try self.expired(before, recorded, plan)
         let removed = expired.isEmpty ? [:] : ["expired": Int64(expired.count)]
         tip = try append(
-            .intent,
+            reconciler.options.request?.operation == .unhalt ? .resume : .intent,
             source: origin,
             parent: source,
             reason: reason,
@@ -381,9 +405,9 @@ struct ReconcileSession {
             more: removed
         )
         // If this throws, what reached the target is found by observing: the next run records a recovery.
-        try target.publish(try publication(plan, drift, recorded, expired))
+        let held = try publish(try publication(plan, drift, recorded, expired), plan, recorded)
         var edits: [String: [UInt8]?] = [:]
-        for change in plan?.changes ?? [] {
+        for change in plan?.changes ?? [] where !held.contains(change.agent) {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)
             edits[AgentState.path(change.agent)] = .some(change.state?.bytes)
             for bundle in change.bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
@@ -394,9 +418,9 @@ struct ReconcileSession {
             source: origin,
             parent: source,
             reason: reason,
-            changes: changes,
-            agents: agents,
-            result: .ok,
+            changes: changes.filter { $0.agent.map { !held.contains($0) } ?? true },
+            agents: held.isEmpty ? agents : before.agents + (plan?.live(without: held) ?? 0),
+            result: held.isEmpty ? .ok : .partial,
             edits: edits,
             more: removed
         )
@@ -408,8 +432,13 @@ struct ReconcileSession {
         pack()
     }
 
+    private func checkTarget() throws {
+        if let obstacle = try target.obstacle() { throw ReconcileError.target(obstacle) }
+        try TargetOwnership(site, environment).check()
+    }
+
     private mutating func begin() throws {
-        if let obstacle = try target.obstacle(isNew: true) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
         let path = site.settings.signingKey(environment, site.files)
         let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
         cachedKey = key
@@ -425,7 +454,7 @@ struct ReconcileSession {
         )
     }
 
-    private func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
+    func acceptedSource(_ tip: RecordedEntry) throws -> Entry.Source? {
         try tip.acceptedSource.map {
             try SourceInspector.inspect($0, ref: site.settings.desiredRef, repository: site.repository)
         }
@@ -482,7 +511,8 @@ struct ReconcileSession {
                 continue
             }
             guard node.mode != .directory else {
-                // Something stood where a folder belongs: its files are listed as missing themselves.
+                // Something stands where a folder belongs; its files are listed as missing themselves.
+                publication.clearings.append(file.path)
                 continue
             }
             let bytes = try recorded.bytes(node)
@@ -542,7 +572,7 @@ struct ReconcileSession {
         _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }
 
-    private mutating func append(
+    mutating func append(
         _ kind: Entry.Kind,
         source: Entry.Source?,
         parent: ObjectID?,

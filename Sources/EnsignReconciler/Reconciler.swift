@@ -24,6 +24,10 @@ package struct Reconciler {
         package var lockTimeout: Duration = .seconds(60)
         /// What an operator asks of an agent along with it.
         package var request: OperatorRequest?
+        /// Telemetry that somebody else reads all the time.
+        package var telemetry: TelemetryPipeline?
+        /// Whether to read telemetry for this run when nobody else does.
+        package var readsTelemetry = true
         package var clock = SystemClock()
 
         package init() {}
@@ -53,11 +57,17 @@ package struct Reconciler {
 
         package var result: Result
         package var plan: Plan?
+        /// Whether a canary is under way: new telemetry may decide about it.
+        var isJudging = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []
         /// Whether a run before this one had died between intent and outcome.
         package var recovered = false
+        /// Stops and alarms that were recorded on the way.
+        package var halts: [Change] = []
+        /// What somebody should look at, in sentences.
+        package var warnings: [String] = []
         /// The newest entry afterwards.
         package var entry: PlanEntry?
         /// Where git asks for what is quarantined, and what became of the branches that make it agree.
@@ -71,9 +81,15 @@ package struct Reconciler {
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
-        var report = try runLocked()
+        let (telemetry, warning) = readTelemetry()
+        var report = try locked { session in
+            session.prepareNotifications()
+            session.telemetry = telemetry
+            if let warning { session.report.warnings.append(warning) }
+            return try session.run()
+        }
+        // After what became of it is on record: a crash in between reads it again.
+        if options.telemetry == nil { try telemetry?.checkpoint() }
         // Without the lock: a forge that does not answer holds up nobody else.
         do {
             let branches = RollbackBranches(site: site, environment: environment, today: today)
@@ -85,17 +101,57 @@ package struct Reconciler {
         return report
     }
 
+    /// Reads what telemetry there is, and stops agents that break a rule. What cannot be read keeps nobody from
+    /// reconciling.
+    private func readTelemetry() -> (pipeline: TelemetryPipeline?, warning: String?) {
+        if let telemetry = options.telemetry { return (telemetry, nil) }
+        guard options.readsTelemetry, site.isInitialised, !site.settings.isClient else { return (nil, nil) }
+        do {
+            guard let opened = try TelemetryPipeline.open(site, environment) else { return (nil, nil) }
+            let isComplete = try opened.catchUp(TelemetryBook(site: site, environment: environment))
+            return (opened, isComplete ? nil : "telemetry is behind: the next run reads on")
+        } catch {
+            return (nil, "telemetry was not read: \(error)")
+        }
+    }
+
     private var today: CalendarDate { Timestamp(seconds: options.clock.wall()).date }
 
-    private func runLocked() throws -> Report {
+    /// Records stops that are pending, and does nothing else.
+    ///
+    /// - Parameter more: Stops that could not be remembered.
+    package func recordHalts(_ more: [HaltRecord] = []) throws -> Report {
+        try locked { try $0.runHaltsAlone(more) }
+    }
+
+    private func locked(_ body: (inout ReconcileSession) throws -> Report) throws -> Report {
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let halts = try HaltSwitch(site, environment)
+        // Whatever the ledger is like: stops first.
+        try halts.enforce()
+        do {
+            return try underLock(halts, body)
+        } catch {
+            // With the stops that now have to wait for their record.
+            if let pending = try? halts.file.read().pending, !pending.isEmpty { try? halts.file.note("\(error)") }
+            throw error
+        }
+    }
+
+    private func underLock(
+        _ halts: HaltSwitch,
+        _ body: (inout ReconcileSession) throws -> Report
+    ) throws -> Report {
         let lockPath = site.files.lock(environment)
         if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
+        // While there is room: the next halt must not depend on what is left of it.
+        try? halts.file.prepare()
         var session = try ReconcileSession(self)
-        session.prepareNotifications()
         do {
-            let report = try session.run()
+            let report = try body(&session)
             try session.writeStatus(report)
             return report
         } catch {

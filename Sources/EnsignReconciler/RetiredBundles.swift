@@ -23,7 +23,10 @@ struct RetiredBundles {
         var found: [Retired] = []
         try ledger.walk(from: tip) { entry in
             guard entry.entry.sequence > known.covered else { return false }
-            guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return true }
+            switch entry.entry.kind {
+            case .outcome, .recovery, .halt: break
+            case .genesis, .intent, .resume, .refused, .drift, .key: return true
+            }
             for change in try ledger.changes(of: entry) {
                 guard let agent = change.agent else { continue }
                 let time = entry.entry.time.seconds

@@ -51,6 +51,22 @@ package struct Settings: Sendable, Hashable {
         values["ensign.\(environment).signingkey"] ?? files.key(environment)
     }
 
+    /// The directory in which runtimes write telemetry; nil when none is set.
+    ///
+    /// - Throws: ``SettingsError`` when it is not an absolute path.
+    package func telemetry(_ environment: String) throws(SettingsError) -> String? {
+        guard let value = values["ensign.\(environment).telemetry"], !value.isEmpty else { return nil }
+        guard value.hasPrefix("/") else {
+            throw SettingsError(
+                key: "ensign.\(environment).telemetry",
+                why: "'\(value)' is not an absolute path to a directory"
+            )
+        }
+        var path = value[...]
+        while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
+        return String(path)
+    }
+
     /// The live directory of an environment.
     ///
     /// - Throws: ``SettingsError`` when the target is none that this Ensign knows.

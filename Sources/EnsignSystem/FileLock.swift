@@ -1,7 +1,7 @@
 import Glibc
 
 /// An exclusive lock on a file, held until it goes out of scope; the kernel releases it when the process dies.
-package struct FileLock: ~Copyable {
+package struct FileLock: ~Copyable, Sendable {
     private let file: FileDescriptor
 
     /// Takes the lock, waiting at most `timeout`.

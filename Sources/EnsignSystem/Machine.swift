@@ -9,12 +9,22 @@ package enum Machine {
         return Int64(moment.tv_sec)
     }
 
+    /// Nanoseconds since 1970, from the wall clock.
+    package static var nanoseconds: Int64 {
+        var moment = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &moment)
+        return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
+    }
+
     /// Nanoseconds since 1970, from the clock that stamps files: coarse, and never ahead of a later stamp.
     package static var fileTime: Int64 {
         var moment = timespec()
         unsafe clock_gettime(CLOCK_REALTIME_COARSE, &moment)
         return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
     }
+
+    /// Does nothing for a while.
+    package static func sleep(seconds: UInt32) { _ = Glibc.sleep(seconds) }
 
     /// Seconds since this machine started, time asleep included, and the name of that start; nil where the kernel does
     /// not say. No program can set it.

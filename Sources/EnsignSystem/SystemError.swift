@@ -19,6 +19,9 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// Whether somebody else holds a lock.
+    package var isBusy: Bool { code == EWOULDBLOCK }
+
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
 }
 

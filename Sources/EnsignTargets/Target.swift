@@ -6,15 +6,29 @@ package import EnsignModel
 /// complete or not at all; a route never names a bundle that is not there yet. One writer at a time: the caller holds
 /// the environment's lock. Killed at any moment, a target stands between the old and the new state file by file, and a
 /// repeated `publish` brings it to the new one.
-package protocol Target {
+package protocol Target: Sendable {
     /// Where it is, for people.
     var description: String { get }
 
     /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
-    func obstacle(isNew: Bool) throws -> String?
+    func obstacle() throws -> String?
 
-    /// Brings the target to what the publication says.
-    func publish(_ publication: Publication) throws
+    /// Brings the target to what the publication says, but for routes that the gate holds back.
+    ///
+    /// - Returns: The agents whose routes were held back: what stood there still does.
+    @discardableResult
+    func publish(_ publication: Publication, gate: (any RouteGate)?) throws -> Set<AgentID>
+
+    /// Puts halted routes in place, as soon as it can: where there is no room for a file, the route is taken away.
+    ///
+    /// The one change that needs no environment lock: it may come while somebody else publishes or sweeps.
+    ///
+    /// - Returns: The agents whose route was taken away.
+    /// - Throws: When a route could be neither replaced nor taken away; all others are done by then.
+    func halt(_ routes: [(agent: AgentID, bytes: [UInt8])]) throws -> Set<AgentID>
+
+    /// The agents that have a route now, of one team or of all; sorted.
+    func agents(of team: String?) throws -> [AgentID]
 
     /// Compares the target with what is recorded.
     ///
@@ -23,6 +37,14 @@ package protocol Target {
 
     /// What stands at a path now; nil when it is missing or no plain file.
     func read(_ path: String) throws -> [UInt8]?
+}
+
+/// Holds back routes that must not come into place, whatever a plan that was made earlier says.
+package protocol RouteGate {
+    /// Runs `body`, which puts routes in place; nothing can begin to be held back while it runs, so it must be short.
+    ///
+    /// `isHeld` says whether these bytes may not become the agent's route.
+    func pass(_ body: (_ isHeld: (_ agent: AgentID, _ bytes: [UInt8]) -> Bool) throws -> Void) throws
 }
 
 /// Files to put in place and files to take away. Paths are relative to the target.

@@ -317,7 +317,7 @@ import Testing
     func forge() throws {
         let forge = try Host(fleet: fleet(canary: false), pushes: false)
         try FileManager.default.removeItem(atPath: "\(forge.bare)/hooks")
-        try forge.hostGit("config", "--unset", "receive.hideRefs")
+        try forge.hostGit("config", "--unset-all", "receive.hideRefs")
         try forge.git("push", "-q", "origin", "main")
         let clone = "\(forge.scratch.path)/clone.git"
         func ensign(_ words: String...) throws -> CommandResult { try run(Host.ensign, words, in: clone) }

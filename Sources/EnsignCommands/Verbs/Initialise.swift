@@ -43,10 +43,11 @@ struct RepositorySetup {
     func host() throws -> ExitCode {
         for folder in site.files.folders { try Files.makeDirectories(folder.path, mode: folder.mode) }
         try configure("ensign.client", nil)
-        let hidden = try Git.run(["config", "--local", "--get-all", "receive.hideRefs"], in: site).outputText
-        if !hidden.split(separator: "\n").contains("refs/ensign") {
-            try Git.check(["config", "--local", "--add", "receive.hideRefs", "refs/ensign"], in: site)
-            say("config  receive.hideRefs refs/ensign: nobody can push to the ledger")
+        try hide("refs/ensign", "nobody can push to the ledger")
+        try hide("refs/replace", "nobody can push what changes how git shows history")
+        if try Git.run(["config", "--local", "--get", "receive.fsckObjects"], in: site).outputText.isEmpty {
+            try Git.check(["config", "--local", "receive.fsckObjects", "true"], in: site)
+            say("config  receive.fsckObjects true: git refuses objects that are not well formed")
         }
         let environments = try site.environments([])
         for environment in environments where try site.ledger(environment).tip() == nil {
@@ -56,6 +57,8 @@ struct RepositorySetup {
             let key = try LedgerKey.create(environment, path: path)
             say("key     \(path) (\(key.publicKey.fingerprint))")
         }
+        // Room for halts is taken now, while there is some.
+        for environment in environments { try HaltSwitch(site, environment).file.prepare() }
         var hooks = ["pre-receive", "post-receive"]
         if site.repository.workTree != nil { hooks.insert("pre-commit", at: 0) }
         try install(hooks)
@@ -65,6 +68,13 @@ struct RepositorySetup {
                 : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'."
         )
         return .done
+    }
+
+    private func hide(_ refs: String, _ what: String) throws {
+        let hidden = try Git.run(["config", "--local", "--get-all", "receive.hideRefs"], in: site).outputText
+        guard !hidden.split(separator: "\n").contains(Substring(refs)) else { return }
+        try Git.check(["config", "--local", "--add", "receive.hideRefs", refs], in: site)
+        say("config  receive.hideRefs \(refs): \(what)")
     }
 
     func client() throws -> ExitCode {

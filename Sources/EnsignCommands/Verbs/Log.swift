@@ -47,7 +47,7 @@ extension Verb {
             if kind == .outcome || kind == .recovery, let previous = entry.entry.previous {
                 answered.insert(previous.commit)
             }
-            if !invocation.has("all"), kind == .intent, answered.contains(entry.commit) { return true }
+            if !invocation.has("all"), kind.isIntent, answered.contains(entry.commit) { return true }
             if let agent, try !ledger.changes(of: entry).contains(where: { $0.agent == agent }) { return true }
             shown.append(entry)
             return shown.count < limit
@@ -118,6 +118,9 @@ enum LogLine {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
+        if let activity = change.evidence["activityAfterHalt"] {
+            return "\(text) acts although halted: \(activity["what"]?.string ?? "")".escapedControls
+        }
         text += " \(change.action.rawValue) \(versions)"
         if let reverts = change.evidence["reverts"]?.array, let first = reverts.first?.string {
             text += " (reverts \(first.prefix(10)))"

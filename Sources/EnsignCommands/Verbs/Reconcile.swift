@@ -92,6 +92,8 @@ struct ReconcileText {
     func print(quiet: Bool) {
         printFindings(quiet: quiet)
         if report.recovered { console.note("\(environment): an interrupted run was recovered") }
+        for warning in report.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
+        list(report.halts) { line($0) }
         list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.rawValue))" }
         switch report.result {
         case .nothingDeclared:
@@ -111,7 +113,8 @@ struct ReconcileText {
                 list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
             }
             if let entry = report.entry, !quiet {
-                let isQuietRun = report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered
+                let isQuietRun =
+                    report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
                 console.note(
                     isQuietRun
                         ? "\(environment): nothing to do, at entry \(entry.sequence)"
@@ -154,6 +157,10 @@ struct ReconcileText {
             case (nil, nil): ""
             }
         let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
+        if let activity = change.evidence["activityAfterHalt"] {
+            return "\(change.agent?.description ?? "") acts although it is halted: \(activity["what"]?.string ?? "")"
+                .escapedControls
+        }
         return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
     }
 
@@ -223,6 +230,7 @@ extension Reconciler.Report {
                 "removed": .array(branches.removed.map { .string($0) }),
             ],
             "notes": .array(notes.map { .string($0) }),
+            "halts": .array(halts.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
             "drift": .array(drift.map(\.json)),
             "findings": .array(findings.map(FindingRenderer.json)),
             "entry": entry.map {

@@ -27,7 +27,7 @@ extension Verb {
         var table = TextTable(header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"])
         for row in rows { table.rows.append(row.cells(now)) }
         invocation.console.out(table.render(invocation.console))
-        for row in rows { for note in row.notes { invocation.console.note("\(row.name): \(note)") } }
+        for row in rows { for note in row.notes { invocation.console.note("\(row.name): \(note.escapedControls)") } }
         return .done
     }
 }
@@ -40,6 +40,8 @@ private struct EnvironmentStatus {
     let desired: ObjectID?
     let disagreements: [Disagreement]
     let outbox: Outbox?
+    let halted: [AgentID: AgentState]
+    let pending: HaltsFile.Contents
 
     init(_ name: String, _ site: Site) throws {
         self.name = name
@@ -49,6 +51,8 @@ private struct EnvironmentStatus {
         outbox = try Outbox.read(site.files.outbox(name))
         let today = Timestamp(seconds: Machine.now).date
         disagreements = try RollbackBranches(site: site, environment: name, today: today).survey(tip)
+        halted = try HaltedAgents(site, name).states
+        pending = try HaltSwitch(site, name).file.read()
     }
 
     func cells(_ now: Timestamp) -> [String] {
@@ -60,9 +64,33 @@ private struct EnvironmentStatus {
     }
 
     var notes: [String] {
-        (status.map { $0.message.isEmpty ? [] : [$0.message] } ?? []) + disagreements.map(\.sentence)
-            + [outbox?.note].compactMap { $0 }
+        var notes: [String] = []
+        if let message = status?.message, !message.isEmpty { notes.append(message) }
+        let agents = halted.sorted { $0.key < $1.key }
+        for (agent, state) in agents {
+            guard let activity = state.activityAfterHalt else { continue }
+            notes.append("alarm: \(agent) was seen to act at \(activity), after it was halted")
+        }
+        for (agent, state) in agents.prefix(Self.maxHalted) {
+            if let halt = state.halt {
+                notes.append("halted: \(agent) since \(halt.since) by \(halt.by): \(halt.reason)")
+            } else {
+                notes.append("halted: \(agent), by git")
+            }
+        }
+        if agents.count > Self.maxHalted { notes.append("halted: \(agents.count - Self.maxHalted) more") }
+        for record in pending.pending {
+            let why = pending.failure.map { ": \($0)" } ?? ""
+            let what = record.kind == .halt ? "a halt" : "an alarm"
+            notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
+        }
+        notes += disagreements.map(\.sentence)
+        if let note = outbox?.note { notes.append(note) }
+        return notes
     }
+
+    /// The most halted agents that are named.
+    private static let maxHalted = 20
 
     func json(_ now: Timestamp) -> JSONValue {
         [
@@ -78,6 +106,16 @@ private struct EnvironmentStatus {
             "desired": desired.map { .string($0.description) } ?? .null,
             "reconciled": status?.json ?? .null,
             "disagreements": .array(disagreements.map(\.json)),
+            "halted": .array(
+                halted.sorted { $0.key < $1.key }.map { agent, state in
+                    [
+                        "agent": .string(agent.description), "git": .bool(state.haltedByGit),
+                        "operator": state.halt?.json ?? .null,
+                        "activity": state.activityAfterHalt.map { .string($0.description) } ?? .null,
+                    ]
+                }
+            ),
+            "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
         ]
     }

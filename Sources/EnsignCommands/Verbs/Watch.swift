@@ -94,12 +94,25 @@ extension Reconciler.Report {
     fileprivate var isUneventful: Bool {
         guard case .converged = result else { return false }
         return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
-            && branches.removed.isEmpty
+            && branches.removed.isEmpty && halts.isEmpty && warnings.isEmpty
     }
 
     fileprivate func lines(_ environment: String) -> [String] {
         var lines: [String] = []
         if recovered { lines.append("\(environment): an interrupted run was recovered") }
+        for warning in warnings { lines.append("\(environment): warning: \(warning.escapedControls)") }
+        for change in halts {
+            let agent = change.agent?.description ?? ""
+            if let activity = change.evidence["activityAfterHalt"] {
+                lines.append(
+                    "\(environment): \(agent) acts although it is halted: \(activity["what"]?.string ?? "")"
+                        .escapedControls
+                )
+            } else {
+                let why = change.evidence["reason"]?.string ?? ""
+                lines.append("\(environment): \(agent) halted, recorded: \(why)".escapedControls)
+            }
+        }
         for file in drift {
             lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
         }

@@ -54,11 +54,11 @@ struct NeighbourChecker {
 
     private mutating func checkSource(_ accepted: ObjectID, _ older: RecordedEntry, _ newer: RecordedEntry) {
         switch newer.entry.kind {
-        case .intent, .outcome, .recovery:
+        case .intent, .resume, .outcome, .recovery:
             if newer.entry.source?.commit != accepted {
                 note(newer.entry.sequence, "its second parent is not the source it names")
             }
-        case .genesis, .refused, .drift, .halt, .resume, .key:
+        case .genesis, .refused, .drift, .halt, .key:
             if let before = older.acceptedSource, before != accepted {
                 note(
                     newer.entry.sequence,
@@ -80,7 +80,8 @@ struct NeighbourChecker {
         }
         switch newer.entry.kind {
         case .outcome, .recovery: try checkOutcome(older, newer)
-        case .genesis, .intent, .refused, .drift, .halt, .resume, .key:
+        case .halt: try checkHalt(older, newer)
+        case .genesis, .intent, .resume, .refused, .drift, .key:
             for name in ["agents", "bundles", "state"] where older.folder(name) != newer.folder(name) {
                 note(sequence, "a \(newer.entry.kind.rawValue) must not change the recorded state, and \(name) differs")
             }
@@ -88,14 +89,35 @@ struct NeighbourChecker {
         }
     }
 
-    /// The tree of an outcome is the tree before it with exactly its changes.
     private mutating func checkOutcome(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
-        if older.entry.kind != .intent { note(sequence, "there is no intent before it") }
+        if !older.entry.kind.isIntent { note(sequence, "there is no intent before it") }
         let changes = try ledger.changes(of: newer)
         if newer.entry.kind == .outcome, newer.entry.result == .ok, try ledger.changes(of: older) != changes {
             note(sequence, "its changes are not those of the intent")
         }
+        try checkEffects(of: changes, older, newer)
+    }
+
+    /// A halt has no intent: what it records has happened. It stops agents, and does nothing else.
+    private mutating func checkHalt(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let sequence = newer.entry.sequence
+        if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
+        let changes = try ledger.changes(of: newer)
+        for change in changes where change.action != .halt || change.from != change.to {
+            note(sequence, "a halt does more than stop agents")
+        }
+        for effect in AgentEffect.of(changes, environment: ledger.environment) ?? []
+        where effect.state?.isHalted != true {
+            note(sequence, "a halt leaves \(effect.agent) running")
+        }
+        if older.folder("bundles") != newer.folder("bundles") { note(sequence, "a halt must not change bundles") }
+        try checkEffects(of: changes, older, newer)
+    }
+
+    /// The tree is the tree before it with exactly these changes.
+    private mutating func checkEffects(of changes: [Change], _ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let sequence = newer.entry.sequence
         guard let effects = AgentEffect.of(changes, environment: ledger.environment) else {
             return note(sequence, "a change carries a state that is none")
         }

@@ -3,6 +3,9 @@ package struct Entry: Sendable, Hashable {
     /// Why the entry was written.
     package enum Kind: String, Sendable, CaseIterable {
         case genesis, intent, outcome, recovery, refused, drift, halt, resume, key
+
+        /// Whether an outcome or a recovery must follow. A `resume` is the intent of a run that ends halts.
+        package var isIntent: Bool { self == .intent || self == .resume }
     }
 
     /// What came of it.

@@ -9,6 +9,8 @@ package struct AgentState: Sendable, Hashable {
     package var haltedByGit: Bool
     /// The operator's stop; an agent runs when neither is set.
     package var halt: Halt?
+    /// When it was first seen to act although it was halted; nil when it was not, or is no longer halted.
+    package var activityAfterHalt: Timestamp?
     package var rollout: RolloutState?
     /// Sorted by time; they outlive the agent's deletion.
     package var quarantine: [Quarantine]
@@ -69,9 +71,10 @@ package struct AgentState: Sendable, Hashable {
     }
 
     package var json: JSONValue {
-        [
-            "v": 1, "stable": stable?.json ?? .null,
-            "halted": ["git": .bool(haltedByGit), "operator": halt?.json ?? .null],
+        var halted: JSONObject = ["git": .bool(haltedByGit), "operator": halt?.json ?? .null]
+        if let activityAfterHalt { halted["activity"] = .string(activityAfterHalt.description) }
+        return [
+            "v": 1, "stable": stable?.json ?? .null, "halted": .object(halted),
             "rollout": rollout?.json ?? .null,
             "quarantine": .array(quarantine.map(\.json)),
         ]
@@ -93,6 +96,10 @@ package struct AgentState: Sendable, Hashable {
             (rollout == nil) == rolloutValue.isNull, quarantine.count == quarantineValues.count
         else { return nil }
         self.init(stable: stable, haltedByGit: git, halt: halt, rollout: rollout, quarantine: quarantine)
+        if let activity = json["halted"]?["activity"] {
+            guard let time = activity.string.flatMap({ Timestamp($0) }) else { return nil }
+            activityAfterHalt = time
+        }
     }
 }
 

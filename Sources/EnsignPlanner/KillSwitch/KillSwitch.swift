@@ -111,6 +111,9 @@ package struct KillSwitch: Sendable {
         agents[agent] = watch
     }
 
+    /// Agents that tripped and were not reset since, sorted.
+    package var tripped: [AgentID] { agents.filter { $0.value.hasTripped }.keys.sorted() }
+
     /// Forgets agents, as when they have left the fleet.
     package mutating func forget(_ isGone: (AgentID) -> Bool) {
         for agent in agents.keys.filter(isGone) { kept -= agents.removeValue(forKey: agent)?.kept ?? 0 }

@@ -113,11 +113,14 @@ package struct RolloutMachine: Sendable {
         guard halted != state.haltedByGit else { return }
         let wasHalted = state.isHalted
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
         state.haltedByGit = halted
+        if !state.isHalted { state.activityAfterHalt = nil }
         guard let stable = state.stable else { return }
         if halted { state.rollout = nil }
         switch (wasHalted, state.isHalted) {
-        case (false, true): record(.halt, from: stable, to: stable, .none, weight: weight, because: "git")
+        case (false, true):
+            record(.halt, from: stable, to: stable, .none, weight: weight, because: "git", replaced: candidate)
         case (true, false): record(.resume, from: stable, to: stable, .none, because: "git")
         case (true, true): record(.halt, from: stable, to: stable, .none, because: halted ? "git" : "operator")
         case (false, false): break
@@ -180,6 +183,7 @@ package struct RolloutMachine: Sendable {
         state.stable = nil
         state.rollout = nil
         state.haltedByGit = false
+        if !state.isHalted { state.activityAfterHalt = nil }
     }
 
     // MARK: Time
@@ -264,8 +268,7 @@ package struct RolloutMachine: Sendable {
     }
 
     private func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
-        guard let deadline = canary.analysis?.deadline else { return false }
-        return now.seconds - progress.started.seconds >= deadline.seconds
+        progress.deadline(canary).map { now >= $0 } ?? false
     }
 
     private mutating func advance(
@@ -276,10 +279,10 @@ package struct RolloutMachine: Sendable {
         _ verdict: CanaryVerdict
     ) {
         var progress = before
-        // Steps may have been edited since: the present one is the last that is not beyond the weight.
-        let index = min(Int(progress.step), canary.steps.count - 1)
-        guard index >= 0 else { return promote(stable, candidate, progress, verdict, nil) }
-        guard now.seconds - progress.stepSince.seconds >= canary.steps[index].hold.seconds else { return }
+        guard let (index, _) = progress.present(canary) else {
+            return promote(stable, candidate, progress, verdict, nil)
+        }
+        guard let ends = progress.holdEnds(canary), now >= ends else { return }
         let next = canary.steps.indices.first { $0 > index && canary.steps[$0].weight > progress.weight }
         switch (verdict.outcome, next) {
         case (.noData, _), (.error, _): held = .noData
@@ -446,15 +449,26 @@ package struct RolloutMachine: Sendable {
     private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
         guard state.halt == nil else { throw .alreadyHalted }
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
         state.halt = Halt(since: now, reason: reason, by: by)
+        state.activityAfterHalt = nil
         state.rollout = nil
-        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because: reason)
+        record(
+            .halt,
+            from: state.stable,
+            to: state.stable,
+            .none,
+            weight: weight,
+            because: reason,
+            replaced: candidate
+        )
     }
 
     private mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
         guard state.halt != nil else { throw state.haltedByGit ? .haltedByGit : .notHalted }
         guard !state.haltedByGit else { throw .haltedByGit }
         state.halt = nil
+        state.activityAfterHalt = nil
         record(.resume, from: state.stable, to: state.stable, .none, because: reason)
     }
 

@@ -82,7 +82,8 @@ package struct PlanMaker {
             items = compiled.items
             findings = fleet.findings + compiled.findings
             let declared = Set(items.map(\.agent))
-            for agent in Set(try recorded.agents() + recorded.remembered()) where !declared.contains(agent) {
+            let known = Set(try recorded.agents() + recorded.remembered() + (request.map { [$0.agent] } ?? []))
+            for agent in known where !declared.contains(agent) {
                 items.append(DesiredAgent(agent: agent, compiled: nil))
             }
         case .all:
@@ -215,7 +216,6 @@ extension Deployment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if !killSwitch.isEmpty { names.append("killSwitch") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names
     }
@@ -225,7 +225,6 @@ extension Environment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if !killSwitch.isEmpty { names.append("killSwitch") }
         if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names

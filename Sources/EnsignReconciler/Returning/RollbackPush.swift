@@ -60,7 +60,7 @@ struct RollbackPush {
         if present != commit {
             // Never over what is not known to be there.
             let lease = "--force-with-lease=refs/heads/\(branch):\(present?.description ?? "")"
-            try git(["push", "--quiet", lease, remote, "\(commit):refs/heads/\(branch)"])
+            try git(["push", "--quiet", lease, "--", remote, "\(commit):refs/heads/\(branch)"])
         }
         try track(branch, commit, remote)
         return nil
@@ -70,7 +70,7 @@ struct RollbackPush {
         if let present = try ask(branch, remote) {
             guard try isOwn(present, branch, remote) else { return try track(branch, present, remote) }
             let lease = "--force-with-lease=refs/heads/\(branch):\(present)"
-            try git(["push", "--quiet", lease, remote, ":refs/heads/\(branch)"])
+            try git(["push", "--quiet", lease, "--", remote, ":refs/heads/\(branch)"])
         }
         let tracking = "refs/remotes/\(remote)/\(branch)"
         if try site.repository.reference(tracking) != nil { try git(["update-ref", "-d", tracking]) }
@@ -84,14 +84,14 @@ struct RollbackPush {
 
     private func isOwn(_ commit: ObjectID, _ branch: String, _ remote: String) throws -> Bool {
         if !site.repository.contains(commit) {
-            try git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, "refs/heads/\(branch)"])
+            try git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, "refs/heads/\(branch)"])
         }
         return try branches.own(commit) != nil
     }
 
     private func track(_ branch: String, _ commit: ObjectID, _ remote: String) throws {
         if !site.repository.contains(commit) {
-            try git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, "refs/heads/\(branch)"])
+            try git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, "refs/heads/\(branch)"])
         }
         try git(["update-ref", "-m", "ensign", "refs/remotes/\(remote)/\(branch)", commit.description])
     }

@@ -1,6 +1,7 @@
 import EnsignGit
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 import EnsignTargets
 import Synchronization
@@ -13,6 +14,7 @@ final class EnvironmentWatcher: Sendable {
     private let actor: Entry.Actor
     private let report: @Sendable (WatchEvent) -> Void
     private let wakeup: Wakeup
+    private let telemetry: TelemetryWatcher
     private let isStopping = Mutex(false)
 
     init(
@@ -28,11 +30,13 @@ final class EnvironmentWatcher: Sendable {
         self.actor = actor
         self.report = report
         wakeup = try Wakeup()
+        telemetry = try TelemetryWatcher(environment, opening: opening, overrides: overrides, report: report)
     }
 
     /// Asks the thread to end after what it is doing.
     func stop() {
         isStopping.withLock { $0 = true }
+        telemetry.stop()
         wakeup.wake()
     }
 
@@ -40,6 +44,8 @@ final class EnvironmentWatcher: Sendable {
 
     /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
     func run() {
+        let reading = try? Thread { [telemetry] in telemetry.run() }
+        defer { reading?.join() }
         let pause = Backoff(base: .seconds(30), most: .seconds(30))
         var retry = Backoff(base: .seconds(1), most: .seconds(60))
         var generator = SystemRandomNumberGenerator()
@@ -63,6 +69,7 @@ final class EnvironmentWatcher: Sendable {
                     var options = Reconciler.Options()
                     options.observeEverything = observeEverything
                     options.suspectFolders = suspects
+                    (options.telemetry, options.readsTelemetry) = (telemetry.pipeline, false)
                     let result = try Reconciler(
                         site: site,
                         environment: environment,
@@ -82,7 +89,7 @@ final class EnvironmentWatcher: Sendable {
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
-                        atMost: pause.delay(using: &generator)
+                        atMost: min(pause.delay(using: &generator), untilLook(result))
                     )
                 }
             } catch {
@@ -95,6 +102,14 @@ final class EnvironmentWatcher: Sendable {
     }
 
     // MARK: Waiting
+
+    /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
+    private func untilLook(_ report: Reconciler.Report) -> Duration {
+        let judged: Duration = report.isJudging && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
+        guard let due = report.plan?.due else { return judged }
+        // Holds count whole seconds.
+        return min(judged, max(.milliseconds(100), .seconds(due.seconds - Machine.now)))
+    }
 
     /// Waits for a change that matters.
     ///
@@ -122,6 +137,7 @@ final class EnvironmentWatcher: Sendable {
                     isRelevant = true
                 } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")
                     || event.name == "packed-refs"
+                    || event.folder == site.files.haltsFolder && event.name == environment
                 {
                     isRelevant = true
                 }
@@ -148,6 +164,7 @@ final class EnvironmentWatcher: Sendable {
     private func watch(_ site: Site, _ monitor: ChangeMonitor) throws {
         let common = site.commonDirectory
         try monitor.watch(String(common.dropLast()))
+        try monitor.watch(site.files.haltsFolder)
         // Every folder on the way to the ref: git makes and removes them as branches come and go.
         var folder = common + "refs"
         try monitor.watch(folder)
@@ -176,7 +193,7 @@ final class EnvironmentWatcher: Sendable {
         let ledger = site.ledger(environment)
         guard let tip = try site.repository.reference(ledger.ref), tip != last else { return }
         do {
-            try Git.check(["push", "--quiet", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
+            try Git.check(["push", "--quiet", "--", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
             last = tip
         } catch let error as Git.CommandFailure {
             // The record is durable here; it reaches the forge with the next entry or timer.

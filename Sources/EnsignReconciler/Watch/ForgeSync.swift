@@ -50,13 +50,16 @@ final class ForgeSync: Sendable {
             let site = try Site(opening, overrides: overrides)
             let branch = site.settings.branch
             try Git.check(
-                ["fetch", "--quiet", "--no-tags", remote, "+refs/heads/\(branch):refs/remotes/\(remote)/\(branch)"],
+                [
+                    "fetch", "--quiet", "--no-tags", "--", remote,
+                    "+refs/heads/\(branch):refs/remotes/\(remote)/\(branch)",
+                ],
                 in: site,
                 deadline: .seconds(60)
             )
             // The ledger without '+': a forge that holds another chain is refused by git, and nothing is overwritten.
             let ledgers = try Git.run(
-                ["fetch", "--quiet", "--no-tags", remote, "\(Ledger.prefix)*:\(Ledger.prefix)*"],
+                ["fetch", "--quiet", "--no-tags", "--", remote, "\(Ledger.prefix)*:\(Ledger.prefix)*"],
                 in: site,
                 deadline: .seconds(60)
             )

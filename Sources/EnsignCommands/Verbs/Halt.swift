@@ -1,0 +1,262 @@
+import EnsignLedger
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let halt = Verb(
+        name: "halt",
+        group: .apply,
+        summary: "Stop agents at once, until somebody resumes them",
+        discussion: """
+            Takes the route of an agent, of a team's agents or of all agents away, durably, before it returns. Needs \
+            neither the ledger nor its key nor room on the disk; the entry that records it follows as soon as it can. \
+            Agents stay halted through restarts, commits and rollbacks until 'ensign resume'. A team's agents are \
+            those that are live now. Sessions that run already end when their runtime looks at the route again.
+            """,
+        arguments: [Argument.haltedAgent],
+        options: [.environment, .haltedTeam, .haltedAll, .requiredReason],
+        formats: [.text, .json],
+        examples: [
+            Example(
+                command: "ensign halt support/refund-triage --env prod --reason 'refunds everybody'",
+                meaning: "one agent"
+            ),
+            Example(command: "ensign halt --team support --env prod --reason 'CRM leaks'", meaning: "a team's agents"),
+            Example(command: "ensign halt --all --env prod --reason 'provider breach'", meaning: "everything"),
+        ]
+    ) { invocation in
+        try HaltCommand(invocation).run()
+    }
+}
+
+extension Argument {
+    static let haltedAgent = Argument(
+        name: "AGENT",
+        summary: "The agent, <team>/<agent>",
+        isRequired: false,
+        kind: .agent
+    )
+}
+
+extension Option {
+    static let haltedTeam = Option(name: "team", summary: "Name a team instead of an agent", value: "TEAM")
+    static let haltedAll = Option(name: "all", summary: "Take all agents of the environment")
+    static let requiredReason = Option(
+        name: "reason",
+        summary: "Say why, for the record",
+        value: "TEXT",
+        isRequired: true
+    )
+}
+
+extension Invocation {
+    /// The agent, the team or everything that the command line names: exactly one of them.
+    func haltScope() throws(UsageError) -> HaltRecord.Scope {
+        let named = [argument(0) != nil, has("team"), has("all")].count { $0 }
+        guard named == 1 else {
+            throw UsageError(message: "name one of AGENT, --team TEAM and --all", verb: verb.name)
+        }
+        if has("all") { return .all }
+        guard let team = self["team"] else { return .agent(try agent(0)) }
+        guard Name.isValid(team) else {
+            throw UsageError(message: "'\(team)' is not the name of a team: \(Name.rule)", verb: verb.name)
+        }
+        return .team(team)
+    }
+
+    /// Who asks, for the ledger: `ada@fleet-1`.
+    var operatorName: String { "\(Machine.userName)@\(Machine.hostName)" }
+}
+
+extension HaltRecord.Scope {
+    /// For people.
+    func text(_ environment: String) -> String {
+        switch self {
+        case .agent(let agent): "\(agent)"
+        case .team(let team): "agents of '\(team)'"
+        case .all: "agents in '\(environment)'"
+        }
+    }
+}
+
+/// Stops agents: first in effect, then in words, then on record.
+private struct HaltCommand {
+    let invocation: Invocation
+    let site: Site
+    let environment: String
+    let scope: HaltRecord.Scope
+    let record: HaltRecord
+    let halts: HaltSwitch
+
+    init(_ invocation: Invocation) throws {
+        self.invocation = invocation
+        environment = try invocation.environment()
+        scope = try invocation.haltScope()
+        let reason = invocation["reason"] ?? ""
+        guard reason.contains(where: { !$0.isWhitespace }) else {
+            throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
+        }
+        site = try invocation.site()
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        record = HaltRecord(
+            scope: scope,
+            reason: reason,
+            by: invocation.operatorName,
+            time: Moment(nanoseconds: Machine.nanoseconds)
+        )
+        halts = try HaltSwitch(site, environment)
+    }
+
+    func run() throws -> ExitCode {
+        let before = try known()
+        var effect = HaltSwitch.Effect()
+        var recording: Result<Reconciler.Report, any Error>?
+        if before.isHaltedAlready {
+            // Carried out again all the same: somebody may have put a route back by hand.
+            try halts.enforce()
+        } else {
+            effect = try halts.pull([record])
+            if invocation.format == .text { tell(effect) }
+            recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
+        }
+        return try finish(before, effect, recording)
+    }
+
+    private struct Known {
+        /// Agents that are stopped by hand or by a rule already.
+        var already: [AgentID] = []
+        var isHaltedAlready = false
+    }
+
+    /// What is known of the agents. The ledger may be unusable: then the target alone says which there are.
+    private func known() throws -> Known {
+        var known = Known()
+        let pending = (try? halts.file.read().pending.filter { $0.kind == .halt }) ?? []
+        var agents: [AgentID]
+        switch scope {
+        case .agent(let agent): agents = [agent]
+        case .team(let team): agents = try halts.agents(of: team)
+        case .all: agents = try halts.agents(of: nil)
+        }
+        let tree = (try? site.ledger(environment).tip()).map { RecordedTree(repository: site.repository, tip: $0) }
+        if case .agent(let agent) = scope {
+            let recorded = try? tree?.agent(agent)
+            // Where the ledger cannot say, nobody is turned away.
+            guard try tree == nil || recorded?.isLive == true || halts.hasRoute(agent) else {
+                throw unknown("'\(agent)' is not live in '\(environment)'")
+            }
+        } else if agents.isEmpty, tree != nil {
+            throw unknown("no \(scope.text(environment)) are live")
+        }
+        agents = agents.filter { agent in
+            pending.contains { $0.scope.covers(agent) } || (try? tree?.agent(agent))??.state.halt != nil
+        }
+        known.already = agents
+        switch scope {
+        case .agent: known.isHaltedAlready = !agents.isEmpty
+        case .team, .all:
+            known.isHaltedAlready = pending.contains { $0.scope == scope }
+            if !known.isHaltedAlready { known.isHaltedAlready = try agents.count == count() }
+        }
+        return known
+    }
+
+    private func count() throws -> Int {
+        switch scope {
+        case .agent: 1
+        case .team(let team): try halts.agents(of: team).count
+        case .all: try halts.agents(of: nil).count
+        }
+    }
+
+    private func unknown(_ message: String) -> Refusal {
+        Refusal(message: message, hints: ["'ensign status --env \(environment)' shows what is live and what is halted"])
+    }
+
+    private func recorded(_ more: [HaltRecord]) throws -> Reconciler.Report {
+        var options = Reconciler.Options()
+        // Whoever holds the lock records it, at the latest when it has finished.
+        options.lockTimeout = .seconds(5)
+        return try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli), options: options)
+            .recordHalts(more)
+    }
+
+    // MARK: Telling
+
+    private func tell(_ effect: HaltSwitch.Effect) {
+        let names = effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent")
+        invocation.console.line("\(environment): halted \(names) in \(effect.duration.milliseconds) ms")
+        guard !invocation.isQuiet else { return }
+        if effect.agents.count > 1 {
+            for agent in effect.agents.prefix(50) { invocation.console.line("  \(agent)") }
+            if effect.agents.count > 50 { invocation.console.line("  ... and \(effect.agents.count - 50) more") }
+        }
+        if !effect.removed.isEmpty {
+            invocation.console.note(
+                "\(environment): there is no room for halted routes: \(counted(effect.removed.count, "route was", "routes were")) removed, which stops agents as well"
+            )
+        }
+    }
+
+    private func finish(
+        _ before: Known,
+        _ effect: HaltSwitch.Effect,
+        _ recording: Result<Reconciler.Report, any Error>?
+    ) throws -> ExitCode {
+        var entry: PlanEntry?
+        var failure: (any Error)?
+        switch recording {
+        case nil: break
+        case .success(let report): entry = report.halts.isEmpty ? nil : report.entry
+        case .failure(let error): failure = error
+        }
+        if invocation.format == .json {
+            invocation.json([
+                "v": 1, "environment": .string(environment),
+                "halted": .array(effect.agents.map { .string($0.description) }),
+                "already": .array(before.already.map { .string($0.description) }),
+                "removed": .array(effect.removed.sorted().map { .string($0.description) }),
+                "milliseconds": .integer(effect.duration.milliseconds),
+                "remembered": .bool(effect.forgotten == nil),
+                "entry": entry.map {
+                    ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
+                } ?? .null,
+                "notRecorded": failure.map { .string("\($0)") } ?? .null,
+            ])
+        } else if !invocation.isQuiet {
+            if !before.already.isEmpty {
+                let names =
+                    before.already.count == 1
+                    ? "\(before.already[0]) was" : "\(counted(before.already.count, "agent")) were"
+                invocation.console.note("\(environment): \(names) halted already")
+            }
+            if let entry { invocation.console.note("\(environment): recorded as entry \(entry.sequence)") }
+            if let failure {
+                invocation.console.note("\(environment): not recorded yet: \(failure)".escapedControls)
+                if effect.forgotten == nil {
+                    invocation.console.note("  the agents are stopped; the next reconcile that can records it")
+                }
+            }
+        }
+        if let forgotten = effect.forgotten, failure != nil {
+            throw Failure(
+                message: "the agents are stopped now, but that could not be remembered: \(forgotten)",
+                hints: ["the next reconcile would start them again: make room and run this again"]
+            )
+        }
+        return .done
+    }
+}
+
+/// `1 agent`, `2 agents`, or with a plural of its own.
+private func counted(_ count: Int, _ one: String, _ many: String) -> String { "\(count) \(count == 1 ? one : many)" }
+
+extension Duration {
+    /// Rounded up: nothing takes no time.
+    fileprivate var milliseconds: Int64 {
+        components.seconds * 1_000 + (components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+    }
+}

@@ -1,0 +1,133 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+
+extension Verb {
+    static let resume = Verb(
+        name: "resume",
+        group: .apply,
+        summary: "End a halt: the stable version takes sessions again",
+        discussion: """
+            Ends what 'ensign halt' or the kill switch began. The agent returns to its stable version; a candidate \
+            begins anew. An agent that git halts too (halted: true) stays halted: change the deployment and push. \
+            Reconciles on the way, so the manifests must be valid.
+            """,
+        arguments: [Argument.haltedAgent],
+        options: [.environment, .haltedTeam, .haltedAll, .requiredReason],
+        formats: [.text, .json],
+        examples: [
+            Example(
+                command: "ensign resume support/refund-triage --env prod --reason 'limit fixed in 1.4.1'",
+                meaning: "one agent"
+            ),
+            Example(command: "ensign resume --all --env prod --reason 'all clear'", meaning: "every halted agent"),
+        ]
+    ) { invocation in
+        let environment = try invocation.environment()
+        let scope = try invocation.haltScope()
+        let reason = invocation["reason"] ?? ""
+        guard reason.contains(where: { !$0.isWhitespace }) else {
+            throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
+        }
+        let site = try invocation.site()
+        try invocation.requireKnown(environment, site)
+        // Stops that are not on record yet come first: they are what is resumed.
+        _ = try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli)).recordHalts()
+        let halted = try HaltedAgents(site, environment)
+        let agents = try halted.resumable(scope)
+        var request = OperatorRequest(
+            agent: agents[0],
+            operation: .unhalt,
+            by: invocation.operatorName,
+            reason: reason
+        )
+        request.others = Set(agents.dropFirst())
+        var options = Reconciler.Options()
+        options.request = request
+        let report = try Reconciler(
+            site: site,
+            environment: environment,
+            actor: invocation.actor(.cli),
+            options: options
+        ).run()
+        let code = try invocation.show(report, environment, site)
+        guard code == .done else { return code }
+        let still = try HaltedAgents(site, environment)
+        for agent in agents where still.isHaltedByOperator(agent) {
+            throw Failure(
+                message: "'\(agent)' is still halted",
+                hints: ["if it is no longer declared and prune is off, nothing of it is planned: declare or remove it"]
+            )
+        }
+        for agent in halted.keptByGit(scope) where !agents.contains(agent) {
+            invocation.console.note("\(environment): \(agent) stays halted: git says so, \(try still.place(agent))")
+        }
+        return .done
+    }
+}
+
+/// Which agents are halted, and who says so.
+struct HaltedAgents {
+    private let site: Site
+    private let environment: String
+    /// By agent; those that git or an operator halts.
+    let states: [AgentID: AgentState]
+    private let live: Set<AgentID>
+
+    init(_ site: Site, _ environment: String) throws {
+        self.site = site
+        self.environment = environment
+        let tree = RecordedTree(repository: site.repository, tip: try site.ledger(environment).tip())
+        var states: [AgentID: AgentState] = [:]
+        for agent in try tree.remembered() {
+            if let state = try tree.agent(agent)?.state, state.isHalted { states[agent] = state }
+        }
+        self.states = states
+        live = Set(try tree.agents())
+    }
+
+    func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
+
+    /// Agents that an operator and git halt both.
+    func keptByGit(_ scope: HaltRecord.Scope) -> [AgentID] {
+        states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()
+    }
+
+    /// The agents whose halt can end; at least one.
+    func resumable(_ scope: HaltRecord.Scope) throws -> [AgentID] {
+        let agents = states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys
+            .sorted()
+        guard agents.isEmpty else { return agents }
+        if let agent = keptByGit(scope).first {
+            throw Refusal(
+                message: "'\(agent)' is halted by git: \(try place(agent))",
+                hints: ["set halted: false there, commit and push"]
+            )
+        }
+        switch scope {
+        case .agent(let agent) where !live.contains(agent):
+            throw Refusal(message: "'\(agent)' is not live in '\(environment)', and not halted")
+        case .agent(let agent): throw Refusal(message: "'\(agent)' is not halted in '\(environment)'")
+        case .team, .all: throw Refusal(message: "no \(scope.text(environment)) are halted")
+        }
+    }
+
+    /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
+    func place(_ agent: AgentID) throws -> String {
+        let path = "environments/\(environment)/agents/\(agent).yaml"
+        guard let commit = try site.desiredCommit(),
+            let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
+        else { return path }
+        let text = String(decoding: try site.repository.bytes(of: file.id, .blob), as: UTF8.self)
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let words = line.split { " \t{},:\"'".contains($0) }
+            if let key = words.firstIndex(of: "halted"), words[(key + 1)...].first == "true" {
+                return "\(path):\(index + 1): \(line.drop { $0 == " " })"
+            }
+        }
+        return path
+    }
+}

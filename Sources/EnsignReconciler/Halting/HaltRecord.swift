@@ -1,0 +1,168 @@
+import EnsignCrypto
+import EnsignJSON
+package import EnsignModel
+
+/// A stop that was asked for, before the ledger has it: one record of the halts file (docs/formats/halts.md).
+package struct HaltRecord: Sendable, Hashable {
+    /// What is stopped.
+    package enum Scope: Sendable, Hashable {
+        case agent(AgentID)
+        /// The team's agents that are live when the ledger records it.
+        case team(String)
+        case all
+
+        package func covers(_ agent: AgentID) -> Bool {
+            switch self {
+            case .agent(let one): one == agent
+            case .team(let team): agent.team == team
+            case .all: true
+            }
+        }
+    }
+
+    package enum Kind: String, Sendable, CaseIterable {
+        case halt
+        /// A halted agent was seen to act: an alarm, which stops nothing by itself.
+        case activity
+    }
+
+    package var id: UInt64
+    package var kind: Kind
+    package var scope: Scope
+    package var reason: String
+    /// `ada@host`, or `kill-switch`.
+    package var by: String
+    package var time: Moment
+    /// The kill switch's rule that was broken, as manifests name it.
+    package var rule: String?
+    /// What was reached, in the rule's unit.
+    package var observed: Double?
+
+    package init(
+        kind: Kind = .halt,
+        scope: Scope,
+        reason: String,
+        by: String,
+        time: Moment,
+        rule: String? = nil,
+        observed: Double? = nil
+    ) {
+        id = UInt64.random(in: 1 ... .max)
+        self.kind = kind
+        self.scope = scope
+        self.reason = reason
+        self.by = by
+        self.time = time
+        self.rule = rule
+        self.observed = observed
+    }
+}
+
+extension HaltRecord.Scope {
+    var text: String {
+        switch self {
+        case .agent(let agent): "agent:\(agent)"
+        case .team(let team): "team:\(team)"
+        case .all: "all"
+        }
+    }
+
+    init?(text: String) {
+        if text == "all" {
+            self = .all
+        } else if text.hasPrefix("agent:"), let agent = AgentID(text.dropFirst(6)) {
+            self = .agent(agent)
+        } else if text.hasPrefix("team:"), Name.isValid(text.dropFirst(5)) {
+            self = .team(String(text.dropFirst(5)))
+        } else {
+            return nil
+        }
+    }
+}
+
+extension HaltRecord {
+    /// Bytes of a record in the file.
+    static let size = 1_024
+    /// Of which the JSON text may take so many: before it stand the mark, 16 digits and a space, behind it a line feed.
+    private static let textLimit = size - 19
+
+    private var json: JSONValue {
+        [
+            "v": 1, "id": .string(String(id, radix: 16)), "kind": .string(kind.rawValue), "scope": .string(scope.text),
+            "reason": .string(reason), "by": .string(by), "time": .integer(time.nanoseconds),
+            "rule": rule.map { .string($0) } ?? .null,
+            "observed": observed.flatMap { $0.isFinite ? JSONValue($0) : nil } ?? .null,
+        ]
+    }
+
+    /// The record as it stands in the file: `P`, the first 16 digits of the SHA-256 of what follows up to the line feed,
+    /// a space, the JSON text padded with spaces. A reason that is too long is cut.
+    var slot: [UInt8] {
+        var record = self
+        record.by = String(by.unicodeScalars.prefix(80))
+        record.rule = rule.map { String($0.unicodeScalars.prefix(80)) }
+        var text = record.json.canonicalBytes()
+        while text.count > Self.textLimit {
+            record.reason = String(record.reason.unicodeScalars.prefix(record.reason.unicodeScalars.count * 7 / 8))
+            text = record.json.canonicalBytes()
+        }
+        text += [UInt8](repeating: 0x20, count: Self.textLimit - text.count)
+        return [Self.pendingMark] + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]
+    }
+
+    static let pendingMark = UInt8(ascii: "P")
+    static let doneMark = UInt8(ascii: "D")
+
+    /// What stands in a record's place.
+    enum Slot {
+        case free
+        case pending(HaltRecord)
+        case done
+        /// Torn or overwritten.
+        case damaged
+        /// Whole, and of a kind that this version does not know.
+        case unknown
+
+        init(_ bytes: ArraySlice<UInt8>) {
+            guard let mark = bytes.first, bytes.count == HaltRecord.size else {
+                self = .damaged
+                return
+            }
+            switch mark {
+            case 0 where bytes.allSatisfy { $0 == 0 }: self = .free
+            case HaltRecord.doneMark: self = .done
+            case HaltRecord.pendingMark where HaltRecord.isWhole(bytes):
+                let text = Array(bytes.dropFirst(18).dropLast())
+                guard let json = try? JSONParser.parse(text), let record = HaltRecord(json) else {
+                    self = .unknown
+                    return
+                }
+                self = .pending(record)
+            default: self = .damaged
+            }
+        }
+    }
+
+    private static func isWhole(_ bytes: ArraySlice<UInt8>) -> Bool {
+        let text = Array(bytes.dropFirst(18).dropLast())
+        return Array(SHA256.hex(of: text).utf8.prefix(16)).elementsEqual(bytes.dropFirst().prefix(16))
+    }
+
+    private init?(_ json: JSONValue) {
+        guard json["v"]?.int == 1, let id = json["id"]?.string.flatMap({ UInt64($0, radix: 16) }),
+            let kind = json["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
+            let scope = json["scope"]?.string.flatMap({ Scope(text: $0) }), let reason = json["reason"]?.string,
+            let by = json["by"]?.string, let time = json["time"]?.int
+        else { return nil }
+        self.init(
+            kind: kind,
+            scope: scope,
+            reason: reason,
+            by: by,
+            time: Moment(nanoseconds: time),
+            rule: json["rule"]?.string,
+            observed: json["observed"]?.double
+        )
+        self.id = id
+    }
+}

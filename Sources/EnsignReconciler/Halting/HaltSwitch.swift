@@ -1,0 +1,86 @@
+import EnsignLedger
+package import EnsignModel
+import EnsignSystem
+import EnsignTargets
+
+/// Stops agents of one environment at once: remembers it, then takes their routes away.
+///
+/// Needs neither the ledger nor its key nor the environment's lock.
+package struct HaltSwitch: Sendable {
+    package let environment: String
+    package let file: HaltsFile
+    private let target: any Target
+
+    package init(_ site: Site, _ environment: String) throws {
+        self.environment = environment
+        file = HaltsFile(path: site.files.halts(environment))
+        target = try site.target(environment)
+    }
+
+    /// What came of a stop.
+    package struct Effect: Sendable {
+        /// The agents that it is about and that had a route; sorted.
+        package var agents: [AgentID] = []
+        /// Those whose route was taken away, for there was no room for another one.
+        package var removed: Set<AgentID> = []
+        /// Why it could not be remembered: then the next reconcile would start them again. Nil when it was.
+        package var forgotten: (any Error)?
+        /// From the call to the last route being durable.
+        package var duration: Duration = .zero
+
+        package init() {}
+    }
+
+    /// Remembers stops and carries them out.
+    ///
+    /// - Throws: When a route could not be taken away. That a stop could not be remembered is no reason not to carry it
+    ///   out: see ``Effect/forgotten``.
+    package func pull(_ records: [HaltRecord]) throws -> Effect {
+        let start = ContinuousClock.now
+        var effect = Effect()
+        do { try file.append(records) } catch { effect.forgotten = error }
+        try carryOut(records, &effect)
+        effect.duration = ContinuousClock.now - start
+        return effect
+    }
+
+    /// Carries out what is remembered: whoever was to do so may have died.
+    ///
+    /// - Returns: The agents whose route was taken away.
+    @discardableResult
+    package func enforce() throws -> Set<AgentID> {
+        let pending = try file.read().pending
+        guard !pending.isEmpty else { return [] }
+        var effect = Effect()
+        try carryOut(pending, &effect)
+        return effect.removed
+    }
+
+    private func carryOut(_ records: [HaltRecord], _ effect: inout Effect) throws {
+        var agents: Set<AgentID> = []
+        for record in records where record.kind == .halt {
+            switch record.scope {
+            case .agent(let agent): agents.insert(agent)
+            case .team(let team): agents.formUnion(try target.agents(of: team))
+            case .all: agents.formUnion(try target.agents(of: nil))
+            }
+        }
+        effect.agents = agents.sorted()
+        effect.removed = try target.halt(effect.agents.map { ($0, Route.halted($0, environment).bytes) })
+    }
+
+    /// Whether an agent has a route in the target, halted or not.
+    package func hasRoute(_ agent: AgentID) throws -> Bool { try target.read(LivePath.route(agent)) != nil }
+
+    /// The agents that have a route, of one team or of all; sorted.
+    package func agents(of team: String?) throws -> [AgentID] { try target.agents(of: team) }
+
+    /// Whether a file of the target differs from what is recorded only because its agent was just halted.
+    func explains(_ file: DriftedFile, _ pending: [HaltRecord]) throws -> Bool {
+        guard let agent = LivePath.agent(atRoute: file.path),
+            pending.contains(where: { $0.kind == .halt && $0.scope.covers(agent) })
+        else { return false }
+        let found = try target.read(file.path)
+        return found == nil || found == Route.halted(agent, environment).bytes
+    }
+}

@@ -1,0 +1,198 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+package import EnsignModel
+import EnsignPlanner
+import EnsignTelemetry
+
+/// What telemetry is held against: routes, states and bundles as recorded, rules and prices as declared.
+///
+/// Read when somebody first asks for an agent and kept until a commit or an entry changes it, so that its cost follows
+/// the agents that are active. For one thread. Where something cannot be read now, what was known stays.
+package final class TelemetryBook {
+    private let site: Site
+    private let environment: String
+    private let ledger: Ledger
+    private let gate: HaltGate
+
+    private var tip: RecordedEntry?
+    private var recorded: RecordedTree
+    private var known: [AgentID: RecordedAgent] = [:]
+    /// Agents that have a route, or had one and are halted.
+    private(set) var routes: [AgentID: Route] = [:]
+    /// Names that telemetry made up.
+    private var strangers: Set<AgentID> = []
+
+    private var desired: (commit: ObjectID, tree: ObjectID, fleet: Fleet)?
+    private var rules: [AgentID: [KillRule]] = [:]
+    private var environmentRules: [KillRule] = []
+    private(set) var prices: Prices?
+
+    private var bundles: [Digest: Bundle?] = [:]
+    private var haltedByGitSince: [AgentID: Moment] = [:]
+
+    package init(site: Site, environment: String) {
+        self.site = site
+        self.environment = environment
+        ledger = site.ledger(environment)
+        gate = HaltGate(HaltsFile(path: site.files.halts(environment)), environment: environment)
+        recorded = RecordedTree(repository: site.repository, tip: nil)
+    }
+
+    // MARK: Keeping up
+
+    /// Looks at the refs and forgets what they have made old.
+    ///
+    /// - Returns: Agents that were resumed since the last time, and until when what they did no longer counts.
+    package func refresh() -> [AgentID: Moment] {
+        var resumed: [AgentID: Moment] = [:]
+        // What cannot be read now is looked at again the next time.
+        try? followLedger(&resumed)
+        try? followBranch()
+        return resumed
+    }
+
+    private func followLedger(_ resumed: inout [AgentID: Moment]) throws {
+        let commit = try site.repository.reference(ledger.ref)
+        guard let commit, commit != tip?.commit else { return }
+        let newest = try ledger.read(commit)
+        let before = tip
+        (tip, recorded) = (newest, RecordedTree(repository: site.repository, tip: newest))
+        strangers = []
+        haltedByGitSince = [:]
+        guard let before else { return }
+        let changes = try site.repository.differences(from: before.tree, to: newest.tree) {
+            $0.hasPrefix("agents") || $0.hasPrefix("state")
+        }
+        for change in changes {
+            let path = change.path
+            let agent =
+                LivePath.agent(atRoute: path)
+                ?? (path.hasPrefix("state/") && path.hasSuffix(".json") ? AgentID(path.dropFirst(6).dropLast(5)) : nil)
+            guard let agent else { continue }
+            known[agent] = nil
+            routes[agent] = nil
+        }
+        try ledger.walk(from: newest) { entry in
+            guard entry.commit != before.commit, entry.entry.sequence > before.entry.sequence else { return false }
+            try Self.collect(entry, ledger, &resumed)
+            return true
+        }
+    }
+
+    private static func collect(_ entry: RecordedEntry, _ ledger: Ledger, _ resumed: inout [AgentID: Moment]) throws {
+        guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return }
+        for change in try ledger.changes(of: entry) where change.action == .resume {
+            guard let agent = change.agent, resumed[agent] == nil else { continue }
+            resumed[agent] = entry.entry.time.end
+        }
+    }
+
+    private func followBranch() throws {
+        guard let commit = try site.desiredCommit(), commit != desired?.commit else { return }
+        let tree = try site.repository.commit(commit).tree
+        let before = desired
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
+        desired = (commit, tree, fleet)
+        if let before {
+            let folder = "environments/\(environment)"
+            let changes = try site.repository.differences(from: before.tree, to: tree) { path in
+                path == "environments" || path == folder || path.hasPrefix(folder + "/agents")
+            }
+            for change in changes {
+                let name = change.path.dropFirst(folder.count + "/agents/".count).dropLast(".yaml".count)
+                if let agent = AgentID(name) { rules[agent] = nil }
+            }
+        }
+        // A manifest that is invalid now leaves what the one before it said.
+        if let settings = try fleet.environment(environment)?.value { environmentRules = settings.killSwitch }
+        if let value = try fleet.prices()?.value { prices = value }
+    }
+
+    // MARK: Answers
+
+    /// Stops that the ledger does not have yet; none when they cannot be read.
+    func pendingHalts() -> [HaltRecord] { (try? gate.pendingHalts()) ?? [] }
+
+    /// Loads the route of an agent that telemetry names; a name that is none costs little.
+    func load(_ name: String) {
+        guard let agent = AgentID(name), routes[agent] == nil, !strangers.contains(agent) else { return }
+        if let recorded = self.recorded(agent),
+            let route = recorded.route ?? (recorded.isHalted ? Route.halted(agent, environment) : nil)
+        {
+            routes[agent] = route
+        } else {
+            if strangers.count > 10_000 { strangers = [] }
+            strangers.insert(agent)
+        }
+    }
+
+    func recorded(_ agent: AgentID) -> RecordedAgent? {
+        if let known = known[agent] { return known }
+        guard let found = try? recorded.agent(agent) else { return nil }
+        known[agent] = found
+        return found
+    }
+
+    /// The rules of the environment, then those of the agent's deployment.
+    func killRules(_ agent: AgentID) -> [KillRule] {
+        if let known = rules[agent] { return environmentRules + known }
+        let own = (try? desired?.fleet.deployment(agent, in: environment))?.value?.killSwitch ?? []
+        rules[agent] = own
+        return environmentRules + own
+    }
+
+    /// Whether a tool is in the bundle that a call was made with, else in the agent's stable one; nil when that is not
+    /// known.
+    func isGranted(_ agent: AgentID, _ bundle: Digest?, _ tool: String) -> Bool? {
+        guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
+        if bundles[digest] == nil {
+            if bundles.count > 20_000 { bundles = [:] }
+            bundles[digest] = .some((try? recorded.bundle(digest)) ?? nil)
+        }
+        // Another agent's bundle says nothing of this one.
+        guard let found = bundles[digest] ?? nil, found.agent == agent else { return nil }
+        return found.grants(toolName: tool)
+    }
+
+    /// Since when an agent is halted, as the ledger has it; nil when it is not.
+    func haltedSince(_ agent: AgentID) -> Moment? {
+        guard let state = recorded(agent)?.state, state.isHalted else { return nil }
+        if let halt = state.halt { return halt.since.end }
+        if let since = haltedByGitSince[agent] { return since }
+        var since: Moment?
+        if let tip {
+            try? ledger.walk(from: tip) { entry in
+                switch entry.entry.kind {
+                case .outcome, .recovery, .halt:
+                    let isHere = try ledger.changes(of: entry).contains { $0.agent == agent && $0.action == .halt }
+                    if isHere { since = entry.entry.time.end }
+                case .genesis, .intent, .resume, .refused, .drift, .key: break
+                }
+                return since == nil
+            }
+        }
+        haltedByGitSince[agent] = since
+        return since
+    }
+
+    /// Whether it is on record that the agent acted although it was halted.
+    func isAlarmRecorded(_ agent: AgentID) -> Bool { recorded(agent)?.state.activityAfterHalt != nil }
+
+    /// When an agent was last resumed, if that was after a moment; telemetry from before it was judged then.
+    func lastResume(_ agent: AgentID, after moment: Moment) -> Moment? {
+        guard let tip else { return nil }
+        var found: [AgentID: Moment] = [:]
+        try? ledger.walk(from: tip) { entry in
+            guard entry.entry.time.end > moment else { return false }
+            try Self.collect(entry, ledger, &found)
+            return found[agent] == nil
+        }
+        return found[agent]
+    }
+}
+
+extension Timestamp {
+    /// The end of this second: what a clock with more digits would have said is not later.
+    fileprivate var end: Moment { Moment(self).advanced(milliseconds: 999) }
+}

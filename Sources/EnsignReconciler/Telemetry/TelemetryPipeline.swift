@@ -1,0 +1,427 @@
+import EnsignJSON
+import EnsignLedger
+package import EnsignModel
+package import EnsignPlanner
+import EnsignSystem
+package import EnsignTelemetry
+import Synchronization
+
+/// Telemetry of one environment: read, attributed, judged by the kill switch, and kept for whoever wants the samples.
+///
+/// One process at a time has an environment's pipeline: the watch, or else a single reconcile. Everything that must agree
+/// so that each span counts once stands in one file, `<git dir>/ensign/cache/<env>/telemetry`: how far was read, what is
+/// open, what the rules have counted, samples that nobody took yet, and the consumer's own state.
+package final class TelemetryPipeline: Sendable {
+    package let environment: String
+    private let path: String
+    private let halts: HaltSwitch
+    private let mutex = Mutex(())
+    /// Touched in ``guarded(_:)`` alone, while `mutex` is held.
+    private nonisolated(unsafe) let box: Box
+    private let writing = Mutex(())
+    /// Held as long as this lives.
+    private let lock: FileLock
+
+    /// Samples that wait for a consumer; beyond it the oldest go.
+    fileprivate static let maxSamples = 100_000
+    /// What happened longer ago is evidence for canaries, and no reason to stop an agent now.
+    private static let oldestJudged: Int64 = 86_400 * 1_000_000_000
+    private static let maxCheckpoint = 1 << 28
+
+    fileprivate struct State: ~Copyable {
+        var reader: TelemetryReader
+        var attribution: Attribution
+        var killSwitch: KillSwitch
+        var samples: [Sample] = []
+        var droppedSamples: Int64 = 0
+        var consumer: JSONValue = .null
+        /// Agents of which an alarm was raised, until they are resumed.
+        var alarmed: Set<AgentID> = []
+        /// Stops that could not be remembered: nothing may be checkpointed that has forgotten them.
+        var unremembered: [HaltRecord] = []
+        var isDirty = false
+        var isFresh = true
+    }
+
+    private final class Box {
+        var state: State
+        init(_ state: consuming State) { self.state = state }
+    }
+
+    private func guarded<Result: Sendable>(_ body: (inout State) throws -> Result) rethrows -> Result {
+        try mutex.withLock { _ in try body(&box.state) }
+    }
+
+    /// What one step came to.
+    package struct Step: Sendable {
+        package var trips: [KillSwitch.Trip] = []
+        /// What stopping the agents of these trips came to.
+        package var effect: HaltSwitch.Effect?
+        /// Halted agents that were seen to act, for the first time.
+        package var alarms: [AgentID] = []
+        /// Whether everything that is there was read.
+        package var isComplete = true
+        package var lines = 0
+        /// When time alone makes samples.
+        package var nextDue: Moment?
+    }
+
+    /// Opens the pipeline of an environment.
+    ///
+    /// - Returns: nil when no telemetry is configured, or when another process has it open.
+    package static func open(_ site: Site, _ environment: String) throws -> TelemetryPipeline? {
+        guard let directory = try site.settings.telemetry(environment) else { return nil }
+        let path = site.files.telemetry(environment)
+        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
+        do throws(SystemError) {
+            let lock = try FileLock(path + ".lock", timeout: .zero)
+            return try TelemetryPipeline(site, environment, directory, path, lock)
+        } catch {
+            guard error.isBusy else { throw error }
+            return nil
+        }
+    }
+
+    private init(
+        _ site: Site,
+        _ environment: String,
+        _ directory: String,
+        _ path: String,
+        _ lock: consuming FileLock
+    ) throws(SystemError) {
+        self.environment = environment
+        self.path = path
+        self.lock = lock
+        do { halts = try HaltSwitch(site, environment) } catch {
+            throw SystemError(code: 22, operation: "use the target of '\(environment)'")
+        }
+        let saved = Checkpoint(try Files.readOwn(path, limit: Self.maxCheckpoint), environment)
+        box = Box(
+            State(
+                reader: TelemetryReader(directory: directory, cursor: saved?.cursor ?? TelemetryCursor()),
+                attribution: saved?.attribution ?? Attribution(environment: environment),
+                killSwitch: saved?.killSwitch ?? KillSwitch(),
+                samples: saved?.samples ?? [],
+                droppedSamples: saved?.dropped ?? 0,
+                consumer: saved?.consumer ?? .null
+            )
+        )
+    }
+
+    /// The folders whose changes mean new telemetry.
+    package var foldersToWatch: [String] { guarded { $0.reader.foldersToWatch } }
+
+    package var directory: String { guarded { $0.reader.directory } }
+
+    // MARK: Reading
+
+    /// Reads what is new and stops agents that break a rule, before anything else is done with it.
+    ///
+    /// - Parameters:
+    ///   - book: The caller's own; see ``TelemetryBook``. It is refreshed here when `refreshing`.
+    ///   - changed: Names that inotify reported; nil looks at every file.
+    /// - Throws: When the directory cannot be listed, or an agent could not be stopped.
+    package func step(
+        _ book: TelemetryBook,
+        changed: Set<String>? = nil,
+        refreshing: Bool = true,
+        now: Moment = Moment(nanoseconds: Machine.nanoseconds)
+    ) throws -> Step {
+        let resumed = refreshing ? book.refresh() : [:]
+        let pending = book.pendingHalts()
+        return try guarded { state throws -> Step in
+            for (agent, until) in resumed { state.resume(agent, until: until) }
+            if state.isFresh { Self.reconsider(&state, book, pending, now) }
+            var step = Step()
+            let batch = try state.reader.read(changed: changed)
+            step.isComplete = batch.isComplete
+            step.lines = batch.lines
+            for event in batch.events {
+                switch event {
+                case .span(let span): span.claim.agent.map(book.load)
+                case .evaluation(let evaluation): evaluation.claim.agent.map(book.load)
+                }
+            }
+            let context = Attribution.Context(routes: book.routes, prices: book.prices)
+            let output = state.attribution.add(batch, at: now, context)
+            if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
+            var records: [HaltRecord] = state.unremembered
+            for activity in output.activities {
+                Self.judge(activity, book, pending, now, &state, &step, &records)
+            }
+            state.keep(output.samples)
+            step.nextDue = state.attribution.nextDue
+            guard !records.isEmpty else { return step }
+            let stops = records.filter { $0.kind == .halt }
+            let effect = try halts.pull(records)
+            state.unremembered = effect.forgotten == nil ? [] : records
+            if !stops.isEmpty { step.effect = effect }
+            return step
+        }
+    }
+
+    /// Reads everything that is there, as a single reconcile does.
+    ///
+    /// - Parameter limit: The time after which the rest is left to the next run.
+    /// - Returns: Whether everything was read.
+    package func catchUp(_ book: TelemetryBook, within limit: Duration = .seconds(20)) throws -> Bool {
+        let deadline = ContinuousClock.now + limit
+        var isFirst = true
+        while true {
+            let step = try step(book, refreshing: isFirst)
+            isFirst = false
+            if step.isComplete { return true }
+            if ContinuousClock.now >= deadline { return false }
+        }
+    }
+
+    /// After a start: an agent that tripped and is not halted any more was resumed while nobody watched.
+    private static func reconsider(
+        _ state: inout State,
+        _ book: TelemetryBook,
+        _ pending: [HaltRecord],
+        _ now: Moment
+    ) {
+        state.isFresh = false
+        for agent in state.killSwitch.tripped {
+            if pending.contains(where: { $0.scope.covers(agent) }) || book.haltedSince(agent) != nil { continue }
+            let week = now.advanced(milliseconds: -7 * 86_400_000)
+            state.resume(agent, until: book.lastResume(agent, after: week) ?? now)
+        }
+    }
+
+    private static func judge(
+        _ activity: Activity,
+        _ book: TelemetryBook,
+        _ pending: [HaltRecord],
+        _ now: Moment,
+        _ state: inout State,
+        _ step: inout Step,
+        _ records: inout [HaltRecord]
+    ) {
+        let agent = activity.agent
+        if now.nanoseconds(since: activity.time) > oldestJudged { return }
+        let stop = records.first { $0.kind == .halt && $0.scope == .agent(agent) }
+        let since =
+            stop?.time ?? pending.first { $0.scope.covers(agent) }?.time ?? book.haltedSince(agent)
+        if let since {
+            guard activity.time > since, !state.alarmed.contains(agent) else { return }
+            state.alarmed.insert(agent)
+            state.isDirty = true
+            if book.isAlarmRecorded(agent) { return }
+            step.alarms.append(agent)
+            records.append(
+                HaltRecord(
+                    kind: .activity,
+                    scope: .agent(agent),
+                    reason: activity.kind.text,
+                    by: killSwitchName,
+                    time: activity.time
+                )
+            )
+            return
+        }
+        let trip = state.killSwitch.observe(activity, rules: book.killRules(agent)) { book.isGranted($0, $1, $2) }
+        guard let trip else { return }
+        state.isDirty = true
+        if let resumed = book.lastResume(agent, after: trip.time) {
+            // Read again after a crash: somebody has looked at this and let the agent go on.
+            state.resume(agent, until: resumed)
+            return
+        }
+        step.trips.append(trip)
+        records.append(
+            HaltRecord(
+                scope: .agent(agent),
+                reason: trip.sentence,
+                by: killSwitchName,
+                time: now,
+                rule: trip.rule.text,
+                observed: trip.observed
+            )
+        )
+    }
+
+    private static let killSwitchName = "kill-switch"
+
+    // MARK: Samples
+
+    /// Hands the samples over that came since the last time, and the consumer's own state to be changed with them.
+    ///
+    /// Both are checkpointed together: after a crash the consumer finds the state that fits the samples it gets then.
+    /// When `body` throws, nothing was handed over.
+    package func consume<Result: Sendable>(
+        _ body: (_ samples: [Sample], _ store: inout JSONValue) throws -> Result
+    ) rethrows -> Result {
+        try guarded { state in
+            var store = state.consumer
+            let result = try body(state.samples, &store)
+            if !state.samples.isEmpty || store != state.consumer { state.isDirty = true }
+            state.consumer = store
+            state.samples = []
+            return result
+        }
+    }
+
+    /// All that was ever rejected, and samples that nobody took in time.
+    package var losses: (rejections: Rejections, samples: Int64) {
+        guarded { ($0.attribution.rejections, $0.droppedSamples) }
+    }
+
+    // MARK: Checkpoints
+
+    /// Writes what is needed to go on, if anything happened since. Copies under the lock, encodes and writes outside.
+    package func checkpoint() throws {
+        try writing.withLock { _ in
+            let copy = guarded { state -> Checkpoint? in
+                guard state.isDirty, state.unremembered.isEmpty else { return nil }
+                state.isDirty = false
+                return Checkpoint(
+                    cursor: state.reader.cursor,
+                    attribution: state.attribution,
+                    killSwitch: state.killSwitch,
+                    samples: state.samples,
+                    dropped: state.droppedSamples,
+                    consumer: state.consumer
+                )
+            }
+            guard let copy else { return }
+            do {
+                try Files.replace(path, with: copy.json(environment).canonicalBytes() + [0x0A])
+            } catch {
+                guarded { $0.isDirty = true }
+                throw error
+            }
+        }
+    }
+
+    /// What stands in the file.
+    private struct Checkpoint: Sendable {
+        var cursor: TelemetryCursor
+        var attribution: Attribution
+        var killSwitch: KillSwitch
+        var samples: [Sample]
+        var dropped: Int64
+        var consumer: JSONValue
+
+        init(
+            cursor: TelemetryCursor,
+            attribution: Attribution,
+            killSwitch: KillSwitch,
+            samples: [Sample],
+            dropped: Int64,
+            consumer: JSONValue
+        ) {
+            self.cursor = cursor
+            self.attribution = attribution
+            self.killSwitch = killSwitch
+            self.samples = samples
+            self.dropped = dropped
+            self.consumer = consumer
+        }
+
+        func json(_ environment: String) -> JSONValue {
+            [
+                "v": 1, "environment": .string(environment), "cursor": cursor.json, "attribution": attribution.json,
+                "killSwitch": killSwitch.json, "samples": .array(samples.map(\.json)), "dropped": .integer(dropped),
+                "consumer": consumer,
+            ]
+        }
+
+        /// Nil when any part cannot be read: parts that do not fit each other would count twice, or not at all.
+        init?(_ bytes: [UInt8]?, _ environment: String) {
+            guard let bytes, let json = try? JSONParser.parse(bytes), json["v"]?.int == 1,
+                json["environment"]?.string == environment,
+                let cursor = json["cursor"].flatMap({ TelemetryCursor(json: $0) }),
+                let attribution = json["attribution"].flatMap({ Attribution(json: $0) }),
+                attribution.environment == environment,
+                let killSwitch = json["killSwitch"].flatMap({ KillSwitch(json: $0) }),
+                let values = json["samples"]?.array, let dropped = json["dropped"]?.int, let consumer = json["consumer"]
+            else { return nil }
+            let samples = values.compactMap { Sample(json: $0, environment: environment) }
+            guard samples.count == values.count else { return nil }
+            self.init(
+                cursor: cursor,
+                attribution: attribution,
+                killSwitch: killSwitch,
+                samples: samples,
+                dropped: dropped,
+                consumer: consumer
+            )
+        }
+    }
+}
+
+extension TelemetryPipeline.State {
+    fileprivate mutating func resume(_ agent: AgentID, until moment: Moment) {
+        killSwitch.reset(agent, at: moment)
+        alarmed.remove(agent)
+        isDirty = true
+    }
+
+    fileprivate mutating func keep(_ new: [Sample]) {
+        samples += new
+        let spare = samples.count - TelemetryPipeline.maxSamples
+        guard spare > 0 else { return }
+        samples.removeFirst(spare)
+        droppedSamples += Int64(spare)
+    }
+}
+
+extension Activity.Kind {
+    /// What a halted agent did.
+    fileprivate var text: String {
+        switch self {
+        case .call(let call):
+            "it called '\(String(call.tool.unicodeScalars.prefix(80).map { $0.value < 32 ? "?" : Character($0) }))'"
+        case .spent(let dollars): "it spent \(dollars) USD"
+        case .steps(let count): "a run of it made \(count) calls"
+        case .ran: "a run of it ended"
+        }
+    }
+}
+
+extension KillRule {
+    /// As manifests write it.
+    package var text: String {
+        switch self {
+        case .spend(let limit, let window): "spend: \(limit), within: \(window)"
+        case .repeatedCall(let count, let window): "repeatedCall: \(count), within: \(window)"
+        case .deniedCalls(let count, let window): "deniedCalls: \(count), within: \(window)"
+        case .steps(let count): "steps: \(count)"
+        case .unknownTool(let count): "unknownTool: \(count)"
+        }
+    }
+}
+
+extension Sample {
+    fileprivate var json: JSONValue {
+        [
+            .string(agent.description), .string(bundle.hex), .string(metric.description), JSONValue(value),
+            occurred.map { .bool($0) } ?? .null, .integer(time.nanoseconds), .integer(started.nanoseconds),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue, environment: String) {
+        guard let agent = json[0]?.string.flatMap({ AgentID($0) }),
+            let bundle = json[1]?.string.flatMap({ Digest(hex: $0) }),
+            let metric = json[2]?.string.flatMap({ MetricName($0) }), let value = json[3]?.double,
+            let occurred = json[4], let time = json[5]?.int, let started = json[6]?.int
+        else { return nil }
+        var happened: Bool?
+        if !occurred.isNull {
+            guard let flag = occurred.bool else { return nil }
+            happened = flag
+        }
+        self.init(
+            agent: agent,
+            environment: environment,
+            bundle: bundle,
+            metric: metric,
+            value: value,
+            occurred: happened,
+            time: Moment(nanoseconds: time),
+            started: Moment(nanoseconds: started)
+        )
+    }
+}

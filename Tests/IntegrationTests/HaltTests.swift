@@ -1,0 +1,298 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// `ensign halt` and `ensign resume`: safety first, the record when it can be.
+@Suite struct HaltTests {
+    private static let triage = "agents/support/triage.json"
+    private static let halted = #"{"agent":"support/triage","environment":"prod","phase":"halted","routes":[]}"# + "\n"
+
+    private func host() throws -> Host { try Host(fleet: FleetFixture()) }
+
+    private func isHalted(_ host: Host, _ path: String = triage) -> Bool {
+        (try? host.liveJSON(path)["phase"] as? String) == "halted"
+    }
+
+    @discardableResult
+    private func halt(_ host: Host, _ what: String..., environment: [String: String] = [:]) throws -> CommandResult {
+        let arguments = ["halt"] + what + ["--env", "prod", "--reason", "it lies"]
+        return try run(Host.ensign, arguments, in: host.bare, environment: environment)
+    }
+
+    private func pending(_ host: Host) throws -> Bool {
+        try Data(contentsOf: URL(fileURLWithPath: "\(host.bare)/ensign/halts/prod")).enumerated().contains {
+            $0.offset >= 1_024 && $0.offset % 1_024 == 0 && $0.element == UInt8(ascii: "P")
+        }
+    }
+
+    private func evidence(_ host: Host) throws -> [String: Any] {
+        let changes = try #require(try host.entry()["changes"] as? [[String: Any]])
+        return try #require(changes.first?["evidence"] as? [String: Any])
+    }
+
+    // MARK: The usual way
+
+    @Test("A halted agent has no route, is on record, and comes back with its stable version")
+    func there() throws {
+        let host = try host()
+        let digest = try host.digest("support/triage")
+        let result = try halt(host, "support/triage")
+        #expect(result.status == 0 && result.output.hasPrefix("prod: halted support/triage in "))
+        #expect(result.errors == "prod: recorded as entry 3\n")
+        #expect(String(decoding: try host.liveFile(Self.triage), as: UTF8.self) == Self.halted)
+        #expect(try host.kinds().last == "halt")
+        #expect(try evidence(host)["reason"] as? String == "it lies")
+        #expect(try evidence(host)["recordedLate"] == nil)
+        #expect(!(try pending(host)))
+        try host.expectSound()
+        let again = try halt(host, "support/triage")
+        #expect(again.status == 0 && again.errors == "prod: support/triage was halted already\n")
+        #expect(try host.ensign("reconcile", "--env", "prod").errors.contains("nothing to do"))
+        #expect(try host.ensign("status", "--env", "prod").errors.contains("halted: support/triage since "))
+        let resume = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "it learned")
+        #expect(resume.status == 0 && resume.output == "prod: support/triage resumed 1.0.0 (it learned)\n")
+        #expect(try host.digest("support/triage") == digest)
+        #expect(try host.kinds().suffix(3) == ["halt", "resume", "outcome"])
+        try host.expectSound()
+    }
+
+    @Test("What cannot be asked is refused")
+    func refused() throws {
+        let host = try host()
+        #expect(try halt(host, "support/nobody").status == 4)
+        #expect(try halt(host, "--team", "nobody").status == 4)
+        #expect(try halt(host).status == 64)
+        #expect(try halt(host, "support/triage", "--all").status == 64)
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod").status == 64)
+        let resume = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x")
+        #expect(resume.status == 4 && resume.errors.contains("is not halted in 'prod'"))
+        #expect(try host.kinds() == ["genesis", "intent", "outcome"])
+    }
+
+    @Test("A team or everything: those that are live; what comes later runs")
+    func many() throws {
+        let host = try host()
+        #expect(try halt(host, "--team", "support").status == 0)
+        #expect(isHalted(host) && isHalted(host, "agents/support/desk.json"))
+        let all = try host.ensign("halt", "--all", "--env", "prod", "--reason", "x", "--output", "json")
+        #expect(all.status == 0 && all.output.contains(#""already": ["#))
+        let text = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+        try host.scratch.write("work/environments/prod/agents/support/later.yaml", text)
+        let folder = "work/fleet/agents/support/later/1.0.0"
+        try FileManager.default.createDirectory(
+            atPath: "\(host.scratch.path)/\(folder)",
+            withIntermediateDirectories: true
+        )
+        for name in ["agent.yaml", "prompt.md"] {
+            let source = "\(host.work)/fleet/agents/support/desk/1.0.0/\(name)"
+            try FileManager.default.copyItem(atPath: source, toPath: "\(host.scratch.path)/\(folder)/\(name)")
+        }
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "Another agent")
+        try host.git("push", "-q", "origin", "main")
+        #expect(!isHalted(host, "agents/support/later.json") && isHalted(host))
+        #expect(try host.ensign("resume", "--all", "--env", "prod", "--reason", "x").status == 0)
+        #expect(!isHalted(host) && !isHalted(host, "agents/support/desk.json"))
+        try host.expectSound()
+    }
+
+    @Test("Git's flag and the operator's are two: an agent runs when neither is set")
+    func gitFlag() throws {
+        let host = try host()
+        try host.push(FleetFixture.deploymentPath, "  version: 1.0.0\n", "  version: 1.0.0\n  halted: true\n")
+        #expect(isHalted(host))
+        let refused = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x")
+        #expect(refused.status == 4)
+        #expect(refused.errors.contains("environments/prod/agents/support/triage.yaml:5: halted: true"))
+        #expect(try halt(host, "support/triage").status == 0)
+        try host.push(FleetFixture.deploymentPath, "  halted: true\n", "")
+        #expect(isHalted(host))
+        #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        #expect(!isHalted(host))
+        try host.expectSound()
+    }
+
+    @Test("It survives new commits, reverts, rollbacks and deletion, until somebody resumes")
+    func survives() throws {
+        let host = try host()
+        try halt(host, "support/triage")
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        #expect(isHalted(host))
+        try host.git("revert", "--no-edit", "HEAD")
+        try host.git("push", "-q", "origin", "main")
+        #expect(isHalted(host))
+        try host.git("rm", "-q", FleetFixture.deploymentPath)
+        try host.git("commit", "-q", "-m", "Gone")
+        try host.git("push", "-q", "origin", "main")
+        #expect(!FileManager.default.fileExists(atPath: "\(host.live())/\(Self.triage)"))
+        try host.git("revert", "--no-edit", "HEAD")
+        try host.git("push", "-q", "origin", "main")
+        #expect(isHalted(host))
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/halts")
+        try FileManager.default.removeItem(atPath: host.live())
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host))
+        try host.expectSound()
+    }
+
+    // MARK: When the record cannot be written
+
+    enum Trouble: String, CaseIterable, Sendable { case key, locked }
+
+    @Test(
+        "Without the key, or with the ledger locked: halted at once, recorded when it can be",
+        arguments: Trouble.allCases
+    )
+    func unrecordable(_ trouble: Trouble) throws {
+        let host = try host()
+        let manager = FileManager.default
+        let (key, lock) = ("\(host.bare)/ensign/keys/prod", "\(host.bare)/refs/ensign/ledger/prod.lock")
+        switch trouble {
+        case .key: try manager.moveItem(atPath: key, toPath: key + ".away")
+        case .locked: try manager.createDirectory(atPath: lock, withIntermediateDirectories: false)
+        }
+        let result = try halt(host, "support/triage")
+        #expect(result.status == 0 && result.errors.contains("not recorded yet"), "\(result.errors)")
+        #expect(isHalted(host))
+        #expect(try pending(host))
+        // Not drift, and no reconcile brings it back.
+        #expect(try host.ensign("drift", "--env", "prod", "--detailed-exitcode").status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 1)
+        #expect(isHalted(host))
+        #expect(try host.ensign("status", "--env", "prod").errors.contains("is not on record yet"))
+        switch trouble {
+        case .key: try manager.moveItem(atPath: key + ".away", toPath: key)
+        case .locked: try manager.removeItem(atPath: lock)
+        }
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        let late = try #require(try evidence(host)["recordedLate"] as? [String: Any])
+        let why = try #require(late["because"] as? String)
+        #expect(why.contains(trouble == .key ? "the signing key of 'prod' is missing" : "lock"))
+        #expect(isHalted(host))
+        #expect(!(try pending(host)))
+        try host.expectSound()
+    }
+
+    private func shim(_ host: Host) throws -> String {
+        let path = "\(host.scratch.path)/faults.so"
+        let arguments = ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"]
+        try #require(try run("cc", arguments, in: host.scratch.path).status == 0)
+        return path
+    }
+
+    @Test("With no room for anything the route is taken away, and the halt remembered all the same")
+    func fullDisk() throws {
+        let host = try host()
+        let full = ["LD_PRELOAD": try shim(host), "FAULT_AT": "1", "FAULT_MODE": "full"]
+        let result = try halt(host, "support/triage", environment: full)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.contains("no room for halted routes"))
+        #expect(!FileManager.default.fileExists(atPath: "\(host.live())/\(Self.triage)"))
+        #expect(try pending(host))
+        #expect(try host.ensign("reconcile", "--env", "prod", environment: full).status == 1)
+        #expect(!FileManager.default.fileExists(atPath: "\(host.live())/\(Self.triage)"))
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host))
+        #expect(try host.kinds().last == "halt")
+        #expect(try evidence(host)["recordedLate"] != nil)
+        try host.expectSound()
+    }
+
+    @Test("On a file system that is really full")
+    func fullFileSystem() throws {
+        let host = try host()
+        // A mount of its own, which ends with the shell.
+        let script = """
+            set -e
+            mount -t tmpfs -o size=8m none /mnt
+            cp -a "$1" /mnt/fleet.git
+            cat /dev/zero > /mnt/filler 2>/dev/null || true
+            status=0
+            "$2" halt support/triage --env prod --reason full --repo /mnt/fleet.git || status=$?
+            echo "status $status"
+            ls /mnt/fleet.git/ensign/live/prod/agents/support
+            rm /mnt/filler
+            "$2" reconcile --env prod --repo /mnt/fleet.git
+            cat /mnt/fleet.git/ensign/live/prod/agents/support/triage.json
+            "$2" verify --env prod --repo /mnt/fleet.git
+            """
+        let arguments = ["-m", "sh", "-c", script, "sh", host.bare, Host.ensign]
+        let result = try run("unshare", arguments, in: host.scratch.path)
+        // Only root may mount.
+        if result.errors.contains("unshare failed") || result.errors.contains("permission denied") { return }
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("status 0\ndesk.json\n"), "\(result.output)\(result.errors)")
+        #expect(result.output.contains(Self.halted))
+        #expect(result.output.contains("prod: intact, 4 entries"))
+    }
+
+    @Test("Killed anywhere, a halt that was remembered is carried out by the next reconcile")
+    func killed() throws {
+        let host = try host()
+        let shim = try shim(host)
+        var remembered = 0
+        for step in 1...6 {
+            let crash = try halt(
+                host,
+                "support/triage",
+                environment: ["LD_PRELOAD": shim, "FAULT_AT": String(step), "FAULT_MODE": "kill"]
+            )
+            #expect(crash.status == 128 + 9)
+            guard try pending(host) else { continue }
+            remembered += 1
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+            #expect(isHalted(host))
+            #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+            #expect(!isHalted(host))
+        }
+        #expect(remembered == 6)
+        try host.expectSound()
+    }
+
+    @Test("Reconciles that publish at the same time do not bring the agent back")
+    func race() throws {
+        let host = try host()
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
+        for round in 0..<5 {
+            let maximum = 99 - round
+            try host.edit(FleetFixture.deploymentPath, "maximum: \(maximum + 1)", "maximum: \(maximum)")
+            try host.git("commit", "-q", "-a", "-m", "At most \(maximum)")
+            try host.git("push", "-q", "origin", "main")
+            let group = DispatchGroup()
+            let bare = host.bare
+            DispatchQueue.global().async(group: group) {
+                _ = try? run(Host.ensign, ["reconcile", "--env", "prod"], in: bare)
+            }
+            usleep(UInt32(round) * 8_000)
+            #expect(try halt(host, "support/triage").status == 0)
+            for _ in 0..<20 {
+                #expect(isHalted(host), "round \(round)")
+                usleep(5_000)
+            }
+            group.wait()
+            #expect(isHalted(host), "round \(round)")
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+            #expect(isHalted(host), "round \(round)")
+            try host.expectSound()
+            #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        }
+        let log = try host.ensign("log", "--env", "prod", "--all", "--output", "json")
+        #expect(!log.output.contains("\"kind\": \"drift\""), "our own halts are not drift")
+    }
+
+    @Test("A record that cannot be read is told once and changes nothing else")
+    func damaged() throws {
+        let host = try host()
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(host.bare)/ensign/halts/prod"))
+        try handle.seek(toOffset: 2_048)
+        try handle.write(contentsOf: Data("Pgarbage".utf8))
+        try handle.close()
+        #expect(try halt(host, "support/triage").status == 0)
+        #expect(isHalted(host))
+        let first = try host.ensign("reconcile", "--env", "prod")
+        #expect(first.status == 0)
+        #expect(FileManager.default.fileExists(atPath: "\(host.bare)/ensign/halts/prod.damaged"))
+        #expect(!(try host.ensign("reconcile", "--env", "prod").errors.contains("cannot be read")))
+    }
+}
