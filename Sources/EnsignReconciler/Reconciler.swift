@@ -83,7 +83,6 @@ package struct Reconciler {
     package func run() throws -> Report {
         let (telemetry, warning) = readTelemetry()
         var report = try locked { session in
-            session.prepareNotifications()
             session.telemetry = telemetry
             if let warning { session.report.warnings.append(warning) }
             return try session.run()
@@ -150,6 +149,7 @@ package struct Reconciler {
         // While there is room: the next halt must not depend on what is left of it.
         try? halts.file.prepare()
         var session = try ReconcileSession(self)
+        session.prepareNotifications()
         do {
             let report = try body(&session)
             try session.writeStatus(report)

@@ -122,7 +122,9 @@ private struct HaltCommand {
             if invocation.format == .text { tell(effect) }
             recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
         }
-        return try finish(before, effect, recording)
+        let result = try finish(before, effect, recording)
+        invocation.notify(environment, site)
+        return result
     }
 
     private struct Known {

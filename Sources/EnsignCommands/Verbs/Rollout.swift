@@ -86,7 +86,9 @@ extension Invocation {
             reason: String(reason.prefix(500))
         )
         let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
-        return try show(report, environment, site)
+        let result = try show(report, environment, site)
+        notify(environment, site)
+        return result
     }
 
     fileprivate func rolloutStatus(_ site: Site, _ environment: String) throws -> ExitCode {
