@@ -73,6 +73,7 @@ package struct Reconciler {
         if let folder = Files.parent(of: lockPath) { try Files.makeDirectories(folder) }
         let lock = try FileLock(lockPath, timeout: options.lockTimeout)
         defer { withExtendedLifetime(lock) {} }
+        try LeftoverFiles.sweep(site.files, environment: environment, now: Timestamp(seconds: options.clock.wall()))
         var session = try ReconcileSession(self)
         do {
             let report = try session.run()

@@ -469,7 +469,8 @@ struct StructureTests {
             (FleetFixture.toolPath, "required: [customer]", "required: [customer"),
             (FleetFixture.toolPath, "access: write", "  access: write"), (FleetFixture.rolePath, "[find]", "[find"),
             (FleetFixture.rolePath, "tool: crm", "tool: 'crm"), (FleetFixture.teamPath, "[ada", "[\"ada"),
-            (FleetFixture.bindingPath, "\"vault:crm-prod\"}}", "\"vault:crm-prod\"}"), (FleetFixture.agentPath, "needs:", "needs"),
+            (FleetFixture.bindingPath, "\"vault:crm-prod\"}}", "\"vault:crm-prod\"}"),
+            (FleetFixture.agentPath, "needs:", "needs"),
             (FleetFixture.agentPath, "description: Sorts", "description: \"Sorts"),
             (FleetFixture.agentPath, "[find, update, erase]", "[find, update, erase"),
         ]

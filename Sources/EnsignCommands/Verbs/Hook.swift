@@ -195,7 +195,8 @@ struct Hooks {
                     actor: invocation.actor(.hook)
                 )
                 let report = try reconciler.run()
-                let result = try invocation.show(report, environment, site)
+                // pre-receive has shown the warnings.
+                let result = try invocation.show(report, environment, site, showsWarnings: false)
                 if worst == .done { worst = result }
             } catch {
                 // One environment that fails does not stop the others.

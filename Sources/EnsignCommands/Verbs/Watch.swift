@@ -98,18 +98,16 @@ extension Reconciler.Report {
 
     fileprivate func lines(_ environment: String) -> [String] {
         var lines: [String] = []
+        let number = entry.map { ", entry \($0.sequence)" } ?? ""
         if recovered { lines.append("\(environment): an interrupted run was recovered") }
         for file in drift {
-            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
+            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.words))\(number)")
         }
         switch result {
         case .nothingDeclared: break
         case .converged:
-            for planned in plan?.changes ?? [] {
-                let change = planned.change
-                lines.append(
-                    "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")"
-                )
+            for change in (plan?.changes ?? []).flatMap(\.all) {
+                lines.append("\(environment): \(change.sentence)\(number)")
             }
         case .invalid:
             lines.append(
