@@ -59,8 +59,11 @@ install: build ## Install the binary and completions below PREFIX
 	$(BINARY) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ensign
 	$(BINARY) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ensign
 
-dist: ## Make a tarball of what install puts in place
+dist: ## Make a tarball of what install puts in place, with the licence, the documentation and the client for Python
 	rm -rf .build/dist && $(MAKE) install DESTDIR=$(CURDIR)/.build/dist/ensign-$(VERSION) PREFIX=
+	install -d .build/dist/ensign-$(VERSION)/clients/python
+	install -m 644 clients/python/ensign.py .build/dist/ensign-$(VERSION)/clients/python
+	cp -r LICENSE README.md docs .build/dist/ensign-$(VERSION)
 	tar -C .build/dist --owner=0 --group=0 --sort=name -czf .build/ensign-$(VERSION)-linux-$$(uname -m).tar.gz ensign-$(VERSION)
 	@ls -l .build/ensign-$(VERSION)-linux-*.tar.gz
 

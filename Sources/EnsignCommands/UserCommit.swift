@@ -25,13 +25,18 @@ struct UserCommit {
         return commit
     }
 
-    /// Points a new branch at a commit; a branch that has the same tree already is taken as it is.
+    /// Points a new branch at a commit; a branch that has the same tree already is taken as it is, unless it has been
+    /// merged: merging it again would change nothing.
     ///
     /// - Throws: ``Refusal`` when a branch of that name has something else.
     func branch(_ name: String, at commit: ObjectID) throws -> ObjectID {
         let ref = "refs/heads/\(name)"
         if let present = try site.repository.reference(ref) {
-            if try site.repository.commit(present).tree == site.repository.commit(commit).tree { return present }
+            if try site.repository.commit(present).tree == site.repository.commit(commit).tree {
+                guard try site.repository.isAncestor(present, of: commit) else { return present }
+                try Git.check(["update-ref", "-m", "ensign", ref, commit.description, present.description], in: site)
+                return commit
+            }
             throw Refusal(
                 message: "there is a branch '\(name)' already, with other changes",
                 hints: ["delete it: git branch -D \(name)", "or name another one: --branch NAME"]

@@ -19,6 +19,11 @@ struct HighWater: Hashable {
         return HighWater(sequence: sequence, commit: commit)
     }
 
+    /// Whether there is a mark that cannot be parsed.
+    static func isDamaged(_ path: String) throws -> Bool {
+        try Files.readOwn(path, limit: 256) != nil && read(path) == nil
+    }
+
     func write(_ path: String) throws {
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
         try Files.replace(path, with: Array("\(sequence) \(commit)\n".utf8), durable: false)

@@ -44,13 +44,17 @@ package struct PermissionCheck {
             Answer(verdict: .refused, approval: .none, reason: reason, path: path, position: position)
         }
         if resolved.deployment.halted {
-            return no("the agent is halted in git", resolved.deploymentPath, try position(of: "halted", in: resolved))
+            return no(
+                "the agent is halted in git",
+                resolved.deploymentPath,
+                position(of: ["spec", "halted"], below: nil, in: resolved.deploymentPath)
+            )
         }
         guard let need = resolved.manifest.tools.first(where: { $0.tool.value == tool }) else {
             return no(
                 "the agent does not need '\(tool)', so it gets no grant of it",
                 resolved.loaded.path,
-                .start
+                position(of: ["spec", "needs", "tools"], below: nil, in: resolved.loaded.path)
             )
         }
         guard need.operations.contains(where: { $0.value == operation }) else {
@@ -132,13 +136,8 @@ package struct PermissionCheck {
         return nil
     }
 
-    private func position(of pointer: [String], below start: Position, in path: String) -> Position {
-        fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start
-    }
-
-    private func position(of field: String, in resolved: ResolvedDeployment) throws -> Position {
-        guard let bytes = fleet.source(resolved.deploymentPath) else { return .start }
-        return ManifestLoader.position(of: ["spec", field], below: nil, in: bytes)
+    private func position(of pointer: [String], below start: Position?, in path: String) -> Position {
+        fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start ?? .start
     }
 
     // MARK: who-can

@@ -293,7 +293,7 @@ struct ReconcileSession {
             let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
             try refuse(
                 reason: "invalid",
-                message: "\(errors.count) errors; \(first)",
+                message: "\(errors.count) error\(errors.count == 1 ? "" : "s"); \(first)",
                 source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository)
             )
             return nil
@@ -622,7 +622,8 @@ struct ReconcileSession {
         switch report.result {
         case .nothingDeclared, .converged: try write("ok", "")
         case .invalid:
-            try write("invalid", "\(report.findings.count { $0.severity == .error }) errors in the manifests")
+            let errors = report.findings.count { $0.severity == .error }
+            try write("invalid", "\(errors) error\(errors == 1 ? "" : "s") in the manifests")
         case .refused(let why): try write("refused", why)
         case .impossible: break
         }

@@ -148,6 +148,7 @@ package struct Reconciler {
         defer { withExtendedLifetime(lock) {} }
         // While there is room: the next halt must not depend on what is left of it.
         try? halts.file.prepare()
+        try LeftoverFiles.sweep(site.files, environment: environment, now: Timestamp(seconds: options.clock.wall()))
         var session = try ReconcileSession(self)
         session.prepareNotifications()
         do {

@@ -32,7 +32,7 @@ package enum YAMLParser {
             var event = unsafe yaml_event_t()
             while true {
                 guard unsafe yaml_parser_parse(parser, &event) == 1 else {
-                    unsafe builder.syntaxError(parser.pointee)
+                    unsafe builder.syntaxError(parser.pointee, in: bytes)
                     break
                 }
                 let goesOn = unsafe builder.take(event)
@@ -61,6 +61,8 @@ private struct TapeBuilder {
     private var open: [Int] = []
     private var documents = 0
     private var halted = false
+    /// The scalar of the newest event; nil when that was something else.
+    private var lastScalar: SyntaxError.Scalar?
 
     init(capacity: Int) {
         tape.nodes.reserveCapacity(capacity / 12 + 4)
@@ -92,12 +94,18 @@ private struct TapeBuilder {
             guard tape.nodes[index].mark.line > end.line || tape.nodes[index].kind == .invalid else { break }
             if tape.nodes[index].mark.line > end.line { tape.nodes[index].mark = end }
         }
-        for index in problems.indices where problems[index].mark.line > end.line { problems[index].mark = end }
+        for index in problems.indices {
+            if problems[index].mark.line > end.line { problems[index].mark = end }
+            if let related = problems[index].related?.mark, related.line > end.line {
+                problems[index].related?.mark = end
+            }
+        }
     }
 
     /// Handles one event; false ends the parse.
     mutating func take(_ event: yaml_event_t) -> Bool {
         let mark = unsafe mark(event.start_mark)
+        lastScalar = nil
         switch unsafe event.type {
         case YAML_DOCUMENT_START_EVENT:
             documents += 1
@@ -125,6 +133,13 @@ private struct TapeBuilder {
                 refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
             }
             unsafe append(plain ? .plain : .quoted, mark, text: text)
+            lastScalar = SyntaxError.Scalar(
+                node: tape.nodes.count - 1,
+                start: mark,
+                end: unsafe self.mark(event.end_mark),
+                isQuoted: unsafe scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE
+                    || scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE
+            )
         case YAML_SEQUENCE_START_EVENT:
             let start = unsafe event.data.sequence_start
             checkProperties(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil, mark)
@@ -148,21 +163,23 @@ private struct TapeBuilder {
         return true
     }
 
-    mutating func syntaxError(_ parser: yaml_parser_t) {
-        let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "not YAML"
-        let context = unsafe parser.context.map { unsafe String(cString: $0) }
+    /// Reports what libyaml stopped at, where a person has to mend it: mostly where something opens or begins.
+    mutating func syntaxError(_ parser: yaml_parser_t, in bytes: ArraySlice<UInt8>) {
         let hasMark = unsafe parser.error != YAML_READER_ERROR
-        let place = hasMark ? unsafe mark(parser.problem_mark) : YAMLMark(line: 1, column: 1)
-        let message = context.map { "\(problem), \($0)" } ?? problem
-        let hint =
-            if problem.contains("cannot start any token") {
-                "quote a text that starts with a special character; indent with spaces, not tabs"
-            } else if problem.contains("mapping values are not allowed") {
-                "quote a text that contains ': '"
-            } else {
-                String?.none
-            }
-        refuse("yaml-syntax", message, hint, place)
+        let context = unsafe parser.context.map { unsafe String(cString: $0) }
+        let error = SyntaxError(
+            problem: unsafe parser.problem.map { unsafe String(cString: $0) } ?? "not YAML",
+            context: context,
+            mark: hasMark ? unsafe mark(parser.problem_mark) : YAMLMark(line: 1, column: 1),
+            start: context == nil ? nil : unsafe mark(parser.context_mark),
+            lastScalar: lastScalar
+        )
+        problems.append(error.explained(in: bytes))
+        // It took in what stands behind it: what it says is not what is meant.
+        if let scalar = lastScalar, scalar.start.line < scalar.end.line {
+            tape.nodes[scalar.node].kind = .invalid
+            tape.nodes[scalar.node].length = 0
+        }
         stop()
     }
 

@@ -78,7 +78,7 @@ struct HostileFileTests {
                 == """
                 1:1: warning: the file starts with a byte order mark [byte-order-mark]
                   hint: save it as UTF-8 without one
-                1:13: error: apiVersion: 'ensign.dev/v2' is not one of ensign.dev/v1 [invalid-value]
+                1:13: error: apiVersion: must be 'ensign.dev/v1', and this is 'ensign.dev/v2' [invalid-value]
                   hint: did you mean 'ensign.dev/v1'?
                 """
         )

@@ -25,7 +25,7 @@ struct ReferenceTests {
         #expect(
             check(agent, "{tool: crm, version: 1.0.0,", "{tool: crm, version: ①1.0.1,") == """
                 \(agent):①: error: tool 'crm' has no version 1.0.1 [unknown-version]
-                  hint: did you mean '1.0.0'?
+                  hint: its versions: 1.0.0
                 """
         )
         #expect(
@@ -179,7 +179,7 @@ struct ReferenceTests {
         #expect(
             check(deployment, "version: 1.0.0", "version: ①1.0.1") == """
                 \(deployment):①: error: agent 'support/triage' has no version 1.0.1 [unknown-version]
-                  hint: did you mean '1.0.0'?
+                  hint: its versions: 1.0.0
                 """
         )
         #expect(

@@ -98,7 +98,7 @@ struct StructureTests {
         #expect(
             check(FleetFixture.teamPath, "apiVersion: ensign.dev/v1\nkind: ①Taem\nspec: {②member: []}\n")
                 == """
-                \(FleetFixture.teamPath):①: error: kind: 'Taem' is not one of Team [invalid-value]
+                \(FleetFixture.teamPath):①: error: kind: must be 'Team', and this is 'Taem' [invalid-value]
                   hint: did you mean 'Team'?
                 \(FleetFixture.teamPath):②: error: spec needs 'members': the people in the team. [missing-field]
                 \(FleetFixture.teamPath):3:8: error: unknown field 'member' [unknown-field]
@@ -111,7 +111,7 @@ struct StructureTests {
     func apiVersion() {
         #expect(
             check(FleetFixture.teamPath, "apiVersion: ①ensign.dev/v2\nkind: Team\nspec: {members: []}\n") == """
-                \(FleetFixture.teamPath):①: error: apiVersion: 'ensign.dev/v2' is not one of ensign.dev/v1 [invalid-value]
+                \(FleetFixture.teamPath):①: error: apiVersion: must be 'ensign.dev/v1', and this is 'ensign.dev/v2' [invalid-value]
                   hint: did you mean 'ensign.dev/v1'?
                 """
         )
@@ -451,11 +451,68 @@ struct StructureTests {
     @Test("After a syntax error what was read is checked, and nothing is said to be missing")
     func syntaxErrors() {
         #expect(
-            check(FleetFixture.teamPath, "apiVersion: ensign.dev/v1\nkind: Team\n①specs: {}\nspec: {members: [x\n②")
+            check(FleetFixture.teamPath, "apiVersion: ensign.dev/v1\nkind: Team\n①specs: {}\nspec: {members: ②[x\n")
                 .split(separator: "\n").filter { $0.contains("error") } == [
                     "\(FleetFixture.teamPath):①: error: unknown field 'specs' [unknown-field]",
-                    "\(FleetFixture.teamPath):②: error: did not find expected ',' or ']', while parsing a flow sequence [yaml-syntax]",
+                    "\(FleetFixture.teamPath):②: error: the '[' that opens here is not closed [yaml-syntax]",
                 ]
+        )
+    }
+
+    @Test(
+        "A file that a syntax error cuts off causes no findings in others about what it would have declared",
+        arguments: [
+            (FleetFixture.environmentPath, "promotesFrom: dev", "promotesFrom: 'dev"),
+            (FleetFixture.environmentPath, "promotesFrom: dev", "promotesFrom dev"),
+            ("environments/dev/environment.yaml", "spec: {mutableVersions", "spec: {x: [mutableVersions"),
+            (FleetFixture.toolPath, "update:", "update"),
+            (FleetFixture.toolPath, "required: [customer]", "required: [customer"),
+            (FleetFixture.toolPath, "access: write", "  access: write"), (FleetFixture.rolePath, "[find]", "[find"),
+            (FleetFixture.rolePath, "tool: crm", "tool: 'crm"), (FleetFixture.teamPath, "[ada", "[\"ada"),
+            (FleetFixture.bindingPath, "\"vault:crm-prod\"}}", "\"vault:crm-prod\"}"),
+            (FleetFixture.agentPath, "needs:", "needs"),
+            (FleetFixture.agentPath, "description: Sorts", "description: \"Sorts"),
+            (FleetFixture.agentPath, "[find, update, erase]", "[find, update, erase"),
+        ]
+    )
+    func noCascades(_ path: String, _ old: String, _ new: String) throws {
+        var fixture = FleetFixture()
+        fixture["environments/dev/agents/support/desk.yaml"] = """
+            apiVersion: ensign.dev/v1
+            kind: Deployment
+            spec: {version: next}
+
+            """
+        for file in ["agent.yaml", "prompt.md"] {
+            fixture["fleet/agents/support/desk/next/\(file)"] = fixture["fleet/agents/support/desk/1.0.0/\(file)"]
+        }
+        #expect(fixture.check() == "")
+        fixture.replace(old, with: new, in: path)
+        let found = try fixture.findings()
+        #expect(found.filter { $0.path != path }.map(\.message) == [])
+        #expect(found.contains { $0.path == path && $0.code == "yaml-syntax" })
+    }
+
+    @Test("An unclosed list says nothing of the words that it took in")
+    func unclosedList() {
+        var fixture = FleetFixture()
+        fixture.replace("roles: [reader]", with: "roles: ①[reader", in: FleetFixture.deploymentPath)
+        let found = fixture.check(only: FleetFixture.deploymentPath).split(separator: "\n").filter {
+            $0.contains("error")
+        }
+        #expect(
+            found == ["\(FleetFixture.deploymentPath):①: error: the '[' that opens here is not closed [yaml-syntax]"]
+        )
+    }
+
+    @Test("A version that is not there: which ones are, and no guess by spelling")
+    func unknownVersion() {
+        var fixture = FleetFixture()
+        fixture.replace("version: 1.0.0", with: "version: ①1.0.1", in: FleetFixture.deploymentPath)
+        #expect(
+            fixture.check(only: FleetFixture.deploymentPath).hasSuffix(
+                "①: error: agent 'support/triage' has no version 1.0.1 [unknown-version]\n  hint: its versions: 1.0.0"
+            )
         )
     }
 

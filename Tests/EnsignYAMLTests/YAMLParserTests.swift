@@ -177,20 +177,40 @@ struct RefusedYAMLTests {
     @Test("A syntax error keeps what stood before it")
     func syntaxErrors() {
         #expect(
-            read("a: {b: 1}\nc: [x, y\nd①: 2\n") == """
-                {a: {b: 1}, c: [x, y d]} (cut off)
-                ① yaml-syntax: did not find expected ',' or ']', while parsing a flow sequence
+            read("a: {b: 1}\nc: ②[x, y\nd①: 2\n") == """
+                {a: {b: 1}, c: [x, !]} (cut off)
+                ② yaml-syntax: the '[' that opens here is not closed \
+                [write ',' between its elements and ']' behind the last one] (① one of the two is missing before this)
                 """
         )
     }
 
+    @Test(
+        "A syntax error is reported where it has to be mended",
+        arguments: [
+            ("a: 1\n①b 2\nc: 3\n", "this line has no ':' behind a name"),
+            ("a: ①\"1\nb: 2\nc: 3\n", "the quote that opens here is never closed"),
+            ("a: ①\"1\nb: 2\nc: \"3\"\nd: 4\n", "the quote that opens here is closed only by one on line 3"),
+            ("a:\n  b: 1\n   ①c: 2\n  d: 3\n", "this line is indented further than the one that it follows"),
+            ("a:\n    b: 1\n  ①c: 2\n", "this line is indented differently from the others of its mapping"),
+            ("a: ①[x\nb:\n  - c\n", "the '[' that opens here is not closed"),
+            ("a: ①{x: 1\nb: 2\n", "the '{' that opens here is not closed"),
+            ("a: b①: c\n", "mapping values are not allowed in this context"),
+        ]
+    )
+    func whereToMend(_ text: String, _ message: String) {
+        let found = problems(text)
+        #expect(found.hasPrefix("① yaml-syntax: \(message)"), "\(found)")
+    }
+
     @Test("What is missing at the end is reported there, with and without a final line end")
     func missingAtTheEnd() {
-        let said = "① yaml-syntax: did not find expected ',' or ']', while parsing a flow sequence"
-        #expect(problems("a: [x①") == said)
-        #expect(problems("a: [x\n①") == said)
-        #expect(problems("é: \"ü①").hasPrefix("① yaml-syntax: found unexpected end of stream"))
-        #expect(problems("a: 1\nb①").hasPrefix("① yaml-syntax: could not find expected ':'"))
+        let open = problems("a: ①[x②")
+        #expect(open.hasPrefix("① yaml-syntax: the '[' that opens here is not closed"))
+        #expect(open.hasSuffix("(② one of the two is missing before this)"))
+        #expect(problems("a: ①[x\n").hasPrefix("① yaml-syntax: the '[' that opens here is not closed"))
+        #expect(problems("é: ①\"ü").hasPrefix("① yaml-syntax: the quote that opens here is never closed"))
+        #expect(problems("a: 1\n①b").hasPrefix("① yaml-syntax: this line has no ':' behind a name"))
         for text in ["a:", "a: {b", "a: {b:", "- a\n-", "? a", "é: [ü, {a"] {
             let bytes = Array(text.utf8)
             let tape = YAMLParser.parse(bytes[...]).tape

@@ -127,7 +127,11 @@ import Testing
         let second = try rollback("--reason", "late")
         #expect(second.commit == first.commit)
         #expect(second.errors.contains("its message stays, without the new reason"))
+        // A branch that was merged has nothing to merge any more.
         try host.git("branch", "-f", branch, "HEAD~1")
+        #expect(try rollback().commit == host.git("rev-parse", branch))
+        #expect(try host.git("rev-parse", "\(branch)~1") == host.git("rev-parse", "HEAD"))
+        try host.git("branch", "-f", branch, "HEAD")
         let refused = try host.ensignInWork("rollback", "support/triage", "--env", "prod")
         #expect(refused.status == 4)
         #expect(refused.errors.contains("--branch NAME"))
@@ -160,7 +164,7 @@ import Testing
         let result = try ensign("validate")
         #expect(result.status == 0)
         #expect(
-            result.errors.contains("1 agents, 2 versions, 1 tool versions, 2 environments, 1 deployments; all valid")
+            result.errors.contains("1 agent, 2 versions, 1 tool version, 2 environments, 1 deployment; all valid")
         )
         #expect(try ensign("new", "agent", "support/greeter").status == 4)
     }

@@ -19,7 +19,7 @@ enum Help {
             text += table(verbs.map { ($0.name, $0.summary) })
         }
         text += "\nOPTIONS OF EVERY COMMAND:\n"
-        text += table(Option.common.map { (label($0), $0.summary) })
+        text += table(Option.common.map { (fullLabel($0), $0.summary) })
         text += """
 
             'ensign COMMAND --help' explains one command, with examples.
@@ -36,7 +36,7 @@ enum Help {
             text += "\nARGUMENTS:\n" + table(verb.arguments.map { ($0.name, $0.summary) })
         }
         let options = verb.options + Parser.outputOption(verb) + Option.common
-        text += "\nOPTIONS:\n" + table(options.map { (label($0), $0.summary) })
+        text += "\nOPTIONS:\n" + table(options.map { (fullLabel($0), $0.summary) })
         if !verb.examples.isEmpty {
             text += "\nEXAMPLES:\n"
             for example in verb.examples { text += "  \(example.command)\n      \(example.meaning)\n" }
@@ -56,6 +56,11 @@ enum Help {
 
     private static func label(_ option: Option) -> String {
         option.value.map { "--\(option.name) \($0)" } ?? "--\(option.name)"
+    }
+
+    /// With the short form behind it.
+    private static func fullLabel(_ option: Option) -> String {
+        label(option) + (option.short.map { ", -\($0)" } ?? "")
     }
 
     private static func table(_ rows: [(String, String)]) -> String {

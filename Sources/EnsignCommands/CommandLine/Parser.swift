@@ -61,6 +61,9 @@ enum Parser {
                     verb: verb?.name
                 )
             }
+            if name == "config", !value.contains("=") {
+                throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
+            }
             if values[name] != nil, !option.isRepeatable {
                 throw UsageError(message: "option '--\(name)' stands twice", verb: verb?.name)
             }
@@ -68,28 +71,25 @@ enum Parser {
         }
         guard let first = positional.first else { return .help(nil) }
         if first == "help" {
-            return .help(positional.dropFirst().first.flatMap { name in Verbs.all.first { $0.name == name } })
+            guard let name = positional.dropFirst().first else { return .help(nil) }
+            guard let verb = Verbs.all.first(where: { $0.name == name }) else { throw unknownVerb(name) }
+            return .help(verb)
         }
-        guard let verb else {
-            let nearest = closestMatch(to: first, among: Verbs.all.map(\.name))
-            throw UsageError(
-                message: "there is no command '\(first)'",
-                hint: nearest.map { "did you mean '\($0)'?" } ?? "'ensign --help' lists them"
-            )
-        }
+        guard let verb else { throw unknownVerb(first) }
         let arguments = Array(positional.dropFirst())
         try check(arguments, values, verb)
         return .run(Invocation(verb: verb, values: values, arguments: arguments, console: console))
     }
 
+    private static func unknownVerb(_ name: String) -> UsageError {
+        let nearest = closestMatch(to: name, among: Verbs.all.map(\.name))
+        return UsageError(message: "there is no command '\(name)'", hint: nearest.map { "did you mean '\($0)'?" })
+    }
+
     /// An option's name, and the value that stands in the same word.
     private static func split(_ word: String) -> (name: String, inline: String?) {
-        switch word {
-        case "-c": return ("config", nil)
-        case "-q": return ("quiet", nil)
-        case "-o": return ("output", nil)
-        default: break
-        }
+        let options = Option.common + [.output([])]
+        if let option = options.first(where: { $0.short.map { "-\($0)" } == word }) { return (option.name, nil) }
         guard word.hasPrefix("--") else { return (String(word.dropFirst()), nil) }
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)

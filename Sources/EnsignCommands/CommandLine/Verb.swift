@@ -44,6 +44,8 @@ struct Argument: Sendable {
 struct Option: Sendable {
     /// Without dashes.
     var name: String
+    /// One letter for the same.
+    var short: Character?
     /// Imperative, without a full stop.
     var summary: String
     /// What the value is called; nil for a flag.
@@ -87,18 +89,20 @@ extension Option {
         Option(name: "repo", summary: "Work on the repository at DIR instead of here", value: "DIR", kind: .file),
         Option(
             name: "config",
-            summary: "Set a git config value for this call; short: -c",
+            short: "c",
+            summary: "Set a git config value for this call",
             value: "KEY=VALUE",
             isRepeatable: true
         ),
-        Option(name: "quiet", summary: "Print results only, and as little as possible"),
+        Option(name: "quiet", short: "q", summary: "Print results only, and as little as possible"),
         Option(name: "no-color", summary: "Do not colour, even on a terminal"),
-        Option(name: "help", summary: "Show help"),
+        Option(name: "help", short: "h", summary: "Show help"),
     ]
 
     static func output(_ formats: [Format]) -> Option {
         Option(
             name: "output",
+            short: "o",
             summary: "Choose the format",
             value: formats.map(\.rawValue).joined(separator: "|"),
             kind: .choice(formats.map(\.rawValue))

@@ -26,7 +26,7 @@ extension Verb {
         examples: [
             Example(
                 command:
-                    "ensign check support/refund-triage payments.refund --env prod --arguments '{\"amount\": 140}'",
+                    "ensign check support/refund-triage payments.refund --env prod --arguments '{\"payment\": \"pay_9f3k2m8q1x\", \"amount\": 140, \"reason\": \"damaged\", \"ticket\": \"T-20417\"}'",
                 meaning: "may it pay back 140?"
             )
         ]
@@ -47,6 +47,8 @@ extension Verb {
         guard let answer = try check.answer(agent, tool: tool, operation: operation ?? "", arguments: arguments) else {
             return try invocation.unresolved(agent, environment, fleet)
         }
+        // A Binding that is wrong leaves an answer, and not one to rely on.
+        if fleet.hasErrors { return try invocation.unresolved(agent, environment, fleet) }
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "verdict": .string(answer.verdict.rawValue), "approval": .string(answer.approval.rawValue),
@@ -102,13 +104,18 @@ extension Verb {
         if let operation { try invocation.requireOperation(operation, of: tool, fleet) }
         let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
         let holders = try check.holders(tool: tool, operation: operation)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(
+            fleet.findings.filter { $0.severity == .error }
+        )
+        if !text.isEmpty { invocation.console.note("\(text)Agents may be missing here: their manifests are invalid.") }
+        let result = text.isEmpty ? ExitCode.done : .invalid
         if invocation.format == .json {
             invocation.json(["v": 1, "environment": .string(environment), "holders": .array(holders.map(\.json))])
-            return .done
+            return result
         }
         var table = TextTable(header: ["AGENT", "VERSION", "OPERATION", "THROUGH", "APPROVAL", "LIMITS", "WHERE"])
         for holder in holders {
-            var limits = holder.arguments.map { String($0.text.prefix(60)) } ?? "-"
+            var limits = holder.arguments.map { $0.text.shortened(to: 60) } ?? "-"
             if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
             table.rows.append([
                 holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)",
@@ -118,7 +125,7 @@ extension Verb {
         }
         invocation.console.out(table.render(invocation.console))
         if holders.isEmpty, !invocation.isQuiet { invocation.console.note("no agent in '\(environment)' may call it") }
-        return .done
+        return result
     }
 }
 

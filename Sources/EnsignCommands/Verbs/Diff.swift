@@ -66,6 +66,9 @@ private struct Comparison {
         let asked = try invocation["env"] == nil ? [] : [invocation.environment()]
         let all = Set(try site.environments(in: site.repository.commit(old).tree))
             .union(try site.environments(in: site.repository.commit(new).tree))
+        for environment in asked where !all.contains(environment) {
+            throw ReconcileError.unknownEnvironment(environment, known: all.sorted())
+        }
         return try (asked.isEmpty ? all.sorted() : asked).map { environment in
             try plan(environment, new, second).compared(with: try plan(environment, old, first))
         }
@@ -89,7 +92,8 @@ private struct Comparison {
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
         invocation.console.note(String(text.dropLast()))
-        throw Failure(message: "'\(name)' is not valid in '\(environment)'", code: .invalid)
+        let place = name == environment ? "at \(commit.short)" : "in '\(environment)'"
+        throw Failure(message: "'\(name)' cannot be compared: it is not valid \(place)", code: .invalid)
     }
 
     private func environments(_ first: String, _ second: String, _ commit: ObjectID) throws -> Plan {

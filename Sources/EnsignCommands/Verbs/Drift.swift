@@ -14,6 +14,12 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()
+        guard site.isInitialised, !site.settings.isClient else {
+            throw Refusal(
+                message: "this clone has no live directory to compare",
+                hints: ["run it where the fleet is hosted"]
+            )
+        }
         try invocation.requireKnown(environment, site)
         let found = try DriftCheck(site: site, environment: environment).run()
         if invocation.format == .json {

@@ -64,7 +64,7 @@ private struct Listing {
             let newest = try versions.last.flatMap { try fleet.agent(agent, $0)?.value }
             listing.table.rows.append(
                 [agent.description, versions.map(\.description).joined(separator: " ")] + deployed
-                    + [String((newest?.description ?? "").escapedControls.prefix(60))]
+                    + [(newest?.description ?? "").escapedControls.shortened(to: 60)]
             )
             listing.json.append([
                 "agent": .string(agent.description), "team": .string(agent.team),

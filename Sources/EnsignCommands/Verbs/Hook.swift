@@ -195,7 +195,8 @@ struct Hooks {
                     actor: invocation.actor(.hook)
                 )
                 let report = try reconciler.run()
-                let result = try invocation.show(report, environment, site)
+                // pre-receive has shown the warnings.
+                let result = try invocation.show(report, environment, site, showsWarnings: false)
                 invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
             } catch {

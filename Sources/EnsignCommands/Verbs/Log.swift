@@ -2,6 +2,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignReconciler
+import EnsignTargets
 
 extension Verb {
     static let log = Verb(
@@ -110,7 +111,7 @@ enum LogLine {
             if !own.isEmpty { return own.map(describe).joined(separator: "; ") }
         }
         if entry.kind == .refused {
-            return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls
+            return "refused: \(entry.reason): \(entry.error ?? "")".escapedControls.shortened(to: 100)
         }
         if entry.kind == .genesis { return "the ledger begins" }
         if entry.changes.count == 1, entry.changesElsewhere == nil { return describe(entry.changes[0]) }
@@ -123,7 +124,7 @@ enum LogLine {
         if change.action == .repair {
             let path = change.evidence["path"]?.string ?? ""
             let found = change.evidence["found"]?.string ?? ""
-            return "repair \(path) (\(found))".escapedControls
+            return "repair \(path) (\(DriftedFile.Found(rawValue: found)?.words ?? found))".escapedControls
         }
         if change.action == .quarantine {
             // A quarantine that ends starts from what is stable.

@@ -107,12 +107,19 @@ extension Invocation {
     }
 
     /// Prints what a reconcile came to.
-    func show(_ report: Reconciler.Report, _ environment: String, _ site: Site) throws -> ExitCode {
+    ///
+    /// - Parameter showsWarnings: False where they were shown before.
+    func show(
+        _ report: Reconciler.Report,
+        _ environment: String,
+        _ site: Site,
+        showsWarnings: Bool = true
+    ) throws -> ExitCode {
         if format == .json {
             json(try report.json(environment))
         } else {
             let text = try ReconcileText(report: report, environment: environment, site: site, console: console)
-            text.print(quiet: isQuiet)
+            text.print(quiet: isQuiet, showsWarnings: showsWarnings)
         }
         switch report.result {
         case .nothingDeclared, .converged: return .done
@@ -136,12 +143,12 @@ struct ReconcileText {
         self.console = console
     }
 
-    func print(quiet: Bool) {
-        printFindings(quiet: quiet)
+    func print(quiet: Bool, showsWarnings: Bool) {
+        printFindings(warnings: showsWarnings && !quiet)
         if report.recovered { console.note("\(environment): an interrupted run was recovered") }
         for warning in report.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
-        list(report.halts) { line($0) }
-        list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.rawValue))" }
+        list(report.halts) { $0.sentence }
+        list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.words))" }
         switch report.result {
         case .nothingDeclared:
             if !quiet { console.note("\(environment): nothing is declared yet") }
@@ -154,7 +161,7 @@ struct ReconcileText {
             console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
-            list(report.plan?.changes.flatMap(\.all) ?? []) { line($0) }
+            list(report.plan?.changes.flatMap(\.all) ?? []) { $0.sentence }
             if !quiet {
                 // What is quarantined is said below, with what to do about it.
                 list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
@@ -181,34 +188,12 @@ struct ReconcileText {
         held.reason == .quarantined && report.branches.disagreements.contains { $0.agent == held.agent }
     }
 
-    private func printFindings(quiet: Bool) {
-        let shown = report.findings.filter { $0.severity == .error || !quiet }
+    private func printFindings(warnings: Bool) {
+        let shown = report.findings.filter { $0.severity == .error || warnings }
         guard !shown.isEmpty else { return }
         let fleet = (try? site.fleet(at: nil, today: Timestamp(seconds: 0).date))?.fleet
         let text = FindingRenderer(paint: console.paintNote, source: { fleet?.source($0) }).render(shown)
         console.note(String(text.dropLast()))
-    }
-
-    private func line(_ change: Change) -> String {
-        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
-        if change.action == .quarantine {
-            let what = change.from == change.to ? "is no longer quarantined" : "quarantined"
-            return "\(change.agent?.description ?? "") \(change.from?.version.description ?? "") \(what)\(why)"
-        }
-        let versions =
-            switch (change.from, change.to) {
-            case (nil, let to?): "\(to.version)"
-            case (let from?, nil): "\(from.version)"
-            case (let from?, let to?):
-                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-            case (nil, nil): ""
-            }
-        let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
-        if let activity = change.evidence["activityAfterHalt"] {
-            return "\(change.agent?.description ?? "") acts although it is halted: \(activity["what"]?.string ?? "")"
-                .escapedControls
-        }
-        return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
     }
 
     private func line(_ held: HeldAgent) -> String {
@@ -225,6 +210,11 @@ struct ReconcileText {
     }
 }
 
+extension DriftedFile.Found {
+    /// What was found, and where that is not plain what was done about it.
+    var words: String { self == .added ? "added, now removed" : rawValue }
+}
+
 extension HeldReason {
     /// Completes "1.5.0 is ...".
     var text: String {
@@ -236,6 +226,31 @@ extension HeldReason {
         case .inconclusive: "waiting for a verdict"
         case .noData: "waiting for data"
         }
+    }
+}
+
+extension Change {
+    /// What has happened to an agent, for people.
+    var sentence: String {
+        let why = evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        let name = agent?.description ?? ""
+        if action == .quarantine {
+            let what = from == to ? "is no longer quarantined" : "quarantined"
+            return "\(name) \(from?.version.description ?? "") \(what)\(why)"
+        }
+        if let activity = evidence["activityAfterHalt"] {
+            return "\(name) acts although it is halted: \(activity["what"]?.string ?? "")".escapedControls
+        }
+        let versions =
+            switch (from, to) {
+            case (nil, let to?): "\(to.version)"
+            case (let from?, nil): "\(from.version)"
+            case (let from?, let to?):
+                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+            case (nil, nil): ""
+            }
+        let weight = action == .weight ? ", canary \(self.weight?.to ?? 0) %" : ""
+        return "\(name) \(action.past) \(versions)\(weight)\(why)"
     }
 }
 

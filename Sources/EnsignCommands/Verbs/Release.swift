@@ -41,7 +41,8 @@ extension Verb {
         }
         try FleetChecker(fleet: fleet).check(loaded)
         let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
-        invocation.console.note(renderer.render(fleet.findings))
+        let findings = renderer.render(fleet.findings)
+        if !findings.isEmpty { invocation.console.note(String(findings.dropLast())) }
         guard !fleet.hasErrors else { return .invalid }
         let from = "fleet/agents/\(agent)/next"
         let to = "fleet/agents/\(agent)/\(version)"
@@ -67,10 +68,22 @@ extension Verb {
             if !changed.isEmpty {
                 invocation.console.note("note: \(from) has uncommitted changes: they are part of the release")
             }
-            invocation.console.note(
-                "Next: git commit -m 'Release \(agent) \(version)', then ensign promote \(agent) --to ENV"
-            )
+            let next = try fleet.afterRelease(of: agent, version)
+            invocation.console.note("Next: git commit -m 'Release \(agent) \(version)', then \(next)")
         }
         return .done
+    }
+}
+
+extension Fleet {
+    /// The command that takes a release to where it runs first.
+    fileprivate func afterRelease(of agent: AgentID, _ version: SemanticVersion) throws -> String {
+        let environments = try PromotionChain(self).order
+        let released = try environments.filter { try environment($0)?.value?.mutableVersions == false }
+        guard let first = released.first ?? environments.first else { return "ensign new env NAME, for it to run in" }
+        let deployed = try released.first { try deploys(agent, in: $0) }
+        // The version is named: where it was developed, 'next' may run.
+        return deployed.map { "ensign promote \(agent) --to \($0) --version \(version)" }
+            ?? "ensign new deployment \(agent) --env \(first)"
     }
 }

@@ -78,8 +78,9 @@ extension Invocation {
             if !isQuiet {
                 let counts = result.counts
                 console.note(
-                    "\(name): \(counts.agents) agents, \(counts.versions) versions, \(counts.tools) tool versions, "
-                        + "\(counts.environments) environments, \(counts.deployments) deployments; "
+                    "\(name): \(counted(counts.agents, "agent")), \(counted(counts.versions, "version")), "
+                        + "\(counted(counts.tools, "tool version")), \(counted(counts.environments, "environment")), "
+                        + "\(counted(counts.deployments, "deployment")); "
                         + (result.findings.isEmpty
                             ? console.paintNote("all valid", .green)
                             : "\(counted(result.errors, "error")), \(counted(result.warnings, "warning"))")

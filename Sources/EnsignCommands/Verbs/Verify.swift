@@ -38,6 +38,7 @@ extension Verb {
                 results.append([
                     "environment": .string(name), "verdict": .string(verdict.description),
                     "reason": verdict.reason.map { .string($0) } ?? .null, "entries": .integer(report.entries),
+                    "caveat": report.caveat.map { .string($0) } ?? .null,
                     "tip": report.tip.map { .string($0.commit.description) } ?? .null,
                 ])
             } else if report.tip == nil, verdict == .intact {
@@ -50,6 +51,7 @@ extension Verb {
                 )
                 if let reason = verdict.reason { invocation.console.note("  \(reason)") }
             }
+            if let caveat = report.caveat { invocation.console.note("\(name): warning: \(caveat)") }
             switch verdict {
             case .intact: break
             case .incomplete: if worst == .done { worst = .failed }

@@ -99,6 +99,7 @@ extension Reconciler.Report {
 
     fileprivate func lines(_ environment: String) -> [String] {
         var lines: [String] = []
+        let number = entry.map { ", entry \($0.sequence)" } ?? ""
         if recovered { lines.append("\(environment): an interrupted run was recovered") }
         for warning in warnings { lines.append("\(environment): warning: \(warning.escapedControls)") }
         for change in halts {
@@ -114,15 +115,13 @@ extension Reconciler.Report {
             }
         }
         for file in drift {
-            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.rawValue))")
+            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.words))\(number)")
         }
         switch result {
         case .nothingDeclared: break
         case .converged:
             for change in (plan?.changes ?? []).flatMap(\.all) {
-                lines.append(
-                    "\(environment): \(change.agent?.description ?? "") \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")"
-                )
+                lines.append("\(environment): \(change.sentence)\(number)")
             }
         case .invalid:
             lines.append(

@@ -48,6 +48,8 @@ package struct Verifier {
         package var verdict: Verdict
         package var entries: Int64
         package var tip: RecordedEntry?
+        /// What the verdict does not rest on although it should; nil when nothing is missing.
+        package var caveat: String?
     }
 
     /// Something wrong with one entry.
@@ -61,6 +63,15 @@ package struct Verifier {
     /// - Parameter progress: Called with the number of entries done, now and then, on any thread.
     /// - Throws: When the ref itself cannot be read.
     package func run(progress: @escaping @Sendable (Int64) -> Void = { _ in }) throws -> Report {
+        var report = try verify(progress)
+        if try HighWater.isDamaged(ledger.files.highWater(ledger.environment)) {
+            report.caveat =
+                "this clone's high-water mark is damaged, so that a cut tail would not show here; the next entry writes it anew"
+        }
+        return report
+    }
+
+    private func verify(_ progress: @escaping @Sendable (Int64) -> Void) throws -> Report {
         guard let commit = try ledger.repository.reference(ledger.ref) else {
             return Report(verdict: try highWater(nil) ?? .intact, entries: 0, tip: nil)
         }

@@ -7,6 +7,12 @@ package enum Suggestion {
         closestMatch(to: word, among: candidates.prefix(2_000))
     }
 
+    /// A hint that lists versions, oldest first: which one is meant is no matter of spelling.
+    package static func versions(_ known: [String]) -> String {
+        guard !known.isEmpty else { return "it has no version yet" }
+        return "its versions: \(known.count > 8 ? "..., " : "")\(known.suffix(8).joined(separator: ", "))"
+    }
+
     /// A hint that names the nearest candidate, or else what there is.
     package static func hint(for word: String, among candidates: [String], plural: String) -> String? {
         if let nearest = nearest(to: word, in: candidates) { return "did you mean '\(nearest)'?" }

@@ -76,7 +76,10 @@ package struct TextForm: Sendable {
     /// A text that is one of some words.
     static func oneOf(_ values: [String]) -> TextForm {
         TextForm("one of \(values.joined(separator: ", "))", values: values) { text in
-            values.contains(text) ? nil : "'\(text)' is not one of \(values.joined(separator: ", "))"
+            if values.contains(text) { return nil }
+            return values.count == 1
+                ? "must be '\(values[0])', and this is '\(text)'"
+                : "'\(text)' is not one of \(values.joined(separator: ", "))"
         }
     }
 

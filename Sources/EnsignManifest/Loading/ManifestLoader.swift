@@ -58,6 +58,10 @@ package enum ManifestLoader {
         checkIdentity(metadata?.located("version"), "metadata.version", version, &findings)
         var labels: [String: String] = [:]
         for (key, node) in metadata?.pairs("labels") ?? [] { labels[key] = metadata?.text(node) }
+        // What a syntax error cut off may be what others name. A deployment's own references can still be checked.
+        guard tape.isComplete || kind == .deployment else {
+            return Loaded(path: path, value: nil, findings: findings.findings)
+        }
         let value = document?.record("spec").flatMap {
             Value.decode(spec: ManifestSpec(record: $0), labels: labels)
         }

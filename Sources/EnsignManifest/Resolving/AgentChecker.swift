@@ -63,11 +63,7 @@ struct AgentChecker {
                 "unknown-version",
                 "tool '\(name)' has no version \(need.version.value)",
                 need.version.position,
-                hint: Suggestion.hint(
-                    for: need.version.value.description,
-                    among: versions.map(\.description),
-                    plural: "its versions"
-                )
+                hint: Suggestion.versions(versions.map(\.description))
             )
             return
         }

@@ -95,7 +95,7 @@ package struct DeploymentResolver {
                 "unknown-version",
                 "agent '\(agent)' has no version \(version.value)",
                 at: version.position,
-                hint: Suggestion.hint(for: version.value.description, among: known, plural: "its versions")
+                hint: Suggestion.versions(known)
             )
             return nil
         }
