@@ -47,7 +47,7 @@ private struct EnvironmentStatus {
         status = try Status.read(site.files.status(name))
         desired = try site.desiredCommit()
         halted = try HaltedAgents(site, name).states
-        pending = try HaltSwitch(site, name).file.read()
+        pending = try HaltsFile(path: site.files.halts(name)).read()
     }
 
     func cells(_ now: Timestamp) -> [String] {
