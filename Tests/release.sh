@@ -11,6 +11,8 @@ for shell in bash zsh; do "$binary" completion $shell > /dev/null; done
 # The demo is the README's tutorial: it must run, and quickly.
 start=$(date +%s)
 ENSIGN=$binary sh "$(dirname "$0")/../demo/demo.sh" > /tmp/ensign-demo.$$ 2>&1 || { cat /tmp/ensign-demo.$$; exit 1; }
+# No colour where nobody watches.
+! grep -q "$(printf '\033')" /tmp/ensign-demo.$$
 rm -f /tmp/ensign-demo.$$
 [ $(($(date +%s) - start)) -lt 120 ]
 echo "the release binary holds"

@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 ensign=${ENSIGN:-ensign}
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$scratch"' EXIT
 PATH="$(dirname "$ensign"):$PATH"
 export PATH HOME="$scratch" GIT_CONFIG_NOSYSTEM=1
 git config --global user.name "Ada Example"
@@ -14,35 +14,60 @@ git config --global init.defaultBranch main
 git config --global advice.detachedHead false
 cd "$scratch"
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+bold='' cyan='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+    bold=$(printf '\033[1m') cyan=$(printf '\033[36m') plain=$(printf '\033[0m')
+fi
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+prompt() { printf '%s$ %s%s\n' "$cyan" "$*" "$plain"; }
 run() {
-    printf '\033[36m$ %s\033[0m\n' "$*"
+    prompt "$*"
     eval "$*"
+}
+# Shows a part of what a command says, chosen by a sed script. Not a pipe: that would hide a command that fails.
+excerpt() {
+    lines=$1
+    shift
+    prompt "$*"
+    eval "$*" > "$scratch/said" 2>&1 || {
+        cat "$scratch/said"
+        exit 1
+    }
+    sed -n "$lines" "$scratch/said" > "$scratch/shown"
+    [ -s "$scratch/shown" ] || {
+        cat "$scratch/said"
+        echo "the demo expected something else here" >&2
+        exit 1
+    }
+    cat "$scratch/shown"
+    cmp -s "$scratch/said" "$scratch/shown" || echo "..."
 }
 # A command that must be refused: the demo fails when it is not.
 refused() {
-    printf '\033[36m$ %s\033[0m\n' "$*"
+    prompt "$*"
     if eval "$*"; then
         echo "the demo expected this to be refused" >&2
         exit 1
     fi
 }
 
+echo "Everything happens in $scratch, which is $([ -n "${KEEP:-}" ] && echo kept || echo 'removed at the end; KEEP=1 keeps it')."
+
 step "A repository to push to, with keys, hooks and settings"
 run git init -q --bare fleet.git
 run ensign init --repo fleet.git
 
 step "A fleet to start from: this project's own fleet/ and environments/"
-run git clone -q fleet.git work 2>&1 | grep -v 'empty repository' || true
-cp -r "$here/fleet" "$here/environments" "$here/.gitattributes" work/
-cd work
+run git clone -q fleet.git work
+run cp -r "$here/fleet" "$here/environments" "$here/.gitattributes" work/
+run cd work
 run ensign init --client
 run git add -A
 run git commit -q -m "'The fleet'"
 
 step "One push: checked, planned, applied, recorded before it returns"
-run git push -q -u origin main 2>&1 | sed -n '1,3p;/converged/p'
-cd ../fleet.git
+excerpt '1,3p;/converged/p' git push -q -u origin main
+run cd ../fleet.git
 run ensign status
 run ls ensign/live/prod ensign/live/prod/agents/support
 run ensign log --env prod
@@ -52,19 +77,21 @@ agent="python3 $here/examples/agent.py $scratch/fleet.git/ensign/live/prod suppo
 run "$agent"
 
 step "Change a prompt in next, release it, take it to staging and to prod by branch and merge"
-cd ../work
+run cd ../work
+run git fetch -q
 run "sed -i 's/^You decide one refund request at a time/Greet the customer by name. You decide one refund request at a time/' fleet/agents/support/refund-triage/next/prompt.md"
 run ensign release support/refund-triage 1.6.0
 run git commit -q -am "'Release support/refund-triage 1.6.0'"
 run ensign promote support/refund-triage --to staging --version 1.6.0 --quiet
 run git merge -q --no-ff -m "'Merge: 1.6.0 to staging'" ensign/promote/staging/support/refund-triage-1.6.0
-run git push -q 2>&1 | grep -E 'staging: (support|converged)'
+excerpt '/staging: support/p;/staging: converged/p' git push -q
+run git fetch -q
 run ensign promote support/refund-triage --to prod
 run git merge -q --no-ff -m "'Merge: 1.6.0 to prod'" ensign/promote/prod/support/refund-triage-1.6.0
-run git push -q 2>&1 | grep -E 'prod: (support|converged)'
+excerpt '/prod: support/p;/prod: converged/p' git push -q
 
 step "The agent's next session has it"
-run "$agent | head -12"
+excerpt 1,12p "$agent"
 
 step "May it pay back 140? And which line says so?"
 arguments='{"payment":"pay_9f3k2m8q1x","amount":140,"reason":"damaged","ticket":"T-20417"}'
@@ -72,13 +99,13 @@ refused "ensign check support/refund-triage payments.refund --env prod --argumen
 run ensign who-can payments.refund --env prod
 
 step "Somebody edits a live file by hand: found, repaired, recorded"
-cd ../fleet.git
+run cd ../fleet.git
 run "sed -i 's/\"weight\":100/\"weight\":99/' ensign/live/prod/agents/support/refund-triage.json"
 run ensign drift --env prod
 run ensign reconcile --env prod
 
 step "A broken manifest does not get in"
-cd ../work
+run cd ../work
 run "sed -i 's/maximum: 100/maximun: 100/' environments/prod/agents/support/refund-triage.yaml"
 run git commit -q --no-verify -am "'A slip of the pen'"
 refused git push -q
@@ -86,15 +113,15 @@ run git reset -q --hard HEAD~1
 
 step "Back by revert: the same digest, and the ledger says rollback"
 run git revert -m 1 --no-edit HEAD '> /dev/null'
-run git push -q 2>&1 | grep -E 'prod: (support|converged)'
-cd ../fleet.git
+excerpt '/prod: support/p;/prod: converged/p' git push -q
+run cd ../fleet.git
 run ensign log --env prod support/refund-triage
 
 step "Proof, with Ensign and with stock git"
 run ensign verify
 run "ensign keys > ../allowed_signers"
 run "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"
-digest=$(ls ensign/live/prod/bundles/*/* | head -1)
-run "sha256sum $digest"
+run "sha256sum ensign/live/prod/bundles/*/*"
 
 step "Done. What you saw is in README.md; try it on your own fleet next."
+[ -z "${KEEP:-}" ] || echo "The repositories are in $scratch."

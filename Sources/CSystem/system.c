@@ -21,3 +21,7 @@ char **csystem_environment(void) { return environ; }
 int csystem_spawn_in(void *actions, const char *directory) {
   return posix_spawn_file_actions_addchdir_np(actions, directory);
 }
+
+int csystem_spawn_closing(void *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}

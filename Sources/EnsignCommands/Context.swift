@@ -81,7 +81,9 @@ extension Invocation {
 
     /// The environment that `--env` names.
     func environment() throws(UsageError) -> String {
-        guard let name = self["env"] else { throw UsageError(message: "--env is missing", verb: verb.name) }
+        guard let name = self["env"] else {
+            throw UsageError(message: "'\(verb.name)' needs --env ENV", verb: verb.name)
+        }
         guard Name.isValid(name) else {
             throw UsageError(message: "'\(name)' is not the name of an environment: \(Name.rule)", verb: verb.name)
         }

@@ -81,9 +81,14 @@ struct Explanation {
                 ["push the branch again, or name another one: git config ensign.branch NAME"],
                 .failed
             )
-        case .unknownEnvironment(let name, let known):
+        case .notFetched(_, let remote):
+            self.init(
+                error.description,
+                ["'ensign reconcile' without --offline fetches it, and so does 'ensign watch', if '\(remote)' answers"],
+                .failed
+            )
+        case .unknownEnvironment(_, let known):
             let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
-            _ = name
             self.init(error.description, [nearest], .usage)
         }
     }

@@ -116,7 +116,7 @@ extension Repository {
     package func treeObject(_ id: ObjectID) throws -> TreeObject {
         if let known = trees[id] { return known }
         guard let object = TreeObject(checking: try bytes(of: id, .tree)) else {
-            throw GitError(code: -1, operation: "read tree \(id)", message: "the object is damaged")
+            throw GitError(code: -1, operation: "read tree \(id)", message: "it is no tree that git would write")
         }
         remember(object, id)
         return object

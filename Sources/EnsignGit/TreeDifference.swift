@@ -11,59 +11,83 @@ package struct TreeChange: Sendable, Hashable {
 extension Repository {
     /// The files that differ between two trees, sorted by path.
     ///
-    /// Equal subtrees are not read: the cost follows the change, not the size of the fleet.
+    /// Equal subtrees are not read: the cost follows the change, not the size of the fleet. A folder without files counts
+    /// as one when it comes or goes: no checkout shows it, and a listing does.
     ///
     /// - Parameters:
+    ///   - most: A few small trees can stand for more files than any memory holds.
     ///   - within: Only paths for which this returns true are entered or reported; asked for folders and files.
+    /// - Throws: ``GitError``; also for more than `most` differences, and for folders nested beyond any use.
     package func differences(
         from old: ObjectID?,
         to new: ObjectID?,
-        prefix: String = "",
+        most: Int = 1_000_000,
         within: (String) -> Bool = { _ in true }
     ) throws -> [TreeChange] {
-        guard old != new else { return [] }
-        var changes: [TreeChange] = []
-        try TreeObject.compare(old.map { try treeObject($0) } ?? .empty, new.map { try treeObject($0) } ?? .empty) {
-            guard let name = $0?.name ?? $1?.name else { return }
-            try compare($0, $1, prefix + String(decoding: name, as: UTF8.self), within, &changes)
-        }
-        return changes.sorted { $0.path < $1.path }
+        var walk = TreeWalk(repository: self, most: most)
+        try walk.compare(old, new, prefix: "", depth: 0, within)
+        return walk.changes.sorted { $0.path < $1.path }
+    }
+}
+
+private struct TreeWalk {
+    let repository: Repository
+    let most: Int
+    private(set) var changes: [TreeChange] = []
+
+    private static let maxDepth = 128
+
+    init(repository: Repository, most: Int) {
+        self.repository = repository
+        self.most = most
     }
 
-    private func compare(
+    mutating func compare(
+        _ old: ObjectID?,
+        _ new: ObjectID?,
+        prefix: String,
+        depth: Int,
+        _ within: (String) -> Bool
+    ) throws {
+        guard old != new else { return }
+        guard depth <= Self.maxDepth, changes.count <= most else {
+            throw GitError(
+                code: -1,
+                operation: "compare two trees",
+                message: depth > Self.maxDepth
+                    ? "folders are nested more than \(Self.maxDepth) deep" : "more than \(most) files differ"
+            )
+        }
+        let before = try old.map { try repository.treeObject($0) } ?? .empty
+        let after = try new.map { try repository.treeObject($0) } ?? .empty
+        try TreeObject.compare(before, after) {
+            guard let name = $0?.name ?? $1?.name else { return }
+            try compare($0, $1, path: prefix + String(decoding: name, as: UTF8.self), depth, within)
+        }
+    }
+
+    private mutating func compare(
         _ before: TreeEntry?,
         _ after: TreeEntry?,
-        _ path: String,
-        _ within: (String) -> Bool,
-        _ changes: inout [TreeChange]
+        path: String,
+        _ depth: Int,
+        _ within: (String) -> Bool
     ) throws {
         guard within(path) else { return }
         let (wasFolder, isFolder) = (before?.mode == .directory, after?.mode == .directory)
         if wasFolder || isFolder {
-            changes += try differences(
-                from: wasFolder ? before?.id : nil,
-                to: isFolder ? after?.id : nil,
-                prefix: path + "/",
-                within: within
-            )
+            let count = changes.count
+            let (old, new) = (wasFolder ? before?.id : nil, isFolder ? after?.id : nil)
+            try compare(old, new, prefix: path + "/", depth: depth + 1, within)
+            if changes.count == count, wasFolder != isFolder {
+                changes.append(TreeChange(path: path, before: before, after: after))
+                return
+            }
         }
         if (before != nil && !wasFolder) || (after != nil && !isFolder) {
             changes.append(
                 TreeChange(path: path, before: wasFolder ? nil : before, after: isFolder ? nil : after)
             )
-        }
-    }
-
-    /// Every file below a tree with its path, in git's order.
-    package func forEachFile(in tree: ObjectID, prefix: String = "", _ body: (String, TreeEntry) throws -> Void) throws
-    {
-        for entry in try self.tree(tree) {
-            let path = prefix + String(decoding: entry.name, as: UTF8.self)
-            if entry.mode == .directory {
-                try forEachFile(in: entry.id, prefix: path + "/", body)
-            } else {
-                try body(path, entry)
-            }
         }
     }
 }

@@ -18,14 +18,40 @@ package struct TreeObject: Sendable {
 
     /// Checks the format once, so that walking the entries cannot fail.
     ///
-    /// - Returns: nil when the bytes are no tree.
+    /// Git itself writes names in strict order and never one that is a path. A tree that breaks this shows different
+    /// things to different readers: with a name twice, a checkout takes one file and a lookup the other.
+    ///
+    /// - Returns: nil when the bytes are no tree that git would write.
     init?(checking bytes: [UInt8]) {
         self.bytes = bytes
         var index = 0
+        var before: Part?
         while index < bytes.count {
-            guard let part = part(at: index) else { return nil }
+            guard let part = part(at: index), part.nameEnd > part.nameStart,
+                !bytes[part.nameStart..<part.nameEnd].contains(0x2F)
+            else { return nil }
+            if let before {
+                guard Self.order(self, before, self, part) < 0 else { return nil }
+                // A file and a folder of one name: only names that begin with it stand between them.
+                let name = bytes[part.nameStart..<part.nameEnd]
+                if part.isDirectory, bytes[before.nameStart..<before.nameEnd].starts(with: name),
+                    hasFile(named: name, upTo: index)
+                {
+                    return nil
+                }
+            }
+            before = part
             index = part.end
         }
+    }
+
+    private func hasFile(named name: ArraySlice<UInt8>, upTo end: Int) -> Bool {
+        var index = 0
+        while index < end, let part = part(at: index) {
+            if !part.isDirectory, bytes[part.nameStart..<part.nameEnd] == name { return true }
+            index = part.end
+        }
+        return false
     }
 
     /// Where the parts of one entry stand.

@@ -76,7 +76,8 @@ package enum LedgerCommit {
 
     private static func changes(_ entry: Entry) -> String {
         let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
-        guard total == 1, let change = entry.changes.first else {
+        let quarantine = total == 2 ? quarantine(entry.changes) : nil
+        guard total == 1 || quarantine != nil, let change = entry.changes.first else {
             let counts = entry.counts.filter { $0.key != "agents" && $0.key != "expired" && $0.value > 0 }.sorted {
                 $0.key < $1.key
             }
@@ -100,6 +101,15 @@ package enum LedgerCommit {
             case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
             }
         let reverts = change.evidence["reverts"]?.array?.first?.string.map { " (reverts \($0.prefix(10)))" } ?? ""
-        return "\(agent) \(versions)\(suffix)\(reverts)"
+        return "\(agent) \(versions)\(suffix)\(reverts)\(quarantine ?? "")"
+    }
+
+    /// What is added when the second change quarantines what the first one leaves; nil when it does not.
+    private static func quarantine(_ changes: [Change]) -> String? {
+        guard changes.count == 2, changes[0].action == .rollback, changes[1].action == .quarantine,
+            changes[0].agent == changes[1].agent, let left = changes[1].from, left == changes[0].from
+        else { return nil }
+        let name = left.version == changes[0].to?.version ? left.digest.short : left.version.description
+        return ", \(name) quarantined"
     }
 }

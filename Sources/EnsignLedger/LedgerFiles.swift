@@ -21,7 +21,9 @@ package struct LedgerFiles: Sendable, Hashable {
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
+    package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }
     package var validTree: String { "\(root)/cache/valid" }
     package var cache: String { "\(root)/cache" }
 

@@ -14,6 +14,8 @@ package struct Plan: Sendable, Hashable {
     package var kept: [AgentID]
     /// Agents that are not what git asks for, and why; sorted.
     package var held: [HeldAgent] = []
+    /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
+    package var due: Timestamp?
     /// How many agents are live before.
     package var liveBefore: Int64
     /// Why it must not be applied; nil when it may.

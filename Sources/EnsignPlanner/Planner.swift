@@ -34,13 +34,17 @@ package struct RecordedFleet {
     package var bundle: (Digest) throws -> Bundle?
     /// When a digest that is still kept was stable for an agent; nil when it never was.
     package var history: (AgentID, Digest) throws -> StableHistory?
+    /// Digests that are still kept and were stable before the present one, the latest first.
+    package var earlier: (AgentID) throws -> [Digest]
 
     package init(
         live: Int64,
         agent: @escaping (AgentID) throws -> RecordedAgent?,
         bundle: @escaping (Digest) throws -> Bundle?,
-        history: @escaping (AgentID, Digest) throws -> StableHistory?
+        history: @escaping (AgentID, Digest) throws -> StableHistory?,
+        earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] }
     ) {
+        self.earlier = earlier
         self.live = live
         self.agent = agent
         self.bundle = bundle
@@ -177,6 +181,9 @@ package enum Planner {
             liveBefore: recorded.live,
             refusal: nil
         )
+        if let request = context.request, !desired.contains(where: { $0.agent == request.agent }) {
+            throw RolloutRefusal.noVersion
+        }
         var works: [AgentWork] = []
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
@@ -193,6 +200,7 @@ package enum Planner {
             if let reason = work.machine.held, let wanted = work.item.compiled?.side {
                 plan.held.append(HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason))
             }
+            if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
             guard let change = try change(work, recorded, environment) else { continue }
             plan.changes.append(change)
             if work.before?.isLive == true { plan.unchanged -= 1 }
@@ -213,7 +221,13 @@ package enum Planner {
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
         if let request = context.request, request.covers(item.agent) {
-            try work.machine.handle(.operation(request.operation, by: request.by, reason: request.reason))
+            let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
+            work.machine.stableArtifact = present?.artifact
+            var operation = request.operation
+            if operation == .rollback(to: nil) {
+                operation = .rollback(to: try previous(item.agent, before, present, recorded))
+            }
+            try work.machine.handle(.operation(operation, by: request.by, reason: request.reason))
         }
         guard let compiled = item.compiled else {
             try work.machine.handle(.removed)
@@ -238,6 +252,25 @@ package enum Planner {
             try work.machine.handle(.time(canary, verdict, clockStepped: context.clockStepped))
         }
         return work
+    }
+
+    /// The version that was stable before the present one and has not failed here; nil when none is kept.
+    private static func previous(
+        _ agent: AgentID,
+        _ state: AgentState,
+        _ present: Bundle?,
+        _ recorded: RecordedFleet
+    ) throws -> PreviousVersion? {
+        for digest in try recorded.earlier(agent) {
+            guard let bundle = try recorded.bundle(digest), !state.isQuarantined(digest, artifact: bundle.artifact)
+            else { continue }
+            return PreviousVersion(
+                side: Change.Side(version: bundle.version, digest: digest),
+                artifact: bundle.artifact,
+                kind: BundleDifference(before: present, after: bundle).kind
+            )
+        }
+        return nil
     }
 
     private static func desired(
@@ -296,6 +329,14 @@ package enum Planner {
             try works[index].machine.handle(.place(canary))
             if places != .max { places -= 1 }
         }
+    }
+
+    /// When the canary's hold or its deadline ends; nil when neither lies ahead.
+    private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
+        guard let (_, progress) = work.machine.state.canary, case .canary(let canary) = work.item.rollout else {
+            return nil
+        }
+        return progress.due(canary, after: context.now)
     }
 
     private static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws

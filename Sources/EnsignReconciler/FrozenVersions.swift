@@ -19,6 +19,8 @@ package enum FrozenVersions {
         var findings: [Finding] = []
         for change in changes {
             let parts = change.path.split(separator: "/").map(String.init)
+            // fleet/ itself may have become a file: that is a finding of its own.
+            guard parts.count > 1 else { continue }
             if parts[1] == "agents", parts.count >= 6, let version = SemanticVersion(parts[4]) {
                 let folder = parts[0..<5].joined(separator: "/")
                 // A new version, or one that is gone, changes nothing that was released.

@@ -46,13 +46,19 @@ struct ReconcileSession {
         let drift = try observe()
         try converge(to: desired, drift)
         try recordHalts()
-        if try hasRollouts() { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        report.isJudging = try hasRollouts()
+        if report.isJudging { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
+        agree(with: desired)
         return report
     }
+
+    /// Before the first entry: what asks for a notification from here on is found again, whatever dies.
+    func prepareNotifications() { Courier.prepare(site, environment, tip) }
 
     // MARK: 1. Is the ledger what this clone has seen?
 
@@ -66,19 +72,27 @@ struct ReconcileSession {
                 path: site.settings.signingKey(environment, site.files)
             )
         }
-        // The newest entry is ours, or hands over to our key.
-        let isOurs = tip.signer == key.publicKey || tip.entry.keys?.contains(key.publicKey.line) == true
-        guard isOurs else {
-            throw LedgerError.broken(
-                environment: environment,
-                sequence: tip.entry.sequence,
-                why: "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
-            )
+        // The newest entry is ours, or hands over to our key. Anybody can write that it does: then the whole chain must
+        // bear it out, which it is asked once after a rotation.
+        if tip.signer != key.publicKey {
+            let handsOver = tip.entry.kind == .key && tip.entry.keys?.contains(key.publicKey.line) == true
+            guard handsOver, try Verifier(ledger).run().verdict == .intact else {
+                throw LedgerError.broken(
+                    environment: environment,
+                    sequence: tip.entry.sequence,
+                    why:
+                        "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
+                )
+            }
         }
-        if let obstacle = try target.obstacle(isNew: false) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
     }
 
     private mutating func withoutBranch() throws -> Reconciler.Report {
+        // A host that was set up anew has the ledger before it has the branch: nobody took that away.
+        if let remote = site.settings.remote {
+            throw ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
+        }
         guard let accepted = tip?.acceptedSource else {
             report.result = .nothingDeclared
             return report
@@ -196,15 +210,35 @@ struct ReconcileSession {
         let isSettled = try isSettled(desired) && reconciler.options.request == nil && !hasRollouts()
         if isSettled, drift.isEmpty { return }
         var plan: Plan?
+        var source = desired
         if !isSettled {
             plan = try self.plan(desired)
+            if plan == nil, let accepted = lastGood(desired) {
+                plan = try self.plan(accepted)
+                source = accepted
+                if plan != nil { report.result = .converged }
+            }
             if plan == nil { return try repairAlone(drift) }
         }
-        try apply(plan, drift, desired)
-        if let tip, try isComplete() {
+        try apply(plan, drift, source)
+        if let tip, source == desired, try isComplete() {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
             try SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
                 .write(site.files.settled(environment))
+        }
+    }
+
+    /// The commit to go by when an operator asks for something and the desired one cannot be applied: going back does not
+    /// wait for a branch that somebody has broken.
+    private mutating func lastGood(_ desired: ObjectID) -> ObjectID? {
+        guard reconciler.options.request != nil, let accepted = tip?.acceptedSource, accepted != desired else {
+            return nil
+        }
+        switch report.result {
+        case .invalid, .refused:
+            report.notes.append("\(desired.short) cannot be applied; the request was held against \(accepted.short)")
+            return accepted
+        case .nothingDeclared, .converged, .impossible: return nil
         }
     }
 
@@ -243,6 +277,8 @@ struct ReconcileSession {
         var maker = PlanMaker(site: site, environment: environment, now: now)
         maker.request = reconciler.options.request
         maker.clockStepped = try clockStepped()
+        let evidence = try evidence(commit.tree)
+        maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) }
         let outcome: PlanMaker.Outcome
         do {
             outcome = try makePlan(maker, desired, commit)
@@ -278,6 +314,14 @@ struct ReconcileSession {
             return nil
         }
         return plan
+    }
+
+    private func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
+        var evidence = try CanaryEvidence(recorded, environment, fleet)
+        if let telemetry { evidence.take(from: telemetry) }
+        return evidence
     }
 
     private func makePlan(_ maker: PlanMaker, _ desired: ObjectID, _ commit: Commit) throws -> PlanMaker.Outcome {
@@ -393,8 +437,13 @@ struct ReconcileSession {
         pack()
     }
 
+    private func checkTarget() throws {
+        if let obstacle = try target.obstacle() { throw ReconcileError.target(obstacle) }
+        try TargetOwnership(site, environment).check()
+    }
+
     private mutating func begin() throws {
-        if let obstacle = try target.obstacle(isNew: true) { throw ReconcileError.target(obstacle) }
+        try checkTarget()
         let path = site.settings.signingKey(environment, site.files)
         let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
         cachedKey = key
@@ -467,7 +516,8 @@ struct ReconcileSession {
                 continue
             }
             guard node.mode != .directory else {
-                // Something stood where a folder belongs: its files are listed as missing themselves.
+                // Something stands where a folder belongs; its files are listed as missing themselves.
+                publication.clearings.append(file.path)
                 continue
             }
             let bytes = try recorded.bytes(node)
@@ -504,6 +554,20 @@ struct ReconcileSession {
                 && agent.route?.targets.contains { $0.digest == bundle.digest } != true
         }
         return (retired, expired.map(\.digest))
+    }
+
+    // MARK: 6. Does git agree?
+
+    /// Writes the commits that make git agree with what was rolled back. All that is live is recorded by now: what goes
+    /// wrong here is said, and left to the next run.
+    private mutating func agree(with desired: ObjectID) {
+        guard let tip else { return }
+        let branches = RollbackBranches(site: site, environment: environment, today: now.date)
+        do {
+            report.branches = try branches.settle(tip, desired, key: try key(), now: now)
+        } catch {
+            report.notes.append("rollback branches were not looked at: \(error)")
+        }
     }
 
     /// Lets git pack what has piled up, now and then: loose objects make verification slow.

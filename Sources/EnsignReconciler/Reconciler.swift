@@ -57,6 +57,8 @@ package struct Reconciler {
 
         package var result: Result
         package var plan: Plan?
+        /// Whether a canary is under way: new telemetry may decide about it.
+        var isJudging = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []
@@ -68,6 +70,10 @@ package struct Reconciler {
         package var warnings: [String] = []
         /// The newest entry afterwards.
         package var entry: PlanEntry?
+        /// Where git asks for what is quarantined, and what became of the branches that make it agree.
+        package var branches = RollbackBranches.Report()
+        /// What else could not be done, in sentences; none of it changes what is live.
+        package var notes: [String] = []
     }
 
     /// Reconciles once.
@@ -76,13 +82,22 @@ package struct Reconciler {
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
         let (telemetry, warning) = readTelemetry()
-        let report = try locked { session in
+        var report = try locked { session in
+            session.prepareNotifications()
             session.telemetry = telemetry
             if let warning { session.report.warnings.append(warning) }
             return try session.run()
         }
         // After what became of it is on record: a crash in between reads it again.
         if options.telemetry == nil { try telemetry?.checkpoint() }
+        // Without the lock: a forge that does not answer holds up nobody else.
+        do {
+            let branches = RollbackBranches(site: site, environment: environment, today: today)
+            let push = RollbackPush(site: site, environment: environment, branches: branches)
+            report.notes += try push.run(report.branches.disagreements)
+        } catch {
+            report.notes.append("rollback branches were not brought to the forge: \(error)")
+        }
         return report
     }
 
@@ -99,6 +114,8 @@ package struct Reconciler {
             return (nil, "telemetry was not read: \(error)")
         }
     }
+
+    private var today: CalendarDate { Timestamp(seconds: options.clock.wall()).date }
 
     /// Records stops that are pending, and does nothing else.
     ///
@@ -151,6 +168,8 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
     case missingKey(environment: String, path: String)
     case target(String)
     case missingBranch(String)
+    /// Of a clone of a forge: the branch was never fetched.
+    case notFetched(String, remote: String)
     case unknownEnvironment(String, known: [String])
 
     package var description: String {
@@ -160,6 +179,7 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
         case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
         case .target(let why): why
         case .missingBranch(let ref): "\(ref) does not exist any more: the live state is held as it is"
+        case .notFetched(let ref, let remote): "\(ref) is not here: nothing was fetched from '\(remote)' yet"
         case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
         }
     }

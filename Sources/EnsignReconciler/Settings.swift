@@ -38,6 +38,9 @@ package struct Settings: Sendable, Hashable {
     /// A command for the operator's notifications.
     package var notify: String? { values["ensign.notify"] }
 
+    /// How long that command may take.
+    package var notifyTimeout: String? { values["ensign.notifytimeout"] }
+
     /// Whether this is a developer's clone, which never reconciles.
     package var isClient: Bool { values["ensign.client"] == "true" }
 

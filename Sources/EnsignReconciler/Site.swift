@@ -72,6 +72,23 @@ package struct Site {
         return names.sorted()
     }
 
+    /// Every environment that there is or was: what questions may be asked about.
+    package func knownEnvironments() throws -> [String] {
+        var names = Set(try environments([]) + Ledger.environments(in: repository) + files.seenEnvironments())
+        if let commit = try desiredCommit() {
+            names.formUnion(try environments(in: try repository.commit(commit).tree))
+        }
+        return names.sorted()
+    }
+
+    /// Throws ``ReconcileError/unknownEnvironment(_:known:)`` for a name that is not among those that are known.
+    ///
+    /// Before the branch is there nothing is known, and nothing can be said.
+    package func require(_ environment: String, among known: [String]) throws {
+        guard !known.contains(environment), try desiredCommit() != nil else { return }
+        throw ReconcileError.unknownEnvironment(environment, known: known)
+    }
+
     /// Environments that a tree declares, sorted.
     package func environments(in tree: ObjectID) throws -> [String] {
         try Fleet(snapshot: GitSnapshot(repository, tree: tree), today: Timestamp(seconds: 0).date).environmentNames()

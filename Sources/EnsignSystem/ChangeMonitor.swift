@@ -114,6 +114,12 @@ package final class Wakeup: Sendable {
         _ = unsafe write(writeEnd, &byte, 1)
     }
 
+    /// Forgets the wakes so far.
+    package func clear() {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        while unsafe read(readEnd, &bytes, bytes.count) > 0 {}
+    }
+
     /// Waits until something is readable or the time is over.
     ///
     /// - Returns: The descriptors that are readable.

@@ -23,6 +23,9 @@ package enum Machine {
         return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
     }
 
+    /// Does nothing for a while.
+    package static func sleep(seconds: UInt32) { _ = Glibc.sleep(seconds) }
+
     /// Seconds since this machine started, time asleep included, and the name of that start; nil where the kernel does
     /// not say. No program can set it.
     package static var sinceBoot: (boot: String, seconds: Int64)? {

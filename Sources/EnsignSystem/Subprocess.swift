@@ -13,6 +13,12 @@ package struct Subprocess: Sendable {
     package var deadline: Duration
     /// The most bytes kept of each output stream; the rest is read and dropped.
     package var outputLimit: Int
+    /// Whether the child gets this process's environment below what is set.
+    package var inheritsEnvironment = true
+    /// Whether the child leads a process group of its own, and signals go to all of it.
+    package var leadsGroup = false
+    /// Asked now and then while the child runs: true ends it as the deadline does.
+    package var isCancelled: @Sendable () -> Bool = { false }
 
     package init(
         _ program: String,
@@ -51,19 +57,25 @@ package struct Subprocess: Sendable {
         let input = try Pipe()
         let output = try Pipe()
         let errors = try Pipe()
-        let child = try start(input.read, output.write, errors.write)
+        let child = try start(input.read, output.write, errors.write, ownGroup: leadsGroup, ownSession: false)
         close(input.read)
         close(output.write)
         close(errors.write)
-        return try Self.attend(
+        return try attend(
             child,
             input: FileDescriptor(owning: input.write),
             bytes: self.input,
             output: FileDescriptor(owning: output.read),
-            errors: FileDescriptor(owning: errors.read),
-            deadline: deadline,
-            limit: outputLimit
+            errors: FileDescriptor(owning: errors.read)
         )
+    }
+
+    /// Starts the program in a session of its own, with nothing to read and nowhere to write, and does not wait for it.
+    ///
+    /// - Throws: ``SystemError`` when it cannot be started.
+    package func detach() throws(SystemError) {
+        let nothing = try FileDescriptor("/dev/null", O_RDWR, operation: "open /dev/null")
+        _ = try start(nothing.number, nothing.number, nothing.number, ownGroup: false, ownSession: true)
     }
 
     private struct Pipe {
@@ -77,13 +89,17 @@ package struct Subprocess: Sendable {
         }
     }
 
-    private func start(_ input: Int32, _ output: Int32, _ errors: Int32) throws(SystemError) -> pid_t {
+    private func start(_ input: Int32, _ output: Int32, _ errors: Int32, ownGroup: Bool, ownSession: Bool)
+        throws(SystemError) -> pid_t
+    {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        // What somebody else left open in this process would be kept open by a child that outlives it.
+        if ownGroup || ownSession { _ = unsafe csystem_spawn_closing(&actions, 3) }
         if let directory { _ = unsafe csystem_spawn_in(&actions, directory) }
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
@@ -97,11 +113,15 @@ package struct Subprocess: Sendable {
         unsafe sigaddset(&signals, SIGTERM)
         unsafe sigaddset(&signals, SIGINT)
         unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+        // The flag's macro needs _GNU_SOURCE; its value is part of the ABI.
+        if ownSession { flags |= 0x80 }
+        if ownGroup { flags |= POSIX_SPAWN_SETPGROUP }
+        unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
         var words: [UnsafeMutablePointer<CChar>?] = unsafe ([program] + arguments).map { unsafe strdup($0) }
         unsafe words.append(nil)
-        var variables = Self.currentEnvironment()
+        var variables = inheritsEnvironment ? Self.currentEnvironment() : [:]
         for (name, value) in environment { variables[name] = value }
         var settings: [UnsafeMutablePointer<CChar>?] = unsafe variables.sorted { $0.key < $1.key }
             .map { unsafe strdup("\($0.key)=\($0.value)") }
@@ -131,22 +151,19 @@ package struct Subprocess: Sendable {
         return variables
     }
 
-    private static func attend(
+    private func attend(
         _ child: pid_t,
         input: consuming FileDescriptor,
         bytes: [UInt8],
         output: consuming FileDescriptor,
-        errors: consuming FileDescriptor,
-        deadline: Duration,
-        limit: Int
+        errors: consuming FileDescriptor
     ) throws(SystemError) -> Outcome {
         var outcome = Outcome(status: 0, output: [], errors: [], timedOut: false)
         var input: FileDescriptor? = bytes.isEmpty ? nil : consume input
         var rest = bytes[...]
         var outputOpen = true
         var errorsOpen = true
-        let start = ContinuousClock.now
-        var signalled = 0
+        var ending = Ending(of: self, child)
         while outputOpen || errorsOpen {
             var inputNumber: Int32 = -1
             if let number = input?.number { inputNumber = number }
@@ -155,22 +172,13 @@ package struct Subprocess: Sendable {
                 pollfd(fd: errorsOpen ? errors.number : -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: inputNumber, events: Int16(POLLOUT), revents: 0),
             ]
-            let elapsed = ContinuousClock.now - start
-            if signalled == 0, elapsed >= deadline {
-                outcome.timedOut = true
-                kill(child, SIGTERM)
-                signalled = 1
-            } else if signalled == 1, elapsed >= deadline + .seconds(2) {
-                kill(child, SIGKILL)
-                signalled = 2
-            } else if signalled == 2, elapsed >= deadline + .seconds(3) {
-                break  // a grandchild keeps the pipe open: the program itself is gone
-            }
+            // A grandchild may keep the pipe open when the program itself is gone.
+            if ending.isOver() { break }
             if unsafe poll(&polls, 3, 50) < 0, errno != EINTR {
                 throw SystemError(code: errno, operation: "wait for a program")
             }
-            if polls[0].revents != 0 { outputOpen = take(output.number, &outcome.output, limit) }
-            if polls[1].revents != 0 { errorsOpen = take(errors.number, &outcome.errors, limit) }
+            if polls[0].revents != 0 { outputOpen = Self.take(output.number, &outcome.output, outputLimit) }
+            if polls[1].revents != 0 { errorsOpen = Self.take(errors.number, &outcome.errors, outputLimit) }
             if polls[2].revents != 0 {
                 let written = unsafe rest.withUnsafeBytes {
                     unsafe write(inputNumber, $0.baseAddress, min($0.count, 4_096))
@@ -179,11 +187,58 @@ package struct Subprocess: Sendable {
                 if rest.isEmpty || (written < 0 && errno != EINTR && errno != EAGAIN) { input = nil }
             }
         }
+        input = nil
+        // A program that closes its streams and goes on is held to the deadline too.
         var status: Int32 = 0
-        _ = try attempt("wait for a program") { unsafe waitpid(child, &status, 0) }
+        var pause: UInt32 = 100
+        while try attempt("wait for a program", { unsafe waitpid(child, &status, WNOHANG) }) == 0 {
+            _ = ending.isOver()
+            usleep(pause)
+            pause = min(pause * 2, 20_000)
+        }
+        if ending.wasForced, leadsGroup { kill(-child, SIGKILL) }
+        outcome.timedOut = ending.wasForced
         let signal = status & 0x7F
         outcome.status = signal == 0 ? (status >> 8) & 0xFF : 128 + signal
         return outcome
+    }
+
+    /// When a child is asked to end, and then made to.
+    private struct Ending {
+        private let child: pid_t
+        private let deadline: Duration
+        private let isCancelled: @Sendable () -> Bool
+        private let start = ContinuousClock.now
+        private var asked: ContinuousClock.Instant?
+        private var isKilled = false
+
+        /// Signals go to the child, or to its group.
+        init(of program: Subprocess, _ child: pid_t) {
+            self.child = program.leadsGroup ? -child : child
+            deadline = program.deadline
+            isCancelled = program.isCancelled
+        }
+
+        var wasForced: Bool { asked != nil }
+
+        /// Sends what is due: SIGTERM at the deadline, SIGKILL two seconds later.
+        ///
+        /// - Returns: Whether nothing more is to be waited for: a second after SIGKILL.
+        mutating func isOver() -> Bool {
+            let now = ContinuousClock.now
+            guard let asked else {
+                if now - start >= deadline || isCancelled() {
+                    kill(child, SIGTERM)
+                    self.asked = now
+                }
+                return false
+            }
+            if !isKilled, now - asked >= .seconds(2) {
+                kill(child, SIGKILL)
+                isKilled = true
+            }
+            return now - asked >= .seconds(3)
+        }
     }
 
     private static func take(_ descriptor: Int32, _ bytes: inout [UInt8], _ limit: Int) -> Bool {

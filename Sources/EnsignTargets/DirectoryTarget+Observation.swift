@@ -67,6 +67,7 @@ private struct DirectoryObserver {
     var lookedAt: [String: Int64] = [:]
     private(set) var filesSeen = 0
     private var drift: [DriftedFile] = []
+    private var links: [String: Bool] = [:]
 
     private let sweeps: Bool
 
@@ -103,7 +104,9 @@ private struct DirectoryObserver {
 
     mutating func look(into folder: String) throws {
         guard let wanted = try expected.children(of: folder) else { return }
-        guard let status = try Files.status(place(folder)), status.kind == .directory || folder.isEmpty else {
+        guard let status = try Files.status(place(folder)), status.kind == .directory || folder.isEmpty,
+            try !isBehindLink(folder)
+        else {
             // Reported by the folder above as removed or replaced; its files are missing all the same.
             for (name, node) in wanted { try missing(join(folder, name), node) }
             return
@@ -112,7 +115,7 @@ private struct DirectoryObserver {
         for name in present.subtracting(wanted.keys) {
             if name.hasPrefix(LivePath.temporaryPrefix) {
                 // What a killed writer left: no reader sees it, and it is not drift.
-                if sweeps { try Files.remove(place(join(folder, name))) }
+                if sweeps { try Files.removeTree(place(join(folder, name))) }
                 continue
             }
             if folder.isEmpty, name == "lost+found" { continue }
@@ -130,6 +133,16 @@ private struct DirectoryObserver {
                 try lookAt(path, node, threshold(folder))
             }
         }
+    }
+
+    /// Whether a folder above it is a link: what lies behind is not the live directory, and not touched.
+    private mutating func isBehindLink(_ folder: String) throws -> Bool {
+        guard let slash = folder.lastIndex(of: "/") else { return false }
+        let parent = String(folder[..<slash])
+        if let known = links[parent] { return known }
+        let isLink = try Files.status(place(parent))?.kind != .directory || isBehindLink(parent)
+        links[parent] = isLink
+        return isLink
     }
 
     private mutating func lookAt(_ path: String, _ node: ExpectedNode, _ threshold: Int64) throws {
@@ -171,8 +184,7 @@ private struct DirectoryObserver {
         {
             // A killed writer had made the folder, and nothing in it yet that anybody reads.
             if sweeps {
-                for name in names { try Files.remove(place(join(path, name))) }
-                Files.removeEmptyDirectory(place(path))
+                try Files.removeTree(place(path))
             }
             return
         }

@@ -16,7 +16,7 @@ package struct DirectoryTarget: Target {
     /// Above this many files one syncfs is cheaper than syncing each.
     private static let manyFiles = 64
 
-    package func obstacle(isNew: Bool) throws -> String? {
+    package func obstacle() throws -> String? {
         guard let status = try Files.status(path) else {
             // It will be made: somewhere above there must be a folder that lets us.
             var parent = Files.parent(of: path)
@@ -27,15 +27,15 @@ package struct DirectoryTarget: Target {
         let place = status.kind == .symlink ? try Files.canonical(path).flatMap(Files.status) : status
         guard place?.kind == .directory else { return "\(path) is not a directory" }
         guard Files.isWritable(path) else { return "\(path) cannot be written to" }
-        if isNew, let names = try Files.list(path), !names.isEmpty, !names.contains(LivePath.header) {
-            return "\(path) is not empty and not a live directory: Ensign would remove what is in it"
-        }
         return nil
     }
 
     package func read(_ path: String) throws -> [UInt8]? {
         let full = "\(self.path)/\(path)"
-        guard let status = try Files.status(full), status.kind == .file else { return nil }
+        // Larger than anything that is published: it is not what was.
+        guard let status = try Files.status(full), status.kind == .file, status.size <= 1 << 26,
+            try isBelowFolders(path)
+        else { return nil }
         return try Files.read(full, limit: 1 << 26)
     }
 
@@ -121,19 +121,15 @@ package struct DirectoryTarget: Target {
         return held
     }
 
-    /// Makes a folder below the target; whatever stands in its way there is not ours to keep.
+    /// Makes a folder below the target; whatever stands in its way there is not ours to keep, and a link above all: what
+    /// it leads to is nobody's business here.
     private func makeFolder(_ folder: String) throws {
-        do {
-            try Files.makeDirectories(folder)
-        } catch {
-            guard error.code == ENOTDIR else { throw error }
-            var part = path
-            for component in folder.dropFirst(path.count + 1).split(separator: "/") {
-                part += "/\(component)"
-                if let status = try Files.status(part), status.kind != .directory { try Files.remove(part) }
-            }
-            try Files.makeDirectories(folder)
+        var part = path
+        for component in folder.dropFirst(path.count + 1).split(separator: "/") {
+            part += "/\(component)"
+            if let status = try Files.status(part), status.kind != .directory { try Files.remove(part) }
         }
+        try Files.makeDirectories(folder)
     }
 
     private func rename(_ temporary: String, over final: String) throws {
@@ -141,16 +137,33 @@ package struct DirectoryTarget: Target {
             try Files.rename(temporary, to: final)
         } catch {
             guard [EISDIR, ENOTEMPTY, EEXIST].contains(error.code) else { throw error }
-            try removeAnything(final)
+            try Files.removeTree(final)
             try Files.rename(temporary, to: final)
         }
+    }
+
+    /// Whether every folder above a live path is a folder and no link to one.
+    private func isBelowFolders(_ relative: String) throws -> Bool {
+        var part = path
+        for component in relative.split(separator: "/").dropLast() {
+            part += "/\(component)"
+            guard try Files.status(part)?.kind == .directory else { return false }
+        }
+        return true
     }
 
     private func remove(_ paths: [String]) throws {
         var folders: Set<String> = []
         for relative in paths {
             let full = "\(path)/\(relative)"
-            try removeAnything(full)
+            // Never through a link that stands in place of a folder.
+            guard try isBelowFolders(relative) else { continue }
+            if try Files.status(full) == nil, let folder = Files.parent(of: full) {
+                // What was listed is not there under the name that it is shown by.
+                _ = try Files.removeUndecodable(String(full.dropFirst(folder.count + 1)), in: folder)
+            } else {
+                try Files.removeTree(full)
+            }
             if let folder = Files.parent(of: full) { folders.insert(folder) }
         }
         for folder in folders.sorted(by: >) {
@@ -161,17 +174,5 @@ package struct DirectoryTarget: Target {
             }
             if try Files.status(folder) != nil { try Files.syncDirectory(folder) }
         }
-    }
-
-    /// Removes a file or a whole folder, never following links or leaving the file system.
-    private func removeAnything(_ full: String) throws {
-        guard let status = try Files.status(full) else { return }
-        guard status.kind == .directory else { return try Files.remove(full) }
-        for name in try Files.list(full) ?? [] {
-            if let child = try Files.status("\(full)/\(name)"), child.device == status.device {
-                try removeAnything("\(full)/\(name)")
-            }
-        }
-        Files.removeEmptyDirectory(full)
     }
 }

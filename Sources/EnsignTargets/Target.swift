@@ -11,7 +11,7 @@ package protocol Target: Sendable {
     var description: String { get }
 
     /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
-    func obstacle(isNew: Bool) throws -> String?
+    func obstacle() throws -> String?
 
     /// Brings the target to what the publication says, but for routes that the gate holds back.
     ///

@@ -368,7 +368,7 @@ struct StructureTests {
         ] {
             #expect(
                 check(FleetFixture.toolPath, "{ref: \"vault:crm\"}", "{ref: ①\(text)}")
-                    == "\(FleetFixture.toolPath):①: error: ref: this is not a reference like 'vault:payments': a literal secret is never accepted [literal-secret]",
+                    == "\(FleetFixture.toolPath):①: error: ref: this is not a reference like 'vault:payments': a literal secret is never accepted [literal-secret]\n  hint: move it to your secret store, name its place there, such as vault:payments, and rotate it",
                 "\(text)"
             )
         }

@@ -64,6 +64,55 @@ struct AuthorityDifferenceTests {
         #expect(difference { $0.tools = [] }.lost == ["may no longer call crm.find", "may no longer call crm.update"])
     }
 
+    @Test("A new server is named, and the old one")
+    func servers() {
+        let moved = difference { $0.tools[0].server = ["mcp": ["url": "https://crm.example.com/mcp"]] }
+        #expect(moved.gained == ["reaches crm through https://crm.example.com/mcp (was the command 'crm')"])
+        #expect(moved.lines.map(\.field) == ["tools.crm.server"])
+        let more = difference { $0.tools[0].server = ["mcp": ["command": ["crm"], "cwd": "x"]] }
+        #expect(more.gained[0].contains(#""cwd":"x""#))
+    }
+
+    @Test("A new grant is shown with its approval, its limits and its end")
+    func limitsOfNewGrants() {
+        var cancel = operation(.execute, .high, .manager)
+        cancel.input = [
+            "type": "object",
+            "properties": [
+                "amount": ["type": "number", "minimum": 1, "maximum": 20], "order": ["type": "string"],
+                "reason": ["enum": ["late", "broken"]],
+                "lines": ["type": "array", "items": ["properties": ["sku": ["pattern": "^A"]]]],
+            ],
+            "allOf": [["properties": ["order": ["const": "x"]]]],
+        ]
+        cancel.expires = CalendarDate("2029-12-31")
+        let granted = difference { $0.tools[0].operations["cancel"] = cancel }
+        #expect(
+            granted.gained == [
+                "may now call crm.cancel (execute, high risk) with a manager's approval, "
+                    + "amount at least 1 and at most 20, lines[].sku matching \"^A\", reason one of late, broken, "
+                    + "order always \"x\", until 2029-12-31"
+            ]
+        )
+        #expect(granted.lines.map(\.field) == ["tools.crm.cancel"])
+    }
+
+    @Test("Long values that begin alike are not shown as two equal excerpts")
+    func longValues() {
+        let long = String(repeating: "a", count: 80)
+        func schema(_ last: JSONValue) -> JSONValue {
+            ["properties": ["to": ["anyOf": [["const": .string(long)], ["const": last]]]]]
+        }
+        let changed = inputs(schema("old"), schema("new"))
+        #expect(
+            changed.gained == [
+                #"may call crm.update with arguments that were not allowed before: to.anyOf[1]: const "new" (was "old")"#
+            ]
+        )
+        let longer = inputs(["pattern": .string(long + "b")], ["pattern": .string(long + "c")])
+        #expect(longer.gained == ["may call crm.update with arguments that were not allowed before: pattern changed"])
+    }
+
     @Test("Less approval is gained, more is lost")
     func approvals() {
         #expect(
@@ -117,7 +166,9 @@ struct AuthorityDifferenceTests {
         #expect(
             difference { $0.tools[0].credentials = nil }.gained == ["calls crm with credentials none (was vault:crm)"]
         )
-        #expect(difference { $0.tools[0].server = nil }.gained == ["reaches crm through another server"])
+        #expect(
+            difference { $0.tools[0].server = nil }.gained == ["reaches crm through no server (was the command 'crm')"]
+        )
     }
 
     @Test("Arguments that were not allowed before are gained, in words; fewer are lost")

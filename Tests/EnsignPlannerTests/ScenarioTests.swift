@@ -119,10 +119,10 @@ private struct Scenario {
             return try reconcile(clockStepped: true)
         case "rebuild":
             return try reread()
-        case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt":
+        case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt", "rollback":
             let operations: [String: RolloutOperation] = [
                 "pause": .pause, "resume": .resume, "promote": .promote, "abort": .abort, "retry": .retry,
-                "halt": .halt, "unhalt": .unhalt,
+                "halt": .halt, "unhalt": .unhalt, "rollback": .rollback(to: nil),
             ]
             guard let operation = operations[verb] else { throw Mistake.unknown(line) }
             let reason = words.dropFirst().joined(separator: " ")

@@ -137,6 +137,10 @@ struct World {
                         let present = recorded[agent]?.stable.flatMap({ history.firstIndex(of: $0.digest) })
                     else { return nil }
                     return StableHistory(isEarlier: wanted < present, stableUntil: replaced[digest] ?? context.now)
+                },
+                earlier: { agent in
+                    let present = recorded[agent]?.stable?.digest
+                    return (history[agent] ?? []).reversed().filter { $0 != present }
                 }
             ),
             rules: PlanRules(prune: prune, maxPruneShare: share, allowPrune: allowPrune),

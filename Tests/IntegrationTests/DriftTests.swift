@@ -83,3 +83,48 @@ import Testing
         #expect(try host.ensign("reconcile", "--env", "dev").status == 0)
     }
 }
+
+/// Whatever stands in the live directory, nothing outside it is touched and the next reconcile puts it right.
+@Suite struct HostileLiveDirectoryTests {
+    @Test("A link in place of a folder is replaced; what it leads to stays as it is")
+    func linkedFolder() throws {
+        let host = try Host()
+        let outside = "\(host.scratch.path)/outside"
+        for folder in ["agents/support", "agents"] {
+            try? FileManager.default.removeItem(atPath: outside)
+            try host.scratch.write("outside/support/.ensign-keep/x", "mine")
+            try host.scratch.write("outside/.ensign-mine", "mine")
+            let before = try FileManager.default.subpathsOfDirectory(atPath: outside).sorted()
+            try FileManager.default.removeItem(atPath: "\(host.live())/\(folder)")
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(host.live())/\(folder)",
+                withDestinationPath: outside
+            )
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+            #expect(try FileManager.default.subpathsOfDirectory(atPath: outside).sorted() == before, "\(folder)")
+            let again = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
+            #expect(again.errors.contains("nothing to do"), "\(folder): \(again.output)\(again.errors)")
+        }
+    }
+
+    @Test("A huge header, a folder with a temporary name, names that are no text, and folders without end are cleared")
+    func oddThings() throws {
+        let host = try Host()
+        let live = host.live()
+        let script = """
+            set -e
+            cd '\(live)'
+            truncate -s 100M fleet.json
+            mkdir -p agents/support/.ensign-dir && touch agents/support/.ensign-dir/x
+            touch "$(printf 'agents/support/\\377\\376')"
+            mkdir deep && cd deep
+            i=0; while [ $i -lt 60 ]; do n=$(printf 'd%.0s' $(seq 200)); mkdir $n; cd $n; i=$((i+1)); done
+            """
+        #expect(try run("bash", ["-c", script], in: host.scratch.path).status == 0)
+        let repaired = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
+        #expect(repaired.status == 0, "\(repaired.output)\(repaired.errors)")
+        let again = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
+        #expect(again.errors.contains("nothing to do"), "\(again.output)\(again.errors)")
+        #expect(try host.ensign("drift", "--env", "prod", "--detailed-exitcode").status == 0)
+    }
+}

@@ -219,6 +219,41 @@ import Testing
         #expect(try ledger.read("ensign/live/prod/fleet.json") == live)
     }
 
+    /// Anybody can write an entry that hands over to the host's key: the key is public.
+    @Test("An entry of a stranger that lists the host's own key is not built upon", arguments: ["key", "intent"])
+    func handover(_ kind: String) throws {
+        let ledger = try LedgerCopy()
+        let digest = try ledger.sha256(try ledger.git("show", "\(ledger.tip):entry.json") + "\n")
+        let before = try ledger.sha256(try ledger.git("show", "\(ledger.entries[2]):entry.json") + "\n")
+        let ours = try run("ssh-keygen", ["-y", "-f", "\(ledger.bare)/ensign/keys/prod"], in: ledger.scratch.path)
+            .output
+        let line = ours.split(separator: " ").prefix(2).joined(separator: " ").trimmingCharacters(in: .newlines)
+        let forged = try ledger.forged(
+            ledger.entries[3],
+            entry: {
+                $0.replacing("\"seq\":3", with: "\"seq\":5").replacing(ledger.entries[2], with: ledger.tip)
+                    .replacing(before, with: digest)
+                    .replacing("\"kind\":\"intent\"", with: "\"keys\":[\"\(line)\"],\"kind\":\"\(kind)\"")
+            },
+            header: { text in
+                let lines = text.replacing("Ensign-Seq: 3", with: "Ensign-Seq: 5")
+                    .replacing(ledger.entries[2], with: ledger.tip)
+                    .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+                return lines.map { kind == "key" && $0.hasPrefix("prod: ") ? "prod: signing keys changed" : $0 }
+                    .joined(separator: "\n")
+            },
+            key: try ledger.strangersKey()
+        )
+        try ledger.point(at: forged)
+        #expect(try ledger.verify().verdict == "broken at 5")
+        let live = try ledger.read("ensign/live/prod/fleet.json")
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 5)
+        #expect(reconcile.errors.contains("this clone's key is"), "\(reconcile.errors)")
+        #expect(try ledger.pointsAt() == forged)
+        #expect(try ledger.read("ensign/live/prod/fleet.json") == live)
+    }
+
     @Test("What is said of a broken ledger: the verdict on stdout, the reason on stderr")
     func words() throws {
         let ledger = try LedgerCopy()

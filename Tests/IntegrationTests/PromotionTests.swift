@@ -62,6 +62,34 @@ import Testing
         #expect(refused.errors.contains("ensign release"))
     }
 
+    @Test("promote --all says whom it left out and why, also when nothing is left, and its JSON is never empty")
+    func leftOut() throws {
+        var fleet = FleetFixture()
+        fleet["environments/dev/agents/support/desk.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: next}\n"
+        fleet["environments/dev/agents/support/usher.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Deployment\nspec: {version: 1.0.0}\n"
+        for (agent, version) in [("desk", "next"), ("usher", "1.0.0")] {
+            let folder = "fleet/agents/support/\(agent)/\(version)"
+            fleet["\(folder)/agent.yaml"] = fleet["fleet/agents/support/desk/1.0.0/agent.yaml"]
+            fleet["\(folder)/prompt.md"] = "Be kind.\n"
+        }
+        let host = try Host(fleet: fleet)
+        let result = try host.ensignInWork("promote", "--all", "--to", "prod", "--output", "json")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.contains("left out: support/usher: 'prod' does not deploy it"))
+        #expect(result.errors.contains("left out: support/triage: 'dev' does not deploy 'support/triage'"))
+        #expect(result.errors.contains("left out: support/desk: 'support/desk' runs 'next' there"))
+        #expect(result.errors.contains("3 agents left out") && !result.errors.contains("same versions already"))
+        let json = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let agents = (json["leftOut"] as? [[String: String]])?.compactMap { $0["agent"] }
+        #expect(agents == ["support/desk", "support/triage", "support/usher"])
+        #expect(json["branch"] is NSNull && json["plan"] is NSNull)
+        let one = try host.ensignInWork("promote", "support/usher", "--to", "prod")
+        #expect(one.status == 1)
+        #expect(one.errors.contains("ensign new deployment support/usher --env prod"))
+    }
+
     @Test("rollback makes the revert of the last change, and merging it brings back the digest")
     func rollback() throws {
         let host = try Host()
@@ -78,6 +106,33 @@ import Testing
         #expect(try host.digest("support/refund-triage") == before)
         let change = try #require((try host.entry()["changes"] as? [[String: Any]])?.first)
         #expect(change["action"] as? String == "rollback")
+    }
+
+    @Test("rollback run again gives the branch that is there, and --branch another one")
+    func rollbackAgain() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90", message: "Less")
+        func rollback(_ more: String...) throws -> (commit: String, errors: String) {
+            let arguments = ["rollback", "support/triage", "--env", "prod", "--output", "json"] + more
+            // A commit of another second is another commit.
+            let dates = ["GIT_COMMITTER_DATE": "2026-01-0\(more.count + 1)T00:00:00Z"]
+            let result = try run(Host.ensign, arguments, in: host.work, environment: dates)
+            #expect(result.status == 0, "\(result.errors)")
+            let match = try #require(result.output.firstMatch(of: #/"commit": "([0-9a-f]{40})"/#))
+            return (String(match.1), result.errors)
+        }
+        let branch = "ensign/rollback/prod/support/triage"
+        let first = try rollback()
+        #expect(try host.git("rev-parse", branch) == first.commit)
+        let second = try rollback("--reason", "late")
+        #expect(second.commit == first.commit)
+        #expect(second.errors.contains("its message stays, without the new reason"))
+        try host.git("branch", "-f", branch, "HEAD~1")
+        let refused = try host.ensignInWork("rollback", "support/triage", "--env", "prod")
+        #expect(refused.status == 4)
+        #expect(refused.errors.contains("--branch NAME"))
+        let other = try rollback("--branch", "other")
+        #expect(try host.git("rev-parse", "other") == other.commit)
     }
 
     @Test("In a bare repository rollback commits to the branch itself")

@@ -180,7 +180,7 @@ import Testing
     private func forge() throws -> Host {
         let host = try Host(fleet: FleetFixture(), pushes: false)
         try FileManager.default.removeItem(atPath: "\(host.bare)/hooks")
-        try host.hostGit("config", "--unset", "receive.hideRefs")
+        try host.hostGit("config", "--unset-all", "receive.hideRefs")
         try host.git("push", "-q", "origin", "main")
         return host
     }

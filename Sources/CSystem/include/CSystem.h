@@ -9,3 +9,5 @@ int csystem_pipe(int ends[2]);
 char **csystem_environment(void);
 /// posix_spawn_file_actions_addchdir_np; `actions` is a posix_spawn_file_actions_t.
 int csystem_spawn_in(void *actions, const char *directory);
+/// posix_spawn_file_actions_addclosefrom_np: closes every descriptor from `first` on in the child.
+int csystem_spawn_closing(void *actions, int first);

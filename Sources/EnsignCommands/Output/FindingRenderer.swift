@@ -8,24 +8,33 @@ struct FindingRenderer {
 
     func render(_ findings: [Finding]) -> String {
         var text = ""
+        // A secret shows in no output, whichever finding the line is shown for.
+        var secrets: [String: [Int: Int]] = [:]
+        for finding in findings where finding.code == "literal-secret" {
+            let (line, column) = (Int(finding.position.line), Int(finding.position.column))
+            secrets[finding.path, default: [:]][line] = min(column, secrets[finding.path]?[line] ?? column)
+        }
         var cached: (path: String, lines: [ArraySlice<UInt8>])?
         for finding in findings {
             if cached?.path != finding.path {
                 let bytes = source(finding.path) ?? []
                 cached = (finding.path, bytes.split(separator: 0x0A, omittingEmptySubsequences: false))
             }
-            text += render(finding, cached?.lines ?? [])
+            let secret = secrets[finding.path]?[Int(finding.position.line)]
+            text += render(finding, cached?.lines ?? [], secretAt: secret)
         }
         return text
     }
 
-    private func render(_ finding: Finding, _ lines: [ArraySlice<UInt8>]) -> String {
+    private func render(_ finding: Finding, _ lines: [ArraySlice<UInt8>], secretAt secret: Int?) -> String {
         let word = finding.severity == .error ? paint("error", .red) : paint("warning", .yellow)
         var text =
             "\(paint(place(finding.path, finding.position), .bold)): \(word): \(finding.message.escapedControls) [\(finding.code)]\n"
         let number = Int(finding.position.line)
         if number >= 1, number <= lines.count, !(number == 1 && finding.position.column == 1 && lines[0].isEmpty) {
-            let shown = window(String(decoding: lines[number - 1], as: UTF8.self), Int(finding.position.column))
+            var line = String(decoding: lines[number - 1], as: UTF8.self)
+            if let secret { line = String(String.UnicodeScalarView(line.unicodeScalars.prefix(secret - 1))) + "***" }
+            let shown = window(line, Int(finding.position.column))
             if !shown.text.isEmpty {
                 text += "  \(shown.text)\n  \(String(repeating: " ", count: shown.caret))\(paint("^", .green))\n"
             }
@@ -91,7 +100,10 @@ extension String {
     }
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x202A...0x202E).contains(scalar.value)
-            || (0x2066...0x2069).contains(scalar.value)
+        switch scalar.properties.generalCategory {
+        // Format characters reorder or hide what stands around them; separators end lines for some terminals.
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
+        default: false
+        }
     }
 }

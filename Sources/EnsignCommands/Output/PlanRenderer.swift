@@ -197,7 +197,9 @@ struct PlanRenderer {
         guard var object = planned.change.json.object else { return .null }
         let difference = planned.difference
         object["differences"] = .array(
-            difference.lines.map { ["field": .string($0.field), "text": .string($0.text)] }
+            (difference.lines + difference.authority.lines).map {
+                ["field": .string($0.field), "text": .string($0.text)]
+            }
         )
         object["authority"] = [
             "gained": .array(difference.authority.gained.map { .string($0) }),

@@ -99,6 +99,7 @@ extension Verb {
                 ]
             )
         }
+        if let operation { try invocation.requireOperation(operation, of: tool, fleet) }
         let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
         let holders = try check.holders(tool: tool, operation: operation)
         if invocation.format == .json {
@@ -134,6 +135,17 @@ extension Invocation {
             )
         }
         return (parts[0], parts.count == 2 ? parts[1] : nil)
+    }
+
+    /// An operation that no version of the tool has is a slip of the pen. A version that cannot be read may have it.
+    fileprivate func requireOperation(_ name: String, of tool: String, _ fleet: Fleet) throws {
+        let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
+        let operations = Set(versions.flatMap { $0?.operations.keys.map { $0 } ?? [] })
+        guard !operations.contains(name), !versions.contains(where: { $0 == nil }) else { return }
+        throw Failure(
+            message: "no version of tool '\(tool)' has an operation '\(name)'",
+            hints: [Suggestion.hint(for: name, among: operations.sorted(), plural: "operations") ?? ""]
+        )
     }
 
     /// Why an agent's permissions cannot be told.

@@ -177,7 +177,10 @@ struct Hooks {
     // MARK: post-receive
 
     func postReceive(_ updates: [Update]) throws -> ExitCode {
-        guard updates.contains(where: { $0.ref == site.settings.desiredRef }) else { return .done }
+        guard updates.contains(where: { $0.ref == site.settings.desiredRef }) else {
+            try explainOtherBranch(updates)
+            return .done
+        }
         guard try isOwner() else {
             console.note("This account does not own the repository: 'ensign watch' will pick the push up.")
             return .done
@@ -193,6 +196,7 @@ struct Hooks {
                 )
                 let report = try reconciler.run()
                 let result = try invocation.show(report, environment, site)
+                invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
             } catch {
                 // One environment that fails does not stop the others.
@@ -203,6 +207,15 @@ struct Hooks {
             }
         }
         return worst
+    }
+
+    /// Without the desired branch a push of another one is mostly meant to be it.
+    private func explainOtherBranch(_ updates: [Update]) throws {
+        let branches = updates.filter { $0.ref.hasPrefix("refs/heads/") && $0.new != .zero }
+        guard let first = branches.first, site.settings.remote == nil, try site.desiredCommit() == nil else { return }
+        console.note(
+            "'\(site.settings.branch)' is the desired branch; this push to '\(first.ref.dropFirst(11))' changes nothing here"
+        )
     }
 
     private func isOwner() throws -> Bool {

@@ -19,7 +19,7 @@ extension Verb {
         options: [Option(name: "client", summary: "Set up a developer's clone instead of the host")],
         examples: [
             Example(
-                command: "git init --bare fleet.git && ensign init --repo fleet.git",
+                command: "git init --bare -b main fleet.git && ensign init --repo fleet.git",
                 meaning: "a repository to push to"
             ),
             Example(command: "ensign init --client", meaning: "a developer's clone"),
@@ -43,10 +43,11 @@ struct RepositorySetup {
     func host() throws -> ExitCode {
         for folder in site.files.folders { try Files.makeDirectories(folder.path, mode: folder.mode) }
         try configure("ensign.client", nil)
-        let hidden = try Git.run(["config", "--local", "--get-all", "receive.hideRefs"], in: site).outputText
-        if !hidden.split(separator: "\n").contains("refs/ensign") {
-            try Git.check(["config", "--local", "--add", "receive.hideRefs", "refs/ensign"], in: site)
-            say("config  receive.hideRefs refs/ensign: nobody can push to the ledger")
+        try hide("refs/ensign", "nobody can push to the ledger")
+        try hide("refs/replace", "nobody can push what changes how git shows history")
+        if try Git.run(["config", "--local", "--get", "receive.fsckObjects"], in: site).outputText.isEmpty {
+            try Git.check(["config", "--local", "receive.fsckObjects", "true"], in: site)
+            say("config  receive.fsckObjects true: git refuses objects that are not well formed")
         }
         let environments = try site.environments([])
         for environment in environments where try site.ledger(environment).tip() == nil {
@@ -61,12 +62,41 @@ struct RepositorySetup {
         var hooks = ["pre-receive", "post-receive"]
         if site.repository.workTree != nil { hooks.insert("pre-commit", at: 0) }
         try install(hooks)
+        try checkHead()
+        if let remote = site.settings.remote {
+            say(
+                "Ready. Next: 'ensign watch' follows \(remote); so does a timer that runs 'ensign reconcile --env ENV'."
+            )
+            return .done
+        }
         say(
             environments.isEmpty
                 ? "Ready. Push a fleet to '\(site.settings.branch)': keys are made when an environment first appears."
                 : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'."
         )
         return .done
+    }
+
+    /// A clone of an empty repository starts on the branch of its HEAD: another one than the desired leads nowhere.
+    private func checkHead() throws {
+        let head = try Git.run(["symbolic-ref", "-q", "HEAD"], in: site).outputText.split(separator: "\n").first ?? ""
+        let wanted = "refs/heads/\(site.settings.branch)"
+        guard site.repository.workTree == nil, site.settings.remote == nil, try site.desiredCommit() == nil,
+            head.hasPrefix("refs/heads/"), head != wanted
+        else { return }
+        invocation.console.note(
+            "warning: HEAD is '\(head.dropFirst(11))', and '\(site.settings.branch)' is the desired branch: clones start on the wrong one"
+        )
+        invocation.console.note(
+            "  hint: git symbolic-ref HEAD \(wanted), or name the other: git config ensign.branch \(head.dropFirst(11))"
+        )
+    }
+
+    private func hide(_ refs: String, _ what: String) throws {
+        let hidden = try Git.run(["config", "--local", "--get-all", "receive.hideRefs"], in: site).outputText
+        guard !hidden.split(separator: "\n").contains(Substring(refs)) else { return }
+        try Git.check(["config", "--local", "--add", "receive.hideRefs", refs], in: site)
+        say("config  receive.hideRefs \(refs): \(what)")
     }
 
     func client() throws -> ExitCode {

@@ -32,7 +32,7 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         if invocation.has("rotate") { return try invocation.rotate(site) }
-        let names = try invocation["env"] == nil ? site.environments([]) : [invocation.environment()]
+        let names = try invocation["env"] == nil ? site.environments([]) : [invocation.knownEnvironment(site)]
         var results: [JSONValue] = []
         for name in names {
             var keys = try site.ledger(name).keys()
@@ -59,7 +59,10 @@ extension Verb {
 
 extension Invocation {
     fileprivate func rotate(_ site: Site) throws -> ExitCode {
-        let environment = try environment()
+        guard self["env"] != nil else { throw UsageError(message: "'keys --rotate' needs --env ENV", verb: verb.name) }
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let environment = try knownEnvironment(site)
         let rotation = KeyRotation(site: site, environment: environment, actor: actor(.cli))
         let entry = try rotation.run(reason: "rotated", now: Timestamp(seconds: Machine.now))
         console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")

@@ -1,4 +1,5 @@
 import EnsignLedger
+import EnsignManifest
 import EnsignModel
 import EnsignReconciler
 
@@ -28,13 +29,14 @@ extension Verb {
         ]
     ) { invocation in
         let site = try invocation.site()
-        let environment = try invocation.environment()
+        let environment = try invocation.knownEnvironment(site)
         let agent = invocation.argument(0) == nil ? nil : try invocation.agent(0)
         guard let limit = Int(invocation["limit"] ?? String(Int.max)), limit > 0 else {
             throw UsageError(message: "--limit must be a whole number above 0", verb: "log")
         }
         let ledger = site.ledger(environment)
         guard let tip = try ledger.tip() else {
+            if let agent { try invocation.requireKnown(agent, environment, site) }
             if invocation.format == .json {
                 invocation.json(["v": 1, "environment": .string(environment), "entries": []])
             }
@@ -52,6 +54,7 @@ extension Verb {
             shown.append(entry)
             return shown.count < limit
         }
+        if let agent, shown.isEmpty { try invocation.requireKnown(agent, environment, site) }
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "environment": .string(environment),
@@ -80,12 +83,31 @@ extension Verb {
     }
 }
 
+extension Invocation {
+    /// An agent without history that nothing declares is a slip of the pen.
+    fileprivate func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
+        guard try site.desiredCommit() != nil else { return }
+        let (fleet, _) = try site.fleet(at: nil, today: today)
+        guard try !fleet.declares(agent), try !fleet.deploys(agent, in: environment) else { return }
+        throw UsageError(
+            message: "there is no agent '\(agent)', and '\(environment)' never had one",
+            hint: Suggestion.hint(
+                for: agent.description,
+                among: try fleet.agents().map(\.description),
+                plural: "agents"
+            ),
+            verb: verb.name
+        )
+    }
+}
+
 /// What an entry did, in one cell.
 enum LogLine {
     static func text(_ recorded: RecordedEntry, agent: AgentID?, _ ledger: Ledger) throws -> String {
         let entry = recorded.entry
-        if let agent, let change = try ledger.changes(of: recorded).first(where: { $0.agent == agent }) {
-            return describe(change)
+        if let agent {
+            let own = try ledger.changes(of: recorded).filter { $0.agent == agent }
+            if !own.isEmpty { return own.map(describe).joined(separator: "; ") }
         }
         if entry.kind == .refused {
             return "refused: \(entry.reason): \(entry.error ?? "")".prefix(100).description.escapedControls
@@ -102,6 +124,12 @@ enum LogLine {
             let path = change.evidence["path"]?.string ?? ""
             let found = change.evidence["found"]?.string ?? ""
             return "repair \(path) (\(found))".escapedControls
+        }
+        if change.action == .quarantine {
+            // A quarantine that ends starts from what is stable.
+            let isLifted = change.from == change.to
+            return isLifted
+                ? "\(text) quarantine lifted" : "\(text) quarantine \(change.from?.version.description ?? "")"
         }
         let versions =
             switch (change.from, change.to) {

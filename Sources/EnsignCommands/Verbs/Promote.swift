@@ -68,11 +68,9 @@ private struct Promotion {
         guard let environment = try fleet.environment(target)?.value else {
             throw ReconcileError.unknownEnvironment(target, known: try fleet.environmentNames())
         }
-        let moves = try self.moves(fleet, target, environment)
-        guard !moves.isEmpty else {
-            invocation.console.note("\(target) has nothing to promote: it runs the same versions already")
-            return .done
-        }
+        let (moves, leftOut) = try self.moves(fleet, target, environment)
+        for agent in leftOut { invocation.console.note("left out: \(agent.agent): \(agent.reason)") }
+        guard !moves.isEmpty else { return nothing(target, leftOut, base) }
         var files: [String: [UInt8]] = [:]
         for move in moves {
             let path = "environments/\(target)/agents/\(move.agent).yaml"
@@ -84,19 +82,47 @@ private struct Promotion {
         let title = Self.title(moves, target)
         let body = moves.map { "\($0.agent) \($0.from) -> \($0.to)" }.joined(separator: "\n")
         let commit = try UserCommit(site: site).make(files, on: base, message: "\(title)\n\n\(body)\n")
-        guard let (plan, findings) = try plan(target, commit, base) else { return .invalid }
+        let (plan, findings) = try plan(target, commit, base)
+        guard let plan else {
+            if invocation.format == .json {
+                invocation.json(.object(json(base: base, findings: findings, leftOut: leftOut)))
+            }
+            return .invalid
+        }
         let name = invocation["branch"] ?? Self.branch(moves, target, commit)
         let tip = try UserCommit(site: site).branch(name, at: commit)
-        return try show(plan, findings, title, name, tip, base)
+        return try show(plan, findings, title, name, tip, base, leftOut)
     }
 
-    private func moves(_ fleet: Fleet, _ target: String, _ environment: Environment) throws -> [Move] {
+    /// An agent that `--all` does not promote, and why.
+    private struct LeftOut: Error {
+        var agent: AgentID
+        var reason: String
+        var hint: String
+    }
+
+    private func nothing(_ target: String, _ leftOut: [LeftOut], _ base: ObjectID) -> ExitCode {
+        if invocation.format == .json { invocation.json(.object(json(base: base, findings: [], leftOut: leftOut))) }
+        invocation.console.note(
+            leftOut.isEmpty
+                ? "\(target) has nothing to promote: it runs the same versions already"
+                : "\(target) has nothing to promote: \(counted(leftOut.count, "agent")) left out, every other runs the same version already"
+        )
+        return .done
+    }
+
+    private func moves(
+        _ fleet: Fleet,
+        _ target: String,
+        _ environment: Environment
+    ) throws -> (moves: [Move], leftOut: [LeftOut]) {
         let asked: [AgentID]
         if invocation.has("all") {
             guard invocation.argument(0) == nil else {
                 throw UsageError(message: "AGENT and --all exclude each other", verb: "promote")
             }
-            asked = try fleet.deployedAgents(in: target)
+            let source = try environment.promotesFrom.map { try fleet.deployedAgents(in: $0.value) } ?? []
+            asked = Set(try fleet.deployedAgents(in: target) + source).sorted()
         } else {
             guard invocation.argument(0) != nil else {
                 throw UsageError(message: "'promote' needs AGENT or --all", verb: "promote")
@@ -104,28 +130,36 @@ private struct Promotion {
             asked = [try invocation.agent(0)]
         }
         var moves: [Move] = []
+        var leftOut: [LeftOut] = []
         for agent in asked {
-            guard let present = try fleet.deployment(agent, in: target)?.value?.version?.value else {
-                throw Failure(
-                    message: "'\(target)' does not deploy '\(agent)'",
-                    hints: [
-                        "write environments/\(target)/agents/\(agent).yaml first: what it may do there is yours to say"
-                    ]
-                )
+            do {
+                guard let present = try fleet.deployment(agent, in: target)?.value?.version?.value else {
+                    let hint =
+                        "ensign new deployment \(agent) --env \(target) starts the file: what it may do there is yours to say"
+                    if invocation.has("all") {
+                        throw LeftOut(agent: agent, reason: "'\(target)' does not deploy it", hint: hint)
+                    }
+                    throw Failure(message: "'\(target)' does not deploy '\(agent)'", hints: [hint])
+                }
+                let wanted = try wanted(agent, fleet, target, environment)
+                if wanted != present { moves.append(Move(agent: agent, from: present, to: wanted)) }
+            } catch let agent as LeftOut {
+                guard invocation.has("all") else { throw Refusal(message: agent.reason, hints: [agent.hint]) }
+                leftOut.append(agent)
             }
-            guard let wanted = try wanted(agent, fleet, target, environment), wanted != present else { continue }
-            moves.append(Move(agent: agent, from: present, to: wanted))
         }
-        return moves
+        return (moves, leftOut)
     }
 
-    /// The version to promote; nil, with a note, when `--all` meets an agent that cannot be promoted.
+    /// The version to promote.
+    ///
+    /// - Throws: ``LeftOut`` when the agent cannot be promoted and others still can.
     private func wanted(
         _ agent: AgentID,
         _ fleet: Fleet,
         _ target: String,
         _ environment: Environment
-    ) throws -> AgentVersion? {
+    ) throws -> AgentVersion {
         let version: AgentVersion
         if let text = invocation["version"] {
             guard let parsed = AgentVersion(text) else {
@@ -140,15 +174,20 @@ private struct Promotion {
                 )
             }
             guard let found = try fleet.deployment(agent, in: source)?.value?.version?.value else {
-                return try skip("'\(source)' does not deploy '\(agent)'", "name a version: --version X.Y.Z")
+                throw LeftOut(
+                    agent: agent,
+                    reason: "'\(source)' does not deploy '\(agent)'",
+                    hint: "name a version: --version X.Y.Z"
+                )
             }
             version = found
         }
         if version == .next, !environment.mutableVersions {
             let newest = try fleet.agentVersions(agent).compactMap { if case .release = $0 { $0 } else { nil } }.last
-            return try skip(
-                "'\(agent)' runs 'next' there, and '\(target)' deploys released versions only",
-                "release it: ensign release \(agent) X.Y.Z"
+            throw LeftOut(
+                agent: agent,
+                reason: "'\(agent)' runs 'next' there, and '\(target)' deploys released versions only",
+                hint: "release it: ensign release \(agent) X.Y.Z"
                     + (newest.map { "; or promote the newest release: --version \($0)" } ?? "")
             )
         }
@@ -158,13 +197,8 @@ private struct Promotion {
         return version
     }
 
-    private func skip(_ message: String, _ hint: String) throws -> AgentVersion? {
-        guard invocation.has("all") else { throw Refusal(message: message, hints: [hint]) }
-        invocation.console.note("left out: \(message)")
-        return nil
-    }
-
-    private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan, [Finding])? {
+    /// The plan and the findings; no plan when the result would not be valid.
+    private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan?, [Finding]) {
         let maker = PlanMaker(site: site, environment: target, today: invocation.today)
         let tree = try site.repository.commit(commit).tree
         let basis = try PlanBasis(site, target, invocation)
@@ -183,7 +217,7 @@ private struct Promotion {
         if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
         guard let plan = outcome.plan else {
             invocation.console.note("Nothing was promoted: the result would not be valid.")
-            return nil
+            return (nil, outcome.findings)
         }
         return (try basis.compare(maker, plan)?.0 ?? plan, outcome.findings)
     }
@@ -194,16 +228,17 @@ private struct Promotion {
         _ title: String,
         _ branch: String,
         _ commit: ObjectID,
-        _ base: ObjectID
+        _ base: ObjectID,
+        _ leftOut: [LeftOut]
     ) throws -> ExitCode {
         switch invocation.format {
         case .json:
-            invocation.json([
-                "v": 1, "branch": .string(branch), "commit": .string(commit.description),
-                "base": .string(base.description), "title": .string(title),
-                "plan": try PlanRenderer(plan: plan).json(),
-                "findings": .array(findings.map(FindingRenderer.json)),
-            ])
+            var object = json(base: base, findings: findings, leftOut: leftOut)
+            object["branch"] = .string(branch)
+            object["commit"] = .string(commit.description)
+            object["title"] = .string(title)
+            object["plan"] = try PlanRenderer(plan: plan).json()
+            invocation.json(.object(object))
         case .markdown:
             invocation.console.out("# \(title)\n\n" + (try PlanRenderer(plan: plan).markdown()))
             let warnings = findings.filter { $0.severity == .warning }
@@ -221,6 +256,17 @@ private struct Promotion {
             invocation.console.note("Next: git push origin \(branch), and open a pull request.")
         }
         return .done
+    }
+
+    /// What stands in every answer; the rest is null when nothing was promoted.
+    private func json(base: ObjectID, findings: [Finding], leftOut: [LeftOut]) -> JSONObject {
+        [
+            "v": 1, "branch": .null, "commit": .null, "base": .string(base.description), "title": .null, "plan": .null,
+            "findings": .array(findings.map(FindingRenderer.json)),
+            "leftOut": .array(
+                leftOut.map { ["agent": .string($0.agent.description), "reason": .string($0.reason)] }
+            ),
+        ]
     }
 
     private static func title(_ moves: [Move], _ target: String) -> String {

@@ -13,7 +13,8 @@ extension Verb {
         discussion: """
             Compares the newest desired commit with what is live, applies what differs, repairs what was changed by \
             hand, and signs a record of it. Safe to run at any time, twice at once, and again after a crash. A run \
-            that finds nothing to do writes nothing.
+            that finds nothing to do writes nothing. In a clone of a forge (git config ensign.remote) it fetches the \
+            branch first, and pushes the ledger back.
             """,
         options: [
             .environment,
@@ -24,6 +25,7 @@ extension Verb {
                 value: "all|slice",
                 kind: .choice(["all", "slice"])
             ),
+            Option(name: "offline", summary: "Neither fetch from the forge nor push to it"),
         ],
         formats: [.text, .json],
         examples: [
@@ -33,6 +35,10 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()
+        guard site.isInitialised else { throw ReconcileError.notInitialised }
+        if site.settings.isClient { throw ReconcileError.client }
+        let forge = invocation.has("offline") ? nil : Forge(site)
+        let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
         var options = Reconciler.Options()
         options.allowPrune = invocation.has("allow-prune")
@@ -44,17 +50,60 @@ extension Verb {
             options: options
         )
         let report = try reconciler.run()
-        return try invocation.show(report, environment, site)
+        let result = try invocation.show(report, environment, site)
+        let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
+        invocation.notify(environment, site)
+        return result == .done && !(isFetched && isPushed) ? .failed : result
+    }
+}
+
+extension Invocation {
+    /// Fetches from the forge, saying so; false when it does not answer, and what was fetched before is gone by.
+    fileprivate func fetch(_ forge: Forge, _ site: Site) throws -> Bool {
+        do {
+            try forge.fetch()
+        } catch let error as Git.CommandFailure {
+            console.note(
+                "fetch from \(forge.remote) \(console.paintNote("failed", .red)): \(error.reason.escapedControls)"
+            )
+            if let commit = try site.desiredCommit() {
+                console.note("going on with \(site.settings.desiredRef) as it was fetched before (\(commit.short))")
+            }
+            return false
+        }
+        if !isQuiet, let commit = try site.desiredCommit() {
+            console.note("fetched \(site.settings.branch) from \(forge.remote): \(commit.short)")
+        }
+        return true
+    }
+
+    /// Pushes the ledger to the forge, saying so; false when that is not possible.
+    fileprivate func push(_ environment: String, _ forge: Forge) throws -> Bool {
+        do {
+            if try forge.push(environment), !isQuiet {
+                console.note("\(environment): the ledger is pushed to \(forge.remote)")
+            }
+            return true
+        } catch let error as Git.CommandFailure {
+            console.note(
+                "\(environment): the ledger could not be pushed to \(forge.remote): \(error.reason.escapedControls)"
+            )
+            return false
+        }
     }
 }
 
 extension Invocation {
     /// An environment that neither the manifests nor a ledger know is a slip of the pen.
     func requireKnown(_ environment: String, _ site: Site) throws {
-        let known = try site.environments([])
-        if !known.contains(environment), try site.desiredCommit() != nil {
-            throw ReconcileError.unknownEnvironment(environment, known: known)
-        }
+        try site.require(environment, among: site.environments([]))
+    }
+
+    /// The environment of `--env` for a question: one that this clone does not reconcile may be asked about too.
+    func knownEnvironment(_ site: Site) throws -> String {
+        let name = try environment()
+        try site.require(name, among: site.knownEnvironments())
+        return name
     }
 
     /// Prints what a reconcile came to.
@@ -106,7 +155,10 @@ struct ReconcileText {
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
             list(report.plan?.changes.flatMap(\.all) ?? []) { line($0) }
-            if !quiet { list(report.plan?.held ?? []) { line($0) } }
+            if !quiet {
+                // What is quarantined is said below, with what to do about it.
+                list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
+            }
             if let entry = report.entry, !quiet {
                 let isQuietRun =
                     report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
@@ -117,6 +169,16 @@ struct ReconcileText {
                 )
             }
         }
+        if !quiet {
+            for branch in report.branches.written { console.note("\(environment): wrote \(branch)") }
+            for branch in report.branches.removed { console.note("\(environment): removed \(branch): git agrees") }
+        }
+        for disagreement in report.branches.disagreements { console.note("\(environment): \(disagreement.sentence)") }
+        for note in report.notes { console.note("\(environment): \(note.escapedControls)") }
+    }
+
+    private func isExplained(_ held: HeldAgent) -> Bool {
+        held.reason == .quarantined && report.branches.disagreements.contains { $0.agent == held.agent }
     }
 
     private func printFindings(quiet: Bool) {
@@ -128,6 +190,11 @@ struct ReconcileText {
     }
 
     private func line(_ change: Change) -> String {
+        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        if change.action == .quarantine {
+            let what = change.from == change.to ? "is no longer quarantined" : "quarantined"
+            return "\(change.agent?.description ?? "") \(change.from?.version.description ?? "") \(what)\(why)"
+        }
         let versions =
             switch (change.from, change.to) {
             case (nil, let to?): "\(to.version)"
@@ -141,7 +208,6 @@ struct ReconcileText {
             return "\(change.agent?.description ?? "") acts although it is halted: \(activity["what"]?.string ?? "")"
                 .escapedControls
         }
-        let why = change.evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
         return "\(change.agent?.description ?? "") \(change.action.past) \(versions)\(weight)\(why)"
     }
 
@@ -204,8 +270,14 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
-            "changes": .array((plan?.changes ?? []).map(\.change.json)), "halts": .array(halts.map(\.json)),
-            "warnings": .array(warnings.map { .string($0) }),
+            "changes": .array((plan?.changes ?? []).flatMap(\.all).map(\.json)),
+            "disagreements": .array(branches.disagreements.map(\.json)),
+            "branches": [
+                "written": .array(branches.written.map { .string($0) }),
+                "removed": .array(branches.removed.map { .string($0) }),
+            ],
+            "notes": .array(notes.map { .string($0) }),
+            "halts": .array(halts.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
             "drift": .array(drift.map(\.json)),
             "findings": .array(findings.map(FindingRenderer.json)),
             "entry": entry.map {

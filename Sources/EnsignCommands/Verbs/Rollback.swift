@@ -1,6 +1,7 @@
 import EnsignGit
 import EnsignManifest
 import EnsignModel
+import EnsignPlanner
 import EnsignReconciler
 
 extension Verb {
@@ -11,21 +12,33 @@ extension Verb {
         discussion: """
             Finds the newest commit that changed the agent's deployment file and makes the commit that reverts it: in \
             a clone on the branch ensign/rollback/ENV/AGENT, ready for a pull request; in a bare repository on the \
-            branch itself. The bundle that comes back is the same to the byte.
+            branch itself. The bundle that comes back is the same to the byte. With --now, on the host: first makes \
+            the version before live at once and quarantines the one that is, whatever git says; then makes the commit \
+            for git to agree.
             """,
         arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
-        options: [.environment, .reason],
+        options: [
+            .environment,
+            Option(name: "now", summary: "Make the version before live at once; needs --reason"),
+            .reason,
+            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+        ],
         formats: [.text, .json],
         examples: [
-            Example(command: "ensign rollback support/refund-triage --env prod", meaning: "back to the version before")
+            Example(command: "ensign rollback support/refund-triage --env prod", meaning: "back to the version before"),
+            Example(
+                command: "ensign rollback support/refund-triage --env prod --now --reason \"refuses everything\"",
+                meaning: "the same on the host, for every session and at once"
+            ),
         ]
     ) { invocation in
         let site = try invocation.site()
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
+        if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
         let path = "environments/\(environment)/agents/\(agent).yaml"
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
-        guard let change = try DeploymentHistory(site: site).lastChange(of: path, from: tip) else {
+        guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: tip) else {
             throw Failure(
                 message: "\(path) has no earlier state to go back to",
                 hints: ["to stop the agent, set halted: true in it, or delete it"]
@@ -38,39 +51,46 @@ extension Verb {
             )
         }
         let subject = try site.repository.commit(change.commit).subject
-        let merged = change.isMerge ? ", reversing\nchanges made to \(change.parent)" : ""
         let reason = invocation["reason"].map { "\n\($0)\n" } ?? ""
-        let message = "Revert \"\(subject)\"\n\nThis reverts commit \(change.commit)\(merged).\n\(reason)"
+        let message = "Revert \"\(subject)\"\n\n\(change.reverts)\n\(reason)"
         let commit = try UserCommit(site: site).make(
             [path: try site.repository.bytes(of: before, .blob)],
             on: tip,
             message: message
         )
+        // In a bare repository that is pushed to, the branch itself is at hand; a forge's is not.
+        let isDirect = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
         let branch: String
-        if site.repository.workTree == nil {
+        var tipOfBranch = commit
+        if isDirect {
             branch = site.settings.branch
             try Git.check(
                 ["update-ref", "-m", "ensign rollback", site.settings.desiredRef, commit.description, tip.description],
                 in: site
             )
         } else {
-            branch = "ensign/rollback/\(environment)/\(agent)"
-            _ = try UserCommit(site: site).branch(branch, at: commit)
+            branch = invocation["branch"] ?? Disagreement.branch(agent, environment)
+            tipOfBranch = try UserCommit(site: site).branch(branch, at: commit)
+        }
+        if tipOfBranch != commit, invocation["reason"] != nil {
+            invocation.console.note(
+                "note: branch \(branch) was there already with this change: its message stays, without the new reason"
+            )
         }
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "agent": .string(agent.description), "environment": .string(environment),
-                "branch": .string(branch), "commit": .string(commit.description),
+                "branch": .string(branch), "commit": .string(tipOfBranch.description),
                 "reverts": .string(change.commit.description),
             ])
             return .done
         }
         invocation.console.line(
-            "Branch \(branch) has the commit \(commit.short), which reverts \(change.commit.short): \(subject)"
+            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject)"
         )
         if !invocation.isQuiet {
             invocation.console.note(
-                site.repository.workTree == nil
+                isDirect
                     ? "Next: ensign reconcile --env \(environment)"
                     : "Next: git push origin \(branch), and open a pull request; or git merge \(branch)."
             )
@@ -79,31 +99,43 @@ extension Verb {
     }
 }
 
-/// Who last changed a file, along the branch's own line of commits.
-private struct DeploymentHistory {
-    let site: Site
-
-    struct FileChange {
-        var commit: ObjectID
-        var parent: ObjectID
-        var isMerge: Bool
-        /// The file's content before; nil when the commit added it.
-        var before: ObjectID?
+extension Invocation {
+    /// The version before, live at once; the commit for git comes with it.
+    fileprivate func goBackNow(_ agent: AgentID, _ environment: String, _ site: Site) throws -> ExitCode {
+        guard let reason = self["reason"], !reason.allSatisfy(\.isWhitespace) else {
+            throw UsageError(
+                message: "--now needs --reason: it is what others read when they ask why",
+                verb: "rollback"
+            )
+        }
+        try requireKnown(environment, site)
+        let actor = actor(.cli)
+        var options = Reconciler.Options()
+        options.request = OperatorRequest(
+            agent: agent,
+            operation: .rollback(to: nil),
+            by: "\(actor.name)@\(actor.host)",
+            reason: String(reason.prefix(400))
+        )
+        let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
+        if case .impossible(let refusal) = report.result {
+            throw Refusal(
+                message: "\(agent) was not rolled back: \(refusal.message)",
+                hints: refusal.hints(agent, environment)
+            )
+        }
+        let result = try show(report, environment, site)
+        notify(environment, site)
+        return result
     }
+}
 
-    /// The newest commit on the first-parent line whose file differs from its first parent's; nil when there is none.
-    func lastChange(of path: String, from tip: ObjectID) throws -> FileChange? {
-        var id = tip
-        let repository = site.repository
-        var present = try repository.entry(at: path, in: try repository.commit(id).tree)?.id
-        while true {
-            let commit = try repository.commit(id)
-            guard let parent = commit.parents.first else { return nil }
-            let before = try repository.entry(at: path, in: try repository.commit(parent).tree)?.id
-            if before != present {
-                return FileChange(commit: id, parent: parent, isMerge: commit.parents.count > 1, before: before)
-            }
-            (id, present) = (parent, before)
+extension RolloutRefusal {
+    fileprivate func hints(_ agent: AgentID, _ environment: String) -> [String] {
+        switch self {
+        case .isHalted, .haltedByGit: ["ensign log \(agent) --env \(environment)"]
+        default:
+            ["to stop it: set halted: true in environments/\(environment)/agents/\(agent).yaml, or delete that file"]
         }
     }
 }

@@ -29,7 +29,7 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let agent = try invocation.agent(0)
-        let environment = try invocation.environment()
+        let environment = try invocation.knownEnvironment(site)
         let key = invocation["key"] ?? ""
         let route = try LiveRoute.read(agent, environment, site)
         guard let route else {

@@ -17,18 +17,41 @@ extension Verb {
         ]
     ) { invocation in
         let site = try invocation.site()
-        let asked = try invocation["env"] == nil ? [] : [invocation.environment()]
+        let asked = try invocation["env"] == nil ? [] : [invocation.knownEnvironment(site)]
         let now = Timestamp(seconds: Machine.now)
         let rows = try site.environments(asked).map { try EnvironmentStatus($0, site) }
+        let worst = rows.lazy.compactMap { $0.broken?.code }.first ?? .done
         if invocation.format == .json {
             invocation.json(["v": 1, "environments": .array(rows.map { $0.json(now) })])
-            return .done
+            return worst
         }
         var table = TextTable(header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"])
         for row in rows { table.rows.append(row.cells(now)) }
         invocation.console.out(table.render(invocation.console))
         for row in rows { for note in row.notes { invocation.console.note("\(row.name): \(note.escapedControls)") } }
-        return .done
+        if !invocation.isQuiet, let why = try site.whyNothing(rows) { invocation.console.note(why) }
+        return worst
+    }
+}
+
+extension Site {
+    /// What is missing before there is something to show; nil when nothing is.
+    fileprivate func whyNothing(_ rows: [EnvironmentStatus]) throws -> String? {
+        let remotes = try Git.run(["remote"], in: self).outputText.split(separator: "\n")
+        let isHost = isInitialised && !settings.isClient
+        if try desiredCommit() == nil, rows.isEmpty {
+            let next =
+                remotes.isEmpty || isHost
+                ? "" : "; 'git fetch' brings it, or name another: git config ensign.branch NAME"
+            return "there is no \(settings.desiredRef) yet, which says what is desired\(next)"
+        }
+        if rows.isEmpty { return "\(settings.desiredRef) declares no environment: 'ensign new env dev' starts one" }
+        guard rows.allSatisfy({ $0.tip == nil && $0.broken == nil }), !isHost, let remote = remotes.first else {
+            return nil
+        }
+        return settings.isClient
+            ? "there is no ledger here: git fetch first"
+            : "there is no ledger here: git fetch \(remote) '\(Ledger.prefix)*:\(Ledger.prefix)*' first; 'ensign init --client' makes every fetch do so"
     }
 }
 
@@ -38,15 +61,28 @@ private struct EnvironmentStatus {
     let tip: RecordedEntry?
     let status: Status?
     let desired: ObjectID?
+    let disagreements: [Disagreement]
+    let outbox: Outbox?
     let halted: [AgentID: AgentState]
     let pending: HaltsFile.Contents
+    /// Why the ledger cannot be read.
+    let broken: Explanation?
 
     init(_ name: String, _ site: Site) throws {
         self.name = name
-        tip = try site.ledger(name).tip()
+        do {
+            (tip, broken) = (try site.ledger(name).tip(), nil)
+        } catch {
+            // One that cannot be read does not hide the others.
+            (tip, broken) = (nil, Explanation(error))
+        }
         status = try Status.read(site.files.status(name))
         desired = try site.desiredCommit()
-        halted = try HaltedAgents(site, name).states
+        outbox = try Outbox.read(site.files.outbox(name))
+        let today = Timestamp(seconds: Machine.now).date
+        disagreements =
+            broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
+        halted = broken == nil ? try HaltedAgents(site, name).states : [:]
         pending = try HaltsFile(path: site.files.halts(name)).read()
     }
 
@@ -54,13 +90,14 @@ private struct EnvironmentStatus {
         [
             name, tip.map { String($0.agents) } ?? "-", tip.map { String($0.entry.sequence) } ?? "-",
             tip?.acceptedSource?.short ?? "-", desired?.short ?? "-",
-            status.map { Self.age(now.seconds - $0.time.seconds) } ?? "never", status?.result ?? "-",
+            status.map { Self.age(now.seconds - $0.time.seconds) } ?? "never",
+            broken == nil ? status?.result ?? "-" : "unreadable",
         ]
     }
 
     var notes: [String] {
         var notes: [String] = []
-        if let message = status?.message, !message.isEmpty { notes.append(message) }
+        if let message = broken?.message ?? status?.message, !message.isEmpty { notes.append(message) }
         let agents = halted.sorted { $0.key < $1.key }
         for (agent, state) in agents {
             guard let activity = state.activityAfterHalt else { continue }
@@ -79,6 +116,8 @@ private struct EnvironmentStatus {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
+        notes += disagreements.map(\.sentence)
+        if let note = outbox?.note { notes.append(note) }
         return notes
     }
 
@@ -97,7 +136,9 @@ private struct EnvironmentStatus {
             } ?? .null,
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
+            "error": broken.map { .string($0.message) } ?? .null,
             "reconciled": status?.json ?? .null,
+            "disagreements": .array(disagreements.map(\.json)),
             "halted": .array(
                 halted.sorted { $0.key < $1.key }.map { agent, state in
                     [

@@ -2,7 +2,7 @@
 enum Verbs {
     static let all: [Verb] = [
         .new, .validate, .plan, .release, .promote, .rollback, .schema,
-        .reconcile, .watch, .halt, .resume,
+        .reconcile, .rollout, .watch, .halt, .resume, .notify,
         .status, .get, .diff, .route, .whoCan, .check, .judge, .drift,
         .log, .verify, .keys,
         .initialise, .hook, .completion, .version,

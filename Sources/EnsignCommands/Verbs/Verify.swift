@@ -23,7 +23,7 @@ extension Verb {
         let names =
             try invocation["env"] == nil
             ? Set(Ledger.environments(in: site.repository) + site.files.seenEnvironments()).sorted()
-            : [invocation.environment()]
+            : [invocation.knownEnvironment(site)]
         var worst = ExitCode.done
         var results: [JSONValue] = []
         for name in names {

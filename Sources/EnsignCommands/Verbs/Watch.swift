@@ -93,7 +93,8 @@ extension Reconciler.Report {
     /// Whether nothing happened that anybody wants to read.
     fileprivate var isUneventful: Bool {
         guard case .converged = result else { return false }
-        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && halts.isEmpty && warnings.isEmpty
+        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
+            && branches.removed.isEmpty && halts.isEmpty && warnings.isEmpty
     }
 
     fileprivate func lines(_ environment: String) -> [String] {
@@ -118,10 +119,9 @@ extension Reconciler.Report {
         switch result {
         case .nothingDeclared: break
         case .converged:
-            for planned in plan?.changes ?? [] {
-                let change = planned.change
+            for change in (plan?.changes ?? []).flatMap(\.all) {
                 lines.append(
-                    "\(environment): \(planned.agent) \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")"
+                    "\(environment): \(change.agent?.description ?? "") \(change.action.past) \((change.to ?? change.from)?.version.description ?? "")"
                 )
             }
         case .invalid:
@@ -131,6 +131,7 @@ extension Reconciler.Report {
         case .impossible(let refusal): lines.append("\(environment): refused, \(refusal.message)")
         case .refused(let why): lines.append("\(environment): refused, \(why)")
         }
+        for branch in branches.removed { lines.append("\(environment): removed \(branch): git agrees") }
         return lines
     }
 }

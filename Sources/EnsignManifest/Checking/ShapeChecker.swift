@@ -70,6 +70,7 @@ struct ShapeChecker {
 
     private mutating func checkRecord(_ node: Int, _ fields: [Field], _ name: String) {
         guard tape.kind(of: node) == .mapping else {
+            if checkSecret(node, in: name) { return }
             return wrongType(
                 node,
                 name,
@@ -84,6 +85,7 @@ struct ShapeChecker {
         for (key, value) in pairs {
             guard let index = fields.firstIndex(where: { tape.matches(key, $0.bytes) }) else {
                 unknownField(key, fields, name)
+                _ = checkSecret(value, in: name)
                 continue
             }
             seen |= 1 << UInt64(index)
@@ -94,6 +96,16 @@ struct ShapeChecker {
         for (index, field) in fields.enumerated() where field.isRequired && seen & (1 << UInt64(index)) == 0 {
             error("missing-field", "\(name) needs '\(field.name)': \(field.summary.lowercasedFirst)", node)
         }
+    }
+
+    /// Whether what stands at or in `credentials`, in the place of a reference, is taken for a secret: no output shows it.
+    private mutating func checkSecret(_ node: Int, in name: String) -> Bool {
+        guard name == "credentials", tape.kind(of: node) == .plain || tape.kind(of: node) == .quoted else {
+            return false
+        }
+        let before = findings.findings.count
+        checkText(node, .credentials, name)
+        return findings.findings.count > before
     }
 
     private mutating func checkForm(_ node: Int, _ forms: [[Field]], _ name: String) {
@@ -184,7 +196,9 @@ struct ShapeChecker {
                 form.code,
                 "\(name): \(problem)",
                 node,
-                hint: form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" }
+                hint: form.code == "literal-secret"
+                    ? "move it to your secret store, name its place there, such as vault:payments, and rotate it"
+                    : form.values.flatMap { Suggestion.nearest(to: text, in: $0) }.map { "did you mean '\($0)'?" }
             )
         }
     }

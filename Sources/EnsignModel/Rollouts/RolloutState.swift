@@ -75,6 +75,31 @@ package struct CanaryProgress: Sendable, Hashable {
     }
 }
 
+extension CanaryProgress {
+    /// The step that the rollout is in; steps may have been edited since it began. Nil when there are none.
+    package func present(_ canary: Canary) -> (index: Int, step: Canary.Step)? {
+        let index = min(Int(step), canary.steps.count - 1)
+        return index < 0 ? nil : (index, canary.steps[index])
+    }
+
+    /// When the present hold ends; nil while it is paused.
+    package func holdEnds(_ canary: Canary) -> Timestamp? {
+        guard pause == nil, let (_, step) = present(canary) else { return nil }
+        return Timestamp(seconds: stepSince.seconds + step.hold.seconds)
+    }
+
+    /// When the analysis must have come to a verdict; nil without a deadline and while it is paused.
+    package func deadline(_ canary: Canary) -> Timestamp? {
+        guard pause == nil, let deadline = canary.analysis?.deadline else { return nil }
+        return Timestamp(seconds: started.seconds + deadline.seconds)
+    }
+
+    /// The next moment after `now` at which time alone may change something.
+    package func due(_ canary: Canary, after now: Timestamp) -> Timestamp? {
+        [holdEnds(canary), deadline(canary)].compactMap { $0 }.filter { $0 > now }.min()
+    }
+}
+
 /// A version that failed in an environment and is not tried again there until somebody says so.
 package struct Quarantine: Sendable, Hashable {
     /// What is recognised: the artifact if it differed from the stable one's, else the bundle alone.

@@ -7,6 +7,8 @@ package struct AuthorityDifference: Sendable, Hashable {
     /// Sentences without a subject: "may now call payments.refund".
     package private(set) var gained: [String] = []
     package private(set) var lost: [String] = []
+    /// The same as fields and texts, in the order found.
+    package private(set) var lines: [BundleDifference.Line] = []
 
     /// Compares what two bundles allow; nil stands for an agent that is not there.
     package init(before: Bundle?, after: Bundle?) {
@@ -15,12 +17,22 @@ package struct AuthorityDifference: Sendable, Hashable {
         guard let before, let after else { return }
         compareLimits(before.limits, after.limits)
         if before.identity != after.identity {
-            gained.append("acts as \(after.identity) (was \(before.identity))")
+            gain("identity", "acts as \(after.identity) (was \(before.identity))")
         }
         if before.autonomy != after.autonomy {
             let sentence = "autonomy is \(after.autonomy.rawValue) (was \(before.autonomy.rawValue))"
-            if after.autonomy > before.autonomy { gained.append(sentence) } else { lost.append(sentence) }
+            if after.autonomy > before.autonomy { gain("autonomy", sentence) } else { lose("autonomy", sentence) }
         }
+    }
+
+    private mutating func gain(_ field: String, _ sentence: String) {
+        gained.append(sentence)
+        lines.append(BundleDifference.Line(field: field, text: sentence))
+    }
+
+    private mutating func lose(_ field: String, _ sentence: String) {
+        lost.append(sentence)
+        lines.append(BundleDifference.Line(field: field, text: sentence))
     }
 
     // MARK: Tools
@@ -39,29 +51,41 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareReach(_ name: String, _ was: BundleTool, _ now: BundleTool) {
         if was.credentials != now.credentials {
-            gained.append(
+            gain(
+                "tools.\(name).credentials",
                 "calls \(name) with credentials \(now.credentials ?? "none") (was \(was.credentials ?? "none"))"
             )
         }
-        if was.server != now.server { gained.append("reaches \(name) through another server") }
+        if was.server != now.server {
+            let isSame = was.serverWords == now.serverWords
+            let (old, new) =
+                isSame ? (was.server?.text ?? "none", now.server?.text ?? "none") : (was.serverWords, now.serverWords)
+            gain("tools.\(name).server", "reaches \(name) through \(new) (was \(old))")
+        }
     }
 
     private mutating func compareOperation(_ name: String, _ was: BundleOperation?, _ now: BundleOperation?) {
+        let field = "tools.\(name)"
         switch (was, now) {
         case (nil, nil): return
         case (nil, let now?):
-            gained.append("may now call \(name) (\(now.access.rawValue), \(now.risk.rawValue) risk)\(now.condition)")
-        case (_?, nil): lost.append("may no longer call \(name)")
+            gain(
+                field,
+                "may now call \(name) (\(now.access.rawValue), \(now.risk.rawValue) risk)\(now.condition)\(now.limits)"
+            )
+        case (_?, nil): lose(field, "may no longer call \(name)")
         case (let was?, let now?):
             if now.approval < was.approval {
-                gained.append(
+                gain(
+                    field,
                     "may call \(name)\(now.condition.isEmpty ? " without approval" : now.condition) (was: \(was.approval.phrase))"
                 )
             } else if now.approval > was.approval {
-                lost.append("needs \(now.approval.phrase) to call \(name) (was: \(was.approval.phrase))")
+                lose(field, "needs \(now.approval.phrase) to call \(name) (was: \(was.approval.phrase))")
             }
             if now.access > was.access || now.risk > was.risk {
-                gained.append(
+                gain(
+                    field,
                     "\(name) is \(now.access.rawValue), \(now.risk.rawValue) risk (was \(was.access.rawValue), \(was.risk.rawValue) risk)"
                 )
             }
@@ -72,12 +96,13 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareExpiry(_ name: String, _ was: CalendarDate?, _ now: CalendarDate?) {
         guard was != now else { return }
+        let field = "tools.\(name).expires"
         let sentence =
             "may call \(name) \(now.map { "until \($0)" } ?? "without an end") (was \(was.map { "until \($0)" } ?? "without an end"))"
         switch (was, now) {
-        case (_, nil): gained.append(sentence)
-        case (nil, _?): lost.append(sentence)
-        case (let was?, let now?): if now > was { gained.append(sentence) } else { lost.append(sentence) }
+        case (_, nil): gain(field, sentence)
+        case (nil, _?): lose(field, sentence)
+        case (let was?, let now?): if now > was { gain(field, sentence) } else { lose(field, sentence) }
         }
     }
 
@@ -87,10 +112,10 @@ package struct AuthorityDifference: Sendable, Hashable {
         let detail = details.isEmpty ? "" : ": \(details.joined(separator: "; "))"
         if SchemaOrder.isProvablyNarrower(now, than: was) {
             if !SchemaOrder.isProvablyNarrower(was, than: now) {
-                lost.append("may call \(name) with fewer arguments\(detail)")
+                lose("tools.\(name).input", "may call \(name) with fewer arguments\(detail)")
             }
         } else {
-            gained.append("may call \(name) with arguments that were not allowed before\(detail)")
+            gain("tools.\(name).input", "may call \(name) with arguments that were not allowed before\(detail)")
         }
     }
 
@@ -98,25 +123,30 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareDelegates(_ before: Bundle?, _ after: Bundle?) {
         let (old, new) = (Set(before?.delegates ?? []), Set(after?.delegates ?? []))
-        for agent in new.subtracting(old).sorted() { gained.append("may now hand work to \(agent)") }
-        for agent in old.subtracting(new).sorted() { lost.append("may no longer hand work to \(agent)") }
+        for agent in new.subtracting(old).sorted() { gain("delegates", "may now hand work to \(agent)") }
+        for agent in old.subtracting(new).sorted() { lose("delegates", "may no longer hand work to \(agent)") }
     }
 
     private mutating func compareLimits(_ was: BundleLimits, _ now: BundleLimits) {
-        compareLimit("steps a run", was.run.steps.map(Double.init), now.run.steps.map(Double.init))
-        compareLimit("tokens a run", was.run.tokens.map(Double.init), now.run.tokens.map(Double.init))
-        compareLimit("USD a run", was.run.costUSD, now.run.costUSD)
-        compareLimit("seconds a run", was.run.seconds.map(Double.init), now.run.seconds.map(Double.init))
-        compareLimit("USD a day", was.costUSDPerDay, now.costUSDPerDay)
+        compareLimit("limits.steps", "steps a run", was.run.steps.map(Double.init), now.run.steps.map(Double.init))
+        compareLimit("limits.tokens", "tokens a run", was.run.tokens.map(Double.init), now.run.tokens.map(Double.init))
+        compareLimit("limits.costUSD", "USD a run", was.run.costUSD, now.run.costUSD)
+        compareLimit(
+            "limits.seconds",
+            "seconds a run",
+            was.run.seconds.map(Double.init),
+            now.run.seconds.map(Double.init)
+        )
+        compareLimit("limits.costUSDPerDay", "USD a day", was.costUSDPerDay, now.costUSDPerDay)
     }
 
-    private mutating func compareLimit(_ unit: String, _ was: Double?, _ now: Double?) {
+    private mutating func compareLimit(_ field: String, _ unit: String, _ was: Double?, _ now: Double?) {
         guard was != now else { return }
         func shown(_ value: Double?) -> String {
             value.map { "\(JSONValue($0).text) \(unit)" } ?? "any number of \(unit)"
         }
         let sentence = "may use \(shown(now)) (was \(was.map { JSONValue($0).text } ?? "unlimited"))"
-        if let now, now < was ?? .infinity { lost.append(sentence) } else { gained.append(sentence) }
+        if let now, now < was ?? .infinity { lose(field, sentence) } else { gain(field, sentence) }
     }
 }
 
@@ -127,6 +157,23 @@ extension BundleOperation {
         case .none: ""
         case .manager, .dual: " with \(approval.phrase)"
         }
+    }
+
+    /// ", amount at most 20, until 2029-12-31": what stands behind a new grant.
+    fileprivate var limits: String {
+        (SchemaLimits.phrases(input) + (expires.map { ["until \($0)"] } ?? [])).map { ", \($0)" }.joined()
+    }
+}
+
+extension BundleTool {
+    /// The server's URL or command.
+    fileprivate var serverWords: String {
+        guard let server else { return "no server" }
+        if let url = server["mcp"]?["url"]?.string { return url }
+        if let command = server["mcp"]?["command"]?.array?.compactMap(\.string), !command.isEmpty {
+            return "the command '\(command.joined(separator: " "))'"
+        }
+        return server.text
     }
 }
 

@@ -38,6 +38,8 @@ enum SchemaDetails {
                 }
             } else if !quiet.contains(key) {
                 switch (old[key], new[key]) {
+                case (let was?, let now?) where short(was) == short(now):
+                    compareInside(was, now, at: place.isEmpty ? key : "\(place).\(key)", into: &found, depth: depth)
                 case (let was?, let now?): found.append("\(prefix)\(key) \(short(now)) (was \(short(was)))")
                 case (nil, let now?): found.append("\(prefix)\(key) \(short(now)) (was not limited)")
                 case (let was?, nil): found.append("\(prefix)no \(key) (was \(short(was)))")
@@ -47,10 +49,31 @@ enum SchemaDetails {
         }
     }
 
+    /// Goes into values whose beginnings are the same: two equal excerpts show nothing.
+    private static func compareInside(
+        _ was: JSONValue,
+        _ now: JSONValue,
+        at place: String,
+        into found: inout [String],
+        depth: Int
+    ) {
+        switch (was, now) {
+        case (.object, .object): compare(was, now, at: place, into: &found, depth: depth + 1)
+        case (.array(let old), .array(let new)) where old.count == new.count:
+            for (index, (was, now)) in zip(old, new).enumerated() where was != now {
+                compareInside(was, now, at: "\(place)[\(index)]", into: &found, depth: depth + 1)
+            }
+        case (.array(let old), .array(let new)):
+            found.append("\(place) changed, \(new.count) elements (was \(old.count))")
+        default:
+            let (was, now) = (short(was), short(now))
+            found.append(was == now ? "\(place) changed" : "\(place) \(now) (was \(was))")
+        }
+    }
+
     private static let quiet: Set<String> = ["title", "description", "examples", "$comment", "default"]
 
-    private static func short(_ value: JSONValue) -> String {
-        let text = value.text
-        return text.count > 60 ? "\(text.prefix(57))..." : text
-    }
+    static func short(_ value: JSONValue) -> String { short(value.text) }
+
+    static func short(_ text: String) -> String { text.count > 60 ? "\(text.prefix(57))..." : text }
 }

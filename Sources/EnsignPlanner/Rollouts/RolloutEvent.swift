@@ -25,8 +25,24 @@ package enum RolloutOperation: Sendable, Hashable {
     case halt
     /// Ends a halt.
     case unhalt
-    /// The version before the present one, at once; what is live now is quarantined.
-    case rollback(to: Change.Side, artifact: Digest)
+    /// The version before the present one, at once; what is live now is quarantined. During a canary: back to stable.
+    ///
+    /// Operators leave the version out: the planner looks it up, so that what was recorded last decides.
+    case rollback(to: PreviousVersion?)
+}
+
+/// A version that was stable before the present one and can be again.
+package struct PreviousVersion: Sendable, Hashable {
+    package var side: Change.Side
+    package var artifact: Digest
+    /// What kind of change it is from the present one.
+    package var kind: Change.Class
+
+    package init(side: Change.Side, artifact: Digest, kind: Change.Class) {
+        self.side = side
+        self.artifact = artifact
+        self.kind = kind
+    }
 }
 
 /// A version that git asks for, with what the planner found out about it.

@@ -11,6 +11,8 @@ package struct RolloutMachine: Sendable {
     package private(set) var changes: [Change] = []
     /// Why an agent that git wants otherwise stays as it is; nil when it does not.
     package private(set) var held: HeldReason?
+    /// The artifact of the stable version, where it is known: it decides what an operator's request quarantines.
+    package var stableArtifact: Digest?
     private let before: AgentState
     private let now: Timestamp
 
@@ -266,8 +268,7 @@ package struct RolloutMachine: Sendable {
     }
 
     private func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
-        guard let deadline = canary.analysis?.deadline else { return false }
-        return now.seconds - progress.started.seconds >= deadline.seconds
+        progress.deadline(canary).map { now >= $0 } ?? false
     }
 
     private mutating func advance(
@@ -278,10 +279,10 @@ package struct RolloutMachine: Sendable {
         _ verdict: CanaryVerdict
     ) {
         var progress = before
-        // Steps may have been edited since: the present one is the last that is not beyond the weight.
-        let index = min(Int(progress.step), canary.steps.count - 1)
-        guard index >= 0 else { return promote(stable, candidate, progress, verdict, nil) }
-        guard now.seconds - progress.stepSince.seconds >= canary.steps[index].hold.seconds else { return }
+        guard let (index, _) = progress.present(canary) else {
+            return promote(stable, candidate, progress, verdict, nil)
+        }
+        guard let ends = progress.holdEnds(canary), now >= ends else { return }
         let next = canary.steps.indices.first { $0 > index && canary.steps[$0].weight > progress.weight }
         switch (verdict.outcome, next) {
         case (.noData, _), (.error, _): held = .noData
@@ -341,17 +342,19 @@ package struct RolloutMachine: Sendable {
             because: why,
             analysis: verdict
         )
-        quarantine(candidate.side, candidate.artifact, stable: stable, verdict.stableArtifact, why)
+        quarantine(candidate.side, candidate.artifact, stable: stable, verdict.stableArtifact ?? stableArtifact, why)
     }
 
+    /// By artifact if it differs from the stable one's, else by digest.
     private mutating func quarantine(
         _ side: Change.Side,
-        _ artifact: Digest,
+        _ artifact: Digest?,
         stable: Change.Side,
         _ stableArtifact: Digest?,
         _ why: String
     ) {
-        let mark: Quarantine.Mark = stableArtifact == artifact ? .digest(side.digest) : .artifact(artifact)
+        var mark = Quarantine.Mark.digest(side.digest)
+        if let artifact, artifact != stableArtifact { mark = .artifact(artifact) }
         state.quarantine.removeAll { $0.mark == mark }
         state.quarantine.append(Quarantine(mark: mark, version: side.version, since: now, reason: why))
         // The newest are kept: an agent does not fail in more ways than anyone will try again.
@@ -376,7 +379,7 @@ package struct RolloutMachine: Sendable {
         case .retry: try retry(reason)
         case .halt: try halt(by, reason)
         case .unhalt: try unhalt(reason)
-        case .rollback(let side, let artifact): try rollback(to: side, artifact, reason)
+        case .rollback(let previous): try rollback(to: previous, reason)
         }
     }
 
@@ -469,18 +472,18 @@ package struct RolloutMachine: Sendable {
         record(.resume, from: state.stable, to: state.stable, .none, because: reason)
     }
 
-    private mutating func rollback(
-        to side: Change.Side,
-        _ artifact: Digest,
-        _ reason: String
-    ) throws(RolloutRefusal) {
+    private mutating func rollback(to previous: PreviousVersion?, _ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent: throw .noVersion
-        case .halted(let stable), .settled(let stable), .queued(let stable, _), .canary(let stable, _, _):
-            state.stable = side
+        case .halted: throw .isHalted
+        case .canary: try abort(reason)
+        case .settled(let stable), .queued(let stable, _):
+            guard let previous else { throw .noPrevious }
+            state.stable = previous.side
             state.rollout = nil
-            record(.rollback, from: stable, to: side, .none, because: reason)
-            quarantine(stable, artifact, stable: side, nil, reason)
+            let why = "by hand: \(reason)"
+            record(.rollback, from: stable, to: previous.side, previous.kind, because: why)
+            quarantine(stable, stableArtifact, stable: previous.side, previous.artifact, why)
         }
     }
 
@@ -531,7 +534,7 @@ package enum HeldReason: String, Sendable, CaseIterable {
 /// Why an operator's request cannot be done.
 package enum RolloutRefusal: Error, Sendable, Hashable {
     case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
-    case noVersion
+    case noVersion, noPrevious, isHalted
 
     package var message: String {
         switch self {
@@ -544,6 +547,8 @@ package enum RolloutRefusal: Error, Sendable, Hashable {
         case .notHalted: "it is not halted"
         case .haltedByGit: "git says 'halted: true': change the deployment and push"
         case .noVersion: "nothing of it is live"
+        case .noPrevious: "there is no earlier version to go back to: none was live here whose bundle is still kept"
+        case .isHalted: "it is halted, and no session has any version of it: resume it first"
         }
     }
 }

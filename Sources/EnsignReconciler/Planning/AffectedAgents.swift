@@ -24,6 +24,10 @@ package enum AffectedAgents: Sendable, Hashable {
             path == "fleet" || path.hasPrefix("fleet/") || path == "environments" || path == own
                 || path.hasPrefix(own + "/")
         }
+        /// Whether a folder was there before: a new one may itself be what is wrong.
+        func has(_ folder: ArraySlice<String>) throws -> Bool {
+            try repository.entry(at: folder.joined(separator: "/"), in: old)?.mode == .directory
+        }
         for change in changes {
             let parts = change.path.split(separator: "/").map(String.init)
             switch (parts.first, parts.count > 1 ? parts[1] : "") {
@@ -34,10 +38,13 @@ package enum AffectedAgents: Sendable, Hashable {
                 else { return .all }
                 // Others may hand work to an agent that goes away.
                 if change.after == nil { return .all }
+                if try environment == nil && !has(parts.prefix(4)) { return .all }
                 agents.insert(agent)
             case ("fleet", "agents"):
                 // fleet/agents/<team>/<agent>/<version>/...
                 guard parts.count >= 5, let agent = AgentID("\(parts[2])/\(parts[3])") else { return .all }
+                // A version of another agent may hand work to it, deployed or not.
+                if environment == nil, try change.after == nil || !has(parts.prefix(3)) { return .all }
                 agents.insert(agent)
             case ("fleet", "tools"), ("fleet", "roles"), ("fleet", "teams"):
                 // What is new was named by nobody, or the environment would have been refused.

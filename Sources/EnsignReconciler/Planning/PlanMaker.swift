@@ -73,7 +73,8 @@ package struct PlanMaker {
         switch affected {
         case .some(let agents):
             // What is remembered of an agent may concern it although nothing of it changed.
-            items = try agents.union(recorded.remembered()).sorted().map { try item($0, compiler) }
+            let asked = request.map { [$0.agent] } ?? []
+            items = try agents.union(recorded.remembered()).union(asked).sorted().map { try item($0, compiler) }
             findings = fleet.findings + (try cycles(compiler, items))
         case .all where isDeclared:
             try compiler.checkFolder()
@@ -81,7 +82,8 @@ package struct PlanMaker {
             items = compiled.items
             findings = fleet.findings + compiled.findings
             let declared = Set(items.map(\.agent))
-            for agent in Set(try recorded.agents() + recorded.remembered()) where !declared.contains(agent) {
+            let known = Set(try recorded.agents() + recorded.remembered() + (request.map { [$0.agent] } ?? []))
+            for agent in known where !declared.contains(agent) {
                 items.append(DesiredAgent(agent: agent, compiled: nil))
             }
         case .all:
@@ -93,6 +95,7 @@ package struct PlanMaker {
         guard !findings.contains(where: { $0.severity == .error }) else {
             return Outcome(plan: nil, findings: findings, settings: settings)
         }
+        let index = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
         var plan = try Planner.plan(
             environment: environment,
             source: desired.source,
@@ -102,7 +105,8 @@ package struct PlanMaker {
                 live: recorded.live,
                 agent: recorded.agent,
                 bundle: recorded.bundle,
-                history: StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded).history
+                history: index.history,
+                earlier: index.earlier
             ),
             rules: PlanRules(
                 prune: settings?.prune ?? true,
@@ -213,7 +217,7 @@ extension Deployment {
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
-        return names
+        return names + (rollout?.declaredOnly ?? [])
     }
 }
 
@@ -223,6 +227,16 @@ extension Environment {
         var names: [String] = []
         if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
+        return names + (rollout?.declaredOnly ?? [])
+    }
+}
+
+extension Rollout {
+    /// Parts of an analysis that nothing reads yet.
+    fileprivate var declaredOnly: [String] {
+        guard case .canary(let canary) = self, let metrics = canary.analysis?.metrics else { return [] }
+        var names = metrics.map(\.name).filter { $0.hasPrefix("prometheus:") }
+        if metrics.contains(where: \.guardsStable) { names.append("rollout.canary.analysis.guard") }
         return names
     }
 }

@@ -30,13 +30,15 @@ final class StableIndex {
         return StableHistory(isEarlier: first > firstOfPresent, stableUntil: until)
     }
 
-    /// The version that was stable before the present one and is still kept; nil when there is none.
-    func previous(_ agent: AgentID) throws -> Digest? {
-        guard let present = try recorded.agent(agent)?.stable else { return nil }
+    /// The digests that were stable before the present one and are still kept, the latest first.
+    func earlier(_ agent: AgentID) throws -> [Digest] {
+        guard let present = try recorded.agent(agent)?.stable else { return [] }
+        var found: [Digest] = []
         for time in try times()[agent] ?? [] {
-            if let digest = time.digest, digest != present.digest, try recorded.keeps(digest) { return digest }
+            guard let digest = time.digest, digest != present.digest, !found.contains(digest) else { continue }
+            if try recorded.keeps(digest) { found.append(digest) }
         }
-        return nil
+        return found
     }
 
     private func times() throws -> [AgentID: [(digest: Digest?, since: Timestamp)]] {

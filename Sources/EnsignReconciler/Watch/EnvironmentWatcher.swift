@@ -1,6 +1,7 @@
 import EnsignGit
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 import EnsignTargets
 import Synchronization
@@ -51,6 +52,13 @@ final class EnvironmentWatcher: Sendable {
         var observeEverything = true
         var suspects: Set<String> = []
         var lastPushed: ObjectID?
+        var said: Set<String> = []
+        let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
+        let delivery = try? courier.map { courier in try Thread { courier.run() } }
+        defer {
+            courier?.stop()
+            delivery?.join()
+        }
         while !stops {
             do {
                 let site = try Site(opening, overrides: overrides)
@@ -69,6 +77,11 @@ final class EnvironmentWatcher: Sendable {
                         options: options
                     ).run()
                     report(.reconciled(environment, result))
+                    courier?.wake()
+                    // A state that lasts is said once.
+                    let standing = result.branches.disagreements.map(\.sentence) + result.notes
+                    for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
+                    said = Set(standing)
                     retry.succeeded()
                     (observeEverything, suspects) = (false, [])
                     try push(site, &lastPushed)
@@ -76,7 +89,7 @@ final class EnvironmentWatcher: Sendable {
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
-                        atMost: pause.delay(using: &generator)
+                        atMost: min(pause.delay(using: &generator), untilLook(result))
                     )
                 }
             } catch {
@@ -89,6 +102,14 @@ final class EnvironmentWatcher: Sendable {
     }
 
     // MARK: Waiting
+
+    /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
+    private func untilLook(_ report: Reconciler.Report) -> Duration {
+        let judged: Duration = report.isJudging && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
+        guard let due = report.plan?.due else { return judged }
+        // Holds count whole seconds.
+        return min(judged, max(.milliseconds(100), .seconds(due.seconds - Machine.now)))
+    }
 
     /// Waits for a change that matters.
     ///
@@ -168,15 +189,14 @@ final class EnvironmentWatcher: Sendable {
 
     /// Pushes the ledger to the operator's remote, never forced.
     private func push(_ site: Site, _ last: inout ObjectID?) throws {
-        guard let remote = site.settings.remote else { return }
-        let ledger = site.ledger(environment)
-        guard let tip = try site.repository.reference(ledger.ref), tip != last else { return }
+        guard let forge = Forge(site) else { return }
+        guard let tip = try site.repository.reference(site.ledger(environment).ref), tip != last else { return }
         do {
-            try Git.check(["push", "--quiet", remote, "\(ledger.ref):\(ledger.ref)"], in: site)
+            try forge.push(environment)
             last = tip
         } catch let error as Git.CommandFailure {
             // The record is durable here; it reaches the forge with the next entry or timer.
-            report(.note(environment, "the ledger could not be pushed to \(remote): \(error.reason)"))
+            report(.note(environment, "the ledger could not be pushed to \(forge.remote): \(error.reason)"))
         }
     }
 }

@@ -42,12 +42,14 @@ package struct Watcher {
         }
         var running: [String: (watcher: EnvironmentWatcher, thread: Thread)] = [:]
         var forge: (sync: ForgeSync, thread: Thread)?
-        if let remote = site.settings.remote {
-            let sync = try ForgeSync(remote, opening: opening, overrides: overrides, report: report)
+        if site.settings.remote != nil {
+            let sync = try ForgeSync(opening: opening, overrides: overrides, report: report)
             // What the forge has of the ledger comes first: a rebuilt control plane goes on with it.
             sync.fetchOnce()
             forge = (sync, try Thread { sync.run() })
         }
+        // Only now is the forge's branch here.
+        for name in asked { try site.require(name, among: site.environments([])) }
         let monitor = try ChangeMonitor()
         var isFirst = true
         while !isEnding.isSet {

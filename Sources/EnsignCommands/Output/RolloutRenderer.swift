@@ -1,0 +1,148 @@
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+
+/// Renders where rollouts stand.
+struct RolloutRenderer {
+    let report: RolloutReport
+    let console: Console
+    /// One agent with its steps and metrics, instead of a line for each.
+    let isDetailed: Bool
+
+    var text: String {
+        guard !report.rows.isEmpty else { return "\(report.environment): no rollout is under way\n" }
+        guard isDetailed else { return table }
+        return report.rows.map(detail).joined(separator: "\n")
+    }
+
+    private var table: String {
+        var table = TextTable(header: ["AGENT", "PHASE", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "NEXT", "WAITS FOR"])
+        for row in report.rows {
+            table.rows.append([
+                row.agent.description, row.phase, row.state.stable?.version.description ?? "-",
+                row.wanted?.version.description ?? "-", row.state.canary.map { "\($0.progress.weight) %" } ?? "-",
+                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor ?? "-",
+            ])
+        }
+        return table.render(console)
+    }
+
+    private func detail(_ row: RolloutReport.Row) -> String {
+        var text = "\(console.paint(row.agent.description, .bold)) in \(report.environment): \(row.phase)\n"
+        if let stable = row.state.stable { text += "  stable     \(stable.version)  \(stable.digest.short)\n" }
+        if let wanted = row.wanted { text += "  candidate  \(wanted.version)  \(wanted.digest.short)\n" }
+        if let (_, progress) = row.state.canary, let canary = row.canary {
+            text += "  steps\n"
+            for (index, step) in canary.steps.enumerated() {
+                let mark = index < progress.step ? "done" : index == progress.step ? "now" : ""
+                text += "    \(step.weight) %".padded(10) + "for \(step.hold.shown)".padded(12) + mark + "\n"
+            }
+            if let left = row.timeLeft(report.now) { text += "  next       \(left)\n" }
+            if let pause = progress.pause {
+                text += "  paused     since \(pause.since): \(pause.reason.escapedControls)\n"
+            }
+            if let deadline = progress.deadline(canary) { text += "  deadline   \(deadline)\n" }
+        }
+        if let waits = row.waitsFor { text += "  waits for  \(waits)\n" }
+        if let verdict = row.verdict { text += verdictLines(verdict) }
+        if let halt = row.state.halt {
+            text += "  halted     since \(halt.since) by \(halt.by.escapedControls): \(halt.reason.escapedControls)\n"
+        }
+        for quarantine in row.state.quarantine {
+            text +=
+                "  quarantine \(quarantine.version) since \(quarantine.since): \(quarantine.reason.escapedControls)\n"
+        }
+        return text
+    }
+
+    private func verdictLines(_ verdict: CanaryVerdict) -> String {
+        var text = "  verdict    \(verdict.outcome.rawValue)\n"
+        guard case .object(let metrics)? = verdict.evidence["metrics"] else { return text }
+        for (name, metric) in metrics {
+            text += "    \(name)  \(metric["verdict"]?.string ?? "")  \(metric["explanation"]?.string ?? "")\n"
+        }
+        return text
+    }
+}
+
+extension RolloutReport.Row {
+    /// What the agent is in, in one word.
+    var phase: String {
+        if state.isHalted { return "halted" }
+        switch state.rollout {
+        case .queued: return "queued"
+        case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
+        case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
+        }
+    }
+
+    /// `2 of 3`.
+    fileprivate var step: String? {
+        guard let (_, progress) = state.canary, let canary else { return nil }
+        return progress.present(canary).map { "\($0.index + 1) of \(canary.steps.count)" }
+    }
+
+    /// When the present hold ends, from now.
+    fileprivate func timeLeft(_ now: Timestamp) -> String? {
+        guard let (_, progress) = state.canary, let canary, let ends = progress.holdEnds(canary) else { return nil }
+        let left = ends.seconds - now.seconds
+        return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
+    }
+
+    /// Why nothing moves, and what a person can do about it.
+    fileprivate var waitsFor: String? {
+        switch held {
+        case nil: state.canary == nil ? nil : "the end of the hold"
+        case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
+        case .queued: "other rollouts to end"
+        case .paused: "'ensign rollout resume'"
+        case .halted: "'ensign resume', or 'halted: false' in git"
+        case .inconclusive: "a verdict: there are too few samples yet"
+        case .noData: "data: no telemetry of both versions yet"
+        }
+    }
+}
+
+extension RolloutReport {
+    var json: JSONValue {
+        [
+            "v": 1, "environment": .string(environment), "time": .string(now.description),
+            "rollouts": .array(
+                rows.map { row in
+                    [
+                        "agent": .string(row.agent.description), "phase": .string(row.phase), "state": row.state.json,
+                        "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
+                        "holdEnds": row.state.canary.flatMap { canary in
+                            row.canary.flatMap { canary.progress.holdEnds($0) }.map { .string($0.description) }
+                        } ?? .null,
+                        "verdict": row.verdict.map {
+                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.evidence]
+                        } ?? .null,
+                    ]
+                }
+            ),
+        ]
+    }
+}
+
+extension TimeSpan {
+    /// `10m`, `1h 30m`: at most two units.
+    static func shown(seconds: Int64) -> String {
+        let units: [(Int64, String)] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
+        var left = seconds
+        var parts: [String] = []
+        for (size, unit) in units where left >= size && parts.count < 2 {
+            parts.append("\(left / size)\(unit)")
+            left %= size
+        }
+        return parts.isEmpty ? "0s" : parts.joined(separator: " ")
+    }
+
+    var shown: String { Self.shown(seconds: seconds) }
+}
+
+extension String {
+    fileprivate func padded(_ width: Int) -> String {
+        self + String(repeating: " ", count: max(1, width - count))
+    }
+}

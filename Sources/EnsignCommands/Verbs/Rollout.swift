@@ -1,0 +1,115 @@
+import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+import EnsignSystem
+
+extension Verb {
+    static let rollout = Verb(
+        name: "rollout",
+        group: .apply,
+        summary: "Show and steer rollouts",
+        discussion: """
+            'status' shows where each rollout stands and why it waits. The others need an agent, and each is an entry \
+            of the ledger: 'pause' stops the clock, 'resume' lets it go on, 'promote' makes the candidate the stable \
+            version at once, 'abort' sends every session back and quarantines the candidate, 'retry' lifts the \
+            quarantine.
+            """,
+        arguments: [
+            Argument(name: "ACTION", summary: "What to do", kind: .choice(RolloutAction.allCases.map(\.rawValue))),
+            Argument(name: "AGENT", summary: "The agent, <team>/<agent>", isRequired: false, kind: .agent),
+        ],
+        options: [
+            .environment, .reason, Option(name: "watch", summary: "With 'status': show it again as it changes"),
+        ],
+        formats: [.text, .json],
+        examples: [
+            Example(command: "ensign rollout status --env prod", meaning: "everything under way in prod"),
+            Example(
+                command: "ensign rollout status support/refund-triage --env prod --watch",
+                meaning: "one rollout, refreshed in place"
+            ),
+            Example(
+                command: "ensign rollout abort support/refund-triage --env prod --reason 'tickets pile up'",
+                meaning: "back to the stable version, for everyone, now"
+            ),
+        ]
+    ) { invocation in
+        guard let action = invocation.argument(0).flatMap({ RolloutAction(rawValue: $0) }) else {
+            throw UsageError(message: "what to do is missing", verb: "rollout")
+        }
+        let site = try invocation.site()
+        let environment = try invocation.environment()
+        try invocation.requireKnown(environment, site)
+        guard let operation = action.operation else { return try invocation.rolloutStatus(site, environment) }
+        guard invocation.argument(1) != nil else {
+            throw UsageError(message: "'\(action.rawValue)' needs an AGENT", verb: "rollout")
+        }
+        guard let reason = invocation["reason"], !reason.isEmpty else {
+            throw UsageError(message: "--reason is missing: it stands in the record", verb: "rollout")
+        }
+        return try invocation.operate(operation, on: invocation.agent(1), environment, site, reason: reason)
+    }
+}
+
+/// The first argument of `rollout`.
+private enum RolloutAction: String, CaseIterable {
+    case status, pause, resume, promote, abort, retry
+
+    /// Nil for `status`, which changes nothing.
+    var operation: RolloutOperation? {
+        switch self {
+        case .status: nil
+        case .pause: .pause
+        case .resume: .resume
+        case .promote: .promote
+        case .abort: .abort
+        case .retry: .retry
+        }
+    }
+}
+
+extension Invocation {
+    /// Reconciles with an operator's request.
+    func operate(
+        _ operation: RolloutOperation,
+        on agent: AgentID,
+        _ environment: String,
+        _ site: Site,
+        reason: String
+    ) throws -> ExitCode {
+        var options = Reconciler.Options()
+        let actor = actor(.cli)
+        options.request = OperatorRequest(
+            agent: agent,
+            operation: operation,
+            by: "\(actor.name)@\(actor.host)",
+            reason: String(reason.prefix(500))
+        )
+        let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
+        return try show(report, environment, site)
+    }
+
+    fileprivate func rolloutStatus(_ site: Site, _ environment: String) throws -> ExitCode {
+        let agent = try argument(1) == nil ? nil : agent(1)
+        while true {
+            let now = Timestamp(seconds: Machine.now)
+            let report = try RolloutReport.make(site, environment, agent: agent, now: now)
+            if format == .json {
+                json(report.json)
+                return .done
+            }
+            let text = RolloutRenderer(report: report, console: console, isDetailed: agent != nil).text
+            guard has("watch"), console.isInteractive else {
+                console.out(text)
+                return .done
+            }
+            // Home, the new text with each line cleared behind it, and what was below it cleared.
+            console.out(
+                "\u{1B}[H"
+                    + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1B}[K\n")
+                    + "\u{1B}[J"
+            )
+            Machine.sleep(seconds: 1)
+        }
+    }
+}

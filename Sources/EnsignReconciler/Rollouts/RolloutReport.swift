@@ -1,0 +1,86 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+package import EnsignModel
+package import EnsignPlanner
+
+/// Where the rollouts of an environment stand, for people: recorded state, what git wants, and why anything waits.
+package struct RolloutReport: Sendable {
+    package var environment: String
+    package var now: Timestamp
+    /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
+    package var rows: [Row]
+
+    /// One agent.
+    package struct Row: Sendable {
+        package var agent: AgentID
+        package var state: AgentState
+        /// The rollout as the manifests have it now; nil when git no longer declares the agent.
+        package var canary: Canary?
+        /// What git asks for, if that is something else than the stable version.
+        package var wanted: Change.Side?
+        package var held: HeldReason?
+        package var verdict: CanaryVerdict?
+    }
+
+    /// Reads what is recorded and plans, without changing anything.
+    ///
+    /// - Parameter agent: One agent; nil for all that have something to tell.
+    package static func make(_ site: Site, _ environment: String, agent: AgentID?, now: Timestamp) throws
+        -> RolloutReport
+    {
+        var report = RolloutReport(environment: environment, now: now, rows: [])
+        let tip = try site.ledger(environment).tip()
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let fleet = try site.desiredCommit().map { commit in
+            Fleet(snapshot: try site.snapshots(of: try site.repository.commit(commit).tree)(), today: now.date)
+        }
+        var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0) }
+        try evidence?.read(site.files.telemetry(environment))
+        let plan = try plan(site, environment, tip, now, evidence)
+        let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
+        var agents = Set(try recorded.remembered()).union(held.keys)
+        if let agent { agents = agents.contains(agent) ? [agent] : [] }
+        for agent in agents.sorted() {
+            guard let known = try recorded.agent(agent) else { continue }
+            var canary: Canary?
+            if let fleet, case .canary(let found) = try CanaryEvidence.rollout(agent, environment, fleet) {
+                canary = found
+            }
+            report.rows.append(
+                Row(
+                    agent: agent,
+                    state: known.state,
+                    canary: canary,
+                    wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
+                    held: held[agent]?.reason,
+                    verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) }
+                )
+            )
+        }
+        return report
+    }
+
+    private static func plan(
+        _ site: Site,
+        _ environment: String,
+        _ tip: RecordedEntry?,
+        _ now: Timestamp,
+        _ evidence: CanaryEvidence?
+    ) throws -> Plan? {
+        guard let desired = try site.desiredCommit() else { return nil }
+        let tree = try site.repository.commit(desired).tree
+        var maker = PlanMaker(site: site, environment: environment, now: now)
+        if let evidence { maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) } }
+        return try maker.plan(
+            PlanMaker.Desired(
+                source: PlanSource(name: site.settings.branch, commit: desired),
+                tree: tree,
+                snapshots: site.snapshots(of: tree)
+            ),
+            tip: tip,
+            incremental: true,
+            allowPrune: false
+        ).plan
+    }
+}

@@ -1,0 +1,149 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A changed agent takes a few sessions first. Holds are seconds here; what is decided when is told in the planner's
+/// scenarios.
+@Suite struct RolloutTests {
+    private let deployment = "environments/prod/agents/support/refund-triage.yaml"
+    private let agent = "support/refund-triage"
+
+    /// A host whose prod rolls out in two steps.
+    private func host(_ rollout: String) throws -> Host {
+        let host = try Host()
+        let push = try host.push("environments/prod/environment.yaml", "spec:", "spec:\n  rollout: \(rollout)")
+        #expect(push.status == 0, "\(push.errors)")
+        return host
+    }
+
+    /// Hexadecimal digests of the route, the candidate first.
+    private func digests(_ host: Host) throws -> [String] {
+        let routes = try host.liveJSON("agents/\(agent).json")["routes"] as? [[String: Any]]
+        return try #require(routes).compactMap { ($0["digest"] as? String).map { String($0.dropFirst(7)) } }
+    }
+
+    private func weights(_ host: Host) throws -> [String] {
+        let routes = try host.liveJSON("agents/\(agent).json")["routes"] as? [[String: Any]]
+        return try #require(routes).map { "\($0["version"] ?? "") \($0["weight"] ?? "")" }
+    }
+
+    @Test("A promotion starts with the first step, grows after each hold, and is the stable version in the end")
+    func goodCanary() throws {
+        let host = try host("{canary: {steps: [{weight: 20, hold: 1s}, {weight: 60, hold: 1s}]}}")
+        let push = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        #expect(push.errors.contains("1.4.0 -> 1.5.0, canary 20 %"), "\(push.errors)")
+        #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
+        #expect(try host.liveJSON("agents/\(agent).json")["phase"] as? String == "canary")
+        let status = try host.ensign("rollout", "status", "--env", "prod")
+        #expect(status.output.contains("canary"))
+        #expect(status.output.contains("1 of 2"))
+        Thread.sleep(forTimeInterval: 1.1)
+        #expect(try host.ensign("reconcile", "--env", "prod").output.contains("canary 60 %"))
+        #expect(try weights(host) == ["1.5.0 60", "1.4.0 40"])
+        // Everything but the git repository is lost: it goes on where it was.
+        try FileManager.default.removeItem(atPath: host.live())
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        _ = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
+        Thread.sleep(forTimeInterval: 1.1)
+        _ = try host.ensign("reconcile", "--env", "prod")
+        #expect(try weights(host) == ["1.5.0 100"])
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+        let log = try host.ensign("log", "--env", "prod", agent).output
+        #expect(log.contains("promote"))
+        #expect(try host.ensign("rollout", "status", "--env", "prod").output == "prod: no rollout is under way\n")
+    }
+
+    @Test("An abort sends everyone back and quarantines; a retry starts again; pause stops the clock")
+    func operators() throws {
+        let host = try host("{canary: {steps: [{weight: 20, hold: 1h}]}}")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        func rollout(_ action: String, _ name: String? = nil) throws -> Int32 {
+            try host.ensign("rollout", action, name ?? agent, "--env", "prod", "--reason", "trial").status
+        }
+        #expect(try rollout("pause") == 0)
+        #expect(try rollout("pause") == 4)
+        #expect(try host.ensign("rollout", "status", agent, "--env", "prod").output.contains("paused"))
+        #expect(try rollout("resume") == 0)
+        #expect(try rollout("abort") == 0)
+        #expect(try weights(host) == ["1.4.0 100"])
+        let held = try host.ensign("reconcile", "--env", "prod")
+        #expect(held.status == 0)
+        #expect(try host.ensign("rollout", "status", agent, "--env", "prod").output.contains("quarantine"))
+        // Another commit about something else does not bring it back.
+        try host.push("fleet/teams/support.yaml", "kind: Team", "kind: Team ")
+        #expect(try weights(host) == ["1.4.0 100"])
+        #expect(try rollout("retry") == 0)
+        #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
+        #expect(try rollout("promote") == 0)
+        #expect(try weights(host) == ["1.5.0 100"])
+        #expect(try rollout("promote") == 4)
+        #expect(try rollout("promote", "support/nobody") == 4)
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
+    @Test("A narrower grant applies at once, to both versions of a canary")
+    func narrowed() throws {
+        let host = try host("{canary: {steps: [{weight: 20, hold: 1h}]}}")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let before = try digests(host)
+        let push = try host.push(deployment, "maximum: 100", "maximum: 50")
+        #expect(push.status == 0, "\(push.errors)")
+        #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
+        let after = try digests(host)
+        #expect(after.count == 2 && Set(before).isDisjoint(with: after))
+        for digest in after {
+            let bundle = try host.liveFile("bundles/\(digest.prefix(2))/\(digest.dropFirst(2)).json")
+            #expect(String(decoding: bundle, as: UTF8.self).contains("\"maximum\":50"))
+        }
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
+    // MARK: Judged on telemetry
+
+    /// Writes runs as an exporter does: one line for each, of one bundle.
+    private func runs(_ count: Int, of digest: String, failing: Int, in host: Host) throws {
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let path = "\(folder)/traces.jsonl"
+        var text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        for number in 0..<count {
+            let now = Int64(Date().timeIntervalSince1970 * 1e9)
+            let id = UUID().uuidString.lowercased().replacing("-", with: "")
+            let status = number < failing ? #"{"code":2}"# : "{}"
+            text +=
+                #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"\#(id)","spanId":"\#(id.prefix(16))","#
+                + #""name":"run","startTimeUnixNano":"\#(now)","endTimeUnixNano":"\#(now + 1000)","attributes":["#
+                + #"{"key":"gen_ai.operation.name","value":{"stringValue":"invoke_agent"}},"#
+                + #"{"key":"gen_ai.agent.name","value":{"stringValue":"\#(agent)"}},"#
+                + #"{"key":"ensign.bundle","value":{"stringValue":"sha256:\#(digest)"}}],"status":\#(status)}]}]}]}"#
+                + "\n"
+        }
+        try text.write(toFile: path, atomically: false, encoding: .utf8)
+    }
+
+    @Test("A candidate that fails is taken back on its telemetry, and the record has the numbers")
+    func judged() throws {
+        let analysis = "analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.1}], confidence: 0.95}"
+        let host = try host("{canary: {steps: [{weight: 50, hold: 1s}], \(analysis)}}")
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let bad = try digests(host)
+        Thread.sleep(forTimeInterval: 1.1)
+        // Without data nothing moves, whatever the clock says.
+        #expect(try host.ensign("reconcile", "--env", "prod").output.contains("waiting for data"))
+        for _ in 0..<10 {
+            try runs(4, of: bad[0], failing: 4, in: host)
+            try runs(4, of: bad[1], failing: 0, in: host)
+        }
+        _ = try host.ensign("reconcile", "--env", "prod")
+        // A run's samples are made when the rest of its trace has had its time.
+        Thread.sleep(forTimeInterval: 16)
+        let judged = try host.ensign("reconcile", "--env", "prod")
+        #expect(judged.output.contains("rolled back"), "\(judged.output)\(judged.errors)")
+        #expect(try weights(host) == ["1.4.0 100"])
+        let entry = try host.hostGit("show", "refs/ensign/ledger/prod:entry.json")
+        #expect(entry.contains("\"verdict\":\"fail\""))
+        #expect(entry.contains("worse than stable"))
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+}

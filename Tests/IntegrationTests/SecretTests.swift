@@ -1,0 +1,50 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A secret that somebody wrote into a manifest is found, and no output repeats it.
+@Suite struct SecretTests {
+    @Test(
+        "A literal secret is masked, whatever stands beside it",
+        arguments: [
+            "credentials: {ref: hunter2secret}", "credentials: {reff: x:y, ref: hunter2secret, oops: 1}",
+            "credentials: hunter2secret", "credentials: {password: hunter2secret}",
+            "credentials: {ref: 'hunter2secret'",
+            "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
+        ],
+        ["text", "json"]
+    )
+    func masked(_ text: String, _ format: String) throws {
+        var fleet = FleetFixture()
+        fleet[FleetFixture.bindingPath] = "apiVersion: ensign.dev/v1\nkind: Binding\nspec:\n  \(text)\n"
+        let scratch = try ScratchDirectory()
+        try fleet.write(to: "fleet", in: scratch)
+        let result = try run(Host.ensign, ["validate", "fleet", "--output", format], in: scratch.path)
+        #expect(result.status == 3)
+        let said = result.output + result.errors
+        #expect(!said.contains("hunter2"), "\(said)")
+        if !text.contains("|") {
+            #expect(said.contains("literal-secret"), "\(said)")
+            #expect(said.contains("move it to your secret store"), "\(said)")
+        }
+    }
+
+    @Test("Neither a push that is refused nor the record repeats it")
+    func hooks() throws {
+        let host = try Host(fleet: FleetFixture())
+        try FileManager.default.removeItem(atPath: "\(host.work)/.git/hooks")
+        let push = try host.push(FleetFixture.bindingPath, "vault:crm-prod", "hunter2secret")
+        #expect(push.status != 0)
+        #expect(push.errors.contains("literal-secret") && !push.errors.contains("hunter2"), "\(push.errors)")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/pre-receive")
+        let second = try host.tryGit("push", "-q", "origin", "main")
+        #expect(second.status == 0)
+        #expect(!second.errors.contains("hunter2"), "\(second.errors)")
+        #expect(try host.entry()["kind"] as? String == "refused")
+        let said = try ["log", "status"].map { verb in
+            try host.ensign(verb, "--env", "prod").output
+                + host.ensign(verb, "--env", "prod", "--output", "json").output
+        }
+        #expect(!said.joined().contains("hunter2"))
+    }
+}

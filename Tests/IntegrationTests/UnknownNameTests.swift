@@ -1,0 +1,80 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A slip of the pen in a name is said, and never answered as if the name were right.
+@Suite struct UnknownNameTests {
+    @Test("An environment that nothing knows is wrong use of the command line, for every command that takes one")
+    func environments() throws {
+        let host = try Host(fleet: FleetFixture())
+        for arguments in [
+            ["verify"], ["log"], ["keys"], ["keys", "--rotate"], ["status"], ["drift"], ["plan"], ["reconcile"],
+            ["route", "support/triage", "--key", "k"], ["watch"],
+        ] {
+            let result = try run(Host.ensign, arguments + ["--env", "nope"], in: host.bare)
+            #expect(result.status == 64, "\(arguments): \(result.output)\(result.errors)")
+            #expect(result.errors.contains("there is no environment 'nope'"), "\(arguments): \(result.errors)")
+            #expect(result.errors.contains("environments: dev, prod"), "\(arguments): \(result.errors)")
+        }
+        let left = FileManager.default.enumerator(atPath: "\(host.bare)/ensign")?.compactMap { $0 as? String } ?? []
+        #expect(left.filter { $0.contains("nope") } == [])
+        // One that was: its ledger answers for ever.
+        try host.git("rm", "-q", "-r", "environments/dev")
+        try host.edit("environments/prod/environment.yaml", "  promotesFrom: dev\n", "")
+        try host.git("commit", "-q", "-a", "-m", "No dev any more")
+        try host.git("push", "-q", "origin", "main")
+        for verb in ["verify", "log", "status", "keys"] {
+            #expect(try host.ensign(verb, "--env", "dev").status == 0)
+        }
+        // A clone that reconciles one environment answers about the others.
+        try host.hostGit("config", "ensign.environments", "dev")
+        #expect(try host.ensign("log", "--env", "prod").status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 64)
+    }
+
+    @Test("The ledger of an environment whose ref is gone is asked about, not unknown")
+    func removedLedger() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("update-ref", "-d", "refs/ensign/ledger/prod")
+        #expect(try host.ensign("verify", "--env", "prod").status == 5)
+    }
+
+    @Test("keys --rotate says what it needs, and is for the host")
+    func rotate() throws {
+        let host = try Host(fleet: FleetFixture())
+        let missing = try host.ensign("keys", "--rotate")
+        #expect(missing.status == 64)
+        #expect(missing.errors.contains("'keys --rotate' needs --env ENV"))
+        #expect(try host.ensignInWork("init", "--client").status == 0)
+        let refused = try host.ensignInWork("keys", "--env", "prod", "--rotate")
+        #expect(refused.status == 4, "\(refused.errors)")
+        #expect(refused.errors.contains("this is a developer's clone"))
+    }
+
+    @Test("An agent that never existed has no history; one that has none yet may be asked about")
+    func agents() throws {
+        let host = try Host(fleet: FleetFixture())
+        let unknown = try host.ensign("log", "--env", "prod", "support/triaje")
+        #expect(unknown.status == 64, "\(unknown.output)")
+        #expect(unknown.errors.contains("did you mean 'support/triage'?"))
+        #expect(try host.ensign("log", "--env", "dev", "support/triage").status == 0)
+        // One that is gone from the fleet has its history.
+        try host.git("rm", "-q", "-r", FleetFixture.deploymentPath, "fleet/agents/support/triage")
+        try host.git("commit", "-q", "-m", "Gone")
+        try host.git("push", "-q", "origin", "main")
+        let gone = try host.ensign("log", "--env", "prod", "support/triage")
+        #expect(gone.status == 0)
+        #expect(gone.output.contains("delete 1.0.0"))
+    }
+
+    @Test("An operation that no version of a tool has is an error, as an unknown tool is; never \"nobody\"")
+    func operations() throws {
+        let host = try Host(fleet: FleetFixture())
+        let unknown = try host.ensignInWork("who-can", "crm.updat", "--env", "prod")
+        #expect(unknown.status == 1)
+        #expect(unknown.errors.contains("no version of tool 'crm' has an operation 'updat'"))
+        #expect(unknown.errors.contains("did you mean 'update'?"))
+        #expect(!unknown.errors.contains("no agent"))
+        #expect(try host.ensignInWork("who-can", "crm.update", "--env", "prod").output.contains("support/triage"))
+    }
+}
