@@ -410,6 +410,7 @@ struct ReconcileSession {
         )
         // If this throws, what reached the target is found by observing: the next run records a recovery.
         let held = try publish(try publication(plan, drift, recorded, expired), plan, recorded)
+        report.plan?.changes.removeAll { held.contains($0.agent) }
         var edits: [String: [UInt8]?] = [:]
         for change in plan?.changes ?? [] where !held.contains(change.agent) {
             edits[LivePath.route(change.agent)] = .some(change.route?.bytes)

@@ -2,6 +2,7 @@
 //
 //   FAULT_AT=n      which call, counted from 1; 0 counts only
 //   FAULT_MODE=kill the process dies before the call, as with kill -9
+//   FAULT_MODE=stop the process stops before the call, until it gets SIGCONT
 //   FAULT_MODE=full that call and every later one that needs room fails with ENOSPC
 //   FAULT_COUNT=f   writes how many calls there were into the file f
 //
@@ -33,7 +34,7 @@ static int fault(int needs_room) {
   if (at() == 0) return 0;
   const char *mode = getenv("FAULT_MODE");
   if (mode && strcmp(mode, "full") == 0) return needs_room && calls >= at();
-  if (calls == at()) kill(getpid(), SIGKILL);
+  if (calls == at()) kill(getpid(), mode && strcmp(mode, "stop") == 0 ? SIGSTOP : SIGKILL);
   return 0;
 }
 

@@ -281,6 +281,59 @@ import Testing
         #expect(!log.output.contains("\"kind\": \"drift\""), "our own halts are not drift")
     }
 
+    @Test("Wherever a reconcile is when the halt comes, it goes on without the agent")
+    func inTheMiddle() throws {
+        let host = try host()
+        let shim = try shim(host)
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        let copy = "\(host.scratch.path)/copy.git"
+        let (pidFile, route) = ("\(host.scratch.path)/pid", "\(copy)/ensign/live/prod/\(Self.triage)")
+        var partial = 0
+        for step in stride(from: 4, through: 60, by: 8) {
+            try? FileManager.default.removeItem(atPath: copy)
+            try? FileManager.default.removeItem(atPath: pidFile)
+            #expect(try run("cp", ["-a", host.bare, copy], in: host.scratch.path).status == 0)
+            let group = DispatchGroup()
+            let script =
+                "echo $$ >\(pidFile); LD_PRELOAD=\(shim) FAULT_AT=\(step) FAULT_MODE=stop "
+                + "exec \(Host.ensign) reconcile --env prod"
+            DispatchQueue.global().async(group: group) { _ = try? run("sh", ["-c", script], in: copy) }
+            var pid: pid_t = 0
+            eventually(within: .seconds(10), "step \(step): it stops or ends") {
+                let text = (try? String(contentsOfFile: pidFile, encoding: .utf8)) ?? ""
+                pid = pid_t(text.trimmingCharacters(in: .newlines)) ?? 0
+                guard pid > 0 else { return false }
+                guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else {
+                    return true
+                }
+                return status.contains(") T ") || status.contains(") Z ")
+            }
+            let isOver = !FileManager.default.fileExists(atPath: "/proc/\(pid)")
+            let halting = ["halt", "support/triage", "--env", "prod", "--reason", "x"]
+            DispatchQueue.global().async(group: group) { _ = try? run(Host.ensign, halting, in: copy) }
+            eventually(within: .seconds(10), "step \(step): it is halted") {
+                (try? String(contentsOfFile: route, encoding: .utf8)) == Self.halted
+            }
+            if !isOver { kill(pid, SIGCONT) }
+            group.wait()
+            for _ in 0..<2 {
+                #expect(try String(contentsOfFile: route, encoding: .utf8) == Self.halted, "step \(step)")
+                let again = try run(Host.ensign, ["reconcile", "--env", "prod"], in: copy)
+                #expect(again.status == 0, "step \(step): \(again.errors)")
+            }
+            let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: copy)
+            #expect(verify.status == 0, "step \(step): \(verify.output)\(verify.errors)")
+            let drift = try run(Host.ensign, ["drift", "--env", "prod", "--detailed-exitcode"], in: copy)
+            #expect(drift.status == 0, "step \(step): \(drift.output)")
+            let log = try run(Host.ensign, ["log", "--env", "prod", "--all", "--output", "json"], in: copy).output
+            #expect(!log.contains("\"kind\": \"drift\""), "step \(step): our own halts are not drift")
+            if log.contains("\"result\": \"partial\"") { partial += 1 }
+            if isOver { break }
+        }
+        #expect(partial > 0, "some halts come between intent and outcome")
+    }
+
     @Test("A record that cannot be read is told once and changes nothing else")
     func damaged() throws {
         let host = try host()

@@ -143,14 +143,17 @@ private struct HaltCommand {
         case .team(let team): agents = try halts.agents(of: team)
         case .all: agents = try halts.agents(of: nil)
         }
-        let tree = (try? site.ledger(environment).tip()).map { RecordedTree(repository: site.repository, tip: $0) }
+        // Nil when the ledger cannot be read, and not when there is none yet.
+        let tree = try? RecordedTree(repository: site.repository, tip: site.ledger(environment).tip())
         if case .agent(let agent) = scope {
             let recorded = try? tree?.agent(agent)
             // Where the ledger cannot say, nobody is turned away.
             guard try tree == nil || recorded?.isLive == true || halts.hasRoute(agent) else {
+                try invocation.requireKnown(environment, site)
                 throw unknown("'\(agent)' is not live in '\(environment)'")
             }
         } else if agents.isEmpty, tree != nil {
+            try invocation.requireKnown(environment, site)
             throw unknown("no \(scope.text(environment)) are live")
         }
         agents = agents.filter { agent in

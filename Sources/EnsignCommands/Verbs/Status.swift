@@ -83,7 +83,7 @@ private struct EnvironmentStatus {
         disagreements =
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
         halted = broken == nil ? try HaltedAgents(site, name).states : [:]
-        pending = try HaltSwitch(site, name).file.read()
+        pending = try HaltsFile(path: site.files.halts(name)).read()
     }
 
     func cells(_ now: Timestamp) -> [String] {

@@ -134,6 +134,8 @@ package final class TelemetryBook {
         return found
     }
 
+    func hasCanary(_ agent: AgentID) -> Bool { recorded(agent)?.state.canary != nil }
+
     /// The rules of the environment, then those of the agent's deployment.
     func killRules(_ agent: AgentID) -> [KillRule] {
         if let known = rules[agent] { return environmentRules + known }

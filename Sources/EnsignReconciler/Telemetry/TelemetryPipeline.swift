@@ -35,6 +35,8 @@ package final class TelemetryPipeline: Sendable {
         var samples: [Sample] = []
         var droppedSamples: Int64 = 0
         var consumer: JSONValue = .null
+        /// Whose samples are kept; nil for agents with a canary under way.
+        var interest: (@Sendable (AgentID) -> Bool)?
         /// Agents of which an alarm was raised, until they are resumed.
         var alarmed: Set<AgentID> = []
         /// Stops that could not be remembered: nothing may be checkpointed that has forgotten them.
@@ -149,7 +151,8 @@ package final class TelemetryPipeline: Sendable {
             for activity in output.activities {
                 Self.judge(activity, book, pending, now, &state, &step, &records)
             }
-            state.keep(output.samples)
+            let interest = state.interest
+            state.keep(output.samples.filter { interest?($0.agent) ?? book.hasCanary($0.agent) })
             step.nextDue = state.attribution.nextDue
             guard !records.isEmpty else { return step }
             let stops = records.filter { $0.kind == .halt }
@@ -261,6 +264,11 @@ package final class TelemetryPipeline: Sendable {
             state.samples = []
             return result
         }
+    }
+
+    /// Sets whose samples are kept for the consumer from now on; before, those of agents with a canary under way are.
+    package func keepSamples(of interest: @escaping @Sendable (AgentID) -> Bool) {
+        guarded { $0.interest = interest }
     }
 
     /// All that was ever rejected, and samples that nobody took in time.
