@@ -4,14 +4,19 @@ PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
-	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make gcc pkg-config
+	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
 # Only the tests need these: pushing over ssh, completion for zsh, queries to Prometheus, which is unpacked below .build
 # and not installed: its package starts a service.
 TEST_PACKAGES := openssh-server zsh curl
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
 OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1
-RELEASE := swift build -c release --static-swift-stdlib --product ensign
+# The linker takes the first libstdc++ that it finds: a folder with the archive alone puts it into the binary. What of the
+# shared one the toolchain asks for besides is then not needed.
+STATIC := $(CURDIR)/.build/static
+RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(gcc -print-file-name=libgcc_eh.a) $(STATIC) && \
+	swift build -c release --static-swift-stdlib --product ensign \
+	-Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
 BINARY := .build/release/ensign
 
 .PHONY: build demo test lint format check-python install dist bench setup clean
