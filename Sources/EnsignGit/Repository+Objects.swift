@@ -25,6 +25,14 @@ package enum ObjectKind: Sendable {
     }
 }
 
+/// What shows that an object's bytes are the ones that were asked for.
+package enum ObjectProof: Sendable {
+    /// Its name: the SHA-1 of its bytes, computed with collision detection.
+    case name
+    /// The caller holds the bytes against a digest of their own, which is better than git's.
+    case digest
+}
+
 /// One line of a tree object.
 package struct TreeEntry: Sendable, Hashable {
     /// As stored: any bytes but `/` and NUL.
@@ -87,12 +95,14 @@ extension Repository {
         return (kind, size)
     }
 
-    /// Lends an object's bytes.
+    /// Lends an object's bytes. The one place where objects are read.
     ///
+    /// - Parameter proof: Whether they must have the SHA-1 that is their name.
     /// - Throws: ``GitError``; the message names the object when it is missing, damaged or of another kind.
     package func withObject<Result>(
         _ id: ObjectID,
         _ kind: ObjectKind,
+        proof: ObjectProof = .name,
         _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {
         var oid = id.oid
@@ -102,14 +112,28 @@ extension Repository {
         guard unsafe git_odb_object_type(object) == kind.type else {
             throw GitError(code: -1, operation: "read object \(id)", message: "it is not a \(kind)")
         }
+        if proof == .name {
+            var found = git_oid()
+            let data = unsafe git_odb_object_data(object)
+            try check("read object \(id)") {
+                unsafe git_odb_hash(&found, data, git_odb_object_size(object), kind.type)
+            }
+            guard ObjectID(found) == id else {
+                throw GitError(
+                    code: -1,
+                    operation: "read object \(id)",
+                    message: "it is damaged: its content has the name \(ObjectID(found))"
+                )
+            }
+        }
         return try unsafe body(
             UnsafeRawBufferPointer(start: git_odb_object_data(object), count: git_odb_object_size(object))
         )
     }
 
     /// An object's bytes.
-    package func bytes(of id: ObjectID, _ kind: ObjectKind) throws -> [UInt8] {
-        try unsafe withObject(id, kind) { unsafe Array($0) }
+    package func bytes(of id: ObjectID, _ kind: ObjectKind, proof: ObjectProof = .name) throws -> [UInt8] {
+        try unsafe withObject(id, kind, proof: proof) { unsafe Array($0) }
     }
 
     /// A tree as it is stored. Trees that were read lately are kept: neighbours in a ledger share most of theirs.

@@ -12,13 +12,17 @@ package final class Repository {
     /// Trees that were read lately, up to ``maxRememberedBytes`` together.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
-    private static let maxRememberedBytes = 16 << 20
+    private static let maxRememberedBytes = 4 << 20
 
     /// libgit2 is started once for the process and never shut down.
     private static let library: Int32 = {
         let status = git_libgit2_init()
         // Ensign syncs what it writes itself, in batches: see ``syncObjects(_:)``.
         _ = cgit2_set_fsync_gitdir(0)
+        // Trees are kept here, bounded (``remember(_:_:)``); everything else is read once.
+        _ = cgit2_set_caching(0)
+        // Checked where objects are read, which knows what need not be: see ``withObject(_:_:proof:_:)``.
+        _ = cgit2_set_strict_hash_verification(0)
         return status
     }()
 

@@ -27,21 +27,25 @@ package struct TreeObject: Sendable {
         var index = 0
         var before: Part?
         while index < bytes.count {
-            guard let part = part(at: index), part.nameEnd > part.nameStart,
-                !bytes[part.nameStart..<part.nameEnd].contains(0x2F)
-            else { return nil }
+            guard let part = part(at: index), part.nameEnd > part.nameStart, !hasSlash(part) else { return nil }
             if let before {
                 guard Self.order(self, before, self, part) < 0 else { return nil }
                 // A file and a folder of one name: only names that begin with it stand between them.
-                let name = bytes[part.nameStart..<part.nameEnd]
-                if part.isDirectory, bytes[before.nameStart..<before.nameEnd].starts(with: name),
-                    hasFile(named: name, upTo: index)
-                {
-                    return nil
+                if part.isDirectory {
+                    let name = bytes[part.nameStart..<part.nameEnd]
+                    if bytes[before.nameStart..<before.nameEnd].starts(with: name), hasFile(named: name, upTo: index) {
+                        return nil
+                    }
                 }
             }
             before = part
             index = part.end
+        }
+    }
+
+    private func hasSlash(_ part: Part) -> Bool {
+        unsafe bytes.withUnsafeBytes {
+            unsafe memchr($0.baseAddress.unsafelyUnwrapped + part.nameStart, 0x2F, part.nameEnd - part.nameStart) != nil
         }
     }
 
@@ -176,13 +180,31 @@ package struct TreeObject: Sendable {
         }
     }
 
-    /// Git's order: negative when the old entry comes first, 0 when both stand at the same place.
+    /// Git's order: negative when the old entry comes first, 0 when both stand at the same place. A directory stands where
+    /// its name with a `/` would.
     private static func order(_ old: TreeObject, _ was: Part, _ new: TreeObject, _ now: Part) -> Int {
-        let left = old.bytes[was.nameStart..<was.nameEnd]
-        let right = new.bytes[now.nameStart..<now.nameEnd]
-        let (first, second) = (key(left, was.isDirectory), key(right, now.isDirectory))
-        if first.elementsEqual(second) { return 0 }
-        return first.lexicographicallyPrecedes(second) ? -1 : 1
+        unsafe old.bytes.withUnsafeBytes { left in
+            unsafe new.bytes.withUnsafeBytes { right in
+                let common = min(was.nameEnd - was.nameStart, now.nameEnd - now.nameStart)
+                let order = unsafe memcmp(
+                    left.baseAddress.unsafelyUnwrapped + was.nameStart,
+                    right.baseAddress.unsafelyUnwrapped + now.nameStart,
+                    common
+                )
+                guard order == 0 else { return Int(order) }
+                // The byte behind what both have: the name's own, or the directory's `/`, or nothing.
+                let first = unsafe next(left, was, common)
+                let second = unsafe next(right, now, common)
+                guard first == second, first >= 0 else { return first - second }
+                // A `/` that a directory's name implies, and one that stands in a name: the longer one comes later.
+                return (was.nameEnd - was.nameStart) - (now.nameEnd - now.nameStart)
+            }
+        }
+    }
+
+    private static func next(_ bytes: UnsafeRawBufferPointer, _ part: Part, _ offset: Int) -> Int {
+        guard part.nameStart + offset >= part.nameEnd else { return unsafe Int(bytes[part.nameStart + offset]) }
+        return part.isDirectory ? 0x2F : -1
     }
 
     private static func key(_ name: ArraySlice<UInt8>, _ isDirectory: Bool) -> [UInt8] {

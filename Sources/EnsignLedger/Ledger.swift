@@ -36,16 +36,20 @@ package struct Ledger {
     }
 
     /// Reads one entry and holds its commit against the canonical form and its own signature.
-    package func read(_ commit: ObjectID) throws -> RecordedEntry {
-        let raw = try repository.bytes(of: commit, .commit)
-        guard let parsed = Commit(raw), let armored = parsed.signature else {
-            throw broken(nil, "commit \(commit) is not a signed commit")
+    ///
+    /// - Parameter raw: The commit's bytes, if they were read before.
+    package func read(_ commit: ObjectID, raw known: [UInt8]? = nil) throws -> RecordedEntry {
+        let raw = try known ?? repository.bytes(of: commit, .commit)
+        guard let parsed = LedgerCommit.parts(raw) else {
+            let isSigned = Commit(raw)?.signature != nil
+            throw broken(nil, "commit \(commit) is not \(isSigned ? "in the canonical form" : "a signed commit")")
         }
         let root = try repository.tree(parsed.tree)
         guard let file = root.first(where: { $0.name.elementsEqual("entry.json".utf8) }), file.mode == .file else {
             throw broken(nil, "commit \(commit) has no entry.json")
         }
-        let bytes = try repository.bytes(of: file.id, .blob)
+        // Its SHA-256 stands in the signed message, which is compared below.
+        let bytes = try repository.bytes(of: file.id, .blob, proof: .digest)
         guard bytes.count <= Entry.maxBytes, let json = try? JSONParser.parse(bytes), let entry = Entry(json: json),
             entry.bytes == bytes
         else {
@@ -59,11 +63,11 @@ package struct Ledger {
         }
         let digest = SHA256.hex(of: bytes)
         let payload = LedgerCommit.payload(entry, entrySHA256: digest, tree: parsed.tree, parents: parsed.parents)
-        let signature = String(decoding: armored, as: UTF8.self)
+        let signature = String(decoding: parsed.signature, as: UTF8.self)
         guard LedgerCommit.signed(payload, signature: signature) == raw else {
             throw broken(entry.sequence, "commit \(commit) is not in the canonical form")
         }
-        guard let parsedSignature = try? SSHSignature(armored: armored), parsedSignature.hasOpenSSHColumns,
+        guard let parsedSignature = try? SSHSignature(armored: parsed.signature), parsedSignature.hasOpenSSHColumns,
             parsedSignature.verdict(on: payload, namespace: LedgerCommit.namespace) == .good
         else { throw broken(entry.sequence, "the signature of commit \(commit) is not good") }
         return RecordedEntry(
@@ -96,7 +100,7 @@ package struct Ledger {
         guard let file = recorded.root.first(where: { $0.name.elementsEqual("changes.jsonl".utf8) }) else {
             throw broken(recorded.entry.sequence, "changes.jsonl is missing")
         }
-        let bytes = try repository.bytes(of: file.id, .blob)
+        let bytes = try repository.bytes(of: file.id, .blob, proof: .digest)
         guard SHA256.hex(of: bytes) == elsewhere.sha256 else {
             throw broken(recorded.entry.sequence, "changes.jsonl is not what the entry says")
         }

@@ -18,6 +18,46 @@ package enum LedgerCommit {
         return Array(text.utf8) + message(entry, entrySHA256)
     }
 
+    /// What reading takes out of a commit; the rest of it is written anew and compared.
+    struct Parts {
+        var tree: ObjectID
+        var parents: [ObjectID]
+        /// In its armor, unfolded.
+        var signature: [UInt8]
+    }
+
+    /// Finds the parts where the canonical form has them; nil when they are not there.
+    static func parts(_ bytes: [UInt8]) -> Parts? {
+        bytes.withUnsafeBufferPointer { bytes -> Parts? in
+            var index = 0
+            /// The rest of the line that begins with `name`.
+            func line(_ name: StaticString) -> UnsafeBufferPointer<UInt8>? {
+                let start = index + name.utf8CodeUnitCount
+                guard start < bytes.count,
+                    bytes[index..<start].elementsEqual(
+                        UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+                    ),
+                    let end = bytes[start...].firstIndex(of: 0x0A)
+                else { return nil }
+                index = end + 1
+                return UnsafeBufferPointer(rebasing: bytes[start..<end])
+            }
+            guard let tree = line("tree ").flatMap({ ObjectID(digits: $0) }) else { return nil }
+            var parents: [ObjectID] = []
+            while let parent = line("parent ") {
+                guard parents.count < 2, let id = ObjectID(digits: parent) else { return nil }
+                parents.append(id)
+            }
+            guard line("author ") != nil, line("committer ") != nil, let first = line("gpgsig ") else { return nil }
+            var signature = Array(first)
+            while let next = line(" ") {
+                signature.append(0x0A)
+                signature.append(contentsOf: next)
+            }
+            return Parts(tree: tree, parents: parents, signature: signature)
+        }
+    }
+
     /// The commit's bytes with the signature where git puts it: after the committer.
     package static func signed(_ payload: [UInt8], signature: String) -> [UInt8] {
         guard let end = headerEnd(payload) else { preconditionFailure("a payload has headers and a message") }

@@ -61,25 +61,33 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses 40 lowercase hexadecimal digits.
     package init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 40 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(20)
-        var half: UInt8?
-        for byte in text.utf8 {
+        let parsed = text.utf8.withContiguousStorageIfAvailable { Self(digits: $0) }
+        guard let id = parsed ?? Array(text.utf8).withUnsafeBufferPointer({ Self(digits: $0) }) else { return nil }
+        self = id
+    }
+
+    /// Parses 40 lowercase hexadecimal digits in ASCII.
+    package init?(digits: UnsafeBufferPointer<UInt8>) {
+        guard digits.count == 40 else { return nil }
+        var high: UInt64 = 0
+        var middle: UInt64 = 0
+        var low: UInt32 = 0
+        for index in 0..<40 {
             let digit: UInt8
-            switch byte {
-            case 0x30...0x39: digit = byte - 0x30
-            case 0x61...0x66: digit = byte - 0x61 + 10
+            switch digits[index] {
+            case let byte where byte >= 0x30 && byte <= 0x39: digit = byte - 0x30
+            case let byte where byte >= 0x61 && byte <= 0x66: digit = byte - 0x61 + 10
             default: return nil
             }
-            if let first = half {
-                bytes.append(first << 4 | digit)
-                half = nil
+            if index < 16 {
+                high = high << 4 | UInt64(digit)
+            } else if index < 32 {
+                middle = middle << 4 | UInt64(digit)
             } else {
-                half = digit
+                low = low << 4 | UInt32(digit)
             }
         }
-        self.init(bytes: bytes)
+        (self.high, self.middle, self.low) = (high, middle, low)
     }
 
     /// What git writes for "no object".
@@ -106,14 +114,20 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
     }
 
     package var description: String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        text.reserveCapacity(40)
-        for byte in bytes {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 0x0F)])
+        String(unsafeUninitializedCapacity: 40) { output in
+            for index in 0..<40 {
+                let nibble =
+                    if index < 16 {
+                        high >> UInt64(60 - 4 * index) & 0xF
+                    } else if index < 32 {
+                        middle >> UInt64(60 - 4 * (index - 16)) & 0xF
+                    } else {
+                        UInt64(low >> UInt32(28 - 4 * (index - 32)) & 0xF)
+                    }
+                output.initializeElement(at: index, to: UInt8(nibble < 10 ? 0x30 + nibble : 0x57 + nibble))
+            }
+            return 40
         }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The first ten digits, for people.

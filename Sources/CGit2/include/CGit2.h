@@ -13,7 +13,7 @@ static inline int cgit2_set_owner_validation(int enabled) {
   return git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, enabled);
 }
 
-/// Makes libgit2 skip re-hashing every object that it reads (0) or check it (1, the default).
+/// Makes libgit2 check the name of every object that it reads (1, the default) or not (0).
 static inline int cgit2_set_strict_hash_verification(int enabled) {
   return git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, enabled);
 }
@@ -23,12 +23,7 @@ static inline int cgit2_set_fsync_gitdir(int enabled) {
   return git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, enabled);
 }
 
-/// Bounds libgit2's cache of parsed objects, in bytes.
-static inline int cgit2_set_cache_max_size(ssize_t bytes) {
-  return git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, bytes);
-}
-
-/// Allows a repository extension that libgit2 does not know by itself.
-static inline int cgit2_set_search_path(int level, const char *path) {
-  return git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, path);
+/// Makes libgit2 keep objects that it has read (1, the default) or not (0).
+static inline int cgit2_set_caching(int enabled) {
+  return git_libgit2_opts(GIT_OPT_ENABLE_CACHING, enabled);
 }

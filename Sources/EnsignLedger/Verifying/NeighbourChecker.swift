@@ -202,6 +202,6 @@ struct NeighbourChecker {
     }
 
     private func contentDigest(_ entry: TreeEntry) throws -> String {
-        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob))
+        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob, proof: .digest))
     }
 }

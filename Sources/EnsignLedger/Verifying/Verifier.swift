@@ -136,15 +136,21 @@ package struct Verifier {
 
     /// The commits from the tip along first parents, as far as they can be read: an entry that cannot is found again,
     /// and named, when it is its turn.
-    private func chain(from tip: ObjectID) -> [ObjectID] {
-        var chain = [tip]
-        var last = tip
-        while let raw = try? ledger.repository.bytes(of: last, .commit), let parent = Commit.firstParent(of: raw) {
-            chain.append(parent)
-            last = parent
+    private func chain(from tip: ObjectID) -> [Link] {
+        var chain: [Link] = []
+        var next: ObjectID? = tip
+        var kept = 0
+        while let commit = next {
+            let raw = try? ledger.repository.bytes(of: commit, .commit)
+            kept += raw?.count ?? 0
+            chain.append(Link(commit: commit, raw: kept < Self.maxKept ? raw : nil))
+            next = raw.flatMap(Commit.firstParent)
         }
         return chain
     }
+
+    /// Bytes of commits that are kept from finding the chain until they are verified; others are read again.
+    private static let maxKept = 64 << 20
 
     private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
         if let broken { return .broken(at: broken.sequence, why: broken.why) }
@@ -182,6 +188,13 @@ private final class Counter: Sendable {
     }
 }
 
+/// One commit of the chain.
+private struct Link: Sendable {
+    var commit: ObjectID
+    /// Its bytes, if they were read and kept.
+    var raw: [UInt8]?
+}
+
 /// Why reading an entry ended the walk.
 private struct Stop {
     var broken: Verifier.Break?
@@ -216,7 +229,7 @@ private struct Part: Sendable {
     /// Verifies the entries of `range`, and each against the one before it.
     static func verify(
         _ ledger: Ledger,
-        _ chain: [ObjectID],
+        _ chain: [Link],
         _ range: Range<Int>,
         newest: Int64,
         _ counter: Counter
@@ -227,7 +240,7 @@ private struct Part: Sendable {
         var failing = index
         do {
             guard !range.isEmpty else { return part }
-            var entry = try ledger.read(chain[index])
+            var entry = try ledger.read(chain[index].commit, raw: chain[index].raw)
             while true {
                 counter.add()
                 part.entries += 1
@@ -238,7 +251,7 @@ private struct Part: Sendable {
                     break
                 }
                 failing = index + 1
-                let older = try ledger.read(chain[failing])
+                let older = try ledger.read(chain[failing].commit, raw: chain[failing].raw)
                 failing = index
                 try checker.checkPair(older, entry)
                 if let keys = older.entry.keys { part.events.append(.lists(keys, after: older.entry.sequence)) }
