@@ -17,6 +17,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
+    package func uses(_ environment: String) -> String { "\(root)/cache/\(environment)/uses" }
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }

@@ -299,6 +299,8 @@ struct ReconcileSession {
             return nil
         }
         report.plan = plan
+        // Whatever becomes of the plan: it is about the commit's content alone.
+        try outcome.uses?.write(site.files.uses(environment))
         keepFor = outcome.settings?.keepFor
         if let refusal = plan.refusal {
             report.result = .refused(refusal.message)

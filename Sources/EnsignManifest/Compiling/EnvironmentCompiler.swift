@@ -24,6 +24,11 @@ package struct EnvironmentCompiler {
             .filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name).sorted()
     }
 
+    /// Whether a team deploys something here.
+    package func deploys(_ team: String) throws -> Bool {
+        try fleet.folder("environments/\(environment)/agents/\(team)") != nil
+    }
+
     /// The agents that a team deploys here, its folder checked, sorted.
     package func agents(of team: String) throws -> [AgentID] {
         try checker.deployments(of: team, in: environment).map { AgentID(team: team, name: $0) }.sorted()

@@ -7,7 +7,7 @@ import EnsignYAML
 /// exactly what concerns that environment. Teams, roles, tools, bindings and folders are remembered; agents and
 /// deployments are not, so that memory stays flat while tens of thousands stream by.
 package final class Fleet {
-    let snapshot: any Snapshot
+    package let snapshot: any Snapshot
     /// For "has this grant expired": the only thing in checking that looks at a clock, and only for a warning.
     let today: CalendarDate
     package private(set) var findings: [Finding] = []

@@ -4,9 +4,10 @@ package import EnsignModel
 
 /// Which agents a change between two commits can touch.
 package enum AffectedAgents: Sendable, Hashable {
-    /// Any of them: something that many share has changed.
+    /// Any of them.
     case all
-    case some(Set<AgentID>)
+    /// These, and whoever uses one of the shared parts.
+    case some(Set<AgentID>, shared: Set<SharedPart>)
 
     /// Compares two trees. Equal folders are not read.
     ///
@@ -18,6 +19,7 @@ package enum AffectedAgents: Sendable, Hashable {
         repository: Repository
     ) throws -> AffectedAgents {
         var agents: Set<AgentID> = []
+        var shared: Set<SharedPart> = []
         let own = environment.map { "environments/\($0)" } ?? "environments"
         let changes = try repository.differences(from: old, to: new) { path in
             // Other environments are never entered.
@@ -32,12 +34,19 @@ package enum AffectedAgents: Sendable, Hashable {
             let parts = change.path.split(separator: "/").map(String.init)
             switch (parts.first, parts.count > 1 ? parts[1] : "") {
             case ("environments", _):
+                // environments/<env>/tools/<tool>.yaml
+                if environment != nil, parts.count == 4, parts[2] == "tools", parts[3].hasSuffix(".yaml") {
+                    shared.insert(.tool(String(parts[3].dropLast(5))))
+                    continue
+                }
                 // environments/<env>/agents/<team>/<agent>.yaml
                 guard parts.count == 5, parts[2] == "agents", parts[4].hasSuffix(".yaml"),
                     let agent = AgentID("\(parts[3])/\(parts[4].dropLast(5))")
                 else { return .all }
-                // Others may hand work to an agent that goes away.
-                if change.after == nil { return .all }
+                if change.after == nil {
+                    guard environment != nil else { return .all }
+                    shared.insert(.agent(agent))
+                }
                 if try environment == nil && !has(parts.prefix(4)) { return .all }
                 agents.insert(agent)
             case ("fleet", "agents"):
@@ -46,12 +55,26 @@ package enum AffectedAgents: Sendable, Hashable {
                 // A version of another agent may hand work to it, deployed or not.
                 if environment == nil, try change.after == nil || !has(parts.prefix(3)) { return .all }
                 agents.insert(agent)
-            case ("fleet", "tools"), ("fleet", "roles"), ("fleet", "teams"):
+            case ("fleet", "teams"):
+                // Who is in a team changes often, and no bundle.
+                guard parts.count == 3, parts[2].hasSuffix(".yaml") else { return .all }
+                if change.before == nil, environment != nil { continue }
+                guard change.before != nil, change.after != nil else { return .all }
+                shared.insert(.team(String(parts[2].dropLast(5))))
+            case ("fleet", "tools"), ("fleet", "roles"):
+                guard environment != nil else { return .all }
                 // What is new was named by nobody, or the environment would have been refused.
-                if change.before != nil || environment == nil { return .all }
+                guard change.before != nil else { continue }
+                if parts[1] == "tools", parts.count == 4 {
+                    shared.insert(.tool(parts[2]))
+                } else if parts[1] == "roles", parts.count == 3, parts[2].hasSuffix(".yaml") {
+                    shared.insert(.role(String(parts[2].dropLast(5))))
+                } else {
+                    return .all
+                }
             default: if environment == nil { return .all }
             }
         }
-        return .some(agents)
+        return .some(agents, shared: shared)
     }
 }

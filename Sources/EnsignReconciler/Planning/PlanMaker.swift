@@ -10,7 +10,7 @@ package struct PlanMaker {
     package let site: Site
     package let environment: String
     package let today: CalendarDate
-    private let now: Timestamp
+    let now: Timestamp
     /// What an operator asks for along with the plan.
     package var request: OperatorRequest?
     package var clockStepped = false
@@ -36,6 +36,8 @@ package struct PlanMaker {
         package var plan: Plan?
         package var findings: [Finding]
         package var settings: Environment?
+        /// What the agents of the desired commit use, where that was found out anew.
+        var uses: SharedUses?
     }
 
     /// What is desired.
@@ -64,22 +66,34 @@ package struct PlanMaker {
         allowPrune: Bool
     ) throws -> Outcome {
         let recorded = RecordedTree(repository: site.repository, tip: tip)
-        let affected = try affected(desired, tip, incremental)
         let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
+        let affected = try affected(desired, tip, incremental, fleet)
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         var items: [DesiredAgent] = []
         var findings: [Finding] = []
+        var uses: SharedUses?
         let isDeclared = try fleet.environmentNames().contains(environment)
         switch affected {
-        case .some(let agents):
+        case .some(let agents, let shared):
             // What is remembered of an agent may concern it although nothing of it changed.
             let asked = request.map { [$0.agent] } ?? []
-            items = try agents.union(recorded.remembered()).union(asked).sorted().map { try item($0, compiler) }
+            var found: [AgentID: [String]] = [:]
+            for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
+                let resolved = try compiler.resolve(agent)
+                found[agent] = resolved?.uses
+                items.append(Self.item(agent, resolved))
+            }
+            if !shared.isEmpty {
+                try compiler.checkFolder()
+                for case .team(let team) in shared where try compiler.deploys(team) { _ = try fleet.team(team) }
+                uses = try self.uses(desired, compiler, found)
+            }
             findings = fleet.findings + (try cycles(compiler, items))
         case .all where isDeclared:
             try compiler.checkFolder()
             let compiled = try compileAll(desired, teams: try compiler.teams())
             items = compiled.items
+            uses = try self.uses(desired, compiler, compiled.uses)
             findings = fleet.findings + compiled.findings
             let declared = Set(items.map(\.agent))
             let known = Set(try recorded.agents() + recorded.remembered() + (request.map { [$0.agent] } ?? []))
@@ -119,19 +133,7 @@ package struct PlanMaker {
         if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
-        return Outcome(plan: plan, findings: findings, settings: settings)
-    }
-
-    private func affected(_ desired: Desired, _ tip: RecordedEntry?, _ incremental: Bool) throws -> AffectedAgents {
-        guard incremental, let tree = desired.tree, let accepted = tip?.acceptedSource,
-            site.repository.contains(accepted)
-        else { return .all }
-        return try AffectedAgents.between(
-            try site.repository.commit(accepted).tree,
-            tree,
-            environment: environment,
-            repository: site.repository
-        )
+        return Outcome(plan: plan, findings: findings, settings: settings, uses: uses)
     }
 
     private func context(
@@ -152,11 +154,11 @@ package struct PlanMaker {
 
     // MARK: Compiling
 
-    private func item(_ agent: AgentID, _ compiler: EnvironmentCompiler) throws -> DesiredAgent {
-        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+    private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?) -> DesiredAgent {
+        guard let resolved, let instructions = resolved.loaded.instructions else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return Self.item(resolved, instructions)
+        return item(resolved, instructions)
     }
 
     private static func item(_ resolved: ResolvedDeployment, _ instructions: String) -> DesiredAgent {
@@ -177,11 +179,11 @@ package struct PlanMaker {
         var items: [DesiredAgent] = []
         var findings: [Finding] = []
         var graph = DelegationGraph()
+        var uses: [AgentID: [String]] = [:]
     }
 
     /// Compiles every agent of the environment, teams shared out among threads.
-    private func compileAll(_ desired: Desired, teams: [String]) throws -> (items: [DesiredAgent], findings: [Finding])
-    {
+    private func compileAll(_ desired: Desired, teams: [String]) throws -> Compiled {
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         let (environment, today, snapshots) = (environment, today, desired.snapshots)
         let parts = try Parallel.map(threads) { index -> Compiled in
@@ -195,14 +197,21 @@ package struct PlanMaker {
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
                     part.items.append(Self.item(resolved, instructions))
+                    part.uses[agent] = resolved.uses
                 }
             }
             part.findings = fleet.findings
             return part
         }
-        var graph = DelegationGraph()
-        for part in parts { graph.merge(part.graph) }
-        return (parts.flatMap(\.items), parts.flatMap(\.findings) + graph.cycles(in: environment))
+        var all = Compiled()
+        for part in parts {
+            all.items += part.items
+            all.findings += part.findings
+            all.graph.merge(part.graph)
+            all.uses.merge(part.uses) { first, _ in first }
+        }
+        all.findings += all.graph.cycles(in: environment)
+        return all
     }
 
     /// Threads that share a role or a tool each find what is wrong with it.

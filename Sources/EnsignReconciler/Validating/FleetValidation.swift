@@ -41,11 +41,17 @@ package struct FleetValidation: Sendable {
     }
 
     /// Checks some agents of a fleet whose other parts are known to be valid.
-    package static func run(_ snapshot: any Snapshot, agents: Set<AgentID>, today: CalendarDate) throws
-        -> FleetValidation
-    {
+    ///
+    /// - Parameter shared: Whether to check what is shared, too: teams, roles, tools.
+    package static func run(
+        _ snapshot: any Snapshot,
+        agents: Set<AgentID>,
+        shared: Bool = false,
+        today: CalendarDate
+    ) throws -> FleetValidation {
         let fleet = Fleet(snapshot: snapshot, today: today)
         var checker = FleetChecker(fleet: fleet)
+        if shared { try checker.checkShared() }
         for (team, members) in Dictionary(grouping: agents, by: \.team).sorted(by: { $0.key < $1.key }) {
             try checker.checkTeam(team, only: Set(members.map(\.name)))
         }

@@ -27,9 +27,14 @@ package struct ValidTree {
 
     private func check(_ tree: ObjectID, today: CalendarDate) throws -> FleetValidation {
         if let known = known(), site.repository.contains(known),
-            case .some(let agents) = try AffectedAgents.between(known, tree, repository: site.repository)
+            case .some(let agents, let shared) = try AffectedAgents.between(known, tree, repository: site.repository)
         {
-            return try FleetValidation.run(try site.snapshots(of: tree)(), agents: agents, today: today)
+            return try FleetValidation.run(
+                try site.snapshots(of: tree)(),
+                agents: agents,
+                shared: !shared.isEmpty,
+                today: today
+            )
         }
         return try FleetValidation.run(site.snapshots(of: tree), today: today)
     }

@@ -1,0 +1,71 @@
+import EnsignGit
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+
+extension PlanMaker {
+    /// Which agents must be compiled: those that a difference between the accepted and the desired commit can touch.
+    func affected(_ desired: Desired, _ tip: RecordedEntry?, _ incremental: Bool, _ fleet: Fleet) throws
+        -> AffectedAgents
+    {
+        guard incremental, let tree = desired.tree, let accepted = tip?.acceptedSource,
+            site.repository.contains(accepted)
+        else { return .all }
+        let old = try site.repository.commit(accepted).tree
+        let found = try AffectedAgents.between(old, tree, environment: environment, repository: site.repository)
+        guard case .some(let agents, let shared) = found, !shared.isEmpty else { return found }
+        let users = try users(of: shared, old, fleet)
+        // Most of them: together they are compiled in parallel.
+        if users.count > 500, let live = tip?.agents, Int64(users.count) * 2 > live { return .all }
+        return .some(agents.union(users), shared: shared)
+    }
+
+    /// The agents that used shared parts in the accepted commit. Those that use them only since are in the difference.
+    private func users(of shared: Set<SharedPart>, _ old: ObjectID, _ fleet: Fleet) throws -> Set<AgentID> {
+        var words = Set(shared.map(\.word))
+        // A role that grants a tool is checked against it, whether or not the agent needs that.
+        for name in try fleet.names(in: "roles", files: true) {
+            let grants = try Fleet(snapshot: fleet.snapshot, today: today).role(name)?.value?.grants ?? []
+            if grants.contains(where: { words.contains(SharedPart.tool($0.tool.value).word) }) {
+                words.insert(SharedPart.role(name).word)
+            }
+        }
+        words.subtract(shared.compactMap { if case .team = $0 { $0.word } else { nil } })
+        guard !words.isEmpty else { return [] }
+        let known = SharedUses.read(site.files.uses(environment))
+        var users: Set<AgentID> = []
+        let before = EnvironmentCompiler(
+            fleet: Fleet(snapshot: GitSnapshot(site.repository, tree: old), today: today),
+            environment: environment
+        )
+        for team in try before.teams() {
+            let key = try SharedUses.key(team, environment, tree: old, site.repository)
+            users.formUnion(try known.users(of: words, team: team, key: key) ?? before.agents(of: team))
+        }
+        return users
+    }
+
+    /// What the desired commit's agents use: what was found now, and what is known of folders that did not change.
+    ///
+    /// - Parameter found: Of the agents that were compiled.
+    func uses(_ desired: Desired, _ compiler: EnvironmentCompiler, _ found: [AgentID: [String]]) throws -> SharedUses? {
+        guard let tree = desired.tree else { return nil }
+        let known = SharedUses.read(site.files.uses(environment))
+        let compiled = Dictionary(grouping: found, by: \.key.team)
+        var result = SharedUses()
+        // Read quietly: the folders were checked, as far as they changed.
+        let compiler = EnvironmentCompiler(
+            fleet: Fleet(snapshot: compiler.fleet.snapshot, today: today),
+            environment: environment
+        )
+        for team in try compiler.teams() {
+            let key = try SharedUses.key(team, environment, tree: tree, site.repository)
+            var agents = known.teams[team].map { $0.key == key ? $0.agents : [:] } ?? [:]
+            for (agent, uses) in compiled[team] ?? [] { agents[agent.name] = uses }
+            // All of a team or nothing of it.
+            guard try compiler.agents(of: team).allSatisfy({ agents[$0.name] != nil }) else { continue }
+            result.teams[team] = SharedUses.Team(key: key, agents: agents)
+        }
+        return result
+    }
+}
