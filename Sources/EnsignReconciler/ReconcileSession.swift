@@ -321,7 +321,7 @@ struct ReconcileSession {
     private mutating func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
-        var evidence = try CanaryEvidence(recorded, environment, fleet, site.settings)
+        var evidence = try CanaryEvidence(recorded, environment, fleet, site)
         if let store = try EvidenceStore(site, environment, telemetry) {
             do { try evidence.take(from: store, answers) } catch {
                 // What was counted is used for this run; without the file it is counted again by the next.

@@ -122,7 +122,7 @@ package struct Reconciler {
 
     /// Asks Prometheus what canaries need, before the lock: a server that does not answer holds up nobody else.
     private func askPrometheus(_ telemetry: TelemetryPipeline?) -> (answers: [SeriesAnswer], warning: String?) {
-        guard options.asksPrometheus, site.isInitialised, !site.settings.isClient else { return (options.answers, nil) }
+        guard options.asksPrometheus, site.reconciles else { return (options.answers, nil) }
         do {
             guard let store = try EvidenceStore(site, environment, telemetry),
                 let reader = SeriesReader(site, environment)

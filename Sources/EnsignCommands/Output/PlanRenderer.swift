@@ -217,7 +217,7 @@ struct PlanRenderer {
 
 extension String {
     /// The text with what Markdown would interpret escaped.
-    fileprivate var escapedMarkdown: String {
+    var escapedMarkdown: String {
         var result = ""
         for character in escapedControls {
             if "\\`*_{}[]<>#|".contains(character) { result.append("\\") }

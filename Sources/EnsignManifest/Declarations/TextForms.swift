@@ -41,9 +41,10 @@ extension TextForm {
 
     /// PromQL: Prometheus alone knows whether it is right.
     static let query = TextForm("a PromQL query", maxBytes: PrometheusQuery.maxBytes) { text in
-        if text.allSatisfy(\.isWhitespace) { return "must not be empty" }
-        let isPlain = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
-        return isPlain ? nil : "must be one line without control characters; YAML folds lines after '>-'"
+        guard text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+            return "must be one line without control characters; YAML folds lines after '>-'"
+        }
+        return text.allSatisfy(\.isWhitespace) ? "must not be empty" : nil
     }
 
     static let date = TextForm("a date", pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$") { text in

@@ -205,7 +205,7 @@ extension MetricJudge {
 }
 
 /// Numbers for people.
-enum Decimal {
+package enum Decimal {
     /// `91.6 %`.
     static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 
@@ -215,7 +215,7 @@ enum Decimal {
     }
 
     /// Three or so significant digits.
-    static func short(_ value: Double) -> String {
+    package static func short(_ value: Double) -> String {
         let size = abs(value)
         if size >= 1e15 || (size > 0 && size < 1e-6) { return "\(value)" }
         var digits = 0

@@ -126,7 +126,7 @@ package struct PlanMaker {
     /// What an operator should know before a canary begins. Only where operators set things: nobody reconciles elsewhere.
     private func warnings(_ plan: Plan, _ items: [DesiredAgent]) -> [String] {
         let key = Settings.prometheusKey(environment)
-        guard site.isInitialised, !site.settings.isClient, site.settings.prometheus(environment) == nil else {
+        guard site.reconciles, site.settings.prometheus(environment) == nil else {
             return []
         }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))

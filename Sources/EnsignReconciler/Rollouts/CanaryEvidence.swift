@@ -13,9 +13,11 @@ struct CanaryEvidence {
     /// Finds the canaries that are under way and have an analysis.
     ///
     /// - Parameter fleet: The desired one: how a rollout is judged is what git says now.
-    init(_ recorded: RecordedTree, _ environment: String, _ fleet: Fleet, _ settings: Settings) throws {
+    init(_ recorded: RecordedTree, _ environment: String, _ fleet: Fleet, _ site: Site) throws {
         let key = Settings.prometheusKey(environment)
-        obstacle = settings.prometheus(environment) == nil ? "\(key) is not set: git config \(key) URL" : nil
+        obstacle =
+            site.reconciles && site.settings.prometheus(environment) == nil
+            ? "\(key) is not set: git config \(key) URL" : nil
         for agent in try recorded.remembered() {
             guard let state = try recorded.agent(agent)?.state, state.canary != nil,
                 case .canary(let canary) = try Self.rollout(agent, environment, fleet),
@@ -52,7 +54,6 @@ struct CanaryEvidence {
 
     /// Reads what the last run kept, for looking at it.
     mutating func read(_ state: JSONValue?) {
-        guard let state else { return }
         var analyst = CanaryAnalyst(json: state, canaries: watched)
         if let obstacle { analyst.cannotRead(watched, because: obstacle) }
         self.analyst = analyst

@@ -19,7 +19,7 @@ struct OpenSeries {
         guard try recorded.hasRollouts(), let desired = try site.desiredCommit() else { return }
         let tree = try site.repository.commit(desired).tree
         let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.timestamp.date)
-        var evidence = try CanaryEvidence(recorded, environment, fleet, site.settings)
+        var evidence = try CanaryEvidence(recorded, environment, fleet, site)
         evidence.read(store.state)
         (requests, due) = evidence.open(now: now)
     }
