@@ -115,6 +115,15 @@ struct RolloutTests {
         #expect(step("soon").contains("②: error: step: 'soon' is not a duration"))
     }
 
+    @Test("A metric is there once")
+    func twice() {
+        let metrics = "{name: a, kind: rate, margin: 1}, {name: b, kind: rate, margin: 1}, {name: ①a, kind: count, margin: 1}"
+        #expect(
+            check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [\(metrics)]}}}")
+                == "①: error: the metric 'a' is there twice [duplicate-metric]"
+        )
+    }
+
     @Test("Metrics of telemetry have neither query nor step")
     func misplaced() {
         let hint = "  hint: remove it, or name the metric prometheus:<name>"

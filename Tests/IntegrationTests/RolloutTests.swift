@@ -138,7 +138,7 @@ import Testing
         _ = try host.ensign("reconcile", "--env", "prod")
         let before = try host.ensign("evidence", agent, "--env", "prod").output
         #expect(before.contains("in prod: canary 1.5.0 at 50 %, stable 1.4.0\n"), "\(before)")
-        #expect(before.contains("verdict    no-data: There are not samples of both versions for every metric."))
+        #expect(before.contains("verdict    no-data: There are not samples of both versions for every metric\n"))
         #expect(before.contains("Missing for a verdict\n  success: samples of either version\n"), "\(before)")
         #expect(before.contains("Earlier decisions\n  none in the ledger\n"), "\(before)")
         // A run's samples are made when the rest of its trace has had its time.

@@ -62,7 +62,8 @@ struct EvidenceRenderer {
                 : "not known here: what was counted is on the host, and this clone has the ledger alone"
         }
         if verdict.outcome == .notAnalysed { return "none: the rollout has no analysis, and time alone decides" }
-        let why = verdict.evidence["explanation"]?.string ?? "nothing was measured yet"
+        // The sentences of the metrics stand below.
+        let why = (verdict.evidence["explanation"]?.string ?? "Nothing was measured yet.").prefix { $0 != "." }
         return "\(verdict.outcome.rawValue): \(why)"
     }
 

@@ -52,6 +52,7 @@ struct ShapeChecker {
             var children: [Int] = []
             tape.forEachElement(of: node) { children.append($0) }
             for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
+            if case .metric = element { checkUnique(children.prefix(count.upperBound)) }
         case .record(let fields): checkRecord(node, fields, name)
         case .choice(let fields):
             checkRecord(node, fields, name)
@@ -159,6 +160,18 @@ struct ShapeChecker {
         for (key, value) in children.prefix(count.upperBound) {
             checkText(key, keys, "a key of \(name)", isKey: true)
             check(value, values, tape.string(of: key))
+        }
+    }
+
+    /// Samples are told apart by the metric's name: of two the second would never have any.
+    private mutating func checkUnique(_ metrics: ArraySlice<Int>) {
+        var names: Set<String> = []
+        for metric in metrics where tape.kind(of: metric) == .mapping {
+            guard let name = tape.value(in: metric, for: Array("name".utf8)),
+                tape.kind(of: name) == .plain || tape.kind(of: name) == .quoted
+            else { continue }
+            let text = tape.string(of: name)
+            if !names.insert(text).inserted { error("duplicate-metric", "the metric '\(text)' is there twice", name) }
         }
     }
 

@@ -104,7 +104,8 @@ package struct CanaryAnalyst: Sendable, Hashable {
         let (agent, name) = (answer.request.canary.agent, answer.request.metric)
         guard var trial = trials[agent], trial.isAbout(answer.request.canary),
             trial.judge.decision == nil || trial.unreadable[name] != nil,
-            let index = trial.judge.metrics.firstIndex(where: { $0.metric.name == name })
+            let index = trial.judge.metrics.firstIndex(where: { $0.metric.name == name }),
+            trial.judge.metrics[index].metric.query == answer.request.query
         else { return }
         let taken = trial.taken[name] ?? 0
         // With a gap before it: what was counted is lost, and is asked for again.
