@@ -117,7 +117,7 @@ struct RolloutTests {
 
     @Test("A metric is there once")
     func twice() {
-        let metrics = "{name: a, kind: rate, margin: 1}, {name: b, kind: rate, margin: 1}, {name: ①a, kind: count, margin: 1}"
+        let metrics = ["a", "b", "①a"].map { "{name: \($0), kind: rate, margin: 1}" }.joined(separator: ", ")
         #expect(
             check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [\(metrics)]}}}")
                 == "①: error: the metric 'a' is there twice [duplicate-metric]"

@@ -152,14 +152,16 @@ struct PrometheusTests {
     }
 
     @Test(
-        "watch takes a bad candidate back, and the record has the numbers",
-        .enabled(if: PrometheusServer.program != nil)
+        "watch takes a bad candidate back, and the record has the numbers; beside telemetry, and without any",
+        .enabled(if: PrometheusServer.program != nil),
+        arguments: [true, false]
     )
-    func bad() throws {
+    func bad(hasTelemetry: Bool) throws {
         let server = try PrometheusServer()
         try server.measure(["1.5.0": 90, "1.4.0": 3, "1.3.0": 90])
         let host = try host()
         try host.hostGit("config", "ensign.prod.prometheus", server.base)
+        if hasTelemetry { try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry") }
         let watch = try Background(
             Host.ensign,
             ["watch", "--env", "prod"],
@@ -182,12 +184,14 @@ struct PrometheusTests {
 
     @Test(
         "A good candidate completes; while the server is away the weight stays, status says why, and nothing is lost",
-        .enabled(if: PrometheusServer.program != nil)
+        .enabled(if: PrometheusServer.program != nil),
+        arguments: [true, false]
     )
-    func good() throws {
+    func good(hasTelemetry: Bool) throws {
         let server = try PrometheusServer()
         try server.measure(["1.5.0": 5, "1.4.0": 3])
         let host = try host(confidence: 0.999)
+        if hasTelemetry { try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry") }
         // Not set: the push says so, and so does status.
         let push = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
         #expect(push.errors.contains("ensign.prod.prometheus is not set"), "\(push.errors)")

@@ -29,7 +29,9 @@ struct EvidenceRenderer {
         if report.history.isEmpty { text += "  none in the ledger\n" }
         for decision in report.history {
             text += "  \(decision.sequence)  \(decision.time)  \(decision.commit.short)  \(what(decision))\n"
-            for metric in metrics(decision.analysis) ?? [] { text += "      \(metric.verdict)  \(metric.explanation)\n" }
+            for metric in metrics(decision.analysis) ?? [] {
+                text += "      \(metric.verdict)  \(metric.explanation)\n"
+            }
         }
         return text
     }

@@ -70,7 +70,8 @@ extension ManifestKind {
         case .schema: return ["type": ["object", "boolean"]]
         case .metric(let fields):
             var object = record(fields)
-            object["if"] = ["properties": ["name": ["pattern": "^\(MetricName.prometheusPrefix)"]], "required": ["name"]]
+            let name: JSONValue = ["pattern": .string("^\(MetricName.prometheusPrefix)")]
+            object["if"] = ["properties": ["name": name], "required": ["name"]]
             object["then"] = ["required": ["query"]]
             object["else"] = ["properties": ["query": false, "step": false]]
             return object

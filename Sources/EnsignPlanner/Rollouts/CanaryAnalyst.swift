@@ -77,7 +77,10 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// What is still to be asked of Prometheus for these canaries; the metrics that are furthest behind first.
     package func requests(_ canaries: [WatchedCanary], now: Moment) -> [SeriesRequest] {
         waiting(canaries).compactMap { SeriesRequest($0.canary, $0.metric, taken: $0.taken, now: now) }
-            .sorted { ($0.taken - $0.settled, $0.canary.agent, $0.metric) < ($1.taken - $1.settled, $1.canary.agent, $1.metric) }
+            .sorted { one, other in
+                if one.missing != other.missing { return one.missing > other.missing }
+                return (one.canary.agent, one.metric) < (other.canary.agent, other.metric)
+            }
     }
 
     /// When there is something to ask again; nil when there never is.

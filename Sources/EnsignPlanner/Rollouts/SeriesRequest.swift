@@ -41,6 +41,9 @@ package struct SeriesRequest: Sendable, Hashable {
         Moment(canary.since).advanced(milliseconds: (taken + 2) * query.step.milliseconds)
     }
 
+    /// How many points nobody has read.
+    var missing: Int64 { settled - taken }
+
     package var start: Moment { moment(taken + 1) }
     package var end: Moment { moment(last) }
 
