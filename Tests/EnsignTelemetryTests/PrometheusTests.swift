@@ -176,6 +176,11 @@ private final class RealPrometheus {
                     if self.path == "/slow/api/v1/query" or self.path.startswith("/slow"):
                         time.sleep(5)
                     broken = self.path.startswith("/broken")
+                    if self.path.startswith("/big"):
+                        self.send_response(200)
+                        self.end_headers()
+                        for _ in range(100): self.wfile.write(b" " * 1000000)
+                        return
                     self.send_response(500 if broken else 200)
                     self.end_headers()
                     text = "nonsense" if broken or self.path.startswith("/garbage") else (
@@ -297,6 +302,7 @@ struct RealPrometheusTests {
         #expect(fails("/slow") == .slow)
         #expect(fails("/broken") == .refused)
         #expect(fails("/garbage") == .garbage)
+        #expect(fails("/big") == .tooLarge)
         server.stop()
         #expect(fails("/") == .down)
         #expect(code(PrometheusClient(base: server.base, policy: policy, sleep: { _ in }).query("x")) == .down)

@@ -236,9 +236,12 @@ struct PrometheusTests {
         let server = try PrometheusServer(runs: false)
         let host = try host()
         try host.hostGit("config", "ensign.prod.prometheus", server.silent)
-        let start = ContinuousClock.now
         #expect(try host.push(deployment, "version: 1.4.0", "version: 1.5.0").status == 0)
         #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
+        // The first point can be asked for two steps after the start.
+        Thread.sleep(forTimeInterval: 3)
+        let start = ContinuousClock.now
+        #expect(try host.push(deployment, "maximum: 100", "maximum: 50").status == 0)
         #expect(ContinuousClock.now - start < .seconds(8))
         let watch = try Background(
             Host.ensign,
@@ -247,7 +250,7 @@ struct PrometheusTests {
             log: "\(host.scratch.path)/watch.log"
         )
         eventually(within: .seconds(10), watch.output) { watch.output.contains("\n") }
-        // The first point can be asked for two steps after the start.
+        // The evidence has begun anew with the narrower grant.
         Thread.sleep(forTimeInterval: 3)
         // A commit that no hook sees.
         try host.edit(deployment, "version: 1.5.0", "version: 1.4.0")

@@ -42,7 +42,9 @@ struct EvidenceRenderer {
     }
 
     private var headline: String {
-        guard let canary = report.canary else { return "no canary is under way" }
+        guard let canary = report.canary else {
+            return report.queued.map { "\($0.version) waits for its turn" } ?? "no canary is under way"
+        }
         return "canary \(canary.candidate.version) at \(canary.weight) %, stable \(canary.stable.version)"
     }
 
@@ -156,7 +158,7 @@ struct EvidenceRenderer {
         [
             "v": 1, "environment": .string(report.environment), "agent": .string(report.agent.description),
             "time": .string(report.now.description), "host": .bool(report.isHost),
-            "canary": report.canary.map(json) ?? .null,
+            "canary": report.canary.map(json) ?? .null, "queued": report.queued?.json ?? .null,
             "rejections": report.rejections.map {
                 .object(JSONObject($0.map { ($0.reason, .integer($0.count)) }))
             } ?? .null,

@@ -14,6 +14,8 @@ package struct EvidenceReport: Sendable {
     package var isKnown: Bool
     /// The canary that is under way; nil when there is none.
     package var canary: Trial?
+    /// A candidate that waits for its turn: nothing is measured yet.
+    package var queued: Change.Side?
     /// How much of the environment's telemetry was rejected, of all agents, by reason; nil where that is not known.
     package var rejections: [(reason: String, count: Int64)]?
     /// Newest first.
@@ -67,6 +69,7 @@ package struct EvidenceReport: Sendable {
             history: try tip.map { try history(site.ledger(environment), $0, agent, limit) } ?? []
         )
         if !report.history.isEmpty { report.isKnown = true }
+        if case .queued(let candidate)? = recorded?.state.rollout { report.queued = candidate.side }
         if let (candidate, progress) = recorded?.state.canary, let stable = recorded?.stable {
             let row = try RolloutReport.make(site, environment, agent: agent, now: now).rows.first
             report.canary = Trial(

@@ -70,7 +70,7 @@ final class SeriesWatcher: Sendable {
             var pause = Self.interval
             do {
                 let (failure, wait) = try ask()
-                if let failure, failure != said { report(.note(environment, "a canary's metrics: \(failure)")) }
+                if let failure, failure != said { report(.note(environment, "a canary cannot be judged: \(failure)")) }
                 said = failure
                 pause = wait ?? pause
                 if failure != nil { retry.failed() } else { retry.succeeded() }
