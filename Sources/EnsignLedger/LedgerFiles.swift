@@ -22,6 +22,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
+    package func analysis(_ environment: String) -> String { "\(root)/cache/\(environment)/analysis" }
     package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }

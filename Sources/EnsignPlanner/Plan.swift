@@ -22,6 +22,8 @@ package struct Plan: Sendable, Hashable {
     package var refusal: PruneRefusal?
     /// What is accepted and not yet enforced by anything, in the environment's own manifest.
     package var declaredOnly: [String]
+    /// What should be known before it is applied, in sentences.
+    package var warnings: [String] = []
     /// What the plan was compared with instead of a ledger; nil when it was a ledger, or nothing.
     package var basis: String?
     /// Whether the source's history no longer contains the recorded source.

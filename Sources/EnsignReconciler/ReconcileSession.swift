@@ -19,6 +19,8 @@ struct ReconcileSession {
     let gate: HaltGate
     /// Nil when there is none, or another process reads it.
     var telemetry: TelemetryPipeline?
+    /// What Prometheus has answered since the last run.
+    var answers: [SeriesAnswer] = []
     var report = Reconciler.Report(result: .converged)
     private var cachedKey: LedgerKey?
     private var cursor: ObservationCursor?
@@ -318,11 +320,16 @@ struct ReconcileSession {
         return plan
     }
 
-    private func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
+    private mutating func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
-        var evidence = try CanaryEvidence(recorded, environment, fleet)
-        if let telemetry { evidence.take(from: telemetry) }
+        var evidence = try CanaryEvidence(recorded, environment, fleet, site)
+        if let store = try EvidenceStore(site, environment, telemetry) {
+            do { try evidence.take(from: store, answers) } catch {
+                // What was counted is used for this run; without the file it is counted again by the next.
+                report.warnings.append("what the judge has counted could not be written down: \(error)")
+            }
+        }
         return evidence
     }
 

@@ -28,6 +28,10 @@ package struct Reconciler {
         package var telemetry: TelemetryPipeline?
         /// Whether to read telemetry for this run when nobody else does.
         package var readsTelemetry = true
+        /// Whether to ask Prometheus for this run: never where somebody waits for what it does.
+        package var asksPrometheus = false
+        /// What somebody else has asked Prometheus.
+        package var answers: [SeriesAnswer] = []
         package var clock = SystemClock()
 
         package init() {}
@@ -82,9 +86,11 @@ package struct Reconciler {
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
         let (telemetry, warning) = readTelemetry()
+        let (answers, failure) = askPrometheus(telemetry)
         var report = try locked { session in
             session.telemetry = telemetry
-            if let warning { session.report.warnings.append(warning) }
+            session.answers = answers
+            session.report.warnings += [warning, failure].compactMap { $0 }
             return try session.run()
         }
         // After what became of it is on record: a crash in between reads it again.
@@ -111,6 +117,21 @@ package struct Reconciler {
             return (opened, isComplete ? nil : "telemetry is behind: the next run reads on")
         } catch {
             return (nil, "telemetry was not read: \(error)")
+        }
+    }
+
+    /// Asks Prometheus what canaries need, before the lock: a server that does not answer holds up nobody else.
+    private func askPrometheus(_ telemetry: TelemetryPipeline?) -> (answers: [SeriesAnswer], warning: String?) {
+        guard options.asksPrometheus, site.reconciles else { return (options.answers, nil) }
+        do {
+            guard let store = try EvidenceStore(site, environment, telemetry),
+                let reader = SeriesReader(site, environment)
+            else { return (options.answers, nil) }
+            let now = Moment(Timestamp(seconds: options.clock.wall()))
+            let open = try OpenSeries(site, environment, store, now: now)
+            return (options.answers + reader.answers(to: open.requests), nil)
+        } catch {
+            return (options.answers, "Prometheus was not asked: \(error)")
         }
     }
 

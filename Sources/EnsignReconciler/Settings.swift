@@ -67,6 +67,14 @@ package struct Settings: Sendable, Hashable {
         return String(path)
     }
 
+    /// The base URL of the Prometheus server that canaries are judged by; nil when none is set.
+    package func prometheus(_ environment: String) -> String? {
+        guard let value = values[Self.prometheusKey(environment)], !value.isEmpty else { return nil }
+        return value
+    }
+
+    package static func prometheusKey(_ environment: String) -> String { "ensign.\(environment).prometheus" }
+
     /// The live directory of an environment.
     ///
     /// - Throws: ``SettingsError`` when the target is none that this Ensign knows.

@@ -52,6 +52,9 @@ package struct Site {
     /// Whether `ensign init` was run here.
     package var isInitialised: Bool { (try? Files.status(files.root)) != nil }
 
+    /// Whether this clone reconciles at all: a developer's never does.
+    package var reconciles: Bool { isInitialised && !settings.isClient }
+
     /// The desired commit; nil when the branch does not exist.
     package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
 

@@ -99,10 +99,15 @@ struct EditorSchemaTests {
             "{killSwitch: [{}]}", "{killSwitch: [{spend: 25}]}", "{killSwitch: [{steps: 5, within: 5m}]}",
             "{killSwitch: [{spend: 25, steps: 5, within: 1m}]}", "{promotesFrom: Dev}", "[]",
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 0x10%}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1}]}}}}",
         ] {
             #expect(try !violations(.environment, head + spec).isEmpty, "\(spec)")
         }
-        for spec in ["{}", "{killSwitch: [{spend: 25, within: 5m}, {steps: 50}]}", "{prune: false, keepFor: 5m}"] {
+        for spec in [
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1, query: up, step: 1m}]}}}}",
+            "{}", "{killSwitch: [{spend: 25, within: 5m}, {steps: 50}]}", "{prune: false, keepFor: 5m}",
+        ] {
             #expect(try violations(.environment, head + spec) == [], "\(spec)")
         }
         #expect(try !violations(.team, head + "{members: []}").isEmpty)

@@ -64,6 +64,79 @@ struct RolloutTests {
         #expect(margin("ten").contains("①: error: margin must be a number"))
     }
 
+    private func metric(_ fields: String) -> String {
+        check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [①{\(fields)}]}}}")
+    }
+
+    @Test("A metric of Prometheus has a query and may have a step")
+    func queries() {
+        let head = "name: \"prometheus:queue-age\", kind: distribution, unit: s, margin: 20%"
+        let query = #"query: 'max by (version) (queue_age_seconds{agent="support/refund-triage"})'"#
+        #expect(metric("\(head), \(query), step: 1m") == "")
+        #expect(metric("\(head), \(query)") == "")
+        #expect(metric(#"name: "prometheus:slo", kind: rate, good: false, margin: 0.05, query: 'up > bool 0.5'"#) == "")
+        #expect(
+            metric(head)
+                == "①: error: 'prometheus:queue-age' needs 'query': the PromQL that measures it [missing-field]"
+        )
+        #expect(
+            metric(#"name: ②"prometheus:", kind: rate, margin: 0.05, query: up"#).contains(
+                "②: error: name: 'prometheus:' needs a name behind it, such as prometheus:queue-age [invalid-value]"
+            )
+        )
+    }
+
+    @Test("A query is one line of text, and not long")
+    func queryTexts() {
+        func query(_ text: String) -> String {
+            metric("name: \"prometheus:a\", kind: rate, margin: 0.05, query: ②\(text)")
+        }
+        #expect(query("\"\(String(repeating: "u", count: 4_096))\"") == "")
+        #expect(
+            query("\"\(String(repeating: "u", count: 4_097))\"")
+                == "②: error: query is longer than 4096 bytes [too-long]"
+        )
+        for text in [#""a\nb""#, #""a\tb""#, #""\u0085""#] {
+            #expect(query(text).contains("②: error: query: must be one line without control characters"), "\(text)")
+        }
+        #expect(query("\"\"").contains("②: error: query: must not be empty [invalid-value]"))
+        #expect(query("[up]").contains("②: error: query must be a PromQL query, and this is a list"))
+    }
+
+    @Test("A step is from a second to an hour")
+    func steps() {
+        func step(_ text: String) -> String {
+            metric("name: \"prometheus:a\", kind: rate, margin: 0.05, query: up, step: ②\(text)")
+        }
+        for text in ["1s", "1500ms", "60m", "1h"] { #expect(step(text) == "", "\(text)") }
+        for text in ["999ms", "0s", "61m", "1d"] {
+            #expect(step(text) == "②: error: step: '\(text)' is not from 1s to 1h [invalid-duration]", "\(text)")
+        }
+        #expect(step("soon").contains("②: error: step: 'soon' is not a duration"))
+    }
+
+    @Test("A metric is there once")
+    func twice() {
+        let metrics = ["a", "b", "①a"].map { "{name: \($0), kind: rate, margin: 1}" }.joined(separator: ", ")
+        #expect(
+            check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [\(metrics)]}}}")
+                == "①: error: the metric 'a' is there twice [duplicate-metric]"
+        )
+    }
+
+    @Test("Metrics of telemetry have neither query nor step")
+    func misplaced() {
+        let hint = "  hint: remove it, or name the metric prometheus:<name>"
+        #expect(
+            metric("name: success, kind: rate, margin: 0.05, ②query: up, ③step: 1m") == """
+                ②: error: 'query' belongs to metrics of Prometheus, and 'success' comes from telemetry [misplaced-field]
+                \(hint)
+                ③: error: 'step' belongs to metrics of Prometheus, and 'success' comes from telemetry [misplaced-field]
+                \(hint)
+                """
+        )
+    }
+
     @Test("A rule of the kill switch has exactly one limit")
     func oneLimit() {
         let limits = "spend, repeatedCall, deniedCalls, steps, unknownTool"

@@ -111,16 +111,42 @@ struct PrometheusAnswerTests {
         }
     }
 
-    @Test("A range leaves out what is not finite")
+    private func range(_ results: String) -> PrometheusOutcome<[PrometheusSeries]> {
+        let body = #"{"status":"success","data":{"resultType":"matrix","result":[\#(results)]}}"#
+        return Server([Self.ok(body)]).client().series("x", from: start, to: after(seconds: 60), step: .seconds(15))
+    }
+
+    @Test("A range gives its series with their labels, to the millisecond")
     func ranges() {
-        func range(_ values: String) -> PrometheusOutcome<[PrometheusPoint]> {
-            let body =
-                #"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[\#(values)]}]}}"#
-            return Server([Self.ok(body)]).client().query("x", from: start, to: after(seconds: 60), step: .seconds(15))
+        let two = #"{"metric":{"version":"1.5.0"},"values":[[1790000000.123,"2"],[1790000015.123,"+Inf"]]},"#
+        #expect(
+            range(two + #"{"metric":{},"values":[]}"#)
+                == .value([
+                    PrometheusSeries(
+                        labels: ["version": "1.5.0"],
+                        points: [
+                            PrometheusPoint(time: Moment(nanoseconds: 1_790_000_000_123_000_000), value: 2),
+                            PrometheusPoint(time: Moment(nanoseconds: 1_790_000_015_123_000_000), value: .infinity),
+                        ]
+                    ), PrometheusSeries(labels: [:], points: []),
+                ])
+        )
+        #expect(range("") == .noData)
+    }
+
+    @Test("A range that is no list of series, or too long a one, is an error")
+    func badRanges() {
+        func code(_ results: String) -> PrometheusError.Code? {
+            if case .error(let error) = range(results) { error.code } else { nil }
         }
-        let time = Moment(nanoseconds: 1_000_000_000)
-        #expect(range(#"[1,"2"],[2,"NaN"]"#) == .value([PrometheusPoint(time: time, value: 2)]))
-        #expect(range(#"[2,"NaN"]"#) == .noData)
+        let bad = [
+            #"{"values":[]}"#, #"{"metric":{}}"#, #"{"metric":{"a":1},"values":[]}"#, #"{"metric":{},"values":[1]}"#,
+            #"{"metric":{},"values":[[1,"x"]]}"#, #"{"metric":{},"values":[["1","1"]]}"#, "1", "null", "[]",
+        ]
+        for results in bad { #expect(code(results) == .garbage, "\(results)") }
+        let one = #"{"metric":{},"values":[]}"#
+        #expect(code(Array(repeating: one, count: 1_000).joined(separator: ",")) == nil)
+        #expect(code(Array(repeating: one, count: 1_001).joined(separator: ",")) == .tooManySeries)
     }
 }
 
@@ -150,6 +176,11 @@ private final class RealPrometheus {
                     if self.path == "/slow/api/v1/query" or self.path.startswith("/slow"):
                         time.sleep(5)
                     broken = self.path.startswith("/broken")
+                    if self.path.startswith("/big"):
+                        self.send_response(200)
+                        self.end_headers()
+                        for _ in range(100): self.wfile.write(b" " * 1000000)
+                        return
                     self.send_response(500 if broken else 200)
                     self.end_headers()
                     text = "nonsense" if broken or self.path.startswith("/garbage") else (
@@ -246,11 +277,12 @@ struct RealPrometheusTests {
         #expect(abs(Double(gauge.time.nanoseconds) / 1e9 - Date().timeIntervalSince1970) < 10)
 
         let now = Moment(nanoseconds: Int64(Date().timeIntervalSince1970 * 1e9))
-        let range = client.query("ensign_total", from: now.advanced(milliseconds: -60_000), to: now, step: .seconds(1))
-        guard case .value(let points) = range else {
+        let range = client.series("ensign_total", from: now.advanced(milliseconds: -60_000), to: now, step: .seconds(1))
+        guard case .value(let series) = range, let points = series.first?.points else {
             Issue.record("\(range)")
             return
         }
+        #expect(series.count == 1)
         #expect(points.count >= 2)
         #expect(points.map(\.time) == points.map(\.time).sorted())
         #expect(points.map(\.value) == points.map(\.value).sorted())
@@ -270,6 +302,7 @@ struct RealPrometheusTests {
         #expect(fails("/slow") == .slow)
         #expect(fails("/broken") == .refused)
         #expect(fails("/garbage") == .garbage)
+        #expect(fails("/big") == .tooLarge)
         server.stop()
         #expect(fails("/") == .down)
         #expect(code(PrometheusClient(base: server.base, policy: policy, sleep: { _ in }).query("x")) == .down)

@@ -136,6 +136,11 @@ import Testing
             try runs(4, of: bad[1], failing: 0, in: host)
         }
         _ = try host.ensign("reconcile", "--env", "prod")
+        let before = try host.ensign("evidence", agent, "--env", "prod").output
+        #expect(before.contains("in prod: canary 1.5.0 at 50 %, stable 1.4.0\n"), "\(before)")
+        #expect(before.contains("verdict    no-data: There are not samples of both versions for every metric\n"))
+        #expect(before.contains("Missing for a verdict\n  success: samples of either version\n"), "\(before)")
+        #expect(before.contains("Earlier decisions\n  none in the ledger\n"), "\(before)")
         // A run's samples are made when the rest of its trace has had its time.
         Thread.sleep(forTimeInterval: 16)
         let judged = try host.ensign("reconcile", "--env", "prod")
@@ -145,5 +150,72 @@ import Testing
         #expect(entry.contains("\"verdict\":\"fail\""))
         #expect(entry.contains("worse than stable"))
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
+        try expectDecided(host)
+    }
+
+    /// The same numbers again by `ensign evidence`, on the host and in a clone that has the ledger alone.
+    private func expectDecided(_ host: Host) throws {
+        let text = try host.ensign("evidence", agent, "--env", "prod").output
+        #expect(text.contains("in prod: no canary is under way\n"), "\(text)")
+        let decision = "rollback 1.5.0 -> 1.4.0, quarantined  [fail]  the analysis failed\n      fail  success: "
+        #expect(text.contains(decision), "\(text)")
+        let json = try host.ensign("evidence", agent, "--env", "prod", "--output", "json").output
+        let value = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+        #expect(value["canary"] is NSNull)
+        #expect(value["rejections"] is [String: Int])
+        let history = try #require(value["history"] as? [[String: Any]])
+        #expect(history.count == 1)
+        #expect(history[0]["action"] as? String == "rollback")
+        #expect(history[0]["verdict"] as? String == "fail")
+        #expect(history[0]["quarantines"] as? Bool == true)
+        #expect(history[0]["commit"] as? String == (try host.entries()[0]))
+        let metrics = (history[0]["analysis"] as? [String: Any])?["metrics"] as? [String: [String: Any]]
+        #expect((metrics?["success"]?["samples"] as? [String: Int])?.keys.sorted() == ["canary", "stable"])
+        #expect(try host.ensignInWork("init", "--client").status == 0)
+        try host.git("fetch", "-q")
+        let clone = try host.ensignInWork("evidence", agent, "--env", "prod").output
+        #expect(clone == text, "\(clone)")
+    }
+
+    @Test("evidence says what is missing, and only what this clone knows; --limit holds the history short")
+    func evidence() throws {
+        let analysis = "analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.1}], deadline: 2h}"
+        let host = try host("{canary: {steps: [{weight: 50, hold: 1h}], \(analysis)}}")
+        func evidence(_ arguments: String...) throws -> CommandResult {
+            try run(Host.ensign, ["evidence", agent, "--env", "prod"] + arguments, in: host.bare)
+        }
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let text = try evidence().output
+        #expect(text.contains("hold ends  2"))
+        #expect(text.contains("deadline   2"))
+        #expect(text.contains("success: samples of either version"), "\(text)")
+        #expect(try host.ensignInWork("init", "--client").status == 0)
+        try host.git("fetch", "-q")
+        let clone = try host.ensignInWork("evidence", agent, "--env", "prod").output
+        #expect(clone.contains("canary 1.5.0 at 50 %, stable 1.4.0"), "\(clone)")
+        #expect(clone.contains("not known here: what was counted is on the host"), "\(clone)")
+        #expect(!clone.contains("Missing"))
+
+        let reason = ["--reason", "trial"]
+        for action in ["abort", "retry", "promote"] {
+            let arguments = ["rollout", action, agent, "--env", "prod"] + reason
+            #expect(try run(Host.ensign, arguments, in: host.bare).status == 0)
+        }
+        let all = try evidence().output.split(separator: "\n").map(String.init)
+        let decisions = all.drop { !$0.hasPrefix("Earlier") }.dropFirst()
+        #expect(decisions.count == 3, "\(all)")
+        for (line, what) in zip(decisions, ["promote 1.4.0 -> 1.5.0", "quarantine lifted", "rollback 1.5.0 -> 1.4.0"]) {
+            #expect(line.contains(what), "\(line)")
+            #expect(line.contains("[no verdict]"), "\(line)")
+            #expect(line.contains("trial"), "\(line)")
+        }
+        let one = try evidence("--limit", "1").output
+        #expect(one.contains("promote 1.4.0 -> 1.5.0"))
+        #expect(!one.contains("rollback"))
+        #expect(try evidence("--limit", "0").status == 64)
+        #expect(try evidence("--output", "markdown").output.contains("**Earlier decisions**\n\n- entry "))
+        let unknown = try host.ensign("evidence", "support/refund-triaje", "--env", "prod")
+        #expect(unknown.status == 64)
+        #expect(unknown.errors.contains("did you mean 'support/refund-triage'?"), "\(unknown.errors)")
     }
 }

@@ -9,7 +9,7 @@ import Testing
         let host = try Host(fleet: FleetFixture())
         for arguments in [
             ["verify"], ["log"], ["keys"], ["keys", "--rotate"], ["status"], ["drift"], ["plan"], ["reconcile"],
-            ["route", "support/triage", "--key", "k"], ["watch"],
+            ["route", "support/triage", "--key", "k"], ["watch"], ["evidence", "support/triage"],
         ] {
             let result = try run(Host.ensign, arguments + ["--env", "nope"], in: host.bare)
             #expect(result.status == 64, "\(arguments): \(result.output)\(result.errors)")

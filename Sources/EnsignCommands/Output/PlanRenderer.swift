@@ -34,6 +34,7 @@ struct PlanRenderer {
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
+        for warning in plan.warnings { text += paint("Warning: \(warning)", .yellow) + "\n" }
         if !plan.declaredOnly.isEmpty {
             text += "Declared only, not enforced yet: \(plan.declaredOnly.joined(separator: ", "))\n"
         }
@@ -135,6 +136,7 @@ struct PlanRenderer {
         if plan.historyRewritten {
             text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n"
         }
+        for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
@@ -184,6 +186,7 @@ struct PlanRenderer {
             "kept": .array(plan.kept.map { .string($0.description) }),
             "historyRewritten": .bool(plan.historyRewritten),
             "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
+            "warnings": .array(plan.warnings.map { .string($0) }),
             "refusal": plan.refusal.map {
                 [
                     "message": .string($0.message), "removed": .integer($0.removed), "live": .integer($0.live),
@@ -214,7 +217,7 @@ struct PlanRenderer {
 
 extension String {
     /// The text with what Markdown would interpret escaped.
-    fileprivate var escapedMarkdown: String {
+    var escapedMarkdown: String {
         var result = ""
         for character in escapedControls {
             if "\\`*_{}[]<>#|".contains(character) { result.append("\\") }

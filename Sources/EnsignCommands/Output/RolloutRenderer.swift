@@ -99,6 +99,7 @@ extension RolloutReport.Row {
         case .halted: "'ensign resume', or 'halted: false' in git"
         case .inconclusive: "a verdict: there are too few samples yet"
         case .noData: "data: no telemetry of both versions yet"
+        case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
         }
     }
 }

@@ -86,7 +86,7 @@ extension Verb {
 
 extension Invocation {
     /// An agent without history that nothing declares is a slip of the pen.
-    fileprivate func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
+    func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
         guard try site.desiredCommit() != nil else { return }
         let (fleet, _) = try site.fleet(at: nil, today: today)
         guard try !fleet.declares(agent), try !fleet.deploys(agent, in: environment) else { return }

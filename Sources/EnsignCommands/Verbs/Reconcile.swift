@@ -43,6 +43,7 @@ extension Verb {
         var options = Reconciler.Options()
         options.allowPrune = invocation.has("allow-prune")
         options.observeEverything = invocation["observe"] == "all"
+        options.asksPrometheus = true
         let reconciler = Reconciler(
             site: site,
             environment: environment,
@@ -225,6 +226,7 @@ extension HeldReason {
         case .halted: "waiting: the agent is halted"
         case .inconclusive: "waiting for a verdict"
         case .noData: "waiting for data"
+        case .error: "waiting: its metrics cannot be read; 'ensign rollout status' says why"
         }
     }
 }

@@ -3,7 +3,7 @@ enum Verbs {
     static let all: [Verb] = [
         .new, .validate, .plan, .release, .promote, .rollback, .schema,
         .reconcile, .rollout, .watch, .halt, .resume, .notify,
-        .status, .get, .diff, .route, .whoCan, .check, .judge, .drift,
+        .status, .get, .diff, .route, .whoCan, .check, .judge, .evidence, .drift,
         .log, .verify, .keys,
         .initialise, .hook, .completion, .version,
     ]

@@ -52,6 +52,7 @@ struct ShapeChecker {
             var children: [Int] = []
             tape.forEachElement(of: node) { children.append($0) }
             for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
+            if case .metric = element { checkUnique(children.prefix(count.upperBound)) }
         case .record(let fields): checkRecord(node, fields, name)
         case .choice(let fields):
             checkRecord(node, fields, name)
@@ -63,6 +64,9 @@ struct ShapeChecker {
             checkAnything(node, name, isSchema: false)
         case .schema: checkSchema(node, name)
         case .margin: checkMargin(node, name)
+        case .metric(let fields):
+            checkRecord(node, fields, name)
+            if kind == .mapping { checkQuery(node) }
         }
     }
 
@@ -156,6 +160,44 @@ struct ShapeChecker {
         for (key, value) in children.prefix(count.upperBound) {
             checkText(key, keys, "a key of \(name)", isKey: true)
             check(value, values, tape.string(of: key))
+        }
+    }
+
+    /// Samples are told apart by the metric's name: of two the second would never have any.
+    private mutating func checkUnique(_ metrics: ArraySlice<Int>) {
+        var names: Set<String> = []
+        for metric in metrics where tape.kind(of: metric) == .mapping {
+            guard let name = tape.value(in: metric, for: Array("name".utf8)),
+                tape.kind(of: name) == .plain || tape.kind(of: name) == .quoted
+            else { continue }
+            let text = tape.string(of: name)
+            if !names.insert(text).inserted { error("duplicate-metric", "the metric '\(text)' is there twice", name) }
+        }
+    }
+
+    /// `query` and `step` belong to metrics of Prometheus, which cannot do without the first.
+    private mutating func checkQuery(_ node: Int) {
+        guard let name = tape.value(in: node, for: Array("name".utf8)),
+            tape.kind(of: name) == .plain || tape.kind(of: name) == .quoted
+        else { return }
+        let text = tape.string(of: name)
+        if text.hasPrefix(MetricName.prometheusPrefix) {
+            if MetricName(text) == nil {
+                error("invalid-value", "name: 'prometheus:' needs a name behind it, such as prometheus:queue-age", name)
+            }
+            guard tape.isComplete, tape.value(in: node, for: Array("query".utf8)) == nil else { return }
+            error("missing-field", "'\(text)' needs 'query': the PromQL that measures it", node)
+        } else {
+            tape.forEachPair(of: node) { key, _ in
+                let field = ["query", "step"].first { tape.matches(key, Array($0.utf8)) }
+                guard let field else { return }
+                error(
+                    "misplaced-field",
+                    "'\(field)' belongs to metrics of Prometheus, and '\(text)' comes from telemetry",
+                    key,
+                    hint: "remove it, or name the metric prometheus:<name>"
+                )
+            }
         }
     }
 

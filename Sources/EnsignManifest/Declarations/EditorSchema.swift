@@ -68,6 +68,13 @@ extension ManifestKind {
             return object
         case .object: return ["type": "object"]
         case .schema: return ["type": ["object", "boolean"]]
+        case .metric(let fields):
+            var object = record(fields)
+            let name: JSONValue = ["pattern": .string("^\(MetricName.prometheusPrefix)")]
+            object["if"] = ["properties": ["name": name], "required": ["name"]]
+            object["then"] = ["required": ["query"]]
+            object["else"] = ["properties": ["query": false, "step": false]]
+            return object
         case .margin: return ["anyOf": [["type": "number"], ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$"]]]
         }
     }

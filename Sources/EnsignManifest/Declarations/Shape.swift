@@ -20,6 +20,8 @@ package indirect enum Shape: Sendable {
     case schema
     /// A number in the metric's own unit, or a percentage such as `20%`.
     case margin
+    /// A record of a metric: `query` and `step` belong to those of Prometheus.
+    case metric([Field])
 }
 
 /// One field of a record.

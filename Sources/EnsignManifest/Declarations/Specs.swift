@@ -185,7 +185,7 @@ extension ManifestKind {
     ])
 
     static let analysis: [Field] = [
-        Field("metrics", "What is measured on both versions.", .list(.record(metric), count: 1...20), required: true),
+        Field("metrics", "What is measured on both versions.", .list(.metric(metric), count: 1...20), required: true),
         Field(
             "confidence",
             "Of the whole analysis, shared among its metrics.",
@@ -208,6 +208,17 @@ extension ManifestKind {
         Field("unit", "The unit, for people.", .text(.line)),
         Field("margin", "How much worse is still no worse.", .margin, required: true),
         Field("guard", "Whether the stable version is judged too.", .boolean, standard: "false"),
+        Field(
+            "query",
+            "For `prometheus:<name>`, which needs it: PromQL that gives a series for each version, on one line.",
+            .text(.query)
+        ),
+        Field(
+            "step",
+            "For `prometheus:<name>`: how far its samples are apart, 1s to 1h.",
+            .text(.step),
+            standard: PrometheusQuery.standardStep.description
+        ),
     ]
 
     private static let window = Field("within", "The window.", .text(.duration), required: true)

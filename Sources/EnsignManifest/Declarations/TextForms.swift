@@ -33,6 +33,20 @@ extension TextForm {
         TimeSpan(text) == nil ? "'\(text)' is not a duration: write a whole number and ms, s, m, h or d" : nil
     }
 
+    /// How far samples of a query are apart.
+    static let step = TextForm("a duration from 1s to 1h", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
+        guard let span = TimeSpan(text) else { return duration.problem(text) }
+        return PrometheusQuery.steps.contains(span.milliseconds) ? nil : "'\(text)' is not from 1s to 1h"
+    }
+
+    /// PromQL: Prometheus alone knows whether it is right.
+    static let query = TextForm("a PromQL query", maxBytes: PrometheusQuery.maxBytes) { text in
+        guard text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+            return "must be one line without control characters; YAML folds lines after '>-'"
+        }
+        return text.allSatisfy(\.isWhitespace) ? "must not be empty" : nil
+    }
+
     static let date = TextForm("a date", pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$") { text in
         CalendarDate(text) == nil ? "'\(text)' is not a date: write YYYY-MM-DD" : nil
     }

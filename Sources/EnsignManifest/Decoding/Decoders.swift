@@ -235,7 +235,10 @@ extension Analysis.Metric {
             good: record.boolean("good"),
             unit: record.text("unit"),
             margin: margin,
-            guardsStable: record.boolean("guard") ?? false
+            guardsStable: record.boolean("guard") ?? false,
+            query: record.text("query").map {
+                PrometheusQuery(text: $0, step: record.duration("step") ?? PrometheusQuery.standardStep)
+            }
         )
     }
 }

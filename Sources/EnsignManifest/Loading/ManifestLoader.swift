@@ -80,13 +80,7 @@ package enum ManifestLoader {
         guard let record = Record(tape, root) else {
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
-        let analysis = Analysis.decode(record)
-        var names: Set<String> = []
-        for metric in record.records("metrics") {
-            guard let name = metric.located("name"), !names.insert(name.value).inserted else { continue }
-            findings.error("duplicate-metric", "the metric '\(name.value)' is there twice", at: name.position)
-        }
-        return Loaded(path: path, value: analysis, findings: findings.findings)
+        return Loaded(path: path, value: Analysis.decode(record), findings: findings.findings)
     }
 
     /// The position of a JSON Pointer's target, found again by a second parse.

@@ -64,14 +64,25 @@ package struct Analysis: Sendable, Hashable {
         package var margin: Margin
         /// Whether the stable version is judged too, against its own past.
         package var guardsStable: Bool
+        /// Where the samples come from, for metrics of Prometheus; nil for those of telemetry.
+        package var query: PrometheusQuery?
 
-        package init(name: String, kind: Kind, good: Bool?, unit: String?, margin: Margin, guardsStable: Bool) {
+        package init(
+            name: String,
+            kind: Kind,
+            good: Bool?,
+            unit: String?,
+            margin: Margin,
+            guardsStable: Bool,
+            query: PrometheusQuery? = nil
+        ) {
             self.name = name
             self.kind = kind
             self.good = good
             self.unit = unit
             self.margin = margin
             self.guardsStable = guardsStable
+            self.query = query
         }
     }
 

@@ -23,6 +23,11 @@ package struct TimeSpan: Sendable, Hashable, CustomStringConvertible {
         description = String(text)
     }
 
+    package init(minutes: UInt16) {
+        milliseconds = Int64(minutes) * 60_000
+        description = "\(minutes)m"
+    }
+
     /// Whole seconds, rounded down.
     package var seconds: Int64 { milliseconds / 1000 }
 

@@ -19,6 +19,9 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
     /// What a query to Prometheus returns.
     case prometheus(String)
 
+    /// What the names of metrics of Prometheus begin with.
+    package static let prometheusPrefix = "prometheus:"
+
     /// Parses a name as manifests write it; nil for anything else.
     package init?(_ text: some StringProtocol) {
         switch text {

@@ -2,11 +2,29 @@ package import EnsignModel
 
 extension Judge {
     /// What the verdict rests on: per metric verdict, estimate, interval, samples and sentence, and one for all.
-    package var evidence: JSONValue {
+    package var evidence: JSONValue { evidence(unreadable: [:]) }
+
+    /// The same where some metrics could not be read.
+    ///
+    /// - Parameter unreadable: Why, by name. Without a `fail`, the verdict is then `error`.
+    package func evidence(unreadable: [String: String]) -> JSONValue {
         var perMetric = JSONObject()
-        for metric in metrics { perMetric[metric.metric.name] = metric.report(error: metricError).json }
+        var failures: [String] = []
+        for metric in metrics {
+            var report = metric.report(error: metricError)
+            if let why = unreadable[metric.metric.name], metric.decision != .fail {
+                report.verdict = .error
+                report.explanation = "\(metric.metric.name): \(why)"
+                failures.append(report.explanation)
+            }
+            perMetric[metric.metric.name] = report.json
+        }
+        let isError = !failures.isEmpty && decision != .fail
         return [
-            "verdict": .string(verdict.rawValue), "metrics": .object(perMetric), "explanation": .string(explanation),
+            "verdict": .string(isError ? Verdict.error.rawValue : verdict.rawValue), "metrics": .object(perMetric),
+            "explanation": .string(
+                isError ? "Not every metric could be read. \(failures.joined(separator: ". "))." : explanation
+            ),
         ]
     }
 
@@ -187,7 +205,7 @@ extension MetricJudge {
 }
 
 /// Numbers for people.
-enum Decimal {
+package enum Decimal {
     /// `91.6 %`.
     static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 
@@ -197,7 +215,7 @@ enum Decimal {
     }
 
     /// Three or so significant digits.
-    static func short(_ value: Double) -> String {
+    package static func short(_ value: Double) -> String {
         let size = abs(value)
         if size >= 1e15 || (size > 0 && size < 1e-6) { return "\(value)" }
         var digits = 0

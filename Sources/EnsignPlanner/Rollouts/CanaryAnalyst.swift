@@ -8,12 +8,16 @@ package import EnsignModel
 package struct CanaryAnalyst: Sendable, Hashable {
     private var trials: [AgentID: Trial] = [:]
 
-    private struct Trial: Sendable, Hashable {
+    fileprivate struct Trial: Sendable, Hashable {
         var candidate: Digest
         var stable: Digest
         /// Runs that started before do not count.
         var since: Timestamp
         var judge: Judge
+        /// How many points of each metric of Prometheus were taken.
+        var taken: [String: Int64] = [:]
+        /// Why metrics of Prometheus could not be read the last time.
+        var unreadable: [String: String] = [:]
 
         func isAbout(_ canary: WatchedCanary) -> Bool {
             candidate == canary.candidate && stable == canary.stable && since == canary.since
@@ -68,12 +72,82 @@ package struct CanaryAnalyst: Sendable, Hashable {
         }
     }
 
+    // MARK: Prometheus
+
+    /// What is still to be asked of Prometheus for these canaries; the metrics that are furthest behind first.
+    package func requests(_ canaries: [WatchedCanary], now: Moment) -> [SeriesRequest] {
+        waiting(canaries).compactMap { SeriesRequest($0.canary, $0.metric, taken: $0.taken, now: now) }
+            .sorted { one, other in
+                if one.missing != other.missing { return one.missing > other.missing }
+                return (one.canary.agent, one.metric) < (other.canary.agent, other.metric)
+            }
+    }
+
+    /// When there is something to ask again; nil when there never is.
+    package func due(_ canaries: [WatchedCanary]) -> Moment? {
+        waiting(canaries).compactMap { waiting in
+            waiting.metric.query.map { SeriesRequest.due(waiting.canary, $0, taken: waiting.taken) }
+        }.min()
+    }
+
+    /// Metrics whose points still matter: before the verdict, and after it where it waits for an answer.
+    private func waiting(
+        _ canaries: [WatchedCanary]
+    ) -> [(canary: WatchedCanary, metric: Analysis.Metric, taken: Int64)] {
+        canaries.flatMap { canary in
+            let trial = trials[canary.agent].flatMap { $0.isAbout(canary) ? $0 : nil }
+            return canary.analysis.metrics.filter { $0.query != nil }.filter { metric in
+                trial.map { $0.judge.decision == nil || $0.unreadable[metric.name] != nil } ?? true
+            }.map { (canary, $0, trial?.taken[$0.name] ?? 0) }
+        }
+    }
+
+    /// Adds what Prometheus answered. An answer that comes twice, or late, changes nothing.
+    package mutating func take(_ answer: SeriesAnswer) {
+        let (agent, name) = (answer.request.canary.agent, answer.request.metric)
+        guard var trial = trials[agent], trial.isAbout(answer.request.canary),
+            trial.judge.decision == nil || trial.unreadable[name] != nil,
+            let index = trial.judge.metrics.firstIndex(where: { $0.metric.name == name }),
+            trial.judge.metrics[index].metric.query == answer.request.query
+        else { return }
+        let taken = trial.taken[name] ?? 0
+        // With a gap before it: what was counted is lost, and is asked for again.
+        guard answer.request.taken <= taken else { return }
+        trials[agent] = nil
+        switch answer.outcome {
+        case .samples(let samples) where answer.request.last > taken:
+            for sample in samples where sample.point > taken {
+                trial.judge.add(sample.value, metricAt: index, sample.variant)
+            }
+            trial.taken[name] = answer.request.last
+            trial.unreadable[name] = nil
+        case .samples: break
+        case .unreadable(let why):
+            if answer.request.taken == taken { trial.unreadable[name] = String(why.prefix(300)) }
+        }
+        trials[agent] = trial
+    }
+
+    /// Notes that no metric of Prometheus can be read at all.
+    package mutating func cannotRead(_ canaries: [WatchedCanary], because why: String) {
+        for canary in canaries {
+            guard var trial = trials[canary.agent], trial.isAbout(canary), trial.judge.decision == nil else { continue }
+            for metric in canary.analysis.metrics where metric.query != nil { trial.unreadable[metric.name] = why }
+            trials[canary.agent] = trial
+        }
+    }
+
     /// Whether a canary's verdict has been reached, so that its rollout should be looked at.
     package var decided: Set<AgentID> { Set(trials.filter { $0.value.judge.decision != nil }.keys) }
 
     /// What is known about a canary now.
     package func verdict(_ canary: WatchedCanary) -> CanaryVerdict {
         guard let trial = trials[canary.agent], trial.isAbout(canary) else { return CanaryVerdict(.noData) }
+        let evidence = trial.judge.evidence(unreadable: trial.unreadable)
+        // No pass beside a metric of which nobody knows what it says now.
+        if !trial.unreadable.isEmpty, trial.judge.decision != .fail {
+            return CanaryVerdict(.error, evidence: evidence)
+        }
         let outcome: CanaryVerdict.Outcome =
             switch trial.judge.verdict {
             case .pass: .pass
@@ -82,7 +156,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
             case .noData: .noData
             case .error: .error
             }
-        return CanaryVerdict(outcome, evidence: trial.judge.evidence)
+        return CanaryVerdict(outcome, evidence: evidence)
     }
 }
 
@@ -90,7 +164,9 @@ package struct CanaryAnalyst: Sendable, Hashable {
 package struct WatchedCanary: Sendable, Hashable {
     package var agent: AgentID
     package var candidate: Digest
+    package var candidateVersion: AgentVersion
     package var stable: Digest
+    package var stableVersion: AgentVersion
     package var since: Timestamp
     package var analysis: Analysis
 
@@ -101,7 +177,9 @@ package struct WatchedCanary: Sendable, Hashable {
         }
         self.agent = agent
         self.candidate = candidate.side.digest
+        candidateVersion = candidate.side.version
         self.stable = stable.digest
+        stableVersion = stable.version
         since = progress.evidenceSince
         self.analysis = analysis
     }
@@ -117,7 +195,8 @@ extension CanaryAnalyst {
                     [
                         "agent": .string(agent.description), "candidate": .string(trial.candidate.description),
                         "stable": .string(trial.stable.description), "since": .string(trial.since.description),
-                        "judge": trial.judge.state,
+                        "judge": trial.judge.state, "analysis": trial.judge.analysis.measured,
+                        "series": .array(trial.series),
                     ]
                 }
             ),
@@ -133,10 +212,57 @@ extension CanaryAnalyst {
                 let candidate = item["candidate"]?.string.flatMap({ Digest($0) }),
                 let stable = item["stable"]?.string.flatMap({ Digest($0) }),
                 let since = item["since"]?.string.flatMap({ Timestamp($0) }),
+                // Numbers of another question are no answer to this one.
+                item["analysis"] == canary.analysis.measured,
                 let judge = item["judge"].flatMap({ Judge(canary.analysis, state: $0) })
             else { continue }
-            trials[agent] = Trial(candidate: candidate, stable: stable, since: since, judge: judge)
+            var trial = Trial(candidate: candidate, stable: stable, since: since, judge: judge)
+            trial.read(item["series"]?.array ?? [])
+            trials[agent] = trial
         }
         follow(canaries)
+    }
+}
+
+extension CanaryAnalyst.Trial {
+    fileprivate var series: [JSONValue] {
+        Set(taken.keys).union(unreadable.keys).sorted().map { name in
+            [
+                "metric": .string(name), "taken": .integer(taken[name] ?? 0),
+                "error": unreadable[name].map { .string($0) } ?? .null,
+            ]
+        }
+    }
+
+    fileprivate mutating func read(_ series: [JSONValue]) {
+        for item in series {
+            guard let name = item["metric"]?.string, let count = item["taken"]?.int else { continue }
+            taken[name] = count
+            unreadable[name] = item["error"]?.string
+        }
+    }
+}
+
+extension Analysis {
+    /// What is measured, and how it is judged: when one of these changes, what was counted before says nothing.
+    fileprivate var measured: JSONValue {
+        [
+            "confidence": JSONValue(confidence),
+            "metrics": .array(
+                metrics.map { metric in
+                    let margin: JSONValue =
+                        switch metric.margin {
+                        case .absolute(let value): ["absolute": JSONValue(value)]
+                        case .relative(let share): ["relative": JSONValue(share)]
+                        }
+                    return [
+                        "name": .string(metric.name), "kind": .string(metric.kind.rawValue),
+                        "good": metric.good.map { .bool($0) } ?? .null, "margin": margin,
+                        "query": metric.query.map { .string($0.text) } ?? .null,
+                        "step": metric.query.map { .integer($0.step.milliseconds) } ?? .null,
+                    ]
+                }
+            ),
+        ]
     }
 }

@@ -258,8 +258,8 @@ package struct RolloutMachine: Sendable {
                     return promote(stable, candidate, progress, verdict, "the deadline has passed: promoted unjudged")
                 case (.inconclusive, .abort), (.noData, .abort), (.error, .abort):
                     return fail(stable, candidate, progress, verdict, "no verdict before the deadline")
-                case (.inconclusive, .hold), (.noData, .hold), (.error, .hold), (.error, .promote):
-                    return held = .inconclusive
+                case (.inconclusive, .hold), (.noData, .hold): return held = .inconclusive
+                case (.error, .hold), (.error, .promote): return held = .error
                 case (.pass, _), (.fail, _), (.notAnalysed, _): break
                 }
             }
@@ -285,7 +285,8 @@ package struct RolloutMachine: Sendable {
         guard let ends = progress.holdEnds(canary), now >= ends else { return }
         let next = canary.steps.indices.first { $0 > index && canary.steps[$0].weight > progress.weight }
         switch (verdict.outcome, next) {
-        case (.noData, _), (.error, _): held = .noData
+        case (.noData, _): held = .noData
+        case (.error, _): held = .error
         case (.fail, _): break
         case (.pass, nil), (.notAnalysed, nil): promote(stable, candidate, progress, verdict, nil)
         case (.inconclusive, nil): held = .inconclusive
@@ -529,6 +530,8 @@ package struct RolloutMachine: Sendable {
 package enum HeldReason: String, Sendable, CaseIterable {
     case quarantined, queued, paused, halted, inconclusive
     case noData = "no-data"
+    /// A metric of its analysis cannot be read.
+    case error
 }
 
 /// Why an operator's request cannot be done.

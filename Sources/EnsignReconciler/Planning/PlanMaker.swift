@@ -130,10 +130,24 @@ package struct PlanMaker {
             context: try context(desired, settings, compiler)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
+        plan.warnings = warnings(plan, items)
         if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
         return Outcome(plan: plan, findings: findings, settings: settings, uses: uses)
+    }
+
+    /// What an operator should know before a canary begins. Only where operators set things: nobody reconciles elsewhere.
+    private func warnings(_ plan: Plan, _ items: [DesiredAgent]) -> [String] {
+        let key = Settings.prometheusKey(environment)
+        guard site.reconciles, site.settings.prometheus(environment) == nil else {
+            return []
+        }
+        let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
+        let agents = items.filter { starting.contains($0.agent) && $0.rollout.asksPrometheus }.map(\.agent).sorted()
+        guard let first = agents.first else { return [] }
+        let who = agents.count == 1 ? "\(first)" : "\(first) and \(agents.count - 1) more"
+        return ["\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"]
     }
 
     private func context(
@@ -244,8 +258,11 @@ extension Rollout {
     /// Parts of an analysis that nothing reads yet.
     fileprivate var declaredOnly: [String] {
         guard case .canary(let canary) = self, let metrics = canary.analysis?.metrics else { return [] }
-        var names = metrics.map(\.name).filter { $0.hasPrefix("prometheus:") }
-        if metrics.contains(where: \.guardsStable) { names.append("rollout.canary.analysis.guard") }
-        return names
+        return metrics.contains(where: \.guardsStable) ? ["rollout.canary.analysis.guard"] : []
+    }
+
+    fileprivate var asksPrometheus: Bool {
+        guard case .canary(let canary) = self else { return false }
+        return canary.analysis?.metrics.contains { $0.query != nil } ?? false
     }
 }

@@ -1,19 +1,23 @@
-import EnsignJSON
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
-import EnsignSystem
 
 /// The canaries of an environment and what telemetry says of them.
 struct CanaryEvidence {
     private var canaries: [AgentID: WatchedCanary] = [:]
     private var analyst: CanaryAnalyst?
+    /// Why Prometheus cannot be asked; nil when it can.
+    private let obstacle: String?
 
     /// Finds the canaries that are under way and have an analysis.
     ///
     /// - Parameter fleet: The desired one: how a rollout is judged is what git says now.
-    init(_ recorded: RecordedTree, _ environment: String, _ fleet: Fleet) throws {
+    init(_ recorded: RecordedTree, _ environment: String, _ fleet: Fleet, _ site: Site) throws {
+        let key = Settings.prometheusKey(environment)
+        obstacle =
+            site.reconciles && site.settings.prometheus(environment) == nil
+            ? "\(key) is not set: git config \(key) URL" : nil
         for agent in try recorded.remembered() {
             guard let state = try recorded.agent(agent)?.state, state.canary != nil,
                 case .canary(let canary) = try Self.rollout(agent, environment, fleet),
@@ -29,24 +33,40 @@ struct CanaryEvidence {
         return try own ?? fleet.environment(environment)?.value?.rollout
     }
 
-    /// Judges the samples that came since the last run. They and the judge's state are checkpointed together.
-    mutating func take(from telemetry: TelemetryPipeline) {
-        let watched = canaries.values.sorted { $0.agent < $1.agent }
-        analyst = telemetry.consume { samples, store in
+    private var watched: [WatchedCanary] { canaries.values.sorted { $0.agent < $1.agent } }
+
+    /// Judges the samples that came since the last run. They and the judge's state are kept together.
+    ///
+    /// - Throws: ``SystemError`` when they could not be kept; the verdicts are there all the same.
+    mutating func take(from store: EvidenceStore, _ answers: [SeriesAnswer]) throws {
+        let (watched, obstacle) = (watched, obstacle)
+        var result: CanaryAnalyst?
+        defer { analyst = result }
+        try store.update { samples, store in
             var analyst = CanaryAnalyst(json: store, canaries: watched)
             analyst.take(samples)
+            for answer in answers { analyst.take(answer) }
+            if let obstacle { analyst.cannotRead(watched, because: obstacle) }
             store = watched.isEmpty ? .null : analyst.json
-            return analyst
+            result = analyst
         }
     }
 
-    /// Reads what the last run wrote down, for looking at it.
-    mutating func read(_ path: String) throws {
-        guard let bytes = try Files.readOwn(path, limit: 1 << 28), let json = try? JSONParser.parse(bytes) else {
-            return
-        }
-        analyst = CanaryAnalyst(json: json["consumer"], canaries: canaries.values.sorted { $0.agent < $1.agent })
+    /// Reads what the last run kept, for looking at it.
+    mutating func read(_ state: JSONValue?) {
+        var analyst = CanaryAnalyst(json: state, canaries: watched)
+        if let obstacle { analyst.cannotRead(watched, because: obstacle) }
+        self.analyst = analyst
     }
+
+    /// What is still to be asked of Prometheus, and when there is more.
+    func open(now: Moment) -> (requests: [SeriesRequest], due: Moment?) {
+        guard let analyst else { return ([], nil) }
+        return (analyst.requests(watched, now: now), analyst.due(watched))
+    }
+
+    /// The canary of an agent that is watched; nil when there is none, or nothing judges it.
+    func watched(_ agent: AgentID) -> WatchedCanary? { canaries[agent] }
 
     /// - Parameter canary: The rollout as the planner has it.
     func verdict(_ agent: AgentID, _ canary: Canary) -> CanaryVerdict {

@@ -35,8 +35,8 @@ package struct RolloutReport: Sendable {
         let fleet = try site.desiredCommit().map { commit in
             Fleet(snapshot: try site.snapshots(of: try site.repository.commit(commit).tree)(), today: now.date)
         }
-        var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0) }
-        try evidence?.read(site.files.telemetry(environment))
+        var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0, site) }
+        evidence?.read(try EvidenceStore.kept(site, environment)?.state)
         let plan = try plan(site, environment, tip, now, evidence)
         let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
         var agents = Set(try recorded.remembered()).union(held.keys)

@@ -266,6 +266,9 @@ package final class TelemetryPipeline: Sendable {
         }
     }
 
+    /// The consumer's own state as it is now, for looking at it.
+    package var consumerState: JSONValue { guarded { $0.consumer } }
+
     /// Sets whose samples are kept for the consumer from now on; before, those of agents with a canary under way are.
     package func keepSamples(of interest: @escaping @Sendable (AgentID) -> Bool) {
         guarded { $0.interest = interest }

@@ -15,6 +15,7 @@ final class EnvironmentWatcher: Sendable {
     private let report: @Sendable (WatchEvent) -> Void
     private let wakeup: Wakeup
     private let telemetry: TelemetryWatcher
+    private let series: SeriesWatcher
     private let isStopping = Mutex(false)
 
     init(
@@ -29,14 +30,24 @@ final class EnvironmentWatcher: Sendable {
         self.overrides = overrides
         self.actor = actor
         self.report = report
-        wakeup = try Wakeup()
-        telemetry = try TelemetryWatcher(environment, opening: opening, overrides: overrides, report: report)
+        let wakeup = try Wakeup()
+        let telemetry = try TelemetryWatcher(environment, opening: opening, overrides: overrides, report: report)
+        (self.wakeup, self.telemetry) = (wakeup, telemetry)
+        series = try SeriesWatcher(
+            environment,
+            opening: opening,
+            overrides: overrides,
+            telemetry: { telemetry.pipeline },
+            report: report,
+            answered: { wakeup.wake() }
+        )
     }
 
     /// Asks the thread to end after what it is doing.
     func stop() {
         isStopping.withLock { $0 = true }
         telemetry.stop()
+        series.stop()
         wakeup.wake()
     }
 
@@ -45,7 +56,11 @@ final class EnvironmentWatcher: Sendable {
     /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
     func run() {
         let reading = try? Thread { [telemetry] in telemetry.run() }
-        defer { reading?.join() }
+        let asking = try? Thread { [series] in series.run() }
+        defer {
+            reading?.join()
+            asking?.join()
+        }
         let pause = Backoff(base: .seconds(30), most: .seconds(30))
         var retry = Backoff(base: .seconds(1), most: .seconds(60))
         var generator = SystemRandomNumberGenerator()
@@ -70,6 +85,7 @@ final class EnvironmentWatcher: Sendable {
                     options.observeEverything = observeEverything
                     options.suspectFolders = suspects
                     (options.telemetry, options.readsTelemetry) = (telemetry.pipeline, false)
+                    options.answers = series.take()
                     let result = try Reconciler(
                         site: site,
                         environment: environment,
@@ -78,6 +94,7 @@ final class EnvironmentWatcher: Sendable {
                     ).run()
                     report(.reconciled(environment, result))
                     courier?.wake()
+                    if result.isJudging { series.wake() }
                     // A state that lasts is said once.
                     let standing = result.branches.disagreements.map(\.sentence) + result.notes
                     for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
@@ -127,6 +144,10 @@ final class EnvironmentWatcher: Sendable {
             guard left > .zero else { return (false, []) }
             let ready = Wakeup.wait(for: [wakeup.readEnd, monitor.number], atMost: left)
             guard !ready.isEmpty else { return (false, []) }
+            if ready.contains(wakeup.readEnd) {
+                wakeup.clear()
+                if series.hasAnswers { return (false, []) }
+            }
             guard ready.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return (true, []) }
             var isRelevant = false

@@ -48,6 +48,16 @@ package enum Curl {
         _ timeout: Duration,
         _ limit: Int
     ) -> Result<HTTPResponse, HTTPFailure> {
+        fetch(url, timeout, limit) { false }
+    }
+
+    /// The same, ended early when `isCancelled` says so.
+    package static func fetch(
+        _ url: String,
+        _ timeout: Duration,
+        _ limit: Int,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) -> Result<HTTPResponse, HTTPFailure> {
         guard url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
         else { return .failure(HTTPFailure(kind: .broken, message: "the URL has characters that must be escaped")) }
         let milliseconds =
@@ -64,13 +74,14 @@ package enum Curl {
             write-out = "%{stderr}\\n%{http_code}"
 
             """
-        let process = Subprocess(
+        var process = Subprocess(
             "curl",
             ["--disable", "--config", "-"],
             input: Array(configuration.utf8),
             deadline: timeout + .seconds(1),
             outputLimit: limit + 1
         )
+        process.isCancelled = isCancelled
         do throws(SystemError) {
             return read(try process.run(), limit)
         } catch {

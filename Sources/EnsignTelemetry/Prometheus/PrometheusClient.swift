@@ -24,6 +24,8 @@ package struct PrometheusError: Error, Sendable, Hashable, CustomStringConvertib
         /// The value is NaN or infinite.
         case notFinite = "not-finite"
         case severalSeries = "several-series"
+        /// More series than anyone reads.
+        case tooManySeries = "too-many-series"
         /// The base URL is none.
         case badURL = "bad-url"
     }
@@ -45,18 +47,6 @@ package struct PrometheusError: Error, Sendable, Hashable, CustomStringConvertib
     }
 }
 
-/// One value of a series.
-package struct PrometheusPoint: Sendable, Hashable {
-    package var time: Moment
-    /// Finite.
-    package var value: Double
-
-    package init(time: Moment, value: Double) {
-        self.time = time
-        self.value = value
-    }
-}
-
 /// Asks a Prometheus server (https://prometheus.io/docs/prometheus/latest/querying/api/).
 ///
 /// Blocks the calling thread, at most about `attempts` times `timeout`.
@@ -69,6 +59,8 @@ package struct PrometheusClient: Sendable {
         package var backoff: Duration = .milliseconds(250)
         /// Bytes of an answer.
         package var limit = 4 << 20
+        /// Series of an answer.
+        package var maxSeries = 1_000
 
         package init() {}
     }
@@ -131,32 +123,39 @@ package struct PrometheusClient: Sendable {
         }
     }
 
-    /// The values of a query that gives one series, oldest first. Values that are not finite are left out.
+    /// The series of a range query, as they come, with values that are not finite too; no data when there are none.
     ///
     /// - Parameter step: Above 0.
-    package func query(
+    package func series(
         _ text: String,
         from start: Moment,
         to end: Moment,
         step: Duration
-    ) -> PrometheusOutcome<[PrometheusPoint]> {
+    ) -> PrometheusOutcome<[PrometheusSeries]> {
         let path =
             "/api/v1/query_range?query=\(Self.escaped(text))&start=\(Self.seconds(start))&end=\(Self.seconds(end))"
             + "&step=\(seconds(step))&timeout=\(seconds(policy.timeout))"
         return ask(path) { answer in
             guard answer["resultType"]?.string == "matrix" else { return Self.garbage("not a matrix") }
-            return Self.onlySeries(answer).flatMap { series in
-                guard let values = series["values"]?.array else { return Self.garbage("a series without values") }
-                var points: [PrometheusPoint] = []
-                for value in values {
-                    switch Self.point(value) {
-                    case .value(let point): if point.value.isFinite { points.append(point) }
-                    case .noData: break
-                    case .error(let error): return .error(error)
-                    }
-                }
-                return points.isEmpty ? .noData : .value(points)
+            guard let results = answer["result"]?.array else { return Self.garbage("no result") }
+            guard results.count <= policy.maxSeries else {
+                return .error(
+                    PrometheusError(
+                        code: .tooManySeries,
+                        message: "the query gives \(results.count) series, more than \(policy.maxSeries)",
+                        attempts: 1
+                    )
+                )
             }
+            var all: [PrometheusSeries] = []
+            for result in results {
+                switch Self.series(result) {
+                case .value(let series): all.append(series)
+                case .noData: break
+                case .error(let error): return .error(error)
+                }
+            }
+            return all.isEmpty ? .noData : .value(all)
         }
     }
 
@@ -222,6 +221,25 @@ package struct PrometheusClient: Sendable {
         .error(PrometheusError(code: .garbage, message: "the answer is not understood: \(what)", attempts: 1))
     }
 
+    private static func series(_ json: JSONValue) -> PrometheusOutcome<PrometheusSeries> {
+        guard let values = json["values"]?.array else { return garbage("a series without values") }
+        guard let labels = json["metric"]?.object else { return garbage("a series without labels") }
+        var series = PrometheusSeries(labels: [:], points: [])
+        for (name, value) in labels {
+            guard let value = value.string else { return garbage("a label that is no text") }
+            series.labels[name] = value
+        }
+        series.points.reserveCapacity(values.count)
+        for value in values {
+            switch point(value) {
+            case .value(let point): series.points.append(point)
+            case .noData: break
+            case .error(let error): return .error(error)
+            }
+        }
+        return .value(series)
+    }
+
     private static func onlySeries(_ answer: JSONValue) -> PrometheusOutcome<JSONValue> {
         guard let series = answer["result"]?.array else { return garbage("no result") }
         guard let first = series.first else { return .noData }
@@ -242,7 +260,9 @@ package struct PrometheusClient: Sendable {
         guard let time = json[0]?.double, time.magnitude < 9e9, let text = json[1]?.string, text.utf8.count <= 64,
             let value = Double(text)
         else { return garbage("a value that is no pair of time and number") }
-        return .value(PrometheusPoint(time: Moment(nanoseconds: Int64(time * 1e9)), value: value))
+        // Prometheus writes milliseconds; a double of seconds has them, and nothing certain behind them.
+        let milliseconds = Int64((time * 1_000).rounded())
+        return .value(PrometheusPoint(time: Moment(nanoseconds: milliseconds * 1_000_000), value: value))
     }
 
     private static func finite(_ point: PrometheusPoint) -> PrometheusOutcome<PrometheusPoint> {

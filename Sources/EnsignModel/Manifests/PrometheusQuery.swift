@@ -1,0 +1,18 @@
+/// What a metric of Prometheus asks for.
+package struct PrometheusQuery: Sendable, Hashable {
+    /// PromQL, as written: nothing is put into it.
+    package var text: String
+    /// How far its samples are apart.
+    package var step: TimeSpan
+
+    package init(text: String, step: TimeSpan) {
+        self.text = text
+        self.step = step
+    }
+
+    package static let maxBytes = 4_096
+    /// Milliseconds that a step may have.
+    package static let steps: ClosedRange<Int64> = 1_000...3_600_000
+    /// The step when none is written.
+    package static let standardStep = TimeSpan(minutes: 1)
+}

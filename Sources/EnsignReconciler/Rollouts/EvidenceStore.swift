@@ -1,0 +1,65 @@
+import EnsignJSON
+import EnsignLedger
+import EnsignModel
+import EnsignSystem
+
+/// Where the judge keeps what it has counted, between runs. All of it is a cache: without it, counting starts again.
+enum EvidenceStore {
+    /// Beside the telemetry that it was counted from.
+    case pipeline(TelemetryPipeline)
+    /// Where there is no telemetry: `<git dir>/ensign/cache/<env>/analysis`. Changed under the environment's lock.
+    case file(String)
+
+    private static let limit = 1 << 28
+
+    /// - Returns: Nil when there is telemetry that another process reads: it has the state too.
+    init?(_ site: Site, _ environment: String, _ telemetry: TelemetryPipeline?) throws {
+        if let telemetry {
+            self = .pipeline(telemetry)
+        } else if try site.settings.telemetry(environment) == nil {
+            self = .file(site.files.analysis(environment))
+        } else {
+            return nil
+        }
+    }
+
+    /// The state as it is now; null when there is none, or none that can be read.
+    var state: JSONValue {
+        switch self {
+        case .pipeline(let pipeline): pipeline.consumerState
+        case .file(let path): Self.read(path) ?? .null
+        }
+    }
+
+    /// Changes the state together with the samples that it takes up.
+    ///
+    /// - Throws: ``SystemError`` when the new state could not be kept; `body` has run.
+    func update(_ body: (_ samples: [Sample], _ state: inout JSONValue) -> Void) throws {
+        switch self {
+        case .pipeline(let pipeline): pipeline.consume(body)
+        case .file(let path):
+            let before = state
+            var after = before
+            body([], &after)
+            guard after != before else { return }
+            if after.isNull { return try Files.remove(path) }
+            if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
+            try Files.replace(path, with: after.canonicalBytes() + [0x0A])
+        }
+    }
+
+    /// What some process has written down, for looking at it, and what was rejected on the way; nil when there is
+    /// nothing.
+    static func kept(_ site: Site, _ environment: String) throws -> (state: JSONValue, rejections: JSONValue?)? {
+        guard (try? site.settings.telemetry(environment)) != .some(nil) else {
+            return read(site.files.analysis(environment)).map { ($0, nil) }
+        }
+        let checkpoint = read(site.files.telemetry(environment))
+        return checkpoint.map { ($0["consumer"] ?? .null, $0["attribution"]?["rejections"]) }
+    }
+
+    private static func read(_ path: String) -> JSONValue? {
+        guard let bytes = try? Files.readOwn(path, limit: limit) else { return nil }
+        return try? JSONParser.parse(bytes)
+    }
+}
