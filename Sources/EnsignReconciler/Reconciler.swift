@@ -28,6 +28,7 @@ package struct Reconciler {
         package var telemetry: TelemetryPipeline?
         /// Whether to read telemetry for this run when nobody else does.
         package var readsTelemetry = true
+        package var visitor = Visitor.passing
         package var clock = SystemClock()
 
         package init() {}
@@ -57,8 +58,8 @@ package struct Reconciler {
 
         package var result: Result
         package var plan: Plan?
-        /// Whether a canary is under way: new telemetry may decide about it.
-        var isJudging = false
+        /// Whether a canary is under way or waits for its turn: time and new telemetry may decide about it.
+        package var hasRollouts = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []

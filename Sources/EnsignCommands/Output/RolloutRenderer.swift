@@ -104,9 +104,10 @@ extension RolloutReport.Row {
 }
 
 extension RolloutReport {
-    var json: JSONValue {
+    func json(_ waiting: WaitingCanary?) -> JSONValue {
         [
             "v": 1, "environment": .string(environment), "time": .string(now.description),
+            "canaryWaiting": waiting?.json ?? .null,
             "rollouts": .array(
                 rows.map { row in
                     [
