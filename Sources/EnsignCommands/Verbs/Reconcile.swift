@@ -239,8 +239,9 @@ extension Change {
         let why = evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
         let name = agent?.description ?? ""
         if action == .quarantine {
-            let what = from == to ? "is no longer quarantined" : "quarantined"
-            return "\(name) \(from?.version.description ?? "") \(what)\(why)"
+            // A quarantine that ends starts from what is stable: which version it was is not said.
+            guard from != to else { return "\(name) has no version in quarantine any more\(why)" }
+            return "\(name) \(from?.version.description ?? "") quarantined\(why)"
         }
         if let activity = evidence["activityAfterHalt"] {
             return "\(name) acts although it is halted: \(activity["what"]?.string ?? "")".escapedControls
