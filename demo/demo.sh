@@ -5,7 +5,18 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 ensign=${ENSIGN:-ensign}
 scratch=$(mktemp -d)
-[ -n "${KEEP:-}" ] || trap 'rm -rf "$scratch"' EXIT
+watch='' traffic=''
+# Whatever ends the demo ends what it has started, by its number.
+finish() {
+    for child in $traffic $watch; do
+        kill "$child" 2> /dev/null || true
+        wait "$child" 2> /dev/null || true
+    done
+    [ -n "${KEEP:-}" ] || rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 PATH="$(dirname "$ensign"):$PATH"
 export PATH HOME="$scratch" GIT_CONFIG_NOSYSTEM=1
 git config --global user.name "Ada Example"
@@ -42,6 +53,35 @@ excerpt() {
     cat "$scratch/shown"
     cmp -s "$scratch/said" "$scratch/shown" || echo "..."
 }
+# Ends a child that runs beside the demo.
+end() {
+    kill "$1"
+    wait "$1" 2> /dev/null || true
+}
+# The record of a halt follows the halt.
+recorded() {
+    for _ in $(seq 50); do
+        ! ensign log --env prod "$2" | grep -q " $1 " || return 0
+        sleep 0.1
+    done
+}
+# Shows where the rollouts of prod stand, whenever something has changed, until no canary is under way.
+follow() {
+    prompt "ensign rollout status --env prod    # again and again"
+    before=''
+    for second in $(seq 90); do
+        ensign rollout status --env prod > "$scratch/said"
+        grep -q ' canary ' "$scratch/said" || return 0
+        [ "$second" -gt 1 ] || head -n 1 "$scratch/said"
+        # The seconds that are left change all the time.
+        now=$(sed '1d; s/ due \| in [0-9]*s / /' "$scratch/said")
+        [ "$now" = "$before" ] || tail -n +2 "$scratch/said"
+        before=$now
+        sleep 1
+    done
+    echo "the demo expected the canary to be over by now" >&2
+    exit 1
+}
 # A command that must be refused: the demo fails when it is not.
 refused() {
     prompt "$*"
@@ -60,6 +100,8 @@ run ensign init --repo fleet.git
 step "A fleet to start from: this project's own fleet/ and environments/"
 run git clone -q fleet.git work
 run cp -r "$here/fleet" "$here/environments" "$here/.gitattributes" work/
+echo "Canaries of prod take two hours and a day's traffic. Here they take seconds; what is judged stays as it is:"
+run "sed -i 's/ steps: .*/ steps: [{weight: 25, hold: 2s}, {weight: 50, hold: 2s}]/' work/environments/prod/environment.yaml"
 run cd work
 run ensign init --client
 run git add -A
@@ -76,30 +118,12 @@ step "An agent reads it"
 agent="python3 $here/examples/agent.py $scratch/fleet.git/ensign/live/prod support/refund-triage --key ticket-4711"
 run "$agent"
 
-step "Change a prompt in next, release it, take it to staging and to prod by branch and merge"
-run cd ../work
-run git fetch -q
-run "sed -i 's/^You decide one refund request at a time/Greet the customer by name. You decide one refund request at a time/' fleet/agents/support/refund-triage/next/prompt.md"
-run ensign release support/refund-triage 1.6.0
-run git commit -q -am "'Release support/refund-triage 1.6.0'"
-run ensign promote support/refund-triage --to staging --version 1.6.0 --quiet
-run git merge -q --no-ff -m "'Merge: 1.6.0 to staging'" ensign/promote/staging/support/refund-triage-1.6.0
-excerpt '/staging: support/p;/staging: converged/p' git push -q
-run git fetch -q
-run ensign promote support/refund-triage --to prod
-run git merge -q --no-ff -m "'Merge: 1.6.0 to prod'" ensign/promote/prod/support/refund-triage-1.6.0
-excerpt '/prod: support/p;/prod: converged/p' git push -q
-
-step "The agent's next session has it"
-excerpt 1,12p "$agent"
-
 step "May it pay back 140? And which line says so?"
 arguments='{"payment":"pay_9f3k2m8q1x","amount":140,"reason":"damaged","ticket":"T-20417"}'
 refused "ensign check support/refund-triage payments.refund --env prod --arguments '$arguments'"
 run ensign who-can payments.refund --env prod
 
 step "Somebody edits a live file by hand: found, repaired, recorded"
-run cd ../fleet.git
 run "sed -i 's/\"weight\":100/\"weight\":99/' ensign/live/prod/agents/support/refund-triage.json"
 run ensign drift --env prod
 run ensign reconcile --env prod
@@ -111,16 +135,94 @@ run git commit -q --no-verify -am "'A slip of the pen'"
 refused git push -q
 run git reset -q --hard HEAD~1
 
+step "Change a prompt in next, release it, take it to staging and to prod by branch and merge"
+run git fetch -q
+run "sed -i 's/^You decide one refund request at a time/Greet the customer by name. You decide one refund request at a time/' fleet/agents/support/refund-triage/next/prompt.md"
+run ensign release support/refund-triage 1.6.0
+run git commit -q -am "'Release support/refund-triage 1.6.0'"
+run ensign promote support/refund-triage --to staging --version 1.6.0 --quiet
+run git merge -q --no-ff -m "'Merge: 1.6.0 to staging'" ensign/promote/staging/support/refund-triage-1.6.0
+excerpt '/staging: support/p;/staging: converged/p' git push -q
+run git fetch -q
+run ensign promote support/refund-triage --to prod
+run git merge -q --no-ff -m "'Merge: 1.6.0 to prod'" ensign/promote/prod/support/refund-triage-1.6.0
+merge=$(git rev-parse HEAD)
+excerpt '/prod: support/p;/prod: converged/p;/canary waiting/p' git push -q
+
+step "A canary: some sessions first, judged on the telemetry that the agents write. It needs a watcher"
+live="$scratch/fleet.git/ensign/live/prod"
+run cd ../fleet.git
+run git config ensign.prod.telemetry "$scratch/telemetry"
+prompt "ensign watch --env prod &"
+ensign watch --env prod > "$scratch/watch.log" 2>&1 &
+watch=$!
+prompt "python3 $here/examples/traffic.py $live $scratch/telemetry support/refund-triage --rate 90 --seconds 90 &"
+python3 "$here/examples/traffic.py" "$live" "$scratch/telemetry" support/refund-triage --rate 90 --seconds 90 \
+    > "$scratch/traffic.log" 2>&1 &
+traffic=$!
+echo "A run counts 15 seconds after its span was read: until then there is no data."
+follow
+end $traffic
+traffic=''
+excerpt '/promoted/p' cat "$scratch/watch.log"
+
+step "The agent's next session has it"
+excerpt 1,12p "$agent"
+
+step "A bad one: somebody makes the answers warmer, and with that the JSON is gone now and then"
+run cd ../work
+run git fetch -q
+run "sed -i \"s/^Reply with the contract's JSON only/Reply warmly and in person/\" fleet/agents/support/refund-triage/next/prompt.md"
+run ensign release support/refund-triage 1.7.0
+run git commit -q -am "'Release support/refund-triage 1.7.0'"
+run ensign promote support/refund-triage --to prod --version 1.7.0 --quiet
+run git merge -q --no-ff -m "'Merge: 1.7.0 to prod'" ensign/promote/prod/support/refund-triage-1.7.0
+excerpt '/prod:/p' git push -q
+run cd ../fleet.git
+prompt "python3 $here/examples/traffic.py $live $scratch/telemetry support/refund-triage --rate 20 --seconds 90 &"
+python3 "$here/examples/traffic.py" "$live" "$scratch/telemetry" support/refund-triage --rate 20 --seconds 90 \
+    > "$scratch/traffic.log" 2>&1 &
+traffic=$!
+follow
+end $traffic
+traffic=''
+run ensign rollout status support/refund-triage --env prod
+run ensign status --env prod
+
+step "It went back by itself. The commit that makes git agree waits; merging it changes nothing live"
+run cd ../work
+run git fetch -q origin ensign/rollback/prod/support/refund-triage
+run "ensign keys --repo ../fleet.git > ../allowed_signers"
+run "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log -1 --show-signature -p FETCH_HEAD"
+run git merge -q --no-edit FETCH_HEAD
+run "sha256sum $live/agents/support/refund-triage.json"
+excerpt '/prod: /p' git push -q
+run "sha256sum $live/agents/support/refund-triage.json"
+
+step "An agent runs away: it asks the CRM for more, and again, and again. A rule of prod's kill switch stops it"
+run cd ../fleet.git
+run grep repeatedCall ../work/environments/prod/environment.yaml
+refused "python3 $here/examples/traffic.py $live $scratch/telemetry sales/crm-hygiene"
+refused "python3 $here/examples/agent.py $live sales/crm-hygiene"
+recorded halt sales/crm-hygiene
+run ensign log --env prod sales/crm-hygiene
+run ensign status --env prod
+run "ensign resume sales/crm-hygiene --env prod --reason 'the CRM can page now'"
+excerpt 1p "python3 $here/examples/agent.py $live sales/crm-hygiene"
+end $watch
+watch=''
+
 step "Back by revert: the same digest, and the ledger says rollback"
-run git revert -m 1 --no-edit HEAD '> /dev/null'
+run cd ../work
+run git fetch -q
+run git revert -m 1 --no-edit "$(git rev-parse --short "$merge")" '> /dev/null'
 excerpt '/prod: support/p;/prod: converged/p' git push -q
 run cd ../fleet.git
 run ensign log --env prod support/refund-triage
 
 step "Proof, with Ensign and with stock git"
 run ensign verify
-run "ensign keys > ../allowed_signers"
-run "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"
+excerpt 1,12p "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"
 run "sha256sum ensign/live/prod/bundles/*/*"
 
 step "Done. What you saw is in README.md; try it on your own fleet next."

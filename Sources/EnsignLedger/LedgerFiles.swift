@@ -12,6 +12,8 @@ package struct LedgerFiles: Sendable, Hashable {
 
     package func key(_ environment: String) -> String { "\(root)/keys/\(environment)" }
     package func lock(_ environment: String) -> String { "\(root)/locks/\(environment)" }
+    /// Held by the watch of an environment as long as it lives; no environment's name has a dot.
+    package func watchLock(_ environment: String) -> String { "\(root)/locks/\(environment).watch" }
     package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
     package func status(_ environment: String) -> String { "\(root)/status/\(environment).json" }
     package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }

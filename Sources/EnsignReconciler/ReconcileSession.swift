@@ -48,8 +48,8 @@ struct ReconcileSession {
         let drift = try observe()
         try converge(to: desired, drift)
         try recordHalts()
-        report.isJudging = try hasRollouts()
-        if report.isJudging { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        report.hasRollouts = try hasRollouts()
+        if report.hasRollouts { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
@@ -651,7 +651,8 @@ struct ReconcileSession {
             message: message,
             source: tip?.acceptedSource?.description,
             mode: reconciler.actor.mode,
-            lastSuccess: result == "ok" ? now : before?.lastSuccess
+            lastSuccess: result == "ok" ? now : before?.lastSuccess,
+            visits: (before?.visits ?? Visits()).adding(reconciler.options.visitor, at: now)
         ).write(path)
     }
 }

@@ -32,6 +32,7 @@ package struct Reconciler {
         package var asksPrometheus = false
         /// What somebody else has asked Prometheus.
         package var answers: [SeriesAnswer] = []
+        package var visitor = Visitor.passing
         package var clock = SystemClock()
 
         package init() {}
@@ -61,8 +62,8 @@ package struct Reconciler {
 
         package var result: Result
         package var plan: Plan?
-        /// Whether a canary is under way: new telemetry may decide about it.
-        var isJudging = false
+        /// Whether a canary is under way or waits for its turn: time and new telemetry may decide about it.
+        package var hasRollouts = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []

@@ -14,6 +14,7 @@ package struct Status: Sendable, Hashable {
     package var mode: Entry.Actor.Mode
     /// The last reconcile that was `ok`.
     package var lastSuccess: Timestamp?
+    package var visits: Visits
 
     package init(
         environment: String,
@@ -22,7 +23,8 @@ package struct Status: Sendable, Hashable {
         message: String,
         source: String?,
         mode: Entry.Actor.Mode,
-        lastSuccess: Timestamp?
+        lastSuccess: Timestamp?,
+        visits: Visits
     ) {
         self.environment = environment
         self.time = time
@@ -31,6 +33,7 @@ package struct Status: Sendable, Hashable {
         self.source = source
         self.mode = mode
         self.lastSuccess = lastSuccess
+        self.visits = visits
     }
 
     package var json: JSONValue {
@@ -38,9 +41,12 @@ package struct Status: Sendable, Hashable {
             "v": 1, "environment": .string(environment), "time": .string(time.description),
             "result": .string(result), "message": .string(message),
             "source": source.map { .string($0) } ?? .null, "mode": .string(mode.rawValue),
-            "lastSuccess": lastSuccess.map { .string($0.description) } ?? .null,
+            "lastSuccess": Self.json(lastSuccess), "lastWatch": Self.json(visits.watch),
+            "lastRun": Self.json(visits.run), "lastTimer": Self.json(visits.timer),
         ]
     }
+
+    private static func json(_ time: Timestamp?) -> JSONValue { time.map { .string($0.description) } ?? .null }
 
     /// Reads a status file; nil when there is none that can be read.
     package static func read(_ path: String) throws -> Status? {
@@ -48,6 +54,7 @@ package struct Status: Sendable, Hashable {
             let environment = json["environment"]?.string,
             let time = json["time"]?.string.flatMap({ Timestamp($0) }), let result = json["result"]?.string
         else { return nil }
+        func moment(_ name: String) -> Timestamp? { json[name]?.string.flatMap { Timestamp($0) } }
         return Status(
             environment: environment,
             time: time,
@@ -55,7 +62,8 @@ package struct Status: Sendable, Hashable {
             message: json["message"]?.string ?? "",
             source: json["source"]?.string,
             mode: json["mode"]?.string.flatMap { Entry.Actor.Mode(rawValue: $0) } ?? .cli,
-            lastSuccess: json["lastSuccess"]?.string.flatMap { Timestamp($0) }
+            lastSuccess: moment("lastSuccess"),
+            visits: Visits(watch: moment("lastWatch"), run: moment("lastRun"), timer: moment("lastTimer"))
         )
     }
 

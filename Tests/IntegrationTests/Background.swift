@@ -42,10 +42,10 @@ final class Background: @unchecked Sendable {
 
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
-    /// Ends it with SIGTERM and returns its exit status; 128 and more is a signal.
-    func stop() throws -> Int32 {
-        try leash.fileHandleForWriting.write(contentsOf: Data("TERM\n".utf8))
-        eventually(within: .seconds(10), "it ends after SIGTERM: \(output)") { !process.isRunning }
+    /// Ends it with SIGTERM, or another signal, and returns its exit status; 128 and more is a signal.
+    func stop(_ signal: String = "TERM") throws -> Int32 {
+        try leash.fileHandleForWriting.write(contentsOf: Data("\(signal)\n".utf8))
+        eventually(within: .seconds(10), "it ends after SIG\(signal): \(output)") { !process.isRunning }
         if process.isRunning, let child = try pid_t(String(contentsOfFile: "\(log).pid", encoding: .utf8).dropLast()) {
             kill(child, SIGKILL)
         }

@@ -31,6 +31,8 @@ import Testing
     func goodCanary() throws {
         let host = try host("{canary: {steps: [{weight: 20, hold: 1s}, {weight: 60, hold: 1s}]}}")
         let push = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        #expect(push.errors.contains("canary 20 %  1.4.0 -> 1.5.0  [widening]"), "\(push.errors)")
+        #expect(push.errors.contains("0 to update, 1 through a canary, 0 to delete"), "\(push.errors)")
         #expect(push.errors.contains("1.4.0 -> 1.5.0, canary 20 %"), "\(push.errors)")
         #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
         #expect(try host.liveJSON("agents/\(agent).json")["phase"] as? String == "canary")
@@ -72,7 +74,13 @@ import Testing
         // Another commit about something else does not bring it back.
         try host.push("fleet/teams/support.yaml", "kind: Team", "kind: Team ")
         #expect(try weights(host) == ["1.4.0 100"])
-        #expect(try rollout("retry") == 0)
+        // The record says the weight and why, without a look into its JSON.
+        let log = try host.ensign("log", "--env", "prod", agent).output
+        #expect(log.contains("support/refund-triage canary 20 % 1.4.0 -> 1.5.0"), "\(log)")
+        #expect(log.contains("rollback 1.5.0 -> 1.4.0 (aborted: trial)"), "\(log)")
+        let retry = try host.ensign("rollout", "retry", agent, "--env", "prod", "--reason", "trial")
+        #expect(retry.status == 0)
+        #expect(retry.output.contains("has no version in quarantine any more (lifted: trial)"), "\(retry.output)")
         #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
         #expect(try rollout("promote") == 0)
         #expect(try weights(host) == ["1.5.0 100"])

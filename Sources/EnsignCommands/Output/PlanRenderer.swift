@@ -72,7 +72,10 @@ struct PlanRenderer {
     var summary: String {
         let counts = plan.counts
         var parts = ["\(counts["create"] ?? 0) to create", "\(counts["update"] ?? 0) to update"]
-        for (name, words) in [("rollback", "to roll back"), ("halt", "to halt"), ("resume", "to resume")] {
+        for (name, words) in [
+            ("weight", "through a canary"), ("promote", "to complete"), ("rollback", "to roll back"),
+            ("halt", "to halt"), ("resume", "to resume"),
+        ] {
             if let count = counts[name] { parts.append("\(count) \(words)") }
         }
         parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
@@ -115,7 +118,8 @@ struct PlanRenderer {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
-        return "\(change.action.rawValue)  \(versions)  [\(change.kind.rawValue)]"
+        let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
+        return "\(action)  \(versions)  [\(change.kind.rawValue)]"
     }
 
     private func digests(_ change: Change) -> String? {

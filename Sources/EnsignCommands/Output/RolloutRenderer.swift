@@ -89,10 +89,16 @@ extension RolloutReport.Row {
         return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
     }
 
+    /// Why an agent is named that waits for nothing.
+    private var nothing: String? {
+        guard !state.quarantine.isEmpty else { return nil }
+        return "nothing; quarantined: \(state.quarantine.map(\.version.description).joined(separator: ", "))"
+    }
+
     /// Why nothing moves, and what a person can do about it.
     fileprivate var waitsFor: String? {
         switch held {
-        case nil: state.canary == nil ? nil : "the end of the hold"
+        case nil: state.canary == nil ? nothing : "the end of the hold"
         case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
         case .queued: "other rollouts to end"
         case .paused: "'ensign rollout resume'"
@@ -105,9 +111,10 @@ extension RolloutReport.Row {
 }
 
 extension RolloutReport {
-    var json: JSONValue {
+    func json(_ waiting: WaitingCanary?) -> JSONValue {
         [
             "v": 1, "environment": .string(environment), "time": .string(now.description),
+            "canaryWaiting": waiting?.json ?? .null,
             "rollouts": .array(
                 rows.map { row in
                     [

@@ -143,9 +143,12 @@ enum LogLine {
         if let activity = change.evidence["activityAfterHalt"] {
             return "\(text) acts although halted: \(activity["what"]?.string ?? "")".escapedControls
         }
-        text += " \(change.action.rawValue) \(versions)"
+        let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
+        text += " \(action) \(versions)"
         if let reverts = change.evidence["reverts"]?.array, let first = reverts.first?.string {
             text += " (reverts \(first.prefix(10)))"
+        } else if let reason = change.evidence["reason"]?.string {
+            text += " (\(reason.escapedControls.shortened(to: 60)))"
         }
         return text
     }

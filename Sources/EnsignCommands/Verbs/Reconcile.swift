@@ -44,6 +44,7 @@ extension Verb {
         options.allowPrune = invocation.has("allow-prune")
         options.observeEverything = invocation["observe"] == "all"
         options.asksPrometheus = true
+        options.visitor = .run
         let reconciler = Reconciler(
             site: site,
             environment: environment,
@@ -117,9 +118,9 @@ extension Invocation {
         showsWarnings: Bool = true
     ) throws -> ExitCode {
         if format == .json {
-            json(try report.json(environment))
+            json(try report.json(environment, WaitingCanary(report, environment, site)))
         } else {
-            let text = try ReconcileText(report: report, environment: environment, site: site, console: console)
+            let text = ReconcileText(report: report, environment: environment, site: site, console: console)
             text.print(quiet: isQuiet, showsWarnings: showsWarnings)
         }
         switch report.result {
@@ -136,8 +137,10 @@ struct ReconcileText {
     let environment: String
     let site: Site
     let console: Console
+    private let waiting: WaitingCanary?
 
-    init(report: Reconciler.Report, environment: String, site: Site, console: Console) throws {
+    init(report: Reconciler.Report, environment: String, site: Site, console: Console) {
+        waiting = WaitingCanary(report, environment, site)
         self.report = report
         self.environment = environment
         self.site = site
@@ -183,6 +186,7 @@ struct ReconcileText {
         }
         for disagreement in report.branches.disagreements { console.note("\(environment): \(disagreement.sentence)") }
         for note in report.notes { console.note("\(environment): \(note.escapedControls)") }
+        if let waiting { console.note("\(environment): \(waiting.sentence)") }
     }
 
     private func isExplained(_ held: HeldAgent) -> Bool {
@@ -237,8 +241,9 @@ extension Change {
         let why = evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
         let name = agent?.description ?? ""
         if action == .quarantine {
-            let what = from == to ? "is no longer quarantined" : "quarantined"
-            return "\(name) \(from?.version.description ?? "") \(what)\(why)"
+            // A quarantine that ends starts from what is stable: which version it was is not said.
+            guard from != to else { return "\(name) has no version in quarantine any more\(why)" }
+            return "\(name) \(from?.version.description ?? "") quarantined\(why)"
         }
         if let activity = evidence["activityAfterHalt"] {
             return "\(name) acts although it is halted: \(activity["what"]?.string ?? "")".escapedControls
@@ -275,7 +280,7 @@ extension Change.Action {
 }
 
 extension Reconciler.Report {
-    func json(_ environment: String) throws -> JSONValue {
+    func json(_ environment: String, _ waiting: WaitingCanary?) throws -> JSONValue {
         let (name, message): (String, String?) =
             switch result {
             case .nothingDeclared: ("nothing-declared", nil)
@@ -293,7 +298,7 @@ extension Reconciler.Report {
                 "written": .array(branches.written.map { .string($0) }),
                 "removed": .array(branches.removed.map { .string($0) }),
             ],
-            "notes": .array(notes.map { .string($0) }),
+            "notes": .array(notes.map { .string($0) }), "canaryWaiting": waiting?.json ?? .null,
             "halts": .array(halts.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
             "drift": .array(drift.map(\.json)),
             "findings": .array(findings.map(FindingRenderer.json)),

@@ -96,21 +96,21 @@ extension Invocation {
         while true {
             let now = Timestamp(seconds: Machine.now)
             let report = try RolloutReport.make(site, environment, agent: agent, now: now)
+            let waiting = WaitingCanary(report, site)
             if format == .json {
-                json(report.json)
+                json(report.json(waiting))
                 return .done
             }
             let text = RolloutRenderer(report: report, console: console, isDetailed: agent != nil).text
             guard has("watch"), console.isInteractive else {
                 console.out(text)
+                if let waiting { console.note("\(environment): \(waiting.sentence)") }
                 return .done
             }
             // Home, the new text with each line cleared behind it, and what was below it cleared.
-            console.out(
-                "\u{1B}[H"
-                    + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1B}[K\n")
-                    + "\u{1B}[J"
-            )
+            let shown = text + (waiting.map { "\n\(environment): \($0.sentence)\n" } ?? "")
+            let lines = shown.split(separator: "\n", omittingEmptySubsequences: false)
+            console.out("\u{1B}[H" + lines.joined(separator: "\u{1B}[K\n") + "\u{1B}[J")
             Machine.sleep(seconds: 1)
         }
     }

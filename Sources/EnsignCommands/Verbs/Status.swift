@@ -8,7 +8,10 @@ extension Verb {
         name: "status",
         group: .ask,
         summary: "Show where each environment stands",
-        discussion: "Shows the newest entry, how many agents are live, and when this clone last reconciled.",
+        discussion: """
+            Shows the newest entry, how many agents are live, and when this clone last reconciled; below the table what \
+            somebody should look at: halted and quarantined agents, and canaries that nobody looks after.
+            """,
         options: [.anyEnvironment],
         formats: [.text, .json],
         examples: [
@@ -65,6 +68,9 @@ private struct EnvironmentStatus {
     let outbox: Outbox?
     let halted: [AgentID: AgentState]
     let pending: HaltsFile.Contents
+    /// Nil where it cannot be known.
+    let attendance: Attendance?
+    let waiting: WaitingCanary?
     /// Why the ledger cannot be read.
     let broken: Explanation?
 
@@ -84,6 +90,11 @@ private struct EnvironmentStatus {
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
         halted = broken == nil ? try HaltedAgents(site, name).states : [:]
         pending = try HaltsFile(path: site.files.halts(name)).read()
+        let now = Timestamp(seconds: Machine.now)
+        attendance = Attendance.of(name, site, now: now)
+        waiting =
+            try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
+            ? attendance.flatMap { WaitingCanary(name, $0) } : nil
     }
 
     func cells(_ now: Timestamp) -> [String] {
@@ -116,6 +127,7 @@ private struct EnvironmentStatus {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
+        if let waiting { notes.append(waiting.sentence) }
         notes += disagreements.map(\.sentence)
         if let note = outbox?.note { notes.append(note) }
         return notes
@@ -137,7 +149,8 @@ private struct EnvironmentStatus {
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "error": broken.map { .string($0.message) } ?? .null,
-            "reconciled": status?.json ?? .null,
+            "reconciled": status?.json ?? .null, "watcher": attendance?.json ?? .null,
+            "canaryWaiting": waiting?.json ?? .null,
             "disagreements": .array(disagreements.map(\.json)),
             "halted": .array(
                 halted.sorted { $0.key < $1.key }.map { agent, state in

@@ -12,7 +12,8 @@ extension Verb {
         discussion: """
             Reconciles at once when the branch moves or a live file changes, and now and then in any case. In a clone \
             of a forge (git config ensign.remote) it fetches at ensign.interval and pushes the ledger back. Several \
-            environments at once; one that fails does not stop the others. SIGTERM ends it after what is under way.
+            environments at once; one that fails does not stop the others. Canaries need it, or a timer that runs \
+            'ensign reconcile'. SIGTERM ends it after what is under way.
             """,
         options: [
             Option(
@@ -73,7 +74,7 @@ private struct WatchLog: Sendable {
         case .reconciled(let environment, let report):
             if format == .json {
                 guard !report.isUneventful else { return }
-                console.out((try? report.json(environment).canonicalBytes()).map { $0 + [0x0A] } ?? [])
+                console.out((try? report.json(environment, nil).canonicalBytes()).map { $0 + [0x0A] } ?? [])
             } else {
                 for line in report.lines(environment) { console.line("\(time) \(line)") }
             }

@@ -17,6 +17,8 @@ final class EnvironmentWatcher: Sendable {
     private let telemetry: TelemetryWatcher
     private let series: SeriesWatcher
     private let isStopping = Mutex(false)
+    /// Taken before the watch says that it watches.
+    private let firstClaim: WatchClaim?
 
     init(
         _ environment: String,
@@ -41,6 +43,7 @@ final class EnvironmentWatcher: Sendable {
             report: report,
             answered: { wakeup.wake() }
         )
+        firstClaim = try? WatchClaim(environment, try Site(opening, overrides: overrides))
     }
 
     /// Asks the thread to end after what it is doing.
@@ -67,6 +70,7 @@ final class EnvironmentWatcher: Sendable {
         var observeEverything = true
         var suspects: Set<String> = []
         var lastPushed: ObjectID?
+        var claim = firstClaim
         var said: Set<String> = []
         let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
         let delivery = try? courier.map { courier in try Thread { courier.run() } }
@@ -81,7 +85,10 @@ final class EnvironmentWatcher: Sendable {
                 // Watched before reconciling: what changes in between is not lost.
                 try watch(site, monitor)
                 while !stops {
+                    // Another watch may have had it, and ended. Nobody is kept from reconciling for want of it.
+                    if claim == nil { claim = try? WatchClaim(environment, site) }
                     var options = Reconciler.Options()
+                    options.visitor = .watch
                     options.observeEverything = observeEverything
                     options.suspectFolders = suspects
                     (options.telemetry, options.readsTelemetry) = (telemetry.pipeline, false)
@@ -94,7 +101,7 @@ final class EnvironmentWatcher: Sendable {
                     ).run()
                     report(.reconciled(environment, result))
                     courier?.wake()
-                    if result.isJudging { series.wake() }
+                    if result.hasRollouts { series.wake() }
                     // A state that lasts is said once.
                     let standing = result.branches.disagreements.map(\.sentence) + result.notes
                     for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
@@ -122,7 +129,7 @@ final class EnvironmentWatcher: Sendable {
 
     /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
     private func untilLook(_ report: Reconciler.Report) -> Duration {
-        let judged: Duration = report.isJudging && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
+        let judged: Duration = report.hasRollouts && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
         guard let due = report.plan?.due else { return judged }
         // Holds count whole seconds.
         return min(judged, max(.milliseconds(100), .seconds(due.seconds - Machine.now)))
