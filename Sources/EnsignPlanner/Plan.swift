@@ -111,6 +111,12 @@ package struct PlannedChange: Sendable, Hashable {
     package var narrowedStable: CompiledBundle?
     /// What is accepted and not yet enforced by anything, in this agent's deployment.
     package var declaredOnly: [String]
+    /// How the agent takes over.
+    package var rollout: Rollout
+    /// Whether the version that git asks for begins as a canary, or waits to.
+    package var startsCanary: Bool
+    /// What that canary can see; nil while nobody has asked, and when nothing judges it.
+    package var power: PlannedPower?
 
     package init(
         agent: AgentID,
@@ -121,7 +127,9 @@ package struct PlannedChange: Sendable, Hashable {
         state: AgentState?,
         bundle: CompiledBundle?,
         narrowedStable: CompiledBundle? = nil,
-        declaredOnly: [String]
+        declaredOnly: [String],
+        rollout: Rollout = .immediate,
+        startsCanary: Bool = false
     ) {
         self.agent = agent
         self.change = change
@@ -132,10 +140,18 @@ package struct PlannedChange: Sendable, Hashable {
         self.state = state
         self.bundle = bundle
         self.declaredOnly = declaredOnly
+        self.rollout = rollout
+        self.startsCanary = startsCanary
     }
 }
 
 extension PlannedChange {
+    /// The canary that starts; nil when none does.
+    package var startingCanary: Canary? {
+        guard startsCanary, case .canary(let canary) = rollout else { return nil }
+        return canary
+    }
+
     package var all: [Change] { [change] + further }
 
     /// The bundles that must be there before the route names them.
@@ -194,6 +210,10 @@ extension Plan {
             changed.change.from = old.side
             changed.change.kind = changed.difference.kind
             changed.change.action = old.halted == new.halted ? .update : new.halted ? .halt : .resume
+            switch changed.change.kind {
+            case .behaviour, .widening: changed.startsCanary = !old.halted && !new.halted
+            case .narrowing, .none: changed.startsCanary = false
+            }
             result.changes.append(changed)
         }
         for (agent, old) in before {

@@ -367,7 +367,10 @@ package enum Planner {
             state: state,
             bundle: isWanted ? work.item.compiled : nil,
             narrowedStable: isNarrowed ? work.narrowedStable : nil,
-            declaredOnly: work.item.declaredOnly
+            declaredOnly: work.item.declaredOnly,
+            rollout: work.item.rollout,
+            startsCanary: state?.rollout.map { $0.candidate.side != work.before?.state.rollout?.candidate.side }
+                ?? false
         )
     }
 

@@ -137,6 +137,41 @@ struct RolloutTests {
         )
     }
 
+    @Test("A guard is on, off, or on and halts")
+    func guards() {
+        func guarded(_ text: String) -> String {
+            check(
+                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 0, guard: ①\(text)}]}}}"
+            )
+        }
+        for text in ["true", "false", "halt", "\"halt\""] { #expect(guarded(text) == "", "\(text)") }
+        let wanted = "guard must be true, false or halt"
+        #expect(guarded("stop") == "①: error: \(wanted), and this is text [wrong-type]")
+        #expect(guarded("1") == "①: error: \(wanted), and this is a number [wrong-type]")
+        #expect(guarded("\"true\"") == "①: error: \(wanted), and this is text [wrong-type]")
+        #expect(guarded("[halt]") == "①: error: \(wanted), and this is a list [wrong-type]")
+        #expect(guarded("yes").hasPrefix("①: error: 'yes' is text here, and \(wanted) [ambiguous-scalar]"))
+    }
+
+    @Test("What a guard says is read as it is written")
+    func decodedGuards() throws {
+        for (text, guarding) in [("true", Analysis.Guarding.report), ("false", .off), ("halt", .halt)] {
+            var fleet = FleetFixture()
+            let metric = "{name: success, kind: rate, margin: 0.1, guard: \(text)}"
+            fleet.replace(
+                "keepFor: 7d",
+                with:
+                    "keepFor: 7d\n  rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [\(metric)]}}}",
+                in: FleetFixture.environmentPath
+            )
+            guard case .canary(let canary)? = try fleet.fleet().environment("prod")?.value?.rollout else {
+                Issue.record("no canary")
+                continue
+            }
+            #expect(canary.analysis?.metrics.first?.guarding == guarding)
+        }
+    }
+
     @Test("A rule of the kill switch has exactly one limit")
     func oneLimit() {
         let limits = "spend, repeatedCall, deniedCalls, steps, unknownTool"

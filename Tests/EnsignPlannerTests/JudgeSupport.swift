@@ -10,8 +10,7 @@ func rateMetric(_ margin: Double = 0.05, good: Bool = true, name: String = "succ
         kind: .rate,
         good: good,
         unit: nil,
-        margin: .absolute(margin),
-        guardsStable: false
+        margin: .absolute(margin)
     )
 }
 
@@ -21,8 +20,7 @@ func costMetric(_ margin: Double = 0.2, name: String = "cost") -> Analysis.Metri
         kind: .distribution,
         good: nil,
         unit: "USD",
-        margin: .relative(margin),
-        guardsStable: false
+        margin: .relative(margin)
     )
 }
 
@@ -76,4 +74,10 @@ func mostOf(_ trials: Int, _ probability: Double) -> Int {
         if left < 1e-6 { return count }
     }
     return trials
+}
+
+/// A digest of one repeated hexadecimal digit.
+func digest(_ digit: Character) -> Digest {
+    guard let digest = Digest(hex: String(repeating: digit, count: 64)) else { preconditionFailure("\(digit) is none") }
+    return digest
 }

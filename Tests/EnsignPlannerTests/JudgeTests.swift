@@ -163,8 +163,7 @@ struct JudgeTests {
             kind: .count,
             good: nil,
             unit: "an hour",
-            margin: .absolute(0.5),
-            guardsStable: false
+            margin: .absolute(0.5)
         )
         for _ in 0..<5 {
             var judge = Judge(analysis(metric))

@@ -23,7 +23,6 @@ struct SeriesTests {
             good: kind == .rate ? false : nil,
             unit: nil,
             margin: .absolute(0.2),
-            guardsStable: false,
             query: PrometheusQuery(text: "up", step: try #require(TimeSpan(step)))
         )
     }

@@ -53,7 +53,6 @@ struct SeriesReaderTests {
                 good: nil,
                 unit: nil,
                 margin: .absolute(1),
-                guardsStable: false,
                 query: PrometheusQuery(text: name, step: step)
             )
         }

@@ -51,7 +51,8 @@ def form(pattern):
 def kind_of(schema):
     """What may stand there, in a few words."""
     if "enum" in schema:
-        return " \\| ".join(f"`{value}`" for value in schema["enum"])
+        words = ["true" if value is True else "false" if value is False else value for value in schema["enum"]]
+        return " \\| ".join(f"`{word}`" for word in words)
     if "anyOf" in schema:
         return "number or percentage"
     wanted = schema.get("type")

@@ -39,7 +39,10 @@ struct ShapeChecker {
                     node
                 )
             }
-        case .boolean: checkBoolean(node, name)
+        case .boolean: checkBoolean(node, name, "true or false")
+        case .booleanOr(let word):
+            if kind == .plain || kind == .quoted, tape.string(of: node) == word { return }
+            checkBoolean(node, name, "true, false or \(word)")
         case .list(let element, let count):
             guard kind == .sequence else {
                 return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '")
@@ -245,8 +248,8 @@ struct ShapeChecker {
         }
     }
 
-    private mutating func checkBoolean(_ node: Int, _ name: String) {
-        guard tape.kind(of: node) == .plain else { return wrongType(node, name, "true or false") }
+    private mutating func checkBoolean(_ node: Int, _ name: String, _ wanted: String) {
+        guard tape.kind(of: node) == .plain else { return wrongType(node, name, wanted) }
         switch Scalar(plain: tape.bytes(of: node)) {
         case .boolean: return
         case .ambiguous:
@@ -255,11 +258,11 @@ struct ShapeChecker {
             let negative = ["n", "no", "false", "off"].contains(text.lowercased())
             error(
                 "ambiguous-scalar",
-                "'\(text)' is text here, and \(name) must be true or false",
+                "'\(text)' is text here, and \(name) must be \(wanted)",
                 node,
                 hint: positive ? "write true" : negative ? "write false" : nil
             )
-        default: wrongType(node, name, "true or false")
+        default: wrongType(node, name, wanted)
         }
     }
 

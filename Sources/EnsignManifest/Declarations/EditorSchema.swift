@@ -46,6 +46,7 @@ extension ManifestKind {
         case .number(let range):
             return ["type": "number", "minimum": JSONValue(range.lowerBound), "maximum": JSONValue(range.upperBound)]
         case .boolean: return ["type": "boolean"]
+        case .booleanOr(let word): return ["enum": [true, false, .string(word)]]
         case .list(let element, let count):
             var object: JSONObject = ["type": "array", "items": .object(schema(of: element))]
             if count.lowerBound > 0 { object["minItems"] = .integer(Int64(count.lowerBound)) }

@@ -7,6 +7,8 @@ package indirect enum Shape: Sendable {
     /// A JSON number in a range.
     case number(ClosedRange<Double>)
     case boolean
+    /// A boolean, or this word.
+    case booleanOr(String)
     case list(Shape, count: ClosedRange<Int>)
     case record([Field])
     /// A record in which exactly one of the fields is set.

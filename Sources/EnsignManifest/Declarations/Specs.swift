@@ -207,7 +207,12 @@ extension ManifestKind {
         Field("good", "Rates: whether a high rate is good.", .boolean),
         Field("unit", "The unit, for people.", .text(.line)),
         Field("margin", "How much worse is still no worse.", .margin, required: true),
-        Field("guard", "Whether the stable version is judged too.", .boolean, standard: "false"),
+        Field(
+            "guard",
+            "Whether the stable version is judged too; `halt`: and the agent is halted when it drifts.",
+            .booleanOr("halt"),
+            standard: "false"
+        ),
         Field(
             "query",
             "For `prometheus:<name>`, which needs it: PromQL that gives a series for each version, on one line.",

@@ -235,7 +235,7 @@ extension Analysis.Metric {
             good: record.boolean("good"),
             unit: record.text("unit"),
             margin: margin,
-            guardsStable: record.boolean("guard") ?? false,
+            guarding: record.text("guard") == "halt" ? .halt : record.boolean("guard") == true ? .report : .off,
             query: record.text("query").map {
                 PrometheusQuery(text: $0, step: record.duration("step") ?? PrometheusQuery.standardStep)
             }

@@ -101,12 +101,19 @@ extension Change {
     }
 }
 
+extension Change {
+    /// The metric of a stable version that drifted although nothing was deployed; nil for any other change.
+    package var driftedMetric: String? {
+        action == .update && kind == .behaviour && from != nil && from == to ? evidence["metric"]?.string : nil
+    }
+}
+
 extension Change.Side {
     package var json: JSONValue {
         ["version": .string(version.description), "digest": .string(digest.description)]
     }
 
-    init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let version = json["version"]?.string.flatMap({ AgentVersion($0) }),
             let digest = json["digest"]?.string.flatMap({ Digest($0) })
         else { return nil }

@@ -63,7 +63,7 @@ package struct Analysis: Sendable, Hashable {
         package var unit: String?
         package var margin: Margin
         /// Whether the stable version is judged too, against its own past.
-        package var guardsStable: Bool
+        package var guarding: Guarding
         /// Where the samples come from, for metrics of Prometheus; nil for those of telemetry.
         package var query: PrometheusQuery?
 
@@ -73,7 +73,7 @@ package struct Analysis: Sendable, Hashable {
             good: Bool?,
             unit: String?,
             margin: Margin,
-            guardsStable: Bool,
+            guarding: Guarding = .off,
             query: PrometheusQuery? = nil
         ) {
             self.name = name
@@ -81,9 +81,19 @@ package struct Analysis: Sendable, Hashable {
             self.good = good
             self.unit = unit
             self.margin = margin
-            self.guardsStable = guardsStable
+            self.guarding = guarding
             self.query = query
         }
+    }
+
+    /// What happens when the stable version drifts from what it did when it became stable.
+    package enum Guarding: Sendable, Hashable {
+        /// Nobody looks.
+        case off
+        /// It is recorded and told.
+        case report
+        /// The agent is halted as well.
+        case halt
     }
 
     /// How much worse is still called "no worse".

@@ -242,6 +242,13 @@ package enum Decimal {
         return (value * power).rounded() / power
     }
 
+    /// Three significant digits, for programs.
+    static func brief(_ value: Double) -> Double {
+        var power = 1.0
+        while abs(value) * power < 100, power < 1e6 { power *= 10 }
+        return (value * power).rounded() / power
+    }
+
     /// Rounded to `digits` decimals. The value is within ±10^15, the digits within 0 and 8.
     static func fixed(_ value: Double, _ digits: Int) -> String {
         var power = 1.0

@@ -68,11 +68,13 @@ package struct MetricJudge: Sendable, Hashable {
     }
 
     /// Whether a value can be a measurement of this metric.
-    package func accepts(_ value: Double) -> Bool {
-        switch metric.kind {
+    package func accepts(_ value: Double) -> Bool { Self.accepts(value, as: metric.kind) }
+
+    static func accepts(_ value: Double, as kind: Analysis.Kind) -> Bool {
+        switch kind {
         case .rate: value == 0 || value == 1
         // NaN fails both comparisons.
-        case .distribution, .count: value >= 0 && value <= Self.largestValue
+        case .distribution, .count: value >= 0 && value <= largestValue
         }
     }
 

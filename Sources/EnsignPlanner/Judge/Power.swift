@@ -15,10 +15,13 @@ package struct Power: Sendable, Hashable {
         package var value: Double?
         /// The standard deviation of a size's natural logarithm. Nil: 1, where the 90th percentile is 3.6 medians.
         package var spread: Double?
+        /// Samples that a run gives.
+        package var perRun: Double
 
-        package init(value: Double? = nil, spread: Double? = nil) {
+        package init(value: Double? = nil, spread: Double? = nil, perRun: Double = 1) {
             self.value = value
             self.spread = spread
+            self.perRun = perRun
         }
     }
 
@@ -39,7 +42,7 @@ package struct Power: Sendable, Hashable {
 
     /// - Parameters:
     ///   - expected: By metric name.
-    ///   - runsPerHour: Samples of each metric in an hour, of both versions together.
+    ///   - runsPerHour: Of both versions together.
     ///   - steps: Not empty. The last one's weight stays until the verdict.
     package init(
         _ analysis: Analysis,
@@ -53,9 +56,10 @@ package struct Power: Sendable, Hashable {
         self.runsPerHour = runsPerHour
         deadline = analysis.deadline
         metrics = analysis.metrics.map { metric in
-            let growth = Growth(metric, expected[metric.name] ?? Expectation())
+            let expectation = expected[metric.name] ?? Expectation()
+            let growth = Growth(metric, expectation)
             func hours(_ target: Double, atLeast samples: Double, _ rate: (Double) -> Double) -> Double? {
-                let schedule = Schedule(runsPerHour: runsPerHour, steps: steps)
+                let schedule = Schedule(metric, runsPerHour * expectation.perRun, steps)
                 guard let evidence = schedule.hours(until: target, rate) else { return nil }
                 guard samples > 0 else { return evidence }
                 return schedule.hours(until: samples) { $0 }.map { max($0, evidence) }
@@ -134,6 +138,15 @@ package struct Power: Sendable, Hashable {
 private struct Schedule {
     var runsPerHour: Double
     var steps: [Canary.Step]
+
+    init(_ metric: Analysis.Metric, _ runsPerHour: Double, _ steps: [Canary.Step]) {
+        self.runsPerHour = runsPerHour
+        self.steps = steps
+        guard let query = metric.query else { return }
+        // A point of each version at each step, whatever the weight and however much they run.
+        self.runsPerHour = 2 * 3_600_000 / Double(max(query.step.milliseconds, 1))
+        for index in self.steps.indices { self.steps[index].weight = 50 }
+    }
 
     /// Hours until something that grows by `rate(weight)` with each run has reached `target`.
     func hours(until target: Double, _ rate: (Double) -> Double) -> Double? {

@@ -58,13 +58,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
             guard sample.started >= Moment(trial.since) else { continue }
             let name = sample.metric.description
             guard let index = trial.judge.metrics.firstIndex(where: { $0.metric.name == name }) else { continue }
-            let value: Double
-            switch trial.judge.metrics[index].metric.kind {
-            case .rate:
-                guard let occurred = sample.occurred else { continue }
-                value = occurred ? 1 : 0
-            case .distribution, .count: value = sample.value
-            }
+            guard let value = sample.value(as: trial.judge.metrics[index].metric.kind) else { continue }
             // A trial is taken out while it changes: no copy of a judge's state for each sample.
             trials[sample.agent] = nil
             trial.judge.add(value, metricAt: index, variant)
@@ -157,6 +151,16 @@ package struct CanaryAnalyst: Sendable, Hashable {
             case .error: .error
             }
         return CanaryVerdict(outcome, evidence: evidence)
+    }
+}
+
+extension Sample {
+    /// What a metric of a kind takes from the sample; nil where the sample says nothing of that kind.
+    func value(as kind: Analysis.Kind) -> Double? {
+        switch kind {
+        case .rate: occurred.map { $0 ? 1 : 0 }
+        case .distribution, .count: value
+        }
     }
 }
 

@@ -258,7 +258,7 @@ extension Rollout {
     /// Parts of an analysis that nothing reads yet.
     fileprivate var declaredOnly: [String] {
         guard case .canary(let canary) = self, let metrics = canary.analysis?.metrics else { return [] }
-        return metrics.contains(where: \.guardsStable) ? ["rollout.canary.analysis.guard"] : []
+        return metrics.filter { $0.query != nil && $0.guarding != .off }.map { "guard of \($0.name)" }
     }
 
     fileprivate var asksPrometheus: Bool {
