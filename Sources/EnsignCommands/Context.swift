@@ -99,7 +99,9 @@ extension Invocation {
         return agent
     }
 
-    var today: CalendarDate { Timestamp(seconds: Machine.now).date }
+    var today: CalendarDate { now.date }
+
+    var now: Timestamp { Timestamp(seconds: Machine.now) }
 
     /// Who writes entries.
     func actor(_ mode: Entry.Actor.Mode) -> Entry.Actor {

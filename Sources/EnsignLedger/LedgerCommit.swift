@@ -98,6 +98,7 @@ package enum LedgerCommit {
         case .genesis: what = "genesis"
         case .key: what = "signing keys changed"
         case .refused: what = "refused \(entry.source.map { $0.commit.short } ?? "")"
+        case .drift where entry.reason == "behaviour": what = "drift, \(behaviour(entry))"
         case .drift: what = "drift, \(files(entry))"
         case .halt, .resume, .intent, .outcome, .recovery: what = changes(entry)
         }
@@ -112,6 +113,17 @@ package enum LedgerCommit {
     private static func files(_ entry: Entry) -> String {
         let count = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
         return "\(count) \(count == 1 ? "file" : "files")"
+    }
+
+    /// `behaviour of support/refund-triage 1.4.0`.
+    private static func behaviour(_ entry: Entry) -> String {
+        let agents = Set(entry.changes.map(\.agent))
+        if entry.changesElsewhere == nil, agents.count == 1, let change = entry.changes.first {
+            let version = change.from.map { " \($0.version)" } ?? ""
+            return "behaviour of \(change.agent?.description ?? "")\(version)"
+        }
+        let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
+        return "behaviour, \(total) \(total == 1 ? "metric" : "metrics")"
     }
 
     private static func changes(_ entry: Entry) -> String {

@@ -25,6 +25,8 @@ package struct LedgerFiles: Sendable, Hashable {
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
     package func analysis(_ environment: String) -> String { "\(root)/cache/\(environment)/analysis" }
+    package func traffic(_ environment: String) -> String { "\(root)/cache/\(environment)/traffic" }
+    package func behaviour(_ environment: String) -> String { "\(root)/cache/\(environment)/behaviour" }
     package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
     package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }

@@ -43,6 +43,7 @@ struct ReconcileSession {
     mutating func run() throws -> Reconciler.Report {
         try checkTip()
         try recover()
+        try recordDrifts()
         try recordHalts()
         guard let desired = try site.desiredCommit() else { return try withoutBranch() }
         let drift = try observe()
@@ -582,6 +583,8 @@ struct ReconcileSession {
     /// Lets git pack what has piled up, now and then: loose objects make verification slow.
     private func pack() {
         guard let tip, tip.entry.sequence % 64 < 2 else { return }
+        // So that a question never has to read much of the ledger.
+        _ = try? BehaviourRecord.load(site, environment, tip: tip)
         // What git says about it does not matter to this reconcile.
         _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }

@@ -69,6 +69,8 @@ package struct Reconciler {
         package var drift: [DriftedFile] = []
         /// Whether a run before this one had died between intent and outcome.
         package var recovered = false
+        /// Drifts of stable versions that were recorded on the way: behaviour that changed though nothing was deployed.
+        package var behaviour: [Change] = []
         /// Stops and alarms that were recorded on the way.
         package var halts: [Change] = []
         /// What somebody should look at, in sentences.

@@ -78,6 +78,18 @@ import Testing
         // A date that never passes: an expired grant is a warning.
         var fleet = FleetFixture()
         fleet.replace("2027-06-30", with: "2999-12-31", in: FleetFixture.deploymentPath)
+        let metrics = "[{name: success, kind: rate, good: true, margin: 0.05, guard: true}]"
+        fleet.replace(
+            "keepFor: 7d",
+            with: """
+                keepFor: 7d
+                  rollout:
+                    canary:
+                      steps: [{weight: 25, hold: 1h}, {weight: 50, hold: 1h}]
+                      analysis: {metrics: \(metrics), deadline: 24h}
+                """,
+            in: FleetFixture.environmentPath
+        )
         let greeter = "environments/prod/agents/support/greeter.yaml"
         for version in ["1.0.0", "2.0.0"] {
             let folder = "fleet/agents/support/greeter/\(version)"

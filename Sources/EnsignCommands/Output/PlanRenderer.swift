@@ -57,6 +57,7 @@ struct PlanRenderer {
         }
         text += section("authority gained", difference.authority.gained, "+", .yellow)
         text += section("authority lost", difference.authority.lost, "-", .green)
+        for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
         if !planned.declaredOnly.isEmpty {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
@@ -155,6 +156,7 @@ struct PlanRenderer {
                 while diff.contains(fence) { fence += "`" }
                 text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
             }
+            text += list("Canary", planned.power?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {
                 text += "\nDeclared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
             }
@@ -214,6 +216,7 @@ struct PlanRenderer {
         ]
         object["instructions"] =
             try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
+        object["power"] = planned.power?.json ?? .null
         object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
         return .object(object)
     }

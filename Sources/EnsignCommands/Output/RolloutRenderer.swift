@@ -45,6 +45,8 @@ struct RolloutRenderer {
         }
         if let waits = row.waitsFor { text += "  waits for  \(waits)\n" }
         if let verdict = row.verdict { text += verdictLines(verdict) }
+        for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.escapedControls)\n" }
+        for sentence in row.guards { text += "  guard      \(sentence.escapedControls)\n" }
         if let halt = row.state.halt {
             text += "  halted     since \(halt.since) by \(halt.by.escapedControls): \(halt.reason.escapedControls)\n"
         }
@@ -98,7 +100,8 @@ extension RolloutReport.Row {
     /// Why nothing moves, and what a person can do about it.
     fileprivate var waitsFor: String? {
         switch held {
-        case nil: state.canary == nil ? nothing : "the end of the hold"
+        case nil:
+            state.canary == nil ? drifts.isEmpty ? nothing : "a person: its behaviour drifted" : "the end of the hold"
         case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
         case .queued: "other rollouts to end"
         case .paused: "'ensign rollout resume'"
@@ -126,6 +129,7 @@ extension RolloutReport {
                         "verdict": row.verdict.map {
                             ["outcome": .string($0.outcome.rawValue), "analysis": $0.evidence]
                         } ?? .null,
+                        "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
                     ]
                 }
             ),

@@ -166,7 +166,8 @@ struct Hooks {
             return
         }
         let outcome = try maker.plan(desired, tip: tip, incremental: tip?.entry.kind == .outcome, allowPrune: false)
-        guard let plan = outcome.plan else { return }
+        guard var plan = outcome.plan else { return }
+        plan.addPower(site, now: invocation.now)
         if plan.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
         } else {

@@ -126,6 +126,10 @@ enum LogLine {
             let found = change.evidence["found"]?.string ?? ""
             return "repair \(path) (\(DriftedFile.Found(rawValue: found)?.words ?? found))".escapedControls
         }
+        if change.driftedMetric != nil {
+            let reason = change.evidence["reason"]?.string ?? ""
+            return "\(text) \(change.to?.version.description ?? "") drifted: \(reason)".escapedControls
+        }
         if change.action == .quarantine {
             // A quarantine that ends starts from what is stable.
             let isLifted = change.from == change.to

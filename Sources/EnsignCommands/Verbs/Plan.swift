@@ -27,6 +27,11 @@ extension Verb {
             Option(name: "worktree", summary: "Plan the files of the work tree instead of a commit"),
             Option(name: "detailed-exitcode", summary: "Exit with 2 when there are changes"),
             Option(name: "allow-prune", summary: "Plan as if removals were allowed"),
+            Option(
+                name: "runs-per-hour",
+                summary: "Say what canaries can see at N runs an hour of each agent",
+                value: "N"
+            ),
         ],
         formats: [.text, .json, .markdown],
         examples: [
@@ -36,8 +41,13 @@ extension Verb {
                 command: "ensign plan --env prod origin/feature --output markdown",
                 meaning: "the text for a pull request"
             ),
+            Example(
+                command: "ensign plan --env prod --runs-per-hour 500",
+                meaning: "how long a busy agent's canary takes"
+            ),
         ]
     ) { invocation in
+        let runsPerHour = try invocation.runsPerHour()
         let site = try invocation.site()
         let environment = try invocation.environment()
         let desired = try invocation.desired(site)
@@ -69,6 +79,7 @@ extension Verb {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
+        plan.addPower(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {
         case .text: invocation.console.out(try rendering.text())
@@ -81,6 +92,15 @@ extension Verb {
 }
 
 extension Invocation {
+    /// What `--runs-per-hour` says.
+    fileprivate func runsPerHour() throws(UsageError) -> Double? {
+        guard let text = self["runs-per-hour"] else { return nil }
+        guard let number = Double(text), number > 0, number <= 1e9 else {
+            throw UsageError(message: "--runs-per-hour must be a number above 0", verb: verb.name)
+        }
+        return number
+    }
+
     /// What a plan is made from: the work tree, a revision, or the desired commit.
     func desired(_ site: Site) throws -> PlanMaker.Desired {
         if has("worktree") {

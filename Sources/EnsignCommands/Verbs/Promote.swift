@@ -219,7 +219,9 @@ private struct Promotion {
             invocation.console.note("Nothing was promoted: the result would not be valid.")
             return (nil, outcome.findings)
         }
-        return (try basis.compare(maker, plan)?.0 ?? plan, outcome.findings)
+        var shown = try basis.compare(maker, plan)?.0 ?? plan
+        shown.addPower(site, now: invocation.now)
+        return (shown, outcome.findings)
     }
 
     private func show(

@@ -151,6 +151,7 @@ struct ReconcileText {
         printFindings(warnings: showsWarnings && !quiet)
         if report.recovered { console.note("\(environment): an interrupted run was recovered") }
         for warning in report.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
+        list(report.behaviour) { $0.sentence }
         list(report.halts) { $0.sentence }
         list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.words))" }
         switch report.result {
@@ -173,6 +174,7 @@ struct ReconcileText {
             if let entry = report.entry, !quiet {
                 let isQuietRun =
                     report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
+                    && report.behaviour.isEmpty
                 console.note(
                     isQuietRun
                         ? "\(environment): nothing to do, at entry \(entry.sequence)"
@@ -248,6 +250,10 @@ extension Change {
         if let activity = evidence["activityAfterHalt"] {
             return "\(name) acts although it is halted: \(activity["what"]?.string ?? "")".escapedControls
         }
+        if driftedMetric != nil {
+            return "\(name) \(to?.version.description ?? "") drifted: \(evidence["reason"]?.string ?? "")"
+                .escapedControls
+        }
         let versions =
             switch (from, to) {
             case (nil, let to?): "\(to.version)"
@@ -299,7 +305,8 @@ extension Reconciler.Report {
                 "removed": .array(branches.removed.map { .string($0) }),
             ],
             "notes": .array(notes.map { .string($0) }), "canaryWaiting": waiting?.json ?? .null,
-            "halts": .array(halts.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
+            "behaviour": .array(behaviour.map(\.json)), "halts": .array(halts.map(\.json)),
+            "warnings": .array(warnings.map { .string($0) }),
             "drift": .array(drift.map(\.json)),
             "findings": .array(findings.map(FindingRenderer.json)),
             "entry": entry.map {

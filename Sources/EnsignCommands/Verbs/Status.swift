@@ -58,6 +58,22 @@ extension Site {
     }
 }
 
+extension BehaviourRecord.Drift {
+    /// For people.
+    var sentence: String {
+        let version = change.to.map { " \($0.version)" } ?? ""
+        return "drift: \(agent?.description ?? "")\(version), recorded \(time): \(reason)"
+    }
+
+    var json: JSONValue {
+        [
+            "agent": agent.map { .string($0.description) } ?? .null, "metric": .string(metric),
+            "stable": change.to?.json ?? .null, "reason": .string(reason), "time": .string(time.description),
+            "seq": .integer(sequence),
+        ]
+    }
+}
+
 /// One environment's line.
 private struct EnvironmentStatus {
     let name: String
@@ -67,6 +83,8 @@ private struct EnvironmentStatus {
     let disagreements: [Disagreement]
     let outbox: Outbox?
     let halted: [AgentID: AgentState]
+    /// Stable versions that are no longer what they were.
+    let drifts: [BehaviourRecord.Drift]
     let pending: HaltsFile.Contents
     /// Nil where it cannot be known.
     let attendance: Attendance?
@@ -89,6 +107,7 @@ private struct EnvironmentStatus {
         disagreements =
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
         halted = broken == nil ? try HaltedAgents(site, name).states : [:]
+        drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
         attendance = Attendance.of(name, site, now: now)
@@ -122,6 +141,8 @@ private struct EnvironmentStatus {
             }
         }
         if agents.count > Self.maxHalted { notes.append("halted: \(agents.count - Self.maxHalted) more") }
+        for drift in drifts.prefix(Self.maxHalted) { notes.append(drift.sentence) }
+        if drifts.count > Self.maxHalted { notes.append("drift: \(drifts.count - Self.maxHalted) more") }
         for record in pending.pending {
             let why = pending.failure.map { ": \($0)" } ?? ""
             let what = record.kind == .halt ? "a halt" : "an alarm"
@@ -161,6 +182,7 @@ private struct EnvironmentStatus {
                     ]
                 }
             ),
+            "behaviour": .array(drifts.map(\.json)),
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
         ]

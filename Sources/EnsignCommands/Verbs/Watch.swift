@@ -95,7 +95,7 @@ extension Reconciler.Report {
     fileprivate var isUneventful: Bool {
         guard case .converged = result else { return false }
         return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
-            && branches.removed.isEmpty && halts.isEmpty && warnings.isEmpty
+            && branches.removed.isEmpty && halts.isEmpty && behaviour.isEmpty && warnings.isEmpty
     }
 
     fileprivate func lines(_ environment: String) -> [String] {
@@ -103,6 +103,7 @@ extension Reconciler.Report {
         let number = entry.map { ", entry \($0.sequence)" } ?? ""
         if recovered { lines.append("\(environment): an interrupted run was recovered") }
         for warning in warnings { lines.append("\(environment): warning: \(warning.escapedControls)") }
+        for change in behaviour { lines.append("\(environment): \(change.sentence), recorded") }
         for change in halts {
             let agent = change.agent?.description ?? ""
             if let activity = change.evidence["activityAfterHalt"] {

@@ -87,6 +87,36 @@ struct NeighbourChecker {
             }
             if newer.agents != older.agents { note(sequence, "the number of live agents changed without a change") }
         }
+        if newer.entry.kind == .drift { try checkDrift(older, newer) }
+    }
+
+    /// A drift says what was found: files that are not what is recorded, or behaviour that is not what it was.
+    private mutating func checkDrift(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
+        let sequence = newer.entry.sequence
+        let changes = try ledger.changes(of: newer)
+        guard newer.entry.reason == "behaviour" else {
+            if changes.contains(where: { $0.action != .repair }) { note(sequence, "a drift of files does more") }
+            return
+        }
+        if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
+        if changes.isEmpty { note(sequence, "a drift of behaviour is about no agent") }
+        for change in changes {
+            guard let agent = change.agent, change.driftedMetric != nil, change.evidence["state"] == nil else {
+                note(sequence, "a drift of behaviour does more")
+                continue
+            }
+            if try stable(of: agent, older) != change.from {
+                note(sequence, "\(agent) had another stable version than the one that is said to have drifted")
+            }
+        }
+    }
+
+    private func stable(of agent: AgentID, _ entry: RecordedEntry) throws -> Change.Side? {
+        let file = try ledger.repository.entry(at: AgentState.path(agent), in: entry.tree)
+        let state = try file.flatMap { file in
+            try AgentState(json: JSONParser.parse(ledger.repository.bytes(of: file.id, .blob)))
+        }
+        return RecordedAgent(route: try route(of: agent, entry), state: state).stable
     }
 
     private mutating func checkOutcome(_ older: RecordedEntry, _ newer: RecordedEntry) throws {

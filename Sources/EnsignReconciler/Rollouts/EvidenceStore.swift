@@ -1,6 +1,7 @@
 import EnsignJSON
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 
 /// Where the judge keeps what it has counted, between runs. All of it is a cache: without it, counting starts again.
@@ -48,14 +49,27 @@ enum EvidenceStore {
         }
     }
 
-    /// What some process has written down, for looking at it, and what was rejected on the way; nil when there is
-    /// nothing.
-    static func kept(_ site: Site, _ environment: String) throws -> (state: JSONValue, rejections: JSONValue?)? {
+    /// What some process has written down, for looking at it.
+    struct Kept {
+        var state: JSONValue
+        /// What was rejected on the way.
+        var rejections: JSONValue?
+        /// Where the guards of stable versions stand.
+        var guards = GuardBook()
+    }
+
+    /// - Returns: Nil when there is nothing.
+    static func kept(_ site: Site, _ environment: String) throws -> Kept? {
         guard (try? site.settings.telemetry(environment)) != .some(nil) else {
-            return read(site.files.analysis(environment)).map { ($0, nil) }
+            return read(site.files.analysis(environment)).map { Kept(state: $0) }
         }
-        let checkpoint = read(site.files.telemetry(environment))
-        return checkpoint.map { ($0["consumer"] ?? .null, $0["attribution"]?["rejections"]) }
+        return read(site.files.telemetry(environment)).map { checkpoint in
+            Kept(
+                state: checkpoint["consumer"] ?? .null,
+                rejections: checkpoint["attribution"]?["rejections"],
+                guards: checkpoint["guards"].flatMap { GuardBook(json: $0) } ?? GuardBook()
+            )
+        }
     }
 
     private static func read(_ path: String) -> JSONValue? {

@@ -21,6 +21,10 @@ package struct RolloutReport: Sendable {
         package var wanted: Change.Side?
         package var held: HeldReason?
         package var verdict: CanaryVerdict?
+        /// Drifts of the stable version that are on record.
+        package var drifts: [BehaviourRecord.Drift] = []
+        /// What the guard of the stable version says, a sentence for each metric.
+        package var guards: [String] = []
     }
 
     /// Reads what is recorded and plans, without changing anything.
@@ -36,10 +40,16 @@ package struct RolloutReport: Sendable {
             Fleet(snapshot: try site.snapshots(of: try site.repository.commit(commit).tree)(), today: now.date)
         }
         var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0, site) }
-        evidence?.read(try EvidenceStore.kept(site, environment)?.state)
+        let kept = try EvidenceStore.kept(site, environment)
+        evidence?.read(kept?.state)
         let plan = try plan(site, environment, tip, now, evidence)
         let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
-        var agents = Set(try recorded.remembered()).union(held.keys)
+        let drifts = Dictionary(
+            grouping: try tip.map { try BehaviourRecord.load(site, environment, tip: $0).drifts } ?? [],
+            by: \.agent
+        )
+        var agents = Set(try recorded.remembered()).union(held.keys).union(drifts.keys.compactMap { $0 })
+        if let agent, kept?.guards.explanations(agent).isEmpty == false { agents.insert(agent) }
         if let agent { agents = agents.contains(agent) ? [agent] : [] }
         for agent in agents.sorted() {
             guard let known = try recorded.agent(agent) else { continue }
@@ -54,7 +64,9 @@ package struct RolloutReport: Sendable {
                     canary: canary,
                     wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
                     held: held[agent]?.reason,
-                    verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) }
+                    verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) },
+                    drifts: drifts[agent] ?? [],
+                    guards: kept?.guards.explanations(agent) ?? []
                 )
             )
         }

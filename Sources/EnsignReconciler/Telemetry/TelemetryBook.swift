@@ -24,9 +24,17 @@ package final class TelemetryBook {
     private var strangers: Set<AgentID> = []
 
     private var desired: (commit: ObjectID, tree: ObjectID, fleet: Fleet)?
-    private var rules: [AgentID: [KillRule]] = [:]
+    /// What deployments say for themselves.
+    private var own: [AgentID: OwnRules] = [:]
     private var environmentRules: [KillRule] = []
+    private var environmentRollout: Rollout?
+    private var guards: [AgentID: GuardedVersion?] = [:]
     private(set) var prices: Prices?
+
+    private struct OwnRules {
+        var kill: [KillRule] = []
+        var rollout: Rollout?
+    }
 
     private var bundles: [Digest: Bundle?] = [:]
     private var haltedByGitSince: [AgentID: Moment] = [:]
@@ -72,6 +80,7 @@ package final class TelemetryBook {
             guard let agent else { continue }
             known[agent] = nil
             routes[agent] = nil
+            guards[agent] = nil
         }
         try ledger.walk(from: newest) { entry in
             guard entry.commit != before.commit, entry.entry.sequence > before.entry.sequence else { return false }
@@ -94,6 +103,7 @@ package final class TelemetryBook {
         let before = desired
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
         desired = (commit, tree, fleet)
+        guards = [:]
         if let before {
             let folder = "environments/\(environment)"
             let changes = try site.repository.differences(from: before.tree, to: tree) { path in
@@ -101,11 +111,13 @@ package final class TelemetryBook {
             }
             for change in changes {
                 let name = change.path.dropFirst(folder.count + "/agents/".count).dropLast(".yaml".count)
-                if let agent = AgentID(name) { rules[agent] = nil }
+                if let agent = AgentID(name) { own[agent] = nil }
             }
         }
         // A manifest that is invalid now leaves what the one before it said.
-        if let settings = try fleet.environment(environment)?.value { environmentRules = settings.killSwitch }
+        if let settings = try fleet.environment(environment)?.value {
+            (environmentRules, environmentRollout) = (settings.killSwitch, settings.rollout)
+        }
         if let value = try fleet.prices()?.value { prices = value }
     }
 
@@ -137,11 +149,32 @@ package final class TelemetryBook {
     func hasCanary(_ agent: AgentID) -> Bool { recorded(agent)?.state.canary != nil }
 
     /// The rules of the environment, then those of the agent's deployment.
-    func killRules(_ agent: AgentID) -> [KillRule] {
-        if let known = rules[agent] { return environmentRules + known }
-        let own = (try? desired?.fleet.deployment(agent, in: environment))?.value?.killSwitch ?? []
-        rules[agent] = own
-        return environmentRules + own
+    func killRules(_ agent: AgentID) -> [KillRule] { environmentRules + ownRules(agent).kill }
+
+    private func ownRules(_ agent: AgentID) -> OwnRules {
+        if let known = own[agent] { return known }
+        let deployment = (try? desired?.fleet.deployment(agent, in: environment))?.value
+        let rules = OwnRules(kill: deployment?.killSwitch ?? [], rollout: deployment?.rollout)
+        own[agent] = rules
+        return rules
+    }
+
+    /// The stable version of an agent and what of it is guarded; nil when nothing is, and while the agent is halted by
+    /// somebody else than its guard: what was read again after a crash must still find the drift that it was halted for.
+    func guarded(_ agent: AgentID) -> GuardedVersion? {
+        if let known = guards[agent] { return known }
+        let version = guardedVersion(agent)
+        // What cannot be read now is looked at again.
+        if recorded(agent) != nil { guards[agent] = .some(version) }
+        return version
+    }
+
+    private func guardedVersion(_ agent: AgentID) -> GuardedVersion? {
+        guard case .canary(let canary)? = ownRules(agent).rollout ?? environmentRollout, let analysis = canary.analysis,
+            let state = recorded(agent)?.state, !state.haltedByGit,
+            state.halt == nil || state.halt?.by == TelemetryPipeline.guardName, let stable = state.stable
+        else { return nil }
+        return GuardedVersion(agent, stable, analysis)
     }
 
     /// Whether a tool is in the bundle that a call was made with, else in the agent's stable one; nil when that is not

@@ -14,6 +14,7 @@ import Synchronization
 package final class TelemetryPipeline: Sendable {
     package let environment: String
     private let path: String
+    private let trafficPath: String
     private let halts: HaltSwitch
     private let mutex = Mutex(())
     /// Touched in ``guarded(_:)`` alone, while `mutex` is held.
@@ -35,6 +36,10 @@ package final class TelemetryPipeline: Sendable {
         var samples: [Sample] = []
         var droppedSamples: Int64 = 0
         var consumer: JSONValue = .null
+        var guards = GuardBook()
+        /// Drifts that the ledger does not have yet, oldest first.
+        var drifts: [BehaviourDrift] = []
+        var traffic = TrafficBook()
         /// Whose samples are kept; nil for agents with a canary under way.
         var interest: (@Sendable (AgentID) -> Bool)?
         /// Agents of which an alarm was raised, until they are resumed.
@@ -61,6 +66,8 @@ package final class TelemetryPipeline: Sendable {
         package var effect: HaltSwitch.Effect?
         /// Halted agents that were seen to act, for the first time.
         package var alarms: [AgentID] = []
+        /// Stable versions that are no longer what they were.
+        package var drifts: [BehaviourDrift] = []
         /// Whether everything that is there was read.
         package var isComplete = true
         package var lines = 0
@@ -94,6 +101,7 @@ package final class TelemetryPipeline: Sendable {
         self.environment = environment
         self.path = path
         self.lock = lock
+        trafficPath = site.files.traffic(environment)
         do { halts = try HaltSwitch(site, environment) } catch {
             throw SystemError(code: 22, operation: "use the target of '\(environment)'")
         }
@@ -105,7 +113,11 @@ package final class TelemetryPipeline: Sendable {
                 killSwitch: saved?.killSwitch ?? KillSwitch(),
                 samples: saved?.samples ?? [],
                 droppedSamples: saved?.dropped ?? 0,
-                consumer: saved?.consumer ?? .null
+                consumer: saved?.consumer ?? .null,
+                guards: saved?.guards ?? GuardBook(),
+                drifts: saved?.drifts ?? [],
+                // Without the rest everything is read again, and would be counted twice.
+                traffic: saved == nil ? TrafficBook() : TrafficBook(TrafficFile.read(trafficPath))
             )
         )
     }
@@ -151,6 +163,10 @@ package final class TelemetryPipeline: Sendable {
             for activity in output.activities {
                 Self.judge(activity, book, pending, now, &state, &step, &records)
             }
+            for sample in output.samples {
+                state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)
+                Self.watch(sample, book, pending, now, &state, &step, &records)
+            }
             let interest = state.interest
             state.keep(output.samples.filter { interest?($0.agent) ?? book.hasCanary($0.agent) })
             step.nextDue = state.attribution.nextDue
@@ -186,7 +202,7 @@ package final class TelemetryPipeline: Sendable {
         _ now: Moment
     ) {
         state.isFresh = false
-        for agent in state.killSwitch.tripped {
+        for agent in Set(state.killSwitch.tripped).union(state.guards.halted).sorted() {
             if pending.contains(where: { $0.scope.covers(agent) }) || book.haltedSince(agent) != nil { continue }
             let week = now.advanced(milliseconds: -7 * 86_400_000)
             state.resume(agent, until: book.lastResume(agent, after: week) ?? now)
@@ -247,6 +263,49 @@ package final class TelemetryPipeline: Sendable {
 
     private static let killSwitchName = "kill-switch"
 
+    /// Holds a sample of a stable version against what that version did when it became stable.
+    private static func watch(
+        _ sample: Sample,
+        _ book: TelemetryBook,
+        _ pending: [HaltRecord],
+        _ now: Moment,
+        _ state: inout State,
+        _ step: inout Step,
+        _ records: inout [HaltRecord]
+    ) {
+        let agent = sample.agent
+        guard let version = book.guarded(agent), let drift = state.guards.take(sample, version) else { return }
+        if let resumed = book.lastResume(agent, after: drift.time) {
+            // Read again after a crash: somebody has looked at this and let the agent go on.
+            state.guards.restart(agent, after: resumed)
+            return
+        }
+        step.drifts.append(drift)
+        state.drifts.append(drift)
+        if state.drifts.count > maxDrifts { state.drifts.removeFirst() }
+        let isStopped = (pending + records).contains { $0.kind == .halt && $0.scope.covers(agent) }
+        guard drift.halts, !isStopped, book.haltedSince(agent) == nil else { return }
+        records.append(HaltRecord(scope: .agent(agent), reason: drift.sentence, by: guardName, time: now))
+    }
+
+    static let guardName = "guard"
+    /// Drifts that wait for the ledger; a fleet that drifts as a whole is told of by its first thousands.
+    private static let maxDrifts = 10_000
+
+    /// Drifts that the ledger does not have yet, oldest first.
+    package var drifts: [BehaviourDrift] { guarded { $0.drifts } }
+
+    package var hasDrifts: Bool { guarded { !$0.drifts.isEmpty } }
+
+    /// Forgets drifts that are on record now, or need no record.
+    package func settle(_ drifts: [BehaviourDrift]) {
+        guarded { state in
+            let settled = Set(drifts)
+            state.drifts.removeAll { settled.contains($0) }
+            state.isDirty = true
+        }
+    }
+
     // MARK: Samples
 
     /// Hands the samples over that came since the last time, and the consumer's own state to be changed with them.
@@ -293,12 +352,17 @@ package final class TelemetryPipeline: Sendable {
                     killSwitch: state.killSwitch,
                     samples: state.samples,
                     dropped: state.droppedSamples,
-                    consumer: state.consumer
+                    consumer: state.consumer,
+                    guards: state.guards,
+                    drifts: state.drifts,
+                    traffic: state.traffic
                 )
             }
             guard let copy else { return }
             do {
                 try Files.replace(path, with: copy.json(environment).canonicalBytes() + [0x0A])
+                // A summary that lags behind after a crash is as good.
+                try Files.replace(trafficPath, with: TrafficFile.bytes(copy.traffic), durable: false)
             } catch {
                 guarded { $0.isDirty = true }
                 throw error
@@ -307,65 +371,61 @@ package final class TelemetryPipeline: Sendable {
     }
 
     /// What stands in the file.
-    private struct Checkpoint: Sendable {
+    fileprivate struct Checkpoint: Sendable {
         var cursor: TelemetryCursor
         var attribution: Attribution
         var killSwitch: KillSwitch
         var samples: [Sample]
         var dropped: Int64
         var consumer: JSONValue
-
-        init(
-            cursor: TelemetryCursor,
-            attribution: Attribution,
-            killSwitch: KillSwitch,
-            samples: [Sample],
-            dropped: Int64,
-            consumer: JSONValue
-        ) {
-            self.cursor = cursor
-            self.attribution = attribution
-            self.killSwitch = killSwitch
-            self.samples = samples
-            self.dropped = dropped
-            self.consumer = consumer
-        }
+        var guards: GuardBook
+        var drifts: [BehaviourDrift]
+        /// In a file of its own.
+        var traffic = TrafficBook()
 
         func json(_ environment: String) -> JSONValue {
             [
                 "v": 1, "environment": .string(environment), "cursor": cursor.json, "attribution": attribution.json,
                 "killSwitch": killSwitch.json, "samples": .array(samples.map(\.json)), "dropped": .integer(dropped),
-                "consumer": consumer,
+                "consumer": consumer, "guards": guards.json, "drifts": .array(drifts.map(\.json)),
             ]
         }
 
-        /// Nil when any part cannot be read: parts that do not fit each other would count twice, or not at all.
-        init?(_ bytes: [UInt8]?, _ environment: String) {
-            guard let bytes, let json = try? JSONParser.parse(bytes), json["v"]?.int == 1,
-                json["environment"]?.string == environment,
-                let cursor = json["cursor"].flatMap({ TelemetryCursor(json: $0) }),
-                let attribution = json["attribution"].flatMap({ Attribution(json: $0) }),
-                attribution.environment == environment,
-                let killSwitch = json["killSwitch"].flatMap({ KillSwitch(json: $0) }),
-                let values = json["samples"]?.array, let dropped = json["dropped"]?.int, let consumer = json["consumer"]
-            else { return nil }
-            let samples = values.compactMap { Sample(json: $0, environment: environment) }
-            guard samples.count == values.count else { return nil }
-            self.init(
-                cursor: cursor,
-                attribution: attribution,
-                killSwitch: killSwitch,
-                samples: samples,
-                dropped: dropped,
-                consumer: consumer
-            )
-        }
+    }
+}
+
+extension TelemetryPipeline.Checkpoint {
+    /// Nil when any part cannot be read: parts that do not fit each other would count twice, or not at all.
+    init?(_ bytes: [UInt8]?, _ environment: String) {
+        guard let bytes, let json = try? JSONParser.parse(bytes), json["v"]?.int == 1,
+            json["environment"]?.string == environment,
+            let cursor = json["cursor"].flatMap({ TelemetryCursor(json: $0) }),
+            let attribution = json["attribution"].flatMap({ Attribution(json: $0) }),
+            attribution.environment == environment,
+            let killSwitch = json["killSwitch"].flatMap({ KillSwitch(json: $0) }),
+            let values = json["samples"]?.array, let dropped = json["dropped"]?.int, let consumer = json["consumer"]
+        else { return nil }
+        let samples = values.compactMap { Sample(json: $0, environment: environment) }
+        guard samples.count == values.count else { return nil }
+        // A file of a version without guards has neither.
+        guard let guards = json["guards"].map({ GuardBook(json: $0) }) ?? GuardBook() else { return nil }
+        self.init(
+            cursor: cursor,
+            attribution: attribution,
+            killSwitch: killSwitch,
+            samples: samples,
+            dropped: dropped,
+            consumer: consumer,
+            guards: guards,
+            drifts: (json["drifts"]?.array ?? []).compactMap { BehaviourDrift(json: $0) }
+        )
     }
 }
 
 extension TelemetryPipeline.State {
     fileprivate mutating func resume(_ agent: AgentID, until moment: Moment) {
         killSwitch.reset(agent, at: moment)
+        guards.restart(agent, after: moment)
         alarmed.remove(agent)
         isDirty = true
     }

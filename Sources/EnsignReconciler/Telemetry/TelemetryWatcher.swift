@@ -13,6 +13,8 @@ final class TelemetryWatcher: Sendable {
     private let opening: Site.Opening
     private let overrides: [(key: String, value: String)]
     private let report: @Sendable (WatchEvent) -> Void
+    /// Called when there is something for the ledger that changes no file.
+    private let wakeEnvironment: @Sendable () -> Void
     private let shared = Mutex<TelemetryPipeline?>(nil)
     private let stopping = Flag()
     private let wakeup: Wakeup
@@ -29,12 +31,14 @@ final class TelemetryWatcher: Sendable {
         _ environment: String,
         opening: Site.Opening,
         overrides: [(key: String, value: String)],
-        report: @escaping @Sendable (WatchEvent) -> Void
+        report: @escaping @Sendable (WatchEvent) -> Void,
+        wakeEnvironment: @escaping @Sendable () -> Void
     ) throws {
         self.environment = environment
         self.opening = opening
         self.overrides = overrides
         self.report = report
+        self.wakeEnvironment = wakeEnvironment
         wakeup = try Wakeup()
         checkpointWakeup = try Wakeup()
     }
@@ -128,6 +132,8 @@ final class TelemetryWatcher: Sendable {
                 report(.note(environment, "the halt could not be remembered and is tried again: \(forgotten)"))
             }
         }
+        for drift in step.drifts { report(.note(environment, "guard: \(drift.agent): \(drift.sentence)")) }
+        if !step.drifts.isEmpty { wakeEnvironment() }
         for agent in step.alarms { report(.note(environment, "alarm: \(agent) acts although it is halted")) }
     }
 

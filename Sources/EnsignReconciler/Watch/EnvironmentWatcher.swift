@@ -33,7 +33,13 @@ final class EnvironmentWatcher: Sendable {
         self.actor = actor
         self.report = report
         let wakeup = try Wakeup()
-        let telemetry = try TelemetryWatcher(environment, opening: opening, overrides: overrides, report: report)
+        let telemetry = try TelemetryWatcher(
+            environment,
+            opening: opening,
+            overrides: overrides,
+            report: report,
+            wakeEnvironment: { wakeup.wake() }
+        )
         (self.wakeup, self.telemetry) = (wakeup, telemetry)
         series = try SeriesWatcher(
             environment,
@@ -153,7 +159,7 @@ final class EnvironmentWatcher: Sendable {
             guard !ready.isEmpty else { return (false, []) }
             if ready.contains(wakeup.readEnd) {
                 wakeup.clear()
-                if series.hasAnswers { return (false, []) }
+                if series.hasAnswers || telemetry.pipeline?.hasDrifts == true { return (false, folders) }
             }
             guard ready.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return (true, []) }
@@ -186,6 +192,7 @@ final class EnvironmentWatcher: Sendable {
         } catch {
             // What failed is reported by the attempt itself.
             _ = Wakeup.wait(for: [wakeup.readEnd], atMost: time)
+            if !stops { wakeup.clear() }
         }
     }
 

@@ -1,0 +1,22 @@
+import EnsignLedger
+package import EnsignModel
+package import EnsignPlanner
+
+extension Plan {
+    /// Says of each canary that would start what it can see, and by when.
+    ///
+    /// Reads no telemetry when none would.
+    ///
+    /// - Parameter runsPerHour: What somebody has named; nil for what telemetry says.
+    package mutating func addPower(_ site: Site, runsPerHour: Double? = nil, now: Timestamp) {
+        let starting = changes.indices.filter { changes[$0].startingCanary?.analysis != nil }
+        guard !starting.isEmpty else { return }
+        let agents = Set(starting.map { changes[$0].agent })
+        let traffic = TrafficFile.read(site.files.traffic(environment), of: agents)
+        for index in starting {
+            changes[index].power = changes[index].startingCanary.flatMap {
+                PlannedPower($0, traffic: traffic[changes[index].agent], runsPerHour: runsPerHour, now: now)
+            }
+        }
+    }
+}
