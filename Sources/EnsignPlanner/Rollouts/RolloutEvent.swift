@@ -125,4 +125,15 @@ package struct CanaryVerdict: Sendable, Hashable {
         self.evidence = evidence
         self.stableArtifact = stableArtifact
     }
+
+    /// Why a candidate failed, in a line: what each metric that failed came to. The whole stands in the evidence.
+    var failure: String {
+        let metrics = evidence["metrics"]?.object?.filter { $0.value["verdict"]?.string == "fail" } ?? []
+        let values = metrics.compactMap { metric -> String? in
+            guard let text = metric.value["explanation"]?.string else { return nil }
+            return String(text.prefix(upTo: text.firstRange(of: ", a change")?.lowerBound ?? text.endIndex).prefix(120))
+        }
+        return values.isEmpty
+            ? "the analysis failed" : "the analysis failed: " + values.prefix(3).joined(separator: "; ")
+    }
 }

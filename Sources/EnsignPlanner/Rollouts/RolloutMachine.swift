@@ -234,7 +234,7 @@ package struct RolloutMachine: Sendable {
         case .absent, .halted, .settled, .queued: return
         case .canary(let stable, let candidate, var progress):
             guard verdict.outcome != .fail else {
-                return fail(stable, candidate, progress, verdict, "the analysis failed")
+                return fail(stable, candidate, progress, verdict, verdict.failure)
             }
             guard progress.pause == nil else { return held = .paused }
             if clockStepped || now < progress.stepSince {
