@@ -22,8 +22,10 @@ package struct BundleDifference: Sendable, Hashable {
     package private(set) var kind: Change.Class
 
     /// Compares two bundles; nil stands for an agent that is not there.
-    package init(before: Bundle?, after: Bundle?) {
-        authority = AuthorityDifference(before: before, after: after)
+    ///
+    /// - Parameter delegated: What is gained through the agents that it hands work to, in sentences.
+    package init(before: Bundle?, after: Bundle?, delegated: [String] = []) {
+        authority = AuthorityDifference(before: before, after: after, delegated: delegated)
         kind = .none
         if let before, let after { compare(before, after) }
         let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || instructions != nil

@@ -192,6 +192,7 @@ extension Plan {
     package func compared(with base: Plan) -> Plan {
         var before: [AgentID: CompiledBundle] = [:]
         for change in base.changes { before[change.agent] = change.bundle }
+        let (was, now) = (before, Dictionary(changes.map { ($0.agent, $0.bundle) }) { first, _ in first })
         var result = self
         result.liveBefore = Int64(before.count)
         result.unchanged = 0
@@ -206,7 +207,16 @@ extension Plan {
                 continue
             }
             var changed = planned
-            changed.difference = BundleDifference(before: old.bundle, after: new.bundle)
+            changed.difference = BundleDifference(
+                before: old.bundle,
+                after: new.bundle,
+                delegated: DelegatedAuthority.gained(
+                    before: old.bundle,
+                    after: new.bundle,
+                    was: { was[$0]?.bundle },
+                    now: { now[$0]??.bundle }
+                )
+            )
             changed.change.from = old.side
             changed.change.kind = changed.difference.kind
             changed.change.action = old.halted == new.halted ? .update : new.halted ? .halt : .resume

@@ -185,6 +185,7 @@ package enum Planner {
             throw RolloutRefusal.noVersion
         }
         var works: [AgentWork] = []
+        let coming = Dictionary(desired.map { ($0.agent, $0) }) { first, _ in first }
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
                 if try recorded.agent(item.agent)?.isLive == true {
@@ -193,7 +194,7 @@ package enum Planner {
                 }
                 continue
             }
-            works.append(try work(item, recorded, context))
+            works.append(try work(item, coming, recorded, context))
         }
         try place(&works, context)
         for work in works {
@@ -210,9 +211,12 @@ package enum Planner {
     }
 
     /// Hands one agent's events to its state machine: the operator's, git's, then the clock's.
-    private static func work(_ item: DesiredAgent, _ recorded: RecordedFleet, _ context: RolloutContext) throws
-        -> AgentWork
-    {
+    private static func work(
+        _ item: DesiredAgent,
+        _ coming: [AgentID: DesiredAgent],
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> AgentWork {
         let live = try recorded.agent(item.agent)
         let before = live?.state ?? AgentState(stable: nil)
         var work = AgentWork(
@@ -237,9 +241,15 @@ package enum Planner {
         if let stable = state.stable, stable.digest != compiled.digest {
             work.stableBundle = try recorded.bundle(stable.digest)
         }
+        func running(_ agent: AgentID) throws -> Bundle? {
+            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
+        }
         work.difference = BundleDifference(
             before: state.stable?.digest == compiled.digest ? compiled.bundle : work.stableBundle,
-            after: compiled.bundle
+            after: compiled.bundle,
+            delegated: try DelegatedAuthority.gained(before: work.stableBundle, after: compiled.bundle, was: running) {
+                try coming[$0].map(\.compiled?.bundle) ?? running($0)
+            }
         )
         let desired = try desired(item, compiled, state, &work, recorded, context)
         try work.machine.handle(.desired(desired))

@@ -11,9 +11,12 @@ package struct AuthorityDifference: Sendable, Hashable {
     package private(set) var lines: [BundleDifference.Line] = []
 
     /// Compares what two bundles allow; nil stands for an agent that is not there.
-    package init(before: Bundle?, after: Bundle?) {
+    ///
+    /// - Parameter delegated: What is gained through other agents, in sentences; see ``DelegatedAuthority``.
+    package init(before: Bundle?, after: Bundle?, delegated: [String] = []) {
         compareTools(before, after)
         compareDelegates(before, after)
+        for sentence in delegated { gain("delegates", sentence) }
         guard let before, let after else { return }
         compareLimits(before.limits, after.limits)
         if before.identity != after.identity {

@@ -11,7 +11,7 @@ import Glibc
 package struct Power: Sendable, Hashable {
     /// What is known about a metric of the stable version.
     package struct Expectation: Sendable, Hashable {
-        /// Its rate, in `0...1`, or its mean. Nil: a rate of 95 % where high is good and 5 % elsewhere.
+        /// Its rate, in `0...1`, or its mean. Nil: a rate of 95 % where high is good and 1 % elsewhere.
         package var value: Double?
         /// The standard deviation of a size's natural logarithm. Nil: 1, where the 90th percentile is 3.6 medians.
         package var spread: Double?
@@ -173,7 +173,7 @@ private struct Growth {
 
     init(_ metric: Analysis.Metric, _ expected: Power.Expectation) {
         if metric.kind == .rate {
-            let value = min(max(expected.value ?? (metric.isHighGood ? 0.95 : 0.05), 0), 1)
+            let value = min(max(expected.value ?? (metric.isHighGood ? 0.95 : 0.01), 0), 1)
             let bad = min(max(metric.isHighGood ? 1 - value : value, 0.001), 0.999)
             let (factor, offset) = metric.badRateBound
             let gap = (factor - 1) * bad + offset
