@@ -9,7 +9,7 @@ extra=$(ldd "$binary" | awk '{print $1}' | grep -vE '^(linux-vdso|libc|libm|libp
 for shell in bash zsh; do "$binary" completion $shell > /dev/null; done
 "$binary" completion bash | bash -n
 # Tables and schemas in docs/ are made from the program's own declarations.
-PATH="$(dirname "$binary"):$PATH" python3 "$(dirname "$0")/../docs/tools/update.py" --check
+python3 "$(dirname "$0")/../docs/tools/update.py" "$binary" --check
 # The demo is the README's tutorial: it must run, and quickly.
 start=$(date +%s)
 ENSIGN=$binary sh "$(dirname "$0")/../demo/demo.sh" > /tmp/ensign-demo.$$ 2>&1 || { cat /tmp/ensign-demo.$$; exit 1; }
