@@ -4,13 +4,15 @@
 #     make bench BENCH="--agents 1000,10000 --only change"
 #     make bench-judge BENCH_JUDGE="--only fall"     the judge's errors and samples alone
 #     make bench-killswitch                          how long an agent that breaks a rule goes on
+#     make bench-month                               a month of watching, in some minutes
 
 BENCH ?=
 BENCH_JUDGE ?=
 BENCH_KILLSWITCH ?=
+BENCH_MONTH ?=
 JUDGE_PYTHON := .build/bench/judge-venv/bin/python
 
-.PHONY: bench bench-judge bench-killswitch
+.PHONY: bench bench-judge bench-killswitch bench-month
 bench: build bench-judge bench-killswitch ## Measure against stock git, libyaml, check-jsonschema and other judges
 	python3 bench/bench.py $(BENCH)
 
@@ -19,6 +21,10 @@ bench-judge: build $(JUDGE_PYTHON)
 
 bench-killswitch: build
 	python3 bench/killswitch.py --ensign .build/release/ensign $(BENCH_KILLSWITCH)
+
+bench-month: PACKAGES += faketime
+bench-month: build
+	python3 bench/month.py --ensign .build/release/ensign $(BENCH_MONTH)
 
 $(JUDGE_PYTHON):
 	mkdir -p .build/bench

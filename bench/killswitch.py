@@ -83,13 +83,16 @@ def add_rules(repository: Path) -> None:
 class Watch:
     """`ensign watch`, and when it said which agent was halted."""
 
-    def __init__(self, ensign: str, repository: Path, telemetry: Path) -> None:
+    def __init__(
+        self, ensign: str, repository: Path, telemetry: Path, *, under: list[str] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.halted: dict[str, float] = {}
         self.log: list[str] = []
         self.ready = threading.Event()
         self.process = subprocess.Popen(
-            [ensign, "-c", f"ensign.prod.telemetry={telemetry}", "watch", "--env", "prod", "--repo", str(repository)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            [*(under or []), ensign, "-c", f"ensign.prod.telemetry={telemetry}", "watch", "--env", "prod", "--repo", str(repository)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         self.ready.wait(60)
