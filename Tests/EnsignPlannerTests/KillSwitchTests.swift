@@ -47,6 +47,21 @@ struct KillSwitchTests {
         tool == "mystery" ? nil : tool.hasPrefix("crm")
     }
 
+    @Test("What an agent called before it was quiet for longer than any window is forgotten with its next call")
+    func quiet() {
+        var killSwitch = KillSwitch()
+        let rules = [KillRule.repeatedCall(3, within: span("1m"))]
+        for day in 0..<50 {
+            for index in 0..<3 {
+                let call = call(Double(day) * 86_400 + Double(index), arguments: UInt64(day * 3 + index))
+                #expect(killSwitch.observe(call, rules: rules, isGranted: Self.isGranted) == nil)
+            }
+        }
+        #expect(killSwitch.kept == 3)
+        // What is still in the window counts, also across a line that comes late.
+        #expect(trips(rules, [call(0), call(50), call(10)]).map(\.observed) == [3])
+    }
+
     @Test("Spending trips when the amount is reached, and not a cent before")
     func spend() {
         let rule = KillRule.spend(25, within: span("5m"))

@@ -90,13 +90,14 @@ package struct KillSwitch: Sendable {
         }
         if watch.hasTripped { return nil }
         if let since = watch.since, activity.time <= since { return nil }
+        let previous = watch.latest
         watch.latest = max(watch.latest, activity.time)
 
         let trip =
             switch activity.kind {
             case .spent(let dollars): spend(dollars, activity, rules, &watch)
             case .steps(let count): steps(count, activity, rules)
-            case .call(let call): self.call(call, activity, rules, isGranted, &watch)
+            case .call(let call): self.call(call, activity, rules, isGranted, after: previous, &watch)
             case .ran: Trip?.none
             }
         watch.hasTripped = trip != nil
@@ -176,6 +177,7 @@ package struct KillSwitch: Sendable {
         _ activity: Activity,
         _ rules: [KillRule],
         _ isGranted: (AgentID, Digest?, String) -> Bool?,
+        after previous: Moment,
         _ watch: inout Watch
     ) -> Trip? {
         // Everything is noted before the first rule decides: what is remembered does not depend on their order.
@@ -200,12 +202,14 @@ package struct KillSwitch: Sendable {
         var key: CallKey?
         if most.repeated > 0, let arguments = call.arguments {
             let same = CallKey(tool: call.tool, arguments: arguments)
+            let oldest = watch.latest.advanced(milliseconds: -longest)
+            // An agent that was quiet for longer than any window: all that it called before is out of it.
+            if previous < oldest { watch.calls = [:] }
             watch.calls[same, default: TimeWindow()].add(activity.time, keeping: bounded(most.repeated))
             watch.callsSinceSweep += 1
             if watch.callsSinceSweep >= 64 {
                 watch.callsSinceSweep = 0
-                let oldest = watch.latest.advanced(milliseconds: -longest).nanoseconds
-                watch.calls = watch.calls.filter { $0.value.latest >= oldest }
+                watch.calls = watch.calls.filter { $0.value.latest >= oldest.nanoseconds }
             }
             if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: same) }
             key = same
