@@ -4,23 +4,32 @@ import EnsignManifest
 import EnsignModel
 
 extension PlanMaker {
-    /// Which agents must be compiled: those that a difference between the accepted and the desired commit can touch.
+    /// Which agents must be compiled: those that a difference between what is live and the desired commit can touch.
     func affected(_ desired: Desired, _ tip: RecordedEntry?, _ incremental: Bool, _ fleet: Fleet) throws
         -> AffectedAgents
     {
-        guard incremental, let tree = desired.tree, let accepted = tip?.acceptedSource,
-            site.repository.contains(accepted)
+        guard incremental, let tree = desired.tree, let tip, let base = try settled(tip) ?? tip.acceptedSource,
+            site.repository.contains(base)
         else { return .all }
-        let old = try site.repository.commit(accepted).tree
+        let old = try site.repository.commit(base).tree
         let found = try AffectedAgents.between(old, tree, environment: environment, repository: site.repository)
         guard case .some(let agents, let shared) = found, !shared.isEmpty else { return found }
         let users = try users(of: shared, old, fleet)
         // Most of them: together they are compiled in parallel.
-        if users.count > 500, let live = tip?.agents, Int64(users.count) * 2 > live { return .all }
+        if users.count > 500, Int64(users.count) * 2 > tip.agents { return .all }
         return .some(agents.union(users), shared: shared)
     }
 
-    /// The agents that used shared parts in the accepted commit. Those that use them only since are in the difference.
+    /// The newest commit that was found to need nothing beyond this entry: nearer than the one that the entry accepted,
+    /// when commits since have changed nothing here.
+    private func settled(_ tip: RecordedEntry) throws -> ObjectID? {
+        guard let known = try SettledFile.read(site.files.settled(environment)), known.entry == tip.commit,
+            known.version == tip.entry.actor.version, site.repository.contains(known.desired)
+        else { return nil }
+        return known.desired
+    }
+
+    /// The agents that used shared parts in the commit that is live. Those that use them only since are in the difference.
     private func users(of shared: Set<SharedPart>, _ old: ObjectID, _ fleet: Fleet) throws -> Set<AgentID> {
         var words = Set(shared.map(\.word))
         // A role that grants a tool is checked against it, whether or not the agent needs that.
