@@ -29,8 +29,8 @@ package enum ObjectKind: Sendable {
 package enum ObjectProof: Sendable {
     /// Its name: the SHA-1 of its bytes, computed with collision detection.
     case name
-    /// The caller holds the bytes against a digest of their own, which is better than git's.
-    case digest
+    /// The caller's own: it holds the bytes against a digest of theirs, or against what they must be.
+    case ownCheck
 }
 
 /// One line of a tree object.
@@ -139,7 +139,7 @@ extension Repository {
     /// A tree as it is stored. Trees that were read lately are kept: neighbours in a ledger share most of theirs.
     package func treeObject(_ id: ObjectID) throws -> TreeObject {
         if let known = trees[id] { return known }
-        guard let object = TreeObject(checking: try bytes(of: id, .tree)) else {
+        guard let object = TreeObject(checking: try bytes(of: id, .tree, proof: treeProof)) else {
             throw GitError(code: -1, operation: "read tree \(id)", message: "it is no tree that git would write")
         }
         remember(object, id)

@@ -12,6 +12,8 @@ package final class Repository {
     /// Trees that were read lately, up to ``maxRememberedBytes`` together.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
+    /// What must show that a tree is the one that was asked for.
+    package var treeProof = ObjectProof.name
     private static let maxRememberedBytes = 4 << 20
 
     /// libgit2 is started once for the process and never shut down.

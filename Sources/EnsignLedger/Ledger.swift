@@ -49,7 +49,7 @@ package struct Ledger {
             throw broken(nil, "commit \(commit) has no entry.json")
         }
         // Its SHA-256 stands in the signed message, which is compared below.
-        let bytes = try repository.bytes(of: file.id, .blob, proof: .digest)
+        let bytes = try repository.bytes(of: file.id, .blob, proof: .ownCheck)
         guard bytes.count <= Entry.maxBytes, let json = try? JSONParser.parse(bytes), let entry = Entry(json: json),
             entry.bytes == bytes
         else {
@@ -100,7 +100,7 @@ package struct Ledger {
         guard let file = recorded.root.first(where: { $0.name.elementsEqual("changes.jsonl".utf8) }) else {
             throw broken(recorded.entry.sequence, "changes.jsonl is missing")
         }
-        let bytes = try repository.bytes(of: file.id, .blob, proof: .digest)
+        let bytes = try repository.bytes(of: file.id, .blob, proof: .ownCheck)
         guard SHA256.hex(of: bytes) == elsewhere.sha256 else {
             throw broken(recorded.entry.sequence, "changes.jsonl is not what the entry says")
         }

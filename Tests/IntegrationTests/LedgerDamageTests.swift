@@ -296,4 +296,33 @@ import Testing
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
         #expect(try ledger.read("ensign/high-water/prod").hasPrefix("6 "))
     }
+
+    /// A well formed object that stands under another's name: git itself reads it without a word.
+    @Test(
+        "Content under another object's name is found",
+        arguments: ["^{tree}", ":agents", ":agents/support", ":entry.json", ":agents/support/triage.json", ""]
+    )
+    func planted(_ what: String) throws {
+        let ledger = try LedgerCopy()
+        let path = try ledger.looseObject(ledger.tip + what)
+        let other: String
+        switch what {
+        case "": other = ledger.entries[2]
+        case ":entry.json", ":agents/support/triage.json":
+            other = try ledger.git("hash-object", "-w", "--stdin", input: "{}\n")
+        default:
+            let listing = try ledger.git("ls-tree", ledger.tip + (what == "^{tree}" ? "" : what))
+            // The same entries but one, and one more.
+            let lines = listing.split(separator: "\n").dropFirst().map { String($0) }
+            let rogue = try ledger.git("hash-object", "-w", "--stdin", input: "rogue\n")
+            other = try ledger.git(
+                "mktree",
+                input: (lines + ["100644 blob \(rogue)\trogue.json"]).joined(separator: "\n")
+            )
+        }
+        let planted = try Data(contentsOf: URL(fileURLWithPath: ledger.looseObject(other)))
+        try planted.write(to: URL(fileURLWithPath: path))
+        let verify = try ledger.ensign("verify", "--env", "prod")
+        #expect(verify.status == 5, "\(verify.output)\(verify.errors)")
+    }
 }

@@ -167,7 +167,7 @@ struct NeighbourChecker {
                     note(sequence, "\(difference.path) changed, and the entry does not say so")
                     continue
                 }
-                if difference.after?.id != wanted.id {
+                if try difference.after?.id != wanted.id || !isStored(wanted) {
                     note(sequence, "\(difference.path) is not what the entry says")
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
@@ -196,21 +196,31 @@ struct NeighbourChecker {
     private struct Expected {
         struct File {
             /// Nil for a file that must not be there.
+            var bytes: [UInt8]?
             var id: ObjectID?
+
+            init(_ bytes: [UInt8]?) {
+                self.bytes = bytes
+                id = bytes.map { Repository.objectID(of: $0, .blob) }
+            }
         }
 
         private(set) var rest: [String: File] = [:]
 
         init(_ effects: [AgentEffect]) {
             for effect in effects {
-                rest[LivePath.route(effect.agent)] = File(id: effect.route.map { Self.id($0.bytes) })
-                rest[AgentState.path(effect.agent)] = File(id: effect.state.map { Self.id($0.bytes) })
+                rest[LivePath.route(effect.agent)] = File(effect.route?.bytes)
+                rest[AgentState.path(effect.agent)] = File(effect.state?.bytes)
             }
         }
 
         mutating func take(_ path: String) -> File? { rest.removeValue(forKey: path) }
+    }
 
-        private static func id(_ bytes: [UInt8]) -> ObjectID { Repository.objectID(of: bytes, .blob) }
+    /// Whether what stands under a file's name is the file: stock git does not look when it shows one.
+    private func isStored(_ file: Expected.File) throws -> Bool {
+        guard let id = file.id, let bytes = file.bytes else { return true }
+        return try ledger.repository.bytes(of: id, .blob, proof: .ownCheck) == bytes
     }
 
     /// A bundle may go only when no route names it.
@@ -232,6 +242,6 @@ struct NeighbourChecker {
     }
 
     private func contentDigest(_ entry: TreeEntry) throws -> String {
-        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob, proof: .digest))
+        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob, proof: .ownCheck))
     }
 }

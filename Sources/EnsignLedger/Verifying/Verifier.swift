@@ -92,7 +92,11 @@ package struct Verifier {
         let path = ledger.repository.gitDirectory
         let parts = try Parallel.map(count) { index -> Part in
             // Each thread has a handle of its own; libgit2's are not shared.
-            let ledger = Ledger(repository: try Repository(at: path), environment: environment)
+            let repository = try Repository(at: path)
+            // A commit is its signature's bytes, and every tree is the one before it with the changes that signed entries
+            // name: that says more of them than the SHA-1 that is their name, which takes a fifth of the time.
+            repository.treeProof = .ownCheck
+            let ledger = Ledger(repository: repository, environment: environment)
             let range = min(index * size, chain.count)..<min((index + 1) * size, chain.count)
             return Part.verify(ledger, chain, range, newest: newest, counter)
         }
@@ -141,7 +145,7 @@ package struct Verifier {
         var next: ObjectID? = tip
         var kept = 0
         while let commit = next {
-            let raw = try? ledger.repository.bytes(of: commit, .commit)
+            let raw = try? ledger.repository.bytes(of: commit, .commit, proof: .ownCheck)
             kept += raw?.count ?? 0
             chain.append(Link(commit: commit, raw: kept < Self.maxKept ? raw : nil))
             next = raw.flatMap(Commit.firstParent)
