@@ -29,6 +29,13 @@ package struct FileDescriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Whether it is a file, and no folder, pipe or device.
+    package func isRegular(_ name: String) throws(SystemError) -> Bool {
+        var info = stat()
+        try attempt("look at \(name)") { unsafe fstat(number, &info) }
+        return info.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Reads to the end, at most `limit` bytes.
     ///
     /// - Throws: ``SystemError`` with `EFBIG` when there are more.

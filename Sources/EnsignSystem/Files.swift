@@ -57,10 +57,13 @@ package enum Files {
 
     /// A small file of Ensign's own; nil when there is none, or one so large that it cannot be what Ensign wrote.
     package static func readOwn(_ path: String, limit: Int) throws(SystemError) -> [UInt8]? {
-        do {
-            return try read(path, limit: limit)
+        do throws(SystemError) {
+            // Never waits for a writer, should somebody have put a pipe there.
+            let file = try FileDescriptor(path, O_RDONLY | O_NONBLOCK, operation: "read \(path)")
+            guard try file.isRegular(path) else { throw SystemError(code: EINVAL, operation: "read \(path) as a file") }
+            return try file.read(limit: limit, from: path)
         } catch {
-            guard error.code == EFBIG else { throw error }
+            guard error.code == EFBIG || error.isMissing else { throw error }
             return nil
         }
     }

@@ -164,6 +164,8 @@ package struct Subprocess: Sendable {
         var outputOpen = true
         var errorsOpen = true
         var ending = Ending(of: self, child)
+        var status: Int32 = 0
+        var ended: ContinuousClock.Instant?
         while outputOpen || errorsOpen {
             var inputNumber: Int32 = -1
             if let number = input?.number { inputNumber = number }
@@ -172,11 +174,12 @@ package struct Subprocess: Sendable {
                 pollfd(fd: errorsOpen ? errors.number : -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: inputNumber, events: Int16(POLLOUT), revents: 0),
             ]
-            // A grandchild may keep the pipe open when the program itself is gone.
             if ending.isOver() { break }
-            if unsafe poll(&polls, 3, 50) < 0, errno != EINTR {
-                throw SystemError(code: errno, operation: "wait for a program")
-            }
+            if ended == nil, unsafe waitpid(child, &status, WNOHANG) != 0 { ended = .now }
+            let ready = unsafe poll(&polls, 3, ended == nil ? 50 : 0)
+            if ready < 0, errno != EINTR { throw SystemError(code: errno, operation: "wait for a program") }
+            // A grandchild may keep the pipes open when the program itself is gone: what it had to say is in them.
+            if let ended, ready == 0 || ContinuousClock.now - ended > .milliseconds(500) { break }
             if polls[0].revents != 0 { outputOpen = Self.take(output.number, &outcome.output, outputLimit) }
             if polls[1].revents != 0 { errorsOpen = Self.take(errors.number, &outcome.errors, outputLimit) }
             if polls[2].revents != 0 {
@@ -189,9 +192,9 @@ package struct Subprocess: Sendable {
         }
         input = nil
         // A program that closes its streams and goes on is held to the deadline too.
-        var status: Int32 = 0
         var pause: UInt32 = 100
-        while try attempt("wait for a program", { unsafe waitpid(child, &status, WNOHANG) }) == 0 {
+        while ended == nil {
+            guard try attempt("wait for a program", { unsafe waitpid(child, &status, WNOHANG) }) == 0 else { break }
             _ = ending.isOver()
             usleep(pause)
             pause = min(pause * 2, 20_000)

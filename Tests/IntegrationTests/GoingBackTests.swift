@@ -81,6 +81,22 @@ import Testing
     // MARK: The commit
 
     @Test(
+        "A branch that is in the way is named, and the commit comes when it is gone",
+        arguments: ["ensign", "ensign/rollback"]
+    )
+    func obstacle(_ name: String) throws {
+        let host = try doomed()
+        try host.hostGit("branch", name, "main")
+        let blocked = try host.ensign("reconcile", "--env", "prod")
+        #expect(blocked.status == 0)
+        #expect(blocked.errors.contains("there is a branch '\(name)'"), "\(blocked.errors)")
+        #expect(try host.liveJSON("agents/support/triage.json")["phase"] as? String == "stable")
+        try host.hostGit("branch", "-m", name, "mine")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try hasBranch(host.bare))
+    }
+
+    @Test(
         "A canary that fails leaves a signed commit of one line; merging it changes nothing live and removes the branch"
     )
     func merged() throws {

@@ -56,6 +56,20 @@ import Testing
         try host.expectSound()
     }
 
+    @Test(
+        "It is recorded also where nobody can read what is said of it",
+        arguments: [">/dev/full", "| (exec <&-; true)"]
+    )
+    func nobodyReads(_ output: String) throws {
+        let host = try host()
+        let command = "'\(Host.ensign)' halt support/triage --env prod --reason r --repo '\(host.bare)' \(output)"
+        let result = try run("bash", ["-o", "pipefail", "-c", command], in: host.scratch.path)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(isHalted(host))
+        #expect(try host.entry()["kind"] as? String == "halt")
+        #expect(try !pending(host))
+    }
+
     @Test("What cannot be asked is refused")
     func refused() throws {
         let host = try host()

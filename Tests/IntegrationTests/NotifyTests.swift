@@ -46,6 +46,32 @@ import Testing
         #expect(lines("\(host.bare)/told").count == 1)
     }
 
+    @Test("A command that leaves something running has ended when it has ended")
+    func background() throws {
+        let host = try host("cat >>told; sleep 30 & exit 0", timeout: "5s")
+        try disturb(host)
+        #expect(try observe(host).status == 0)
+        try disturb(host, "again")
+        #expect(try observe(host).status == 0)
+        #expect(lines("\(host.bare)/told").count == 2)
+        #expect(try !host.ensign("status", "--env", "prod").errors.contains("notify"))
+    }
+
+    @Test("What a failing command says is shortened, and a pipe in place of the outbox is refused")
+    func garbage() throws {
+        let host = try host("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 3")
+        try disturb(host)
+        let first = try observe(host)
+        #expect(first.errors.contains("status 3: xxx") && first.errors.utf8.count < 2_000)
+        let outbox = "\(host.bare)/ensign/outbox/prod"
+        try FileManager.default.removeItem(atPath: outbox)
+        try #require(mkfifo(outbox, 0o600) == 0)
+        try disturb(host, "again")
+        let second = try observe(host)
+        #expect(second.errors.contains("outbox"), "\(second.errors)")
+        try host.expectSound()
+    }
+
     @Test("A command that fails is tried again by the next run, and status says so")
     func failing() throws {
         let host = try host("test -e works || { echo no route to host >&2; exit 7; }; cat >>told")

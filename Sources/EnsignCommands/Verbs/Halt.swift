@@ -27,7 +27,10 @@ extension Verb {
             Example(command: "ensign halt --all --env prod --reason 'provider breach'", meaning: "everything"),
         ]
     ) { invocation in
-        try HaltCommand(invocation).run()
+        var invocation = invocation
+        // What is said of it is the least of it: it is recorded whether or not somebody reads.
+        invocation.console.endsWithReader = false
+        return try HaltCommand(invocation).run()
     }
 }
 

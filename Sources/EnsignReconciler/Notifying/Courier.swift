@@ -182,7 +182,7 @@ package struct Courier {
         let outcome = try program.run()
         if outcome.timedOut { return ("no end in \(deadline)", true) }
         guard outcome.status != 0 else { return (nil, false) }
-        let line = outcome.errorText.split(separator: "\n").last.map { ": \($0)" } ?? ""
+        let line = outcome.errorText.split(separator: "\n").last.map { ": \($0.prefix(300))" } ?? ""
         return ("status \(outcome.status)\(line)", false)
     }
 

@@ -267,7 +267,24 @@ package struct RollbackBranches {
             throw GitError(code: -1, operation: "move \(ref)", message: "a work tree has it checked out")
         }
         removeAbandonedLock(ref)
+        if present == nil, let obstacle = try obstacle(to: ref) {
+            throw GitError(
+                code: -1,
+                operation: "make \(ref)",
+                message: "there is a branch '\(obstacle)', and git cannot have both: rename it with 'git branch -m'"
+            )
+        }
         try repository.move(ref, from: present, to: id, message: message)
+    }
+
+    /// A branch that stands where a folder for this one would have to be.
+    private func obstacle(to ref: String) throws -> Substring? {
+        let parts = ref.split(separator: "/")
+        for count in 3..<parts.count {
+            let name = parts[..<count].joined(separator: "/")
+            if try repository.reference(name) != nil { return name.dropFirst("refs/heads/".count) }
+        }
+        return nil
     }
 
     /// Removes a branch that is Ensign's own; in a clone of a forge it is remembered what is to be removed there.
