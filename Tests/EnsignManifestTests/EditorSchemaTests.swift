@@ -98,14 +98,33 @@ struct EditorSchemaTests {
             "{rollout: {immediate: {}, canary: {steps: [{weight: 1, hold: 1m}]}}}", "{rollout: {canary: {steps: []}}}",
             "{killSwitch: [{}]}", "{killSwitch: [{spend: 25}]}", "{killSwitch: [{steps: 5, within: 5m}]}",
             "{killSwitch: [{spend: 25, steps: 5, within: 1m}]}", "{promotesFrom: Dev}", "[]",
-            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 0x10%}]}}}}",
-            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 1, query: up}]}}}}",
-            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 0x10%}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, good: true, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: sucess, kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, good: false, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: distribution, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: cost, kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: denied-calls, kind: rate, good: true, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: latency, kind: count, good: true, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:\", kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:a\", kind: count, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:\", kind: count, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: count, good: true, margin: 1, query: up}]}}}}",
         ] {
             #expect(try !violations(.environment, head + spec).isEmpty, "\(spec)")
         }
         for spec in [
-            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1, query: up, step: 1m}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, good: true, margin: 1, query: up, step: 1m}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, good: true, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: cost, kind: distribution, margin: 20%}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: denied-calls, kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: tool-errors, kind: count, good: false, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:a\", kind: rate, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:toxic\", kind: rate, good: false, margin: 1}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: count, margin: 1, query: up}]}}}}",
             "{}", "{killSwitch: [{spend: 25, within: 5m}, {steps: 50}]}", "{prune: false, keepFor: 5m}",
         ] {
             #expect(try violations(.environment, head + spec) == [], "\(spec)")

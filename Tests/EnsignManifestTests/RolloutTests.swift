@@ -49,7 +49,7 @@ struct RolloutTests {
     func margins() {
         func margin(_ text: String) -> String {
             check(
-                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: ①\(text)}]}}}"
+                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: ①\(text)}]}}}"
             )
         }
         for text in ["0", "0.05", "20%", "2.5%", "\"20%\"", "1000%"] { #expect(margin(text) == "", "\(text)") }
@@ -80,7 +80,7 @@ struct RolloutTests {
                 == "①: error: 'prometheus:queue-age' needs 'query': the PromQL that measures it [missing-field]"
         )
         #expect(
-            metric(#"name: ②"prometheus:", kind: rate, margin: 0.05, query: up"#).contains(
+            metric(#"name: ②"prometheus:", kind: rate, good: true, margin: 0.05, query: up"#).contains(
                 "②: error: name: 'prometheus:' needs a name behind it, such as prometheus:queue-age [invalid-value]"
             )
         )
@@ -89,7 +89,7 @@ struct RolloutTests {
     @Test("A query is one line of text, and not long")
     func queryTexts() {
         func query(_ text: String) -> String {
-            metric("name: \"prometheus:a\", kind: rate, margin: 0.05, query: ②\(text)")
+            metric("name: \"prometheus:a\", kind: rate, good: true, margin: 0.05, query: ②\(text)")
         }
         #expect(query("\"\(String(repeating: "u", count: 4_096))\"") == "")
         #expect(
@@ -106,7 +106,7 @@ struct RolloutTests {
     @Test("A step is from a second to an hour")
     func steps() {
         func step(_ text: String) -> String {
-            metric("name: \"prometheus:a\", kind: rate, margin: 0.05, query: up, step: ②\(text)")
+            metric("name: \"prometheus:a\", kind: rate, good: true, margin: 0.05, query: up, step: ②\(text)")
         }
         for text in ["1s", "1500ms", "60m", "1h"] { #expect(step(text) == "", "\(text)") }
         for text in ["999ms", "0s", "61m", "1d"] {
@@ -117,11 +117,146 @@ struct RolloutTests {
 
     @Test("A metric is there once")
     func twice() {
-        let metrics = ["a", "b", "①a"].map { "{name: \($0), kind: rate, margin: 1}" }.joined(separator: ", ")
+        let metrics = ["success", "denied-calls", "①success"].map { "{name: \($0), kind: rate, margin: 1}" }.joined(
+            separator: ", "
+        )
         #expect(
             check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [\(metrics)]}}}")
-                == "①: error: the metric 'a' is there twice [duplicate-metric]"
+                == "①: error: the metric 'success' is there twice [duplicate-metric]"
         )
+    }
+
+    @Test("A metric that nothing measures is refused, with what may have been meant")
+    func unknownMetrics() {
+        #expect(
+            metric("name: ②sucess, kind: rate, good: true, margin: 0.05") == """
+                ②: error: nothing measures 'sucess' [unknown-metric]
+                  hint: did you mean 'success'?
+                """
+        )
+        #expect(
+            metric("name: ②happiness, kind: rate, margin: 0.05") == """
+                ②: error: nothing measures 'happiness' [unknown-metric]
+                  hint: metrics: success, cost, tokens, latency, steps, tool-errors, denied-calls, evaluation:<name>, prometheus:<name>
+                """
+        )
+        #expect(
+            metric(#"name: ②"evaluation:", kind: rate, margin: 0.05"#)
+                == "②: error: name: 'evaluation:' needs a name behind it, such as evaluation:helpful [invalid-value]"
+        )
+    }
+
+    @Test("A metric is of a kind of which there are samples, and which does not turn it round")
+    func kinds() {
+        let sizes = ["distribution", "count"]
+        for name in ["success", "\"evaluation:helpful\""] {
+            #expect(metric("name: \(name), kind: rate, margin: 0.05") == "")
+            let shown = name.replacing("\"", with: "")
+            for kind in sizes {
+                #expect(
+                    metric("name: \(name), kind: ②\(kind), margin: 20%") == """
+                        ②: error: '\(shown)' must be a rate: of a \(kind), more would count as worse [wrong-metric-kind]
+                          hint: write kind: rate
+                        """
+                )
+            }
+        }
+        for name in ["cost", "tokens", "latency", "steps"] {
+            for kind in sizes { #expect(metric("name: \(name), kind: \(kind), margin: 20%") == "") }
+            #expect(
+                metric("name: \(name), kind: ②rate, margin: 0.05") == """
+                    ②: error: no run says '\(name)' as a rate: it is a size [wrong-metric-kind]
+                      hint: write kind: distribution or count
+                    """
+            )
+        }
+        for name in ["tool-errors", "denied-calls"] {
+            for kind in sizes + ["rate"] { #expect(metric("name: \(name), kind: \(kind), margin: 0.05") == "") }
+        }
+    }
+
+    @Test("Nobody can turn a metric round whose direction is known")
+    func directions() {
+        #expect(metric("name: success, kind: rate, good: true, margin: 0.05") == "")
+        #expect(
+            metric("name: success, kind: rate, good: ②false, margin: 0.05") == """
+                ②: error: a high 'success' is good, and 'good: false' would promote what fails [wrong-direction]
+                  hint: remove it
+                """
+        )
+        for (name, kind) in [
+            ("denied-calls", "rate"), ("tool-errors", "count"), ("latency", "distribution"), ("cost", "distribution"),
+            ("tokens", "count"), ("steps", "count"),
+        ] {
+            #expect(metric("name: \(name), kind: \(kind), good: false, margin: 0.05") == "")
+            #expect(
+                metric("name: \(name), kind: \(kind), good: ②true, margin: 0.05") == """
+                    ②: error: a low '\(name)' is good, and 'good: true' says the opposite [wrong-direction]
+                      hint: remove it
+                    """
+            )
+        }
+        // A score of what is bad.
+        #expect(metric("name: \"evaluation:toxic\", kind: rate, good: false, margin: 0.05") == "")
+    }
+
+    @Test("A rate of Prometheus says which way is good, and a size cannot be good when it is large")
+    func directionsOfPrometheus() {
+        #expect(
+            metric(#"name: "prometheus:slo", kind: rate, margin: 0.05, query: up"#) == """
+                ①: error: 'prometheus:slo' needs 'good': whether a high rate is good [missing-field]
+                  hint: write good: true, or good: false if 1 is bad
+                """
+        )
+        #expect(
+            metric(#"name: "prometheus:score", kind: distribution, good: ②true, margin: 5%, query: up"#).hasPrefix(
+                "②: error: 'good: true' is for rates: of a distribution, more always counts as worse [wrong-direction]"
+            )
+        )
+    }
+
+    @Test("Success and evaluations are good when high, though nobody says so; what is said of an evaluation counts")
+    func decodedDirections() throws {
+        for (fields, good) in [
+            ("name: success", true), ("name: \"evaluation:a\"", true), ("name: \"evaluation:a\", good: false", false),
+            ("name: denied-calls", nil),
+        ] {
+            var fleet = FleetFixture()
+            fleet.replace(
+                "keepFor: 7d",
+                with:
+                    "keepFor: 7d\n  rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{\(fields), kind: rate, margin: 0.1}]}}}",
+                in: FleetFixture.environmentPath
+            )
+            guard case .canary(let canary)? = try fleet.fleet().environment("prod")?.value?.rollout else {
+                Issue.record("no canary")
+                continue
+            }
+            #expect(canary.analysis?.metrics.first?.good == good, "\(fields)")
+        }
+    }
+
+    @Test("Rules for the samples of others may name anything, and may not turn success round either")
+    func outsideSamples() {
+        func rules(_ fields: String) -> (Analysis?, [String]) {
+            let loaded = ManifestLoader.loadAnalysis(
+                Array("metrics: [{\(fields), margin: 0.05}]\n".utf8),
+                path: "rules.yaml"
+            )
+            return (loaded.value, loaded.findings.map(\.code))
+        }
+        for fields in [
+            "name: speed, kind: rate", "name: speed, kind: distribution, good: true", "name: cost, kind: rate",
+            "name: \"prometheus:a\", kind: rate, query: up", "name: \"evaluation:\", kind: distribution",
+        ] {
+            #expect(rules(fields).1 == [], "\(fields)")
+            #expect(rules(fields).0?.metrics.first?.good != false)
+        }
+        #expect(rules("name: speed, kind: rate").0?.metrics.first?.good == nil)
+        #expect(rules("name: success, kind: rate").0?.metrics.first?.good == true)
+        #expect(rules("name: success, kind: rate, good: false").1 == ["wrong-direction"])
+        #expect(rules("name: success, kind: distribution").1 == ["wrong-metric-kind"])
+        #expect(rules("name: latency, kind: distribution, good: true").1 == ["wrong-direction"])
     }
 
     @Test("Metrics of telemetry have neither query nor step")
@@ -141,7 +276,7 @@ struct RolloutTests {
     func guards() {
         func guarded(_ text: String) -> String {
             check(
-                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: a, kind: rate, margin: 0, guard: ①\(text)}]}}}"
+                "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 0, guard: ①\(text)}]}}}"
             )
         }
         for text in ["true", "false", "halt", "\"halt\""] { #expect(guarded(text) == "", "\(text)") }

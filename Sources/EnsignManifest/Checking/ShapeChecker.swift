@@ -8,6 +8,8 @@ import EnsignYAML
 struct ShapeChecker {
     let tape: YAMLTape
     var findings: FindingCollector
+    /// Whether metrics may have names that no telemetry has: `ensign judge` is given the samples of others.
+    var takesAnyMetric = false
 
     /// Checks `node`; `name` says what it is, for messages.
     mutating func check(_ node: Int, _ shape: Shape, _ name: String) {
@@ -69,7 +71,7 @@ struct ShapeChecker {
         case .margin: checkMargin(node, name)
         case .metric(let fields):
             checkRecord(node, fields, name)
-            if kind == .mapping { checkQuery(node) }
+            if kind == .mapping { checkMetric(node) }
         }
     }
 
@@ -163,44 +165,6 @@ struct ShapeChecker {
         for (key, value) in children.prefix(count.upperBound) {
             checkText(key, keys, "a key of \(name)", isKey: true)
             check(value, values, tape.string(of: key))
-        }
-    }
-
-    /// Samples are told apart by the metric's name: of two the second would never have any.
-    private mutating func checkUnique(_ metrics: ArraySlice<Int>) {
-        var names: Set<String> = []
-        for metric in metrics where tape.kind(of: metric) == .mapping {
-            guard let name = tape.value(in: metric, for: Array("name".utf8)),
-                tape.kind(of: name) == .plain || tape.kind(of: name) == .quoted
-            else { continue }
-            let text = tape.string(of: name)
-            if !names.insert(text).inserted { error("duplicate-metric", "the metric '\(text)' is there twice", name) }
-        }
-    }
-
-    /// `query` and `step` belong to metrics of Prometheus, which cannot do without the first.
-    private mutating func checkQuery(_ node: Int) {
-        guard let name = tape.value(in: node, for: Array("name".utf8)),
-            tape.kind(of: name) == .plain || tape.kind(of: name) == .quoted
-        else { return }
-        let text = tape.string(of: name)
-        if text.hasPrefix(MetricName.prometheusPrefix) {
-            if MetricName(text) == nil {
-                error("invalid-value", "name: 'prometheus:' needs a name behind it, such as prometheus:queue-age", name)
-            }
-            guard tape.isComplete, tape.value(in: node, for: Array("query".utf8)) == nil else { return }
-            error("missing-field", "'\(text)' needs 'query': the PromQL that measures it", node)
-        } else {
-            tape.forEachPair(of: node) { key, _ in
-                let field = ["query", "step"].first { tape.matches(key, Array($0.utf8)) }
-                guard let field else { return }
-                error(
-                    "misplaced-field",
-                    "'\(field)' belongs to metrics of Prometheus, and '\(text)' comes from telemetry",
-                    key,
-                    hint: "remove it, or name the metric prometheus:<name>"
-                )
-            }
         }
     }
 
@@ -383,7 +347,7 @@ struct ShapeChecker {
         error("wrong-type", "\(name) must be \(wanted), and this is \(found)", node, hint: hint)
     }
 
-    private mutating func error(
+    mutating func error(
         _ code: String,
         _ message: String,
         _ node: Int,

@@ -71,12 +71,49 @@ extension ManifestKind {
         case .schema: return ["type": ["object", "boolean"]]
         case .metric(let fields):
             var object = record(fields)
-            let name: JSONValue = ["pattern": .string("^\(MetricName.prometheusPrefix)")]
-            object["if"] = ["properties": ["name": name], "required": ["name"]]
-            object["then"] = ["required": ["query"]]
-            object["else"] = ["properties": ["query": false, "step": false]]
+            object["allOf"] = .array(metricRules)
             return object
         case .margin: return ["anyOf": [["type": "number"], ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$"]]]
         }
+    }
+
+    /// What a metric's name says about its other fields, as `ShapeChecker` has it.
+    private static var metricRules: [JSONValue] {
+        func names(_ names: [MetricName]) -> JSONValue {
+            ["properties": ["name": ["enum": .array(names.map { .string($0.description) })]], "required": ["name"]]
+        }
+        func prefix(_ prefix: String) -> JSONValue {
+            ["properties": ["name": ["pattern": .string("^\(prefix)")]], "required": ["name"]]
+        }
+        func good(_ value: Bool) -> JSONValue { ["enum": [.bool(value)]] }
+        let size: JSONValue = ["properties": ["kind": ["enum": ["distribution", "count"]]], "required": ["kind"]]
+        let isBuiltIn = MetricName.builtIn.map(\.description).joined(separator: "|")
+        return [
+            [
+                "if": prefix(MetricName.prometheusPrefix),
+                "then": [
+                    "required": ["query"], "properties": ["name": ["pattern": "^[^:]+:."]],
+                    "if": size,
+                    "then": ["properties": ["good": good(false)]],
+                    "else": ["required": ["good"]],
+                ],
+                "else": [
+                    "properties": [
+                        "query": false, "step": false,
+                        "name": ["pattern": .string("^(\(isBuiltIn)|\(MetricName.evaluationPrefix).+)$")],
+                    ]
+                ],
+            ],
+            ["if": names([.success]), "then": ["properties": ["good": good(true)]]],
+            [
+                "if": ["anyOf": [names([.success]), prefix(MetricName.evaluationPrefix)]],
+                "then": ["properties": ["kind": ["enum": ["rate"]]]],
+            ],
+            [
+                "if": names(MetricName.builtIn.filter { $0.better == .low }),
+                "then": ["properties": ["good": good(false)]],
+            ],
+            ["if": names(MetricName.builtIn.filter { $0.better == .low && !$0.kinds.contains(.rate) }), "then": size],
+        ]
     }
 }

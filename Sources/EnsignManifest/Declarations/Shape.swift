@@ -22,7 +22,7 @@ package indirect enum Shape: Sendable {
     case schema
     /// A number in the metric's own unit, or a percentage such as `20%`.
     case margin
-    /// A record of a metric: `query` and `step` belong to those of Prometheus.
+    /// A record of a metric: what its name is decides what the other fields may be.
     case metric([Field])
 }
 

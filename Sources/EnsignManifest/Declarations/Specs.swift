@@ -202,9 +202,23 @@ extension ManifestKind {
     ]
 
     private static let metric: [Field] = [
-        Field("name", "The metric.", .text(.line), required: true),
-        Field("kind", "What it measures.", .text(.oneOf(Analysis.Kind.self)), required: true),
-        Field("good", "Rates: whether a high rate is good.", .boolean),
+        Field(
+            "name",
+            "`success`, `cost`, `tokens`, `latency`, `steps`, `tool-errors`, `denied-calls`, `evaluation:<name>` or `prometheus:<name>`.",
+            .text(.line),
+            required: true
+        ),
+        Field(
+            "kind",
+            "What it measures; `success` and evaluations are rates, `cost`, `tokens`, `latency` and `steps` are not.",
+            .text(.oneOf(Analysis.Kind.self)),
+            required: true
+        ),
+        Field(
+            "good",
+            "Rates: whether a high rate is good. True for `success` and evaluations if absent; `prometheus:<name>` needs it.",
+            .boolean
+        ),
         Field("unit", "The unit, for people.", .text(.line)),
         Field("margin", "How much worse is still no worse.", .margin, required: true),
         Field(

@@ -232,7 +232,7 @@ extension Analysis.Metric {
         return Analysis.Metric(
             name: name,
             kind: kind,
-            good: record.boolean("good"),
+            good: record.boolean("good") ?? MetricName(name)?.standardGood(kind),
             unit: record.text("unit"),
             margin: margin,
             guarding: record.text("guard") == "halt" ? .halt : record.boolean("guard") == true ? .report : .off,

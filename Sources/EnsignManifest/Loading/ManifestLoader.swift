@@ -74,7 +74,7 @@ package enum ManifestLoader {
         guard let tape = parse(bytes, &findings), let root = tape.root else {
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
-        var checker = ShapeChecker(tape: tape, findings: findings)
+        var checker = ShapeChecker(tape: tape, findings: findings, takesAnyMetric: true)
         checker.check(root, .record(ManifestKind.analysis), "the analysis")
         findings = checker.findings
         guard let record = Record(tape, root) else {

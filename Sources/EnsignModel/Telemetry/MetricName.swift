@@ -21,6 +21,13 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
 
     /// What the names of metrics of Prometheus begin with.
     package static let prometheusPrefix = "prometheus:"
+    /// What the names of an evaluator's scores begin with.
+    package static let evaluationPrefix = "evaluation:"
+
+    /// The names that stand for themselves.
+    package static let builtIn: [MetricName] = [
+        .success, .cost, .tokens, .latency, .steps, .toolErrors, .deniedCalls,
+    ]
 
     /// Parses a name as manifests write it; nil for anything else.
     package init?(_ text: some StringProtocol) {
@@ -56,4 +63,34 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
         case .prometheus(let name): "prometheus:\(name)"
         }
     }
+}
+
+extension MetricName {
+    /// Which way is better.
+    package enum Better: Sendable, Hashable {
+        case high, low
+        /// Whoever writes the metric must say so.
+        case unknown
+    }
+
+    package var better: Better {
+        switch self {
+        case .success, .evaluation: .high
+        case .cost, .tokens, .latency, .steps, .toolErrors, .deniedCalls: .low
+        case .prometheus: .unknown
+        }
+    }
+
+    /// The kinds under which it can be judged: those of which there are samples, and which do not turn the answer round.
+    /// To the judge a large size is a bad one, so that what is better when high can be a rate alone.
+    package var kinds: [Analysis.Kind] {
+        switch self {
+        case .success, .evaluation: [.rate]
+        case .cost, .tokens, .latency, .steps: [.distribution, .count]
+        case .toolErrors, .deniedCalls, .prometheus: [.rate, .distribution, .count]
+        }
+    }
+
+    /// What `good` is where a manifest does not say it; nil where low is good, or nobody knows.
+    package func standardGood(_ kind: Analysis.Kind) -> Bool? { kind == .rate && better == .high ? true : nil }
 }

@@ -1,0 +1,151 @@
+import EnsignModel
+import EnsignYAML
+
+/// What a metric's name says about its other fields.
+///
+/// A metric that is judged the wrong way round promotes what is broken, so that nothing here is a matter of taste.
+extension ShapeChecker {
+    /// Samples are told apart by the metric's name: of two the second would never have any.
+    mutating func checkUnique(_ metrics: ArraySlice<Int>) {
+        var names: Set<String> = []
+        for metric in metrics where tape.kind(of: metric) == .mapping {
+            guard let name = scalar("name", in: metric) else { continue }
+            if !names.insert(name.text).inserted {
+                error("duplicate-metric", "the metric '\(name.text)' is there twice", name.node)
+            }
+        }
+    }
+
+    mutating func checkMetric(_ node: Int) {
+        guard let name = scalar("name", in: node) else { return }
+        checkQuery(node, name)
+        let kind = scalar("kind", in: node)
+        let judged = kind.flatMap { Analysis.Kind(rawValue: $0.text) }
+        guard let metric = MetricName(name.text) else { return checkUnknown(name) }
+        if let kind, let judged, !metric.kinds.contains(judged) { checkKind(metric, judged, kind.node) }
+        if let judged { checkDirection(node, metric, judged) }
+    }
+
+    // MARK: Name
+
+    private mutating func checkUnknown(_ name: (text: String, node: Int)) {
+        switch name.text {
+        case MetricName.prometheusPrefix:
+            error(
+                "invalid-value",
+                "name: 'prometheus:' needs a name behind it, such as prometheus:queue-age",
+                name.node
+            )
+        case _ where takesAnyMetric: return
+        case MetricName.evaluationPrefix:
+            error("invalid-value", "name: 'evaluation:' needs a name behind it, such as evaluation:helpful", name.node)
+        default:
+            let known = MetricName.builtIn.map(\.description)
+            error(
+                "unknown-metric",
+                "nothing measures '\(name.text.prefix(80))'",
+                name.node,
+                hint: Suggestion.nearest(to: name.text, in: known).map { "did you mean '\($0)'?" }
+                    ?? "metrics: \(known.joined(separator: ", ")), evaluation:<name>, prometheus:<name>"
+            )
+        }
+    }
+
+    /// `query` and `step` belong to metrics of Prometheus, which cannot do without the first.
+    private mutating func checkQuery(_ node: Int, _ name: (text: String, node: Int)) {
+        if name.text.hasPrefix(MetricName.prometheusPrefix) {
+            guard tape.isComplete, tape.value(in: node, for: Array("query".utf8)) == nil else { return }
+            error("missing-field", "'\(name.text)' needs 'query': the PromQL that measures it", node)
+        } else {
+            tape.forEachPair(of: node) { key, _ in
+                let field = ["query", "step"].first { tape.matches(key, Array($0.utf8)) }
+                guard let field else { return }
+                error(
+                    "misplaced-field",
+                    "'\(field)' belongs to metrics of Prometheus, and '\(name.text)' comes from telemetry",
+                    key,
+                    hint: "remove it, or name the metric prometheus:<name>"
+                )
+            }
+        }
+    }
+
+    // MARK: Kind and direction
+
+    private mutating func checkKind(_ metric: MetricName, _ kind: Analysis.Kind, _ node: Int) {
+        switch metric.better {
+        case .high:
+            error(
+                "wrong-metric-kind",
+                "'\(metric)' must be a rate: of a \(kind.rawValue), more would count as worse",
+                node,
+                hint: "write kind: rate"
+            )
+        case .low, .unknown:
+            // Samples that somebody else brings may be of any kind.
+            guard !takesAnyMetric else { return }
+            let kinds = metric.kinds.map(\.rawValue).joined(separator: " or ")
+            error(
+                "wrong-metric-kind",
+                "no run says '\(metric)' as a \(kind.rawValue): it is a size",
+                node,
+                hint: "write kind: \(kinds)"
+            )
+        }
+    }
+
+    private mutating func checkDirection(_ node: Int, _ metric: MetricName, _ kind: Analysis.Kind) {
+        guard let good = boolean("good", in: node) else {
+            guard metric.better == .unknown, kind == .rate, !takesAnyMetric, tape.isComplete,
+                tape.value(in: node, for: Array("good".utf8)) == nil
+            else { return }
+            return error(
+                "missing-field",
+                "'\(metric)' needs 'good': whether a high rate is good",
+                node,
+                hint: "write good: true, or good: false if 1 is bad"
+            )
+        }
+        switch (metric, metric.better, good.value) {
+        case (.success, _, false):
+            error(
+                "wrong-direction",
+                "a high 'success' is good, and 'good: false' would promote what fails",
+                good.node,
+                hint: "remove it"
+            )
+        case (_, .low, true):
+            error(
+                "wrong-direction",
+                "a low '\(metric)' is good, and 'good: true' says the opposite",
+                good.node,
+                hint: "remove it"
+            )
+        case (_, .unknown, true) where kind != .rate && !takesAnyMetric:
+            error(
+                "wrong-direction",
+                "'good: true' is for rates: of a \(kind.rawValue), more always counts as worse",
+                good.node,
+                hint: "make the query give 0 or 1 and write kind: rate, or measure what should be small"
+            )
+        // An evaluator may score what is bad, such as toxicity.
+        case (_, .high, _), (_, .low, false), (_, .unknown, _): break
+        }
+    }
+
+    // MARK: Reading
+
+    private func scalar(_ field: String, in node: Int) -> (text: String, node: Int)? {
+        guard let value = tape.value(in: node, for: Array(field.utf8)),
+            tape.kind(of: value) == .plain || tape.kind(of: value) == .quoted
+        else { return nil }
+        return (tape.string(of: value), value)
+    }
+
+    private func boolean(_ field: String, in node: Int) -> (value: Bool, node: Int)? {
+        guard let value = tape.value(in: node, for: Array(field.utf8)), tape.kind(of: value) == .plain,
+            case .boolean(let boolean) = Scalar(plain: tape.bytes(of: value))
+        else { return nil }
+        return (boolean, value)
+    }
+}
