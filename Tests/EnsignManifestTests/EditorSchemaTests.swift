@@ -112,6 +112,7 @@ struct EditorSchemaTests {
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:\", kind: count, margin: 1, query: up}]}}}}",
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: rate, margin: 1, query: up}]}}}}",
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: count, good: true, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 1.5}]}}}}",
         ] {
             #expect(try !violations(.environment, head + spec).isEmpty, "\(spec)")
         }
@@ -125,6 +126,8 @@ struct EditorSchemaTests {
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:a\", kind: rate, margin: 1}]}}}}",
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"evaluation:toxic\", kind: rate, good: false, margin: 1}]}}}}",
             "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: \"prometheus:a\", kind: count, margin: 1, query: up}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: 200%}]}}}}",
+            "{rollout: {canary: {steps: [{weight: 1, hold: 1m}], analysis: {metrics: [{name: cost, kind: distribution, margin: 1.5}]}}}}",
             "{}", "{killSwitch: [{spend: 25, within: 5m}, {steps: 50}]}", "{prune: false, keepFor: 5m}",
         ] {
             #expect(try violations(.environment, head + spec) == [], "\(spec)")

@@ -68,6 +68,68 @@ struct RolloutTests {
         check("rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [①{\(fields)}]}}}")
     }
 
+    @Test("The margin of a rate is 1 at most; a share of the stable version's value may be more")
+    func rateMargins() {
+        for text in ["1", "1.0", "200%"] {
+            #expect(metric("name: success, kind: rate, margin: \(text)") == "", "\(text)")
+        }
+        for text in ["1.5", "5", "1e3"] {
+            #expect(
+                metric("name: success, kind: rate, margin: ②\(text)") == """
+                    ②: error: margin: a rate is from 0 to 1, and no candidate is worse by \(text) [out-of-range]
+                      hint: write 0.05 for five points, or 5% for a share of the stable version's rate
+                    """
+            )
+        }
+        #expect(metric("name: cost, kind: distribution, margin: 1.5") == "")
+        for text in ["inf", "0x10", "1e308"] {
+            #expect(!metric("name: success, kind: rate, margin: ②\(text)").contains("a rate is from"), "\(text)")
+        }
+    }
+
+    @Test("Weights grow from step to step")
+    func weights() {
+        func steps(_ weights: String...) -> String {
+            let steps = weights.map { "{weight: \($0), hold: 1m}" }.joined(separator: ", ")
+            return check("rollout: {canary: {steps: [\(steps)]}}")
+        }
+        #expect(steps("1", "2", "100") == "")
+        #expect(
+            steps("50", "①25", "②50", "60") == """
+                ①: error: weight: each step takes more sessions than the one before, and 25 comes after 50 [weight-not-growing]
+                  hint: write more than 50, or remove the step
+                ②: error: weight: each step takes more sessions than the one before, and 50 comes after 50 [weight-not-growing]
+                  hint: write more than 50, or remove the step
+                """
+        )
+    }
+
+    @Test("A deadline leaves time for all holds")
+    func deadlines() {
+        func deadline(_ text: String, _ holds: String...) -> String {
+            let steps = holds.enumerated().map { "{weight: \($0 + 1), hold: \($1)}" }.joined(separator: ", ")
+            return check(
+                "rollout: {canary: {steps: [\(steps)], analysis: {metrics: [{name: success, kind: rate, margin: 0.1}], deadline: ①\(text)}}}"
+            )
+        }
+        #expect(deadline("40m", "10m", "30m") == "")
+        #expect(deadline("24h", "10m", "30m") == "")
+        for text in ["39m", "0s", "1ms"] {
+            #expect(
+                deadline(text, "10m", "30m") == """
+                    ①: error: deadline: \(text) is over before the last hold is [deadline-too-short]
+                      hint: the holds take 40m together: write at least that, or shorten them
+                    """
+            )
+        }
+        #expect(
+            deadline("0s", "0s") == """
+                ①: error: deadline: 0s leaves no time for a verdict [deadline-too-short]
+                  hint: write how long to wait for a verdict, or remove it
+                """
+        )
+    }
+
     @Test("A metric of Prometheus has a query and may have a step")
     func queries() {
         let head = "name: \"prometheus:queue-age\", kind: distribution, unit: s, margin: 20%"

@@ -21,6 +21,7 @@ extension ShapeChecker {
         checkQuery(node, name)
         let kind = scalar("kind", in: node)
         let judged = kind.flatMap { Analysis.Kind(rawValue: $0.text) }
+        if judged == .rate { checkRateMargin(node) }
         guard let metric = MetricName(name.text) else { return checkUnknown(name) }
         if let kind, let judged, !metric.kinds.contains(judged) { checkKind(metric, judged, kind.node) }
         if let judged { checkDirection(node, metric, judged) }
@@ -133,9 +134,28 @@ extension ShapeChecker {
         }
     }
 
+    /// A rate can differ by 1 at most, so that nothing would ever be worse by more.
+    private mutating func checkRateMargin(_ node: Int) {
+        guard let margin = scalar("margin", in: node), tape.kind(of: margin.node) == .plain else { return }
+        let value: Double
+        switch Scalar(plain: tape.bytes(of: margin.node)) {
+        case .integer(let integer): value = Double(integer)
+        case .number(let number): value = number
+        case .null, .boolean, .text, .ambiguous, .outOfRange: return
+        }
+        // What is no margin of anything has been said already.
+        guard value > 1, value <= 1_000_000_000 else { return }
+        error(
+            "out-of-range",
+            "margin: a rate is from 0 to 1, and no candidate is worse by \(margin.text.prefix(40))",
+            margin.node,
+            hint: "write 0.05 for five points, or 5% for a share of the stable version's rate"
+        )
+    }
+
     // MARK: Reading
 
-    private func scalar(_ field: String, in node: Int) -> (text: String, node: Int)? {
+    func scalar(_ field: String, in node: Int) -> (text: String, node: Int)? {
         guard let value = tape.value(in: node, for: Array(field.utf8)),
             tape.kind(of: value) == .plain || tape.kind(of: value) == .quoted
         else { return nil }

@@ -69,6 +69,9 @@ struct ShapeChecker {
             checkAnything(node, name, isSchema: false)
         case .schema: checkSchema(node, name)
         case .margin: checkMargin(node, name)
+        case .canary(let fields):
+            checkRecord(node, fields, name)
+            if kind == .mapping { checkCanary(node) }
         case .metric(let fields):
             checkRecord(node, fields, name)
             if kind == .mapping { checkMetric(node) }

@@ -52,7 +52,7 @@ extension ManifestKind {
             if count.lowerBound > 0 { object["minItems"] = .integer(Int64(count.lowerBound)) }
             object["maxItems"] = .integer(Int64(count.upperBound))
             return object
-        case .record(let fields): return record(fields)
+        case .record(let fields), .canary(let fields): return record(fields)
         case .choice(let fields):
             var object = record(fields)
             object["minProperties"] = 1
@@ -87,6 +87,7 @@ extension ManifestKind {
         }
         func good(_ value: Bool) -> JSONValue { ["enum": [.bool(value)]] }
         let size: JSONValue = ["properties": ["kind": ["enum": ["distribution", "count"]]], "required": ["kind"]]
+        let isRate: JSONValue = ["properties": ["kind": ["enum": ["rate"]]], "required": ["kind"]]
         let isBuiltIn = MetricName.builtIn.map(\.description).joined(separator: "|")
         return [
             [
@@ -104,6 +105,7 @@ extension ManifestKind {
                     ]
                 ],
             ],
+            ["if": isRate, "then": ["properties": ["margin": ["maximum": 1]]]],
             ["if": names([.success]), "then": ["properties": ["good": good(true)]]],
             [
                 "if": ["anyOf": [names([.success]), prefix(MetricName.evaluationPrefix)]],

@@ -24,6 +24,8 @@ package indirect enum Shape: Sendable {
     case margin
     /// A record of a metric: what its name is decides what the other fields may be.
     case metric([Field])
+    /// A record of a canary: its steps grow, and its deadline leaves time for them.
+    case canary([Field])
 }
 
 /// One field of a record.

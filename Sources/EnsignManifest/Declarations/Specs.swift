@@ -166,10 +166,10 @@ extension ManifestKind {
         Field(
             "canary",
             "Step by step, judged on the way.",
-            .record([
+            .canary([
                 Field(
                     "steps",
-                    "Growing shares of the sessions.",
+                    "Shares of the sessions, each larger than the one before.",
                     .list(
                         .record([
                             Field("weight", "Per cent of the sessions.", .integer(1...100), required: true),
@@ -192,7 +192,7 @@ extension ManifestKind {
             .number(0.5...0.999999),
             standard: "0.95"
         ),
-        Field("deadline", "When a verdict must be there.", .text(.duration)),
+        Field("deadline", "When a verdict must be there; not before the last hold is over.", .text(.duration)),
         Field(
             "onInconclusive",
             "What happens when it is not.",
@@ -204,7 +204,7 @@ extension ManifestKind {
     private static let metric: [Field] = [
         Field(
             "name",
-            "`success`, `cost`, `tokens`, `latency`, `steps`, `tool-errors`, `denied-calls`, `evaluation:<name>` or `prometheus:<name>`.",
+            "What is measured: `success`, `cost`, `tokens`, `latency`, `steps`, `tool-errors`, `denied-calls`, `evaluation:<name>` or `prometheus:<name>`.",
             .text(.line),
             required: true
         ),
@@ -220,7 +220,7 @@ extension ManifestKind {
             .boolean
         ),
         Field("unit", "The unit, for people.", .text(.line)),
-        Field("margin", "How much worse is still no worse.", .margin, required: true),
+        Field("margin", "How much worse is still no worse; of a rate 1 at most.", .margin, required: true),
         Field(
             "guard",
             "Whether the stable version is judged too; `halt`: and the agent is halted when it drifts.",

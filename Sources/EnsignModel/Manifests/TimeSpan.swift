@@ -28,6 +28,13 @@ package struct TimeSpan: Sendable, Hashable, CustomStringConvertible {
         description = "\(minutes)m"
     }
 
+    /// A length as a manifest would write it, in the largest unit in which it is whole: `100m`.
+    package static func short(milliseconds: Int64) -> String {
+        let units: [(Int64, String)] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
+        for (factor, unit) in units where milliseconds % factor == 0 { return "\(milliseconds / factor)\(unit)" }
+        return "\(milliseconds)ms"
+    }
+
     /// Whole seconds, rounded down.
     package var seconds: Int64 { milliseconds / 1000 }
 

@@ -1,0 +1,59 @@
+import EnsignModel
+import EnsignYAML
+
+/// What a canary's steps and its deadline say together.
+extension ShapeChecker {
+    mutating func checkCanary(_ node: Int) {
+        guard let list = tape.value(in: node, for: Array("steps".utf8)), tape.kind(of: list) == .sequence else {
+            return
+        }
+        var steps: [Int] = []
+        tape.forEachElement(of: list) { steps.append($0) }
+        checkGrowth(steps)
+        checkDeadline(node, steps)
+    }
+
+    /// The weight never falls: a step that is not larger than the one before would be passed over, its hold with it.
+    private mutating func checkGrowth(_ steps: [Int]) {
+        var largest: Int64?
+        for step in steps where tape.kind(of: step) == .mapping {
+            guard let weight = tape.value(in: step, for: Array("weight".utf8)), tape.kind(of: weight) == .plain,
+                case .integer(let value) = Scalar(plain: tape.bytes(of: weight))
+            else { continue }
+            if let before = largest, value <= before {
+                error(
+                    "weight-not-growing",
+                    "weight: each step takes more sessions than the one before, and \(value) comes after \(before)",
+                    weight,
+                    hint: "write more than \(before), or remove the step"
+                )
+            }
+            largest = max(largest ?? value, value)
+        }
+    }
+
+    /// A deadline before the end of the last hold passes whatever the verdict is: nothing could complete in time.
+    private mutating func checkDeadline(_ node: Int, _ steps: [Int]) {
+        guard let analysis = tape.value(in: node, for: Array("analysis".utf8)), tape.kind(of: analysis) == .mapping,
+            let deadline = scalar("deadline", in: analysis), let span = TimeSpan(deadline.text)
+        else { return }
+        var sum: Int64 = 0
+        for step in steps {
+            guard tape.kind(of: step) == .mapping, let hold = scalar("hold", in: step).flatMap({ TimeSpan($0.text) })
+            else { return }
+            // 50 steps of 100 years at most.
+            sum += hold.milliseconds
+        }
+        guard span.milliseconds < max(sum, 1) else { return }
+        error(
+            "deadline-too-short",
+            sum == 0
+                ? "deadline: \(span) leaves no time for a verdict"
+                : "deadline: \(span) is over before the last hold is",
+            deadline.node,
+            hint: sum == 0
+                ? "write how long to wait for a verdict, or remove it"
+                : "the holds take \(TimeSpan.short(milliseconds: sum)) together: write at least that, or shorten them"
+        )
+    }
+}
