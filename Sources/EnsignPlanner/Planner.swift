@@ -68,8 +68,8 @@ package struct StableHistory: Sendable, Hashable {
 /// What rollouts depend on besides git and the ledger: the time, the operator, the evidence.
 package struct RolloutContext {
     package var now: Timestamp
-    /// Whether the clock was set since the last run.
-    package var clockStepped: Bool
+    /// By how many seconds the clock was set since the last run, forwards if positive; nil when it was not.
+    package var clockStep: Int64?
     /// The commit that is desired, and when it was made.
     package var source: ObjectID
     package var wanted: Timestamp
@@ -83,7 +83,7 @@ package struct RolloutContext {
 
     package init(
         now: Timestamp,
-        clockStepped: Bool = false,
+        clockStep: Int64? = nil,
         source: ObjectID = .zero,
         wanted: Timestamp? = nil,
         keepFor: Int64 = 7 * 86_400,
@@ -95,7 +95,7 @@ package struct RolloutContext {
         }
     ) {
         self.now = now
-        self.clockStepped = clockStepped
+        self.clockStep = clockStep
         self.source = source
         self.wanted = wanted ?? now
         self.keepFor = keepFor
@@ -259,7 +259,7 @@ package enum Planner {
         {
             var verdict = try context.verdict(item.agent, candidate, progress, canary)
             verdict.stableArtifact = work.stableBundle?.artifact
-            try work.machine.handle(.time(canary, verdict, clockStepped: context.clockStepped))
+            try work.machine.handle(.time(canary, verdict, clockStep: context.clockStep))
         }
         return work
     }

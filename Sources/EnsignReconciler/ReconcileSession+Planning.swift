@@ -49,10 +49,22 @@ extension ReconcileSession {
         try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
     }
 
-    /// Whether the clock was set since holds were last looked at.
-    func clockStepped() throws -> Bool {
-        guard try hasRollouts(), let now = ClockFile.now(reconciler.options.clock) else { return false }
-        return try ClockFile.read(site.files.clock(environment)).map { now.stepped(since: $0) } ?? false
+    /// By how many seconds the clock was set since holds were last looked at; nil when it was not.
+    func clockStep() throws -> Int64? {
+        guard try hasRollouts(), let now = ClockFile.now(reconciler.options.clock) else { return nil }
+        return try ClockFile.read(site.files.clock(environment)).flatMap { now.step(since: $0) }
+    }
+
+    /// Remembers what the clock said.
+    func rememberClock() throws {
+        guard let now = ClockFile.now(reconciler.options.clock) else { return }
+        let path = site.files.clock(environment)
+        guard let earlier = try ClockFile.read(path) else { return try now.write(path) }
+        if now.step(since: earlier) != nil {
+            // A run that could not plan has told no canary that the clock was set: the next one does.
+            guard case .converged = report.result else { return }
+        }
+        try now.write(path)
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
@@ -78,7 +90,7 @@ extension ReconcileSession {
         let commit = try site.repository.commit(desired)
         var maker = PlanMaker(site: site, environment: environment, now: now)
         maker.request = reconciler.options.request
-        maker.clockStepped = try clockStepped()
+        maker.clockStep = try clockStep()
         let evidence = try evidence(commit.tree)
         maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) }
         let outcome: PlanMaker.Outcome

@@ -48,7 +48,7 @@ struct ReconcileSession {
         try converge(to: desired, drift)
         try recordHalts()
         report.hasRollouts = try hasRollouts()
-        if report.hasRollouts { try ClockFile.now(reconciler.options.clock)?.write(site.files.clock(environment)) }
+        if report.hasRollouts { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))

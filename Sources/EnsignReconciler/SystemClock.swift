@@ -34,11 +34,12 @@ struct ClockFile: Hashable {
         clock.sinceBoot().map { ClockFile(boot: $0.boot, sinceBoot: $0.seconds, wall: clock.wall()) }
     }
 
-    /// Whether the wall clock went another way than time itself since an earlier reading.
-    func stepped(since earlier: ClockFile) -> Bool {
-        guard boot == earlier.boot else { return false }
+    /// By how many seconds the wall clock went another way than time itself since an earlier reading; nil when it is
+    /// within the tolerance.
+    func step(since earlier: ClockFile) -> Int64? {
+        guard boot == earlier.boot else { return nil }
         let error = (wall - earlier.wall) - (sinceBoot - earlier.sinceBoot)
-        return abs(error) > Self.tolerance
+        return abs(error) > Self.tolerance ? error : nil
     }
 
     static func read(_ path: String) throws -> ClockFile? {

@@ -115,8 +115,16 @@ private struct Scenario {
             return try reconcile()
         case "clock":
             let back = words[0].hasPrefix("-")
-            now += try span(String(words[0].dropFirst())).seconds * (back ? -1 : 1)
-            return try reconcile(clockStepped: true)
+            let step = try span(String(words[0].dropFirst())).seconds * (back ? -1 : 1)
+            now += step
+            return try reconcile(clockStep: step)
+        case "evidence":
+            guard let since = world.recorded[agent(words[0])]?.state.canary?.progress.evidenceSince.seconds else {
+                return ["none"]
+            }
+            let span = TimeSpan.short(milliseconds: abs(now - since) * 1_000)
+            if since == now { return ["runs from now on count"] }
+            return [since > now ? "no run counts for \(span)" : "runs of the last \(span) count"]
         case "rebuild":
             return try reread()
         case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt", "rollback":
@@ -163,11 +171,11 @@ private struct Scenario {
         )
     }
 
-    private mutating func reconcile(clockStepped: Bool = false, request: OperatorRequest? = nil) throws -> [String] {
+    private mutating func reconcile(clockStep: Int64? = nil, request: OperatorRequest? = nil) throws -> [String] {
         let (verdicts, desired, analysis) = (verdicts, desired, analysis)
         let context = RolloutContext(
             now: Timestamp(seconds: now),
-            clockStepped: clockStepped,
+            clockStep: clockStep,
             keepFor: keepFor,
             concurrentRollouts: concurrent,
             request: request,

@@ -94,6 +94,22 @@ extension CanaryProgress {
         return Timestamp(seconds: started.seconds + deadline.seconds)
     }
 
+    /// Whether one of its times is still to come: then the clock was set back.
+    package func isAhead(of now: Timestamp) -> Bool { max(stepSince, started, evidenceSince) > now }
+
+    /// Goes on after the clock was set: the hold starts again, and runs from now on count if those before would not.
+    ///
+    /// - Parameter step: By how many seconds, where that is known. What it jumped ahead has not passed for the deadline. What
+    ///   it was set back is not taken from the deadline: done twice, after a crash, that would run it down.
+    package mutating func clockWasSet(to now: Timestamp, by step: Int64?) {
+        started = min(Timestamp(seconds: started.seconds + max(step ?? 0, 0)), now)
+        evidenceSince = min(evidenceSince, now)
+        guard let pause else { return stepSince = now }
+        // The hold stands still, and a pause cannot have begun later than now.
+        stepSince = min(stepSince, now)
+        self.pause?.since = min(pause.since, now)
+    }
+
     /// The next moment after `now` at which time alone may change something.
     package func due(_ canary: Canary, after now: Timestamp) -> Timestamp? {
         [holdEnds(canary), deadline(canary)].compactMap { $0 }.filter { $0 > now }.min()

@@ -8,8 +8,9 @@ package enum RolloutEvent: Sendable {
     case removed
     /// A candidate that waits may begin.
     case place(Canary)
-    /// Time has passed; the analysis was looked at.
-    case time(Canary, CanaryVerdict, clockStepped: Bool)
+    /// Time has passed; the analysis was looked at. `clockStep`: by how many seconds the clock was set since the last time,
+    /// forwards if positive; nil when it was not.
+    case time(Canary, CanaryVerdict, clockStep: Int64?)
     case operation(RolloutOperation, by: String, reason: String)
 }
 

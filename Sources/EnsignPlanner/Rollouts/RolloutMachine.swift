@@ -31,7 +31,7 @@ package struct RolloutMachine: Sendable {
         case .desired(let desired): self.desired(desired)
         case .removed: removed()
         case .place(let canary): place(canary)
-        case .time(let canary, let verdict, let clockStepped): time(canary, verdict, clockStepped)
+        case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)
         case .operation(let operation, let by, let reason): try operate(operation, by, reason)
         }
     }
@@ -229,29 +229,24 @@ package struct RolloutMachine: Sendable {
         }
     }
 
-    private mutating func time(_ canary: Canary, _ verdict: CanaryVerdict, _ clockStepped: Bool) {
+    private mutating func time(_ canary: Canary, _ verdict: CanaryVerdict, _ clockStep: Int64?) {
         switch phase {
         case .absent, .halted, .settled, .queued: return
         case .canary(let stable, let candidate, var progress):
             guard verdict.outcome != .fail else {
                 return fail(stable, candidate, progress, verdict, verdict.failure)
             }
-            guard progress.pause == nil else { return held = .paused }
-            if clockStepped || now < progress.stepSince {
-                progress.stepSince = now
-                if now < progress.started { progress.started = now }
+            let isPaused = progress.pause != nil
+            // A pause takes up what the clock jumps; but evidence that begins later than now would never count.
+            if isPaused ? now < progress.evidenceSince : clockStep != nil || progress.isAhead(of: now) {
+                progress.clockWasSet(to: now, by: clockStep)
                 state.rollout = .canary(candidate, progress)
-                let weight = (progress.weight, progress.weight)
-                record(
-                    .weight,
-                    from: stable,
-                    to: candidate.side,
-                    candidate.kind,
-                    weight: weight,
-                    because: "the clock was set: the hold starts again"
-                )
+                let why = isPaused ? "evidence counts from now on" : "the hold starts again"
+                note(stable, candidate, progress, "the clock was set: \(why)")
+                if isPaused { held = .paused }
                 return
             }
+            guard !isPaused else { return held = .paused }
             if isPastDeadline(progress, canary) {
                 switch (verdict.outcome, canary.analysis?.onInconclusive ?? .hold) {
                 case (.inconclusive, .promote), (.noData, .promote):

@@ -13,7 +13,8 @@ package struct PlanMaker {
     let now: Timestamp
     /// What an operator asks for along with the plan.
     package var request: OperatorRequest?
-    package var clockStepped = false
+    /// By how many seconds the clock was set since rollouts were last looked at; nil when it was not.
+    package var clockStep: Int64?
     /// What the analysis of a canary says.
     package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
         CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
@@ -155,7 +156,7 @@ package struct PlanMaker {
         _ settings: Environment?,
         _ compiler: EnvironmentCompiler
     ) throws -> RolloutContext {
-        var context = RolloutContext(now: now, clockStepped: clockStepped, request: request, verdict: verdict)
+        var context = RolloutContext(now: now, clockStep: clockStep, request: request, verdict: verdict)
         if let commit = desired.source.commit {
             context.source = commit
             context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
