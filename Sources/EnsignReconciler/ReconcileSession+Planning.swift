@@ -64,7 +64,7 @@ extension ReconcileSession {
             // A run that could not plan has told no canary that the clock was set: the next one does.
             guard case .converged = report.result else { return }
         }
-        try now.write(path)
+        try now.reference(after: earlier).write(path)
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.

@@ -19,9 +19,11 @@ package struct SystemClock: Sendable {
     }
 }
 
-/// Both clocks as they stood when rollouts were last looked at: `<git dir>/ensign/cache/<env>/clock`.
+/// Both clocks as they stood at one moment: `<git dir>/ensign/cache/<env>/clock`.
 ///
-/// A cache: without it, and after a restart of the machine, the wall clock is believed.
+/// Kept from when rollouts were first looked at, or from when the clock was last set, and moved on by the machine's own
+/// clock alone: what is set in many small steps adds up. A cache: without it, and after a restart of the machine, the wall
+/// clock is believed.
 struct ClockFile: Hashable {
     var boot: String
     var sinceBoot: Int64
@@ -40,6 +42,12 @@ struct ClockFile: Hashable {
         guard boot == earlier.boot else { return nil }
         let error = (wall - earlier.wall) - (sinceBoot - earlier.sinceBoot)
         return abs(error) > Self.tolerance ? error : nil
+    }
+
+    /// What the next reading is held against.
+    func reference(after earlier: ClockFile) -> ClockFile {
+        guard boot == earlier.boot, step(since: earlier) == nil else { return self }
+        return ClockFile(boot: boot, sinceBoot: sinceBoot, wall: earlier.wall + sinceBoot - earlier.sinceBoot)
     }
 
     static func read(_ path: String) throws -> ClockFile? {

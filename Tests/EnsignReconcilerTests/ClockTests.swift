@@ -19,4 +19,19 @@ struct ClockTests {
         #expect(clock(160, wall: -3_540).step(since: start) == -3_600)
         #expect(clock(5, wall: 7_200, boot: "b").step(since: start) == nil)
     }
+
+    @Test("Small steps add up, and the sum is told once")
+    func smallSteps() {
+        var reference = clock(100, wall: 0)
+        var told: [Int64] = []
+        for (second, error) in [(101, 25), (102, 50), (103, 75), (104, 100), (105, 100)] as [(Int64, Int64)] {
+            let now = clock(second, wall: second - 100 + error)
+            if let step = now.step(since: reference) { told.append(step) }
+            reference = now.reference(after: reference)
+        }
+        #expect(told == [50, 50])
+        // Another start of the machine: its clock is a new one.
+        let restarted = clock(3, wall: 500, boot: "b")
+        #expect(restarted.reference(after: reference) == restarted)
+    }
 }
