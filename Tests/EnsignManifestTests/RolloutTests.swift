@@ -104,7 +104,7 @@ struct RolloutTests {
         )
     }
 
-    @Test("A deadline leaves time for all holds")
+    @Test("A deadline leaves time for a verdict; one before the last hold is worth a word")
     func deadlines() {
         func deadline(_ text: String, _ holds: String...) -> String {
             let steps = holds.enumerated().map { "{weight: \($0 + 1), hold: \($1)}" }.joined(separator: ", ")
@@ -114,11 +114,11 @@ struct RolloutTests {
         }
         #expect(deadline("40m", "10m", "30m") == "")
         #expect(deadline("24h", "10m", "30m") == "")
-        for text in ["39m", "0s", "1ms"] {
+        for text in ["39m", "1ms"] {
             #expect(
                 deadline(text, "10m", "30m") == """
-                    ①: error: deadline: \(text) is over before the last hold is [deadline-too-short]
-                      hint: the holds take 40m together: write at least that, or shorten them
+                    ①: warning: deadline: \(text) is over before the last hold is [deadline-too-short]
+                      hint: the holds take 40m together; without a verdict by then 'onInconclusive' decides
                     """
             )
         }

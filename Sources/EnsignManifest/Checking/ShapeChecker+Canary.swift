@@ -32,11 +32,20 @@ extension ShapeChecker {
         }
     }
 
-    /// A deadline before the end of the last hold passes whatever the verdict is: nothing could complete in time.
+    /// A deadline says when a verdict must be there, which may be before the last hold is over. Mostly it is a slip, so
+    /// that it is said; without any time there can be no verdict at all.
     private mutating func checkDeadline(_ node: Int, _ steps: [Int]) {
         guard let analysis = tape.value(in: node, for: Array("analysis".utf8)), tape.kind(of: analysis) == .mapping,
             let deadline = scalar("deadline", in: analysis), let span = TimeSpan(deadline.text)
         else { return }
+        guard span.milliseconds > 0 else {
+            return error(
+                "deadline-too-short",
+                "deadline: \(span) leaves no time for a verdict",
+                deadline.node,
+                hint: "write how long to wait for a verdict, or remove it"
+            )
+        }
         var sum: Int64 = 0
         for step in steps {
             guard tape.kind(of: step) == .mapping, let hold = scalar("hold", in: step).flatMap({ TimeSpan($0.text) })
@@ -44,16 +53,14 @@ extension ShapeChecker {
             // 50 steps of 100 years at most.
             sum += hold.milliseconds
         }
-        guard span.milliseconds < max(sum, 1) else { return }
-        error(
+        guard span.milliseconds < sum else { return }
+        findings.add(
+            .warning,
             "deadline-too-short",
-            sum == 0
-                ? "deadline: \(span) leaves no time for a verdict"
-                : "deadline: \(span) is over before the last hold is",
-            deadline.node,
-            hint: sum == 0
-                ? "write how long to wait for a verdict, or remove it"
-                : "the holds take \(TimeSpan.short(milliseconds: sum)) together: write at least that, or shorten them"
+            "deadline: \(span) is over before the last hold is",
+            at: Position(tape.mark(of: deadline.node)),
+            hint:
+                "the holds take \(TimeSpan.short(milliseconds: sum)) together; without a verdict by then 'onInconclusive' decides"
         )
     }
 }

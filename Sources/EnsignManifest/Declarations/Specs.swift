@@ -192,7 +192,7 @@ extension ManifestKind {
             .number(0.5...0.999999),
             standard: "0.95"
         ),
-        Field("deadline", "When a verdict must be there; not before the last hold is over.", .text(.duration)),
+        Field("deadline", "When a verdict must be there.", .text(.duration)),
         Field(
             "onInconclusive",
             "What happens when it is not.",
