@@ -13,7 +13,7 @@ final class TelemetryWatcher: Sendable {
     private let opening: Site.Opening
     private let overrides: [(key: String, value: String)]
     private let report: @Sendable (WatchEvent) -> Void
-    /// Called when there is something for the ledger that changes no file.
+    /// Called when the pipeline is open, and when there is something for the ledger that changes no file.
     private let wakeEnvironment: @Sendable () -> Void
     private let shared = Mutex<TelemetryPipeline?>(nil)
     private let stopping = Flag()
@@ -78,6 +78,7 @@ final class TelemetryWatcher: Sendable {
                 let opened = try pipeline ?? TelemetryPipeline.open(site, environment)
                 if let opened {
                     shared.withLock { $0 = opened }
+                    wakeEnvironment()
                     try follow(opened, site) { retry.succeeded() }
                     return
                 }
