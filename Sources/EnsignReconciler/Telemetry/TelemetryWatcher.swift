@@ -99,8 +99,8 @@ final class TelemetryWatcher: Sendable {
         var lastFull = ContinuousClock.now
         var lastRefresh = ContinuousClock.now - Self.refreshInterval
         while !stopping.isSet {
-            for folder in pipeline.foldersToWatch { try monitor.watch(folder) }
             if ContinuousClock.now - lastFull >= Self.fullInterval { changed = nil }
+            try watch(pipeline, monitor, again: changed == nil)
             if changed == nil { lastFull = ContinuousClock.now }
             let refreshes = ContinuousClock.now - lastRefresh >= Self.refreshInterval
             if refreshes { lastRefresh = ContinuousClock.now }
@@ -112,6 +112,18 @@ final class TelemetryWatcher: Sendable {
                 continue
             }
             changed = try wait(monitor, pipeline, until: step.nextDue)
+        }
+    }
+
+    /// Watches the directory, or what is above it while it does not exist.
+    ///
+    /// - Parameter again: Whether another directory may stand there: a folder above it was renamed, a link changed.
+    private func watch(_ pipeline: TelemetryPipeline, _ monitor: ChangeMonitor, again: Bool) throws {
+        var folders: [String] = []
+        // It may come to be before the folder above it is watched.
+        while folders != pipeline.foldersToWatch {
+            folders = pipeline.foldersToWatch
+            for folder in folders { try again ? monitor.watchAgain(folder) : monitor.watch(folder) }
         }
     }
 
