@@ -221,8 +221,9 @@ package final class TelemetryPipeline: Sendable {
         let agent = activity.agent
         if now.nanoseconds(since: activity.time) > oldestJudged { return }
         let stop = records.first { $0.kind == .halt && $0.scope == .agent(agent) }
+        // In whole seconds, as the ledger will have it.
         let since =
-            stop?.time ?? pending.first { $0.scope.covers(agent) }?.time ?? book.haltedSince(agent)
+            (stop ?? pending.first { $0.scope.covers(agent) })?.time.timestamp.end ?? book.haltedSince(agent)
         if let since {
             guard activity.time > since, !state.alarmed.contains(agent) else { return }
             state.alarmed.insert(agent)
