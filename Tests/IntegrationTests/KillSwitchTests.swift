@@ -229,6 +229,27 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("Files that cannot be followed are told of by status; the newest one is read")
+    func tooManyFiles() throws {
+        let host = try host()
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // Lines that were never finished keep their places.
+        for number in 0...1_000 {
+            let path = "\(folder)/\(number).jsonl"
+            _ = FileManager.default.createFile(atPath: path, contents: Data("{\"resourceSpans\":".utf8))
+            let time = Date().addingTimeInterval(Double(number - 2_000))
+            try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: path)
+        }
+        for _ in 0..<2 { #expect(try host.ensign("reconcile", "--env", "prod").status == 0) }
+        let status = try host.ensign("status", "--env", "prod").errors
+        #expect(status.contains("prod: telemetry: 1 file is not read (more than 1000)"), "\(status)")
+        try calls(1, of: "shell__run", in: host)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host))
+        try host.expectSound()
+    }
+
     @Test("Telemetry that lies stops nobody and nothing: strangers, other environments, old news, garbage")
     func lies() throws {
         let host = try host()

@@ -96,6 +96,7 @@ final class TelemetryWatcher: Sendable {
         let book = TelemetryBook(site: site, environment: environment)
         let monitor = try ChangeMonitor()
         var changed: Set<String>?
+        var saysUnread = false
         var lastFull = ContinuousClock.now
         var lastRefresh = ContinuousClock.now - Self.refreshInterval
         while !stopping.isSet {
@@ -107,6 +108,13 @@ final class TelemetryWatcher: Sendable {
             let step = try pipeline.step(book, changed: changed, refreshing: refreshes)
             succeeded()
             tell(step)
+            if let unread = step.unreadFiles {
+                // A state that lasts is said once.
+                if !saysUnread, let sentence = TelemetryPipeline.sentence(unread: unread) {
+                    report(.note(environment, sentence))
+                }
+                saysUnread = unread > 0
+            }
             guard step.isComplete else {
                 changed = nil
                 continue
