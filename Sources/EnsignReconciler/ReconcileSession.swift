@@ -222,7 +222,7 @@ struct ReconcileSession {
 
     func writeStatus(_ report: Reconciler.Report) throws {
         switch report.result {
-        case .nothingDeclared, .converged: try write("ok", "")
+        case .nothingDeclared, .converged: try write("ok", telemetry?.unreadSentence ?? "")
         case .invalid:
             let errors = report.findings.count { $0.severity == .error }
             try write("invalid", "\(errors) error\(errors == 1 ? "" : "s") in the manifests")

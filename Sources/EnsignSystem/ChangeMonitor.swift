@@ -4,7 +4,7 @@ import Glibc
 package final class ChangeMonitor {
     private let descriptor: FileDescriptor
     private var paths: [Int32: String] = [:]
-    private var watched: Set<String> = []
+    private var numbers: [String: Int32] = [:]
 
     /// Something happened in a folder.
     package struct Event: Sendable, Hashable {
@@ -27,20 +27,36 @@ package final class ChangeMonitor {
 
     /// Watches a folder; one that is watched already or does not exist is not an error.
     ///
+    /// A folder that is renamed or removed is one event, and is not watched any more: what stands at its path then, or
+    /// comes there, must be watched anew.
+    ///
     /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.
     package func watch(_ folder: String) throws(SystemError) {
-        guard !watched.contains(folder) else { return }
+        guard numbers[folder] == nil else { return }
         let mask =
             UInt32(IN_CREATE) | UInt32(IN_DELETE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM)
             | UInt32(IN_CLOSE_WRITE) | UInt32(IN_MODIFY) | UInt32(IN_ATTRIB) | UInt32(IN_DELETE_SELF)
-            | UInt32(IN_ONLYDIR)
+            | UInt32(IN_MOVE_SELF) | UInt32(IN_ONLYDIR)
         let number = unsafe inotify_add_watch(descriptor.number, folder, mask)
         guard number >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { return }
             throw SystemError(code: errno, operation: "watch \(folder)")
         }
         paths[number] = folder
-        watched.insert(folder)
+        numbers[folder] = number
+    }
+
+    /// Watches what stands at a folder's path now, whatever was there when it was watched last.
+    package func watchAgain(_ folder: String) throws(SystemError) {
+        numbers[folder] = nil
+        try watch(folder)
+        for (number, path) in paths where path == folder && number != numbers[folder] { forget(number) }
+    }
+
+    private func forget(_ number: Int32) {
+        _ = inotify_rm_watch(descriptor.number, number)
+        guard let folder = paths.removeValue(forKey: number), numbers[folder] == number else { return }
+        numbers[folder] = nil
     }
 
     /// The events that wait now.
@@ -75,12 +91,13 @@ package final class ChangeMonitor {
             let name = unsafe bytes[(offset + 16)..<end].prefix { $0 != 0 }
             if mask & UInt32(IN_Q_OVERFLOW) != 0 { overflowed = true }
             if mask & UInt32(IN_IGNORED) != 0 {
-                if let folder = paths.removeValue(forKey: watch) { watched.remove(folder) }
+                if let folder = paths.removeValue(forKey: watch), numbers[folder] == watch { numbers[folder] = nil }
             } else if let folder = paths[watch] {
                 let isNew = mask & UInt32(IN_ISDIR) != 0 && mask & (UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)) != 0
                 events.append(
                     Event(folder: folder, name: unsafe String(decoding: name, as: UTF8.self), isNewFolder: isNew)
                 )
+                if mask & UInt32(IN_MOVE_SELF) != 0 { forget(watch) }
             }
             offset = end
         }

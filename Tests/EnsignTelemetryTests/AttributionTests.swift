@@ -1,3 +1,4 @@
+import EnsignJSON
 import EnsignModel
 import EnsignTestSupport
 import Foundation
@@ -226,6 +227,107 @@ struct AttributionTests {
         #expect(both.activities.filter { if case .call = $0.kind { true } else { false } }.count == 1)
     }
 
+    /// A span that names an agent itself.
+    private func by(_ name: String, _ span: SpanText) -> SpanText {
+        span.adding("gen_ai.agent.name", SpanText.string(name))
+            .adding("ensign.bundle", SpanText.string(stableDigest.description))
+    }
+
+    private func calls(_ output: Attribution.Output, of name: String) -> Int {
+        output.activities.filter {
+            if case .call = $0.kind { $0.agent == agent(name) && $0.bundle == stableDigest } else { false }
+        }.count
+    }
+
+    private func spent(_ output: Attribution.Output, by name: String) -> Double {
+        output.activities.reduce(0) {
+            if case .spent(let dollars) = $1.kind, $1.agent == agent(name) { $0 + dollars } else { $0 }
+        }
+    }
+
+    @Test("A call counts for the agent that it names, whoever's trace it stands in")
+    func ownClaims() {
+        // Below one span that is no run, as a workflow's, which is written when it ends.
+        let first = by("support/desk", .call(2, in: 1))
+        let others = (10..<40).map { by("support/clerk", .call($0, in: 1)) }
+        let shared = attributed(line([first]), line(others), line([SpanText(span: 1)]))
+        #expect(calls(shared, of: "support/desk") == 1)
+        #expect(calls(shared, of: "support/clerk") == 30)
+        #expect(shared.activities.contains { $0.kind == .steps(30) && $0.agent == agent("support/clerk") })
+        #expect(!shared.activities.contains { $0.agent == agent("support/desk") && $0.kind == .steps(2) })
+        #expect(shared.counted(.orphan) == 31)
+        // A call that names nobody waits for the run above.
+        #expect(attributed(line([first]), line([.call(3, in: 1)])).activities.count == 2)
+    }
+
+    @Test("Another agent's calls below a run are not the run's", arguments: 0...2)
+    func delegatesCalls(_ order: Int) {
+        let own = [
+            SpanText.call(2, in: 1), by("support/desk", .call(3, in: 1)), .chat(4, in: 1, input: 100, output: 0),
+        ]
+        let others =
+            (10..<30).map { by("support/clerk", .call($0, in: 1)).changed { $0.isError = true } } + [
+                by("support/clerk", .chat(5, in: 1, input: 1_000, output: 0)),
+                // One that no route knows is not this run's either.
+                by("support/stranger", .call(31, in: 1)),
+            ]
+        let run = [SpanText.run(1)]
+        let output =
+            switch order {
+            case 0: attributed(line(run), line(own), line(others))
+            case 1: attributed(line(others), line(own), line(run))
+            default: attributed(line(own + others), line([SpanText(span: 40)]), line(run))
+            }
+        #expect(output.values("steps") == [2])
+        #expect(output.values("tool-errors") == [0])
+        #expect(output.values("tokens") == [100])
+        #expect(output.samples.allSatisfy { $0.agent == agent("support/desk") })
+        #expect(calls(output, of: "support/desk") == 2)
+        #expect(calls(output, of: "support/clerk") == 20)
+        #expect(!output.activities.contains { $0.agent == agent("support/stranger") })
+        #expect(output.activities.contains { $0.kind == .steps(2) && $0.agent == agent("support/desk") })
+        #expect(!output.activities.contains { $0.kind == .steps(3) && $0.agent == agent("support/desk") })
+        #expect(abs(spent(output, by: "support/desk") - 0.0003) < 1e-12)
+        #expect(abs(spent(output, by: "support/clerk") - 0.003) < 1e-12)
+        #expect(output.counted(.orphan) == 21)
+        #expect(output.counted(.late) == 0)
+    }
+
+    @Test("An inference of one agent inside that of another is not the same one", arguments: [true, false])
+    func othersInference(_ innerFirst: Bool) {
+        let outer = by("support/desk", .chat(2, in: 1, input: 100, output: 0))
+        let inner = [
+            by("support/clerk", .chat(3, in: 2, input: 1_000, output: 0)),
+            SpanText.chat(4, in: 2, input: 80, output: 0),
+        ]
+        let output = attributed(line(innerFirst ? inner + [outer] : [outer] + inner), line([.run(1)]))
+        #expect(output.values("tokens") == [100])
+        #expect(abs(spent(output, by: "support/desk") - 0.0003) < 1e-12)
+        #expect(abs(spent(output, by: "support/clerk") - 0.003) < 1e-12)
+        // Where only one of the two says whose it is, it is.
+        let half = [
+            SpanText.chat(2, in: 1, input: 100, output: 0), by("support/desk", .chat(3, in: 2, input: 100, output: 0)),
+        ]
+        let same = attributed(line(innerFirst ? half.reversed() : half), line([.run(1)]))
+        #expect(same.values("tokens") == [100])
+        #expect(abs(spent(same, by: "support/desk") - 0.0003) < 1e-12)
+    }
+
+    @Test("A checkpoint of an older version is read as it was meant")
+    func olderState() throws {
+        let text = """
+            {"v":1,"environment":"prod","rejections":{},"seen":"","dues":[],"traces":[[\(after(seconds: 5).nanoseconds),\
+            "af7651916cd43dd8448eb211c80319c",{"touched":\(after(seconds: 5).nanoseconds),"links":[["2","1",false]],\
+            "groups":[["1",{"settled":false,"counts":[3,1,0],"claimed":"support/desk","told":0.5}]]}]]}
+            """
+        var attribution = try #require(Attribution(json: try JSONParser.parse(Array(text.utf8))))
+        var batch = TelemetryBatch()
+        batch.events = parsed(line([by("support/desk", .call(5, in: 1)), .run(1)])).events
+        let output = attribution.add(batch, at: after(seconds: 10), context)
+        #expect(output.activities.contains { $0.kind == .steps(4) && $0.agent == agent("support/desk") })
+        #expect(attribution.finish(context).values("steps") == [4])
+    }
+
     @Test("What a halted agent does is told")
     func halted() {
         let output = attributed(line([.call(2, in: 1), .run(1, agent: "support/stopped")]))
@@ -313,6 +415,8 @@ struct AttributionTests {
                 .run(base, bundle: number % 2 == 0 ? stableDigest : canaryDigest),
                 SpanText(span: base + 1, parent: base),
                 .call(base + 2, in: base + 1), .chat(base + 3, in: base + 1, input: number, output: 1),
+                by("support/desk", .call(base + 4, in: base + 1)), by("support/clerk", .call(base + 5, in: base + 1)),
+                by("support/clerk", .chat(base + 6, in: base + 3, input: number, output: 1)),
             ].map { span in span.changed { $0.trace = trace } }
         }.shuffled(using: &random)
         func total(restarting: Bool) throws -> [Sample] {

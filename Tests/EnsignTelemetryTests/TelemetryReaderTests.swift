@@ -253,6 +253,93 @@ struct TelemetryReaderTests {
         #expect(try reader.readAll().numbers.sorted() == [4, 5])
     }
 
+    /// Sets when a file was changed last.
+    private func touch(_ name: String, _ time: Double) throws {
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSince1970: time)],
+            ofItemAtPath: "\(writer.path)/\(name)"
+        )
+    }
+
+    @Test("Files that are read to their ends make room for others, and are not read again", arguments: [true, false])
+    func manyFiles(_ restarts: Bool) throws {
+        var limits = TelemetryReader.Limits()
+        limits.files = 3
+        var reader = TelemetryReader(directory: writer.path, limits: limits)
+        func look() throws -> [Int] {
+            if restarts {
+                reader = TelemetryReader(directory: writer.path, cursor: try restored(reader.cursor), limits: limits)
+            }
+            let batch = try reader.read()
+            #expect(batch.isComplete && batch.unreadFiles == 0)
+            #expect(reader.cursor.files.count <= 3)
+            return batch.numbers
+        }
+        for number in 1...10 {
+            try writer.append(numbered(number), to: "\(number).jsonl")
+            try touch("\(number).jsonl", 1_000_000 + Double(number))
+        }
+        #expect(try look() == Array(1...10))
+        #expect(reader.cursor.files.count + reader.cursor.resting.count == 10)
+        #expect(try look() == [])
+        try writer.append(numbered(11), to: "11.jsonl")
+        #expect(try look() == [11])
+        // One that rested goes on where it was, also cut and written anew; one that is older than all is read too.
+        try writer.append(numbered(12), to: "2.jsonl")
+        #expect(try look() == [12])
+        try writer.truncate("3.jsonl")
+        try writer.append(numbered(13) + numbered(14), to: "3.jsonl")
+        try writer.append(numbered(15), to: "old.jsonl")
+        try touch("old.jsonl", 1_000)
+        #expect(try look().sorted() == [13, 14, 15])
+        for number in 4...9 { try writer.remove("\(number).jsonl") }
+        #expect(try look() == [])
+        #expect(reader.cursor.files.count + reader.cursor.resting.count == 6)
+        // What is moved is known.
+        try writer.rename("1.jsonl", "1.jsonl.1")
+        try writer.copy("10.jsonl", "copy.jsonl")
+        #expect(try look() == [])
+    }
+
+    @Test("The newest files are followed; those that find no place are counted once")
+    func tooManyFiles() throws {
+        var limits = TelemetryReader.Limits()
+        limits.files = 2
+        var reader = TelemetryReader(directory: writer.path, limits: limits)
+        // Lines that were never finished.
+        let half = String(numbered(1).prefix(100))
+        for name in ["b", "c"] {
+            try writer.append(numbered(name == "b" ? 2 : 3) + half, to: "\(name).jsonl")
+            try touch("\(name).jsonl", name == "b" ? 2_000 : 3_000)
+        }
+        #expect(try reader.read().numbers.sorted() == [2, 3])
+        try writer.append(numbered(9), to: "a.jsonl")
+        try touch("a.jsonl", 1_000)
+        var batch = try reader.read()
+        #expect(batch.numbers == [] && batch.unreadFiles == 1)
+        #expect(batch.rejections[.tooManyFiles] == 1)
+        try writer.append(numbered(4), to: "d.jsonl")
+        batch = try reader.read()
+        #expect(batch.numbers == [4])
+        #expect(batch.rejections[.tooManyFiles] == 0)
+        batch = try reader.read(changed: ["d.jsonl"])
+        #expect(batch.unreadFiles == nil)
+    }
+
+    @Test("Files beyond what is remembered are not begun again")
+    func horizon() throws {
+        var cursor = TelemetryCursor()
+        for number in 0...TelemetryCursor.restingLimit {
+            var file = TelemetryCursor.File(TelemetryCursor.FileID(device: 1, inode: UInt64(number + 1)))
+            file.offset = 1
+            cursor.files[file.id] = file
+            cursor.rest(file.id, modified: Int64(number))
+        }
+        #expect(cursor.resting.count == TelemetryCursor.restingLimit * 7 / 8 + 1)
+        #expect(cursor.horizon == Int64(TelemetryCursor.restingLimit / 8 - 1))
+        #expect(try restored(cursor) == cursor)
+    }
+
     @Test("Reading in small portions gives the same")
     func portions() throws {
         try writer.append((1...100).map(numbered).joined())
@@ -281,6 +368,7 @@ struct TelemetryReaderTests {
         let writer = try Writer()
         var limits = TelemetryReader.Limits()
         limits.chunk = random.pick([64, 1_000, 1 << 18])
+        limits.files = random.pick([3, 1_000])
         var reader = TelemetryReader(directory: writer.path, limits: limits)
         var counts: [Int: Int] = [:]
         var saved = (cursor: TelemetryCursor().json, counts: counts)

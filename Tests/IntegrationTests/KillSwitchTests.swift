@@ -180,6 +180,76 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("The second of the halt counts as before it, also while the ledger does not have it")
+    func secondOfTheHalt() throws {
+        let host = try host()
+        let watch = try watch(host)
+        let key = "\(host.bare)/ensign/keys/prod"
+        try FileManager.default.moveItem(atPath: key, toPath: key + ".away")
+        // At the beginning of a second, so that there is time left in it.
+        while Date().timeIntervalSince1970.truncatingRemainder(dividingBy: 1) > 0.1 { usleep(10_000) }
+        try calls(1, of: "shell__run", in: host)
+        eventually(within: Self.second, watch.output) { isHalted(host) }
+        for _ in 0..<3 {
+            usleep(20_000)
+            try calls(1, in: host)
+        }
+        sleep(1)
+        #expect(!watch.output.contains("alarm: "), "\(watch.output)")
+        try calls(1, in: host)
+        eventually(within: Self.second, watch.output) { watch.output.contains("alarm: support/triage acts ") }
+        #expect(try watch.stop() == 0)
+    }
+
+    @Test("A directory of telemetry that is put in the place of another is followed at once")
+    func replaced() throws {
+        let host = try host()
+        let folder = "\(host.scratch.path)/telemetry"
+        try calls(1, in: host)
+        let watch = try watch(host)
+        usleep(500_000)
+        try FileManager.default.moveItem(atPath: folder, toPath: folder + ".old")
+        usleep(300_000)
+        try calls(1, denied: true, in: host)
+        usleep(300_000)
+        try FileManager.default.removeItem(atPath: folder)
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        usleep(300_000)
+        try calls(1, of: "shell__run", in: host)
+        eventually(within: Self.second, watch.output) { isHalted(host) }
+        #expect(try host.ensign("resume", "--all", "--env", "prod", "--reason", "x").status == 0)
+        // Renamed away and another one moved there, as a whole.
+        try FileManager.default.createDirectory(atPath: folder + ".new", withIntermediateDirectories: true)
+        try FileManager.default.moveItem(atPath: folder, toPath: folder + ".older")
+        try FileManager.default.moveItem(atPath: folder + ".new", toPath: folder)
+        sleep(1)
+        try calls(1, of: "shell__run", in: host)
+        eventually(within: Self.second, watch.output) { isHalted(host) }
+        #expect(try watch.stop() == 0)
+        try host.expectSound()
+    }
+
+    @Test("Files that cannot be followed are told of by status; the newest one is read")
+    func tooManyFiles() throws {
+        let host = try host()
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // Lines that were never finished keep their places.
+        for number in 0...1_000 {
+            let path = "\(folder)/\(number).jsonl"
+            _ = FileManager.default.createFile(atPath: path, contents: Data("{\"resourceSpans\":".utf8))
+            let time = Date().addingTimeInterval(Double(number - 2_000))
+            try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: path)
+        }
+        for _ in 0..<2 { #expect(try host.ensign("reconcile", "--env", "prod").status == 0) }
+        let status = try host.ensign("status", "--env", "prod").errors
+        #expect(status.contains("prod: telemetry: 1 file is not read (more than 1000)"), "\(status)")
+        try calls(1, of: "shell__run", in: host)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host))
+        try host.expectSound()
+    }
+
     @Test("Telemetry that lies stops nobody and nothing: strangers, other environments, old news, garbage")
     func lies() throws {
         let host = try host()

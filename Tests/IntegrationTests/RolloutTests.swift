@@ -161,6 +161,37 @@ import Testing
         try expectDecided(host)
     }
 
+    @Test("A watch judges at once what was read before it started")
+    func judgedFromTheStart() throws {
+        let analysis = "analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.1}], confidence: 0.95}"
+        let host = try host("{canary: {steps: [{weight: 50, hold: 1h}], \(analysis)}}")
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let both = try digests(host)
+        for _ in 0..<10 {
+            try runs(4, of: both[0], failing: 4, in: host)
+            try runs(4, of: both[1], failing: 0, in: host)
+        }
+        _ = try host.ensign("reconcile", "--env", "prod")
+        // A run's samples are made when the rest of its trace has had its time.
+        Thread.sleep(forTimeInterval: 16)
+        // The first look at the canary ends before telemetry can be opened.
+        let lock = "\(host.bare)/ensign/cache/prod/telemetry.lock"
+        let other = try Background(
+            "/usr/bin/flock",
+            [lock, "sleep", "4"],
+            in: host.bare,
+            log: "\(host.scratch.path)/other"
+        )
+        usleep(300_000)
+        let log = "\(host.scratch.path)/watch.log"
+        let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: host.bare, log: log)
+        try eventually(within: .seconds(12), watch.output) { try weights(host) == ["1.4.0 100"] }
+        _ = try other.stop()
+        #expect(try watch.stop() == 0)
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
     /// The same numbers again by `ensign evidence`, on the host and in a clone that has the ledger alone.
     private func expectDecided(_ host: Host) throws {
         let text = try host.ensign("evidence", agent, "--env", "prod").output

@@ -229,5 +229,5 @@ package final class TelemetryBook {
 
 extension Timestamp {
     /// The end of this second: what a clock with more digits would have said is not later.
-    fileprivate var end: Moment { Moment(self).advanced(milliseconds: 999) }
+    var end: Moment { Moment(self).advanced(milliseconds: 999) }
 }

@@ -46,6 +46,7 @@ package final class TelemetryPipeline: Sendable {
         var alarmed: Set<AgentID> = []
         /// Stops that could not be remembered: nothing may be checkpointed that has forgotten them.
         var unremembered: [HaltRecord] = []
+        var unreadFiles = 0
         var isDirty = false
         var isFresh = true
     }
@@ -71,6 +72,8 @@ package final class TelemetryPipeline: Sendable {
         /// Whether everything that is there was read.
         package var isComplete = true
         package var lines = 0
+        /// Files that found no place among those that are followed; nil when not all were looked at.
+        package var unreadFiles: Int?
         /// When time alone makes samples.
         package var nextDue: Moment?
     }
@@ -150,6 +153,8 @@ package final class TelemetryPipeline: Sendable {
             let batch = try state.reader.read(changed: changed)
             step.isComplete = batch.isComplete
             step.lines = batch.lines
+            step.unreadFiles = batch.unreadFiles
+            if let unread = batch.unreadFiles { state.unreadFiles = unread }
             for event in batch.events {
                 switch event {
                 case .span(let span): span.claim.agent.map(book.load)
@@ -221,8 +226,9 @@ package final class TelemetryPipeline: Sendable {
         let agent = activity.agent
         if now.nanoseconds(since: activity.time) > oldestJudged { return }
         let stop = records.first { $0.kind == .halt && $0.scope == .agent(agent) }
+        // In whole seconds, as the ledger will have it.
         let since =
-            stop?.time ?? pending.first { $0.scope.covers(agent) }?.time ?? book.haltedSince(agent)
+            (stop ?? pending.first { $0.scope.covers(agent) })?.time.timestamp.end ?? book.haltedSince(agent)
         if let since {
             guard activity.time > since, !state.alarmed.contains(agent) else { return }
             state.alarmed.insert(agent)
@@ -336,6 +342,16 @@ package final class TelemetryPipeline: Sendable {
     /// All that was ever rejected, and samples that nobody took in time.
     package var losses: (rejections: Rejections, samples: Int64) {
         guarded { ($0.attribution.rejections, $0.droppedSamples) }
+    }
+
+    /// That files are not read, in a sentence; nil when all are.
+    package var unreadSentence: String? { guarded { Self.sentence(unread: $0.unreadFiles) } }
+
+    static func sentence(unread count: Int) -> String? {
+        guard count > 0 else { return nil }
+        let files = count == 1 ? "1 file is" : "\(count) files are"
+        return
+            "telemetry: \(files) not read (more than \(TelemetryReader.Limits().files)); the kill switch does not see them"
     }
 
     // MARK: Checkpoints

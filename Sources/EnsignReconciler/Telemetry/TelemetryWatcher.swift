@@ -13,7 +13,7 @@ final class TelemetryWatcher: Sendable {
     private let opening: Site.Opening
     private let overrides: [(key: String, value: String)]
     private let report: @Sendable (WatchEvent) -> Void
-    /// Called when there is something for the ledger that changes no file.
+    /// Called when the pipeline is open, and when there is something for the ledger that changes no file.
     private let wakeEnvironment: @Sendable () -> Void
     private let shared = Mutex<TelemetryPipeline?>(nil)
     private let stopping = Flag()
@@ -78,6 +78,7 @@ final class TelemetryWatcher: Sendable {
                 let opened = try pipeline ?? TelemetryPipeline.open(site, environment)
                 if let opened {
                     shared.withLock { $0 = opened }
+                    wakeEnvironment()
                     try follow(opened, site) { retry.succeeded() }
                     return
                 }
@@ -95,22 +96,42 @@ final class TelemetryWatcher: Sendable {
         let book = TelemetryBook(site: site, environment: environment)
         let monitor = try ChangeMonitor()
         var changed: Set<String>?
+        var saysUnread = false
         var lastFull = ContinuousClock.now
         var lastRefresh = ContinuousClock.now - Self.refreshInterval
         while !stopping.isSet {
-            for folder in pipeline.foldersToWatch { try monitor.watch(folder) }
             if ContinuousClock.now - lastFull >= Self.fullInterval { changed = nil }
+            try watch(pipeline, monitor, again: changed == nil)
             if changed == nil { lastFull = ContinuousClock.now }
             let refreshes = ContinuousClock.now - lastRefresh >= Self.refreshInterval
             if refreshes { lastRefresh = ContinuousClock.now }
             let step = try pipeline.step(book, changed: changed, refreshing: refreshes)
             succeeded()
             tell(step)
+            if let unread = step.unreadFiles {
+                // A state that lasts is said once.
+                if !saysUnread, let sentence = TelemetryPipeline.sentence(unread: unread) {
+                    report(.note(environment, sentence))
+                }
+                saysUnread = unread > 0
+            }
             guard step.isComplete else {
                 changed = nil
                 continue
             }
             changed = try wait(monitor, pipeline, until: step.nextDue)
+        }
+    }
+
+    /// Watches the directory, or what is above it while it does not exist.
+    ///
+    /// - Parameter again: Whether another directory may stand there: a folder above it was renamed, a link changed.
+    private func watch(_ pipeline: TelemetryPipeline, _ monitor: ChangeMonitor, again: Bool) throws {
+        var folders: [String] = []
+        // It may come to be before the folder above it is watched.
+        while folders != pipeline.foldersToWatch {
+            folders = pipeline.foldersToWatch
+            for folder in folders { try again ? monitor.watchAgain(folder) : monitor.watch(folder) }
         }
     }
 

@@ -78,6 +78,7 @@ final class EnvironmentWatcher: Sendable {
         var lastPushed: ObjectID?
         var claim = firstClaim
         var said: Set<String> = []
+        var lacksTelemetry = false
         let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
         let delivery = try? courier.map { courier in try Thread { courier.run() } }
         defer {
@@ -108,6 +109,8 @@ final class EnvironmentWatcher: Sendable {
                     report(.reconciled(environment, result))
                     courier?.wake()
                     if result.hasRollouts { series.wake() }
+                    // Judged as soon as the other thread has opened what was read before this start.
+                    lacksTelemetry = result.hasRollouts && options.telemetry == nil
                     // A state that lasts is said once.
                     let standing = result.branches.disagreements.map(\.sentence) + result.notes
                     for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
@@ -119,6 +122,7 @@ final class EnvironmentWatcher: Sendable {
                     (observeEverything, suspects) = try waitForChange(
                         site,
                         monitor,
+                        lacksTelemetry: lacksTelemetry,
                         atMost: min(pause.delay(using: &generator), untilLook(result))
                     )
                 }
@@ -143,10 +147,12 @@ final class EnvironmentWatcher: Sendable {
 
     /// Waits for a change that matters.
     ///
+    /// - Parameter lacksTelemetry: Whether a canary is under way that could not be judged yet, for want of the pipeline.
     /// - Returns: Whether everything must be observed, and the live folders in which something happened.
     private func waitForChange(
         _ site: Site,
         _ monitor: ChangeMonitor,
+        lacksTelemetry: Bool = false,
         atMost time: Duration
     ) throws -> (everything: Bool, folders: Set<String>) {
         let deadline = ContinuousClock.now + time
@@ -154,7 +160,7 @@ final class EnvironmentWatcher: Sendable {
         var folders: Set<String> = []
         while !stops {
             let left = deadline - ContinuousClock.now
-            guard left > .zero else { return (false, []) }
+            guard left > .zero, !lacksTelemetry || telemetry.pipeline == nil else { return (false, folders) }
             let ready = Wakeup.wait(for: [wakeup.readEnd, monitor.number], atMost: left)
             guard !ready.isEmpty else { return (false, []) }
             if ready.contains(wakeup.readEnd) {

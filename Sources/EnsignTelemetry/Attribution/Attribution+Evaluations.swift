@@ -48,7 +48,7 @@ extension Attribution {
         var run: Run?
         var isEvicted = false
         withTrace(trace) { trace in
-            let root = trace.root(of: span).root
+            let root = trace.root(of: span)
             if let known = trace.groups[root]?.run {
                 run = known
             } else {

@@ -80,7 +80,10 @@ extension OpenTrace {
             "touched": .integer(touched.nanoseconds),
             "links": .array(
                 links.sorted { $0.key < $1.key }.map {
-                    [.string(hex($0.key)), .string(hex($0.value.parent)), .bool($0.value.coversUsage)]
+                    .array(
+                        [.string(hex($0.key)), .string(hex($0.value.parent)), .bool($0.value.coversUsage)]
+                            + ($0.value.claimant.map { [.string($0.description)] } ?? [])
+                    )
                 }
             ),
             "groups": .array(groups.sorted { $0.key < $1.key }.map { [.string(hex($0.key)), $0.value.json] }),
@@ -96,7 +99,11 @@ extension OpenTrace {
             guard let span = link[0]?.spanID, let parent = link[1]?.spanID, let covers = link[2]?.bool else {
                 return nil
             }
-            self.links[span] = Link(parent: parent, coversUsage: covers)
+            self.links[span] = Link(
+                parent: parent,
+                coversUsage: covers,
+                claimant: link[3]?.string.flatMap { AgentID($0) }
+            )
         }
         for entry in groups {
             guard let span = entry[0]?.spanID, let group = entry[1].flatMap({ Group(json: $0) }) else { return nil }
@@ -109,13 +116,17 @@ extension Group {
     fileprivate var json: JSONValue {
         // Of a settled run nothing is asked any more but whose it was; its calls go on counting for the kill switch.
         var object: JSONObject = ["settled": .bool(isSettled)]
-        if calls != 0 || failed != 0 || denied != 0 {
-            object["counts"] = [.integer(calls), .integer(failed), .integer(denied)]
-        }
-        if nested.isKnown { object["nested"] = nested.json }
-        if told != 0 { object["told"] = JSONValue(told) }
+        unclaimed.write(to: &object)
         if let run { object["run"] = run.json }
-        if let claimed { object["claimed"] = .string(claimed.description) }
+        if !claimed.isEmpty {
+            object["claims"] = .array(
+                claimed.sorted { $0.key < $1.key }.map { agent, tally in
+                    var object: JSONObject = ["agent": .string(agent.description)]
+                    tally.write(to: &object)
+                    return .object(object)
+                }
+            )
+        }
         if !waiting.isEmpty { object["waiting"] = .array(waiting.compactMap(\.json)) }
         if !evaluations.isEmpty { object["evaluations"] = .array(evaluations.map(\.json)) }
         return .object(object)
@@ -124,6 +135,40 @@ extension Group {
     fileprivate init?(json: JSONValue) {
         guard let isSettled = json["settled"]?.bool else { return nil }
         self.isSettled = isSettled
+        guard let unclaimed = Tally(json: json) else { return nil }
+        self.unclaimed = unclaimed
+        if let value = json["run"] {
+            guard let run = Run(json: value) else { return nil }
+            self.run = run
+        }
+        for value in json["claims"]?.array ?? [] {
+            guard let agent = value["agent"]?.string.flatMap({ AgentID($0) }), let tally = Tally(json: value) else {
+                return nil
+            }
+            claimed[agent] = tally
+        }
+        // Older versions had one claimant for all that is in a group without a run.
+        if run == nil, let agent = json["claimed"]?.string.flatMap({ AgentID($0) }) {
+            claimed[agent] = unclaimed
+            self.unclaimed = Tally()
+        }
+        waiting = (json["waiting"]?.array ?? []).compactMap { Waiting(json: $0) }
+        evaluations = (json["evaluations"]?.array ?? []).compactMap { Evaluation(json: $0) }
+    }
+}
+
+extension Tally {
+    fileprivate func write(to object: inout JSONObject) {
+        if calls != 0 || failed != 0 || denied != 0 {
+            object["counts"] = [.integer(calls), .integer(failed), .integer(denied)]
+        }
+        if nested.isKnown { object["nested"] = nested.json }
+        if inside.isKnown { object["inside"] = inside.json }
+        if told != 0 { object["told"] = JSONValue(told) }
+    }
+
+    fileprivate init?(json: JSONValue) {
+        self.init()
         if let counts = json["counts"] {
             guard let calls = counts[0]?.int, let failed = counts[1]?.int, let denied = counts[2]?.int else {
                 return nil
@@ -134,14 +179,11 @@ extension Group {
             guard let nested = Spending(json: value) else { return nil }
             self.nested = nested
         }
-        told = json["told"]?.double ?? 0
-        if let value = json["run"] {
-            guard let run = Run(json: value) else { return nil }
-            self.run = run
+        if let value = json["inside"] {
+            guard let inside = Spending(json: value) else { return nil }
+            self.inside = inside
         }
-        claimed = json["claimed"]?.string.flatMap { AgentID($0) }
-        waiting = (json["waiting"]?.array ?? []).compactMap { Waiting(json: $0) }
-        evaluations = (json["evaluations"]?.array ?? []).compactMap { Evaluation(json: $0) }
+        told = json["told"]?.double ?? 0
     }
 }
 
@@ -151,14 +193,14 @@ extension Group.Waiting {
         guard case .call(let call) = kind else { return nil }
         return [
             .integer(time.nanoseconds), .string(call.tool), call.arguments.map { .string(hex($0)) } ?? .null,
-            .bool(call.isDenied),
+            .bool(call.isDenied), claimant.map { .string($0.description) } ?? .null,
         ]
     }
 
     fileprivate init?(json: JSONValue) {
         guard let time = json[0]?.moment, let tool = json[1]?.string, let isDenied = json[3]?.bool else { return nil }
         let call = ToolCall(tool: tool, arguments: json[2]?.spanID, isDenied: isDenied)
-        self.init(kind: .call(call), time: time)
+        self.init(claimant: json[4]?.string.flatMap { AgentID($0) }, kind: .call(call), time: time)
     }
 }
 

@@ -174,7 +174,7 @@ package struct Attribution: Sendable {
             if let problem { output.rejections.add(problem) }
             addInference(event, at: problem == nil ? min(event.end, now) : now, context, &output)
         case .other:
-            link(event, coversUsage: false, at: min(event.end, now), &output)
+            link(event, at: min(event.end, now), context, &output)
         }
         if event.operation != .run, !event.evaluations.isEmpty {
             for evaluation in event.evaluations {
@@ -201,10 +201,13 @@ package struct Attribution: Sendable {
     }
 
     /// Notes whose child a span is, and moves what was collected for it upwards.
+    ///
+    /// - Parameter claimant: Of an inference, whom it names; nil if the span is none.
     private mutating func link(
         _ event: SpanEvent,
-        coversUsage: Bool,
+        coversUsageOf claimant: AgentID?? = nil,
         at time: Moment,
+        _ context: Context,
         _ output: inout Output
     ) {
         var activities: [Activity] = []
@@ -212,17 +215,18 @@ package struct Attribution: Sendable {
         withTrace(event.trace) { trace in
             var parent = event.parent ?? 0
             // Spans that are each other's ancestors are no tree: the last one then stands alone.
-            if parent != 0, trace.root(of: parent).root == event.span { parent = 0 }
+            if parent != 0, trace.root(of: parent) == event.span { parent = 0 }
             guard trace.links[event.span] == nil, trace.groups[event.span]?.run == nil else { return }
             let group = trace.groups.removeValue(forKey: event.span)
-            trace.links[event.span] = OpenTrace.Link(parent: parent, coversUsage: coversUsage)
+            trace.links[event.span] = OpenTrace.Link(
+                parent: parent,
+                coversUsage: claimant != nil,
+                claimant: claimant ?? nil
+            )
             guard let group else { return }
-            let root = trace.root(of: event.span).root
+            let root = trace.root(of: event.span)
             var above = trace.groups[root] ?? Group()
-            above.add(group)
-            above.tell(&activities)
-            if group.calls > 0 { above.tellSteps(at: time, &activities) }
-            above.tellSpending(at: time, &activities)
+            above.take(group, at: time, context, &activities)
             evaluated = above.takeEvaluations()
             trace.groups[root] = above
         }
@@ -247,10 +251,10 @@ package struct Attribution: Sendable {
         _ context: Context,
         _ output: inout Output
     ) {
-        guard let name = event.claim.agent, name.utf8.contains(UInt8(ascii: "/")), AgentID(name) != nil else {
+        guard claimant(event.claim, context) != nil else {
             // A framework's own name for a part of itself: what is below it belongs to the run above it.
             output.rejections.add(.unknownAgent)
-            link(event, coversUsage: false, at: min(event.end, now), &output)
+            link(event, at: min(event.end, now), context, &output)
             return
         }
         let agent = agent(event.claim, context)
@@ -287,8 +291,8 @@ package struct Attribution: Sendable {
             group.tell(&activities)
             if let agent {
                 activities.append(Activity(agent: agent, bundle: run.bundle, kind: .ran, time: end))
-                group.tellSteps(at: end, &activities)
-                group.tellSpending(at: end, &activities)
+                group.tellSteps(of: agent, at: end, &activities)
+                group.tellSpending(of: agent, at: end, &activities)
             }
             group.isSettled = run.target == nil
             evaluated = group.takeEvaluations()
@@ -303,9 +307,16 @@ package struct Attribution: Sendable {
 
     /// The agent that a claim names, if it has a route.
     mutating func agent(_ claim: Claim, _ context: Context) -> AgentID? {
+        claimant(claim, context).flatMap { context.routes[$0] != nil ? $0 : nil }
+    }
+
+    /// The agent that a claim names, one with a route or not; nil if it names none, or a framework's own part.
+    mutating func claimant(_ claim: Claim, _ context: Context) -> AgentID? {
         guard let name = claim.agent else { return nil }
-        if let known = names[name] { return context.routes[known] != nil ? known : nil }
-        guard let agent = AgentID(name), context.routes[agent] != nil else { return nil }
+        if let known = names[name] { return known }
+        guard let agent = AgentID(name) else { return nil }
+        // Names that telemetry makes up are not kept.
+        guard context.routes[agent] != nil else { return agent }
         if names.count > 100_000 { names = [:] }
         names[name] = agent
         return agent
@@ -349,6 +360,7 @@ package struct Attribution: Sendable {
     /// Makes a run's samples.
     private mutating func settle(_ id: TraceID, _ span: SpanID, _ output: inout Output) {
         var samples: [Sample] = []
+        var orphans: Int64 = 0
         let environment = environment
         withTrace(id) { trace in
             guard var group = trace.groups[span], let run = group.run, !group.isSettled, let agent = run.agent,
@@ -356,11 +368,11 @@ package struct Attribution: Sendable {
             else { return }
             // A run of the same agent around this one is the same run, seen from the caller's side.
             if run.parent != 0 {
-                let outer = trace.root(of: run.parent).root
+                let outer = trace.root(of: run.parent)
                 if outer != span, let other = trace.groups[outer], other.run?.agent == agent, !other.isSettled {
                     trace.groups[span] = nil
                     trace.links[span] = OpenTrace.Link(parent: run.parent, coversUsage: false)
-                    trace.groups[outer]?.add(group)
+                    trace.groups[outer]?.add(sameRun: group, of: agent)
                     return
                 }
             }
@@ -380,20 +392,23 @@ package struct Attribution: Sendable {
             }
             add(.success, run.hasSucceeded ? 1 : 0, occurred: run.hasSucceeded)
             add(.latency, Double(run.end.nanoseconds(since: run.start)) / 1e9)
-            add(.steps, Double(group.calls))
-            add(.toolErrors, Double(group.failed), occurred: group.failed > 0)
-            add(.deniedCalls, Double(group.denied), occurred: group.denied > 0)
-            let spending = group.spending
+            let tally = group.tally(of: agent)
+            add(.steps, Double(tally.calls))
+            add(.toolErrors, Double(tally.failed), occurred: tally.failed > 0)
+            add(.deniedCalls, Double(tally.denied), occurred: tally.denied > 0)
+            let spending = group.spending(of: agent)
             if spending.isKnown, !spending.isBad {
                 add(.tokens, Double(spending.tokens))
                 if !spending.isUnpriced, spending.cost.isFinite { add(.cost, spending.cost) }
             }
+            orphans = group.callsOfOthers
             group.isSettled = true
             group.waiting = []
             trace.groups[span] = group
             trace.forgetCalls()
         }
         output.samples += samples
+        output.rejections.add(.orphan, orphans)
     }
 
     /// Makes what samples are left and forgets a trace.
@@ -407,7 +422,7 @@ package struct Attribution: Sendable {
         for group in trace.groups.values where group.run == nil {
             output.rejections.add(
                 .orphan,
-                group.calls + Int64(group.evaluations.count) + (group.nested.isKnown ? 1 : 0)
+                group.calls + Int64(group.evaluations.count) + (group.hasUsage ? 1 : 0)
             )
         }
     }
@@ -421,37 +436,37 @@ package struct Attribution: Sendable {
         _ context: Context,
         _ output: inout Output
     ) {
-        link(event, coversUsage: false, at: time, &output)
-        let claimed = agent(event.claim, context)
+        link(event, at: time, context, &output)
+        let claimant = claimant(event.claim, context)
         let bundle = event.claim.bundle.flatMap { Digest($0) }
-        var isLate = false
-        var isEvicted = false
+        var rejection: Rejection?
         var activities: [Activity] = []
         withTrace(event.trace) { trace in
-            let root = trace.root(of: event.span).root
+            let root = trace.root(of: event.span)
             var group = trace.groups[root] ?? Group()
-            if group.run == nil { group.claimed = group.claimed ?? claimed }
-            group.calls += 1
-            if call.isDenied {
-                group.denied += 1
-            } else if event.hasFailed {
-                group.failed += 1
+            group.change(claimant) { tally in
+                tally.calls += 1
+                if call.isDenied {
+                    tally.denied += 1
+                } else if event.hasFailed {
+                    tally.failed += 1
+                }
             }
-            isLate = group.isSettled && group.run?.target != nil
-            group.tell(&activities)
-            if let agent = group.agent {
-                activities.append(
-                    Activity(agent: agent, bundle: group.run?.bundle ?? bundle, kind: .call(call), time: time)
-                )
-                group.tellSteps(at: time, &activities)
-            } else if group.run == nil {
-                isEvicted = group.wait(for: .call(call), at: time)
+            if group.isSettled, let run = group.run, run.target != nil {
+                rejection = claimant == nil || claimant == run.agent ? .late : .orphan
+            }
+            if let agent = claimant ?? group.run?.agent, context.routes[agent] != nil {
+                // What a call says itself comes first; one that names nobody ran with the run's.
+                let known = claimant == nil ? group.bundle(of: agent) ?? bundle : bundle ?? group.bundle(of: agent)
+                activities.append(Activity(agent: agent, bundle: known, kind: .call(call), time: time))
+                group.tellSteps(of: agent, at: time, &activities)
+            } else if group.run == nil, group.wait(for: .call(call), of: claimant, at: time) {
+                rejection = .evicted
             }
             trace.groups[root] = group
         }
         output.activities += activities
-        if isLate { output.rejections.add(.late) }
-        if isEvicted { output.rejections.add(.evicted) }
+        if let rejection { output.rejections.add(rejection) }
     }
 
     private mutating func addInference(
@@ -461,41 +476,51 @@ package struct Attribution: Sendable {
         _ output: inout Output
     ) {
         guard let own = spending(event, context, &output) else {
-            link(event, coversUsage: false, at: time, &output)
+            link(event, at: time, context, &output)
             return
         }
-        let claimed = agent(event.claim, context)
+        let claimant = claimant(event.claim, context)
         // Inferences below this one that have come already: one instrumentation inside another.
-        var below = Group()
+        var spent = Group()
         withTrace(event.trace) { trace in
             guard trace.groups[event.span]?.run == nil else { return }
-            below = trace.groups.removeValue(forKey: event.span) ?? Group()
+            spent = trace.groups.removeValue(forKey: event.span) ?? Group()
         }
-        link(event, coversUsage: true, at: time, &output)
+        link(event, coversUsageOf: .some(claimant), at: time, context, &output)
         var isLate = false
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
         withTrace(event.trace) { trace in
-            let root = trace.root(of: event.parent ?? event.span)
-            let place = event.parent == nil ? event.span : root.root
+            let place = event.parent.map { trace.root(of: $0) } ?? event.span
             var group = trace.groups[place] ?? Group()
-            if group.run == nil { group.claimed = group.claimed ?? claimed }
-            var spent = below
-            if own.tokens >= below.nested.tokens {
-                spent.nested = own.with(below.nested)
-            } else {
-                spent.nested = below.nested.with(own)
-            }
-            if event.parent != nil, root.isCovered { spent.nested = Spending() }
-            group.add(spent)
-            isLate = group.isSettled && group.run?.target != nil
-            group.tell(&activities)
-            group.tellSpending(at: time, &activities)
+            spent.cover(with: own, of: claimant)
+            if let parent = event.parent { spent.leaveOut { trace.cover(above: parent, of: $0) } }
+            isLate = group.isSettled && group.run?.target != nil && (claimant == nil || claimant == group.run?.agent)
+            group.take(spent, at: time, context, &activities)
             evaluated = group.takeEvaluations()
             trace.groups[place] = group
         }
         output.activities += activities
         tell(evaluated, &output)
         if isLate { output.rejections.add(.late) }
+    }
+}
+
+extension Group {
+    /// Adds another group, and tells what that means for those who can be told of.
+    fileprivate mutating func take(
+        _ other: Group,
+        at time: Moment,
+        _ context: Attribution.Context,
+        _ activities: inout [Activity]
+    ) {
+        add(other)
+        tell(&activities)
+        var other = other
+        other.run = run
+        for agent in other.agents where context.routes[agent] != nil {
+            if other.tally(of: agent).calls > 0 { tellSteps(of: agent, at: time, &activities) }
+            tellSpending(of: agent, at: time, &activities)
+        }
     }
 }

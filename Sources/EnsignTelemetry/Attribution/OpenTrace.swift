@@ -12,6 +12,8 @@ struct OpenTrace: Sendable {
         var parent: SpanID
         /// Whether the tokens of inferences below it are in its own.
         var coversUsage: Bool
+        /// Whose it says that it is, where that matters: of those that cover usage.
+        var claimant: AgentID?
     }
 
     var links: [SpanID: Link] = [:]
@@ -25,19 +27,39 @@ struct OpenTrace: Sendable {
     static let depthLimit = 64
 
     /// Where a span's group is: the nearest run at or above it, else the topmost ancestor that is known of.
-    ///
-    /// - Returns: Also whether tokens on the way down from there are counted already.
-    func root(of span: SpanID) -> (root: SpanID, isCovered: Bool) {
+    func root(of span: SpanID) -> SpanID {
         var span = span
-        var isCovered = false
+        for _ in 0..<Self.depthLimit {
+            if groups[span]?.run != nil { break }
+            guard let link = links[span], link.parent != 0 else { break }
+            span = link.parent
+        }
+        return span
+    }
+
+    /// Whether an inference of somebody's below a span is counted with an inference above it.
+    enum Cover: Sendable, Hashable {
+        case none
+        /// With one that names nobody: whether the two are the same is known when the run is.
+        case unclaimed
+        case counted
+    }
+
+    /// An inference inside another is the same one, seen by another instrumentation, unless they name different agents.
+    func cover(above span: SpanID, of claimant: AgentID?) -> Cover {
+        var span = span
+        var cover = Cover.none
         for _ in 0..<Self.depthLimit {
             if groups[span]?.run != nil { break }
             guard let link = links[span] else { break }
-            isCovered = isCovered || link.coversUsage
+            if link.coversUsage {
+                if claimant == nil || link.claimant == claimant { return .counted }
+                if link.claimant == nil { cover = .unclaimed }
+            }
             guard link.parent != 0 else { break }
             span = link.parent
         }
-        return (span, isCovered)
+        return cover
     }
 
     var spanCount: Int { links.count + groups.count }
@@ -48,27 +70,27 @@ struct OpenTrace: Sendable {
         guard groups.values.allSatisfy({ $0.run != nil && $0.isSettled }) else { return }
         var kept: [SpanID: Link] = [:]
         for (span, link) in links where link.coversUsage {
-            kept[span] = Link(parent: root(of: span).root, coversUsage: true)
+            kept[span] = Link(parent: root(of: span), coversUsage: true, claimant: link.claimant)
         }
         links = kept
+        // What others did in these runs needs no room any more.
+        for span in groups.keys { groups[span]?.forgetOthers() }
     }
 }
 
-/// What the spans below one span add up to.
+/// What the spans below one span add up to: for each agent that they name, and for those that name none.
+///
+/// A call counts for the agent that it names, whoever's run it stands in: a workflow's trace has calls of many agents, and
+/// nobody may be charged with what another one wrote into their trace. What names nobody is the run's.
 struct Group: Sendable {
     /// The run, once its span has come.
     var run: Run?
     /// Whether the run's samples are out: what comes now is late.
     var isSettled = false
-    /// Who the calls themselves say it is, while there is no run.
-    var claimed: AgentID?
-    var calls: Int64 = 0
-    var failed: Int64 = 0
-    var denied: Int64 = 0
-    /// Tokens of inferences that are in nobody else's.
-    var nested = Spending()
-    /// US dollars of this group that activities have told.
-    var told = 0.0
+    /// What names no agent.
+    var unclaimed = Tally()
+    /// What names an agent, one with a route or not.
+    var claimed: [AgentID: Tally] = [:]
     /// What was done while it is not known by whom.
     var waiting: [Waiting] = []
     var evaluations: [Evaluation] = []
@@ -77,42 +99,74 @@ struct Group: Sendable {
     static let evaluationLimit = 64
 
     struct Waiting: Sendable {
+        /// Nil if it named nobody.
+        var claimant: AgentID?
         var kind: Activity.Kind
         var time: Moment
     }
 
-    /// The agent that an activity is told of.
-    var agent: AgentID? { run != nil ? run?.agent : claimed }
+    /// All calls, whoever's.
+    var calls: Int64 { claimed.values.reduce(unclaimed.calls) { $0 + $1.calls } }
 
-    /// What the run has cost: what it says itself, or what its inferences say, whichever is more.
-    var spending: Spending {
-        guard let own = run?.own else { return nested }
+    /// Whether there was any usage, whoever's.
+    var hasUsage: Bool { unclaimed.nested.isKnown || claimed.values.contains { $0.nested.isKnown } }
+
+    /// Calls of others than the run's agent: they are in no sample of it.
+    var callsOfOthers: Int64 { run == nil ? 0 : claimed.reduce(0) { $0 + ($1.key == run?.agent ? 0 : $1.value.calls) } }
+
+    /// What counts for an agent: what names it, and in its own run what names nobody.
+    func tally(of agent: AgentID) -> Tally {
+        let own = claimed[agent] ?? Tally()
+        return run?.agent == agent ? own.adding(unclaimed).countingOnce : own
+    }
+
+    /// Those for whom something counts.
+    var agents: [AgentID] {
+        var agents = claimed.keys.sorted()
+        if let agent = run?.agent, claimed[agent] == nil { agents.append(agent) }
+        return agents
+    }
+
+    mutating func change(_ claimant: AgentID?, _ body: (inout Tally) -> Void) {
+        guard let claimant else { return body(&unclaimed) }
+        body(&claimed[claimant, default: Tally()])
+    }
+
+    /// What a run of an agent has cost: what it says itself, or what its inferences say, whichever is more.
+    func spending(of agent: AgentID) -> Spending {
+        let nested = tally(of: agent).nested
+        guard run?.agent == agent, let own = run?.own else { return nested }
         return own.tokens >= nested.tokens ? own.with(nested) : nested.with(own)
     }
 
     /// Tells what was done before it was known by whom.
     mutating func tell(_ activities: inout [Activity]) {
-        guard let agent, !waiting.isEmpty else { return }
-        for item in waiting {
-            activities.append(Activity(agent: agent, bundle: run?.bundle, kind: item.kind, time: item.time))
+        guard let run, !waiting.isEmpty else { return }
+        if let agent = run.agent {
+            for item in waiting where item.claimant == nil || item.claimant == agent {
+                activities.append(Activity(agent: agent, bundle: run.bundle, kind: item.kind, time: item.time))
+            }
         }
         waiting = []
     }
 
-    /// Tells how many calls the run has made.
-    func tellSteps(at time: Moment, _ activities: inout [Activity]) {
-        guard let agent, calls > 0 else { return }
-        activities.append(Activity(agent: agent, bundle: run?.bundle, kind: .steps(calls), time: time))
+    /// Tells how many calls an agent has made in the run.
+    func tellSteps(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
+        let calls = tally(of: agent).calls
+        guard calls > 0 else { return }
+        activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .steps(calls), time: time))
     }
 
-    /// Tells what was spent beyond what was told before.
-    mutating func tellSpending(at time: Moment, _ activities: inout [Activity]) {
-        guard let agent else { return }
-        let spent = spending.cost - told
+    /// Tells what an agent spent beyond what was told before.
+    mutating func tellSpending(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
+        let spent = spending(of: agent).cost - tally(of: agent).told
         guard spent > 0, spent.isFinite else { return }
-        told += spent
-        activities.append(Activity(agent: agent, bundle: run?.bundle, kind: .spent(spent), time: time))
+        change(agent) { $0.told += spent }
+        activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .spent(spent), time: time))
     }
+
+    /// The bundle of an agent's run, if this is one.
+    func bundle(of agent: AgentID) -> Digest? { run?.agent == agent ? run?.bundle : nil }
 
     /// Gives the evaluations away once it is known of which run they are.
     mutating func takeEvaluations() -> (run: Run, evaluations: [Evaluation])? {
@@ -124,23 +178,96 @@ struct Group: Sendable {
     /// Keeps what was done until it is known by whom.
     ///
     /// - Returns: Whether something older had to go for it.
-    mutating func wait(for kind: Activity.Kind, at time: Moment) -> Bool {
+    mutating func wait(for kind: Activity.Kind, of claimant: AgentID?, at time: Moment) -> Bool {
         let isFull = waiting.count >= Self.waitingLimit
         if isFull { waiting.removeFirst() }
-        waiting.append(Waiting(kind: kind, time: time))
+        waiting.append(Waiting(claimant: claimant, kind: kind, time: time))
         return isFull
     }
 
     /// Adds another group, whose span turned out to stand below this one's.
     mutating func add(_ other: Group) {
-        calls += other.calls
-        failed += other.failed
-        denied += other.denied
-        nested.add(other.spending)
-        told += other.told
-        claimed = claimed ?? other.claimed
+        unclaimed = unclaimed.adding(other.unclaimed)
+        for (agent, tally) in other.claimed { claimed[agent] = (claimed[agent] ?? Tally()).adding(tally) }
         waiting = (waiting + other.waiting).suffix(Self.waitingLimit)
         evaluations = (evaluations + other.evaluations).suffix(Self.evaluationLimit)
+    }
+
+    /// Adds the same run, seen from the called side.
+    mutating func add(sameRun other: Group, of agent: AgentID) {
+        var other = other
+        let spending = other.spending(of: agent)
+        other.unclaimed.nested = Spending()
+        other.change(agent) { ($0.nested, $0.inside) = (spending, Spending()) }
+        add(other)
+    }
+
+    /// Puts an inference's own usage around that of the inferences below it: of the two the larger total counts.
+    ///
+    /// - Parameter claimant: Whom the inference names.
+    mutating func cover(with own: Spending, of claimant: AgentID?) {
+        var below = unclaimed.nested
+        unclaimed.nested = Spending()
+        if let claimant {
+            below.add(claimed[claimant]?.countingOnce.nested ?? Spending())
+        } else {
+            for (agent, tally) in claimed {
+                claimed[agent]?.inside = own.tokens >= tally.nested.tokens ? tally.nested : own
+            }
+        }
+        change(claimant) { tally in
+            tally.nested = own.tokens >= below.tokens ? own.with(below) : below.with(own)
+            if claimant != nil { tally.inside = Spending() }
+        }
+    }
+
+    /// Takes out what is counted with an inference above.
+    mutating func leaveOut(_ cover: (_ claimant: AgentID?) -> OpenTrace.Cover) {
+        if cover(nil) != .none { unclaimed.nested = Spending() }
+        for (agent, tally) in claimed where tally.nested.isKnown {
+            switch cover(agent) {
+            case .none: break
+            case .unclaimed: claimed[agent]?.inside = tally.nested
+            case .counted:
+                claimed[agent]?.nested = Spending()
+                claimed[agent]?.inside = Spending()
+            }
+        }
+    }
+
+    mutating func forgetOthers() { claimed = claimed.filter { $0.key == run?.agent } }
+}
+
+/// What calls and inferences add up to.
+struct Tally: Sendable {
+    var calls: Int64 = 0
+    var failed: Int64 = 0
+    var denied: Int64 = 0
+    /// Tokens of inferences that are in nobody else's.
+    var nested = Spending()
+    /// Of that, what inferences around them that name nobody have counted too.
+    var inside = Spending()
+    /// US dollars that activities have told.
+    var told = 0.0
+
+    /// With an agent's own inferences and those that name nobody together, what is in both counts once.
+    var countingOnce: Tally {
+        var result = self
+        result.nested.tokens = max(0, nested.tokens - inside.tokens)
+        result.nested.cost = max(0, nested.cost - inside.cost)
+        result.inside = Spending()
+        return result
+    }
+
+    func adding(_ other: Tally) -> Tally {
+        var result = self
+        result.calls += other.calls
+        result.failed += other.failed
+        result.denied += other.denied
+        result.nested.add(other.nested)
+        result.inside.add(other.inside)
+        result.told += other.told
+        return result
     }
 }
 

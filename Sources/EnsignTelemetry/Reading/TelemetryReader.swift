@@ -14,6 +14,8 @@ package struct TelemetryBatch: Sendable {
     package var lines = 0
     /// False when the limit was reached: reading again at once gives more.
     package var isComplete = true
+    /// Files that found no place among those that are followed; nil when not all were looked at.
+    package var unreadFiles: Int?
 
     package init() {}
 }
@@ -41,6 +43,9 @@ package struct TelemetryReader: ~Copyable {
     private let limits: Limits
     private var known: [TelemetryCursor.FileID: Known] = [:]
     private var passes = 0
+    private var unread = 0
+    /// Of which lengths there are hashes of files' beginnings, so that looking for an original costs one pass.
+    private var headCounts = [Bool](repeating: false, count: TelemetryCursor.File.headLimit + 1)
 
     /// What is remembered of a file while this process lives.
     private struct Known {
@@ -68,6 +73,10 @@ package struct TelemetryReader: ~Copyable {
         self.directory = directory
         self.cursor = cursor
         self.limits = limits
+        for file in Array(cursor.files.values) + Array(cursor.resting.values) + cursor.retired where file.headCount > 0
+        {
+            headCounts[file.headCount] = true
+        }
     }
 
     /// The folders whose changes mean new data: watch them with inotify and hand over the names.
@@ -108,6 +117,9 @@ package struct TelemetryReader: ~Copyable {
             guard present.insert(status.id).inserted else { continue }
             if cursor.files[status.id] != nil {
                 rotated.append((path, status))
+            } else if let file = cursor.resting[status.id] {
+                let isAtRest = file.offset == status.size && file.modified == status.modified
+                if !isAtRest { fresh.append((path, status)) }
             } else if TelemetryFileName.isTelemetry(name) {
                 fresh.append((path, status))
             }
@@ -118,13 +130,31 @@ package struct TelemetryReader: ~Copyable {
         for (path, status) in rotated.sorted(by: byAge) { follow(path, status, limit, &batch) }
         if changed == nil { finishRemoved(present, limit, &batch) }
         // Only now is it known how far the files were read that new ones may be copies of.
+        var left = 0
         for (path, status) in fresh.sorted(by: byAge) {
-            guard cursor.files.count < limits.files else {
-                batch.rejections.add(.tooManyFiles)
+            guard batch.bytes < limit else {
+                batch.isComplete = false
+                break
+            }
+            if cursor.resting[status.id] == nil, status.modified <= cursor.horizon {
+                left += 1
                 continue
+            }
+            if cursor.files.count >= limits.files {
+                // An empty one needs no place before there is something in it.
+                if status.size == 0 { continue }
+                guard makePlace(for: status) else {
+                    left += 1
+                    continue
+                }
             }
             guard adopt(path, status, limit, &batch) else { continue }
             follow(path, status, limit, &batch)
+        }
+        if changed == nil, batch.isComplete {
+            // Counted once, however often it is looked at.
+            batch.rejections.add(.tooManyFiles, Int64(max(0, left - unread)))
+            (unread, batch.unreadFiles) = (left, left)
         }
         closeSpareHandles()
         batch.cursor = cursor
@@ -193,7 +223,7 @@ package struct TelemetryReader: ~Copyable {
         return StableHash.of(bytes) == file.tail
     }
 
-    private func fingerprint(
+    private mutating func fingerprint(
         _ file: inout TelemetryCursor.File,
         _ handle: Handle,
         _ path: String
@@ -203,6 +233,7 @@ package struct TelemetryReader: ~Copyable {
             let count = min(Int64(TelemetryCursor.File.headLimit), file.offset)
             _ = try handle.file.read(at: 0, count: Int(count), appendingTo: &bytes, from: path)
             file.headCount = bytes.count
+            headCounts[file.headCount] = file.headCount > 0
             file.head = StableHash.of(bytes)
             bytes = []
         }
@@ -365,6 +396,25 @@ package struct TelemetryReader: ~Copyable {
 
     // MARK: - Coming and going
 
+    /// Makes a place among the files that are followed: of those that are read to their ends, the one that did not change
+    /// for longest rests. If there is none, an older one rests whose last line never came.
+    private mutating func makePlace(for status: FileStatus) -> Bool {
+        var oldest: (id: TelemetryCursor.FileID, modified: Int64)?
+        var unfinished: (id: TelemetryCursor.FileID, modified: Int64)?
+        for (id, file) in cursor.files {
+            guard let memory = known[id], memory.size != -1 else { continue }
+            if memory.size == file.offset {
+                if memory.modified < oldest?.modified ?? .max { oldest = (id, memory.modified) }
+            } else if memory.modified < min(status.modified, unfinished?.modified ?? .max) {
+                unfinished = (id, memory.modified)
+            }
+        }
+        guard let chosen = oldest ?? unfinished else { return false }
+        cursor.rest(chosen.id, modified: chosen.modified)
+        known[chosen.id] = nil
+        return true
+    }
+
     /// Begins to follow a file.
     ///
     /// - Returns: False while it is not certain where to begin.
@@ -374,6 +424,10 @@ package struct TelemetryReader: ~Copyable {
         _ limit: Int,
         _ batch: inout TelemetryBatch
     ) -> Bool {
+        if let rested = cursor.wake(status.id) {
+            cursor.files[status.id] = rested
+            return true
+        }
         var file = TelemetryCursor.File(status.id)
         do throws(SystemError) {
             let handle = try Self.open(path, status.id)
@@ -412,10 +466,6 @@ package struct TelemetryReader: ~Copyable {
 
     /// The file that another one is a copy of: `copytruncate` copies a log before it cuts it.
     private func original(of status: FileStatus, _ handle: Handle) throws(SystemError) -> TelemetryCursor.File? {
-        let candidates = (Array(cursor.files.values) + cursor.retired).filter {
-            $0.headCount > 0 && Int64($0.headCount) <= status.size
-        }
-        guard !candidates.isEmpty else { return nil }
         var bytes: [UInt8] = []
         _ = try handle.file.read(
             at: 0,
@@ -426,13 +476,21 @@ package struct TelemetryReader: ~Copyable {
         var best: TelemetryCursor.File?
         var hash = StableHash()
         var hashed = 0
-        for file in candidates.sorted(by: { $0.headCount < $1.headCount }) where file.headCount <= bytes.count {
-            hash.add(bytes[hashed..<file.headCount])
-            hashed = file.headCount
-            guard hash.value == file.head, file.offset > best?.offset ?? 0 else { continue }
-            var copy = file
-            copy.isCopy = true
-            if try isSame(copy, status, handle) { best = file }
+        var heads: [Int: UInt64] = [:]
+        for count in 0...bytes.count where headCounts[count] {
+            hash.add(bytes[hashed..<count])
+            hashed = count
+            heads[count] = hash.value
+        }
+        guard !heads.isEmpty else { return nil }
+        for known in [
+            AnySequence(cursor.files.values), AnySequence(cursor.resting.values), AnySequence(cursor.retired),
+        ] {
+            for file in known where heads[file.headCount] == file.head && file.offset > best?.offset ?? 0 {
+                var copy = file
+                copy.isCopy = true
+                if try isSame(copy, status, handle) { best = file }
+            }
         }
         return best
     }
@@ -443,6 +501,7 @@ package struct TelemetryReader: ~Copyable {
         _ limit: Int,
         _ batch: inout TelemetryBatch
     ) {
+        cursor.retireResting(except: present)
         for id in cursor.files.keys.filter({ !present.contains($0) }).sorted(by: { $0.inode < $1.inode }) {
             if let memory = known[id], let handle = memory.handle, let status = try? handle.file.status(memory.path) {
                 follow(memory.path, status, limit, &batch)
