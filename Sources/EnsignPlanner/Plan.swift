@@ -54,6 +54,8 @@ package struct Plan: Sendable, Hashable {
     }
 
     package var isEmpty: Bool { changes.isEmpty }
+    /// What git asks for and a person has to let through first.
+    package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 
     /// Changes by action.
     package var counts: [String: Int64] {
@@ -165,6 +167,10 @@ package struct HeldAgent: Sendable, Hashable {
     package var agent: AgentID
     package var wanted: Change.Side
     package var reason: HeldReason
+    package var stable: Change.Side?
+    /// From the stable version to the wanted one, where a person has to lift what holds it: who does so should have read
+    /// it. Nil for what goes on by itself.
+    package var difference: BundleDifference?
 
     package init(agent: AgentID, wanted: Change.Side, reason: HeldReason) {
         self.agent = agent

@@ -199,7 +199,14 @@ package enum Planner {
         try place(&works, context)
         for work in works {
             if let reason = work.machine.held, let wanted = work.item.compiled?.side {
-                plan.held.append(HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason))
+                var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
+                held.stable = work.machine.state.stable
+                switch reason {
+                case .halted, .quarantined:
+                    if held.stable?.digest != wanted.digest { held.difference = work.difference }
+                case .queued, .paused, .inconclusive, .noData, .error: break
+                }
+                plan.held.append(held)
             }
             if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
             guard let change = try change(work, recorded, environment) else { continue }

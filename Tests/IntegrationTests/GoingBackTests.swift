@@ -80,6 +80,19 @@ import Testing
 
     // MARK: The commit
 
+    @Test("A plan shows what is quarantined and still asked for, with what it would change")
+    func planned() throws {
+        let host = try rolledBack()
+        let plan = try host.ensign("plan", "--env", "prod").output
+        #expect(
+            plan.contains("= support/triage  1.0.0 -> 1.1.0  [behaviour]  held, the version is quarantined"),
+            "\(plan)"
+        )
+        #expect(plan.contains("+Be 1.1.0."), "\(plan)")
+        let status = try host.ensign("plan", "--env", "prod", "--detailed-exitcode").status
+        #expect(status == 0, "nothing would change")
+    }
+
     @Test(
         "A branch that is in the way is named, and the commit comes when it is gone",
         arguments: ["ensign", "ensign/rollback"]

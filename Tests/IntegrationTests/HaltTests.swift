@@ -70,6 +70,40 @@ import Testing
         #expect(try !pending(host))
     }
 
+    @Test("What waits for a halt to end is shown by each plan, and again to who ends it")
+    func waiting() throws {
+        var fleet = FleetFixture()
+        let canary = "  rollout: {canary: {steps: [{weight: 20, hold: 1h}]}}\n"
+        fleet.replace("  keepFor: 7d\n", with: "  keepFor: 7d\n" + canary, in: FleetFixture.environmentPath)
+        let host = try Host(fleet: fleet)
+        #expect(try halt(host, "support/triage").status == 0)
+        let push = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 400")
+        #expect(
+            push.errors.contains("= support/triage  1.0.0  [widening]  held, the agent is halted"),
+            "\(push.errors)"
+        )
+        #expect(
+            push.errors.contains("+ may call crm.update with arguments that were not allowed before"),
+            "\(push.errors)"
+        )
+        let plan = try host.ensign("plan", "--env", "prod")
+        #expect(plan.output.contains("authority gained:"), "\(plan.output)")
+        #expect(plan.output.contains("(1 of them held)"), "\(plan.output)")
+        let markdown = try host.ensign("plan", "--env", "prod", "--output", "markdown").output
+        #expect(
+            markdown.contains("held, the agent is halted") && markdown.contains("**Authority gained**"),
+            "\(markdown)"
+        )
+        let json = try host.ensign("plan", "--env", "prod", "--output", "json").output
+        let value = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+        let held = try #require((value["held"] as? [[String: Any]])?.first)
+        #expect(held["reason"] as? String == "halted" && held["class"] as? String == "widening")
+        let resume = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "over")
+        #expect(resume.status == 0)
+        #expect(resume.errors.contains("support/triage gains: may call crm.update"), "\(resume.errors)")
+        #expect(try !host.ensign("plan", "--env", "prod").output.contains("held"))
+    }
+
     @Test("What cannot be asked is refused")
     func refused() throws {
         let host = try host()

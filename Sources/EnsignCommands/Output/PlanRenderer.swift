@@ -27,6 +27,7 @@ struct PlanRenderer {
             text +=
                 "\n  ... and \(plan.changes.count - limit) more: 'ensign plan --env \(plan.environment)' shows them all\n"
         }
+        for held in plan.waiting.prefix(limit) { text += "\n" + (try self.text(held)) }
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
         }
@@ -44,8 +45,34 @@ struct PlanRenderer {
     private func text(_ planned: PlannedChange) throws -> String {
         let change = planned.change
         var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
-        if let digests = digests(change) { text += "      \(paint(digests, .dim))\n" }
-        let difference = planned.difference
+        if let digests = digests(change.from, change.to) { text += "      \(paint(digests, .dim))\n" }
+        text += try self.text(planned.difference)
+        for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
+        if !planned.declaredOnly.isEmpty {
+            text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
+        }
+        return text
+    }
+
+    /// What git asks for and does not get: what somebody who lifts the hold lets through.
+    private func text(_ held: HeldAgent) throws -> String {
+        guard let difference = held.difference else { return "" }
+        var text = "  \(paint("=", .yellow)) \(paint(held.agent.description, .bold))  \(title(held, difference))\n"
+        if let digests = digests(held.stable, held.wanted) { text += "      \(paint(digests, .dim))\n" }
+        return text + (try self.text(difference))
+    }
+
+    private func title(_ held: HeldAgent, _ difference: BundleDifference) -> String {
+        let why =
+            switch held.reason {
+            case .halted: "held, the agent is halted: it comes with 'ensign resume'"
+            default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
+            }
+        return "\(versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)"
+    }
+
+    private func text(_ difference: BundleDifference) throws -> String {
+        var text = ""
         for line in difference.lines { text += "      \(line.field): \(line.text.escapedControls)\n" }
         if let instructions = difference.instructions {
             text += "      instructions:\n"
@@ -57,10 +84,6 @@ struct PlanRenderer {
         }
         text += section("authority gained", difference.authority.gained, "+", .yellow)
         text += section("authority lost", difference.authority.lost, "-", .green)
-        for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
-        if !planned.declaredOnly.isEmpty {
-            text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
-        }
         return text
     }
 
@@ -80,7 +103,8 @@ struct PlanRenderer {
             if let count = counts[name] { parts.append("\(count) \(words)") }
         }
         parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
-        return "Plan: \(parts.joined(separator: ", "))."
+        let held = plan.waiting.isEmpty ? "" : " (\(plan.waiting.count) of them held)"
+        return "Plan: \(parts.joined(separator: ", "))\(held)."
     }
 
     private var differences: String {
@@ -111,20 +135,22 @@ struct PlanRenderer {
 
     private func title(_ planned: PlannedChange) -> String {
         let change = planned.change
-        let versions =
-            switch (change.from, change.to) {
-            case (nil, let to?): "\(to.version)"
-            case (let from?, nil): "\(from.version)"
-            case (let from?, let to?):
-                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-            case (nil, nil): ""
-            }
         let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
-        return "\(action)  \(versions)  [\(change.kind.rawValue)]"
+        return "\(action)  \(versions(change.from, change.to))  [\(change.kind.rawValue)]"
     }
 
-    private func digests(_ change: Change) -> String? {
-        switch (change.from, change.to) {
+    private func versions(_ from: Change.Side?, _ to: Change.Side?) -> String {
+        switch (from, to) {
+        case (nil, let to?): "\(to.version)"
+        case (let from?, nil): "\(from.version)"
+        case (let from?, let to?):
+            from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+        case (nil, nil): ""
+        }
+    }
+
+    private func digests(_ from: Change.Side?, _ to: Change.Side?) -> String? {
+        switch (from, to) {
         case (nil, let to?): to.digest.short
         case (let from?, nil): from.digest.short
         case (let from?, let to?): from.digest == to.digest ? nil : "\(from.digest.short) -> \(to.digest.short)"
@@ -145,21 +171,33 @@ struct PlanRenderer {
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
-            if let digests = digests(planned.change) { text += "`\(digests)`\n\n" }
-            let difference = planned.difference
-            for line in difference.lines { text += "- `\(line.field)`: \(line.text.escapedMarkdown)\n" }
-            text += list("Authority gained", difference.authority.gained)
-            text += list("Authority lost", difference.authority.lost)
-            if let instructions = difference.instructions {
-                let diff = try TextDiff.unified(instructions.before, instructions.after)
-                var fence = "```"
-                while diff.contains(fence) { fence += "`" }
-                text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
-            }
+            if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
+            text += try markdown(planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {
                 text += "\nDeclared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
             }
+        }
+        for held in plan.waiting {
+            guard let difference = held.difference else { continue }
+            let title = title(held, difference).replacing("[", with: "").replacing("]", with: "")
+            text += "\n#### `\(held.agent)`: \(title)\n\n"
+            if let digests = digests(held.stable, held.wanted) { text += "`\(digests)`\n\n" }
+            text += try markdown(difference)
+        }
+        return text
+    }
+
+    private func markdown(_ difference: BundleDifference) throws -> String {
+        var text = ""
+        for line in difference.lines { text += "- `\(line.field)`: \(line.text.escapedMarkdown)\n" }
+        text += list("Authority gained", difference.authority.gained)
+        text += list("Authority lost", difference.authority.lost)
+        if let instructions = difference.instructions {
+            let diff = try TextDiff.unified(instructions.before, instructions.after)
+            var fence = "```"
+            while diff.contains(fence) { fence += "`" }
+            text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
         }
         return text
     }
@@ -189,6 +227,7 @@ struct PlanRenderer {
                 )
             ),
             "changes": .array(try plan.changes.map(json)),
+            "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),
             "historyRewritten": .bool(plan.historyRewritten),
             "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
@@ -204,7 +243,23 @@ struct PlanRenderer {
 
     private func json(_ planned: PlannedChange) throws -> JSONValue {
         guard var object = planned.change.json.object else { return .null }
-        let difference = planned.difference
+        try describe(planned.difference, in: &object)
+        object["power"] = planned.power?.json ?? .null
+        object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
+        return .object(object)
+    }
+
+    private func json(_ held: HeldAgent) throws -> JSONValue {
+        var object: JSONObject = [
+            "agent": .string(held.agent.description), "reason": .string(held.reason.rawValue),
+            "stable": held.stable?.json ?? .null, "wanted": held.wanted.json,
+            "class": held.difference.map { .string($0.kind.rawValue) } ?? .null,
+        ]
+        if let difference = held.difference { try describe(difference, in: &object) }
+        return .object(object)
+    }
+
+    private func describe(_ difference: BundleDifference, in object: inout JSONObject) throws {
         object["differences"] = .array(
             (difference.lines + difference.authority.lines).map {
                 ["field": .string($0.field), "text": .string($0.text)]
@@ -216,9 +271,6 @@ struct PlanRenderer {
         ]
         object["instructions"] =
             try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
-        object["power"] = planned.power?.json ?? .null
-        object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
-        return .object(object)
     }
 }
 

@@ -55,6 +55,13 @@ extension Verb {
         ).run()
         let code = try invocation.show(report, environment, site)
         guard code == .done else { return code }
+        // A version that waited for this: what it may do more is said to who let it through.
+        for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
+            for sentence in change.difference.authority.gained
+            where change.startsCanary || change.change.to?.digest != change.change.from?.digest {
+                invocation.console.note("  \(change.agent) gains: \(sentence.escapedControls)")
+            }
+        }
         let still = try HaltedAgents(site, environment)
         for agent in agents where still.isHaltedByOperator(agent) {
             throw Failure(
