@@ -140,4 +140,13 @@ import Testing
         #expect(try ensign("help", "plan").output == ensign("plan", "-h").output)
         #expect(try ensign("-c", "foo", "version").errors.contains("'foo' is not KEY=VALUE"))
     }
+
+    @Test("Verifying where no ledger was fetched proves nothing, and says so; on a new host there is none yet")
+    func nothingVerified() throws {
+        let host = try Host(fleet: FleetFixture(), pushes: false)
+        #expect(try host.ensign("verify").status == 0)
+        let clone = try host.ensignInWork("verify")
+        #expect(clone.status == 1)
+        #expect(clone.errors.contains("nothing was verified") && clone.errors.contains("git fetch"), "\(clone.errors)")
+    }
 }

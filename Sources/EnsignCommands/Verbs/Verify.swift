@@ -59,7 +59,15 @@ extension Verb {
             }
         }
         if invocation.format == .json { invocation.json(["v": 1, "ledgers": .array(results)]) }
-        if names.isEmpty, !invocation.isQuiet { invocation.console.note("there is no ledger here yet") }
+        guard names.isEmpty else { return worst }
+        // On a host nothing was recorded yet. Anywhere else the ledger was not fetched, and nothing was proven.
+        guard site.isInitialised, !site.settings.isClient else {
+            throw Failure(
+                message: "there is no ledger here: nothing was verified",
+                hints: ["git fetch origin 'refs/ensign/ledger/*:refs/ensign/ledger/*'"]
+            )
+        }
+        if !invocation.isQuiet { invocation.console.note("there is no ledger here yet") }
         return worst
     }
 }
