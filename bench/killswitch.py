@@ -64,8 +64,8 @@ def line(agent: generate.Agent, tool: str, draw: random.Random) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
-def add_rules(repository: Path) -> None:
-    """One more commit on main: the environment gets its rules."""
+def declare(repository: Path, settings: str) -> None:
+    """One more commit on main: the environment gets further settings."""
     environment = {**os.environ, "GIT_DIR": str(repository), "GIT_INDEX_FILE": str(repository / "index.bench")}
 
     def git(*arguments: str, given: str | None = None) -> str:
@@ -74,9 +74,9 @@ def add_rules(repository: Path) -> None:
 
     path = "environments/prod/environment.yaml"
     git("read-tree", "main")
-    blob = git("hash-object", "-w", "--stdin", given=git("show", f"main:{path}") + "\n" + RULES)
+    blob = git("hash-object", "-w", "--stdin", given=git("show", f"main:{path}") + "\n" + settings)
     git("update-index", "--cacheinfo", f"100644,{blob},{path}")
-    commit = git("commit-tree", git("write-tree"), "-p", "main", "-m", "Kill switch")
+    commit = git("commit-tree", git("write-tree"), "-p", "main", "-m", "Settings")
     git("update-ref", "refs/heads/main", commit)
 
 
@@ -137,7 +137,7 @@ def main() -> int:
         telemetry.mkdir()
         print(f"writing a fleet of {options.agents:,} agents ...", file=sys.stderr)
         generate.write_fleet(str(repository), options.agents)
-        add_rules(repository)
+        declare(repository, RULES)
         subprocess.run([ensign, "init", "--quiet", "--repo", repository], check=True, stdout=subprocess.DEVNULL)
         subprocess.run([ensign, "reconcile", "--quiet", "--env", "prod", "--repo", repository], check=True,
                        stdout=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import generate
-from killswitch import Watch, text
+from killswitch import Watch, declare, text
 
 SETTINGS = """\
   rollout:
@@ -114,7 +114,7 @@ def main() -> int:
         telemetry.mkdir()
         print(f"writing a fleet of {options.agents:,} agents ...", file=sys.stderr)
         generate.write_fleet(str(repository), options.agents)
-        declare(repository)
+        declare(repository, SETTINGS)
         subprocess.run([ensign, "init", "--quiet", "--repo", repository], check=True, stdout=subprocess.DEVNULL)
         subprocess.run([ensign, "reconcile", "--quiet", "--env", "prod", "--repo", repository], check=True,
                        stdout=subprocess.DEVNULL)
@@ -132,21 +132,6 @@ def main() -> int:
         if watch:
             watch.stop()
         shutil.rmtree(work, ignore_errors=True)
-
-
-def declare(repository: Path) -> None:
-    """One more commit on main: rollouts with guards, and rules."""
-    environment = {**os.environ, "GIT_DIR": str(repository), "GIT_INDEX_FILE": str(repository / "index.bench")}
-
-    def git(*arguments: str, given: str | None = None) -> str:
-        return subprocess.run(["git", *arguments], env=environment, input=given, check=True, text=True,
-                              capture_output=True).stdout.strip()
-
-    path = "environments/prod/environment.yaml"
-    git("read-tree", "main")
-    blob = git("hash-object", "-w", "--stdin", given=git("show", f"main:{path}") + "\n" + SETTINGS)
-    git("update-index", "--cacheinfo", f"100644,{blob},{path}")
-    git("update-ref", "refs/heads/main", git("commit-tree", git("write-tree"), "-p", "main", "-m", "Rollouts"))
 
 
 def measure_idle(ensign: str, repository: Path, telemetry: Path) -> float:
