@@ -201,7 +201,7 @@ run "sha256sum $live/agents/support/refund-triage.json"
 
 step "An agent runs away: it asks the CRM for more, and again, and again. A rule of prod's kill switch stops it"
 run cd ../fleet.git
-run grep repeatedCall ../work/environments/prod/environment.yaml
+run "git show main:environments/prod/environment.yaml | grep repeatedCall"
 refused "python3 $here/examples/traffic.py $live $scratch/telemetry sales/crm-hygiene"
 refused "python3 $here/examples/agent.py $live sales/crm-hygiene"
 recorded halt sales/crm-hygiene

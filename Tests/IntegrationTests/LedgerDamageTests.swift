@@ -325,4 +325,14 @@ import Testing
         let verify = try ledger.ensign("verify", "--env", "prod")
         #expect(verify.status == 5, "\(verify.output)\(verify.errors)")
     }
+
+    @Test("Commits that somebody has made to lead around in a circle are found, and end", arguments: [0, 2])
+    func circle(_ number: Int) throws {
+        let ledger = try LedgerCopy()
+        let newer = try Data(contentsOf: URL(fileURLWithPath: ledger.looseObject(ledger.entries[3])))
+        try newer.write(to: URL(fileURLWithPath: ledger.looseObject(ledger.entries[number])))
+        let verify = try ledger.ensign("verify", "--env", "prod")
+        #expect(verify.status == 5, "\(verify.output)\(verify.errors)")
+        #expect(verify.errors.contains("damaged"), "\(verify.errors)")
+    }
 }

@@ -68,7 +68,7 @@ struct PlanRenderer {
             case .halted: "held, the agent is halted: it comes with 'ensign resume'"
             default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
             }
-        return "\(versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)"
+        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)"
     }
 
     private func text(_ difference: BundleDifference) throws -> String {
@@ -136,17 +136,7 @@ struct PlanRenderer {
     private func title(_ planned: PlannedChange) -> String {
         let change = planned.change
         let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
-        return "\(action)  \(versions(change.from, change.to))  [\(change.kind.rawValue)]"
-    }
-
-    private func versions(_ from: Change.Side?, _ to: Change.Side?) -> String {
-        switch (from, to) {
-        case (nil, let to?): "\(to.version)"
-        case (let from?, nil): "\(from.version)"
-        case (let from?, let to?):
-            from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-        case (nil, nil): ""
-        }
+        return "\(action)  \(Change.versions(change.from, change.to))  [\(change.kind.rawValue)]"
     }
 
     private func digests(_ from: Change.Side?, _ to: Change.Side?) -> String? {
@@ -271,6 +261,19 @@ struct PlanRenderer {
         ]
         object["instructions"] =
             try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
+    }
+}
+
+extension Change {
+    /// `1.4.0 -> 1.5.0`; one version where the other side is missing or has the same.
+    static func versions(_ from: Side?, _ to: Side?) -> String {
+        switch (from, to) {
+        case (nil, let to?): "\(to.version)"
+        case (let from?, nil): "\(from.version)"
+        case (let from?, let to?):
+            from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+        case (nil, nil): ""
+        }
     }
 }
 

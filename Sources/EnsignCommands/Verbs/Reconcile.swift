@@ -254,14 +254,7 @@ extension Change {
             return "\(name) \(to?.version.description ?? "") drifted: \(evidence["reason"]?.string ?? "")"
                 .escapedControls
         }
-        let versions =
-            switch (from, to) {
-            case (nil, let to?): "\(to.version)"
-            case (let from?, nil): "\(from.version)"
-            case (let from?, let to?):
-                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-            case (nil, nil): ""
-            }
+        let versions = Self.versions(from, to)
         let weight = action == .weight ? ", canary \(self.weight?.to ?? 0) %" : ""
         return "\(name) \(action.past) \(versions)\(weight)\(why)"
     }
