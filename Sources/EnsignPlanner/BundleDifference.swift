@@ -38,6 +38,9 @@ package struct BundleDifference: Sendable, Hashable {
         }
     }
 
+    /// Whether the two say the same, whatever their versions are called.
+    package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.lines.isEmpty }
+
     /// Fields that change nothing that the agent does.
     private static let inert: Set<String> = ["description", "labels"]
 

@@ -63,6 +63,7 @@ extension ReconcileSession {
             for bundle in change.bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
         }
         for digest in expired { edits[LivePath.bundle(digest)] = .some(nil) }
+        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
         tip = try append(
             .outcome,
             source: origin,
@@ -112,7 +113,7 @@ extension ReconcileSession {
 
     /// The plan's changes, with the commits that a revert names as evidence.
     private func changes(of plan: Plan, _ source: ObjectID) throws -> [Change] {
-        var changes = plan.changes.flatMap(\.all)
+        var changes = [plan.fleetChange].compactMap { $0 } + plan.changes.flatMap(\.all)
         guard changes.contains(where: { $0.action == .rollback }) else { return changes }
         let reverted = try SourceInspector.reverted(
             from: source,

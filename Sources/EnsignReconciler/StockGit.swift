@@ -17,20 +17,23 @@ package enum Git {
         _ arguments: [String],
         in site: Site,
         input: String = "",
-        deadline: Duration = .seconds(120)
+        deadline: Duration = .seconds(120),
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(SystemError) -> Subprocess.Outcome {
         // Hooks run with GIT_DIR and others set, which would override the repository named here.
         let environment: [String: String?] = [
             "GIT_DIR": nil, "GIT_WORK_TREE": nil, "GIT_INDEX_FILE": nil, "GIT_PREFIX": nil, "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
         ]
-        return try Subprocess(
+        var process = Subprocess(
             "git",
             ["--git-dir", site.gitDirectory] + arguments,
             environment: environment,
             input: Array(input.utf8),
             deadline: deadline
-        ).run()
+        )
+        process.isCancelled = isCancelled
+        return try process.run()
     }
 
     /// Runs git and throws ``CommandFailure`` on a non-zero status.
@@ -41,9 +44,10 @@ package enum Git {
         _ arguments: [String],
         in site: Site,
         input: String = "",
-        deadline: Duration = .seconds(120)
+        deadline: Duration = .seconds(120),
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws -> String {
-        let outcome = try run(arguments, in: site, input: input, deadline: deadline)
+        let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {
             let lines = outcome.errorText.split(separator: "\n")
             let reason = outcome.timedOut ? "no answer in \(deadline)" : lines.last.map(String.init)

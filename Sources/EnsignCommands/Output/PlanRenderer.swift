@@ -46,12 +46,26 @@ struct PlanRenderer {
         let change = planned.change
         var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
         if let digests = digests(change.from, change.to) { text += "      \(paint(digests, .dim))\n" }
+        for note in planned.notes { text += "      \(paint(note.escapedControls, .yellow))\n" }
+        text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(planned.difference)
         for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
         if !planned.declaredOnly.isEmpty {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
         return text
+    }
+
+    /// The stable version changes beside the one that git asks for: all that it may do less, or more.
+    private func stableTitle(_ planned: PlannedChange) -> String {
+        "the stable version \(planned.recompiled?.bundle.version.description ?? "") at once"
+    }
+
+    private func stableLines(_ planned: PlannedChange) -> [String] {
+        guard let authority = planned.stableDifference?.authority else { return [] }
+        // Where git's own version is the one that changes, its difference says it.
+        guard planned.recompiled?.digest != planned.bundle?.digest else { return [] }
+        return authority.gained + authority.lost
     }
 
     /// What git asks for and does not get: what somebody who lifts the hold lets through.
@@ -68,7 +82,8 @@ struct PlanRenderer {
             case .halted: "held, the agent is halted: it comes with 'ensign resume'"
             default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
             }
-        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)"
+        let because = held.because.map { " (\($0.escapedControls))" } ?? ""
+        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)\(because)"
     }
 
     private func text(_ difference: BundleDifference) throws -> String {
@@ -162,6 +177,8 @@ struct PlanRenderer {
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
             if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
+            for note in planned.notes { text += "\(note.escapedMarkdown)\n\n" }
+            text += list(stableTitle(planned), stableLines(planned))
             text += try markdown(planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {
@@ -234,6 +251,16 @@ struct PlanRenderer {
     private func json(_ planned: PlannedChange) throws -> JSONValue {
         guard var object = planned.change.json.object else { return .null }
         try describe(planned.difference, in: &object)
+        if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
+            object["stable"] = [
+                "version": .string(recompiled.bundle.version.description), "digest": .string(recompiled.digest.description),
+                "gained": .array(authority.gained.map { .string($0) }),
+                "lost": .array(authority.lost.map { .string($0) }),
+            ]
+        } else {
+            object["stable"] = .null
+        }
+        object["notes"] = .array(planned.notes.map { .string($0) })
         object["power"] = planned.power?.json ?? .null
         object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
         return .object(object)
@@ -243,6 +270,7 @@ struct PlanRenderer {
         var object: JSONObject = [
             "agent": .string(held.agent.description), "reason": .string(held.reason.rawValue),
             "stable": held.stable?.json ?? .null, "wanted": held.wanted.json,
+            "because": held.because.map { .string($0) } ?? .null,
             "class": held.difference.map { .string($0.kind.rawValue) } ?? .null,
         ]
         if let difference = held.difference { try describe(difference, in: &object) }

@@ -76,21 +76,11 @@ private struct Comparison {
 
     /// Everything in an environment at a commit, planned from nothing.
     private func plan(_ environment: String, _ commit: ObjectID, _ name: String) throws -> Plan {
-        let tree = try site.repository.commit(commit).tree
-        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: name, commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: nil,
-            incremental: false,
-            allowPrune: true
-        )
-        if let plan = outcome.plan { return plan }
-        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
-        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
+        let desired = try Desired(site, commit, name: name)
+        let decision = try Situation.nothing(site, environment, now: invocation.now).decide(desired)
+        if let plan = decision.plan { return plan }
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(decision.findings)
         invocation.console.note(String(text.dropLast()))
         let place = name == environment ? "at \(commit.short)" : "in '\(environment)'"
         throw Failure(message: "'\(name)' cannot be compared: it is not valid \(place)", code: .invalid)
@@ -157,13 +147,7 @@ extension PlannedChange {
         guard var compiled = bundle else { return self }
         compiled.bundle.environment = environment
         compiled.bundle.identity = "spiffe://compared/\(environment)/\(agent)"
-        let bytes = compiled.bundle.bytes
-        compiled = CompiledBundle(
-            bundle: compiled.bundle,
-            bytes: bytes,
-            digest: Compiler.digest(of: bytes),
-            halted: compiled.halted
-        )
+        compiled = Compiler.seal(compiled.bundle, halted: compiled.halted)
         var copy = self
         copy.bundle = compiled
         copy.change.to = compiled.side

@@ -137,7 +137,7 @@ struct Hooks {
         if update.old != .zero, try !site.repository.isAncestor(update.old, of: update.new) {
             console.note("\(branch): history is rewritten: the old tip \(update.old.short) is no longer part of it")
         }
-        for environment in configured(environments + recorded) { try showPlan(environment, update.new, commit.tree) }
+        for environment in configured(environments + recorded) { try showPlan(environment, update.new) }
         return .done
     }
 
@@ -150,26 +150,22 @@ struct Hooks {
     /// The most agents of an environment whose plan a push shows: a pusher reads a page, not ten thousand lines.
     private static let maxAgents = 50
 
-    private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
-        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
-        let desired = PlanMaker.Desired(
-            source: PlanSource(name: site.settings.branch, commit: commit),
-            tree: tree,
-            snapshots: site.snapshots(of: tree)
-        )
-        let tip: RecordedEntry?
+    private func showPlan(_ environment: String, _ commit: ObjectID) throws {
+        let decision: Decision
         do {
-            tip = try site.ledger(environment).tip()
+            let situation = try Situation.look(site, environment, version: App.version)
+            let desired = try Desired(site, commit, name: site.settings.branch)
+            decision = try situation.decide(desired, fallsBack: false)
         } catch let error as LedgerError {
             // The push is not what is wrong; reconciling says it again.
             console.note("\(environment): \(error)")
             return
         }
-        let outcome = try maker.plan(desired, tip: tip, incremental: tip?.entry.kind == .outcome, allowPrune: false)
-        guard var plan = outcome.plan else { return }
+        guard var plan = decision.shown else { return }
         plan.addPower(site, now: invocation.now)
         if plan.isEmpty, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
+            for warning in plan.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
         } else {
             console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
@@ -188,6 +184,7 @@ struct Hooks {
         }
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         var worst = ExitCode.done
+        var settled: [(environment: String, disagreements: [Disagreement])] = []
         for environment in try site.environments([]) {
             do {
                 let reconciler = Reconciler(
@@ -197,6 +194,7 @@ struct Hooks {
                 )
                 let report = try reconciler.run()
                 // pre-receive has shown the warnings.
+                settled.append((environment, report.branches.disagreements))
                 let result = try invocation.show(report, environment, site, showsWarnings: false)
                 invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
@@ -206,6 +204,12 @@ struct Hooks {
                 console.note("\(environment): failed")
                 explanation.print(to: console)
                 if worst == .done { worst = explanation.code }
+            }
+        }
+        // Last: a forge that does not answer holds up no environment.
+        if let forge = Forge(site) {
+            for (environment, disagreements) in settled {
+                for note in forge.settle(environment, disagreements) { console.note("\(environment): \(note)") }
             }
         }
         return worst

@@ -120,7 +120,7 @@ enum LogLine {
     }
 
     private static func describe(_ change: Change) -> String {
-        var text = change.agent?.description ?? ""
+        var text = change.agent?.description ?? change.scope ?? ""
         if change.action == .repair {
             let path = change.evidence["path"]?.string ?? ""
             let found = change.evidence["found"]?.string ?? ""
@@ -134,7 +134,7 @@ enum LogLine {
             // A quarantine that ends starts from what is stable.
             let isLifted = change.from == change.to
             return isLifted
-                ? "\(text) quarantine lifted" : "\(text) quarantine \(change.from?.version.description ?? "")"
+                ? "\(text) quarantine ended" : "\(text) quarantine \(change.from?.version.description ?? "")"
         }
         let versions =
             switch (change.from, change.to) {

@@ -83,6 +83,8 @@ private struct EnvironmentStatus {
     let disagreements: [Disagreement]
     let outbox: Outbox?
     let halted: [AgentID: AgentState]
+    /// What is halted as a whole.
+    let halts: FleetHalts
     /// Stable versions that are no longer what they were.
     let drifts: [BehaviourRecord.Drift]
     let pending: HaltsFile.Contents
@@ -106,7 +108,8 @@ private struct EnvironmentStatus {
         let today = Timestamp(seconds: Machine.now).date
         disagreements =
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
-        halted = broken == nil ? try HaltedAgents(site, name).states : [:]
+        let stopped = broken == nil ? try HaltedAgents(site, name) : nil
+        (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
@@ -128,6 +131,10 @@ private struct EnvironmentStatus {
     var notes: [String] {
         var notes: [String] = []
         if let message = broken?.message ?? status?.message, !message.isEmpty { notes.append(message) }
+        for scope in [FleetHalts.Scope.all] + halts.teams.keys.sorted().map({ .team($0) }) {
+            guard let halt = halts[scope] else { continue }
+            notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
+        }
         let agents = halted.sorted { $0.key < $1.key }
         for (agent, state) in agents {
             guard let activity = state.activityAfterHalt else { continue }
@@ -182,6 +189,7 @@ private struct EnvironmentStatus {
                     ]
                 }
             ),
+            "haltedAsAWhole": halts.json,
             "behaviour": .array(drifts.map(\.json)),
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
