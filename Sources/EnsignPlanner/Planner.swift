@@ -283,7 +283,9 @@ package enum Planner {
             (work.succession, work.recompiled) = (succession, succession.stable)
             try work.machine.handle(.succeeds(succession))
         }
-        if let request = context.request, request.agents.contains(item.agent) { try operate(request, &work, recorded, context) }
+        if let request = context.request, request.agents.contains(item.agent) {
+            try operate(request, &work, recorded, context)
+        }
         guard let compiled = item.compiled else {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact

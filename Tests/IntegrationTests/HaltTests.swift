@@ -140,7 +140,10 @@ import Testing
         try host.git("push", "-q", "origin", "main")
         #expect(isHalted(host, "agents/support/later.json") && isHalted(host))
         let status = try host.ensign("status", "--env", "prod").errors
-        #expect(status.contains("halted: everything since") && status.contains("halted: team support since"), "\(status)")
+        #expect(
+            status.contains("halted: everything since") && status.contains("halted: team support since"),
+            "\(status)"
+        )
         #expect(try host.ensign("resume", "--all", "--env", "prod", "--reason", "x").status == 0)
         for agent in ["triage", "desk", "later"] { #expect(!isHalted(host, "agents/support/\(agent).json")) }
         // The team is halted itself, and nobody has said otherwise.

@@ -253,7 +253,8 @@ struct PlanRenderer {
         try describe(planned.difference, in: &object)
         if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
             object["stable"] = [
-                "version": .string(recompiled.bundle.version.description), "digest": .string(recompiled.digest.description),
+                "version": .string(recompiled.bundle.version.description),
+                "digest": .string(recompiled.digest.description),
                 "gained": .array(authority.gained.map { .string($0) }),
                 "lost": .array(authority.lost.map { .string($0) }),
             ]

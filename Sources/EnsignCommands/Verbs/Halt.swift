@@ -209,7 +209,8 @@ private struct HaltCommand {
     // MARK: Telling
 
     private func tell(_ effect: HaltSwitch.Effect) {
-        let names = effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent", "agents")
+        let names =
+            effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent", "agents")
         invocation.console.line("\(environment): halted \(names) in \(effect.duration.milliseconds) ms")
         guard !invocation.isQuiet else { return }
         if effect.agents.count > 1 {

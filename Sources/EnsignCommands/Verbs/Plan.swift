@@ -99,7 +99,9 @@ extension Invocation {
     /// What goes on by the last accepted commit while the desired one cannot be applied.
     fileprivate func show(meanwhile: Plan?) throws {
         guard let meanwhile, format == .text, let commit = meanwhile.source.commit else { return }
-        console.note("It cannot be applied. Meanwhile \(meanwhile.environment) goes by \(commit.short), the last accepted:")
+        console.note(
+            "It cannot be applied. Meanwhile \(meanwhile.environment) goes by \(commit.short), the last accepted:"
+        )
         console.out(try PlanRenderer(plan: meanwhile, paint: console.paint).text())
     }
 }

@@ -189,7 +189,9 @@ struct ReconcileText {
         list(report.halts) { $0.sentence }
         list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.words))" }
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
-        list([report.plan?.fleetChange].compactMap { $0?.sentence } + (report.plan?.changes ?? []).flatMap(lines)) { $0 }
+        list([report.plan?.fleetChange].compactMap { $0?.sentence } + (report.plan?.changes ?? []).flatMap(lines)) {
+            $0
+        }
         if !quiet {
             // What is quarantined is said below, with what to do about it.
             list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }

@@ -49,7 +49,13 @@ extension Verb {
         guard let reason = invocation["reason"], !reason.isEmpty else {
             throw UsageError(message: "--reason is missing: it stands in the record", verb: "rollout")
         }
-        return try invocation.operate(invocation.naming(operation), on: invocation.agent(1), environment, site, reason: reason)
+        return try invocation.operate(
+            invocation.naming(operation),
+            on: invocation.agent(1),
+            environment,
+            site,
+            reason: reason
+        )
     }
 }
 

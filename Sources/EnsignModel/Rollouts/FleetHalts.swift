@@ -99,7 +99,9 @@ package struct FleetHalts: Sendable, Hashable {
 
     /// Reads them back; nil when a field is missing, has the wrong type, or was written by a newer version.
     package init?(json: JSONValue) {
-        guard json["v"]?.int == 1, let allValue = json["all"], let teamValues = json["teams"]?.object else { return nil }
+        guard json["v"]?.int == 1, let allValue = json["all"], let teamValues = json["teams"]?.object else {
+            return nil
+        }
         let all = Halt(json: allValue)
         guard (all == nil) == allValue.isNull else { return nil }
         var teams: [String: Halt] = [:]

@@ -118,19 +118,26 @@ struct Successions {
 
     // MARK: Renames
 
+    /// The most pairs of an old and a new name that are looked at: each reads a version.
+    private static let maxPairs = 2_000
+
     /// Which live agent goes on under which new name: what it runs is there again, in the commit that takes its name away.
+    ///
+    /// Flagged agents are looked at first, and for each the names first that are likely: those that bring its artifact, or
+    /// have its name or its team.
     private func renames(_ created: [DesiredAgent]) throws -> [AgentID: (AgentID, CompiledBundle)] {
         var found: [AgentID: (AgentID, CompiledBundle)] = [:]
-        for old in leaving {
-            // The version that git asks for says most; then whoever has the old name or the old team.
-            let candidates = created.filter { found[$0.agent] == nil }
-            let likely =
-                candidates.filter { $0.compiled?.bundle.artifact == old.artifact }
-                + candidates.filter {
-                    $0.compiled?.bundle.artifact != old.artifact
-                        && ($0.agent.name == old.agent.name || $0.agent.team == old.agent.team)
-                }
-            for item in likely {
+        var left = Self.maxPairs
+        let marked = Set(flagged.map(\.agent))
+        for old in leaving.filter({ marked.contains($0.agent) }) + leaving.filter({ !marked.contains($0.agent) }) {
+            func distance(_ item: DesiredAgent) -> Int {
+                if item.compiled?.bundle.artifact == old.artifact { return 0 }
+                return item.agent.name == old.agent.name ? 1 : item.agent.team == old.agent.team ? 2 : 3
+            }
+            let candidates = created.filter { found[$0.agent] == nil }.map { (distance($0), $0) }
+            for (_, item) in candidates.sorted(by: { ($0.0, $0.1.agent) < ($1.0, $1.1.agent) }) {
+                guard left > 0 else { return found }
+                left -= 1
                 let same = try context.compile(item.agent, old.stable.version)
                 guard let same, same.bundle.artifact == old.artifact else { continue }
                 found[item.agent] = (old.agent, same)

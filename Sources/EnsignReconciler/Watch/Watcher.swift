@@ -48,12 +48,15 @@ package struct Watcher {
             let sync = try ForgeSync(opening: opening, overrides: overrides, report: report)
             // What the forge has of a ledger comes before its first entry here: a rebuilt control plane goes on with it.
             // Whoever has one here goes on with that at once, whether or not the forge answers.
-            forge = (sync, try Thread {
-                sync.fetchOnce()
-                hasFetched.set()
-                fetched.wake()
-                sync.run()
-            })
+            forge = (
+                sync,
+                try Thread {
+                    sync.fetchOnce()
+                    hasFetched.set()
+                    fetched.wake()
+                    sync.run()
+                }
+            )
         } else {
             hasFetched.set()
         }
