@@ -18,7 +18,7 @@ package enum Git {
         in site: Site,
         input: String = "",
         deadline: Duration = .seconds(120),
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        isCancelled: (@Sendable () -> Bool)? = nil
     ) throws(SystemError) -> Subprocess.Outcome {
         // Hooks run with GIT_DIR and others set, which would override the repository named here.
         let environment: [String: String?] = [
@@ -32,7 +32,10 @@ package enum Git {
             input: Array(input.utf8),
             deadline: deadline
         )
-        process.isCancelled = isCancelled
+        if let isCancelled {
+            // With what it has started: an ssh that hangs outlives git otherwise.
+            (process.isCancelled, process.leadsGroup) = (isCancelled, true)
+        }
         return try process.run()
     }
 
@@ -45,7 +48,7 @@ package enum Git {
         in site: Site,
         input: String = "",
         deadline: Duration = .seconds(120),
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        isCancelled: (@Sendable () -> Bool)? = nil
     ) throws -> String {
         let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {

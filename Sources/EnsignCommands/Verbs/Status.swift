@@ -85,6 +85,8 @@ private struct EnvironmentStatus {
     let halted: [AgentID: AgentState]
     /// What is halted as a whole.
     let halts: FleetHalts
+    /// Whether guards can see anything; nil where nobody reconciles, and where it cannot be said.
+    let sight: TelemetrySight?
     /// Stable versions that are no longer what they were.
     let drifts: [BehaviourRecord.Drift]
     let pending: HaltsFile.Contents
@@ -110,6 +112,7 @@ private struct EnvironmentStatus {
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
         let stopped = broken == nil ? try HaltedAgents(site, name) : nil
         (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
+        sight = broken == nil ? try site.sight(name, tip, now: Timestamp(seconds: Machine.now)) : nil
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
@@ -155,6 +158,7 @@ private struct EnvironmentStatus {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
+        if let sentence = sight?.sentence { notes.append(sentence) }
         if let waiting { notes.append(waiting.sentence) }
         notes += disagreements.map(\.sentence)
         if let note = outbox?.note { notes.append(note) }
@@ -189,7 +193,7 @@ private struct EnvironmentStatus {
                     ]
                 }
             ),
-            "haltedAsAWhole": halts.json,
+            "haltedAsAWhole": halts.json, "telemetry": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,

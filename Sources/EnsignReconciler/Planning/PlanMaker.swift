@@ -130,24 +130,49 @@ struct PlanMaker {
             context: try context(resolved, evidence)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
-        plan.warnings = situation.caveats + warnings(plan, resolved.items)
+        plan.warnings = situation.caveats + (try warnings(plan, resolved))
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
         return plan
     }
 
-    /// What an operator should know before a canary begins. Only where operators set things: nobody reconciles elsewhere.
-    private func warnings(_ plan: Plan, _ items: [DesiredAgent]) -> [String] {
+    /// What an operator should know: guards that cannot fire, and canaries that nobody can judge. Only where operators
+    /// set things: nobody reconciles elsewhere.
+    private func warnings(_ plan: Plan, _ resolved: Resolved) throws -> [String] {
+        guard site.reconciles else { return [] }
+        let sight = try TelemetrySight.look(
+            site,
+            environment,
+            fleet: resolved.fleet,
+            agents: resolved.items.filter { $0.compiled != nil }.map(\.agent),
+            now: situation.now
+        )
+        let blind = [sight?.sentence, try unpriced(resolved)].compactMap { $0 }
         let key = Settings.prometheusKey(environment)
-        guard site.reconciles, site.settings.prometheus(environment) == nil else {
-            return []
-        }
+        guard site.settings.prometheus(environment) == nil else { return blind }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
-        let agents = items.filter { starting.contains($0.agent) && $0.rollout.asksPrometheus }.map(\.agent).sorted()
-        guard let first = agents.first else { return [] }
+        let agents = resolved.items.filter { starting.contains($0.agent) && $0.rollout.asksPrometheus }.map(\.agent)
+        guard let first = agents.min() else { return blind }
         let who = agents.count == 1 ? "\(first)" : "\(first) and \(agents.count - 1) more"
-        return ["\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"]
+        return blind + [
+            "\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"
+        ]
+    }
+
+    /// That limits in dollars do not see what some models cost, in a sentence; nil when they do, or there are none.
+    private func unpriced(_ resolved: Resolved) throws -> String? {
+        let rules = resolved.settings?.killSwitch ?? []
+        let limited = resolved.items.filter { item in
+            rules.contains(where: \.countsMoney) || item.rollout.countsMoney
+        }
+        let models = Set(limited.compactMap { $0.compiled?.bundle.model.key })
+        guard !models.isEmpty else { return nil }
+        let prices = try Fleet(snapshot: resolved.fleet.snapshot, today: today).prices()?.value?.models ?? [:]
+        let unknown = models.filter { prices[$0] == nil }.sorted()
+        guard let first = unknown.first else { return nil }
+        let more = unknown.count > 1 ? " and \(unknown.count - 1) more" : ""
+        return "limits in USD do not see what runs on \(first)\(more): fleet/prices.yaml has no price for it"
     }
 
     private func context(_ resolved: Resolved, _ evidence: CanaryEvidence?) throws -> RolloutContext {
@@ -282,8 +307,17 @@ extension Rollout {
         return metrics.filter { $0.query != nil && $0.guarding != .off }.map { "guard of \($0.name)" }
     }
 
+    fileprivate var countsMoney: Bool {
+        guard case .canary(let canary) = self else { return false }
+        return canary.analysis?.metrics.contains { $0.name == "cost" } ?? false
+    }
+
     fileprivate var asksPrometheus: Bool {
         guard case .canary(let canary) = self else { return false }
         return canary.analysis?.metrics.contains { $0.query != nil } ?? false
     }
+}
+
+extension KillRule {
+    fileprivate var countsMoney: Bool { if case .spend = self { true } else { false } }
 }

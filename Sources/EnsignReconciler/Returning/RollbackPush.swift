@@ -9,7 +9,7 @@ struct RollbackPush {
     let site: Site
     let environment: String
     let branches: RollbackBranches
-    var isCancelled: @Sendable () -> Bool = { false }
+    var isCancelled: (@Sendable () -> Bool)?
 
     private static let deadline = Duration.seconds(30)
 

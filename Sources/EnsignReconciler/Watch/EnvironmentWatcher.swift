@@ -95,6 +95,7 @@ final class EnvironmentWatcher: Sendable {
                 let monitor = try ChangeMonitor()
                 // Watched before reconciling: what changes in between is not lost.
                 try watch(site, monitor)
+                tellOfSight(site)
                 while !stops {
                     // Another watch may have had it, and ended. Nobody is kept from reconciling for want of it.
                     if claim == nil { claim = try? WatchClaim(environment, site) }
@@ -139,6 +140,15 @@ final class EnvironmentWatcher: Sendable {
                 observeEverything = true
                 waitToRetry(atMost: retry.delay(using: &generator))
             }
+        }
+    }
+
+    /// A guard that cannot fire is said when the watch begins.
+    private func tellOfSight(_ site: Site) {
+        let now = Timestamp(seconds: Machine.now)
+        guard let tip = try? site.ledger(environment).tip() else { return }
+        if let sentence = (try? site.sight(environment, tip, now: now))??.sentence {
+            report(.note(environment, sentence))
         }
     }
 

@@ -9,10 +9,10 @@ import EnsignSystem
 package struct Forge {
     private let site: Site
     package let remote: String
-    private let isCancelled: @Sendable () -> Bool
+    private let isCancelled: (@Sendable () -> Bool)?
 
     /// Nil when the repository follows no forge.
-    package init?(_ site: Site, isCancelled: @escaping @Sendable () -> Bool = { false }) {
+    package init?(_ site: Site, isCancelled: (@Sendable () -> Bool)? = nil) {
         guard let remote = site.settings.remote else { return nil }
         self.isCancelled = isCancelled
         self.site = site
