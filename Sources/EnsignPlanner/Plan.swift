@@ -12,6 +12,8 @@ package struct Plan: Sendable, Hashable {
     package var unchanged: Int64
     /// Agents that are no longer declared and stay because `prune` is off; sorted.
     package var kept: [AgentID]
+    /// What guards agents and changes, loosenings first: no rollout follows, it holds as soon as the commit is accepted.
+    package var guards: [GuardChange] = []
     /// Agents that are not what git asks for, and why; sorted.
     package var held: [HeldAgent] = []
     /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
@@ -53,7 +55,10 @@ package struct Plan: Sendable, Hashable {
         self.historyRewritten = historyRewritten
     }
 
+    /// Whether it does nothing to agents; see ``guards`` for the rest.
     package var isEmpty: Bool { changes.isEmpty }
+    /// Whether anything changes: what agents do, or what guards them.
+    package var hasDifferences: Bool { !changes.isEmpty || !guards.isEmpty }
     /// What git asks for and a person has to let through first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 

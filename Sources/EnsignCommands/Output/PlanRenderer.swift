@@ -22,6 +22,7 @@ struct PlanRenderer {
                 paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
                 + "\n"
         }
+        text += guards
         for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
         if plan.changes.count > limit {
             text +=
@@ -40,6 +41,40 @@ struct PlanRenderer {
             text += "Declared only, not enforced yet: \(plan.declaredOnly.joined(separator: ", "))\n"
         }
         return text
+    }
+
+    /// What guards agents comes before them: it holds for those of whom nothing else is said.
+    private var guards: String {
+        var text = ""
+        for (direction, lines) in guardLines {
+            text += "\n  guards \(direction.rawValue)\(title == nil ? ", at once" : "")  [\(direction.kind.rawValue)]\n"
+            let (mark, style): (String, Console.Style) =
+                switch direction {
+                case .loosened: ("+", .yellow)
+                case .tightened: ("-", .green)
+                case .changed: ("~", .dim)
+                }
+            for line in lines { text += "      \(paint("\(mark) \(line.escapedControls)", style))\n" }
+        }
+        return text
+    }
+
+    /// At most ``limit`` lines for each direction, each direction that there is, loosenings first.
+    private var guardLines: [(direction: GuardChange.Direction, lines: [String])] {
+        GuardChange.Direction.allCases.compactMap { direction in
+            let all = plan.guards.filter { $0.direction == direction }
+            let more = all.count - limit
+            let rest = more > 0 ? ["... and \(more) more: 'ensign plan --env \(plan.environment)' shows them all"] : []
+            return all.isEmpty ? nil : (direction, all.prefix(limit).map(\.sentence) + rest)
+        }
+    }
+
+    /// `2 guards loosened`, one for each direction that there is.
+    private var guardCounts: [String] {
+        GuardChange.Direction.allCases.compactMap { direction in
+            let count = plan.guards.count { $0.direction == direction }
+            return count == 0 ? nil : "\(count) \(count == 1 ? "guard" : "guards") \(direction.rawValue)"
+        }
     }
 
     private func text(_ planned: PlannedChange) throws -> String {
@@ -104,13 +139,13 @@ struct PlanRenderer {
         }
         parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
         let held = plan.waiting.isEmpty ? "" : " (\(plan.waiting.count) of them held)"
-        return "Plan: \(parts.joined(separator: ", "))\(held)."
+        return "Plan: \(([parts.joined(separator: ", ") + held] + guardCounts).joined(separator: ", "))."
     }
 
     private var differences: String {
-        plan.isEmpty
-            ? "No differences."
-            : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+        let agents = "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")"
+        let parts = (plan.isEmpty ? [] : [agents]) + guardCounts
+        return parts.isEmpty ? "No differences." : parts.joined(separator: ", ") + "."
     }
 
     private var source: String {
@@ -159,6 +194,10 @@ struct PlanRenderer {
         }
         for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
+        for (direction, lines) in guardLines {
+            let place = title == nil ? ", at once" : ""
+            text += list("Guards \(direction.rawValue)\(place) (\(direction.kind.rawValue))", lines)
+        }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
             if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
@@ -216,6 +255,7 @@ struct PlanRenderer {
                     }
                 )
             ),
+            "guards": .array(plan.guards.map(\.json)),
             "changes": .array(try plan.changes.map(json)),
             "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),

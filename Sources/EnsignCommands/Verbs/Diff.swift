@@ -44,7 +44,7 @@ extension Verb {
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
         case .json: invocation.json(["v": 1, "differences": .array(try text.map { try $0.json() })])
         }
-        return invocation.has("detailed-exitcode") && plans.contains { !$0.isEmpty } ? .differences : .done
+        return invocation.has("detailed-exitcode") && plans.contains(where: \.hasDifferences) ? .differences : .done
     }
 }
 
@@ -70,24 +70,37 @@ private struct Comparison {
             throw ReconcileError.unknownEnvironment(environment, known: all.sorted())
         }
         return try (asked.isEmpty ? all.sorted() : asked).map { environment in
-            try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            compared.guards = try guards(environment, new, since: old)
+            return compared
         }
+    }
+
+    /// What guards the agents of an environment at a commit and differs at another one, or in another environment.
+    private func guards(
+        _ environment: String,
+        _ commit: ObjectID,
+        since base: ObjectID,
+        of other: String? = nil
+    ) throws -> [GuardChange] {
+        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
+        return try maker.guards(desired(commit, environment), since: desired(base, other ?? environment), of: other)
+    }
+
+    private func desired(_ commit: ObjectID, _ name: String) throws -> PlanMaker.Desired {
+        let tree = try site.repository.commit(commit).tree
+        return PlanMaker.Desired(
+            source: PlanSource(name: name, commit: commit),
+            tree: tree,
+            snapshots: site.snapshots(of: tree)
+        )
     }
 
     /// Everything in an environment at a commit, planned from nothing.
     private func plan(_ environment: String, _ commit: ObjectID, _ name: String) throws -> Plan {
         let tree = try site.repository.commit(commit).tree
         let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: name, commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: nil,
-            incremental: false,
-            allowPrune: true
-        )
+        let outcome = try maker.plan(desired(commit, name), tip: nil, incremental: false, allowPrune: true)
         if let plan = outcome.plan { return plan }
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
@@ -102,6 +115,7 @@ private struct Comparison {
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = Plan.moved(new, to: second).compared(with: old)
+        result.guards = try guards(second, commit, since: commit, of: first)
         result.environment = ""
         return result
     }

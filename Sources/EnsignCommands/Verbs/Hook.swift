@@ -168,7 +168,7 @@ struct Hooks {
         let outcome = try maker.plan(desired, tip: tip, incremental: tip?.entry.kind == .outcome, allowPrune: false)
         guard var plan = outcome.plan else { return }
         plan.addPower(site, now: invocation.now)
-        if plan.isEmpty, plan.waiting.isEmpty, plan.refusal == nil {
+        if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
         } else {
             console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())

@@ -75,7 +75,7 @@ extension Verb {
             }
             return .invalid
         }
-        if let (compared, note) = try basis.compare(maker, plan) {
+        if let (compared, note) = try basis.compare(maker, plan, desired) {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
@@ -87,7 +87,7 @@ extension Verb {
         case .json: invocation.json(try rendering.json())
         }
         if plan.refusal != nil { return .refused }
-        return invocation.has("detailed-exitcode") && !plan.isEmpty ? .differences : .done
+        return invocation.has("detailed-exitcode") && plan.hasDifferences ? .differences : .done
     }
 }
 
@@ -142,23 +142,20 @@ struct PlanBasis {
     }
 
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
-    func compare(_ maker: PlanMaker, _ plan: Plan) throws -> (Plan, String)? {
+    func compare(_ maker: PlanMaker, _ plan: Plan, _ desired: PlanMaker.Desired) throws -> (Plan, String)? {
         // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
         guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
         guard let commit = try site.desiredCommit() else { return nil }
         let tree = try site.repository.commit(commit).tree
-        let base = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: nil,
-            incremental: false,
-            allowPrune: true
+        let tipOfBranch = PlanMaker.Desired(
+            source: PlanSource(name: site.settings.branch, commit: commit),
+            tree: tree,
+            snapshots: site.snapshots(of: tree)
         )
+        let base = try maker.plan(tipOfBranch, tip: nil, incremental: false, allowPrune: true)
         guard let base = base.plan else { return nil }
         var compared = plan.compared(with: base)
+        compared.guards = try maker.guards(desired, since: tipOfBranch)
         compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (
             compared,

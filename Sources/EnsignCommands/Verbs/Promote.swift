@@ -202,16 +202,12 @@ private struct Promotion {
         let maker = PlanMaker(site: site, environment: target, today: invocation.today)
         let tree = try site.repository.commit(commit).tree
         let basis = try PlanBasis(site, target, invocation)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: "the new branch", commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: basis.tip,
-            incremental: false,
-            allowPrune: false
+        let desired = PlanMaker.Desired(
+            source: PlanSource(name: "the new branch", commit: commit),
+            tree: tree,
+            snapshots: site.snapshots(of: tree)
         )
+        let outcome = try maker.plan(desired, tip: basis.tip, incremental: false, allowPrune: false)
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
         if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
@@ -219,7 +215,7 @@ private struct Promotion {
             invocation.console.note("Nothing was promoted: the result would not be valid.")
             return (nil, outcome.findings)
         }
-        var shown = try basis.compare(maker, plan)?.0 ?? plan
+        var shown = try basis.compare(maker, plan, desired)?.0 ?? plan
         shown.addPower(site, now: invocation.now)
         return (shown, outcome.findings)
     }

@@ -18,7 +18,11 @@ extension Verb {
             """,
         options: [
             .environment,
-            Option(name: "allow-prune", summary: "Allow more removals at once than maxPruneShare does"),
+            Option(
+                name: "allow-prune",
+                summary: "Allow more removals at once than maxPruneShare does; the ledger has who did"
+            ),
+            Option(name: "reason", summary: "With --allow-prune: say why, for the record", value: "TEXT"),
             Option(
                 name: "observe",
                 summary: "Read every live file instead of a slice",
@@ -33,6 +37,12 @@ extension Verb {
             Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
         ]
     ) { invocation in
+        guard invocation["reason"] == nil || invocation.has("allow-prune") else {
+            throw UsageError(
+                message: "--reason is for --allow-prune: nothing else here is on record with one",
+                verb: "reconcile"
+            )
+        }
         let site = try invocation.site()
         let environment = try invocation.environment()
         guard site.isInitialised else { throw ReconcileError.notInitialised }
@@ -41,16 +51,19 @@ extension Verb {
         let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
         var options = Reconciler.Options()
-        options.allowPrune = invocation.has("allow-prune")
+        let actor = invocation.actor(.cli)
+        if invocation.has("allow-prune") {
+            options.allowPrune = true
+            options.override = Override(
+                name: "allow-prune",
+                by: "\(actor.name)@\(actor.host)",
+                reason: invocation["reason"]
+            )
+        }
         options.observeEverything = invocation["observe"] == "all"
         options.asksPrometheus = true
         options.visitor = .run
-        let reconciler = Reconciler(
-            site: site,
-            environment: environment,
-            actor: invocation.actor(.cli),
-            options: options
-        )
+        let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
         let report = try reconciler.run()
         let result = try invocation.show(report, environment, site)
         let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
@@ -163,9 +176,11 @@ struct ReconcileText {
             )
         case .refused(let why):
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
-            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
+            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT")
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
+            let guards = report.plan?.guards ?? []
+            list(guards) { "\($0.direction.rawValue): \($0.sentence.escapedControls)" }
             list(report.plan?.changes.flatMap(\.all) ?? []) { $0.sentence }
             if !quiet {
                 // What is quarantined is said below, with what to do about it.
@@ -177,7 +192,7 @@ struct ReconcileText {
                     && report.behaviour.isEmpty
                 console.note(
                     isQuietRun
-                        ? "\(environment): nothing to do, at entry \(entry.sequence)"
+                        ? "\(environment): nothing\(guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
                         : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
                 )
             }
@@ -279,6 +294,9 @@ extension Change.Action {
 }
 
 extension Reconciler.Report {
+    /// Whether what was planned holds now.
+    private var isConverged: Bool { if case .converged = result { true } else { false } }
+
     func json(_ environment: String, _ waiting: WaitingCanary?) throws -> JSONValue {
         let (name, message): (String, String?) =
             switch result {
@@ -291,6 +309,7 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
+            "guards": .array(isConverged ? (plan?.guards ?? []).map(\.json) : []),
             "changes": .array((plan?.changes ?? []).flatMap(\.all).map(\.json)),
             "disagreements": .array(branches.disagreements.map(\.json)),
             "branches": [

@@ -132,6 +132,7 @@ package struct PlanMaker {
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
         plan.warnings = warnings(plan, items)
+        plan.guards = try guards(desired, tip)
         if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
