@@ -89,8 +89,7 @@ import Testing
             "every agent on anthropic/claude-sonnet-4-5: its price is input 0.03 (was 3) USD per million tokens: rules on spending halt later"
         ),
         (
-            FleetFixture.pricesPath, "models: {anthropic/claude-sonnet-4-5: {input: 3.00, output: 15.00, cacheRead: 0.30}}",
-            "models: {}",
+            FleetFixture.pricesPath, "anthropic/claude-sonnet-4-5: {input: 3.00, output: 15.00, cacheRead: 0.30}", "",
             "every agent on anthropic/claude-sonnet-4-5: the model has no price any more: what is spent on it is not counted"
         ),
     ]
@@ -200,6 +199,27 @@ import Testing
         let mended = try host.tryGit("push", "origin", "main").errors
         #expect(mended.components(separatedBy: "prod: loosened").count == 2, "\(mended)")
         #expect(mended.contains("is now at 6 denied calls"))
+    }
+
+    @Test("A watch that takes up a commit says what it loosens, once")
+    func watch() throws {
+        let host = try Host(fleet: Self.guarded())
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
+        let watch = try Background(
+            Host.ensign,
+            ["watch", "--env", "prod"],
+            in: host.bare,
+            log: "\(host.scratch.path)/watch.log"
+        )
+        eventually(within: .seconds(10), watch.output) { watch.output.contains(" watching ") }
+        try host.push(environment, "spend: 25", "spend: 50")
+        let line = "prod: loosened: every agent of prod (2): the halt at 25 USD within 5m is now at 50 USD within 5m\n"
+        eventually(within: .seconds(10), watch.output) { watch.output.contains(line) }
+        let repaired = "\(host.live())/agents/support/desk.json"
+        try FileManager.default.removeItem(atPath: repaired)
+        eventually(within: .seconds(10), watch.output) { watch.output.contains("repaired") }
+        #expect(try watch.stop() == 0)
+        #expect(watch.output.components(separatedBy: "loosened").count == 2, "\(watch.output)")
     }
 
     @Test("A comparison of two environments has their guards")

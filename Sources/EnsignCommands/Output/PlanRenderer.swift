@@ -43,40 +43,6 @@ struct PlanRenderer {
         return text
     }
 
-    /// What guards agents comes before them: it holds for those of whom nothing else is said.
-    private var guards: String {
-        var text = ""
-        for (direction, lines) in guardLines {
-            text += "\n  guards \(direction.rawValue)\(title == nil ? ", at once" : "")  [\(direction.kind.rawValue)]\n"
-            let (mark, style): (String, Console.Style) =
-                switch direction {
-                case .loosened: ("+", .yellow)
-                case .tightened: ("-", .green)
-                case .changed: ("~", .dim)
-                }
-            for line in lines { text += "      \(paint("\(mark) \(line.escapedControls)", style))\n" }
-        }
-        return text
-    }
-
-    /// At most ``limit`` lines for each direction, each direction that there is, loosenings first.
-    private var guardLines: [(direction: GuardChange.Direction, lines: [String])] {
-        GuardChange.Direction.allCases.compactMap { direction in
-            let all = plan.guards.filter { $0.direction == direction }
-            let more = all.count - limit
-            let rest = more > 0 ? ["... and \(more) more: 'ensign plan --env \(plan.environment)' shows them all"] : []
-            return all.isEmpty ? nil : (direction, all.prefix(limit).map(\.sentence) + rest)
-        }
-    }
-
-    /// `2 guards loosened`, one for each direction that there is.
-    private var guardCounts: [String] {
-        GuardChange.Direction.allCases.compactMap { direction in
-            let count = plan.guards.count { $0.direction == direction }
-            return count == 0 ? nil : "\(count) \(count == 1 ? "guard" : "guards") \(direction.rawValue)"
-        }
-    }
-
     private func text(_ planned: PlannedChange) throws -> String {
         let change = planned.change
         var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
@@ -195,8 +161,7 @@ struct PlanRenderer {
         for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for (direction, lines) in guardLines {
-            let place = title == nil ? ", at once" : ""
-            text += list("Guards \(direction.rawValue)\(place) (\(direction.kind.rawValue))", lines)
+            text += list("Guards \(guardTitle(direction)) (\(direction.kind.rawValue))", lines)
         }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"

@@ -179,8 +179,7 @@ struct ReconcileText {
             console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT")
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged:
-            let guards = report.plan?.guards ?? []
-            list(guards) { "\($0.direction.rawValue): \($0.sentence.escapedControls)" }
+            list(report.guards) { $0.line }
             list(report.plan?.changes.flatMap(\.all) ?? []) { $0.sentence }
             if !quiet {
                 // What is quarantined is said below, with what to do about it.
@@ -192,7 +191,7 @@ struct ReconcileText {
                     && report.behaviour.isEmpty
                 console.note(
                     isQuietRun
-                        ? "\(environment): nothing\(guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
+                        ? "\(environment): nothing\(report.guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
                         : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
                 )
             }
@@ -252,6 +251,11 @@ extension HeldReason {
     }
 }
 
+extension GuardChange {
+    /// What holds from now on, for people.
+    var line: String { "\(direction.rawValue): \(sentence.escapedControls)" }
+}
+
 extension Change {
     /// What has happened to an agent, for people.
     var sentence: String {
@@ -294,8 +298,11 @@ extension Change.Action {
 }
 
 extension Reconciler.Report {
-    /// Whether what was planned holds now.
-    private var isConverged: Bool { if case .converged = result { true } else { false } }
+    /// What guards agents and holds from this run on; nothing where what was planned does not hold.
+    var guards: [GuardChange] {
+        guard case .converged = result else { return [] }
+        return plan?.guards ?? []
+    }
 
     func json(_ environment: String, _ waiting: WaitingCanary?) throws -> JSONValue {
         let (name, message): (String, String?) =
@@ -309,7 +316,7 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
-            "guards": .array(isConverged ? (plan?.guards ?? []).map(\.json) : []),
+            "guards": .array(guards.map(\.json)),
             "changes": .array((plan?.changes ?? []).flatMap(\.all).map(\.json)),
             "disagreements": .array(branches.disagreements.map(\.json)),
             "branches": [

@@ -94,7 +94,7 @@ extension Reconciler.Report {
     /// Whether nothing happened that anybody wants to read.
     fileprivate var isUneventful: Bool {
         guard case .converged = result else { return false }
-        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
+        return (plan?.isEmpty ?? true) && guards.isEmpty && drift.isEmpty && !recovered && branches.written.isEmpty
             && branches.removed.isEmpty && halts.isEmpty && behaviour.isEmpty && warnings.isEmpty
     }
 
@@ -122,6 +122,7 @@ extension Reconciler.Report {
         switch result {
         case .nothingDeclared: break
         case .converged:
+            for change in guards { lines.append("\(environment): \(change.line)") }
             for change in (plan?.changes ?? []).flatMap(\.all) {
                 lines.append("\(environment): \(change.sentence)\(number)")
             }

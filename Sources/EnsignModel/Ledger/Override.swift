@@ -34,17 +34,3 @@ extension Entry {
         reason.firstRange(of: "; ").map { String(reason[$0.upperBound...]) }
     }
 }
-
-extension String {
-    /// The beginning that has at most so many bytes, whole scalars alone: one letter can have any number of them.
-    fileprivate func kept(bytes limit: Int) -> String {
-        var kept = String.UnicodeScalarView()
-        var count = 0
-        for scalar in unicodeScalars {
-            count += UTF8.width(scalar)
-            guard count <= limit else { break }
-            kept.append(scalar)
-        }
-        return String(kept)
-    }
-}
