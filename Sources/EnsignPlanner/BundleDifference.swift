@@ -64,6 +64,16 @@ package struct BundleDifference: Sendable, Hashable {
             add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 guard let wasOperation = was.operations[name] else { continue }
+                // What keeps nothing out is no narrowing: it is shown, and goes the way of any change.
+                if SchemaOrder.change(from: wasOperation.input, to: operation.input) == .unenforced {
+                    let details = SchemaDetails.differences(wasOperation.input, operation.input).joined(separator: "; ")
+                    lines.append(
+                        Line(
+                            field: "tools.\(tool.tool).\(name).input",
+                            text: "\(details); this keeps nothing out: values of another type get past it"
+                        )
+                    )
+                }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
                 add(
                     "tools.\(tool.tool).\(name).description",

@@ -15,6 +15,8 @@ package struct Plan: Sendable, Hashable {
     /// The end of a stop of everything or of a team, and what is stopped as a whole from then on; nil when that stays.
     package var fleetChange: Change?
     package var halts: FleetHalts?
+    /// What guards agents and changes, loosenings first: no rollout follows, it holds as soon as the commit is accepted.
+    package var guards: [GuardChange] = []
     /// Agents that are not what git asks for, and why; sorted.
     package var held: [HeldAgent] = []
     /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
@@ -56,7 +58,10 @@ package struct Plan: Sendable, Hashable {
         self.historyRewritten = historyRewritten
     }
 
+    /// Whether it does nothing to agents; see ``guards`` for the rest.
     package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
+    /// Whether anything changes: what agents do, or what guards them.
+    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty }
     /// What git asks for and a person has to let through first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 

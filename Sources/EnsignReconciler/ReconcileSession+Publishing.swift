@@ -35,7 +35,10 @@ extension ReconcileSession {
             )
             changes += repairs
         }
-        let reason = plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync"
+        let reason = Override.reason(
+            plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync",
+            plan == nil ? nil : reconciler.options.override
+        )
         if changes.isEmpty {
             // A new commit that changes nothing here: no entry, unless it is the first.
             guard before.entry.kind == .genesis else { return }

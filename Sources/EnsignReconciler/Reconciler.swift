@@ -17,6 +17,8 @@ package struct Reconciler {
     /// How one reconcile goes about it.
     package struct Options: Sendable {
         package var allowPrune = false
+        /// What an operator lets past, for the record.
+        package var override: Override?
         /// Whether to read every live file instead of a slice.
         package var observeEverything = false
         /// Live folders in which something is known to have happened: looked at whatever their times say.

@@ -22,6 +22,7 @@ struct PlanRenderer {
                 paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
                 + "\n"
         }
+        text += guards
         for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
         if plan.changes.count > limit {
             text +=
@@ -119,13 +120,13 @@ struct PlanRenderer {
         }
         parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
         let held = plan.waiting.isEmpty ? "" : " (\(plan.waiting.count) of them held)"
-        return "Plan: \(parts.joined(separator: ", "))\(held)."
+        return "Plan: \(([parts.joined(separator: ", ") + held] + guardCounts).joined(separator: ", "))."
     }
 
     private var differences: String {
-        plan.isEmpty
-            ? "No differences."
-            : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+        let agents = "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")"
+        let parts = (plan.isEmpty ? [] : [agents]) + guardCounts
+        return parts.isEmpty ? "No differences." : parts.joined(separator: ", ") + "."
     }
 
     private var source: String {
@@ -174,6 +175,9 @@ struct PlanRenderer {
         }
         for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
+        for (direction, lines) in guardLines {
+            text += list("Guards \(guardTitle(direction)) (\(direction.kind.rawValue))", lines)
+        }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
             if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
@@ -233,6 +237,7 @@ struct PlanRenderer {
                     }
                 )
             ),
+            "guards": .array(plan.guards.map(\.json)),
             "changes": .array(try plan.changes.map(json)),
             "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),

@@ -44,7 +44,7 @@ extension Verb {
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
         case .json: invocation.json(["v": 1, "differences": .array(try text.map { try $0.json() })])
         }
-        return invocation.has("detailed-exitcode") && plans.contains { !$0.isEmpty } ? .differences : .done
+        return invocation.has("detailed-exitcode") && plans.contains(where: \.hasDifferences) ? .differences : .done
     }
 }
 
@@ -70,8 +70,24 @@ private struct Comparison {
             throw ReconcileError.unknownEnvironment(environment, known: all.sorted())
         }
         return try (asked.isEmpty ? all.sorted() : asked).map { environment in
-            try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            compared.guards = try guards(environment, new, since: old)
+            return compared
         }
+    }
+
+    /// What guards the agents of an environment at a commit and differs at another one, or in another environment.
+    private func guards(
+        _ environment: String,
+        _ commit: ObjectID,
+        since base: ObjectID,
+        of other: String? = nil
+    ) throws -> [GuardChange] {
+        try Situation.nothing(site, environment, now: invocation.now).guards(
+            Desired(site, commit, name: environment),
+            since: Desired(site, base, name: other ?? environment),
+            of: other
+        )
     }
 
     /// Everything in an environment at a commit, planned from nothing.
@@ -92,6 +108,7 @@ private struct Comparison {
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = Plan.moved(new, to: second).compared(with: old)
+        result.guards = try guards(second, commit, since: commit, of: first)
         result.environment = ""
         return result
     }

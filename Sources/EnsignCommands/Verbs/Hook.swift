@@ -163,7 +163,7 @@ struct Hooks {
         }
         guard var plan = decision.shown else { return }
         plan.addPower(site, now: invocation.now)
-        if plan.isEmpty, plan.waiting.isEmpty, plan.refusal == nil {
+        if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
             for warning in plan.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
         } else {

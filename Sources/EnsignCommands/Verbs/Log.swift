@@ -74,7 +74,8 @@ extension Verb {
             let entry = recorded.entry
             table.rows.append([
                 String(entry.sequence), entry.time.description, entry.kind.rawValue,
-                try LogLine.text(recorded, agent: agent, ledger),
+                try LogLine.text(recorded, agent: agent, ledger)
+                    + (entry.overrideWords.map { " [\($0.escapedControls.shortened(to: 100))]" } ?? ""),
                 entry.source.map { $0.commit.short } ?? "-",
                 "\(entry.actor.name) (\(entry.actor.mode.rawValue))".escapedControls,
             ])

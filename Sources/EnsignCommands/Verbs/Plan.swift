@@ -75,7 +75,7 @@ extension Verb {
             }
             return .invalid
         }
-        if let (compared, note) = try basis.compare(plan) {
+        if let (compared, note) = try basis.compare(plan, desired) {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
@@ -91,7 +91,7 @@ extension Verb {
             try invocation.show(meanwhile: meanwhile)
             return .refused
         }
-        return invocation.has("detailed-exitcode") && !plan.isEmpty ? .differences : .done
+        return invocation.has("detailed-exitcode") && plan.hasDifferences ? .differences : .done
     }
 }
 
@@ -162,14 +162,16 @@ struct PlanBasis {
     var tip: RecordedEntry? { situation.tip }
 
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
-    func compare(_ plan: Plan) throws -> (Plan, String)? {
+    func compare(_ plan: Plan, _ desired: Desired) throws -> (Plan, String)? {
         // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
         guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
         guard let commit = try site.desiredCommit() else { return nil }
         let nothing = try Situation.nothing(site, plan.environment, now: situation.now)
-        let base = try nothing.decide(Desired(site, commit, name: site.settings.branch))
+        let tipOfBranch = try Desired(site, commit, name: site.settings.branch)
+        let base = try nothing.decide(tipOfBranch)
         guard let base = base.plan else { return nil }
         var compared = plan.compared(with: base)
+        compared.guards = try nothing.guards(desired, since: tipOfBranch)
         compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (
             compared,

@@ -209,7 +209,7 @@ private struct Promotion {
             invocation.console.note("Nothing was promoted: the result would not be valid.")
             return (nil, outcome.findings)
         }
-        var shown = try basis.compare(plan)?.0 ?? plan
+        var shown = try basis.compare(plan, desired)?.0 ?? plan
         shown.addPower(site, now: invocation.now)
         return (shown, outcome.findings)
     }

@@ -18,7 +18,11 @@ extension Verb {
             """,
         options: [
             .environment,
-            Option(name: "allow-prune", summary: "Allow more removals at once than maxPruneShare does"),
+            Option(
+                name: "allow-prune",
+                summary: "Allow more removals at once than maxPruneShare does; the ledger has who did"
+            ),
+            Option(name: "reason", summary: "With --allow-prune: say why, for the record", value: "TEXT"),
             Option(
                 name: "observe",
                 summary: "Read every live file instead of a slice",
@@ -33,6 +37,12 @@ extension Verb {
             Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
         ]
     ) { invocation in
+        guard invocation["reason"] == nil || invocation.has("allow-prune") else {
+            throw UsageError(
+                message: "--reason is for --allow-prune: nothing else here is on record with one",
+                verb: "reconcile"
+            )
+        }
         let site = try invocation.site()
         let environment = try invocation.environment()
         guard site.isInitialised else { throw ReconcileError.notInitialised }
@@ -58,11 +68,19 @@ extension Verb {
 extension Invocation {
     fileprivate func reconciler(_ environment: String, _ site: Site) -> Reconciler {
         var options = Reconciler.Options()
-        options.allowPrune = has("allow-prune")
+        let actor = actor(.cli)
+        if has("allow-prune") {
+            options.allowPrune = true
+            options.override = Override(
+                name: "allow-prune",
+                by: "\(actor.name)@\(actor.host)",
+                reason: self["reason"]
+            )
+        }
         options.observeEverything = self["observe"] == "all"
         options.asksPrometheus = true
         options.visitor = .run
-        return Reconciler(site: site, environment: environment, actor: actor(.cli), options: options)
+        return Reconciler(site: site, environment: environment, actor: actor, options: options)
     }
 
     /// Shows what a reconcile came to, then tells whoever has to know: the forge, and the operator's command.
@@ -189,6 +207,7 @@ struct ReconcileText {
         list(report.halts) { $0.sentence }
         list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.words))" }
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
+        list(report.guards) { $0.line }
         list([report.plan?.fleetChange].compactMap { $0?.sentence } + (report.plan?.changes ?? []).flatMap(lines)) {
             $0
         }
@@ -205,7 +224,7 @@ struct ReconcileText {
             )
         case .refused(let why):
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
-            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
+            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT")
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
         case .converged where report.failure == nil: printEntry(quiet: quiet)
         case .converged: break
@@ -226,7 +245,7 @@ struct ReconcileText {
             && report.behaviour.isEmpty
         console.note(
             isQuietRun
-                ? "\(environment): nothing to do, at entry \(entry.sequence)"
+                ? "\(environment): nothing\(report.guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
                 : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
         )
     }
@@ -286,6 +305,11 @@ extension HeldReason {
     }
 }
 
+extension GuardChange {
+    /// What holds from now on, for people.
+    var line: String { "\(direction.rawValue): \(sentence.escapedControls)" }
+}
+
 extension Change {
     /// What has happened to an agent, for people.
     var sentence: String {
@@ -329,6 +353,12 @@ extension Change.Action {
 }
 
 extension Reconciler.Report {
+    /// What guards agents and holds from this run on; nothing where what was planned does not hold.
+    var guards: [GuardChange] {
+        guard case .converged = result else { return [] }
+        return plan?.guards ?? []
+    }
+
     func json(_ environment: String, _ waiting: WaitingCanary?) throws -> JSONValue {
         let (name, message): (String, String?) =
             switch result {
@@ -341,6 +371,7 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
+            "guards": .array(guards.map(\.json)),
             "changes": .array(
                 ([plan?.fleetChange].compactMap { $0 } + (plan?.changes ?? []).flatMap(\.all)).map(\.json)
             ),

@@ -94,7 +94,7 @@ extension Reconciler.Report {
     /// Whether nothing happened that anybody wants to read.
     fileprivate var isUneventful: Bool {
         if case .converged = result {} else if !repeats { return false }
-        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
+        return (plan?.isEmpty ?? true) && guards.isEmpty && drift.isEmpty && !recovered && branches.written.isEmpty
             && branches.removed.isEmpty && halts.isEmpty && behaviour.isEmpty && warnings.isEmpty
     }
 
@@ -119,6 +119,7 @@ extension Reconciler.Report {
         for file in drift {
             lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.words))\(number)")
         }
+        for change in guards { lines.append("\(environment): \(change.line)") }
         for change in [plan?.fleetChange].compactMap({ $0 }) + (plan?.changes ?? []).flatMap(\.all) {
             lines.append("\(environment): \(change.sentence)\(number)")
         }

@@ -131,6 +131,7 @@ struct PlanMaker {
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
         plan.warnings = situation.caveats + (try warnings(plan, resolved))
+        plan.guards = try situation.guards(resolved.desired)
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
