@@ -80,11 +80,13 @@ package struct BundleDifference: Sendable, Hashable {
                     wasOperation.description ?? "none",
                     operation.description ?? "none"
                 )
-                add(
-                    "tools.\(tool.tool).\(name).timeout",
-                    wasOperation.timeout?.description ?? "none",
-                    operation.timeout?.description ?? "none"
-                )
+                if wasOperation.timeout?.milliseconds != operation.timeout?.milliseconds {
+                    add(
+                        "tools.\(tool.tool).\(name).timeout",
+                        wasOperation.timeout?.description ?? "none",
+                        operation.timeout?.description ?? "none"
+                    )
+                }
                 add(
                     "tools.\(tool.tool).\(name).idempotent",
                     String(wasOperation.idempotent),
@@ -107,7 +109,10 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     private mutating func compareSchema(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
-        guard was != now else { return }
+        // Written another way, it says the same.
+        let isSame =
+            SchemaOrder.isProvablyNarrower(was, than: now) && SchemaOrder.isProvablyNarrower(now, than: was)
+        guard was != now, !isSame else { return }
         let details = SchemaDetails.differences(was, now)
         lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details.joined(separator: "; ")))
     }

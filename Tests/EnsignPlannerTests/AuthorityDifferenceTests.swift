@@ -33,6 +33,29 @@ struct AuthorityDifferenceTests {
         #expect(none.gained == [] && none.lost == [])
     }
 
+    @Test("What is only written another way is no change: no canary begins for it")
+    func written() throws {
+        let first: JSONValue = [
+            "type": "object", "required": ["a", "b"], "properties": ["n": ["maximum": 10, "type": "number"]],
+        ]
+        let second: JSONValue = [
+            "type": "object", "required": ["b", "a"], "properties": ["n": ["maximum": 10.0, "type": "number"]],
+        ]
+        for change: (inout Bundle, JSONValue, String) -> Void in [
+            { bundle, schema, _ in bundle.contract.input = schema },
+            { bundle, schema, _ in bundle.contract.output = schema },
+            { bundle, schema, _ in bundle.tools[0].operations["find"]?.input = schema },
+            { bundle, schema, _ in bundle.tools[0].operations["find"]?.output = schema },
+            { bundle, _, time in bundle.tools[0].operations["find"]?.timeout = TimeSpan(time) },
+        ] {
+            let before = bundle { change(&$0, first, "60s") }
+            let after = bundle { change(&$0, second, "1m") }
+            #expect(before != after)
+            #expect(BundleDifference(before: before, after: after).kind == .none)
+            #expect(BundleDifference(before: before, after: after).isEmpty)
+        }
+    }
+
     @Test("A new agent gains its operations and delegates; a removed one loses them")
     func newAndRemoved() {
         let with = bundle { $0.delegates = [agent("it/desk")] }

@@ -111,7 +111,7 @@ package struct TelemetrySight: Sendable, Hashable {
         [
             "directory": directory.map { .string($0) } ?? .null, "guards": .array(guards.map { .string($0) }),
             "lastRead": lastRead.map { .string($0.description) } ?? .null,
-            "problem": why.map { .string($0) } ?? .null,
+            "problem": why.map { .string($0) } ?? .null, "cannotFire": sentence.map { .string($0) } ?? .null,
         ]
     }
 }
