@@ -115,7 +115,7 @@ extension Invocation {
             agent: agent,
             operation: .rollback(to: nil),
             by: "\(actor.name)@\(actor.host)",
-            reason: String(reason.prefix(400))
+            reason: reason
         )
         let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
         if case .impossible(let refusal) = report.result {

@@ -83,7 +83,7 @@ extension Invocation {
             agent: agent,
             operation: operation,
             by: "\(actor.name)@\(actor.host)",
-            reason: String(reason.prefix(500))
+            reason: reason
         )
         let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
         let result = try show(report, environment, site)

@@ -50,30 +50,44 @@ package struct Watcher {
         }
         // Only now is the forge's branch here.
         for name in asked { try site.require(name, among: site.environments([])) }
-        let monitor = try ChangeMonitor()
+        let monitor = ChangeMonitor()
         var isFirst = true
+        var failing: [String: String] = [:]
         while !isEnding.isSet {
-            for folder in Self.refFolders(site) { try monitor.watch(folder) }
+            // One that cannot be watched makes it blind, and is looked at by the clock.
+            for folder in Self.refFolders(site) { try? monitor.watch(folder) }
             for environment in try names(site) where running[environment] == nil {
-                let watcher = try EnvironmentWatcher(
-                    environment,
-                    opening: opening,
-                    overrides: overrides,
-                    actor: actor,
-                    report: report
-                )
-                running[environment] = (watcher, try Thread { watcher.run() })
+                do {
+                    running[environment] = try start(environment)
+                    failing[environment] = nil
+                } catch {
+                    // One that cannot be started does not stop the others; it is tried again.
+                    if failing[environment] != "\(error)" { report(.failed(environment, error)) }
+                    failing[environment] = "\(error)"
+                }
             }
             if isFirst { ready(running.keys.sorted()) }
             isFirst = false
-            if Wakeup.wait(for: [ending.readEnd, monitor.number], atMost: .seconds(600)).contains(monitor.number) {
-                _ = try monitor.events()
+            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
+            if Wakeup.wait(for: [ending.readEnd, monitor.number], atMost: time).contains(monitor.number) {
+                _ = try? monitor.events()
             }
         }
         forge?.sync.stop()
         for (watcher, _) in running.values { watcher.stop() }
         forge?.thread.join()
         for (_, thread) in running.values { thread.join() }
+    }
+
+    private func start(_ environment: String) throws -> (watcher: EnvironmentWatcher, thread: Thread) {
+        let watcher = try EnvironmentWatcher(
+            environment,
+            opening: opening,
+            overrides: overrides,
+            actor: actor,
+            report: report
+        )
+        return (watcher, try Thread { watcher.run() })
     }
 
     private func names(_ site: Site) throws -> [String] {
