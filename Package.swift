@@ -47,9 +47,9 @@ let package = Package(
         .target(name: "EnsignModel", swiftSettings: swift),
 
         // One Swift module for each C library, no policy.
-        .target(name: "EnsignYAML", dependencies: ["CYAML"], swiftSettings: swiftOverC),
+        .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swiftOverC),
         .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swiftOverC),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium"], swiftSettings: swiftOverC),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swiftOverC),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swiftOverC),
         .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swiftOverC),
 
@@ -93,7 +93,7 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .executableTarget(name: "ensign", dependencies: ["EnsignCommands"], swiftSettings: swift),
+        .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
 
         // Tests. The support library is a normal target, so that every test target can use it.
         .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),

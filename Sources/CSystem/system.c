@@ -4,6 +4,8 @@
 #include "CSystem.h"
 #include <fcntl.h>
 #include <spawn.h>
+#include <stddef.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /// Starts writing a file's pages out without waiting for the disk's cache: one fsync afterwards pays for all.
@@ -17,6 +19,21 @@ int csystem_syncfs(int fd) { return syncfs(fd); }
 int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 char **csystem_environment(void) { return environ; }
+
+static int argument_count;
+static char **arguments;
+
+// glibc calls what stands in .init_array with main's own arguments (csu/libc-start.c, call_init).
+__attribute__((constructor)) static void keep_arguments(int count, char **words) {
+  argument_count = count;
+  arguments = words;
+}
+
+int csystem_argument_count(void) { return argument_count; }
+
+char **csystem_arguments(void) { return arguments; }
+
+const char *csystem_program(void) { return (const char *)getauxval(AT_EXECFN); }
 
 int csystem_spawn_in(void *actions, const char *directory) {
   return posix_spawn_file_actions_addchdir_np(actions, directory);

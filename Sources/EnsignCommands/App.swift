@@ -19,6 +19,10 @@ package enum App {
             case .help(let verb):
                 console.out(verb.map(Help.verb) ?? Help.overview())
                 return ExitCode.done.rawValue
+            case .nothing:
+                // Whoever asked for nothing asked for no help either: a caller that lost its words must not be told "done".
+                console.note(Help.overview())
+                return ExitCode.usage.rawValue
             case .version:
                 console.line("ensign \(version)")
                 return ExitCode.done.rawValue

@@ -103,7 +103,7 @@ extension LedgerError {
     fileprivate var repair: [String] {
         switch self {
         case .lostRace: ["run it again"]
-        case .key, .broken, .rolledBack, .forked: []
+        case .key, .tooLarge, .broken, .rolledBack, .forked: []
         }
     }
 }

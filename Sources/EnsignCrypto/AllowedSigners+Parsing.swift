@@ -1,3 +1,5 @@
+import EnsignModel
+
 extension AllowedSigners {
     /// Reads a file. A line that cannot be used becomes a problem and the others are kept, whatever the bytes are.
     ///
@@ -138,7 +140,7 @@ private struct AllowedSignersLine {
                 guard options.validBefore == nil else { throw repeated(name, at: start) }
                 options.validBefore = try time(of: name)
             default:
-                throw Problem(offset: start, message: "unknown option '\(name.prefix(64))'")
+                throw Problem(offset: start, message: "unknown option '\(name.cut(utf8: 64))'")
             }
             if let after = options.validAfter, let before = options.validBefore, before <= after {
                 throw Problem(offset: start, message: "'valid-before' is not later than 'valid-after'")

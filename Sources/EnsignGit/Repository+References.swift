@@ -1,5 +1,6 @@
 import CGit2
 package import EnsignModel
+import Glibc
 import Synchronization
 
 /// `core.fsync` of libgit2 is one switch for the whole process: it is on only while a reference moves.
@@ -19,6 +20,41 @@ extension Repository {
         }
     }
 
+    /// The name of the reference that moves when git writes to `name`: the end of a chain of symbolic references.
+    ///
+    /// - Returns: `name` itself when it is not symbolic, or when nothing stands there; nil when the chain does not end
+    ///   within twice the length that git follows (refs.c, `SYMREF_MAXDEPTH`).
+    package func finalName(of name: String) throws(GitError) -> String? {
+        var name = name
+        for _ in 0..<10 {
+            guard let target = try symbolicTarget(of: name) else { return name }
+            name = target
+        }
+        return nil
+    }
+
+    private func symbolicTarget(of name: String) throws(GitError) -> String? {
+        if let target = linkTarget(of: name) { return target }
+        var reference: OpaquePointer?
+        do {
+            try check("read \(name)") { unsafe git_reference_lookup(&reference, handle, name) }
+        } catch  where error.isNotFound {
+            return nil
+        }
+        defer { unsafe git_reference_free(reference) }
+        return unsafe git_reference_symbolic_target(reference).map { unsafe String(cString: $0) }
+    }
+
+    /// The oldest form of a symbolic reference, which git still follows and libgit2 does not know: a symbolic link whose
+    /// text is a reference's name (refs/files-backend.c, `files_read_raw_ref`).
+    private func linkTarget(of name: String) -> String? {
+        var text = [CChar](repeating: 0, count: 1_024)
+        let count = unsafe readlink(commonDirectory + name, &text, text.count)
+        guard count > 0 else { return nil }
+        let target = String(decoding: text[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return target.hasPrefix("refs/") ? target : nil
+    }
+
     /// The reference that `HEAD` names, such as `refs/heads/main`, whether or not it exists; nil when detached.
     package func headReference() throws(GitError) -> String? {
         var reference: OpaquePointer?
@@ -29,6 +65,15 @@ extension Repository {
 
     /// Names and targets of all references that match a glob such as `refs/ensign/ledger/*`, sorted by name.
     package func references(matching glob: String) throws(GitError) -> [(name: String, id: ObjectID)] {
+        var result: [(name: String, id: ObjectID)] = []
+        for name in try referenceNames(matching: glob) {
+            if let id = try reference(name) { result.append((name, id)) }
+        }
+        return result
+    }
+
+    /// Names of all references that match a glob, sorted; also of those that cannot be read.
+    package func referenceNames(matching glob: String) throws(GitError) -> [String] {
         var iterator: OpaquePointer?
         try check("list \(glob)") { unsafe git_reference_iterator_glob_new(&iterator, handle, glob) }
         defer { unsafe git_reference_iterator_free(iterator) }
@@ -37,11 +82,7 @@ extension Repository {
         while unsafe git_reference_next_name(&name, iterator) == 0, let name = unsafe name {
             names.append(unsafe String(cString: name))
         }
-        var result: [(name: String, id: ObjectID)] = []
-        for name in names.sorted() {
-            if let id = try reference(name) { result.append((name, id)) }
-        }
-        return result
+        return names.sorted()
     }
 
     /// Moves a reference from `expected` to `id`, durably: the file and its folder are synced before this returns.

@@ -13,7 +13,7 @@ extension Ledger {
         var result: [(line: String, from: Int64, to: Int64?)] = []
         var end: Int64?
         for list in lists {
-            let start = list.sequence == 0 ? 0 : list.sequence + 1
+            let start = list.sequence == 0 ? 0 : list.sequence.adding(saturating: 1)
             for key in list.keys { result.append((key, start, end)) }
             // The entry that hands over is itself signed by the outgoing key.
             end = list.sequence

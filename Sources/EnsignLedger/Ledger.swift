@@ -19,9 +19,9 @@ package struct Ledger {
     package static let prefix = "refs/ensign/ledger/"
     package var ref: String { Self.prefix + environment }
 
-    /// Environments that have a ledger here, sorted.
+    /// Environments that have a ledger here, sorted; also one whose ref cannot be read, which is its own trouble.
     package static func environments(in repository: Repository) throws -> [String] {
-        try repository.references(matching: prefix + "*").map { String($0.name.dropFirst(prefix.count)) }
+        try repository.referenceNames(matching: prefix + "*").map { String($0.dropFirst(prefix.count)) }
             .filter { Name.isValid($0) }
     }
 
@@ -86,11 +86,21 @@ package struct Ledger {
     }
 
     /// Calls `body` with the entries from `tip` back to the first, until it returns false.
+    ///
+    /// - Throws: ``LedgerError`` when an entry's number does not follow the one before it: content under another
+    ///   commit's name could lead around in a circle.
     package func walk(from tip: RecordedEntry, _ body: (RecordedEntry) throws -> Bool) throws {
         var current = tip
         while try body(current) {
-            guard let previous = current.entry.previous else { return }
+            let sequence = current.entry.sequence
+            guard let previous = current.entry.previous else {
+                guard sequence == 0 else { throw broken(sequence, "nothing comes before it, and its number is not 0") }
+                return
+            }
             current = try read(previous.commit)
+            guard current.entry.sequence + 1 == sequence else {
+                throw broken(sequence, "the number does not follow \(current.entry.sequence)")
+            }
         }
     }
 
@@ -143,7 +153,8 @@ package struct Ledger {
     /// - Parameters:
     ///   - tip: The newest entry; nil for `genesis`.
     ///   - edits: Changes to the tree besides `entry.json`: bytes to write, or nil to remove.
-    /// - Throws: ``LedgerError/lostRace(environment:)`` when the ref moved; then nothing was recorded.
+    /// - Throws: ``LedgerError/lostRace(environment:)`` when the ref moved, ``LedgerError/tooLarge(environment:bytes:)``
+    ///   when the entry does not fit although its texts were cut; then nothing was recorded.
     package func append(
         _ draft: EntryDraft,
         after tip: RecordedEntry?,
@@ -152,6 +163,7 @@ package struct Ledger {
     ) throws -> RecordedEntry {
         var writer = ObjectWriter(repository)
         var entry = draft.entry(environment: environment, after: tip)
+        entry.bound()
         var blobs: [String: ObjectID?] = [:]
         for (path, bytes) in edits {
             blobs[path] = .some(try bytes.map { try writer.write($0, .blob) })
@@ -173,7 +185,7 @@ package struct Ledger {
             bytes = entry.bytes
         }
         guard bytes.count <= Entry.maxBytes else {
-            preconditionFailure("an entry without changes fits: everything else in it is bounded")
+            throw LedgerError.tooLarge(environment: environment, bytes: bytes.count)
         }
         blobs["entry.json"] = .some(try writer.write(bytes, .blob))
         guard let tree = try writer.tree(tip?.tree, edits: blobs) else {
@@ -295,11 +307,11 @@ package struct EntryDraft: Sendable {
             source: source,
             actor: actor,
             time: time,
-            reason: String(reason.prefix(1_000)),
+            reason: reason,
             changes: changes,
             counts: counts,
             result: result,
-            error: error.map { String($0.prefix(2_000)) },
+            error: error,
             keys: keys
         )
     }

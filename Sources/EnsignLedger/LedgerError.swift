@@ -1,3 +1,5 @@
+import EnsignModel
+
 /// A ledger that cannot be used, and why.
 package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is there is not what was signed.
@@ -8,6 +10,8 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     case forked(environment: String, at: Int64)
     /// Another writer moved the ref; ours was not recorded.
     case lostRace(environment: String)
+    /// An entry would not fit into the bytes that one may have.
+    case tooLarge(environment: String, bytes: Int)
     /// The signing key cannot be used.
     case key(environment: String, path: String, why: String)
 
@@ -20,6 +24,8 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
         case .forked(let environment, let at):
             "the ledger of '\(environment)' was forked: entry \(at) is not the one that this clone has seen"
         case .lostRace(let environment): "another process moved the ledger of '\(environment)'"
+        case .tooLarge(let environment, let bytes):
+            "an entry of '\(environment)' would take \(bytes) bytes, and \(Entry.maxBytes) are the most: it was not recorded"
         case .key(_, let path, let why): "cannot sign with \(path): \(why)"
         }
     }
@@ -28,7 +34,7 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     package var isIntegrity: Bool {
         switch self {
         case .broken, .rolledBack, .forked: true
-        case .lostRace, .key: false
+        case .lostRace, .tooLarge, .key: false
         }
     }
 }

@@ -20,9 +20,12 @@ package struct Finding: Sendable, Hashable {
         package init(path: String, position: Position, message: String) {
             self.path = path
             self.position = position
-            self.message = message
+            self.message = message.cut(utf8: Finding.maxText)
         }
     }
+
+    /// The most bytes of a message, a hint or a note (``StringProtocol/cut(utf8:)``): what a file says may be of any size.
+    package static let maxText = 2_000
 
     package var severity: Severity
     /// Stable, kebab-case, listed in docs/diagnostics.md.
@@ -46,10 +49,10 @@ package struct Finding: Sendable, Hashable {
     ) {
         self.severity = severity
         self.code = code
-        self.message = message
+        self.message = message.cut(utf8: Self.maxText)
         self.path = path
         self.position = position
-        self.hint = hint
+        self.hint = hint?.cut(utf8: Self.maxText)
         self.notes = notes
     }
 }

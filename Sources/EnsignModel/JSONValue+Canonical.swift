@@ -1,7 +1,7 @@
 extension JSONValue {
     /// Returns this value's only canonical form (RFC 8785): sorted keys, no whitespace, ECMAScript's numbers, as UTF-8.
     ///
-    /// Integers beyond ±2^53 keep all their digits. Every number must be finite.
+    /// Integers beyond ±2^53 keep all their digits. A number that is not finite is written as `null`.
     package func canonicalBytes() -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(256)
@@ -136,7 +136,7 @@ extension UInt8 {
 extension JSONValue {
     /// Appends a number as ECMAScript's `Number::toString` writes it (RFC 8785, section 3.2.2.3).
     package static func appendCanonical(_ number: Double, to bytes: inout [UInt8]) {
-        precondition(number.isFinite, "JSON has neither NaN nor infinity (RFC 8785, section 3.2.2.3)")
+        guard number.isFinite else { return bytes.append(contentsOf: "null".utf8) }
         if let whole = number.wholeWithin53Bits {
             bytes.appendDigits(of: whole)
             return

@@ -14,8 +14,11 @@ package enum JSONValue: Sendable {
     case object(JSONObject)
 
     /// Creates a number, as an integer if it is whole and within ±2^53, where every whole number is exact.
+    ///
+    /// What JSON has no number for, NaN and the infinities, becomes `null`, as ECMAScript's `JSON.stringify` does: a sum
+    /// that went out of range is "not known", and no reason to stop.
     package init(_ number: Double) {
-        self = number.wholeWithin53Bits.map(JSONValue.integer) ?? .number(number)
+        self = number.isFinite ? number.wholeWithin53Bits.map(JSONValue.integer) ?? .number(number) : .null
     }
 }
 
@@ -33,6 +36,14 @@ extension JSONValue {
         case .number(let value): value.canonicalInteger
         default: nil
         }
+    }
+
+    /// A number of things: whole, and from 0 to 2^40. Nil for anything else.
+    ///
+    /// What is counted anew from a file stays within 64 bits whatever is added: memory does not hold 2^23 such numbers.
+    package var count: Int64? {
+        guard let int, (0...1 << 40).contains(int) else { return nil }
+        return int
     }
 
     /// The number, rounded to the nearest double if it is an integer beyond ±2^53.

@@ -1,11 +1,26 @@
 /// A moment in UTC with a resolution of one second, written as RFC 3339 does: `2026-11-21T09:00:00Z`.
+///
+/// From year 0 to 9999, which is what can be written. Whatever is beyond becomes the end of that range: no clock and no
+/// file can bring a moment that cannot be read back, and no sum or difference of moments leaves 64 bits.
 package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// Seconds since 1970-01-01T00:00:00Z.
+    /// Seconds since 1970-01-01T00:00:00Z, within ``range``.
     package let seconds: Int64
 
+    /// 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
+    package static let range: ClosedRange<Int64> = -62_167_219_200...253_402_300_799
+
+    /// - Parameter seconds: Any number; one out of ``range`` becomes its end.
     package init(seconds: Int64) {
-        self.seconds = seconds
+        self.seconds = min(max(seconds, Self.range.lowerBound), Self.range.upperBound)
     }
+
+    /// This moment, so many seconds later (or earlier); stops at the ends of ``range``.
+    package func advanced(seconds distance: Int64) -> Timestamp {
+        Timestamp(seconds: seconds.adding(saturating: distance))
+    }
+
+    /// Seconds from another moment to this one.
+    package func seconds(since other: Timestamp) -> Int64 { seconds - other.seconds }
 
     /// Parses `YYYY-MM-DDTHH:MM:SSZ`; nil for anything else.
     package init?(_ text: some StringProtocol) {

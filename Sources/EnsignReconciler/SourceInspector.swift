@@ -10,7 +10,7 @@ package enum SourceInspector {
         return Entry.Source(
             ref: ref,
             commit: id,
-            author: String(commit.author.prefix(500)),
+            author: commit.author,
             signer: signer,
             signature: state
         )

@@ -8,7 +8,7 @@ package struct Status: Sendable, Hashable {
     package var time: Timestamp
     /// `ok`, `refused`, `invalid` or `failed`.
     package var result: String
-    /// In a sentence; empty when all is well.
+    /// In a sentence of at most 4,000 bytes; empty when all is well.
     package var message: String
     package var source: String?
     package var mode: Entry.Actor.Mode
@@ -29,7 +29,7 @@ package struct Status: Sendable, Hashable {
         self.environment = environment
         self.time = time
         self.result = result
-        self.message = message
+        self.message = message.cut(utf8: 4_000)
         self.source = source
         self.mode = mode
         self.lastSuccess = lastSuccess

@@ -12,6 +12,19 @@ package enum Git {
         package var description: String { "git \(command) failed: \(reason)" }
     }
 
+    /// What a child's environment must not have so that it works on the repository that it is told: a hook, also one of
+    /// another repository, runs with variables that name that one, its index, or its quarantine.
+    ///
+    /// What `git rev-parse --local-env-vars` lists, in any version, and the quarantine, in which git moves no ref.
+    package static let withoutRepository: [String: String?] = Dictionary(
+        uniqueKeysWithValues: [
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
+            "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE",
+            "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+            "GIT_QUARANTINE_PATH", "GIT_REFERENCE_BACKEND", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+        ].map { ($0, nil) }
+    )
+
     /// Runs git in a repository. A non-zero status is a result.
     package static func run(
         _ arguments: [String],
@@ -20,11 +33,9 @@ package enum Git {
         deadline: Duration = .seconds(120),
         isCancelled: (@Sendable () -> Bool)? = nil
     ) throws(SystemError) -> Subprocess.Outcome {
-        // Hooks run with GIT_DIR and others set, which would override the repository named here.
-        let environment: [String: String?] = [
-            "GIT_DIR": nil, "GIT_WORK_TREE": nil, "GIT_INDEX_FILE": nil, "GIT_PREFIX": nil, "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-        ]
+        var environment = withoutRepository
+        environment["LC_ALL"] = "C"
+        environment["GIT_TERMINAL_PROMPT"] = "0"
         var process = Subprocess(
             "git",
             ["--git-dir", site.gitDirectory] + arguments,

@@ -33,15 +33,18 @@ struct ClockFile: Hashable {
     static let tolerance: Int64 = 30
 
     static func now(_ clock: SystemClock) -> ClockFile? {
-        clock.sinceBoot().map { ClockFile(boot: $0.boot, sinceBoot: $0.seconds, wall: clock.wall()) }
+        clock.sinceBoot().map {
+            ClockFile(boot: $0.boot, sinceBoot: $0.seconds, wall: Timestamp(seconds: clock.wall()).seconds)
+        }
     }
 
     /// By how many seconds the wall clock went another way than time itself since an earlier reading; nil when it is
     /// within the tolerance.
     func step(since earlier: ClockFile) -> Int64? {
         guard boot == earlier.boot else { return nil }
-        let error = (wall - earlier.wall) - (sinceBoot - earlier.sinceBoot)
-        return abs(error) > Self.tolerance ? error : nil
+        let passed = sinceBoot.subtracting(saturating: earlier.sinceBoot)
+        let error = wall.subtracting(saturating: earlier.wall).subtracting(saturating: passed)
+        return error.magnitude > Self.tolerance.magnitude ? error : nil
     }
 
     /// By how many seconds the clock was set since the reading in a file; nil when it was not, or when that is not known.
@@ -53,7 +56,11 @@ struct ClockFile: Hashable {
     /// What the next reading is held against.
     func reference(after earlier: ClockFile) -> ClockFile {
         guard boot == earlier.boot, step(since: earlier) == nil else { return self }
-        return ClockFile(boot: boot, sinceBoot: sinceBoot, wall: earlier.wall + sinceBoot - earlier.sinceBoot)
+        return ClockFile(
+            boot: boot,
+            sinceBoot: sinceBoot,
+            wall: earlier.wall.adding(saturating: sinceBoot.subtracting(saturating: earlier.sinceBoot))
+        )
     }
 
     static func read(_ path: String) throws -> ClockFile? {

@@ -1,8 +1,14 @@
 import Glibc
 
 /// Watches folders for changes, through inotify(7).
+///
+/// An account has few monitors (`fs.inotify.max_user_instances`, often 128), and a process may be out of file handles.
+/// Then it is blind: it sees nothing, and whoever waits looks by the clock instead. Nobody stops for want of it.
 package final class ChangeMonitor {
-    private let descriptor: FileDescriptor
+    /// -1 when there is none.
+    private let descriptor: Int32
+    /// Why changes are not seen; nil when all goes well.
+    package private(set) var blindness: SystemError?
     private var paths: [Int32: String] = [:]
     private var numbers: [String: Int32] = [:]
 
@@ -16,14 +22,22 @@ package final class ChangeMonitor {
         package var isNewFolder: Bool
     }
 
-    package init() throws(SystemError) {
-        descriptor = FileDescriptor(
-            owning: try attempt("watch for changes") { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }
-        )
+    package init() {
+        do throws(SystemError) {
+            descriptor = try attempt("watch for changes") { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }
+        } catch {
+            (descriptor, blindness) = (-1, error)
+        }
     }
 
-    /// For poll(2): readable when events wait.
-    package var number: Int32 { descriptor.number }
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    package var isBlind: Bool { blindness != nil }
+
+    /// For poll(2): readable when events wait; never, when there is no monitor.
+    package var number: Int32 { descriptor }
 
     /// Watches a folder; one that is watched already or does not exist is not an error.
     ///
@@ -32,15 +46,17 @@ package final class ChangeMonitor {
     ///
     /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.
     package func watch(_ folder: String) throws(SystemError) {
-        guard numbers[folder] == nil else { return }
+        guard descriptor >= 0, numbers[folder] == nil else { return }
         let mask =
             UInt32(IN_CREATE) | UInt32(IN_DELETE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM)
             | UInt32(IN_CLOSE_WRITE) | UInt32(IN_MODIFY) | UInt32(IN_ATTRIB) | UInt32(IN_DELETE_SELF)
             | UInt32(IN_MOVE_SELF) | UInt32(IN_ONLYDIR)
-        let number = unsafe inotify_add_watch(descriptor.number, folder, mask)
+        let number = unsafe inotify_add_watch(descriptor, folder, mask)
         guard number >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { return }
-            throw SystemError(code: errno, operation: "watch \(folder)")
+            let error = SystemError(code: errno, operation: "watch \(folder)")
+            blindness = error
+            throw error
         }
         paths[number] = folder
         numbers[folder] = number
@@ -54,7 +70,7 @@ package final class ChangeMonitor {
     }
 
     private func forget(_ number: Int32) {
-        _ = inotify_rm_watch(descriptor.number, number)
+        _ = inotify_rm_watch(descriptor, number)
         guard let folder = paths.removeValue(forKey: number), numbers[folder] == number else { return }
         numbers[folder] = nil
     }
@@ -67,7 +83,7 @@ package final class ChangeMonitor {
         var overflowed = false
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
-            let count = unsafe read(descriptor.number, &buffer, buffer.count)
+            let count = unsafe read(descriptor, &buffer, buffer.count)
             if count < 0 {
                 if errno == EINTR { continue }
                 if errno == EAGAIN { break }

@@ -6,7 +6,7 @@ package struct FileStatus: Sendable, Hashable {
 
     package var kind: Kind
     package var size: Int64
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970; a stamp that 64 bits do not hold becomes the end of their range.
     package var modified: Int64
     /// When contents or metadata last changed, in nanoseconds since 1970; cannot be set by programs.
     package var changed: Int64
@@ -23,8 +23,8 @@ package struct FileStatus: Sendable, Hashable {
         default: kind = .other
         }
         size = Int64(info.st_size)
-        modified = Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec)
-        changed = Int64(info.st_ctim.tv_sec) * 1_000_000_000 + Int64(info.st_ctim.tv_nsec)
+        modified = info.st_mtim.nanoseconds
+        changed = info.st_ctim.nanoseconds
         permissions = UInt32(info.st_mode & 0o7777)
         owner = info.st_uid
         inode = UInt64(info.st_ino)

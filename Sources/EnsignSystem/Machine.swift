@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// Facts about the process and the machine. Everything else takes these as parameters.
@@ -9,18 +10,19 @@ package enum Machine {
         return Int64(moment.tv_sec)
     }
 
-    /// Nanoseconds since 1970, from the wall clock.
+    /// Nanoseconds since 1970, from the wall clock; stops at the end of 64 bits, which is in 2262.
     package static var nanoseconds: Int64 {
         var moment = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &moment)
-        return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
+        return moment.nanoseconds
     }
 
-    /// Nanoseconds since 1970, from the clock that stamps files: coarse, and never ahead of a later stamp.
+    /// Nanoseconds since 1970, from the clock that stamps files: coarse, and never ahead of a later stamp. Stops at the
+    /// end of 64 bits, as stamps do.
     package static var fileTime: Int64 {
         var moment = timespec()
         unsafe clock_gettime(CLOCK_REALTIME_COARSE, &moment)
-        return Int64(moment.tv_sec) * 1_000_000_000 + Int64(moment.tv_nsec)
+        return moment.nanoseconds
     }
 
     /// Does nothing for a while.
@@ -63,9 +65,22 @@ package enum Machine {
         return unsafe String(cString: name)
     }
 
-    /// The absolute path of the running program.
-    package static var executable: String {
-        Files.canonical("/proc/self/exe") ?? "ensign"
+    /// The words after the program's name that this process was started with; none when it was started with nothing.
+    ///
+    /// Not `CommandLine.arguments`, which reads `/proc/self/cmdline`: where that cannot be opened (no `/proc`, no free
+    /// file handle) it says that there are none.
+    package static var arguments: [String] {
+        guard let words = unsafe csystem_arguments() else { return [] }
+        let count = Int(csystem_argument_count())
+        return (1..<max(1, count)).compactMap { index in
+            unsafe words[index].map { unsafe String(cString: $0) }
+        }
+    }
+
+    /// The absolute path of the running program; nil where neither `/proc` nor the kernel says it.
+    package static var executable: String? {
+        Files.canonical("/proc/self/exe")
+            ?? (unsafe csystem_program().flatMap { Files.canonical(unsafe String(cString: $0)) })
     }
 
     /// Opens `/dev/null` in place of each standard stream that is closed.
@@ -80,5 +95,14 @@ package enum Machine {
     package static func random(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
         return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}
+
+extension timespec {
+    /// Nanoseconds since 1970; stops at the ends of 64 bits. Anybody can stamp a file with the year 2300.
+    var nanoseconds: Int64 {
+        let (product, overflow) = Int64(tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, overflowed) = product.addingReportingOverflow(Int64(tv_nsec))
+        return overflow || overflowed ? (tv_sec < 0 ? .min : .max) : sum
     }
 }

@@ -16,7 +16,11 @@ extension DirectoryTarget {
         case .everything:
             observer.threshold = .min
             for folder in try observer.folders() { try observer.look(into: folder) }
-            let cursor = ObservationCursor(next: "", roundStart: now, verifiedBefore: now - Self.clockSlack)
+            let cursor = ObservationCursor(
+                next: "",
+                roundStart: now,
+                verifiedBefore: now.subtracting(saturating: Self.clockSlack)
+            )
             return observer.observation(cursor)
         case .slice(var cursor, let suspects):
             // The clock was set back: what changes now would look older than what was read.
@@ -39,13 +43,13 @@ extension DirectoryTarget {
                 try observer.look(into: folder)
                 if isInSlice { filesInSlice += observer.filesSeen - before }
                 if hasChanged, cursor.lookedAt.count < ObservationCursor.maxFolders {
-                    cursor.lookedAt[folder] = now - Self.clockSlack
+                    cursor.lookedAt[folder] = now.subtracting(saturating: Self.clockSlack)
                 }
             }
             if let next {
                 cursor.next = next
             } else {
-                let verifiedBefore = cursor.roundStart - Self.clockSlack
+                let verifiedBefore = cursor.roundStart.subtracting(saturating: Self.clockSlack)
                 cursor = ObservationCursor(
                     roundStart: cursor.roundStart,
                     verifiedBefore: verifiedBefore,

@@ -61,11 +61,11 @@ package struct Rejections: Sendable, Hashable {
 
     package mutating func add(_ reason: Rejection, _ count: Int64 = 1) {
         guard count > 0 else { return }
-        counts[reason, default: 0] += count
+        counts[reason] = self[reason].adding(saturating: count)
     }
 
     package mutating func add(_ other: Rejections) {
-        for (reason, count) in other.counts { counts[reason, default: 0] += count }
+        for (reason, count) in other.counts { add(reason, count) }
     }
 
     /// An object of numbers by reason; reasons that did not occur are left out.

@@ -39,7 +39,7 @@ package func run(
     let box = Box()
     DispatchQueue.global().async(group: group) { box.set(errors: stderr.fileHandleForReading.readDataToEndOfFile()) }
     DispatchQueue.global().async(group: group) {
-        try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+        withoutPipeSignal { try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
         try? stdin.fileHandleForWriting.close()
     }
     let output = stdout.fileHandleForReading.readDataToEndOfFile()
@@ -51,6 +51,19 @@ package func run(
         output: String(decoding: output, as: UTF8.self),
         errors: String(decoding: box.errors, as: UTF8.self)
     )
+}
+
+/// Writes to a program that may have ended: the signal that says so must not end the test run.
+private func withoutPipeSignal(_ body: () -> Void) {
+    var pipe = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&pipe)
+    sigaddset(&pipe, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &pipe, &before)
+    body()
+    var atOnce = timespec()
+    _ = sigtimedwait(&pipe, nil, &atOnce)
+    pthread_sigmask(SIG_SETMASK, &before, nil)
 }
 
 /// The environment of every program that a test starts: no user configuration, a fixed time zone and width.

@@ -1,4 +1,5 @@
 import CYAML
+import EnsignModel
 
 /// Reads the subset of YAML that manifests are written in, through libyaml's events.
 ///
@@ -291,7 +292,7 @@ private struct TapeBuilder {
     }
 
     private mutating func duplicate(_ key: Int, of earlier: Int) {
-        let name = tape.string(of: key).prefix(80)
+        let name = tape.string(of: key).cut(utf8: 80)
         var problem = YAMLProblem(
             code: "duplicate-key",
             message: "'\(name)' is set twice",

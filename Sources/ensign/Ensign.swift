@@ -1,9 +1,10 @@
 import EnsignCommands
+import EnsignSystem
 import Glibc
 
 @main
 enum Ensign {
     static func main() {
-        exit(App.run(Array(CommandLine.arguments.dropFirst())))
+        exit(App.run(Machine.arguments))
     }
 }

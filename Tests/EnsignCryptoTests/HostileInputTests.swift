@@ -89,3 +89,26 @@ struct HostileInputTests {
         }
     }
 }
+
+extension HostileInputTests {
+    @Test("Names, options and times of any size in allowed_signers are a problem of their line, or held to any time")
+    func allowedSignersLimits() {
+        var generator = SeededGenerator(for: "allowedSignersLimits")
+        let letter = "A" + String(repeating: "\u{301}", count: 40_000)
+        let numbers = ["0", "-1", "9223372036854775807", "99999999999999", "00000101", "99991231235959Z", "22620412Z"]
+        let words =
+            numbers + [letter, "", "\u{0}", "*", "!*", "\"", "namespaces=\"git\"", "x=\"y\"", key.publicKey.line]
+        for _ in 0..<500 {
+            let times = ["valid-after", "valid-before"].map {
+                "\($0)=\"\(words.randomElement(using: &generator) ?? "")\""
+            }
+            let line = (words + times).shuffled(using: &generator).prefix(4).joined(separator: " ")
+            let text = "\(line)\nada@example.com \(times.joined(separator: ",")) \(key.publicKey.line)\n"
+            let (signers, problems) = AllowedSigners.parse(Array(text.utf8))
+            for problem in problems { #expect(problem.message.utf8.count < 1_000, "seed \(generator.seed)") }
+            for time in [Int64.min, -1, 0, 1_795_251_600, 253_402_300_799, .max] {
+                _ = signers.match(key.publicKey, namespace: "git", at: time)
+            }
+        }
+    }
+}

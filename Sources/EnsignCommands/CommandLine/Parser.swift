@@ -13,6 +13,8 @@ enum Parser {
     enum Result: Sendable {
         case run(Invocation)
         case help(Verb?)
+        /// No command was named.
+        case nothing
         case version
     }
 
@@ -69,7 +71,7 @@ enum Parser {
             }
             values[name, default: []].append(value)
         }
-        guard let first = positional.first else { return .help(nil) }
+        guard let first = positional.first else { return .nothing }
         if first == "help" {
             guard let name = positional.dropFirst().first else { return .help(nil) }
             guard let verb = Verbs.all.first(where: { $0.name == name }) else { throw unknownVerb(name) }

@@ -40,17 +40,20 @@ struct Console: Sendable {
     /// Writes everything else to standard error.
     func note(_ text: String) { _ = Self.write(Array("\(text)\n".utf8), to: 2) }
 
-    /// Everything on standard input, at most 16 MiB.
-    static func readInput() -> String {
+    /// Everything on standard input.
+    ///
+    /// - Throws: ``SystemError`` when it cannot be read to its end, with `EFBIG` when it is longer than 16 MiB.
+    static func readInput() throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
-        while bytes.count < 1 << 24 {
+        while true {
             let count = read(0, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
+            guard count >= 0 else { throw SystemError(code: errno, operation: "read standard input") }
+            if count == 0 { return bytes }
             bytes.append(contentsOf: chunk[..<count])
+            guard bytes.count < 1 << 24 else { throw SystemError(code: EFBIG, operation: "read standard input") }
         }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     func paint(_ text: String, _ style: Style) -> String { colour ? style.apply(text) : text }

@@ -91,7 +91,7 @@ extension RolloutReport.Row {
     /// When the present hold ends, from now.
     fileprivate func timeLeft(_ now: Timestamp) -> String? {
         guard let (_, progress) = state.canary, let canary, let ends = progress.holdEnds(canary) else { return nil }
-        let left = ends.seconds - now.seconds
+        let left = ends.seconds(since: now)
         return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
     }
 

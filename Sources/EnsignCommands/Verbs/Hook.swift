@@ -30,8 +30,8 @@ extension Verb {
         let hooks = Hooks(site: try invocation.site(insideHook: true), invocation: invocation)
         switch invocation.argument(0) {
         case "pre-commit": return try hooks.preCommit()
-        case "pre-receive": return try hooks.preReceive(Hooks.updates(Console.readInput()))
-        default: return try hooks.postReceive(Hooks.updates(Console.readInput()))
+        case "pre-receive": return try hooks.preReceive(Hooks.updates("pre-receive", Console.readInput()))
+        default: return try hooks.postReceive(Hooks.updates("post-receive", Console.readInput()))
         }
     }
 }
@@ -49,12 +49,29 @@ struct Hooks {
     }
 
     /// Parses `<old> <new> <ref>` lines (githooks(5), pre-receive).
-    static func updates(_ input: String) -> [Update] {
-        input.split(separator: "\n").compactMap { line in
-            let parts = line.split(separator: " ", maxSplits: 2)
-            guard parts.count == 3, let old = ObjectID(parts[0]), let new = ObjectID(parts[1]) else { return nil }
+    ///
+    /// - Throws: When there are none, or one cannot be read: what nobody looked at must not get past.
+    static func updates(_ hook: String, _ input: [UInt8]) throws -> [Update] {
+        let updates = try input.split(separator: 0x0A).map { line in
+            let text = String(decoding: line, as: UTF8.self)
+            let parts = text.split(separator: " ", maxSplits: 2)
+            guard text.utf8.elementsEqual(line), parts.count == 3, let old = ObjectID(parts[0]),
+                let new = ObjectID(parts[1])
+            else {
+                throw Failure(
+                    message: "\(hook) cannot read '\(text.cut(utf8: 200))'",
+                    hints: ["git gives it lines of '<old> <new> <ref>', and the names of refs must be UTF-8"]
+                )
+            }
             return Update(old: old, new: new, ref: String(parts[2]))
         }
+        guard !updates.isEmpty else {
+            throw Failure(
+                message: "\(hook) got no updates on standard input",
+                hints: ["a hook of yours that reads the lines that git writes must hand them on"]
+            )
+        }
+        return updates
     }
 
     private var console: Console { invocation.console }
@@ -65,7 +82,7 @@ struct Hooks {
     func preCommit() throws -> ExitCode {
         let outcome = try Subprocess("git", ["write-tree"]).run()
         guard outcome.status == 0, let tree = ObjectID(outcome.outputText.prefix(40)) else {
-            throw Failure(message: "git write-tree failed: \(outcome.errorText.prefix(200))")
+            throw Failure(message: "git write-tree failed: \(outcome.errorText.cut(utf8: 200))")
         }
         guard try hasFleet(tree) else { return .done }
         let result = try validTree.validate(tree, today: invocation.today)
@@ -89,14 +106,13 @@ struct Hooks {
     func preReceive(_ updates: [Update]) throws -> ExitCode {
         var worst = ExitCode.done
         for update in updates {
+            let ref = try PushedRef(update.ref, isDeleted: update.new == .zero, in: site)
             let result: ExitCode
-            if update.ref.hasPrefix("refs/ensign/") {
-                console.note("\(update.ref): refused: only the host writes the ledger")
+            if let refusal = try ref.refusal(update.ref, in: site) {
+                console.note(refusal)
                 result = .refused
-            } else if update.ref == "refs/heads/\(site.settings.branch)" {
-                result = try receive(update)
             } else {
-                result = .done
+                result = ref == .branch ? try receive(update) : .done
             }
             if worst == .done { worst = result }
         }
@@ -120,9 +136,11 @@ struct Hooks {
         }
         let result = try validTree.validate(commit.tree, today: invocation.today)
         var frozen: [Finding] = []
-        if update.old != .zero {
+        // What stands there now, whatever git calls the old tip: an old kind of symbolic ref has none.
+        let old = try site.repository.reference("refs/heads/\(branch)") ?? update.old
+        if old != .zero {
             frozen = try FrozenVersions.violations(
-                from: try site.repository.commit(update.old).tree,
+                from: try site.repository.commit(old).tree,
                 to: commit.tree,
                 repository: site.repository
             )
@@ -134,10 +152,15 @@ struct Hooks {
             )
             return result.errors > 0 ? .invalid : .refused
         }
-        if update.old != .zero, try !site.repository.isAncestor(update.old, of: update.new) {
-            console.note("\(branch): history is rewritten: the old tip \(update.old.short) is no longer part of it")
+        if old != .zero, try !site.repository.isAncestor(old, of: update.new) {
+            console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
         }
-        for environment in configured(environments + recorded) { try showPlan(environment, update.new) }
+        for environment in configured(environments + recorded) {
+            do { try showPlan(environment, update.new) } catch {
+                // The push is not what is wrong, and the others' plans are shown; reconciling says it again.
+                console.note("\(environment): its plan cannot be shown: \("\(error)".escapedControls)")
+            }
+        }
         return .done
     }
 
@@ -151,16 +174,9 @@ struct Hooks {
     private static let maxAgents = 50
 
     private func showPlan(_ environment: String, _ commit: ObjectID) throws {
-        let decision: Decision
-        do {
-            let situation = try Situation.look(site, environment, version: App.version)
-            let desired = try Desired(site, commit, name: site.settings.branch)
-            decision = try situation.decide(desired, fallsBack: false)
-        } catch let error as LedgerError {
-            // The push is not what is wrong; reconciling says it again.
-            console.note("\(environment): \(error)")
-            return
-        }
+        let situation = try Situation.look(site, environment, version: App.version)
+        let desired = try Desired(site, commit, name: site.settings.branch)
+        let decision = try situation.decide(desired, fallsBack: false)
         guard var plan = decision.shown else { return }
         plan.addPower(site, now: invocation.now)
         if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
@@ -174,7 +190,8 @@ struct Hooks {
     // MARK: post-receive
 
     func postReceive(_ updates: [Update]) throws -> ExitCode {
-        guard updates.contains(where: { $0.ref == site.settings.desiredRef }) else {
+        let desired = try site.repository.finalName(of: site.settings.desiredRef)
+        guard try updates.contains(where: { try site.repository.finalName(of: $0.ref) == desired }) else {
             try explainOtherBranch(updates)
             return .done
         }

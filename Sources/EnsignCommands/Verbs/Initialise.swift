@@ -133,14 +133,20 @@ struct RepositorySetup {
             invocation.console.note("warning: git runs the hooks in core.hooksPath (\(other)), not those in \(folder)")
             invocation.console.note("  hint: call 'ensign hook NAME' from the hooks there")
         }
+        guard let program = Machine.executable else {
+            throw Failure(
+                message: "cannot find out where this program is, and the hooks need its absolute path",
+                hints: ["mount /proc, or write the hooks yourself: docs/hosting.md"]
+            )
+        }
         for name in names {
             let path = "\(folder)/\(name)"
-            let script = HookScript.text(name, program: Machine.executable)
+            let script = HookScript.text(name, program: program)
             let present = try Files.read(path, limit: 1 << 20)
             if let present, !String(decoding: present, as: UTF8.self).contains(HookScript.mark) {
                 invocation.console.note("warning: \(path) is not Ensign's: it stays as it is")
                 invocation.console.note(
-                    "  hint: add this line to it: \(HookScript.call(name, program: Machine.executable))"
+                    "  hint: add this line to it: \(HookScript.call(name, program: program))"
                 )
                 continue
             }

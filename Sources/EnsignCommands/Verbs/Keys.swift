@@ -34,10 +34,20 @@ extension Verb {
         if invocation.has("rotate") { return try invocation.rotate(site) }
         let names = try invocation["env"] == nil ? site.environments([]) : [invocation.knownEnvironment(site)]
         var results: [JSONValue] = []
+        var worst = ExitCode.done
         for name in names {
-            var keys = try site.ledger(name).keys()
-            if keys.isEmpty, let key = try LedgerKey.load(name, path: site.settings.signingKey(name, site.files)) {
-                keys = [(key.publicKey.line, 0, nil)]
+            var keys: [(line: String, from: Int64, to: Int64?)]
+            do {
+                keys = try site.ledger(name).keys()
+                if keys.isEmpty, let key = try LedgerKey.load(name, path: site.settings.signingKey(name, site.files)) {
+                    keys = [(key.publicKey.line, 0, nil)]
+                }
+            } catch {
+                // One that cannot be read does not hide the others' keys.
+                let explanation = Explanation(error)
+                explanation.print(to: invocation.console)
+                if worst != .integrity { worst = explanation.code }
+                continue
             }
             for key in keys {
                 let principal = "\(name)@ensign.invalid"
@@ -53,7 +63,7 @@ extension Verb {
             }
         }
         if invocation.format == .json { invocation.json(["v": 1, "keys": .array(results)]) }
-        return .done
+        return worst
     }
 }
 

@@ -115,7 +115,7 @@ extension Invocation {
             agent: agent,
             operation: .rollback(to: nil),
             by: "\(actor.name)@\(actor.host)",
-            reason: String(reason.prefix(400))
+            reason: reason
         )
         let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
         let report = try reconciler.run()

@@ -103,7 +103,7 @@ extension Invocation {
             agent: agent,
             operation: operation,
             by: "\(actor.name)@\(actor.host)",
-            reason: String(reason.prefix(500))
+            reason: reason
         )
         let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
         return try finish(reconciler, reconciler.run(), forge: Forge(site))

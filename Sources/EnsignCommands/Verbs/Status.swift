@@ -22,7 +22,7 @@ extension Verb {
         let site = try invocation.site()
         let asked = try invocation["env"] == nil ? [] : [invocation.knownEnvironment(site)]
         let now = Timestamp(seconds: Machine.now)
-        let rows = try site.environments(asked).map { try EnvironmentStatus($0, site) }
+        let rows = try site.environments(asked).map { EnvironmentStatus.of($0, site) }
         let worst = rows.lazy.compactMap { $0.broken?.code }.first ?? .done
         if invocation.format == .json {
             invocation.json(["v": 1, "environments": .array(rows.map { $0.json(now) })])
@@ -96,7 +96,23 @@ private struct EnvironmentStatus {
     /// Why the ledger cannot be read.
     let broken: Explanation?
 
-    init(_ name: String, _ site: Site) throws {
+    /// An environment of which something cannot be read says so, and does not hide the others.
+    static func of(_ name: String, _ site: Site) -> EnvironmentStatus {
+        do { return try EnvironmentStatus(name, site) } catch {
+            return EnvironmentStatus(name, unreadable: Explanation(error), (try? site.desiredCommit()) ?? nil)
+        }
+    }
+
+    private init(_ name: String, unreadable why: Explanation, _ desired: ObjectID?) {
+        self.name = name
+        self.desired = desired
+        broken = why
+        (tip, status, outbox, attendance, waiting, sight) = (nil, nil, nil, nil, nil, nil)
+        halts = FleetHalts()
+        (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
+    }
+
+    private init(_ name: String, _ site: Site) throws {
         self.name = name
         do {
             (tip, broken) = (try site.ledger(name).tip(), nil)
@@ -126,7 +142,7 @@ private struct EnvironmentStatus {
         [
             name, tip.map { String($0.agents) } ?? "-", tip.map { String($0.entry.sequence) } ?? "-",
             tip?.acceptedSource?.short ?? "-", desired?.short ?? "-",
-            status.map { Self.age(now.seconds - $0.time.seconds) } ?? "never",
+            status.map { Self.age(now.seconds(since: $0.time)) } ?? "never",
             broken == nil ? status?.result ?? "-" : "unreadable",
         ]
     }
@@ -196,7 +212,7 @@ private struct EnvironmentStatus {
             "haltedAsAWhole": halts.json, "telemetry": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
-            "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
+            "ageSeconds": status.map { .integer(max(0, now.seconds(since: $0.time))) } ?? .null,
         ]
     }
 

@@ -27,36 +27,19 @@ extension Verb {
         var worst = ExitCode.done
         var results: [JSONValue] = []
         for name in names {
-            let verifier = Verifier(site.ledger(name))
-            let report = try verifier.run { count in
-                if invocation.console.isInteractive, !invocation.isQuiet {
-                    invocation.console.note("\(name): \(count) entries ...")
+            let code: ExitCode
+            do {
+                let report = try Verifier(site.ledger(name)).run { count in
+                    if invocation.console.isInteractive, !invocation.isQuiet {
+                        invocation.console.note("\(name): \(count) entries ...")
+                    }
                 }
+                code = invocation.show(name, report, &results)
+            } catch {
+                // All ledgers are looked at, whatever is wrong with one.
+                code = invocation.show(name, Explanation(error), &results)
             }
-            let verdict = report.verdict
-            if invocation.format == .json {
-                results.append([
-                    "environment": .string(name), "verdict": .string(verdict.description),
-                    "reason": verdict.reason.map { .string($0) } ?? .null, "entries": .integer(report.entries),
-                    "caveat": report.caveat.map { .string($0) } ?? .null,
-                    "tip": report.tip.map { .string($0.commit.description) } ?? .null,
-                ])
-            } else if report.tip == nil, verdict == .intact {
-                invocation.console.line("\(name): intact, no entries yet")
-            } else {
-                let style: Console.Style = verdict == .intact ? .green : .red
-                invocation.console.line(
-                    "\(name): \(invocation.console.paint(verdict.description, style)), \(report.entries) entries"
-                        + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? "")
-                )
-                if let reason = verdict.reason { invocation.console.note("  \(reason)") }
-            }
-            if let caveat = report.caveat { invocation.console.note("\(name): warning: \(caveat)") }
-            switch verdict {
-            case .intact: break
-            case .incomplete: if worst == .done { worst = .failed }
-            case .broken, .rolledBack, .forked: worst = .integrity
-            }
+            if worst != .integrity, code != .done { worst = code }
         }
         if invocation.format == .json { invocation.json(["v": 1, "ledgers": .array(results)]) }
         guard names.isEmpty else { return worst }
@@ -69,5 +52,42 @@ extension Verb {
         }
         if !invocation.isQuiet { invocation.console.note("there is no ledger here yet") }
         return worst
+    }
+}
+
+extension Invocation {
+    fileprivate func show(_ name: String, _ report: Verifier.Report, _ results: inout [JSONValue]) -> ExitCode {
+        let verdict = report.verdict
+        if format == .json {
+            results.append([
+                "environment": .string(name), "verdict": .string(verdict.description),
+                "reason": verdict.reason.map { .string($0) } ?? .null, "entries": .integer(report.entries),
+                "caveat": report.caveat.map { .string($0) } ?? .null,
+                "tip": report.tip.map { .string($0.commit.description) } ?? .null,
+            ])
+        } else if report.tip == nil, verdict == .intact {
+            console.line("\(name): intact, no entries yet")
+        } else {
+            let style: Console.Style = verdict == .intact ? .green : .red
+            console.line(
+                "\(name): \(console.paint(verdict.description, style)), \(report.entries) entries"
+                    + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? "")
+            )
+            if let reason = verdict.reason { console.note("  \(reason)") }
+        }
+        if let caveat = report.caveat { console.note("\(name): warning: \(caveat)") }
+        switch verdict {
+        case .intact: return .done
+        case .incomplete: return .failed
+        case .broken, .rolledBack, .forked: return .integrity
+        }
+    }
+
+    /// Says of a ledger that it could not be looked at: nothing is proven of it.
+    fileprivate func show(_ name: String, _ failure: Explanation, _ results: inout [JSONValue]) -> ExitCode {
+        let verdict = Verifier.Verdict.incomplete(why: failure.message)
+        let code = show(name, Verifier.Report(verdict: verdict, entries: 0, tip: nil), &results)
+        for hint in failure.hints { console.note("  hint: \(hint.escapedControls)") }
+        return failure.code == .integrity ? .integrity : code
     }
 }

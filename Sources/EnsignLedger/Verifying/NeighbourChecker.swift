@@ -34,7 +34,9 @@ struct NeighbourChecker {
         let sequence = entry.sequence
         if entry.previous?.commit != older.commit { note(sequence, "the previous entry is not the one it names") }
         if entry.previous?.sha256 != older.sha256 { note(sequence, "the previous entry.json is not the one it names") }
-        if sequence != older.entry.sequence + 1 { note(sequence, "the number does not follow \(older.entry.sequence)") }
+        if sequence != older.entry.sequence.adding(saturating: 1) {
+            note(sequence, "the number does not follow \(older.entry.sequence)")
+        }
         if entry.kind == .genesis { note(sequence, "a genesis that is not the first entry") }
         if newer.parents.count != 2 || newer.parents.first != older.commit {
             note(sequence, "its parents are not the previous entry and the source commit")
@@ -154,7 +156,7 @@ struct NeighbourChecker {
         guard let effects = AgentEffect.of(changes, environment: ledger.environment) else {
             return note(sequence, "a change carries a state that is none")
         }
-        let live = effects.reduce(older.agents) { $0 + $1.live }
+        let live = effects.reduce(older.agents) { $0.adding(saturating: $1.live) }
         if newer.agents != live {
             note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
         }

@@ -50,6 +50,12 @@ package struct Verifier {
         package var tip: RecordedEntry?
         /// What the verdict does not rest on although it should; nil when nothing is missing.
         package var caveat: String?
+
+        package init(verdict: Verdict, entries: Int64, tip: RecordedEntry?) {
+            self.verdict = verdict
+            self.entries = entries
+            self.tip = tip
+        }
     }
 
     /// Something wrong with one entry.
@@ -172,7 +178,7 @@ package struct Verifier {
             switch error {
             case .rolledBack: return .rolledBack(why: error.description)
             case .forked: return .forked(why: error.description)
-            case .broken, .lostRace, .key: throw error
+            case .broken, .lostRace, .tooLarge, .key: throw error
             }
         }
     }

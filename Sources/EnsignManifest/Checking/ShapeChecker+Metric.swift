@@ -44,7 +44,7 @@ extension ShapeChecker {
             let known = MetricName.builtIn.map(\.description)
             error(
                 "unknown-metric",
-                "nothing measures '\(name.text.prefix(80))'",
+                "nothing measures '\(name.text.cut(utf8: 80))'",
                 name.node,
                 hint: Suggestion.nearest(to: name.text, in: known).map { "did you mean '\($0)'?" }
                     ?? "metrics: \(known.joined(separator: ", ")), evaluation:<name>, prometheus:<name>"
@@ -147,7 +147,7 @@ extension ShapeChecker {
         guard value > 1, value <= 1_000_000_000 else { return }
         error(
             "out-of-range",
-            "margin: a rate is from 0 to 1, and no candidate is worse by \(margin.text.prefix(40))",
+            "margin: a rate is from 0 to 1, and no candidate is worse by \(margin.text.cut(utf8: 40))",
             margin.node,
             hint: "write 0.05 for five points, or 5% for a share of the stable version's rate"
         )

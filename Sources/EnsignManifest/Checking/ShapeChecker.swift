@@ -146,7 +146,7 @@ struct ShapeChecker {
         let names = fields.map(\.name)
         error(
             "unknown-field",
-            "unknown field '\(text.prefix(80))'",
+            "unknown field '\(text.cut(utf8: 80))'",
             key,
             hint: Suggestion.nearest(to: text, in: names).map { "did you mean '\($0)'?" }
                 ?? (names.isEmpty ? "\(name) has no fields" : "fields here: \(names.joined(separator: ", "))")
@@ -245,7 +245,7 @@ struct ShapeChecker {
         case .ambiguous:
             error(
                 "ambiguous-scalar",
-                "'\(tape.string(of: node).prefix(40))' is not a JSON number, and \(name) must be \(wanted)",
+                "'\(tape.string(of: node).cut(utf8: 40))' is not a JSON number, and \(name) must be \(wanted)",
                 node,
                 hint: "write digits, such as 8 or 0.5"
             )
@@ -321,7 +321,7 @@ struct ShapeChecker {
         let bytes = tape.bytes(of: node)
         switch Scalar(plain: bytes) {
         case .ambiguous:
-            let text = tape.string(of: node).prefix(40)
+            let text = tape.string(of: node).cut(utf8: 40)
             error(
                 "ambiguous-scalar",
                 "'\(text)' may be read as text or as something else",

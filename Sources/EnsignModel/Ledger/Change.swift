@@ -86,7 +86,9 @@ extension Change {
         else { return nil }
         var weight: Weight?
         if let value = json["weight"], !value.isNull {
-            guard let before = value["from"]?.int, let after = value["to"]?.int else { return nil }
+            guard let before = value["from"]?.int, let after = value["to"]?.int, (0...100).contains(before),
+                (0...100).contains(after)
+            else { return nil }
             weight = Weight(from: before, to: after)
         }
         self.init(

@@ -166,6 +166,17 @@ extension Entry {
         return .object(object)
     }
 
+    /// Cuts texts that come from elsewhere, so that an entry without changes fits into ``maxBytes``.
+    ///
+    /// Reading does not cut: the bytes of an entry are what was signed.
+    package mutating func bound() {
+        if let author = source?.author { source?.author = author.cut(utf8: 500) }
+        actor.name = actor.name.cut(utf8: 200)
+        actor.host = actor.host.cut(utf8: 200)
+        reason = reason.cut(utf8: 1_000)
+        error = error?.cut(utf8: 2_000)
+    }
+
     /// The file's bytes: RFC 8785 on one line, plus a final newline.
     package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
 
@@ -174,9 +185,10 @@ extension Entry {
     /// Unknown fields are kept out: canonical bytes that carry more than this version knows do not round-trip, and
     /// verification says so.
     ///
-    /// - Returns: nil when a field is missing, has the wrong type, or `v` is not 1.
+    /// - Returns: nil when a field is missing, has the wrong type, or `v` is not 1. Numbers are counts
+    ///   (``JSONValue/count``), so that what is added to them stays in range.
     package init?(json: JSONValue) {
-        guard json["v"]?.int == 1, let sequence = json["seq"]?.int, sequence >= 0,
+        guard json["v"]?.int == 1, let sequence = json["seq"]?.count,
             let kind = json["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
             let environment = json["environment"]?.string,
             let previousValue = json["previous"], let sourceValue = json["source"],
@@ -217,12 +229,13 @@ extension Entry {
         }
         var counts: [String: Int64] = [:]
         for (name, value) in countValues {
-            guard let count = value.int else { return nil }
+            guard let count = value.count else { return nil }
             counts[name] = count
         }
         var elsewhere: ChangesFile?
         if let total = json["changesTotal"] {
-            guard let total = total.int, let sha256 = json["changesSHA256"]?.string.flatMap({ Digest(hex: $0) }) else {
+            guard let total = total.count, let sha256 = json["changesSHA256"]?.string.flatMap({ Digest(hex: $0) })
+            else {
                 return nil
             }
             elsewhere = ChangesFile(total: total, sha256: sha256.hex)

@@ -18,8 +18,8 @@ package struct Override: Sendable, Hashable {
 
     /// The words in an entry.
     package var words: String {
-        let why = (reason ?? "").kept(bytes: Self.reasonLimit)
-        return "\(name) by \(by.kept(bytes: Self.reasonLimit))" + (why.isEmpty ? "" : ": \(why)")
+        let why = (reason ?? "").cut(utf8: Self.reasonLimit)
+        return "\(name) by \(by.cut(utf8: Self.reasonLimit))" + (why.isEmpty ? "" : ": \(why)")
     }
 
     /// An entry's reason with the override in it.

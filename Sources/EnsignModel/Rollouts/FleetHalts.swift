@@ -84,7 +84,8 @@ package struct FleetHalts: Sendable, Hashable {
             to: nil,
             kind: .none,
             evidence: [
-                "scope": .string(scope.description), "reason": .string(reason), "by": .string(by), "halts": json,
+                "scope": .string(scope.description), "reason": .string(reason.cut(utf8: 500)),
+                "by": .string(by.cut(utf8: 200)), "halts": json,
             ]
         )
     }

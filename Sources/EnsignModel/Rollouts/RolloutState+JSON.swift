@@ -48,7 +48,7 @@ extension CanaryProgress {
     }
 
     package init?(json: JSONValue) {
-        guard let step = json["step"]?.int, step >= 0, let weight = json["weight"]?.int, (0...100).contains(weight),
+        guard let step = json["step"]?.count, let weight = json["weight"]?.int, (0...100).contains(weight),
             let stepSince = json["stepSince"]?.string.flatMap({ Timestamp($0) }),
             let started = json["started"]?.string.flatMap({ Timestamp($0) }),
             let evidenceSince = json["evidenceSince"]?.string.flatMap({ Timestamp($0) }),

@@ -85,13 +85,13 @@ extension CanaryProgress {
     /// When the present hold ends; nil while it is paused.
     package func holdEnds(_ canary: Canary) -> Timestamp? {
         guard pause == nil, let (_, step) = present(canary) else { return nil }
-        return Timestamp(seconds: stepSince.seconds + step.hold.seconds)
+        return stepSince.advanced(seconds: step.hold.seconds)
     }
 
     /// When the analysis must have come to a verdict; nil without a deadline and while it is paused.
     package func deadline(_ canary: Canary) -> Timestamp? {
         guard pause == nil, let deadline = canary.analysis?.deadline else { return nil }
-        return Timestamp(seconds: started.seconds + deadline.seconds)
+        return started.advanced(seconds: deadline.seconds)
     }
 
     /// Whether one of its times is still to come: then the clock was set back.
@@ -102,7 +102,7 @@ extension CanaryProgress {
     /// - Parameter step: By how many seconds, where that is known. What it jumped ahead has not passed for the deadline. What
     ///   it was set back is not taken from the deadline: done twice, after a crash, that would run it down.
     package mutating func clockWasSet(to now: Timestamp, by step: Int64?) {
-        started = min(Timestamp(seconds: started.seconds + max(step ?? 0, 0)), now)
+        started = min(started.advanced(seconds: max(step ?? 0, 0)), now)
         evidenceSince = min(evidenceSince, now)
         guard let pause else { return stepSince = now }
         // The hold stands still, and a pause cannot have begun later than now.

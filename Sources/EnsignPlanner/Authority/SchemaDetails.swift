@@ -75,5 +75,5 @@ enum SchemaDetails {
 
     static func short(_ value: JSONValue) -> String { short(value.text) }
 
-    static func short(_ text: String) -> String { text.count > 60 ? "\(text.prefix(57))..." : text }
+    static func short(_ text: String) -> String { text.cut(utf8: 60) }
 }

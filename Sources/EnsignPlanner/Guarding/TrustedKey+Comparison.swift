@@ -32,12 +32,12 @@ extension TrustedKey {
             && (validBefore ?? .max) >= (other.validBefore ?? .max)
     }
 
-    private var name: String { "\(fingerprint) of \(principals.kept(bytes: 200))" }
+    private var name: String { "\(fingerprint) of \(principals.cut(utf8: 200))" }
 
     /// For what and when, in words.
     private var terms: String {
         var words = isAuthority ? ["for certificates"] : []
-        words.append("for \(namespaces?.kept(bytes: 200) ?? "everything")")
+        words.append("for \(namespaces?.cut(utf8: 200) ?? "everything")")
         if let validAfter { words.append("from \(Timestamp(seconds: validAfter))") }
         if let validBefore { words.append("until \(Timestamp(seconds: validBefore))") }
         return words.joined(separator: " ")

@@ -141,7 +141,7 @@ package struct BaselineBuilder: Sendable, Hashable {
     package init?(_ metric: Analysis.Metric, state: JSONValue) {
         guard let length = state["length"]?.int, (2...1_000_000).contains(length), let most = state["most"]?.int,
             (2...1_000_000).contains(most), let count = state["count"]?.int, (0...2_000_000).contains(count),
-            let rejected = state["rejected"]?.int, rejected >= 0,
+            let rejected = state["rejected"]?.count,
             let cap = state["cap"]?.double, cap > 0, let historyValue = state["history"],
             let interval = state["interval"].flatMap({ DifferenceInterval(json: $0) })
         else { return nil }

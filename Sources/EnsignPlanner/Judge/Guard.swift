@@ -114,7 +114,7 @@ package struct Guard: Sendable, Hashable {
     package init?(_ metric: Analysis.Metric, state: JSONValue) {
         guard let baseline = state["baseline"].flatMap(Baseline.init(json:)), baseline.metric == metric.name,
             let drifted = state["drifted"]?.bool, let error = state["error"]?.double, error > 0, error < 1,
-            let sums = state["sums"]?.doubles, sums.count == 3,
+            let sums = state["sums"]?.doubles, sums.count == 3, (0...0x1p53).contains(sums[0]),
             let capitals = state["capitals"]?.doubles, capitals.count == Self.effects.count
         else { return nil }
         self.init(metric, against: baseline, error: error)

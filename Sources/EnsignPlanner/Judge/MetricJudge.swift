@@ -170,10 +170,10 @@ extension MetricJudge.Tally {
     fileprivate var json: JSONValue { .doubles([Double(count), sum, Double(rejected)]) }
 
     fileprivate init?(json: JSONValue?) {
-        guard let values = json?.doubles, values.count == 3, let count = Int(exactly: values[0]),
-            let rejected = Int(exactly: values[2])
+        guard let json, json.array?.count == 3, let count = json[0]?.count, let sum = json[1]?.double,
+            let rejected = json[2]?.count
         else { return nil }
-        self.init(count: count, sum: values[1], rejected: rejected)
+        self.init(count: Int(count), sum: sum, rejected: Int(rejected))
     }
 }
 

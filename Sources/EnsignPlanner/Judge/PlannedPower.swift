@@ -24,7 +24,7 @@ package struct PlannedPower: Sendable, Hashable {
             runsPerHour: known ?? Self.assumed,
             steps: canary.steps
         )
-        let deadline = analysis.deadline.map { Timestamp(seconds: now.seconds + $0.seconds).description }
+        let deadline = analysis.deadline.map { now.advanced(seconds: $0.seconds).description }
         sentences = power.sentences(deadline: deadline)
         if isAssumed {
             sentences.insert(

@@ -68,7 +68,7 @@ extension SampleQueue {
         guard let stable = json["stable"]?.doubles, let canary = json["canary"]?.doubles,
             let sizes = json["sizes"]?.doubles, sizes.count == 4,
             (1...Self.largestBlock + 1).contains(sizes[0]), (1...Self.largestBlock + 1).contains(sizes[1]),
-            stable.count <= Self.limit, canary.count <= Self.limit
+            stable.count <= Self.limit, canary.count <= Self.limit, sizes[2] >= 0, sizes[3] >= 0
         else { return nil }
         self.stable = stable
         self.canary = canary

@@ -51,8 +51,8 @@ extension KillSwitch {
                 watch.calls[CallKey(tool: tool, arguments: arguments)] = times
             }
             agents[agent] = watch
-            kept += watch.kept
         }
+        kept = agents.values.reduce(0) { $0 + $1.kept }
     }
 
     private static func times(_ json: JSONValue?) -> TimeWindow? {

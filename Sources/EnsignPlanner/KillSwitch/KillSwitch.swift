@@ -275,7 +275,7 @@ package struct KillSwitch: Sendable {
 
 /// A tool's name as telemetry gave it, safe to show.
 private func named(_ tool: String) -> String {
-    let shown = tool.unicodeScalars.prefix(80).map { scalar in
+    let shown = tool.cut(utf8: 80).unicodeScalars.map { scalar in
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: "?"
         default: String(scalar)
@@ -288,7 +288,7 @@ private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(nou
 
 /// An amount with two digits behind the point, rounded.
 private func dollarText(_ amount: Double) -> String {
-    guard amount < 1e12 else { return "\(amount)" }
+    guard amount.magnitude < 1e12 else { return "\(amount)" }
     let cents = Int64((amount * 100).rounded())
     return "\(cents / 100)." + (cents % 100 < 10 ? "0" : "") + "\(cents % 100)"
 }

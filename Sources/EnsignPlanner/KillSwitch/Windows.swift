@@ -48,7 +48,7 @@ struct AmountWindow: Sendable, Hashable {
         halved.reserveCapacity(entries.count / 2 + 1)
         for start in stride(from: 0, to: entries.count, by: 2) {
             let pair = entries[start..<min(start + 2, entries.count)]
-            halved.append(Entry(time: pair.last?.time ?? 0, amount: pair.reduce(0) { $0 + $1.amount }))
+            halved.append(Entry(time: pair.last?.time ?? 0, amount: min(pair.reduce(0) { $0 + $1.amount }, 1e300)))
         }
         entries = halved
     }

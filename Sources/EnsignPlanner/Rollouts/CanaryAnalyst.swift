@@ -117,7 +117,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
             trial.unreadable[name] = nil
         case .samples: break
         case .unreadable(let why):
-            if answer.request.taken == taken { trial.unreadable[name] = String(why.prefix(300)) }
+            if answer.request.taken == taken { trial.unreadable[name] = why.cut(utf8: 300) }
         }
         trials[agent] = trial
     }
@@ -240,7 +240,7 @@ extension CanaryAnalyst.Trial {
 
     fileprivate mutating func read(_ series: [JSONValue]) {
         for item in series {
-            guard let name = item["metric"]?.string, let count = item["taken"]?.int else { continue }
+            guard let name = item["metric"]?.string, let count = item["taken"]?.count else { continue }
             taken[name] = count
             unreadable[name] = item["error"]?.string
         }

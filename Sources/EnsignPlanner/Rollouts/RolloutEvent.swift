@@ -131,7 +131,7 @@ package struct CanaryVerdict: Sendable, Hashable {
         let metrics = evidence["metrics"]?.object?.filter { $0.value["verdict"]?.string == "fail" } ?? []
         let values = metrics.compactMap { metric -> String? in
             guard let text = metric.value["explanation"]?.string else { return nil }
-            return String(text.prefix(upTo: text.firstRange(of: ", a change")?.lowerBound ?? text.endIndex).prefix(120))
+            return text.prefix(upTo: text.firstRange(of: ", a change")?.lowerBound ?? text.endIndex).cut(utf8: 120)
         }
         return values.isEmpty
             ? "the analysis failed" : "the analysis failed: " + values.prefix(3).joined(separator: "; ")

@@ -37,7 +37,9 @@ package struct RolloutMachine: Sendable {
         case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)
-        case .operation(let operation, let by, let reason): try operate(operation, by, reason)
+        case .operation(let operation, let by, let reason):
+            // What people and agents write is kept in the state: it is bounded here, at the one way in.
+            try operate(operation, by.cut(utf8: 200), reason.cut(utf8: 500))
         }
     }
 
@@ -449,10 +451,10 @@ package struct RolloutMachine: Sendable {
         case .queued: throw .notPaused
         case .canary(let stable, let candidate, var progress):
             guard let pause = progress.pause else { throw .notPaused }
-            let paused = max(0, now.seconds - pause.since.seconds)
+            let paused = max(0, now.seconds(since: pause.since))
             progress.pause = nil
-            progress.stepSince = Timestamp(seconds: progress.stepSince.seconds + paused)
-            progress.started = Timestamp(seconds: progress.started.seconds + paused)
+            progress.stepSince = progress.stepSince.advanced(seconds: paused)
+            progress.started = progress.started.advanced(seconds: paused)
             state.rollout = .canary(candidate, progress)
             note(stable, candidate, progress, "resumed: \(reason)")
         }
@@ -568,7 +570,7 @@ package struct RolloutMachine: Sendable {
             var fields: [String: JSONValue] = [:]
             // Its last route is gone, though the change does not start from it: `keepFor` counts from here.
             if let replaced { fields["replaced"] = [.string(replaced.digest.description)] }
-            if let why { fields["reason"] = .string(String(why.prefix(500))) }
+            if let why { fields["reason"] = .string(why.cut(utf8: 500)) }
             if let analysis, analysis.outcome != .notAnalysed {
                 fields["verdict"] = .string(analysis.outcome.rawValue)
                 if !analysis.evidence.isNull { fields["analysis"] = analysis.evidence }

@@ -22,11 +22,11 @@ package struct SeriesRequest: Sendable, Hashable {
     /// - Returns: Nil when there is nothing to ask yet.
     init?(_ canary: WatchedCanary, _ metric: Analysis.Metric, taken: Int64, now: Moment) {
         guard let query = metric.query else { return nil }
-        let step = query.step.milliseconds
+        let step = max(query.step.milliseconds, 1)
         let passed = now.nanoseconds(since: Moment(canary.since)) / 1_000_000
         // What was scraped a moment ago may not be there yet, and clocks differ a little: one step to settle.
         let settled = passed / step - 1
-        guard step > 0, settled > taken else { return nil }
+        guard taken >= 0, settled > taken else { return nil }
         self.canary = canary
         self.metric = metric.name
         kind = metric.kind
@@ -38,7 +38,8 @@ package struct SeriesRequest: Sendable, Hashable {
 
     /// When the point behind those that were taken can be asked for.
     static func due(_ canary: WatchedCanary, _ query: PrometheusQuery, taken: Int64) -> Moment {
-        Moment(canary.since).advanced(milliseconds: (taken + 2) * query.step.milliseconds)
+        let point = taken.adding(saturating: 2)
+        return Moment(canary.since).advanced(milliseconds: point.multiplied(saturating: query.step.milliseconds))
     }
 
     /// How many points nobody has read.
@@ -57,7 +58,7 @@ package struct SeriesRequest: Sendable, Hashable {
     }
 
     private func moment(_ point: Int64) -> Moment {
-        Moment(canary.since).advanced(milliseconds: point * query.step.milliseconds)
+        Moment(canary.since).advanced(milliseconds: point.multiplied(saturating: query.step.milliseconds))
     }
 }
 
@@ -154,7 +155,7 @@ extension SeriesRequest {
     }
 
     private func samples(_ points: [PrometheusPoint], _ variant: Variant) throws(Unreadable) -> [SeriesAnswer.Sample] {
-        let step = query.step.milliseconds
+        let step = max(query.step.milliseconds, 1)
         var samples: [SeriesAnswer.Sample] = []
         var before = taken
         for point in points {
@@ -182,7 +183,7 @@ extension String {
     /// The beginning of a text of somebody else's, on one line.
     fileprivate var shown: String {
         var text = ""
-        for scalar in unicodeScalars.prefix(80) {
+        for scalar in cut(utf8: 80).unicodeScalars {
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator: text += "?"
             default: text.unicodeScalars.append(scalar)

@@ -108,13 +108,12 @@ extension HaltRecord {
     /// a space, the JSON text padded with spaces. A reason that is too long is cut.
     var slot: [UInt8] {
         var record = self
-        record.by = String(by.unicodeScalars.prefix(80))
-        record.rule = rule.map { String($0.unicodeScalars.prefix(80)) }
+        record.by = by.cut(utf8: 160)
+        record.rule = rule?.cut(utf8: 80)
+        record.reason = ""
+        // All else is bounded, and leaves the reason some 400 bytes at least.
+        record.reason = reason.cut(utf8: Self.textLimit - record.json.canonicalBytes().count)
         var text = record.json.canonicalBytes()
-        while text.count > Self.textLimit {
-            record.reason = String(record.reason.unicodeScalars.prefix(record.reason.unicodeScalars.count * 7 / 8))
-            text = record.json.canonicalBytes()
-        }
         text += [UInt8](repeating: 0x20, count: Self.textLimit - text.count)
         return [Self.pendingMark] + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]
     }

@@ -261,8 +261,7 @@ package struct HaltsFile: Sendable {
 
         /// A failure as it is written: on one line, cut to what fits.
         static func written(_ failure: String) -> String {
-            let line = failure.replacing("\n", with: " ")
-            return String(decoding: line.utf8.prefix(textLimit), as: UTF8.self)
+            failure.replacing("\n", with: " ").cut(utf8: textLimit)
         }
 
         var slot: [UInt8] {

@@ -184,13 +184,13 @@ private struct HaltRecording {
             change.add("observed", record.observed.map { JSONValue($0) } ?? .null)
             rules += 1
         }
-        let waited = now.seconds - record.time.timestamp.seconds
+        let waited = now.seconds(since: record.time.timestamp)
         if failure != nil || waited > Self.promptly {
             change.add(
                 "recordedLate",
                 [
                     "seconds": .integer(max(0, waited)),
-                    "because": .string(String((failure ?? "nothing reconciled in between").prefix(500))),
+                    "because": .string((failure ?? "nothing reconciled in between").cut(utf8: 500)),
                 ]
             )
         }

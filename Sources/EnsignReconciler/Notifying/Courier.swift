@@ -128,7 +128,8 @@ package struct Courier {
             }
             let now = Machine.now
             let next = outbox.pending.first { item in
-                !tried.contains(item.sequence) && (!onlyDue || item.due <= now || item.due > now + 3_600)
+                !tried.contains(item.sequence)
+                    && (!onlyDue || item.due <= now || item.due > now.adding(saturating: 3_600))
             }
             guard let next else { break }
             tried.insert(next.sequence)
@@ -182,7 +183,7 @@ package struct Courier {
         let outcome = try program.run()
         if outcome.timedOut { return ("no end in \(deadline)", true) }
         guard outcome.status != 0 else { return (nil, false) }
-        let line = outcome.errorText.split(separator: "\n").last.map { ": \($0.prefix(300))" } ?? ""
+        let line = outcome.errorText.split(separator: "\n").last.map { ": \($0.cut(utf8: 300))" } ?? ""
         return ("status \(outcome.status)\(line)", false)
     }
 
@@ -192,7 +193,7 @@ package struct Courier {
             "ENSIGN_ENVIRONMENT": environment, "ENSIGN_SEQ": String(item.sequence),
             "ENSIGN_COMMIT": item.commit.description, "ENSIGN_NOTICE": notices.first ?? "",
             "ENSIGN_SUBJECT": subject, "ENSIGN_GIT_DIR": site.commonDirectory,
-            "ENSIGN_ATTEMPT": String(item.attempts + 1),
+            "ENSIGN_ATTEMPT": String(item.attempts.adding(saturating: 1)),
         ]
         for name in ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ"] {
             variables[name] = Machine.environment(name)
@@ -208,9 +209,9 @@ package struct Courier {
         var arguments = ["notify", "--env", environment, "--repo", site.gitDirectory, "--quiet"]
         for (key, value) in overrides { arguments += ["-c", "\(key)=\(value)"] }
         try Subprocess(
-            Machine.executable,
+            Machine.executable ?? "ensign",
             arguments,
-            environment: ["GIT_DIR": nil, "GIT_WORK_TREE": nil, "GIT_INDEX_FILE": nil, "GIT_PREFIX": nil],
+            environment: Git.withoutRepository,
             directory: "/"
         ).detach()
     }

@@ -39,7 +39,7 @@ package struct Outbox: Sendable, Hashable {
         let excess = pending.count - Self.maxPending
         guard excess > 0 else { return }
         pending.removeFirst(excess)
-        dropped += Int64(excess)
+        dropped = dropped.adding(saturating: Int64(excess))
     }
 
     mutating func delivered(_ item: Pending) {
@@ -50,19 +50,19 @@ package struct Outbox: Sendable, Hashable {
 
     /// - Parameter now: Seconds since 1970.
     mutating func failed(_ item: Pending, _ why: String, now: Int64) {
-        failure = String(why.prefix(500))
+        failure = why.cut(utf8: 500)
         guard let index = pending.firstIndex(where: { $0.sequence == item.sequence }) else { return }
-        pending[index].attempts += 1
-        pending[index].due = now + Self.pause(after: pending[index].attempts)
+        pending[index].attempts = pending[index].attempts.adding(saturating: 1)
+        pending[index].due = now.adding(saturating: Self.pause(after: pending[index].attempts))
     }
 
     /// 2 s, twice as long after each attempt, at most an hour.
-    static func pause(after attempts: Int64) -> Int64 { min(2 << min(max(attempts - 1, 0), 11), 3_600) }
+    static func pause(after attempts: Int64) -> Int64 { min(2 << min(max(attempts, 1) - 1, 11), 3_600) }
 
     /// Seconds until the next attempt; nil when nothing waits.
     func wait(now: Int64) -> Int64? {
         // A clock that was set back does not keep anything waiting for longer than a pause.
-        pending.map { min(max(0, $0.due - now), 3_600) }.min()
+        pending.map { min(max(0, $0.due.subtracting(saturating: now)), 3_600) }.min()
     }
 
     /// What an operator should know, in a sentence; nil when nothing waits.

@@ -312,7 +312,9 @@ package struct RollbackBranches {
     /// A process that was killed while it moved the ref leaves a lock, which would block every later one.
     private func removeAbandonedLock(_ ref: String) {
         let path = "\(site.commonDirectory)\(ref).lock"
-        guard let status = try? Files.status(path), Machine.fileTime - status.changed > 60_000_000_000 else { return }
+        guard let status = try? Files.status(path),
+            Machine.fileTime.subtracting(saturating: status.changed) > 60_000_000_000
+        else { return }
         try? Files.remove(path)
     }
 }

@@ -59,7 +59,7 @@ struct RollbackCommit: Hashable {
     /// Text from elsewhere on one line: it must not end the paragraph, nor look like a trailer of its own.
     private static func line(_ text: String) -> String {
         let line = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
-        return String(String(line).prefix(500))
+        return String(line).cut(utf8: 500)
     }
 
     /// A commit as it was found on a branch.

@@ -477,7 +477,7 @@ extension TelemetryPipeline.State {
         let spare = samples.count - TelemetryPipeline.maxSamples
         guard spare > 0 else { return }
         samples.removeFirst(spare)
-        droppedSamples += Int64(spare)
+        droppedSamples = droppedSamples.adding(saturating: Int64(spare))
     }
 }
 
@@ -486,7 +486,7 @@ extension Activity.Kind {
     fileprivate var text: String {
         switch self {
         case .call(let call):
-            "it called '\(String(call.tool.unicodeScalars.prefix(80).map { $0.value < 32 ? "?" : Character($0) }))'"
+            "it called '\(String(call.tool.cut(utf8: 80).unicodeScalars.map { $0.value < 32 ? "?" : Character($0) }))'"
         case .spent(let dollars): "it spent \(dollars) USD"
         case .steps(let count): "a run of it made \(count) calls"
         case .ran: "a run of it ended"

@@ -94,14 +94,14 @@ final class TelemetryWatcher: Sendable {
 
     private func follow(_ pipeline: TelemetryPipeline, _ site: Site, _ succeeded: () -> Void) throws {
         let book = TelemetryBook(site: site, environment: environment)
-        let monitor = try ChangeMonitor()
+        let monitor = ChangeMonitor()
         var changed: Set<String>?
         var saysUnread = false
         var lastFull = ContinuousClock.now
         var lastRefresh = ContinuousClock.now - Self.refreshInterval
         while !stopping.isSet {
             if ContinuousClock.now - lastFull >= Self.fullInterval { changed = nil }
-            try watch(pipeline, monitor, again: changed == nil)
+            watch(pipeline, monitor, again: changed == nil)
             if changed == nil { lastFull = ContinuousClock.now }
             let refreshes = ContinuousClock.now - lastRefresh >= Self.refreshInterval
             if refreshes { lastRefresh = ContinuousClock.now }
@@ -126,12 +126,13 @@ final class TelemetryWatcher: Sendable {
     /// Watches the directory, or what is above it while it does not exist.
     ///
     /// - Parameter again: Whether another directory may stand there: a folder above it was renamed, a link changed.
-    private func watch(_ pipeline: TelemetryPipeline, _ monitor: ChangeMonitor, again: Bool) throws {
+    private func watch(_ pipeline: TelemetryPipeline, _ monitor: ChangeMonitor, again: Bool) {
         var folders: [String] = []
         // It may come to be before the folder above it is watched.
         while folders != pipeline.foldersToWatch {
             folders = pipeline.foldersToWatch
-            for folder in folders { try again ? monitor.watchAgain(folder) : monitor.watch(folder) }
+            // What cannot be watched makes the monitor blind, and is looked at by the clock.
+            for folder in folders { try? again ? monitor.watchAgain(folder) : monitor.watch(folder) }
         }
     }
 
@@ -169,7 +170,9 @@ final class TelemetryWatcher: Sendable {
             let left = due.nanoseconds(since: Moment(nanoseconds: Machine.nanoseconds))
             time = min(time, .nanoseconds(max(left, 1_000_000)))
         }
+        if monitor.isBlind { time = min(time, .milliseconds(250)) }
         let ready = Wakeup.wait(for: [wakeup.readEnd, monitor.number], atMost: time)
+        if monitor.isBlind { return nil }
         guard ready.contains(monitor.number) else { return [] }
         guard let events = try monitor.events() else { return nil }
         let directory = pipeline.directory

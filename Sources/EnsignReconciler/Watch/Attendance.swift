@@ -70,7 +70,7 @@ package struct Visits: Sendable, Hashable {
 
     /// A time in the future is none: the clock was set.
     private static func isRecent(_ time: Timestamp?, _ now: Timestamp) -> Bool {
-        time.map { (0...timerPeriod).contains(now.seconds - $0.seconds) } ?? false
+        time.map { (0...timerPeriod).contains(now.seconds(since: $0)) } ?? false
     }
 }
 

@@ -68,8 +68,8 @@ final class EnvironmentWatcher: Sendable {
 
     /// Reconciles on changes of the refs and of the live directory, and now and then in any case.
     func run() {
-        let reading = try? Thread { [telemetry] in telemetry.run() }
-        let asking = try? Thread { [series] in series.run() }
+        let reading = started("telemetry is not read") { [telemetry] in telemetry.run() }
+        let asking = started("Prometheus is not asked") { [series] in series.run() }
         defer {
             reading?.join()
             asking?.join()
@@ -83,6 +83,7 @@ final class EnvironmentWatcher: Sendable {
         var said: Set<String> = []
         var standing: String?
         var lacksTelemetry = false
+        var saysBlind = false
         let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
         let delivery = try? courier.map { courier in try Thread { courier.run() } }
         defer {
@@ -92,10 +93,14 @@ final class EnvironmentWatcher: Sendable {
         while !stops {
             do {
                 let site = try Site(opening, overrides: overrides)
-                let monitor = try ChangeMonitor()
+                let monitor = ChangeMonitor()
                 // Watched before reconciling: what changes in between is not lost.
                 try watch(site, monitor)
                 tellOfSight(site)
+                if let why = monitor.blindness, !saysBlind {
+                    report(.note(environment, "\(why): changes are found by the clock. See fs.inotify in sysctl"))
+                }
+                saysBlind = monitor.isBlind
                 while !stops {
                     // Another watch may have had it, and ended. Nobody is kept from reconciling for want of it.
                     if claim == nil { claim = try? WatchClaim(environment, site) }
@@ -152,6 +157,14 @@ final class EnvironmentWatcher: Sendable {
         }
     }
 
+    /// A thread that works beside this one; nil when there is no room for it, which is said.
+    private func started(_ otherwise: String, _ body: @escaping @Sendable () -> Void) -> Thread? {
+        do { return try Thread(body) } catch {
+            report(.note(environment, "\(otherwise): \(error)"))
+            return nil
+        }
+    }
+
     // MARK: Waiting
 
     /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
@@ -159,7 +172,7 @@ final class EnvironmentWatcher: Sendable {
         let judged: Duration = report.hasRollouts && telemetry.pipeline != nil ? .seconds(2) : .seconds(86_400)
         guard let due = report.plan?.due else { return judged }
         // Holds count whole seconds.
-        return min(judged, max(.milliseconds(100), .seconds(due.seconds - Machine.now)))
+        return min(judged, max(.milliseconds(100), .seconds(due.seconds(since: Timestamp(seconds: Machine.now)))))
     }
 
     /// Waits for a change that matters.
@@ -172,7 +185,7 @@ final class EnvironmentWatcher: Sendable {
         lacksTelemetry: Bool = false,
         atMost time: Duration
     ) throws -> (everything: Bool, folders: Set<String>) {
-        let deadline = ContinuousClock.now + time
+        let deadline = ContinuousClock.now + (monitor.isBlind ? min(time, .seconds(2)) : time)
         let live = try site.settings.directory(environment, site.files)
         var folders: Set<String> = []
         while !stops {
@@ -209,7 +222,7 @@ final class EnvironmentWatcher: Sendable {
     private func waitToRetry(atMost time: Duration) {
         do {
             let site = try Site(opening, overrides: overrides)
-            let monitor = try ChangeMonitor()
+            let monitor = ChangeMonitor()
             try watch(site, monitor)
             _ = try waitForChange(site, monitor, atMost: time)
         } catch {
@@ -221,25 +234,24 @@ final class EnvironmentWatcher: Sendable {
 
     private func watch(_ site: Site, _ monitor: ChangeMonitor) throws {
         let common = site.commonDirectory
-        try monitor.watch(String(common.dropLast()))
-        try monitor.watch(site.files.haltsFolder)
-        // Every folder on the way to the ref: git makes and removes them as branches come and go.
-        var folder = common + "refs"
-        try monitor.watch(folder)
-        for part in site.settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
-            folder += "/\(part)"
-            try monitor.watch(folder)
-        }
         let live = try site.settings.directory(environment, site.files)
         do {
+            try monitor.watch(String(common.dropLast()))
+            try monitor.watch(site.files.haltsFolder)
+            // Every folder on the way to the ref: git makes and removes them as branches come and go.
+            var folder = common + "refs"
+            try monitor.watch(folder)
+            for part in site.settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
+                folder += "/\(part)"
+                try monitor.watch(folder)
+            }
             try monitor.watch(live)
             for top in [LivePath.agents, LivePath.bundles] {
                 try monitor.watch("\(live)/\(top)")
                 for name in try Files.list("\(live)/\(top)") ?? [] { try monitor.watch("\(live)/\(top)/\(name)") }
             }
         } catch {
-            // Without enough inotify watches drift is still found by the rotating slice.
-            report(.note(environment, "\(error); drift is found more slowly. See fs.inotify.max_user_watches"))
+            // The monitor is blind now, which is said. Drift is still found by the rotating slice.
         }
     }
 }

@@ -60,11 +60,13 @@ package struct Watcher {
         } else {
             hasFetched.set()
         }
-        let monitor = try ChangeMonitor()
+        let monitor = ChangeMonitor()
         var isFirst = true
         var isChecked = false
+        var failing: [String: String] = [:]
         while !isEnding.isSet {
-            for folder in Self.refFolders(site) { try monitor.watch(folder) }
+            // One that cannot be watched makes it blind, and is looked at by the clock.
+            for folder in Self.refFolders(site) { try? monitor.watch(folder) }
             let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
             // Only with the forge's branch is it known which there are.
             if hasFetched.isSet, !isChecked {
@@ -72,28 +74,42 @@ package struct Watcher {
                 isChecked = true
             }
             for environment in names(site) where running[environment] == nil && here?.contains(environment) != false {
-                let watcher = try EnvironmentWatcher(
-                    environment,
-                    opening: opening,
-                    overrides: overrides,
-                    actor: actor,
-                    forge: forge?.sync,
-                    report: report
-                )
-                running[environment] = (watcher, try Thread { watcher.run() })
+                do {
+                    running[environment] = try start(environment, forge?.sync)
+                    failing[environment] = nil
+                } catch {
+                    // One that cannot be started does not stop the others; it is tried again.
+                    if failing[environment] != "\(error)" { report(.failed(environment, error)) }
+                    failing[environment] = "\(error)"
+                }
             }
             if isFirst, hasFetched.isSet || !running.isEmpty {
                 ready(running.keys.sorted())
                 isFirst = false
             }
-            let awake = Wakeup.wait(for: [ending.readEnd, monitor.number, fetched.readEnd], atMost: .seconds(600))
-            if awake.contains(monitor.number) { _ = try monitor.events() }
+            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
+            let awake = Wakeup.wait(for: [ending.readEnd, monitor.number, fetched.readEnd], atMost: time)
+            if awake.contains(monitor.number) { _ = try? monitor.events() }
             if awake.contains(fetched.readEnd) { fetched.clear() }
         }
         forge?.sync.stop()
         for (watcher, _) in running.values { watcher.stop() }
         forge?.thread.join()
         for (_, thread) in running.values { thread.join() }
+    }
+
+    private func start(_ environment: String, _ forge: ForgeSync?) throws -> (
+        watcher: EnvironmentWatcher, thread: Thread
+    ) {
+        let watcher = try EnvironmentWatcher(
+            environment,
+            opening: opening,
+            overrides: overrides,
+            actor: actor,
+            forge: forge,
+            report: report
+        )
+        return (watcher, try Thread { watcher.run() })
     }
 
     private func names(_ site: Site) -> [String] {

@@ -170,7 +170,7 @@ extension Tally {
     fileprivate init?(json: JSONValue) {
         self.init()
         if let counts = json["counts"] {
-            guard let calls = counts[0]?.int, let failed = counts[1]?.int, let denied = counts[2]?.int else {
+            guard let calls = counts[0]?.count, let failed = counts[1]?.count, let denied = counts[2]?.count else {
                 return nil
             }
             (self.calls, self.failed, self.denied) = (calls, failed, denied)
@@ -210,7 +210,7 @@ extension Spending {
     }
 
     fileprivate init?(json: JSONValue) {
-        guard let tokens = json[0]?.int, let cost = json[1]?.double, let isKnown = json[2]?.bool,
+        guard let tokens = json[0]?.int, tokens >= 0, let cost = json[1]?.double, let isKnown = json[2]?.bool,
             let isBad = json[3]?.bool, let isUnpriced = json[4]?.bool
         else { return nil }
         self.init(tokens: tokens, cost: cost, isKnown: isKnown, isBad: isBad, isUnpriced: isUnpriced)

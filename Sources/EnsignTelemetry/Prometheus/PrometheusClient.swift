@@ -118,7 +118,7 @@ package struct PrometheusClient: Sendable {
                     return Self.point(value).flatMap(Self.finite)
                 }
             case let type:
-                return Self.garbage("a result of the type \(type.map { "'\($0.prefix(20))'" } ?? "null")")
+                return Self.garbage("a result of the type \(type.map { "'\($0.cut(utf8: 20))'" } ?? "null")")
             }
         }
     }
@@ -279,7 +279,7 @@ package struct PrometheusClient: Sendable {
     private static func shown(_ text: String) -> String {
         String(
             String.UnicodeScalarView(
-                text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
+                text.cut(utf8: 200).unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
             )
         )
     }

@@ -1,0 +1,31 @@
+extension StringProtocol {
+    /// The beginning of a text of somebody else's, for a record, a status or a message.
+    ///
+    /// What counts is bytes of UTF-8 as JSON writes them, never characters: a character has no size, for one letter may
+    /// carry any number of combining marks. Cut between scalars; `...` stands where something was left out.
+    ///
+    /// - Parameter most: The most bytes that the result takes between the quotes of a JSON text, `...` included; 3 or more.
+    package func cut(utf8 most: Int) -> String {
+        // No byte becomes more than six (`\u0000`).
+        if utf8.count <= most / 6 { return String(self) }
+        var size = 0
+        var end = startIndex
+        for index in unicodeScalars.indices {
+            if size <= most - 3 { end = index }
+            size += unicodeScalars[index].sizeInJSON
+            if size > most { return String(self[..<end]) + "..." }
+        }
+        return String(self)
+    }
+}
+
+extension Unicode.Scalar {
+    /// Bytes of UTF-8, escaped as RFC 8785, section 3.2.2.2 says.
+    fileprivate var sizeInJSON: Int {
+        switch self {
+        case "\"", "\\", "\u{8}", "\t", "\n", "\u{C}", "\r": 2
+        case "\u{0}"..<"\u{20}": 6
+        default: UTF8.width(self)
+        }
+    }
+}

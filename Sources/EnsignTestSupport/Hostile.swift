@@ -1,0 +1,101 @@
+package import EnsignModel
+
+/// Values that stand at the ends of what a type, a calendar or a text can be, for every parser.
+package enum Hostile {
+    /// One letter, to a person and to `String.count`; 80 KB to everybody else.
+    package static let letter = "A" + String(repeating: "\u{301}", count: 40_000)
+
+    package static let integers: [Int64] = [
+        .min, .min + 1, -86_400, -1, 0, 1, 100, 101, 1 << 31, 1 << 40, 1 << 53, .max / 1_000_000_000 + 1, .max - 1,
+        .max,
+    ]
+
+    package static let times = [
+        "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2262-04-11T23:47:17Z",
+        "5138-11-16T09:46:40Z", "9999-12-31T23:59:59Z",
+    ]
+
+    package static let texts =
+        ["", "\u{0}", letter, " ", "..", "/", "\"\\\u{1}", "0", "ffffffffffffffff", "1e400", "NaN", "\u{202E}", "a/b"]
+        + integers.map(String.init) + times
+
+    private static let numbers: [JSONValue] =
+        integers.map { .integer($0) } + [0.5, -0.5, 1e15, 1e300, -1e300, .leastNonzeroMagnitude].map { JSONValue($0) }
+    /// One of each kind.
+    private static let others: [JSONValue] = [.null, .bool(true), .bool(false), 0, "", .string(letter), [], [:], [[]]]
+
+    /// What a value is replaced by: all of its own kind, and one of each other.
+    private static func values(for value: JSONValue) -> [JSONValue] {
+        switch value {
+        case .integer, .number: numbers + others
+        case .string: texts.map { .string($0) } + others
+        default: others
+        }
+    }
+
+    /// Calls `body` with the value, each of its leaves replaced by each hostile value in turn, each member and element
+    /// taken away, and so many times several of these at once, by the seed that is printed.
+    package static func variants(
+        of json: JSONValue,
+        for test: String,
+        pairs: Int = 300,
+        _ body: (JSONValue) throws -> Void
+    ) rethrows {
+        let places = places(in: json)
+        for place in places {
+            for value in place.leaf.map(values) ?? [] { try body(json.replacing(place.path[...], with: value)) }
+            if !place.path.isEmpty { try body(json.replacing(place.path[...], with: nil)) }
+        }
+        var random = SeededGenerator(for: test, standard: 49)
+        for _ in 0..<pairs {
+            var changed = json
+            for _ in 0..<random.int(2...4) {
+                let place = random.pick(places)
+                if let leaf = place.leaf {
+                    changed = changed.replacing(place.path[...], with: random.pick(values(for: leaf)))
+                }
+            }
+            try body(changed)
+        }
+    }
+
+    fileprivate enum Step {
+        case key(String)
+        case index(Int)
+    }
+
+    private static func places(in json: JSONValue) -> [(path: [Step], leaf: JSONValue?)] {
+        switch json {
+        case .array(let elements) where !elements.isEmpty:
+            [([], nil)]
+                + elements.enumerated().flatMap { index, element in
+                    places(in: element).map { ([.index(index)] + $0.path, $0.leaf) }
+                }
+        case .object(let members) where !members.isEmpty:
+            [([], nil)] + members.flatMap { key, value in places(in: value).map { ([.key(key)] + $0.path, $0.leaf) } }
+        default: [([], json)]
+        }
+    }
+}
+
+extension JSONValue {
+    /// Nil takes the member or element away. A place that is not there changes nothing.
+    fileprivate func replacing(_ path: ArraySlice<Hostile.Step>, with value: JSONValue?) -> JSONValue {
+        guard let step = path.first else { return value ?? self }
+        let rest = path.dropFirst()
+        switch (self, step) {
+        case (.array(var elements), .index(let index)) where elements.indices.contains(index):
+            if rest.isEmpty, value == nil {
+                elements.remove(at: index)
+            } else {
+                elements[index] = elements[index].replacing(rest, with: value)
+            }
+            return .array(elements)
+        case (.object(var members), .key(let key)):
+            guard let member = members[key] else { return self }
+            members[key] = rest.isEmpty ? value : member.replacing(rest, with: value)
+            return .object(members)
+        default: return self
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import EnsignManifest
+import EnsignModel
+import EnsignTestSupport
+import Testing
+
+/// Every value of a small fleet's manifests, replaced by hostile ones.
+@Suite("Hostile values in manifests")
+struct HostileValueTests {
+    /// The places of a manifest's scalars: what stands behind a colon or a dash, to the end of the line or of the flow.
+    private func places(_ text: String) -> [Range<String.Index>] {
+        text.matches(of: #/[:\-,{\[] ?([^ :,{}\[\]\n][^,{}\[\]\n]*)/#).map { $0.output.1 }.map {
+            $0.startIndex..<$0.endIndex
+        }
+    }
+
+    private static let values =
+        Hostile.integers.map(String.init)
+        + [
+            "1e400", "1e308", "-0", "0.1", "\"\"", "\"\\0\"", Hostile.letter, "null", "~",
+            "{}", "[]",
+        ]
+        + ["36525d", "36526d", "0s", "999999999999999d", "9999-12-31", "0000-01-01", "18446744073709551615.0.0"]
+
+    @Test(
+        "A fleet with any value replaced is checked, and compiles or says why not; what it says is bounded",
+        arguments: FleetFixture().entries.keys.sorted()
+    )
+    func values(path: String) throws {
+        let small = FleetFixture()
+        guard case .text(let text)? = small.entries[path] else { return }
+        for place in places(text) {
+            for value in Self.values {
+                var fixture = small
+                fixture.entries[path] = .text(text[..<place.lowerBound] + value + text[place.upperBound...])
+                for finding in try fixture.findings() {
+                    #expect(finding.message.utf8.count <= Finding.maxText, "\(path): \(finding.code)")
+                    #expect((finding.hint?.utf8.count ?? 0) <= Finding.maxText, "\(path): \(finding.code)")
+                }
+                let fleet = fixture.fleet()
+                let compiled = try EnvironmentCompiler(fleet: fleet, environment: "prod").compile(.triage)
+                #expect(compiled != nil || fleet.hasErrors, "\(path)")
+            }
+        }
+    }
+
+    @Test("A key of one letter with 50,000 marks is an unknown field like any other")
+    func key() throws {
+        for path in FleetFixture().entries.keys.sorted() where path.hasSuffix(".yaml") {
+            var fixture = FleetFixture()
+            guard case .text(let text)? = fixture.entries[path] else { continue }
+            let key = "a" + String(repeating: "\u{301}", count: 50_000)
+            fixture.entries[path] = .text(text + "? \"\(key)\" : 1\n? \"\(key)\" : 2\n")
+            let findings = try fixture.findings()
+            #expect(!findings.isEmpty)
+            for finding in findings { #expect(finding.message.utf8.count <= Finding.maxText) }
+        }
+    }
+}
