@@ -246,7 +246,16 @@ package final class TelemetryPipeline: Sendable {
             )
             return
         }
-        let trip = state.killSwitch.observe(activity, rules: book.killRules(agent)) { book.isGranted($0, $1, $2) }
+        let rules = book.killRules(agent)
+        guard !rules.isEmpty else { return }
+        var activity = activity
+        var meaning: String??
+        if case .call(var call) = activity.kind {
+            meaning = book.meaning(of: call.tool, agent, activity.bundle)
+            call.meaning = meaning ?? nil
+            activity.kind = .call(call)
+        }
+        let trip = state.killSwitch.observe(activity, rules: rules) { _, _, _ in meaning.map { $0 != nil } }
         guard let trip else { return }
         state.isDirty = true
         if let resumed = book.lastResume(agent, after: trip.time) {
