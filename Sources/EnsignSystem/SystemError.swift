@@ -22,6 +22,9 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether somebody else holds a lock.
     package var isBusy: Bool { code == EWOULDBLOCK }
 
+    /// Whether there is no more room: on the disk, or among the watches of an account.
+    package var isOutOfRoom: Bool { code == ENOSPC }
+
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
 }
 

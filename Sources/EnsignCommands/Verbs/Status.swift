@@ -88,6 +88,8 @@ private struct EnvironmentStatus {
     let pending: HaltsFile.Contents
     /// Nil where it cannot be known.
     let attendance: Attendance?
+    /// How far telemetry was read; nil where nobody has read any.
+    let reading: TelemetryReading?
     let waiting: WaitingCanary?
     /// Why the ledger cannot be read.
     let broken: Explanation?
@@ -111,6 +113,8 @@ private struct EnvironmentStatus {
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
         attendance = Attendance.of(name, site, now: now)
+        let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
+        reading = hasTelemetry ? TelemetryReading.read(site.files.telemetryReading(name)) : nil
         waiting =
             try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
@@ -148,6 +152,7 @@ private struct EnvironmentStatus {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
+        notes += reading?.sentences ?? []
         if let waiting { notes.append(waiting.sentence) }
         notes += disagreements.map(\.sentence)
         if let note = outbox?.note { notes.append(note) }
@@ -183,6 +188,7 @@ private struct EnvironmentStatus {
                 }
             ),
             "behaviour": .array(drifts.map(\.json)),
+            "telemetry": reading?.json ?? .null,
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds - $0.time.seconds)) } ?? .null,
         ]

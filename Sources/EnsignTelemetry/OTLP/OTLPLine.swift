@@ -3,6 +3,9 @@ import EnsignModel
 /// One line of an OTLP/JSON file (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/): an object with
 /// `resourceSpans`, `resourceLogs` or `resourceMetrics`. Unknown members are skipped, as OTLP asks of readers.
 package enum OTLPLine {
+    /// Events of a line: twice what a collector puts into a batch.
+    static let most = 16_384
+
     /// Reads a line's events.
     ///
     /// A line that begins with the rest of one that was cut off, as a restarted writer leaves it, is read from the place
@@ -25,9 +28,11 @@ package enum OTLPLine {
                 try reader.readLine(into: &events, rejections: &rejections)
                 return
             } catch {
+                let isTooLong = events.count - count >= most
                 events.removeSubrange(count...)
                 rejections = before
-                rejections.add(.malformedLine)
+                rejections.add(isTooLong ? .longLine : .malformedLine)
+                if isTooLong { return }
             }
             guard let next = unsafe lastBeginning(in: bytes), next > start else { return }
             start = next
