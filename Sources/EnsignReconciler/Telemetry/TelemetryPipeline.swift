@@ -380,14 +380,13 @@ package final class TelemetryPipeline: Sendable {
 
     /// Writes how far it has come, where that is news.
     ///
-    /// Once a second at most, and only where reading falls behind or has caught up: what is not news waits for the
-    /// checkpoint.
+    /// When reading falls behind or has caught up, and once a second in between: what is not news waits for the checkpoint.
     package func report() throws {
         let reading = guarded { state -> TelemetryReading? in
             let written = state.writtenReading
-            let isNews = (written?.behind == nil) != (state.reading.behind == nil) || state.reading.behind != nil
-            let isRecent = state.reading.time.nanoseconds(since: written?.time ?? .init(nanoseconds: .min)) < 1_000_000_000
-            guard isNews, !isRecent else { return nil }
+            let isNews = (written?.behind == nil) != (state.reading.behind == nil)
+            let age = state.reading.time.nanoseconds(since: written?.time ?? Moment(nanoseconds: .min))
+            guard isNews || state.reading.behind != nil && age >= 1_000_000_000 else { return nil }
             state.writtenReading = state.reading
             return state.reading
         }

@@ -112,8 +112,8 @@ final class TelemetryWatcher: Sendable {
             let step = try pipeline.step(book, changed: changed, refreshing: refreshes)
             succeeded()
             tell(step)
-            tellReading(step, &said)
             try pipeline.report()
+            tellReading(step, &said)
             changed = try wait(monitor, pipeline, until: step.isComplete ? step.nextDue : Moment(nanoseconds: 0))
         }
     }

@@ -34,7 +34,7 @@ extension Attribution {
             output.rejections.add(.orphan)
             return
         }
-        open(key, at: now, &output)
+        open(key, of: nil, at: now, &output)
         add(event.evaluation, key, span, at: now, &output)
     }
 

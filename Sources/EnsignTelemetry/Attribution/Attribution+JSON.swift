@@ -111,6 +111,7 @@ extension OpenTrace {
                 }
             )
         }
+        if share != 0 { object["share"] = .string(hex(share)) }
         if let forgotten { object["forgotten"] = .integer(forgotten.nanoseconds) }
         return .object(object)
     }
@@ -144,6 +145,7 @@ extension OpenTrace {
             guard let span = entry[0]?.spanID, let time = entry[1]?.moment else { return nil }
             pendingNames[span] = PendingName(bundle: entry[2]?.string.flatMap { Digest(hex: $0) }, time: time)
         }
+        share = json["share"]?.spanID ?? 0
         forgotten = json["forgotten"]?.moment
     }
 }

@@ -123,8 +123,8 @@ package struct Attribution: Sendable {
     }
 
     /// Closes traces that there is no room for any more.
-    private mutating func makeRoom(for folder: UInt64, _ output: inout Output) {
-        while let key = traces.nextTooMany(limits, for: folder) {
+    private mutating func makeRoom(for share: UInt64, _ output: inout Output) {
+        while let key = traces.nextTooMany(limits, for: share) {
             output.rejections.add(.evicted)
             close(key, &output)
         }
@@ -173,7 +173,7 @@ package struct Attribution: Sendable {
             output.rejections.add(.stale)
             return
         }
-        open(event.key, at: now, &output)
+        open(event.key, of: agent(event.claim, context), at: now, &output)
         let time = problem == nil ? min(event.end, now) : now
         if let mayNotSpeak {
             output.rejections.add(mayNotSpeak)
@@ -199,17 +199,19 @@ package struct Attribution: Sendable {
         }
     }
 
-    mutating func open(_ key: TraceKey, at now: Moment, _ output: inout Output) {
+    /// - Parameter agent: Whom the span names that is to come into the trace.
+    mutating func open(_ key: TraceKey, of agent: AgentID?, at now: Moment, _ output: inout Output) {
+        let share = key.folder != 0 ? key.folder : TraceKey.folder(agent)
         if let trace = traces[key] {
             guard trace.spanCount >= limits.spansOfTrace else {
-                traces.touch(key, at: now)
+                traces.touch(key, share: share, at: now)
                 return
             }
             output.rejections.add(.evicted)
             close(key, &output)
         }
-        traces.open(key, at: now)
-        makeRoom(for: key.folder, &output)
+        traces.open(key, share: share, at: now)
+        makeRoom(for: share, &output)
     }
 
     /// Notes whose child a span is, and moves what was collected for it upwards.

@@ -34,6 +34,8 @@ struct OpenTrace: Sendable {
     var touched: Moment
     /// Tells it from an earlier one of the same id.
     var serial = 0
+    /// Whose room it takes: a hash of the agent in whose folder it is, or that it names first; 0 while nobody is known.
+    var share: UInt64 = 0
 
     init(touched: Moment) { self.touched = touched }
 

@@ -13,27 +13,28 @@ struct TraceKey: Sendable, Hashable {
     static func folder(_ agent: AgentID?) -> UInt64 { agent.map { StableHash.of($0.description.utf8) } ?? 0 }
 }
 
-/// The traces that are open, of each folder in the order in which they were last touched.
+/// The traces that are open, in the order in which they were last touched.
 ///
-/// When there is no more room, the folder that has most of it gives up its oldest: a writer who opens traces without end
-/// closes its own.
+/// When there is no more room, whoever has most of it gives up their oldest: an agent's folder, an agent that is named, or
+/// all the rest together. So a writer who opens traces without end closes none of those that are somebody's.
 struct TraceTable: Sendable {
     private(set) var traces: [TraceKey: OpenTrace] = [:]
     /// Spans of all open traces.
     private(set) var spans = 0
-    private var folders: [UInt64: Folder] = [:]
+    /// By ``OpenTrace/share``.
+    private var shares: [UInt64: Share] = [:]
     /// No trace is idle before this.
     private var idleSearch = Moment(nanoseconds: .min)
     private var lastSerial = 0
 
-    private struct Folder: Sendable {
+    private struct Share: Sendable {
         /// One entry for each open trace, about the order in which they were last touched.
-        var touches = Queue<(touched: Moment, trace: TraceID, serial: Int)>()
+        var touches = Queue<(touched: Moment, key: TraceKey, serial: Int)>()
         var traces = 0
         var spans = 0
 
         /// Of the room that all have: traces and spans, whichever is more.
-        func share(_ limits: Attribution.Limits) -> Double {
+        func size(_ limits: Attribution.Limits) -> Double {
             max(Double(traces) / Double(max(1, limits.traces)), Double(spans) / Double(max(1, limits.spans)))
         }
     }
@@ -47,11 +48,16 @@ struct TraceTable: Sendable {
         guard var trace = traces.removeValue(forKey: key) else { return }
         let before = trace.spanCount
         body(&trace)
-        count(trace.spanCount - before, in: key.folder)
+        count(trace.spanCount - before, in: trace.share)
         traces[key] = trace
     }
 
-    mutating func open(_ key: TraceKey, at now: Moment) { put(key, OpenTrace(touched: now), at: now) }
+    /// - Parameter share: Whose room it takes.
+    mutating func open(_ key: TraceKey, share: UInt64, at now: Moment) {
+        var trace = OpenTrace(touched: now)
+        trace.share = share
+        put(key, trace, at: now)
+    }
 
     /// Puts a trace in place, as when a state is read back.
     mutating func put(_ key: TraceKey, _ trace: OpenTrace, at touched: Moment) {
@@ -59,85 +65,90 @@ struct TraceTable: Sendable {
         lastSerial += 1
         traces[key] = trace
         traces[key]?.serial = lastSerial
-        folders[key.folder, default: Folder()].traces += 1
-        folders[key.folder]?.touches.append((touched, key.id, lastSerial))
-        count(trace.spanCount, in: key.folder)
+        shares[trace.share, default: Share()].traces += 1
+        shares[trace.share]?.touches.append((touched, key, lastSerial))
+        count(trace.spanCount, in: trace.share)
         // Whoever comes back from an earlier state may have been idle for long.
         idleSearch = min(idleSearch, touched)
     }
 
-    /// Notes that something of an open trace has come.
-    mutating func touch(_ key: TraceKey, at now: Moment) {
-        guard let trace = traces[key], now > trace.touched else { return }
-        traces[key]?.touched = now
+    /// Notes that something of an open trace has come, and whose it is if that was not known.
+    mutating func touch(_ key: TraceKey, share: UInt64, at now: Moment) {
+        guard var trace = traces[key] else { return }
+        if trace.share == 0, share != 0 {
+            remove(key)
+            trace.share = share
+            trace.touched = max(trace.touched, now)
+            put(key, trace, at: trace.touched)
+        } else if now > trace.touched {
+            traces[key]?.touched = now
+        }
     }
 
-    private mutating func count(_ spans: Int, in folder: UInt64) {
+    private mutating func count(_ spans: Int, in share: UInt64) {
         self.spans += spans
-        folders[folder]?.spans += spans
+        shares[share]?.spans += spans
     }
 
     @discardableResult
     mutating func remove(_ key: TraceKey) -> OpenTrace? {
         guard let trace = traces.removeValue(forKey: key) else { return nil }
-        count(-trace.spanCount, in: key.folder)
-        folders[key.folder]?.traces -= 1
+        count(-trace.spanCount, in: trace.share)
+        shares[trace.share]?.traces -= 1
         return trace
     }
 
     // MARK: Coming to an end
 
     /// When the trace that was touched longest ago was touched; nil when none is open.
-    var firstTouched: Moment? { folders.values.compactMap { $0.touches.first?.touched }.min() }
+    var firstTouched: Moment? { shares.values.compactMap { $0.touches.first?.touched }.min() }
 
     /// A trace that nothing came of since a moment.
     mutating func nextIdle(since limit: Moment) -> TraceKey? {
         guard idleSearch <= limit else { return nil }
         var earliest: Moment?
-        for folder in folders.keys {
-            guard let touched = settleFirst(of: folder) else { continue }
-            if touched <= limit, let id = folders[folder]?.touches.first?.trace { return TraceKey(id: id, folder: folder) }
-            earliest = min(earliest ?? touched, touched)
+        for share in shares.keys {
+            guard let first = settleFirst(of: share) else { continue }
+            if first.touched <= limit { return first.key }
+            earliest = min(earliest ?? first.touched, first.touched)
         }
-        folders = folders.filter { $0.value.traces > 0 }
+        shares = shares.filter { $0.value.traces > 0 }
         idleSearch = earliest ?? limit.advanced(milliseconds: 1)
         return nil
     }
 
     /// The trace that has to go for want of room, if there is no more.
     ///
-    /// - Parameter folder: Whose new trace or span there is no room for.
-    mutating func nextTooMany(_ limits: Attribution.Limits, for folder: UInt64) -> TraceKey? {
+    /// - Parameter share: Whose new trace or span there is no room for.
+    mutating func nextTooMany(_ limits: Attribution.Limits, for share: UInt64) -> TraceKey? {
         guard traces.count > limits.traces || spans > limits.spans else { return nil }
-        var largest = folder
-        if (folders[folder]?.share(limits) ?? 0) * Double(folders.count) <= 1 {
-            largest = folders.max { $0.value.share(limits) < $1.value.share(limits) }?.key ?? folder
+        var largest = share
+        if (shares[share]?.size(limits) ?? 0) * Double(shares.count) <= 1 {
+            largest = shares.max { $0.value.size(limits) < $1.value.size(limits) }?.key ?? share
         }
-        guard settleFirst(of: largest) != nil, let id = folders[largest]?.touches.first?.trace else { return nil }
-        return TraceKey(id: id, folder: largest)
+        return settleFirst(of: largest)?.key
     }
 
     /// Takes entries away that are not true any more, until the first one is that of an open trace, untouched since.
-    private mutating func settleFirst(of folder: UInt64) -> Moment? {
-        while let first = folders[folder]?.touches.first {
-            guard let trace = traces[TraceKey(id: first.trace, folder: folder)], trace.serial == first.serial else {
-                _ = folders[folder]?.touches.removeFirst()
+    private mutating func settleFirst(of share: UInt64) -> (touched: Moment, key: TraceKey)? {
+        while let first = shares[share]?.touches.first {
+            guard let trace = traces[first.key], trace.serial == first.serial else {
+                _ = shares[share]?.touches.removeFirst()
                 continue
             }
-            guard trace.touched > first.touched else { return first.touched }
+            guard trace.touched > first.touched else { return (first.touched, first.key) }
             // In use since: it goes to the end of the queue once.
-            _ = folders[folder]?.touches.removeFirst()
-            folders[folder]?.touches.append((trace.touched, first.trace, first.serial))
+            _ = shares[share]?.touches.removeFirst()
+            shares[share]?.touches.append((trace.touched, first.key, first.serial))
         }
         return nil
     }
 
-    /// All traces, of each folder in the order in which they would be forgotten.
+    /// All traces, of each share in the order in which they would be forgotten.
     var all: [(key: TraceKey, touched: Moment, trace: OpenTrace)] {
-        folders.sorted { $0.key < $1.key }.flatMap { folder, content in
-            content.touches.all.compactMap { touch in
-                let key = TraceKey(id: touch.trace, folder: folder)
-                return traces[key].flatMap { $0.serial == touch.serial ? (key, touch.touched, $0) : nil }
+        shares.sorted { $0.key < $1.key }.flatMap { _, share in
+            share.touches.all.compactMap { touch in
+                traces[touch.key].flatMap { $0.serial == touch.serial ? (touch.key, touch.touched, $0) : nil }
             }
         }
     }

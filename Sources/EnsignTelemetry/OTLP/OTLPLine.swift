@@ -20,18 +20,18 @@ package enum OTLPLine {
         rejections: inout Rejections
     ) {
         let count = events.count
-        let before = rejections
         var start = 0
         while true {
             do {
                 var reader = unsafe OTLPReader(bytes, from: start)
-                try reader.readLine(into: &events, rejections: &rejections)
+                var found = Rejections()
+                try reader.readLine(into: &events, rejections: &found)
+                rejections.add(found)
                 return
             } catch {
                 let isTooLong = events.count - count >= most
                 events.removeSubrange(count...)
-                rejections = before
-                rejections.add(isTooLong ? .longLine : .malformedLine)
+                if start == 0 { rejections.add(isTooLong ? .longLine : .malformedLine) }
                 if isTooLong { return }
             }
             guard let next = unsafe lastBeginning(in: bytes), next > start else { return }
@@ -39,9 +39,10 @@ package enum OTLPLine {
         }
     }
 
+    private static let words = Array("{\"resource".utf8)
+
     /// The last `{"resource`, which never stands inside a JSON string: its quote would be escaped there.
     private static func lastBeginning(in bytes: UnsafeRawBufferPointer) -> Int? {
-        let words = Array("{\"resource".utf8)
         var start = bytes.count - words.count - 1
         while start > 0 {
             if unsafe bytes[start] == words[0], unsafe bytes[start..<(start + words.count)].elementsEqual(words),

@@ -4,11 +4,15 @@ import Glibc
 
 /// Who is followed.
 extension TelemetryReader {
-    /// A file's first bytes, by number and hash.
+    /// A file's first bytes, by number and hash, in a folder.
     struct Beginning: Hashable {
         var count: Int
         var hash: UInt64
+        var folder: AgentID?
     }
+
+    /// Of files that begin alike, those that were read furthest.
+    private static let alike = 16
 
     /// Gives files that arrived a place among those that are followed, in turn of their writers.
     ///
@@ -161,10 +165,9 @@ extension TelemetryReader {
             hashed = count
             let index = originals ?? indexOriginals()
             originals = index
-            candidates += index[Beginning(count: count, hash: hash.value)] ?? []
+            candidates += index[Beginning(count: count, hash: hash.value, folder: folder)] ?? []
         }
-        let known = candidates.filter { $0.offset > 0 && $0.writer.folder == folder }.sorted { $0.offset > $1.offset }
-        for file in known.prefix(16) {
+        for file in candidates.sorted(by: { $0.offset > $1.offset }).prefix(Self.alike) {
             var copy = file
             copy.isCopy = true
             if try isSame(copy, status, handle) { return file }
@@ -178,7 +181,12 @@ extension TelemetryReader {
             AnySequence(cursor.files.values), AnySequence(cursor.resting.values), AnySequence(cursor.retired),
         ] {
             for file in files where file.headCount > 0 {
-                index[Beginning(count: file.headCount, hash: file.head), default: []].append(file)
+                let beginning = Beginning(count: file.headCount, hash: file.head, folder: file.writer.folder)
+                index[beginning, default: []].append(file)
+                // Ten thousand equal files are compared with a few.
+                guard let count = index[beginning]?.count, count >= 2 * Self.alike else { continue }
+                index[beginning]?.sort { $0.offset > $1.offset }
+                index[beginning]?.removeLast(count - Self.alike)
             }
         }
         return index
