@@ -47,7 +47,10 @@ struct ToolNameTests {
                 },
                 delegates: [],
                 autonomy: .full,
-                limits: BundleLimits(run: RunLimits(steps: nil, tokens: nil, costUSD: nil, seconds: nil), costUSDPerDay: nil),
+                limits: BundleLimits(
+                    run: RunLimits(steps: nil, tokens: nil, costUSD: nil, seconds: nil),
+                    costUSDPerDay: nil
+                ),
                 runtime: .null
             )
         )
@@ -67,7 +70,7 @@ struct ToolNameTests {
     }
 
     @Test(
-        "A name that is no spelling of a granted operation means nothing",
+        "A name that is not a spelling of a granted operation means nothing",
         arguments: [
             "", "_", "__", ".", "-", "payments__", "__get-payment", "get", "payment", "getpayments", "get_payments",
             "get__payment", "get/payment", "crm__get-payment", "crm.get_payment", "other__get-payment",
@@ -116,7 +119,9 @@ struct ToolNameTests {
         ] {
             #expect(ToolNames.mayBeSame(one, other) && ToolNames.mayBeSame(other, one))
         }
-        for (one, other) in [("lookup", "backlookup"), ("a", "b"), ("", ""), ("", "a"), ("payments", "payments.lookup")] {
+        for (one, other) in [
+            ("lookup", "backlookup"), ("a", "b"), ("", ""), ("", "a"), ("payments", "payments.lookup"),
+        ] {
             #expect(!ToolNames.mayBeSame(one, other) && !ToolNames.mayBeSame(other, one))
         }
         #expect(ToolNames.isEnd("lookup", of: "payments.lookup") && !ToolNames.isEnd("payments.lookup", of: "lookup"))

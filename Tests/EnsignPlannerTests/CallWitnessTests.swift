@@ -38,7 +38,14 @@ struct CallWitnessTests {
     }
 
     private func rate(_ name: String, margin: Double = 0.3) -> Analysis.Metric {
-        Analysis.Metric(name: name, kind: .rate, good: name == "success", unit: nil, margin: .absolute(margin), query: nil)
+        Analysis.Metric(
+            name: name,
+            kind: .rate,
+            good: name == "success",
+            unit: nil,
+            margin: .absolute(margin),
+            query: nil
+        )
     }
 
     /// A run's samples, as they come from telemetry.
@@ -89,7 +96,8 @@ struct CallWitnessTests {
         let canary = try canary(rate("success"), rate(name))
         let verdict = try analyst(canary, calls: (0, 2), restarting: restarting).verdict(canary)
         #expect(verdict.outcome == .noData)
-        let why = "300 runs of the canary and not one call, although 3 operations are granted: is execute_tool telemetry written?"
+        let why =
+            "300 runs of the canary and not one call, although 3 operations are granted: is execute_tool telemetry written?"
         #expect(verdict.evidence["silent"]?.string == why)
         #expect(verdict.evidence["metrics"]?[name]?["verdict"]?.string == "no-data")
         #expect(verdict.evidence["explanation"]?.string?.contains("\(name): \(why)") == true)

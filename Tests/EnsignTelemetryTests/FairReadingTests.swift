@@ -90,7 +90,7 @@ struct FairReadingTests {
         #expect(try readAll(&second).0 == [])
     }
 
-    @Test("Zeros in front of a line are no part of it")
+    @Test("Zeros in front of a line are not part of it")
     func zeros() throws {
         var reader = TelemetryReader(directory: path)
         try write(Data(count: 3 << 20), to: "a.jsonl")
@@ -167,7 +167,9 @@ struct FairReadingTests {
     @Test("A line has no more events than a collector would write")
     func eventsOfALine() throws {
         var reader = TelemetryReader(directory: path)
-        let spans = (UInt64(1)...20_000).map { #"{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"\#(SpanText.id($0))"}"# }
+        let spans = (UInt64(1)...20_000).map {
+            #"{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"\#(SpanText.id($0))"}"#
+        }
         let text = #"{"resourceSpans":[{"scopeSpans":[{"spans":[\#(spans.joined(separator: ","))]}]}]}"#
         try write(text + "\n" + numbered(1), to: "a.jsonl")
         let (found, rejections, _) = try readAll(&reader)
@@ -207,7 +209,7 @@ struct FairReadingTests {
         return found
     }
 
-    @Test("What stands in the folder of an agent is known to; folders are found, and gone, at once")
+    @Test("What is in the folder of an agent is known to be; folders are found, and gone, at once")
     func agentFolders() throws {
         var reader = TelemetryReader(directory: path)
         try write(numbered(1), to: "a.jsonl")
@@ -227,7 +229,10 @@ struct FairReadingTests {
         try write(numbered(7), to: "support/desk/a.jsonl")
         #expect(folders(try reader.read(changed: ["support/desk/a.jsonl"])) == ["7": "support/desk"])
         // Rotated as in the top folder, also across a restart.
-        try FileManager.default.moveItem(atPath: "\(path)/support/desk/a.jsonl", toPath: "\(path)/support/desk/a.jsonl.1")
+        try FileManager.default.moveItem(
+            atPath: "\(path)/support/desk/a.jsonl",
+            toPath: "\(path)/support/desk/a.jsonl.1"
+        )
         try write(numbered(8), to: "support/desk/a.jsonl")
         reader = TelemetryReader(directory: path, cursor: try #require(TelemetryCursor(json: reader.cursor.json)))
         batch = try reader.read()
@@ -236,7 +241,7 @@ struct FairReadingTests {
         #expect(try reader.read().bound == [agent("support/clerk")])
     }
 
-    @Test("A link is no folder, and a folder that others may make binds nobody")
+    @Test("A link is not a folder, and a folder that others may make binds nobody")
     func strangeFolders() throws {
         var reader = TelemetryReader(directory: path)
         try write(numbered(1), to: "elsewhere/desk/a.jsonl")
@@ -259,7 +264,7 @@ struct FairReadingTests {
         #expect(reader.problems.isEmpty)
     }
 
-    @Test("A copy in another folder is no copy: whoever repeats a file does not silence it")
+    @Test("A copy in another folder is not a copy: whoever repeats a file does not silence it")
     func copiesElsewhere() throws {
         var reader = TelemetryReader(directory: path)
         try write((1...60).map(numbered).joined(), to: "support/clerk/a.jsonl")

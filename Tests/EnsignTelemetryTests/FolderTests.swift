@@ -15,14 +15,14 @@ struct FolderTests {
         span.adding("gen_ai.agent.name", SpanText.string(name))
     }
 
-    /// What spans come to that stood in a folder, or in none.
+    /// What spans come to that were in a folder, or in none.
     private func attributed(_ groups: [(folder: String?, spans: [SpanText])]) -> Attribution.Output {
         var attribution = Attribution(environment: "prod")
         var result = Attribution.Output()
         for (index, group) in groups.enumerated() {
             var batch = TelemetryBatch()
             batch.events = parsed(line(group.spans)).events
-            if let folder = group.folder { batch.events = batch.events.map { $0.standing(in: agent(folder)) } }
+            if let folder = group.folder { batch.events = batch.events.map { $0.from(agent(folder)) } }
             let output = attribution.add(batch, at: after(seconds: 10 + Double(index)), bound)
             result.samples += output.samples
             result.activities += output.activities
@@ -41,22 +41,34 @@ struct FolderTests {
         output.activities.filter { if case .call = $0.kind { $0.agent == agent(name) } else { false } }.count
     }
 
-    @Test("What stands elsewhere does not speak for an agent that has a folder", arguments: [nil, "support/clerk"])
+    @Test("What is elsewhere does not speak for an agent that has a folder", arguments: [nil, "support/clerk"])
     func elsewhere(_ folder: String?) {
         let output = attributed([
-            (folder, [by("support/desk", .call(2, in: 1)), .run(1), by("support/desk", .chat(3, in: 1, input: 9, output: 9))])
+            (
+                folder,
+                [
+                    by("support/desk", .call(2, in: 1)), .run(1),
+                    by("support/desk", .chat(3, in: 1, input: 9, output: 9)),
+                ]
+            )
         ])
         #expect(output.activities.isEmpty && output.samples.isEmpty)
         #expect(output.counted(folder == nil ? .boundAgent : .foreignAgent) == 3)
         // What is below such a run is nobody else's.
         let below = attributed([
-            (nil, [.call(3, in: 2), .run(2, parent: 1), .call(4, in: 1), .run(1, agent: "support/clerk", bundle: stableDigest)])
+            (
+                nil,
+                [
+                    .call(3, in: 2), .run(2, parent: 1), .call(4, in: 1),
+                    .run(1, agent: "support/clerk", bundle: stableDigest),
+                ]
+            )
         ])
         #expect(below.values("steps") == [1])
         #expect(calls(below, of: "support/clerk") == 1)
     }
 
-    @Test("What stands in its folder is the agent's, also what names nobody; other names are refused")
+    @Test("What is in its folder is the agent's, also what names nobody; other names are refused")
     func inside() {
         let output = attributed([
             ("support/desk", [.call(2, in: 1), by("helper", .call(3, in: 1)), by("support/clerk", .call(4, in: 1))])
@@ -67,13 +79,14 @@ struct FolderTests {
         #expect(output.activities.contains { $0.kind == .steps(2) })
         let run = attributed([("support/desk", [.call(2, in: 1)]), ("support/desk", [.run(1)])])
         #expect(run.values("steps") == [1] && calls(run, of: "support/desk") == 1)
-        // A framework's own part is no run.
+        // A framework's own part is not a run.
         #expect(attributed([("support/desk", [.run(1, agent: "helper")])]).samples.isEmpty)
     }
 
     @Test("Nobody writes into the traces of a folder: no links, no evaluations, no duplicates in front of it")
     func isolation() {
-        let score = #"{"name":"gen_ai.evaluation.result","attributes":[{"key":"gen_ai.evaluation.name","value":"#
+        let score =
+            #"{"name":"gen_ai.evaluation.result","attributes":[{"key":"gen_ai.evaluation.name","value":"#
             + #"{"stringValue":"safe"}},{"key":"gen_ai.evaluation.score.value","value":{"doubleValue":1}}]}"#
         for folder in [nil, "support/clerk"] {
             let output = attributed([
@@ -82,9 +95,12 @@ struct FolderTests {
                 ("support/desk", [.call(2, in: 1), .run(1)]),
                 (folder, [SpanText(span: 9, parent: 1).changed { $0.events = score }]),
             ])
-            #expect(output.samples.filter { $0.agent == agent("support/desk") && $0.metric == .steps }.map(\.value) == [1])
+            #expect(
+                output.samples.filter { $0.agent == agent("support/desk") && $0.metric == .steps }.map(\.value) == [1]
+            )
             #expect(output.counted(.duplicate) == 0)
-            #expect(output.values("evaluation:safe").isEmpty)
+            let scored = output.samples.filter { $0.metric == .evaluation("safe") }
+            #expect(scored.allSatisfy { $0.agent == agent("support/clerk") })
         }
         let own = attributed([
             ("support/desk", [.run(1)]), ("support/desk", [SpanText(span: 9, parent: 1).changed { $0.events = score }]),
@@ -99,7 +115,8 @@ struct FolderTests {
                 ("gen_ai.evaluation.name", "safe"), ("gen_ai.evaluation.score.label", "pass"),
                 ("gen_ai.agent.name", name), ("ensign.bundle", stableDigest.description),
             ].map { #"{"key":"\#($0.0)","value":{"stringValue":"\#($0.1)"}}"# }
-            return #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"\#(after(seconds: 3).nanoseconds)","#
+            return
+                #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"\#(after(seconds: 3).nanoseconds)","#
                 + #""eventName":"gen_ai.evaluation.result","attributes":[\#(list.joined(separator: ","))]}]}]}]}"#
         }
         for (folder, name, reason) in [
@@ -109,14 +126,17 @@ struct FolderTests {
             var attribution = Attribution(environment: "prod")
             var batch = TelemetryBatch()
             batch.events = parsed(log(name)).events
-            if let folder { batch.events = batch.events.map { $0.standing(in: agent(folder)) } }
+            if let folder { batch.events = batch.events.map { $0.from(agent(folder)) } }
             let output = attribution.add(batch, at: after(seconds: 10), bound)
             #expect(output.samples.count == (reason == nil ? 1 : 0))
             if let reason { #expect(output.counted(reason) == 1) }
         }
     }
 
-    @Test("A flood of traces takes no room from those of a folder, or of an agent that is named", arguments: [false, true])
+    @Test(
+        "A flood of traces takes no room from those of a folder, or of an agent that is named",
+        arguments: [false, true]
+    )
     func room(_ isBound: Bool) {
         var limits = Attribution.Limits()
         (limits.traces, limits.spans) = (100, 1_000)
@@ -133,7 +153,7 @@ struct FolderTests {
             // The run goes on, a call each time.
             let own = by("support/desk", .call(UInt64(round + 10), in: 1))
             let text = line([own])
-            batch.events += isBound ? parsed(text).events.map { $0.standing(in: agent("support/desk")) } : parsed(text).events
+            batch.events += isBound ? parsed(text).events.map { $0.from(agent("support/desk")) } : parsed(text).events
             let output = attribution.add(batch, at: after(seconds: Double(round)), isBound ? bound : context)
             for case .steps(let count) in output.activities.map(\.kind) { steps = max(steps, count) }
             #expect(attribution.openTraces <= 100)

@@ -65,7 +65,7 @@ struct NestedCallTests {
     )
     func oneCall(_ naming: String) {
         var outer = arguments("{\\\"id\\\":1}", .call(2, in: 1, tool: "payments.lookup"))
-        // The protocol library's own span, which is no call, is in between.
+        // The protocol library's own span, which is not a call, is in between.
         let between = SpanText(span: 3, parent: 2)
         var inner = server(4, in: 3, tool: "get_payment")
         if ["outer", "both"].contains(naming) { outer = by("support/desk", outer) }
@@ -117,7 +117,8 @@ struct NestedCallTests {
         let servers = (10..<110).map { server($0, in: 2, tool: "tool-\($0)") }
         for order in [true, false] {
             func output(_ inner: [SpanText]) -> Attribution.Output {
-                order ? attributed(line(inner), line([outer]), line([.run(1)]))
+                order
+                    ? attributed(line(inner), line([outer]), line([.run(1)]))
                     : attributed(line([outer]), line(inner), line([.run(1)]))
             }
             #expect(output(same).values("steps") == [100])
@@ -209,14 +210,19 @@ struct NestedCallTests {
         told([by("support/desk", .call(2, in: 1)), inner]) { #expect($0 == 1) }
         told([outer, inner, arguments("{}", by("support/desk", .call(4, in: 2)))]) { #expect($0 == 2) }
         // What a framework makes of them does not hide what the server got.
-        told([arguments("{\\\"x\\\":1}", outer.changed { $0.attributes.removeAll { $0.0 == "gen_ai.tool.call.arguments" } }), inner]) {
+        told([
+            arguments(
+                "{\\\"x\\\":1}",
+                outer.changed { $0.attributes.removeAll { $0.0 == "gen_ai.tool.call.arguments" } }
+            ), inner,
+        ]) {
             #expect($0 == 2)
         }
     }
 
     @Test("A span that somebody else puts around a call takes nothing away from its run")
     func strangersAround() {
-        // 2 stands in the run of the desk and says that it is the clerk's.
+        // 2 is in the run of the desk and says that it is the clerk's.
         let around = by("support/clerk", .call(2, in: 1))
         inAnyOrder([around, .call(3, in: 2), .run(1)]) { output in
             #expect(output.values("steps") == [1])

@@ -94,7 +94,10 @@ import Testing
         try host.expectSound()
     }
 
-    @Test("A flood, and a backlog, keep nobody's rules from firing; being behind is said", arguments: ["{}\n", "spans"])
+    @Test(
+        "A flood, and a backlog, keep nobody's rules from firing; being behind is said",
+        arguments: ["{}\n", "spans"]
+    )
     func flood(_ kind: String) throws {
         let host = try host()
         try append(call("crm__find"), to: "z.jsonl", in: host)
@@ -220,7 +223,9 @@ import Testing
             ]
         }
         try append(lines(40, inside: 1, "find_customer").joined(), to: "a.jsonl", in: host)
-        for name in ["crm_find", "mcp__crm__find", "FIND", "crm.Find"] { try append(call(name), to: "a.jsonl", in: host) }
+        for name in ["crm_find", "mcp__crm__find", "FIND", "crm.Find"] {
+            try append(call(name), to: "a.jsonl", in: host)
+        }
         let result = try host.ensign("reconcile", "--env", "prod")
         #expect(result.status == 0 && !isHalted(host), "\(result.output)")
         try append(lines(20, inside: 3, "find_customer").joined(), to: "a.jsonl", in: host)

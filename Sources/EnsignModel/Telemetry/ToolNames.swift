@@ -120,7 +120,8 @@ package struct ToolNames: Sendable {
     private static func wordsApart(_ bytes: [UInt8]) -> [UInt8] {
         func isCapital(_ byte: UInt8) -> Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) }
         func isSmall(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
         }
         var result: [UInt8] = []
         for (index, byte) in bytes.enumerated() {
@@ -135,7 +136,7 @@ package struct ToolNames: Sendable {
         return result
     }
 
-    /// What stands behind the prefix that some runtimes put before the names of a protocol's tools.
+    /// What is behind the prefix that some runtimes put before the names of a protocol's tools.
     private static func withoutProtocol(_ name: String) -> String? {
         for prefix in ["mcp__", "mcp_", "mcp.", "mcp/", "mcp-"] where name.lowercased().hasPrefix(prefix) {
             let rest = String(decoding: name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
@@ -168,7 +169,9 @@ package struct ToolNames: Sendable {
     }
 
     /// Whether two names may be of one call: they are the same in words, or one is the end of the other.
-    package static func mayBeSame(_ one: String, _ other: String) -> Bool { isEnd(one, of: other) || isEnd(other, of: one) }
+    package static func mayBeSame(_ one: String, _ other: String) -> Bool {
+        isEnd(one, of: other) || isEnd(other, of: one)
+    }
 
     /// A name's words with one `-` between each two; none if it has none.
     private static func words(_ name: String) -> [String] {
@@ -182,7 +185,7 @@ extension Bundle {
 }
 
 extension String {
-    /// The parts before and behind the first place where a separator stands.
+    /// The parts before and behind the first separator.
     fileprivate func split(onceAt separator: String) -> (String, String)? {
         let text = Array(utf8)
         let separator = Array(separator.utf8)

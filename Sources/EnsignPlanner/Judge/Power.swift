@@ -111,7 +111,8 @@ package struct Power: Sendable, Hashable {
             let why = slowest.map { metric in
                 metric.hoursToPass.map { "'\(metric.name)' needs about \(Self.duration($0)) to pass" }
                     ?? "'\(metric.name)' can never pass"
-                    + (metric.isShareOfNothing ? ", since its margin is a share of what the stable version never has" : "")
+                    + (metric.isShareOfNothing
+                        ? ", since its margin is a share of what the stable version never has" : "")
             }
             let before = text ?? deadline.map { "its deadline of \($0)" }
             let limit = before.map { " before \($0)" } ?? ""
@@ -210,7 +211,8 @@ private struct Growth {
             let positive = min(max(expected.positive ?? 1, 0), 1)
             // A mean of mostly zeros swings as much as there being anything at all does.
             let swing = positive > 0 ? (1 - positive) / positive : .infinity
-            let spread = (pow(max(expected.spread ?? 1, 0.05), 2) + (Self.isRelative(metric.margin) ? swing : 0)).squareRoot()
+            let spread = (pow(max(expected.spread ?? 1, 0.05), 2) + (Self.isRelative(metric.margin) ? swing : 0))
+                .squareRoot()
             let margin: Double
             switch metric.margin {
             case .relative(let share):

@@ -34,7 +34,13 @@ extension Attribution {
         let isCall = if case .call = event.operation { true } else { false }
         guard event.operation == .run, event.folder == nil else {
             let parent = event.parent ?? 0
-            link(event, as: .init(parent: parent, isBarrier: !isCall && event.operation != .other), at: time, context, &output)
+            link(
+                event,
+                as: .init(parent: parent, isBarrier: !isCall && event.operation != .other),
+                at: time,
+                context,
+                &output
+            )
             return
         }
         traces.change(event.key) { trace in

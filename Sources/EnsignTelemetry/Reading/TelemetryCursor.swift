@@ -162,7 +162,9 @@ package struct TelemetryCursor: Sendable, Hashable {
             resting[file.id] = file
         }
         for value in json["horizons"]?.array ?? [] {
-            guard let owner = value[1]?.int.flatMap({ UInt32(exactly: $0) }), let time = value[2]?.int else { return nil }
+            guard let owner = value[1]?.int.flatMap({ UInt32(exactly: $0) }), let time = value[2]?.int else {
+                return nil
+            }
             horizons[Writer(folder: value[0]?.string.flatMap { AgentID($0) }, owner: owner)] = time
         }
     }
