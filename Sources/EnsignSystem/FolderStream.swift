@@ -77,7 +77,7 @@ package final class FolderStream {
     /// Begins again.
     package func rewind() { unsafe rewinddir(stream) }
 
-    /// What stands in the folder under a name; a symbolic link is not followed. Nil when there is nothing.
+    /// What is in the folder under a name; a symbolic link is not followed. Nil when there is nothing.
     package func status(of entry: String) throws(SystemError) -> FileStatus? {
         var info = stat()
         do {

@@ -29,7 +29,7 @@ package enum Rejection: String, Sendable, CaseIterable {
     case otherEnvironment = "other-environment"
     /// In an agent's folder, and names another one.
     case foreignAgent = "foreign-agent"
-    /// Names an agent that has a folder, and stands elsewhere.
+    /// Names an agent that has a folder, and is elsewhere.
     case boundAgent = "bound-agent"
     /// A run of an agent that has no route here.
     case unknownAgent = "unknown-agent"

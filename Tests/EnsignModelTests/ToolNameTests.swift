@@ -70,7 +70,7 @@ struct ToolNameTests {
     }
 
     @Test(
-        "A name that is no spelling of a granted operation means nothing",
+        "A name that is not a spelling of a granted operation means nothing",
         arguments: [
             "", "_", "__", ".", "-", "payments__", "__get-payment", "get", "payment", "getpayments", "get_payments",
             "get__payment", "get/payment", "crm__get-payment", "crm.get_payment", "other__get-payment",

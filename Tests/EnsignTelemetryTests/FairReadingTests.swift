@@ -90,7 +90,7 @@ struct FairReadingTests {
         #expect(try readAll(&second).0 == [])
     }
 
-    @Test("Zeros in front of a line are no part of it")
+    @Test("Zeros in front of a line are not part of it")
     func zeros() throws {
         var reader = TelemetryReader(directory: path)
         try write(Data(count: 3 << 20), to: "a.jsonl")
@@ -209,7 +209,7 @@ struct FairReadingTests {
         return found
     }
 
-    @Test("What stands in the folder of an agent is known to; folders are found, and gone, at once")
+    @Test("What is in the folder of an agent is known to be; folders are found, and gone, at once")
     func agentFolders() throws {
         var reader = TelemetryReader(directory: path)
         try write(numbered(1), to: "a.jsonl")
@@ -241,7 +241,7 @@ struct FairReadingTests {
         #expect(try reader.read().bound == [agent("support/clerk")])
     }
 
-    @Test("A link is no folder, and a folder that others may make binds nobody")
+    @Test("A link is not a folder, and a folder that others may make binds nobody")
     func strangeFolders() throws {
         var reader = TelemetryReader(directory: path)
         try write(numbered(1), to: "elsewhere/desk/a.jsonl")
@@ -264,7 +264,7 @@ struct FairReadingTests {
         #expect(reader.problems.isEmpty)
     }
 
-    @Test("A copy in another folder is no copy: whoever repeats a file does not silence it")
+    @Test("A copy in another folder is not a copy: whoever repeats a file does not silence it")
     func copiesElsewhere() throws {
         var reader = TelemetryReader(directory: path)
         try write((1...60).map(numbered).joined(), to: "support/clerk/a.jsonl")

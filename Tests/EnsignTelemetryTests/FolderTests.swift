@@ -15,14 +15,14 @@ struct FolderTests {
         span.adding("gen_ai.agent.name", SpanText.string(name))
     }
 
-    /// What spans come to that stood in a folder, or in none.
+    /// What spans come to that were in a folder, or in none.
     private func attributed(_ groups: [(folder: String?, spans: [SpanText])]) -> Attribution.Output {
         var attribution = Attribution(environment: "prod")
         var result = Attribution.Output()
         for (index, group) in groups.enumerated() {
             var batch = TelemetryBatch()
             batch.events = parsed(line(group.spans)).events
-            if let folder = group.folder { batch.events = batch.events.map { $0.standing(in: agent(folder)) } }
+            if let folder = group.folder { batch.events = batch.events.map { $0.from(agent(folder)) } }
             let output = attribution.add(batch, at: after(seconds: 10 + Double(index)), bound)
             result.samples += output.samples
             result.activities += output.activities
@@ -41,7 +41,7 @@ struct FolderTests {
         output.activities.filter { if case .call = $0.kind { $0.agent == agent(name) } else { false } }.count
     }
 
-    @Test("What stands elsewhere does not speak for an agent that has a folder", arguments: [nil, "support/clerk"])
+    @Test("What is elsewhere does not speak for an agent that has a folder", arguments: [nil, "support/clerk"])
     func elsewhere(_ folder: String?) {
         let output = attributed([
             (
@@ -68,7 +68,7 @@ struct FolderTests {
         #expect(calls(below, of: "support/clerk") == 1)
     }
 
-    @Test("What stands in its folder is the agent's, also what names nobody; other names are refused")
+    @Test("What is in its folder is the agent's, also what names nobody; other names are refused")
     func inside() {
         let output = attributed([
             ("support/desk", [.call(2, in: 1), by("helper", .call(3, in: 1)), by("support/clerk", .call(4, in: 1))])
@@ -79,7 +79,7 @@ struct FolderTests {
         #expect(output.activities.contains { $0.kind == .steps(2) })
         let run = attributed([("support/desk", [.call(2, in: 1)]), ("support/desk", [.run(1)])])
         #expect(run.values("steps") == [1] && calls(run, of: "support/desk") == 1)
-        // A framework's own part is no run.
+        // A framework's own part is not a run.
         #expect(attributed([("support/desk", [.run(1, agent: "helper")])]).samples.isEmpty)
     }
 
@@ -99,7 +99,8 @@ struct FolderTests {
                 output.samples.filter { $0.agent == agent("support/desk") && $0.metric == .steps }.map(\.value) == [1]
             )
             #expect(output.counted(.duplicate) == 0)
-            #expect(output.values("evaluation:safe").isEmpty)
+            let scored = output.samples.filter { $0.metric == .evaluation("safe") }
+            #expect(scored.allSatisfy { $0.agent == agent("support/clerk") })
         }
         let own = attributed([
             ("support/desk", [.run(1)]), ("support/desk", [SpanText(span: 9, parent: 1).changed { $0.events = score }]),
@@ -125,7 +126,7 @@ struct FolderTests {
             var attribution = Attribution(environment: "prod")
             var batch = TelemetryBatch()
             batch.events = parsed(log(name)).events
-            if let folder { batch.events = batch.events.map { $0.standing(in: agent(folder)) } }
+            if let folder { batch.events = batch.events.map { $0.from(agent(folder)) } }
             let output = attribution.add(batch, at: after(seconds: 10), bound)
             #expect(output.samples.count == (reason == nil ? 1 : 0))
             if let reason { #expect(output.counted(reason) == 1) }
@@ -152,8 +153,7 @@ struct FolderTests {
             // The run goes on, a call each time.
             let own = by("support/desk", .call(UInt64(round + 10), in: 1))
             let text = line([own])
-            batch.events +=
-                isBound ? parsed(text).events.map { $0.standing(in: agent("support/desk")) } : parsed(text).events
+            batch.events += isBound ? parsed(text).events.map { $0.from(agent("support/desk")) } : parsed(text).events
             let output = attribution.add(batch, at: after(seconds: Double(round)), isBound ? bound : context)
             for case .steps(let count) in output.activities.map(\.kind) { steps = max(steps, count) }
             #expect(attribution.openTraces <= 100)

@@ -65,7 +65,7 @@ struct NestedCallTests {
     )
     func oneCall(_ naming: String) {
         var outer = arguments("{\\\"id\\\":1}", .call(2, in: 1, tool: "payments.lookup"))
-        // The protocol library's own span, which is no call, is in between.
+        // The protocol library's own span, which is not a call, is in between.
         let between = SpanText(span: 3, parent: 2)
         var inner = server(4, in: 3, tool: "get_payment")
         if ["outer", "both"].contains(naming) { outer = by("support/desk", outer) }
@@ -222,7 +222,7 @@ struct NestedCallTests {
 
     @Test("A span that somebody else puts around a call takes nothing away from its run")
     func strangersAround() {
-        // 2 stands in the run of the desk and says that it is the clerk's.
+        // 2 is in the run of the desk and says that it is the clerk's.
         let around = by("support/clerk", .call(2, in: 1))
         inAnyOrder([around, .call(3, in: 2), .run(1)]) { output in
             #expect(output.values("steps") == [1])

@@ -136,7 +136,7 @@ package struct ToolNames: Sendable {
         return result
     }
 
-    /// What stands behind the prefix that some runtimes put before the names of a protocol's tools.
+    /// What is behind the prefix that some runtimes put before the names of a protocol's tools.
     private static func withoutProtocol(_ name: String) -> String? {
         for prefix in ["mcp__", "mcp_", "mcp.", "mcp/", "mcp-"] where name.lowercased().hasPrefix(prefix) {
             let rest = String(decoding: name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
@@ -185,7 +185,7 @@ extension Bundle {
 }
 
 extension String {
-    /// The parts before and behind the first place where a separator stands.
+    /// The parts before and behind the first separator.
     fileprivate func split(onceAt separator: String) -> (String, String)? {
         let text = Array(utf8)
         let separator = Array(separator.utf8)

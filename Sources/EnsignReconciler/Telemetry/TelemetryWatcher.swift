@@ -104,8 +104,7 @@ final class TelemetryWatcher: Sendable {
         while !stopping.isSet {
             let interval = said.hasUnwatched ? Self.unwatchedInterval : Self.fullInterval
             if ContinuousClock.now - lastFull >= interval { changed = nil }
-            // What came into a folder before it was watched is found by looking.
-            if try watch(pipeline, monitor, again: changed == nil, &said) { changed = nil }
+            _ = try watch(pipeline, monitor, again: changed == nil, &said)
             if changed == nil { lastFull = ContinuousClock.now }
             let refreshes = ContinuousClock.now - lastRefresh >= Self.refreshInterval
             if refreshes { lastRefresh = ContinuousClock.now }
@@ -114,6 +113,11 @@ final class TelemetryWatcher: Sendable {
             tell(step)
             try pipeline.report()
             tellReading(step, &said)
+            // Folders that were found just now: what came into them before they were watched is found by looking.
+            if try watch(pipeline, monitor, again: false, &said) {
+                changed = nil
+                continue
+            }
             changed = try wait(monitor, pipeline, until: step.isComplete ? step.nextDue : Moment(nanoseconds: 0))
         }
     }

@@ -84,7 +84,7 @@ package struct Attribution: Sendable {
         var output = Output()
         output.rejections = batch.rejections
         // What is only a link between others comes first: an exporter writes the spans of each library together, and a
-        // call is told of best when it is known what stands around it.
+        // call is told of best when it is known what is around it.
         for event in batch.events {
             if case .span(let span) = event, span.operation == .other { add(span, at: now, context, &output) }
         }

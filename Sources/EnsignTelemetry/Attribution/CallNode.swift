@@ -41,7 +41,7 @@ struct CallNode: Sendable {
     var told: AgentID?
     /// The call around it that it is a view of.
     var outer: SpanID?
-    /// How many views stand one within the other, from this one inwards: 1 for an innermost one.
+    /// How many views are one within the other, from this one inwards: 1 for an innermost one.
     var height = 1
 
     /// Views of one call within one another: the framework's, its protocol library's, a gateway's and the server's. More

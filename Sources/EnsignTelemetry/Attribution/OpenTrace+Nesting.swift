@@ -2,7 +2,7 @@ import EnsignModel
 
 /// Calls within calls (docs/telemetry.md, "One call, several spans").
 extension OpenTrace {
-    /// What stands around a span.
+    /// What is around a span.
     enum Enclosure: Sendable, Hashable {
         /// The next call above it.
         case call(SpanID)
@@ -12,7 +12,7 @@ extension OpenTrace {
         case open(root: SpanID)
     }
 
-    /// What stands around a span below this parent.
+    /// What is around a span below this parent.
     func enclosure(below parent: SpanID) -> Enclosure {
         guard parent != 0 else { return .none }
         var span = parent
@@ -26,11 +26,11 @@ extension OpenTrace {
         return .none
     }
 
-    /// What became of calls when it was known what stands around them.
+    /// What became of calls when it was known what is around them.
     struct Nesting: Sendable {
         /// Views of one call, and what both say of it.
         var pairs: [(inner: SpanID, outer: SpanID, shared: CallFacts)] = []
-        /// Calls that are no view of another one.
+        /// Calls that are not views of another one.
         var alone: [SpanID] = []
 
         static func += (left: inout Nesting, right: Nesting) {
@@ -39,7 +39,7 @@ extension OpenTrace {
         }
     }
 
-    /// Puts calls into what stands around them, or keeps them until that is known.
+    /// Puts calls into what is around them, or keeps them until that is known.
     mutating func nest(_ spans: [SpanID], in enclosure: Enclosure) -> Nesting {
         var nesting = Nesting()
         switch enclosure {

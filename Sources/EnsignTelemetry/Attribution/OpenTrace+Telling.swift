@@ -44,7 +44,7 @@ extension OpenTrace {
             activities.append(Activity(agent: agent, bundle: bundle, kind: .call(call), time: pending.time))
         } else if group.run == nil {
             let item = Group.Waiting(span: span, call: call, facts: .name, time: pending.time)
-            // A place is not taken from what others did: what it did itself stands there already.
+            // A place is not taken from what others did: what it did itself is there already.
             if group.waiting.contains(where: { $0.span == span }) {
                 groups[root]?.changeWaiting(span) { $0.facts.insert(.name) }
             } else {

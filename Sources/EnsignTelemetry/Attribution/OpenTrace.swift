@@ -92,12 +92,12 @@ struct OpenTrace: Sendable {
         var tops: [SpanID] = []
     }
 
-    /// Puts a span that is no run below its parent, and what was collected for it into the group above.
+    /// Puts a span that is not a run below its parent, and what was collected for it into the group above.
     ///
     /// - Returns: Nil when the span is known already.
     mutating func attach(_ span: SpanID, _ link: Link) -> Joined? {
         var link = link
-        // Spans that are each other's ancestors are no tree: the last one then stands alone.
+        // Spans that are each other's ancestors are not a tree: the last one is then alone.
         if link.parent != 0, root(of: link.parent) == span { link.parent = 0 }
         guard links[span] == nil, groups[span]?.run == nil else { return nil }
         var below = groups.removeValue(forKey: span)

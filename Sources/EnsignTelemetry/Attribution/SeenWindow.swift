@@ -2,7 +2,7 @@ import EnsignModel
 
 /// The newest span ids, so that a span which a retrying exporter wrote twice counts once.
 struct SeenWindow: Sendable {
-    /// Of a span or an evaluation, in one folder: what stands in another folder is another one.
+    /// Of a span or an evaluation, in one folder: what is in another folder is another one.
     struct Key: Sendable, Hashable {
         var word: UInt64
         var folder: UInt64 = 0

@@ -6,7 +6,7 @@ import EnsignModel
 /// runs, links and duplicates included.
 struct TraceKey: Sendable, Hashable {
     var id: TraceID
-    /// A hash of the agent whose folder it is; 0 for what stands in none.
+    /// A hash of the agent whose folder it is; 0 for what is in none.
     var folder: UInt64 = 0
 
     /// - Parameter folder: Whose folder; nil for none.

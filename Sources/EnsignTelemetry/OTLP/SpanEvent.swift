@@ -70,7 +70,7 @@ package struct SpanEvent: Sendable, Hashable {
     package var evaluations: [Evaluation]
     /// Whether a call is told by a library of the Model Context Protocol: `mcp.method.name` is `tools/call`.
     package var isProtocolCall = false
-    /// The agent in whose folder it stood; nil for none.
+    /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
 }
 
@@ -115,13 +115,13 @@ package struct EvaluationEvent: Sendable, Hashable {
     package var claim: Claim
     package var environments: [String]
     package var evaluation: Evaluation
-    /// The agent in whose folder it stood; nil for none.
+    /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
 }
 
 extension TelemetryEvent {
     /// The same, from an agent's folder.
-    func standing(in folder: AgentID) -> TelemetryEvent {
+    func from(_ folder: AgentID) -> TelemetryEvent {
         switch self {
         case .span(var span):
             span.folder = folder

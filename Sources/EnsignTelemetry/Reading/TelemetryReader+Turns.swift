@@ -186,7 +186,7 @@ extension TelemetryReader {
         unsafe buffer.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             while spent < allowance, done < bytes.count {
-                // What a cut log is filled up with is no part of a line.
+                // What a cut log is filled up with is not part of a line.
                 let first = done
                 while done < bytes.count, unsafe bytes[done] == 0 { done += 1 }
                 spent += (done - first) / Cost.searched
@@ -244,7 +244,7 @@ extension TelemetryReader {
         batch.lines += 1
         unsafe OTLPLine.read(line, into: &batch.events, rejections: &batch.rejections)
         if let folder {
-            for index in before..<batch.events.count { batch.events[index] = batch.events[index].standing(in: folder) }
+            for index in before..<batch.events.count { batch.events[index] = batch.events[index].from(folder) }
         }
         spent += line.count + Cost.line + Cost.event * (batch.events.count - before)
     }
@@ -269,7 +269,7 @@ extension TelemetryReader {
         while spent < allowance {
             guard let data = try handle.file.nextData(from: memory.scanned, memory.path) else { return .end }
             if data > memory.scanned {
-                // A hole ends a line: what stands before it was never finished.
+                // A hole ends a line: what is before it was never finished.
                 if !file.isInLongLine { batch.rejections.add(.malformedLine) }
                 file.isInLongLine = false
                 (file.offset, memory.scanned, memory.need) = (data, data, 0)

@@ -2,14 +2,14 @@ import EnsignModel
 import EnsignSystem
 
 /// One look at everything in a directory of telemetry, in bounded pieces: first the folders of agents, then the files
-/// beside them. So who speaks for whom is known before anything is read that stands in no folder.
+/// beside them. So who speaks for whom is known before anything is read that is in no folder.
 ///
 /// `<directory>/<team>/<agent>/` is the folder of an agent. No symbolic link is followed on the way to it. What a stranger
-/// may make in the directory is no team: a team's folder belongs to the directory's owner, to root or to this account, and
+/// may make in the directory is not a team: a team's folder belongs to the directory's owner, to root or to this account, and
 /// others may not write in it.
 final class TelemetryWalk {
     struct Found {
-        /// Whose folder it stands in; nil for none.
+        /// Whose folder it is in; nil for none.
         var folder: AgentID?
         var name: String
         var status: FileStatus
