@@ -106,7 +106,13 @@ let package = Package(
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignTelemetry", ["EnsignModel", "EnsignPlanner", "EnsignSystem"]),
-        test("EnsignReconciler", ["EnsignModel", "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry"]),
+        test(
+            "EnsignReconciler",
+            [
+                "EnsignGit", "EnsignLedger", "EnsignManifest", "EnsignModel", "EnsignPlanner", "EnsignSystem",
+                "EnsignTargets", "EnsignTelemetry",
+            ]
+        ),
         test("EnsignCommands", ["EnsignModel"]),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(

@@ -30,7 +30,7 @@ private struct SchemaLinter {
             for container in [SchemaKeyword.defs, .definitions] {
                 guard case .object(let definitions)? = keywords[container.rawValue] else { continue }
                 for (name, schema) in definitions where problems.count < problemLimit {
-                    definition = SchemaReference(container: container, name: name)
+                    definition = SchemaReference(container: container.rawValue, name: name)
                     path = [container.rawValue]
                     lintName(name)
                     path.append(name)
@@ -253,13 +253,13 @@ private struct SchemaLinter {
                 "\(text.quotedExcerpt) is neither '#/$defs/<name>' nor '#/definitions/<name>'"
             )
         }
-        let definitions = root[reference.container.rawValue]?.object
+        let definitions = root[reference.container]?.object
         guard definitions?[reference.name] != nil else {
             return report(
                 .invalidReference,
-                "there is no \(reference.name.quotedExcerpt) in '\(reference.container.rawValue)' at the root",
+                "there is no \(reference.name.quotedExcerpt) in '\(reference.container)' at the root",
                 suggestion: closestMatch(to: reference.name, among: (definitions ?? [:]).lazy.map(\.key))
-                    .map { "#/\(reference.container.rawValue)/\($0)" }
+                    .map { "#/\(reference.container)/\($0)" }
             )
         }
         references.add(from: definition, to: reference, depth: depth, pointer: path)

@@ -18,6 +18,9 @@ package struct SchemaProblem: Sendable, Hashable {
         /// Keywords that nothing can satisfy together, or one that does nothing. A warning.
         case contradiction = "schema-contradiction"
         case tooDeep = "schema-too-deep"
+        /// A limit that lets values of other types past. Not found by ``lintSchema(_:)``: what fixes the type may be another
+        /// schema. An error in a grant, a warning in a tool.
+        case untypedLimit = "schema-untyped-limit"
     }
 
     package enum Severity: Sendable, Hashable {

@@ -1,3 +1,5 @@
+import EnsignModel
+
 /// Which definitions refer to which: they must form no cycle, and no path may be too deep.
 ///
 /// Also a cycle through `properties`, which draft 7 allows, is refused: valijson overflows the stack on some, and what

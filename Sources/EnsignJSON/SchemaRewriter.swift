@@ -52,7 +52,7 @@ struct SchemaRewriter {
         var number = 0
         while number < used.count {
             let reference = used[number]
-            let definition = root[reference.container.rawValue]?[reference.name] ?? true
+            let definition = root[reference.container]?[reference.name] ?? true
             start(String(number), &isFirst)
             if definition[SchemaKeyword.propertyNames.rawValue] != nil {
                 bytes.append(contentsOf: #"{"allOf":["#.utf8)
@@ -113,7 +113,7 @@ struct SchemaRewriter {
     }
 
     private mutating func write(referenceTo text: String) {
-        let reference = SchemaReference(text) ?? SchemaReference(container: .defs, name: "")
+        let reference = SchemaReference(text) ?? SchemaReference(container: SchemaKeyword.defs.rawValue, name: "")
         let number = numbers[reference] ?? used.count
         if number == used.count {
             numbers[reference] = number

@@ -136,7 +136,7 @@ package enum LedgerCommit {
             let parts = counts.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             return "\(total) changes\(parts.isEmpty ? "" : ": \(parts)")"
         }
-        let agent = change.agent?.description ?? "live directory"
+        let agent = change.agent?.description ?? change.scope ?? "live directory"
         let versions =
             switch (change.from, change.to) {
             case (nil, let to?): "\(to.version)"

@@ -18,6 +18,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package func status(_ environment: String) -> String { "\(root)/status/\(environment).json" }
     package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
     package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
+    package func accepted(_ environment: String) -> String { "\(root)/accepted/\(environment)" }
     package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
     package func uses(_ environment: String) -> String { "\(root)/cache/\(environment)/uses" }
     package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }

@@ -38,6 +38,9 @@ package struct BundleDifference: Sendable, Hashable {
         }
     }
 
+    /// Whether the two say the same, whatever their versions are called.
+    package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.lines.isEmpty }
+
     /// Fields that change nothing that the agent does.
     private static let inert: Set<String> = ["description", "labels"]
 
@@ -61,17 +64,29 @@ package struct BundleDifference: Sendable, Hashable {
             add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 guard let wasOperation = was.operations[name] else { continue }
+                // What keeps nothing out is no narrowing: it is shown, and goes the way of any change.
+                if SchemaOrder.change(from: wasOperation.input, to: operation.input) == .unenforced {
+                    let details = SchemaDetails.differences(wasOperation.input, operation.input).joined(separator: "; ")
+                    lines.append(
+                        Line(
+                            field: "tools.\(tool.tool).\(name).input",
+                            text: "\(details); this keeps nothing out: values of another type get past it"
+                        )
+                    )
+                }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
                 add(
                     "tools.\(tool.tool).\(name).description",
                     wasOperation.description ?? "none",
                     operation.description ?? "none"
                 )
-                add(
-                    "tools.\(tool.tool).\(name).timeout",
-                    wasOperation.timeout?.description ?? "none",
-                    operation.timeout?.description ?? "none"
-                )
+                if wasOperation.timeout?.milliseconds != operation.timeout?.milliseconds {
+                    add(
+                        "tools.\(tool.tool).\(name).timeout",
+                        wasOperation.timeout?.description ?? "none",
+                        operation.timeout?.description ?? "none"
+                    )
+                }
                 add(
                     "tools.\(tool.tool).\(name).idempotent",
                     String(wasOperation.idempotent),
@@ -94,7 +109,10 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     private mutating func compareSchema(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
-        guard was != now else { return }
+        // Written another way, it says the same.
+        let isSame =
+            SchemaOrder.isProvablyNarrower(was, than: now) && SchemaOrder.isProvablyNarrower(now, than: was)
+        guard was != now, !isSame else { return }
         let details = SchemaDetails.differences(was, now)
         lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details.joined(separator: "; ")))
     }

@@ -12,6 +12,11 @@ package struct Plan: Sendable, Hashable {
     package var unchanged: Int64
     /// Agents that are no longer declared and stay because `prune` is off; sorted.
     package var kept: [AgentID]
+    /// The end of a stop of everything or of a team, and what is stopped as a whole from then on; nil when that stays.
+    package var fleetChange: Change?
+    package var halts: FleetHalts?
+    /// What guards agents and changes, loosenings first: no rollout follows, it holds as soon as the commit is accepted.
+    package var guards: [GuardChange] = []
     /// Agents that are not what git asks for, and why; sorted.
     package var held: [HeldAgent] = []
     /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
@@ -53,7 +58,10 @@ package struct Plan: Sendable, Hashable {
         self.historyRewritten = historyRewritten
     }
 
-    package var isEmpty: Bool { changes.isEmpty }
+    /// Whether it does nothing to agents; see ``guards`` for the rest.
+    package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
+    /// Whether anything changes: what agents do, or what guards them.
+    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty }
     /// What git asks for and a person has to let through first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 
@@ -109,8 +117,12 @@ package struct PlannedChange: Sendable, Hashable {
     package var state: AgentState?
     /// The bundle that git asks for, to publish; nil when none is needed.
     package var bundle: CompiledBundle?
-    /// The stable version under permissions that were narrowed in the middle of a canary.
-    package var narrowedStable: CompiledBundle?
+    /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
+    package var recompiled: CompiledBundle?
+    /// From the present stable version to that one; nil when the stable version comes from git or stays.
+    package var stableDifference: BundleDifference?
+    /// What else a person should know, in sentences without a full stop.
+    package var notes: [String] = []
     /// What is accepted and not yet enforced by anything, in this agent's deployment.
     package var declaredOnly: [String]
     /// How the agent takes over.
@@ -128,7 +140,7 @@ package struct PlannedChange: Sendable, Hashable {
         route: Route?,
         state: AgentState?,
         bundle: CompiledBundle?,
-        narrowedStable: CompiledBundle? = nil,
+        recompiled: CompiledBundle? = nil,
         declaredOnly: [String],
         rollout: Rollout = .immediate,
         startsCanary: Bool = false
@@ -136,7 +148,7 @@ package struct PlannedChange: Sendable, Hashable {
         self.agent = agent
         self.change = change
         self.further = further
-        self.narrowedStable = narrowedStable
+        self.recompiled = recompiled
         self.difference = difference
         self.route = route
         self.state = state
@@ -158,7 +170,7 @@ extension PlannedChange {
 
     /// The bundles that must be there before the route names them.
     package var bundles: [CompiledBundle] {
-        [bundle, narrowedStable].compactMap { $0 }
+        [bundle, recompiled].compactMap { $0 }
     }
 }
 
@@ -168,6 +180,8 @@ package struct HeldAgent: Sendable, Hashable {
     package var wanted: Change.Side
     package var reason: HeldReason
     package var stable: Change.Side?
+    /// What was said when it was halted or quarantined; nil for other reasons.
+    package var because: String?
     /// From the stable version to the wanted one, where a person has to lift what holds it: who does so should have read
     /// it. Nil for what goes on by itself.
     package var difference: BundleDifference?

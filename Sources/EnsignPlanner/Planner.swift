@@ -36,15 +36,23 @@ package struct RecordedFleet {
     package var history: (AgentID, Digest) throws -> StableHistory?
     /// Digests that are still kept and were stable before the present one, the latest first.
     package var earlier: (AgentID) throws -> [Digest]
+    /// Agents of which more is recorded than a route, also of those that are gone; sorted.
+    package var remembered: () throws -> [AgentID]
+    /// Stops of everything and of teams.
+    package var halts: FleetHalts
 
     package init(
         live: Int64,
         agent: @escaping (AgentID) throws -> RecordedAgent?,
         bundle: @escaping (Digest) throws -> Bundle?,
         history: @escaping (AgentID, Digest) throws -> StableHistory?,
-        earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] }
+        earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] },
+        remembered: @escaping () throws -> [AgentID] = { [] },
+        halts: FleetHalts = FleetHalts()
     ) {
         self.earlier = earlier
+        self.remembered = remembered
+        self.halts = halts
         self.live = live
         self.agent = agent
         self.bundle = bundle
@@ -58,10 +66,13 @@ package struct StableHistory: Sendable, Hashable {
     package var isEarlier: Bool
     /// When it was last replaced.
     package var stableUntil: Timestamp
+    /// Whether it was last left by going back: somebody took it away, so it is not known to be good.
+    package var wasTakenBack: Bool
 
-    package init(isEarlier: Bool, stableUntil: Timestamp) {
+    package init(isEarlier: Bool, stableUntil: Timestamp, wasTakenBack: Bool = false) {
         self.isEarlier = isEarlier
         self.stableUntil = stableUntil
+        self.wasTakenBack = wasTakenBack
     }
 }
 
@@ -79,6 +90,8 @@ package struct RolloutContext {
     package var request: OperatorRequest?
     /// Compiles another version of an agent under the permissions that are desired now; nil when that cannot be done.
     package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
+    /// A bundle with the part of its permissions that another one has too.
+    package var restrict: (Bundle, Bundle) throws -> CompiledBundle
     package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
 
     package init(
@@ -89,7 +102,8 @@ package struct RolloutContext {
         keepFor: Int64 = 7 * 86_400,
         concurrentRollouts: Int64? = nil,
         request: OperatorRequest? = nil,
-        compile: @escaping (AgentID, AgentVersion) throws -> CompiledBundle? = { _, _ in nil },
+        compile: @escaping (AgentID, AgentVersion) throws -> CompiledBundle?,
+        restrict: @escaping (Bundle, Bundle) throws -> CompiledBundle,
         verdict: @escaping (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
             CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
         }
@@ -102,27 +116,31 @@ package struct RolloutContext {
         self.concurrentRollouts = concurrentRollouts
         self.request = request
         self.compile = compile
+        self.restrict = restrict
         self.verdict = verdict
     }
 }
 
-/// What an operator asks of one agent.
+/// What an operator asks.
 package struct OperatorRequest: Sendable, Hashable {
-    package var agent: AgentID
-    /// Further agents of which the same is asked.
-    package var others: Set<AgentID> = []
+    /// The agents of which it is asked.
+    package var agents: Set<AgentID>
+    /// With the end of a halt: the team or everything that is no longer stopped as a whole.
+    package var scope: FleetHalts.Scope?
     package var operation: RolloutOperation
     package var by: String
     package var reason: String
 
-    package init(agent: AgentID, operation: RolloutOperation, by: String, reason: String) {
-        self.agent = agent
+    package init(agents: Set<AgentID>, operation: RolloutOperation, by: String, reason: String) {
+        self.agents = agents
         self.operation = operation
         self.by = by
         self.reason = reason
     }
 
-    package func covers(_ agent: AgentID) -> Bool { agent == self.agent || others.contains(agent) }
+    package init(agent: AgentID, operation: RolloutOperation, by: String, reason: String) {
+        self.init(agents: [agent], operation: operation, by: by, reason: reason)
+    }
 }
 
 /// One agent on its way through the planner.
@@ -130,9 +148,12 @@ private struct AgentWork {
     let item: DesiredAgent
     let before: RecordedAgent?
     var machine: RolloutMachine
+    /// What is recorded as stable, where it differs from what git asks for.
     var stableBundle: Bundle?
     var difference: BundleDifference?
-    var narrowedStable: CompiledBundle?
+    /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
+    var recompiled: CompiledBundle?
+    var succession: Succession?
 
     var queued: Candidate? {
         guard case .queued(let candidate) = machine.state.rollout else { return nil }
@@ -181,11 +202,22 @@ package enum Planner {
             liveBefore: recorded.live,
             refusal: nil
         )
-        if let request = context.request, !desired.contains(where: { $0.agent == request.agent }) {
-            throw RolloutRefusal.noVersion
+        var recorded = recorded
+        if let request = context.request {
+            if !request.agents.isEmpty, !desired.contains(where: { request.agents.contains($0.agent) }) {
+                throw RolloutRefusal.noVersion
+            }
+            if let scope = request.scope, recorded.halts[scope] != nil {
+                recorded.halts[scope] = nil
+                plan.halts = recorded.halts
+                plan.fleetChange = recorded.halts.change(.resume, scope, reason: request.reason, by: request.by)
+            }
         }
         var works: [AgentWork] = []
         let coming = Dictionary(desired.map { ($0.agent, $0) }) { first, _ in first }
+        let successions = try Successions(desired, recorded, rules, context)?.find(desired) ?? [:]
+        var moved: [AgentID: AgentID] = [:]
+        for (agent, succession) in successions { if let old = succession.renamedFrom { moved[old] = agent } }
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
                 if try recorded.agent(item.agent)?.isLive == true {
@@ -194,13 +226,15 @@ package enum Planner {
                 }
                 continue
             }
-            works.append(try work(item, coming, recorded, context))
+            let names = (successions[item.agent], moved[item.agent])
+            works.append(try work(item, coming, names, recorded, context))
         }
         try place(&works, context)
         for work in works {
             if let reason = work.machine.held, let wanted = work.item.compiled?.side {
                 var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
                 held.stable = work.machine.state.stable
+                held.because = because(reason, work)
                 switch reason {
                 case .halted, .quarantined:
                     if held.stable?.digest != wanted.digest { held.difference = work.difference }
@@ -217,10 +251,23 @@ package enum Planner {
         return plan
     }
 
-    /// Hands one agent's events to its state machine: the operator's, git's, then the clock's.
+    /// What somebody said when the agent was stopped, or its version put aside.
+    private static func because(_ reason: HeldReason, _ work: AgentWork) -> String? {
+        let state = work.machine.state
+        switch reason {
+        case .halted: return state.halt?.reason
+        case .quarantined:
+            guard let wanted = work.item.compiled else { return nil }
+            return state.quarantine.last { $0.covers(wanted.digest, artifact: wanted.bundle.artifact) }?.reason
+        case .queued, .paused, .inconclusive, .noData, .error: return nil
+        }
+    }
+
+    /// Hands one agent's events to its state machine: what it takes over, the operator's, git's, then the clock's.
     private static func work(
         _ item: DesiredAgent,
         _ coming: [AgentID: DesiredAgent],
+        _ names: (succession: Succession?, movedTo: AgentID?),
         _ recorded: RecordedFleet,
         _ context: RolloutContext
     ) throws -> AgentWork {
@@ -231,34 +278,26 @@ package enum Planner {
             before: live,
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
-        if let request = context.request, request.covers(item.agent) {
-            let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
-            work.machine.stableArtifact = present?.artifact
-            var operation = request.operation
-            if operation == .rollback(to: nil) {
-                operation = .rollback(to: try previous(item.agent, before, present, recorded))
-            }
-            try work.machine.handle(.operation(operation, by: request.by, reason: request.reason))
+        work.machine.wanted = item.compiled.map { ($0.digest, $0.bundle.artifact) }
+        if let succession = names.succession {
+            (work.succession, work.recompiled) = (succession, succession.stable)
+            try work.machine.handle(.succeeds(succession))
+        }
+        if let request = context.request, request.agents.contains(item.agent) {
+            try operate(request, &work, recorded, context)
         }
         guard let compiled = item.compiled else {
-            try work.machine.handle(.removed)
+            let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
+            work.machine.stableArtifact = present?.artifact
+            try work.machine.handle(.removed(movedTo: names.movedTo))
             return work
         }
-        let state = work.machine.state
-        if let stable = state.stable, stable.digest != compiled.digest {
-            work.stableBundle = try recorded.bundle(stable.digest)
+        if let stable = work.machine.state.stable, stable.digest != compiled.digest {
+            let isNew = work.recompiled?.digest == stable.digest
+            work.stableBundle = isNew ? work.recompiled?.bundle : try recorded.bundle(stable.digest)
         }
-        func running(_ agent: AgentID) throws -> Bundle? {
-            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
-        }
-        work.difference = BundleDifference(
-            before: state.stable?.digest == compiled.digest ? compiled.bundle : work.stableBundle,
-            after: compiled.bundle,
-            delegated: try DelegatedAuthority.gained(before: work.stableBundle, after: compiled.bundle, was: running) {
-                try coming[$0].map(\.compiled?.bundle) ?? running($0)
-            }
-        )
-        let desired = try desired(item, compiled, state, &work, recorded, context)
+        work.difference = try difference(work, compiled, coming, recorded)
+        let desired = try desired(compiled, &work, recorded, context)
         try work.machine.handle(.desired(desired))
         // Time passes for a canary that was under way before; one that begins or changes now has just begun.
         if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
@@ -271,61 +310,126 @@ package enum Planner {
         return work
     }
 
-    /// The version that was stable before the present one and has not failed here; nil when none is kept.
-    private static func previous(
-        _ agent: AgentID,
-        _ state: AgentState,
-        _ present: Bundle?,
-        _ recorded: RecordedFleet
-    ) throws -> PreviousVersion? {
-        for digest in try recorded.earlier(agent) {
-            guard let bundle = try recorded.bundle(digest), !state.isQuarantined(digest, artifact: bundle.artifact)
-            else { continue }
-            return PreviousVersion(
-                side: Change.Side(version: bundle.version, digest: digest),
-                artifact: bundle.artifact,
-                kind: BundleDifference(before: present, after: bundle).kind
+    private static func operate(
+        _ request: OperatorRequest,
+        _ work: inout AgentWork,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws {
+        let state = work.machine.state
+        let present = try state.stable.flatMap { try recorded.bundle($0.digest) }
+        work.machine.stableArtifact = present?.artifact
+        var operation = request.operation
+        if operation == .rollback(to: nil), let previous = try previous(work, present, recorded, context) {
+            let kind = BundleDifference(before: present, after: previous.bundle).kind
+            operation = .rollback(
+                to: PreviousVersion(side: previous.side, artifact: previous.bundle.artifact, kind: kind)
             )
+            // An abort of a canary leaves the stable version as it is.
+            if state.canary == nil { work.recompiled = previous }
+        }
+        try work.machine.handle(.operation(operation, by: request.by, reason: request.reason))
+    }
+
+    /// From the stable version to the one that git asks for.
+    private static func difference(
+        _ work: AgentWork,
+        _ compiled: CompiledBundle,
+        _ coming: [AgentID: DesiredAgent],
+        _ recorded: RecordedFleet
+    ) throws -> BundleDifference {
+        func running(_ agent: AgentID) throws -> Bundle? {
+            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
+        }
+        let isStable = work.machine.state.stable?.digest == compiled.digest
+        return BundleDifference(
+            before: isStable ? compiled.bundle : work.stableBundle,
+            after: compiled.bundle,
+            delegated: try DelegatedAuthority.gained(before: work.stableBundle, after: compiled.bundle, was: running) {
+                try coming[$0].map(\.compiled?.bundle) ?? running($0)
+            }
+        )
+    }
+
+    /// The version that was stable before the present one, has not failed here, and is still another one with what git
+    /// allows it now; nil when none is kept.
+    private static func previous(
+        _ work: AgentWork,
+        _ present: Bundle?,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> CompiledBundle? {
+        let agent = work.item.agent
+        for digest in try recorded.earlier(agent) {
+            guard let bundle = try recorded.bundle(digest),
+                !work.machine.state.isQuarantined(digest, artifact: bundle.artifact)
+            else { continue }
+            let earlier =
+                try narrowed(bundle, work.item.compiled, present, context)
+                ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
+            // Without what git took away it may be the present one: going back to that changes nothing.
+            if let present, BundleDifference(before: present, after: earlier.bundle).isEmpty { continue }
+            return earlier
         }
         return nil
     }
 
+    /// What git allows a version now, where that is less than its bundle has; nil when nothing is to be taken from it.
+    ///
+    /// - Parameters:
+    ///   - desired: What git asks for; nil when it says nothing of the agent.
+    ///   - present: What is stable: the limit where git says nothing.
+    private static func narrowed(
+        _ bundle: Bundle,
+        _ desired: CompiledBundle?,
+        _ present: Bundle?,
+        _ context: RolloutContext
+    ) throws -> CompiledBundle? {
+        let isDesired = bundle.version == desired?.bundle.version
+        let allowed = isDesired ? desired : try context.compile(bundle.agent, bundle.version)
+        if let allowed {
+            switch BundleDifference(before: bundle, after: allowed.bundle).kind {
+            case .narrowing: return allowed
+            case .none: return nil
+            case .behaviour, .widening: break
+            }
+        }
+        // What cannot be compiled any more may do no more than what git asks for.
+        guard let limit = allowed?.bundle ?? desired?.bundle ?? present else { return nil }
+        let part = try context.restrict(bundle, limit)
+        return AuthorityDifference(before: bundle, after: part.bundle).lost.isEmpty ? nil : part
+    }
+
     private static func desired(
-        _ item: DesiredAgent,
         _ compiled: CompiledBundle,
-        _ state: AgentState,
         _ work: inout AgentWork,
         _ recorded: RecordedFleet,
         _ context: RolloutContext
     ) throws -> DesiredVersion {
+        let state = work.machine.state
         var desired = DesiredVersion(
             side: compiled.side,
             artifact: compiled.bundle.artifact,
             halted: compiled.halted,
             kind: work.difference?.kind ?? .none,
-            rollout: item.rollout,
+            rollout: work.item.rollout,
             source: context.source,
-            wanted: item.wanted ?? context.wanted
+            wanted: work.item.wanted ?? context.wanted
         )
-        desired.stableArtifact = work.stableBundle?.artifact
         guard let stable = state.stable, stable.digest != compiled.digest else { return desired }
-        if let history = try recorded.history(item.agent, compiled.digest) {
+        if let history = try recorded.history(work.item.agent, compiled.digest) {
             desired.isEarlier = history.isEarlier
             desired.isKnownGood =
-                desired.kind != .widening && history.stableUntil.seconds >= context.now.seconds - context.keepFor
+                desired.kind != .widening && !history.wasTakenBack
+                && history.stableUntil.seconds >= context.now.seconds - context.keepFor
         }
         if let (candidate, _) = state.canary, candidate.side.digest != compiled.digest {
             let before = try recorded.bundle(candidate.side.digest)
             desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
-            // The same permissions for the version that most sessions have: only if they are narrower there too.
-            if let other = try context.compile(item.agent, stable.version), let present = work.stableBundle {
-                switch BundleDifference(before: present, after: other.bundle).kind {
-                case .narrowing, .none:
-                    desired.narrowedStable = other.side
-                    work.narrowedStable = other
-                case .behaviour, .widening: break
-                }
-            }
+        }
+        if let present = work.stableBundle, let narrowed = try narrowed(present, compiled, present, context) {
+            desired.narrowedStable = narrowed.side
+            work.recompiled = narrowed
         }
         return desired
     }
@@ -367,28 +471,58 @@ package enum Planner {
         if let state { changes[last].remember(state) }
         let route = work.machine.state.route(agent, environment)
         let isDeleted = first.action == .delete
+        let after = work.machine.state
         let shown = work.item.compiled?.digest
-        let isWanted =
-            shown == work.machine.state.stable?.digest || shown == work.machine.state.canary?.candidate.side.digest
-        let isNarrowed = work.narrowedStable != nil && work.narrowedStable?.digest == work.machine.state.stable?.digest
-        let difference =
-            isDeleted
-            ? BundleDifference(before: try first.from.flatMap { try recorded.bundle($0.digest) }, after: nil)
-            : work.difference ?? BundleDifference(before: nil, after: nil)
-        return PlannedChange(
+        let isPublished = shown == after.stable?.digest || shown == after.canary?.candidate.side.digest
+        let recompiled = work.recompiled.flatMap { $0.digest == after.stable?.digest ? $0 : nil }
+        var planned = PlannedChange(
             agent: agent,
             change: changes[0],
             further: Array(changes.dropFirst()),
-            difference: difference,
+            difference: BundleDifference(before: nil, after: nil),
             route: route,
             state: state,
-            bundle: isWanted ? work.item.compiled : nil,
-            narrowedStable: isNarrowed ? work.narrowedStable : nil,
+            bundle: isPublished ? work.item.compiled : nil,
+            recompiled: recompiled,
             declaredOnly: work.item.declaredOnly,
             rollout: work.item.rollout,
             startsCanary: state?.rollout.map { $0.candidate.side != work.before?.state.rollout?.candidate.side }
                 ?? false
         )
+        let present = try work.before?.stable.flatMap { try recorded.bundle($0.digest) }
+        if isDeleted {
+            planned.difference = BundleDifference(before: present, after: nil)
+        } else if shown == after.stable?.digest || shown == after.rollout?.candidate.side.digest {
+            planned.difference = work.difference ?? planned.difference
+        }
+        if let recompiled, let present {
+            planned.stableDifference = BundleDifference(before: present, after: recompiled.bundle)
+        }
+        planned.notes = notes(work, isDeleted: isDeleted)
+        return planned
+    }
+
+    /// What a person should know of a name that goes or comes: halts and quarantines outlive it.
+    private static func notes(_ work: AgentWork, isDeleted: Bool) -> [String] {
+        var notes: [String] = []
+        let state = work.machine.state
+        if isDeleted {
+            if let halt = state.halt {
+                notes.append("it is halted (\(halt.reason)); what comes in its place is halted too")
+            }
+            for quarantine in state.quarantine {
+                notes.append(
+                    "\(quarantine.version) is quarantined (\(quarantine.reason)); what comes in its place is held too"
+                )
+            }
+        }
+        if let succession = work.succession {
+            if let other = succession.renamedFrom { notes.append("it goes on under this name: it was \(other)") }
+            if succession.halt != nil, let halt = state.halt {
+                notes.append("it starts halted (\(halt.reason)) until 'ensign resume'")
+            }
+        }
+        return notes
     }
 
     private static func refusal(_ plan: Plan, _ rules: PlanRules) -> PruneRefusal? {

@@ -15,6 +15,12 @@ extension Ledger {
         return found
     }
 
+    /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
+    func isComplete(_ tip: RecordedEntry) throws -> Bool {
+        let entry = try converging(tip).entry
+        return entry.kind != .genesis && entry.result == .ok
+    }
+
     /// The newest entry that says how far the accepted source is live: a halt does not.
     func converging(_ tip: RecordedEntry) throws -> RecordedEntry {
         var found = tip

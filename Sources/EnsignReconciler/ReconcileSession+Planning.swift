@@ -7,52 +7,103 @@ import EnsignTargets
 
 /// Step 4: what is to be done, if anything.
 extension ReconcileSession {
-    mutating func converge(to desired: ObjectID, _ drift: [DriftedFile]) throws {
+    /// - Parameter desired: Nil when the branch is gone or cannot be read: then the last accepted commit is gone by.
+    mutating func converge(to desired: ObjectID?, _ drift: [DriftedFile]) throws {
         report.drift = drift
-        let isSettled = try isSettled(desired) && reconciler.options.request == nil && !hasRollouts()
-        if isSettled, drift.isEmpty { return }
-        var plan: Plan?
-        var source = desired
-        if !isSettled {
-            plan = try self.plan(desired)
-            if plan == nil, let accepted = lastGood(desired) {
-                plan = try self.plan(accepted)
-                source = accepted
-                if plan != nil { report.result = .converged }
-            }
-            if plan == nil { return try repairAlone(drift) }
+        if let desired, try isSettled(desired), reconciler.options.request == nil, try !hasRollouts() {
+            if !drift.isEmpty { try apply(nil, drift, desired) }
+            return
         }
+        let decision: Decision
+        do { decision = try decide(desired) } catch let refusal as RolloutRefusal {
+            report.result = .impossible(refusal)
+            return try repairAlone(drift)
+        }
+        report.findings = decision.findings
+        try record(decision.obstacle, desired)
+        if let error = decision.evidence?.unkept {
+            report.warnings.append("what the judge has counted could not be written down: \(error)")
+        }
+        // Whatever becomes of the plan: it is about the commit's content alone.
+        try decision.uses?.write(site.files.uses(environment))
+        keepFor = decision.settings?.keepFor
+        guard let plan = decision.plan, let source = decision.goesBy else { return try repairAlone(drift) }
+        if tip == nil, plan.isEmpty, decision.settings == nil {
+            report.result = .nothingDeclared
+            return
+        }
+        report.plan = plan
         try apply(plan, drift, source)
-        if let tip, source == desired, try isComplete() {
+        guard let tip, source == desired else { return }
+        try site.accept(source, environment, tip: tip)
+        if try ledger.isComplete(tip) {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
-            try SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
+            try SettledFile(desired: source, entry: tip.commit, version: reconciler.actor.version)
                 .write(site.files.settled(environment))
         }
     }
 
-    /// The commit to go by when an operator asks for something and the desired one cannot be applied: going back does not
-    /// wait for a branch that somebody has broken.
-    mutating func lastGood(_ desired: ObjectID) -> ObjectID? {
-        guard reconciler.options.request != nil, let accepted = tip?.acceptedSource, accepted != desired else {
-            return nil
+    private mutating func decide(_ desired: ObjectID?) throws -> Decision {
+        var situation = try Situation(
+            site,
+            environment,
+            tip: tip,
+            clock: reconciler.options.clock,
+            version: reconciler.actor.version,
+            store: EvidenceStore(site, environment, telemetry),
+            answers: answers
+        )
+        situation.request = reconciler.options.request
+        situation.allowPrune = reconciler.options.allowPrune
+        do {
+            return try situation.decide(try desired.map { try Desired(site, $0, name: site.settings.branch) })
+        } catch let error as GitError where desired != nil {
+            // Not even the commit can be read.
+            report.failure = error
+            return try situation.decide(nil)
         }
+    }
+
+    /// Says and records why what is desired cannot be applied.
+    private mutating func record(_ obstacle: Decision.Obstacle?, _ desired: ObjectID?) throws {
+        func source(_ commit: ObjectID) throws -> Entry.Source {
+            try SourceInspector.inspect(commit, ref: site.settings.desiredRef, repository: site.repository)
+        }
+        switch obstacle {
+        case nil: return
+        case .invalid:
+            report.result = .invalid
+            let errors = report.findings.filter { $0.severity == .error }
+            let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
+            try desired.map(source).map {
+                let count = "\(errors.count) error\(errors.count == 1 ? "" : "s")"
+                try refuse(reason: "invalid", message: "\(count); \(first)", source: $0)
+            }
+        case .refused(_, let refusal):
+            report.result = .refused(refusal.message)
+            try desired.map(source).map { try refuse(reason: "prune-guard", message: refusal.message, source: $0) }
+        case .missing where report.failure == nil:
+            guard let accepted = tip?.acceptedSource else { return }
+            report.failure = ReconcileError.missingBranch(site.settings.desiredRef)
+            let message = "\(site.settings.desiredRef) does not exist any more"
+            try refuse(reason: "branch-missing", message: message, source: source(accepted))
+        case .missing: return
+        case .unreadable(let error): report.failure = error
+        }
+        // An operator's request was met all the same, by what was last accepted.
+        guard reconciler.options.request != nil, let accepted = tip?.acceptedSource else { return }
         switch report.result {
         case .invalid, .refused:
-            report.notes.append("\(desired.short) cannot be applied; the request was held against \(accepted.short)")
-            return accepted
-        case .nothingDeclared, .converged, .impossible: return nil
+            report.result = .converged
+            let what = desired.map(\.short) ?? site.settings.desiredRef
+            report.notes.append("\(what) cannot be applied; the request was held against \(accepted.short)")
+        case .nothingDeclared, .converged, .impossible: return
         }
     }
 
     /// Whether time alone may change something.
     func hasRollouts() throws -> Bool {
         try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
-    }
-
-    /// By how many seconds the clock was set since holds were last looked at; nil when it was not.
-    func clockStep() throws -> Int64? {
-        guard try hasRollouts(), let now = ClockFile.now(reconciler.options.clock) else { return nil }
-        return try ClockFile.read(site.files.clock(environment)).flatMap { now.step(since: $0) }
     }
 
     /// Remembers what the clock said.
@@ -62,100 +113,19 @@ extension ReconcileSession {
         guard let earlier = try ClockFile.read(path) else { return try now.write(path) }
         if now.step(since: earlier) != nil {
             // A run that could not plan has told no canary that the clock was set: the next one does.
-            guard case .converged = report.result else { return }
+            guard report.plan != nil else { return }
         }
         try now.reference(after: earlier).write(path)
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
     func isSettled(_ desired: ObjectID) throws -> Bool {
-        guard let tip, try isComplete(), !isNewVersion else { return false }
+        guard let tip, try ledger.isComplete(tip), tip.entry.actor.version == reconciler.actor.version else {
+            return false
+        }
         if tip.acceptedSource == desired { return true }
         let known = try SettledFile.read(site.files.settled(environment))
         return known == SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
-    }
-
-    /// Whether everything that the accepted source asked for is live, as far as the ledger knows.
-    func isComplete() throws -> Bool {
-        guard let tip else { return false }
-        let entry = try ledger.converging(tip).entry
-        return entry.kind != .genesis && entry.result == .ok
-    }
-
-    /// Another version of Ensign may compile to other bytes.
-    var isNewVersion: Bool { tip.map { $0.entry.actor.version != reconciler.actor.version } ?? true }
-
-    /// The plan, nil when there is none that may be applied: then the refusal is recorded and reported.
-    mutating func plan(_ desired: ObjectID) throws -> Plan? {
-        let commit = try site.repository.commit(desired)
-        var maker = PlanMaker(site: site, environment: environment, now: now)
-        maker.request = reconciler.options.request
-        maker.clockStep = try clockStep()
-        let evidence = try evidence(commit.tree)
-        maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) }
-        let outcome: PlanMaker.Outcome
-        do {
-            outcome = try makePlan(maker, desired, commit)
-        } catch let refusal as RolloutRefusal {
-            report.result = .impossible(refusal)
-            return nil
-        }
-        report.findings = outcome.findings
-        guard let plan = outcome.plan else {
-            report.result = .invalid
-            let errors = outcome.findings.filter { $0.severity == .error }
-            let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
-            try refuse(
-                reason: "invalid",
-                message: "\(errors.count) error\(errors.count == 1 ? "" : "s"); \(first)",
-                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository)
-            )
-            return nil
-        }
-        report.plan = plan
-        // Whatever becomes of the plan: it is about the commit's content alone.
-        try outcome.uses?.write(site.files.uses(environment))
-        keepFor = outcome.settings?.keepFor
-        if let refusal = plan.refusal {
-            report.result = .refused(refusal.message)
-            try refuse(
-                reason: "prune-guard",
-                message: refusal.message,
-                source: SourceInspector.inspect(desired, ref: site.settings.desiredRef, repository: site.repository)
-            )
-            return nil
-        }
-        if tip == nil, plan.isEmpty, outcome.settings == nil {
-            report.result = .nothingDeclared
-            return nil
-        }
-        return plan
-    }
-
-    mutating func evidence(_ tree: ObjectID) throws -> CanaryEvidence {
-        let recorded = RecordedTree(repository: site.repository, tip: tip)
-        let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.date)
-        var evidence = try CanaryEvidence(recorded, environment, fleet, site)
-        if let store = try EvidenceStore(site, environment, telemetry) {
-            do { try evidence.take(from: store, answers) } catch {
-                // What was counted is used for this run; without the file it is counted again by the next.
-                report.warnings.append("what the judge has counted could not be written down: \(error)")
-            }
-        }
-        return evidence
-    }
-
-    private func makePlan(_ maker: PlanMaker, _ desired: ObjectID, _ commit: Commit) throws -> PlanMaker.Outcome {
-        try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: desired),
-                tree: commit.tree,
-                snapshots: site.snapshots(of: commit.tree)
-            ),
-            tip: tip,
-            incremental: try isComplete() && !isNewVersion,
-            allowPrune: reconciler.options.allowPrune
-        )
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.

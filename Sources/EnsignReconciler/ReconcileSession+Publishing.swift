@@ -35,7 +35,10 @@ extension ReconcileSession {
             )
             changes += repairs
         }
-        let reason = plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync"
+        let reason = Override.reason(
+            plan == nil || changes.count == repairs.count && !repairs.isEmpty ? "drift" : "sync",
+            plan == nil ? nil : reconciler.options.override
+        )
         if changes.isEmpty {
             // A new commit that changes nothing here: no entry, unless it is the first.
             guard before.entry.kind == .genesis else { return }
@@ -63,6 +66,7 @@ extension ReconcileSession {
             for bundle in change.bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
         }
         for digest in expired { edits[LivePath.bundle(digest)] = .some(nil) }
+        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
         tip = try append(
             .outcome,
             source: origin,
@@ -112,7 +116,7 @@ extension ReconcileSession {
 
     /// The plan's changes, with the commits that a revert names as evidence.
     private func changes(of plan: Plan, _ source: ObjectID) throws -> [Change] {
-        var changes = plan.changes.flatMap(\.all)
+        var changes = [plan.fleetChange].compactMap { $0 } + plan.changes.flatMap(\.all)
         guard changes.contains(where: { $0.action == .rollback }) else { return changes }
         let reverted = try SourceInspector.reverted(
             from: source,

@@ -43,7 +43,18 @@ struct ReconcileSession {
         try recover()
         try recordDrifts()
         try recordHalts()
-        guard let desired = try site.desiredCommit() else { return try withoutBranch() }
+        let desired = desiredCommit()
+        if desired == nil, report.failure == nil {
+            // A host that was set up anew has the ledger before it has the branch: nobody took that away.
+            if let remote = site.settings.remote {
+                report.failure = ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
+            }
+            // Nothing was ever live from here: there is nothing to go on with.
+            guard tip?.acceptedSource != nil, try target.read(LivePath.header) != nil else {
+                report.result = .nothingDeclared
+                return report
+            }
+        }
         let drift = try observe()
         try converge(to: desired, drift)
         try recordHalts()
@@ -54,7 +65,7 @@ struct ReconcileSession {
             try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
-        agree(with: desired)
+        if let desired { agree(with: desired) }
         return report
     }
 
@@ -89,21 +100,13 @@ struct ReconcileSession {
         try checkTarget()
     }
 
-    private mutating func withoutBranch() throws -> Reconciler.Report {
-        // A host that was set up anew has the ledger before it has the branch: nobody took that away.
-        if let remote = site.settings.remote {
-            throw ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
+    /// The desired commit; nil when there is none, or when the ref cannot be read: that is the report's failure then, and
+    /// what is live goes on by the last accepted commit.
+    private mutating func desiredCommit() -> ObjectID? {
+        do { return try site.desiredCommit() } catch {
+            report.failure = error
+            return nil
         }
-        guard let accepted = tip?.acceptedSource else {
-            report.result = .nothingDeclared
-            return report
-        }
-        try refuse(
-            reason: "branch-missing",
-            message: "\(site.settings.desiredRef) does not exist any more",
-            source: SourceInspector.inspect(accepted, ref: site.settings.desiredRef, repository: site.repository)
-        )
-        throw ReconcileError.missingBranch(site.settings.desiredRef)
     }
 
     // MARK: 2. Did a run die between intent and outcome?
@@ -221,6 +224,7 @@ struct ReconcileSession {
     // MARK: Status
 
     func writeStatus(_ report: Reconciler.Report) throws {
+        if let failure = report.failure { return try writeFailure("\(failure)") }
         switch report.result {
         case .nothingDeclared, .converged: try write("ok", telemetry?.unreadSentence ?? "")
         case .invalid:

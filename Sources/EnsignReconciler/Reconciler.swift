@@ -17,6 +17,8 @@ package struct Reconciler {
     /// How one reconcile goes about it.
     package struct Options: Sendable {
         package var allowPrune = false
+        /// What an operator lets past, for the record.
+        package var override: Override?
         /// Whether to read every live file instead of a slice.
         package var observeEverything = false
         /// Live folders in which something is known to have happened: looked at whatever their times say.
@@ -61,6 +63,11 @@ package struct Reconciler {
         }
 
         package var result: Result
+        /// Why what is desired could not even be looked at; what is live went on by the last accepted commit.
+        package var failure: (any Error)?
+        /// Whether the run before this one could not apply what is desired either, for the same reason.
+        package var repeats = false
+        /// What was done.
         package var plan: Plan?
         /// Whether a canary is under way or waits for its turn: time and new telemetry may decide about it.
         package var hasRollouts = false
@@ -81,16 +88,26 @@ package struct Reconciler {
         package var branches = RollbackBranches.Report()
         /// What else could not be done, in sentences; none of it changes what is live.
         package var notes: [String] = []
+
+        /// Why what is desired could not be applied; nil when it could.
+        var standing: String? {
+            if let failure { return "\(failure)" }
+            switch result {
+            case .invalid: return findings.filter { $0.severity == .error }.map(\.message).joined(separator: "\n")
+            case .refused(let why): return why
+            case .nothingDeclared, .converged, .impossible: return nil
+            }
+        }
     }
 
-    /// Reconciles once.
+    /// Reconciles once. Waits for nobody: what a forge has to be told is ``Forge``'s business, afterwards.
     ///
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
         let (telemetry, warning) = readTelemetry()
         let (answers, failure) = askPrometheus(telemetry)
-        var report = try locked { session in
+        let report = try locked { session in
             session.telemetry = telemetry
             session.answers = answers
             session.report.warnings += [warning, failure].compactMap { $0 }
@@ -98,14 +115,6 @@ package struct Reconciler {
         }
         // After what became of it is on record: a crash in between reads it again.
         if options.telemetry == nil { try telemetry?.checkpoint() }
-        // Without the lock: a forge that does not answer holds up nobody else.
-        do {
-            let branches = RollbackBranches(site: site, environment: environment, today: today)
-            let push = RollbackPush(site: site, environment: environment, branches: branches)
-            report.notes += try push.run(report.branches.disagreements)
-        } catch {
-            report.notes.append("rollback branches were not brought to the forge: \(error)")
-        }
         return report
     }
 
@@ -137,8 +146,6 @@ package struct Reconciler {
             return (options.answers, "Prometheus was not asked: \(error)")
         }
     }
-
-    private var today: CalendarDate { Timestamp(seconds: options.clock.wall()).date }
 
     /// Records stops that are pending, and does nothing else.
     ///
@@ -203,7 +210,7 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
         case .client: "this is a developer's clone: it never reconciles"
         case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
         case .target(let why): why
-        case .missingBranch(let ref): "\(ref) does not exist any more: the live state is held as it is"
+        case .missingBranch(let ref): "\(ref) does not exist any more: what is live goes on by the last accepted commit"
         case .notFetched(let ref, let remote): "\(ref) is not here: nothing was fetched from '\(remote)' yet"
         case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
         }

@@ -58,6 +58,11 @@ package struct Site {
     /// The desired commit; nil when the branch does not exist.
     package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
 
+    /// Whether time and evidence may change something that is live.
+    package func hasRollouts(_ environment: String) throws -> Bool {
+        try RecordedTree(repository: repository, tip: ledger(environment).tip()).hasRollouts()
+    }
+
     /// A snapshot factory for a tree; each call opens the repository anew, for another thread.
     package func snapshots(of tree: ObjectID) -> @Sendable () throws -> any Snapshot {
         let opening = opening

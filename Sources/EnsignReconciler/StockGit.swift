@@ -30,18 +30,24 @@ package enum Git {
         _ arguments: [String],
         in site: Site,
         input: String = "",
-        deadline: Duration = .seconds(120)
+        deadline: Duration = .seconds(120),
+        isCancelled: (@Sendable () -> Bool)? = nil
     ) throws(SystemError) -> Subprocess.Outcome {
         var environment = withoutRepository
         environment["LC_ALL"] = "C"
         environment["GIT_TERMINAL_PROMPT"] = "0"
-        return try Subprocess(
+        var process = Subprocess(
             "git",
             ["--git-dir", site.gitDirectory] + arguments,
             environment: environment,
             input: Array(input.utf8),
             deadline: deadline
-        ).run()
+        )
+        if let isCancelled {
+            // With what it has started: an ssh that hangs outlives git otherwise.
+            (process.isCancelled, process.leadsGroup) = (isCancelled, true)
+        }
+        return try process.run()
     }
 
     /// Runs git and throws ``CommandFailure`` on a non-zero status.
@@ -52,9 +58,10 @@ package enum Git {
         _ arguments: [String],
         in site: Site,
         input: String = "",
-        deadline: Duration = .seconds(120)
+        deadline: Duration = .seconds(120),
+        isCancelled: (@Sendable () -> Bool)? = nil
     ) throws -> String {
-        let outcome = try run(arguments, in: site, input: input, deadline: deadline)
+        let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {
             let lines = outcome.errorText.split(separator: "\n")
             let reason = outcome.timedOut ? "no answer in \(deadline)" : lines.last.map(String.init)

@@ -47,6 +47,12 @@ struct ClockFile: Hashable {
         return error.magnitude > Self.tolerance.magnitude ? error : nil
     }
 
+    /// By how many seconds the clock was set since the reading in a file; nil when it was not, or when that is not known.
+    static func step(_ clock: SystemClock, since path: String) throws -> Int64? {
+        guard let now = now(clock) else { return nil }
+        return try read(path).flatMap { now.step(since: $0) }
+    }
+
     /// What the next reading is held against.
     func reference(after earlier: ClockFile) -> ClockFile {
         guard boot == earlier.boot, step(since: earlier) == nil else { return self }

@@ -33,6 +33,29 @@ struct AuthorityDifferenceTests {
         #expect(none.gained == [] && none.lost == [])
     }
 
+    @Test("What is only written another way is no change: no canary begins for it")
+    func written() throws {
+        let first: JSONValue = [
+            "type": "object", "required": ["a", "b"], "properties": ["n": ["maximum": 10, "type": "number"]],
+        ]
+        let second: JSONValue = [
+            "type": "object", "required": ["b", "a"], "properties": ["n": ["maximum": 10.0, "type": "number"]],
+        ]
+        for change: (inout Bundle, JSONValue, String) -> Void in [
+            { bundle, schema, _ in bundle.contract.input = schema },
+            { bundle, schema, _ in bundle.contract.output = schema },
+            { bundle, schema, _ in bundle.tools[0].operations["find"]?.input = schema },
+            { bundle, schema, _ in bundle.tools[0].operations["find"]?.output = schema },
+            { bundle, _, time in bundle.tools[0].operations["find"]?.timeout = TimeSpan(time) },
+        ] {
+            let before = bundle { change(&$0, first, "60s") }
+            let after = bundle { change(&$0, second, "1m") }
+            #expect(before != after)
+            #expect(BundleDifference(before: before, after: after).kind == .none)
+            #expect(BundleDifference(before: before, after: after).isEmpty)
+        }
+    }
+
     @Test("A new agent gains its operations and delegates; a removed one loses them")
     func newAndRemoved() {
         let with = bundle { $0.delegates = [agent("it/desk")] }
@@ -76,12 +99,13 @@ struct AuthorityDifferenceTests {
     @Test("A new grant is shown with its approval, its limits and its end")
     func limitsOfNewGrants() {
         var cancel = operation(.execute, .high, .manager)
+        let item: JSONValue = ["type": "object", "properties": ["sku": ["type": "string", "pattern": "^A"]]]
         cancel.input = [
             "type": "object",
             "properties": [
                 "amount": ["type": "number", "minimum": 1, "maximum": 20], "order": ["type": "string"],
                 "reason": ["enum": ["late", "broken"]],
-                "lines": ["type": "array", "items": ["properties": ["sku": ["pattern": "^A"]]]],
+                "lines": ["type": "array", "items": item],
             ],
             "allOf": [["properties": ["order": ["const": "x"]]]],
         ]
@@ -193,6 +217,56 @@ struct AuthorityDifferenceTests {
         )
         // A word for people changes nothing.
         #expect(inputs(["maximum": 1], ["maximum": 1, "description": "x"]) == ([], []))
+    }
+
+    /// A value of any type or of two, a limit of it that others get past, and one that holds.
+    private static let loose: [(open: JSONValue, limit: JSONValue, tight: JSONValue)] = [
+        ([:], ["maximum": 100], ["type": "number", "maximum": 100]),
+        ([:], ["maxLength": 9], ["type": "string", "maxLength": 9]),
+        ([:], ["items": ["enum": [1]]], ["type": "array", "items": ["enum": [1]]]),
+        ([:], ["required": ["x"]], ["type": "object", "required": ["x"]]),
+        (
+            ["type": ["number", "string"]], ["type": ["number", "string"], "maximum": 100],
+            ["type": "number", "maximum": 100]
+        ),
+    ]
+
+    @Test("A limit that values of another type get past is not a narrowing, and is not claimed", arguments: loose)
+    func unenforced(open: JSONValue, limit: JSONValue, tight: JSONValue) {
+        func input(_ amount: JSONValue, note: JSONValue = ["type": "string"]) -> JSONValue {
+            ["type": "object", "properties": ["amount": amount, "note": note]]
+        }
+        func kind(_ was: JSONValue, _ now: JSONValue) -> Change.Class {
+            BundleDifference(
+                before: bundle { $0.tools[0].operations["update"]?.input = was },
+                after: bundle { $0.tools[0].operations["update"]?.input = now }
+            ).kind
+        }
+        #expect(inputs(input(open), input(limit)) == ([], []))
+        #expect(kind(input(open), input(limit)) == .behaviour)
+        #expect(inputs(input(limit), input(open)).gained.count == 1)
+        // With the type it narrows.
+        for was in [open, limit] {
+            #expect(inputs(input(was), input(tight)).lost.count == 1)
+            #expect(kind(input(was), input(tight)) == .narrowing)
+        }
+        #expect(
+            difference { $0.tools[0].operations["new"] = with(input(limit)) }.gained == [
+                "may now call crm.new (write, medium risk)"
+            ]
+        )
+        // What really narrows beside it still does.
+        let both = input(limit, note: ["type": "string", "maxLength": 3])
+        #expect(kind(input(open), both) == .narrowing)
+        #expect(inputs(input(open), both).lost.first?.contains("; values of another type get past amount.") == true)
+        #expect(kind(input(limit), both) == .narrowing)
+        #expect(inputs(input(limit), both).lost.first?.contains("get past") == false)
+    }
+
+    private func with(_ input: JSONValue) -> BundleOperation {
+        var new = operation(.write, .medium, .none)
+        new.input = input
+        return new
     }
 
     @Test("What cannot be shown to be narrower counts as gained")

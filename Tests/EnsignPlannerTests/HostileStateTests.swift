@@ -249,7 +249,7 @@ struct HostileStateTests {
         )
         let rollout = Canary(steps: [Canary.Step(weight: 5, hold: try span("36525d"))], analysis: rules)
         let operations: [RolloutOperation] = [
-            .pause, .resume, .promote, .abort, .retry, .halt, .unhalt, .rollback(to: nil),
+            .pause, .resume, .promote, .abort, .retry(nil), .halt, .unhalt, .rollback(to: nil),
         ]
         let state = AgentState(stable: stable, rollout: .canary(candidate, progress))
         Hostile.variants(of: state.json, for: "machines") { json in

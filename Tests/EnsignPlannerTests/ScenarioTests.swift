@@ -57,6 +57,10 @@ private struct Scenario {
     private struct Wish {
         var version: String
         var steps: Int64 = 8
+        /// The operations of its tool that git grants.
+        var grants: Set<String> = ["find", "update"]
+        /// Whose artifact it is: a renamed agent's is that of its first name.
+        var origin: AgentID
         var halted = false
         var rollout: Rollout?
         var wanted: Int64
@@ -101,7 +105,9 @@ private struct Scenario {
             commits += 1
             let id = agent(words[0])
             let options = Self.options(Array(words.dropFirst(2)))
-            var wish = Wish(version: words[1], wanted: now + commits)
+            var wish = Wish(version: words[1], origin: id, wanted: now + commits)
+            if let name = options["as"] { wish.origin = agent(name) }
+            if let names = options["grants"] { wish.grants = Set(names.split(separator: ",").map(String.init)) }
             wish.steps = try options["limit"].map(number) ?? 8
             wish.halted = options["halted"] != nil
             if options["immediate"] != nil { wish.rollout = .immediate }
@@ -110,6 +116,19 @@ private struct Scenario {
         case "remove":
             desired[agent(words[0])] = nil
             return try reconcile()
+        case "rename":
+            desired[agent(words[1])] = desired.removeValue(forKey: agent(words[0]))
+            return try reconcile()
+        case "stop":
+            let halt = Halt(since: Timestamp(seconds: now), reason: "stop", by: "ada")
+            if words[0] == "all" { world.halts.all = halt } else { world.halts.teams[words[0]] = halt }
+            return []
+        case "may":
+            return try world.recorded[agent(words[0])]?.route?.targets.map { target in
+                guard let bundle = world.bundles[target.digest] else { throw Mistake.unknown(line) }
+                let operations = bundle.tools.flatMap { $0.operations.keys }.sorted().joined(separator: ", ")
+                return "\(target.version): \(operations), \(bundle.limits.run.steps ?? 0) steps"
+            } ?? ["nothing"]
         case "after":
             now += try span(words[0]).seconds
             return try reconcile()
@@ -129,7 +148,7 @@ private struct Scenario {
             return try reread()
         case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt", "rollback":
             let operations: [String: RolloutOperation] = [
-                "pause": .pause, "resume": .resume, "promote": .promote, "abort": .abort, "retry": .retry,
+                "pause": .pause, "resume": .resume, "promote": .promote, "abort": .abort, "retry": .retry(nil),
                 "halt": .halt, "unhalt": .unhalt, "rollback": .rollback(to: nil),
             ]
             guard let operation = operations[verb] else { throw Mistake.unknown(line) }
@@ -165,7 +184,9 @@ private struct Scenario {
             bundle(id.description, version) {
                 $0.instructions = "Be \(version).\n"
                 $0.limits.run.steps = wish.steps
-                $0.artifact = Compiler.digest(of: Array("\(id)@\(version)".utf8))
+                $0.tools[0].operations = $0.tools[0].operations.filter { wish.grants.contains($0.key) }
+                if $0.tools[0].operations.isEmpty { $0.tools = [] }
+                $0.artifact = Compiler.digest(of: Array("\(wish.origin)@\(version)".utf8))
             },
             halted: wish.halted
         )
@@ -180,6 +201,7 @@ private struct Scenario {
             concurrentRollouts: concurrent,
             request: request,
             compile: { id, version in desired[id].map { Self.compile(id, version.description, $0) } },
+            restrict: { Compiler.restrict($0, to: $1) },
             verdict: { id, _, _, _ in
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
             }
@@ -205,6 +227,12 @@ private struct Scenario {
             if let weight = change.weight { line += ", \(weight.from) -> \(weight.to) %" }
             if let why = change.evidence["reason"]?.string { line += " (\(why))" }
             lines.append(line)
+        }
+        for planned in plan.changes {
+            for sentence in planned.stableDifference?.authority.lost ?? [] {
+                lines.append("\(planned.agent) \(planned.recompiled?.bundle.version.description ?? "") \(sentence)")
+            }
+            for note in planned.notes { lines.append("\(planned.agent): \(note)") }
         }
         for held in plan.held { lines.append("held \(held.agent) \(held.wanted.version): \(held.reason.rawValue)") }
         for (id, after) in world.recorded.sorted(by: { $0.key < $1.key }) where after.route != before[id]?.route {

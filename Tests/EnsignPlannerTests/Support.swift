@@ -73,14 +73,26 @@ func compiled(_ bundle: Bundle, halted: Bool = false) -> CompiledBundle {
     CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: Compiler.digest(of: bundle.bytes), halted: halted)
 }
 
+extension RolloutContext {
+    /// A moment at which nothing but the time matters.
+    static func at(_ seconds: Int64) -> RolloutContext {
+        RolloutContext(
+            now: Timestamp(seconds: seconds),
+            compile: { _, _ in nil },
+            restrict: { Compiler.restrict($0, to: $1) }
+        )
+    }
+}
+
 /// An environment's recorded state that plans can be applied to.
 struct World {
     private(set) var recorded: [AgentID: RecordedAgent] = [:]
-    private var bundles: [Digest: Bundle] = [:]
+    private(set) var bundles: [Digest: Bundle] = [:]
     /// The digests that each agent had, in the order in which it first had them.
     private var history: [AgentID: [Digest]] = [:]
-    /// When a digest was last replaced as the stable one.
-    private var replaced: [Digest: Timestamp] = [:]
+    /// When a digest was last replaced as the stable one, and whether that was going back.
+    private var replaced: [Digest: (at: Timestamp, wasTakenBack: Bool)] = [:]
+    var halts = FleetHalts()
 
     var live: Int64 { Int64(recorded.count) }
 
@@ -92,7 +104,9 @@ struct World {
                 continue
             }
             let after = RecordedAgent(route: planned.route, state: planned.state)
-            if let was = recorded[planned.agent]?.stable?.digest, was != after.stable?.digest { replaced[was] = now }
+            if let was = recorded[planned.agent]?.stable?.digest, was != after.stable?.digest {
+                replaced[was] = (now, planned.all.contains { $0.action == .rollback && $0.from?.digest == was })
+            }
             recorded[planned.agent] = after
             if let stable = after.stable?.digest, history[planned.agent]?.contains(stable) != true {
                 history[planned.agent, default: []].append(stable)
@@ -108,7 +122,7 @@ struct World {
         allowPrune: Bool = true,
         rollout: Rollout = .immediate,
         wanted: [AgentID: (rollout: Rollout?, time: Timestamp)] = [:],
-        context: RolloutContext = RolloutContext(now: Timestamp(seconds: 1_800_000_000)),
+        context: RolloutContext = .at(1_800_000_000),
         order: ([DesiredAgent]) -> [DesiredAgent] = { $0 }
     ) throws -> Plan {
         let declared = Set(desired.map(\.bundle.agent))
@@ -136,12 +150,19 @@ struct World {
                     guard let history = history[agent], let wanted = history.firstIndex(of: digest),
                         let present = recorded[agent]?.stable.flatMap({ history.firstIndex(of: $0.digest) })
                     else { return nil }
-                    return StableHistory(isEarlier: wanted < present, stableUntil: replaced[digest] ?? context.now)
+                    let left = replaced[digest]
+                    return StableHistory(
+                        isEarlier: wanted < present,
+                        stableUntil: left?.at ?? context.now,
+                        wasTakenBack: left?.wasTakenBack ?? false
+                    )
                 },
                 earlier: { agent in
                     let present = recorded[agent]?.stable?.digest
                     return (history[agent] ?? []).reversed().filter { $0 != present }
-                }
+                },
+                remembered: { recorded.filter { $0.value.state.isWorthKeeping }.keys.sorted() },
+                halts: halts
             ),
             rules: PlanRules(prune: prune, maxPruneShare: share, allowPrune: allowPrune),
             context: context

@@ -116,4 +116,28 @@ import Testing
         #expect(try !git("push", "-q", bare, "master:topic").errors.contains("desired branch"))
         #expect(try !run(Host.ensign, ["init"], in: bare).errors.contains("HEAD"))
     }
+
+    @Test("A forge that hangs delays no step of a canary, and a watch beside it ends at once")
+    func hangs() throws {
+        let forge = try forge()
+        let clone = try clone(of: forge).path
+        let rollout = "{canary: {steps: [{weight: 20, hold: 4s}]}}"
+        try forge.push(FleetFixture.environmentPath, "spec:\n", "spec:\n  rollout: \(rollout)\n")
+        #expect(try reconcile(clone).status == 0)
+        try forge.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 200")
+        #expect(try reconcile(clone).output.contains("canary 20 %"))
+        func git(_ arguments: String...) throws { _ = try run("git", arguments, in: clone) }
+        try git("config", "core.sshCommand", "sleep 1000 #")
+        try git("config", "remote.origin.url", "ssh://forge.invalid/fleet.git")
+        try git("config", "ensign.interval", "1s")
+        let log = "\(forge.scratch.path)/watch.log"
+        let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: clone, log: log)
+        let route = "\(clone)/ensign/live/prod/agents/support/triage.json"
+        try eventually(within: .seconds(15), watch.output) {
+            try String(contentsOfFile: route, encoding: .utf8).contains(#""phase":"stable""#)
+        }
+        let start = ContinuousClock.now
+        #expect(try watch.stop() == 0)
+        #expect(ContinuousClock.now - start < .seconds(10))
+    }
 }

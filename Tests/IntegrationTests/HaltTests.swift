@@ -117,7 +117,7 @@ import Testing
         #expect(try host.kinds() == ["genesis", "intent", "outcome"])
     }
 
-    @Test("A team or everything: those that are live; what comes later runs")
+    @Test("A halt of a team or of everything covers what comes, until a resume of the same scope")
     func many() throws {
         let host = try host()
         #expect(try halt(host, "--team", "support").status == 0)
@@ -138,9 +138,27 @@ import Testing
         try host.git("add", "-A")
         try host.git("commit", "-q", "-m", "Another agent")
         try host.git("push", "-q", "origin", "main")
-        #expect(!isHalted(host, "agents/support/later.json") && isHalted(host))
+        #expect(isHalted(host, "agents/support/later.json") && isHalted(host))
+        let status = try host.ensign("status", "--env", "prod").errors
+        #expect(
+            status.contains("halted: everything since") && status.contains("halted: team support since"),
+            "\(status)"
+        )
         #expect(try host.ensign("resume", "--all", "--env", "prod", "--reason", "x").status == 0)
-        #expect(!isHalted(host) && !isHalted(host, "agents/support/desk.json"))
+        for agent in ["triage", "desk", "later"] { #expect(!isHalted(host, "agents/support/\(agent).json")) }
+        // The team is halted itself, and nobody has said otherwise.
+        #expect(try host.ensign("status", "--env", "prod").errors.contains("halted: team support since"))
+        try host.git("mv", "environments/prod/agents/support/later.yaml", "later.yaml")
+        try host.git("commit", "-q", "-m", "Not later")
+        try host.git("push", "-q", "origin", "main")
+        try host.git("mv", "later.yaml", "environments/prod/agents/support/later.yaml")
+        try host.git("commit", "-q", "-m", "Later again")
+        try host.git("push", "-q", "origin", "main")
+        #expect(isHalted(host, "agents/support/later.json") && !isHalted(host))
+        #expect(try host.ensign("resume", "--team", "support", "--env", "prod", "--reason", "x").status == 0)
+        #expect(!isHalted(host, "agents/support/later.json"))
+        #expect(try !host.ensign("status", "--env", "prod").errors.contains("halted:"))
+        #expect(try host.ensign("resume", "--team", "support", "--env", "prod", "--reason", "x").status == 4)
         try host.expectSound()
     }
 

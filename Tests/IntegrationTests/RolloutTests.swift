@@ -80,7 +80,10 @@ import Testing
         #expect(log.contains("rollback 1.5.0 -> 1.4.0 (aborted: trial)"), "\(log)")
         let retry = try host.ensign("rollout", "retry", agent, "--env", "prod", "--reason", "trial")
         #expect(retry.status == 0)
-        #expect(retry.output.contains("has no version in quarantine any more (lifted: trial)"), "\(retry.output)")
+        #expect(
+            retry.output.contains("support/refund-triage out of quarantine (1.5.0 lifted: trial)"),
+            "\(retry.output)"
+        )
         #expect(try weights(host) == ["1.5.0 20", "1.4.0 80"])
         #expect(try rollout("promote") == 0)
         #expect(try weights(host) == ["1.5.0 100"])

@@ -22,6 +22,7 @@ struct PlanRenderer {
                 paint("  history was rewritten: the recorded commit is no longer part of \(plan.source.name)", .yellow)
                 + "\n"
         }
+        text += guards
         for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
         if plan.changes.count > limit {
             text +=
@@ -46,12 +47,26 @@ struct PlanRenderer {
         let change = planned.change
         var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
         if let digests = digests(change.from, change.to) { text += "      \(paint(digests, .dim))\n" }
+        for note in planned.notes { text += "      \(paint(note.escapedControls, .yellow))\n" }
+        text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(planned.difference)
         for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
         if !planned.declaredOnly.isEmpty {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
         return text
+    }
+
+    /// The stable version changes beside the one that git asks for: all that it may do less, or more.
+    private func stableTitle(_ planned: PlannedChange) -> String {
+        "the stable version \(planned.recompiled?.bundle.version.description ?? "") at once"
+    }
+
+    private func stableLines(_ planned: PlannedChange) -> [String] {
+        guard let authority = planned.stableDifference?.authority else { return [] }
+        // Where git's own version is the one that changes, its difference says it.
+        guard planned.recompiled?.digest != planned.bundle?.digest else { return [] }
+        return authority.gained + authority.lost
     }
 
     /// What git asks for and does not get: what somebody who lifts the hold lets through.
@@ -68,7 +83,8 @@ struct PlanRenderer {
             case .halted: "held, the agent is halted: it comes with 'ensign resume'"
             default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
             }
-        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)"
+        let because = held.because.map { " (\($0.escapedControls))" } ?? ""
+        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)\(because)"
     }
 
     private func text(_ difference: BundleDifference) throws -> String {
@@ -104,13 +120,13 @@ struct PlanRenderer {
         }
         parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
         let held = plan.waiting.isEmpty ? "" : " (\(plan.waiting.count) of them held)"
-        return "Plan: \(parts.joined(separator: ", "))\(held)."
+        return "Plan: \(([parts.joined(separator: ", ") + held] + guardCounts).joined(separator: ", "))."
     }
 
     private var differences: String {
-        plan.isEmpty
-            ? "No differences."
-            : "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")."
+        let agents = "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")"
+        let parts = (plan.isEmpty ? [] : [agents]) + guardCounts
+        return parts.isEmpty ? "No differences." : parts.joined(separator: ", ") + "."
     }
 
     private var source: String {
@@ -159,9 +175,14 @@ struct PlanRenderer {
         }
         for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
+        for (direction, lines) in guardLines {
+            text += list("Guards \(guardTitle(direction)) (\(direction.kind.rawValue))", lines)
+        }
         for planned in plan.changes {
             text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
             if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
+            for note in planned.notes { text += "\(note.escapedMarkdown)\n\n" }
+            text += list(stableTitle(planned), stableLines(planned))
             text += try markdown(planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {
@@ -216,6 +237,7 @@ struct PlanRenderer {
                     }
                 )
             ),
+            "guards": .array(plan.guards.map(\.json)),
             "changes": .array(try plan.changes.map(json)),
             "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),
@@ -234,6 +256,17 @@ struct PlanRenderer {
     private func json(_ planned: PlannedChange) throws -> JSONValue {
         guard var object = planned.change.json.object else { return .null }
         try describe(planned.difference, in: &object)
+        if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
+            object["stable"] = [
+                "version": .string(recompiled.bundle.version.description),
+                "digest": .string(recompiled.digest.description),
+                "gained": .array(authority.gained.map { .string($0) }),
+                "lost": .array(authority.lost.map { .string($0) }),
+            ]
+        } else {
+            object["stable"] = .null
+        }
+        object["notes"] = .array(planned.notes.map { .string($0) })
         object["power"] = planned.power?.json ?? .null
         object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
         return .object(object)
@@ -243,6 +276,7 @@ struct PlanRenderer {
         var object: JSONObject = [
             "agent": .string(held.agent.description), "reason": .string(held.reason.rawValue),
             "stable": held.stable?.json ?? .null, "wanted": held.wanted.json,
+            "because": held.because.map { .string($0) } ?? .null,
             "class": held.difference.map { .string($0.kind.rawValue) } ?? .null,
         ]
         if let difference = held.difference { try describe(difference, in: &object) }

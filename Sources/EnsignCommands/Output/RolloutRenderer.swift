@@ -21,7 +21,7 @@ struct RolloutRenderer {
             table.rows.append([
                 row.agent.description, row.phase, row.state.stable?.version.description ?? "-",
                 row.wanted?.version.description ?? "-", row.state.canary.map { "\($0.progress.weight) %" } ?? "-",
-                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor ?? "-",
+                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor(isHost: report.isHost) ?? "-",
             ])
         }
         return table.render(console)
@@ -43,8 +43,12 @@ struct RolloutRenderer {
             }
             if let deadline = progress.deadline(canary) { text += "  deadline   \(deadline)\n" }
         }
-        if let waits = row.waitsFor { text += "  waits for  \(waits)\n" }
-        if let verdict = row.verdict { text += verdictLines(verdict) }
+        if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits)\n" }
+        if let verdict = row.verdict {
+            text += verdictLines(verdict)
+        } else if !report.isHost, row.canary?.analysis != nil, row.state.canary != nil {
+            text += "  verdict    not known here: the host reads the telemetry\n"
+        }
         for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.escapedControls)\n" }
         for sentence in row.guards { text += "  guard      \(sentence.escapedControls)\n" }
         if let halt = row.state.halt {
@@ -98,7 +102,7 @@ extension RolloutReport.Row {
     }
 
     /// Why nothing moves, and what a person can do about it.
-    fileprivate var waitsFor: String? {
+    fileprivate func waitsFor(isHost: Bool) -> String? {
         switch held {
         case nil:
             state.canary == nil ? drifts.isEmpty ? nothing : "a person: its behaviour drifted" : "the end of the hold"
@@ -107,6 +111,7 @@ extension RolloutReport.Row {
         case .paused: "'ensign rollout resume'"
         case .halted: "'ensign resume', or 'halted: false' in git"
         case .inconclusive: "a verdict: there are too few samples yet"
+        case .noData where !isHost: "a verdict: it is not known here"
         case .noData: "data: no telemetry of both versions yet"
         case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
         }

@@ -44,7 +44,7 @@ extension Verb {
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
         case .json: invocation.json(["v": 1, "differences": .array(try text.map { try $0.json() })])
         }
-        return invocation.has("detailed-exitcode") && plans.contains { !$0.isEmpty } ? .differences : .done
+        return invocation.has("detailed-exitcode") && plans.contains(where: \.hasDifferences) ? .differences : .done
     }
 }
 
@@ -70,27 +70,33 @@ private struct Comparison {
             throw ReconcileError.unknownEnvironment(environment, known: all.sorted())
         }
         return try (asked.isEmpty ? all.sorted() : asked).map { environment in
-            try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
+            compared.guards = try guards(environment, new, since: old)
+            return compared
         }
+    }
+
+    /// What guards the agents of an environment at a commit and differs at another one, or in another environment.
+    private func guards(
+        _ environment: String,
+        _ commit: ObjectID,
+        since base: ObjectID,
+        of other: String? = nil
+    ) throws -> [GuardChange] {
+        try Situation.nothing(site, environment, now: invocation.now).guards(
+            Desired(site, commit, name: environment),
+            since: Desired(site, base, name: other ?? environment),
+            of: other
+        )
     }
 
     /// Everything in an environment at a commit, planned from nothing.
     private func plan(_ environment: String, _ commit: ObjectID, _ name: String) throws -> Plan {
-        let tree = try site.repository.commit(commit).tree
-        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: name, commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: nil,
-            incremental: false,
-            allowPrune: true
-        )
-        if let plan = outcome.plan { return plan }
-        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
-        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
+        let desired = try Desired(site, commit, name: name)
+        let decision = try Situation.nothing(site, environment, now: invocation.now).decide(desired)
+        if let plan = decision.plan { return plan }
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(decision.findings)
         invocation.console.note(String(text.dropLast()))
         let place = name == environment ? "at \(commit.short)" : "in '\(environment)'"
         throw Failure(message: "'\(name)' cannot be compared: it is not valid \(place)", code: .invalid)
@@ -102,6 +108,7 @@ private struct Comparison {
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = Plan.moved(new, to: second).compared(with: old)
+        result.guards = try guards(second, commit, since: commit, of: first)
         result.environment = ""
         return result
     }
@@ -157,13 +164,7 @@ extension PlannedChange {
         guard var compiled = bundle else { return self }
         compiled.bundle.environment = environment
         compiled.bundle.identity = "spiffe://compared/\(environment)/\(agent)"
-        let bytes = compiled.bundle.bytes
-        compiled = CompiledBundle(
-            bundle: compiled.bundle,
-            bytes: bytes,
-            digest: Compiler.digest(of: bytes),
-            halted: compiled.halted
-        )
+        compiled = Compiler.seal(compiled.bundle, halted: compiled.halted)
         var copy = self
         copy.bundle = compiled
         copy.change.to = compiled.side

@@ -40,6 +40,7 @@ extension Verb {
             environment,
             agent: agent,
             limit: limit,
+            version: App.version,
             now: Timestamp(seconds: Machine.now)
         )
         if !report.isKnown { try invocation.requireKnown(agent, environment, site) }

@@ -1,3 +1,4 @@
+import EnsignGit
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
@@ -12,8 +13,8 @@ extension Verb {
         discussion: """
             Takes the route of an agent, of a team's agents or of all agents away, durably, before it returns. Needs \
             neither the ledger nor its key nor room on the disk; the entry that records it follows as soon as it can. \
-            Agents stay halted through restarts, commits and rollbacks until 'ensign resume'. A team's agents are \
-            those that are live now. Sessions that run already end when their runtime looks at the route again.
+            Agents stay halted through restarts, commits and rollbacks until 'ensign resume'. --team and --all cover \
+            agents that come later too, until 'ensign resume' with the same. Sessions that run already end when their runtime looks at the route again.
             """,
         arguments: [Argument.haltedAgent],
         options: [.environment, .haltedTeam, .haltedAll, .requiredReason],
@@ -155,7 +156,7 @@ private struct HaltCommand {
                 try invocation.requireKnown(environment, site)
                 throw unknown("'\(agent)' is not live in '\(environment)'")
             }
-        } else if agents.isEmpty, tree != nil {
+        } else if agents.isEmpty, tree != nil, try !comes() {
             try invocation.requireKnown(environment, site)
             throw unknown("no \(scope.text(environment)) are live")
         }
@@ -166,10 +167,23 @@ private struct HaltCommand {
         switch scope {
         case .agent: known.isHaltedAlready = !agents.isEmpty
         case .team, .all:
-            known.isHaltedAlready = pending.contains { $0.scope == scope }
-            if !known.isHaltedAlready { known.isHaltedAlready = try agents.count == count() }
+            let isWhole = try scope.fleet.flatMap { try tree?.halts()[$0] } != nil
+            known.isHaltedAlready = try pending.contains { $0.scope == scope } || isWhole && agents.count == count()
         }
         return known
+    }
+
+    /// Whether agents may come that the scope covers although none is live: the ledger has begun, the team is declared.
+    private func comes() throws -> Bool {
+        guard try site.ledger(environment).tip() != nil else { return false }
+        switch scope {
+        case .agent: return false
+        case .all: return true
+        case .team(let team):
+            guard let commit = try site.desiredCommit() else { return false }
+            return try site.repository.entry(at: "fleet/teams/\(team).yaml", in: site.repository.commit(commit).tree)
+                != nil
+        }
     }
 
     private func count() throws -> Int {
@@ -195,12 +209,18 @@ private struct HaltCommand {
     // MARK: Telling
 
     private func tell(_ effect: HaltSwitch.Effect) {
-        let names = effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent")
+        let names =
+            effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent", "agents")
         invocation.console.line("\(environment): halted \(names) in \(effect.duration.milliseconds) ms")
         guard !invocation.isQuiet else { return }
         if effect.agents.count > 1 {
             for agent in effect.agents.prefix(50) { invocation.console.line("  \(agent)") }
             if effect.agents.count > 50 { invocation.console.line("  ... and \(effect.agents.count - 50) more") }
+        }
+        if let fleet = scope.fleet {
+            invocation.console.note(
+                "\(environment): \(fleet) stays halted, with what comes later, until 'ensign resume' with the same"
+            )
         }
         if !effect.removed.isEmpty {
             invocation.console.note(

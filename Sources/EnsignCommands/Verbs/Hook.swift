@@ -156,7 +156,7 @@ struct Hooks {
             console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
         }
         for environment in configured(environments + recorded) {
-            do { try showPlan(environment, update.new, commit.tree) } catch {
+            do { try showPlan(environment, update.new) } catch {
                 // The push is not what is wrong, and the others' plans are shown; reconciling says it again.
                 console.note("\(environment): its plan cannot be shown: \("\(error)".escapedControls)")
             }
@@ -173,19 +173,15 @@ struct Hooks {
     /// The most agents of an environment whose plan a push shows: a pusher reads a page, not ten thousand lines.
     private static let maxAgents = 50
 
-    private func showPlan(_ environment: String, _ commit: ObjectID, _ tree: ObjectID) throws {
-        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
-        let desired = PlanMaker.Desired(
-            source: PlanSource(name: site.settings.branch, commit: commit),
-            tree: tree,
-            snapshots: site.snapshots(of: tree)
-        )
-        let tip = try site.ledger(environment).tip()
-        let outcome = try maker.plan(desired, tip: tip, incremental: tip?.entry.kind == .outcome, allowPrune: false)
-        guard var plan = outcome.plan else { return }
+    private func showPlan(_ environment: String, _ commit: ObjectID) throws {
+        let situation = try Situation.look(site, environment, version: App.version)
+        let desired = try Desired(site, commit, name: site.settings.branch)
+        let decision = try situation.decide(desired, fallsBack: false)
+        guard var plan = decision.shown else { return }
         plan.addPower(site, now: invocation.now)
-        if plan.isEmpty, plan.waiting.isEmpty, plan.refusal == nil {
+        if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
+            for warning in plan.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
         } else {
             console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
@@ -205,6 +201,7 @@ struct Hooks {
         }
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         var worst = ExitCode.done
+        var settled: [(environment: String, disagreements: [Disagreement])] = []
         for environment in try site.environments([]) {
             do {
                 let reconciler = Reconciler(
@@ -214,6 +211,7 @@ struct Hooks {
                 )
                 let report = try reconciler.run()
                 // pre-receive has shown the warnings.
+                settled.append((environment, report.branches.disagreements))
                 let result = try invocation.show(report, environment, site, showsWarnings: false)
                 invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
@@ -223,6 +221,12 @@ struct Hooks {
                 console.note("\(environment): failed")
                 explanation.print(to: console)
                 if worst == .done { worst = explanation.code }
+            }
+        }
+        // Last: a forge that does not answer holds up no environment.
+        if let forge = Forge(site) {
+            for (environment, disagreements) in settled {
+                for note in forge.settle(environment, disagreements) { console.note("\(environment): \(note)") }
             }
         }
         return worst

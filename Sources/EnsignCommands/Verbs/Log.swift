@@ -74,7 +74,8 @@ extension Verb {
             let entry = recorded.entry
             table.rows.append([
                 String(entry.sequence), entry.time.description, entry.kind.rawValue,
-                try LogLine.text(recorded, agent: agent, ledger),
+                try LogLine.text(recorded, agent: agent, ledger)
+                    + (entry.overrideWords.map { " [\($0.escapedControls.shortened(to: 100))]" } ?? ""),
                 entry.source.map { $0.commit.short } ?? "-",
                 "\(entry.actor.name) (\(entry.actor.mode.rawValue))".escapedControls,
             ])
@@ -120,7 +121,7 @@ enum LogLine {
     }
 
     private static func describe(_ change: Change) -> String {
-        var text = change.agent?.description ?? ""
+        var text = change.agent?.description ?? change.scope ?? ""
         if change.action == .repair {
             let path = change.evidence["path"]?.string ?? ""
             let found = change.evidence["found"]?.string ?? ""
@@ -134,7 +135,7 @@ enum LogLine {
             // A quarantine that ends starts from what is stable.
             let isLifted = change.from == change.to
             return isLifted
-                ? "\(text) quarantine lifted" : "\(text) quarantine \(change.from?.version.description ?? "")"
+                ? "\(text) quarantine ended" : "\(text) quarantine \(change.from?.version.description ?? "")"
         }
         let versions =
             switch (change.from, change.to) {

@@ -11,13 +11,15 @@ extension Verb {
         group: .declare,
         summary: "Show what would change in an environment",
         discussion: """
-            Compares what a commit or the work tree declares with what the ledger says is live. Without a ledger it \
-            compares with the tip of the branch, and says so. Nothing is changed.
+            Compares what a commit or the work tree declares with what the ledger says is live. Without REV it plans the \
+            desired branch, and on another branch what is checked out. Without a ledger it compares with the tip of the \
+            desired branch, and says so. On the host it is what the next reconcile does; another clone says what it \
+            cannot know. Nothing is changed.
             """,
         arguments: [
             Argument(
                 name: "REV",
-                summary: "The revision to plan; the branch's tip if left out",
+                summary: "The revision to plan; see above for what it is if left out",
                 isRequired: false,
                 kind: .revision
             )
@@ -51,34 +53,33 @@ extension Verb {
         let site = try invocation.site()
         let environment = try invocation.environment()
         let desired = try invocation.desired(site)
-        let basis = try PlanBasis(site, environment, invocation)
-        let maker = PlanMaker(site: site, environment: environment, today: invocation.today)
+        let basis = try PlanBasis(site, environment, invocation, asksPrometheus: true)
         try invocation.requireDeclared(environment, desired, basis)
-        let outcome = try maker.plan(
-            desired,
-            tip: basis.tip,
-            incremental: false,
-            allowPrune: invocation.has("allow-prune")
-        )
-        let snapshot = try desired.snapshots()
-        let fleet = Fleet(snapshot: snapshot, today: invocation.today)
+        let isDesired = try desired.source.commit == site.desiredCommit() && !invocation.has("worktree")
+        let decision = try basis.situation.decide(desired, fallsBack: isDesired)
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
         let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
         if invocation.format != .json {
-            let findings = renderer.render(outcome.findings)
+            let findings = renderer.render(decision.findings)
             if !findings.isEmpty { invocation.console.note(String(findings.dropLast())) }
         }
-        guard var plan = outcome.plan else {
+        let meanwhile = decision.meanwhile.flatMap { $0.isEmpty && $0.held.isEmpty ? nil : $0 }
+        guard var plan = decision.shown else {
             if invocation.format == .json {
                 invocation.json([
-                    "v": 1, "valid": false, "findings": .array(outcome.findings.map(FindingRenderer.json)),
+                    "v": 1, "valid": false, "findings": .array(decision.findings.map(FindingRenderer.json)),
+                    "meanwhile": try meanwhile.map { try PlanRenderer(plan: $0).json() } ?? .null,
                 ])
+            } else {
+                try invocation.show(meanwhile: meanwhile)
             }
             return .invalid
         }
-        if let (compared, note) = try basis.compare(maker, plan) {
+        if let (compared, note) = try basis.compare(plan, desired) {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
+        plan.warnings += try site.behind(desired.source)
         plan.addPower(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {
@@ -86,8 +87,22 @@ extension Verb {
         case .markdown: invocation.console.out(try rendering.markdown())
         case .json: invocation.json(try rendering.json())
         }
-        if plan.refusal != nil { return .refused }
-        return invocation.has("detailed-exitcode") && !plan.isEmpty ? .differences : .done
+        if plan.refusal != nil {
+            try invocation.show(meanwhile: meanwhile)
+            return .refused
+        }
+        return invocation.has("detailed-exitcode") && plan.hasDifferences ? .differences : .done
+    }
+}
+
+extension Invocation {
+    /// What goes on by the last accepted commit while the desired one cannot be applied.
+    fileprivate func show(meanwhile: Plan?) throws {
+        guard let meanwhile, format == .text, let commit = meanwhile.source.commit else { return }
+        console.note(
+            "It cannot be applied. Meanwhile \(meanwhile.environment) goes by \(commit.short), the last accepted:"
+        )
+        console.out(try PlanRenderer(plan: meanwhile, paint: console.paint).text())
     }
 }
 
@@ -102,7 +117,7 @@ extension Invocation {
     }
 
     /// What a plan is made from: the work tree, a revision, or the desired commit.
-    func desired(_ site: Site) throws -> PlanMaker.Desired {
+    func desired(_ site: Site) throws -> Desired {
         if has("worktree") {
             guard argument(0) == nil else {
                 throw UsageError(message: "REV and --worktree exclude each other", verb: verb.name)
@@ -110,21 +125,19 @@ extension Invocation {
             guard let path = site.repository.workTree else {
                 throw Failure(message: "a bare repository has no work tree", hints: ["name a revision instead"])
             }
-            return PlanMaker.Desired(source: PlanSource(name: "the work tree", commit: nil), tree: nil) {
+            return Desired(source: PlanSource(name: "the work tree", commit: nil), tree: nil) {
                 DirectorySnapshot(path: path)
             }
         }
+        if argument(0) == nil, let (name, commit) = try site.checkedOut() {
+            return try Desired(site, commit, name: name)
+        }
         let (_, commit) = try site.fleet(at: argument(0), today: today)
-        let tree = try site.repository.commit(commit).tree
-        return PlanMaker.Desired(
-            source: PlanSource(name: argument(0) ?? site.settings.branch, commit: commit),
-            tree: tree,
-            snapshots: site.snapshots(of: tree)
-        )
+        return try Desired(site, commit, name: argument(0) ?? site.settings.branch)
     }
 
     /// An environment that neither the manifests nor the ledger know is a slip of the pen.
-    func requireDeclared(_ environment: String, _ desired: PlanMaker.Desired, _ basis: PlanBasis) throws {
+    func requireDeclared(_ environment: String, _ desired: Desired, _ basis: PlanBasis) throws {
         guard basis.tip == nil else { return }
         let known = try Fleet(snapshot: desired.snapshots(), today: today).environmentNames()
         if !known.contains(environment) { throw ReconcileError.unknownEnvironment(environment, known: known) }
@@ -133,36 +146,67 @@ extension Invocation {
 
 /// What a plan is compared with: the ledger, or without one the branch's tip.
 struct PlanBasis {
-    let tip: RecordedEntry?
+    let situation: Situation
     private let site: Site
 
-    init(_ site: Site, _ environment: String, _ invocation: Invocation) throws {
+    init(_ site: Site, _ environment: String, _ invocation: Invocation, asksPrometheus: Bool = false) throws {
         self.site = site
-        tip = try site.ledger(environment).tip()
+        situation = try Situation.look(
+            site,
+            environment,
+            version: App.version,
+            asksPrometheus: asksPrometheus
+        )
     }
 
+    var tip: RecordedEntry? { situation.tip }
+
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
-    func compare(_ maker: PlanMaker, _ plan: Plan) throws -> (Plan, String)? {
+    func compare(_ plan: Plan, _ desired: Desired) throws -> (Plan, String)? {
         // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
         guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
         guard let commit = try site.desiredCommit() else { return nil }
-        let tree = try site.repository.commit(commit).tree
-        let base = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: nil,
-            incremental: false,
-            allowPrune: true
-        )
+        let nothing = try Situation.nothing(site, plan.environment, now: situation.now)
+        let tipOfBranch = try Desired(site, commit, name: site.settings.branch)
+        let base = try nothing.decide(tipOfBranch)
         guard let base = base.plan else { return nil }
         var compared = plan.compared(with: base)
+        compared.guards = try nothing.guards(desired, since: tipOfBranch)
         compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (
             compared,
             "There is no ledger of '\(plan.environment)' here: compared with \(site.settings.branch)@sha1:\(commit.short) instead."
         )
+    }
+}
+
+extension Site {
+    /// The branch that is checked out instead of the desired one, and its commit; nil where the desired one is meant.
+    fileprivate func checkedOut() throws -> (name: String, commit: ObjectID)? {
+        // Who follows a forge has checked out nothing that means anything.
+        guard repository.workTree != nil, !(reconciles && settings.remote != nil) else { return nil }
+        let head = try repository.headReference()
+        guard head != "refs/heads/\(settings.branch)", let commit = try? repository.commit(named: "HEAD") else {
+            return nil
+        }
+        return (head.map { String($0.dropFirst("refs/heads/".count)) } ?? "HEAD", commit)
+    }
+
+    /// That a branch lacks commits which its upstream had when it was last fetched, in a sentence; empty when it does not.
+    fileprivate func behind(_ source: PlanSource) throws -> [String] {
+        guard !reconciles, let commit = source.commit,
+            try repository.reference("refs/heads/\(source.name)") == commit
+        else { return [] }
+        let configuration = try repository.configuration()
+        guard let remote = configuration["branch.\(source.name).remote"],
+            let merge = configuration["branch.\(source.name).merge"], merge.hasPrefix("refs/heads/")
+        else { return [] }
+        let upstream = "\(remote)/\(merge.dropFirst("refs/heads/".count))"
+        guard let tip = try repository.reference("refs/remotes/\(upstream)") else { return [] }
+        let limit = 1_000
+        let count = try repository.commits(from: tip, notIn: commit, limit: limit).count
+        guard count > 0 else { return [] }
+        let commits = count == 1 ? "1 commit" : count >= limit ? "\(limit) commits or more" : "\(count) commits"
+        return ["\(source.name) is \(commits) behind \(upstream): 'git pull', or 'ensign plan ... \(upstream)'"]
     }
 }

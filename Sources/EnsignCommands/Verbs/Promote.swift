@@ -199,27 +199,17 @@ private struct Promotion {
 
     /// The plan and the findings; no plan when the result would not be valid.
     private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan?, [Finding]) {
-        let maker = PlanMaker(site: site, environment: target, today: invocation.today)
-        let tree = try site.repository.commit(commit).tree
         let basis = try PlanBasis(site, target, invocation)
-        let outcome = try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: "the new branch", commit: commit),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: basis.tip,
-            incremental: false,
-            allowPrune: false
-        )
-        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
+        let desired = try Desired(site, commit, name: "the new branch")
+        let outcome = try basis.situation.decide(desired, fallsBack: false)
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
         if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
-        guard let plan = outcome.plan else {
+        guard let plan = outcome.shown else {
             invocation.console.note("Nothing was promoted: the result would not be valid.")
             return (nil, outcome.findings)
         }
-        var shown = try basis.compare(maker, plan)?.0 ?? plan
+        var shown = try basis.compare(plan, desired)?.0 ?? plan
         shown.addPower(site, now: invocation.now)
         return (shown, outcome.findings)
     }

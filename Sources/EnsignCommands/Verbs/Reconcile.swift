@@ -18,7 +18,11 @@ extension Verb {
             """,
         options: [
             .environment,
-            Option(name: "allow-prune", summary: "Allow more removals at once than maxPruneShare does"),
+            Option(
+                name: "allow-prune",
+                summary: "Allow more removals at once than maxPruneShare does; the ledger has who did"
+            ),
+            Option(name: "reason", summary: "With --allow-prune: say why, for the record", value: "TEXT"),
             Option(
                 name: "observe",
                 summary: "Read every live file instead of a slice",
@@ -33,29 +37,76 @@ extension Verb {
             Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
         ]
     ) { invocation in
+        guard invocation["reason"] == nil || invocation.has("allow-prune") else {
+            throw UsageError(
+                message: "--reason is for --allow-prune: nothing else here is on record with one",
+                verb: "reconcile"
+            )
+        }
         let site = try invocation.site()
         let environment = try invocation.environment()
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }
         let forge = invocation.has("offline") ? nil : Forge(site)
+        let before = try site.desiredCommit()
+        // A forge that does not answer must not keep a canary from being judged: what is here comes first.
+        let hasRollouts = try forge != nil && site.hasRollouts(environment)
+        let reconciler = invocation.reconciler(environment, site)
+        var result = hasRollouts ? try invocation.finish(reconciler, reconciler.run(), forge: nil) : .done
         let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
+        if try !hasRollouts || site.desiredCommit() != before {
+            result = try invocation.finish(reconciler, reconciler.run(), forge: forge)
+        } else if let forge {
+            try invocation.settle(environment, site, forge)
+        }
+        let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
+        return result == .done && !(isFetched && isPushed) ? .failed : result
+    }
+}
+
+extension Invocation {
+    fileprivate func reconciler(_ environment: String, _ site: Site) -> Reconciler {
         var options = Reconciler.Options()
-        options.allowPrune = invocation.has("allow-prune")
-        options.observeEverything = invocation["observe"] == "all"
+        let actor = actor(.cli)
+        if has("allow-prune") {
+            options.allowPrune = true
+            options.override = Override(
+                name: "allow-prune",
+                by: "\(actor.name)@\(actor.host)",
+                reason: self["reason"]
+            )
+        }
+        options.observeEverything = self["observe"] == "all"
         options.asksPrometheus = true
         options.visitor = .run
-        let reconciler = Reconciler(
-            site: site,
-            environment: environment,
-            actor: invocation.actor(.cli),
-            options: options
-        )
-        let report = try reconciler.run()
-        let result = try invocation.show(report, environment, site)
-        let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
-        invocation.notify(environment, site)
-        return result == .done && !(isFetched && isPushed) ? .failed : result
+        return Reconciler(site: site, environment: environment, actor: actor, options: options)
+    }
+
+    /// Shows what a reconcile came to, then tells whoever has to know: the forge, and the operator's command.
+    ///
+    /// - Parameter forge: Nil when it is told later, or there is none.
+    func finish(_ reconciler: Reconciler, _ report: Reconciler.Report, forge: Forge?) throws -> ExitCode {
+        let (environment, site) = (reconciler.environment, reconciler.site)
+        var report = report
+        defer { notify(environment, site) }
+        // In JSON everything is one answer.
+        if format == .json, let forge {
+            report.notes += forge.settle(environment, report.branches.disagreements)
+        }
+        let code = try show(report, environment, site)
+        if format != .json, let forge { tell(forge.settle(environment, report.branches.disagreements), environment) }
+        return code
+    }
+
+    private func tell(_ notes: [String], _ environment: String) {
+        for note in notes { console.note("\(environment): \(note.escapedControls)") }
+    }
+
+    /// Brings rollback branches to the forge that were settled before it was asked.
+    fileprivate func settle(_ environment: String, _ site: Site, _ forge: Forge) throws {
+        let branches = RollbackBranches(site: site, environment: environment, today: today)
+        tell(forge.settle(environment, try branches.survey(site.ledger(environment).tip())), environment)
     }
 }
 
@@ -123,6 +174,7 @@ extension Invocation {
             let text = ReconcileText(report: report, environment: environment, site: site, console: console)
             text.print(quiet: isQuiet, showsWarnings: showsWarnings)
         }
+        if let failure = report.failure { throw failure }
         switch report.result {
         case .nothingDeclared, .converged: return .done
         case .invalid: return .invalid
@@ -154,33 +206,28 @@ struct ReconcileText {
         list(report.behaviour) { $0.sentence }
         list(report.halts) { $0.sentence }
         list(report.drift) { "repaired \($0.path.escapedControls) (\($0.found.words))" }
+        // Also while what is desired cannot be applied: time, verdicts and stops go on.
+        list(report.guards) { $0.line }
+        list([report.plan?.fleetChange].compactMap { $0?.sentence } + (report.plan?.changes ?? []).flatMap(lines)) {
+            $0
+        }
+        if !quiet {
+            // What is quarantined is said below, with what to do about it.
+            list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
+        }
         switch report.result {
         case .nothingDeclared:
-            if !quiet { console.note("\(environment): nothing is declared yet") }
+            if !quiet, report.failure == nil { console.note("\(environment): nothing is declared yet") }
         case .invalid:
             console.note(
                 "\(environment): \(console.paintNote("not applied", .red)): the manifests are invalid; what was live stays"
             )
         case .refused(let why):
             console.note("\(environment): \(console.paintNote("refused", .red)): \(why); what was live stays")
-            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune")
+            console.note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT")
         case .impossible(let refusal): console.note("\(environment): refused: \(refusal.message)")
-        case .converged:
-            list(report.plan?.changes.flatMap(\.all) ?? []) { $0.sentence }
-            if !quiet {
-                // What is quarantined is said below, with what to do about it.
-                list((report.plan?.held ?? []).filter { !isExplained($0) }) { line($0) }
-            }
-            if let entry = report.entry, !quiet {
-                let isQuietRun =
-                    report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
-                    && report.behaviour.isEmpty
-                console.note(
-                    isQuietRun
-                        ? "\(environment): nothing to do, at entry \(entry.sequence)"
-                        : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
-                )
-            }
+        case .converged where report.failure == nil: printEntry(quiet: quiet)
+        case .converged: break
         }
         if !quiet {
             for branch in report.branches.written { console.note("\(environment): wrote \(branch)") }
@@ -189,6 +236,27 @@ struct ReconcileText {
         for disagreement in report.branches.disagreements { console.note("\(environment): \(disagreement.sentence)") }
         for note in report.notes { console.note("\(environment): \(note.escapedControls)") }
         if let waiting { console.note("\(environment): \(waiting.sentence)") }
+    }
+
+    private func printEntry(quiet: Bool) {
+        guard let entry = report.entry, !quiet else { return }
+        let isQuietRun =
+            report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
+            && report.behaviour.isEmpty
+        console.note(
+            isQuietRun
+                ? "\(environment): nothing\(report.guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
+                : "\(environment): \(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
+        )
+    }
+
+    /// What was done to one agent. What its stable version lost, or what going back changed, is said too.
+    private func lines(_ planned: PlannedChange) -> [String] {
+        var lines = planned.all.map(\.sentence)
+        guard let difference = planned.stableDifference, let side = planned.recompiled?.side else { return lines }
+        let authority = difference.authority
+        lines += (authority.gained + authority.lost).map { "  \(planned.agent) \(side.version) \($0.escapedControls)" }
+        return lines
     }
 
     private func isExplained(_ held: HeldAgent) -> Bool {
@@ -237,14 +305,20 @@ extension HeldReason {
     }
 }
 
+extension GuardChange {
+    /// What holds from now on, for people.
+    var line: String { "\(direction.rawValue): \(sentence.escapedControls)" }
+}
+
 extension Change {
     /// What has happened to an agent, for people.
     var sentence: String {
         let why = evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        if let scope { return "\(scope) \(action.past)\(why)" }
         let name = agent?.description ?? ""
         if action == .quarantine {
-            // A quarantine that ends starts from what is stable: which version it was is not said.
-            guard from != to else { return "\(name) has no version in quarantine any more\(why)" }
+            // A quarantine that ends starts from what is stable; the reason says which version it was.
+            guard from != to else { return "\(name) out of quarantine\(why)" }
             return "\(name) \(from?.version.description ?? "") quarantined\(why)"
         }
         if let activity = evidence["activityAfterHalt"] {
@@ -279,6 +353,12 @@ extension Change.Action {
 }
 
 extension Reconciler.Report {
+    /// What guards agents and holds from this run on; nothing where what was planned does not hold.
+    var guards: [GuardChange] {
+        guard case .converged = result else { return [] }
+        return plan?.guards ?? []
+    }
+
     func json(_ environment: String, _ waiting: WaitingCanary?) throws -> JSONValue {
         let (name, message): (String, String?) =
             switch result {
@@ -291,7 +371,10 @@ extension Reconciler.Report {
         return [
             "v": 1, "environment": .string(environment), "result": .string(name),
             "message": message.map { .string($0) } ?? .null, "recovered": .bool(recovered),
-            "changes": .array((plan?.changes ?? []).flatMap(\.all).map(\.json)),
+            "guards": .array(guards.map(\.json)),
+            "changes": .array(
+                ([plan?.fleetChange].compactMap { $0 } + (plan?.changes ?? []).flatMap(\.all)).map(\.json)
+            ),
             "disagreements": .array(branches.disagreements.map(\.json)),
             "branches": [
                 "written": .array(branches.written.map { .string($0) }),

@@ -12,7 +12,8 @@ extension Verb {
         summary: "End a halt: the stable version takes sessions again",
         discussion: """
             Ends what 'ensign halt' or the kill switch began. The agent returns to its stable version; a candidate \
-            begins anew. An agent that git halts too (halted: true) stays halted: change the deployment and push. \
+            begins anew. A halt of all or of a team covers agents that come later, and ends with the same --all or \
+            --team. An agent that git halts too (halted: true) stays halted: change the deployment and push. \
             Reconciles on the way, so the manifests must be valid.
             """,
         arguments: [Argument.haltedAgent],
@@ -39,21 +40,22 @@ extension Verb {
         let halted = try HaltedAgents(site, environment)
         let agents = try halted.resumable(scope)
         var request = OperatorRequest(
-            agent: agents[0],
+            agents: Set(agents),
             operation: .unhalt,
             by: invocation.operatorName,
             reason: reason
         )
-        request.others = Set(agents.dropFirst())
+        request.scope = scope.fleet
         var options = Reconciler.Options()
         options.request = request
-        let report = try Reconciler(
+        let reconciler = Reconciler(
             site: site,
             environment: environment,
             actor: invocation.actor(.cli),
             options: options
-        ).run()
-        let code = try invocation.show(report, environment, site)
+        )
+        let report = try reconciler.run()
+        let code = try invocation.finish(reconciler, report, forge: Forge(site))
         guard code == .done else { return code }
         // A version that waited for this: what it may do more is said to who let it through.
         for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
@@ -82,6 +84,8 @@ struct HaltedAgents {
     private let environment: String
     /// By agent; those that git or an operator halts.
     let states: [AgentID: AgentState]
+    /// What is halted as a whole.
+    let halts: FleetHalts
     private let live: Set<AgentID>
 
     init(_ site: Site, _ environment: String) throws {
@@ -93,6 +97,7 @@ struct HaltedAgents {
             if let state = try tree.agent(agent)?.state, state.isHalted { states[agent] = state }
         }
         self.states = states
+        halts = try tree.halts()
         live = Set(try tree.agents())
     }
 
@@ -103,11 +108,11 @@ struct HaltedAgents {
         states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()
     }
 
-    /// The agents whose halt can end; at least one.
+    /// The agents whose halt can end; at least one, unless the scope itself is halted.
     func resumable(_ scope: HaltRecord.Scope) throws -> [AgentID] {
         let agents = states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys
             .sorted()
-        guard agents.isEmpty else { return agents }
+        guard agents.isEmpty, scope.fleet.flatMap({ halts[$0] }) == nil else { return agents }
         if let agent = keptByGit(scope).first {
             throw Refusal(
                 message: "'\(agent)' is halted by git: \(try place(agent))",

@@ -117,16 +117,15 @@ extension Invocation {
             by: "\(actor.name)@\(actor.host)",
             reason: reason
         )
-        let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
+        let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
+        let report = try reconciler.run()
         if case .impossible(let refusal) = report.result {
             throw Refusal(
                 message: "\(agent) was not rolled back: \(refusal.message)",
                 hints: refusal.hints(agent, environment)
             )
         }
-        let result = try show(report, environment, site)
-        notify(environment, site)
-        return result
+        return try finish(reconciler, report, forge: Forge(site))
     }
 }
 

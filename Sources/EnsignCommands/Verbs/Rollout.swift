@@ -12,14 +12,16 @@ extension Verb {
             'status' shows where each rollout stands and why it waits. The others need an agent, and each is an entry \
             of the ledger: 'pause' stops the clock, 'resume' lets it go on, 'promote' makes the candidate the stable \
             version at once, 'abort' sends every session back and quarantines the candidate, 'retry' lifts the \
-            quarantine.
+            quarantine of the version that git asks for, or of the one that --version names.
             """,
         arguments: [
             Argument(name: "ACTION", summary: "What to do", kind: .choice(RolloutAction.allCases.map(\.rawValue))),
             Argument(name: "AGENT", summary: "The agent, <team>/<agent>", isRequired: false, kind: .agent),
         ],
         options: [
-            .environment, .reason, Option(name: "watch", summary: "With 'status': show it again as it changes"),
+            .environment, .reason,
+            Option(name: "version", summary: "With 'retry': the version whose quarantine ends", value: "X.Y.Z"),
+            Option(name: "watch", summary: "With 'status': show it again as it changes"),
         ],
         formats: [.text, .json],
         examples: [
@@ -47,7 +49,13 @@ extension Verb {
         guard let reason = invocation["reason"], !reason.isEmpty else {
             throw UsageError(message: "--reason is missing: it stands in the record", verb: "rollout")
         }
-        return try invocation.operate(operation, on: invocation.agent(1), environment, site, reason: reason)
+        return try invocation.operate(
+            invocation.naming(operation),
+            on: invocation.agent(1),
+            environment,
+            site,
+            reason: reason
+        )
     }
 }
 
@@ -63,12 +71,24 @@ private enum RolloutAction: String, CaseIterable {
         case .resume: .resume
         case .promote: .promote
         case .abort: .abort
-        case .retry: .retry
+        case .retry: .retry(nil)
         }
     }
 }
 
 extension Invocation {
+    /// The operation on the version that `--version` names.
+    fileprivate func naming(_ operation: RolloutOperation) throws(UsageError) -> RolloutOperation {
+        guard let text = self["version"] else { return operation }
+        guard case .retry = operation else {
+            throw UsageError(message: "--version is for 'retry' alone", verb: verb.name)
+        }
+        guard let version = AgentVersion(text) else {
+            throw UsageError(message: "'\(text)' is not a version: write MAJOR.MINOR.PATCH", verb: verb.name)
+        }
+        return .retry(version)
+    }
+
     /// Reconciles with an operator's request.
     func operate(
         _ operation: RolloutOperation,
@@ -85,17 +105,14 @@ extension Invocation {
             by: "\(actor.name)@\(actor.host)",
             reason: reason
         )
-        let report = try Reconciler(site: site, environment: environment, actor: actor, options: options).run()
-        let result = try show(report, environment, site)
-        notify(environment, site)
-        return result
+        let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
+        return try finish(reconciler, reconciler.run(), forge: Forge(site))
     }
 
     fileprivate func rolloutStatus(_ site: Site, _ environment: String) throws -> ExitCode {
         let agent = try argument(1) == nil ? nil : agent(1)
         while true {
-            let now = Timestamp(seconds: Machine.now)
-            let report = try RolloutReport.make(site, environment, agent: agent, now: now)
+            let report = try RolloutReport.make(site, environment, agent: agent, version: App.version)
             let waiting = WaitingCanary(report, site)
             if format == .json {
                 json(report.json(waiting))

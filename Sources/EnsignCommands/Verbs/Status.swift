@@ -83,6 +83,10 @@ private struct EnvironmentStatus {
     let disagreements: [Disagreement]
     let outbox: Outbox?
     let halted: [AgentID: AgentState]
+    /// What is halted as a whole.
+    let halts: FleetHalts
+    /// Whether guards can see anything; nil where nobody reconciles, and where it cannot be said.
+    let sight: TelemetrySight?
     /// Stable versions that are no longer what they were.
     let drifts: [BehaviourRecord.Drift]
     let pending: HaltsFile.Contents
@@ -103,7 +107,8 @@ private struct EnvironmentStatus {
         self.name = name
         self.desired = desired
         broken = why
-        (tip, status, outbox, attendance, waiting) = (nil, nil, nil, nil, nil)
+        (tip, status, outbox, attendance, waiting, sight) = (nil, nil, nil, nil, nil, nil)
+        halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
     }
 
@@ -121,7 +126,9 @@ private struct EnvironmentStatus {
         let today = Timestamp(seconds: Machine.now).date
         disagreements =
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
-        halted = broken == nil ? try HaltedAgents(site, name).states : [:]
+        let stopped = broken == nil ? try HaltedAgents(site, name) : nil
+        (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
+        sight = broken == nil ? try site.sight(name, tip, now: Timestamp(seconds: Machine.now)) : nil
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
@@ -143,6 +150,10 @@ private struct EnvironmentStatus {
     var notes: [String] {
         var notes: [String] = []
         if let message = broken?.message ?? status?.message, !message.isEmpty { notes.append(message) }
+        for scope in [FleetHalts.Scope.all] + halts.teams.keys.sorted().map({ .team($0) }) {
+            guard let halt = halts[scope] else { continue }
+            notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
+        }
         let agents = halted.sorted { $0.key < $1.key }
         for (agent, state) in agents {
             guard let activity = state.activityAfterHalt else { continue }
@@ -163,6 +174,7 @@ private struct EnvironmentStatus {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
+        if let sentence = sight?.sentence { notes.append(sentence) }
         if let waiting { notes.append(waiting.sentence) }
         notes += disagreements.map(\.sentence)
         if let note = outbox?.note { notes.append(note) }
@@ -197,6 +209,7 @@ private struct EnvironmentStatus {
                     ]
                 }
             ),
+            "haltedAsAWhole": halts.json, "telemetry": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds(since: $0.time))) } ?? .null,

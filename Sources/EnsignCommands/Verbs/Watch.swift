@@ -93,8 +93,8 @@ private struct WatchLog: Sendable {
 extension Reconciler.Report {
     /// Whether nothing happened that anybody wants to read.
     fileprivate var isUneventful: Bool {
-        guard case .converged = result else { return false }
-        return (plan?.isEmpty ?? true) && drift.isEmpty && !recovered && branches.written.isEmpty
+        if case .converged = result {} else if !repeats { return false }
+        return (plan?.isEmpty ?? true) && guards.isEmpty && drift.isEmpty && !recovered && branches.written.isEmpty
             && branches.removed.isEmpty && halts.isEmpty && behaviour.isEmpty && warnings.isEmpty
     }
 
@@ -105,7 +105,7 @@ extension Reconciler.Report {
         for warning in warnings { lines.append("\(environment): warning: \(warning.escapedControls)") }
         for change in behaviour { lines.append("\(environment): \(change.sentence), recorded") }
         for change in halts {
-            let agent = change.agent?.description ?? ""
+            let agent = change.agent?.description ?? change.scope ?? ""
             if let activity = change.evidence["activityAfterHalt"] {
                 lines.append(
                     "\(environment): \(agent) acts although it is halted: \(activity["what"]?.string ?? "")"
@@ -119,12 +119,13 @@ extension Reconciler.Report {
         for file in drift {
             lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.words))\(number)")
         }
+        for change in guards { lines.append("\(environment): \(change.line)") }
+        for change in [plan?.fleetChange].compactMap({ $0 }) + (plan?.changes ?? []).flatMap(\.all) {
+            lines.append("\(environment): \(change.sentence)\(number)")
+        }
         switch result {
-        case .nothingDeclared: break
-        case .converged:
-            for change in (plan?.changes ?? []).flatMap(\.all) {
-                lines.append("\(environment): \(change.sentence)\(number)")
-            }
+        case _ where repeats: break
+        case .nothingDeclared, .converged: break
         case .invalid:
             lines.append(
                 "\(environment): not applied, the manifests have \(counted(findings.count { $0.severity == .error }, "error")); 'ensign validate' shows them"

@@ -143,6 +143,9 @@ struct NeighbourChecker {
         where effect.state?.isHalted != true {
             note(sequence, "a halt leaves \(effect.agent) running")
         }
+        if let halts = FleetHalts.after(changes), let before = try self.halts(older), halts?.isAtLeast(before) != true {
+            note(sequence, "a halt lets something go")
+        }
         if older.folder("bundles") != newer.folder("bundles") { note(sequence, "a halt must not change bundles") }
         try checkEffects(of: changes, older, newer)
     }
@@ -158,6 +161,10 @@ struct NeighbourChecker {
             note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
         }
         var expected = Expected(effects)
+        if let halts = FleetHalts.after(changes) {
+            guard let halts else { return note(sequence, "a change carries stops that are none") }
+            expected.add(FleetHalts.path, halts.bytes)
+        }
         let published = effects.reduce(into: Set<Digest>()) { $0.formUnion($1.digests) }
         var removedBundles: [TreeEntry] = []
         let differences = try ledger.repository.differences(from: older.tree, to: newer.tree) { path in
@@ -216,6 +223,8 @@ struct NeighbourChecker {
             }
         }
 
+        mutating func add(_ path: String, _ bytes: [UInt8]?) { rest[path] = File(bytes) }
+
         mutating func take(_ path: String) -> File? { rest.removeValue(forKey: path) }
     }
 
@@ -236,6 +245,12 @@ struct NeighbourChecker {
                 note(newer.entry.sequence, "a bundle that \(agent) is routed to is gone")
             }
         }
+    }
+
+    /// What an entry has stopped as a whole; nil when nothing of it can be read.
+    private func halts(_ entry: RecordedEntry) throws -> FleetHalts? {
+        guard let file = try ledger.repository.entry(at: FleetHalts.path, in: entry.tree) else { return FleetHalts() }
+        return try FleetHalts(json: JSONParser.parse(ledger.repository.bytes(of: file.id, .blob)))
     }
 
     private func route(of agent: AgentID, _ entry: RecordedEntry) throws -> Route? {

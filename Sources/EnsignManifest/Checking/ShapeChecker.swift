@@ -68,6 +68,7 @@ struct ShapeChecker {
             guard kind == .mapping else { return wrongType(node, name, "a mapping") }
             checkAnything(node, name, isSchema: false)
         case .schema: checkSchema(node, name)
+        case .argumentSchema: checkSchema(node, name, limitsCalls: true)
         case .margin: checkMargin(node, name)
         case .canary(let fields):
             checkRecord(node, fields, name)
@@ -271,7 +272,7 @@ struct ShapeChecker {
 
     // MARK: Any value
 
-    private mutating func checkSchema(_ node: Int, _ name: String) {
+    private mutating func checkSchema(_ node: Int, _ name: String, limitsCalls: Bool = false) {
         let before = findings.findings.count
         checkAnything(node, name, isSchema: true)
         guard findings.findings.count == before, let value = JSONValue(tape, node) else { return }
@@ -283,6 +284,18 @@ struct ShapeChecker {
                 "\(name): \(problem.message)",
                 at: Position(tape.mark(of: place)),
                 hint: problem.suggestion.map { "did you mean '\($0)'?" }
+            )
+        }
+        // In what is no schema there are no limits.
+        guard limitsCalls, findings.findings[before...].allSatisfy({ $0.severity == .warning }) else { return }
+        for problem in UntypedLimits(in: value).problems {
+            let place = tape.node(at: problem.pointer, below: node)
+            findings.add(
+                .warning,
+                SchemaProblem.Code.untypedLimit.rawValue,
+                "\(name): \(problem.message)",
+                at: Position(tape.mark(of: place)),
+                hint: problem.hint
             )
         }
     }

@@ -23,13 +23,13 @@ package enum Compiler {
             limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
             runtime: resolved.manifest.runtime ?? .null
         )
+        return seal(bundle, halted: resolved.deployment.halted)
+    }
+
+    /// A bundle with its bytes and their digest.
+    package static func seal(_ bundle: Bundle, halted: Bool) -> CompiledBundle {
         let bytes = bundle.bytes
-        return CompiledBundle(
-            bundle: bundle,
-            bytes: bytes,
-            digest: digest(of: bytes),
-            halted: resolved.deployment.halted
-        )
+        return CompiledBundle(bundle: bundle, bytes: bytes, digest: digest(of: bytes), halted: halted)
     }
 
     package static func digest(of bytes: [UInt8]) -> Digest {

@@ -52,13 +52,19 @@ package struct EnvironmentCompiler {
     }
 
     /// Compiles another version of an agent under the permissions of its deployment. Read quietly: nil when findings
-    /// stand against it.
+    /// stand against it. What it would hand work to and is not deployed any more is left out.
     package func compile(_ agent: AgentID, as version: AgentVersion) throws -> CompiledBundle? {
         let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
             .resolve(as: version) { try quiet.agent(agent, $0) }
-        guard let resolved, let instructions = resolved.loaded.instructions, !quiet.hasErrors else { return nil }
-        return Compiler.compile(resolved, instructions: instructions)
+        let obstacles = quiet.findings.filter { $0.severity == .error && $0.code != "delegate-not-deployed" }
+        guard let resolved, let instructions = resolved.loaded.instructions, obstacles.isEmpty else { return nil }
+        let compiled = Compiler.compile(resolved, instructions: instructions)
+        let delegates = try compiled.bundle.delegates.filter { try fleet.deploys($0, in: environment) }
+        guard delegates != compiled.bundle.delegates else { return compiled }
+        var bundle = compiled.bundle
+        bundle.delegates = delegates
+        return Compiler.seal(bundle, halted: compiled.halted)
     }
 
     /// Cycles of delegation that some of these agents take part in, their delegates followed through the environment.

@@ -68,7 +68,7 @@ extension ManifestKind {
             if let pattern = keys.pattern { object["propertyNames"] = ["pattern": .string(pattern)] }
             return object
         case .object: return ["type": "object"]
-        case .schema: return ["type": ["object", "boolean"]]
+        case .schema, .argumentSchema: return ["type": ["object", "boolean"]]
         case .metric(let fields):
             var object = record(fields)
             object["allOf"] = .array(metricRules)

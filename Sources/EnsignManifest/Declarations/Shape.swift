@@ -20,6 +20,8 @@ package indirect enum Shape: Sendable {
     case object
     /// A JSON Schema of the vocabulary in docs/json-schema.md.
     case schema
+    /// The same, of what a call takes: limits that no type makes hold are warned of.
+    case argumentSchema
     /// A number in the metric's own unit, or a percentage such as `20%`.
     case margin
     /// A record of a metric: what its name is decides what the other fields may be.

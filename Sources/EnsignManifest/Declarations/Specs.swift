@@ -98,7 +98,7 @@ extension ManifestKind {
                     Field("risk", "How bad a wrong call can be.", .text(.oneOf(Risk.self)), required: true),
                     Field("idempotent", "Whether repeating a call changes nothing more.", .boolean, standard: "false"),
                     Field("timeout", "How long a call may take.", .text(.duration)),
-                    Field("input", "JSON Schema of the arguments.", .schema),
+                    Field("input", "JSON Schema of the arguments.", .argumentSchema),
                     Field("output", "JSON Schema of the result.", .schema),
                 ]),
                 count: 1...500

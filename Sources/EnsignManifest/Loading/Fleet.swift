@@ -9,7 +9,7 @@ import EnsignYAML
 package final class Fleet {
     package let snapshot: any Snapshot
     /// For "has this grant expired": the only thing in checking that looks at a clock, and only for a warning.
-    let today: CalendarDate
+    package let today: CalendarDate
     package private(set) var findings: [Finding] = []
 
     /// The file that positions were last looked up in: mostly the next one is in it too.

@@ -1,3 +1,4 @@
+import EnsignJSON
 import EnsignModel
 
 /// Checks that what a grant names exists, in any version: all that can be said without an agent's needs.
@@ -52,10 +53,11 @@ struct GrantChecker {
 }
 
 extension Fleet {
-    /// Reports what in a grant's arguments can never apply to an operation.
+    /// Reports what in a grant's arguments can never apply to an operation, and what would not hold there.
     func checkNarrowing(_ arguments: Located<JSONValue>, of operation: Operation, _ name: String, in path: String) {
         guard hasRoom(for: .error, in: path) else { return }
-        for misfit in Narrowing.misfits(arguments.value, in: operation.input) {
+        let misfits = Narrowing.misfits(arguments.value, in: operation.input)
+        for misfit in misfits {
             report(
                 Finding(
                     code: "narrowing-misfit",
@@ -63,6 +65,19 @@ extension Fleet {
                     path: path,
                     at: position(of: misfit.pointer, below: arguments.position, in: path),
                     hint: misfit.hint
+                )
+            )
+        }
+        for problem in UntypedLimits(in: arguments.value, beside: operation.input).problems
+        // What the operation does not take has been named.
+        where !misfits.contains(where: { problem.pointer.starts(with: $0.pointer) }) {
+            report(
+                Finding(
+                    code: SchemaProblem.Code.untypedLimit.rawValue,
+                    "arguments of \(name): \(problem.message)",
+                    path: path,
+                    at: position(of: problem.pointer, below: arguments.position, in: path),
+                    hint: "\(problem.hint), here or in the tool's schema"
                 )
             )
         }

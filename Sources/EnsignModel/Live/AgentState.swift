@@ -46,6 +46,9 @@ package struct AgentState: Sendable, Hashable {
         quarantine.contains { $0.covers(digest, artifact: artifact) }
     }
 
+    /// The versions that are quarantined, each once, the first to fail first.
+    package var quarantinedVersions: [AgentVersion] { Quarantine.versions(quarantine) }
+
     /// The route that follows; nil when the agent has none.
     package func route(_ agent: AgentID, _ environment: String) -> Route? {
         guard let stable else { return nil }

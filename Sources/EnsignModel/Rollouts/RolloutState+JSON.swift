@@ -98,13 +98,22 @@ extension Quarantine {
 
 extension Halt {
     package var json: JSONValue {
-        ["since": .string(since.description), "reason": .string(reason), "by": .string(by)]
+        var object: JSONObject = [
+            "since": .string(since.description), "reason": .string(reason), "by": .string(by),
+        ]
+        if let artifact { object["artifact"] = .string(artifact.description) }
+        return .object(object)
     }
 
     package init?(json: JSONValue) {
         guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let reason = json["reason"]?.string,
             let by = json["by"]?.string
         else { return nil }
-        self.init(since: since, reason: reason, by: by)
+        var artifact: Digest?
+        if let value = json["artifact"] {
+            guard let digest = value.string.flatMap({ Digest($0) }) else { return nil }
+            artifact = digest
+        }
+        self.init(since: since, reason: reason, by: by, artifact: artifact)
     }
 }

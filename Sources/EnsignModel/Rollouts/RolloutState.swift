@@ -136,6 +136,11 @@ package struct Quarantine: Sendable, Hashable {
         self.reason = reason
     }
 
+    /// The versions of a list, each once, in its order.
+    package static func versions(_ list: [Quarantine]) -> [AgentVersion] {
+        list.reduce(into: []) { if !$0.contains($1.version) { $0.append($1.version) } }
+    }
+
     package func covers(_ digest: Digest, artifact: Digest) -> Bool {
         switch mark {
         case .artifact(let marked): marked == artifact
@@ -150,10 +155,14 @@ package struct Halt: Sendable, Hashable {
     package var reason: String
     /// Who: `ada@host`, or `kill-switch`.
     package var by: String
+    /// What was stopped, of an agent that is gone: another name that brings it is halted too. Nil while the agent is
+    /// declared, because then its stable version says it.
+    package var artifact: Digest?
 
-    package init(since: Timestamp, reason: String, by: String) {
+    package init(since: Timestamp, reason: String, by: String, artifact: Digest? = nil) {
         self.since = since
         self.reason = reason
         self.by = by
+        self.artifact = artifact
     }
 }

@@ -113,13 +113,23 @@ package struct AuthorityDifference: Sendable, Hashable {
         guard was != now else { return }
         let details = SchemaDetails.differences(was, now)
         let detail = details.isEmpty ? "" : ": \(details.joined(separator: "; "))"
-        if SchemaOrder.isProvablyNarrower(now, than: was) {
-            if !SchemaOrder.isProvablyNarrower(was, than: now) {
-                lose("tools.\(name).input", "may call \(name) with fewer arguments\(detail)")
-            }
-        } else {
+        switch SchemaOrder.change(from: was, to: now) {
+        case .wider:
             gain("tools.\(name).input", "may call \(name) with arguments that were not allowed before\(detail)")
+        case .narrower:
+            lose("tools.\(name).input", "may call \(name) with fewer arguments\(detail)\(Self.unenforced(was, now))")
+        case .unenforced, .none: break
         }
+    }
+
+    /// Which of the limits that came keep nothing out.
+    private static func unenforced(_ was: JSONValue?, _ now: JSONValue?) -> String {
+        let old = Set(UntypedLimits(ofArguments: was ?? true).limits.map(\.pointer))
+        let new = UntypedLimits(ofArguments: now ?? true).limits.map(\.pointer).filter { !old.contains($0) }
+        guard let first = new.first else { return "" }
+        let place = first.filter { $0 != "properties" }.joined(separator: ".")
+        let more = new.count > 1 ? " and \(new.count - 1) more" : ""
+        return "; values of another type get past \(place)\(more)"
     }
 
     // MARK: Delegates and limits
@@ -164,7 +174,9 @@ extension BundleOperation {
 
     /// ", amount at most 20, until 2029-12-31": what stands behind a new grant.
     fileprivate var limits: String {
-        (SchemaLimits.phrases(input) + (expires.map { ["until \($0)"] } ?? [])).map { ", \($0)" }.joined()
+        (SchemaLimits.phrases(input.map(UntypedLimits.enforced)) + (expires.map { ["until \($0)"] } ?? [])).map {
+            ", \($0)"
+        }.joined()
     }
 }
 

@@ -15,6 +15,27 @@ package struct SchemaOrder {
         return order.narrower(new, old, depth: 0)
     }
 
+    /// What became of a schema of arguments.
+    package enum Change: Sendable, Hashable {
+        /// Something may be accepted that was not.
+        case wider
+        case narrower
+        /// Nothing more is accepted, and nothing that is kept out really is: the new limits hold for values of one type, and
+        /// others get past them.
+        case unenforced
+        /// The same is accepted.
+        case none
+    }
+
+    /// Compares a schema with the one before. What only looks narrower never counts as narrower.
+    package static func change(from old: JSONValue?, to new: JSONValue?) -> Change {
+        guard isProvablyNarrower(new, than: old) else { return .wider }
+        if isProvablyNarrower(old, than: new) { return .none }
+        let enforced = UntypedLimits.enforced(new ?? true)
+        let isSame = isProvablyNarrower(old, than: enforced) || UntypedLimits.enforced(old ?? true) == enforced
+        return isSame ? .unenforced : .narrower
+    }
+
     /// How many pairs of schemas are still compared: alternatives inside alternatives have more than anybody waits for.
     private var remaining = 5_000
 

@@ -4,8 +4,10 @@ package import EnsignModel
 package enum RolloutEvent: Sendable {
     /// Git asks for this version.
     case desired(DesiredVersion)
-    /// Git no longer declares the agent, and it may go.
-    case removed
+    /// Git no longer declares the agent, and it may go; `movedTo`: the name under which it goes on.
+    case removed(movedTo: AgentID?)
+    /// The agent is about to be created, and may be another one under a new name.
+    case succeeds(Succession)
     /// A candidate that waits may begin.
     case place(Canary)
     /// Time has passed; the analysis was looked at. `clockStep`: by how many seconds the clock was set since the last time,
@@ -21,8 +23,8 @@ package enum RolloutOperation: Sendable, Hashable {
     /// The candidate becomes the stable version at once.
     case promote
     case abort
-    /// Lifts the quarantine.
-    case retry
+    /// Lifts the quarantine of one version; nil for the one that git asks for, else the only one there is.
+    case retry(AgentVersion?)
     case halt
     /// Ends a halt.
     case unhalt
@@ -61,9 +63,8 @@ package struct DesiredVersion: Sendable, Hashable {
     /// Whether it became stable before the present one did.
     package var isEarlier: Bool
     package var rollout: Rollout
-    /// The stable version under the permissions that are desired now, and the artifact of what is stable.
+    /// The stable version with what git allows it now, where that is less than it has; nil when nothing is taken from it.
     package var narrowedStable: Change.Side?
-    package var stableArtifact: Digest?
     package var source: ObjectID
     package var wanted: Timestamp
 
@@ -77,7 +78,6 @@ package struct DesiredVersion: Sendable, Hashable {
         isEarlier: Bool = false,
         rollout: Rollout,
         narrowedStable: Change.Side? = nil,
-        stableArtifact: Digest? = nil,
         source: ObjectID,
         wanted: Timestamp
     ) {
@@ -90,7 +90,6 @@ package struct DesiredVersion: Sendable, Hashable {
         self.isEarlier = isEarlier
         self.rollout = rollout
         self.narrowedStable = narrowedStable
-        self.stableArtifact = stableArtifact
         self.source = source
         self.wanted = wanted
     }

@@ -13,8 +13,12 @@ package struct RolloutMachine: Sendable {
     package private(set) var held: HeldReason?
     /// The artifact of the stable version, where it is known: it decides what an operator's request quarantines.
     package var stableArtifact: Digest?
+    /// What git asks for, where it asks for something: whose quarantine an operator means.
+    package var wanted: (digest: Digest, artifact: Digest)?
     private let before: AgentState
     private let now: Timestamp
+    /// Why a new agent is halted before it ever ran; nil when it is not.
+    private var startsHalted: String?
 
     package init(agent: AgentID, state: AgentState, now: Timestamp) {
         self.agent = agent
@@ -29,7 +33,8 @@ package struct RolloutMachine: Sendable {
     package mutating func handle(_ event: RolloutEvent) throws(RolloutRefusal) {
         switch event {
         case .desired(let desired): self.desired(desired)
-        case .removed: removed()
+        case .removed(let successor): removed(movedTo: successor)
+        case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)
         case .operation(let operation, let by, let reason):
@@ -60,12 +65,30 @@ package struct RolloutMachine: Sendable {
 
     private mutating func desired(_ desired: DesiredVersion) {
         follow(haltedByGit: desired.halted, desired)
+        let stable = state.stable
+        follow(desired)
+        // Less permission is less for everybody, whatever becomes of the version that git asks for.
+        if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
+    }
+
+    /// The stable version goes on with what git still allows it; what was measured before is past.
+    private mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
+        state.stable = narrowed
+        if case .canary(let candidate, var progress) = state.rollout {
+            progress.evidenceSince = now
+            state.rollout = .canary(candidate, progress)
+        }
+        record(.update, from: stable, to: narrowed, .narrowing, because: "git allows it less")
+    }
+
+    private mutating func follow(_ desired: DesiredVersion) {
         let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
         switch phase {
         case .absent:
             guard !isQuarantined else { return held = .quarantined }
             state.stable = desired.side
-            record(.create, from: nil, to: desired.side, desired.kind)
+            let why = startsHalted.map { "it starts halted, \($0)" }
+            record(.create, from: nil, to: desired.side, desired.kind, because: why)
         case .halted(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard !isQuarantined else { return held = .quarantined }
@@ -173,15 +196,44 @@ package struct RolloutMachine: Sendable {
         )
     }
 
-    private mutating func removed() {
+    // MARK: Names
+
+    /// What the agent is under another name holds before anything else is looked at. Doing it again changes nothing.
+    private mutating func succeed(_ succession: Succession) {
+        guard state.stable == nil else { return }
+        if let halt = succession.halt, state.halt == nil {
+            state.halt = halt
+            startsHalted = halt.reason
+        }
+        if let stable = succession.stable?.side {
+            state.stable = stable
+            let why = succession.renamedFrom.map { "it was \($0)" }
+            record(.create, from: nil, to: stable, .widening, because: why)
+        }
+        let new = succession.quarantine.filter { quarantine in
+            !state.quarantine.contains { $0.mark == quarantine.mark }
+        }
+        guard let last = new.last else { return }
+        state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
+        record(.quarantine, from: succession.wanted, to: state.stable, .none, because: last.reason)
+    }
+
+    private mutating func removed(movedTo successor: AgentID?) {
+        let why = successor.map { "it goes on as \($0)" }
         switch phase {
         case .absent: return
         case .halted(let stable), .settled(let stable), .queued(let stable, _):
-            record(.delete, from: stable, to: nil, .narrowing)
+            record(.delete, from: stable, to: nil, .narrowing, because: why)
         case .canary(let stable, _, let progress):
-            record(.delete, from: stable, to: nil, .narrowing, weight: (progress.weight, 0))
+            record(.delete, from: stable, to: nil, .narrowing, weight: (progress.weight, 0), because: why)
         }
-        // Halts and quarantine outlive it: declaring the agent again is no way around them.
+        if successor == nil {
+            // Halts and quarantine outlive it: neither declaring the agent again nor another name is a way around them.
+            if let stableArtifact { state.halt?.artifact = stableArtifact }
+        } else {
+            // They have gone along.
+            (state.halt, state.quarantine) = (nil, [])
+        }
         state.stable = nil
         state.rollout = nil
         state.haltedByGit = false
@@ -374,7 +426,7 @@ package struct RolloutMachine: Sendable {
         case .resume: try resume(reason)
         case .promote: try promote(reason)
         case .abort: try abort(reason)
-        case .retry: try retry(reason)
+        case .retry(let version): try retry(version, reason)
         case .halt: try halt(by, reason)
         case .unhalt: try unhalt(reason)
         case .rollback(let previous): try rollback(to: previous, reason)
@@ -437,11 +489,27 @@ package struct RolloutMachine: Sendable {
         }
     }
 
-    private mutating func retry(_ reason: String) throws(RolloutRefusal) {
+    /// Lifts one quarantine and leaves the others: each has a failure of its own.
+    private mutating func retry(_ version: AgentVersion?, _ reason: String) throws(RolloutRefusal) {
         guard !state.quarantine.isEmpty else { throw .notQuarantined }
-        let stable = state.stable
-        state.quarantine = []
-        record(.quarantine, from: stable, to: stable, .none, because: "lifted: \(reason)")
+        let lifted = try quarantine(of: version)
+        state.quarantine.removeAll { lifted.contains($0) }
+        let names = Quarantine.versions(lifted).map(\.description).joined(separator: ", ")
+        record(.quarantine, from: state.stable, to: state.stable, .none, because: "\(names) lifted: \(reason)")
+    }
+
+    private func quarantine(of version: AgentVersion?) throws(RolloutRefusal) -> [Quarantine] {
+        if let version {
+            let named = state.quarantine.filter { $0.version == version }
+            guard !named.isEmpty else { throw .otherQuarantined(state.quarantinedVersions) }
+            return named
+        }
+        if let wanted {
+            let asked = state.quarantine.filter { $0.covers(wanted.digest, artifact: wanted.artifact) }
+            if !asked.isEmpty { return asked }
+        }
+        guard state.quarantinedVersions.count == 1 else { throw .otherQuarantined(state.quarantinedVersions) }
+        return state.quarantine
     }
 
     private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
@@ -535,6 +603,8 @@ package enum HeldReason: String, Sendable, CaseIterable {
 package enum RolloutRefusal: Error, Sendable, Hashable {
     case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
     case noVersion, noPrevious, isHalted
+    /// Not the version that was named, or several and none was named.
+    case otherQuarantined([AgentVersion])
 
     package var message: String {
         switch self {
@@ -548,6 +618,8 @@ package enum RolloutRefusal: Error, Sendable, Hashable {
         case .haltedByGit: "git says 'halted: true': change the deployment and push"
         case .noVersion: "nothing of it is live"
         case .noPrevious: "there is no earlier version to go back to: none was live here whose bundle is still kept"
+        case .otherQuarantined(let versions):
+            "quarantined here: \(versions.map(\.description).joined(separator: ", ")); name the one that is meant: --version X.Y.Z"
         case .isHalted: "it is halted, and no session has any version of it: resume it first"
         }
     }

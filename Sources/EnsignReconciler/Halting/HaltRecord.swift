@@ -7,9 +7,18 @@ package struct HaltRecord: Sendable, Hashable {
     /// What is stopped.
     package enum Scope: Sendable, Hashable {
         case agent(AgentID)
-        /// The team's agents that are live when the ledger records it.
+        /// The team's agents, also those that come later.
         case team(String)
         case all
+
+        /// What of it covers agents that come later too; nil for one agent.
+        package var fleet: FleetHalts.Scope? {
+            switch self {
+            case .agent: nil
+            case .team(let team): .team(team)
+            case .all: .all
+            }
+        }
 
         package func covers(_ agent: AgentID) -> Bool {
             switch self {

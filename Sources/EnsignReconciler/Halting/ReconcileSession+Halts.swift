@@ -27,7 +27,8 @@ extension ReconcileSession {
             environment: environment,
             recorded: RecordedTree(repository: site.repository, tip: before),
             failure: contents.failure,
-            now: now
+            now: now,
+            halts: try RecordedTree(repository: site.repository, tip: before).halts()
         )
         for record in records { try recording.add(record) }
         if !recording.changes.isEmpty {
@@ -126,8 +127,12 @@ private struct HaltRecording {
     private var hadRoute: Set<AgentID> = []
     private var rules = 0
     private var alarms = 0
+    /// What is stopped as a whole.
+    private var halts: FleetHalts
+    private var haltsFleet = false
 
-    init(environment: String, recorded: RecordedTree, failure: String?, now: Timestamp) {
+    init(environment: String, recorded: RecordedTree, failure: String?, now: Timestamp, halts: FleetHalts) {
+        self.halts = halts
         self.environment = environment
         self.recorded = recorded
         self.failure = failure
@@ -135,6 +140,7 @@ private struct HaltRecording {
     }
 
     mutating func add(_ record: HaltRecord) throws {
+        if record.kind == .halt, let scope = record.scope.fleet { halt(scope, record) }
         let agents: [AgentID] =
             switch record.scope {
             case .agent(let agent): [agent]
@@ -147,6 +153,14 @@ private struct HaltRecording {
             case .activity: try alarm(agent, record)
             }
         }
+    }
+
+    /// The scope itself is stopped too, so that it covers agents that come later.
+    private mutating func halt(_ scope: FleetHalts.Scope, _ record: HaltRecord) {
+        guard halts[scope] == nil else { return }
+        halts[scope] = Halt(since: record.time.timestamp, reason: record.reason, by: record.by)
+        haltsFleet = true
+        changes.append(halts.change(.halt, scope, reason: record.reason, by: record.by))
     }
 
     private mutating func state(_ agent: AgentID) throws -> AgentState {
@@ -232,6 +246,7 @@ private struct HaltRecording {
             if hadRoute.contains(agent) { edits[LivePath.route(agent)] = state.route(agent, environment)?.bytes }
             edits[AgentState.path(agent)] = state.bytes
         }
+        if haltsFleet { edits[FleetHalts.path] = .some(halts.bytes) }
         return edits
     }
 }

@@ -5,10 +5,9 @@ import EnsignModel
 
 extension PlanMaker {
     /// Which agents must be compiled: those that a difference between what is live and the desired commit can touch.
-    func affected(_ desired: Desired, _ tip: RecordedEntry?, _ incremental: Bool, _ fleet: Fleet) throws
-        -> AffectedAgents
-    {
-        guard incremental, let tree = desired.tree, let tip, let base = try settled(tip) ?? tip.acceptedSource,
+    func affected(_ desired: Desired, _ fleet: Fleet) throws -> AffectedAgents {
+        guard let tree = desired.tree, let tip = situation.tip, try situation.isIncremental(),
+            let base = try settled(tip) ?? tip.acceptedSource,
             site.repository.contains(base)
         else { return .all }
         let old = try site.repository.commit(base).tree

@@ -1,170 +1,216 @@
 import EnsignGit
-package import EnsignLedger
-package import EnsignManifest
-package import EnsignModel
-package import EnsignPlanner
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 
-/// Reads what planning needs and calls the planner.
-package struct PlanMaker {
-    package let site: Site
-    package let environment: String
-    package let today: CalendarDate
-    let now: Timestamp
-    /// What an operator asks for along with the plan.
-    package var request: OperatorRequest?
-    /// By how many seconds the clock was set since rollouts were last looked at; nil when it was not.
-    package var clockStep: Int64?
-    /// What the analysis of a canary says.
-    package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
-        CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
+/// Reads what planning needs and calls the planner. ``Situation`` alone makes plans with it.
+struct PlanMaker {
+    let situation: Situation
+    let recorded: RecordedTree
+
+    init(_ situation: Situation) {
+        self.situation = situation
+        recorded = RecordedTree(repository: situation.site.repository, tip: situation.tip)
     }
 
-    package init(site: Site, environment: String, today: CalendarDate) {
-        self.init(site: site, environment: environment, now: Timestamp(seconds: today.daysSince1970 * 86_400))
-    }
+    var site: Site { situation.site }
+    var environment: String { situation.environment }
+    var today: CalendarDate { situation.today }
 
-    package init(site: Site, environment: String, now: Timestamp) {
-        self.site = site
-        self.environment = environment
-        self.now = now
-        today = now.date
-    }
-
-    /// A plan, or why there is none.
-    package struct Outcome: Sendable {
-        /// Nil when the findings hold an error.
-        package var plan: Plan?
-        package var findings: [Finding]
-        package var settings: Environment?
-        /// What the agents of the desired commit use, where that was found out anew.
-        var uses: SharedUses?
-    }
-
-    /// What is desired.
-    package struct Desired {
-        package var source: PlanSource
-        package var snapshots: @Sendable () throws -> any Snapshot
-        /// Nil for a work tree.
-        package var tree: ObjectID?
-
-        package init(source: PlanSource, tree: ObjectID?, snapshots: @escaping @Sendable () throws -> any Snapshot) {
-            self.source = source
-            self.tree = tree
-            self.snapshots = snapshots
-        }
-    }
-
-    /// Plans from the recorded state to the desired one.
-    ///
-    /// - Parameters:
-    ///   - incremental: Whether agents that no difference between the recorded and the desired commit can touch may be
-    ///     taken as they are.
-    package func plan(
-        _ desired: Desired,
-        tip: RecordedEntry?,
-        incremental: Bool,
-        allowPrune: Bool
-    ) throws -> Outcome {
-        let recorded = RecordedTree(repository: site.repository, tip: tip)
-        let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
-        let affected = try affected(desired, tip, incremental, fleet)
-        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+    /// What is desired, compiled as far as it can differ from what is live.
+    struct Resolved {
+        var desired: Desired
         var items: [DesiredAgent] = []
         var findings: [Finding] = []
+        /// Nil when the commit does not declare the environment.
+        var settings: Environment?
+        /// What the agents of the commit use, where that was found out anew.
         var uses: SharedUses?
+        var fleet: Fleet
+        var compiler: EnvironmentCompiler
+        /// Whether it removes agents that are live.
+        var removes = false
+
+        var isInvalid: Bool { findings.contains { $0.severity == .error } }
+    }
+
+    /// Compiles what is desired, as far as it can differ from what is live.
+    ///
+    /// - Parameter alsoHalted: Agents that a commit which cannot be applied stops. When given, agents that git has stopped
+    ///   stay so.
+    func resolve(_ desired: Desired, alsoHalted: Set<AgentID>? = nil) throws -> Resolved {
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
+        var resolved = Resolved(
+            desired: desired,
+            fleet: fleet,
+            compiler: EnvironmentCompiler(fleet: fleet, environment: environment)
+        )
         let isDeclared = try fleet.environmentNames().contains(environment)
-        switch affected {
+        switch try affected(desired, fleet) {
         case .some(let agents, let shared):
-            // What is remembered of an agent may concern it although nothing of it changed.
-            let asked = request.map { [$0.agent] } ?? []
-            var found: [AgentID: [String]] = [:]
-            for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
-                let resolved = try compiler.resolve(agent)
-                found[agent] = resolved?.uses
-                items.append(Self.item(agent, resolved))
-            }
-            if !shared.isEmpty {
-                try compiler.checkFolder()
-                for case .team(let team) in shared where try compiler.deploys(team) { _ = try fleet.team(team) }
-                uses = try self.uses(desired, compiler, found)
-            }
-            findings = fleet.findings + (try cycles(compiler, items))
-        case .all where isDeclared:
-            try compiler.checkFolder()
-            let compiled = try compileAll(desired, teams: try compiler.teams())
-            items = compiled.items
-            uses = try self.uses(desired, compiler, compiled.uses)
-            findings = fleet.findings + compiled.findings
-            let declared = Set(items.map(\.agent))
-            let known = Set(try recorded.agents() + recorded.remembered() + (request.map { [$0.agent] } ?? []))
-            for agent in known where !declared.contains(agent) {
-                items.append(DesiredAgent(agent: agent, compiled: nil))
-            }
+            try resolve(agents.union(alsoHalted ?? []), shared, &resolved)
+        case .all where isDeclared: try resolveAll(&resolved)
         case .all:
             // The environment is gone from the commit: everything in it would go, which the guard decides about.
-            items = try recorded.agents().map { DesiredAgent(agent: $0, compiled: nil) }
+            resolved.items = try recorded.agents().map { DesiredAgent(agent: $0, compiled: nil) }
         }
-        let settings = isDeclared ? try fleet.environment(environment)?.value : nil
-        findings = Self.unique(findings)
-        guard !findings.contains(where: { $0.severity == .error }) else {
-            return Outcome(plan: nil, findings: findings, settings: settings)
+        if isDeclared { resolved.settings = try fleet.environment(environment)?.value }
+        resolved.findings = Self.unique(resolved.findings)
+        for (index, item) in resolved.items.enumerated() {
+            let present = try recorded.agent(item.agent)
+            if item.compiled == nil, present?.isLive == true { resolved.removes = true }
+            guard let alsoHalted else { continue }
+            if alsoHalted.contains(item.agent) || present?.state.haltedByGit == true {
+                resolved.items[index].compiled?.halted = true
+            }
         }
+        return resolved
+    }
+
+    private func resolve(_ agents: Set<AgentID>, _ shared: Set<SharedPart>, _ resolved: inout Resolved) throws {
+        let (compiler, fleet) = (resolved.compiler, resolved.fleet)
+        // What is remembered of an agent may concern it although nothing of it changed.
+        let asked = situation.request?.agents ?? []
+        var found: [AgentID: [String]] = [:]
+        for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
+            let deployment = try compiler.resolve(agent)
+            found[agent] = deployment?.uses
+            resolved.items.append(Self.item(agent, deployment))
+        }
+        if !shared.isEmpty {
+            try compiler.checkFolder()
+            for case .team(let team) in shared where try compiler.deploys(team) { _ = try fleet.team(team) }
+            resolved.uses = try uses(resolved.desired, compiler, found)
+        }
+        resolved.findings = fleet.findings + (try cycles(compiler, resolved.items))
+    }
+
+    private func resolveAll(_ resolved: inout Resolved) throws {
+        let (compiler, fleet) = (resolved.compiler, resolved.fleet)
+        try compiler.checkFolder()
+        let compiled = try compileAll(resolved.desired, teams: try compiler.teams())
+        resolved.items = compiled.items
+        resolved.uses = try uses(resolved.desired, compiler, compiled.uses)
+        resolved.findings = fleet.findings + compiled.findings
+        let declared = Set(compiled.items.map(\.agent))
+        let asked = situation.request?.agents ?? []
+        for agent in asked.union(try recorded.agents() + recorded.remembered()) where !declared.contains(agent) {
+            resolved.items.append(DesiredAgent(agent: agent, compiled: nil))
+        }
+    }
+
+    /// Plans from the recorded state to what is desired.
+    ///
+    /// - Parameter evidence: What the judge says of canaries; nil when it is not asked, or not here.
+    func plan(_ resolved: Resolved, _ evidence: CanaryEvidence?) throws -> Plan {
+        let tip = situation.tip
         let index = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
+        let settings = resolved.settings
         var plan = try Planner.plan(
             environment: environment,
-            source: desired.source,
+            source: resolved.desired.source,
             entry: tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) },
-            desired: items,
+            desired: resolved.items,
             recorded: RecordedFleet(
                 live: recorded.live,
                 agent: recorded.agent,
                 bundle: recorded.bundle,
                 history: index.history,
-                earlier: index.earlier
+                earlier: index.earlier,
+                remembered: recorded.remembered,
+                halts: try recorded.halts()
             ),
             rules: PlanRules(
                 prune: settings?.prune ?? true,
                 maxPruneShare: settings?.maxPruneShare ?? 0.3,
-                allowPrune: allowPrune
+                allowPrune: situation.allowPrune
             ),
-            context: try context(desired, settings, compiler)
+            context: try context(resolved, evidence)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
-        plan.warnings = warnings(plan, items)
-        if let accepted = tip?.acceptedSource, let commit = desired.source.commit {
+        plan.warnings = situation.caveats + (try warnings(plan, resolved))
+        plan.guards = try situation.guards(resolved.desired)
+        if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
-        return Outcome(plan: plan, findings: findings, settings: settings, uses: uses)
+        return plan
     }
 
-    /// What an operator should know before a canary begins. Only where operators set things: nobody reconciles elsewhere.
-    private func warnings(_ plan: Plan, _ items: [DesiredAgent]) -> [String] {
+    /// What an operator should know: guards that cannot fire, and canaries that nobody can judge. Only where operators
+    /// set things: nobody reconciles elsewhere.
+    private func warnings(_ plan: Plan, _ resolved: Resolved) throws -> [String] {
+        guard site.reconciles else { return [] }
+        let sight = try TelemetrySight.look(
+            site,
+            environment,
+            fleet: resolved.fleet,
+            agents: resolved.items.filter { $0.compiled != nil }.map(\.agent),
+            now: situation.now
+        )
+        let blind = [sight?.sentence, try unpriced(resolved)].compactMap { $0 }
         let key = Settings.prometheusKey(environment)
-        guard site.reconciles, site.settings.prometheus(environment) == nil else {
-            return []
-        }
+        guard site.settings.prometheus(environment) == nil else { return blind }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
-        let agents = items.filter { starting.contains($0.agent) && $0.rollout.asksPrometheus }.map(\.agent).sorted()
-        guard let first = agents.first else { return [] }
+        let agents = resolved.items.filter { starting.contains($0.agent) && $0.rollout.asksPrometheus }.map(\.agent)
+        guard let first = agents.min() else { return blind }
         let who = agents.count == 1 ? "\(first)" : "\(first) and \(agents.count - 1) more"
-        return ["\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"]
+        return blind + [
+            "\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"
+        ]
     }
 
-    private func context(
-        _ desired: Desired,
-        _ settings: Environment?,
-        _ compiler: EnvironmentCompiler
-    ) throws -> RolloutContext {
-        var context = RolloutContext(now: now, clockStep: clockStep, request: request, verdict: verdict)
-        if let commit = desired.source.commit {
+    /// That limits in dollars do not see what some models cost, in a sentence; nil when they do, or there are none.
+    private func unpriced(_ resolved: Resolved) throws -> String? {
+        let rules = resolved.settings?.killSwitch ?? []
+        let limited = resolved.items.filter { item in
+            rules.contains(where: \.countsMoney) || item.rollout.countsMoney
+        }
+        let models = Set(limited.compactMap { $0.compiled?.bundle.model.key })
+        guard !models.isEmpty else { return nil }
+        let prices = try Fleet(snapshot: resolved.fleet.snapshot, today: today).prices()?.value?.models ?? [:]
+        let unknown = models.filter { prices[$0] == nil }.sorted()
+        guard let first = unknown.first else { return nil }
+        let more = unknown.count > 1 ? " and \(unknown.count - 1) more" : ""
+        return "limits in USD do not see what runs on \(first)\(more): fleet/prices.yaml has no price for it"
+    }
+
+    private func context(_ resolved: Resolved, _ evidence: CanaryEvidence?) throws -> RolloutContext {
+        var context = RolloutContext(
+            now: situation.now,
+            clockStep: situation.clockStep,
+            request: situation.request,
+            compile: { try compile($0, as: $1, resolved.compiler) },
+            restrict: { Compiler.restrict($0, to: $1) },
+            verdict: { agent, _, _, canary in
+                evidence?.verdict(agent, canary) ?? CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
+            }
+        )
+        if let commit = resolved.desired.source.commit {
             context.source = commit
             context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
         }
-        if let settings { context.keepFor = settings.keepFor.seconds }
-        context.concurrentRollouts = settings?.concurrentRollouts
-        context.compile = { try compiler.compile($0, as: $1) }
+        if let settings = resolved.settings { context.keepFor = settings.keepFor.seconds }
+        context.concurrentRollouts = resolved.settings?.concurrentRollouts
         return context
+    }
+
+    /// A version under the permissions of the desired deployment. One that was deleted since is read where it was last
+    /// accepted: sessions have it still.
+    private func compile(_ agent: AgentID, as version: AgentVersion, _ compiler: EnvironmentCompiler) throws
+        -> CompiledBundle?
+    {
+        if let compiled = try compiler.compile(agent, as: version) { return compiled }
+        guard let accepted = try situation.accepted() else { return nil }
+        let older = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
+        let both = FallbackSnapshot(
+            compiler.fleet.snapshot,
+            older,
+            below: ["fleet/agents/\(agent)", "fleet/tools"]
+        )
+        return try EnvironmentCompiler(fleet: Fleet(snapshot: both, today: today), environment: environment)
+            .compile(agent, as: version)
     }
 
     // MARK: Compiling
@@ -230,7 +276,7 @@ package struct PlanMaker {
     }
 
     /// Threads that share a role or a tool each find what is wrong with it.
-    package static func unique(_ findings: [Finding]) -> [Finding] {
+    static func unique(_ findings: [Finding]) -> [Finding] {
         var seen: Set<Finding> = []
         return findings.filter { seen.insert($0).inserted }.sorted()
     }
@@ -262,8 +308,17 @@ extension Rollout {
         return metrics.filter { $0.query != nil && $0.guarding != .off }.map { "guard of \($0.name)" }
     }
 
+    fileprivate var countsMoney: Bool {
+        guard case .canary(let canary) = self else { return false }
+        return canary.analysis?.metrics.contains { $0.name == "cost" } ?? false
+    }
+
     fileprivate var asksPrometheus: Bool {
         guard case .canary(let canary) = self else { return false }
         return canary.analysis?.metrics.contains { $0.query != nil } ?? false
     }
+}
+
+extension KillRule {
+    fileprivate var countsMoney: Bool { if case .spend = self { true } else { false } }
 }

@@ -69,6 +69,16 @@ package final class RecordedTree {
         try remembered().contains { try agent($0)?.state.rollout != nil }
     }
 
+    /// Whether a canary is under way.
+    package func hasCanaries() throws -> Bool { try remembered().contains { try agent($0)?.state.canary != nil } }
+
+    /// Stops of everything and of teams.
+    package func halts() throws -> FleetHalts {
+        guard let node = try node(FleetHalts.path) else { return FleetHalts() }
+        guard let halts = FleetHalts(json: try json(node)) else { throw damaged("what is halted as a whole") }
+        return halts
+    }
+
     /// A bundle that the ledger keeps; nil when it does not.
     package func bundle(_ digest: Digest) throws -> Bundle? {
         guard let node = try node(LivePath.bundle(digest)) else { return nil }

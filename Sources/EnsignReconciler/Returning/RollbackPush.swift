@@ -9,6 +9,7 @@ struct RollbackPush {
     let site: Site
     let environment: String
     let branches: RollbackBranches
+    var isCancelled: (@Sendable () -> Bool)?
 
     private static let deadline = Duration.seconds(30)
 
@@ -98,6 +99,6 @@ struct RollbackPush {
 
     @discardableResult
     private func git(_ arguments: [String]) throws -> String {
-        try Git.check(arguments, in: site, deadline: Self.deadline)
+        try Git.check(arguments, in: site, deadline: Self.deadline, isCancelled: isCancelled)
     }
 }

@@ -9,6 +9,8 @@ struct CanaryEvidence {
     private var analyst: CanaryAnalyst?
     /// Why Prometheus cannot be asked; nil when it can.
     private let obstacle: String?
+    /// Why what was counted could not be written down; nil when it was.
+    var unkept: (any Error)?
 
     /// Finds the canaries that are under way and have an analysis.
     ///

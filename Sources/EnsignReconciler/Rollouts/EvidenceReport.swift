@@ -56,6 +56,7 @@ package struct EvidenceReport: Sendable {
         _ environment: String,
         agent: AgentID,
         limit: Int,
+        version: String,
         now: Timestamp
     ) throws -> EvidenceReport {
         let tip = try site.ledger(environment).tip()
@@ -71,7 +72,7 @@ package struct EvidenceReport: Sendable {
         if !report.history.isEmpty { report.isKnown = true }
         if case .queued(let candidate)? = recorded?.state.rollout { report.queued = candidate.side }
         if let (candidate, progress) = recorded?.state.canary, let stable = recorded?.stable {
-            let row = try RolloutReport.make(site, environment, agent: agent, now: now).rows.first
+            let row = try RolloutReport.make(site, environment, agent: agent, version: version).rows.first
             report.canary = Trial(
                 candidate: candidate.side,
                 stable: stable,

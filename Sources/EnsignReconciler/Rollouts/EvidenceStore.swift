@@ -10,6 +10,8 @@ enum EvidenceStore {
     case pipeline(TelemetryPipeline)
     /// Where there is no telemetry: `<git dir>/ensign/cache/<env>/analysis`. Changed under the environment's lock.
     case file(String)
+    /// What was written down, for looking at it: nothing is kept.
+    case memory(JSONValue)
 
     private static let limit = 1 << 28
 
@@ -24,11 +26,33 @@ enum EvidenceStore {
         }
     }
 
+    /// What a reconcile would find now, for looking at it: what was written down, and telemetry that came since. Nothing
+    /// is changed.
+    ///
+    /// - Returns: The store; nil where it cannot be read now. And agents that the kill switch is about to stop, in
+    ///   sentences.
+    static func looking(_ site: Site, _ environment: String) throws -> (store: EvidenceStore?, stops: [String]) {
+        guard try site.settings.telemetry(environment) != nil else {
+            return (.memory(read(site.files.analysis(environment)) ?? .null), [])
+        }
+        do {
+            guard let pipeline = try TelemetryPipeline.glance(site, environment) else { return (nil, []) }
+            let (isComplete, trips) = try pipeline.glance(TelemetryBook(site: site, environment: environment))
+            let behind = isComplete ? [] : ["telemetry is behind: what was read so far counts here"]
+            return (
+                .pipeline(pipeline), trips.map { "the kill switch stops \($0.agent) first: \($0.sentence)" } + behind
+            )
+        } catch {
+            return (nil, ["telemetry was not read: \(error)"])
+        }
+    }
+
     /// The state as it is now; null when there is none, or none that can be read.
     var state: JSONValue {
         switch self {
         case .pipeline(let pipeline): pipeline.consumerState
         case .file(let path): Self.read(path) ?? .null
+        case .memory(let state): state
         }
     }
 
@@ -38,6 +62,7 @@ enum EvidenceStore {
     func update(_ body: (_ samples: [Sample], _ state: inout JSONValue) -> Void) throws {
         switch self {
         case .pipeline(let pipeline): pipeline.consume(body)
+        case .memory(var state): body([], &state)
         case .file(let path):
             let before = state
             var after = before

@@ -8,6 +8,8 @@ package import EnsignPlanner
 package struct RolloutReport: Sendable {
     package var environment: String
     package var now: Timestamp
+    /// Whether this clone reads the telemetry. Elsewhere verdicts are not known.
+    package var isHost: Bool
     /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
     package var rows: [Row]
 
@@ -20,6 +22,7 @@ package struct RolloutReport: Sendable {
         /// What git asks for, if that is something else than the stable version.
         package var wanted: Change.Side?
         package var held: HeldReason?
+        /// Nil without a canary, and where it is not known.
         package var verdict: CanaryVerdict?
         /// Drifts of the stable version that are on record.
         package var drifts: [BehaviourRecord.Drift] = []
@@ -29,20 +32,23 @@ package struct RolloutReport: Sendable {
 
     /// Reads what is recorded and plans, without changing anything.
     ///
-    /// - Parameter agent: One agent; nil for all that have something to tell.
-    package static func make(_ site: Site, _ environment: String, agent: AgentID?, now: Timestamp) throws
+    /// - Parameters:
+    ///   - agent: One agent; nil for all that have something to tell.
+    ///   - version: This Ensign's own.
+    package static func make(_ site: Site, _ environment: String, agent: AgentID?, version: String) throws
         -> RolloutReport
     {
-        var report = RolloutReport(environment: environment, now: now, rows: [])
-        let tip = try site.ledger(environment).tip()
+        let situation = try Situation.look(site, environment, version: version)
+        var report = RolloutReport(environment: environment, now: situation.now, isHost: site.reconciles, rows: [])
+        let desired = try site.desiredCommit().map { try Desired(site, $0, name: site.settings.branch) }
+        let decision = try situation.decide(desired)
+        let (tip, plan) = (situation.tip, decision.plan)
         let recorded = RecordedTree(repository: site.repository, tip: tip)
-        let fleet = try site.desiredCommit().map { commit in
-            Fleet(snapshot: try site.snapshots(of: try site.repository.commit(commit).tree)(), today: now.date)
+        let fleet = try decision.goesBy.map { commit in
+            Fleet(snapshot: try Desired(site, commit, name: "").snapshots(), today: situation.today)
         }
-        var evidence = try fleet.map { try CanaryEvidence(recorded, environment, $0, site) }
+        let evidence = decision.evidence
         let kept = try EvidenceStore.kept(site, environment)
-        evidence?.read(kept?.state)
-        let plan = try plan(site, environment, tip, now, evidence)
         let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
         let drifts = Dictionary(
             grouping: try tip.map { try BehaviourRecord.load(site, environment, tip: $0).drifts } ?? [],
@@ -71,28 +77,5 @@ package struct RolloutReport: Sendable {
             )
         }
         return report
-    }
-
-    private static func plan(
-        _ site: Site,
-        _ environment: String,
-        _ tip: RecordedEntry?,
-        _ now: Timestamp,
-        _ evidence: CanaryEvidence?
-    ) throws -> Plan? {
-        guard let desired = try site.desiredCommit() else { return nil }
-        let tree = try site.repository.commit(desired).tree
-        var maker = PlanMaker(site: site, environment: environment, now: now)
-        if let evidence { maker.verdict = { agent, _, _, canary in evidence.verdict(agent, canary) } }
-        return try maker.plan(
-            PlanMaker.Desired(
-                source: PlanSource(name: site.settings.branch, commit: desired),
-                tree: tree,
-                snapshots: site.snapshots(of: tree)
-            ),
-            tip: tip,
-            incremental: true,
-            allowPrune: false
-        ).plan
     }
 }

@@ -15,9 +15,11 @@ struct OpenSeries {
 
     /// Costs a look at the ledger's tip when no rollout is under way.
     init(_ site: Site, _ environment: String, _ store: EvidenceStore, now: Moment) throws {
-        let recorded = RecordedTree(repository: site.repository, tip: try site.ledger(environment).tip())
-        guard try recorded.hasRollouts(), let desired = try site.desiredCommit() else { return }
-        let tree = try site.repository.commit(desired).tree
+        let tip = try site.ledger(environment).tip()
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        // Asked as the rules in force say; a new commit's are in force with the next reconcile.
+        guard try recorded.hasRollouts(), let accepted = try site.acceptedCommit(environment, tip: tip) else { return }
+        let tree = try site.repository.commit(accepted).tree
         let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.timestamp.date)
         var evidence = try CanaryEvidence(recorded, environment, fleet, site)
         evidence.read(store.state)

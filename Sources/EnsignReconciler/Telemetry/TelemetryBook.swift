@@ -98,7 +98,12 @@ package final class TelemetryBook {
     }
 
     private func followBranch() throws {
-        guard let commit = try site.desiredCommit(), commit != desired?.commit else { return }
+        // The rules are those of the last accepted commit: one that is refused, or gone, takes none away. Before
+        // anything was accepted there is only what is asked for.
+        let accepted = try site.acceptedCommit(environment, tip: tip)
+        guard let commit = try accepted ?? (tip == nil ? site.desiredCommit() : nil), commit != desired?.commit else {
+            return
+        }
         let tree = try site.repository.commit(commit).tree
         let before = desired
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)

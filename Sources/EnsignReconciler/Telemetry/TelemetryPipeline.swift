@@ -20,8 +20,8 @@ package final class TelemetryPipeline: Sendable {
     /// Touched in ``guarded(_:)`` alone, while `mutex` is held.
     private nonisolated(unsafe) let box: Box
     private let writing = Mutex(())
-    /// Held as long as this lives.
-    private let lock: FileLock
+    /// Held as long as this lives; nil for one that only looks: it stops nobody and writes nothing.
+    private let lock: FileLock?
 
     /// Samples that wait for a consumer; beyond it the oldest go.
     fileprivate static let maxSamples = 100_000
@@ -87,11 +87,19 @@ package final class TelemetryPipeline: Sendable {
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
         do throws(SystemError) {
             let lock = try FileLock(path + ".lock", timeout: .zero)
-            return try TelemetryPipeline(site, environment, directory, path, lock)
+            return try TelemetryPipeline(site, environment, directory, path, consume lock)
         } catch {
             guard error.isBusy else { throw error }
             return nil
         }
+    }
+
+    /// A copy that goes on from what was written down, for looking at what is to come. The original is not touched.
+    ///
+    /// - Returns: nil when no telemetry is configured.
+    static func glance(_ site: Site, _ environment: String) throws -> TelemetryPipeline? {
+        guard let directory = try site.settings.telemetry(environment) else { return nil }
+        return try TelemetryPipeline(site, environment, directory, site.files.telemetry(environment), nil)
     }
 
     private init(
@@ -99,7 +107,7 @@ package final class TelemetryPipeline: Sendable {
         _ environment: String,
         _ directory: String,
         _ path: String,
-        _ lock: consuming FileLock
+        _ lock: consuming FileLock?
     ) throws(SystemError) {
         self.environment = environment
         self.path = path
@@ -176,6 +184,7 @@ package final class TelemetryPipeline: Sendable {
             state.keep(output.samples.filter { interest?($0.agent) ?? book.hasCanary($0.agent) })
             step.nextDue = state.attribution.nextDue
             guard !records.isEmpty else { return step }
+            guard lock != nil else { return step }
             let stops = records.filter { $0.kind == .halt }
             let effect = try halts.pull(records)
             state.unremembered = effect.forgotten == nil ? [] : records
@@ -196,6 +205,22 @@ package final class TelemetryPipeline: Sendable {
             isFirst = false
             if step.isComplete { return true }
             if ContinuousClock.now >= deadline { return false }
+        }
+    }
+
+    /// Reads what is there, for a look.
+    ///
+    /// - Returns: Whether everything was read, and which agents broke a rule.
+    func glance(_ book: TelemetryBook, within limit: Duration = .seconds(5)) throws -> (Bool, [KillSwitch.Trip]) {
+        let deadline = ContinuousClock.now + limit
+        var trips: [KillSwitch.Trip] = []
+        var isFirst = true
+        while true {
+            let step = try step(book, refreshing: isFirst)
+            isFirst = false
+            trips += step.trips
+            if step.isComplete { return (true, trips) }
+            if ContinuousClock.now >= deadline { return (false, trips) }
         }
     }
 
@@ -358,6 +383,7 @@ package final class TelemetryPipeline: Sendable {
 
     /// Writes what is needed to go on, if anything happened since. Copies under the lock, encodes and writes outside.
     package func checkpoint() throws {
+        guard lock != nil else { return }
         try writing.withLock { _ in
             let copy = guarded { state -> Checkpoint? in
                 guard state.isDirty, state.unremembered.isEmpty else { return nil }

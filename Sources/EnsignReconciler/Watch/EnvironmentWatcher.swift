@@ -16,6 +16,8 @@ final class EnvironmentWatcher: Sendable {
     private let wakeup: Wakeup
     private let telemetry: TelemetryWatcher
     private let series: SeriesWatcher
+    /// Nil where no forge is followed.
+    private let forge: ForgeSync?
     private let isStopping = Mutex(false)
     /// Taken before the watch says that it watches.
     private let firstClaim: WatchClaim?
@@ -25,8 +27,10 @@ final class EnvironmentWatcher: Sendable {
         opening: Site.Opening,
         overrides: [(key: String, value: String)],
         actor: Entry.Actor,
+        forge: ForgeSync?,
         report: @escaping @Sendable (WatchEvent) -> Void
     ) throws {
+        self.forge = forge
         self.environment = environment
         self.opening = opening
         self.overrides = overrides
@@ -75,9 +79,9 @@ final class EnvironmentWatcher: Sendable {
         var generator = SystemRandomNumberGenerator()
         var observeEverything = true
         var suspects: Set<String> = []
-        var lastPushed: ObjectID?
         var claim = firstClaim
         var said: Set<String> = []
+        var standing: String?
         var lacksTelemetry = false
         var saysBlind = false
         let courier = try? CourierThread(environment, opening: opening, overrides: overrides, report: report)
@@ -92,6 +96,7 @@ final class EnvironmentWatcher: Sendable {
                 let monitor = ChangeMonitor()
                 // Watched before reconciling: what changes in between is not lost.
                 try watch(site, monitor)
+                tellOfSight(site)
                 if let why = monitor.blindness, !saysBlind {
                     report(.note(environment, "\(why): changes are found by the clock. See fs.inotify in sysctl"))
                 }
@@ -105,24 +110,27 @@ final class EnvironmentWatcher: Sendable {
                     options.suspectFolders = suspects
                     (options.telemetry, options.readsTelemetry) = (telemetry.pipeline, false)
                     options.answers = series.take()
-                    let result = try Reconciler(
+                    var result = try Reconciler(
                         site: site,
                         environment: environment,
                         actor: actor,
                         options: options
                     ).run()
+                    // A state that lasts is said once.
+                    result.repeats = result.standing != nil && result.standing == standing
+                    standing = result.standing
                     report(.reconciled(environment, result))
+                    if let failure = result.failure, !result.repeats { report(.failed(environment, failure)) }
                     courier?.wake()
                     if result.hasRollouts { series.wake() }
                     // Judged as soon as the other thread has opened what was read before this start.
                     lacksTelemetry = result.hasRollouts && options.telemetry == nil
-                    // A state that lasts is said once.
-                    let standing = result.branches.disagreements.map(\.sentence) + result.notes
-                    for sentence in standing where !said.contains(sentence) { report(.note(environment, sentence)) }
-                    said = Set(standing)
+                    let lasting = result.branches.disagreements.map(\.sentence) + result.notes
+                    for sentence in lasting where !said.contains(sentence) { report(.note(environment, sentence)) }
+                    said = Set(lasting)
                     retry.succeeded()
                     (observeEverything, suspects) = (false, [])
-                    try push(site, &lastPushed)
+                    forge?.tell(environment, result.branches.disagreements)
                     try watch(site, monitor)
                     (observeEverything, suspects) = try waitForChange(
                         site,
@@ -137,6 +145,15 @@ final class EnvironmentWatcher: Sendable {
                 observeEverything = true
                 waitToRetry(atMost: retry.delay(using: &generator))
             }
+        }
+    }
+
+    /// A guard that cannot fire is said when the watch begins.
+    private func tellOfSight(_ site: Site) {
+        let now = Timestamp(seconds: Machine.now)
+        guard let tip = try? site.ledger(environment).tip() else { return }
+        if let sentence = (try? site.sight(environment, tip, now: now))??.sentence {
+            report(.note(environment, sentence))
         }
     }
 
@@ -235,21 +252,6 @@ final class EnvironmentWatcher: Sendable {
             }
         } catch {
             // The monitor is blind now, which is said. Drift is still found by the rotating slice.
-        }
-    }
-
-    // MARK: The forge
-
-    /// Pushes the ledger to the operator's remote, never forced.
-    private func push(_ site: Site, _ last: inout ObjectID?) throws {
-        guard let forge = Forge(site) else { return }
-        guard let tip = try site.repository.reference(site.ledger(environment).ref), tip != last else { return }
-        do {
-            try forge.push(environment)
-            last = tip
-        } catch let error as Git.CommandFailure {
-            // The record is durable here; it reaches the forge with the next entry or timer.
-            report(.note(environment, "the ledger could not be pushed to \(forge.remote): \(error.reason)"))
         }
     }
 }

@@ -1,5 +1,6 @@
 import EnsignGit
 import EnsignLedger
+import EnsignModel
 import EnsignSystem
 
 /// The forge that a repository is a clone of (`ensign.remote`): its branch is desired state, and it gets the ledger.
@@ -8,10 +9,12 @@ import EnsignSystem
 package struct Forge {
     private let site: Site
     package let remote: String
+    private let isCancelled: (@Sendable () -> Bool)?
 
     /// Nil when the repository follows no forge.
-    package init?(_ site: Site) {
+    package init?(_ site: Site, isCancelled: (@Sendable () -> Bool)? = nil) {
         guard let remote = site.settings.remote else { return nil }
+        self.isCancelled = isCancelled
         self.site = site
         self.remote = remote
     }
@@ -28,8 +31,33 @@ package struct Forge {
         do { try fetch("\(Ledger.prefix)*:\(Ledger.prefix)*") } catch is Git.CommandFailure {}
     }
 
+    private static let deadline = Duration.seconds(60)
+
+    /// Brings an environment's rollback branches there, and takes those away that are not needed any more.
+    ///
+    /// - Returns: What could not be done, in sentences.
+    package func settle(_ environment: String, _ disagreements: [Disagreement]) -> [String] {
+        do {
+            let today = Timestamp(seconds: Machine.now).date
+            let branches = RollbackBranches(site: site, environment: environment, today: today)
+            return try RollbackPush(
+                site: site,
+                environment: environment,
+                branches: branches,
+                isCancelled: isCancelled
+            ).run(disagreements)
+        } catch {
+            return ["rollback branches were not brought to \(remote): \(error)"]
+        }
+    }
+
     private func fetch(_ refspec: String) throws {
-        try Git.check(["fetch", "--quiet", "--no-tags", "--", remote, refspec], in: site, deadline: .seconds(60))
+        try Git.check(
+            ["fetch", "--quiet", "--no-tags", "--", remote, refspec],
+            in: site,
+            deadline: Self.deadline,
+            isCancelled: isCancelled
+        )
     }
 
     /// Pushes an environment's ledger, never forced.
@@ -39,7 +67,12 @@ package struct Forge {
     package func push(_ environment: String) throws -> Bool {
         let ref = site.ledger(environment).ref
         guard try site.repository.reference(ref) != nil else { return false }
-        let output = try Git.check(["push", "--porcelain", "--", remote, "\(ref):\(ref)"], in: site)
+        let output = try Git.check(
+            ["push", "--porcelain", "--", remote, "\(ref):\(ref)"],
+            in: site,
+            deadline: Self.deadline,
+            isCancelled: isCancelled
+        )
         // git-push(1), OUTPUT: '=' stands before a ref that was up to date.
         return !output.split(separator: "\n").contains { $0.hasPrefix("=\t") }
     }

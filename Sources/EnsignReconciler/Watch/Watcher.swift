@@ -34,6 +34,8 @@ package struct Watcher {
         let site = try Site(opening, overrides: overrides)
         let ending = try Wakeup()
         let isEnding = Flag()
+        let fetched = try Wakeup()
+        let hasFetched = Flag()
         // Ends with the process: it only waits for signals, and the process ends after the first.
         _ = try Thread {
             _ = TerminationSignals.wait()
@@ -44,21 +46,36 @@ package struct Watcher {
         var forge: (sync: ForgeSync, thread: Thread)?
         if site.settings.remote != nil {
             let sync = try ForgeSync(opening: opening, overrides: overrides, report: report)
-            // What the forge has of the ledger comes first: a rebuilt control plane goes on with it.
-            sync.fetchOnce()
-            forge = (sync, try Thread { sync.run() })
+            // What the forge has of a ledger comes before its first entry here: a rebuilt control plane goes on with it.
+            // Whoever has one here goes on with that at once, whether or not the forge answers.
+            forge = (
+                sync,
+                try Thread {
+                    sync.fetchOnce()
+                    hasFetched.set()
+                    fetched.wake()
+                    sync.run()
+                }
+            )
+        } else {
+            hasFetched.set()
         }
-        // Only now is the forge's branch here.
-        for name in asked { try site.require(name, among: site.environments([])) }
         let monitor = ChangeMonitor()
         var isFirst = true
+        var isChecked = false
         var failing: [String: String] = [:]
         while !isEnding.isSet {
             // One that cannot be watched makes it blind, and is looked at by the clock.
             for folder in Self.refFolders(site) { try? monitor.watch(folder) }
-            for environment in try names(site) where running[environment] == nil {
+            let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
+            // Only with the forge's branch is it known which there are.
+            if hasFetched.isSet, !isChecked {
+                for name in asked { try site.require(name, among: site.environments([])) }
+                isChecked = true
+            }
+            for environment in names(site) where running[environment] == nil && here?.contains(environment) != false {
                 do {
-                    running[environment] = try start(environment)
+                    running[environment] = try start(environment, forge?.sync)
                     failing[environment] = nil
                 } catch {
                     // One that cannot be started does not stop the others; it is tried again.
@@ -66,12 +83,14 @@ package struct Watcher {
                     failing[environment] = "\(error)"
                 }
             }
-            if isFirst { ready(running.keys.sorted()) }
-            isFirst = false
-            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
-            if Wakeup.wait(for: [ending.readEnd, monitor.number], atMost: time).contains(monitor.number) {
-                _ = try? monitor.events()
+            if isFirst, hasFetched.isSet || !running.isEmpty {
+                ready(running.keys.sorted())
+                isFirst = false
             }
+            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
+            let awake = Wakeup.wait(for: [ending.readEnd, monitor.number, fetched.readEnd], atMost: time)
+            if awake.contains(monitor.number) { _ = try? monitor.events() }
+            if awake.contains(fetched.readEnd) { fetched.clear() }
         }
         forge?.sync.stop()
         for (watcher, _) in running.values { watcher.stop() }
@@ -79,25 +98,28 @@ package struct Watcher {
         for (_, thread) in running.values { thread.join() }
     }
 
-    private func start(_ environment: String) throws -> (watcher: EnvironmentWatcher, thread: Thread) {
+    private func start(_ environment: String, _ forge: ForgeSync?) throws -> (
+        watcher: EnvironmentWatcher, thread: Thread
+    ) {
         let watcher = try EnvironmentWatcher(
             environment,
             opening: opening,
             overrides: overrides,
             actor: actor,
+            forge: forge,
             report: report
         )
         return (watcher, try Thread { watcher.run() })
     }
 
-    private func names(_ site: Site) throws -> [String] {
+    private func names(_ site: Site) -> [String] {
         guard asked.isEmpty else { return asked }
         do {
             return try site.environments([])
         } catch {
-            // A commit that cannot be read now is looked at again with the next change.
+            // A commit that cannot be read now is looked at again with the next change; what is live goes on without it.
             report(.failed("all", error))
-            return []
+            return (try? Ledger.environments(in: site.repository)) ?? []
         }
     }
 

@@ -1,0 +1,43 @@
+import EnsignModel
+import EnsignPlanner
+
+extension PlanRenderer {
+    /// What guards agents comes before them: it holds for those of whom nothing else is said.
+    var guards: String {
+        var text = ""
+        for (direction, lines) in guardLines {
+            text += "\n  guards \(guardTitle(direction))  [\(direction.kind.rawValue)]\n"
+            let (mark, style): (String, Console.Style) =
+                switch direction {
+                case .loosened: ("+", .yellow)
+                case .tightened: ("-", .green)
+                case .changed: ("~", .dim)
+                }
+            for line in lines { text += "      \(paint("\(mark) \(line.escapedControls)", style))\n" }
+        }
+        return text
+    }
+
+    /// At most ``limit`` lines for each direction, each direction that there is, loosenings first.
+    var guardLines: [(direction: GuardChange.Direction, lines: [String])] {
+        GuardChange.Direction.allCases.compactMap { direction in
+            let all = plan.guards.filter { $0.direction == direction }
+            let more = all.count - limit
+            let rest = more > 0 ? ["... and \(more) more: 'ensign plan --env \(plan.environment)' shows them all"] : []
+            return all.isEmpty ? nil : (direction, all.prefix(limit).map(\.sentence) + rest)
+        }
+    }
+
+    /// `2 guards loosened`, one for each direction that there is.
+    var guardCounts: [String] {
+        GuardChange.Direction.allCases.compactMap { direction in
+            let count = plan.guards.count { $0.direction == direction }
+            return count == 0 ? nil : "\(count) \(count == 1 ? "guard" : "guards") \(direction.rawValue)"
+        }
+    }
+
+    /// A comparison of two sides is no plan: nothing happens.
+    func guardTitle(_ direction: GuardChange.Direction) -> String {
+        title == nil ? "\(direction.rawValue), at once" : direction.rawValue
+    }
+}

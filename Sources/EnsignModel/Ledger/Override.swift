@@ -1,0 +1,36 @@
+/// Somebody's decision to let something past a guard of Ensign's own, as an entry's reason has it after what the run was
+/// for: `sync; allow-prune by ada@fleet-1: the old desk is closed`.
+package struct Override: Sendable, Hashable {
+    /// What was let past, as the command line names it.
+    package var name: String
+    package var by: String
+    /// Why, as they said; nil when they did not.
+    package var reason: String?
+
+    /// The most bytes of the reason that are kept: an entry has to fit.
+    package static let reasonLimit = 500
+
+    package init(name: String, by: String, reason: String?) {
+        self.name = name
+        self.by = by
+        self.reason = reason
+    }
+
+    /// The words in an entry.
+    package var words: String {
+        let why = (reason ?? "").cut(utf8: Self.reasonLimit)
+        return "\(name) by \(by.cut(utf8: Self.reasonLimit))" + (why.isEmpty ? "" : ": \(why)")
+    }
+
+    /// An entry's reason with the override in it.
+    package static func reason(_ reason: String, _ override: Override?) -> String {
+        override.map { "\(reason); \($0.words)" } ?? reason
+    }
+}
+
+extension Entry {
+    /// The words of the override that is in the reason; nil when there is none.
+    package var overrideWords: String? {
+        reason.firstRange(of: "; ").map { String(reason[$0.upperBound...]) }
+    }
+}

@@ -1,0 +1,169 @@
+/// The schemas that the value at one place must satisfy, all of them: what stands there itself, and what the schemas
+/// around it say of that place.
+///
+/// Sound: a type that is left out is one that no value there can have. Not complete: `not`, `patternProperties` and
+/// `dependencies` are taken to allow everything.
+struct SchemaPlace {
+    /// One of the schemas, with its references and alternatives followed.
+    private enum Demand {
+        case keywords(JSONObject, root: JSONValue)
+        /// At least one of these places; `branches` are the schemas that they come from, where they stand here.
+        case either([SchemaPlace], branches: [JSONValue]?)
+        case nothing
+    }
+
+    /// A way to the values inside a value.
+    enum Step: Hashable {
+        case property(String)
+        /// A property of any name.
+        case anyProperty
+        case item
+    }
+
+    /// The types that a value here may have; ``JSONTypes/all`` where nothing fixes one.
+    private(set) var types = JSONTypes.all
+    private var demands: [Demand] = []
+
+    private mutating func append(_ demand: Demand) {
+        demands.append(demand)
+        types.formIntersection(Self.types(of: demand))
+    }
+
+    private static func types(of demand: Demand) -> JSONTypes {
+        switch demand {
+        case .nothing: return []
+        case .either(let places, _): return places.reduce(into: []) { $0.formUnion($1.types) }
+        case .keywords(let keywords, _):
+            var types = keywords["type"].map { JSONTypes(keyword: $0) } ?? .all
+            if let value = keywords["const"] { types.formIntersection(JSONTypes(of: value)) }
+            if let values = keywords["enum"]?.array {
+                types.formIntersection(values.reduce(into: []) { $0.formUnion(JSONTypes(of: $1)) })
+            }
+            return types
+        }
+    }
+
+    // MARK: Building
+
+    /// Adds a schema that the value must satisfy too.
+    ///
+    /// - Parameters:
+    ///   - root: The schema whose definitions its references lead to.
+    ///   - budget: How many schemas are still followed. Beyond it nothing more is demanded: references that fan out are
+    ///     more schemas than anybody waits for.
+    mutating func add(_ schema: JSONValue, root: JSONValue, _ budget: inout Int, depth: Int = 0) {
+        guard budget > 0, depth < 128 else { return }
+        budget -= 1
+        switch schema {
+        case .bool(false): append(.nothing)
+        case .object(let keywords):
+            // A reference stands alone in draft 7.
+            if let reference = keywords["$ref"] {
+                guard let target = reference.string.flatMap({ SchemaReference($0) }),
+                    let schema = root[target.container]?[target.name]
+                else { return }
+                return add(schema, root: root, &budget, depth: depth + 1)
+            }
+            append(.keywords(keywords, root: root))
+            for part in keywords["allOf"]?.array ?? [] { add(part, root: root, &budget, depth: depth + 1) }
+            for key in ["anyOf", "oneOf"] {
+                if let branches = keywords[key]?.array { add(either: branches, root, &budget, depth) }
+            }
+            if keywords["if"] != nil {
+                add(either: [keywords["then"] ?? true, keywords["else"] ?? true], root, &budget, depth)
+            }
+        default: break
+        }
+    }
+
+    private mutating func add(either branches: [JSONValue], _ root: JSONValue, _ budget: inout Int, _ depth: Int) {
+        let places = branches.map { branch in
+            var place = SchemaPlace()
+            place.add(branch, root: root, &budget, depth: depth + 1)
+            return place
+        }
+        add(either: places, branches: branches)
+    }
+
+    private mutating func add(either places: [SchemaPlace], branches: [JSONValue]?) {
+        // One that demands nothing lets everything through.
+        guard !places.contains(where: \.demands.isEmpty) else { return }
+        append(.either(places, branches: branches))
+    }
+
+    /// The place without the demand that one of these schemas holds: for looking at one of them, which implies it.
+    func without(_ branches: [JSONValue]) -> SchemaPlace {
+        var result = SchemaPlace()
+        for demand in demands {
+            if case .either(_, let own?) = demand, own == branches { continue }
+            result.append(demand)
+        }
+        return result
+    }
+
+    // MARK: Inside
+
+    /// What is demanded of the values inside.
+    func inside(_ step: Step, _ budget: inout Int) -> SchemaPlace {
+        var result = SchemaPlace()
+        // What cannot have such values inside has nothing to say of them.
+        guard !types.isDisjoint(with: step.container) else {
+            result.append(.nothing)
+            return result
+        }
+        for demand in demands where budget > 0 {
+            budget -= 1
+            switch demand {
+            case .nothing: result.append(.nothing)
+            case .either(let places, _):
+                result.add(either: places.map { $0.inside(step, &budget) }, branches: nil)
+            case .keywords(let keywords, let root):
+                switch Self.schemas(of: keywords, at: step) {
+                case .one(let schema): result.add(schema, root: root, &budget)
+                case .either(let schemas): result.add(either: schemas, root, &budget, 0)
+                case .unknown: break
+                }
+            }
+        }
+        return result
+    }
+
+    private enum Inner {
+        case one(JSONValue)
+        case either([JSONValue])
+        case unknown
+    }
+
+    private static func schemas(of keywords: JSONObject, at step: Step) -> Inner {
+        let named = keywords["properties"]?.object ?? [:]
+        switch step {
+        case .property(let name):
+            if let schema = named[name] { return .one(schema) }
+            // Which patterns fit is not asked.
+            guard keywords["patternProperties"] == nil, let rest = keywords["additionalProperties"] else {
+                return .unknown
+            }
+            return .one(rest)
+        case .anyProperty:
+            guard keywords["patternProperties"] == nil, let rest = keywords["additionalProperties"] else {
+                return .unknown
+            }
+            return .either(named.map(\.value) + [rest])
+        case .item:
+            guard let items = keywords["items"] else { return .unknown }
+            guard let list = items.array else { return .one(items) }
+            guard let rest = keywords["additionalItems"] else { return .unknown }
+            return .either(list + [rest])
+        }
+    }
+}
+
+extension SchemaPlace.Step {
+    /// The type of a value that has such values inside.
+    fileprivate var container: JSONTypes {
+        switch self {
+        case .property, .anyProperty: .object
+        case .item: .array
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+package import EnsignPlanner
+
+extension Situation {
+    /// What a desired state changes of what guards agents, against the commit whose rules are in force; nothing where there
+    /// is none yet.
+    func guards(_ desired: Desired) throws -> [GuardChange] {
+        guard let accepted = try accepted(), accepted != desired.source.commit else { return [] }
+        return try guards(desired, since: Desired(site, accepted, name: site.settings.branch))
+    }
+
+    /// What a desired state changes of what guards agents, against another one.
+    ///
+    /// - Parameter environment: The other one's; nil for the same.
+    package func guards(
+        _ desired: Desired,
+        since base: Desired,
+        of environment: String? = nil
+    ) throws -> [GuardChange] {
+        try GuardLoader(repository: site.repository, today: today).changes(
+            from: GuardLoader.Side(
+                environment: environment ?? self.environment,
+                tree: base.tree,
+                snapshots: base.snapshots
+            ),
+            to: GuardLoader.Side(environment: self.environment, tree: desired.tree, snapshots: desired.snapshots)
+        )
+    }
+}
