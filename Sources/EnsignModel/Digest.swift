@@ -11,7 +11,7 @@ package struct Digest: Sendable, Hashable, Comparable, CustomStringConvertible {
 
     /// Parses `sha256:<64 hex>`.
     package init?(_ text: some StringProtocol) {
-        guard text.hasPrefix("sha256:") else { return nil }
+        guard text.utf8.count == 71, text.hasPrefix("sha256:") else { return nil }
         self.init(hex: text.dropFirst(7))
     }
 

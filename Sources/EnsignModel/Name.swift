@@ -30,6 +30,7 @@ package struct AgentID: Sendable, Hashable, Comparable, CustomStringConvertible 
 
     /// Parses `<team>/<agent>`; nil unless both are names.
     package init?(_ text: some StringProtocol) {
+        guard text.utf8.count <= 127 else { return nil }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, Name.isValid(parts[0]), Name.isValid(parts[1]) else { return nil }
         self.init(team: String(parts[0]), name: String(parts[1]))

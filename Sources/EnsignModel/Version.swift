@@ -83,6 +83,8 @@ package enum AgentVersion: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses `next` or a semantic version.
     package init?(_ text: some StringProtocol) {
+        // Bytes first: what is longer is none, and would take long to compare.
+        guard text.utf8.count <= 128 else { return nil }
         if text == "next" {
             self = .next
         } else if let version = SemanticVersion(text) {

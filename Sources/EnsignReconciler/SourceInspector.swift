@@ -43,16 +43,18 @@ package enum SourceInspector {
         }
     }
 
+    private static let revertMark = Array("This reverts commit ".utf8)
+
     /// The commits that new commits say they revert: git writes `This reverts commit <id>.` into the message.
     package static func reverted(from new: ObjectID, since old: ObjectID?, repository: Repository) throws -> [ObjectID]
     {
         var reverted: [ObjectID] = []
         for id in try repository.commits(from: new, notIn: old, limit: 200) {
-            let message = try repository.commit(id).message
-            var rest = message[...]
-            while let range = rest.firstRange(of: "This reverts commit ") {
+            // As bytes: a message may be of any size, and one letter of it too.
+            var rest = Array(try repository.commit(id).message.utf8)[...]
+            while let range = rest.firstRange(of: Self.revertMark) {
                 rest = rest[range.upperBound...]
-                if let target = ObjectID(rest.prefix(40)) { reverted.append(target) }
+                if let target = ObjectID(String(decoding: rest.prefix(40), as: UTF8.self)) { reverted.append(target) }
             }
         }
         return reverted

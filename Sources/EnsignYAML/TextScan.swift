@@ -1,3 +1,5 @@
+import EnsignModel
+
 /// Checks a text before any parser sees it: encoding, control characters, characters that hide text.
 ///
 /// libyaml would accept UTF-16, take U+0085 and U+2028 for line breaks, and say nothing of bidirectional overrides,
@@ -62,6 +64,10 @@ package enum TextScan {
         (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar)
     }
 
+    static let combiningCode = "combining-characters"
+    static let combiningMessage = "more than \(StreamSafe.limit) combining characters in a row"
+    static let combiningHint = "no text needs so many: remove them"
+
     private static func find(in bytes: [UInt8], manifest: Bool) -> Result {
         var result = Result()
         if isPlain(bytes) { return result }
@@ -97,12 +103,14 @@ package enum TextScan {
         var line: UInt32 = 1
         var column: UInt32 = 1
         var atLineStart = true
+        var combining = 0
         let count = bytes.count
         unsafe bytes.withUnsafeBufferPointer { buffer in
             while index < count, result.problems.count < maxProblems {
                 let byte = unsafe buffer[index]
                 let mark = YAMLMark(line: line, column: column)
                 if byte < 0x80 {
+                    combining = 0
                     if byte == 0x0A {
                         line += 1
                         column = 1
@@ -134,6 +142,12 @@ package enum TextScan {
                 atLineStart = false
                 guard let (scalar, length) = unsafe decode(buffer, at: index) else {
                     refuse("encoding", "the bytes here are not UTF-8", "save the file as UTF-8", mark)
+                    result.isText = false
+                    return
+                }
+                combining = Unicode.Scalar(scalar).map(StreamSafe.isCombining) == true ? combining + 1 : 0
+                guard combining <= StreamSafe.limit else {
+                    refuse(combiningCode, combiningMessage, combiningHint, mark)
                     result.isText = false
                     return
                 }

@@ -133,7 +133,13 @@ private struct TapeBuilder {
             if plain, text.count == 2, unsafe text[0] == 0x3C, unsafe text[1] == 0x3C, awaitsKey {
                 refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
             }
-            unsafe append(plain ? .plain : .quoted, mark, text: text)
+            if unsafe StreamSafe.isExceeded(by: text) {
+                // Written as escapes, or the scan of the text would have found them.
+                refuse(TextScan.combiningCode, TextScan.combiningMessage, TextScan.combiningHint, mark)
+                unsafe append(.invalid, mark)
+            } else {
+                unsafe append(plain ? .plain : .quoted, mark, text: text)
+            }
             lastScalar = SyntaxError.Scalar(
                 node: tape.nodes.count - 1,
                 start: mark,

@@ -43,7 +43,45 @@ struct HostileValueTests {
         }
     }
 
-    @Test("A key of one letter with 50,000 marks is an unknown field like any other")
+    /// A letter with marks in an order that takes the square of their number to sort.
+    private func letter(_ count: Int) -> String {
+        var random = SeededGenerator(for: "letter", standard: 61)
+        var text = "A"
+        for _ in 0..<count { text.unicodeScalars.append(random.once(in: 2) ? "\u{301}" : "\u{323}") }
+        return text
+    }
+
+    @Test("A letter with more than 30 marks is refused wherever it stands, and takes no time")
+    func combining() throws {
+        let small = FleetFixture()
+        let most = letter(30)
+        #expect(check(FleetFixture.promptPath, "\(most)\(most)\n") == "")
+        let long = letter(400_000)
+        let escaped = letter(100_000).unicodeScalars.map { $0 == "A" ? "A" : "\\u0\(String($0.value, radix: 16))" }
+            .joined()
+        let took = try seconds {
+            for (path, text) in [
+                (FleetFixture.promptPath, long), (FleetFixture.teamPath, "# \(long)\n"),
+                (FleetFixture.teamPath, team("{members: [ada@example.com], escalation: \"\(escaped)\"}")),
+                (FleetFixture.teamPath, team("{members: [ada@example.com], \"\(escaped)\": x}")),
+            ] {
+                var fixture = small
+                fixture.entries[path] = .text(text)
+                let codes = try fixture.findings().map(\.code)
+                #expect(codes.contains("combining-characters"), "\(path): \(codes)")
+            }
+            // git has names of any length; these are short enough for the keys of a dictionary here.
+            let name = letter(1_000)
+            var fixture = small
+            fixture.entries["fleet/agents/support/triage/1.0.0/\(name)"] = .text("x")
+            fixture.entries["fleet/\(name)"] = .text("x")
+            let messages = try fixture.findings().map(\.message)
+            #expect(messages.filter { $0 == "the name is longer than 255 bytes" }.count == 2, "\(messages.count)")
+        }
+        #expect(took < 20)
+    }
+
+    @Test("A key of one letter with 50,000 marks is refused like any other")
     func key() throws {
         for path in FleetFixture().entries.keys.sorted() where path.hasSuffix(".yaml") {
             var fixture = FleetFixture()

@@ -116,6 +116,30 @@ struct HostileTelemetryTests {
         #expect(read > 20)
     }
 
+    @Test("A label of any size is none of ours, and takes no time to tell from one")
+    func label() {
+        let value = Hostile.letter + String(repeating: "\u{323}\u{301}", count: 100_000)
+        let answer: JSONValue = [
+            "status": "success",
+            "data": [
+                "resultType": "matrix",
+                "result": [["metric": ["version": .string(value)], "values": [[1_790_000_000.5, "0.25"]]]],
+            ],
+        ]
+        let body = answer.canonicalBytes()
+        let client = PrometheusClient(
+            base: "http://prometheus",
+            fetch: { _, _, _ in .success(HTTPResponse(status: 200, body: body)) },
+            sleep: { _ in }
+        )
+        let outcome = client.series("x", from: start, to: after(seconds: 10), step: .seconds(10))
+        guard case .value(let series) = outcome else {
+            Issue.record("no series")
+            return
+        }
+        #expect(series.map(\.labels) == [[:]])
+    }
+
     @Test("An answer of Prometheus is refused, or its points have times and values")
     func prometheus() {
         let vector: JSONValue = [

@@ -331,12 +331,12 @@ package struct FleetChecker {
                 named.append(node)
                 continue
             }
-            if node.kind == .file { bytes += try fleet.snapshot.size(of: node) }
+            if node.kind == .file { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
             if loaded.value != nil { try fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
         }
         // The manifest and the instructions have 1 MiB each at most: mostly they need not be asked for their size again.
         if bytes > Fleet.maxVersionBytes - named.count * TextScan.limit {
-            for node in named { bytes += try fleet.snapshot.size(of: node) }
+            for node in named { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
         }
         if bytes > Fleet.maxVersionBytes {
             fleet.report(

@@ -130,6 +130,7 @@ extension SnapshotNode {
     /// Why a name may not stand in a fleet; nil when it may.
     fileprivate var nameProblem: String? {
         guard isText else { return "the name is not UTF-8" }
+        guard !isTooLong else { return "the name is longer than \(Self.maxName) bytes" }
         var isPlain = true
         for byte in name.utf8 where byte < 0x20 || byte >= 0x7F { isPlain = false }
         guard isPlain else { return "the name has characters other than printable ASCII" }

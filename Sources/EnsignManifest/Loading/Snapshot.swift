@@ -32,9 +32,15 @@ package struct SnapshotNode: Sendable {
     package var location: String?
     /// Whether the name's bytes are UTF-8.
     package var isText: Bool
+    /// Whether the name is longer than any file's on disk; a git tree can have such names. Then `name` is its beginning.
+    package let isTooLong: Bool
+
+    /// The most bytes that a file's name has on Linux.
+    package static let maxName = 255
 
     package init(name: String, kind: Kind, id: ObjectID? = nil, location: String? = nil, isText: Bool = true) {
-        self.name = name
+        isTooLong = name.utf8.count > Self.maxName
+        self.name = isTooLong ? name.cut(utf8: Self.maxName) : name
         self.kind = kind
         self.id = id
         self.location = location

@@ -44,6 +44,7 @@ package struct CalendarDate: Sendable, Hashable, Comparable, CustomStringConvert
 
     /// Parses a date that exists; nil for anything else.
     package init?(_ text: some StringProtocol) {
+        guard text.utf8.count == 10 else { return nil }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0].utf8.count == 4, parts[1].utf8.count == 2, parts[2].utf8.count == 2,
             parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),

@@ -6,6 +6,7 @@ package struct TimeSpan: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses a duration; nil for anything else, and for more than 100 years.
     package init?(_ text: some StringProtocol) {
+        guard text.utf8.count <= 17 else { return nil }
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let factor: Int64
         switch text.dropFirst(digits.count) {

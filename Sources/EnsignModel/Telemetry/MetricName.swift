@@ -24,6 +24,9 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
     /// What the names of an evaluator's scores begin with.
     package static let evaluationPrefix = "evaluation:"
 
+    /// The longest name, prefix included.
+    package static let maxBytes = 320
+
     /// The names that stand for themselves.
     package static let builtIn: [MetricName] = [
         .success, .cost, .tokens, .latency, .steps, .toolErrors, .deniedCalls,
@@ -31,6 +34,7 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses a name as manifests write it; nil for anything else.
     package init?(_ text: some StringProtocol) {
+        guard text.utf8.count <= Self.maxBytes else { return nil }
         switch text {
         case "success": self = .success
         case "cost": self = .cost

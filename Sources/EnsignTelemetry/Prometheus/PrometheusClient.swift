@@ -221,12 +221,17 @@ package struct PrometheusClient: Sendable {
         .error(PrometheusError(code: .garbage, message: "the answer is not understood: \(what)", attempts: 1))
     }
 
+    /// The most bytes of a label's name and value.
+    private static let maxLabel = 256
+
     private static func series(_ json: JSONValue) -> PrometheusOutcome<PrometheusSeries> {
         guard let values = json["values"]?.array else { return garbage("a series without values") }
         guard let labels = json["metric"]?.object else { return garbage("a series without labels") }
         var series = PrometheusSeries(labels: [:], points: [])
         for (name, value) in labels {
             guard let value = value.string else { return garbage("a label that is no text") }
+            // One that is longer is none of ours, and a text of any size may take long to compare.
+            guard name.utf8.count <= maxLabel, value.utf8.count <= maxLabel else { continue }
             series.labels[name] = value
         }
         series.points.reserveCapacity(values.count)
