@@ -145,6 +145,7 @@ struct World {
             recorded: RecordedFleet(
                 live: live,
                 agent: { recorded[$0] },
+                isLive: { recorded[$0]?.isLive == true },
                 bundle: { bundles[$0] },
                 history: { agent, digest in
                     guard let history = history[agent], let wanted = history.firstIndex(of: digest),

@@ -53,14 +53,14 @@ struct Successions {
         var (leaving, staying, known): ([Leaving], Set<String>, Set<String>) = ([], [], [])
         var creates = false
         for item in desired {
-            let present = try recorded.agent(item.agent)
-            if present?.isLive == true { known.insert(item.agent.team) }
+            let isLive = try recorded.isLive(item.agent)
+            if isLive { known.insert(item.agent.team) }
             guard item.compiled == nil else {
                 staying.insert(item.agent.team)
-                if present?.isLive != true { creates = true }
+                if !isLive { creates = true }
                 continue
             }
-            guard rules.prune, present?.isLive == true, let stable = present?.stable,
+            guard rules.prune, isLive, let stable = try recorded.agent(item.agent)?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
             leaving.append(Leaving(agent: item.agent, stable: stable, artifact: bundle.artifact))
@@ -90,7 +90,7 @@ struct Successions {
     func find(_ desired: [DesiredAgent]) throws -> [AgentID: Succession] {
         var found: [AgentID: Succession] = [:]
         let created = try desired.filter { item in
-            try item.compiled != nil && recorded.agent(item.agent)?.isLive != true
+            try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
         let renamed = try renames(created)
         for item in created {

@@ -43,6 +43,9 @@ package final class RecordedTree {
         return RecordedAgent(route: route, state: state)
     }
 
+    /// Whether an agent has a route: cheaper than reading it.
+    func isLive(_ agent: AgentID) throws -> Bool { try node(LivePath.route(agent)) != nil }
+
     private func damaged(_ what: String) -> GitError {
         GitError(
             code: -1,
