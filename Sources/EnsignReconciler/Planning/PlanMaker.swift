@@ -117,6 +117,7 @@ struct PlanMaker {
                 live: recorded.live,
                 agent: recorded.agent,
                 isLive: recorded.isLive,
+                members: recorded.agents(of:),
                 bundle: recorded.bundle,
                 history: index.history,
                 earlier: index.earlier,
