@@ -162,6 +162,8 @@ private struct AgentWork {
     /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
     var recompiled: CompiledBundle?
     var succession: Succession?
+    /// The name under which the agent goes on.
+    var movedTo: AgentID?
 
     var queued: Candidate? {
         guard case .queued(let candidate) = machine.state.rollout else { return nil }
@@ -286,6 +288,7 @@ package enum Planner {
             before: live,
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
+        work.movedTo = names.movedTo
         work.machine.wanted = item.compiled.map { ($0.digest, $0.bundle.artifact) }
         if let succession = names.succession {
             (work.succession, work.recompiled) = (succession, succession.stable)
@@ -497,9 +500,17 @@ package enum Planner {
             startsCanary: state?.rollout.map { $0.candidate.side != work.before?.state.rollout?.candidate.side }
                 ?? false
         )
-        let present = try work.before?.stable.flatMap { try recorded.bundle($0.digest) }
+        let present = try work.succession?.before ?? work.before?.stable.flatMap { try recorded.bundle($0.digest) }
         if isDeleted {
-            planned.difference = BundleDifference(before: present, after: nil)
+            // What goes on under another name loses nothing.
+            if work.movedTo == nil { planned.difference = BundleDifference(before: present, after: nil) }
+        } else if let was = work.before?.state.canary?.candidate.side, first.action == .update, first.from == was {
+            // Narrowed in both routes: what is new is what the candidate loses.
+            let candidate = try recorded.bundle(was.digest)
+            planned.difference = BundleDifference(before: candidate, after: work.item.compiled?.bundle)
+            planned.startsCanary = false
+        } else if let was = work.succession?.before, shown == after.stable?.digest {
+            planned.difference = BundleDifference(before: was, after: work.item.compiled?.bundle)
         } else if shown == after.stable?.digest || shown == after.rollout?.candidate.side.digest {
             planned.difference = work.difference ?? planned.difference
         }
@@ -518,6 +529,7 @@ package enum Planner {
             if let halt = state.halt {
                 notes.append("it is halted (\(halt.reason)); what comes in its place is halted too")
             }
+            if let name = work.movedTo { notes.append("it goes on as \(name)") }
             for quarantine in state.quarantine {
                 notes.append(
                     "\(quarantine.version) is quarantined (\(quarantine.reason)); what comes in its place is held too"

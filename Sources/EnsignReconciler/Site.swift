@@ -74,8 +74,13 @@ package struct Site {
         if !asked.isEmpty { return asked }
         if let configured = settings.environments { return configured }
         var names = Set(try Ledger.environments(in: repository))
-        if let commit = try desiredCommit() {
-            names.formUnion(try environments(in: try repository.commit(commit).tree))
+        do {
+            if let commit = try desiredCommit() {
+                names.formUnion(try environments(in: try repository.commit(commit).tree))
+            }
+        } catch {
+            // What is live goes on by the last accepted commit; each environment says what is wrong.
+            guard !names.isEmpty else { throw error }
         }
         return names.sorted()
     }

@@ -48,14 +48,15 @@ extension Verb {
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }
         let forge = invocation.has("offline") ? nil : Forge(site)
-        let before = try site.desiredCommit()
+        // One that cannot be read is told by the reconcile itself.
+        let before = try? site.desiredCommit()
         // A forge that does not answer must not keep a canary from being judged: what is here comes first.
         let hasRollouts = try forge != nil && site.hasRollouts(environment)
         let reconciler = invocation.reconciler(environment, site)
         var result = hasRollouts ? try invocation.finish(reconciler, reconciler.run(), forge: nil) : .done
         let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
-        if try !hasRollouts || site.desiredCommit() != before {
+        if !hasRollouts || (try? site.desiredCommit()) != before {
             result = try invocation.finish(reconciler, reconciler.run(), forge: forge)
         } else if let forge {
             try invocation.settle(environment, site, forge)

@@ -71,6 +71,11 @@ extension Verb {
                 hints: ["if it is no longer declared and prune is off, nothing of it is planned: declare or remove it"]
             )
         }
+        for team in still.halts.teams.keys.sorted() where scope == .all {
+            invocation.console.note(
+                "\(environment): team \(team) itself stays halted, for what comes later: 'ensign resume --team \(team)'"
+            )
+        }
         for agent in halted.keptByGit(scope) where !agents.contains(agent) {
             invocation.console.note("\(environment): \(agent) stays halted: git says so, \(try still.place(agent))")
         }

@@ -200,12 +200,11 @@ package struct RolloutMachine: Sendable {
 
     /// What the agent is under another name holds before anything else is looked at. Doing it again changes nothing.
     private mutating func succeed(_ succession: Succession) {
-        guard state.stable == nil else { return }
-        if let halt = succession.halt, state.halt == nil {
+        if state.stable == nil, let halt = succession.halt, state.halt == nil {
             state.halt = halt
             startsHalted = halt.reason
         }
-        if let stable = succession.stable?.side {
+        if state.stable == nil, let stable = succession.stable?.side {
             state.stable = stable
             let why = succession.renamedFrom.map { "it was \($0)" }
             record(.create, from: nil, to: stable, .widening, because: why)
@@ -215,6 +214,10 @@ package struct RolloutMachine: Sendable {
         }
         guard let last = new.last else { return }
         state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
+        // What goes along and is not asked for now stands in the state alone.
+        guard new.contains(where: { $0.covers(succession.wanted.digest, artifact: succession.artifact) }) else {
+            return
+        }
         record(.quarantine, from: succession.wanted, to: state.stable, .none, because: last.reason)
     }
 

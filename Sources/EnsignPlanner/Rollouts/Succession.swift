@@ -6,18 +6,23 @@ package import EnsignModel
 /// takes the flagged agent away, is held until a person says otherwise; who was there before is not, so that nobody can
 /// stop another team's agent by copying it.
 package struct Succession: Sendable, Hashable {
-    /// The new agent as git asks for it.
+    /// The agent as git asks for it.
     package var wanted: Change.Side
+    package var artifact: Digest
     /// The agent that goes on under this name; nil when it was not renamed.
     package var renamedFrom: AgentID?
-    /// The stable version of the agent that was renamed, under the new name.
+    /// The stable version of the agent that was renamed, under the new name: with no more than it had.
     package var stable: CompiledBundle?
+    /// What it was, under the new name: what the stable version is held against.
+    package var before: Bundle?
     /// The stop that holds, with the sentence that says whose it is.
     package var halt: Halt?
     /// The quarantines that hold, each with whose it is as its reason.
     package var quarantine: [Quarantine] = []
 
-    package init(wanted: Change.Side) { self.wanted = wanted }
+    package init(_ compiled: CompiledBundle) {
+        (wanted, artifact) = (compiled.side, compiled.bundle.artifact)
+    }
 
     package var isEmpty: Bool { renamedFrom == nil && halt == nil && quarantine.isEmpty }
 }
@@ -44,12 +49,16 @@ struct Successions {
     private struct Leaving {
         var agent: AgentID
         var stable: Change.Side
-        var artifact: Digest
+        var bundle: Bundle
+
+        var artifact: Digest { bundle.artifact }
     }
 
-    /// - Returns: Nil when nothing is created, or nothing was there before.
+    /// - Returns: Nil when nobody can be somebody else.
     init?(_ desired: [DesiredAgent], _ recorded: RecordedFleet, _ rules: PlanRules, _ context: RolloutContext) throws {
         var leaving: [Leaving] = []
+        // Also those that stay although nobody declares them: `prune` is off.
+        var gone: Set<AgentID> = []
         var creating: Set<String> = []
         for item in desired {
             let isLive = try recorded.isLive(item.agent)
@@ -57,13 +66,12 @@ struct Successions {
                 if !isLive { creating.insert(item.agent.team) }
                 continue
             }
+            if isLive { gone.insert(item.agent) }
             guard rules.prune, isLive, let stable = try recorded.agent(item.agent)?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
-            leaving.append(Leaving(agent: item.agent, stable: stable, artifact: bundle.artifact))
+            leaving.append(Leaving(agent: item.agent, stable: stable, bundle: bundle))
         }
-        guard !creating.isEmpty else { return nil }
-        let gone = Set(leaving.map(\.agent))
         var flagged: [Flagged] = []
         for agent in try recorded.remembered() {
             guard let state = try recorded.agent(agent)?.state, state.halt != nil || !state.quarantine.isEmpty else {
@@ -77,7 +85,7 @@ struct Successions {
                 Flagged(agent: agent, state: state, artifacts: artifacts, isLeaving: gone.contains(agent))
             )
         }
-        guard !flagged.isEmpty || !leaving.isEmpty || !recorded.halts.isEmpty else { return nil }
+        guard !flagged.isEmpty || !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty) else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
         self.leaving = leaving.sorted { $0.agent < $1.agent }
         self.creating = creating
@@ -92,9 +100,14 @@ struct Successions {
         let renamed = try renames(created)
         for item in created {
             guard let compiled = item.compiled else { continue }
-            var succession = Succession(wanted: compiled.side)
-            if let (agent, stable) = renamed[item.agent] {
-                (succession.renamedFrom, succession.stable) = (agent, stable)
+            var succession = Succession(compiled)
+            if let (old, same) = renamed[item.agent] {
+                succession.renamedFrom = old.agent
+                let before = old.bundle.named(as: same.bundle)
+                succession.before = before
+                // Under another name it has what it had: what git allows it beyond that takes the usual way.
+                let gains = !AuthorityDifference(before: before, after: same.bundle).gained.isEmpty
+                succession.stable = gains ? try context.restrict(before, same.bundle) : same
             }
             if let scope = recorded.halts.covering(item.agent) {
                 succession.halt = Halt(
@@ -110,7 +123,37 @@ struct Successions {
             }
             if !succession.isEmpty { found[item.agent] = succession }
         }
+        for item in desired where found[item.agent] == nil {
+            if let succession = try arriving(item) { found[item.agent] = succession }
+        }
         return found
+    }
+
+    /// A flagged artifact that comes to an agent which is live and has something else: the agent goes on as it is, and the
+    /// version is held.
+    private func arriving(_ item: DesiredAgent) throws -> Succession? {
+        guard let compiled = item.compiled else { return nil }
+        let artifact = compiled.bundle.artifact
+        let others = flagged.filter { other in
+            other.agent != item.agent
+                && (other.state.halt != nil && other.artifacts.contains(artifact)
+                    || other.state.quarantine.contains { $0.mark == .artifact(artifact) })
+        }
+        guard let other = others.first, let state = try recorded.agent(item.agent)?.state, let stable = state.stable,
+            try recorded.bundle(stable.digest)?.artifact != artifact, state.rollout?.candidate.artifact != artifact
+        else { return nil }
+        var succession = Succession(compiled)
+        let quarantine = other.state.quarantine.last { $0.mark == .artifact(artifact) }
+        let why = quarantine?.reason ?? other.state.halt?.reason ?? ""
+        succession.quarantine = [
+            Quarantine(
+                mark: .artifact(artifact),
+                version: compiled.bundle.version,
+                since: context.now,
+                reason: Self.inherited(why, other.agent)
+            )
+        ]
+        return succession
     }
 
     // MARK: Renames
@@ -120,26 +163,35 @@ struct Successions {
 
     /// Which live agent goes on under which new name: what it runs is there again, in the commit that takes its name away.
     ///
-    /// Flagged agents are looked at first, and for each the names first that are likely: those that bring its artifact, or
-    /// have its name or its team.
-    private func renames(_ created: [DesiredAgent]) throws -> [AgentID: (AgentID, CompiledBundle)] {
-        var found: [AgentID: (AgentID, CompiledBundle)] = [:]
-        var left = Self.maxPairs
+    /// The nearest pairs first: whoever has its name or its team is more likely the same than a stranger that runs the same.
+    /// Among equals the flagged one is the ancestor.
+    private func renames(_ created: [DesiredAgent]) throws -> [AgentID: (Leaving, CompiledBundle)] {
         let marked = Set(flagged.map(\.agent))
-        for old in leaving.filter({ marked.contains($0.agent) }) + leaving.filter({ !marked.contains($0.agent) }) {
-            func distance(_ item: DesiredAgent) -> Int {
-                if item.compiled?.bundle.artifact == old.artifact { return 0 }
-                return item.agent.name == old.agent.name ? 1 : item.agent.team == old.agent.team ? 2 : 3
+        var pairs: [(distance: Int, isFlagged: Bool, old: Leaving, item: DesiredAgent)] = []
+        for old in leaving {
+            for item in created {
+                let isNear = item.agent.name == old.agent.name || item.agent.team == old.agent.team
+                let brings = item.compiled?.bundle.artifact == old.artifact
+                pairs.append(((isNear ? 0 : 2) + (brings ? 0 : 1), marked.contains(old.agent), old, item))
+                // More than anybody renames at once: the rest is created and removed.
+                if pairs.count > 1_000_000 { return [:] }
             }
-            let candidates = created.filter { found[$0.agent] == nil }.map { (distance($0), $0) }
-            for (_, item) in candidates.sorted(by: { ($0.0, $0.1.agent) < ($1.0, $1.1.agent) }) {
-                guard left > 0 else { return found }
-                left -= 1
-                let same = try context.compile(item.agent, old.stable.version)
-                guard let same, same.bundle.artifact == old.artifact else { continue }
-                found[item.agent] = (old.agent, same)
-                break
-            }
+        }
+        pairs.sort { left, right in
+            if left.distance != right.distance { return left.distance < right.distance }
+            if left.isFlagged != right.isFlagged { return left.isFlagged }
+            return (left.old.agent, left.item.agent) < (right.old.agent, right.item.agent)
+        }
+        var found: [AgentID: (Leaving, CompiledBundle)] = [:]
+        var taken: Set<AgentID> = []
+        var left = Self.maxPairs
+        for (_, _, old, item) in pairs where found[item.agent] == nil && !taken.contains(old.agent) {
+            guard left > 0 else { break }
+            left -= 1
+            let same = try context.compile(item.agent, old.stable.version)
+            guard let same, same.bundle.artifact == old.artifact else { continue }
+            found[item.agent] = (old, same)
+            taken.insert(old.agent)
         }
         return found
     }
@@ -204,9 +256,12 @@ struct Successions {
 
 extension Bundle {
     /// Whether two bundles say the same of two agents.
-    fileprivate func isSame(exceptForItsName other: Bundle) -> Bool {
+    fileprivate func isSame(exceptForItsName other: Bundle) -> Bool { named(as: other) == other }
+
+    /// The same under the name of another agent.
+    fileprivate func named(as other: Bundle) -> Bundle {
         var same = self
         (same.agent, same.identity) = (other.agent, other.identity)
-        return same == other
+        return same
     }
 }

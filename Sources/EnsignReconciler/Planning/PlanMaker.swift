@@ -135,7 +135,15 @@ struct PlanMaker {
         plan.warnings = situation.caveats + (try warnings(plan, resolved))
         plan.guards = try situation.guards(resolved.desired)
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
-            plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
+            let lacks = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
+            let source = resolved.desired.source.name
+            // Only the desired branch itself can be rewritten; any other may simply be behind.
+            plan.historyRewritten = lacks && site.reconciles && source == site.settings.branch
+            if lacks, !plan.historyRewritten {
+                plan.warnings.append(
+                    "\(source) does not contain \(accepted.short), which is live: what differs may be others' work"
+                )
+            }
         }
         return plan
     }
