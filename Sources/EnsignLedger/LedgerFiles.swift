@@ -25,6 +25,7 @@ package struct LedgerFiles: Sendable, Hashable {
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
+    package func telemetryReading(_ environment: String) -> String { "\(root)/cache/\(environment)/reading" }
     package func analysis(_ environment: String) -> String { "\(root)/cache/\(environment)/analysis" }
     package func traffic(_ environment: String) -> String { "\(root)/cache/\(environment)/traffic" }
     package func behaviour(_ environment: String) -> String { "\(root)/cache/\(environment)/behaviour" }

@@ -31,6 +31,10 @@ package struct RecordedFleet {
     /// How many agents are live.
     package var live: Int64
     package var agent: (AgentID) throws -> RecordedAgent?
+    /// Whether an agent is live, which is asked of all that are desired.
+    package var isLive: (AgentID) throws -> Bool
+    /// The live agents of a team.
+    package var members: (String) throws -> [AgentID]
     package var bundle: (Digest) throws -> Bundle?
     /// When a digest that is still kept was stable for an agent; nil when it never was.
     package var history: (AgentID, Digest) throws -> StableHistory?
@@ -44,6 +48,8 @@ package struct RecordedFleet {
     package init(
         live: Int64,
         agent: @escaping (AgentID) throws -> RecordedAgent?,
+        isLive: @escaping (AgentID) throws -> Bool,
+        members: @escaping (String) throws -> [AgentID],
         bundle: @escaping (Digest) throws -> Bundle?,
         history: @escaping (AgentID, Digest) throws -> StableHistory?,
         earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] },
@@ -51,6 +57,8 @@ package struct RecordedFleet {
         halts: FleetHalts = FleetHalts()
     ) {
         self.earlier = earlier
+        self.isLive = isLive
+        self.members = members
         self.remembered = remembered
         self.halts = halts
         self.live = live

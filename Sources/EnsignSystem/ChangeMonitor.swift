@@ -44,29 +44,37 @@ package final class ChangeMonitor {
     /// A folder that is renamed or removed is one event, and is not watched any more: what stands at its path then, or
     /// comes there, must be watched anew.
     ///
+    /// - Returns: Whether it was not watched before.
     /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.
-    package func watch(_ folder: String) throws(SystemError) {
-        guard descriptor >= 0, numbers[folder] == nil else { return }
+    @discardableResult
+    package func watch(_ folder: String) throws(SystemError) -> Bool {
+        guard descriptor >= 0, numbers[folder] == nil else { return false }
         let mask =
             UInt32(IN_CREATE) | UInt32(IN_DELETE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM)
             | UInt32(IN_CLOSE_WRITE) | UInt32(IN_MODIFY) | UInt32(IN_ATTRIB) | UInt32(IN_DELETE_SELF)
             | UInt32(IN_MOVE_SELF) | UInt32(IN_ONLYDIR)
         let number = unsafe inotify_add_watch(descriptor, folder, mask)
         guard number >= 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return }
+            if errno == ENOENT || errno == ENOTDIR { return false }
             let error = SystemError(code: errno, operation: "watch \(folder)")
             blindness = error
             throw error
         }
+        let isNew = paths[number] != folder
         paths[number] = folder
         numbers[folder] = number
+        return isNew
     }
 
     /// Watches what stands at a folder's path now, whatever was there when it was watched last.
-    package func watchAgain(_ folder: String) throws(SystemError) {
+    ///
+    /// - Returns: Whether it is another one.
+    @discardableResult
+    package func watchAgain(_ folder: String) throws(SystemError) -> Bool {
         numbers[folder] = nil
-        try watch(folder)
+        let isNew = try watch(folder)
         for (number, path) in paths where path == folder && number != numbers[folder] { forget(number) }
+        return isNew
     }
 
     private func forget(_ number: Int32) {
@@ -75,14 +83,14 @@ package final class ChangeMonitor {
         numbers[folder] = nil
     }
 
-    /// The events that wait now.
+    /// The events that wait now, or the first of them: whoever makes events without end keeps nobody here.
     ///
     /// - Returns: nil when the kernel dropped some: then anything may have changed.
     package func events() throws(SystemError) -> [Event]? {
         var events: [Event] = []
         var overflowed = false
         var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
+        for _ in 0..<64 {
             let count = unsafe read(descriptor, &buffer, buffer.count)
             if count < 0 {
                 if errno == EINTR { continue }

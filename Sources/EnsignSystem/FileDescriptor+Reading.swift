@@ -8,6 +8,20 @@ extension FileDescriptor {
         return FileStatus(info)
     }
 
+    /// Where data begins at or behind a place: nothing was ever written to what is between.
+    ///
+    /// Where the file system does not know of holes, the place itself.
+    ///
+    /// - Returns: Nil when there is none up to the end of the file.
+    package func nextData(from offset: Int64, _ name: String) throws(SystemError) -> Int64? {
+        // lseek(2): SEEK_DATA is 3 on Linux.
+        let place = lseek(number, off_t(offset), 3)
+        if place >= 0 { return Int64(place) }
+        if errno == ENXIO { return nil }
+        if errno == EINVAL { return offset }
+        throw SystemError(code: errno, operation: "read \(name)")
+    }
+
     /// Reads bytes from a place in the file and appends them.
     ///
     /// - Parameter count: The most bytes to read.

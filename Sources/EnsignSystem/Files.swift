@@ -12,6 +12,8 @@ package struct FileStatus: Sendable, Hashable {
     package var changed: Int64
     package var permissions: UInt32
     package var owner: UInt32
+    /// How many names a file has.
+    package var links: UInt64
     package var inode: UInt64
     package var device: UInt64
 
@@ -27,6 +29,7 @@ package struct FileStatus: Sendable, Hashable {
         changed = info.st_ctim.nanoseconds
         permissions = UInt32(info.st_mode & 0o7777)
         owner = info.st_uid
+        links = UInt64(info.st_nlink)
         inode = UInt64(info.st_ino)
         device = UInt64(info.st_dev)
     }

@@ -27,6 +27,10 @@ package enum Rejection: String, Sendable, CaseIterable {
     case duplicate
     /// Names another environment.
     case otherEnvironment = "other-environment"
+    /// In an agent's folder, and names another one.
+    case foreignAgent = "foreign-agent"
+    /// Names an agent that has a folder, and is elsewhere.
+    case boundAgent = "bound-agent"
     /// A run of an agent that has no route here.
     case unknownAgent = "unknown-agent"
     /// A run with a bundle that is no target of its agent's route.

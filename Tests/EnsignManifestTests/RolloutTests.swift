@@ -233,7 +233,15 @@ struct RolloutTests {
             )
         }
         for name in ["tool-errors", "denied-calls"] {
-            for kind in sizes + ["rate"] { #expect(metric("name: \(name), kind: \(kind), margin: 0.05") == "") }
+            for kind in sizes + ["rate"] {
+                #expect(metric("name: \(name), kind: \(kind), margin: 0.05") == "")
+                #expect(
+                    metric("name: \(name), kind: \(kind), margin: ②20%") == """
+                        ②: warning: margin: where the stable version has no '\(name)', 20% of them is nothing, and no canary can pass [share-of-nothing]
+                          hint: write how many more may be, such as margin: 0.05
+                        """
+                )
+            }
         }
     }
 

@@ -50,7 +50,6 @@ struct AuthorityDifferenceTests {
         ] {
             let before = bundle { change(&$0, first, "60s") }
             let after = bundle { change(&$0, second, "1m") }
-            #expect(before != after)
             #expect(BundleDifference(before: before, after: after).kind == .none)
             #expect(BundleDifference(before: before, after: after).isEmpty)
         }
@@ -343,7 +342,8 @@ struct BundleDifferenceTests {
             { $0.instructions = "x" }, { $0.model.name = "x" }, { $0.model.parameters = ["temperature": 0.3] },
             { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
             { $0.runtime = ["kind": "crewai"] },
-            { $0.tools[0].operations["find"]?.output = true }, { $0.tools[0].operations["find"]?.description = "x" },
+            { $0.tools[0].operations["find"]?.output = ["type": "object"] },
+            { $0.tools[0].operations["find"]?.description = "x" },
             { $0.tools[0].operations["find"]?.timeout = TimeSpan("5s") },
             { $0.tools[0].operations["find"]?.idempotent = true },
             { $0.tools[0].description = "x" },

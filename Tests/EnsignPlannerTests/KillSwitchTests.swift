@@ -231,6 +231,26 @@ struct KillSwitchTests {
         #expect(trip?.time == at(399))
     }
 
+    @Test("Two spellings of one operation are the same call")
+    func meanings() {
+        let rule = KillRule.repeatedCall(4, within: span("1m"))
+        let calls = ["lookup", "crm.lookup", "crm__lookup", "LOOKUP"].map { name -> Activity in
+            var call = ToolCall(tool: name, arguments: 1, isDenied: false)
+            call.meaning = "crm.lookup"
+            return Activity(agent: Self.desk, bundle: nil, kind: .call(call), time: at(0))
+        }
+        #expect(trips([rule], calls).map(\.observed) == [4])
+    }
+
+    @Test("Another name of a call that is judged by its own is not held against what was granted")
+    func otherNames() {
+        var call = ToolCall(tool: "shell", arguments: nil, isDenied: true)
+        call.isNamed = false
+        let activity = Activity(agent: Self.desk, bundle: nil, kind: .call(call), time: at(0))
+        #expect(trips([.unknownTool(1)], [activity]).isEmpty)
+        #expect(trips([.deniedCalls(1, within: span("1m"))], [activity]).count == 1)
+    }
+
     @Test("A tool's name may be that of a tool, an operation, or both")
     func toolNames() {
         let bundle = bundle()

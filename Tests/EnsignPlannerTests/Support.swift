@@ -145,6 +145,8 @@ struct World {
             recorded: RecordedFleet(
                 live: live,
                 agent: { recorded[$0] },
+                isLive: { recorded[$0]?.isLive == true },
+                members: { team in recorded.filter { $0.key.team == team && $0.value.isLive }.keys.sorted() },
                 bundle: { bundles[$0] },
                 history: { agent, digest in
                     guard let history = history[agent], let wanted = history.firstIndex(of: digest),

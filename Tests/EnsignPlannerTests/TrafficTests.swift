@@ -140,6 +140,37 @@ struct TrafficTests {
         #expect(PlannedPower(self.canary(nil), traffic: nil, runsPerHour: nil, now: start) == nil)
     }
 
+    @Test("A share of what the stable version never has is nothing, and the plan says that no canary can pass")
+    func shareOfNothing() throws {
+        var book = TrafficBook()
+        for index in 0..<3_000 {
+            book.take(sample(.success, 1, minutes: Double(index) / 2), stable: stable)
+            book.take(sample(.toolErrors, 0, minutes: Double(index) / 2), stable: stable)
+        }
+        var traffic = try #require(book.agents[agent])
+        func metric(_ margin: Analysis.Margin) -> Analysis.Metric {
+            Analysis.Metric(name: "tool-errors", kind: .count, good: nil, unit: nil, margin: margin, query: nil)
+        }
+        func planned(_ margin: Analysis.Margin) throws -> PlannedPower {
+            let canary = canary(analysis(metric(margin)))
+            return try #require(PlannedPower(canary, traffic: traffic, runsPerHour: nil, now: later(25).timestamp))
+        }
+        let share = try planned(.relative(0.2))
+        #expect(!share.power.concludes && share.power.hoursToPass == nil)
+        #expect(
+            share.sentences.first?.contains(
+                "'tool-errors' can never pass, since its margin is a share of what the stable version never has"
+            ) == true,
+            "\(share.sentences)"
+        )
+        #expect(try planned(.absolute(0.05)).power.hoursToPass != nil)
+        // Now and then there is one: it takes ages.
+        for index in 0..<60 { book.take(sample(.toolErrors, 1, minutes: 1_400 + Double(index)), stable: stable) }
+        traffic = try #require(book.agents[agent])
+        let rare = try planned(.relative(0.2))
+        #expect((100...).contains(rare.power.hoursToPass ?? 0), "\(rare.sentences)")
+    }
+
     @Test("A metric of Prometheus takes its time whatever the agent runs, and is guarded by nobody")
     func prometheus() throws {
         let step = try #require(TimeSpan("1m"))

@@ -123,6 +123,30 @@ struct AcceptedRulesTests {
         }
     }
 
+    @Test("A commit that removes agents cannot raise its own limit")
+    func pruneShare() throws {
+        let fleet = try TestFleet()
+        _ = try fleet.reconcile()
+        try fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
+        try fleet.git("rm", "-q", "-r", "-f", "environments/prod/agents")
+        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
+        try fleet.commit("two of three go, and may")
+        let refused = try fleet.reconcile()
+        guard case .refused = refused.result else {
+            Issue.record("\(refused.result)")
+            return
+        }
+        // Raised by a commit of its own first, it holds.
+        try fleet.git("revert", "--no-edit", "HEAD")
+        try fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
+        try fleet.commit("any share")
+        _ = try fleet.reconcile()
+        try fleet.git("rm", "-q", "-r", "-f", "environments/prod/agents")
+        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
+        try fleet.commit("two of three go")
+        #expect(try fleet.reconcile().plan?.changes.count == 2)
+    }
+
     @Test("A rename takes along what runs, what is halted and what is quarantined")
     func renamed() throws {
         let fleet = try TestFleet(rollout: Self.deadline)

@@ -66,10 +66,10 @@ final class TestFleet {
         "{immediate: {}}",
     ]
 
-    func environment(rollout: String, more: String = "") throws {
+    func environment(rollout: String, share: Double = 0.5, more: String = "") throws {
         try scratch.write(
             "environments/prod/environment.yaml",
-            "apiVersion: ensign.dev/v1\nkind: Environment\nspec:\n  keepFor: 1d\n  maxPruneShare: 0.5\n  limits: {concurrentRollouts: 1}\n  rollout: \(rollout)\n\(more)"
+            "apiVersion: ensign.dev/v1\nkind: Environment\nspec:\n  keepFor: 1d\n  maxPruneShare: \(share)\n  limits: {concurrentRollouts: 1}\n  rollout: \(rollout)\n\(more)"
         )
     }
 

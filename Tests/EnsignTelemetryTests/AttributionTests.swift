@@ -39,7 +39,7 @@ struct AttributionTests {
         let all = [
             SpanText.run(1), SpanText(span: 2, parent: 1), SpanText.call(3, in: 2),
             SpanText.call(4, in: 2).changed { $0.isError = true },
-            SpanText.call(5, in: 4).adding("error.type", SpanText.string("permission_denied")),
+            SpanText.call(5, in: 4, tool: "crm__update").adding("error.type", SpanText.string("permission_denied")),
             SpanText.chat(6, in: 2, input: 100, output: 10), SpanText.chat(7, in: 3, input: 100, output: 10),
         ]
         var random = SeededGenerator(for: "order of spans", standard: 11)

@@ -34,7 +34,7 @@ struct ExporterTests {
             samples += attribution.add(batch, at: now, context).samples
             reader = TelemetryReader(
                 directory: scratch.path,
-                cursor: try #require(TelemetryCursor(json: batch.cursor.json))
+                cursor: try #require(TelemetryCursor(json: reader.cursor.json))
             )
         }
         samples += attribution.finish(context).samples

@@ -164,6 +164,30 @@ import Testing
         try expectDecided(host)
     }
 
+    @Test("A candidate that is granted tools and shows no call passes no metric of calls, and it is said why")
+    func withoutCalls() throws {
+        let analysis = "analysis: {metrics: [{name: tool-errors, kind: rate, margin: 0.5}], confidence: 0.9}"
+        let host = try host("{canary: {steps: [{weight: 50, hold: 1s}], \(analysis)}}")
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
+        try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        let digests = try digests(host)
+        Thread.sleep(forTimeInterval: 1.1)
+        for digest in digests { try runs(60, of: digest, failing: 0, in: host) }
+        _ = try host.ensign("reconcile", "--env", "prod")
+        Thread.sleep(forTimeInterval: 16)
+        let held = try host.ensign("reconcile", "--env", "prod")
+        #expect(!held.output.contains("promoted"), "\(held.output)")
+        #expect(try weights(host) == ["1.5.0 50", "1.4.0 50"])
+        let why =
+            "60 runs of the canary and not one call, although 5 operations are granted: is execute_tool telemetry written?"
+        let evidence = try host.ensign("evidence", agent, "--env", "prod").output
+        #expect(evidence.contains("verdict    no-data: "), "\(evidence)")
+        #expect(evidence.contains("tool-errors: \(why)"), "\(evidence)")
+        let status = try host.ensign("rollout", "status", agent, "--env", "prod").output
+        #expect(status.contains(why), "\(status)")
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
     @Test("A watch judges at once what was read before it started")
     func judgedFromTheStart() throws {
         let analysis = "analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.1}], confidence: 0.95}"

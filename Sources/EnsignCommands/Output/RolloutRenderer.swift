@@ -112,7 +112,7 @@ extension RolloutReport.Row {
         case .halted: "'ensign resume', or 'halted: false' in git"
         case .inconclusive: "a verdict: there are too few samples yet"
         case .noData where !isHost: "a verdict: it is not known here"
-        case .noData: "data: no telemetry of both versions yet"
+        case .noData: "data: \(verdict?.silence ?? "no telemetry of both versions yet")"
         case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
         }
     }

@@ -92,6 +92,8 @@ private struct EnvironmentStatus {
     let pending: HaltsFile.Contents
     /// Nil where it cannot be known.
     let attendance: Attendance?
+    /// How far telemetry was read; nil where nobody has read any.
+    let reading: TelemetryReading?
     let waiting: WaitingCanary?
     /// Why the ledger cannot be read.
     let broken: Explanation?
@@ -107,7 +109,7 @@ private struct EnvironmentStatus {
         self.name = name
         self.desired = desired
         broken = why
-        (tip, status, outbox, attendance, waiting, sight) = (nil, nil, nil, nil, nil, nil)
+        (tip, status, outbox, attendance, waiting, sight, reading) = (nil, nil, nil, nil, nil, nil, nil)
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
     }
@@ -133,6 +135,8 @@ private struct EnvironmentStatus {
         pending = try HaltsFile(path: site.files.halts(name)).read()
         let now = Timestamp(seconds: Machine.now)
         attendance = Attendance.of(name, site, now: now)
+        let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
+        reading = hasTelemetry ? TelemetryReading.read(site.files.telemetryReading(name)) : nil
         waiting =
             try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
@@ -175,6 +179,7 @@ private struct EnvironmentStatus {
             notes.append("\(what) of \(record.scope.text(name)) is not on record yet\(why)")
         }
         if let sentence = sight?.sentence { notes.append(sentence) }
+        notes += reading?.sentences ?? []
         if let waiting { notes.append(waiting.sentence) }
         notes += disagreements.map(\.sentence)
         if let note = outbox?.note { notes.append(note) }
@@ -209,8 +214,9 @@ private struct EnvironmentStatus {
                     ]
                 }
             ),
-            "haltedAsAWhole": halts.json, "telemetry": sight?.json ?? .null,
+            "haltedAsAWhole": halts.json, "guards": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
+            "telemetry": reading?.json ?? .null,
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": status.map { .integer(max(0, now.seconds(since: $0.time))) } ?? .null,
         ]

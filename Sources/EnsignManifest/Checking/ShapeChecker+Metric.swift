@@ -25,6 +25,7 @@ extension ShapeChecker {
         guard let metric = MetricName(name.text) else { return checkUnknown(name) }
         if let kind, let judged, !metric.kinds.contains(judged) { checkKind(metric, judged, kind.node) }
         if let judged { checkDirection(node, metric, judged) }
+        checkShareOfNothing(node, metric)
     }
 
     // MARK: Name
@@ -150,6 +151,20 @@ extension ShapeChecker {
             "margin: a rate is from 0 to 1, and no candidate is worse by \(margin.text.cut(utf8: 40))",
             margin.node,
             hint: "write 0.05 for five points, or 5% for a share of the stable version's rate"
+        )
+    }
+
+    /// Of what goes wrong there mostly is nothing: a candidate is then never within a share of it.
+    private mutating func checkShareOfNothing(_ node: Int, _ metric: MetricName) {
+        guard metric == .toolErrors || metric == .deniedCalls, !takesAnyMetric,
+            let margin = scalar("margin", in: node), margin.text.hasSuffix("%")
+        else { return }
+        findings.add(
+            .warning,
+            "share-of-nothing",
+            "margin: where the stable version has no '\(metric)', \(margin.text.prefix(40)) of them is nothing, and no canary can pass",
+            at: Position(tape.mark(of: margin.node)),
+            hint: "write how many more may be, such as margin: 0.05"
         )
     }
 

@@ -28,8 +28,13 @@ package struct Activity: Sendable, Hashable {
 
 /// A call of a tool by an agent.
 package struct ToolCall: Sendable, Hashable {
-    /// As the runtime wrote it in `gen_ai.tool.name`; see ``Bundle/grants(toolName:)``.
+    /// As the runtime wrote it in `gen_ai.tool.name`; see ``ToolNames``.
     package var tool: String
+    /// What the name means among what the agent is granted, so that two spellings of it are one; nil where that is not
+    /// known, or nothing.
+    package var meaning: String?
+    /// False where the name is only another one for a call that is judged by its own.
+    package var isNamed = true
     /// A digest of the arguments, equal for equal arguments (their canonical JSON, RFC 8785); nil if they were not recorded.
     package var arguments: UInt64?
     package var isDenied: Bool
@@ -38,37 +43,5 @@ package struct ToolCall: Sendable, Hashable {
         self.tool = tool
         self.arguments = arguments
         self.isDenied = isDenied
-    }
-}
-
-extension Bundle {
-    /// Whether a call by this name is of an operation that the bundle grants.
-    ///
-    /// Runtimes name a tool by `<tool>__<operation>`, as the client library does, by `<tool>.<operation>` or
-    /// `<tool>/<operation>`, or by one of the two alone.
-    package func grants(toolName name: String) -> Bool {
-        for separator in ["__", ".", "/"] {
-            if let (tool, operation) = name.split(onceAt: separator) {
-                return self.operation(tool, operation) != nil
-            }
-        }
-        return tools.contains { !$0.operations.isEmpty && ($0.tool == name || $0.operations[name] != nil) }
-    }
-}
-
-extension String {
-    /// The parts before and behind the first place where a separator stands.
-    fileprivate func split(onceAt separator: String) -> (String, String)? {
-        let text = Array(utf8)
-        let separator = Array(separator.utf8)
-        guard text.count >= separator.count else { return nil }
-        for start in 0...(text.count - separator.count)
-        where text[start..<(start + separator.count)].elementsEqual(separator) {
-            return (
-                String(decoding: text[..<start], as: UTF8.self),
-                String(decoding: text[(start + separator.count)...], as: UTF8.self)
-            )
-        }
-        return nil
     }
 }

@@ -2,16 +2,24 @@ package import EnsignModel
 
 extension Judge {
     /// What the verdict rests on: per metric verdict, estimate, interval, samples and sentence, and one for all.
-    package var evidence: JSONValue { evidence(unreadable: [:]) }
+    package var evidence: JSONValue { evidence(unreadable: [:], silences: [:]) }
 
-    /// The same where some metrics could not be read.
+    /// The same where some metrics could not be read, or say nothing.
     ///
-    /// - Parameter unreadable: Why, by name. Without a `fail`, the verdict is then `error`.
-    package func evidence(unreadable: [String: String]) -> JSONValue {
+    /// - Parameters:
+    ///   - unreadable: Why, by name. Without a `fail`, the verdict is then `error`.
+    ///   - silences: Why metrics say nothing, by name. Without a `fail` or an error, the verdict is then `no-data`.
+    package func evidence(unreadable: [String: String], silences: [String: String]) -> JSONValue {
         var perMetric = JSONObject()
         var failures: [String] = []
+        var silent: [String] = []
         for metric in metrics {
             var report = metric.report(error: metricError)
+            if let why = silences[metric.metric.name], metric.decision != .fail {
+                report.verdict = .noData
+                report.explanation = "\(metric.metric.name): \(why)"
+                silent.append(report.explanation)
+            }
             if let why = unreadable[metric.metric.name], metric.decision != .fail {
                 report.verdict = .error
                 report.explanation = "\(metric.metric.name): \(why)"
@@ -19,13 +27,17 @@ extension Judge {
             }
             perMetric[metric.metric.name] = report.json
         }
-        let isError = !failures.isEmpty && decision != .fail
-        return [
-            "verdict": .string(isError ? Verdict.error.rawValue : verdict.rawValue), "metrics": .object(perMetric),
-            "explanation": .string(
-                isError ? "Not every metric could be read. \(failures.joined(separator: ". "))." : explanation
-            ),
+        var (verdict, explanation) = (verdict, explanation)
+        if decision != .fail, !failures.isEmpty {
+            (verdict, explanation) = (.error, "Not every metric could be read. \(failures.joined(separator: ". ")).")
+        } else if decision != .fail, !silent.isEmpty {
+            (verdict, explanation) = (.noData, "Not every metric says something. \(silent.joined(separator: ". ")).")
+        }
+        var evidence: JSONObject = [
+            "verdict": .string(verdict.rawValue), "metrics": .object(perMetric), "explanation": .string(explanation),
         ]
+        if let why = silences.values.first, !silent.isEmpty { evidence["silent"] = .string(why) }
+        return .object(evidence)
     }
 
     /// With how much probability each end of a metric's interval may ever miss.

@@ -17,11 +17,14 @@ package struct Power: Sendable, Hashable {
         package var spread: Double?
         /// Samples that a run gives.
         package var perRun: Double
+        /// The share of a size's samples that are above 0. Nil: all of them.
+        package var positive: Double?
 
-        package init(value: Double? = nil, spread: Double? = nil, perRun: Double = 1) {
+        package init(value: Double? = nil, spread: Double? = nil, perRun: Double = 1, positive: Double? = nil) {
             self.value = value
             self.spread = spread
             self.perRun = perRun
+            self.positive = positive
         }
     }
 
@@ -32,6 +35,8 @@ package struct Power: Sendable, Hashable {
         package var change: String
         package var hoursToFail: Double?
         package var hoursToPass: Double?
+        /// Whether it cannot pass because the stable version has nothing of it, and the margin is a share of that.
+        package var isShareOfNothing = false
     }
 
     package var runsPerHour: Double
@@ -72,7 +77,8 @@ package struct Power: Sendable, Hashable {
                     1.05 * passTarget,
                     atLeast: metric.kind == .rate ? 0 : passTarget / SizeBets.extremeShare * 1.1,
                     growth.pass
-                )
+                ),
+                isShareOfNothing: growth.isShareOfNothing
             )
         }
         let passes = metrics.compactMap(\.hoursToPass)
@@ -105,6 +111,8 @@ package struct Power: Sendable, Hashable {
             let why = slowest.map { metric in
                 metric.hoursToPass.map { "'\(metric.name)' needs about \(Self.duration($0)) to pass" }
                     ?? "'\(metric.name)' can never pass"
+                    + (metric.isShareOfNothing
+                        ? ", since its margin is a share of what the stable version never has" : "")
             }
             let before = text ?? deadline.map { "its deadline of \($0)" }
             let limit = before.map { " before \($0)" } ?? ""
@@ -168,6 +176,7 @@ private struct Schedule {
 /// How fast evidence grows with each run, by the canary's weight as a share.
 private struct Growth {
     var change: String
+    var isShareOfNothing = false
     var fail: (Double) -> Double
     var pass: (Double) -> Double
 
@@ -199,20 +208,26 @@ private struct Growth {
                     + weight * Self.divergence(bad, bet.canaryCentre)
             }
         } else {
-            let spread = max(expected.spread ?? 1, 0.05)
+            let positive = min(max(expected.positive ?? 1, 0), 1)
+            // A mean of mostly zeros swings as much as there being anything at all does.
+            let swing = positive > 0 ? (1 - positive) / positive : .infinity
+            let spread = (pow(max(expected.spread ?? 1, 0.05), 2) + (Self.isRelative(metric.margin) ? swing : 0))
+                .squareRoot()
             let margin: Double
             switch metric.margin {
             case .relative(let share):
                 margin = share
+                isShareOfNothing = positive == 0
                 change = "\(metric.name) rise by \(Decimal.short(max(2 * share, 0.1) * 100)) %"
             case .absolute(let value):
-                margin = expected.value.map { $0 > 0 ? value / $0 : 0 } ?? value
+                // Next to nothing, whatever may be is much.
+                margin = expected.value.map { $0 > value / 100 ? value / $0 : 100 } ?? value
                 let unit = metric.unit.map { " \($0)" } ?? ""
                 change = "\(metric.name) rise by \(Decimal.short(2 * value))\(unit)"
             }
             // Two normal means of logarithms, `shift` apart.
             func growth(_ shift: Double, _ weight: Double) -> Double {
-                weight * (1 - weight) * shift * shift / (2 * spread * spread)
+                spread.isFinite ? weight * (1 - weight) * shift * shift / (2 * spread * spread) : 0
             }
             let seen = log1p(max(2 * margin, 0.1))
             let allowed = log1p(margin)
@@ -220,6 +235,10 @@ private struct Growth {
             fail = { min(growth(seen, $0), 0.1) }
             pass = { growth(allowed, $0) }
         }
+    }
+
+    private static func isRelative(_ margin: Analysis.Margin) -> Bool {
+        if case .relative = margin { true } else { false }
     }
 
     /// Between Bernoulli distributions, in natural units.

@@ -83,7 +83,10 @@ package struct Traffic: Sendable, Hashable {
                 // Nothing bad so far does not mean never.
                 if tally.told >= Self.fewest { expectation.value = (tally.happened + 0.5) / (tally.told + 1) }
             case .distribution, .count:
-                if tally.weight >= Self.fewest { expectation.value = tally.sum / tally.weight }
+                if tally.weight >= Self.fewest {
+                    expectation.value = tally.sum / tally.weight
+                    expectation.positive = min(tally.positive / tally.weight, 1)
+                }
                 if tally.positive >= Self.fewest {
                     let mean = tally.logs / tally.positive
                     expectation.spread = max(tally.squares / tally.positive - mean * mean, 0).squareRoot()

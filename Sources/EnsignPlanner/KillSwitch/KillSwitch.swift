@@ -63,6 +63,7 @@ package struct KillSwitch: Sendable {
     }
 
     struct CallKey: Sendable, Hashable {
+        /// What the name means, where that is known, else the name.
         var tool: String
         var arguments: UInt64
     }
@@ -195,13 +196,13 @@ package struct KillSwitch: Sendable {
         }
         var isUnknown = false
         if most.denied > 0, call.isDenied { watch.denied.add(activity.time, keeping: bounded(most.denied)) }
-        if most.unknown > 0, isGranted(activity.agent, activity.bundle, call.tool) == false {
+        if most.unknown > 0, call.isNamed, isGranted(activity.agent, activity.bundle, call.tool) == false {
             isUnknown = true
             watch.unknown.add(activity.time, keeping: bounded(most.unknown))
         }
         var key: CallKey?
         if most.repeated > 0, let arguments = call.arguments {
-            let same = CallKey(tool: call.tool, arguments: arguments)
+            let same = CallKey(tool: call.meaning ?? call.tool, arguments: arguments)
             let oldest = watch.latest.advanced(milliseconds: -longest)
             // An agent that was quiet for longer than any window: all that it called before is out of it.
             if previous < oldest { watch.calls = [:] }

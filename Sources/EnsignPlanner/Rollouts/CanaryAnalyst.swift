@@ -18,6 +18,9 @@ package struct CanaryAnalyst: Sendable, Hashable {
         var taken: [String: Int64] = [:]
         /// Why metrics of Prometheus could not be read the last time.
         var unreadable: [String: String] = [:]
+        /// Whether runs of the two show calls.
+        var canaryCalls = CallWitness()
+        var stableCalls = CallWitness()
 
         func isAbout(_ canary: WatchedCanary) -> Bool {
             candidate == canary.candidate && stable == canary.stable && since == canary.since
@@ -31,16 +34,17 @@ package struct CanaryAnalyst: Sendable, Hashable {
     package mutating func follow(_ canaries: [WatchedCanary]) {
         var next: [AgentID: Trial] = [:]
         for canary in canaries {
-            if let known = trials[canary.agent], known.isAbout(canary) {
-                next[canary.agent] = known
-            } else {
-                next[canary.agent] = Trial(
+            var trial =
+                trials[canary.agent].flatMap { $0.isAbout(canary) ? $0 : nil }
+                ?? Trial(
                     candidate: canary.candidate,
                     stable: canary.stable,
                     since: canary.since,
                     judge: Judge(canary.analysis)
                 )
-            }
+            trial.canaryCalls.granted = canary.candidateOperations
+            trial.stableCalls.granted = canary.stableOperations
+            next[canary.agent] = trial
         }
         trials = next
     }
@@ -48,20 +52,9 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// Adds samples in the order in which they were read.
     package mutating func take(_ samples: [Sample]) {
         for sample in samples {
-            guard var trial = trials[sample.agent] else { continue }
-            let variant: Variant
-            switch sample.bundle {
-            case trial.candidate: variant = .canary
-            case trial.stable: variant = .stable
-            default: continue
-            }
-            guard sample.started >= Moment(trial.since) else { continue }
-            let name = sample.metric.description
-            guard let index = trial.judge.metrics.firstIndex(where: { $0.metric.name == name }) else { continue }
-            guard let value = sample.value(as: trial.judge.metrics[index].metric.kind) else { continue }
             // A trial is taken out while it changes: no copy of a judge's state for each sample.
-            trials[sample.agent] = nil
-            trial.judge.add(value, metricAt: index, variant)
+            guard var trial = trials.removeValue(forKey: sample.agent) else { continue }
+            trial.take(sample)
             trials[sample.agent] = trial
         }
     }
@@ -137,11 +130,14 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// What is known about a canary now.
     package func verdict(_ canary: WatchedCanary) -> CanaryVerdict {
         guard let trial = trials[canary.agent], trial.isAbout(canary) else { return CanaryVerdict(.noData) }
-        let evidence = trial.judge.evidence(unreadable: trial.unreadable)
+        let silences = trial.silences
+        let evidence = trial.judge.evidence(unreadable: trial.unreadable, silences: silences)
         // No pass beside a metric of which nobody knows what it says now.
         if !trial.unreadable.isEmpty, trial.judge.decision != .fail {
             return CanaryVerdict(.error, evidence: evidence)
         }
+        // Nor of what its calls came to when it shows none.
+        if !silences.isEmpty, trial.judge.decision != .fail { return CanaryVerdict(.noData, evidence: evidence) }
         let outcome: CanaryVerdict.Outcome =
             switch trial.judge.verdict {
             case .pass: .pass
@@ -173,6 +169,9 @@ package struct WatchedCanary: Sendable, Hashable {
     package var stableVersion: AgentVersion
     package var since: Timestamp
     package var analysis: Analysis
+    /// How many operations the two are granted; nil where that is not known.
+    package var candidateOperations: Int?
+    package var stableOperations: Int?
 
     /// - Returns: nil when there is no canary under way, or nothing that judges it.
     package init?(_ agent: AgentID, _ state: AgentState, _ canary: Canary) {
@@ -200,7 +199,7 @@ extension CanaryAnalyst {
                         "agent": .string(agent.description), "candidate": .string(trial.candidate.description),
                         "stable": .string(trial.stable.description), "since": .string(trial.since.description),
                         "judge": trial.judge.state, "analysis": trial.judge.analysis.measured,
-                        "series": .array(trial.series),
+                        "series": .array(trial.series), "calls": [trial.canaryCalls.json, trial.stableCalls.json],
                     ]
                 }
             ),
@@ -221,6 +220,14 @@ extension CanaryAnalyst {
                 let judge = item["judge"].flatMap({ Judge(canary.analysis, state: $0) })
             else { continue }
             var trial = Trial(candidate: candidate, stable: stable, since: since, judge: judge)
+            if let calls = CallWitness(json: item["calls"]?[0] ?? .null, granted: canary.candidateOperations),
+                let stableCalls = CallWitness(json: item["calls"]?[1] ?? .null, granted: canary.stableOperations)
+            {
+                (trial.canaryCalls, trial.stableCalls) = (calls, stableCalls)
+            } else if canary.analysis.hasMetricsOfCalls {
+                // Of an older version, which took runs without calls for runs without errors.
+                continue
+            }
             trial.read(item["series"]?.array ?? [])
             trials[agent] = trial
         }
@@ -229,6 +236,31 @@ extension CanaryAnalyst {
 }
 
 extension CanaryAnalyst.Trial {
+    fileprivate mutating func take(_ sample: Sample) {
+        guard sample.started >= Moment(since) else { return }
+        let variant: Variant
+        let isAdmitted: Bool
+        switch sample.bundle {
+        case candidate: (variant, isAdmitted) = (.canary, canaryCalls.admits(sample))
+        case stable: (variant, isAdmitted) = (.stable, stableCalls.admits(sample))
+        default: return
+        }
+        let name = sample.metric.description
+        guard isAdmitted, let index = judge.metrics.firstIndex(where: { $0.metric.name == name }),
+            let value = sample.value(as: judge.metrics[index].metric.kind)
+        else { return }
+        judge.add(value, metricAt: index, variant)
+    }
+
+    /// Why metrics of calls say nothing, by name; empty when they do.
+    fileprivate var silences: [String: String] {
+        let why = [canaryCalls.silence(of: "the canary"), stableCalls.silence(of: "the stable version")]
+            .compactMap { $0 }
+        guard !why.isEmpty else { return [:] }
+        let names = judge.analysis.metrics.filter(\.isOfCalls).map(\.name)
+        return Dictionary(names.map { ($0, why.joined(separator: "; ")) }) { first, _ in first }
+    }
+
     fileprivate var series: [JSONValue] {
         Set(taken.keys).union(unreadable.keys).sorted().map { name in
             [
@@ -247,7 +279,13 @@ extension CanaryAnalyst.Trial {
     }
 }
 
+extension Analysis.Metric {
+    fileprivate var isOfCalls: Bool { MetricName(name)?.isOfCalls ?? false }
+}
+
 extension Analysis {
+    fileprivate var hasMetricsOfCalls: Bool { metrics.contains(where: \.isOfCalls) }
+
     /// What is measured, and how it is judged: when one of these changes, what was counted before says nothing.
     fileprivate var measured: JSONValue {
         [

@@ -30,9 +30,8 @@ struct Successions {
     private let flagged: [Flagged]
     /// Live agents that go with this plan, sorted by name.
     private let leaving: [Leaving]
-    /// Teams that have agents in the desired commit or had some before it.
-    private let staying: Set<String>
-    private let known: Set<String>
+    /// Teams of which something is created.
+    private let creating: Set<String>
 
     private struct Flagged {
         var agent: AgentID
@@ -50,22 +49,20 @@ struct Successions {
 
     /// - Returns: Nil when nothing is created, or nothing was there before.
     init?(_ desired: [DesiredAgent], _ recorded: RecordedFleet, _ rules: PlanRules, _ context: RolloutContext) throws {
-        var (leaving, staying, known): ([Leaving], Set<String>, Set<String>) = ([], [], [])
-        var creates = false
+        var leaving: [Leaving] = []
+        var creating: Set<String> = []
         for item in desired {
-            let present = try recorded.agent(item.agent)
-            if present?.isLive == true { known.insert(item.agent.team) }
+            let isLive = try recorded.isLive(item.agent)
             guard item.compiled == nil else {
-                staying.insert(item.agent.team)
-                if present?.isLive != true { creates = true }
+                if !isLive { creating.insert(item.agent.team) }
                 continue
             }
-            guard rules.prune, present?.isLive == true, let stable = present?.stable,
+            guard rules.prune, isLive, let stable = try recorded.agent(item.agent)?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
             leaving.append(Leaving(agent: item.agent, stable: stable, artifact: bundle.artifact))
         }
-        guard creates else { return nil }
+        guard !creating.isEmpty else { return nil }
         let gone = Set(leaving.map(\.agent))
         var flagged: [Flagged] = []
         for agent in try recorded.remembered() {
@@ -83,14 +80,14 @@ struct Successions {
         guard !flagged.isEmpty || !leaving.isEmpty || !recorded.halts.isEmpty else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
         self.leaving = leaving.sorted { $0.agent < $1.agent }
-        (self.staying, self.known) = (staying, known)
+        self.creating = creating
     }
 
     /// What the agents that are created take over; nothing of those that take nothing over.
     func find(_ desired: [DesiredAgent]) throws -> [AgentID: Succession] {
         var found: [AgentID: Succession] = [:]
         let created = try desired.filter { item in
-            try item.compiled != nil && recorded.agent(item.agent)?.isLive != true
+            try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
         let renamed = try renames(created)
         for item in created {
@@ -152,7 +149,7 @@ struct Successions {
     private func takeOver(_ other: Flagged, _ compiled: CompiledBundle, _ succession: inout Succession) throws {
         let isRenamed = succession.renamedFrom == other.agent
         // Whoever takes a flagged agent away cannot bring it back changed: what its team creates beside that is held.
-        let replaces = isRenamed || other.isLeaving && isOfTeam(compiled.bundle.agent.team, other.agent.team)
+        let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.bundle.agent.team, other.agent.team)
         let artifact = compiled.bundle.artifact
         if succession.halt == nil, let halt = other.state.halt, replaces || other.artifacts.contains(artifact) {
             succession.halt = Halt(since: context.now, reason: "as \(other.agent): \(halt.reason)", by: halt.by)
@@ -177,8 +174,11 @@ struct Successions {
     }
 
     /// The same team, or one that comes in the place of one that has no agents left.
-    private func isOfTeam(_ team: String, _ old: String) -> Bool {
-        team == old || !staying.contains(old) && !known.contains(team)
+    private func isOfTeam(_ team: String, _ old: String) throws -> Bool {
+        if team == old { return true }
+        let gone = Set(leaving.map(\.agent))
+        let stays = try creating.contains(old) || recorded.members(old).contains { !gone.contains($0) }
+        return try !stays && recorded.members(team).isEmpty
     }
 
     /// What of a quarantine holds for the new agent; nil when nothing does.

@@ -58,13 +58,13 @@ struct PlanMaker {
         }
         if isDeclared { resolved.settings = try fleet.environment(environment)?.value }
         resolved.findings = Self.unique(resolved.findings)
-        for (index, item) in resolved.items.enumerated() {
-            let present = try recorded.agent(item.agent)
-            if item.compiled == nil, present?.isLive == true { resolved.removes = true }
-            guard let alsoHalted else { continue }
-            if alsoHalted.contains(item.agent) || present?.state.haltedByGit == true {
-                resolved.items[index].compiled?.halted = true
-            }
+        resolved.removes = try resolved.items.contains { item in
+            try item.compiled == nil && recorded.isLive(item.agent)
+        }
+        guard let alsoHalted else { return resolved }
+        for (index, item) in resolved.items.enumerated() where item.compiled != nil {
+            let isStopped = try alsoHalted.contains(item.agent) || recorded.agent(item.agent)?.state.haltedByGit == true
+            if isStopped { resolved.items[index].compiled?.halted = true }
         }
         return resolved
     }
@@ -116,6 +116,8 @@ struct PlanMaker {
             recorded: RecordedFleet(
                 live: recorded.live,
                 agent: recorded.agent,
+                isLive: recorded.isLive,
+                members: recorded.agents(of:),
                 bundle: recorded.bundle,
                 history: index.history,
                 earlier: index.earlier,
@@ -124,7 +126,7 @@ struct PlanMaker {
             ),
             rules: PlanRules(
                 prune: settings?.prune ?? true,
-                maxPruneShare: settings?.maxPruneShare ?? 0.3,
+                maxPruneShare: try maxPruneShare(resolved),
                 allowPrune: situation.allowPrune
             ),
             context: try context(resolved, evidence)
@@ -136,6 +138,16 @@ struct PlanMaker {
             plan.historyRewritten = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
         }
         return plan
+    }
+
+    /// The share that may be removed at once: a commit that removes agents cannot raise it for itself.
+    private func maxPruneShare(_ resolved: Resolved) throws -> Double {
+        let own = resolved.settings?.maxPruneShare ?? 0.3
+        guard resolved.removes, let accepted = try situation.accepted() else { return own }
+        let tree = try site.repository.commit(accepted).tree
+        let before = try Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: today)
+            .environment(environment)?.value?.maxPruneShare
+        return min(own, before ?? own)
     }
 
     /// What an operator should know: guards that cannot fire, and canaries that nobody can judge. Only where operators

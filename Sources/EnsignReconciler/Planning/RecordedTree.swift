@@ -29,6 +29,13 @@ package final class RecordedTree {
         return agents.sorted()
     }
 
+    /// The agents of a team that have a route, sorted.
+    func agents(of team: String) throws -> [AgentID] {
+        try (children(of: "\(LivePath.agents)/\(team)") ?? [:]).keys.compactMap {
+            LivePath.agent(atRoute: "\(LivePath.agents)/\(team)/\($0)")
+        }.sorted()
+    }
+
     /// What is recorded of one agent; nil when it has neither route nor state.
     package func agent(_ agent: AgentID) throws -> RecordedAgent? {
         let route = try node(LivePath.route(agent)).map { node in
@@ -42,6 +49,9 @@ package final class RecordedTree {
         guard route != nil || state != nil else { return nil }
         return RecordedAgent(route: route, state: state)
     }
+
+    /// Whether an agent has a route: cheaper than reading it.
+    func isLive(_ agent: AgentID) throws -> Bool { try node(LivePath.route(agent)) != nil }
 
     private func damaged(_ what: String) -> GitError {
         GitError(

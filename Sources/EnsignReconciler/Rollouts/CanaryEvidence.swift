@@ -23,10 +23,17 @@ struct CanaryEvidence {
         for agent in try recorded.remembered() {
             guard let state = try recorded.agent(agent)?.state, state.canary != nil,
                 case .canary(let canary) = try Self.rollout(agent, environment, fleet),
-                let watched = WatchedCanary(agent, state, canary)
+                var watched = WatchedCanary(agent, state, canary)
             else { continue }
+            watched.candidateOperations = Self.operations(of: watched.candidate, recorded)
+            watched.stableOperations = Self.operations(of: watched.stable, recorded)
             canaries[agent] = watched
         }
+    }
+
+    /// How many operations a bundle grants; nil when it cannot be read.
+    private static func operations(of digest: Digest, _ recorded: RecordedTree) -> Int? {
+        (try? recorded.bundle(digest)).flatMap { $0 }.map { ToolNames($0).count }
     }
 
     /// How an agent takes over: the deployment's own rollout, else the environment's.

@@ -130,6 +130,11 @@ extension Change.Action {
 
 // MARK: - What is missing
 
+extension CanaryVerdict {
+    /// Why metrics of calls say nothing though there are runs; nil when they do.
+    package var silence: String? { evidence["silent"]?.string }
+}
+
 extension EvidenceReport.Trial {
     /// What a verdict waits for, metric by metric; empty when there is one, or nothing is judged.
     package var missing: [String] {
@@ -146,6 +151,7 @@ extension EvidenceReport.Trial {
             let canary = metric["samples"]?["canary"]?.int ?? 0
             switch metric["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }) {
             case .noData:
+                if let why = verdict.silence, MetricName(name)?.isOfCalls == true { return "\(name): \(why)" }
                 let whose =
                     canary > 0 ? "the stable version" : stable > 0 ? "the candidate" : "either version"
                 return "\(name): samples of \(whose)"

@@ -36,8 +36,23 @@ package final class TelemetryBook {
         var rollout: Rollout?
     }
 
-    private var bundles: [Digest: Bundle?] = [:]
+    /// What bundles grant, and whose they are; nil for one that nobody knows any more.
+    private var grants: [Digest: Grants?] = [:]
+    /// What tools declare, in all of their versions.
+    private var declared: [String: Set<String>] = [:]
     private var haltedByGitSince: [AgentID: Moment] = [:]
+
+    /// What one bundle grants, and what names that were asked about mean there.
+    private struct Grants {
+        let agent: AgentID
+        let names: ToolNames
+        var known: [String: String?] = [:]
+
+        init(_ bundle: Bundle) {
+            agent = bundle.agent
+            names = ToolNames(bundle)
+        }
+    }
 
     package init(site: Site, environment: String) {
         self.site = site
@@ -109,6 +124,7 @@ package final class TelemetryBook {
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
         desired = (commit, tree, fleet)
         guards = [:]
+        (declared, grants) = ([:], [:])
         if let before {
             let folder = "environments/\(environment)"
             let changes = try site.repository.differences(from: before.tree, to: tree) { path in
@@ -182,17 +198,37 @@ package final class TelemetryBook {
         return GuardedVersion(agent, stable, analysis)
     }
 
-    /// Whether a tool is in the bundle that a call was made with, else in the agent's stable one; nil when that is not
-    /// known.
-    func isGranted(_ agent: AgentID, _ bundle: Digest?, _ tool: String) -> Bool? {
+    /// What a call's name means among what the bundle grants that it was made with, else the agent's stable one.
+    ///
+    /// - Returns: Nil when it is not known what is granted; nil inside when it means nothing that is.
+    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
-        if bundles[digest] == nil {
-            if bundles.count > 20_000 { bundles = [:] }
-            bundles[digest] = .some((try? recorded.bundle(digest)) ?? nil)
+        if grants[digest] == nil {
+            if grants.count > 20_000 { grants = [:] }
+            let bundle = (try? recorded.bundle(digest)) ?? nil
+            grants[digest] = .some(bundle.map { Grants($0) })
         }
         // Another agent's bundle says nothing of this one.
-        guard let found = bundles[digest] ?? nil, found.agent == agent else { return nil }
-        return found.grants(toolName: tool)
+        guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
+        if let known = found.known[tool] { return .some(known) }
+        let meaning = found.names.meaning(of: tool, declared: operations)
+        // Names that telemetry makes up take no room for ever.
+        if found.known.count >= 64 { grants[digest]??.known = [:] }
+        grants[digest]??.known[tool] = .some(meaning)
+        return .some(meaning)
+    }
+
+    /// The operations that a tool declares; empty when there is no such tool.
+    private func operations(of tool: String) -> Set<String> {
+        if let known = declared[tool] { return known }
+        guard Name.isValid(tool), let fleet = desired?.fleet else { return [] }
+        var found: Set<String> = []
+        for version in (try? fleet.toolVersions(tool)) ?? [] {
+            found.formUnion((try? fleet.tool(tool, version))??.value?.operations.keys.map { $0 } ?? [])
+        }
+        if declared.count > 10_000 { declared = [:] }
+        declared[tool] = found
+        return found
     }
 
     /// Since when an agent is halted, as the ledger has it; nil when it is not.

@@ -15,6 +15,7 @@ package final class TelemetryPipeline: Sendable {
     package let environment: String
     private let path: String
     private let trafficPath: String
+    private let readingPath: String
     private let halts: HaltSwitch
     private let mutex = Mutex(())
     /// Touched in ``guarded(_:)`` alone, while `mutex` is held.
@@ -46,7 +47,10 @@ package final class TelemetryPipeline: Sendable {
         var alarmed: Set<AgentID> = []
         /// Stops that could not be remembered: nothing may be checkpointed that has forgotten them.
         var unremembered: [HaltRecord] = []
-        var unreadFiles = 0
+        var reading = TelemetryReading(time: Moment(nanoseconds: 0), unreadFiles: 0, problems: [])
+        var behindSince: Moment?
+        /// What the file says now.
+        var writtenReading: TelemetryReading?
         var isDirty = false
         var isFresh = true
     }
@@ -72,8 +76,12 @@ package final class TelemetryPipeline: Sendable {
         /// Whether everything that is there was read.
         package var isComplete = true
         package var lines = 0
-        /// Files that found no place among those that are followed; nil when not all were looked at.
+        /// Files that are not read because there are too many; nil when not all were looked at.
         package var unreadFiles: Int?
+        /// How far behind it is, where that lasts.
+        package var behind: TelemetryReading.Behind?
+        /// Folders of telemetry that bind nobody though they look so.
+        package var problems: [String] = []
         /// When time alone makes samples.
         package var nextDue: Moment?
     }
@@ -113,6 +121,7 @@ package final class TelemetryPipeline: Sendable {
         self.path = path
         self.lock = lock
         trafficPath = site.files.traffic(environment)
+        readingPath = site.files.telemetryReading(environment)
         do { halts = try HaltSwitch(site, environment) } catch {
             throw SystemError(code: 22, operation: "use the target of '\(environment)'")
         }
@@ -144,7 +153,7 @@ package final class TelemetryPipeline: Sendable {
     ///
     /// - Parameters:
     ///   - book: The caller's own; see ``TelemetryBook``. It is refreshed here when `refreshing`.
-    ///   - changed: Names that inotify reported; nil looks at every file.
+    ///   - changed: Names that inotify reported, below the directory; nil looks at everything.
     /// - Throws: When the directory cannot be listed, or an agent could not be stopped.
     package func step(
         _ book: TelemetryBook,
@@ -162,14 +171,18 @@ package final class TelemetryPipeline: Sendable {
             step.isComplete = batch.isComplete
             step.lines = batch.lines
             step.unreadFiles = batch.unreadFiles
-            if let unread = batch.unreadFiles { state.unreadFiles = unread }
+            state.note(batch, now)
+            step.behind = state.reading.behind
+            step.problems = state.reading.problems
             for event in batch.events {
                 switch event {
-                case .span(let span): span.claim.agent.map(book.load)
+                case .span(let span):
+                    span.claim.agent.map(book.load)
+                    span.folder.map { book.load($0.description) }
                 case .evaluation(let evaluation): evaluation.claim.agent.map(book.load)
                 }
             }
-            let context = Attribution.Context(routes: book.routes, prices: book.prices)
+            let context = Attribution.Context(routes: book.routes, prices: book.prices, bound: batch.bound)
             let output = state.attribution.add(batch, at: now, context)
             if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
             var records: [HaltRecord] = state.unremembered
@@ -201,7 +214,7 @@ package final class TelemetryPipeline: Sendable {
         let deadline = ContinuousClock.now + limit
         var isFirst = true
         while true {
-            let step = try step(book, refreshing: isFirst)
+            let step = try step(book, changed: isFirst ? nil : [], refreshing: isFirst)
             isFirst = false
             if step.isComplete { return true }
             if ContinuousClock.now >= deadline { return false }
@@ -271,7 +284,16 @@ package final class TelemetryPipeline: Sendable {
             )
             return
         }
-        let trip = state.killSwitch.observe(activity, rules: book.killRules(agent)) { book.isGranted($0, $1, $2) }
+        let rules = book.killRules(agent)
+        guard !rules.isEmpty else { return }
+        var activity = activity
+        var meaning: String??
+        if case .call(var call) = activity.kind {
+            meaning = book.meaning(of: call.tool, agent, activity.bundle)
+            call.meaning = meaning ?? nil
+            activity.kind = .call(call)
+        }
+        let trip = state.killSwitch.observe(activity, rules: rules) { _, _, _ in meaning.map { $0 != nil } }
         guard let trip else { return }
         state.isDirty = true
         if let resumed = book.lastResume(agent, after: trip.time) {
@@ -370,16 +392,32 @@ package final class TelemetryPipeline: Sendable {
     }
 
     /// That files are not read, in a sentence; nil when all are.
-    package var unreadSentence: String? { guarded { Self.sentence(unread: $0.unreadFiles) } }
+    package var unreadSentence: String? { guarded { Self.sentence(unread: $0.reading.unreadFiles) } }
 
     static func sentence(unread count: Int) -> String? {
         guard count > 0 else { return nil }
         let files = count == 1 ? "1 file is" : "\(count) files are"
         return
-            "telemetry: \(files) not read (more than \(TelemetryReader.Limits().files)); the kill switch does not see them"
+            "telemetry: \(files) not read (more than \(TelemetryReader.most)); the kill switch does not see them"
     }
 
     // MARK: Checkpoints
+
+    /// Writes how far it has come, where that is news.
+    ///
+    /// When reading falls behind or has caught up, and once a second in between: what is not news waits for the checkpoint.
+    package func report() throws {
+        guard lock != nil else { return }
+        let reading = guarded { state -> TelemetryReading? in
+            let written = state.writtenReading
+            let isNews = (written?.behind == nil) != (state.reading.behind == nil)
+            let age = state.reading.time.nanoseconds(since: written?.time ?? Moment(nanoseconds: .min))
+            guard isNews || state.reading.behind != nil && age >= 1_000_000_000 else { return nil }
+            state.writtenReading = state.reading
+            return state.reading
+        }
+        try reading?.write(readingPath)
+    }
 
     /// Writes what is needed to go on, if anything happened since. Copies under the lock, encodes and writes outside.
     package func checkpoint() throws {
@@ -397,14 +435,17 @@ package final class TelemetryPipeline: Sendable {
                     consumer: state.consumer,
                     guards: state.guards,
                     drifts: state.drifts,
-                    traffic: state.traffic
+                    traffic: state.traffic,
+                    reading: state.reading
                 )
             }
             guard let copy else { return }
             do {
                 try Files.replace(path, with: copy.json(environment).canonicalBytes() + [0x0A])
-                // A summary that lags behind after a crash is as good.
+                // Summaries that lag behind after a crash are as good.
                 try Files.replace(trafficPath, with: TrafficFile.bytes(copy.traffic), durable: false)
+                if let reading = copy.reading { try reading.write(readingPath) }
+                guarded { $0.writtenReading = copy.reading }
             } catch {
                 guarded { $0.isDirty = true }
                 throw error
@@ -422,8 +463,9 @@ package final class TelemetryPipeline: Sendable {
         var consumer: JSONValue
         var guards: GuardBook
         var drifts: [BehaviourDrift]
-        /// In a file of its own.
+        /// In files of their own.
         var traffic = TrafficBook()
+        var reading: TelemetryReading?
 
         func json(_ environment: String) -> JSONValue {
             [
@@ -465,6 +507,24 @@ extension TelemetryPipeline.Checkpoint {
 }
 
 extension TelemetryPipeline.State {
+    /// Notes how far reading has come with a step.
+    fileprivate mutating func note(_ batch: TelemetryBatch, _ now: Moment) {
+        let before = reading
+        reading.time = now
+        if batch.bytes > 0 { reading.lastRead = now }
+        if let unread = batch.unreadFiles { reading.unreadFiles = unread }
+        reading.problems = reader.problems
+        if batch.isComplete || batch.backlog.files == 0 {
+            (behindSince, reading.behind) = (nil, nil)
+        } else {
+            let since = behindSince ?? now
+            behindSince = since
+            let lasts = now.nanoseconds(since: since) >= TelemetryReading.Behind.burst
+            reading.behind = lasts ? TelemetryReading.Behind(backlog: batch.backlog, since: since) : nil
+        }
+        if reading.problems != before.problems || reading.unreadFiles != before.unreadFiles { isDirty = true }
+    }
+
     fileprivate mutating func resume(_ agent: AgentID, until moment: Moment) {
         killSwitch.reset(agent, at: moment)
         guards.restart(agent, after: moment)

@@ -24,6 +24,8 @@ final class TelemetryWatcher: Sendable {
     private static let checkpointInterval = Duration.seconds(10)
     /// How often all files are looked at, for removed and forgotten ones.
     private static let fullInterval = Duration.seconds(10)
+    /// How often where there are folders that cannot be watched.
+    private static let unwatchedInterval = Duration.seconds(1)
     /// How often the refs are looked at while telemetry comes in.
     private static let refreshInterval = Duration.milliseconds(200)
 
@@ -96,44 +98,88 @@ final class TelemetryWatcher: Sendable {
         let book = TelemetryBook(site: site, environment: environment)
         let monitor = ChangeMonitor()
         var changed: Set<String>?
-        var saysUnread = false
+        var said = Said()
         var lastFull = ContinuousClock.now
         var lastRefresh = ContinuousClock.now - Self.refreshInterval
         while !stopping.isSet {
-            if ContinuousClock.now - lastFull >= Self.fullInterval { changed = nil }
-            watch(pipeline, monitor, again: changed == nil)
+            let interval = said.hasUnwatched ? Self.unwatchedInterval : Self.fullInterval
+            if ContinuousClock.now - lastFull >= interval { changed = nil }
+            _ = try watch(pipeline, monitor, again: changed == nil, &said)
             if changed == nil { lastFull = ContinuousClock.now }
             let refreshes = ContinuousClock.now - lastRefresh >= Self.refreshInterval
             if refreshes { lastRefresh = ContinuousClock.now }
             let step = try pipeline.step(book, changed: changed, refreshing: refreshes)
             succeeded()
             tell(step)
-            if let unread = step.unreadFiles {
-                // A state that lasts is said once.
-                if !saysUnread, let sentence = TelemetryPipeline.sentence(unread: unread) {
-                    report(.note(environment, sentence))
-                }
-                saysUnread = unread > 0
-            }
-            guard step.isComplete else {
+            try pipeline.report()
+            tellReading(step, &said)
+            // Folders that were found just now: what came into them before they were watched is found by looking.
+            if try watch(pipeline, monitor, again: false, &said) {
                 changed = nil
                 continue
             }
-            changed = try wait(monitor, pipeline, until: step.nextDue)
+            changed = try wait(monitor, pipeline, until: step.isComplete ? step.nextDue : Moment(nanoseconds: 0))
         }
     }
 
-    /// Watches the directory, or what is above it while it does not exist.
+    /// States that last and are said once.
+    private struct Said {
+        var unread = false
+        var behind = false
+        var problems: [String] = []
+        var hasUnwatched = false
+    }
+
+    private func tellReading(_ step: TelemetryPipeline.Step, _ said: inout Said) {
+        if let unread = step.unreadFiles {
+            if !said.unread, let sentence = TelemetryPipeline.sentence(unread: unread) {
+                report(.note(environment, sentence))
+            }
+            said.unread = unread > 0
+        }
+        if let behind = step.behind, !said.behind {
+            report(.note(environment, behind.sentence))
+            said.behind = true
+        } else if step.isComplete, said.behind {
+            report(.note(environment, "telemetry: everything is read again"))
+            said.behind = false
+        }
+        for problem in step.problems where !said.problems.contains(problem) {
+            report(.note(environment, "telemetry: \(problem)"))
+        }
+        said.problems = step.problems
+    }
+
+    /// Watches the directory and the folders in it, or what is above it while it does not exist.
     ///
     /// - Parameter again: Whether another directory may stand there: a folder above it was renamed, a link changed.
-    private func watch(_ pipeline: TelemetryPipeline, _ monitor: ChangeMonitor, again: Bool) {
+    /// - Returns: Whether a folder is watched that was not before.
+    private func watch(
+        _ pipeline: TelemetryPipeline,
+        _ monitor: ChangeMonitor,
+        again: Bool,
+        _ said: inout Said
+    ) throws -> Bool {
         var folders: [String] = []
+        var isNew = false
         // It may come to be before the folder above it is watched.
         while folders != pipeline.foldersToWatch {
             folders = pipeline.foldersToWatch
-            // What cannot be watched makes the monitor blind, and is looked at by the clock.
-            for folder in folders { try? again ? monitor.watchAgain(folder) : monitor.watch(folder) }
+            for folder in folders {
+                do throws(SystemError) {
+                    let isAdded = try again ? monitor.watchAgain(folder) : monitor.watch(folder)
+                    isNew = isNew || isAdded
+                } catch {
+                    // The monitor is blind now: what it does not see is looked at by the clock.
+                    if !said.hasUnwatched {
+                        report(.note(environment, "\(error); telemetry is looked at by the clock"))
+                    }
+                    said.hasUnwatched = true
+                    return isNew
+                }
+            }
         }
+        return isNew
     }
 
     private func checkpoint() {
@@ -161,14 +207,15 @@ final class TelemetryWatcher: Sendable {
 
     /// Waits for telemetry.
     ///
-    /// - Returns: The files that changed; nil to look at all.
+    /// - Parameter due: When to go on in any case; what is over does not wait.
+    /// - Returns: The files that changed, below the directory; nil to look at all.
     private func wait(_ monitor: ChangeMonitor, _ pipeline: TelemetryPipeline, until due: Moment?) throws -> Set<
         String
     >? {
         var time = Self.fullInterval
         if let due {
             let left = due.nanoseconds(since: Moment(nanoseconds: Machine.nanoseconds))
-            time = min(time, .nanoseconds(max(left, 1_000_000)))
+            time = min(time, due.nanoseconds == 0 ? .zero : .nanoseconds(max(left, 1_000_000)))
         }
         if monitor.isBlind { time = min(time, .milliseconds(250)) }
         let ready = Wakeup.wait(for: [wakeup.readEnd, monitor.number], atMost: time)
@@ -178,9 +225,19 @@ final class TelemetryWatcher: Sendable {
         let directory = pipeline.directory
         var names: Set<String> = []
         for event in events {
-            // Above the directory, while it does not exist; or the directory itself went away.
-            guard event.folder == directory, !event.name.isEmpty else { return nil }
-            names.insert(event.name)
+            // Above the directory, while it does not exist; or a folder itself came or went.
+            guard !event.name.isEmpty else { return nil }
+            if event.folder == directory {
+                if event.isNewFolder { return nil }
+                names.insert(event.name)
+            } else if event.folder.hasPrefix(directory + "/") {
+                let folder = event.folder.dropFirst(directory.utf8.count + 1)
+                // In a team's folder there are the folders of its agents.
+                guard folder.contains("/") else { return nil }
+                names.insert("\(folder)/\(event.name)")
+            } else {
+                return nil
+            }
         }
         return names
     }

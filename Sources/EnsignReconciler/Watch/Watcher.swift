@@ -66,7 +66,7 @@ package struct Watcher {
         var failing: [String: String] = [:]
         while !isEnding.isSet {
             // One that cannot be watched makes it blind, and is looked at by the clock.
-            for folder in Self.refFolders(site) { try? monitor.watch(folder) }
+            for folder in Self.refFolders(site) { _ = try? monitor.watch(folder) }
             let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
             // Only with the forge's branch is it known which there are.
             if hasFetched.isSet, !isChecked {

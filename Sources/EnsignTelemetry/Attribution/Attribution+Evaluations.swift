@@ -12,9 +12,14 @@ extension Attribution {
             output.rejections.add(.otherEnvironment)
             return
         }
+        if let refusal = refusal(of: event, context) {
+            output.rejections.add(refusal)
+            return
+        }
+        let key = event.trace.map { TraceKey(id: $0, folder: TraceKey.folder(event.folder)) }
         // A record that names agent and bundle itself needs no trace.
         if let agent = agent(event.claim, context), event.claim.bundle != nil || event.claim.version != nil {
-            guard isNew(event.evaluation, event.trace, event.span, &output),
+            guard isNew(event.evaluation, key, event.span, &output),
                 let time = plausible(event.evaluation.time, at: now, &output)
             else { return }
             switch resolve(event.claim, agent, context) {
@@ -25,29 +30,29 @@ extension Attribution {
             }
             return
         }
-        guard let trace = event.trace, let span = event.span else {
+        guard let key, let span = event.span else {
             output.rejections.add(.orphan)
             return
         }
-        open(trace, at: now, &output)
-        add(event.evaluation, trace, span, at: now, &output)
+        open(key, of: nil, at: now, &output)
+        add(event.evaluation, key, span, at: now, &output)
     }
 
     mutating func add(
         _ evaluation: Evaluation,
-        _ trace: TraceID,
+        _ key: TraceKey,
         _ span: SpanID,
         at now: Moment,
         _ output: inout Output
     ) {
-        guard isNew(evaluation, trace, span, &output),
+        guard isNew(evaluation, key, span, &output),
             let time = plausible(evaluation.time, at: now, &output)
         else { return }
         var evaluation = evaluation
         evaluation.time = time
         var run: Run?
         var isEvicted = false
-        withTrace(trace) { trace in
+        traces.change(key) { trace in
             let root = trace.root(of: span)
             if let known = trace.groups[root]?.run {
                 run = known
@@ -94,17 +99,17 @@ extension Attribution {
 
     private mutating func isNew(
         _ evaluation: Evaluation,
-        _ trace: TraceID?,
+        _ key: TraceKey?,
         _ span: SpanID?,
         _ output: inout Output
     ) -> Bool {
         // Without a trace, equal records may be two.
-        guard let trace else { return true }
+        guard let key else { return true }
         var kind = StableHash()
         kind.add(evaluation.name.utf8)
         kind.add(UInt64(bitPattern: evaluation.time.nanoseconds))
         kind.add(evaluation.score.bitPattern)
-        guard seen.insert(SeenWindow.key(trace, span ?? 0, kind.value)) else {
+        guard seen.insert(SeenWindow.key(key.id, span ?? 0, kind.value, folder: key.folder)) else {
             output.rejections.add(.duplicate)
             return false
         }

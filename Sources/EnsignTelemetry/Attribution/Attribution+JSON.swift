@@ -10,20 +10,24 @@ extension Attribution {
             "environment": .string(environment),
             "rejections": rejections.json,
             "seen": .string(seen.text),
-            "dues": .array(
-                dues.all.map { [.integer($0.due.nanoseconds), .string($0.trace.hex), .string(hex($0.span))] }
-            ),
+            "dues": .array(dues.all.map { Self.json($0.due, $0.trace, $0.span) }),
+            "names": .array(names.all.map { Self.json($0.due, $0.trace, $0.span) }),
             // In the order in which they would be forgotten.
             "traces": .array(
-                touches.all.compactMap { touch in
-                    traces[touch.trace].map { trace in
-                        [
-                            .integer(touch.touched.nanoseconds), .string(touch.trace.hex), trace.json,
-                        ]
-                    }
-                }
+                traces.all.map { [.integer($0.touched.nanoseconds), .string($0.key.text), $0.trace.json] }
             ),
         ]
+    }
+
+    private static func json(_ due: Moment, _ trace: TraceKey, _ span: SpanID) -> JSONValue {
+        [.integer(due.nanoseconds), .string(trace.text), .string(hex(span))]
+    }
+
+    private static func due(_ json: JSONValue) -> (due: Moment, trace: TraceKey, span: SpanID)? {
+        guard let time = json[0]?.moment, let trace = json[1]?.string.flatMap({ TraceKey($0) }),
+            let span = json[2]?.spanID
+        else { return nil }
+        return (time, trace, span)
     }
 
     /// Reads a state back; nil if it is none, or of a version that is not known.
@@ -35,36 +39,42 @@ extension Attribution {
         self.init(environment: environment, limits: limits)
         self.seen = seen
         self.rejections = Rejections(json: rejections)
-        for due in dues {
-            guard let time = due[0]?.int, let trace = due[1]?.string.flatMap({ TraceID(hex: $0) }),
-                let span = due[2]?.spanID
-            else { return nil }
-            self.dues.append((Moment(nanoseconds: time), trace, span))
+        for value in dues {
+            guard let due = Self.due(value) else { return nil }
+            self.dues.append(due)
+        }
+        for value in json["names"]?.array ?? [] {
+            guard let due = Self.due(value) else { return nil }
+            names.append(due)
         }
         for value in traces {
-            guard let touched = value[0]?.int, let id = value[1]?.string.flatMap({ TraceID(hex: $0) }),
+            guard let touched = value[0]?.moment, let key = value[1]?.string.flatMap({ TraceKey($0) }),
                 let trace = value[2].flatMap({ OpenTrace(json: $0) })
             else { return nil }
-            touches.append((Moment(nanoseconds: touched), id))
-            if let older = self.traces.updateValue(trace, forKey: id) { spans -= older.spanCount }
-            spans += trace.spanCount
+            self.traces.put(key, trace, at: touched)
         }
     }
 }
 
 private func hex(_ word: UInt64) -> String { String(word, radix: 16) }
 
-extension TraceID {
-    fileprivate var hex: String {
-        let low = String(self.low, radix: 16)
-        return String(high, radix: 16) + String(repeating: "0", count: 16 - low.count) + low
+extension TraceKey {
+    /// The trace's 17 to 32 digits, and behind a colon those of the folder, if there is one.
+    fileprivate var text: String {
+        let low = String(id.low, radix: 16)
+        let trace = String(id.high, radix: 16) + String(repeating: "0", count: 16 - low.count) + low
+        return folder == 0 ? trace : "\(trace):\(hex(folder))"
     }
 
-    fileprivate init?(hex: String) {
-        guard hex.utf8.count > 16, hex.utf8.count <= 32, let high = UInt64(hex.dropLast(16), radix: 16),
-            let low = UInt64(hex.suffix(16), radix: 16)
+    fileprivate init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard let trace = parts.first, parts.count <= 2, trace.utf8.count > 16, trace.utf8.count <= 32,
+            let high = UInt64(trace.dropLast(16), radix: 16), let low = UInt64(trace.suffix(16), radix: 16)
         else { return nil }
-        self.init(high: high, low: low)
+        self.init(id: TraceID(high: high, low: low))
+        guard parts.count == 2 else { return }
+        guard let folder = UInt64(parts[1], radix: 16) else { return nil }
+        self.folder = folder
     }
 }
 
@@ -76,18 +86,34 @@ extension JSONValue {
 
 extension OpenTrace {
     fileprivate var json: JSONValue {
-        [
+        var object: JSONObject = [
             "touched": .integer(touched.nanoseconds),
             "links": .array(
-                links.sorted { $0.key < $1.key }.map {
-                    .array(
-                        [.string(hex($0.key)), .string(hex($0.value.parent)), .bool($0.value.coversUsage)]
-                            + ($0.value.claimant.map { [.string($0.description)] } ?? [])
-                    )
+                links.sorted { $0.key < $1.key }.map { span, link in
+                    [
+                        .string(hex(span)), .string(hex(link.parent)), .bool(link.coversUsage),
+                        link.claimant.map { .string($0.description) } ?? .null, .bool(link.isBarrier),
+                    ]
                 }
             ),
             "groups": .array(groups.sorted { $0.key < $1.key }.map { [.string(hex($0.key)), $0.value.json] }),
         ]
+        if !calls.isEmpty {
+            object["calls"] = .array(calls.sorted { $0.key < $1.key }.map { [.string(hex($0.key)), $0.value.json] })
+        }
+        if !pendingNames.isEmpty {
+            object["names"] = .array(
+                pendingNames.sorted { $0.key < $1.key }.map { span, name in
+                    [
+                        .string(hex(span)), .integer(name.time.nanoseconds),
+                        name.bundle.map { .string($0.hex) } ?? .null,
+                    ]
+                }
+            )
+        }
+        if share != 0 { object["share"] = .string(hex(share)) }
+        if let forgotten { object["forgotten"] = .integer(forgotten.nanoseconds) }
+        return .object(object)
     }
 
     fileprivate init?(json: JSONValue) {
@@ -102,6 +128,8 @@ extension OpenTrace {
             self.links[span] = Link(
                 parent: parent,
                 coversUsage: covers,
+                // Older versions did not say it, and had no calls to be told apart by it.
+                isBarrier: link[4]?.bool ?? covers,
                 claimant: link[3]?.string.flatMap { AgentID($0) }
             )
         }
@@ -109,6 +137,49 @@ extension OpenTrace {
             guard let span = entry[0]?.spanID, let group = entry[1].flatMap({ Group(json: $0) }) else { return nil }
             self.groups[span] = group
         }
+        for entry in json["calls"]?.array ?? [] {
+            guard let span = entry[0]?.spanID, let call = entry[1].flatMap({ CallNode(json: $0) }) else { return nil }
+            calls[span] = call
+        }
+        for entry in json["names"]?.array ?? [] {
+            guard let span = entry[0]?.spanID, let time = entry[1]?.moment else { return nil }
+            pendingNames[span] = PendingName(bundle: entry[2]?.string.flatMap { Digest(hex: $0) }, time: time)
+        }
+        share = json["share"]?.spanID ?? 0
+        forgotten = json["forgotten"]?.moment
+    }
+}
+
+extension CallNode {
+    fileprivate var json: JSONValue {
+        [
+            .string(tool), arguments.map { .string(hex($0)) } ?? .null, .bool(isProtocol),
+            claimant.map { .string($0.description) } ?? .null, .integer(Int64(said.rawValue)),
+            .integer(Int64(held.rawValue)), told.map { .string($0.description) } ?? .null,
+            outer.map { .string(hex($0)) } ?? .null, .integer(Int64(height)),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let tool = json[0]?.string, let isProtocol = json[2]?.bool, let said = json[4].flatMap(CallFacts.init),
+            let held = json[5].flatMap(CallFacts.init), let height = json[8]?.int, (1...64).contains(height)
+        else { return nil }
+        self.init(
+            ToolCall(tool: tool, arguments: json[1]?.spanID, isDenied: false),
+            isProtocol: isProtocol,
+            claimant: json[3]?.string.flatMap { AgentID($0) },
+            hasFailed: false
+        )
+        (self.said, self.held, self.height) = (said, held, Int(height))
+        told = json[6]?.string.flatMap { AgentID($0) }
+        outer = json[7]?.spanID
+    }
+}
+
+extension CallFacts {
+    fileprivate init?(_ json: JSONValue) {
+        guard let value = json.int.flatMap({ UInt8(exactly: $0) }) else { return nil }
+        self.init(rawValue: value)
     }
 }
 
@@ -129,6 +200,8 @@ extension Group {
         }
         if !waiting.isEmpty { object["waiting"] = .array(waiting.compactMap(\.json)) }
         if !evaluations.isEmpty { object["evaluations"] = .array(evaluations.map(\.json)) }
+        if !tops.isEmpty { object["tops"] = .array(tops.map { .string(hex($0)) }) }
+        if !aliases.isEmpty { object["aliases"] = .object(JSONObject(aliases.map { ($0.key, .string($0.value)) })) }
         return .object(object)
     }
 
@@ -154,14 +227,15 @@ extension Group {
         }
         waiting = (json["waiting"]?.array ?? []).compactMap { Waiting(json: $0) }
         evaluations = (json["evaluations"]?.array ?? []).compactMap { Evaluation(json: $0) }
+        tops = (json["tops"]?.array ?? []).compactMap(\.spanID)
+        for (name, alias) in json["aliases"]?.object ?? [:] { aliases[name] = alias.string }
     }
 }
 
 extension Tally {
     fileprivate func write(to object: inout JSONObject) {
-        if calls != 0 || failed != 0 || denied != 0 {
-            object["counts"] = [.integer(calls), .integer(failed), .integer(denied)]
-        }
+        if made != CallCounts() { object["counts"] = made.json }
+        if shared != CallCounts() { object["shared"] = shared.json }
         if nested.isKnown { object["nested"] = nested.json }
         if inside.isKnown { object["inside"] = inside.json }
         if told != 0 { object["told"] = JSONValue(told) }
@@ -169,11 +243,13 @@ extension Tally {
 
     fileprivate init?(json: JSONValue) {
         self.init()
-        if let counts = json["counts"] {
-            guard let calls = counts[0]?.count, let failed = counts[1]?.count, let denied = counts[2]?.count else {
-                return nil
-            }
-            (self.calls, self.failed, self.denied) = (calls, failed, denied)
+        if let value = json["counts"] {
+            guard let counts = CallCounts(json: value) else { return nil }
+            made = counts
+        }
+        if let value = json["shared"] {
+            guard let counts = CallCounts(json: value) else { return nil }
+            shared = counts
         }
         if let value = json["nested"] {
             guard let nested = Spending(json: value) else { return nil }
@@ -187,20 +263,45 @@ extension Tally {
     }
 }
 
+extension CallCounts {
+    fileprivate var json: JSONValue { [.integer(calls), .integer(failed), .integer(denied)] }
+
+    fileprivate init?(json: JSONValue) {
+        // What is denied and did not fail counts against the failed ones.
+        guard let calls = json[0]?.count, let failed = json[1]?.int, let denied = json[2]?.count,
+            (-(1 << 40)...1 << 40).contains(failed)
+        else { return nil }
+        self.init()
+        (self.calls, self.failed, self.denied) = (calls, failed, denied)
+    }
+}
+
 extension Group.Waiting {
-    /// Only calls wait.
-    fileprivate var json: JSONValue? {
-        guard case .call(let call) = kind else { return nil }
-        return [
+    fileprivate var json: JSONValue {
+        [
             .integer(time.nanoseconds), .string(call.tool), call.arguments.map { .string(hex($0)) } ?? .null,
-            .bool(call.isDenied), claimant.map { .string($0.description) } ?? .null,
+            .bool(call.isDenied), claimant.map { .string($0.description) } ?? .null, .string(hex(span)),
+            .integer(Int64(facts.rawValue)),
+            shared.map { [.string($0.agent.description), .integer(Int64($0.facts.rawValue))] } ?? .null,
         ]
     }
 
     fileprivate init?(json: JSONValue) {
         guard let time = json[0]?.moment, let tool = json[1]?.string, let isDenied = json[3]?.bool else { return nil }
         let call = ToolCall(tool: tool, arguments: json[2]?.spanID, isDenied: isDenied)
-        self.init(claimant: json[4]?.string.flatMap { AgentID($0) }, kind: .call(call), time: time)
+        var shared: (agent: AgentID, facts: CallFacts)?
+        if let agent = json[7]?[0]?.string.flatMap({ AgentID($0) }), let facts = json[7]?[1].flatMap(CallFacts.init) {
+            shared = (agent, facts)
+        }
+        self.init(
+            // Older versions did not say which it is.
+            span: json[5]?.spanID ?? 0,
+            claimant: json[4]?.string.flatMap { AgentID($0) },
+            call: call,
+            facts: json[6].flatMap(CallFacts.init) ?? .told,
+            shared: shared,
+            time: time
+        )
     }
 }
 

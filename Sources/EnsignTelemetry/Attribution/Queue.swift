@@ -12,6 +12,12 @@ struct Queue<Element> {
 
     mutating func append(_ element: Element) { elements.append(element) }
 
+    /// Lets go of all others.
+    mutating func keep(_ isKept: (Element) -> Bool) {
+        elements = elements[head...].filter(isKept)
+        head = 0
+    }
+
     mutating func removeFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]

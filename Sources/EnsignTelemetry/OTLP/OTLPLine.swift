@@ -3,6 +3,9 @@ import EnsignModel
 /// One line of an OTLP/JSON file (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/): an object with
 /// `resourceSpans`, `resourceLogs` or `resourceMetrics`. Unknown members are skipped, as OTLP asks of readers.
 package enum OTLPLine {
+    /// Events of a line: twice what a collector puts into a batch.
+    static let most = 16_384
+
     /// Reads a line's events.
     ///
     /// A line that begins with the rest of one that was cut off, as a restarted writer leaves it, is read from the place
@@ -17,26 +20,29 @@ package enum OTLPLine {
         rejections: inout Rejections
     ) {
         let count = events.count
-        let before = rejections
         var start = 0
         while true {
             do {
                 var reader = unsafe OTLPReader(bytes, from: start)
-                try reader.readLine(into: &events, rejections: &rejections)
+                var found = Rejections()
+                try reader.readLine(into: &events, rejections: &found)
+                rejections.add(found)
                 return
             } catch {
+                let isTooLong = events.count - count >= most
                 events.removeSubrange(count...)
-                rejections = before
-                rejections.add(.malformedLine)
+                if start == 0 { rejections.add(isTooLong ? .longLine : .malformedLine) }
+                if isTooLong { return }
             }
             guard let next = unsafe lastBeginning(in: bytes), next > start else { return }
             start = next
         }
     }
 
+    private static let words = Array("{\"resource".utf8)
+
     /// The last `{"resource`, which never stands inside a JSON string: its quote would be escaped there.
     private static func lastBeginning(in bytes: UnsafeRawBufferPointer) -> Int? {
-        let words = Array("{\"resource".utf8)
         var start = bytes.count - words.count - 1
         while start > 0 {
             if unsafe bytes[start] == words[0], unsafe bytes[start..<(start + words.count)].elementsEqual(words),

@@ -9,6 +9,7 @@ extension OTLPReader {
         var tool: String?
         var arguments: UInt64?
         var errorType: JSONScanner.Text?
+        var method: JSONScanner.Text?
         var provider: String?
         var system: String?
         var requestModel: String?
@@ -78,6 +79,8 @@ extension OTLPReader {
             attributes.claim.bundle = try string(most: 128)
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
+        } else if scanner.equals(name, "mcp.method.name") {
+            attributes.method = try text()
         } else if scanner.equals(name, "deployment.environment.name") {
             attributes.environment = try string(most: 128)
         } else if scanner.equals(name, "event.name") {

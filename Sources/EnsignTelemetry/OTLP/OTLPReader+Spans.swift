@@ -62,7 +62,8 @@ extension OTLPReader {
                     usage: usage,
                     hasBadUsage: hasBadUsage,
                     models: usage == nil ? [] : models(attributes),
-                    evaluations: evaluations
+                    evaluations: evaluations,
+                    isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false
                 )
             )
         )

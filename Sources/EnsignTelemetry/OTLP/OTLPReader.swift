@@ -3,6 +3,8 @@ import EnsignModel
 /// Walks along one line.
 struct OTLPReader {
     var scanner: JSONScanner
+    /// How many events there may be.
+    private var most = 0
 
     init(_ bytes: UnsafeRawBufferPointer, from start: Int = 0) {
         scanner = unsafe JSONScanner(bytes, from: start)
@@ -22,6 +24,7 @@ struct OTLPReader {
         rejections: inout Rejections
     ) throws(MalformedJSON) {
         guard scanner.peek() != nil else { return }
+        most = events.count + OTLPLine.most
         try scanner.beginObject()
         var isFirst = true
         var isKnown = false
@@ -100,6 +103,7 @@ struct OTLPReader {
                 try scanner.beginArray()
                 var isFirstItem = true
                 while try scanner.nextElement(&isFirstItem) {
+                    guard events.count < most else { throw MalformedJSON(offset: scanner.index) }
                     if areSpans {
                         try readSpan(resource, &events, &rejections)
                     } else {

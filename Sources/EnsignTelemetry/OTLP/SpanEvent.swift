@@ -68,6 +68,10 @@ package struct SpanEvent: Sendable, Hashable {
     /// `<provider>/<model>`, the requested one first.
     package var models: [String]
     package var evaluations: [Evaluation]
+    /// Whether a call is told by a library of the Model Context Protocol: `mcp.method.name` is `tools/call`.
+    package var isProtocolCall = false
+    /// The agent in whose folder it was; nil for none.
+    package var folder: AgentID?
 }
 
 /// Tokens of one span.
@@ -111,4 +115,20 @@ package struct EvaluationEvent: Sendable, Hashable {
     package var claim: Claim
     package var environments: [String]
     package var evaluation: Evaluation
+    /// The agent in whose folder it was; nil for none.
+    package var folder: AgentID?
+}
+
+extension TelemetryEvent {
+    /// The same, from an agent's folder.
+    func from(_ folder: AgentID) -> TelemetryEvent {
+        switch self {
+        case .span(var span):
+            span.folder = folder
+            return .span(span)
+        case .evaluation(var evaluation):
+            evaluation.folder = folder
+            return .evaluation(evaluation)
+        }
+    }
 }

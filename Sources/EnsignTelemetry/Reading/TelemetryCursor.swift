@@ -10,18 +10,20 @@ package struct TelemetryCursor: Sendable, Hashable {
         var device: UInt64
         var inode: UInt64
         /// Bytes that are done with.
-        var offset: Int64
+        var offset: Int64 = 0
         /// How many of the first bytes `head` is the hash of, at most ``headLimit`` and never beyond `offset`.
-        var headCount: Int
-        var head: UInt64
+        var headCount = 0
+        var head = StableHash().value
         /// The hash of the last ``tailLimit`` bytes before `offset`, or of all of them if there are fewer.
-        var tail: UInt64
+        var tail = StableHash().value
         /// Whether `offset` lies inside a line that is too long; it ends with the next newline.
-        var isInLongLine: Bool
+        var isInLongLine = false
         /// Whether the file is a copy of one that was read, so that it may still be shorter than `offset`.
-        var isCopy: Bool
-        /// Of a file at rest, when it was changed last.
-        var modified: Int64?
+        var isCopy = false
+        /// Who writes it.
+        var writer = Writer()
+        /// Of a file at rest, how it was when it was looked at last.
+        var seen: Seen?
 
         /// Enough to hold the first ids and times of a file, which follow the resource's attributes.
         static let headLimit = 16_384
@@ -37,18 +39,33 @@ package struct TelemetryCursor: Sendable, Hashable {
         var inode: UInt64
     }
 
+    /// Who shares places and turns with whom: an agent's folder, or else the account that owns the file.
+    ///
+    /// Nothing here is decided by a file's times, which its writer may set.
+    struct Writer: Sendable, Hashable {
+        var folder: AgentID?
+        var owner: UInt32 = 0
+    }
+
+    struct Seen: Sendable, Hashable {
+        var size: Int64
+        /// When contents or metadata changed last, as the kernel says it.
+        var changed: Int64
+    }
+
     /// Files that are there.
     var files: [FileID: File] = [:]
     /// Files that are gone or were cut, newest last: a copy of one of them continues where it stopped.
     var retired: [File] = []
-
-    /// Files that are there and have given up their place to newer ones: nobody opens them while they do not change.
+    /// Files that are there and have given up their place to others: nobody opens them while they do not change.
     private(set) var resting: [FileID: File] = [:]
-    /// No file that is unknown and was changed last at this time or before is begun: it may have rested here.
-    private(set) var horizon = Int64.min
+    /// No file of these writers that is unknown and was changed last at this time or before is begun: it may have rested
+    /// here.
+    private(set) var horizons: [Writer: Int64] = [:]
 
     static let retiredLimit = 256
     static let restingLimit = 10_000
+    static let horizonLimit = 10_000
 
     /// A cursor that has read nothing.
     package init() {}
@@ -56,33 +73,50 @@ package struct TelemetryCursor: Sendable, Hashable {
     mutating func retire(_ file: File) {
         guard file.offset > 0 else { return }
         retired.append(file)
-        if retired.count > Self.retiredLimit { retired.removeFirst(retired.count - Self.retiredLimit) }
+        guard retired.count > Self.retiredLimit else { return }
+        let writer = Self.mostOften(retired.map(\.writer))
+        if let index = retired.firstIndex(where: { $0.writer == writer }) { retired.remove(at: index) }
     }
 
     /// Lets a followed file rest.
-    mutating func rest(_ id: FileID, modified: Int64) {
+    mutating func rest(_ id: FileID, _ seen: Seen) {
         guard var file = files.removeValue(forKey: id) else { return }
-        file.modified = modified
+        file.seen = seen
         resting[id] = file
-        guard resting.count > Self.restingLimit else { return }
-        let byAge = resting.sorted { $0.value.modified ?? .min < $1.value.modified ?? .min }
-        for (id, file) in byAge.prefix(Self.restingLimit / 8) {
+        if resting.count > Self.restingLimit { forgetResting() }
+    }
+
+    /// Forgets files at rest of whoever has most of them, those first that changed longest ago.
+    private mutating func forgetResting() {
+        let writer = Self.mostOften(resting.values.map(\.writer))
+        let ofOne = resting.filter { $0.value.writer == writer }.sorted {
+            ($0.value.seen?.changed ?? .min, $0.key.inode) < ($1.value.seen?.changed ?? .min, $1.key.inode)
+        }
+        for (id, file) in ofOne.prefix(Self.restingLimit / 8) {
             resting[id] = nil
-            horizon = max(horizon, file.modified ?? .min)
+            if horizons.count < Self.horizonLimit || horizons[file.writer] != nil {
+                horizons[file.writer] = max(horizons[file.writer] ?? .min, file.seen?.changed ?? .min)
+            }
             retire(file)
         }
+    }
+
+    static func mostOften<Value: Hashable>(_ values: some Sequence<Value>) -> Value? {
+        var counts: [Value: Int] = [:]
+        for value in values { counts[value, default: 0] += 1 }
+        return counts.max { $0.value < $1.value }?.key
     }
 
     /// Takes a file that rested; nil if it did not.
     mutating func wake(_ id: FileID) -> File? {
         guard var file = resting.removeValue(forKey: id) else { return nil }
-        file.modified = nil
+        file.seen = nil
         return file
     }
 
     /// Forgets files at rest that are gone.
-    mutating func retireResting(except present: Set<FileID>) {
-        for id in resting.keys.filter({ !present.contains($0) }).sorted(by: { $0.inode < $1.inode }) {
+    mutating func retireResting(_ isGone: (FileID) -> Bool) {
+        for id in resting.keys.filter(isGone).sorted(by: { $0.inode < $1.inode }) {
             if let file = wake(id) { retire(file) }
         }
     }
@@ -90,15 +124,21 @@ package struct TelemetryCursor: Sendable, Hashable {
     // MARK: - JSON
 
     package var json: JSONValue {
-        let files = files.values.sorted { ($0.device, $0.inode) < ($1.device, $1.inode) }
-        var object: JSONObject = [
-            "v": 1, "files": .array(files.map(Self.json)), "retired": .array(retired.map(Self.json)),
-        ]
-        if !resting.isEmpty {
-            let resting = resting.values.sorted { ($0.device, $0.inode) < ($1.device, $1.inode) }
-            object["resting"] = .array(resting.map(Self.json))
+        func list(_ files: [FileID: File]) -> JSONValue {
+            .array(files.values.sorted { ($0.device, $0.inode) < ($1.device, $1.inode) }.map(\.json))
         }
-        if horizon != .min { object["horizon"] = .integer(horizon) }
+        var object: JSONObject = ["v": 1, "files": list(files), "retired": .array(retired.map(\.json))]
+        if !resting.isEmpty { object["resting"] = list(resting) }
+        if !horizons.isEmpty {
+            object["horizons"] = .array(
+                horizons.sorted { ($0.value, $0.key.owner) < ($1.value, $1.key.owner) }.map { writer, time in
+                    [
+                        writer.folder.map { .string($0.description) } ?? .null, .integer(Int64(writer.owner)),
+                        .integer(time),
+                    ]
+                }
+            )
+        }
         return .object(object)
     }
 
@@ -108,48 +148,61 @@ package struct TelemetryCursor: Sendable, Hashable {
             return nil
         }
         for value in files {
-            guard let file = Self.file(value) else { return nil }
+            guard let file = File(json: value) else { return nil }
             self.files[file.id] = file
         }
         for value in retired {
-            guard let file = Self.file(value) else { return nil }
+            guard let file = File(json: value) else { return nil }
             self.retired.append(file)
         }
         for value in json["resting"]?.array ?? [] {
-            guard let file = Self.file(value), file.modified != nil else { return nil }
+            guard var file = File(json: value) else { return nil }
+            // An older version went by times that writers set: such a file is looked at once more.
+            file.seen = file.seen ?? Seen(size: -1, changed: .min)
             resting[file.id] = file
         }
-        horizon = json["horizon"]?.int ?? .min
+        for value in json["horizons"]?.array ?? [] {
+            guard let owner = value[1]?.int.flatMap({ UInt32(exactly: $0) }), let time = value[2]?.int else {
+                return nil
+            }
+            horizons[Writer(folder: value[0]?.string.flatMap { AgentID($0) }, owner: owner)] = time
+        }
+    }
+}
+
+extension TelemetryCursor.File {
+    /// A file of which nothing was read.
+    init(_ id: TelemetryCursor.FileID, _ writer: TelemetryCursor.Writer = .init()) {
+        self.init(device: id.device, inode: id.inode)
+        self.writer = writer
     }
 
-    private static func json(_ file: File) -> JSONValue {
+    fileprivate var json: JSONValue {
         var object: JSONObject = [
-            "device": .string(String(file.device, radix: 16)), "inode": .string(String(file.inode, radix: 16)),
-            "offset": .integer(file.offset), "headCount": .integer(Int64(file.headCount)),
-            "head": .string(String(file.head, radix: 16)), "tail": .string(String(file.tail, radix: 16)),
-            "inLongLine": .bool(file.isInLongLine), "copy": .bool(file.isCopy),
+            "device": .string(String(device, radix: 16)), "inode": .string(String(inode, radix: 16)),
+            "offset": .integer(offset), "headCount": .integer(Int64(headCount)),
+            "head": .string(String(head, radix: 16)), "tail": .string(String(tail, radix: 16)),
+            "inLongLine": .bool(isInLongLine), "copy": .bool(isCopy), "owner": .integer(Int64(writer.owner)),
         ]
-        if let modified = file.modified { object["modified"] = .integer(modified) }
+        if let folder = writer.folder { object["folder"] = .string(folder.description) }
+        if let seen { object["seen"] = [.integer(seen.size), .integer(seen.changed)] }
         return .object(object)
     }
 
-    private static func file(_ json: JSONValue) -> File? {
+    fileprivate init?(json: JSONValue) {
         func hex(_ key: String) -> UInt64? { json[key]?.string.flatMap { UInt64($0, radix: 16) } }
         guard let device = hex("device"), let inode = hex("inode"), let head = hex("head"), let tail = hex("tail"),
             let offset = json["offset"]?.int, offset >= 0, let headCount = json["headCount"]?.int,
-            (0...Int64(File.headLimit)).contains(headCount), headCount <= offset,
+            (0...Int64(Self.headLimit)).contains(headCount), headCount <= offset,
             let isInLongLine = json["inLongLine"]?.bool, let isCopy = json["copy"]?.bool
         else { return nil }
-        return File(
-            device: device,
-            inode: inode,
-            offset: offset,
-            headCount: Int(headCount),
-            head: head,
-            tail: tail,
-            isInLongLine: isInLongLine,
-            isCopy: isCopy,
-            modified: json["modified"]?.int
-        )
+        self.init(device: device, inode: inode)
+        (self.offset, self.headCount, self.head, self.tail) = (offset, Int(headCount), head, tail)
+        (self.isInLongLine, self.isCopy) = (isInLongLine, isCopy)
+        writer.folder = json["folder"]?.string.flatMap { AgentID($0) }
+        writer.owner = json["owner"]?.int.flatMap { UInt32(exactly: $0) } ?? 0
+        if let size = json["seen"]?[0]?.int, let changed = json["seen"]?[1]?.int {
+            seen = TelemetryCursor.Seen(size: size, changed: changed)
+        }
     }
 }

@@ -1,0 +1,92 @@
+import EnsignJSON
+package import EnsignModel
+import EnsignSystem
+package import EnsignTelemetry
+
+/// `<git dir>/ensign/cache/<env>/reading`: how far whoever reads an environment's telemetry has come.
+///
+/// Written beside the pipeline's checkpoint, which is large, and within a second when reading falls behind, so that
+/// `status` can say it. A cache: without it nothing is known.
+package struct TelemetryReading: Sendable, Hashable {
+    /// When this was written.
+    package var time: Moment
+    /// When something was read last; nil for never.
+    package var lastRead: Moment?
+    /// What was not read yet, and since when there has always been something; nil while everything is read.
+    package var behind: Behind?
+    /// Files that are not read because there are too many.
+    package var unreadFiles: Int
+    /// Folders that bind nobody though they look so, in sentences.
+    package var problems: [String]
+
+    package struct Behind: Sendable, Hashable {
+        package var backlog: TelemetryBacklog
+        package var since: Moment
+
+        /// Shorter than this it is a burst, and nobody's concern.
+        static let burst: Int64 = 1_000_000_000
+
+        package var sentence: String {
+            let files = backlog.files == 1 ? "1 file" : "\(backlog.files) files"
+            let size = backlog.bytes == 0 ? "" : ", \(Self.size(backlog.bytes))"
+            return "telemetry is behind: \(files)\(size) not read to the end since \(since.timestamp); "
+                + "rules see what is there later"
+        }
+
+        private static func size(_ bytes: Int64) -> String {
+            let units = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"]
+            var (value, unit) = (Double(bytes), 0)
+            while value >= 999.5, unit < units.count - 1 { (value, unit) = (value / 1_000, unit + 1) }
+            return value < 9.95 && unit > 0
+                ? "\((value * 10).rounded() / 10) \(units[unit])" : "\(Int(value.rounded())) \(units[unit])"
+        }
+    }
+
+    /// What somebody should look at.
+    package var sentences: [String] {
+        (behind.map { [$0.sentence] } ?? []) + problems.map { "telemetry: \($0)" }
+    }
+
+    package var json: JSONValue {
+        [
+            "v": 1, "time": Self.json(time), "lastRead": lastRead.map(Self.json) ?? .null,
+            "behind": behind.map {
+                [
+                    "files": .integer(Int64($0.backlog.files)), "bytes": .integer($0.backlog.bytes),
+                    "since": Self.json($0.since),
+                ]
+            } ?? .null,
+            "unreadFiles": .integer(Int64(unreadFiles)), "problems": .array(problems.map { .string($0) }),
+        ]
+    }
+
+    private static func json(_ moment: Moment) -> JSONValue { .string(moment.timestamp.description) }
+
+    /// Reads what some process has written; nil when there is nothing that can be read.
+    package static func read(_ path: String) -> TelemetryReading? {
+        guard let bytes = (try? Files.readOwn(path, limit: 1 << 16)) ?? nil, let json = try? JSONParser.parse(bytes),
+            let time = moment(json["time"])
+        else { return nil }
+        var behind: Behind?
+        if let value = json["behind"], let files = value["files"]?.int, let bytes = value["bytes"]?.int,
+            let since = moment(value["since"]), let count = Int(exactly: files)
+        {
+            behind = Behind(backlog: TelemetryBacklog(files: count, bytes: bytes), since: since)
+        }
+        return TelemetryReading(
+            time: time,
+            lastRead: moment(json["lastRead"]),
+            behind: behind,
+            unreadFiles: json["unreadFiles"]?.int.flatMap { Int(exactly: $0) } ?? 0,
+            problems: (json["problems"]?.array ?? []).compactMap(\.string)
+        )
+    }
+
+    private static func moment(_ json: JSONValue?) -> Moment? {
+        json?.string.flatMap { Timestamp($0) }.map { Moment($0) }
+    }
+
+    func write(_ path: String) throws {
+        try Files.replace(path, with: json.canonicalBytes() + [0x0A], durable: false)
+    }
+}

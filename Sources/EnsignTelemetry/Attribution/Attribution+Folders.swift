@@ -1,0 +1,54 @@
+import EnsignModel
+
+/// Folders of agents (docs/telemetry.md, "A folder for an agent").
+extension Attribution {
+    /// Sees what a span may say, by the folder that it was read from. In an agent's own folder calls and inferences that
+    /// name nobody are that agent's.
+    ///
+    /// - Returns: Why it speaks for nobody; nil if it may speak.
+    mutating func admit(_ event: inout SpanEvent, _ context: Context) -> Rejection? {
+        let claimant = claimant(event.claim, context)
+        guard let owner = event.folder else { return refusal(of: claimant, context) }
+        if let claimant { return claimant == owner ? nil : .foreignAgent }
+        switch event.operation {
+        case .call, .inference: event.claim.agent = owner.description
+        case .run, .other: break
+        }
+        return nil
+    }
+
+    /// The same for an evaluation: one that names nobody is of a run in its own folder.
+    mutating func refusal(of event: EvaluationEvent, _ context: Context) -> Rejection? {
+        let claimant = claimant(event.claim, context)
+        guard let owner = event.folder else { return refusal(of: claimant, context) }
+        return claimant == nil || claimant == owner ? nil : .foreignAgent
+    }
+
+    private func refusal(of claimant: AgentID?, _ context: Context) -> Rejection? {
+        claimant.map(context.bound.contains) == true ? .boundAgent : nil
+    }
+
+    /// Takes a span that speaks for nobody: it is still between others. A run from elsewhere hides what is below it, as
+    /// one of a stranger does.
+    mutating func refuse(_ event: SpanEvent, at time: Moment, _ context: Context, _ output: inout Output) {
+        let isCall = if case .call = event.operation { true } else { false }
+        guard event.operation == .run, event.folder == nil else {
+            let parent = event.parent ?? 0
+            link(
+                event,
+                as: .init(parent: parent, isBarrier: !isCall && event.operation != .other),
+                at: time,
+                context,
+                &output
+            )
+            return
+        }
+        traces.change(event.key) { trace in
+            guard trace.links[event.span] == nil, trace.groups[event.span]?.run == nil else { return }
+            var group = trace.groups[event.span] ?? Group()
+            group.run = Run(parent: event.parent ?? 0, hasSucceeded: true, start: time, end: time)
+            (group.waiting, group.evaluations, group.tops, group.isSettled) = ([], [], [], true)
+            trace.groups[event.span] = group
+        }
+    }
+}

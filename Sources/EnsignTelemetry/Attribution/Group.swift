@@ -1,0 +1,214 @@
+import EnsignModel
+
+/// What the spans below one span add up to: for each agent that they name, and for those that name none.
+///
+/// A call counts for the agent that it names, whoever's run it stands in: a workflow's trace has calls of many agents, and
+/// nobody may be charged with what another one wrote into their trace. What names nobody is the run's.
+struct Group: Sendable {
+    /// The run, once its span has come.
+    var run: Run?
+    /// Whether the run's samples are out: what comes now is late.
+    var isSettled = false
+    /// What names no agent.
+    var unclaimed = Tally()
+    /// What names an agent, one with a route or not.
+    var claimed: [AgentID: Tally] = [:]
+    /// What was done while it is not known by whom.
+    var waiting: [Waiting] = []
+    var evaluations: [Evaluation] = []
+    /// Calls of which it is not known whether there is a call around them.
+    var tops: [SpanID] = []
+    /// What servers call what was asked of them, by the name of the call around.
+    var aliases: [String: String] = [:]
+
+    static let waitingLimit = 256
+    static let evaluationLimit = 64
+    static let aliasLimit = 64
+
+    /// A call that nobody was told of yet.
+    struct Waiting: Sendable {
+        var span: SpanID
+        /// Nil if it named nobody.
+        var claimant: AgentID?
+        var call: ToolCall
+        /// What of it is to be told.
+        var facts: CallFacts
+        /// What somebody was told of it already, through another view of it.
+        var shared: (agent: AgentID, facts: CallFacts)?
+        var time: Moment
+
+        /// What is still to be told to an agent; nil when nothing is.
+        func call(for agent: AgentID) -> ToolCall? {
+            call.telling(shared?.agent == agent ? facts.subtracting(shared?.facts ?? []) : facts)
+        }
+    }
+
+    /// All calls, whoever's.
+    var calls: Int64 { claimed.values.reduce(unclaimed.made.calls) { $0 + $1.made.calls } }
+
+    /// Whether there was any usage, whoever's.
+    var hasUsage: Bool { unclaimed.nested.isKnown || claimed.values.contains { $0.nested.isKnown } }
+
+    /// Calls of others than the run's agent: they are in no sample of it.
+    var callsOfOthers: Int64 {
+        run == nil ? 0 : claimed.reduce(0) { $0 + ($1.key == run?.agent ? 0 : $1.value.made.calls) }
+    }
+
+    /// What counts for an agent: what names it, and in its own run what names nobody.
+    func tally(of agent: AgentID) -> Tally {
+        let own = claimed[agent] ?? Tally()
+        return run?.agent == agent ? own.adding(unclaimed).countingOnce : own
+    }
+
+    /// Those for whom something counts.
+    var agents: [AgentID] {
+        var agents = claimed.keys.sorted()
+        if let agent = run?.agent, claimed[agent] == nil { agents.append(agent) }
+        return agents
+    }
+
+    mutating func change(_ claimant: AgentID?, _ body: (inout Tally) -> Void) {
+        guard let claimant else { return body(&unclaimed) }
+        body(&claimed[claimant, default: Tally()])
+    }
+
+    /// Takes back what an outer view of a call said and an inner one says too.
+    ///
+    /// Where one of them names an agent and the other nobody, both stay for whoever they are of, and are put together in
+    /// that agent's own run alone: so nobody takes calls away from a run by writing a span around them.
+    mutating func countOnce(_ facts: CallFacts, _ outer: AgentID?, _ inner: AgentID?) {
+        if outer == inner {
+            change(outer) { $0.made.remove(facts) }
+        } else if let agent = outer ?? inner {
+            change(agent) { $0.shared.add(facts) }
+        }
+    }
+
+    /// What a run of an agent has cost: what it says itself, or what its inferences say, whichever is more.
+    func spending(of agent: AgentID) -> Spending {
+        let nested = tally(of: agent).nested
+        guard run?.agent == agent, let own = run?.own else { return nested }
+        return own.tokens >= nested.tokens ? own.with(nested) : nested.with(own)
+    }
+
+    /// Tells how many calls an agent has made in the run.
+    func tellSteps(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
+        let calls = tally(of: agent).made.calls
+        guard calls > 0 else { return }
+        activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .steps(calls), time: time))
+    }
+
+    /// Tells what an agent spent beyond what was told before.
+    mutating func tellSpending(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
+        let spent = spending(of: agent).cost - tally(of: agent).told
+        guard spent > 0, spent.isFinite else { return }
+        change(agent) { $0.told += spent }
+        activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .spent(spent), time: time))
+    }
+
+    /// The bundle of an agent's run, if this is one.
+    func bundle(of agent: AgentID) -> Digest? { run?.agent == agent ? run?.bundle : nil }
+
+    /// The bundle of a call: what one that names its agent says itself comes first; one that names nobody ran with the
+    /// run's.
+    func bundle(of agent: AgentID, isNamed: Bool, own: Digest?) -> Digest? {
+        isNamed ? own ?? bundle(of: agent) : bundle(of: agent) ?? own
+    }
+
+    /// Takes a server's own name for what is called by another one here. A call that is many things under one name hides
+    /// what they are: each has one other name.
+    mutating func takeAlias(_ alias: String, for name: String) -> Bool {
+        if let known = aliases[name] { return known == alias }
+        guard aliases.count < Self.aliasLimit else { return false }
+        aliases[name] = alias
+        return true
+    }
+
+    /// Gives the evaluations away once it is known of which run they are.
+    mutating func takeEvaluations() -> (run: Run, evaluations: [Evaluation])? {
+        guard let run, !evaluations.isEmpty else { return nil }
+        defer { evaluations = [] }
+        return (run, evaluations)
+    }
+
+    /// Keeps what was done until it is known by whom.
+    ///
+    /// - Returns: Whether something older had to go for it.
+    mutating func wait(for item: Waiting) -> Bool {
+        let isFull = waiting.count >= Self.waitingLimit
+        if isFull { waiting.removeFirst() }
+        waiting.append(item)
+        return isFull
+    }
+
+    mutating func changeWaiting(_ span: SpanID, _ change: (inout Waiting) -> Void) {
+        for index in waiting.indices where waiting[index].span == span { change(&waiting[index]) }
+    }
+
+    /// Adds another group, whose span turned out to stand below this one's. Its tops are the caller's.
+    mutating func add(_ other: Group) {
+        unclaimed = unclaimed.adding(other.unclaimed)
+        for (agent, tally) in other.claimed { claimed[agent] = (claimed[agent] ?? Tally()).adding(tally) }
+        waiting = (waiting + other.waiting).suffix(Self.waitingLimit)
+        evaluations = (evaluations + other.evaluations).suffix(Self.evaluationLimit)
+        for (name, alias) in other.aliases where aliases.count < Self.aliasLimit {
+            aliases[name] = aliases[name] ?? alias
+        }
+    }
+
+    /// Adds the same run, seen from the called side.
+    mutating func add(sameRun other: Group, of agent: AgentID) {
+        var other = other
+        let spending = other.spending(of: agent)
+        other.unclaimed.nested = Spending()
+        other.change(agent) { ($0.nested, $0.inside) = (spending, Spending()) }
+        add(other)
+    }
+
+    /// Puts an inference's own usage around that of the inferences below it: of the two the larger total counts.
+    ///
+    /// - Parameter claimant: Whom the inference names.
+    mutating func cover(with own: Spending, of claimant: AgentID?) {
+        var below = unclaimed.nested
+        unclaimed.nested = Spending()
+        if let claimant {
+            below.add(claimed[claimant]?.countingOnce.nested ?? Spending())
+        } else {
+            for (agent, tally) in claimed {
+                claimed[agent]?.inside = own.tokens >= tally.nested.tokens ? tally.nested : own
+            }
+        }
+        change(claimant) { tally in
+            tally.nested = own.tokens >= below.tokens ? own.with(below) : below.with(own)
+            if claimant != nil { tally.inside = Spending() }
+        }
+    }
+
+    /// Takes out what is counted with an inference above.
+    mutating func leaveOut(_ cover: (_ claimant: AgentID?) -> OpenTrace.Cover) {
+        if cover(nil) != .none { unclaimed.nested = Spending() }
+        for (agent, tally) in claimed where tally.nested.isKnown {
+            switch cover(agent) {
+            case .none: break
+            case .unclaimed: claimed[agent]?.inside = tally.nested
+            case .counted:
+                claimed[agent]?.nested = Spending()
+                claimed[agent]?.inside = Spending()
+            }
+        }
+    }
+
+    mutating func forgetOthers() { claimed = claimed.filter { $0.key == run?.agent } }
+}
+
+extension ToolCall {
+    /// As much of the call as is to be told; nil when that is nothing.
+    func telling(_ facts: CallFacts) -> ToolCall? {
+        guard !facts.isDisjoint(with: .told) else { return nil }
+        var call = self
+        if !facts.contains(.arguments) { call.arguments = nil }
+        if !facts.contains(.denied) { call.isDenied = false }
+        call.isNamed = facts.contains(.name)
+        return call
+    }
+}

@@ -1,0 +1,101 @@
+import EnsignModel
+
+/// What the kill switch is told of a trace, each thing once.
+extension OpenTrace {
+    /// Tells what was done before it was known by whom.
+    mutating func tellWaiting(at root: SpanID, _ activities: inout [Activity]) {
+        guard let group = groups[root], let run = group.run, !group.waiting.isEmpty else { return }
+        groups[root]?.waiting = []
+        guard let agent = run.agent else { return }
+        for item in group.waiting where item.claimant == nil || item.claimant == agent {
+            calls[item.span]?.told = agent
+            guard let call = item.call(for: agent) else { continue }
+            activities.append(Activity(agent: agent, bundle: run.bundle, kind: .call(call), time: item.time))
+        }
+    }
+
+    /// Tells what is known now that spans were put together.
+    mutating func tell(
+        _ joined: Joined,
+        _ nesting: Nesting,
+        at time: Moment,
+        _ context: Attribution.Context,
+        _ activities: inout [Activity]
+    ) {
+        // The call around them is judged by its own name.
+        for pair in nesting.pairs { pendingNames[pair.inner] = nil }
+        for span in nesting.alone { tellName(of: span, context, &activities) }
+        tellWaiting(at: joined.root, &activities)
+        for (agent, hasCalls) in joined.agents where context.routes[agent] != nil {
+            if hasCalls { groups[joined.root]?.tellSteps(of: agent, at: time, &activities) }
+            groups[joined.root]?.tellSpending(of: agent, at: time, &activities)
+        }
+    }
+
+    /// Tells the name of a call that waited for a call around it, now that there is none.
+    mutating func tellName(of span: SpanID, _ context: Attribution.Context, _ activities: inout [Activity]) {
+        guard let pending = pendingNames.removeValue(forKey: span), let node = calls[span] else { return }
+        let root = root(of: span)
+        let group = groups[root] ?? Group()
+        let call = ToolCall(tool: node.tool, arguments: nil, isDenied: false)
+        if let agent = node.claimant ?? group.run?.agent {
+            guard context.routes[agent] != nil else { return }
+            let bundle = group.bundle(of: agent, isNamed: node.claimant != nil, own: pending.bundle)
+            activities.append(Activity(agent: agent, bundle: bundle, kind: .call(call), time: pending.time))
+        } else if group.run == nil {
+            let item = Group.Waiting(span: span, call: call, facts: .name, time: pending.time)
+            // A place is not taken from what others did: what it did itself is there already.
+            if group.waiting.contains(where: { $0.span == span }) {
+                groups[root]?.changeWaiting(span) { $0.facts.insert(.name) }
+            } else {
+                _ = groups[root, default: Group()].wait(for: item)
+            }
+        }
+    }
+
+    /// Takes out of what is to be told of a new call what was told through another view of it, and notes with views that
+    /// still wait what is told now.
+    ///
+    /// - Parameter agent: Who is told of the call; nil while that is not known.
+    /// - Returns: Of a call that waits: what somebody has been told of it.
+    mutating func tellOnce(
+        of span: SpanID,
+        to agent: AgentID?,
+        _ nesting: Nesting,
+        _ facts: inout CallFacts
+    ) -> (agent: AgentID, facts: CallFacts)? {
+        var known: (agent: AgentID, facts: CallFacts)?
+        for pair in nesting.pairs {
+            let other = pair.inner == span ? pair.outer : pair.inner
+            switch (agent, calls[other]?.told) {
+            case (nil, nil): facts.subtract(pair.shared)
+            case (let agent?, nil): share(pair.shared, of: other, with: agent)
+            case (nil, let told?):
+                let before = known?.agent == told ? known?.facts ?? [] : []
+                known = (told, before.union(pair.shared))
+            case (let agent?, let told?):
+                if agent == told { facts.subtract(pair.shared) }
+            }
+        }
+        return known
+    }
+
+    /// Sees that nobody is told twice of one call, of which both spans had come before they were known to be views of it.
+    mutating func tellOnce(_ pair: (inner: SpanID, outer: SpanID, shared: CallFacts)) {
+        guard let inner = calls[pair.inner], let outer = calls[pair.outer] else { return }
+        switch (inner.told, outer.told) {
+        case (nil, nil): groups[root(of: pair.outer)]?.changeWaiting(pair.outer) { $0.facts.subtract(pair.shared) }
+        case (let agent?, nil): share(pair.shared, of: pair.outer, with: agent)
+        case (nil, let agent?): share(pair.shared, of: pair.inner, with: agent)
+        case (_?, _?): break
+        }
+    }
+
+    /// Notes what somebody has been told already of a call that still waits.
+    private mutating func share(_ facts: CallFacts, of span: SpanID, with agent: AgentID) {
+        groups[root(of: span)]?.changeWaiting(span) { item in
+            let before = item.shared?.agent == agent ? item.shared?.facts ?? [] : []
+            item.shared = (agent, before.union(facts))
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import EnsignModel
+
+/// What calls and inferences add up to.
+struct Tally: Sendable {
+    var made = CallCounts()
+    /// Of that, what views of the same calls that name nobody have counted too.
+    var shared = CallCounts()
+    /// Tokens of inferences that are in nobody else's.
+    var nested = Spending()
+    /// Of that, what inferences around them that name nobody have counted too.
+    var inside = Spending()
+    /// US dollars that activities have told.
+    var told = 0.0
+
+    /// With an agent's own calls and inferences and those that name nobody together, what is in both counts once.
+    var countingOnce: Tally {
+        var result = self
+        result.made = made.subtracting(shared)
+        result.shared = CallCounts()
+        result.nested.tokens = max(0, nested.tokens - inside.tokens)
+        result.nested.cost = max(0, nested.cost - inside.cost)
+        result.inside = Spending()
+        return result
+    }
+
+    func adding(_ other: Tally) -> Tally {
+        var result = self
+        result.made = made.adding(other.made)
+        result.shared = shared.adding(other.shared)
+        result.nested.add(other.nested)
+        result.inside.add(other.inside)
+        result.told += other.told
+        return result
+    }
+}
+
+/// How many calls there were, and what became of them.
+struct CallCounts: Sendable, Hashable {
+    var calls: Int64 = 0
+    /// Denied ones not included.
+    var failed: Int64 = 0
+    var denied: Int64 = 0
+
+    mutating func add(_ facts: CallFacts) { self = adding(CallCounts(facts)) }
+
+    mutating func remove(_ facts: CallFacts) { self = subtracting(CallCounts(facts)) }
+
+    init() {}
+
+    /// Of a call that failed because it was denied, both facts are known, maybe from different spans.
+    private init(_ facts: CallFacts) {
+        calls = facts.contains(.made) ? 1 : 0
+        denied = facts.contains(.denied) ? 1 : 0
+        failed = (facts.contains(.trouble) ? 1 : 0) - denied
+    }
+
+    func adding(_ other: CallCounts) -> CallCounts {
+        var result = self
+        result.calls += other.calls
+        result.failed += other.failed
+        result.denied += other.denied
+        return result
+    }
+
+    func subtracting(_ other: CallCounts) -> CallCounts {
+        var result = self
+        result.calls -= other.calls
+        result.failed -= other.failed
+        result.denied -= other.denied
+        return result
+    }
+}
+
+/// Tokens and what they cost.
+struct Spending: Sendable {
+    var tokens: Int64 = 0
+    /// US dollars.
+    var cost = 0.0
+    /// Whether there was any usage at all.
+    var isKnown = false
+    /// Whether some of it cannot be: then no samples are made of it.
+    var isBad = false
+    /// Whether some of it has no price: then there is no sample of the cost.
+    var isUnpriced = false
+
+    mutating func add(_ other: Spending) {
+        tokens = tokens.addingReportingOverflow(other.tokens).overflow ? .max : tokens + other.tokens
+        cost += other.cost
+        isKnown = isKnown || other.isKnown
+        isBad = isBad || other.isBad
+        isUnpriced = isUnpriced || other.isUnpriced
+    }
+
+    /// This amount, doubtful if the other one is bad.
+    func with(_ other: Spending) -> Spending {
+        var result = self
+        result.isBad = isBad || other.isBad
+        return result
+    }
+}
+
+/// A run: an `invoke_agent` span.
+struct Run: Sendable {
+    /// Nil for a run of somebody who is not of this fleet: what is below it is not counted.
+    var agent: AgentID?
+    /// What the span says.
+    var bundle: Digest?
+    /// The target of the route that it counts for; nil if it counts for none.
+    var target: Digest?
+    /// 0: none.
+    var parent: SpanID
+    var hasSucceeded: Bool
+    var start: Moment
+    var end: Moment
+    /// The run's own usage, if it has any.
+    var own: Spending?
+}
