@@ -136,6 +136,20 @@ struct HostileParserTests {
         #expect(read > 100)
     }
 
+    @Test("Stops of everything and of teams are refused, or cover agents and are written as they were")
+    func fleetHalts() throws {
+        let halt = Halt(since: time, reason: "because", by: "ada@host")
+        let halts = FleetHalts(all: halt, teams: ["support": halt])
+        let agent = try #require(AgentID("support/triage"))
+        Hostile.variants(of: halts.json, for: "fleetHalts") { json in
+            guard let halts = FleetHalts(json: json) else { return }
+            #expect(FleetHalts(json: halts.json) == halts && halts.isAtLeast(halts))
+            _ = (halts.covering(agent), halts.bytes)
+            let change = halts.change(.halt, .all, reason: Hostile.letter, by: Hostile.letter)
+            #expect(FleetHalts.after([change]) == .some(halts))
+        }
+    }
+
     @Test("A route is refused, or its weights add up and every bucket has a target")
     func routes() throws {
         let route = Route(

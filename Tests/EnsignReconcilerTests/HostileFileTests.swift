@@ -2,6 +2,7 @@ import EnsignJSON
 import EnsignModel
 import EnsignSystem
 import EnsignTargets
+import EnsignTelemetry
 import EnsignTestSupport
 import Foundation
 import Testing
@@ -55,6 +56,27 @@ struct HostileFileTests {
             }
             try read.write(path)
             #expect(try Status.read(path) == read)
+        }
+    }
+
+    @Test("How far telemetry was read is not known, or can be said")
+    func reading() throws {
+        let moment = Moment(Timestamp(seconds: 1_795_251_600))
+        let reading = TelemetryReading(
+            time: moment,
+            lastRead: moment,
+            behind: TelemetryReading.Behind(backlog: TelemetryBacklog(files: 2, bytes: 4_096), since: moment),
+            unreadFiles: 3,
+            problems: ["x"]
+        )
+        let path = "\(scratch.path)/reading"
+        try reading.write(path)
+        #expect(TelemetryReading.read(path) == reading)
+        try Hostile.variants(of: reading.json, for: "reading", pairs: 100) { json in
+            try Files.replace(path, with: json.canonicalBytes(), durable: false)
+            guard let read = TelemetryReading.read(path) else { return }
+            _ = read.sentences
+            try read.write(path)
         }
     }
 

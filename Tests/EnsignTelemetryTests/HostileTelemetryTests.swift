@@ -116,6 +116,23 @@ struct HostileTelemetryTests {
         #expect(read > 20)
     }
 
+    @Test("Files of the largest size that there is keep nobody from being read", .timeLimit(.minutes(1)))
+    func largestFiles() throws {
+        // Where a file may have 2^63 - 1 bytes, all of them a hole.
+        let folder = "/dev/shm/ensign-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for name in ["a", "b", "c"] {
+            let made = try run("truncate", ["-s", "\(Int64.max)", "\(name).jsonl"], in: folder)
+            guard made.status == 0 else { return }
+        }
+        try (line(Self.spans) + "\n").write(toFile: "\(folder)/d.jsonl", atomically: true, encoding: .utf8)
+        var reader = TelemetryReader(directory: folder, cursor: TelemetryCursor())
+        var events = 0
+        for _ in 0..<20 where events == 0 { events += try reader.read().events.count }
+        #expect(events == Self.spans.count)
+    }
+
     @Test("A label of any size is none of ours, and takes no time to tell from one")
     func label() {
         let value = Hostile.letter + String(repeating: "\u{323}\u{301}", count: 100_000)

@@ -269,7 +269,8 @@ import Testing
         try calls(1, of: "shell__run", in: host)
         eventually(within: .seconds(4), watch.output) { isHalted(host) }
         #expect(try watch.stop() == 0)
-        #expect(try host.kinds() == ["genesis", "intent", "outcome", "halt"])
+        let kinds = try host.kinds()
+        #expect(kinds == ["genesis", "intent", "outcome", "halt"], "\(watch.output)")
         try host.expectSound()
     }
 }

@@ -1,3 +1,4 @@
+import EnsignModel
 import EnsignSystem
 
 /// Files that have something new and are not followed, of each writer in the order in which they came.
@@ -14,7 +15,7 @@ struct Arrivals {
     var backlog: TelemetryBacklog {
         TelemetryBacklog(
             files: files.count,
-            bytes: files.values.reduce(0) { $0.addingReportingOverflow($1.status.size).partialValue }
+            bytes: files.values.reduce(0) { $0.adding(saturating: $1.status.size) }
         )
     }
 

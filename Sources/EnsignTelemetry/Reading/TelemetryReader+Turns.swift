@@ -151,7 +151,7 @@ extension TelemetryReader {
                 continue
             }
             let most = min(Int64(limits.chunk), Int64(max(4_096, allowance - spent)))
-            let wanted = Int(min(most, max(1, status.size - place) + 1))
+            let wanted = Int(min(most, max(1, status.size - place).adding(saturating: 1)))
             var buffer: [UInt8] = []
             let count = try handle.file.read(at: place, count: wanted, appendingTo: &buffer, from: memory.path)
             batch.bytes += count

@@ -194,7 +194,7 @@ package struct TelemetryReader: ~Copyable {
         for id in turns {
             guard let memory = known[id], let file = cursor.files[id] else { continue }
             backlog.files += 1
-            backlog.bytes += max(0, memory.size - file.offset)
+            backlog.bytes = backlog.bytes.adding(saturating: max(0, memory.size - file.offset))
         }
         return backlog
     }
