@@ -158,6 +158,7 @@ struct FolderTests {
             for case .steps(let count) in output.activities.map(\.kind) { steps = max(steps, count) }
             #expect(attribution.openTraces <= 100)
         }
+        #expect(attribution.traces.remembered <= 2 * 101 + 64)
         #expect(steps == 60)
         #expect(attribution.rejections[.evicted] > 5_000)
     }

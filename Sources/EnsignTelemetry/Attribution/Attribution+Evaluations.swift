@@ -34,7 +34,7 @@ extension Attribution {
             output.rejections.add(.orphan)
             return
         }
-        open(key, of: nil, at: now, &output)
+        open(key, share: 0, at: now, &output)
         add(event.evaluation, key, span, at: now, &output)
     }
 

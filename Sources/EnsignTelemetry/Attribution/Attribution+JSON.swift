@@ -14,7 +14,7 @@ extension Attribution {
             "names": .array(names.all.map { Self.json($0.due, $0.trace, $0.span) }),
             // In the order in which they would be forgotten.
             "traces": .array(
-                traces.all.map { [.integer($0.touched.nanoseconds), .string($0.key.text), $0.trace.json] }
+                traces.inOrder.map { [.integer($0.touched.nanoseconds), .string($0.key.text), $0.trace.json] }
             ),
         ]
     }

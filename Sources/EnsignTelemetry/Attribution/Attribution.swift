@@ -51,7 +51,7 @@ package struct Attribution: Sendable {
 
     package let environment: String
     let limits: Limits
-    var traces = TraceTable()
+    var traces: TraceTable
     var seen: SeenWindow
     /// Runs by the time at which their samples are made, and once more by the time at which their calls are forgotten.
     var dues = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
@@ -59,13 +59,14 @@ package struct Attribution: Sendable {
     var names = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// All that was ever rejected.
     package internal(set) var rejections = Rejections()
-    /// Names of agents that have a route, parsed.
-    private var known: [String: AgentID] = [:]
+    /// Names of agents that have a route, parsed, and whose room their traces take.
+    private var known: [String: (agent: AgentID, share: UInt64)] = [:]
 
     package init(environment: String, limits: Limits = Limits()) {
         self.environment = environment
         self.limits = limits
         seen = SeenWindow(limit: limits.seen)
+        traces = TraceTable(limits: limits)
     }
 
     /// Traces that are held open.
@@ -86,12 +87,13 @@ package struct Attribution: Sendable {
         // What is only a link between others comes first: an exporter writes the spans of each library together, and a
         // call is told of best when it is known what is around it.
         for event in batch.events {
-            if case .span(let span) = event, span.operation == .other { add(span, at: now, context, &output) }
+            if case .span(let span) = event, case .other = span.operation { add(span, at: now, context, &output) }
         }
         for event in batch.events {
             switch event {
             case .span(let span):
-                if span.operation != .other { add(span, at: now, context, &output) }
+                if case .other = span.operation { continue }
+                add(span, at: now, context, &output)
             case .evaluation(let evaluation): add(evaluation, at: now, context, &output)
             }
         }
@@ -119,12 +121,12 @@ package struct Attribution: Sendable {
         }
         let idle = now.advanced(milliseconds: -limits.idleMilliseconds)
         while let key = traces.nextIdle(since: idle) { close(key, &output) }
-        makeRoom(for: 0, &output)
+        makeRoom(&output)
     }
 
     /// Closes traces that there is no room for any more.
-    private mutating func makeRoom(for share: UInt64, _ output: inout Output) {
-        while let key = traces.nextTooMany(limits, for: share) {
+    private mutating func makeRoom(_ output: inout Output) {
+        while let key = traces.nextTooMany() {
             output.rejections.add(.evicted)
             close(key, &output)
         }
@@ -135,7 +137,7 @@ package struct Attribution: Sendable {
         var output = Output()
         while let next = names.removeFirst() { judgeName(of: next.span, in: next.trace, context, &output) }
         while let next = dues.removeFirst() { settle(next.trace, next.span, at: next.due, &output) }
-        for trace in traces.all.sorted(by: { ($0.key.id.high, $0.key.id.low) < ($1.key.id.high, $1.key.id.low) }) {
+        for trace in traces.inOrder.sorted(by: { ($0.key.id.high, $0.key.id.low) < ($1.key.id.high, $1.key.id.low) }) {
             close(trace.key, &output)
         }
         rejections.add(output.rejections)
@@ -173,7 +175,7 @@ package struct Attribution: Sendable {
             output.rejections.add(.stale)
             return
         }
-        open(event.key, of: agent(event.claim, context), at: now, &output)
+        open(event.key, share: share(of: event.claim), at: now, &output)
         let time = problem == nil ? min(event.end, now) : now
         if let mayNotSpeak {
             output.rejections.add(mayNotSpeak)
@@ -199,9 +201,9 @@ package struct Attribution: Sendable {
         }
     }
 
-    /// - Parameter agent: Whom the span names that is to come into the trace.
-    mutating func open(_ key: TraceKey, of agent: AgentID?, at now: Moment, _ output: inout Output) {
-        let share = key.folder != 0 ? key.folder : TraceKey.folder(agent)
+    /// - Parameter share: Whose room it takes if it is in no folder; 0 while that is not known.
+    mutating func open(_ key: TraceKey, share: UInt64, at now: Moment, _ output: inout Output) {
+        let share = key.folder != 0 ? key.folder : share
         if let trace = traces[key] {
             guard trace.spanCount >= limits.spansOfTrace else {
                 traces.touch(key, share: share, at: now)
@@ -211,7 +213,7 @@ package struct Attribution: Sendable {
             close(key, &output)
         }
         traces.open(key, share: share, at: now)
-        makeRoom(for: share, &output)
+        makeRoom(&output)
     }
 
     /// Notes whose child a span is, and moves what was collected for it upwards.
@@ -247,14 +249,17 @@ package struct Attribution: Sendable {
     /// The agent that a claim names, one with a route or not; nil if it names none, or a framework's own part.
     mutating func claimant(_ claim: Claim, _ context: Context) -> AgentID? {
         guard let name = claim.agent else { return nil }
-        if let known = known[name] { return known }
+        if let known = known[name] { return known.agent }
         guard let agent = AgentID(name) else { return nil }
         // Names that telemetry makes up are not kept.
         guard context.routes[agent] != nil else { return agent }
         if known.count > 100_000 { known = [:] }
-        known[name] = agent
+        known[name] = (agent, TraceKey.folder(agent))
         return agent
     }
+
+    /// Whose room a trace takes that a span with this claim comes to: of those that have a route, once they were asked for.
+    private func share(of claim: Claim) -> UInt64 { claim.agent.flatMap { known[$0]?.share } ?? 0 }
 
     struct Unresolved: Error {
         let reason: Rejection

@@ -15,40 +15,70 @@ struct TraceKey: Sendable, Hashable {
 
 /// The traces that are open, in the order in which they were last touched.
 ///
-/// When there is no more room, whoever has most of it gives up their oldest: an agent's folder, an agent that is named, or
-/// all the rest together. So a writer who opens traces without end closes none of those that are somebody's.
+/// When there is no more room, the one that was touched longest ago goes; but where somebody has more than a fair share of
+/// the room, theirs: an agent's folder, an agent that is named, or all the rest together. So a writer who opens traces
+/// without end closes none of those that are somebody's.
 struct TraceTable: Sendable {
     private(set) var traces: [TraceKey: OpenTrace] = [:]
     /// Spans of all open traces.
     private(set) var spans = 0
+    private let limits: Attribution.Limits
+    private var all = Touches()
     /// By ``OpenTrace/share``.
     private var shares: [UInt64: Share] = [:]
-    /// No trace is idle before this.
-    private var idleSearch = Moment(nanoseconds: .min)
+    private var sizes = Sizes()
     private var lastSerial = 0
 
+    /// One entry for each open trace, about the order in which they were last touched.
+    private typealias Touches = Queue<Touch>
+
+    private struct Touch: Sendable {
+        var time: Moment
+        var key: TraceKey
+        var serial: Int
+    }
+
     private struct Share: Sendable {
-        /// One entry for each open trace, about the order in which they were last touched.
-        var touches = Queue<(touched: Moment, key: TraceKey, serial: Int)>()
+        var touches = Touches()
         var traces = 0
         var spans = 0
+    }
 
-        /// Of the room that all have: traces and spans, whichever is more.
-        func size(_ limits: Attribution.Limits) -> Double {
-            max(Double(traces) / Double(max(1, limits.traces)), Double(spans) / Double(max(1, limits.spans)))
+    /// Who has how much, the largest at hand.
+    private struct Sizes: Sendable {
+        private var owners: [Int: Set<UInt64>] = [:]
+        private(set) var largest = 0
+
+        var owner: UInt64? { owners[largest]?.first }
+
+        mutating func move(_ owner: UInt64, from before: Int, to after: Int) {
+            guard before != after else { return }
+            if before > 0 {
+                owners[before]?.remove(owner)
+                if owners[before]?.isEmpty == true { owners[before] = nil }
+            }
+            if after > 0 { owners[after, default: []].insert(owner) }
+            largest = max(largest, after)
+            // It went up in steps and comes down in steps.
+            while largest > 0, owners[largest] == nil { largest -= 1 }
         }
     }
+
+    init(limits: Attribution.Limits) { self.limits = limits }
 
     subscript(key: TraceKey) -> OpenTrace? { traces[key] }
 
     var count: Int { traces.count }
+
+    /// Entries that are kept to know what goes first.
+    var remembered: Int { all.count }
 
     /// Changes a trace that is open.
     mutating func change(_ key: TraceKey, _ body: (inout OpenTrace) -> Void) {
         guard var trace = traces.removeValue(forKey: key) else { return }
         let before = trace.spanCount
         body(&trace)
-        count(trace.spanCount - before, in: trace.share)
+        count(0, trace.spanCount - before, in: trace.share)
         traces[key] = trace
     }
 
@@ -65,11 +95,22 @@ struct TraceTable: Sendable {
         lastSerial += 1
         traces[key] = trace
         traces[key]?.serial = lastSerial
-        shares[trace.share, default: Share()].traces += 1
-        shares[trace.share]?.touches.append((touched, key, lastSerial))
-        count(trace.spanCount, in: trace.share)
-        // Whoever comes back from an earlier state may have been idle for long.
-        idleSearch = min(idleSearch, touched)
+        count(1, trace.spanCount, in: trace.share)
+        let touch = Touch(time: touched, key: key, serial: lastSerial)
+        all.append(touch)
+        shares[trace.share]?.touches.append(touch)
+        // Entries of traces that went by the other list.
+        if all.count > 2 * traces.count + 64 { all = compacted(all) }
+        if let share = shares[trace.share], share.touches.count > 2 * share.traces + 64 {
+            let touches = compacted(share.touches)
+            shares[trace.share]?.touches = touches
+        }
+    }
+
+    private func compacted(_ touches: Touches) -> Touches {
+        var touches = touches
+        touches.keep { traces[$0.key]?.serial == $0.serial }
+        return touches
     }
 
     /// Notes that something of an open trace has come, and whose it is if that was not known.
@@ -85,71 +126,80 @@ struct TraceTable: Sendable {
         }
     }
 
-    private mutating func count(_ spans: Int, in share: UInt64) {
-        self.spans += spans
-        shares[share]?.spans += spans
-    }
-
     @discardableResult
     mutating func remove(_ key: TraceKey) -> OpenTrace? {
         guard let trace = traces.removeValue(forKey: key) else { return nil }
-        count(-trace.spanCount, in: trace.share)
-        shares[trace.share]?.traces -= 1
+        count(-1, -trace.spanCount, in: trace.share)
         return trace
+    }
+
+    private mutating func count(_ traces: Int, _ spans: Int, in owner: UInt64) {
+        guard traces != 0 || spans != 0 else { return }
+        self.spans += spans
+        var share = shares.removeValue(forKey: owner) ?? Share()
+        let before = size(share)
+        share.traces += traces
+        share.spans += spans
+        sizes.move(owner, from: before, to: size(share))
+        if share.traces > 0 { shares[owner] = share }
+    }
+
+    /// Of the room that all have, in traces: as many spans as there is room for are as much as all traces.
+    private func size(_ share: Share) -> Int {
+        share.traces + share.spans / max(1, limits.spans / max(1, limits.traces))
     }
 
     // MARK: Coming to an end
 
     /// When the trace that was touched longest ago was touched; nil when none is open.
-    var firstTouched: Moment? { shares.values.compactMap { $0.touches.first?.touched }.min() }
+    var firstTouched: Moment? { all.first?.time }
 
     /// A trace that nothing came of since a moment.
     mutating func nextIdle(since limit: Moment) -> TraceKey? {
-        guard idleSearch <= limit else { return nil }
-        var earliest: Moment?
-        for share in shares.keys {
-            guard let first = settleFirst(of: share) else { continue }
-            if first.touched <= limit { return first.key }
-            earliest = min(earliest ?? first.touched, first.touched)
-        }
-        shares = shares.filter { $0.value.traces > 0 }
-        idleSearch = earliest ?? limit.advanced(milliseconds: 1)
-        return nil
+        guard let first = all.first, first.time <= limit else { return nil }
+        var touches = all
+        all = Touches()
+        let found = self.first(of: &touches)
+        all = touches
+        return found.flatMap { $0.time <= limit ? $0.key : nil }
     }
 
     /// The trace that has to go for want of room, if there is no more.
-    ///
-    /// - Parameter share: Whose new trace or span there is no room for.
-    mutating func nextTooMany(_ limits: Attribution.Limits, for share: UInt64) -> TraceKey? {
+    mutating func nextTooMany() -> TraceKey? {
         guard traces.count > limits.traces || spans > limits.spans else { return nil }
-        var largest = share
-        if (shares[share]?.size(limits) ?? 0) * Double(shares.count) <= 1 {
-            largest = shares.max { $0.value.size(limits) < $1.value.size(limits) }?.key ?? share
+        // Twice what each would have if all had the same.
+        let most = max(1, 2 * limits.traces / max(1, shares.count))
+        if sizes.largest > most, let owner = sizes.owner, var touches = shares[owner]?.touches {
+            shares[owner]?.touches = Touches()
+            let found = first(of: &touches)
+            shares[owner]?.touches = touches
+            if let found { return found.key }
         }
-        return settleFirst(of: largest)?.key
+        var touches = all
+        all = Touches()
+        defer { all = touches }
+        return first(of: &touches)?.key
     }
 
     /// Takes entries away that are not true any more, until the first one is that of an open trace, untouched since.
-    private mutating func settleFirst(of share: UInt64) -> (touched: Moment, key: TraceKey)? {
-        while let first = shares[share]?.touches.first {
+    private func first(of touches: inout Touches) -> Touch? {
+        while let first = touches.first {
             guard let trace = traces[first.key], trace.serial == first.serial else {
-                _ = shares[share]?.touches.removeFirst()
+                _ = touches.removeFirst()
                 continue
             }
-            guard trace.touched > first.touched else { return (first.touched, first.key) }
+            guard trace.touched > first.time else { return first }
             // In use since: it goes to the end of the queue once.
-            _ = shares[share]?.touches.removeFirst()
-            shares[share]?.touches.append((trace.touched, first.key, first.serial))
+            _ = touches.removeFirst()
+            touches.append(Touch(time: trace.touched, key: first.key, serial: first.serial))
         }
         return nil
     }
 
-    /// All traces, of each share in the order in which they would be forgotten.
-    var all: [(key: TraceKey, touched: Moment, trace: OpenTrace)] {
-        shares.sorted { $0.key < $1.key }.flatMap { _, share in
-            share.touches.all.compactMap { touch in
-                traces[touch.key].flatMap { $0.serial == touch.serial ? (touch.key, touch.touched, $0) : nil }
-            }
+    /// All traces, in the order in which they would be forgotten.
+    var inOrder: [(key: TraceKey, touched: Moment, trace: OpenTrace)] {
+        all.all.compactMap { touch in
+            traces[touch.key].flatMap { $0.serial == touch.serial ? (touch.key, touch.time, $0) : nil }
         }
     }
 }

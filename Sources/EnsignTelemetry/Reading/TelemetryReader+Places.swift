@@ -82,6 +82,8 @@ extension TelemetryReader {
         let seen = isWaiting ? nil : memory?.seen
         guard let writer = cursor.files[id]?.writer else { return }
         cursor.rest(id, seen ?? TelemetryCursor.Seen(size: -1, changed: .min))
+        // The present walk has met it, or will.
+        metAtRest.insert(id)
         guard isWaiting, let memory else { return }
         turns.removeAll { $0 == id }
         guard let status = try? Files.status("\(directory)/\(memory.path)"), status.id == id else { return }
