@@ -58,6 +58,17 @@ package struct Site {
     /// The desired commit; nil when the branch does not exist.
     package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
 
+    /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
+    package func upstream(of branch: String) throws -> (name: String, commit: ObjectID)? {
+        let configuration = try repository.configuration()
+        let prefix = "refs/heads/"
+        guard let remote = configuration["branch.\(branch).remote"],
+            let merge = configuration["branch.\(branch).merge"], merge.hasPrefix(prefix)
+        else { return nil }
+        let name = "\(remote)/\(merge.dropFirst(prefix.count))"
+        return try repository.reference("refs/remotes/\(name)").map { (name, $0) }
+    }
+
     /// Whether time and evidence may change something that is live.
     package func hasRollouts(_ environment: String) throws -> Bool {
         try RecordedTree(repository: repository, tip: ledger(environment).tip()).hasRollouts()

@@ -197,12 +197,7 @@ extension Site {
         guard !reconciles, let commit = source.commit,
             try repository.reference("refs/heads/\(source.name)") == commit
         else { return [] }
-        let configuration = try repository.configuration()
-        guard let remote = configuration["branch.\(source.name).remote"],
-            let merge = configuration["branch.\(source.name).merge"], merge.hasPrefix("refs/heads/")
-        else { return [] }
-        let upstream = "\(remote)/\(merge.dropFirst("refs/heads/".count))"
-        guard let tip = try repository.reference("refs/remotes/\(upstream)") else { return [] }
+        guard let (upstream, tip) = try upstream(of: source.name) else { return [] }
         let limit = 1_000
         let count = try repository.commits(from: tip, notIn: commit, limit: limit).count
         guard count > 0 else { return [] }

@@ -7,20 +7,20 @@ extension Situation {
     /// What a desired state changes of what guards agents, against the commit whose rules are in force; nothing where there
     /// is none yet.
     func guards(_ desired: Desired) throws -> [GuardChange] {
-        guard let accepted = try inForce(besides: desired.source.commit), accepted != desired.source.commit else {
+        guard let accepted = try inForce(), accepted != desired.source.commit else {
             return []
         }
         return try guards(desired, since: Desired(site, accepted, name: site.settings.branch))
     }
 
     /// The commit whose rules are in force. Elsewhere than on the host the ledger names the newest one that changed something
-    /// live; the branch may be further, and says what the host has accepted since.
-    private func inForce(besides planned: ObjectID?) throws -> ObjectID? {
+    /// live; what the branch's upstream has since, the host has accepted since.
+    private func inForce() throws -> ObjectID? {
         guard let accepted = try accepted() else { return nil }
-        guard !site.reconciles, let branch = try site.desiredCommit(), branch != planned,
-            (try? site.repository.isAncestor(accepted, of: branch)) == true
+        guard !site.reconciles, let upstream = try site.upstream(of: site.settings.branch),
+            (try? site.repository.isAncestor(accepted, of: upstream.commit)) == true
         else { return accepted }
-        return branch
+        return upstream.commit
     }
 
     /// What a desired state changes of what guards agents, against another one.
