@@ -268,6 +268,8 @@ import Testing
         #expect(!isHalted(host))
         try calls(1, of: "shell__run", in: host)
         eventually(within: .seconds(4), watch.output) { isHalted(host) }
+        // Stopped first, recorded then.
+        try eventually(within: .seconds(10), watch.output) { try host.kinds().last == "halt" }
         #expect(try watch.stop() == 0)
         let kinds = try host.kinds()
         #expect(kinds == ["genesis", "intent", "outcome", "halt"], "\(watch.output)")
