@@ -59,7 +59,8 @@ let package = Package(
             dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto"],
             swiftSettings: swift
         ),
-        .target(name: "EnsignPlanner", dependencies: ["EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignJudge", dependencies: ["EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(
             name: "EnsignLedger",
             dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem"],
@@ -76,10 +77,34 @@ let package = Package(
             swiftSettings: swiftOverC
         ),
         .target(
+            name: "EnsignHost",
+            dependencies: [
+                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignLedger", "EnsignTargets",
+            ],
+            swiftSettings: swift
+        ),
+        .target(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry",
+                "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry", "EnsignHost",
+            ],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignQueries",
+            dependencies: [
+                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignJudge", "EnsignPlanner",
+                "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
+            ],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignSupervisor",
+            dependencies: [
+                "EnsignModel", "EnsignGit", "EnsignSystem", "EnsignJudge", "EnsignPlanner", "EnsignLedger",
+                "EnsignTargets", "EnsignTelemetry", "EnsignHost", "EnsignReconciler",
             ],
             swiftSettings: swift
         ),
@@ -89,7 +114,8 @@ let package = Package(
             name: "EnsignCommands",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignReconciler",
+                "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
+                "EnsignQueries", "EnsignSupervisor",
             ],
             swiftSettings: swift
         ),
@@ -103,14 +129,16 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
-        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest"], exclude: ["Scenarios"]),
+        test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
+        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
-        test("EnsignTelemetry", ["EnsignModel", "EnsignPlanner", "EnsignSystem"]),
+        test("EnsignTelemetry", ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"]),
+        test("EnsignHost", ["EnsignModel"]),
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignLedger", "EnsignManifest", "EnsignModel", "EnsignPlanner", "EnsignSystem",
-                "EnsignTargets", "EnsignTelemetry",
+                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
         test("EnsignCommands", ["EnsignModel"]),

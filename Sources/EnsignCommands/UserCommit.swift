@@ -1,4 +1,5 @@
 import EnsignGit
+import EnsignHost
 import EnsignModel
 import EnsignReconciler
 import EnsignSystem

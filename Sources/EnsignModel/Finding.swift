@@ -63,3 +63,11 @@ extension Finding: Comparable {
         (left.path, left.position, left.code, left.message) < (right.path, right.position, right.code, right.message)
     }
 }
+
+extension Finding {
+    /// Each finding once, sorted: threads that share a role or a tool each find what is wrong with it.
+    package static func unique(_ findings: [Finding]) -> [Finding] {
+        var seen: Set<Finding> = []
+        return findings.filter { seen.insert($0).inserted }.sorted()
+    }
+}

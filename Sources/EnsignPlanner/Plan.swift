@@ -1,3 +1,4 @@
+package import EnsignJudge
 package import EnsignModel
 
 /// What a reconcile would do in one environment: recorded state against desired state.

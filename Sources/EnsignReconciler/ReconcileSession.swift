@@ -1,4 +1,6 @@
 import EnsignCrypto
+import EnsignHost
+import EnsignJudge
 import EnsignLedger
 import EnsignManifest
 import EnsignModel

@@ -1,3 +1,5 @@
+package import EnsignHost
+package import EnsignJudge
 import EnsignLedger
 package import EnsignModel
 package import EnsignPlanner
@@ -90,7 +92,7 @@ package struct Reconciler {
         package var notes: [String] = []
 
         /// Why what is desired could not be applied; nil when it could.
-        var standing: String? {
+        package var standing: String? {
             if let failure { return "\(failure)" }
             switch result {
             case .invalid: return findings.filter { $0.severity == .error }.map(\.message).joined(separator: "\n")
@@ -189,30 +191,6 @@ package struct Reconciler {
         } catch {
             try? session.writeFailure("\(error)")
             throw error
-        }
-    }
-}
-
-/// Why a reconcile was not tried.
-package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible {
-    case notInitialised
-    case client
-    case missingKey(environment: String, path: String)
-    case target(String)
-    case missingBranch(String)
-    /// Of a clone of a forge: the branch was never fetched.
-    case notFetched(String, remote: String)
-    case unknownEnvironment(String, known: [String])
-
-    package var description: String {
-        switch self {
-        case .notInitialised: "Ensign is not set up in this repository"
-        case .client: "this is a developer's clone: it never reconciles"
-        case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
-        case .target(let why): why
-        case .missingBranch(let ref): "\(ref) does not exist any more: what is live goes on by the last accepted commit"
-        case .notFetched(let ref, let remote): "\(ref) is not here: nothing was fetched from '\(remote)' yet"
-        case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
         }
     }
 }

@@ -1,12 +1,12 @@
 import EnsignGit
-import EnsignLedger
+package import EnsignLedger
 import EnsignModel
-import EnsignTargets
+package import EnsignTargets
 
 /// The recorded state as a target is compared with it.
-final class RecordedFiles: ExpectedFiles {
+package final class RecordedFiles: ExpectedFiles {
     /// What the newest entry says should be live.
-    static func at(_ tip: RecordedEntry, _ ledger: Ledger) throws -> RecordedFiles {
+    package static func at(_ tip: RecordedEntry, _ ledger: Ledger) throws -> RecordedFiles {
         RecordedFiles(
             tree: RecordedTree(repository: ledger.repository, tip: tip),
             header: try ledger.publishing(tip).header
@@ -21,7 +21,7 @@ final class RecordedFiles: ExpectedFiles {
         self.header = header
     }
 
-    func children(of folder: String) throws -> [String: ExpectedNode]? {
+    package func children(of folder: String) throws -> [String: ExpectedNode]? {
         guard !folder.isEmpty else {
             var top: [String: ExpectedNode] = [LivePath.header: .header]
             for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
@@ -32,7 +32,7 @@ final class RecordedFiles: ExpectedFiles {
         return try tree.children(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file($0.id) }
     }
 
-    func bytes(of node: ExpectedNode) throws -> [UInt8] {
+    package func bytes(of node: ExpectedNode) throws -> [UInt8] {
         switch node {
         case .folder: []
         case .header: header
@@ -40,7 +40,7 @@ final class RecordedFiles: ExpectedFiles {
         }
     }
 
-    func matches(_ bytes: [UInt8], _ node: ExpectedNode) -> Bool {
+    package func matches(_ bytes: [UInt8], _ node: ExpectedNode) -> Bool {
         switch node {
         case .folder: false
         case .header: bytes == header

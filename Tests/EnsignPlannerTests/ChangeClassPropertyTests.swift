@@ -53,7 +53,7 @@ private struct SmallWorld {
     mutating func bundle() -> Bundle {
         var tools: [BundleTool] = []
         for name in Self.tools where !random.once(in: 4) { tools.append(tool(name)) }
-        return EnsignPlannerTests.bundle { bundle in
+        return EnsignTestSupport.bundle { bundle in
             bundle.tools = tools
             bundle.delegates = Self.agents.filter { _ in random.once(in: 2) }
             bundle.limits.run = RunLimits(

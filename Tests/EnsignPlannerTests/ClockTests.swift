@@ -1,4 +1,6 @@
+import EnsignJudge
 import EnsignModel
+import EnsignTestSupport
 import Testing
 
 @testable import EnsignPlanner
@@ -6,7 +8,7 @@ import Testing
 /// A canary that began while the host's clock was ahead.
 @Suite("Evidence and a clock that is set")
 struct ClockTests {
-    private static let agent = EnsignPlannerTests.agent("support/triage")
+    private static let agent = EnsignTestSupport.agent("support/triage")
     private let analysis = Analysis(
         metrics: [Analysis.Metric(name: "success", kind: .rate, good: true, unit: nil, margin: .absolute(0.05))],
         confidence: 0.95,
@@ -20,7 +22,7 @@ struct ClockTests {
 
     private func side(_ version: String, _ digit: String) throws -> Change.Side {
         let digest = try #require(Digest(hex: String(repeating: digit, count: 64)))
-        return Change.Side(version: EnsignPlannerTests.version(version), digest: digest)
+        return Change.Side(version: EnsignTestSupport.version(version), digest: digest)
     }
 
     private func state(_ began: Timestamp, pause: CanaryProgress.Pause? = nil) throws -> AgentState {

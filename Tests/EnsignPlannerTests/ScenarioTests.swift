@@ -1,6 +1,8 @@
+import EnsignJudge
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignTestSupport
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner

@@ -1,3 +1,4 @@
+import EnsignHost
 import EnsignJSON
 import EnsignModel
 import EnsignSystem

@@ -1,3 +1,4 @@
+import EnsignJudge
 import EnsignModel
 import EnsignPlanner
 import EnsignTelemetry

@@ -13,22 +13,6 @@ func after(seconds: Double) -> Moment { Moment(nanoseconds: start.nanoseconds + 
 let stableDigest = digest("a")
 let canaryDigest = digest("b")
 
-/// 64 times the same hexadecimal digit.
-func digest(_ digit: Character) -> Digest {
-    guard let digest = Digest(hex: String(repeating: digit, count: 64)) else { preconditionFailure("a digit") }
-    return digest
-}
-
-func version(_ text: String) -> AgentVersion {
-    guard let version = AgentVersion(text) else { preconditionFailure("\(text) is no version") }
-    return version
-}
-
-func agent(_ text: String) -> AgentID {
-    guard let agent = AgentID(text) else { preconditionFailure("\(text) is no agent") }
-    return agent
-}
-
 /// `support/desk` with a canary, `support/clerk` stable, `support/stopped` halted.
 let context = Attribution.Context(
     routes: [

@@ -1,5 +1,7 @@
+import EnsignJudge
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 /// Renders what decides about a canary, and what decided before.

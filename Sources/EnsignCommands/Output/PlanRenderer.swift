@@ -1,4 +1,5 @@
 import EnsignGit
+import EnsignJudge
 import EnsignModel
 import EnsignPlanner
 

@@ -1,5 +1,7 @@
+import EnsignJudge
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 /// Renders where rollouts stand.

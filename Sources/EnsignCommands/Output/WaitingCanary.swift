@@ -1,4 +1,6 @@
+import EnsignHost
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 

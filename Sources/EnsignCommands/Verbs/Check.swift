@@ -1,7 +1,9 @@
+import EnsignHost
 import EnsignJSON
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 extension Verb {

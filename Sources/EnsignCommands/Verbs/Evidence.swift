@@ -1,4 +1,5 @@
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 

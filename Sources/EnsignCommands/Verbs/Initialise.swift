@@ -1,5 +1,6 @@
 import EnsignCrypto
 import EnsignGit
+import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignReconciler

@@ -1,3 +1,4 @@
+import EnsignJudge
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner

@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignReconciler

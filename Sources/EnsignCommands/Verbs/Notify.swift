@@ -1,3 +1,4 @@
+import EnsignHost
 import EnsignModel
 import EnsignReconciler
 

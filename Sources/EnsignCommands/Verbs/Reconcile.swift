@@ -1,8 +1,10 @@
+import EnsignHost
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignSupervisor
 import EnsignTargets
 
 extension Verb {

@@ -1,9 +1,11 @@
 import EnsignGit
+import EnsignHost
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignSupervisor
 
 extension Verb {
     static let resume = Verb(

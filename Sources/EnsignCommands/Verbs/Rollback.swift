@@ -1,8 +1,10 @@
 import EnsignGit
+import EnsignHost
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignSupervisor
 
 extension Verb {
     static let rollback = Verb(

@@ -1,6 +1,9 @@
+import EnsignHost
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
+import EnsignSupervisor
 import EnsignSystem
 
 extension Verb {

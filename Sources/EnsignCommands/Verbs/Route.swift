@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignHost
 import EnsignJSON
 import EnsignLedger
 import EnsignModel

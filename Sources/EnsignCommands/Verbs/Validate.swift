@@ -1,4 +1,5 @@
 import EnsignGit
+import EnsignHost
 import EnsignManifest
 import EnsignModel
 import EnsignReconciler

@@ -1,6 +1,8 @@
+import EnsignHost
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignSupervisor
 import EnsignSystem
 import EnsignTargets
 

@@ -1,3 +1,4 @@
+import EnsignJudge
 package import EnsignModel
 
 /// The rollout of one agent: (state, event, now) gives the next state and what to record. Pure and total.

@@ -1,7 +1,8 @@
+package import EnsignHost
 import EnsignLedger
 package import EnsignModel
 import EnsignSystem
-import EnsignTargets
+package import EnsignTargets
 
 /// Stops agents of one environment at once: remembers it, then takes their routes away.
 ///
@@ -76,7 +77,7 @@ package struct HaltSwitch: Sendable {
     package func agents(of team: String?) throws -> [AgentID] { try target.agents(of: team) }
 
     /// Whether a file of the target differs from what is recorded only because its agent was just halted.
-    func explains(_ file: DriftedFile, _ pending: [HaltRecord]) throws -> Bool {
+    package func explains(_ file: DriftedFile, _ pending: [HaltRecord]) throws -> Bool {
         guard let agent = LivePath.agent(atRoute: file.path),
             pending.contains(where: { $0.kind == .halt && $0.scope.covers(agent) })
         else { return false }

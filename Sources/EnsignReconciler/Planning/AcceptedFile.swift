@@ -1,4 +1,5 @@
 import EnsignGit
+package import EnsignHost
 package import EnsignLedger
 package import EnsignModel
 import EnsignSystem

@@ -1,4 +1,5 @@
 import EnsignGit
+import EnsignHost
 import EnsignLedger
 import EnsignManifest
 package import EnsignModel
@@ -20,7 +21,7 @@ package struct Decision {
     /// What the agents of the desired commit use, where that was found out anew.
     var uses: SharedUses?
     /// What the canaries of the commit that the plan goes by are judged by.
-    var evidence: CanaryEvidence?
+    package var evidence: CanaryEvidence?
 
     /// Why a commit cannot be applied.
     package enum Obstacle {

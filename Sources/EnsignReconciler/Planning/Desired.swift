@@ -1,4 +1,5 @@
 import EnsignGit
+package import EnsignHost
 package import EnsignManifest
 package import EnsignModel
 package import EnsignPlanner

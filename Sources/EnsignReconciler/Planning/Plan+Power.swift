@@ -1,3 +1,5 @@
+package import EnsignHost
+import EnsignJudge
 import EnsignLedger
 package import EnsignModel
 package import EnsignPlanner

@@ -1,4 +1,6 @@
 import EnsignGit
+import EnsignHost
+import EnsignJudge
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
@@ -6,7 +8,7 @@ import EnsignPlanner
 import EnsignSystem
 
 /// Reads what planning needs and calls the planner. ``Situation`` alone makes plans with it.
-struct PlanMaker {
+package struct PlanMaker {
     let situation: Situation
     let recorded: RecordedTree
 
@@ -57,7 +59,7 @@ struct PlanMaker {
             resolved.items = try recorded.agents().map { DesiredAgent(agent: $0, compiled: nil) }
         }
         if isDeclared { resolved.settings = try fleet.environment(environment)?.value }
-        resolved.findings = Self.unique(resolved.findings)
+        resolved.findings = Finding.unique(resolved.findings)
         resolved.removes = try resolved.items.contains { item in
             try item.compiled == nil && recorded.isLive(item.agent)
         }
@@ -293,12 +295,6 @@ struct PlanMaker {
         }
         all.findings += all.graph.cycles(in: environment)
         return all
-    }
-
-    /// Threads that share a role or a tool each find what is wrong with it.
-    static func unique(_ findings: [Finding]) -> [Finding] {
-        var seen: Set<Finding> = []
-        return findings.filter { seen.insert($0).inserted }.sorted()
     }
 }
 

@@ -1,18 +1,8 @@
 import EnsignGit
+import EnsignHost
 import EnsignManifest
-package import EnsignModel
+import EnsignModel
 import EnsignSystem
-
-/// Something that many agents of an environment are made from, or depend on.
-package enum SharedPart: Sendable, Hashable {
-    case role(String)
-    /// Any version of a tool, or its binding.
-    case tool(String)
-    /// Its people changed. No bundle has them, but the file must be valid.
-    case team(String)
-    /// It is no longer deployed: others may hand work to it.
-    case agent(AgentID)
-}
 
 /// Which agents of an environment use which shared parts, so that a changed role or tool costs what uses it.
 ///

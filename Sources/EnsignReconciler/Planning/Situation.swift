@@ -1,4 +1,6 @@
 import EnsignGit
+package import EnsignHost
+import EnsignJudge
 package import EnsignLedger
 import EnsignManifest
 package import EnsignModel

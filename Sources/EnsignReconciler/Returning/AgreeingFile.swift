@@ -1,4 +1,5 @@
 import EnsignGit
+import EnsignHost
 import EnsignLedger
 import EnsignManifest
 import EnsignModel

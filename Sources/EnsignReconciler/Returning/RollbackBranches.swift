@@ -1,5 +1,6 @@
 import EnsignCrypto
 import EnsignGit
+package import EnsignHost
 package import EnsignLedger
 import EnsignManifest
 package import EnsignModel
@@ -127,7 +128,7 @@ package struct RollbackBranches {
     }
 
     /// A commit that Ensign made for a branch of this environment; nil for anybody else's.
-    func own(_ id: ObjectID) throws -> RollbackCommit.Found? {
+    package func own(_ id: ObjectID) throws -> RollbackCommit.Found? {
         guard repository.contains(id), try repository.header(of: id).kind == .commit else { return nil }
         let found = try RollbackCommit.Found(try repository.commit(id)) { key in
             let path = site.settings.signingKey(environment, site.files)

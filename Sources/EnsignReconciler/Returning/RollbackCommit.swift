@@ -4,7 +4,7 @@ import EnsignLedger
 import EnsignModel
 
 /// The commit on a rollback branch: what its message says, and whether a commit is one.
-struct RollbackCommit: Hashable {
+package struct RollbackCommit: Hashable {
     var environment: String
     var agent: AgentID
     /// The quarantined version that git asks for.
@@ -63,7 +63,7 @@ struct RollbackCommit: Hashable {
     }
 
     /// A commit as it was found on a branch.
-    struct Found: Hashable {
+    package struct Found: Hashable {
         var parent: ObjectID
         var about: String
         var quarantined: String

@@ -1,0 +1,122 @@
+import EnsignJSON
+package import EnsignModel
+import EnsignSystem
+
+/// `<git dir>/ensign/outbox/<env>`: which entries `ensign.notify` has still to be run for.
+///
+/// What is to be sent is read from the ledger, from the newest entry that was looked at on: an entry is in the outbox from
+/// the moment that it is in the ledger, whatever dies in between.
+package struct Outbox: Sendable, Hashable {
+    /// The newest entry that was looked at.
+    var sequence: Int64
+    /// Oldest first.
+    package private(set) var pending: [Pending] = []
+    /// How many were dropped, the oldest first, because too many waited.
+    private(set) var dropped: Int64 = 0
+    /// What the command last failed with.
+    private(set) var failure: String?
+
+    /// The most entries that wait.
+    static let maxPending = 100
+
+    /// One entry that waits.
+    package struct Pending: Sendable, Hashable {
+        package var sequence: Int64
+        package var commit: ObjectID
+        var attempts: Int64 = 0
+        /// When it is tried again, in seconds since 1970.
+        var due: Int64 = 0
+
+        package init(sequence: Int64, commit: ObjectID, attempts: Int64 = 0, due: Int64 = 0) {
+            self.sequence = sequence
+            self.commit = commit
+            self.attempts = attempts
+            self.due = due
+        }
+    }
+
+    package init(sequence: Int64) { self.sequence = sequence }
+
+    // MARK: Changing
+
+    /// Adds entries, newest first, as the ledger is walked.
+    package mutating func add(_ found: [Pending], upTo newest: Int64) {
+        pending += found.reversed()
+        sequence = newest
+        let excess = pending.count - Self.maxPending
+        guard excess > 0 else { return }
+        pending.removeFirst(excess)
+        dropped = dropped.adding(saturating: Int64(excess))
+    }
+
+    mutating func delivered(_ item: Pending) {
+        pending.removeAll { $0.sequence == item.sequence }
+        dropped = 0
+        if pending.isEmpty { failure = nil }
+    }
+
+    /// - Parameter now: Seconds since 1970.
+    package mutating func failed(_ item: Pending, _ why: String, now: Int64) {
+        failure = why.cut(utf8: 500)
+        guard let index = pending.firstIndex(where: { $0.sequence == item.sequence }) else { return }
+        pending[index].attempts = pending[index].attempts.adding(saturating: 1)
+        pending[index].due = now.adding(saturating: Self.pause(after: pending[index].attempts))
+    }
+
+    /// 2 s, twice as long after each attempt, at most an hour.
+    static func pause(after attempts: Int64) -> Int64 { min(2 << min(max(attempts, 1) - 1, 11), 3_600) }
+
+    /// Seconds until the next attempt; nil when nothing waits.
+    package func wait(now: Int64) -> Int64? {
+        // A clock that was set back does not keep anything waiting for longer than a pause.
+        pending.map { min(max(0, $0.due.subtracting(saturating: now)), 3_600) }.min()
+    }
+
+    /// What an operator should know, in a sentence; nil when nothing waits.
+    package var note: String? {
+        guard !pending.isEmpty || dropped > 0 else { return nil }
+        var text = "notify: \(pending.count) \(pending.count == 1 ? "entry waits" : "entries wait")"
+        if dropped > 0 { text += ", \(dropped) older were dropped" }
+        return text + (failure.map { "; the command failed: \($0)" } ?? "")
+    }
+
+    // MARK: The file
+
+    /// Reads an outbox; nil when there is none that can be read.
+    package static func read(_ path: String) throws -> Outbox? {
+        guard let bytes = try Files.readOwn(path, limit: 1 << 20), let json = try? JSONParser.parse(bytes),
+            json["v"]?.int == 1, let sequence = json["seq"]?.int, let items = json["pending"]?.array
+        else { return nil }
+        var outbox = Outbox(sequence: sequence)
+        outbox.dropped = json["dropped"]?.int ?? 0
+        outbox.failure = json["failure"]?.string
+        outbox.pending = items.compactMap { item in
+            guard let sequence = item["seq"]?.int, let commit = item["commit"]?.string.flatMap({ ObjectID($0) })
+            else { return nil }
+            return Pending(
+                sequence: sequence,
+                commit: commit,
+                attempts: max(0, item["attempts"]?.int ?? 0),
+                due: item["due"]?.int ?? 0
+            )
+        }
+        return outbox
+    }
+
+    package func write(_ path: String) throws {
+        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
+        let json: JSONValue = [
+            "v": 1, "seq": .integer(sequence), "dropped": .integer(dropped),
+            "failure": failure.map { .string($0) } ?? .null,
+            "pending": .array(
+                pending.map {
+                    [
+                        "seq": .integer($0.sequence), "commit": .string($0.commit.description),
+                        "attempts": .integer($0.attempts), "due": .integer($0.due),
+                    ]
+                }
+            ),
+        ]
+        try Files.replace(path, with: json.canonicalBytes() + [0x0A])
+    }
+}

@@ -1,0 +1,67 @@
+package import EnsignModel
+
+/// Which digests were stable when, for every agent: read from the ledger in one walk, when somebody first asks.
+package final class StableIndex {
+    private let ledger: Ledger
+    private let tip: RecordedEntry?
+    private let recorded: RecordedTree
+    /// Newest first.
+    private var stable: [AgentID: [(digest: Digest?, since: Timestamp)]]?
+
+    package init(ledger: Ledger, tip: RecordedEntry?, recorded: RecordedTree) {
+        self.ledger = ledger
+        self.tip = tip
+        self.recorded = recorded
+    }
+
+    /// When a digest was stable; nil when it never was, or when its bundle is no longer kept.
+    package func history(_ agent: AgentID, _ digest: Digest) throws -> StableHistory? {
+        // A digest that was never live is not in the tree: most questions end here.
+        guard try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return nil }
+        let times = try times()[agent] ?? []
+        guard let first = times.lastIndex(where: { $0.digest == digest }),
+            let newest = times.firstIndex(where: { $0.digest == digest })
+        else { return nil }
+        let firstOfPresent = times.lastIndex { $0.digest == present.digest } ?? -1
+        // The one that came after it ended its time.
+        let until = newest > 0 ? times[newest - 1].since : times[newest].since
+        return StableHistory(isEarlier: first > firstOfPresent, stableUntil: until)
+    }
+
+    /// The digests that were stable before the present one and are still kept, the latest first.
+    package func earlier(_ agent: AgentID) throws -> [Digest] {
+        guard let present = try recorded.agent(agent)?.stable else { return [] }
+        var found: [Digest] = []
+        for time in try times()[agent] ?? [] {
+            guard let digest = time.digest, digest != present.digest, !found.contains(digest) else { continue }
+            if try recorded.keeps(digest) { found.append(digest) }
+        }
+        return found
+    }
+
+    private func times() throws -> [AgentID: [(digest: Digest?, since: Timestamp)]] {
+        if let stable { return stable }
+        var found: [AgentID: [(digest: Digest?, since: Timestamp)]] = [:]
+        if let tip {
+            try ledger.walk(from: tip) { entry in
+                switch entry.entry.kind {
+                case .outcome, .recovery, .halt:
+                    for effect in AgentEffect.of(try ledger.changes(of: entry), environment: ledger.environment) ?? [] {
+                        let side = effect.state.map(\.stable) ?? effect.changes.last?.to
+                        found[effect.agent, default: []].append((side?.digest, entry.entry.time))
+                    }
+                case .genesis, .intent, .refused, .drift, .resume, .key: break
+                }
+                return true
+            }
+        }
+        // Runs of the same digest count once: a canary's steps leave the stable version as it is.
+        stable = found.mapValues { times in
+            times.enumerated().filter {
+                $0.offset == times.count - 1 || times[$0.offset + 1].digest != $0.element.digest
+            }
+            .map(\.element)
+        }
+        return stable ?? [:]
+    }
+}

@@ -1,0 +1,167 @@
+import EnsignGit
+package import EnsignHost
+package import EnsignJudge
+import EnsignLedger
+package import EnsignModel
+import EnsignPlanner
+import EnsignReconciler
+
+/// What decides about an agent's canary, and what has decided before.
+package struct EvidenceReport: Sendable {
+    package var environment: String
+    package var agent: AgentID
+    package var now: Timestamp
+    /// Whether this clone counts. A developer's has the ledger alone.
+    package var isHost: Bool
+    /// Whether anything is known of the agent here.
+    package var isKnown: Bool
+    /// The canary that is under way; nil when there is none.
+    package var canary: Trial?
+    /// A candidate that waits for its turn: nothing is measured yet.
+    package var queued: Change.Side?
+    /// How much of the environment's telemetry was rejected, of all agents, by reason; nil where that is not known.
+    package var rejections: [(reason: String, count: Int64)]?
+    /// Newest first.
+    package var history: [Decision]
+
+    /// A candidate against the stable version.
+    package struct Trial: Sendable {
+        package var candidate: Change.Side
+        package var stable: Change.Side
+        package var weight: Int64
+        package var since: Timestamp
+        package var holdEnds: Timestamp?
+        package var deadline: Timestamp?
+        /// Nil where it is not known: elsewhere than on the host, and for what git no longer declares.
+        package var verdict: CanaryVerdict?
+    }
+
+    /// What an entry of the ledger decided about the agent.
+    package struct Decision: Sendable {
+        package var sequence: Int64
+        package var commit: ObjectID
+        package var time: Timestamp
+        /// A promotion or rollback; a quarantine that stands alone.
+        package var change: Change
+        /// Whether the entry also quarantines what it goes back from.
+        package var quarantines: Bool
+
+        package var verdict: String? { change.evidence["verdict"]?.string }
+        package var reason: String? { change.evidence["reason"]?.string }
+        package var analysis: JSONValue? { change.evidence["analysis"] }
+    }
+
+    /// Reads what is recorded and what was counted, without changing anything.
+    ///
+    /// - Parameter limit: The most decisions, the newest.
+    package static func make(
+        _ site: Site,
+        _ environment: String,
+        agent: AgentID,
+        limit: Int,
+        version: String,
+        now: Timestamp
+    ) throws -> EvidenceReport {
+        let tip = try site.ledger(environment).tip()
+        let recorded = try RecordedTree(repository: site.repository, tip: tip).agent(agent)
+        var report = EvidenceReport(
+            environment: environment,
+            agent: agent,
+            now: now,
+            isHost: site.reconciles,
+            isKnown: recorded != nil,
+            history: try tip.map { try history(site.ledger(environment), $0, agent, limit) } ?? []
+        )
+        if !report.history.isEmpty { report.isKnown = true }
+        if case .queued(let candidate)? = recorded?.state.rollout { report.queued = candidate.side }
+        if let (candidate, progress) = recorded?.state.canary, let stable = recorded?.stable {
+            let row = try RolloutReport.make(site, environment, agent: agent, version: version).rows.first
+            report.canary = Trial(
+                candidate: candidate.side,
+                stable: stable,
+                weight: progress.weight,
+                since: progress.evidenceSince,
+                holdEnds: row?.canary.flatMap { progress.holdEnds($0) },
+                deadline: row?.canary.flatMap { progress.deadline($0) },
+                verdict: report.isHost ? row?.verdict : nil
+            )
+        }
+        if report.isHost, let counts = try EvidenceStore.kept(site, environment)?.rejections?.object {
+            report.rejections = counts.compactMap { reason, count in count.int.map { (reason, $0) } }
+        }
+        return report
+    }
+
+    private static func history(
+        _ ledger: Ledger,
+        _ tip: RecordedEntry,
+        _ agent: AgentID,
+        _ limit: Int
+    ) throws -> [Decision] {
+        var history: [Decision] = []
+        try ledger.walk(from: tip) { recorded in
+            let entry = recorded.entry
+            guard entry.kind == .outcome || entry.kind == .recovery else { return true }
+            let changes = try ledger.changes(of: recorded).filter { $0.agent == agent && $0.action.decides }
+            // Where there are two, the second says what the first goes back from.
+            if let change = changes.first(where: { $0.action != .quarantine }) ?? changes.first {
+                history.append(
+                    Decision(
+                        sequence: entry.sequence,
+                        commit: recorded.commit,
+                        time: entry.time,
+                        change: change,
+                        quarantines: changes.contains { $0.action == .quarantine && $0.from != $0.to }
+                    )
+                )
+            }
+            return history.count < limit
+        }
+        return history
+    }
+}
+
+extension Change.Action {
+    /// Whether it ends what was tried, one way or the other.
+    fileprivate var decides: Bool {
+        switch self {
+        case .promote, .rollback, .quarantine: true
+        case .create, .update, .delete, .weight, .halt, .resume, .repair: false
+        }
+    }
+}
+
+// MARK: - What is missing
+
+extension CanaryVerdict {
+    /// Why metrics of calls say nothing though there are runs; nil when they do.
+    package var silence: String? { evidence["silent"]?.string }
+}
+
+extension EvidenceReport.Trial {
+    /// What a verdict waits for, metric by metric; empty when there is one, or nothing is judged.
+    package var missing: [String] {
+        guard let verdict else { return [] }
+        switch verdict.outcome {
+        case .pass, .fail, .notAnalysed: return []
+        case .noData, .inconclusive, .error: break
+        }
+        guard let metrics = verdict.evidence["metrics"]?.object, !metrics.isEmpty else {
+            return ["the first look at what was measured"]
+        }
+        return metrics.compactMap { name, metric in
+            let stable = metric["samples"]?["stable"]?.int ?? 0
+            let canary = metric["samples"]?["canary"]?.int ?? 0
+            switch metric["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }) {
+            case .noData:
+                if let why = verdict.silence, MetricName(name)?.isOfCalls == true { return "\(name): \(why)" }
+                let whose =
+                    canary > 0 ? "the stable version" : stable > 0 ? "the candidate" : "either version"
+                return "\(name): samples of \(whose)"
+            case .inconclusive: return "\(name): more samples (\(canary) of the candidate, \(stable) of stable so far)"
+            case .error: return "\(name): an answer that can be read"
+            case .pass, .fail, nil: return nil
+            }
+        }
+    }
+}

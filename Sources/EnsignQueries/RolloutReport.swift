@@ -1,0 +1,84 @@
+import EnsignGit
+package import EnsignHost
+package import EnsignJudge
+import EnsignLedger
+import EnsignManifest
+package import EnsignModel
+package import EnsignPlanner
+package import EnsignReconciler
+
+/// Where the rollouts of an environment stand, for people: recorded state, what git wants, and why anything waits.
+package struct RolloutReport: Sendable {
+    package var environment: String
+    package var now: Timestamp
+    /// Whether this clone reads the telemetry. Elsewhere verdicts are not known.
+    package var isHost: Bool
+    /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
+    package var rows: [Row]
+
+    /// One agent.
+    package struct Row: Sendable {
+        package var agent: AgentID
+        package var state: AgentState
+        /// The rollout as the manifests have it now; nil when git no longer declares the agent.
+        package var canary: Canary?
+        /// What git asks for, if that is something else than the stable version.
+        package var wanted: Change.Side?
+        package var held: HeldReason?
+        /// Nil without a canary, and where it is not known.
+        package var verdict: CanaryVerdict?
+        /// Drifts of the stable version that are on record.
+        package var drifts: [BehaviourRecord.Drift] = []
+        /// What the guard of the stable version says, a sentence for each metric.
+        package var guards: [String] = []
+    }
+
+    /// Reads what is recorded and plans, without changing anything.
+    ///
+    /// - Parameters:
+    ///   - agent: One agent; nil for all that have something to tell.
+    ///   - version: This Ensign's own.
+    package static func make(_ site: Site, _ environment: String, agent: AgentID?, version: String) throws
+        -> RolloutReport
+    {
+        let situation = try Situation.look(site, environment, version: version)
+        var report = RolloutReport(environment: environment, now: situation.now, isHost: site.reconciles, rows: [])
+        let desired = try site.desiredCommit().map { try Desired(site, $0, name: site.settings.branch) }
+        let decision = try situation.decide(desired)
+        let (tip, plan) = (situation.tip, decision.plan)
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let fleet = try decision.goesBy.map { commit in
+            Fleet(snapshot: try Desired(site, commit, name: "").snapshots(), today: situation.today)
+        }
+        let evidence = decision.evidence
+        let kept = try EvidenceStore.kept(site, environment)
+        let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
+        let drifts = Dictionary(
+            grouping: try tip.map { try BehaviourRecord.load(site, environment, tip: $0).drifts } ?? [],
+            by: \.agent
+        )
+        var agents = Set(try recorded.remembered()).union(held.keys).union(drifts.keys.compactMap { $0 })
+        if let agent, kept?.guards.explanations(agent).isEmpty == false { agents.insert(agent) }
+        if let agent { agents = agents.contains(agent) ? [agent] : [] }
+        for agent in agents.sorted() {
+            guard let known = try recorded.agent(agent) else { continue }
+            var canary: Canary?
+            if let fleet, case .canary(let found) = try CanaryEvidence.rollout(agent, environment, fleet) {
+                canary = found
+            }
+            report.rows.append(
+                Row(
+                    agent: agent,
+                    state: known.state,
+                    canary: canary,
+                    wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
+                    held: held[agent]?.reason,
+                    verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) },
+                    drifts: drifts[agent] ?? [],
+                    guards: kept?.guards.explanations(agent) ?? []
+                )
+            )
+        }
+        return report
+    }
+}

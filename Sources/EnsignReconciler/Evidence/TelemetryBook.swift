@@ -1,0 +1,276 @@
+import EnsignGit
+package import EnsignHost
+import EnsignJudge
+import EnsignLedger
+import EnsignManifest
+package import EnsignModel
+import EnsignPlanner
+import EnsignTelemetry
+
+/// What telemetry is held against: routes, states and bundles as recorded, rules and prices as declared.
+///
+/// Read when somebody first asks for an agent and kept until a commit or an entry changes it, so that its cost follows
+/// the agents that are active. For one thread. Where something cannot be read now, what was known stays.
+package final class TelemetryBook {
+    private let site: Site
+    private let environment: String
+    private let ledger: Ledger
+    private let gate: HaltGate
+
+    private var tip: RecordedEntry?
+    private var recorded: RecordedTree
+    private var known: [AgentID: RecordedAgent] = [:]
+    /// Agents that have a route, or had one and are halted.
+    private(set) var routes: [AgentID: Route] = [:]
+    /// Names that telemetry made up.
+    private var strangers: Set<AgentID> = []
+
+    private var desired: (commit: ObjectID, tree: ObjectID, fleet: Fleet)?
+    /// What deployments say for themselves.
+    private var own: [AgentID: OwnRules] = [:]
+    private var environmentRules: [KillRule] = []
+    private var environmentRollout: Rollout?
+    private var guards: [AgentID: GuardedVersion?] = [:]
+    private(set) var prices: Prices?
+
+    private struct OwnRules {
+        var kill: [KillRule] = []
+        var rollout: Rollout?
+    }
+
+    /// What bundles grant, and whose they are; nil for one that nobody knows any more.
+    private var grants: [Digest: Grants?] = [:]
+    /// What tools declare, in all of their versions.
+    private var declared: [String: Set<String>] = [:]
+    private var haltedByGitSince: [AgentID: Moment] = [:]
+
+    /// What one bundle grants, and what names that were asked about mean there.
+    private struct Grants {
+        let agent: AgentID
+        let names: ToolNames
+        var known: [String: String?] = [:]
+
+        init(_ bundle: Bundle) {
+            agent = bundle.agent
+            names = ToolNames(bundle)
+        }
+    }
+
+    package init(site: Site, environment: String) {
+        self.site = site
+        self.environment = environment
+        ledger = site.ledger(environment)
+        gate = HaltGate(HaltsFile(path: site.files.halts(environment)), environment: environment)
+        recorded = RecordedTree(repository: site.repository, tip: nil)
+    }
+
+    // MARK: Keeping up
+
+    /// Looks at the refs and forgets what they have made old.
+    ///
+    /// - Returns: Agents that were resumed since the last time, and until when what they did no longer counts.
+    package func refresh() -> [AgentID: Moment] {
+        var resumed: [AgentID: Moment] = [:]
+        // What cannot be read now is looked at again the next time.
+        try? followLedger(&resumed)
+        try? followBranch()
+        return resumed
+    }
+
+    private func followLedger(_ resumed: inout [AgentID: Moment]) throws {
+        let commit = try site.repository.reference(ledger.ref)
+        guard let commit, commit != tip?.commit else { return }
+        let newest = try ledger.read(commit)
+        let before = tip
+        (tip, recorded) = (newest, RecordedTree(repository: site.repository, tip: newest))
+        strangers = []
+        haltedByGitSince = [:]
+        guard let before else { return }
+        let changes = try site.repository.differences(from: before.tree, to: newest.tree) {
+            $0.hasPrefix("agents") || $0.hasPrefix("state")
+        }
+        for change in changes {
+            let path = change.path
+            let agent =
+                LivePath.agent(atRoute: path)
+                ?? (path.hasPrefix("state/") && path.hasSuffix(".json") ? AgentID(path.dropFirst(6).dropLast(5)) : nil)
+            guard let agent else { continue }
+            known[agent] = nil
+            routes[agent] = nil
+            guards[agent] = nil
+        }
+        try ledger.walk(from: newest) { entry in
+            guard entry.commit != before.commit, entry.entry.sequence > before.entry.sequence else { return false }
+            try Self.collect(entry, ledger, &resumed)
+            return true
+        }
+    }
+
+    private static func collect(_ entry: RecordedEntry, _ ledger: Ledger, _ resumed: inout [AgentID: Moment]) throws {
+        guard entry.entry.kind == .outcome || entry.entry.kind == .recovery else { return }
+        for change in try ledger.changes(of: entry) where change.action == .resume {
+            guard let agent = change.agent, resumed[agent] == nil else { continue }
+            resumed[agent] = entry.entry.time.end
+        }
+    }
+
+    private func followBranch() throws {
+        // The rules are those of the last accepted commit: one that is refused, or gone, takes none away. Before
+        // anything was accepted there is only what is asked for.
+        let accepted = try site.acceptedCommit(environment, tip: tip)
+        guard let commit = try accepted ?? (tip == nil ? site.desiredCommit() : nil), commit != desired?.commit else {
+            return
+        }
+        let tree = try site.repository.commit(commit).tree
+        let before = desired
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
+        desired = (commit, tree, fleet)
+        guards = [:]
+        (declared, grants) = ([:], [:])
+        if let before {
+            let folder = "environments/\(environment)"
+            let changes = try site.repository.differences(from: before.tree, to: tree) { path in
+                path == "environments" || path == folder || path.hasPrefix(folder + "/agents")
+            }
+            for change in changes {
+                let name = change.path.dropFirst(folder.count + "/agents/".count).dropLast(".yaml".count)
+                if let agent = AgentID(name) { own[agent] = nil }
+            }
+        }
+        // A manifest that is invalid now leaves what the one before it said.
+        if let settings = try fleet.environment(environment)?.value {
+            (environmentRules, environmentRollout) = (settings.killSwitch, settings.rollout)
+        }
+        if let value = try fleet.prices()?.value { prices = value }
+    }
+
+    // MARK: Answers
+
+    /// Stops that the ledger does not have yet; none when they cannot be read.
+    func pendingHalts() -> [HaltRecord] { (try? gate.pendingHalts()) ?? [] }
+
+    /// Loads the route of an agent that telemetry names; a name that is none costs little.
+    func load(_ name: String) {
+        guard let agent = AgentID(name), routes[agent] == nil, !strangers.contains(agent) else { return }
+        if let recorded = self.recorded(agent),
+            let route = recorded.route ?? (recorded.isHalted ? Route.halted(agent, environment) : nil)
+        {
+            routes[agent] = route
+        } else {
+            if strangers.count > 10_000 { strangers = [] }
+            strangers.insert(agent)
+        }
+    }
+
+    func recorded(_ agent: AgentID) -> RecordedAgent? {
+        if let known = known[agent] { return known }
+        guard let found = try? recorded.agent(agent) else { return nil }
+        known[agent] = found
+        return found
+    }
+
+    func hasCanary(_ agent: AgentID) -> Bool { recorded(agent)?.state.canary != nil }
+
+    /// The rules of the environment, then those of the agent's deployment.
+    func killRules(_ agent: AgentID) -> [KillRule] { environmentRules + ownRules(agent).kill }
+
+    private func ownRules(_ agent: AgentID) -> OwnRules {
+        if let known = own[agent] { return known }
+        let deployment = (try? desired?.fleet.deployment(agent, in: environment))?.value
+        let rules = OwnRules(kill: deployment?.killSwitch ?? [], rollout: deployment?.rollout)
+        own[agent] = rules
+        return rules
+    }
+
+    /// The stable version of an agent and what of it is guarded; nil when nothing is, and while the agent is halted by
+    /// somebody else than its guard: what was read again after a crash must still find the drift that it was halted for.
+    func guarded(_ agent: AgentID) -> GuardedVersion? {
+        if let known = guards[agent] { return known }
+        let version = guardedVersion(agent)
+        // What cannot be read now is looked at again.
+        if recorded(agent) != nil { guards[agent] = .some(version) }
+        return version
+    }
+
+    private func guardedVersion(_ agent: AgentID) -> GuardedVersion? {
+        guard case .canary(let canary)? = ownRules(agent).rollout ?? environmentRollout, let analysis = canary.analysis,
+            let state = recorded(agent)?.state, !state.haltedByGit,
+            state.halt == nil || state.halt?.by == TelemetryPipeline.guardName, let stable = state.stable
+        else { return nil }
+        return GuardedVersion(agent, stable, analysis)
+    }
+
+    /// What a call's name means among what the bundle grants that it was made with, else the agent's stable one.
+    ///
+    /// - Returns: Nil when it is not known what is granted; nil inside when it means nothing that is.
+    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
+        guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
+        if grants[digest] == nil {
+            if grants.count > 20_000 { grants = [:] }
+            let bundle = (try? recorded.bundle(digest)) ?? nil
+            grants[digest] = .some(bundle.map { Grants($0) })
+        }
+        // Another agent's bundle says nothing of this one.
+        guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
+        if let known = found.known[tool] { return .some(known) }
+        let meaning = found.names.meaning(of: tool, declared: operations)
+        // Names that telemetry makes up take no room for ever.
+        if found.known.count >= 64 { grants[digest]??.known = [:] }
+        grants[digest]??.known[tool] = .some(meaning)
+        return .some(meaning)
+    }
+
+    /// The operations that a tool declares; empty when there is no such tool.
+    private func operations(of tool: String) -> Set<String> {
+        if let known = declared[tool] { return known }
+        guard Name.isValid(tool), let fleet = desired?.fleet else { return [] }
+        var found: Set<String> = []
+        for version in (try? fleet.toolVersions(tool)) ?? [] {
+            found.formUnion((try? fleet.tool(tool, version))??.value?.operations.keys.map { $0 } ?? [])
+        }
+        if declared.count > 10_000 { declared = [:] }
+        declared[tool] = found
+        return found
+    }
+
+    /// Since when an agent is halted, as the ledger has it; nil when it is not.
+    func haltedSince(_ agent: AgentID) -> Moment? {
+        guard let state = recorded(agent)?.state, state.isHalted else { return nil }
+        if let halt = state.halt { return halt.since.end }
+        if let since = haltedByGitSince[agent] { return since }
+        var since: Moment?
+        if let tip {
+            try? ledger.walk(from: tip) { entry in
+                switch entry.entry.kind {
+                case .outcome, .recovery, .halt:
+                    let isHere = try ledger.changes(of: entry).contains { $0.agent == agent && $0.action == .halt }
+                    if isHere { since = entry.entry.time.end }
+                case .genesis, .intent, .resume, .refused, .drift, .key: break
+                }
+                return since == nil
+            }
+        }
+        haltedByGitSince[agent] = since
+        return since
+    }
+
+    /// Whether it is on record that the agent acted although it was halted.
+    func isAlarmRecorded(_ agent: AgentID) -> Bool { recorded(agent)?.state.activityAfterHalt != nil }
+
+    /// When an agent was last resumed, if that was after a moment; telemetry from before it was judged then.
+    func lastResume(_ agent: AgentID, after moment: Moment) -> Moment? {
+        guard let tip else { return nil }
+        var found: [AgentID: Moment] = [:]
+        try? ledger.walk(from: tip) { entry in
+            guard entry.entry.time.end > moment else { return false }
+            try Self.collect(entry, ledger, &found)
+            return found[agent] == nil
+        }
+        return found[agent]
+    }
+}
+
+extension Timestamp {
+    /// The end of this second: what a clock with more digits would have said is not later.
+    var end: Moment { Moment(self).advanced(milliseconds: 999) }
+}

@@ -1,0 +1,10 @@
+import Synchronization
+
+/// A switch that several threads look at.
+package final class Flag: Sendable {
+    private let value = Mutex(false)
+    package init() {}
+
+    package var isSet: Bool { value.withLock { $0 } }
+    package func set() { value.withLock { $0 = true } }
+}
