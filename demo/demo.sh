@@ -131,7 +131,7 @@ run ensign reconcile --env prod
 step "A broken manifest does not get in"
 run cd ../work
 run "sed -i 's/maximum: 100/maximun: 100/' environments/prod/agents/support/refund-triage.yaml"
-run git commit -q --no-verify -am "'A slip of the pen'"
+run git commit -q --no-verify -am "'A typing error'"
 refused git push -q
 run git reset -q --hard HEAD~1
 
@@ -225,5 +225,5 @@ run ensign verify
 excerpt 1,12p "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"
 run "sha256sum ensign/live/prod/bundles/*/*"
 
-step "Done. What you saw is in README.md; try it on your own fleet next."
+step "Done. docs/tutorial.md is this by hand; try it on your own fleet next."
 [ -z "${KEEP:-}" ] || echo "The repositories are in $scratch."
