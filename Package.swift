@@ -59,6 +59,7 @@ let package = Package(
             dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto"],
             swiftSettings: swift
         ),
+        .target(name: "EnsignPolicy", dependencies: ["EnsignModel", "EnsignJSON"], swiftSettings: swift),
         .target(name: "EnsignJudge", dependencies: ["EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(
@@ -73,7 +74,7 @@ let package = Package(
         ),
         .target(
             name: "EnsignTelemetry",
-            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignPolicy", "EnsignSystem"],
             swiftSettings: swiftOverC
         ),
         .target(
@@ -88,15 +89,16 @@ let package = Package(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry", "EnsignHost",
+                "EnsignPolicy", "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry",
+                "EnsignHost",
             ],
             swiftSettings: swift
         ),
         .target(
             name: "EnsignQueries",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignJudge", "EnsignPlanner",
-                "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
+                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignPolicy", "EnsignJudge",
+                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
             ],
             swiftSettings: swift
         ),
@@ -129,6 +131,7 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
+        test("EnsignPolicy", ["EnsignModel"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),

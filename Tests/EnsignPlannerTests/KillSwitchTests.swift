@@ -250,13 +250,4 @@ struct KillSwitchTests {
         #expect(trips([.unknownTool(1)], [activity]).isEmpty)
         #expect(trips([.deniedCalls(1, within: span("1m"))], [activity]).count == 1)
     }
-
-    @Test("A tool's name may be that of a tool, an operation, or both")
-    func toolNames() {
-        let bundle = bundle()
-        for name in ["crm__find", "crm.find", "crm/find", "find", "crm"] { #expect(bundle.grants(toolName: name)) }
-        for name in ["crm__delete", "crm.delete", "other__find", "delete", "", "__", "crm__", "find__crm"] {
-            #expect(!bundle.grants(toolName: name))
-        }
-    }
 }

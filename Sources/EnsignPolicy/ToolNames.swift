@@ -1,3 +1,5 @@
+package import EnsignModel
+
 /// Which granted operation telemetry means by a tool's name (docs/telemetry.md, "Names of tools").
 ///
 /// Runtimes, frameworks and servers spell one operation in many ways: `<tool>__<operation>` as the client library does,
@@ -177,11 +179,6 @@ package struct ToolNames: Sendable {
     private static func words(_ name: String) -> [String] {
         spellings(name).map { $0.split(separator: "-").joined(separator: "-") }.filter { !$0.isEmpty }
     }
-}
-
-extension Bundle {
-    /// Whether a call by this name is of an operation that the bundle grants; see ``ToolNames``.
-    package func grants(toolName name: String) -> Bool { ToolNames(self).meaning(of: name) != nil }
 }
 
 extension String {

@@ -1,4 +1,6 @@
 import EnsignModel
+import EnsignPolicy
+import EnsignTestSupport
 import Testing
 
 @Suite("Names of tools in telemetry")
@@ -126,5 +128,22 @@ struct ToolNameTests {
         }
         #expect(ToolNames.isEnd("lookup", of: "payments.lookup") && !ToolNames.isEnd("payments.lookup", of: "lookup"))
         #expect(ToolNames.areSame("get_payment", "getPayment") && !ToolNames.areSame("lookup", "payments.lookup"))
+    }
+
+    @Test("A tool's name may be that of a tool, an operation, or both")
+    func toolsAndOperations() {
+        let names = ToolNames(bundle())
+        for name in ["crm__find", "crm.find", "crm/find", "find", "crm"] { #expect(names.meaning(of: name) != nil) }
+        for name in ["crm__delete", "crm.delete", "other__find", "delete", "", "__", "crm__", "find__crm"] {
+            #expect(names.meaning(of: name) == nil)
+        }
+    }
+
+    @Test("Whatever a bundle grants and a name says, there is a meaning or none")
+    func hostile() {
+        Hostile.variants(of: bundle().json, for: "tool names", pairs: 100) { json in
+            guard let bundle = Bundle(json: json) else { return }
+            for name in ["crm__find", "__", "."] + Hostile.texts { _ = ToolNames(bundle).meaning(of: name) }
+        }
     }
 }

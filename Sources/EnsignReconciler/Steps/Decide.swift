@@ -1,50 +1,52 @@
 import EnsignGit
 import EnsignHost
 import EnsignLedger
-import EnsignManifest
 import EnsignModel
 import EnsignPlanner
 import EnsignTargets
 
-/// Step 4: what is to be done, if anything.
+/// Step 7: what is to be done, if anything?
 extension ReconcileSession {
-    /// - Parameter desired: Nil when the branch is gone or cannot be read: then the last accepted commit is gone by.
-    mutating func converge(to desired: ObjectID?, _ drift: [DriftedFile]) throws {
-        report.drift = drift
+    /// Leaves a batch where something is to be done, or looked at again.
+    mutating func decide() throws -> Outcome {
+        let drift = report.drift
         if let desired, try isSettled(desired), reconciler.options.request == nil, try !hasRollouts() {
-            if !drift.isEmpty { try apply(nil, drift, desired) }
-            return
+            if !drift.isEmpty { batch = Batch(plan: nil, drift: drift, commit: desired) }
+            return .next
         }
         let decision: Decision
-        do { decision = try decide(desired) } catch let refusal as RolloutRefusal {
+        do { decision = try self.decision() } catch let refusal as RolloutRefusal {
             report.result = .impossible(refusal)
-            return try repairAlone(drift)
+            repairAlone(drift)
+            return .next
         }
         report.findings = decision.findings
-        try record(decision.obstacle, desired)
+        try record(decision.obstacle)
         if let error = decision.evidence?.unkept {
             report.warnings.append("what the judge has counted could not be written down: \(error)")
         }
         // Whatever becomes of the plan: it is about the commit's content alone.
         try decision.uses?.write(site.files.uses(environment))
-        keepFor = decision.settings?.keepFor
-        guard let plan = decision.plan, let source = decision.goesBy else { return try repairAlone(drift) }
+        guard let plan = decision.plan, let source = decision.goesBy else {
+            repairAlone(drift)
+            return .next
+        }
         if tip == nil, plan.isEmpty, decision.settings == nil {
             report.result = .nothingDeclared
-            return
+            return .next
         }
         report.plan = plan
-        try apply(plan, drift, source)
-        guard let tip, source == desired else { return }
-        try site.accept(source, environment, tip: tip)
-        if try ledger.isComplete(tip) {
-            // A commit that changes nothing here gets no entry: remember that it was looked at.
-            try SettledFile(desired: source, entry: tip.commit, version: reconciler.actor.version)
-                .write(site.files.settled(environment))
-        }
+        batch = Batch(plan: plan, drift: drift, commit: source, keepFor: decision.settings?.keepFor)
+        return .next
     }
 
-    private mutating func decide(_ desired: ObjectID?) throws -> Decision {
+    /// What is live goes on as it is recorded.
+    private mutating func repairAlone(_ drift: [DriftedFile]) {
+        guard let accepted = tip?.acceptedSource, !drift.isEmpty else { return }
+        batch = Batch(plan: nil, drift: drift, commit: accepted)
+    }
+
+    private mutating func decision() throws -> Decision {
         var situation = try Situation(
             site,
             environment,
@@ -66,10 +68,7 @@ extension ReconcileSession {
     }
 
     /// Says and records why what is desired cannot be applied.
-    private mutating func record(_ obstacle: Decision.Obstacle?, _ desired: ObjectID?) throws {
-        func source(_ commit: ObjectID) throws -> Entry.Source {
-            try SourceInspector.inspect(commit, ref: site.settings.desiredRef, repository: site.repository)
-        }
+    private mutating func record(_ obstacle: Decision.Obstacle?) throws {
         switch obstacle {
         case nil: return
         case .invalid:
@@ -102,25 +101,8 @@ extension ReconcileSession {
         }
     }
 
-    /// Whether time alone may change something.
-    func hasRollouts() throws -> Bool {
-        try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
-    }
-
-    /// Remembers what the clock said.
-    func rememberClock() throws {
-        guard let now = ClockFile.now(reconciler.options.clock) else { return }
-        let path = site.files.clock(environment)
-        guard let earlier = try ClockFile.read(path) else { return try now.write(path) }
-        if now.step(since: earlier) != nil {
-            // A run that could not plan has told no canary that the clock was set: the next one does.
-            guard report.plan != nil else { return }
-        }
-        try now.reference(after: earlier).write(path)
-    }
-
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
-    func isSettled(_ desired: ObjectID) throws -> Bool {
+    private func isSettled(_ desired: ObjectID) throws -> Bool {
         guard let tip, try ledger.isComplete(tip), tip.entry.actor.version == reconciler.actor.version else {
             return false
         }
@@ -130,7 +112,7 @@ extension ReconcileSession {
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.
-    mutating func refuse(reason: String, message: String, source: Entry.Source) throws {
+    private mutating func refuse(reason: String, message: String, source: Entry.Source) throws {
         guard let tip else { return }
         var isRecorded = false
         try ledger.walk(from: tip) { entry in
@@ -141,15 +123,15 @@ extension ReconcileSession {
             return !isRecorded
         }
         guard !isRecorded else { return }
-        self.tip = try append(
+        var draft = draft(
             .refused,
-            source: source,
-            parent: tip.acceptedSource,
+            Cause(source: source, parent: tip.acceptedSource),
             reason: reason,
             changes: [],
             agents: tip.agents,
-            result: .failed,
-            error: message
+            result: .failed
         )
+        draft.error = message
+        try append(draft)
     }
 }
