@@ -143,7 +143,7 @@ extension ReconcileSession {
                 to: side,
                 kind: .none,
                 evidence: [
-                    "path": .string(file.path.escapedForDisplay.cut(utf8: 500)),
+                    "path": .string(file.path.asPlainName.cut(utf8: 500)),
                     "found": .string(file.found.rawValue), "size": file.size.map { .integer($0) } ?? .null,
                 ]
             )

@@ -50,60 +50,17 @@ struct FindingRenderer {
         "\(path.escapedControls):\(position.line):\(position.column)"
     }
 
-    /// At most 100 characters around the column, without control characters.
+    /// At most 100 characters around the column.
     private func window(_ line: String, _ column: Int) -> (text: String, caret: Int) {
         let scalars = Array(line.unicodeScalars)
         let start = column > 80 ? column - 60 : 0
         let part = scalars.dropFirst(start).prefix(100)
-        let text = part.map { scalar -> String in
-            scalar.value < 0x20 || scalar.value == 0x7F || (0x80...0x9F).contains(scalar.value)
-                || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
-                ? " " : String(scalar)
-        }.joined()
-        var trimmed = text
+        var trimmed = String(String.UnicodeScalarView(part)).inItsColumns
         while trimmed.last?.isWhitespace == true { trimmed.removeLast() }
         return (trimmed, max(0, min(column - 1 - start, 100)))
-    }
-
-    /// One finding as JSON.
-    static func json(_ finding: Finding) -> JSONValue {
-        [
-            "severity": .string(finding.severity.rawValue), "code": .string(finding.code),
-            "message": .string(finding.message), "path": .string(finding.path),
-            "line": .integer(Int64(finding.position.line)), "column": .integer(Int64(finding.position.column)),
-            "hint": finding.hint.map { .string($0) } ?? .null,
-            "notes": .array(
-                finding.notes.map {
-                    [
-                        "path": .string($0.path), "line": .integer(Int64($0.position.line)),
-                        "column": .integer(Int64($0.position.column)), "message": .string($0.message),
-                    ]
-                }
-            ),
-        ]
     }
 }
 
 extension String {
-    /// The text with control characters written as escapes: what a manifest says must not steer a terminal.
-    var escapedControls: String {
-        guard unicodeScalars.contains(where: Self.isControl) else { return self }
-        var result = ""
-        for scalar in unicodeScalars {
-            if Self.isControl(scalar) {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        // Format characters reorder or hide what stands around them; separators end lines for some terminals.
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
-        default: false
-        }
-    }
+    var escapedControls: String { onOneLine }
 }

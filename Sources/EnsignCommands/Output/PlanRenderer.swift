@@ -3,7 +3,7 @@ import EnsignJudge
 import EnsignModel
 import EnsignPlanner
 
-/// Renders a plan as text, as Markdown for a pull request, and as JSON.
+/// Renders a plan as text, and as Markdown for a pull request.
 struct PlanRenderer {
     var plan: Plan
     /// What stands first; a comparison of two sides is no plan.
@@ -79,13 +79,9 @@ struct PlanRenderer {
     }
 
     private func title(_ held: HeldAgent, _ difference: BundleDifference) -> String {
-        let why =
-            switch held.reason {
-            case .halted: "held, the agent is halted: it comes with 'ensign resume'"
-            default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
-            }
         let because = held.because.map { " (\($0.escapedControls))" } ?? ""
-        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)\(because)"
+        let versions = Change.versions(held.stable, held.wanted)
+        return "\(versions)  [\(difference.kind.rawValue)]  \(held.reason.lifting)\(because)"
     }
 
     private func text(_ difference: BundleDifference) throws -> String {
@@ -206,7 +202,7 @@ struct PlanRenderer {
         text += list("Authority gained", difference.authority.gained)
         text += list("Authority lost", difference.authority.lost)
         if let instructions = difference.instructions {
-            let diff = try TextDiff.unified(instructions.before, instructions.after)
+            let diff = try TextDiff.unified(instructions.before, instructions.after).onItsLines
             var fence = "```"
             while diff.contains(fence) { fence += "`" }
             text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
@@ -217,85 +213,6 @@ struct PlanRenderer {
     private func list(_ title: String, _ lines: [String]) -> String {
         guard !lines.isEmpty else { return "" }
         return "\n**\(title)**\n\n" + lines.map { "- \($0.escapedMarkdown)\n" }.joined()
-    }
-
-    // MARK: JSON
-
-    func json() throws -> JSONValue {
-        [
-            "v": 1, "environment": .string(plan.environment),
-            "source": [
-                "name": .string(plan.source.name),
-                "commit": plan.source.commit.map { .string($0.description) } ?? .null,
-            ],
-            "entry": plan.entry.map {
-                ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
-            } ?? .null,
-            "counts": .object(
-                JSONObject(
-                    (["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
-                        ($0.key, .integer($0.value))
-                    }
-                )
-            ),
-            "guards": .array(plan.guards.map(\.json)),
-            "changes": .array(try plan.changes.map(json)),
-            "held": .array(try plan.held.map(json)),
-            "kept": .array(plan.kept.map { .string($0.description) }),
-            "historyRewritten": .bool(plan.historyRewritten),
-            "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
-            "warnings": .array(plan.warnings.map { .string($0) }),
-            "refusal": plan.refusal.map {
-                [
-                    "message": .string($0.message), "removed": .integer($0.removed), "live": .integer($0.live),
-                    "allowed": .integer($0.allowed),
-                ]
-            } ?? .null,
-        ]
-    }
-
-    private func json(_ planned: PlannedChange) throws -> JSONValue {
-        guard var object = planned.change.json.object else { return .null }
-        try describe(planned.difference, in: &object)
-        if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
-            object["stable"] = [
-                "version": .string(recompiled.bundle.version.description),
-                "digest": .string(recompiled.digest.description),
-                "gained": .array(authority.gained.map { .string($0) }),
-                "lost": .array(authority.lost.map { .string($0) }),
-            ]
-        } else {
-            object["stable"] = .null
-        }
-        object["notes"] = .array(planned.notes.map { .string($0) })
-        object["power"] = planned.power?.json ?? .null
-        object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
-        return .object(object)
-    }
-
-    private func json(_ held: HeldAgent) throws -> JSONValue {
-        var object: JSONObject = [
-            "agent": .string(held.agent.description), "reason": .string(held.reason.rawValue),
-            "stable": held.stable?.json ?? .null, "wanted": held.wanted.json,
-            "because": held.because.map { .string($0) } ?? .null,
-            "class": held.difference.map { .string($0.kind.rawValue) } ?? .null,
-        ]
-        if let difference = held.difference { try describe(difference, in: &object) }
-        return .object(object)
-    }
-
-    private func describe(_ difference: BundleDifference, in object: inout JSONObject) throws {
-        object["differences"] = .array(
-            (difference.lines + difference.authority.lines).map {
-                ["field": .string($0.field), "text": .string($0.text)]
-            }
-        )
-        object["authority"] = [
-            "gained": .array(difference.authority.gained.map { .string($0) }),
-            "lost": .array(difference.authority.lost.map { .string($0) }),
-        ]
-        object["instructions"] =
-            try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
     }
 }
 
@@ -313,13 +230,5 @@ extension Change {
 }
 
 extension String {
-    /// The text with what Markdown would interpret escaped.
-    var escapedMarkdown: String {
-        var result = ""
-        for character in escapedControls {
-            if "\\`*_{}[]<>#|".contains(character) { result.append("\\") }
-            result.append(character)
-        }
-        return result
-    }
+    var escapedMarkdown: String { inMarkdown }
 }

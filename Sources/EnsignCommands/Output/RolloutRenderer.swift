@@ -74,16 +74,6 @@ struct RolloutRenderer {
 }
 
 extension RolloutReport.Row {
-    /// What the agent is in, in one word.
-    var phase: String {
-        if state.isHalted { return "halted" }
-        switch state.rollout {
-        case .queued: return "queued"
-        case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
-        case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
-        }
-    }
-
     /// `2 of 3`.
     fileprivate var step: String? {
         guard let (_, progress) = state.canary, let canary else { return nil }
@@ -92,7 +82,7 @@ extension RolloutReport.Row {
 
     /// When the present hold ends, from now.
     fileprivate func timeLeft(_ now: Timestamp) -> String? {
-        guard let (_, progress) = state.canary, let canary, let ends = progress.holdEnds(canary) else { return nil }
+        guard let ends = holdEnds else { return nil }
         let left = ends.seconds(since: now)
         return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
     }
@@ -105,42 +95,9 @@ extension RolloutReport.Row {
 
     /// Why nothing moves, and what a person can do about it.
     fileprivate func waitsFor(isHost: Bool) -> String? {
-        switch held {
-        case nil:
-            state.canary == nil ? drifts.isEmpty ? nothing : "a person: its behaviour drifted" : "the end of the hold"
-        case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
-        case .queued: "other rollouts to end"
-        case .paused: "'ensign rollout resume'"
-        case .halted: "'ensign resume', or 'halted: false' in git"
-        case .inconclusive: "a verdict: there are too few samples yet"
-        case .noData where !isHost: "a verdict: it is not known here"
-        case .noData: "data: \(verdict?.silence ?? "no telemetry of both versions yet")"
-        case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
-        }
-    }
-}
-
-extension RolloutReport {
-    func json(_ waiting: WaitingCanary?) -> JSONValue {
-        [
-            "v": 1, "environment": .string(environment), "time": .string(now.description),
-            "canaryWaiting": waiting?.json ?? .null,
-            "rollouts": .array(
-                rows.map { row in
-                    [
-                        "agent": .string(row.agent.description), "phase": .string(row.phase), "state": row.state.json,
-                        "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
-                        "holdEnds": row.state.canary.flatMap { canary in
-                            row.canary.flatMap { canary.progress.holdEnds($0) }.map { .string($0.description) }
-                        } ?? .null,
-                        "verdict": row.verdict.map {
-                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.evidence]
-                        } ?? .null,
-                        "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
-                    ]
-                }
-            ),
-        ]
+        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.silence) }
+        if state.canary != nil { return "the end of the hold" }
+        return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
     }
 }
 

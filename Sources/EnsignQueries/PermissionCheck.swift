@@ -1,4 +1,3 @@
-import EnsignJSON
 package import EnsignManifest
 package import EnsignModel
 
@@ -26,6 +25,14 @@ package struct PermissionCheck {
         package var reason: String
         package var path: String
         package var position: Position
+
+        package var json: JSONValue {
+            [
+                "v": 1, "verdict": .string(verdict.rawValue), "approval": .string(approval.rawValue),
+                "reason": .string(reason), "path": .string(path),
+                "line": .integer(Int64(position.line)), "column": .integer(Int64(position.column)),
+            ]
+        }
     }
 
     /// Whether an agent may call an operation, with these arguments if they are given.
@@ -138,116 +145,5 @@ package struct PermissionCheck {
 
     private func position(of pointer: [String], below start: Position?, in path: String) -> Position {
         fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start ?? .start
-    }
-
-    // MARK: who-can
-
-    /// One agent that may call an operation.
-    package struct Holder: Sendable, Hashable {
-        package var agent: AgentID
-        package var version: AgentVersion
-        package var tool: String
-        package var operation: String
-        package var approval: Approval
-        package var origin: String
-        package var path: String
-        package var position: Position
-        package var arguments: JSONValue?
-        package var expires: CalendarDate?
-        package var isExpired: Bool
-    }
-
-    /// The agents that may call a tool's operations, sorted; all operations when none is named.
-    package func holders(tool: String, operation: String?) throws -> [Holder] {
-        var holders: [Holder] = []
-        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
-        for agent in try fleet.deployedAgents(in: environment) {
-            guard let resolved = try compiler.resolve(agent), !resolved.deployment.halted else { continue }
-            for permission in resolved.permissions where permission.tool == tool {
-                guard operation == nil || permission.operation == operation, let approval = permission.effectiveApproval
-                else { continue }
-                holders.append(
-                    Holder(
-                        agent: agent,
-                        version: resolved.version,
-                        tool: tool,
-                        operation: permission.operation,
-                        approval: approval,
-                        origin: permission.origin.role.map { "role \($0)" } ?? "grant",
-                        path: permission.origin.path,
-                        position: permission.origin.position,
-                        arguments: permission.arguments?.value,
-                        expires: permission.expires,
-                        isExpired: permission.expires.map { $0 < today } ?? false
-                    )
-                )
-            }
-        }
-        return holders
-    }
-}
-
-/// Finds the innermost keyword of a schema that a value breaks, so that one line can be named.
-enum SchemaCulprit {
-    struct Failing: Sendable, Hashable {
-        /// JSON Pointer segments into the schema.
-        var pointer: [String]
-        var message: String
-    }
-
-    /// The first keyword that refuses `value`; nil when the schema accepts it.
-    static func find(in schema: JSONValue, for value: JSONValue) throws -> Failing? {
-        try find(in: schema, for: value, definitions: schema, at: [], depth: 0)
-    }
-
-    private static func find(
-        in schema: JSONValue,
-        for value: JSONValue,
-        definitions: JSONValue,
-        at pointer: [String],
-        depth: Int
-    ) throws -> Failing? {
-        let violations = try JSONSchema(withDefinitions(schema, of: definitions)).validate(value)
-        guard let first = violations.first else { return nil }
-        let whole = Failing(pointer: pointer, message: first.message)
-        guard depth < 64, let object = schema.object else { return whole }
-        // Into the property that is wrong, then to the keyword that says so.
-        if let properties = object["properties"]?.object, let members = value.object {
-            for (name, inner) in properties {
-                guard let member = members[name] else { continue }
-                if let failing = try find(
-                    in: inner,
-                    for: member,
-                    definitions: definitions,
-                    at: pointer + ["properties", name],
-                    depth: depth + 1
-                ) {
-                    return Failing(
-                        pointer: failing.pointer,
-                        message: depth == 0 ? "\(name): \(failing.message)" : failing.message
-                    )
-                }
-            }
-        }
-        for (keyword, rule) in object where keyword != "properties" && keyword != "definitions" && keyword != "$defs" {
-            // additionalProperties says something only beside properties.
-            var single: JSONObject = [keyword: rule]
-            if keyword == "additionalProperties" {
-                single["properties"] = object["properties"]
-                single["patternProperties"] = object["patternProperties"]
-            }
-            guard let part = try? JSONSchema(withDefinitions(.object(single), of: definitions)) else { continue }
-            if let violation = part.validate(value).first {
-                return Failing(pointer: pointer + [keyword], message: violation.message)
-            }
-        }
-        return whole
-    }
-
-    /// A part of a schema still needs the definitions that its references lead to.
-    private static func withDefinitions(_ schema: JSONValue, of root: JSONValue) -> JSONValue {
-        guard case .object(var object) = schema else { return schema }
-        for name in ["definitions", "$defs"] where object[name] == nil { object[name] = root[name] }
-        return .object(object)
     }
 }
