@@ -92,7 +92,7 @@ struct PrometheusAnswerTests {
             Issue.record("an error")
             return
         }
-        #expect(error.description == "Prometheus: HTTP status 400: parse error: bad")
+        #expect(error.description == "Prometheus: HTTP status 400: parse error:\\u{a}bad")
         #expect(server.urls.withLock { $0.count } == 1)
     }
 

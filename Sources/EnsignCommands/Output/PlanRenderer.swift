@@ -37,7 +37,7 @@ struct PlanRenderer {
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
-        for warning in plan.warnings { text += paint("Warning: \(warning)", .yellow) + "\n" }
+        for warning in plan.warnings { text += paint("Warning: \(warning.escapedControls)", .yellow) + "\n" }
         if !plan.declaredOnly.isEmpty {
             text += "Declared only, not enforced yet: \(plan.declaredOnly.joined(separator: ", "))\n"
         }

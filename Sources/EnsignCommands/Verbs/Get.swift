@@ -9,7 +9,11 @@ extension Verb {
         summary: "List agents, tools or teams",
         discussion: "Reads the branch's tip, or the revision that --rev names.",
         arguments: [
-            Argument(name: "WHAT", summary: "agents, tools or teams", kind: .choice(Registry.Kind.allCases.map(\.rawValue)))
+            Argument(
+                name: "WHAT",
+                summary: "agents, tools or teams",
+                kind: .choice(Registry.Kind.allCases.map(\.rawValue))
+            )
         ],
         options: [Option(name: "rev", summary: "Read this revision", value: "REV", kind: .revision)],
         formats: [.text, .json],
