@@ -121,7 +121,7 @@ extension RolloutReport {
                         "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
                         "holdEnds": row.holdEnds.map { .string($0.description) } ?? .null,
                         "verdict": row.verdict.map {
-                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.evidence]
+                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
                         } ?? .null,
                         "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
                     ]

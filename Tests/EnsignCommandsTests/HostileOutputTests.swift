@@ -2,13 +2,13 @@ import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
-import EnsignQueries
-import EnsignReconciler
 import EnsignTargets
 import EnsignTestSupport
 import Testing
 
 @testable import EnsignCommands
+@testable import EnsignQueries
+@testable import EnsignReconciler
 
 /// What others wrote must not steer the terminal of whoever asks, whichever verb shows it.
 @Suite("Nothing that others wrote steers a terminal")
@@ -66,7 +66,7 @@ struct HostileOutputTests {
             from: Shown.next,
             to: Shown.side,
             kind: .behaviour,
-            evidence: ["reason": .string(Self.text)]
+            evidence: Evidence(reason: Self.text)
         )
         let answers = [
             Shown.report { $0.warnings = [Self.text] }, Shown.report { $0.notes = [Self.text] },
@@ -75,7 +75,9 @@ struct HostileOutputTests {
             Shown.report(.refused(Self.text)),
         ]
         for (index, answer) in answers.enumerated() {
-            let said = Shown.lines(answer).filter { if case .note(let text) = $0 { !text.contains("hint:") } else { true } }
+            let said = Shown.lines(answer).filter {
+                if case .note(let text) = $0 { !text.contains("hint:") } else { true }
+            }
             expectSafe(said, "answer \(index)")
             for line in WatchRenderer(answer: answer).lines { expectSafe(line, "watch \(index)") }
         }
@@ -102,8 +104,10 @@ struct HostileOutputTests {
 
     @Test("Markdown of others' is text, also with marks and entities")
     func markdown() {
-        #expect("*\u{301}a_b <i> &#x202e; [x](y) `z` #1 | \u{202E}".inMarkdown
-            == "\\*\u{301}a\\_b \\<i\\> \\&\\#x202e; \\[x\\](y) \\`z\\` \\#1 \\| \\\\u\\{202e\\}")
+        #expect(
+            "*\u{301}a_b <i> &#x202e; [x](y) `z` #1 | \u{202E}".inMarkdown
+                == "\\*\u{301}a\\_b \\<i\\> \\&\\#x202e; \\[x\\](y) \\`z\\` \\#1 \\| \\\\u\\{202e\\}"
+        )
     }
 
     @Test("What is wrong with a ledger")

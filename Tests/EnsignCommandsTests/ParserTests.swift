@@ -85,14 +85,19 @@ struct ParserTests {
 
     @Test("Help and version are answers, nothing is no answer")
     func answers() throws {
-        guard case .help(let verb?) = try Parser.parse(["plan", "--nonsense", "-h"].filter { $0 != "--nonsense" },
-            console: Self.console)
+        guard
+            case .help(let verb?) = try Parser.parse(
+                ["plan", "--nonsense", "-h"].filter { $0 != "--nonsense" },
+                console: Self.console
+            )
         else { throw UsageError(message: "no help") }
         #expect(verb.name == "plan")
         guard case .help(nil) = try Parser.parse(["help"], console: Self.console) else {
             throw UsageError(message: "no overview")
         }
-        guard case .nothing = try Parser.parse([], console: Self.console) else { throw UsageError(message: "something") }
+        guard case .nothing = try Parser.parse([], console: Self.console) else {
+            throw UsageError(message: "something")
+        }
         guard case .version = try Parser.parse(["--version"], console: Self.console) else {
             throw UsageError(message: "no version")
         }

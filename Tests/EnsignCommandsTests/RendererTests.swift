@@ -3,13 +3,13 @@ import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
-import EnsignQueries
-import EnsignReconciler
 import EnsignTargets
 import EnsignTestSupport
 import Testing
 
 @testable import EnsignCommands
+@testable import EnsignQueries
+@testable import EnsignReconciler
 
 /// Console and values that renderers take.
 enum Shown {
@@ -17,7 +17,10 @@ enum Shown {
     static let side = Change.Side(version: version("1.0.0"), digest: compiled(bundle()).digest)
     static let next = Change.Side(version: version("1.1.0"), digest: compiled(bundle("support/triage", "1.1.0")).digest)
 
-    static func report(_ result: Reconciler.Report.Result = .converged, _ change: (inout Reconciler.Report) -> Void = { _ in })
+    static func report(
+        _ result: Reconciler.Report.Result = .converged,
+        _ change: (inout Reconciler.Report) -> Void = { _ in }
+    )
         -> ReconcileReport
     {
         var report = Reconciler.Report(result: result)
@@ -108,7 +111,10 @@ struct ReconcileRendererTests {
                 == [.note("prod: not applied: the manifests are invalid; what was live stays")]
         )
         let refused = Shown.report(.refused("this would remove all 3 live agents"))
-        #expect(Shown.lines(refused).first == .note("prod: refused: this would remove all 3 live agents; what was live stays"))
+        #expect(
+            Shown.lines(refused).first
+                == .note("prod: refused: this would remove all 3 live agents; what was live stays")
+        )
         #expect(WatchRenderer(answer: refused).lines == ["prod: refused, this would remove all 3 live agents"])
         var again = refused
         again.report.repeats = true
@@ -164,7 +170,10 @@ struct PlanRendererTests {
     @Test("More agents than the limit are counted")
     func limit() throws {
         let changes = (0..<4).map { number in
-            Shown.planned(from: bundle("support/a\(number)"), to: bundle("support/a\(number)", "1.1.0") { $0.instructions = "B.\n" })
+            Shown.planned(
+                from: bundle("support/a\(number)"),
+                to: bundle("support/a\(number)", "1.1.0") { $0.instructions = "B.\n" }
+            )
         }
         var renderer = PlanRenderer(plan: Shown.plan(changes))
         renderer.limit = 3
@@ -190,7 +199,9 @@ struct LedgerCheckRendererTests {
                 == [.result("prod: broken at 4, 3 entries"), .note("  the tree is another")]
         )
         #expect(lines(.forked(why: "x"), inJSON: true).isEmpty)
-        #expect(lines(.intact, caveat: "the mark is damaged", inJSON: true) == [.note("prod: warning: the mark is damaged")])
+        #expect(
+            lines(.intact, caveat: "the mark is damaged", inJSON: true) == [.note("prod: warning: the mark is damaged")]
+        )
     }
 }
 
@@ -221,6 +232,6 @@ struct TableTests {
                 ["support/triage", "1.0.0 1.1.0", "?", "1.0.0 (halted)", "-", "Sorts.\\u{1b}[2J"]
             ]
         )
-        #expect(registry.json["agents"]?[0]?["environments"]?["staging"] == .null)
+        #expect(registry.json["agents"]?[0]?["environments"]?["staging"] == JSONValue.null)
     }
 }

@@ -58,7 +58,8 @@ struct Trials {
         trials[place].lines += 1
         let metric = sample.metric
         guard let index = metricNames.firstIndex(where: { $0.elementsEqual(metric) }) else {
-            return skip("the rules have no metric '\(String(decoding: metric.prefix(80), as: UTF8.self))'")
+            let name = String(decoding: metric.prefix(80), as: UTF8.self)
+            return skip("the rules have no metric \(name.quoted(utf8: 80))")
         }
         let before = trials[place].judge?.metrics[index].accepts(sample.value) ?? true
         if !before {
@@ -93,7 +94,7 @@ struct Trials {
     }
 
     private mutating func settle(_ place: Int) {
-        guard let judge = trials[place].judge, var object = judge.evidence.object else { return }
+        guard let judge = trials[place].judge, var object = judge.report().json.object else { return }
         object["trial"] = trials[place].name
         object["lines"] = .integer(Int64(trials[place].lines))
         trials[place].result = JSONValue.object(object).canonicalBytes() + [0x0A]

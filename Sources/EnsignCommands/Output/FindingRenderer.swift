@@ -29,7 +29,7 @@ struct FindingRenderer {
     private func render(_ finding: Finding, _ lines: [ArraySlice<UInt8>], secretAt secret: Int?) -> String {
         let word = finding.severity == .error ? paint("error", .red) : paint("warning", .yellow)
         var text =
-            "\(paint(place(finding.path, finding.position), .bold)): \(word): \(finding.message.escapedControls) [\(finding.code)]\n"
+            "\(paint(place(finding.path, finding.position), .bold)): \(word): \(finding.message.onOneLine) [\(finding.code)]\n"
         let number = Int(finding.position.line)
         if number >= 1, number <= lines.count, !(number == 1 && finding.position.column == 1 && lines[0].isEmpty) {
             var line = String(decoding: lines[number - 1], as: UTF8.self)
@@ -39,15 +39,15 @@ struct FindingRenderer {
                 text += "  \(shown.text)\n  \(String(repeating: " ", count: shown.caret))\(paint("^", .green))\n"
             }
         }
-        if let hint = finding.hint { text += "  \(paint("hint", .cyan)): \(hint.escapedControls)\n" }
+        if let hint = finding.hint { text += "  \(paint("hint", .cyan)): \(hint.onOneLine)\n" }
         for note in finding.notes {
-            text += "  \(place(note.path, note.position)): note: \(note.message.escapedControls)\n"
+            text += "  \(place(note.path, note.position)): note: \(note.message.onOneLine)\n"
         }
         return text
     }
 
     private func place(_ path: String, _ position: Position) -> String {
-        "\(path.escapedControls):\(position.line):\(position.column)"
+        "\(path.onOneLine):\(position.line):\(position.column)"
     }
 
     /// At most 100 characters around the column.
@@ -59,8 +59,4 @@ struct FindingRenderer {
         while trimmed.last?.isWhitespace == true { trimmed.removeLast() }
         return (trimmed, max(0, min(column - 1 - start, 100)))
     }
-}
-
-extension String {
-    var escapedControls: String { onOneLine }
 }

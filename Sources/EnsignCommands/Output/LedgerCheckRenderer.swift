@@ -11,10 +11,10 @@ struct LedgerCheckRenderer {
     func lines(inJSON: Bool) -> [Said] {
         var said = inJSON ? [] : verdict
         if let caveat = check.report.caveat {
-            said.append(.note("\(check.environment): warning: \(caveat.escapedControls)"))
+            said.append(.note("\(check.environment): warning: \(caveat.onOneLine)"))
         }
         let hints = check.failure.map { Explanation($0).hints } ?? []
-        return said + hints.map { .note("  hint: \($0.escapedControls)") }
+        return said + hints.map { .note("  hint: \($0.onOneLine)") }
     }
 
     private var verdict: [Said] {
@@ -23,7 +23,7 @@ struct LedgerCheckRenderer {
         let style: Console.Style = report.verdict == .intact ? .green : .red
         let newest = report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? ""
         let word = console.paint(report.verdict.description, style)
-        let reason = report.verdict.reason.map { [Said.note("  \($0.escapedControls)")] } ?? []
+        let reason = report.verdict.reason.map { [Said.note("  \($0.onOneLine)")] } ?? []
         return [.result("\(name): \(word), \(report.entries) entries\(newest)")] + reason
     }
 }

@@ -19,14 +19,15 @@ struct ReconcileRenderer {
     func lines(quiet: Bool, showsWarnings: Bool) -> [Said] {
         var said = findings(warnings: showsWarnings && !quiet)
         if report.recovered { said.append(note("an interrupted run was recovered")) }
-        for warning in report.warnings { said.append(note("warning: \(warning.escapedControls)")) }
-        said += list(report.behaviour.map(\.sentence))
-        said += list(report.halts.map(\.sentence))
-        said += list(report.drift.map { "repaired \($0.path.escapedControls) (\($0.found.words))" })
+        for warning in report.warnings { said.append(note("warning: \(warning.onOneLine)")) }
+        said += list(report.behaviour.map { ChangeSentence($0).past })
+        said += list(report.halts.map { ChangeSentence($0).past })
+        said += list(report.drift.map(\.repaired))
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
         said += list(answer.guards.map(\.line))
         said += list(
-            [report.plan?.fleetChange].compactMap { $0?.sentence } + (report.plan?.changes ?? []).flatMap(lines)
+            [report.plan?.fleetChange].compactMap { $0.map { ChangeSentence($0).past } }
+                + (report.plan?.changes ?? []).flatMap(lines)
         )
         if !quiet {
             // What is quarantined is said below, with what to do about it.
@@ -37,8 +38,8 @@ struct ReconcileRenderer {
             said += report.branches.written.map { note("wrote \($0)") }
             said += report.branches.removed.map { note("removed \($0): git agrees") }
         }
-        said += report.branches.disagreements.map { note($0.sentence.escapedControls) }
-        said += report.notes.map { note($0.escapedControls) }
+        said += report.branches.disagreements.map { note($0.sentence.onOneLine) }
+        said += report.notes.map { note($0.onOneLine) }
         if let waiting = answer.waiting { said.append(note(waiting.sentence)) }
         return said
     }
@@ -56,10 +57,10 @@ struct ReconcileRenderer {
             ]
         case .refused(let why):
             [
-                note("\(console.paintNote("refused", .red)): \(why.escapedControls); what was live stays"),
+                note("\(console.paintNote("refused", .red)): \(why.onOneLine); what was live stays"),
                 .note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT"),
             ]
-        case .impossible(let refusal): [note("refused: \(refusal.message.escapedControls)")]
+        case .impossible(let refusal): [note("refused: \(refusal.message.onOneLine)")]
         case .converged: quiet || report.failure != nil ? [] : entry
         }
     }
@@ -77,10 +78,10 @@ struct ReconcileRenderer {
 
     /// What was done to one agent. What its stable version lost, or what going back changed, is said too.
     private func lines(_ planned: PlannedChange) -> [String] {
-        var lines = planned.all.map(\.sentence)
+        var lines = planned.all.map { ChangeSentence($0).past }
         guard let difference = planned.stableDifference, let side = planned.recompiled?.side else { return lines }
         let authority = difference.authority
-        lines += (authority.gained + authority.lost).map { "  \(planned.agent) \(side.version) \($0.escapedControls)" }
+        lines += (authority.gained + authority.lost).map { "  \(planned.agent) \(side.version) \($0.onOneLine)" }
         return lines
     }
 

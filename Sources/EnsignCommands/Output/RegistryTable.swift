@@ -24,7 +24,7 @@ extension Registry.AgentRow {
                 deployments[environment].map {
                     ($0.version?.description ?? "?") + ($0.isHalted ? " (halted)" : "")
                 } ?? "-"
-            } + [description.escapedControls.shortened(to: 60)]
+            } + [description.onOneLine.shortened(to: 60)]
     }
 }
 
@@ -40,8 +40,8 @@ extension Registry.ToolRow {
 extension Registry.TeamRow {
     fileprivate var cells: [String] {
         [
-            name, String(agents.count), members.joined(separator: ", ").escapedControls,
-            (escalation ?? "-").escapedControls,
+            name, String(agents.count), members.joined(separator: ", ").onOneLine,
+            (escalation ?? "-").onOneLine,
         ]
     }
 }

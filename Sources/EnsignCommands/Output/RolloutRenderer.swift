@@ -23,7 +23,7 @@ struct RolloutRenderer {
             table.rows.append([
                 row.agent.description, row.phase, row.state.stable?.version.description ?? "-",
                 row.wanted?.version.description ?? "-", row.state.canary.map { "\($0.progress.weight) %" } ?? "-",
-                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor(isHost: report.isHost) ?? "-",
+                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor(isHost: report.isHost)?.onOneLine ?? "-",
             ])
         }
         return table.render(console)
@@ -41,33 +41,33 @@ struct RolloutRenderer {
             }
             if let left = row.timeLeft(report.now) { text += "  next       \(left)\n" }
             if let pause = progress.pause {
-                text += "  paused     since \(pause.since): \(pause.reason.escapedControls)\n"
+                text += "  paused     since \(pause.since): \(pause.reason.onOneLine)\n"
             }
             if let deadline = progress.deadline(canary) { text += "  deadline   \(deadline)\n" }
         }
-        if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits)\n" }
+        if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits.onOneLine)\n" }
         if let verdict = row.verdict {
             text += verdictLines(verdict)
         } else if !report.isHost, row.canary?.analysis != nil, row.state.canary != nil {
             text += "  verdict    not known here: the host reads the telemetry\n"
         }
-        for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.escapedControls)\n" }
-        for sentence in row.guards { text += "  guard      \(sentence.escapedControls)\n" }
+        for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.onOneLine)\n" }
+        for sentence in row.guards { text += "  guard      \(sentence.onOneLine)\n" }
         if let halt = row.state.halt {
-            text += "  halted     since \(halt.since) by \(halt.by.escapedControls): \(halt.reason.escapedControls)\n"
+            text += "  halted     since \(halt.since) by \(halt.by.onOneLine): \(halt.reason.onOneLine)\n"
         }
         for quarantine in row.state.quarantine {
             text +=
-                "  quarantine \(quarantine.version) since \(quarantine.since): \(quarantine.reason.escapedControls)\n"
+                "  quarantine \(quarantine.version) since \(quarantine.since): \(quarantine.reason.onOneLine)\n"
         }
         return text
     }
 
     private func verdictLines(_ verdict: CanaryVerdict) -> String {
         var text = "  verdict    \(verdict.outcome.rawValue)\n"
-        guard case .object(let metrics)? = verdict.evidence["metrics"] else { return text }
-        for (name, metric) in metrics {
-            text += "    \(name)  \(metric["verdict"]?.string ?? "")  \(metric["explanation"]?.string ?? "")\n"
+        for metric in verdict.report?.metrics ?? [] {
+            text +=
+                "    \(metric.name.onOneLine)  \(metric.verdict.rawValue)  \(metric.explanation.onOneLine)\n"
         }
         return text
     }
@@ -95,7 +95,7 @@ extension RolloutReport.Row {
 
     /// Why nothing moves, and what a person can do about it.
     fileprivate func waitsFor(isHost: Bool) -> String? {
-        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.silence) }
+        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
         return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
     }

@@ -17,7 +17,7 @@ struct StatusRenderer {
 
     /// What somebody should look at, a line each.
     var notes: [String] {
-        status.environments.flatMap { row in notes(row).map { "\(row.name): \($0.escapedControls)" } }
+        status.environments.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
     }
 
     private func cells(_ row: EnvironmentStatus) -> [String] {

@@ -61,7 +61,7 @@ extension Verb {
                 case .needsApproval: console.paint("needs \(answer.approval.phrase)", .yellow)
                 case .refused: console.paint("refused", .red)
                 }
-            console.line("\(word): \(answer.reason.escapedControls)")
+            console.line("\(word): \(answer.reason.onOneLine)")
             console.line("  \(answer.path):\(answer.position.line):\(answer.position.column)")
             if let line = invocation.line(answer.position, of: fleet.source(answer.path)) {
                 console.line("    \(line)")
@@ -87,6 +87,6 @@ extension Invocation {
         let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
         guard Int(position.line) <= lines.count else { return nil }
         let text = String(decoding: lines[Int(position.line) - 1], as: UTF8.self)
-        return String(text.drop(while: \.isWhitespace)).escapedControls
+        return String(text.drop(while: \.isWhitespace)).onOneLine
     }
 }

@@ -29,7 +29,7 @@ extension Verb {
             invocation.json(report.json)
         } else {
             for file in found {
-                invocation.console.line("\(environment): \(file.found.rawValue)  \(file.path.escapedControls)")
+                invocation.console.line("\(environment): \(file.found.rawValue)  \(file.path.onOneLine)")
             }
             if !invocation.isQuiet {
                 invocation.console.note(

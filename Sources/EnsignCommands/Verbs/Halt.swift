@@ -251,7 +251,7 @@ private struct HaltCommand {
             }
             if let entry { invocation.console.note("\(environment): recorded as entry \(entry.sequence)") }
             if let failure {
-                invocation.console.note("\(environment): not recorded yet: \(failure)".escapedControls)
+                invocation.console.note("\(environment): not recorded yet: \(failure)".onOneLine)
                 if effect.forgotten == nil {
                     invocation.console.note("  the agents are stopped; the next reconcile that can records it")
                 }

@@ -48,7 +48,7 @@ extension Verb {
         if invocation.format == .json {
             invocation.json(SigningKey.json(keys))
         } else {
-            for key in keys { invocation.console.line(key.allowedSigner) }
+            for key in keys { invocation.console.line(key.allowedSigner.onOneLine) }
         }
         return worst
     }

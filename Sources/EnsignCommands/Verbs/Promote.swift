@@ -239,7 +239,7 @@ private struct Promotion {
             if !warnings.isEmpty {
                 invocation.console.out(
                     "\n#### Warnings\n\n"
-                        + warnings.map { "- \($0.message) (`\($0.path):\($0.position.line)`)\n" }.joined()
+                        + warnings.map { "- \($0.message.inMarkdown) (`\($0.path):\($0.position.line)`)\n" }.joined()
                 )
             }
         case .text:

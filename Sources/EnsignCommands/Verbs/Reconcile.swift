@@ -104,7 +104,7 @@ extension Invocation {
     }
 
     private func tell(_ notes: [String], _ environment: String) {
-        for note in notes { console.note("\(environment): \(note.escapedControls)") }
+        for note in notes { console.note("\(environment): \(note.onOneLine)") }
     }
 
     /// Brings rollback branches to the forge that were settled before it was asked.
@@ -121,7 +121,7 @@ extension Invocation {
             try forge.fetch()
         } catch let error as Git.CommandFailure {
             console.note(
-                "fetch from \(forge.remote) \(console.paintNote("failed", .red)): \(error.reason.escapedControls)"
+                "fetch from \(forge.remote) \(console.paintNote("failed", .red)): \(error.reason.onOneLine)"
             )
             if let commit = try site.desiredCommit() {
                 console.note("going on with \(site.settings.desiredRef) as it was fetched before (\(commit.short))")
@@ -143,7 +143,7 @@ extension Invocation {
             return true
         } catch let error as Git.CommandFailure {
             console.note(
-                "\(environment): the ledger could not be pushed to \(forge.remote): \(error.reason.escapedControls)"
+                "\(environment): the ledger could not be pushed to \(forge.remote): \(error.reason.onOneLine)"
             )
             return false
         }

@@ -64,7 +64,7 @@ extension Verb {
         for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
             for sentence in change.difference.authority.gained
             where change.startsCanary || change.change.to?.digest != change.change.from?.digest {
-                invocation.console.note("  \(change.agent) gains: \(sentence.escapedControls)")
+                invocation.console.note("  \(change.agent) gains: \(sentence.onOneLine)")
             }
         }
         let still = try HaltedAgents(site, environment)

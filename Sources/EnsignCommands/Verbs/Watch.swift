@@ -84,10 +84,10 @@ private struct WatchLog: Sendable {
         case .failed(let environment, let error):
             let explanation = Explanation(error)
             console.note(
-                "\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.escapedControls)"
+                "\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.onOneLine)"
             )
-        case .note(let environment, let text): console.note("\(time) \(environment): \(text.escapedControls)")
-        case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.escapedControls)")
+        case .note(let environment, let text): console.note("\(time) \(environment): \(text.onOneLine)")
+        case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.onOneLine)")
         case .fetched: break
         }
     }

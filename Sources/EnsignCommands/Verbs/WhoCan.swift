@@ -67,7 +67,7 @@ extension ToolHolders {
             if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
             table.rows.append([
                 holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)",
-                holder.origin, holder.approval.rawValue, limits.escapedControls,
+                holder.origin, holder.approval.rawValue, limits.onOneLine,
                 "\(holder.path):\(holder.position.line)",
             ])
         }
