@@ -17,15 +17,19 @@ struct QueryTests {
     private static let now = Timestamp(seconds: 1_800_000_000)
     private static let triage = agent("support/triage")
 
-    /// A fleet of three agents that is live.
-    private func live(rollout: String = TestFleet.rollouts[0]) throws -> TestFleet {
-        let fleet = try TestFleet(rollout: rollout)
+    /// Four agents, of which three are deployed. Its files are there as long as it is.
+    private let fleet: TestFleet
+
+    init() throws { fleet = try TestFleet() }
+
+    /// Makes the fleet live.
+    private func live(rollout: String = TestFleet.rollouts[0]) throws {
+        _ = try (fleet.environment(rollout: rollout), fleet.commit("the rollout"))
         _ = try fleet.reconcile()
-        return fleet
     }
 
     /// Deploys a version; a canary begins with the next reconcile.
-    private func deploy(_ version: String, _ fleet: TestFleet) throws {
+    private func deploy(_ version: String) throws {
         _ = try (fleet.deploy("support/triage", version, ["find", "update"], 100), fleet.commit("to \(version)"))
         _ = try fleet.reconcile()
     }
@@ -37,7 +41,8 @@ struct QueryTests {
         try site.repository.move(ref, from: try site.repository.reference(ref), to: commit, message: "damage")
     }
 
-    private func declared(_ site: Site) throws -> (Fleet, ObjectID) {
+    private func desired() throws -> (Fleet, ObjectID) {
+        let site = try fleet.site()
         let commit = try #require(try site.desiredCommit())
         let tree = try site.repository.commit(commit).tree
         return (Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Self.now.date), commit)
@@ -47,9 +52,9 @@ struct QueryTests {
 
     @Test("An environment that nobody has reconciled is there, with nothing recorded")
     func unreconciled() throws {
-        let site = try TestFleet().site()
+        let site = try fleet.site()
         let status = try FleetStatus.make(site, [], now: Self.now)
-        #expect(status.environments.map(\.name) == ["prod"])
+        try #require(status.environments.map(\.name) == ["prod"])
         #expect(status.environments[0].tip == nil)
         #expect(status.environments[0].age == nil)
         #expect(status.json["environments"]?[0]?["entry"] == .null)
@@ -58,7 +63,7 @@ struct QueryTests {
 
     @Test("After a reconcile there are its entry, its agents and its age")
     func reconciled() throws {
-        let fleet = try live()
+        try live()
         let row = try #require(try FleetStatus.make(try fleet.site(), ["prod"], now: Self.now).environments.first)
         let tip = try #require(try fleet.tip())
         #expect(row.tip?.commit == tip.commit)
@@ -71,7 +76,7 @@ struct QueryTests {
 
     @Test("A ledger that cannot be read is a row with the reason, and what else is known stays")
     func unreadable() throws {
-        let fleet = try live()
+        try live()
         let site = try fleet.site()
         try damage(site)
         let row = try #require(try FleetStatus.make(try fleet.site(), ["prod"], now: Self.now).environments.first)
@@ -83,7 +88,7 @@ struct QueryTests {
 
     @Test("Halted agents are named, with who halted them")
     func halted() throws {
-        let fleet = try live()
+        try live()
         _ = try fleet.reconcile(
             OperatorRequest(agent: Self.triage, operation: .halt, by: "ada@here", reason: "it leaks")
         )
@@ -103,9 +108,9 @@ struct QueryTests {
 
     @Test("A canary is a row of the rollouts; without one there is none")
     func rollouts() throws {
-        let fleet = try live()
+        try live()
         #expect(try RolloutReport.make(fleet.site(), "prod", agent: nil, version: TestFleet.version).rows.isEmpty)
-        try deploy("1.1.0", fleet)
+        try deploy("1.1.0")
         let report = try RolloutReport.make(fleet.site(), "prod", agent: nil, version: TestFleet.version)
         let row = try #require(report.rows.first)
         #expect(report.rows.count == 1)
@@ -122,12 +127,12 @@ struct QueryTests {
 
     @Test("Evidence knows the canary that is under way and what was decided before, and an agent that is unknown")
     func evidence() throws {
-        let fleet = try live()
-        try deploy("1.1.0", fleet)
+        try live()
+        try deploy("1.1.0")
         _ = try fleet.reconcile(
             OperatorRequest(agent: Self.triage, operation: .promote, by: "ada@here", reason: "good")
         )
-        try deploy("1.2.0", fleet)
+        try deploy("1.2.0")
         func ask(_ name: String, limit: Int = 10) throws -> EvidenceReport {
             try EvidenceReport.make(
                 fleet.site(),
@@ -151,7 +156,7 @@ struct QueryTests {
 
     @Test("A plan's JSON has each change with its differences, and what a reconcile says has it too")
     func plan() throws {
-        let fleet = try live(rollout: "{immediate: {}}")
+        try live(rollout: "{immediate: {}}")
         _ = try (fleet.deploy("support/triage", "1.1.0", ["find", "update"], 200), fleet.commit("more"))
         let plan = try #require(try fleet.decide().plan)
         let json = try PlanReport(plan).json()
@@ -177,19 +182,19 @@ struct QueryTests {
 
     @Test("Nothing of a target that is as recorded is drift")
     func drift() throws {
-        let fleet = try live()
-        let report = try DriftReport.make(try fleet.site(), "prod")
+        #expect(try DriftReport.make(fleet.site(), "prod").files.isEmpty, "nothing was published")
+        try live()
+        let report = try DriftReport.make(fleet.site(), "prod")
         #expect(report.files.isEmpty)
         #expect(report.json["drift"] == [])
-        #expect(try DriftReport.make(TestFleet().site(), "prod").files.isEmpty, "nothing was published")
     }
 
     // MARK: the record
 
     @Test("The log is newest first, without intents whose outcome follows, and can be one agent's")
     func log() throws {
-        let fleet = try live(rollout: "{immediate: {}}")
-        try deploy("1.1.0", fleet)
+        try live(rollout: "{immediate: {}}")
+        try deploy("1.1.0")
         let site = try fleet.site()
         let all = try LedgerLog.read(site, "prod", LedgerLog.Filter())
         #expect(all.rows.map(\.entry.entry.sequence) == all.rows.map(\.entry.entry.sequence).sorted(by: >))
@@ -211,7 +216,7 @@ struct QueryTests {
 
     @Test("A ledger is proven, and one that is damaged hides no other")
     func verify() throws {
-        let fleet = try live()
+        try live()
         let site = try fleet.site()
         #expect(try LedgerCheck.environments(site) == ["prod"])
         let check = LedgerCheck.run(site, "prod")
@@ -225,7 +230,6 @@ struct QueryTests {
 
     @Test("Keys are there once the ledger has begun")
     func keys() throws {
-        let fleet = try TestFleet()
         #expect(try SigningKey.all(fleet.site(), "prod").isEmpty)
         _ = try fleet.reconcile()
         let keys = try SigningKey.all(fleet.site(), "prod")
@@ -238,8 +242,8 @@ struct QueryTests {
 
     @Test("The registry has agents with what each environment runs, tools and teams")
     func registry() throws {
-        let (fleet, commit) = try declared(try TestFleet().site())
-        let agents = try Registry.read(.agents, fleet, at: commit).json
+        let (declared, commit) = try desired()
+        let agents = try Registry.read(.agents, declared, at: commit).json
         #expect(agents["agents"]?.array?.count == 4)
         #expect(agents["commit"] == .string(commit.description))
         let triage = agents["agents"]?.array?.first { $0["agent"] == "support/triage" }
@@ -247,16 +251,16 @@ struct QueryTests {
         #expect(triage?["versions"] == ["1.0.0", "1.1.0", "1.2.0"])
         let lead = agents["agents"]?.array?.first { $0["agent"] == "sales/lead" }
         #expect(lead?["environments"]?["prod"] == .null)
-        let tools = try Registry.read(.tools, fleet, at: commit).json
+        let tools = try Registry.read(.tools, declared, at: commit).json
         #expect(tools["tools"]?[0]?["operations"]?.object?.map(\.key) == ["erase", "find", "update"])
-        let teams = try Registry.read(.teams, fleet, at: commit).json
+        let teams = try Registry.read(.teams, declared, at: commit).json
         #expect(teams["teams"]?.array?.map { $0["team"] } == ["sales", "support"])
     }
 
     @Test("Who may call what, and which line says so")
     func permissions() throws {
-        let (fleet, _) = try declared(try TestFleet().site())
-        let check = PermissionCheck(fleet: fleet, environment: "prod", today: Self.now.date)
+        let (declared, _) = try desired()
+        let check = PermissionCheck(fleet: declared, environment: "prod", today: Self.now.date)
         func ask(_ operation: String, _ arguments: JSONValue? = nil) throws -> PermissionCheck.Answer? {
             try check.answer(Self.triage, tool: "crm", operation: operation, arguments: arguments)
         }
@@ -268,17 +272,17 @@ struct QueryTests {
         #expect(refused.json["path"] == "environments/prod/agents/support/triage.yaml")
         #expect(refused.json["line"]?.int.map { $0 > 1 } == true)
         #expect(try check.answer(agent("sales/lead"), tool: "crm", operation: "find", arguments: nil) == nil)
-        let holders = try ToolHolders.find(fleet, "prod", tool: "crm", operation: "update", today: Self.now.date)
+        let holders = try ToolHolders.find(declared, "prod", tool: "crm", operation: "update", today: Self.now.date)
         #expect(holders.holders.map(\.agent.description) == ["support/clerk", "support/desk", "support/triage"])
         #expect(holders.json["holders"]?[0]?["through"] == "grant")
-        let everything = try ToolHolders.find(fleet, "prod", tool: "crm", operation: nil, today: Self.now.date)
+        let everything = try ToolHolders.find(declared, "prod", tool: "crm", operation: nil, today: Self.now.date)
         #expect(everything.holders.count == 6)
     }
 
     @Test("A chain of promotions ends where nothing promotes from it")
     func promotions() throws {
-        let (fleet, _) = try declared(try TestFleet().site())
-        let chain = try PromotionChain(fleet)
+        let (declared, _) = try desired()
+        let chain = try PromotionChain(declared)
         #expect(chain.order == ["prod"])
         #expect(chain.end?.name == "prod")
         #expect(chain.end?.why == "the only other environment")

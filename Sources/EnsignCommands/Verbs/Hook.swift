@@ -228,7 +228,9 @@ struct Hooks {
         // Last: a forge that does not answer holds up no environment.
         if let forge = Forge(site) {
             for (environment, disagreements) in settled {
-                for note in forge.settle(environment, disagreements) { console.note("\(environment): \(note.onOneLine)") }
+                for note in forge.settle(environment, disagreements) {
+                    console.note("\(environment): \(note.onOneLine)")
+                }
             }
         }
         return worst
