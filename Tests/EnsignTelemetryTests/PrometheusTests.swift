@@ -96,6 +96,19 @@ struct PrometheusAnswerTests {
         #expect(server.urls.withLock { $0.count } == 1)
     }
 
+    @Test("Whatever Prometheus says of an error is cut and safe to print")
+    func hostileError() throws {
+        let body: JSONValue = ["status": "error", "error": .string(Hostile.unsafeText + Hostile.letter)]
+        let text = String(decoding: body.canonicalBytes(), as: UTF8.self)
+        let server = Server([Self.ok(text, status: 400)])
+        guard case .error(let error) = server.client().query("x{") else {
+            Issue.record("an error")
+            return
+        }
+        #expect(!error.description.unicodeScalars.contains(where: DisplayText.isUnsafe))
+        #expect(error.description.utf8.count < 300)
+    }
+
     @Test("Queries are escaped, times have milliseconds")
     func urls() {
         let server = Server([Self.ok(Self.one)])
