@@ -144,7 +144,20 @@ let package = Package(
                 "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
-        test("EnsignCommands", ["EnsignModel"]),
+        test(
+            "EnsignQueries",
+            [
+                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
+            ]
+        ),
+        test(
+            "EnsignCommands",
+            [
+                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignReconciler", "EnsignQueries", "EnsignTargets",
+            ]
+        ),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
             name: "IntegrationTests",

@@ -98,7 +98,7 @@ extension ReconcileSession {
                 kind: .none,
                 evidence: Evidence(
                     repair: Evidence.RepairedFile(
-                        path: file.path.escapedForDisplay.cut(utf8: 500),
+                        path: file.path.asPlainName.cut(utf8: 500),
                         found: file.found.rawValue,
                         size: file.size
                     )
