@@ -264,5 +264,4 @@ package enum WatchEvent: Sendable {
     case failed(String, any Error)
     case note(String, String)
     case fetchFailed(String)
-    case fetched
 }

@@ -167,6 +167,14 @@ func attributed(
     return result
 }
 
+extension Attribution {
+    /// Lets time pass, and nothing happen.
+    mutating func advance(to now: Moment, _ context: Context) -> Output { add(TelemetryBatch(), at: now, context) }
+
+    /// Lets all time pass: the samples of everything that is open.
+    mutating func finish(_ context: Context) -> Output { advance(to: Moment(nanoseconds: .max), context) }
+}
+
 extension Attribution.Output {
     /// The values of a metric, in order.
     func values(_ metric: String) -> [Double] {

@@ -87,7 +87,6 @@ private struct WatchLog: Sendable {
             )
         case .note(let environment, let text): console.note("\(time) \(environment): \(text.escapedControls)")
         case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.escapedControls)")
-        case .fetched: break
         }
     }
 }

@@ -265,15 +265,11 @@ package struct RollbackBranches {
 
     private func move(_ ref: String, from present: ObjectID?, to id: ObjectID, message: String) throws {
         if present != nil, try isCheckedOut(ref) {
-            throw GitError(code: -1, operation: "move \(ref)", message: "a work tree has it checked out")
+            throw BranchObstacle.checkedOut(ref)
         }
         removeAbandonedLock(ref)
         if present == nil, let obstacle = try obstacle(to: ref) {
-            throw GitError(
-                code: -1,
-                operation: "make \(ref)",
-                message: "there is a branch '\(obstacle)', and git cannot have both: rename it with 'git branch -m'"
-            )
+            throw BranchObstacle.inTheWay(of: ref, branch: String(obstacle))
         }
         try repository.move(ref, from: present, to: id, message: message)
     }
@@ -317,5 +313,19 @@ package struct RollbackBranches {
             Machine.fileTime.subtracting(saturating: status.changed) > 60_000_000_000
         else { return }
         try? Files.remove(path)
+    }
+}
+
+/// Why a branch cannot be written.
+private enum BranchObstacle: Error, CustomStringConvertible {
+    case checkedOut(String)
+    case inTheWay(of: String, branch: String)
+
+    var description: String {
+        switch self {
+        case .checkedOut(let ref): "cannot move \(ref): a work tree has it checked out"
+        case .inTheWay(let ref, let branch):
+            "cannot make \(ref): there is a branch '\(branch)', and git cannot have both: rename it with 'git branch -m'"
+        }
     }
 }
