@@ -26,7 +26,7 @@ extension ReconcileSession {
             report.warnings.append("what the judge has counted could not be written down: \(error)")
         }
         // Whatever becomes of the plan: it is about the commit's content alone.
-        try decision.uses?.write(site.files.uses(environment))
+        if let uses = decision.uses { try StateFile<SharedUses>(site.files, environment).write(uses) }
         keepFor = decision.settings?.keepFor
         guard let plan = decision.plan, let source = decision.goesBy else { return try repairAlone(drift) }
         if tip == nil, plan.isEmpty, decision.settings == nil {
@@ -39,8 +39,9 @@ extension ReconcileSession {
         try site.accept(source, environment, tip: tip)
         if try ledger.isComplete(tip) {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
-            try SettledFile(desired: source, entry: tip.commit, version: reconciler.actor.version)
-                .write(site.files.settled(environment))
+            try StateFile<SettledCommit>(site.files, environment).write(
+                SettledCommit(desired: source, entry: tip.commit, version: reconciler.actor.version)
+            )
         }
     }
 
@@ -109,14 +110,14 @@ extension ReconcileSession {
 
     /// Remembers what the clock said.
     func rememberClock() throws {
-        guard let now = ClockFile.now(reconciler.options.clock) else { return }
-        let path = site.files.clock(environment)
-        guard let earlier = try ClockFile.read(path) else { return try now.write(path) }
+        guard let now = ClockReading.now(reconciler.options.clock) else { return }
+        let file = StateFile<ClockReading>(site.files, environment)
+        guard let earlier = try file.read() else { return try file.write(now) }
         if now.step(since: earlier) != nil {
             // A run that could not plan has told no canary that the clock was set: the next one does.
             guard report.plan != nil else { return }
         }
-        try now.reference(after: earlier).write(path)
+        try file.write(now.reference(after: earlier))
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
@@ -125,8 +126,8 @@ extension ReconcileSession {
             return false
         }
         if tip.acceptedSource == desired { return true }
-        let known = try SettledFile.read(site.files.settled(environment))
-        return known == SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
+        let known = try StateFile<SettledCommit>(site.files, environment).read()
+        return known == SettledCommit(desired: desired, entry: tip.commit, version: reconciler.actor.version)
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.

@@ -82,7 +82,7 @@ extension ReconcileSession {
         try publishHeader()
         if var retired {
             retired.remove(Set(expired))
-            try retired.write(site.files.retired(environment))
+            try StateFile<RetiredBundles>(site.files, environment).write(retired)
         }
         pack()
     }
@@ -193,7 +193,7 @@ extension ReconcileSession {
         _ plan: Plan?
     ) throws -> (RetiredBundles?, [Digest]) {
         guard let plan, let keepFor else { return (nil, []) }
-        let retired = try RetiredBundles.load(site.files.retired(environment), tip: tip, ledger: ledger)
+        let retired = try RetiredBundles.upTo(tip, of: ledger, keptIn: StateFile(site.files, environment))
         let wanted = Set(plan.changes.flatMap { $0.all.compactMap(\.to?.digest) + $0.bundles.map(\.digest) })
         let horizon = now.seconds - keepFor.seconds
         let expired = try retired.retired(before: horizon).filter { bundle in

@@ -64,7 +64,9 @@ struct ReconcileSession {
         if report.hasRollouts { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
-            try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
+            try StateFile<ObservationPlace>(site.files, environment).write(
+                ObservationPlace(entry: tip.commit, cursor: cursor)
+            )
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         if let desired { agree(with: desired) }
@@ -176,12 +178,12 @@ struct ReconcileSession {
 
     mutating func observe() throws -> [DriftedFile] {
         guard let tip else { return [] }
-        let cursorPath = site.files.observation(environment)
+        let place = StateFile<ObservationPlace>(site.files, environment)
         let expected = try RecordedFiles.at(tip, ledger)
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationFile.read(cursorPath, at: tip.commit), suspects: reconciler.options.suspectFolders)
+            : .slice(try ObservationPlace.cursor(in: place, at: tip.commit), suspects: reconciler.options.suspectFolders)
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil
@@ -240,9 +242,9 @@ struct ReconcileSession {
     func writeFailure(_ message: String) throws { try write("failed", message) }
 
     private func write(_ result: String, _ message: String) throws {
-        let path = site.files.status(environment)
-        let before = try Status.read(path)
-        try Status(
+        let file = StateFile<Status>(site.files, environment)
+        let before = try file.read()
+        let status = Status(
             environment: environment,
             time: now,
             result: result,
@@ -251,6 +253,7 @@ struct ReconcileSession {
             mode: reconciler.actor.mode,
             lastSuccess: result == "ok" ? now : before?.lastSuccess,
             visits: (before?.visits ?? Visits()).adding(reconciler.options.visitor, at: now)
-        ).write(path)
+        )
+        try file.write(status)
     }
 }

@@ -93,7 +93,7 @@ private struct Scaffold {
             """
         let hasAgents = try !fleet.agents().isEmpty
         let result = try write(
-            ["environments/\(name)/environment.yaml": text],
+            [RepositoryPath.environment(name): text],
             next: hasAgents
                 ? "ensign new deployment TEAM/AGENT --env \(name), for each agent that runs there"
                 : "ensign new agent TEAM/NAME"
@@ -109,7 +109,7 @@ private struct Scaffold {
             throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
         }
         try refuseSlip(in: agent.team)
-        let folder = "fleet/agents/\(agent)/next"
+        let folder = RepositoryPath.version(AgentVersion.next, of: agent)
         var files = [
             "\(folder)/agent.yaml": """
             apiVersion: ensign.dev/v1
@@ -132,7 +132,7 @@ private struct Scaffold {
             """,
         ]
         if try fleet.team(agent.team) == nil {
-            files["fleet/teams/\(agent.team).yaml"] = """
+            files[RepositoryPath.team(agent.team)] = """
                 apiVersion: ensign.dev/v1
                 kind: Team
                 spec:
@@ -144,9 +144,9 @@ private struct Scaffold {
         let environments = try fleet.environmentNames()
         for environment in environments
         where try fleet.environment(environment)?.value?.mutableVersions == true {
-            files["environments/\(environment)/agents/\(agent).yaml"] = Self.deployment(.next, needs: [])
+            files[RepositoryPath.deployment(agent, in: environment)] = Self.deployment(.next, needs: [])
         }
-        let isDeployed = files.keys.contains { $0.hasPrefix("environments/") }
+        let isDeployed = files.keys.contains { $0.hasPrefix("\(RepositoryPath.environments)/") }
         var next = "edit \(folder)/prompt.md, then ensign release \(agent) 0.1.0"
         if environments.isEmpty { next += ", and ensign new env dev, which it needs to run in" }
         if !isDeployed {
@@ -187,7 +187,7 @@ private struct Scaffold {
             )
         }
         let manifest = try fleet.agent(agent, version)?.value
-        let path = "environments/\(target)/agents/\(agent).yaml"
+        let path = RepositoryPath.deployment(agent, in: target)
         let result = try write(
             [path: Self.deployment(version, needs: manifest?.tools ?? [])],
             next: "grant in \(path) what it may call there, then ensign plan --env \(target) --worktree"
@@ -227,7 +227,7 @@ private struct Scaffold {
             guard let operation = operations.first(where: { $0.value.access == .read }) ?? operations.first else {
                 continue
             }
-            let path = "fleet/roles/\(name).yaml"
+            let path = RepositoryPath.role(name)
             let text = """
                 apiVersion: ensign.dev/v1
                 kind: Role
@@ -258,7 +258,7 @@ private struct Scaffold {
         var files: [String: [UInt8]] = [:]
         for file in loaded.files where file.kind == .file {
             guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
-            files["fleet/agents/\(agent)/next/\(file.name)"] = bytes
+            files["\(RepositoryPath.version(AgentVersion.next, of: agent))/\(file.name)"] = bytes
         }
         return try write(bytes: files, next: "edit fleet/agents/\(agent)/next, then ensign release \(agent) X.Y.Z")
     }
@@ -273,7 +273,7 @@ private struct Scaffold {
         try requireName(owner)
         try refuseSlip(in: owner)
         var files = [
-            "fleet/tools/\(name)/0.1.0.yaml": """
+            RepositoryPath.tool(name, "0.1.0"): """
             apiVersion: ensign.dev/v1
             kind: Tool
             spec:
@@ -297,7 +297,7 @@ private struct Scaffold {
             """
         ]
         if !teams.contains(owner) {
-            files["fleet/teams/\(owner).yaml"] = """
+            files[RepositoryPath.team(owner)] = """
                 apiVersion: ensign.dev/v1
                 kind: Team
                 spec: {members: [you@example.com]}
@@ -321,9 +321,9 @@ private struct Scaffold {
         }
         let numbers = newest.description.prefix { $0 != "-" && $0 != "+" }.split(separator: ".")
         guard numbers.count == 3, let minor = UInt64(numbers[1]),
-            let bytes = fleet.source("fleet/tools/\(tool)/\(newest).yaml")
-        else { throw Failure(message: "fleet/tools/\(tool)/\(newest).yaml cannot be read") }
-        let path = "fleet/tools/\(tool)/\(numbers[0]).\(minor + 1).0.yaml"
+            let bytes = fleet.source(RepositoryPath.tool(tool, newest))
+        else { throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read") }
+        let path = RepositoryPath.tool(tool, "\(numbers[0]).\(minor + 1).0")
         note("It starts as a copy of \(newest).")
         return try write(bytes: [path: bytes], next: Self.useOfTool)
     }

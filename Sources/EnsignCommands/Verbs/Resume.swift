@@ -136,7 +136,7 @@ struct HaltedAgents {
 
     /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
     func place(_ agent: AgentID) throws -> String {
-        let path = "environments/\(environment)/agents/\(agent).yaml"
+        let path = RepositoryPath.deployment(agent, in: environment)
         guard let commit = try site.desiredCommit(),
             let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
         else { return path }

@@ -123,9 +123,9 @@ private struct EnvironmentStatus {
             // One that cannot be read does not hide the others.
             (tip, broken) = (nil, Explanation(error))
         }
-        status = try Status.read(site.files.status(name))
+        status = try StateFile<Status>(site.files, name).read()
         desired = try site.desiredCommit()
-        outbox = try Outbox.read(site.files.outbox(name))
+        outbox = try StateFile<Outbox>(site.files, name).read()
         let today = Timestamp(seconds: Machine.now).date
         disagreements =
             broken == nil ? try RollbackBranches(site: site, environment: name, today: today).survey(tip) : []
@@ -137,7 +137,7 @@ private struct EnvironmentStatus {
         let now = Timestamp(seconds: Machine.now)
         attendance = Attendance.of(name, site, now: now)
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
-        reading = hasTelemetry ? TelemetryReading.read(site.files.telemetryReading(name)) : nil
+        reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
         waiting =
             try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil

@@ -178,7 +178,7 @@ package struct Verifier {
             switch error {
             case .rolledBack: return .rolledBack(why: error.description)
             case .forked: return .forked(why: error.description)
-            case .broken, .lostRace, .tooLarge, .key: throw error
+            case .broken, .lostRace, .tooLarge, .unreadableState, .missingSource, .key: throw error
             }
         }
     }

@@ -114,15 +114,18 @@ package struct RollbackBranches {
     {
         // A search that found nothing is not made again before something changes: it may read a thousand commits.
         let agent = question.disagreement.agent
-        let note = "\(desired) \(stable.digest) \(question.disagreement.wanted.digest)"
-        let path = "\(site.files.cache)/\(environment)/by-hand-\(agent.team)-\(agent.name)"
-        if let known = try? Files.readOwn(path, limit: 1_024), known.elementsEqual(note.utf8) { return nil }
+        let fruitless = FruitlessSearch(
+            desired: desired,
+            stable: stable.digest,
+            wanted: question.disagreement.wanted.digest
+        )
+        let file = StateFile<FruitlessSearch>(site.files, environment, part: "\(agent.team).\(agent.name)")
+        if file.known() == fruitless { return nil }
         let search = AgreeingFile(site: site, environment: environment, today: today, agent: agent)
         let found = try search.find(in: desired, stable: stable, isHalted: question.isHalted, tip: tip)
         if found == nil {
-            // A cache: a reader without the right to write searches again.
-            try? Files.makeDirectories("\(site.files.cache)/\(environment)")
-            try? Files.replace(path, with: Array(note.utf8), durable: false)
+            // A reader without the right to write searches again.
+            try? file.write(fruitless)
         }
         return found
     }
@@ -254,7 +257,7 @@ package struct RollbackBranches {
     /// Whether the deployment is there and cannot be compiled: then nobody knows what git asks for.
     private func isUnknown(_ agent: AgentID, _ desired: ObjectID) throws -> Bool {
         let tree = try repository.commit(desired).tree
-        guard try repository.entry(at: "environments/\(environment)/agents/\(agent).yaml", in: tree) != nil else {
+        guard try repository.entry(at: RepositoryPath.deployment(agent, in: environment), in: tree) != nil else {
             return false
         }
         let fleet = Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today)
