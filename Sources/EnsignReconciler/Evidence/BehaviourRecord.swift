@@ -17,7 +17,7 @@ package struct BehaviourRecord: LedgerProjection {
 
         package var agent: AgentID? { change.agent }
         package var metric: String { change.driftedMetric ?? "" }
-        package var reason: String { change.evidence["reason"]?.string ?? "" }
+        package var reason: String { change.evidence?.reason ?? "" }
     }
 
     package let covered: CoveredEntry
