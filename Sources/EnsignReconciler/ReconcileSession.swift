@@ -183,7 +183,10 @@ struct ReconcileSession {
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationPlace.cursor(in: place, at: tip.commit), suspects: reconciler.options.suspectFolders)
+            : .slice(
+                try ObservationPlace.cursor(in: place, at: tip.commit),
+                suspects: reconciler.options.suspectFolders
+            )
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil

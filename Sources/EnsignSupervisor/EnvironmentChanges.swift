@@ -1,6 +1,7 @@
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignReconciler
 import EnsignSystem
 
 /// What changes around one environment: its refs, its live directory, its halts, and what other services found.
@@ -61,7 +62,7 @@ struct EnvironmentChanges {
             let left = deadline - ContinuousClock.now
             guard left > .zero, !untilTelemetry || desk.pipeline == nil else { return .nothing }
             let awakening = service.wait(for: [monitor.number], atMost: left)
-            guard awakening != Service.Awakening(isWoken: false, readable: []) else { return .nothing }
+            guard awakening.isWoken || !awakening.readable.isEmpty else { return .nothing }
             if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { return .nothing }
             guard awakening.readable.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return .anything }

@@ -1,4 +1,4 @@
-package import EnsignHost
+import EnsignHost
 import EnsignJudge
 import EnsignModel
 package import EnsignReconciler

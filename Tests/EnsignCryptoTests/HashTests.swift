@@ -18,8 +18,10 @@ struct HashTests {
         #expect(SHA256.hex(of: bytes) == digest)
         #expect(SHA256.hex(of: bytes.span) == digest)
         #expect(Hex.encode(SHA256.digest(of: bytes)) == digest)
-        #expect(bytes.withUnsafeBytes { SHA256.hex(of: $0) } == digest)
-        #expect(bytes.withUnsafeBytes { SHA256.digest(of: $0) } == Hex.decode(digest))
+        let hashed = unsafe bytes.withUnsafeBytes { unsafe SHA256.hex(of: $0) }
+        #expect(hashed == digest)
+        let hashed2 = unsafe bytes.withUnsafeBytes { unsafe SHA256.digest(of: $0) }
+        #expect(hashed2 == Hex.decode(digest))
     }
 
     @Test("SHA-256 of a million letters is that of FIPS 180-4")
@@ -36,7 +38,8 @@ struct HashTests {
             + "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         #expect(Hex.encode(SHA512.digest(of: abc)) == expected)
         #expect(Hex.encode(SHA512.digest(of: abc.span)) == expected)
-        #expect(abc.withUnsafeBytes { Hex.encode(SHA512.digest(of: $0)) } == expected)
+        let hashed3 = unsafe abc.withUnsafeBytes { unsafe Hex.encode(SHA512.digest(of: $0)) }
+        #expect(hashed3 == expected)
         #expect(Hex.encode(SHA512.digest(of: [])).hasPrefix("cf83e1357eefb8bdf1542850d66d8007"))
     }
 }

@@ -136,7 +136,7 @@ func parsed(_ text: String) -> (events: [TelemetryEvent], rejections: Rejections
 func parsed(bytes: [UInt8]) -> (events: [TelemetryEvent], rejections: Rejections) {
     var events: [TelemetryEvent] = []
     var rejections = Rejections()
-    bytes.withUnsafeBytes { OTLPLine.read($0, into: &events, rejections: &rejections) }
+    unsafe bytes.withUnsafeBytes { unsafe OTLPLine.read($0, into: &events, rejections: &rejections) }
     return (events, rejections)
 }
 

@@ -72,7 +72,8 @@ package enum AffectedAgents: Sendable, Hashable {
     private static func isOfAll(_ change: TreeChange) -> Bool {
         let parts = change.path.split(separator: "/")
         switch (parts.first.map(String.init), parts.count > 1 ? String(parts[1]) : "") {
-        case (RepositoryPath.environments, _), (RepositoryPath.fleet, "agents"), (RepositoryPath.fleet, "teams"): return true
+        case (RepositoryPath.environments, _), (RepositoryPath.fleet, "agents"), (RepositoryPath.fleet, "teams"):
+            return true
         case (RepositoryPath.fleet, "tools"), (RepositoryPath.fleet, "roles"): return change.before != nil
         default: return false
         }

@@ -2,14 +2,14 @@ import EnsignJSON
 package import EnsignModel
 
 /// What stands in a state file: a line of canonical JSON with the format's version, `v`, and for what grows with the fleet
-/// a line for each of its parts, which nobody has to parse who asks for another one.
+/// a line for each of its parts, `bytes` in all, which nobody has to parse who asks for another one.
 package struct StateContents: Sendable {
     /// What is said of the whole.
     package var members: JSONObject
     /// Its parts, in the order of the file.
     package var records: [StateRecord]
 
-    /// - Parameter json: An object. Its members `v` and `records` are the format's own.
+    /// - Parameter json: An object. Its members `v` and `bytes` are the format's own.
     package init(_ json: JSONValue, records: [StateRecord] = []) {
         guard let members = json.object else { preconditionFailure("state is kept in an object") }
         self.members = members
@@ -24,19 +24,17 @@ package struct StateContents: Sendable {
     init?(bytes: [UInt8], version: Int64) {
         let end = bytes.firstIndex(of: 0x0A) ?? bytes.count
         // One line is the rule, and may be large: it is not copied.
-        let hasRecords = end + 1 < bytes.count
-        guard let header = try? JSONParser.parse(hasRecords ? Array(bytes[..<end]) : bytes),
-            let members = header.object, members["v"]?.int == version
+        let rest = bytes.dropFirst(end + 1)
+        guard let header = try? JSONParser.parse(rest.isEmpty ? bytes : Array(bytes[..<end])),
+            let members = header.object, members["v"]?.int == version,
+            // What was cut is not taken for the whole.
+            (members["bytes"]?.int ?? 0) == rest.count
         else { return nil }
         var records: [StateRecord] = []
-        if hasRecords {
-            for line in bytes[(end + 1)...].split(separator: 0x0A) {
-                guard let record = StateRecord(line: line) else { return nil }
-                records.append(record)
-            }
+        for line in rest.split(separator: 0x0A) {
+            guard let record = StateRecord(line: line) else { return nil }
+            records.append(record)
         }
-        // What was cut is not taken for the whole.
-        guard (members["records"]?.int ?? 0) == records.count else { return nil }
         self.members = members
         self.records = records
     }
@@ -44,7 +42,8 @@ package struct StateContents: Sendable {
     func bytes(version: Int64) -> [UInt8] {
         var members = members
         members["v"] = .integer(version)
-        members["records"] = records.isEmpty ? nil : .integer(Int64(records.count))
+        let size = records.reduce(0) { $0 + $1.line.count + 1 }
+        members["bytes"] = records.isEmpty ? nil : .integer(Int64(size))
         var bytes: [UInt8] = []
         JSONValue.object(members).appendCanonical(to: &bytes)
         bytes.append(0x0A)

@@ -88,7 +88,11 @@ package struct FleetChecker {
         try checkTools()
         for node in fleet.accepted(try fleet.folder(RepositoryPath.agents) ?? [], in: RepositoryPath.agents) {
             if node.kind != .directory {
-                try fleet.ignored(node, in: RepositoryPath.agents, hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                try fleet.ignored(
+                    node,
+                    in: RepositoryPath.agents,
+                    hint: "agents stand at \(ManifestKind.agent.pathPattern)"
+                )
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: RepositoryPath.agents)
             }
@@ -139,7 +143,11 @@ package struct FleetChecker {
         for tool in fleet.accepted(try fleet.folder(RepositoryPath.tools) ?? [], in: RepositoryPath.tools) {
             let folder = RepositoryPath.tool(tool.name)
             guard tool.kind == .directory else {
-                try fleet.ignored(tool, in: RepositoryPath.tools, hint: "tools stand at \(ManifestKind.tool.pathPattern)")
+                try fleet.ignored(
+                    tool,
+                    in: RepositoryPath.tools,
+                    hint: "tools stand at \(ManifestKind.tool.pathPattern)"
+                )
                 continue
             }
             guard Name.isValid(tool.name) else {
@@ -170,7 +178,8 @@ package struct FleetChecker {
     }
 
     private mutating func checkEnvironments() throws {
-        for node in fleet.accepted(try fleet.folder(RepositoryPath.environments) ?? [], in: RepositoryPath.environments) {
+        for node in fleet.accepted(try fleet.folder(RepositoryPath.environments) ?? [], in: RepositoryPath.environments)
+        {
             guard node.kind == .directory else {
                 try fleet.ignored(node, in: RepositoryPath.environments)
                 continue
@@ -327,7 +336,9 @@ package struct FleetChecker {
         var named: [SnapshotNode] = []
         var bytes = 0
         for node in fleet.accepted(loaded.files, in: folder) {
-            if node.kind == .file, node.name == RepositoryPath.manifestName || node.name == loaded.value?.instructions.value {
+            if node.kind == .file,
+                node.name == RepositoryPath.manifestName || node.name == loaded.value?.instructions.value
+            {
                 named.append(node)
                 continue
             }

@@ -33,7 +33,7 @@ package final class TelemetryPipeline: Sendable {
     }
 
     private func guarded<Result: Sendable>(_ body: (inout TelemetryState) throws -> Result) rethrows -> Result {
-        try mutex.withLock { _ in try body(&box.state) }
+        try mutex.withLock { _ in unsafe try body(&box.state) }
     }
 
     /// What one step came to.
@@ -92,7 +92,7 @@ package final class TelemetryPipeline: Sendable {
         readingFile = StateFile(site.files, environment)
         halts = try HaltSwitch(site, environment)
         self.lock = lock
-        box = Box(
+        unsafe box = Box(
             TelemetryState(
                 reader: TelemetryReader(directory: directory, cursor: kept?.cursor ?? TelemetryCursor()),
                 kept: kept ?? TelemetryCheckpoint(environment: environment),

@@ -34,7 +34,9 @@ struct GuardLoader {
             FleetGuards(environment: old.environment, settings: was),
             FleetGuards(environment: new.environment, settings: now)
         )
-        if differing.contains(RepositoryPath.prices) { guards = (try priced(guards.0, before), try priced(guards.1, after)) }
+        if differing.contains(RepositoryPath.prices) {
+            guards = (try priced(guards.0, before), try priced(guards.1, after))
+        }
         if differing.contains(RepositoryPath.allowedSigners) {
             (guards.0.signers, guards.1.signers) = (signers(before), signers(after))
         }
@@ -75,7 +77,8 @@ struct GuardLoader {
             guard case .files(let paths) = self else { return self == .nothing ? [] : nil }
             return Set(
                 paths.compactMap { path in
-                    guard case .deployment(let agent, environment: environment)? = RepositoryPath.meaning(of: path) else {
+                    guard case .deployment(let agent, environment: environment)? = RepositoryPath.meaning(of: path)
+                    else {
                         return nil
                     }
                     return agent
