@@ -88,31 +88,31 @@ private struct Trials {
     mutating func read() throws {
         let capacity = 1 << 18
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-        defer { buffer.deallocate() }
+        defer { unsafe buffer.deallocate() }
         var filled = 0
         // Within a line that is too long to look at.
         var isSkipping = false
         while true {
-            let count = Glibc.read(0, buffer + filled, capacity - filled)
+            let count = unsafe Glibc.read(0, buffer + filled, capacity - filled)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
-                throw Failure(message: "cannot read standard input: \(String(cString: strerror(errno)))")
+                throw Failure(message: unsafe "cannot read standard input: \(String(cString: strerror(errno)))")
             }
             let end = filled + count
             var start = 0
             while start < end,
-                let found = memchr(buffer + start, 0x0A, end - start)
+                let found = unsafe memchr(buffer + start, 0x0A, end - start)
             {
-                let stop = UnsafeRawPointer(found) - UnsafeRawPointer(buffer)
+                let stop = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(buffer)
                 if isSkipping {
                     isSkipping = false
                 } else {
-                    line(UnsafeRawBufferPointer(start: buffer + start, count: stop - start))
+                    unsafe line(UnsafeRawBufferPointer(start: buffer + start, count: stop - start))
                 }
                 start = stop + 1
             }
             if count == 0 {
-                if start < end, !isSkipping { line(UnsafeRawBufferPointer(start: buffer + start, count: end - start)) }
+                if start < end, !isSkipping { unsafe line(UnsafeRawBufferPointer(start: buffer + start, count: end - start)) }
                 break
             }
             filled = end - start
@@ -124,7 +124,7 @@ private struct Trials {
                 isSkipping = true
                 filled = 0
             } else if filled > 0, start > 0 {
-                memmove(buffer, buffer + start, filled)
+                unsafe memmove(buffer, buffer + start, filled)
             }
         }
         if skipped > Self.mostNotes { console.note("and \(skipped - Self.mostNotes) more lines that were left out") }
@@ -134,12 +134,12 @@ private struct Trials {
     private mutating func line(_ bytes: UnsafeRawBufferPointer) {
         lines += 1
         let sample: SampleLine
-        switch SampleLine.read(bytes) {
+        switch unsafe SampleLine.read(bytes) {
         case .sample(let found): sample = found
         case .empty: return
         case .problem(let problem): return skip(problem)
         }
-        let place = place(of: sample.trial)
+        let place = unsafe place(of: sample.trial)
         guard trials[place].judge != nil else { return }
         trials[place].lines += 1
         let metric = sample.metric
@@ -157,8 +157,8 @@ private struct Trials {
     private var lastTrial: (name: ArraySlice<UInt8>, place: Int)?
 
     private mutating func place(of name: UnsafeRawBufferPointer) -> Int {
-        if let lastTrial, lastTrial.name.elementsEqual(name) { return lastTrial.place }
-        let key = ArraySlice(name)
+        if let lastTrial, unsafe lastTrial.name.elementsEqual(name) { return lastTrial.place }
+        let key = unsafe ArraySlice(name)
         let place: Int
         if let known = places[key] {
             place = known
