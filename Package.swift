@@ -1,16 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every Swift target: explicit existentials, imports that do not leak, warnings as errors.
+/// Every Swift target: explicit existentials, imports that do not leak, each unsafe use marked, warnings as errors.
 let swift: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
     .treatAllWarnings(as: .error),
 ]
-
-/// Targets that call C: each unsafe use is marked.
-let swiftOverC: [SwiftSetting] = swift + [.strictMemorySafety()]
 
 /// A C library's archive, linked statically so that the binary starts fast and runs anywhere.
 func archive(_ name: String) -> LinkerSetting { .linkedLibrary(":lib\(name).a") }
@@ -47,11 +45,11 @@ let package = Package(
         .target(name: "EnsignModel", swiftSettings: swift),
 
         // One Swift module for each C library, no policy.
-        .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swiftOverC),
-        .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swiftOverC),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swiftOverC),
-        .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swiftOverC),
-        .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swiftOverC),
+        .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swift),
 
         // What Ensign is.
         .target(
@@ -75,7 +73,7 @@ let package = Package(
         .target(
             name: "EnsignTelemetry",
             dependencies: ["EnsignModel", "EnsignJSON", "EnsignPolicy", "EnsignSystem"],
-            swiftSettings: swiftOverC
+            swiftSettings: swift
         ),
         .target(
             name: "EnsignHost",
@@ -128,6 +126,7 @@ let package = Package(
         test("EnsignModel", ["EnsignCrypto"]),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
+        test("EnsignSystem"),
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),

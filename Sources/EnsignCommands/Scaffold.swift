@@ -28,7 +28,7 @@ struct Scaffold {
         let text = ManifestTemplate.environment(promotesFrom: source?.name)
         let hasAgents = try !fleet.agents().isEmpty
         let result = try write(
-            ["environments/\(name)/environment.yaml": text],
+            [RepositoryPath.environment(name): text],
             next: hasAgents
                 ? "ensign new deployment TEAM/AGENT --env \(name), for each agent that runs there"
                 : "ensign new agent TEAM/NAME"
@@ -44,20 +44,20 @@ struct Scaffold {
             throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
         }
         try refuseSlip(in: agent.team)
-        let folder = "fleet/agents/\(agent)/next"
+        let folder = RepositoryPath.version(AgentVersion.next, of: agent)
         var files = [
             "\(folder)/agent.yaml": ManifestTemplate.agent(agent.name),
             "\(folder)/prompt.md": ManifestTemplate.prompt(agent.name),
         ]
         if try fleet.team(agent.team) == nil {
-            files["fleet/teams/\(agent.team).yaml"] = ManifestTemplate.team(agent.team)
+            files[RepositoryPath.team(agent.team)] = ManifestTemplate.team(agent.team)
         }
         let environments = try fleet.environmentNames()
         for environment in environments
         where try fleet.environment(environment)?.value?.mutableVersions == true {
-            files["environments/\(environment)/agents/\(agent).yaml"] = ManifestTemplate.deployment(.next, needs: [])
+            files[RepositoryPath.deployment(agent, in: environment)] = ManifestTemplate.deployment(.next, needs: [])
         }
-        let isDeployed = files.keys.contains { $0.hasPrefix("environments/") }
+        let isDeployed = files.keys.contains { $0.hasPrefix("\(RepositoryPath.environments)/") }
         var next = "edit \(folder)/prompt.md, then ensign release \(agent) 0.1.0"
         if environments.isEmpty { next += ", and ensign new env dev, which it needs to run in" }
         if !isDeployed {
@@ -98,7 +98,7 @@ struct Scaffold {
             )
         }
         let manifest = try fleet.agent(agent, version)?.value
-        let path = "environments/\(target)/agents/\(agent).yaml"
+        let path = RepositoryPath.deployment(agent, in: target)
         let result = try write(
             [path: ManifestTemplate.deployment(version, needs: manifest?.tools ?? [])],
             next: "grant in \(path) what it may call there, then ensign plan --env \(target) --worktree"
@@ -120,7 +120,7 @@ struct Scaffold {
             guard let operation = operations.first(where: { $0.value.access == .read }) ?? operations.first else {
                 continue
             }
-            let path = "fleet/roles/\(name).yaml"
+            let path = RepositoryPath.role(name)
             let text = ManifestTemplate.role(tool, operation.key)
             return try write([path: text], next: "edit the grants, then name it under roles: in a deployment")
         }
@@ -144,7 +144,7 @@ struct Scaffold {
         var files: [String: [UInt8]] = [:]
         for file in loaded.files where file.kind == .file {
             guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
-            files["fleet/agents/\(agent)/next/\(file.name)"] = bytes
+            files["\(RepositoryPath.version(AgentVersion.next, of: agent))/\(file.name)"] = bytes
         }
         return try write(bytes: files, next: "edit fleet/agents/\(agent)/next, then ensign release \(agent) X.Y.Z")
     }
@@ -158,9 +158,9 @@ struct Scaffold {
         }
         try requireName(owner)
         try refuseSlip(in: owner)
-        var files = ["fleet/tools/\(name)/0.1.0.yaml": ManifestTemplate.tool(name, owner: owner)]
+        var files = [RepositoryPath.tool(name, "0.1.0"): ManifestTemplate.tool(name, owner: owner)]
         if !teams.contains(owner) {
-            files["fleet/teams/\(owner).yaml"] = ManifestTemplate.smallTeam
+            files[RepositoryPath.team(owner)] = ManifestTemplate.smallTeam
         }
         if invocation["team"] == nil { note("Its owner is '\(owner)': --team names another team.") }
         return try write(files, next: Self.useOfTool)
@@ -179,9 +179,9 @@ struct Scaffold {
         }
         let numbers = newest.description.prefix { $0 != "-" && $0 != "+" }.split(separator: ".")
         guard numbers.count == 3, let minor = UInt64(numbers[1]),
-            let bytes = fleet.source("fleet/tools/\(tool)/\(newest).yaml")
-        else { throw Failure(message: "fleet/tools/\(tool)/\(newest).yaml cannot be read") }
-        let path = "fleet/tools/\(tool)/\(numbers[0]).\(minor + 1).0.yaml"
+            let bytes = fleet.source(RepositoryPath.tool(tool, newest))
+        else { throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read") }
+        let path = RepositoryPath.tool(tool, "\(numbers[0]).\(minor + 1).0")
         note("It starts as a copy of \(newest).")
         return try write(bytes: [path: bytes], next: Self.useOfTool)
     }

@@ -28,31 +28,32 @@ package enum LedgerCommit {
 
     /// Finds the parts where the canonical form has them; nil when they are not there.
     static func parts(_ bytes: [UInt8]) -> Parts? {
-        bytes.withUnsafeBufferPointer { bytes -> Parts? in
+        unsafe bytes.withUnsafeBufferPointer { bytes -> Parts? in
             var index = 0
             /// The rest of the line that begins with `name`.
             func line(_ name: StaticString) -> UnsafeBufferPointer<UInt8>? {
                 let start = index + name.utf8CodeUnitCount
                 guard start < bytes.count,
-                    bytes[index..<start].elementsEqual(
+                    unsafe bytes[index..<start].elementsEqual(
                         UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
                     ),
-                    let end = bytes[start...].firstIndex(of: 0x0A)
+                    let end = unsafe bytes[start...].firstIndex(of: 0x0A)
                 else { return nil }
                 index = end + 1
-                return UnsafeBufferPointer(rebasing: bytes[start..<end])
+                return unsafe UnsafeBufferPointer(rebasing: bytes[start..<end])
             }
-            guard let tree = line("tree ").flatMap({ ObjectID(digits: $0) }) else { return nil }
+            guard let tree = unsafe line("tree ").flatMap({ unsafe ObjectID(digits: $0) }) else { return nil }
             var parents: [ObjectID] = []
-            while let parent = line("parent ") {
-                guard parents.count < 2, let id = ObjectID(digits: parent) else { return nil }
+            while let parent = unsafe line("parent ") {
+                guard parents.count < 2, let id = unsafe ObjectID(digits: parent) else { return nil }
                 parents.append(id)
             }
-            guard line("author ") != nil, line("committer ") != nil, let first = line("gpgsig ") else { return nil }
-            var signature = Array(first)
-            while let next = line(" ") {
+            guard unsafe line("author ") != nil, unsafe line("committer ") != nil, let first = unsafe line("gpgsig ")
+            else { return nil }
+            var signature = unsafe Array(first)
+            while let next = unsafe line(" ") {
                 signature.append(0x0A)
-                signature.append(contentsOf: next)
+                unsafe signature.append(contentsOf: next)
             }
             return Parts(tree: tree, parents: parents, signature: signature)
         }

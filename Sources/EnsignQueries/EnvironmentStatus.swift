@@ -56,9 +56,9 @@ package struct EnvironmentStatus: Sendable {
         case .success(let tip): (self.tip, unreadable) = (tip, nil)
         case .failure(let error): (tip, unreadable) = (nil, error)
         }
-        status = try Status.read(site.files.status(name))
+        status = try StateFile<Status>(site.files, name).read()
         desired = try site.desiredCommit()
-        outbox = try Outbox.read(site.files.outbox(name))
+        outbox = try StateFile<Outbox>(site.files, name).read()
         let isReadable = unreadable == nil
         disagreements =
             isReadable ? try RollbackBranches(site: site, environment: name, today: now.date).survey(tip) : []
@@ -69,7 +69,7 @@ package struct EnvironmentStatus: Sendable {
         pending = try HaltsFile(path: site.files.halts(name)).read()
         attendance = Attendance.of(name, site, now: now)
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
-        reading = hasTelemetry ? TelemetryReading.read(site.files.telemetryReading(name)) : nil
+        reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
         waiting =
             try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil

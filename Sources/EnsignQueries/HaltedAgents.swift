@@ -43,7 +43,7 @@ package struct HaltedAgents {
 
     /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
     package func place(_ agent: AgentID) throws -> String {
-        let path = "environments/\(environment)/agents/\(agent).yaml"
+        let path = RepositoryPath.deployment(agent, in: environment)
         guard let commit = try site.desiredCommit(),
             let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
         else { return path }

@@ -126,9 +126,9 @@ extension ReconcileSession {
     func writeFailure(_ message: String) throws { try write("failed", message) }
 
     private func write(_ result: String, _ message: String) throws {
-        let path = site.files.status(environment)
-        let before = try Status.read(path)
-        try Status(
+        let file = StateFile<Status>(site.files, environment)
+        let before = try file.read()
+        let status = Status(
             environment: environment,
             time: now,
             result: result,
@@ -137,6 +137,7 @@ extension ReconcileSession {
             mode: reconciler.actor.mode,
             lastSuccess: result == "ok" ? now : before?.lastSuccess,
             visits: (before?.visits ?? Visits()).adding(reconciler.options.visitor, at: now)
-        ).write(path)
+        )
+        try file.write(status)
     }
 }

@@ -7,9 +7,6 @@ package import EnsignModel
 /// the environment's lock. Killed at any moment, a target stands between the old and the new state file by file, and a
 /// repeated `publish` brings it to the new one.
 package protocol Target: Sendable {
-    /// Where it is, for people.
-    var description: String { get }
-
     /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
     func obstacle() throws -> String?
 

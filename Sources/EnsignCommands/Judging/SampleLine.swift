@@ -4,9 +4,10 @@ import EnsignModel
 /// One line of samples: `{"trial":"a","metric":"success","variant":"canary","value":1}`.
 ///
 /// Lines as programs write them are read in place; any other goes through the full JSON reader.
+@unsafe
 struct SampleLine {
     /// The text of the trial's name as JSON, quotes included; empty for none. Valid as long as the line's bytes.
-    var trial = UnsafeRawBufferPointer(start: nil, count: 0)
+    var trial = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     var metric: [UInt8] = []
     var variant = Variant.stable
     var value = 0.0
@@ -19,10 +20,10 @@ struct SampleLine {
     }
 
     static func read(_ bytes: UnsafeRawBufferPointer) -> Reading {
-        var scanner = Scanner(bytes: bytes)
+        var scanner = unsafe Scanner(bytes: bytes)
         if let sample = scanner.sample() { return .sample(sample) }
-        if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return .empty }
-        return slow(bytes)
+        if unsafe bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return .empty }
+        return unsafe slow(bytes)
     }
 
     /// The trial's name as it is printed.
@@ -35,7 +36,7 @@ struct SampleLine {
 extension SampleLine {
     /// Reads what the scanner does not: escapes, other members, numbers with many digits, values that lie.
     private static func slow(_ bytes: UnsafeRawBufferPointer) -> Reading {
-        var text = Array(bytes)
+        var text = unsafe Array(bytes)
         // Python writes NaN and Infinity, which JSON has not.
         let lie = nonNumber(in: text)
         if let lie { text.replaceSubrange(lie, with: Array("null".utf8)) }
@@ -63,8 +64,8 @@ extension SampleLine {
         switch json["trial"] {
         case nil, .null: break
         case .string, .integer, .number:
-            guard let range = memberText("trial", in: bytes) else { return .problem("'trial' cannot be read") }
-            sample.trial = UnsafeRawBufferPointer(rebasing: bytes[range])
+            guard let range = unsafe memberText("trial", in: bytes) else { return .problem("'trial' cannot be read") }
+            unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
         default: return .problem("'trial' is no text")
         }
         return .sample(sample)
@@ -89,26 +90,26 @@ extension SampleLine {
         var depth = 0
         var isKey = false
         while index < bytes.count {
-            switch bytes[index] {
+            switch unsafe bytes[index] {
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
-                isKey = bytes[index] == UInt8(ascii: "{")
+                isKey = unsafe bytes[index] == UInt8(ascii: "{")
             case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
             case UInt8(ascii: ","): isKey = true
             case UInt8(ascii: ":"): isKey = false
             case UInt8(ascii: "\""):
                 let start = index
                 index += 1
-                while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
-                    index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
+                while index < bytes.count, unsafe bytes[index] != UInt8(ascii: "\"") {
+                    unsafe index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
                 }
                 guard index < bytes.count else { return nil }
                 if isKey, depth == 1,
-                    bytes[start + 1..<index].elementsEqual(
+                    unsafe bytes[start + 1..<index].elementsEqual(
                         UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
                     )
                 {
-                    return scalar(after: index + 1, in: bytes)
+                    return unsafe scalar(after: index + 1, in: bytes)
                 }
             default: break
             }
@@ -119,26 +120,27 @@ extension SampleLine {
 
     private static func scalar(after start: Int, in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         var begin = start
-        while begin < bytes.count, [0x20, 0x09, UInt8(ascii: ":")].contains(bytes[begin]) { begin += 1 }
+        while begin < bytes.count, unsafe [0x20, 0x09, UInt8(ascii: ":")].contains(bytes[begin]) { begin += 1 }
         guard begin < bytes.count else { return nil }
         var end = begin + 1
-        if bytes[begin] == UInt8(ascii: "\"") {
-            while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
-                end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
+        if unsafe bytes[begin] == UInt8(ascii: "\"") {
+            while end < bytes.count, unsafe bytes[end] != UInt8(ascii: "\"") {
+                unsafe end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
             }
             return end < bytes.count ? begin..<end + 1 : nil
         }
-        while end < bytes.count, ![0x20, 0x09, UInt8(ascii: ","), UInt8(ascii: "}")].contains(bytes[end]) { end += 1 }
+        while end < bytes.count, unsafe ![0x20, 0x09, UInt8(ascii: ","), UInt8(ascii: "}")].contains(bytes[end]) { end += 1 }
         return begin..<end
     }
 }
 
 /// Reads the four members in any order, unescaped, with numbers that are exact in a double.
+@unsafe
 private struct Scanner {
     let bytes: UnsafeRawBufferPointer
     private var index = 0
 
-    init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    init(bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
 
     /// Nil for anything out of the ordinary.
     mutating func sample() -> SampleLine? {
@@ -154,11 +156,11 @@ private struct Scanner {
                 skipSpace()
                 let start = index
                 guard string() != nil else { return nil }
-                sample.trial = UnsafeRawBufferPointer(rebasing: bytes[start..<index])
+                unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<index])
             case 6 where equal(key, "metric"):
                 member = 2
                 guard let text = string() else { return nil }
-                sample.metric = Array(bytes[text])
+                sample.metric = unsafe Array(bytes[text])
             case 7 where equal(key, "variant"):
                 member = 4
                 guard let text = string() else { return nil }
@@ -180,16 +182,16 @@ private struct Scanner {
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "}")), seen & 14 == 14 else { return nil }
         skipSpace()
-        return index == bytes.count ? sample : nil
+        return unsafe index == bytes.count ? sample : nil
     }
 
     private mutating func skipSpace() {
-        while index < bytes.count, bytes[index] == 0x20 || bytes[index] == 0x09 || bytes[index] == 0x0D { index += 1 }
+        while unsafe index < bytes.count, unsafe bytes[index] == 0x20 || bytes[index] == 0x09 || bytes[index] == 0x0D { index += 1 }
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {
         skipSpace()
-        guard index < bytes.count, bytes[index] == byte else { return false }
+        guard unsafe index < bytes.count, unsafe bytes[index] == byte else { return false }
         index += 1
         return true
     }
@@ -198,8 +200,8 @@ private struct Scanner {
     private mutating func string() -> Range<Int>? {
         guard take(UInt8(ascii: "\"")) else { return nil }
         let start = index
-        while index < bytes.count {
-            let byte = bytes[index]
+        while unsafe index < bytes.count {
+            let byte = unsafe bytes[index]
             if byte == UInt8(ascii: "\"") {
                 index += 1
                 return start..<index - 1
@@ -212,7 +214,7 @@ private struct Scanner {
 
     private func equal(_ range: Range<Int>, _ text: StaticString) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
-        for offset in 0..<range.count where bytes[range.lowerBound + offset] != text.utf8Start[offset] { return false }
+        for offset in 0..<range.count where unsafe bytes[range.lowerBound + offset] != text.utf8Start[offset] { return false }
         return true
     }
 
@@ -230,8 +232,8 @@ private struct Scanner {
         var value: UInt64 = 0
         let start = index
         var isFraction = false
-        while index < bytes.count {
-            let byte = bytes[index]
+        while unsafe index < bytes.count {
+            let byte = unsafe bytes[index]
             if byte >= 0x30, byte <= 0x39 {
                 guard digits < 18 else { return nil }
                 value = value * 10 + UInt64(byte - 0x30)
@@ -247,8 +249,8 @@ private struct Scanner {
         let whole = digits - places
         guard digits > 0, !isFraction || places > 0, value <= 1 << 53 else { return nil }
         // 01 is no JSON; exponents go the slow way.
-        if whole > 1, bytes[start] == 0x30 { return nil }
-        if index < bytes.count, bytes[index] | 0x20 == 0x65 { return nil }
+        if whole > 1, unsafe bytes[start] == 0x30 { return nil }
+        if unsafe index < bytes.count, unsafe bytes[index] | 0x20 == 0x65 { return nil }
         return Double(value) / Self.powers[places]
     }
 }

@@ -48,12 +48,12 @@ struct Trials {
     private mutating func line(_ bytes: UnsafeRawBufferPointer) {
         lines += 1
         let sample: SampleLine
-        switch SampleLine.read(bytes) {
+        switch unsafe SampleLine.read(bytes) {
         case .sample(let found): sample = found
         case .empty: return
         case .problem(let problem): return skip(problem)
         }
-        let place = place(of: sample.trial)
+        let place = unsafe place(of: sample.trial)
         guard trials[place].judge != nil else { return }
         trials[place].lines += 1
         let metric = sample.metric
@@ -72,8 +72,8 @@ struct Trials {
     private var lastTrial: (name: ArraySlice<UInt8>, place: Int)?
 
     private mutating func place(of name: UnsafeRawBufferPointer) -> Int {
-        if let lastTrial, lastTrial.name.elementsEqual(name) { return lastTrial.place }
-        let key = ArraySlice(name)
+        if let lastTrial, unsafe lastTrial.name.elementsEqual(name) { return lastTrial.place }
+        let key = unsafe ArraySlice(name)
         let place: Int
         if let known = places[key] {
             place = known

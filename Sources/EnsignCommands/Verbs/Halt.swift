@@ -169,7 +169,7 @@ private struct HaltCommand {
         case .all: return true
         case .team(let team):
             guard let commit = try site.desiredCommit() else { return false }
-            return try site.repository.entry(at: "fleet/teams/\(team).yaml", in: site.repository.commit(commit).tree)
+            return try site.repository.entry(at: RepositoryPath.team(team), in: site.repository.commit(commit).tree)
                 != nil
         }
     }

@@ -254,7 +254,8 @@ struct Hooks {
 
     private func hasFleet(_ tree: ObjectID) throws -> Bool {
         try site.repository.tree(tree).contains {
-            $0.name.elementsEqual("fleet".utf8) || $0.name.elementsEqual("environments".utf8)
+            $0.name.elementsEqual(RepositoryPath.fleet.utf8)
+                || $0.name.elementsEqual(RepositoryPath.environments.utf8)
         }
     }
 

@@ -75,7 +75,7 @@ private struct Promotion {
         guard !moves.isEmpty else { return nothing(target, leftOut, base) }
         var files: [String: [UInt8]] = [:]
         for move in moves {
-            let path = "environments/\(target)/agents/\(move.agent).yaml"
+            let path = RepositoryPath.deployment(move.agent, in: target)
             guard let bytes = fleet.source(path), let edited = VersionEdit.replacing(bytes, with: move.to) else {
                 throw Failure(message: "\(path): the version is not written as one word", hints: ["edit it by hand"])
             }

@@ -88,7 +88,6 @@ private struct WatchLog: Sendable {
             )
         case .note(let environment, let text): console.note("\(time) \(environment): \(text.onOneLine)")
         case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.onOneLine)")
-        case .fetched: break
         }
     }
 }

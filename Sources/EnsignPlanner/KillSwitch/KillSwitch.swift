@@ -116,11 +116,6 @@ package struct KillSwitch: Sendable {
     /// Agents that tripped and were not reset since, sorted.
     package var tripped: [AgentID] { agents.filter { $0.value.hasTripped }.keys.sorted() }
 
-    /// Forgets agents, as when they have left the fleet.
-    package mutating func forget(_ isGone: (AgentID) -> Bool) {
-        for agent in agents.keys.filter(isGone) { kept -= agents.removeValue(forKey: agent)?.kept ?? 0 }
-    }
-
     /// Drops what the longest idle agents did, down to three quarters of the limit. That they tripped stays known.
     private mutating func forgetIdle() {
         for (agent, watch) in agents.sorted(by: { $0.value.latest < $1.value.latest }) {

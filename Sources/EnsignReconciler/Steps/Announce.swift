@@ -115,7 +115,7 @@ extension ReconcileSession {
         _ batch: Batch
     ) throws -> (RetiredBundles?, [Digest]) {
         guard let plan = batch.plan, let keepFor = batch.keepFor else { return (nil, []) }
-        let retired = try RetiredBundles.load(site.files.retired(environment), tip: tip, ledger: ledger)
+        let retired = try RetiredBundles.upTo(tip, of: ledger, keptIn: StateFile(site.files, environment))
         let wanted = Set(plan.changes.flatMap { $0.all.compactMap(\.to?.digest) + $0.bundles.map(\.digest) })
         let horizon = now.seconds - keepFor.seconds
         let expired = try retired.retired(before: horizon).filter { bundle in

@@ -26,7 +26,7 @@ extension ReconcileSession {
             report.warnings.append("what the judge has counted could not be written down: \(error)")
         }
         // Whatever becomes of the plan: it is about the commit's content alone.
-        try decision.uses?.write(site.files.uses(environment))
+        if let uses = decision.uses { try StateFile<SharedUses>(site.files, environment).write(uses) }
         guard let plan = decision.plan, let source = decision.goesBy else {
             repairAlone(drift)
             return .next
@@ -107,8 +107,8 @@ extension ReconcileSession {
             return false
         }
         if tip.acceptedSource == desired { return true }
-        let known = try SettledFile.read(site.files.settled(environment))
-        return known == SettledFile(desired: desired, entry: tip.commit, version: reconciler.actor.version)
+        let known = try StateFile<SettledCommit>(site.files, environment).read()
+        return known == SettledCommit(desired: desired, entry: tip.commit, version: reconciler.actor.version)
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.

@@ -7,12 +7,15 @@ import EnsignTargets
 extension ReconcileSession {
     mutating func observe() throws -> Outcome {
         guard let tip else { return .next }
-        let cursorPath = site.files.observation(environment)
+        let place = StateFile<ObservationPlace>(site.files, environment)
         let expected = try RecordedFiles.at(tip, ledger)
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
-            : .slice(try ObservationFile.read(cursorPath, at: tip.commit), suspects: reconciler.options.suspectFolders)
+            : .slice(
+                try ObservationPlace.cursor(in: place, at: tip.commit),
+                suspects: reconciler.options.suspectFolders
+            )
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil

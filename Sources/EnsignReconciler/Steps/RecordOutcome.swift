@@ -12,8 +12,9 @@ extension ReconcileSession {
         try site.accept(batch.commit, environment, tip: tip)
         if try ledger.isComplete(tip) {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
-            try SettledFile(desired: batch.commit, entry: tip.commit, version: reconciler.actor.version)
-                .write(site.files.settled(environment))
+            try StateFile<SettledCommit>(site.files, environment).write(
+                SettledCommit(desired: batch.commit, entry: tip.commit, version: reconciler.actor.version)
+            )
         }
         return .next
     }
@@ -34,7 +35,7 @@ extension ReconcileSession {
         try publishHeader()
         if var retired = announced.retired {
             retired.remove(Set(announced.expired))
-            try retired.write(site.files.retired(environment))
+            try StateFile<RetiredBundles>(site.files, environment).write(retired)
         }
         pack()
     }

@@ -10,7 +10,9 @@ extension ReconcileSession {
         if report.hasRollouts { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
-            try ObservationFile.write(cursor, at: tip.commit, site.files.observation(environment))
+            try StateFile<ObservationPlace>(site.files, environment).write(
+                ObservationPlace(entry: tip.commit, cursor: cursor)
+            )
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return .next
@@ -23,13 +25,13 @@ extension ReconcileSession {
 
     /// Remembers what the clock said.
     private func rememberClock() throws {
-        guard let now = ClockFile.now(reconciler.options.clock) else { return }
-        let path = site.files.clock(environment)
-        guard let earlier = try ClockFile.read(path) else { return try now.write(path) }
+        guard let now = ClockReading.now(reconciler.options.clock) else { return }
+        let file = StateFile<ClockReading>(site.files, environment)
+        guard let earlier = try file.read() else { return try file.write(now) }
         if now.step(since: earlier) != nil {
             // A run that could not plan has told no canary that the clock was set: the next one does.
             guard report.plan != nil else { return }
         }
-        try now.reference(after: earlier).write(path)
+        try file.write(now.reference(after: earlier))
     }
 }

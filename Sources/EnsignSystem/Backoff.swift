@@ -12,7 +12,6 @@ package struct Backoff: Sendable {
 
     package mutating func succeeded() { failures = 0 }
     package mutating func failed() { failures = min(failures + 1, 16) }
-    package var hasFailed: Bool { failures > 0 }
 
     /// The base after a success; after failures twice as long each time, up to the most. Plus or minus 10 %.
     package func delay(using generator: inout some RandomNumberGenerator) -> Duration {

@@ -1,0 +1,45 @@
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// Where the rotating slice stands.
+///
+/// Without it, or where it was made for another entry than the newest, a round starts anew and reads everything. What a
+/// file's times say holds only against what was recorded when it was read.
+struct ObservationPlace: Hashable {
+    var entry: ObjectID
+    var cursor: ObservationCursor
+
+    /// The cursor to go on from at an entry.
+    static func cursor(in file: StateFile<ObservationPlace>, at entry: ObjectID) throws -> ObservationCursor {
+        guard let place = try file.read(), place.entry == entry else { return ObservationCursor() }
+        return place.cursor
+    }
+}
+
+extension ObservationPlace: StateValue {
+    static let kind = StateKind("cache/<env>/observation", .scan, limit: 4 << 20)
+
+    init?(_ contents: StateContents) {
+        guard let entry = contents["entry"]?.string.flatMap({ ObjectID($0) }), let next = contents["next"]?.string,
+            let start = contents["roundStart"]?.int, let before = contents["verifiedBefore"]?.int, start >= 0,
+            before >= 0, let folders = contents["lookedAt"]?.object
+        else { return nil }
+        var cursor = ObservationCursor(next: next, roundStart: start, verifiedBefore: before)
+        for (folder, time) in folders {
+            guard let time = time.int else { return nil }
+            cursor.lookedAt[folder] = time
+        }
+        self.init(entry: entry, cursor: cursor)
+    }
+
+    var contents: StateContents {
+        StateContents([
+            "entry": .string(entry.description), "next": .string(cursor.next),
+            "roundStart": .integer(cursor.roundStart), "verifiedBefore": .integer(cursor.verifiedBefore),
+            "lookedAt": .object(
+                JSONObject(cursor.lookedAt.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.integer($0.value)) })
+            ),
+        ])
+    }
+}
