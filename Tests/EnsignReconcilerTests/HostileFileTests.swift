@@ -134,7 +134,7 @@ struct HostileFileTests {
             _ = TrafficFile.read(path)
         }
         for number in Hostile.integers where number >= 0 {
-            let cursor = ObservationCursor(next: "", roundStart: number, verifiedBefore: number)
+            let cursor = SliceCursor(next: "", roundStart: number, verifiedBefore: number).cursor
             _ = try DirectoryTarget(path: live).observe(Nothing(), .slice(cursor, suspects: []), sweeping: false)
         }
     }
@@ -185,12 +185,12 @@ private struct Nothing: ExpectedFiles {
         switch folder {
         case "": ["agents": .folder]
         case "agents": ["support": .folder]
-        case "agents/support": ["a.json": .file(.zero)]
+        case "agents/support": ["a.json": .file]
         default: nil
         }
     }
 
-    func bytes(of node: ExpectedNode) throws -> [UInt8] { [] }
+    func bytes(at path: String) throws -> [UInt8] { [] }
 
-    func matches(_ bytes: [UInt8], _ node: ExpectedNode) throws -> Bool { false }
+    func matches(_ bytes: [UInt8], at path: String) throws -> Bool { false }
 }
