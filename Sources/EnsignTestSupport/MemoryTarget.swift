@@ -84,7 +84,8 @@ package final class MemoryTarget: Target {
 
     package func agents(of team: String?) throws -> [AgentID] {
         try step { state in
-            state.nodes.keys.compactMap { LivePath.agent(atRoute: $0) }.filter { team == nil || $0.team == team }.sorted()
+            state.nodes.keys.compactMap { LivePath.agent(atRoute: $0) }.filter { team == nil || $0.team == team }
+                .sorted()
         }
     }
 

@@ -37,9 +37,11 @@ package final class ScratchRepository {
     ///
     /// - Parameter seconds: When, since 1970.
     @discardableResult
-    package func commit(_ edits: [String: String?], message: String = "Change", at seconds: Int64 = 1_800_000_000) throws
-        -> ObjectID
-    {
+    package func commit(
+        _ edits: [String: String?],
+        message: String = "Change",
+        at seconds: Int64 = 1_800_000_000
+    ) throws -> ObjectID {
         var writer = ObjectWriter(repository)
         var blobs: [String: ObjectID?] = [:]
         for (path, text) in edits { blobs[path] = .some(try text.map { try writer.write(Array($0.utf8), .blob) }) }

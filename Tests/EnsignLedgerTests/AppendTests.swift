@@ -196,7 +196,10 @@ struct AppendTests {
         #expect(try scratch.verify().verdict == .intact)
     }
 
-    @Test("A file of changes that is not the one that the entry names is a broken ledger", arguments: ["", "x", "{}\n"])
+    @Test(
+        "A file of changes that is not the one that the entry names is a broken ledger",
+        arguments: ["", "x", "{}\n"]
+    )
     func damagedChanges(_ text: String) throws {
         let scratch = try ScratchLedger()
         let bundles = (0..<101).map { compiled(bundle("team/agent-\($0)", "1.0.0")) }

@@ -66,7 +66,10 @@ struct HighWaterTests {
         #expect(try String(contentsOfFile: scratch.highWater, encoding: .utf8).hasPrefix("5 "))
     }
 
-    @Test("A mark that cannot be read is none, which verification says", arguments: ["x", "4", "4 4 4", "-", "\u{0}\n"])
+    @Test(
+        "A mark that cannot be read is none, which verification says",
+        arguments: ["x", "4", "4 4 4", "-", "\u{0}\n"]
+    )
     func damaged(_ text: String) throws {
         let (scratch, entries) = try grown()
         try Data(text.utf8).write(to: URL(fileURLWithPath: scratch.highWater))

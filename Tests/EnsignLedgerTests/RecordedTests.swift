@@ -69,7 +69,8 @@ struct RecordedTests {
             wanted: now
         )
         let progress = CanaryProgress(step: 0, weight: 5, stepSince: now, started: now, evidenceSince: now)
-        let quarantine = Quarantine(mark: .digest(three.digest), version: three.bundle.version, since: now, reason: "bad")
+        let (mark, failed) = (Quarantine.Mark.digest(three.digest), three.bundle.version)
+        let quarantine = Quarantine(mark: mark, version: failed, since: now, reason: "bad")
         for (rollout, hasCanaries) in [(RolloutState.queued(candidate), false), (.canary(candidate, progress), true)] {
             let scratch = try ScratchLedger()
             try scratch.publish([.create(one)], bundles: [one])
@@ -82,7 +83,10 @@ struct RecordedTests {
         }
     }
 
-    @Test("A route or a state that this Ensign has not written is an error, not an agent without one", arguments: ["", "{}", "[]"])
+    @Test(
+        "A route or a state that this Ensign has not written is an error, not an agent without one",
+        arguments: ["", "{}", "[]"]
+    )
     func damaged(_ text: String) throws {
         for path in [LivePath.route(triage), AgentState.path(triage), FleetHalts.path] {
             let scratch = try ScratchLedger()

@@ -39,7 +39,13 @@ final class ScratchLedger {
         keys: [String]? = nil
     ) -> EntryDraft {
         seconds += 60
-        let named = Entry.Source(ref: ScratchRepository.branch, commit: source, author: "Ada", signer: nil, signature: .none)
+        let named = Entry.Source(
+            ref: ScratchRepository.branch,
+            commit: source,
+            author: "Ada",
+            signer: nil,
+            signature: .none
+        )
         return EntryDraft(
             kind: kind,
             source: kind == .genesis ? nil : named,

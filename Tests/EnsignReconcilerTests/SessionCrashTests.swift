@@ -52,7 +52,10 @@ struct SessionCrashTests {
         fleet.target.nodes.filter { $0.key != LivePath.header }
     }
 
-    @Test("At every single step of the target, once or for good: the next run ends in the same state", arguments: Story.allCases)
+    @Test(
+        "At every single step of the target, once or for good: the next run ends in the same state",
+        arguments: Story.allCases
+    )
     func everyStep(_ story: Story) throws {
         let undisturbed = try prepare(story)
         undisturbed.target.fail(nil)
@@ -86,7 +89,9 @@ struct SessionCrashTests {
     private func expectUnbroken(_ fleet: TestFleet, _ what: String) throws {
         for case (let path, .file(let bytes)) in fleet.target.nodes where LivePath.agent(atRoute: path) != nil {
             guard let route = (try? JSONParser.parse(bytes)).flatMap({ Route(json: $0) }) else { continue }
-            for target in route.targets { #expect(fleet.target.nodes[LivePath.bundle(target.digest)] != nil, "\(what)") }
+            for target in route.targets {
+                #expect(fleet.target.nodes[LivePath.bundle(target.digest)] != nil, "\(what)")
+            }
         }
     }
 }

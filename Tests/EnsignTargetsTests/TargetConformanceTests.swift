@@ -50,7 +50,10 @@ struct TargetConformanceTests {
         #expect(try harness.files() == new.files)
     }
 
-    @Test("All bundles are in place before the first route, and the header after the last", arguments: TargetKind.allCases)
+    @Test(
+        "All bundles are in place before the first route, and the header after the last",
+        arguments: TargetKind.allCases
+    )
     func order(_ kind: TargetKind) throws {
         let harness = try published(kind, old)
         var seen: [[String: [UInt8]]] = []
@@ -105,7 +108,10 @@ struct TargetConformanceTests {
         #expect(try drift(harness, old.files) == [])
     }
 
-    @Test("A reader sees each file old or new, no route before its bundle, no header before its routes", arguments: TargetKind.allCases)
+    @Test(
+        "A reader sees each file old or new, no route before its bundle, no header before its routes",
+        arguments: TargetKind.allCases
+    )
     func reader(_ kind: TargetKind) throws {
         let harness = try published(kind, old)
         let isDone = Mutex(false)
@@ -116,7 +122,11 @@ struct TargetConformanceTests {
             while !isDone.withLock({ $0 }) {
                 // In the order in which a publication must not be seen backwards.
                 guard let header = try? harness.another.read(LivePath.header) else { continue }
-                let agent = LiveState.team[looks.withLock { $0 += 1; return $0 } % LiveState.team.count]
+                let agent = LiveState.team[
+                    looks.withLock {
+                        $0 += 1; return $0
+                    } % LiveState.team.count
+                ]
                 let route = try? harness.another.read(LivePath.route(agent))
                 let state = route == new.route(agent) ? new : old
                 #expect(header == old.header || header == new.header)
@@ -135,7 +145,10 @@ struct TargetConformanceTests {
 
     // MARK: Halts
 
-    @Test("A route that the gate holds back stays as it is, is named, and nothing else waits for it", arguments: TargetKind.allCases)
+    @Test(
+        "A route that the gate holds back stays as it is, is named, and nothing else waits for it",
+        arguments: TargetKind.allCases
+    )
     func gate(_ kind: TargetKind) throws {
         let harness = try published(kind, old)
         let held = Set([LiveState.team[3], LiveState.team[17]])
@@ -151,7 +164,11 @@ struct TargetConformanceTests {
         #expect(try harness.files() == old.files.merging(new.files) { $1 })
     }
 
-    @Test("A halt that comes while somebody publishes holds, whenever it comes", arguments: TargetKind.allCases, [0, 1, 7, 16, 19, 20])
+    @Test(
+        "A halt that comes while somebody publishes holds, whenever it comes",
+        arguments: TargetKind.allCases,
+        [0, 1, 7, 16, 19, 20]
+    )
     func haltBeatsPublish(_ kind: TargetKind, _ after: Int) throws {
         let harness = try published(kind, old)
         let agents = [LiveState.team[0], LiveState.team[9], LiveState.team[19]]
@@ -195,7 +212,10 @@ struct TargetConformanceTests {
         #expect(try harness.leftovers() == [])
     }
 
-    @Test("Two writers at once end in what both wanted: the newest routes, and every halt", arguments: TargetKind.allCases)
+    @Test(
+        "Two writers at once end in what both wanted: the newest routes, and every halt",
+        arguments: TargetKind.allCases
+    )
     func twoWriters(_ kind: TargetKind) throws {
         let harness = try published(kind, old)
         let halted = Mutex<Set<AgentID>>([])
@@ -229,7 +249,11 @@ struct TargetConformanceTests {
 
     // MARK: Death
 
-    @Test("A killed writer leaves each file old or new, and the next publication completes it", arguments: TargetKind.allCases, [0, 1, 8, 15, 16, 19, 20])
+    @Test(
+        "A killed writer leaves each file old or new, and the next publication completes it",
+        arguments: TargetKind.allCases,
+        [0, 1, 8, 15, 16, 19, 20]
+    )
     func killed(_ kind: TargetKind, _ after: Int) throws {
         let harness = try published(kind, old)
         let writer = StoppedWriter(harness.another, new.publication, after: after)
