@@ -10,7 +10,8 @@ for shell in bash zsh; do "$binary" completion $shell > /dev/null; done
 "$binary" completion bash | bash -n
 # Tables and schemas in docs/ are made from the program's own declarations.
 python3 "$(dirname "$0")/../docs/tools/update.py" "$binary" --check
-# The demo is the README's tutorial: it must run, and quickly.
+# The tutorial is what happens, and the demo runs quickly.
+python3 "$(dirname "$0")/../docs/tools/tutorial.py" "$binary"
 start=$(date +%s)
 ENSIGN=$binary sh "$(dirname "$0")/../demo/demo.sh" > /tmp/ensign-demo.$$ 2>&1 || { cat /tmp/ensign-demo.$$; exit 1; }
 # No colour where nobody watches.

@@ -5,7 +5,7 @@
     bench/bench.py --only change --agents 1000,10000
     bench/bench.py --json figures.json
 
-What each row measures, and what not, stands in bench/README.md. A missed target is printed, never an exit status:
+bench/README.md says what each row measures, and what not. A missed target is printed, never an exit status:
 times depend on the machine. The exit status is 1 only when something measured did not work.
 """
 

@@ -6,7 +6,7 @@
     bench/judge.py --json judge.json
 
 Needs numpy and scipy: make bench installs them into the benchmark's own virtual environment. Every figure of Ensign's
-comes from `ensign judge` reading lines; seeds are fixed. What is measured stands in bench/README.md.
+comes from `ensign judge` reading lines; seeds are fixed. bench/README.md says what is measured.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ recorded() {
         sleep 0.1
     done
 }
-# Shows where the rollouts of prod stand, whenever something has changed, until no canary is under way.
+# Shows the rollouts of prod whenever something has changed, until no canary is under way.
 follow() {
     prompt "ensign rollout status --env prod    # again and again"
     before=''
@@ -100,7 +100,7 @@ run ensign init --repo fleet.git
 step "A fleet to start from: this project's own fleet/ and environments/"
 run git clone -q fleet.git work
 run cp -r "$here/fleet" "$here/environments" "$here/.gitattributes" work/
-echo "Canaries of prod take two hours and a day's traffic. Here they take seconds; what is judged stays as it is:"
+echo "Canaries of prod take two hours and a day's traffic. Here they take seconds; the analysis stays as it is:"
 run "sed -i 's/ steps: .*/ steps: [{weight: 25, hold: 2s}, {weight: 50, hold: 2s}]/' work/environments/prod/environment.yaml"
 run cd work
 run ensign init --client
@@ -131,7 +131,7 @@ run ensign reconcile --env prod
 step "A broken manifest does not get in"
 run cd ../work
 run "sed -i 's/maximum: 100/maximun: 100/' environments/prod/agents/support/refund-triage.yaml"
-run git commit -q --no-verify -am "'A slip of the pen'"
+run git commit -q --no-verify -am "'A typing error'"
 refused git push -q
 run git reset -q --hard HEAD~1
 
@@ -149,7 +149,7 @@ run git merge -q --no-ff -m "'Merge: 1.6.0 to prod'" ensign/promote/prod/support
 merge=$(git rev-parse HEAD)
 excerpt '/prod: support/p;/prod: converged/p;/canary waiting/p' git push -q
 
-step "A canary: some sessions first, judged on the telemetry that the agents write. It needs a watcher"
+step "A canary: a few sessions first, judged on the telemetry that the agents write. It needs a watcher"
 live="$scratch/fleet.git/ensign/live/prod"
 run cd ../fleet.git
 run git config ensign.prod.telemetry "$scratch/telemetry"
@@ -169,7 +169,7 @@ excerpt '/promoted/p' cat "$scratch/watch.log"
 step "The agent's next session has it"
 excerpt 1,12p "$agent"
 
-step "A bad one: somebody makes the answers warmer, and with that the JSON is gone now and then"
+step "A bad version: somebody makes the answers warmer, and now and then the JSON is missing"
 run cd ../work
 run git fetch -q
 run "sed -i \"s/^Reply with the contract's JSON only/Reply warmly and in person/\" fleet/agents/support/refund-triage/next/prompt.md"
@@ -189,7 +189,7 @@ traffic=''
 run ensign rollout status support/refund-triage --env prod
 run ensign status --env prod
 
-step "It went back by itself. The commit that makes git agree waits; merging it changes nothing live"
+step "It went back by itself. A commit makes git agree; merging it does not change anything live"
 run cd ../work
 run git fetch -q origin ensign/rollback/prod/support/refund-triage
 run "ensign keys --repo ../fleet.git > ../allowed_signers"
@@ -199,7 +199,7 @@ run "sha256sum $live/agents/support/refund-triage.json"
 excerpt '/prod: /p' git push -q
 run "sha256sum $live/agents/support/refund-triage.json"
 
-step "An agent runs away: it asks the CRM for more, and again, and again. A rule of prod's kill switch stops it"
+step "An agent runs away: it asks the CRM again and again. A rule of prod's kill switch stops it"
 run cd ../fleet.git
 run "git show main:environments/prod/environment.yaml | grep repeatedCall"
 refused "python3 $here/examples/traffic.py $live $scratch/telemetry sales/crm-hygiene"
@@ -212,7 +212,7 @@ excerpt 1p "python3 $here/examples/agent.py $live sales/crm-hygiene"
 end $watch
 watch=''
 
-step "Back by revert: the same digest, and the ledger says rollback"
+step "Go back by a revert: the same digest, and the ledger says rollback"
 run cd ../work
 run git fetch -q
 run git revert -m 1 --no-edit "$(git rev-parse --short "$merge")" '> /dev/null'
@@ -225,5 +225,5 @@ run ensign verify
 excerpt 1,12p "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"
 run "sha256sum ensign/live/prod/bundles/*/*"
 
-step "Done. What you saw is in README.md; try it on your own fleet next."
+step "Done. docs/tutorial.md is this by hand; try it on your own fleet next."
 [ -z "${KEEP:-}" ] || echo "The repositories are in $scratch."

@@ -131,5 +131,5 @@ def arguments(schema: dict[str, Any], ticket: str, number: float) -> dict[str, A
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no failure.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is not a failure.
     sys.exit(main())

@@ -198,7 +198,7 @@ def _value(value: Any) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no failure.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is not a failure.
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -130,23 +130,9 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// What is known about a canary now.
     package func verdict(_ canary: WatchedCanary) -> CanaryVerdict {
         guard let trial = trials[canary.agent], trial.isAbout(canary) else { return CanaryVerdict(.noData) }
-        let silences = trial.silences
-        let evidence = trial.judge.evidence(unreadable: trial.unreadable, silences: silences)
-        // No pass beside a metric of which nobody knows what it says now.
-        if !trial.unreadable.isEmpty, trial.judge.decision != .fail {
-            return CanaryVerdict(.error, evidence: evidence)
-        }
-        // Nor of what its calls came to when it shows none.
-        if !silences.isEmpty, trial.judge.decision != .fail { return CanaryVerdict(.noData, evidence: evidence) }
-        let outcome: CanaryVerdict.Outcome =
-            switch trial.judge.verdict {
-            case .pass: .pass
-            case .fail: .fail
-            case .inconclusive: .inconclusive
-            case .noData: .noData
-            case .error: .error
-            }
-        return CanaryVerdict(outcome, evidence: evidence)
+        // No pass beside a metric of which nobody knows what it says now, nor of what its calls came to when it shows none.
+        let report = trial.judge.report(unreadable: trial.unreadable, silences: trial.silences)
+        return CanaryVerdict(report.verdict, report: report)
     }
 }
 

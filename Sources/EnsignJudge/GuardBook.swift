@@ -30,7 +30,7 @@ package struct BehaviourDrift: Sendable, Hashable {
     package var time: Moment
     package var sentence: String
     /// Numbers for the ledger: baseline and what came since.
-    package var numbers: JSONValue
+    package var numbers: Evidence.DriftedBehaviour.Numbers
 }
 
 /// Watches the stable versions of an environment's agents, each against its own baseline, as samples come. Pure: its
@@ -209,19 +209,21 @@ extension StableGuard.Watch {
         reach = max(reach ?? time, time)
     }
 
-    func numbers(_ watched: Guard) -> JSONValue {
-        func time(_ moment: Moment?) -> JSONValue { moment.map { .string($0.timestamp.description) } ?? .null }
-        return [
-            "baseline": [
-                "value": JSONValue(Decimal.rounded(watched.baseline.value(watched.metric))),
-                "samples": JSONValue(watched.baseline.count), "from": time(from), "until": time(until),
-            ],
-            "since": [
-                "value": JSONValue(Decimal.rounded(watched.recentValue)), "samples": JSONValue(watched.count),
-                "rejected": JSONValue(watched.rejected),
-            ],
-            "unit": watched.metric.unit.map { .string($0) } ?? .null,
-        ]
+    func numbers(_ watched: Guard) -> Evidence.DriftedBehaviour.Numbers {
+        Evidence.DriftedBehaviour.Numbers(
+            baseline: Evidence.DriftedBehaviour.Numbers.Baseline(
+                value: Decimal.rounded(watched.baseline.value(watched.metric)),
+                samples: Double(watched.baseline.count),
+                from: from?.timestamp,
+                until: until?.timestamp
+            ),
+            since: Evidence.DriftedBehaviour.Numbers.Recent(
+                value: Decimal.rounded(watched.recentValue),
+                samples: watched.count,
+                rejected: watched.rejected
+            ),
+            unit: watched.metric.unit
+        )
     }
 
     var explanation: String {
@@ -349,20 +351,26 @@ extension StableGuard.Watch {
 extension BehaviourDrift {
     /// As an entry of kind `drift` records it: nothing was deployed, so that both sides are the stable version.
     package var change: Change {
-        var change = Change(agent: agent, action: .update, from: stable, to: stable, kind: .behaviour)
-        change.add("metric", .string(metric))
-        change.add("reason", .string(sentence))
-        change.add("at", .string(time.timestamp.description))
-        change.add("guard", .string(halts ? "halt" : "report"))
-        for (name, value) in numbers.object ?? [:] { change.add(name, value) }
-        return change
+        var evidence = Evidence(
+            reason: sentence,
+            behaviour: Evidence.DriftedBehaviour(metric: metric, halts: halts, numbers: numbers)
+        )
+        evidence.at = time.timestamp
+        return Change(
+            agent: agent,
+            action: .update,
+            from: stable,
+            to: stable,
+            kind: .behaviour,
+            evidence: evidence
+        )
     }
 
     package var json: JSONValue {
         [
             "agent": .string(agent.description), "stable": stable.json, "metric": .string(metric),
             "halts": .bool(halts), "time": .integer(time.nanoseconds), "sentence": .string(sentence),
-            "numbers": numbers,
+            "numbers": numbers.json,
         ]
     }
 
@@ -370,7 +378,7 @@ extension BehaviourDrift {
         guard let agent = json["agent"]?.string.flatMap({ AgentID($0) }),
             let stable = json["stable"].flatMap({ Change.Side(json: $0) }), let metric = json["metric"]?.string,
             let halts = json["halts"]?.bool, let time = json["time"]?.int, let sentence = json["sentence"]?.string,
-            let numbers = json["numbers"]
+            let numbers = json["numbers"].flatMap({ Evidence.DriftedBehaviour.Numbers(json: $0) })
         else { return nil }
         self.init(
             agent: agent,

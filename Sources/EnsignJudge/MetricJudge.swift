@@ -21,6 +21,11 @@ package struct MetricJudge: Sendable, Hashable {
 
         /// Nil without samples.
         package var mean: Double? { count > 0 ? sum / Double(count) : nil }
+
+        /// As reports have it.
+        var samples: MetricReport.Samples {
+            MetricReport.Samples(count: Int64(count), rejected: Int64(rejected), mean: mean)
+        }
     }
 
     private var queue = SampleQueue()

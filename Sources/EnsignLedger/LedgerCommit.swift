@@ -152,7 +152,7 @@ package enum LedgerCommit {
             case .weight: ", canary \(change.weight?.to ?? 0) %"
             case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
             }
-        let reverts = change.evidence["reverts"]?.array?.first?.string.map { " (reverts \($0.prefix(10)))" } ?? ""
+        let reverts = change.evidence?.reverts.first.map { " (reverts \($0.short))" } ?? ""
         return "\(agent) \(versions)\(suffix)\(reverts)\(quarantine ?? "")"
     }
 

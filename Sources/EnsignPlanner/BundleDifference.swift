@@ -23,23 +23,23 @@ package struct BundleDifference: Sendable, Hashable {
 
     /// Compares two bundles; nil stands for an agent that is not there.
     ///
-    /// - Parameter delegated: What is gained through the agents that it hands work to, in sentences.
-    package init(before: Bundle?, after: Bundle?, delegated: [String] = []) {
+    /// - Parameter delegated: What is gained through the agents that it hands work to.
+    package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
         authority = AuthorityDifference(before: before, after: after, delegated: delegated)
         kind = .none
         if let before, let after { compare(before, after) }
         let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || instructions != nil
-        if !authority.gained.isEmpty || before == nil {
+        if authority.gains || before == nil {
             kind = .widening
         } else if behaves {
             kind = .behaviour
-        } else if !authority.lost.isEmpty || after == nil {
+        } else if authority.loses || after == nil {
             kind = .narrowing
         }
     }
 
     /// Whether the two say the same, whatever their versions are called.
-    package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.lines.isEmpty }
+    package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.changes.isEmpty }
 
     /// Fields that change nothing that the agent does.
     private static let inert: Set<String> = ["description", "labels"]

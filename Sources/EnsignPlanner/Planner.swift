@@ -393,7 +393,7 @@ package enum Planner {
         // What cannot be compiled any more may do no more than what git asks for.
         guard let limit = allowed?.bundle ?? desired?.bundle ?? present else { return nil }
         let part = try context.restrict(bundle, limit)
-        return AuthorityDifference(before: bundle, after: part.bundle).lost.isEmpty ? nil : part
+        return AuthorityDifference(before: bundle, after: part.bundle).loses ? part : nil
     }
 
     private static func desired(

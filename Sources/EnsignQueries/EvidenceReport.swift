@@ -46,9 +46,9 @@ package struct EvidenceReport: Sendable {
         /// Whether the entry also quarantines what it goes back from.
         package var quarantines: Bool
 
-        package var verdict: String? { change.evidence["verdict"]?.string }
-        package var reason: String? { change.evidence["reason"]?.string }
-        package var analysis: JSONValue? { change.evidence["analysis"] }
+        package var verdict: Verdict? { change.evidence?.verdict }
+        package var reason: String? { change.evidence?.reason }
+        package var analysis: JudgeReport? { change.evidence?.analysis }
     }
 
     /// Reads what is recorded and what was counted, without changing anything.
@@ -133,11 +133,6 @@ extension Change.Action {
 
 // MARK: - What is missing
 
-extension CanaryVerdict {
-    /// Why metrics of calls say nothing though there are runs; nil when they do.
-    package var silence: String? { evidence["silent"]?.string }
-}
-
 extension EvidenceReport.Trial {
     /// What a verdict waits for, metric by metric; empty when there is one, or nothing is judged.
     package var missing: [String] {
@@ -146,21 +141,20 @@ extension EvidenceReport.Trial {
         case .pass, .fail, .notAnalysed: return []
         case .noData, .inconclusive, .error: break
         }
-        guard let metrics = verdict.evidence["metrics"]?.object, !metrics.isEmpty else {
+        guard let report = verdict.report, !report.metrics.isEmpty else {
             return ["the first look at what was measured"]
         }
-        return metrics.compactMap { name, metric in
-            let stable = metric["samples"]?["stable"]?.int ?? 0
-            let canary = metric["samples"]?["canary"]?.int ?? 0
-            switch metric["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }) {
+        return report.metrics.compactMap { metric in
+            let (name, stable, canary) = (metric.name, metric.stable.count, metric.canary.count)
+            switch metric.verdict {
             case .noData:
-                if let why = verdict.silence, MetricName(name)?.isOfCalls == true { return "\(name): \(why)" }
+                if let why = report.silent, MetricName(name)?.isOfCalls == true { return "\(name): \(why)" }
                 let whose =
                     canary > 0 ? "the stable version" : stable > 0 ? "the candidate" : "either version"
                 return "\(name): samples of \(whose)"
             case .inconclusive: return "\(name): more samples (\(canary) of the candidate, \(stable) of stable so far)"
             case .error: return "\(name): an answer that can be read"
-            case .pass, .fail, nil: return nil
+            case .pass, .fail, .notAnalysed: return nil
             }
         }
     }

@@ -126,7 +126,7 @@ extension ReconcileSession {
         )
         guard !reverted.isEmpty else { return changes }
         for index in changes.indices where changes[index].action == .rollback {
-            changes[index].add("reverts", .array(reverted.prefix(10).map { .string($0.description) }))
+            changes[index].explain { $0.reverts = Array(reverted.prefix(10)) }
         }
         return changes
     }
@@ -142,10 +142,13 @@ extension ReconcileSession {
                 from: side,
                 to: side,
                 kind: .none,
-                evidence: [
-                    "path": .string(file.path.escapedForDisplay.cut(utf8: 500)),
-                    "found": .string(file.found.rawValue), "size": file.size.map { .integer($0) } ?? .null,
-                ]
+                evidence: Evidence(
+                    repair: Evidence.RepairedFile(
+                        path: file.path.escapedForDisplay.cut(utf8: 500),
+                        found: file.found.rawValue,
+                        size: file.size
+                    )
+                )
             )
         }
     }

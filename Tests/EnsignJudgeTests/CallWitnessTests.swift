@@ -98,13 +98,15 @@ struct CallWitnessTests {
         #expect(verdict.outcome == .noData)
         let why =
             "300 runs of the canary and not one call, although 3 operations are granted: is execute_tool telemetry written?"
-        #expect(verdict.evidence["silent"]?.string == why)
-        #expect(verdict.evidence["metrics"]?[name]?["verdict"]?.string == "no-data")
-        #expect(verdict.evidence["explanation"]?.string?.contains("\(name): \(why)") == true)
+        #expect(verdict.report?.json["silent"]?.string == why)
+        #expect(verdict.report?.json["metrics"]?[name]?["verdict"]?.string == "no-data")
+        #expect(verdict.report?.json["explanation"]?.string?.contains("\(name): \(why)") == true)
         // The stable version's are needed just as much.
         let other = try analyst(canary, calls: (2, 0)).verdict(canary)
         #expect(other.outcome == .noData)
-        #expect(other.evidence["silent"]?.string?.hasPrefix("300 runs of the stable version and not one call") == true)
+        #expect(
+            other.report?.json["silent"]?.string?.hasPrefix("300 runs of the stable version and not one call") == true
+        )
         // Both call: it passes.
         #expect(try analyst(canary, calls: (2, 2), restarting: restarting).verdict(canary).outcome == .pass)
     }
@@ -131,7 +133,7 @@ struct CallWitnessTests {
         #expect(try analyst(unknown, calls: (0, 0)).verdict(unknown).outcome == .pass)
         let success = try canary(rate("success"))
         let verdict = try analyst(success, calls: (0, 0)).verdict(success)
-        #expect(verdict.outcome == .pass && verdict.evidence["silent"] == nil)
+        #expect(verdict.outcome == .pass && verdict.report?.json["silent"] == nil)
     }
 
     @Test("A failure stays a failure")
@@ -151,14 +153,14 @@ struct CallWitnessTests {
         let canary = try canary(rate("tool-errors"))
         var analyst = try analyst(canary, runs: 20, calls: (0, 2))
         func counted() -> Int64? {
-            analyst.verdict(canary).evidence["metrics"]?["tool-errors"]?["samples"]?["canary"]?.int
+            analyst.verdict(canary).report?.json["metrics"]?["tool-errors"]?["samples"]?["canary"]?.int
         }
         #expect(counted() == 0)
         analyst.take(run(canary.candidate, 100, calls: 1, errors: 1))
         #expect(counted() == 0)
         analyst.take(run(canary.candidate, 101, calls: 0) + run(canary.candidate, 102, calls: 3))
         #expect(counted() == 2)
-        #expect(analyst.verdict(canary).evidence["silent"] == nil)
+        #expect(analyst.verdict(canary).report?.json["silent"] == nil)
     }
 
     @Test("A state of a version that did not look at calls is no evidence of them")

@@ -110,10 +110,10 @@ struct GuardTests {
         #expect(!drift.halts)
         let change = drift.change
         #expect(change.driftedMetric == "success" && change.from == change.to && change.kind == .behaviour)
-        let before = try #require(change.evidence["baseline"]?["value"]?.double)
-        let since = try #require(change.evidence["since"]?["value"]?.double)
+        let before = try #require(change.evidence?.json["baseline"]?["value"]?.double)
+        let since = try #require(change.evidence?.json["since"]?["value"]?.double)
         #expect((0.93...1).contains(before) && (0.3...0.85).contains(since), "\(before) \(since)")
-        #expect(change.evidence["baseline"]?["samples"]?.int == 400)
+        #expect(change.evidence?.json["baseline"]?["samples"]?.int == 400)
         #expect(BehaviourDrift(json: try JSONParser.parse(drift.json.canonicalBytes())) == drift)
         run(500, 0.3, version, of: side("1"))
         #expect(found.count == 1)

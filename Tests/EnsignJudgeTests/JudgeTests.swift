@@ -234,7 +234,7 @@ struct JudgeTests {
             }
         }
         #expect(straight == resumed)
-        #expect(straight.evidence.canonicalBytes() == resumed.evidence.canonicalBytes())
+        #expect(straight.report().json.canonicalBytes() == resumed.report().json.canonicalBytes())
         #expect(Judge(analysis(rateMetric()), state: straight.state) == nil)
     }
 
@@ -253,7 +253,7 @@ struct JudgeTests {
             for _ in 0..<1500 { judge.add(random.pick(lies), metricAt: 0, random.once(in: 2) ? .stable : .canary) }
             #expect(judge.verdict != .pass)
             #expect(judge.metrics[0].canary.rejected > 100)
-            let text = judge.state.canonicalBytes() + judge.evidence.canonicalBytes()
+            let text = judge.state.canonicalBytes() + judge.report().json.canonicalBytes()
             #expect(text.count < 65_536)
 
             var liar = Judge(analysis(metric))
@@ -271,7 +271,7 @@ struct JudgeTests {
         var judge = Judge(analysis(rateMetric()))
         judge.feed(1500, &random, stable: { $0.outcome(0.9) }, canary: { $0.once(in: 10) ? .nan : 1 })
         #expect(judge.verdict == .inconclusive)
-        #expect(judge.explanation.contains("no measurements"))
+        #expect(judge.report().explanation.contains("no measurements"))
     }
 
     @Test("Missing data never passes")
@@ -280,7 +280,7 @@ struct JudgeTests {
         #expect(judge.verdict == .noData)
         for _ in 0..<5000 { judge.add(1, metricAt: 0, .canary) }
         #expect(judge.verdict == .noData)
-        #expect(judge.explanation.contains("no samples of the stable version"))
+        #expect(judge.report().explanation.contains("no samples of the stable version"))
         #expect(judge.add(1, metric: "other", .stable) == false)
     }
 
@@ -295,14 +295,14 @@ struct JudgeTests {
                 var judge = Judge(analysis(metric))
                 judge.feed(60, &random, stable: { _ in good ? 1 : 0 }, canary: { _ in good ? 0 : 1 })
                 #expect(judge.verdict == .fail)
-                _ = judge.evidence.canonicalBytes()
+                _ = judge.report().json.canonicalBytes()
             }
             var metric = costMetric()
             metric.margin = bound
             var judge = Judge(analysis(metric))
             judge.feed(100, &random, stable: { $0.lognormal() }, canary: { 1e6 * $0.lognormal() })
             #expect(judge.verdict == .fail)
-            _ = judge.evidence.canonicalBytes()
+            _ = judge.report().json.canonicalBytes()
         }
     }
 }

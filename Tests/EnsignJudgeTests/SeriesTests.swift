@@ -167,11 +167,11 @@ struct SeriesTests {
     }
 
     private func rejected(_ analyst: CanaryAnalyst, _ canary: WatchedCanary) -> Int64? {
-        analyst.verdict(canary).evidence["metrics"]?["prometheus:age"]?["rejected"]?["canary"]?.int
+        analyst.verdict(canary).report?.json["metrics"]?["prometheus:age"]?["rejected"]?["canary"]?.int
     }
 
     private func counted(_ analyst: CanaryAnalyst, _ canary: WatchedCanary) -> Int64? {
-        analyst.verdict(canary).evidence["metrics"]?["prometheus:age"]?["samples"]?["canary"]?.int
+        analyst.verdict(canary).report?.json["metrics"]?["prometheus:age"]?["samples"]?["canary"]?.int
     }
 
     // MARK: Exactly once
@@ -249,11 +249,11 @@ struct SeriesTests {
         analyst.take(SeriesAnswer(next, .unreadable("Prometheus: the connection was refused (tried 3 times)")))
         let verdict = analyst.verdict(canary)
         #expect(verdict.outcome == .error)
-        #expect(verdict.evidence["verdict"] == "error")
-        #expect(verdict.evidence["metrics"]?["prometheus:age"]?["verdict"] == "error")
-        #expect(verdict.evidence["metrics"]?["cost"]?["verdict"] == "no-data")
+        #expect(verdict.report?.json["verdict"] == "error")
+        #expect(verdict.report?.json["metrics"]?["prometheus:age"]?["verdict"] == "error")
+        #expect(verdict.report?.json["metrics"]?["cost"]?["verdict"] == "no-data")
         #expect(
-            verdict.evidence["explanation"]
+            verdict.report?.json["explanation"]
                 == "Not every metric could be read. prometheus:age: Prometheus: the connection was refused (tried 3 times)."
         )
         #expect(analyst.requests([canary], now: try moment(120)) == [next])
@@ -290,12 +290,12 @@ struct SeriesTests {
         }
         var (good, requests) = try fed(1)
         #expect(good.verdict(canary).outcome == .error)
-        #expect(good.verdict(canary).evidence["metrics"]?["prometheus:a"]?["verdict"] == "pass")
+        #expect(good.verdict(canary).report?.json["metrics"]?["prometheus:a"]?["verdict"] == "pass")
         good.take(SeriesAnswer(requests[1], .samples([])))
         #expect(good.verdict(canary).outcome == .noData)
         let (bad, _) = try fed(40)
         #expect(bad.verdict(canary).outcome == .fail)
-        #expect(bad.verdict(canary).evidence["metrics"]?["prometheus:b"]?["verdict"] == "error")
+        #expect(bad.verdict(canary).report?.json["metrics"]?["prometheus:b"]?["verdict"] == "error")
         #expect(bad.requests([canary], now: try moment(20_000)).map(\.metric) == ["prometheus:b"])
     }
 
@@ -305,7 +305,7 @@ struct SeriesTests {
         var analyst = CanaryAnalyst(json: nil, canaries: [canary])
         analyst.cannotRead([canary], because: "ensign.prod.prometheus is not set")
         #expect(analyst.verdict(canary).outcome == .error)
-        #expect(analyst.verdict(canary).evidence["metrics"]?["cost"]?["verdict"] == "no-data")
+        #expect(analyst.verdict(canary).report?.json["metrics"]?["cost"]?["verdict"] == "no-data")
         analyst.take(answer(try request(canary, after: 60)))
         #expect(analyst.verdict(canary).outcome == .noData)
         // Where nothing comes from there, nothing is missing.

@@ -64,7 +64,7 @@ struct ClockTests {
                 analyst.take([sample])
             }
         }
-        let samples = analyst.verdict(watched).evidence["metrics"]?["success"]?["samples"]
+        let samples = analyst.verdict(watched).report?.json["metrics"]?["success"]?["samples"]
         return Int(samples?["canary"]?.int ?? 0)
     }
 

@@ -179,7 +179,7 @@ struct HostileStateTests {
             number += 1
             if number.isMultiple(of: 5) {
                 let verdict = analyst.verdict(canary)
-                _ = (verdict.failure, verdict.evidence.canonicalBytes(), analyst.decided)
+                _ = (verdict.failure, verdict.report?.json.canonicalBytes(), analyst.decided)
             }
             _ = CanaryAnalyst(json: analyst.json, canaries: [canary])
         }
@@ -261,7 +261,7 @@ struct HostileStateTests {
                     try? machine.handle(.operation(operation, by: Hostile.letter, reason: Hostile.letter))
                     #expect(AgentState(json: machine.state.json) == machine.state)
                     for change in machine.changes {
-                        #expect(change.evidence["reason"]?.string.map { $0.utf8.count <= 500 } ?? true)
+                        #expect(change.evidence?.reason.map { $0.utf8.count <= 500 } ?? true)
                     }
                     #expect((machine.state.halt?.reason.utf8.count ?? 0) <= 500 || state.halt != nil)
                 }

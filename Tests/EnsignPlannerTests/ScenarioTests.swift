@@ -51,7 +51,7 @@ private struct Scenario {
     private var analysis: Analysis?
     private var concurrent: Int64?
     private var keepFor: Int64 = 7 * 86_400
-    private var verdicts: [AgentID: CanaryVerdict.Outcome] = [:]
+    private var verdicts: [AgentID: Verdict] = [:]
     private var now: Int64 = 1_800_000_000
     private var commits: Int64 = 0
 
@@ -101,7 +101,7 @@ private struct Scenario {
             keepFor = try span(words[0]).seconds
             return []
         case "verdict":
-            verdicts[agent(words[0])] = CanaryVerdict.Outcome(rawValue: words[1])
+            verdicts[agent(words[0])] = Verdict(rawValue: words[1])
             return try reconcile()
         case "desire":
             commits += 1
@@ -227,7 +227,7 @@ private struct Scenario {
             let sides = [change.from, change.to].compactMap { $0?.version.description }
             line += " " + (Set(sides).count == 1 ? sides[0] : sides.joined(separator: " -> "))
             if let weight = change.weight { line += ", \(weight.from) -> \(weight.to) %" }
-            if let why = change.evidence["reason"]?.string { line += " (\(why))" }
+            if let why = change.evidence?.reason { line += " (\(why))" }
             lines.append(line)
         }
         for planned in plan.changes {

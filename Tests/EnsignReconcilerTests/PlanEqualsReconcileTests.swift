@@ -108,7 +108,7 @@ extension SystemClock {
 
 extension Plan {
     fileprivate var lines: [String] {
-        changes.flatMap(\.all).map { "\($0.line) \($0.evidence["reason"]?.string ?? "")" }
+        changes.flatMap(\.all).map { "\($0.line) \($0.evidence?.reason ?? "")" }
             + held.map { "\($0.agent) \($0.reason)" }
     }
 }

@@ -63,15 +63,15 @@ class InvalidArgument(EnsignError, ValueError):
 
 
 class AgentNotFound(EnsignError):
-    """The fleet is there, and has no such agent."""
+    """The fleet does not have this agent."""
 
 
 class AgentHalted(EnsignError):
-    """The agent was stopped on purpose. Start nothing for it, and do not retry until someone resumes it."""
+    """The agent was stopped on purpose. Do not start anything for it, and do not retry until somebody resumes it."""
 
 
 class FleetUnavailable(EnsignError):
-    """The live directory, or a file in it, cannot be read now. May clear by itself; trying again later is right."""
+    """The live directory, or a file in it, cannot be read now. This may clear by itself; try again later."""
 
 
 class CorruptRoute(EnsignError):
@@ -79,7 +79,7 @@ class CorruptRoute(EnsignError):
 
 
 class CorruptBundle(EnsignError):
-    """A bundle's bytes do not have the digest that the route names, or are no bundle. Never used, not even partly."""
+    """A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used."""
 
 
 # -------------------------------------------------------------------------------------------------------- routing
@@ -192,7 +192,7 @@ class Limits:
     cost_usd_per_day: Optional[float] = None
 
     def exceeded(self, *, steps: int = 0, tokens: int = 0, cost_usd: float = 0, seconds: float = 0) -> Optional[str]:
-        """Returns which limit of a run such use is above, in words, or None."""
+        """Returns in words which limit of a run is exceeded by such use, or None."""
         uses = (
             ("steps", steps, self.steps),
             ("tokens", tokens, self.tokens),
@@ -228,7 +228,7 @@ class Operation:
 
     @property
     def schema_name(self) -> str:
-        """The name that a model calls it by: model APIs allow no dot in names."""
+        """The name by which a model calls it: model APIs do not allow a dot in names."""
         return f"{self.tool}__{self.name}"
 
     @property
@@ -237,7 +237,7 @@ class Operation:
         return self.approval != "none"
 
     def expired(self, today: Optional[datetime.date] = None) -> bool:
-        """Whether its last day is over; `today` is the present day in UTC unless given."""
+        """Whether its last day is over; `today` is the present day in UTC by default."""
         if self.expires is None:
             return False
         return (today or datetime.datetime.now(datetime.timezone.utc).date()) > self.expires
@@ -251,7 +251,7 @@ class Tool:
     version: str
     server: JSONObject
     credentials: JSONObject
-    """A reference such as `{"ref": "vault:payments"}`, never a secret. Resolving it is the runtime's part."""
+    """A reference such as `{"ref": "vault:payments"}`, never a secret. The runtime resolves it."""
     operations: dict[str, Operation]
 
 
@@ -503,7 +503,7 @@ class Fleet:
 
 
 def _read_route(live: str, agent: str) -> Route:
-    # Before any path is made of it: neither `..` nor a slash too many gets past the pattern.
+    # Before it becomes part of a path: neither `..` nor a slash too many gets past the pattern.
     if not isinstance(agent, str) or not _AGENT.fullmatch(agent):
         raise InvalidArgument(f"{agent!r} is not an agent's name: <team>/<agent>, each of a-z, 0-9 and inner hyphens")
     team, name = agent.split("/")

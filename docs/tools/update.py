@@ -29,7 +29,7 @@ def ask(*words):
 
 schemas = {kind: json.loads(ask("schema", kind)) for kind in kinds}
 
-# What a pattern stands for, by which of these texts it accepts.
+# What a pattern means, by which of these texts it accepts.
 probes = ["next", "1.4.0", "90m", "2027-06-30", "a/b", "a_B.md", "a.b", "vault:a/b"]
 forms = {
     "next 90m 2027-06-30": "name",
@@ -49,7 +49,7 @@ def form(pattern):
 
 
 def kind_of(schema):
-    """What may stand there, in a few words."""
+    """What may be written there, in a few words."""
     if "enum" in schema:
         words = ["true" if value is True else "false" if value is False else value for value in schema["enum"]]
         return " \\| ".join(f"`{word}`" for word in words)

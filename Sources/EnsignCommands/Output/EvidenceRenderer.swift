@@ -14,7 +14,7 @@ struct EvidenceRenderer {
     var text: String {
         var text = "\(console.paint(report.agent.description, .bold)) in \(report.environment): \(headline)\n"
         if let canary = report.canary { text += lines(canary).map { "  \($0.escapedControls)\n" }.joined() }
-        if let metrics = metrics(report.canary?.verdict?.evidence) {
+        if let metrics = metrics(report.canary?.verdict?.report) {
             var table = TextTable(header: Self.header)
             table.rows = metrics.map(\.cells)
             text += "\n" + table.render(console)
@@ -69,7 +69,7 @@ struct EvidenceRenderer {
         }
         if verdict.outcome == .notAnalysed { return "none: the rollout has no analysis, and time alone decides" }
         // The sentences of the metrics stand below.
-        let why = (verdict.evidence["explanation"]?.string ?? "Nothing was measured yet.").prefix { $0 != "." }
+        let why = verdict.report?.headline ?? "Nothing was measured yet"
         return "\(verdict.outcome.rawValue): \(why)"
     }
 
@@ -83,7 +83,7 @@ struct EvidenceRenderer {
             text = "\(change.action.rawValue) \(versions.joined(separator: " -> "))"
             if decision.quarantines { text += ", quarantined" }
         }
-        text += "  [\(decision.verdict ?? "no verdict")]"
+        text += "  [\(decision.verdict?.rawValue ?? "no verdict")]"
         if let reason = decision.reason { text += "  \(reason)" }
         return text.escapedControls
     }
@@ -99,25 +99,22 @@ struct EvidenceRenderer {
         var cells: [String]
     }
 
-    private func metrics(_ analysis: JSONValue?) -> [Metric]? {
-        guard let metrics = analysis?["metrics"]?.object, !metrics.isEmpty else { return nil }
-        return metrics.map { name, metric in
-            func pair(_ field: String) -> String {
-                func number(_ side: String) -> String {
-                    metric[field]?[side]?.double.map { Decimal.short($0) } ?? "-"
-                }
-                return "\(number("canary")) / \(number("stable"))"
+    private func metrics(_ report: JudgeReport?) -> [Metric]? {
+        guard let report, !report.metrics.isEmpty else { return nil }
+        return report.metrics.map { metric in
+            func pair(_ field: (MetricReport.Samples) -> Double?) -> String {
+                func number(_ samples: MetricReport.Samples) -> String { field(samples).map(Decimal.short) ?? "-" }
+                return "\(number(metric.canary)) / \(number(metric.stable))"
             }
-            func end(_ index: Int) -> String { metric["interval"]?[index]?.double.map(Decimal.short) ?? "any" }
-            let verdict = metric["verdict"]?.string ?? "-"
+            func end(_ value: Double?) -> String { value.map(Decimal.short) ?? "any" }
             return Metric(
-                verdict: verdict.escapedControls,
-                explanation: (metric["explanation"]?.string ?? name).escapedControls,
+                verdict: metric.verdict.rawValue,
+                explanation: metric.explanation.escapedControls,
                 cells: [
-                    name.escapedControls, verdict.escapedControls,
-                    metric["estimate"]?.double.map { Decimal.short($0) } ?? "-",
-                    metric["interval"]?.array == nil ? "-" : "\(end(0)) to \(end(1))", pair("samples"), pair("mean"),
-                    pair("rejected"),
+                    metric.name.escapedControls, metric.verdict.rawValue,
+                    metric.estimate.map(Decimal.short) ?? "-",
+                    metric.interval.map { "\(end($0.low)) to \(end($0.high))" } ?? "-",
+                    pair { Double($0.count) }, pair(\.mean), pair { Double($0.rejected) },
                 ]
             )
         }
@@ -130,7 +127,7 @@ struct EvidenceRenderer {
         if let canary = report.canary {
             text += "\n" + lines(canary).map { "- \($0.escapedMarkdown)\n" }.joined()
         }
-        if let metrics = metrics(report.canary?.verdict?.evidence) {
+        if let metrics = metrics(report.canary?.verdict?.report) {
             text += "\n| \(Self.header.joined(separator: " | ")) |\n|"
             text += String(repeating: "---|", count: Self.header.count) + "\n"
             for metric in metrics {
@@ -172,9 +169,9 @@ struct EvidenceRenderer {
                         "action": .string(decision.change.action.rawValue),
                         "from": decision.change.from?.json ?? .null, "to": decision.change.to?.json ?? .null,
                         "quarantines": .bool(decision.quarantines),
-                        "verdict": decision.verdict.map { .string($0) } ?? .null,
+                        "verdict": decision.verdict.map { .string($0.rawValue) } ?? .null,
                         "reason": decision.reason.map { .string($0) } ?? .null,
-                        "analysis": decision.analysis ?? .null,
+                        "analysis": decision.analysis?.json ?? .null,
                     ]
                 }
             ),
@@ -187,7 +184,7 @@ struct EvidenceRenderer {
             "candidate": canary.candidate.json, "stable": canary.stable.json, "weight": .integer(canary.weight),
             "since": time(canary.since), "holdEnds": time(canary.holdEnds), "deadline": time(canary.deadline),
             "verdict": canary.verdict.map { .string($0.outcome.rawValue) } ?? .null,
-            "analysis": canary.verdict?.evidence ?? .null,
+            "analysis": canary.verdict?.report?.json ?? .null,
             "missing": .array(canary.missing.map { .string($0) }),
         ]
     }

@@ -65,9 +65,8 @@ struct RolloutRenderer {
 
     private func verdictLines(_ verdict: CanaryVerdict) -> String {
         var text = "  verdict    \(verdict.outcome.rawValue)\n"
-        guard case .object(let metrics)? = verdict.evidence["metrics"] else { return text }
-        for (name, metric) in metrics {
-            text += "    \(name)  \(metric["verdict"]?.string ?? "")  \(metric["explanation"]?.string ?? "")\n"
+        for metric in verdict.report?.metrics ?? [] {
+            text += "    \(metric.name)  \(metric.verdict.rawValue)  \(metric.explanation)\n"
         }
         return text
     }
@@ -114,7 +113,7 @@ extension RolloutReport.Row {
         case .halted: "'ensign resume', or 'halted: false' in git"
         case .inconclusive: "a verdict: there are too few samples yet"
         case .noData where !isHost: "a verdict: it is not known here"
-        case .noData: "data: \(verdict?.silence ?? "no telemetry of both versions yet")"
+        case .noData: "data: \(verdict?.report?.silent ?? "no telemetry of both versions yet")"
         case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
         }
     }
@@ -134,7 +133,7 @@ extension RolloutReport {
                             row.canary.flatMap { canary.progress.holdEnds($0) }.map { .string($0.description) }
                         } ?? .null,
                         "verdict": row.verdict.map {
-                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.evidence]
+                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
                         } ?? .null,
                         "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
                     ]

@@ -179,7 +179,7 @@ private struct Trials {
     }
 
     private mutating func settle(_ place: Int) {
-        guard let judge = trials[place].judge, var object = judge.evidence.object else { return }
+        guard let judge = trials[place].judge, var object = judge.report().json.object else { return }
         object["trial"] = trials[place].name
         object["lines"] = .integer(Int64(trials[place].lines))
         trials[place].result = JSONValue.object(object).canonicalBytes() + [0x0A]

@@ -124,12 +124,12 @@ enum LogLine {
     private static func describe(_ change: Change) -> String {
         var text = change.agent?.description ?? change.scope ?? ""
         if change.action == .repair {
-            let path = change.evidence["path"]?.string ?? ""
-            let found = change.evidence["found"]?.string ?? ""
+            let path = change.evidence?.repair?.path ?? ""
+            let found = change.evidence?.repair?.found ?? ""
             return "repair \(path) (\(DriftedFile.Found(rawValue: found)?.words ?? found))".escapedControls
         }
         if change.driftedMetric != nil {
-            let reason = change.evidence["reason"]?.string ?? ""
+            let reason = change.evidence?.reason ?? ""
             return "\(text) \(change.to?.version.description ?? "") drifted: \(reason)".escapedControls
         }
         if change.action == .quarantine {
@@ -146,14 +146,14 @@ enum LogLine {
                 from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
             case (nil, nil): ""
             }
-        if let activity = change.evidence["activityAfterHalt"] {
-            return "\(text) acts although halted: \(activity["what"]?.string ?? "")".escapedControls
+        if let activity = change.evidence?.activityAfterHalt {
+            return "\(text) acts although halted: \(activity.what)".escapedControls
         }
         let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
         text += " \(action) \(versions)"
-        if let reverts = change.evidence["reverts"]?.array, let first = reverts.first?.string {
-            text += " (reverts \(first.prefix(10)))"
-        } else if let reason = change.evidence["reason"]?.string {
+        if let first = change.evidence?.reverts.first {
+            text += " (reverts \(first.short))"
+        } else if let reason = change.evidence?.reason {
             text += " (\(reason.escapedControls.shortened(to: 60)))"
         }
         return text

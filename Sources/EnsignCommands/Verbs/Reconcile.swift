@@ -316,7 +316,7 @@ extension GuardChange {
 extension Change {
     /// What has happened to an agent, for people.
     var sentence: String {
-        let why = evidence["reason"]?.string.map { " (\($0.escapedControls))" } ?? ""
+        let why = evidence?.reason.map { " (\($0.escapedControls))" } ?? ""
         if let scope { return "\(scope) \(action.past)\(why)" }
         let name = agent?.description ?? ""
         if action == .quarantine {
@@ -324,11 +324,11 @@ extension Change {
             guard from != to else { return "\(name) out of quarantine\(why)" }
             return "\(name) \(from?.version.description ?? "") quarantined\(why)"
         }
-        if let activity = evidence["activityAfterHalt"] {
-            return "\(name) acts although it is halted: \(activity["what"]?.string ?? "")".escapedControls
+        if let activity = evidence?.activityAfterHalt {
+            return "\(name) acts although it is halted: \(activity.what)".escapedControls
         }
         if driftedMetric != nil {
-            return "\(name) \(to?.version.description ?? "") drifted: \(evidence["reason"]?.string ?? "")"
+            return "\(name) \(to?.version.description ?? "") drifted: \(evidence?.reason ?? "")"
                 .escapedControls
         }
         let versions = Self.versions(from, to)

@@ -108,13 +108,13 @@ extension Reconciler.Report {
         for change in behaviour { lines.append("\(environment): \(change.sentence), recorded") }
         for change in halts {
             let agent = change.agent?.description ?? change.scope ?? ""
-            if let activity = change.evidence["activityAfterHalt"] {
+            if let activity = change.evidence?.activityAfterHalt {
                 lines.append(
-                    "\(environment): \(agent) acts although it is halted: \(activity["what"]?.string ?? "")"
+                    "\(environment): \(agent) acts although it is halted: \(activity.what)"
                         .escapedControls
                 )
             } else {
-                let why = change.evidence["reason"]?.string ?? ""
+                let why = change.evidence?.reason ?? ""
                 lines.append("\(environment): \(agent) halted, recorded: \(why)".escapedControls)
             }
         }

@@ -29,7 +29,7 @@ package struct RetiredBundles {
             for change in try ledger.changes(of: entry) {
                 guard let agent = change.agent else { continue }
                 let time = entry.entry.time.seconds
-                var gone = change.evidence["replaced"]?.array?.compactMap { $0.string.flatMap { Digest($0) } } ?? []
+                var gone = change.evidence?.replaced ?? []
                 if let from = change.from, from.digest != change.to?.digest { gone.append(from.digest) }
                 for digest in gone { found.append(Retired(time: time, digest: digest, agent: agent)) }
             }

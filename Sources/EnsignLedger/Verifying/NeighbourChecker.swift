@@ -103,7 +103,9 @@ struct NeighbourChecker {
         if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
         if changes.isEmpty { note(sequence, "a drift of behaviour is about no agent") }
         for change in changes {
-            guard let agent = change.agent, change.driftedMetric != nil, change.evidence["state"] == nil else {
+            guard let agent = change.agent, change.driftedMetric != nil, change.evidence?.state == nil,
+                change.evidence?.hasUnreadableState != true
+            else {
                 note(sequence, "a drift of behaviour does more")
                 continue
             }

@@ -25,11 +25,8 @@ package struct AgentEffect: Sendable, Hashable {
         var effects: [AgentEffect] = []
         for agent in order {
             guard let changes = byAgent[agent], let last = changes.last else { continue }
-            var state: AgentState?
-            if let json = last.evidence["state"] {
-                guard let read = AgentState(json: json) else { return nil }
-                state = read
-            }
+            guard last.evidence?.hasUnreadableState != true else { return nil }
+            let state = last.evidence?.state
             let after = state ?? AgentState(stable: last.to)
             effects.append(
                 AgentEffect(agent: agent, changes: changes, route: after.route(agent, environment), state: state)
@@ -51,13 +48,12 @@ package struct AgentEffect: Sendable, Hashable {
 
 extension Change {
     /// Puts the state that follows into the evidence.
-    package mutating func remember(_ state: AgentState) { add("state", state.json) }
+    package mutating func remember(_ state: AgentState) { explain { $0.state = state } }
 
-    /// Adds a field to the evidence.
-    package mutating func add(_ field: String, _ value: JSONValue) {
-        var fields = JSONObject()
-        if case .object(let present) = evidence { fields = present }
-        fields[field] = value
-        evidence = .object(fields)
+    /// Adds to the evidence.
+    package mutating func explain(_ more: (inout Evidence) -> Void) {
+        var evidence = evidence ?? Evidence()
+        more(&evidence)
+        self.evidence = evidence
     }
 }

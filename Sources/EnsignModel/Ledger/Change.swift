@@ -39,8 +39,8 @@ package struct Change: Sendable, Hashable {
     package var to: Side?
     package var kind: Class
     package var weight: Weight?
-    /// Why, in fields that docs/formats/ledger.md lists; an object or null.
-    package var evidence: JSONValue
+    /// Why; nil when nothing more is to be said.
+    package var evidence: Evidence?
 
     package init(
         agent: AgentID?,
@@ -49,7 +49,7 @@ package struct Change: Sendable, Hashable {
         to: Side?,
         kind: Class,
         weight: Weight? = nil,
-        evidence: JSONValue = .null
+        evidence: Evidence? = nil
     ) {
         self.agent = agent
         self.action = action
@@ -69,7 +69,7 @@ extension Change {
             "from": from?.json ?? .null, "to": to?.json ?? .null,
             "class": .string(kind.rawValue),
             "weight": weight.map { ["from": .integer($0.from), "to": .integer($0.to)] } ?? .null,
-            "evidence": evidence,
+            "evidence": evidence?.json ?? .null,
         ]
     }
 
@@ -91,6 +91,9 @@ extension Change {
             else { return nil }
             weight = Weight(from: before, to: after)
         }
+        let evidenceValue = json["evidence"] ?? .null
+        let evidence = Evidence(json: evidenceValue)
+        guard (evidence == nil) == evidenceValue.isNull else { return nil }
         self.init(
             agent: agent,
             action: action,
@@ -98,7 +101,7 @@ extension Change {
             to: to,
             kind: kind,
             weight: weight,
-            evidence: json["evidence"] ?? .null
+            evidence: evidence
         )
     }
 }
@@ -106,7 +109,7 @@ extension Change {
 extension Change {
     /// The metric of a stable version that drifted although nothing was deployed; nil for any other change.
     package var driftedMetric: String? {
-        action == .update && kind == .behaviour && from != nil && from == to ? evidence["metric"]?.string : nil
+        action == .update && kind == .behaviour && from != nil && from == to ? evidence?.behaviour?.metric : nil
     }
 }
 

@@ -10,6 +10,8 @@ package enum Verdict: String, Sendable, CaseIterable {
     case noData = "no-data"
     /// The samples could not be read. Said by whoever reads them, never by the judge.
     case error
+    /// The rollout has no analysis: time alone decides. Said by whoever asks, never by the judge.
+    case notAnalysed = "not-analysed"
 }
 
 /// Which of the two versions a sample was measured on.

@@ -83,10 +83,11 @@ package struct FleetHalts: Sendable, Hashable {
             from: nil,
             to: nil,
             kind: .none,
-            evidence: [
-                "scope": .string(scope.description), "reason": .string(reason.cut(utf8: 500)),
-                "by": .string(by.cut(utf8: 200)), "halts": json,
-            ]
+            evidence: Evidence(
+                reason: reason.cut(utf8: 500),
+                by: by.cut(utf8: 200),
+                fleet: Evidence.FleetStop(scope: scope.description, halts: self)
+            )
         )
     }
 
@@ -95,7 +96,7 @@ package struct FleetHalts: Sendable, Hashable {
     /// - Returns: `.some(nil)` when they carry something that cannot be read.
     package static func after(_ changes: [Change]) -> FleetHalts?? {
         guard let last = changes.last(where: { $0.scope != nil }) else { return nil }
-        return .some(last.evidence["halts"].flatMap { FleetHalts(json: $0) })
+        return .some(last.evidence?.fleet?.halts)
     }
 
     /// Reads them back; nil when a field is missing, has the wrong type, or was written by a newer version.
@@ -118,6 +119,6 @@ extension Change {
     /// The scope that the change stops or lets go, in words; nil for a change of an agent or a file.
     package var scope: String? {
         guard agent == nil, action == .halt || action == .resume else { return nil }
-        return evidence["scope"]?.string
+        return evidence?.fleet?.scope
     }
 }

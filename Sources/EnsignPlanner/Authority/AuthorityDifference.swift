@@ -4,38 +4,39 @@ package import EnsignModel
 ///
 /// What cannot be shown to be narrower counts as gained.
 package struct AuthorityDifference: Sendable, Hashable {
+    /// In the order found.
+    package private(set) var changes: [AuthorityChange] = []
+
     /// Sentences without a subject: "may now call payments.refund".
-    package private(set) var gained: [String] = []
-    package private(set) var lost: [String] = []
+    package var gained: [String] { changes.filter { $0.direction == .gained }.map(\.sentence) }
+    package var lost: [String] { changes.filter { $0.direction == .lost }.map(\.sentence) }
     /// The same as fields and texts, in the order found.
-    package private(set) var lines: [BundleDifference.Line] = []
+    package var lines: [BundleDifference.Line] {
+        changes.map { BundleDifference.Line(field: $0.field, text: $0.sentence) }
+    }
+    package var gains: Bool { changes.contains { $0.direction == .gained } }
+    package var loses: Bool { changes.contains { $0.direction == .lost } }
 
     /// Compares what two bundles allow; nil stands for an agent that is not there.
     ///
-    /// - Parameter delegated: What is gained through other agents, in sentences; see ``DelegatedAuthority``.
-    package init(before: Bundle?, after: Bundle?, delegated: [String] = []) {
+    /// - Parameter delegated: What is gained through other agents; see ``DelegatedAuthority``.
+    package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
         compareTools(before, after)
         compareDelegates(before, after)
-        for sentence in delegated { gain("delegates", sentence) }
+        for what in delegated { gain(what) }
         guard let before, let after else { return }
         compareLimits(before.limits, after.limits)
-        if before.identity != after.identity {
-            gain("identity", "acts as \(after.identity) (was \(before.identity))")
-        }
+        if before.identity != after.identity { gain(.identity(.init(was: before.identity, now: after.identity))) }
         if before.autonomy != after.autonomy {
-            let sentence = "autonomy is \(after.autonomy.rawValue) (was \(before.autonomy.rawValue))"
-            if after.autonomy > before.autonomy { gain("autonomy", sentence) } else { lose("autonomy", sentence) }
+            note(gained: after.autonomy > before.autonomy, .autonomy(.init(was: before.autonomy, now: after.autonomy)))
         }
     }
 
-    private mutating func gain(_ field: String, _ sentence: String) {
-        gained.append(sentence)
-        lines.append(BundleDifference.Line(field: field, text: sentence))
-    }
+    private mutating func gain(_ what: AuthorityChange.What) { note(gained: true, what) }
+    private mutating func lose(_ what: AuthorityChange.What) { note(gained: false, what) }
 
-    private mutating func lose(_ field: String, _ sentence: String) {
-        lost.append(sentence)
-        lines.append(BundleDifference.Line(field: field, text: sentence))
+    private mutating func note(gained: Bool, _ what: AuthorityChange.What) {
+        changes.append(AuthorityChange(gained ? .gained : .lost, what))
     }
 
     // MARK: Tools
@@ -54,42 +55,31 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareReach(_ name: String, _ was: BundleTool, _ now: BundleTool) {
         if was.credentials != now.credentials {
-            gain(
-                "tools.\(name).credentials",
-                "calls \(name) with credentials \(now.credentials ?? "none") (was \(was.credentials ?? "none"))"
-            )
+            gain(.credentials(tool: name, .init(was: was.credentials, now: now.credentials)))
         }
-        if was.server != now.server {
-            let isSame = was.serverWords == now.serverWords
-            let (old, new) =
-                isSame ? (was.server?.text ?? "none", now.server?.text ?? "none") : (was.serverWords, now.serverWords)
-            gain("tools.\(name).server", "reaches \(name) through \(new) (was \(old))")
-        }
+        guard was.server != now.server else { return }
+        let isSame = was.serverWords == now.serverWords
+        let (old, new) =
+            isSame ? (was.server?.text ?? "none", now.server?.text ?? "none") : (was.serverWords, now.serverWords)
+        gain(.server(tool: name, .init(was: old, now: new)))
     }
 
     private mutating func compareOperation(_ name: String, _ was: BundleOperation?, _ now: BundleOperation?) {
-        let field = "tools.\(name)"
         switch (was, now) {
         case (nil, nil): return
-        case (nil, let now?):
-            gain(
-                field,
-                "may now call \(name) (\(now.access.rawValue), \(now.risk.rawValue) risk)\(now.condition)\(now.limits)"
-            )
-        case (_?, nil): lose(field, "may no longer call \(name)")
+        case (nil, let now?): gain(.operation(name, now, limits: now.limits))
+        case (_?, nil): lose(.noOperation(name))
         case (let was?, let now?):
-            if now.approval < was.approval {
-                gain(
-                    field,
-                    "may call \(name)\(now.condition.isEmpty ? " without approval" : now.condition) (was: \(was.approval.phrase))"
-                )
-            } else if now.approval > was.approval {
-                lose(field, "needs \(now.approval.phrase) to call \(name) (was: \(was.approval.phrase))")
+            if now.approval != was.approval {
+                note(gained: now.approval < was.approval, .approval(name, .init(was: was.approval, now: now.approval)))
             }
             if now.access > was.access || now.risk > was.risk {
                 gain(
-                    field,
-                    "\(name) is \(now.access.rawValue), \(now.risk.rawValue) risk (was \(was.access.rawValue), \(was.risk.rawValue) risk)"
+                    .danger(
+                        name,
+                        access: .init(was: was.access, now: now.access),
+                        risk: .init(was: was.risk, now: now.risk)
+                    )
                 )
             }
             compareExpiry(name, was.expires, now.expires)
@@ -99,84 +89,54 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareExpiry(_ name: String, _ was: CalendarDate?, _ now: CalendarDate?) {
         guard was != now else { return }
-        let field = "tools.\(name).expires"
-        let sentence =
-            "may call \(name) \(now.map { "until \($0)" } ?? "without an end") (was \(was.map { "until \($0)" } ?? "without an end"))"
-        switch (was, now) {
-        case (_, nil): gain(field, sentence)
-        case (nil, _?): lose(field, sentence)
-        case (let was?, let now?): if now > was { gain(field, sentence) } else { lose(field, sentence) }
-        }
+        let isLater = now.map { now in was.map { now > $0 } ?? false } ?? true
+        note(gained: isLater, .expiry(name, .init(was: was, now: now)))
     }
 
     private mutating func compareArguments(_ name: String, _ was: JSONValue?, _ now: JSONValue?) {
         guard was != now else { return }
         let details = SchemaDetails.differences(was, now)
-        let detail = details.isEmpty ? "" : ": \(details.joined(separator: "; "))"
         switch SchemaOrder.change(from: was, to: now) {
-        case .wider:
-            gain("tools.\(name).input", "may call \(name) with arguments that were not allowed before\(detail)")
-        case .narrower:
-            lose("tools.\(name).input", "may call \(name) with fewer arguments\(detail)\(Self.unenforced(was, now))")
+        case .wider: gain(.arguments(name, details: details, past: []))
+        case .narrower: lose(.arguments(name, details: details, past: Self.unenforced(was, now)))
         case .unenforced, .none: break
         }
     }
 
     /// Which of the limits that came keep nothing out.
-    private static func unenforced(_ was: JSONValue?, _ now: JSONValue?) -> String {
+    private static func unenforced(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
         let old = Set(UntypedLimits(ofArguments: was ?? true).limits.map(\.pointer))
         let new = UntypedLimits(ofArguments: now ?? true).limits.map(\.pointer).filter { !old.contains($0) }
-        guard let first = new.first else { return "" }
-        let place = first.filter { $0 != "properties" }.joined(separator: ".")
-        let more = new.count > 1 ? " and \(new.count - 1) more" : ""
-        return "; values of another type get past \(place)\(more)"
+        return new.map { $0.filter { $0 != "properties" }.joined(separator: ".") }
     }
 
     // MARK: Delegates and limits
 
     private mutating func compareDelegates(_ before: Bundle?, _ after: Bundle?) {
         let (old, new) = (Set(before?.delegates ?? []), Set(after?.delegates ?? []))
-        for agent in new.subtracting(old).sorted() { gain("delegates", "may now hand work to \(agent)") }
-        for agent in old.subtracting(new).sorted() { lose("delegates", "may no longer hand work to \(agent)") }
+        for agent in new.subtracting(old).sorted() { gain(.delegate(agent)) }
+        for agent in old.subtracting(new).sorted() { lose(.delegate(agent)) }
     }
 
     private mutating func compareLimits(_ was: BundleLimits, _ now: BundleLimits) {
-        compareLimit("limits.steps", "steps a run", was.run.steps.map(Double.init), now.run.steps.map(Double.init))
-        compareLimit("limits.tokens", "tokens a run", was.run.tokens.map(Double.init), now.run.tokens.map(Double.init))
-        compareLimit("limits.costUSD", "USD a run", was.run.costUSD, now.run.costUSD)
-        compareLimit(
-            "limits.seconds",
-            "seconds a run",
-            was.run.seconds.map(Double.init),
-            now.run.seconds.map(Double.init)
-        )
-        compareLimit("limits.costUSDPerDay", "USD a day", was.costUSDPerDay, now.costUSDPerDay)
+        compare(.steps, was.run.steps.map(Double.init), now.run.steps.map(Double.init))
+        compare(.tokens, was.run.tokens.map(Double.init), now.run.tokens.map(Double.init))
+        compare(.costUSD, was.run.costUSD, now.run.costUSD)
+        compare(.seconds, was.run.seconds.map(Double.init), now.run.seconds.map(Double.init))
+        compare(.costUSDPerDay, was.costUSDPerDay, now.costUSDPerDay)
     }
 
-    private mutating func compareLimit(_ field: String, _ unit: String, _ was: Double?, _ now: Double?) {
+    private mutating func compare(_ limit: AuthorityChange.Limit, _ was: Double?, _ now: Double?) {
         guard was != now else { return }
-        func shown(_ value: Double?) -> String {
-            value.map { "\(JSONValue($0).text) \(unit)" } ?? "any number of \(unit)"
-        }
-        let sentence = "may use \(shown(now)) (was \(was.map { JSONValue($0).text } ?? "unlimited"))"
-        if let now, now < was ?? .infinity { lose(field, sentence) } else { gain(field, sentence) }
+        let isLess = now.map { $0 < was ?? .infinity } ?? false
+        note(gained: !isLess, .limit(limit, .init(was: was, now: now)))
     }
 }
 
 extension BundleOperation {
-    /// "", ", with a manager's approval" and so on.
-    fileprivate var condition: String {
-        switch approval {
-        case .none: ""
-        case .manager, .dual: " with \(approval.phrase)"
-        }
-    }
-
-    /// ", amount at most 20, until 2029-12-31": what stands behind a new grant.
-    fileprivate var limits: String {
-        (SchemaLimits.phrases(input.map(UntypedLimits.enforced)) + (expires.map { ["until \($0)"] } ?? [])).map {
-            ", \($0)"
-        }.joined()
+    /// `amount at most 20`, `until 2029-12-31`: what limits a new grant.
+    fileprivate var limits: [String] {
+        SchemaLimits.phrases(input.map(UntypedLimits.enforced)) + (expires.map { ["until \($0)"] } ?? [])
     }
 }
 
@@ -195,17 +155,6 @@ extension BundleTool {
 extension Bundle {
     /// A bundle that was read back may name a tool twice: a compiled one never does.
     var toolsByName: [String: BundleTool] { Dictionary(tools.map { ($0.tool, $0) }) { first, _ in first } }
-}
-
-extension Approval {
-    /// The approval in words.
-    package var phrase: String {
-        switch self {
-        case .none: "no approval"
-        case .manager: "a manager's approval"
-        case .dual: "the approval of two people"
-        }
-    }
 }
 
 extension JSONValue {

@@ -569,17 +569,16 @@ package struct RolloutMachine: Sendable {
         analysis: CanaryVerdict? = nil,
         replaced: Change.Side? = nil
     ) {
-        var evidence: JSONValue = .null
+        var evidence: Evidence?
         if why != nil || analysis != nil || replaced != nil {
-            var fields: [String: JSONValue] = [:]
-            // Its last route is gone, though the change does not start from it: `keepFor` counts from here.
-            if let replaced { fields["replaced"] = [.string(replaced.digest.description)] }
-            if let why { fields["reason"] = .string(why.cut(utf8: 500)) }
-            if let analysis, analysis.outcome != .notAnalysed {
-                fields["verdict"] = .string(analysis.outcome.rawValue)
-                if !analysis.evidence.isNull { fields["analysis"] = analysis.evidence }
-            }
-            evidence = .object(JSONObject(fields.map { ($0.key, $0.value) }))
+            let judged = analysis?.outcome == .notAnalysed ? nil : analysis
+            evidence = Evidence(
+                reason: why?.cut(utf8: 500),
+                verdict: judged?.outcome,
+                analysis: judged?.report,
+                // Its last route is gone, though the change does not start from it: `keepFor` counts from here.
+                replaced: replaced.map { [$0.digest] } ?? []
+            )
         }
         changes.append(
             Change(

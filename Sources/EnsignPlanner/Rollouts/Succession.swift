@@ -106,7 +106,7 @@ struct Successions {
                 let before = old.bundle.named(as: same.bundle)
                 succession.before = before
                 // Under another name it has what it had: what git allows it beyond that takes the usual way.
-                let gains = !AuthorityDifference(before: before, after: same.bundle).gained.isEmpty
+                let gains = AuthorityDifference(before: before, after: same.bundle).gains
                 succession.stable = gains ? try context.restrict(before, same.bundle) : same
             }
             if let scope = recorded.halts.covering(item.agent) {

@@ -21,7 +21,7 @@ package struct BehaviourRecord {
 
         package var agent: AgentID? { change.agent }
         package var metric: String { change.driftedMetric ?? "" }
-        package var reason: String { change.evidence["reason"]?.string ?? "" }
+        package var reason: String { change.evidence?.reason ?? "" }
     }
 
     private var covered: Int64

@@ -178,25 +178,23 @@ private struct HaltRecording {
         var machine = RolloutMachine(agent: agent, state: before, now: record.time.timestamp)
         try machine.handle(.operation(.halt, by: record.by, reason: record.reason))
         guard var change = machine.changes.first else { return }
-        change.add("by", .string(record.by))
-        change.add("at", .string(record.time.timestamp.description))
-        if let rule = record.rule {
-            change.add("rule", .string(rule))
-            change.add("observed", record.observed.map { JSONValue($0) } ?? .null)
-            rules += 1
+        change.explain {
+            $0.by = record.by
+            $0.at = record.time.timestamp
+            $0.rule = record.rule.map { Evidence.BrokenRule(name: $0, observed: record.observed) }
+            $0.recordedLate = late(record)
         }
-        let waited = now.seconds(since: record.time.timestamp)
-        if failure != nil || waited > Self.promptly {
-            change.add(
-                "recordedLate",
-                [
-                    "seconds": .integer(max(0, waited)),
-                    "because": .string((failure ?? "nothing reconciled in between").cut(utf8: 500)),
-                ]
-            )
-        }
+        if record.rule != nil { rules += 1 }
         changes.append(change)
         states[agent] = machine.state
+    }
+
+    /// Why the record had to wait; nil when it came at once.
+    private func late(_ record: HaltRecord) -> Evidence.Late? {
+        let waited = now.seconds(since: record.time.timestamp)
+        guard failure != nil || waited > Self.promptly else { return nil }
+        let why = (failure ?? "nothing reconciled in between").cut(utf8: 500)
+        return Evidence.Late(seconds: max(0, waited), because: why)
     }
 
     /// Recording that took longer than this is told.
@@ -207,10 +205,9 @@ private struct HaltRecording {
         guard state.isHalted, state.activityAfterHalt == nil else { return }
         state.activityAfterHalt = record.time.timestamp
         var change = Change(agent: agent, action: .halt, from: state.stable, to: state.stable, kind: .none)
-        change.add(
-            "activityAfterHalt",
-            ["what": .string(record.reason), "at": .string(record.time.timestamp.description)]
-        )
+        change.explain {
+            $0.activityAfterHalt = Evidence.Activity(what: record.reason, at: record.time.timestamp)
+        }
         changes.append(change)
         states[agent] = state
         alarms += 1

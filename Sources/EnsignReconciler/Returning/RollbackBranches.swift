@@ -245,8 +245,7 @@ package struct RollbackBranches {
                 return true
             }
             commit.entry = "\(entry.entry.sequence) \(entry.commit)"
-            let analysis = changes.lazy.compactMap { $0.evidence["analysis"] }.first
-            commit.verdict = analysis?["explanation"]?.string
+            commit.verdict = changes.lazy.compactMap { $0.evidence?.analysis }.first?.explanation
             return false
         }
     }

@@ -1,115 +1,82 @@
 package import EnsignModel
 
 extension Judge {
-    /// What the verdict rests on: per metric verdict, estimate, interval, samples and sentence, and one for all.
-    package var evidence: JSONValue { evidence(unreadable: [:], silences: [:]) }
-
-    /// The same where some metrics could not be read, or say nothing.
+    /// What the verdict rests on.
     ///
     /// - Parameters:
-    ///   - unreadable: Why, by name. Without a `fail`, the verdict is then `error`.
+    ///   - unreadable: Why metrics could not be read, by name. Without a `fail`, the verdict is then `error`.
     ///   - silences: Why metrics say nothing, by name. Without a `fail` or an error, the verdict is then `no-data`.
-    package func evidence(unreadable: [String: String], silences: [String: String]) -> JSONValue {
-        var perMetric = JSONObject()
+    package func report(unreadable: [String: String] = [:], silences: [String: String] = [:]) -> JudgeReport {
+        var reports = metrics.map { $0.report(error: error / Double(metrics.count)) }
+        var decisive = explanations(reports)
         var failures: [String] = []
         var silent: [String] = []
-        for metric in metrics {
-            var report = metric.report(error: metricError)
-            if let why = silences[metric.metric.name], metric.decision != .fail {
-                report.verdict = .noData
-                report.explanation = "\(metric.metric.name): \(why)"
-                silent.append(report.explanation)
+        for index in reports.indices where metrics[index].decision != .fail {
+            let name = reports[index].name
+            if let why = silences[name] {
+                reports[index].verdict = .noData
+                reports[index].explanation = "\(name): \(why)"
+                silent.append(reports[index].explanation)
             }
-            if let why = unreadable[metric.metric.name], metric.decision != .fail {
-                report.verdict = .error
-                report.explanation = "\(metric.metric.name): \(why)"
-                failures.append(report.explanation)
+            if let why = unreadable[name] {
+                reports[index].verdict = .error
+                reports[index].explanation = "\(name): \(why)"
+                failures.append(reports[index].explanation)
             }
-            perMetric[metric.metric.name] = report.json
         }
-        var (verdict, explanation) = (verdict, explanation)
+        var verdict = verdict
         if decision != .fail, !failures.isEmpty {
-            (verdict, explanation) = (.error, "Not every metric could be read. \(failures.joined(separator: ". ")).")
+            (verdict, decisive) = (.error, failures)
         } else if decision != .fail, !silent.isEmpty {
-            (verdict, explanation) = (.noData, "Not every metric says something. \(silent.joined(separator: ". ")).")
+            (verdict, decisive) = (.noData, silent)
         }
-        var evidence: JSONObject = [
-            "verdict": .string(verdict.rawValue), "metrics": .object(perMetric), "explanation": .string(explanation),
-        ]
-        if let why = silences.values.first, !silent.isEmpty { evidence["silent"] = .string(why) }
-        return .object(evidence)
+        var report = JudgeReport(
+            verdict: verdict,
+            metrics: reports,
+            explanation: "",
+            silent: silent.isEmpty ? nil : silences.values.first
+        )
+        report.explanation = "\(report.headline). \(decisive.joined(separator: ". "))."
+        return report
     }
 
-    /// With how much probability each end of a metric's interval may ever miss.
-    private var metricError: Double { error / Double(metrics.count) }
-
-    /// A sentence or more: the verdict, then the metrics that decided it or that it waits for.
-    package var explanation: String {
-        let reports = metrics.map { ($0, $0.report(error: metricError).explanation) }
-        let decisive: [String]
-        let opening: String
-        switch verdict {
-        case .fail:
-            let failed = reports.filter { $0.0.verdict == .fail }.map(\.1)
-            opening =
-                failed.isEmpty
-                ? "The canary is worse than stable in the metrics taken together" : "The canary is worse than stable"
-            decisive = failed.isEmpty ? reports.map(\.1) : failed
-        case .pass:
-            opening = "The canary is no worse than the margins allow"
-            decisive = reports.map(\.1)
-        case .noData:
-            opening = "There are not samples of both versions for every metric"
-            decisive = reports.filter { $0.0.verdict == .noData }.map(\.1)
-        case .inconclusive, .error:
-            opening = "The samples do not decide yet"
-            decisive = reports.filter { $0.0.verdict == .inconclusive }.map(\.1)
-        }
-        return "\(opening). \(decisive.joined(separator: ". "))."
-    }
-}
-
-/// What is shown about one metric.
-package struct MetricReport: Sendable, Hashable {
-    package var verdict: Verdict
-    /// Canary less stable: of a rate in its own unit; of sizes relative to stable for a relative margin, else in their
-    /// own unit. Nil without samples of both.
-    package var estimate: Double?
-    /// Around the estimate, each end valid at all times at once. Nil for an end without a bound.
-    package var low: Double?
-    package var high: Double?
-    package var stable: MetricJudge.Tally
-    package var canary: MetricJudge.Tally
-    package var explanation: String
-
-    package var json: JSONValue {
-        func number(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
-        func pair(_ stable: JSONValue, _ canary: JSONValue) -> JSONValue { ["stable": stable, "canary": canary] }
-        return [
-            "verdict": .string(verdict.rawValue), "estimate": number(estimate),
-            "interval": estimate == nil
-                ? .null : [number(low.map(Decimal.rounded)), number(high.map(Decimal.rounded))],
-            "samples": pair(.integer(Int64(stable.count)), .integer(Int64(canary.count))),
-            "rejected": pair(.integer(Int64(stable.rejected)), .integer(Int64(canary.rejected))),
-            "mean": pair(number(stable.mean), number(canary.mean)),
-            "explanation": .string(explanation),
-        ]
+    /// Of the metrics that decided the verdict, or that it waits for.
+    private func explanations(_ reports: [MetricReport]) -> [String] {
+        let decisive =
+            switch verdict {
+            case .fail where reports.contains { $0.verdict == .fail }: reports.filter { $0.verdict == .fail }
+            case .fail, .pass: reports
+            case .noData: reports.filter { $0.verdict == .noData }
+            case .inconclusive, .error, .notAnalysed: reports.filter { $0.verdict == .inconclusive }
+            }
+        return decisive.map(\.explanation)
     }
 }
 
 extension MetricJudge {
     /// - Parameter error: With how much probability each end of the interval may ever miss.
     func report(error: Double) -> MetricReport {
-        var report = MetricReport(verdict: verdict, stable: stable, canary: canary, explanation: "")
+        var report = MetricReport(
+            name: metric.name,
+            verdict: verdict,
+            stable: stable.samples,
+            canary: canary.samples
+        )
         if let stableMean = stable.mean, let canaryMean = canary.mean {
             if metric.kind == .rate {
                 report.estimate = canaryMean - stableMean
-                (report.low, report.high) = rateBounds(error: error, stableMean: stableMean)
+                let bounds = rateBounds(error: error, stableMean: stableMean)
+                report.interval = MetricReport.Interval(low: bounds.low, high: bounds.high)
             } else {
                 sizeBounds(&report, error: error, stableMean: stableMean, canaryMean: canaryMean)
             }
         }
-        report.explanation = explanation(report)
+        (report.summary, report.explanation) = sentences(report)
+        // Nobody reads more digits, and logarithms of another C library may differ in them.
+        let ends = report.interval ?? MetricReport.Interval(low: nil, high: nil)
+        report.interval = report.estimate.map { _ in
+            MetricReport.Interval(low: ends.low.map(Decimal.rounded), high: ends.high.map(Decimal.rounded))
+        }
         return report
     }
 
@@ -138,8 +105,10 @@ extension MetricJudge {
                 high = min(high ?? .infinity, SizeBets.worsened(stableMean, metric.margin) / stableMean)
             }
             report.estimate = (ratio - 1) * unit
-            report.low = (min(low, ratio) - 1) * unit
-            report.high = high.map { (max($0, ratio) - 1) * unit }
+            report.interval = MetricReport.Interval(
+                low: (min(low, ratio) - 1) * unit,
+                high: high.map { (max($0, ratio) - 1) * unit }
+            )
         } else {
             report.estimate =
                 isRelative ? (stableMean > 0 ? canaryMean / stableMean - 1 : nil) : canaryMean - stableMean
@@ -148,12 +117,14 @@ extension MetricJudge {
 
     // MARK: Sentences
 
-    private func explanation(_ report: MetricReport) -> String {
+    /// What was measured, and the whole sentence.
+    private func sentences(_ report: MetricReport) -> (summary: String, whole: String) {
         let counts = "\(canary.count) canary and \(stable.count) stable samples"
         guard let stableMean = stable.mean, let canaryMean = canary.mean else {
             let missing =
                 stable.count == 0 ? (canary.count == 0 ? "either version" : "the stable version") : "the canary"
-            return "\(metric.name): no samples of \(missing)\(rejections)"
+            let sentence = "\(metric.name): no samples of \(missing)\(rejections)"
+            return (sentence, sentence)
         }
         let values: String
         if metric.kind == .rate {
@@ -162,7 +133,9 @@ extension MetricJudge {
             let unit = metric.unit.map { " \($0)" } ?? ""
             values = "a mean of \(Decimal.short(canaryMean))\(unit) against \(Decimal.short(stableMean))\(unit)"
         }
-        return "\(metric.name): \(values), \(change(report)); \(reason) after \(counts)\(rejections)"
+        let summary = "\(metric.name): \(values)"
+        let whole = "\(summary), \(change(report)); \(reason) after \(counts)\(rejections)"
+        return (report.estimate == nil ? whole : summary, whole)
     }
 
     private func change(_ report: MetricReport) -> String {
@@ -181,7 +154,7 @@ extension MetricJudge {
                 metric.unit.map { " \($0)" } ?? ""
             }
         let what = metric.kind == .rate ? "a change of" : "a change of the capped mean of"
-        let ends = "\(report.low.map(text) ?? "any") to \(report.high.map(text) ?? "any")"
+        let ends = "\(report.interval?.low.map(text) ?? "any") to \(report.interval?.high.map(text) ?? "any")"
         return "\(what) \(text(estimate))\(unit) (\(ends))"
     }
 
@@ -191,7 +164,7 @@ extension MetricJudge {
         case .fail:
             guard metric.kind != .rate else { return "worse than stable" }
             return "worse than stable \(strongestBet)"
-        case .inconclusive, .noData, .error:
+        case .inconclusive, .noData, .error, .notAnalysed:
             switch passGate {
             case .rejectedValues: return "cannot pass while the canary sends values that are no measurements"
             case .plainMean where passEvidence > 1: return "cannot pass while the plain mean is beyond the margin"

@@ -1,0 +1,165 @@
+/// One thing that an agent may do more, or less, than before.
+///
+/// A value, so that others than people can ask: a policy, whoever has to agree, a page. ``sentence`` is the one place
+/// that puts it into words.
+package struct AuthorityChange: Sendable, Hashable {
+    package enum Direction: Sendable, Hashable {
+        case gained, lost
+    }
+
+    package var direction: Direction
+    package var what: What
+
+    package init(_ direction: Direction, _ what: What) {
+        self.direction = direction
+        self.what = what
+    }
+
+    /// What changed. Operations are `<tool>.<operation>`.
+    package indirect enum What: Sendable, Hashable {
+        /// May call it at all; `limits` are those of its arguments, in words.
+        case operation(String, BundleOperation, limits: [String])
+        case noOperation(String)
+        case approval(String, Difference<Approval>)
+        /// The operation is another one: what it does, or how much harm it can do.
+        case danger(String, access: Difference<Access>, risk: Difference<Risk>)
+        /// Until when, inclusive; nil for no end.
+        case expiry(String, Difference<CalendarDate?>)
+        /// Which arguments are allowed, keyword by keyword, in words. `past`: limits that came and keep nothing out, as
+        /// places in the arguments.
+        case arguments(String, details: [String], past: [String])
+        /// The reference under which a tool's credentials are found; nil for none.
+        case credentials(tool: String, Difference<String?>)
+        /// What a tool is reached through, in words.
+        case server(tool: String, Difference<String>)
+        case delegate(AgentID)
+        /// What an agent that work can end up with may call, where this one had no way to it.
+        case through(AgentID, operations: [String])
+        /// The same, of an agent that may call nothing itself.
+        case throughOthers(AgentID)
+        /// An agent that it hands work to gains too: the first thing, and how many more.
+        case delegateGains(AgentID, AuthorityChange, more: Int)
+        case limit(Limit, Difference<Double?>)
+        case identity(Difference<String>)
+        case autonomy(Difference<Autonomy>)
+    }
+
+    package struct Difference<Value: Sendable & Hashable>: Sendable, Hashable {
+        package var was: Value
+        package var now: Value
+
+        package init(was: Value, now: Value) {
+            self.was = was
+            self.now = now
+        }
+    }
+
+    /// A limit of an agent, by the field that sets it.
+    package enum Limit: String, Sendable, CaseIterable {
+        case steps, tokens, costUSD, seconds, costUSDPerDay
+
+        fileprivate var unit: String {
+            switch self {
+            case .steps: "steps a run"
+            case .tokens: "tokens a run"
+            case .costUSD: "USD a run"
+            case .seconds: "seconds a run"
+            case .costUSDPerDay: "USD a day"
+            }
+        }
+    }
+}
+
+// MARK: - In words
+
+extension AuthorityChange {
+    /// Where in the bundle it is: `tools.payments.refund.input`, `limits.steps`.
+    package var field: String {
+        switch what {
+        case .operation(let name, _, _), .noOperation(let name), .approval(let name, _), .danger(let name, _, _):
+            "tools.\(name)"
+        case .expiry(let name, _): "tools.\(name).expires"
+        case .arguments(let name, _, _): "tools.\(name).input"
+        case .credentials(let tool, _): "tools.\(tool).credentials"
+        case .server(let tool, _): "tools.\(tool).server"
+        case .delegate, .through, .throughOthers, .delegateGains: "delegates"
+        case .limit(let limit, _): "limits.\(limit.rawValue)"
+        case .identity: "identity"
+        case .autonomy: "autonomy"
+        }
+    }
+
+    /// Without a subject and a full stop: `may now call payments.refund (write, high risk)`.
+    package var sentence: String {
+        switch what {
+        case .operation(let name, let operation, let limits):
+            "may now call \(name) (\(operation.access.rawValue), \(operation.risk.rawValue) risk)"
+                + operation.approval.condition + limits.map { ", \($0)" }.joined()
+        case .noOperation(let name): "may no longer call \(name)"
+        case .approval(let name, let approval): sentence(name, approval)
+        case .danger(let name, let access, let risk):
+            "\(name) is \(access.now.rawValue), \(risk.now.rawValue) risk (was \(access.was.rawValue), \(risk.was.rawValue) risk)"
+        case .expiry(let name, let date):
+            "may call \(name) \(Self.until(date.now)) (was \(Self.until(date.was)))"
+        case .arguments(let name, let details, let past): sentence(name, details, past)
+        case .credentials(let tool, let reference):
+            "calls \(tool) with credentials \(reference.now ?? "none") (was \(reference.was ?? "none"))"
+        case .server(let tool, let server): "reaches \(tool) through \(server.now) (was \(server.was))"
+        case .delegate(let agent):
+            direction == .gained ? "may now hand work to \(agent)" : "may no longer hand work to \(agent)"
+        case .through(let agent, let operations):
+            "through \(agent) may now have called: \(Self.list(operations))"
+        case .throughOthers(let agent): "through others may now hand work to \(agent)"
+        case .delegateGains(let agent, let first, let more):
+            "hands work to \(agent), which gains too: \(first.sentence)" + (more > 0 ? ", and \(more) more" : "")
+        case .limit(let limit, let value): sentence(limit, value)
+        case .identity(let identity): "acts as \(identity.now) (was \(identity.was))"
+        case .autonomy(let autonomy): "autonomy is \(autonomy.now.rawValue) (was \(autonomy.was.rawValue))"
+        }
+    }
+
+    private func sentence(_ name: String, _ approval: Difference<Approval>) -> String {
+        guard direction == .gained else {
+            return "needs \(approval.now.phrase) to call \(name) (was: \(approval.was.phrase))"
+        }
+        let condition = approval.now == .none ? " without approval" : approval.now.condition
+        return "may call \(name)\(condition) (was: \(approval.was.phrase))"
+    }
+
+    private func sentence(_ name: String, _ details: [String], _ past: [String]) -> String {
+        let detail = details.isEmpty ? "" : ": \(details.joined(separator: "; "))"
+        guard direction == .lost else {
+            return "may call \(name) with arguments that were not allowed before\(detail)"
+        }
+        let more = past.count > 1 ? " and \(past.count - 1) more" : ""
+        let open = past.first.map { "; values of another type get past \($0)\(more)" } ?? ""
+        return "may call \(name) with fewer arguments\(detail)\(open)"
+    }
+
+    private func sentence(_ limit: Limit, _ value: Difference<Double?>) -> String {
+        func number(_ value: Double) -> String { String(decoding: JSONValue(value).canonicalBytes(), as: UTF8.self) }
+        let now = value.now.map { "\(number($0)) \(limit.unit)" } ?? "any number of \(limit.unit)"
+        return "may use \(now) (was \(value.was.map(number) ?? "unlimited"))"
+    }
+
+    private static func until(_ date: CalendarDate?) -> String { date.map { "until \($0)" } ?? "without an end" }
+
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(6).joined(separator: ", ")
+        return names.count > 6 ? "\(shown) and \(names.count - 6) more" : shown
+    }
+}
+
+extension Approval {
+    /// The approval in words.
+    package var phrase: String {
+        switch self {
+        case .none: "no approval"
+        case .manager: "a manager's approval"
+        case .dual: "the approval of two people"
+        }
+    }
+
+    /// What follows a call that needs it: nothing, or ` with a manager's approval`.
+    fileprivate var condition: String { self == .none ? "" : " with \(phrase)" }
+}

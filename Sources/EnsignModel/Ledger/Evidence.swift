@@ -1,0 +1,165 @@
+/// Why a change was made, for whoever reads the ledger later. docs/formats/ledger.md lists the fields of its JSON.
+///
+/// Reading loses nothing: where this version would not write what it has read, the JSON stays as it was. What was read is
+/// not changed afterwards.
+package struct Evidence: Sendable, Hashable {
+    /// The state file that follows; nil when there is nothing to remember.
+    package var state: AgentState?
+    /// In a sentence.
+    package var reason: String?
+    package var by: String?
+    package var at: Timestamp?
+    /// What the judge came to about the canary that ends here; nil when it was not asked.
+    package var verdict: Verdict?
+    package var analysis: JudgeReport?
+    /// Digests that lost their last route though the change does not start from them.
+    package var replaced: [Digest]
+    /// Commits that the new commits say they revert.
+    package var reverts: [ObjectID]
+    package var rule: BrokenRule?
+    package var recordedLate: Late?
+    package var activityAfterHalt: Activity?
+    package var fleet: FleetStop?
+    package var behaviour: DriftedBehaviour?
+    package var repair: RepairedFile?
+    /// What was read, where this version would write it in another way or not at all.
+    var asRead: JSONObject?
+
+    package init(
+        reason: String? = nil,
+        by: String? = nil,
+        verdict: Verdict? = nil,
+        analysis: JudgeReport? = nil,
+        replaced: [Digest] = [],
+        fleet: FleetStop? = nil,
+        behaviour: DriftedBehaviour? = nil,
+        repair: RepairedFile? = nil
+    ) {
+        self.reason = reason
+        self.by = by
+        self.verdict = verdict
+        self.analysis = analysis
+        self.replaced = replaced
+        self.reverts = []
+        self.fleet = fleet
+        self.behaviour = behaviour
+        self.repair = repair
+    }
+
+    /// A rule of the kill switch that was broken.
+    package struct BrokenRule: Sendable, Hashable {
+        package var name: String
+        /// What was counted; nil for a rule that counts nothing.
+        package var observed: Double?
+
+        package init(name: String, observed: Double?) {
+            self.name = name
+            self.observed = observed
+        }
+    }
+
+    /// An entry that had to wait.
+    package struct Late: Sendable, Hashable {
+        package var seconds: Int64
+        package var because: String
+
+        package init(seconds: Int64, because: String) {
+            self.seconds = seconds
+            self.because = because
+        }
+    }
+
+    /// What an agent did although it is halted.
+    package struct Activity: Sendable, Hashable {
+        package var what: String
+        package var at: Timestamp
+
+        package init(what: String, at: Timestamp) {
+            self.what = what
+            self.at = at
+        }
+    }
+
+    /// A stop of a team or of everything, or its end.
+    package struct FleetStop: Sendable, Hashable {
+        /// `everything` or `team <name>`.
+        package var scope: String
+        /// All that is stopped as a whole from then on; nil when it cannot be read.
+        package var halts: FleetHalts?
+
+        package init(scope: String, halts: FleetHalts?) {
+            self.scope = scope
+            self.halts = halts
+        }
+    }
+
+    /// A metric of a stable version that is no longer what it was, though nothing was deployed.
+    package struct DriftedBehaviour: Sendable, Hashable {
+        package var metric: String
+        /// Whether the agent is halted for it.
+        package var halts: Bool
+        package var numbers: Numbers
+
+        package init(metric: String, halts: Bool, numbers: Numbers) {
+            self.metric = metric
+            self.halts = halts
+            self.numbers = numbers
+        }
+
+        package struct Numbers: Sendable, Hashable {
+            package var baseline: Baseline
+            package var since: Recent
+            /// Of both values; nil for a rate.
+            package var unit: String?
+
+            package init(baseline: Baseline, since: Recent, unit: String?) {
+                self.baseline = baseline
+                self.since = since
+                self.unit = unit
+            }
+
+            /// What it was when the version became stable. The value has nine significant digits.
+            package struct Baseline: Sendable, Hashable {
+                package var value: Double
+                package var samples: Double
+                package var from: Timestamp?
+                package var until: Timestamp?
+
+                package init(value: Double, samples: Double, from: Timestamp?, until: Timestamp?) {
+                    self.value = value
+                    self.samples = samples
+                    self.from = from
+                    self.until = until
+                }
+            }
+
+            /// What it is now: the value of about the last 32 samples, and how many came since the baseline.
+            package struct Recent: Sendable, Hashable {
+                package var value: Double
+                package var samples: Double
+                package var rejected: Double
+
+                package init(value: Double, samples: Double, rejected: Double) {
+                    self.value = value
+                    self.samples = samples
+                    self.rejected = rejected
+                }
+            }
+        }
+    }
+
+    /// A live file that was not what is recorded.
+    package struct RepairedFile: Sendable, Hashable {
+        package var path: String
+        /// `edited`, `removed` and so on; docs/formats/live-directory.md says what each means.
+        package var found: String
+        /// In bytes, of what was found; nil when nothing was.
+        package var size: Int64?
+
+        package init(path: String, found: String, size: Int64?) {
+            self.path = path
+            self.found = found
+            self.size = size
+        }
+    }
+}

@@ -1,0 +1,165 @@
+/// What the judge says about a candidate: a verdict, what it rests on metric by metric, and a sentence or more.
+package struct JudgeReport: Sendable, Hashable {
+    package var verdict: Verdict
+    /// Sorted by name, each name once.
+    package private(set) var metrics: [MetricReport]
+    /// The headline, then what each metric came to that decided, or that is waited for.
+    package var explanation: String
+    /// Why metrics of calls say nothing though there are runs; nil when they do.
+    package var silent: String?
+    /// What was read, where this version would write it in another way.
+    private var asRead: JSONValue?
+
+    package init(verdict: Verdict, metrics: [MetricReport], explanation: String, silent: String? = nil) {
+        self.verdict = verdict
+        var byName: [String: MetricReport] = [:]
+        for metric in metrics { byName[metric.name] = metric }
+        self.metrics = JSONObject(byName.map { ($0.key, .null) }).compactMap { byName[$0.key] }
+        self.explanation = explanation
+        self.silent = silent
+    }
+
+    /// What it comes to, in one sentence without its full stop. The metrics say the rest.
+    package var headline: String {
+        switch verdict {
+        case .fail where metrics.contains { $0.verdict == .fail }: "The canary is worse than stable"
+        case .fail: "The canary is worse than stable in the metrics taken together"
+        case .pass: "The canary is no worse than the margins allow"
+        case .noData where silent != nil: "Not every metric says something"
+        case .noData: "There are not samples of both versions for every metric"
+        case .error: "Not every metric could be read"
+        case .inconclusive, .notAnalysed: "The samples do not decide yet"
+        }
+    }
+
+    /// Why the candidate failed, in a line: what each metric that failed came to.
+    ///
+    /// - Precondition: The judge has just made the report; one that was read back has no summaries.
+    package var failure: String {
+        let values = metrics.filter { $0.verdict == .fail }.map { $0.summary.cut(utf8: 120) }
+        return values.isEmpty
+            ? "the analysis failed" : "the analysis failed: " + values.prefix(3).joined(separator: "; ")
+    }
+}
+
+/// What is said about one metric.
+package struct MetricReport: Sendable, Hashable {
+    package var name: String
+    package var verdict: Verdict
+    /// Canary less stable: of a rate in its own unit; of sizes relative to stable for a relative margin, else in their
+    /// own unit. Nil without samples of both.
+    package var estimate: Double?
+    /// Around the estimate, each end valid at all times at once; nil where there is no estimate.
+    package var interval: Interval?
+    package var stable: Samples
+    package var canary: Samples
+    package var explanation: String
+    /// What was measured on both, without the estimate and the reason. Not in the JSON: empty in a report that was read.
+    package var summary: String
+
+    /// An end without a bound is nil. Nine significant digits.
+    package struct Interval: Sendable, Hashable {
+        package var low: Double?
+        package var high: Double?
+
+        package init(low: Double?, high: Double?) {
+            self.low = low
+            self.high = high
+        }
+    }
+
+    /// What was measured on one of the two versions.
+    package struct Samples: Sendable, Hashable {
+        package var count: Int64
+        /// Values that can be no measurement of the metric.
+        package var rejected: Int64
+        /// Of the accepted values; nil without any.
+        package var mean: Double?
+
+        package init(count: Int64, rejected: Int64, mean: Double?) {
+            self.count = count
+            self.rejected = rejected
+            self.mean = mean
+        }
+    }
+
+    package init(
+        name: String,
+        verdict: Verdict,
+        stable: Samples,
+        canary: Samples,
+        explanation: String = "",
+        summary: String = ""
+    ) {
+        self.name = name
+        self.verdict = verdict
+        self.stable = stable
+        self.canary = canary
+        self.explanation = explanation
+        self.summary = summary
+    }
+}
+
+// MARK: - JSON
+
+extension JudgeReport {
+    package var json: JSONValue { asRead ?? .object(fields) }
+
+    private var fields: JSONObject {
+        var fields: JSONObject = [
+            "verdict": .string(verdict.rawValue),
+            "metrics": .object(JSONObject(metrics.map { ($0.name, $0.json) })), "explanation": .string(explanation),
+        ]
+        if let silent { fields["silent"] = .string(silent) }
+        return fields
+    }
+
+    /// Reads a report back; nil when it is not one. Reading loses nothing.
+    package init?(json: JSONValue) {
+        guard let verdict = json["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }),
+            let metrics = json["metrics"]?.object, let explanation = json["explanation"]?.string
+        else { return nil }
+        self.init(
+            verdict: verdict,
+            metrics: metrics.compactMap { MetricReport($0.key, json: $0.value) },
+            explanation: explanation,
+            silent: json["silent"]?.string
+        )
+        if .object(fields) != json { asRead = json }
+    }
+}
+
+extension MetricReport {
+    package var json: JSONValue {
+        func number(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+        func pair(_ value: (Samples) -> JSONValue) -> JSONValue { ["stable": value(stable), "canary": value(canary)] }
+        return [
+            "verdict": .string(verdict.rawValue), "estimate": number(estimate),
+            "interval": interval.map { [number($0.low), number($0.high)] } ?? .null,
+            "samples": pair { .integer($0.count) }, "rejected": pair { .integer($0.rejected) },
+            "mean": pair { number($0.mean) }, "explanation": .string(explanation),
+        ]
+    }
+
+    init?(_ name: String, json: JSONValue) {
+        guard let verdict = json["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }) else { return nil }
+        func samples(_ side: String) -> Samples {
+            Samples(
+                count: json["samples"]?[side]?.int ?? 0,
+                rejected: json["rejected"]?[side]?.int ?? 0,
+                mean: json["mean"]?[side]?.double
+            )
+        }
+        self.init(
+            name: name,
+            verdict: verdict,
+            stable: samples("stable"),
+            canary: samples("canary"),
+            explanation: json["explanation"]?.string ?? name
+        )
+        estimate = json["estimate"]?.double
+        if let ends = json["interval"], ends.array != nil {
+            interval = Interval(low: ends[0]?.double, high: ends[1]?.double)
+        }
+    }
+}
