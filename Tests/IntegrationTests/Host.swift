@@ -11,8 +11,9 @@ final class Host: Sendable {
     /// The developer's clone.
     let work: String
 
-    /// The built program, beside the test bundle.
+    /// The program: what `ENSIGN` in the environment names, else the one that was built beside the test bundle.
     static let ensign: String = {
+        if let given = ProcessInfo.processInfo.environment["ENSIGN"] { return given }
         let test = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         return test.deletingLastPathComponent().appendingPathComponent("ensign").path
     }()
