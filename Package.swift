@@ -122,7 +122,11 @@ let package = Package(
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
 
         // Tests. The support library is a normal target, so that every test target can use it.
-        .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),
+        .target(
+            name: "EnsignTestSupport",
+            dependencies: ["EnsignModel", "EnsignGit", "EnsignManifest", "EnsignTargets"],
+            swiftSettings: swift
+        ),
         test("EnsignModel", ["EnsignCrypto"]),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
@@ -133,13 +137,14 @@ let package = Package(
         test("EnsignPolicy", ["EnsignModel"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
+        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignTelemetry", ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"]),
         test("EnsignHost", ["EnsignModel"]),
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
                 "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
