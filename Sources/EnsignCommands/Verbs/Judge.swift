@@ -112,7 +112,9 @@ private struct Trials {
                 start = stop + 1
             }
             if count == 0 {
-                if start < end, !isSkipping { unsafe line(UnsafeRawBufferPointer(start: buffer + start, count: end - start)) }
+                if start < end, !isSkipping {
+                    unsafe line(UnsafeRawBufferPointer(start: buffer + start, count: end - start))
+                }
                 break
             }
             filled = end - start
@@ -135,22 +137,22 @@ private struct Trials {
         lines += 1
         let sample: SampleLine
         switch unsafe SampleLine.read(bytes) {
-        case .sample(let found): sample = found
+        case .sample(let found): unsafe sample = unsafe found
         case .empty: return
         case .problem(let problem): return skip(problem)
         }
         let place = unsafe place(of: sample.trial)
         guard trials[place].judge != nil else { return }
         trials[place].lines += 1
-        let metric = sample.metric
+        let metric = unsafe sample.metric
         guard let index = metricNames.firstIndex(where: { $0.elementsEqual(metric) }) else {
             return skip("the rules have no metric '\(String(decoding: metric.prefix(80), as: UTF8.self))'")
         }
-        let before = trials[place].judge?.metrics[index].accepts(sample.value) ?? true
+        let before = unsafe trials[place].judge?.metrics[index].accepts(sample.value) ?? true
         if !before {
             skip("the value is no measurement of a \(analysis.metrics[index].kind.rawValue); counted as rejected")
         }
-        trials[place].judge?.add(sample.value, metricAt: index, sample.variant)
+        unsafe trials[place].judge?.add(sample.value, metricAt: index, sample.variant)
         if trials[place].judge?.decision != nil { settle(place) }
     }
 
@@ -165,7 +167,7 @@ private struct Trials {
         } else {
             place = trials.count
             places[key] = place
-            trials.append(Trial(name: SampleLine.name(key), judge: fresh))
+            unsafe trials.append(Trial(name: SampleLine.name(key), judge: fresh))
         }
         lastTrial = (key, place)
         return place
