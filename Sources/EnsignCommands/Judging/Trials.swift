@@ -33,9 +33,9 @@ struct Trials {
 
     /// Reads standard input to its end.
     mutating func read() throws {
-        try InputLines.read { line in
-            switch line {
-            case .whole(let bytes): self.line(bytes)
+        try unsafe InputLines.read { line in
+            switch unsafe line {
+            case .whole(let bytes): unsafe self.line(bytes)
             case .tooLong:
                 lines += 1
                 skip("longer than 64 KiB")
@@ -49,23 +49,23 @@ struct Trials {
         lines += 1
         let sample: SampleLine
         switch unsafe SampleLine.read(bytes) {
-        case .sample(let found): sample = found
+        case .sample(let found): unsafe sample = found
         case .empty: return
         case .problem(let problem): return skip(problem)
         }
         let place = unsafe place(of: sample.trial)
         guard trials[place].judge != nil else { return }
         trials[place].lines += 1
-        let metric = sample.metric
+        let (metric, value, variant) = unsafe (sample.metric, sample.value, sample.variant)
         guard let index = metricNames.firstIndex(where: { $0.elementsEqual(metric) }) else {
             let name = String(decoding: metric.prefix(80), as: UTF8.self)
             return skip("the rules have no metric \(name.quoted(utf8: 80))")
         }
-        let before = trials[place].judge?.metrics[index].accepts(sample.value) ?? true
+        let before = trials[place].judge?.metrics[index].accepts(value) ?? true
         if !before {
             skip("the value is no measurement of a \(analysis.metrics[index].kind.rawValue); counted as rejected")
         }
-        trials[place].judge?.add(sample.value, metricAt: index, sample.variant)
+        trials[place].judge?.add(value, metricAt: index, variant)
         if trials[place].judge?.decision != nil { settle(place) }
     }
 
@@ -80,7 +80,7 @@ struct Trials {
         } else {
             place = trials.count
             places[key] = place
-            trials.append(Trial(name: SampleLine.name(key), judge: fresh))
+            unsafe trials.append(Trial(name: SampleLine.name(key), judge: fresh))
         }
         lastTrial = (key, place)
         return place
