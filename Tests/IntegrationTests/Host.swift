@@ -242,6 +242,7 @@ private enum HostTemplate {
         return try hosts.withLock { hosts in
             if let known = hosts[key] { return try known.get() }
             let made = Result { try Host(new: fleet, pushes: pushes) }
+            if case .success(let host) = made { host.scratch.removeAtExit() }
             hosts[key] = made
             return try made.get()
         }

@@ -7,6 +7,7 @@ struct World {
     /// Made once for all tests; the folder lives as long as they run.
     private static let made = Result { () throws -> (scratch: ScratchDirectory, library: String) in
         let scratch = try ScratchDirectory()
+        scratch.removeAtExit()
         let library = "\(scratch.path)/world.so"
         let source = "\(Host.package)/Tests/Faults/world.c"
         let result = try run("cc", ["-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], in: scratch.path)

@@ -12,6 +12,7 @@ struct SampleLine {
     var variant = Variant.stable
     var value = 0.0
 
+    @unsafe
     enum Reading {
         case sample(SampleLine)
         /// Nothing but whitespace.
@@ -21,8 +22,8 @@ struct SampleLine {
 
     static func read(_ bytes: UnsafeRawBufferPointer) -> Reading {
         var scanner = unsafe Scanner(bytes: bytes)
-        if let sample = scanner.sample() { return .sample(sample) }
-        if unsafe bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return .empty }
+        if let sample = unsafe scanner.sample() { return unsafe .sample(sample) }
+        if unsafe bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return unsafe .empty }
         return unsafe slow(bytes)
     }
 
@@ -38,37 +39,39 @@ extension SampleLine {
     private static func slow(_ bytes: UnsafeRawBufferPointer) -> Reading {
         var text = unsafe Array(bytes)
         // Python writes NaN and Infinity, which JSON has not.
-        let lie = nonNumber(in: text)
+        let lie = unsafe nonNumber(in: text)
         if let lie { text.replaceSubrange(lie, with: Array("null".utf8)) }
         let json: JSONValue
         do {
             json = try JSONParser.parse(text)
         } catch {
-            return .problem("not JSON: \(error.message)")
+            return unsafe .problem("not JSON: \(error.message)")
         }
-        guard json.object != nil else { return .problem("not a JSON object") }
-        guard let metric = json["metric"]?.string else { return .problem("'metric' is missing, or is no text") }
+        guard json.object != nil else { return unsafe .problem("not a JSON object") }
+        guard let metric = json["metric"]?.string else { return unsafe .problem("'metric' is missing, or is no text") }
         guard let variant = json["variant"]?.string.flatMap({ Variant(rawValue: $0) }) else {
-            return .problem("'variant' is neither \"stable\" nor \"canary\"")
+            return unsafe .problem("'variant' is neither \"stable\" nor \"canary\"")
         }
-        var sample = SampleLine()
-        sample.metric = Array(metric.utf8)
-        sample.variant = variant
+        var sample = unsafe SampleLine()
+        unsafe sample.metric = Array(metric.utf8)
+        unsafe sample.variant = variant
         switch json["value"] {
-        case .integer(let value): sample.value = Double(value)
-        case .number(let value): sample.value = value
-        case .bool(let value): sample.value = value ? 1 : 0
-        case .null where lie != nil: sample.value = .nan
-        default: return .problem("'value' is missing, or is no number")
+        case .integer(let value): unsafe sample.value = Double(value)
+        case .number(let value): unsafe sample.value = value
+        case .bool(let value): unsafe sample.value = value ? 1 : 0
+        case .null where lie != nil: unsafe sample.value = .nan
+        default: return unsafe .problem("'value' is missing, or is no number")
         }
         switch json["trial"] {
         case nil, .null: break
         case .string, .integer, .number:
-            guard let range = unsafe memberText("trial", in: bytes) else { return .problem("'trial' cannot be read") }
+            guard let range = unsafe memberText("trial", in: bytes) else {
+                return unsafe .problem("'trial' cannot be read")
+            }
             unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
-        default: return .problem("'trial' is no text")
+        default: return unsafe .problem("'trial' is no text")
         }
-        return .sample(sample)
+        return unsafe .sample(sample)
     }
 
     /// Where `NaN`, `Infinity` or `-Infinity` stands as a value.
@@ -129,7 +132,9 @@ extension SampleLine {
             }
             return end < bytes.count ? begin..<end + 1 : nil
         }
-        while end < bytes.count, unsafe ![0x20, 0x09, UInt8(ascii: ","), UInt8(ascii: "}")].contains(bytes[end]) { end += 1 }
+        while end < bytes.count, unsafe ![0x20, 0x09, UInt8(ascii: ","), UInt8(ascii: "}")].contains(bytes[end]) {
+            end += 1
+        }
         return begin..<end
     }
 }
@@ -144,77 +149,81 @@ private struct Scanner {
 
     /// Nil for anything out of the ordinary.
     mutating func sample() -> SampleLine? {
-        var sample = SampleLine()
+        var sample = unsafe SampleLine()
         var seen = 0
-        guard take(UInt8(ascii: "{")) else { return nil }
+        guard unsafe take(UInt8(ascii: "{")) else { return nil }
         repeat {
-            guard let key = string(), take(UInt8(ascii: ":")) else { return nil }
+            guard let key = unsafe string(), unsafe take(UInt8(ascii: ":")) else { return nil }
             let member: Int
             switch key.count {
-            case 5 where equal(key, "trial"):
+            case 5 where unsafe equal(key, "trial"):
                 member = 1
-                skipSpace()
-                let start = index
-                guard string() != nil else { return nil }
+                unsafe skipSpace()
+                let start = unsafe index
+                guard unsafe string() != nil else { return nil }
                 unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<index])
-            case 6 where equal(key, "metric"):
+            case 6 where unsafe equal(key, "metric"):
                 member = 2
-                guard let text = string() else { return nil }
-                sample.metric = unsafe Array(bytes[text])
-            case 7 where equal(key, "variant"):
+                guard let text = unsafe string() else { return nil }
+                unsafe sample.metric = unsafe Array(bytes[text])
+            case 7 where unsafe equal(key, "variant"):
                 member = 4
-                guard let text = string() else { return nil }
-                if equal(text, "stable") {
-                    sample.variant = .stable
-                } else if equal(text, "canary") {
-                    sample.variant = .canary
+                guard let text = unsafe string() else { return nil }
+                if unsafe equal(text, "stable") {
+                    unsafe sample.variant = .stable
+                } else if unsafe equal(text, "canary") {
+                    unsafe sample.variant = .canary
                 } else {
                     return nil
                 }
-            case 5 where equal(key, "value"):
+            case 5 where unsafe equal(key, "value"):
                 member = 8
-                guard let value = number() else { return nil }
-                sample.value = value
+                guard let value = unsafe number() else { return nil }
+                unsafe sample.value = value
             default: return nil
             }
             guard seen & member == 0 else { return nil }
             seen |= member
-        } while take(UInt8(ascii: ","))
-        guard take(UInt8(ascii: "}")), seen & 14 == 14 else { return nil }
-        skipSpace()
+        } while unsafe take(UInt8(ascii: ","))
+        guard unsafe take(UInt8(ascii: "}")), seen & 14 == 14 else { return nil }
+        unsafe skipSpace()
         return unsafe index == bytes.count ? sample : nil
     }
 
     private mutating func skipSpace() {
-        while unsafe index < bytes.count, unsafe bytes[index] == 0x20 || bytes[index] == 0x09 || bytes[index] == 0x0D { index += 1 }
+        while unsafe index < bytes.count, unsafe bytes[index] == 0x20 || bytes[index] == 0x09 || bytes[index] == 0x0D {
+            unsafe index += 1
+        }
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {
-        skipSpace()
+        unsafe skipSpace()
         guard unsafe index < bytes.count, unsafe bytes[index] == byte else { return false }
-        index += 1
+        unsafe index += 1
         return true
     }
 
     /// The inside of a string of printable ASCII without escapes.
     private mutating func string() -> Range<Int>? {
-        guard take(UInt8(ascii: "\"")) else { return nil }
-        let start = index
+        guard unsafe take(UInt8(ascii: "\"")) else { return nil }
+        let start = unsafe index
         while unsafe index < bytes.count {
             let byte = unsafe bytes[index]
             if byte == UInt8(ascii: "\"") {
-                index += 1
-                return start..<index - 1
+                unsafe index += 1
+                return unsafe start..<index - 1
             }
             guard byte >= 0x20, byte < 0x7F, byte != UInt8(ascii: "\\") else { return nil }
-            index += 1
+            unsafe index += 1
         }
         return nil
     }
 
     private func equal(_ range: Range<Int>, _ text: StaticString) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
-        for offset in 0..<range.count where unsafe bytes[range.lowerBound + offset] != text.utf8Start[offset] { return false }
+        for offset in 0..<range.count where unsafe bytes[range.lowerBound + offset] != text.utf8Start[offset] {
+            return false
+        }
         return true
     }
 
@@ -226,11 +235,11 @@ private struct Scanner {
 
     /// A decimal of at most 2^53 with at most 22 places: one division of exact numbers is correctly rounded.
     private mutating func number() -> Double? {
-        skipSpace()
+        unsafe skipSpace()
         var digits = 0
         var places = 0
         var value: UInt64 = 0
-        let start = index
+        let start = unsafe index
         var isFraction = false
         while unsafe index < bytes.count {
             let byte = unsafe bytes[index]
@@ -244,13 +253,13 @@ private struct Scanner {
             } else {
                 break
             }
-            index += 1
+            unsafe index += 1
         }
         let whole = digits - places
         guard digits > 0, !isFraction || places > 0, value <= 1 << 53 else { return nil }
         // 01 is no JSON; exponents go the slow way.
         if whole > 1, unsafe bytes[start] == 0x30 { return nil }
         if unsafe index < bytes.count, unsafe bytes[index] | 0x20 == 0x65 { return nil }
-        return Double(value) / Self.powers[places]
+        return unsafe Double(value) / Self.powers[places]
     }
 }
