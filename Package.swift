@@ -148,6 +148,7 @@ let package = Package(
                 "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
+        // Its TestFleet.swift is a link: the host in one process is the reconciler's.
         test(
             "EnsignQueries",
             [

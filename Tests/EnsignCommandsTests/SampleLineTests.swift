@@ -15,13 +15,13 @@ struct SampleLineTests {
     }
 
     private func read(_ line: String) -> Read? {
-        Array(line.utf8).withUnsafeBytes { bytes in
-            guard case .sample(let sample) = SampleLine.read(bytes) else { return nil }
+        unsafe Array(line.utf8).withUnsafeBytes { bytes in
+            guard case .sample(let sample) = unsafe SampleLine.read(bytes) else { return nil }
             return Read(
-                trial: String(decoding: sample.trial, as: UTF8.self),
-                metric: String(decoding: sample.metric, as: UTF8.self),
-                isCanary: sample.variant == .canary,
-                value: sample.value
+                trial: unsafe String(decoding: sample.trial, as: UTF8.self),
+                metric: unsafe String(decoding: sample.metric, as: UTF8.self),
+                isCanary: unsafe sample.variant == .canary,
+                value: unsafe sample.value
             )
         }
     }
