@@ -93,6 +93,21 @@ struct EvidenceTests {
         #expect(AgentEffect.of([change], environment: "prod") == nil)
     }
 
+    @Test("A drift is one of behaviour by its metric, whatever else is recorded of it")
+    func drift() throws {
+        let evidence = try #require(Evidence(json: ["metric": "success", "reason": "why"]))
+        let side = Change.Side(version: version("1.0.0"), digest: digest("a"))
+        let change = Change(
+            agent: agent("support/triage"),
+            action: .update,
+            from: side,
+            to: side,
+            kind: .behaviour,
+            evidence: evidence
+        )
+        #expect(change.driftedMetric == "success" && evidence.behaviour?.numbers == nil)
+    }
+
     @Test("A failure is told by the metrics that failed, not by their whole sentences")
     func failure() {
         #expect(Self.whole().analysis?.failure == "the analysis failed: success: 91 % against 97 %")

@@ -87,17 +87,15 @@ extension Evidence.FleetStop {
 
 extension Evidence.DriftedBehaviour {
     fileprivate var fields: JSONObject {
-        var fields = numbers.fields
+        var fields = numbers?.fields ?? [:]
         fields["metric"] = .string(metric)
         fields["guard"] = .string(halts ? "halt" : "report")
         return fields
     }
 
     fileprivate init?(fields: JSONObject) {
-        guard let metric = fields["metric"]?.string, let kind = fields["guard"]?.string,
-            let numbers = Numbers(fields: fields)
-        else { return nil }
-        self.init(metric: metric, halts: kind == "halt", numbers: numbers)
+        guard let metric = fields["metric"]?.string else { return nil }
+        self.init(metric: metric, halts: fields["guard"]?.string == "halt", numbers: Numbers(fields: fields))
     }
 }
 

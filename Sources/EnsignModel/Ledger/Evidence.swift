@@ -98,9 +98,10 @@ package struct Evidence: Sendable, Hashable {
         package var metric: String
         /// Whether the agent is halted for it.
         package var halts: Bool
-        package var numbers: Numbers
+        /// Nil where they were not recorded, or cannot be read.
+        package var numbers: Numbers?
 
-        package init(metric: String, halts: Bool, numbers: Numbers) {
+        package init(metric: String, halts: Bool, numbers: Numbers?) {
             self.metric = metric
             self.halts = halts
             self.numbers = numbers
