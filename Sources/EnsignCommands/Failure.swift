@@ -95,8 +95,8 @@ struct Explanation {
     }
 
     func print(to console: Console) {
-        console.note("ensign: \(console.paintNote("error", .red)): \(message.escapedControls)")
-        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.escapedControls)") }
+        console.note("ensign: \(console.paintNote("error", .red)): \(message.onOneLine)")
+        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.onOneLine)") }
     }
 }
 
@@ -104,6 +104,7 @@ extension LedgerError {
     fileprivate var repair: [String] {
         switch self {
         case .lostRace: ["run it again"]
+        case .unreadableState, .missingSource: GitError.damage
         case .key, .tooLarge, .broken, .rolledBack, .forked: []
         }
     }
@@ -113,8 +114,12 @@ extension GitError {
     fileprivate var repair: [String] {
         isLocked
             ? ["if no git process is running here, remove the .lock file that git names"]
-            : ["'git fsck' lists what is damaged; docs/recovery.md says how to get it back from a mirror"]
+            : Self.damage
     }
+
+    fileprivate static let damage = [
+        "'git fsck' lists what is damaged; docs/recovery.md says how to get it back from a mirror"
+    ]
 }
 
 extension SystemError {

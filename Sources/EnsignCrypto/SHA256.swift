@@ -1,6 +1,6 @@
 import CSodium
 
-/// SHA-256 (FIPS 180-4, section 6.2) of bytes that are in memory. See ``SHA256Hasher`` for bytes that arrive in pieces.
+/// SHA-256 (FIPS 180-4, section 6.2) of bytes that are in memory.
 package enum SHA256 {
     /// The length of a digest in bytes.
     package static let byteCount = 32

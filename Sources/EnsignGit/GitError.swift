@@ -17,8 +17,6 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
 
     /// The thing asked for does not exist.
     package var isNotFound: Bool { code == GIT_ENOTFOUND.rawValue }
-    /// A compare-and-swap found another value than expected.
-    package var isModified: Bool { code == GIT_EMODIFIED.rawValue }
     /// Another process holds a lock file.
     package var isLocked: Bool { code == GIT_ELOCKED.rawValue }
 }

@@ -88,7 +88,7 @@ extension Repository {
     /// Moves a reference from `expected` to `id`, durably: the file and its folder are synced before this returns.
     ///
     /// - Parameter expected: What it must point to now; nil when it must not exist.
-    /// - Throws: ``GitError``; `isModified` when it points elsewhere. After any error read the reference again: a failed
+    /// - Throws: ``GitError``, also when it points elsewhere. After any error read the reference again: a failed
     ///   sync can come after the move.
     package func move(_ name: String, from expected: ObjectID?, to id: ObjectID, message: String) throws(GitError) {
         var current = (expected ?? .zero).oid

@@ -22,7 +22,7 @@ package struct Attendance: Sendable, Hashable {
         guard site.isInitialised, !site.settings.isClient else { return nil }
         do {
             guard let isWatched = try FileLock.isHeld(site.files.watchLock(environment)) else { return nil }
-            let visits = try Status.read(site.files.status(environment))?.visits ?? Visits()
+            let visits = try StateFile<Status>(site.files, environment).read()?.visits ?? Visits()
             return Attendance(isWatched: isWatched, visits, now: now)
         } catch {
             return nil

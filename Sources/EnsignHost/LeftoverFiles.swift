@@ -11,7 +11,7 @@ package struct LeftoverFiles {
 
     /// Removes old ones. The caller holds the environment's lock.
     package static func sweep(_ files: LedgerFiles, environment: String, now: Timestamp) throws {
-        for folder in files.folders.map(\.path) + ["\(files.cache)/\(environment)"] {
+        for folder in files.folders.map(\.path) + files.stateFolders(environment) {
             for name in try Files.list(folder) ?? [] where name.hasPrefix(LivePath.temporaryPrefix) {
                 let path = "\(folder)/\(name)"
                 guard let status = try Files.status(path), status.kind == .file,

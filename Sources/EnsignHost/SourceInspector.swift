@@ -33,7 +33,7 @@ package enum SourceInspector {
         case .unsupportedKeyType: return (.unknownKey, fingerprint)
         case .good: break
         }
-        guard let file = try repository.entry(at: "fleet/trust/allowed_signers", in: commit.tree),
+        guard let file = try repository.entry(at: RepositoryPath.allowedSigners, in: commit.tree),
             file.mode == .file, try repository.header(of: file.id).size <= 1 << 20
         else { return (.unknownKey, fingerprint) }
         let (signers, _) = AllowedSigners.parse(try repository.bytes(of: file.id, .blob))

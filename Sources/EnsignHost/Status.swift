@@ -1,6 +1,5 @@
-import EnsignJSON
+package import EnsignLedger
 package import EnsignModel
-import EnsignSystem
 
 /// `<git dir>/ensign/status/<env>.json`: when this clone last completed a reconcile, and how it went.
 package struct Status: Sendable, Hashable {
@@ -47,28 +46,27 @@ package struct Status: Sendable, Hashable {
     }
 
     private static func json(_ time: Timestamp?) -> JSONValue { time.map { .string($0.description) } ?? .null }
+}
 
-    /// Reads a status file; nil when there is none that can be read.
-    package static func read(_ path: String) throws -> Status? {
-        guard let bytes = try Files.readOwn(path, limit: 1 << 16), let json = try? JSONParser.parse(bytes),
-            let environment = json["environment"]?.string,
-            let time = json["time"]?.string.flatMap({ Timestamp($0) }), let result = json["result"]?.string
+extension Status: StateValue {
+    package static let kind = StateKind("status/<env>.json", .memory, limit: 1 << 16)
+
+    package init?(_ contents: StateContents) {
+        guard let environment = contents["environment"]?.string, let result = contents["result"]?.string,
+            let time = contents["time"]?.string.flatMap({ Timestamp($0) })
         else { return nil }
-        func moment(_ name: String) -> Timestamp? { json[name]?.string.flatMap { Timestamp($0) } }
-        return Status(
+        func moment(_ name: String) -> Timestamp? { contents[name]?.string.flatMap { Timestamp($0) } }
+        self.init(
             environment: environment,
             time: time,
             result: result,
-            message: json["message"]?.string ?? "",
-            source: json["source"]?.string,
-            mode: json["mode"]?.string.flatMap { Entry.Actor.Mode(rawValue: $0) } ?? .cli,
+            message: contents["message"]?.string ?? "",
+            source: contents["source"]?.string,
+            mode: contents["mode"]?.string.flatMap { Entry.Actor.Mode(rawValue: $0) } ?? .cli,
             lastSuccess: moment("lastSuccess"),
             visits: Visits(watch: moment("lastWatch"), run: moment("lastRun"), timer: moment("lastTimer"))
         )
     }
 
-    package func write(_ path: String) throws {
-        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-        try Files.replace(path, with: json.canonicalBytes() + [0x0A], durable: false)
-    }
+    package var contents: StateContents { StateContents(json) }
 }

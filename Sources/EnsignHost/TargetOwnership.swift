@@ -1,5 +1,5 @@
 import EnsignJSON
-import EnsignLedger
+package import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignSystem
@@ -8,8 +8,7 @@ import EnsignSystem
 /// `ensign.<env>.target` must not make one of somebody else's folder.
 ///
 /// It is the environment's own when it is the default one, when it is empty, when it is the very directory that was
-/// published to before (`<git dir>/ensign/cache/<env>/target`: device, inode, path), whatever was done to it since, or
-/// when its `fleet.json` names the environment.
+/// published to before (``OwnTarget``), whatever was done to it since, or when its `fleet.json` names the environment.
 package struct TargetOwnership {
     private let site: Site
     private let environment: String
@@ -25,33 +24,75 @@ package struct TargetOwnership {
     package func check() throws {
         guard path != site.files.live(environment), let names = try Files.list(path) else { return }
         let foreign = names.filter { !$0.hasPrefix(LivePath.temporaryPrefix) && $0 != "lost+found" }
-        guard !foreign.isEmpty, try identity() != remembered() else { return }
+        guard !foreign.isEmpty, try identity() != file.known() else { return }
         let header = try? Files.read("\(path)/\(LivePath.header)", limit: 65_536)
         let named = header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
         guard named != environment else { return }
         throw ReconcileError.target(
-            named.map { "\(path) is the live directory of '\($0.escapedForDisplay)', not of '\(environment)'" }
+            named.map { "\(path) is the live directory of '\($0.asPlainName)', not of '\(environment)'" }
                 ?? "\(path) is not empty and not a live directory: Ensign would remove what is in it"
         )
     }
 
     /// Remembers the directory as the environment's own.
     package func remember() throws {
-        guard path != site.files.live(environment), let identity = try identity(), identity != remembered() else {
+        guard path != site.files.live(environment), let identity = try identity(), identity != file.known() else {
             return
         }
-        let place = site.files.ownTarget(environment)
-        if let folder = Files.parent(of: place) { try Files.makeDirectories(folder) }
-        try Files.replace(place, with: Array(identity.utf8), durable: false)
+        try file.write(identity)
     }
 
-    private func identity() throws -> String? {
+    private var file: StateFile<OwnTarget> { StateFile(site.files, environment) }
+
+    private func identity() throws -> OwnTarget? {
         guard let canonical = Files.canonical(path), let status = try Files.status(canonical) else { return nil }
-        return "\(status.device) \(status.inode)\n\(canonical)\n"
+        return OwnTarget(device: status.device, inode: status.inode, path: canonical)
+    }
+}
+
+/// The very directory that an environment was published to last.
+package struct OwnTarget: Hashable, Sendable {
+    package var device: UInt64
+    package var inode: UInt64
+    /// Without symbolic links.
+    package var path: String
+
+    package init(device: UInt64, inode: UInt64, path: String) {
+        self.device = device
+        self.inode = inode
+        self.path = path
+    }
+}
+
+extension OwnTarget: StateValue {
+    package static let kind = StateKind(
+        "state/<env>/target",
+        .memory,
+        limit: 65_536,
+        isDurable: true,
+        formerly: "cache/<env>/target"
+    )
+
+    package init?(_ contents: StateContents) {
+        guard let device = contents["device"]?.string.flatMap({ UInt64($0) }),
+            let inode = contents["inode"]?.string.flatMap({ UInt64($0) }), let path = contents["path"]?.string
+        else { return nil }
+        self.init(device: device, inode: inode, path: path)
     }
 
-    private func remembered() -> String? {
-        let bytes = try? Files.readOwn(site.files.ownTarget(environment), limit: 65_536)
-        return bytes.map { String(decoding: $0, as: UTF8.self) }
+    /// Of 0.1.0: `<device> <inode>` and a line with the path.
+    package init?(former bytes: [UInt8]) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let end = text.firstIndex(of: "\n"), text.last == "\n", text.index(after: end) < text.endIndex else {
+            return nil
+        }
+        let numbers = text[..<end].split(separator: " ")
+        guard numbers.count == 2, let device = UInt64(numbers[0]), let inode = UInt64(numbers[1]) else { return nil }
+        self.init(device: device, inode: inode, path: String(text[text.index(after: end)...].dropLast()))
+    }
+
+    // Numbers of 64 bits are texts: JSON has no unsigned ones.
+    package var contents: StateContents {
+        StateContents(["device": .string("\(device)"), "inode": .string("\(inode)"), "path": .string(path)])
     }
 }

@@ -124,9 +124,6 @@ package struct CanaryAnalyst: Sendable, Hashable {
         }
     }
 
-    /// Whether a canary's verdict has been reached, so that its rollout should be looked at.
-    package var decided: Set<AgentID> { Set(trials.filter { $0.value.judge.decision != nil }.keys) }
-
     /// What is known about a canary now.
     package func verdict(_ canary: WatchedCanary) -> CanaryVerdict {
         guard let trial = trials[canary.agent], trial.isAbout(canary) else { return CanaryVerdict(.noData) }

@@ -28,31 +28,32 @@ package enum LedgerCommit {
 
     /// Finds the parts where the canonical form has them; nil when they are not there.
     static func parts(_ bytes: [UInt8]) -> Parts? {
-        bytes.withUnsafeBufferPointer { bytes -> Parts? in
+        unsafe bytes.withUnsafeBufferPointer { bytes -> Parts? in
             var index = 0
             /// The rest of the line that begins with `name`.
             func line(_ name: StaticString) -> UnsafeBufferPointer<UInt8>? {
                 let start = index + name.utf8CodeUnitCount
                 guard start < bytes.count,
-                    bytes[index..<start].elementsEqual(
+                    unsafe bytes[index..<start].elementsEqual(
                         UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
                     ),
-                    let end = bytes[start...].firstIndex(of: 0x0A)
+                    let end = unsafe bytes[start...].firstIndex(of: 0x0A)
                 else { return nil }
                 index = end + 1
-                return UnsafeBufferPointer(rebasing: bytes[start..<end])
+                return unsafe UnsafeBufferPointer(rebasing: bytes[start..<end])
             }
-            guard let tree = line("tree ").flatMap({ ObjectID(digits: $0) }) else { return nil }
+            guard let tree = unsafe line("tree ").flatMap({ unsafe ObjectID(digits: $0) }) else { return nil }
             var parents: [ObjectID] = []
-            while let parent = line("parent ") {
-                guard parents.count < 2, let id = ObjectID(digits: parent) else { return nil }
+            while let parent = unsafe line("parent ") {
+                guard parents.count < 2, let id = unsafe ObjectID(digits: parent) else { return nil }
                 parents.append(id)
             }
-            guard line("author ") != nil, line("committer ") != nil, let first = line("gpgsig ") else { return nil }
-            var signature = Array(first)
-            while let next = line(" ") {
+            guard unsafe line("author ") != nil, unsafe line("committer ") != nil, let first = unsafe line("gpgsig ")
+            else { return nil }
+            var signature = unsafe Array(first)
+            while let next = unsafe line(" ") {
                 signature.append(0x0A)
-                signature.append(contentsOf: next)
+                unsafe signature.append(contentsOf: next)
             }
             return Parts(tree: tree, parents: parents, signature: signature)
         }
@@ -119,8 +120,7 @@ package enum LedgerCommit {
     private static func behaviour(_ entry: Entry) -> String {
         let agents = Set(entry.changes.map(\.agent))
         if entry.changesElsewhere == nil, agents.count == 1, let change = entry.changes.first {
-            let version = change.from.map { " \($0.version)" } ?? ""
-            return "behaviour of \(change.agent?.description ?? "")\(version)"
+            return ChangeSentence(change).driftSubject
         }
         let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
         return "behaviour, \(total) \(total == 1 ? "metric" : "metrics")"
@@ -136,24 +136,7 @@ package enum LedgerCommit {
             let parts = counts.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             return "\(total) changes\(parts.isEmpty ? "" : ": \(parts)")"
         }
-        let agent = change.agent?.description ?? change.scope ?? "live directory"
-        let versions =
-            switch (change.from, change.to) {
-            case (nil, let to?): "\(to.version)"
-            case (let from?, nil): "\(from.version) removed"
-            case (let from?, let to?):
-                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-            case (nil, nil): ""
-            }
-        let suffix =
-            switch change.action {
-            case .create, .delete: ""
-            case .update: change.from?.version == change.to?.version ? ", changed" : ""
-            case .weight: ", canary \(change.weight?.to ?? 0) %"
-            case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
-            }
-        let reverts = change.evidence?.reverts.first.map { " (reverts \($0.short))" } ?? ""
-        return "\(agent) \(versions)\(suffix)\(reverts)\(quarantine ?? "")"
+        return ChangeSentence(change).subject + (quarantine ?? "")
     }
 
     /// What is added when the second change quarantines what the first one leaves; nil when it does not.

@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 
 /// A ledger that cannot be used, and why.
 package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -12,6 +12,10 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     case lostRace(environment: String)
     /// An entry would not fit into the bytes that one may have.
     case tooLarge(environment: String, bytes: Int)
+    /// Something in the recorded state is not what this version of Ensign writes: `the route of support/triage`.
+    case unreadableState(String)
+    /// A source commit that an entry names is not here.
+    case missingSource(ObjectID)
     /// The signing key cannot be used.
     case key(environment: String, path: String, why: String)
 
@@ -26,6 +30,10 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
         case .lostRace(let environment): "another process moved the ledger of '\(environment)'"
         case .tooLarge(let environment, let bytes):
             "an entry of '\(environment)' would take \(bytes) bytes, and \(Entry.maxBytes) are the most: it was not recorded"
+        case .unreadableState(let what):
+            "cannot read \(what) in the ledger: it is not what this version of Ensign writes"
+        case .missingSource(let commit):
+            "cannot read object \(commit): the source commit \(commit) is missing"
         case .key(_, let path, let why): "cannot sign with \(path): \(why)"
         }
     }
@@ -34,7 +42,7 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     package var isIntegrity: Bool {
         switch self {
         case .broken, .rolledBack, .forked: true
-        case .lostRace, .tooLarge, .key: false
+        case .lostRace, .tooLarge, .unreadableState, .missingSource, .key: false
         }
     }
 }

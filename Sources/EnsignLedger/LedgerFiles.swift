@@ -1,7 +1,8 @@
 import EnsignModel
 import EnsignSystem
 
-/// Where Ensign keeps things in a git directory. All of it is this clone's own and never travels by push.
+/// Where Ensign keeps things in a git directory; where it keeps what it remembers between runs, ``StateKind`` says. All of
+/// it is this clone's own and never travels by push.
 package struct LedgerFiles: Sendable, Hashable {
     /// `<git dir>/ensign`, of the git directory that all work trees share.
     package let root: String
@@ -15,25 +16,18 @@ package struct LedgerFiles: Sendable, Hashable {
     /// Held by the watch of an environment as long as it lives; no environment's name has a dot.
     package func watchLock(_ environment: String) -> String { "\(root)/locks/\(environment).watch" }
     package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
-    package func status(_ environment: String) -> String { "\(root)/status/\(environment).json" }
-    package func observation(_ environment: String) -> String { "\(root)/cache/\(environment)/observation" }
-    package func retired(_ environment: String) -> String { "\(root)/cache/\(environment)/retired" }
-    package func accepted(_ environment: String) -> String { "\(root)/accepted/\(environment)" }
-    package func settled(_ environment: String) -> String { "\(root)/cache/\(environment)/settled" }
-    package func uses(_ environment: String) -> String { "\(root)/cache/\(environment)/uses" }
-    package func clock(_ environment: String) -> String { "\(root)/cache/\(environment)/clock" }
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
-    package func telemetry(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry" }
-    package func telemetryReading(_ environment: String) -> String { "\(root)/cache/\(environment)/reading" }
-    package func analysis(_ environment: String) -> String { "\(root)/cache/\(environment)/analysis" }
-    package func traffic(_ environment: String) -> String { "\(root)/cache/\(environment)/traffic" }
-    package func behaviour(_ environment: String) -> String { "\(root)/cache/\(environment)/behaviour" }
-    package func ownTarget(_ environment: String) -> String { "\(root)/cache/\(environment)/target" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
-    package func outbox(_ environment: String) -> String { "\(root)/outbox/\(environment)" }
-    package var validTree: String { "\(root)/cache/valid" }
-    package var cache: String { "\(root)/cache" }
+    /// Held by who reads an environment's telemetry.
+    package func telemetryLock(_ environment: String) -> String { "\(root)/locks/\(environment).telemetry" }
+    /// Where 0.1.0 had that lock; a watch of it may still run while Ensign is updated.
+    package func formerTelemetryLock(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry.lock" }
+
+    /// The folders of what is kept of an environment between runs; see ``StateKind``.
+    package func stateFolders(_ environment: String) -> [String] {
+        ["\(root)/cache/\(environment)", "\(root)/state/\(environment)", "\(root)/outbox"]
+    }
 
     /// Environments whose ledger this clone has written to, sorted: their refs must be there.
     package func seenEnvironments() throws -> [String] {

@@ -47,22 +47,24 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
 
     /// Makes an id from the 20 bytes at `pointer`.
     package init(pointer: UnsafeRawPointer) {
-        high = UInt64(bigEndian: pointer.loadUnaligned(as: UInt64.self))
-        middle = UInt64(bigEndian: pointer.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        low = UInt32(bigEndian: pointer.loadUnaligned(fromByteOffset: 16, as: UInt32.self))
+        high = unsafe UInt64(bigEndian: pointer.loadUnaligned(as: UInt64.self))
+        middle = unsafe UInt64(bigEndian: pointer.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        low = unsafe UInt32(bigEndian: pointer.loadUnaligned(fromByteOffset: 16, as: UInt32.self))
     }
 
     /// Writes the 20 bytes at `pointer`.
     package func store(to pointer: UnsafeMutableRawPointer) {
-        pointer.storeBytes(of: high.bigEndian, as: UInt64.self)
-        pointer.storeBytes(of: middle.bigEndian, toByteOffset: 8, as: UInt64.self)
-        pointer.storeBytes(of: low.bigEndian, toByteOffset: 16, as: UInt32.self)
+        unsafe pointer.storeBytes(of: high.bigEndian, as: UInt64.self)
+        unsafe pointer.storeBytes(of: middle.bigEndian, toByteOffset: 8, as: UInt64.self)
+        unsafe pointer.storeBytes(of: low.bigEndian, toByteOffset: 16, as: UInt32.self)
     }
 
     /// Parses 40 lowercase hexadecimal digits.
     package init?(_ text: some StringProtocol) {
-        let parsed = text.utf8.withContiguousStorageIfAvailable { Self(digits: $0) }
-        guard let id = parsed ?? Array(text.utf8).withUnsafeBufferPointer({ Self(digits: $0) }) else { return nil }
+        let parsed = text.utf8.withContiguousStorageIfAvailable { unsafe Self(digits: $0) }
+        guard let id = unsafe parsed ?? Array(text.utf8).withUnsafeBufferPointer({ unsafe Self(digits: $0) }) else {
+            return nil
+        }
         self = id
     }
 
@@ -74,7 +76,7 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
         var low: UInt32 = 0
         for index in 0..<40 {
             let digit: UInt8
-            switch digits[index] {
+            switch unsafe digits[index] {
             case let byte where byte >= 0x30 && byte <= 0x39: digit = byte - 0x30
             case let byte where byte >= 0x61 && byte <= 0x66: digit = byte - 0x61 + 10
             default: return nil
@@ -114,7 +116,7 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
     }
 
     package var description: String {
-        String(unsafeUninitializedCapacity: 40) { output in
+        unsafe String(unsafeUninitializedCapacity: 40) { output in
             for index in 0..<40 {
                 let nibble =
                     if index < 16 {
@@ -124,7 +126,7 @@ package struct ObjectID: Sendable, Hashable, CustomStringConvertible {
                     } else {
                         UInt64(low >> UInt32(28 - 4 * (index - 32)) & 0xF)
                     }
-                output.initializeElement(at: index, to: UInt8(nibble < 10 ? 0x30 + nibble : 0x57 + nibble))
+                unsafe output.initializeElement(at: index, to: UInt8(nibble < 10 ? 0x30 + nibble : 0x57 + nibble))
             }
             return 40
         }

@@ -93,11 +93,11 @@ extension JSONValue {
     /// Appends a string in quotes, escaped as RFC 8785, section 3.2.2.2 says.
     package static func appendCanonical(_ string: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
-        let done: Void? = string.utf8.withContiguousStorageIfAvailable { utf8 in
-            if utf8.contains(where: \.mustBeEscaped) {
-                appendEscaped(utf8, to: &bytes)
+        let done: Void? = unsafe string.utf8.withContiguousStorageIfAvailable { utf8 in
+            if unsafe utf8.contains(where: \.mustBeEscaped) {
+                unsafe appendEscaped(utf8, to: &bytes)
             } else {
-                bytes.append(contentsOf: utf8)
+                unsafe bytes.append(contentsOf: utf8)
             }
         }
         if done == nil { appendEscaped(string.utf8, to: &bytes) }

@@ -124,8 +124,8 @@ extension JSONObject: ExpressibleByDictionaryLiteral {
 extension String {
     /// Less than 0, 0 or more than 0 as this string's UTF-16 code units come before, equal or come after the other's.
     func utf16Order(_ other: String) -> Int {
-        let order = utf8.withContiguousStorageIfAvailable { left in
-            other.utf8.withContiguousStorageIfAvailable { right in utf16OrderOfUTF8(left, right) }
+        let order = unsafe utf8.withContiguousStorageIfAvailable { left in
+            unsafe other.utf8.withContiguousStorageIfAvailable { right in unsafe utf16OrderOfUTF8(left, right) }
         }
         return (order ?? nil) ?? utf16OrderOfUTF8(utf8, other.utf8)
     }

@@ -16,9 +16,9 @@ package enum StreamSafe {
     /// - Parameter bytes: UTF-8. What is not counts as no combining character.
     package static func isExceeded(by bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         // U+0300 is CC 80: nearly every text ends here.
-        guard bytes.contains(where: { $0 >= 0xCC }) else { return false }
+        guard unsafe bytes.contains(where: { $0 >= 0xCC }) else { return false }
         var run = 0
-        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+        for scalar in unsafe String(decoding: bytes, as: UTF8.self).unicodeScalars {
             run = isCombining(scalar) ? run + 1 : 0
             if run > limit { return true }
         }

@@ -153,7 +153,7 @@ package struct Reconciler {
     ///
     /// - Parameter more: Stops that could not be remembered.
     package func recordHalts(_ more: [HaltRecord] = []) throws -> Report {
-        try locked { try $0.runHaltsAlone(more) }
+        try locked { try $0.recordHaltsAlone(more) }
     }
 
     private func locked(_ body: (inout ReconcileSession) throws -> Report) throws -> Report {
@@ -182,6 +182,7 @@ package struct Reconciler {
         // While there is room: the next halt must not depend on what is left of it.
         try? halts.file.prepare()
         try LeftoverFiles.sweep(site.files, environment: environment, now: Timestamp(seconds: options.clock.wall()))
+        try FormerState.takeOver(site.files, environment)
         var session = try ReconcileSession(self)
         session.prepareNotifications()
         do {

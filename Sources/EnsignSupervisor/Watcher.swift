@@ -2,15 +2,12 @@ package import EnsignHost
 import EnsignLedger
 package import EnsignModel
 import EnsignSystem
-import Synchronization
 
-/// Keeps environments converged: one thread each, one for the forge, and this one to start and end them.
+/// Keeps environments converged: services for each, one for the forge, and this thread to start and end them.
 package struct Watcher {
-    private let opening: Site.Opening
-    private let overrides: [(key: String, value: String)]
+    private let place: WatchedSite
     private let asked: [String]
     private let actor: Entry.Actor
-    private let report: @Sendable (WatchEvent) -> Void
 
     /// - Parameter asked: The environments to watch; empty for those that the settings or the commits name.
     package init(
@@ -20,11 +17,9 @@ package struct Watcher {
         actor: Entry.Actor,
         report: @escaping @Sendable (WatchEvent) -> Void
     ) {
-        self.opening = opening
-        self.overrides = overrides
+        place = WatchedSite(opening: opening, overrides: overrides, report: report)
         self.asked = asked
         self.actor = actor
-        self.report = report
     }
 
     /// Runs until SIGTERM, SIGINT or SIGHUP. What is under way is finished first.
@@ -32,42 +27,25 @@ package struct Watcher {
     /// - Parameter ready: Called once everything is being watched.
     package func run(ready: ([String]) -> Void) throws {
         TerminationSignals.block()
-        let site = try Site(opening, overrides: overrides)
-        let ending = try Wakeup()
-        let isEnding = Flag()
-        let fetched = try Wakeup()
-        let hasFetched = Flag()
+        let site = try place.open()
+        let service = try Service()
         // Ends with the process: it only waits for signals, and the process ends after the first.
         _ = try Thread {
             _ = TerminationSignals.wait()
-            isEnding.set()
-            ending.wake()
+            service.stop()
         }
-        var running: [String: (watcher: EnvironmentWatcher, thread: Thread)] = [:]
-        var forge: (sync: ForgeSync, thread: Thread)?
-        if site.settings.remote != nil {
-            let sync = try ForgeSync(opening: opening, overrides: overrides, report: report)
-            // What the forge has of a ledger comes before its first entry here: a rebuilt control plane goes on with it.
-            // Whoever has one here goes on with that at once, whether or not the forge answers.
-            forge = (
-                sync,
-                try Thread {
-                    sync.fetchOnce()
-                    hasFetched.set()
-                    fetched.wake()
-                    sync.run()
-                }
-            )
-        } else {
-            hasFetched.set()
-        }
+        let hasFetched = Flag()
+        let forge = try site.settings.remote == nil ? nil : startForge(hasFetched, waking: service)
+        if forge == nil { hasFetched.set() }
         let monitor = ChangeMonitor()
+        var running: [String: EnvironmentWatcher] = [:]
         var isFirst = true
         var isChecked = false
-        var failing: [String: String] = [:]
-        while !isEnding.isSet {
+        var failing: [String: SaidOnce] = [:]
+        while !service.isStopped {
             // One that cannot be watched makes it blind, and is looked at by the clock.
-            for folder in Self.refFolders(site) { _ = try? monitor.watch(folder) }
+            for folder in [String(site.commonDirectory.dropLast())] + site.refFolders { _ = try? monitor.watch(folder) }
+            // Whoever has a ledger here goes on with that at once, whether or not the forge answers.
             let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
             // Only with the forge's branch is it known which there are.
             if hasFetched.isSet, !isChecked {
@@ -76,12 +54,13 @@ package struct Watcher {
             }
             for environment in names(site) where running[environment] == nil && here?.contains(environment) != false {
                 do {
-                    running[environment] = try start(environment, forge?.sync)
+                    running[environment] = try start(environment, forge?.mail)
                     failing[environment] = nil
                 } catch {
                     // One that cannot be started does not stop the others; it is tried again.
-                    if failing[environment] != "\(error)" { report(.failed(environment, error)) }
-                    failing[environment] = "\(error)"
+                    if failing[environment, default: SaidOnce()].news("\(error)") != nil {
+                        place.report(.failed(environment, error))
+                    }
                 }
             }
             if isFirst, hasFetched.isSet || !running.isEmpty {
@@ -89,28 +68,34 @@ package struct Watcher {
                 isFirst = false
             }
             let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
-            let awake = Wakeup.wait(for: [ending.readEnd, monitor.number, fetched.readEnd], atMost: time)
-            if awake.contains(monitor.number) { _ = try? monitor.events() }
-            if awake.contains(fetched.readEnd) { fetched.clear() }
+            if !service.wait(for: [monitor.number], atMost: time).readable.isEmpty { _ = try? monitor.events() }
         }
-        forge?.sync.stop()
-        for (watcher, _) in running.values { watcher.stop() }
-        forge?.thread.join()
-        for (_, thread) in running.values { thread.join() }
+        forge?.service.stop()
+        for watcher in running.values { watcher.stop() }
+        forge?.service.join()
+        for watcher in running.values { watcher.join() }
     }
 
-    private func start(_ environment: String, _ forge: ForgeSync?) throws -> (
-        watcher: EnvironmentWatcher, thread: Thread
-    ) {
+    private func startForge(_ hasFetched: Flag, waking watcher: Service) throws -> (service: Service, mail: ForgeMail) {
+        let service = try Service()
+        let mail = ForgeMail(service)
+        try service.start { [place] in
+            ForgeWork(place, service, mail) {
+                hasFetched.set()
+                watcher.wake()
+            }
+        }
+        return (service, mail)
+    }
+
+    private func start(_ environment: String, _ forge: ForgeMail?) throws -> EnvironmentWatcher {
         let watcher = try EnvironmentWatcher(
-            environment,
-            opening: opening,
-            overrides: overrides,
+            WatchedEnvironment(name: environment, place: place),
             actor: actor,
-            forge: forge,
-            report: report
+            forge: forge
         )
-        return (watcher, try Thread { watcher.run() })
+        try watcher.start()
+        return watcher
     }
 
     private func names(_ site: Site) -> [String] {
@@ -119,18 +104,8 @@ package struct Watcher {
             return try site.environments([])
         } catch {
             // A commit that cannot be read now is looked at again with the next change; what is live goes on without it.
-            report(.failed("all", error))
+            place.report(.failed("all", error))
             return (try? Ledger.environments(in: site.repository)) ?? []
         }
-    }
-
-    private static func refFolders(_ site: Site) -> [String] {
-        var folder = site.commonDirectory + "refs"
-        var folders = [String(site.commonDirectory.dropLast()), folder]
-        for part in site.settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
-            folder += "/\(part)"
-            folders.append(folder)
-        }
-        return folders
     }
 }

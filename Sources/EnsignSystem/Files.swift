@@ -216,11 +216,4 @@ package enum Files {
         defer { unsafe free(resolved) }
         return unsafe String(cString: resolved)
     }
-
-    /// The current directory.
-    package static var currentDirectory: String {
-        guard let path = unsafe getcwd(nil, 0) else { return "." }
-        defer { unsafe free(path) }
-        return unsafe String(cString: path)
-    }
 }

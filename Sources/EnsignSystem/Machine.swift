@@ -43,10 +43,6 @@ package enum Machine {
         unsafe getenv(name).map { unsafe String(cString: $0) }
     }
 
-    package static func setEnvironment(_ name: String, _ value: String?) {
-        if let value { unsafe setenv(name, value, 1) } else { unsafe unsetenv(name) }
-    }
-
     package static var hostName: String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
@@ -90,12 +86,6 @@ package enum Machine {
 
     /// Whether a standard stream is a terminal.
     package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
-
-    /// Random bytes from the kernel.
-    package static func random(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-    }
 }
 
 extension timespec {

@@ -11,8 +11,6 @@ package struct DirectoryTarget: Target {
         self.path = path
     }
 
-    package var description: String { "directory \(path)" }
-
     /// Above this many files one syncfs is cheaper than syncing each.
     private static let manyFiles = 64
 

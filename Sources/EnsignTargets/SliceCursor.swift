@@ -1,3 +1,5 @@
+import EnsignModel
+
 /// Where the rotating slice of a directory is.
 ///
 /// A file whose inode changed before the last complete round began was read in that round or an earlier one after that
@@ -33,27 +35,26 @@ package struct SliceCursor: Sendable, Hashable {
 
 extension SliceCursor {
     /// Reads a cursor back; what is not one starts a round anew.
-    ///
-    /// Lines: when the round began, what is verified, the folder to go on with, then `<time> <folder>` for each that was
-    /// looked at.
     package init(_ cursor: ObservationCursor) {
         self.init()
-        let text = String(decoding: cursor.bytes, as: UTF8.self)
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count >= 4, let start = Int64(lines[0]), let before = Int64(lines[1]), start >= 0, before >= 0
+        let json = cursor.json
+        guard let next = json["next"]?.string, let start = json["roundStart"]?.int, start >= 0,
+            let before = json["verifiedBefore"]?.int, before >= 0, let folders = json["lookedAt"]?.object
         else { return }
         var lookedAt: [String: Int64] = [:]
-        for line in lines[3...] where !line.isEmpty {
-            let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, let time = Int64(parts[0]) else { return }
-            lookedAt[String(parts[1])] = time
+        for (folder, time) in folders {
+            guard let time = time.int else { return }
+            lookedAt[folder] = time
         }
-        self.init(next: String(lines[2]), roundStart: start, verifiedBefore: before, lookedAt: lookedAt)
+        self.init(next: next, roundStart: start, verifiedBefore: before, lookedAt: lookedAt)
     }
 
     package var cursor: ObservationCursor {
-        var text = "\(roundStart)\n\(verifiedBefore)\n\(next)\n"
-        for (folder, time) in lookedAt.sorted(by: { $0.key < $1.key }) { text += "\(time) \(folder)\n" }
-        return ObservationCursor(bytes: Array(text.utf8))
+        ObservationCursor(json: [
+            "next": .string(next), "roundStart": .integer(roundStart), "verifiedBefore": .integer(verifiedBefore),
+            "lookedAt": .object(
+                JSONObject(lookedAt.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.integer($0.value)) })
+            ),
+        ])
     }
 }

@@ -7,9 +7,6 @@ package import EnsignModel
 /// the environment's lock. Killed at any moment, a target stands between the old and the new state file by file, and a
 /// repeated `publish` brings it to the new one.
 package protocol Target: Sendable {
-    /// Where it is, for people.
-    var description: String { get }
-
     /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
     func obstacle() throws -> String?
 
@@ -98,17 +95,17 @@ package enum ObservationScope: Sendable, Hashable {
     case slice(ObservationCursor, suspects: Set<String>)
 }
 
-/// Where a target goes on with observing in slices: bytes that only the target understands.
+/// Where a target goes on with observing in slices: a value that only the target understands.
 ///
-/// Kept between runs. A target takes bytes that are not its own, or make no sense, as it takes none: it starts anew and
+/// Kept between runs. A target takes a value that is not its own, or makes no sense, as it takes none: it starts anew and
 /// finds everything.
 package struct ObservationCursor: Sendable, Hashable {
-    package var bytes: [UInt8]
+    package var json: JSONValue
 
     /// The start.
-    package init() { bytes = [] }
+    package init() { json = .null }
 
-    package init(bytes: [UInt8]) { self.bytes = bytes }
+    package init(json: JSONValue) { self.json = json }
 }
 
 /// What an observation found.

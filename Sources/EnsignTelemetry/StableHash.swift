@@ -3,9 +3,7 @@
 /// Source: the IETF draft "The FNV Non-Cryptographic Hash Algorithm" (draft-eastlake-fnv), section 2. Not for what an
 /// adversary must not be able to forge: here a forged collision only spoils the forger's own evidence.
 struct StableHash: Sendable, Hashable {
-    private(set) var value: UInt64
-
-    init(continuing value: UInt64 = 0xCBF2_9CE4_8422_2325) { self.value = value }
+    private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 
     @inline(__always)
     mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }

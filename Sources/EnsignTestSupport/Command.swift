@@ -57,13 +57,13 @@ package func run(
 private func withoutPipeSignal(_ body: () -> Void) {
     var pipe = sigset_t()
     var before = sigset_t()
-    sigemptyset(&pipe)
-    sigaddset(&pipe, SIGPIPE)
-    pthread_sigmask(SIG_BLOCK, &pipe, &before)
+    unsafe sigemptyset(&pipe)
+    unsafe sigaddset(&pipe, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &pipe, &before)
     body()
     var atOnce = timespec()
-    _ = sigtimedwait(&pipe, nil, &atOnce)
-    pthread_sigmask(SIG_SETMASK, &before, nil)
+    _ = unsafe sigtimedwait(&pipe, nil, &atOnce)
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
 }
 
 /// The environment of every program that a test starts: no user configuration, a fixed time zone and width.
@@ -82,9 +82,9 @@ extension Process {
     package func runUnmasked() throws {
         var none = sigset_t()
         var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
         try run()
     }
 }

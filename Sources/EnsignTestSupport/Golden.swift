@@ -40,7 +40,7 @@ package func packageFiles(below folders: String...) throws -> [String: [UInt8]] 
         for name in try FileManager.default.subpathsOfDirectory(atPath: "\(packageRoot)/\(folder)") {
             let path = "\(folder)/\(name)"
             var isFolder: ObjCBool = false
-            guard FileManager.default.fileExists(atPath: "\(packageRoot)/\(path)", isDirectory: &isFolder),
+            guard unsafe FileManager.default.fileExists(atPath: "\(packageRoot)/\(path)", isDirectory: &isFolder),
                 !isFolder.boolValue, let data = FileManager.default.contents(atPath: "\(packageRoot)/\(path)")
             else { continue }
             files[path] = Array(data)

@@ -15,7 +15,7 @@ package final class ScratchDirectory: Sendable {
         let memory = "/dev/shm"
         var status = statvfs()
         // Hooks are run there, which containers often forbid.
-        guard ProcessInfo.processInfo.environment["TMPDIR"] == nil, statvfs(memory, &status) == 0,
+        guard ProcessInfo.processInfo.environment["TMPDIR"] == nil, unsafe statvfs(memory, &status) == 0,
             status.f_flag & noExecution == 0, UInt64(status.f_bavail) * UInt64(status.f_frsize) > 2 << 30,
             FileManager.default.isWritableFile(atPath: memory)
         else { return FileManager.default.temporaryDirectory }

@@ -60,7 +60,8 @@ struct SSHSignatureTests {
         #expect(signature.publicKey == (try SSHPublicKey(line: scratch.text("key.pub"))))
         #expect(signature.verdict(on: message, namespace: "file") == .good)
         #expect(signature.verdict(on: message.span, namespace: "file") == .good)
-        #expect(message.withUnsafeBytes { signature.verdict(on: $0, namespace: "file") } == .good)
+        let verdict = unsafe message.withUnsafeBytes { unsafe signature.verdict(on: $0, namespace: "file") }
+        #expect(verdict == .good)
         #expect(signature.verdict(on: message + [0], namespace: "file") == .badSignature)
         #expect(signature.verdict(on: message, namespace: "git") == .wrongNamespace)
     }

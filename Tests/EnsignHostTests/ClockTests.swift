@@ -5,8 +5,8 @@ import Testing
 
 @Suite("A clock that is set")
 struct ClockTests {
-    private func clock(_ sinceBoot: Int64, wall: Int64, boot: String = "a") -> ClockFile {
-        ClockFile(boot: boot, sinceBoot: sinceBoot, wall: 1_800_000_000 + wall)
+    private func clock(_ sinceBoot: Int64, wall: Int64, boot: String = "a") -> ClockReading {
+        ClockReading(boot: boot, sinceBoot: sinceBoot, wall: 1_800_000_000 + wall)
     }
 
     @Test("It is set when it went another way than time by more than the tolerance; after a restart it is believed")

@@ -136,6 +136,6 @@ struct JSONParserTests {
 
     @Test("An empty buffer without an address is refused")
     func noAddress() {
-        #expect(throws: JSONError.self) { try JSONParser.parse(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        #expect(throws: JSONError.self) { try unsafe JSONParser.parse(UnsafeRawBufferPointer(start: nil, count: 0)) }
     }
 }

@@ -134,7 +134,7 @@ struct RecordedTests {
     @Test("When a bundle lost its last route is the same from the ledger alone and from a cache that catches up")
     func retired() throws {
         let scratch = try ScratchLedger()
-        let path = "\(scratch.scratch.path)/retired"
+        let file = StateFile<RetiredBundles>(path: "\(scratch.scratch.path)/retired")
         let steps: [(CompiledBundle?, CompiledBundle?)] = [(nil, one), (one, two), (two, one), (one, nil)]
         var last: [Digest: Int64] = [:]
         for (old, new) in steps {
@@ -142,9 +142,9 @@ struct RecordedTests {
             let time = try scratch.publish([change], bundles: [new].compactMap { $0 }).entry.time.seconds
             if let old { last[old.digest] = time }
             let tip = try #require(scratch.tip)
-            let cached = try RetiredBundles.load(path, tip: tip, ledger: scratch.ledger)
-            try cached.write(path)
-            let anew = try RetiredBundles.load("\(path)-none", tip: tip, ledger: scratch.ledger)
+            let cached = try RetiredBundles.upTo(tip, of: scratch.ledger, keptIn: file)
+            try file.write(cached)
+            let anew = try RetiredBundles.upTo(tip, of: scratch.ledger)
             #expect(cached.retired(before: .max) == anew.retired(before: .max))
             #expect(Set(anew.retired(before: .max).map(\.digest)) == Set(last.keys))
         }
@@ -152,7 +152,7 @@ struct RecordedTests {
         let tip = try #require(scratch.tip)
         for text in ["", "x\n", "3\nnonsense\n", "99\n", Hostile.letter] {
             try scratch.scratch.scratch.write("retired", text)
-            let retired = try RetiredBundles.load(path, tip: tip, ledger: scratch.ledger)
+            let retired = try RetiredBundles.upTo(tip, of: scratch.ledger, keptIn: file)
             let end = try #require(last[one.digest])
             #expect(Set(retired.retired(before: end).map(\.digest)) == Set(last.keys), "\(text.prefix(20))")
             #expect(retired.retired(before: end - 1).map(\.digest) == [two.digest], "\(text.prefix(20))")

@@ -1,5 +1,6 @@
 import EnsignHost
 import EnsignJSON
+import EnsignLedger
 import EnsignModel
 import EnsignSystem
 import EnsignTargets
@@ -17,19 +18,6 @@ struct HostileFileTests {
 
     init() throws { scratch = try ScratchDirectory() }
 
-    /// Every combination of hostile texts in the places of a file of lines.
-    private func lines(_ places: Int, for test: String, _ body: (String) throws -> Void) throws {
-        var random = SeededGenerator(for: test, standard: 53)
-        let words = Hostile.texts + [ObjectID.zero.description, String(repeating: "a", count: 64), "support/triage"]
-        for _ in 0..<500 {
-            let text = (0..<places).map { _ in
-                (0..<random.int(1...3)).map { _ in random.pick(words) }.joined(separator: " ")
-            }
-            try scratch.write("file", text.joined(separator: "\n") + "\n")
-            try body("\(scratch.path)/file")
-        }
-    }
-
     @Test("A status is none, or its age can be told; what it says is bounded, so that the next run can read it")
     func status() throws {
         let time = Timestamp(seconds: 1_795_251_600)
@@ -44,19 +32,20 @@ struct HostileFileTests {
             visits: Visits(watch: time, run: time, timer: time)
         )
         let path = "\(scratch.path)/status"
-        try status.write(path)
-        #expect(try Status.read(path) == status)
+        let file = StateFile<Status>(path: path)
+        try file.write(status)
+        #expect(try file.read() == status)
         #expect(status.message.utf8.count <= 4_000)
         try Hostile.variants(of: status.json, for: "status", pairs: 100) { json in
             try Files.replace(path, with: json.canonicalBytes(), durable: false)
-            guard let read = try Status.read(path) else { return }
+            guard let read = try file.read() else { return }
             for now in Hostile.times.compactMap({ Timestamp($0) }) {
                 _ = now.seconds(since: read.time)
                 _ = Attendance(isWatched: false, read.visits, now: now)
                 _ = read.visits.adding(.run, at: now)
             }
-            try read.write(path)
-            #expect(try Status.read(path) == read)
+            try file.write(read)
+            #expect(try file.read() == read)
         }
     }
 
@@ -71,13 +60,14 @@ struct HostileFileTests {
             problems: ["x"]
         )
         let path = "\(scratch.path)/reading"
-        try reading.write(path)
-        #expect(TelemetryReading.read(path) == reading)
+        let file = StateFile<TelemetryReading>(path: path)
+        try file.write(reading)
+        #expect(file.known() == reading)
         try Hostile.variants(of: reading.json, for: "reading", pairs: 100) { json in
             try Files.replace(path, with: json.canonicalBytes(), durable: false)
-            guard let read = TelemetryReading.read(path) else { return }
+            guard let read = file.known() else { return }
             _ = read.sentences
-            try read.write(path)
+            try file.write(read)
         }
     }
 
@@ -88,50 +78,52 @@ struct HostileFileTests {
         let item = Outbox.Pending(sequence: 1, commit: .zero)
         outbox.add([item, Outbox.Pending(sequence: 2, commit: .zero)], upTo: 2)
         outbox.failed(item, "no", now: 1_795_251_600)
-        try outbox.write(path)
+        let file = StateFile<Outbox>(path: path)
+        try file.write(outbox)
         let bytes = try #require(try Files.read(path, limit: 1 << 20))
         try Hostile.variants(of: try JSONParser.parse(bytes), for: "outbox", pairs: 200) { json in
             try Files.replace(path, with: json.canonicalBytes(), durable: false)
-            guard var outbox = try Outbox.read(path) else { return }
+            guard var outbox = try file.read() else { return }
             for now in Hostile.integers {
                 #expect(outbox.wait(now: now).map { (0...3_600).contains($0) } ?? true)
                 for item in outbox.pending { outbox.failed(item, Hostile.letter, now: now) }
             }
             outbox.add((0..<200).map { Outbox.Pending(sequence: $0, commit: .zero) }, upTo: .max)
             #expect((outbox.note?.utf8.count ?? 0) < 1_000)
-            try outbox.write(path)
-            #expect(try Outbox.read(path) != nil)
+            try file.write(outbox)
+            #expect(try file.read() != nil)
         }
     }
 
-    @Test("A clock file is none, or any clock can be held against it")
+    @Test("Any clock can be held against any other")
     func clock() throws {
-        try lines(3, for: "clock") { path in
-            guard let file = try ClockFile.read(path) else { return }
-            for wall in Hostile.integers {
-                for sinceBoot in Hostile.integers {
-                    let now = ClockFile(boot: file.boot, sinceBoot: sinceBoot, wall: wall)
-                    _ = (now.step(since: file), now.reference(after: file))
-                }
+        for earlier in Hostile.integers {
+            for later in Hostile.integers {
+                let file = ClockReading(boot: "a", sinceBoot: earlier, wall: later)
+                let now = ClockReading(boot: "a", sinceBoot: later, wall: earlier)
+                _ = (now.step(since: file), now.reference(after: file))
             }
         }
         for wall in Hostile.integers {
             let clock = SystemClock(wall: { wall }, sinceBoot: { ("a", .max) })
-            let now = try #require(ClockFile.now(clock))
-            #expect(now.step(since: ClockFile(boot: "a", sinceBoot: 0, wall: 0)) != nil)
+            let now = try #require(ClockReading.now(clock))
+            #expect(now.step(since: ClockReading(boot: "a", sinceBoot: 0, wall: 0)) != nil)
         }
     }
 
-    @Test("Caches that are lines of text are none, or hold what can be gone by")
-    func caches() throws {
+    @Test("Whatever the file of a slice says, what it leads to is an observation")
+    func observation() throws {
         let live = "\(scratch.path)/live"
         try Files.makeDirectories("\(live)/agents/support")
-        try lines(5, for: "caches") { path in
-            _ = try SettledFile.read(path)
-            let cursor = try ObservationFile.read(path, at: .zero)
-            let target = DirectoryTarget(path: live)
+        let target = DirectoryTarget(path: live)
+        let path = "\(scratch.path)/observation"
+        let file = StateFile<ObservationPlace>(path: path)
+        try file.write(ObservationPlace(entry: .zero, cursor: SliceCursor(next: "a", lookedAt: ["a": 1]).cursor))
+        let bytes = try #require(try Files.read(path, limit: 1 << 20))
+        try Hostile.variants(of: try JSONParser.parse(bytes), for: "observation", pairs: 100) { json in
+            try Files.replace(path, with: json.canonicalBytes(), durable: false)
+            let cursor = try ObservationPlace.cursor(in: file, at: .zero)
             _ = try target.observe(Nothing(), .slice(cursor, suspects: []), sweeping: false)
-            _ = TrafficFile.read(path)
         }
         for number in Hostile.integers where number >= 0 {
             let cursor = SliceCursor(next: "", roundStart: number, verifiedBefore: number).cursor

@@ -332,8 +332,8 @@ struct TargetConformanceTests {
             var found: [DriftedFile] = []
             for _ in 0..<4 where found.isEmpty {
                 let observation = try harness.target.observe(expected, .slice(cursor, suspects: []), sweeping: false)
-                // A cursor is bytes: kept on disk between two runs, it says the same.
-                cursor = ObservationCursor(bytes: Array(observation.cursor.bytes))
+                // A cursor is a value: kept on disk between two runs, it says the same.
+                cursor = ObservationCursor(json: observation.cursor.json)
                 found = observation.drift
             }
             #expect(found.map(\.path) == [path])
@@ -346,11 +346,15 @@ struct TargetConformanceTests {
         let harness = try published(kind, old)
         let path = LivePath.route(LiveState.team[5])
         try harness.spoil(path, [1])
-        for text in ["", "x", "\n\n\n\n", "1\n2\n", "-1\n-1\n\n", "0\n0\n\nx y\n", "\u{0}"] + Hostile.texts {
-            let cursor = ObservationCursor(bytes: Array(text.utf8))
+        let strange: [JSONValue] = [
+            .null, 0, [], [:], ["next": 1], ["next": "x", "roundStart": -1, "verifiedBefore": -1, "lookedAt": [:]],
+            ["next": "", "roundStart": 0, "verifiedBefore": 0, "lookedAt": ["x": "y"]],
+        ]
+        for json in strange + Hostile.texts.map({ .string($0) }) {
+            let cursor = ObservationCursor(json: json)
             let scope = ObservationScope.slice(cursor, suspects: ["agents", "no/such/folder"])
             let drift = try harness.target.observe(Recorded(files: old.files), scope, sweeping: false).drift
-            #expect(drift.map(\.path) == [path], "\(text.prefix(40))")
+            #expect(drift.map(\.path) == [path], "\(json.canonicalBytes().prefix(40))")
         }
     }
 

@@ -399,7 +399,7 @@ struct AttributionTests {
             let output = attribution.add(batch, at: after(seconds: Double(round)), context)
             #expect(output.samples.isEmpty)
             #expect(output.activities.isEmpty)
-            #expect(attribution.openTraces <= 100)
+            #expect(attribution.traces.count <= 100)
         }
         #expect(attribution.rejections[.unknownAgent] == 10_000)
         #expect(attribution.rejections[.evicted] > 9_000)

@@ -156,7 +156,7 @@ struct FolderTests {
             batch.events += isBound ? parsed(text).events.map { $0.from(agent("support/desk")) } : parsed(text).events
             let output = attribution.add(batch, at: after(seconds: Double(round)), isBound ? bound : context)
             for case .steps(let count) in output.activities.map(\.kind) { steps = max(steps, count) }
-            #expect(attribution.openTraces <= 100)
+            #expect(attribution.traces.count <= 100)
         }
         #expect(attribution.traces.remembered <= 2 * 101 + 64)
         #expect(steps == 60)

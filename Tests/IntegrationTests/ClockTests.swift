@@ -8,10 +8,11 @@ import Testing
 
     /// Makes the host believe that its clock was set forwards by so many seconds since it last looked.
     private func advance(_ seconds: Int, _ host: Host) throws {
-        let path = "\(host.bare)/ensign/cache/prod/clock"
-        var lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
-        lines[2] = "\(try #require(Int(lines[2])) - seconds)"
-        try (lines.joined(separator: "\n") + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+        let path = "\(host.bare)/ensign/state/prod/clock"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let wall = try #require(text.firstMatch(of: /"wall":(\d+)/))
+        let earlier = try #require(Int(wall.1)) - seconds
+        try text.replacing(wall.0, with: "\"wall\":\(earlier)").write(toFile: path, atomically: true, encoding: .utf8)
     }
 
     @Test("Small steps add up; a step is told once, whatever git says")

@@ -52,7 +52,9 @@ import Testing
         var files: [String: Data] = [:]
         for path in try FileManager.default.subpathsOfDirectory(atPath: root) {
             var isFolder: ObjCBool = false
-            if FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder), !isFolder.boolValue {
+            if unsafe FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder),
+                !isFolder.boolValue
+            {
                 files[path] = try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(path)"))
             }
         }

@@ -96,7 +96,7 @@ import Testing
         #expect(rollout.contains("  drift      recorded ") && rollout.contains("  guard      success: "), "\(rollout)")
         // Again, and again after everything that was counted is lost: no second entry.
         try host.ensign("reconcile", "--env", "prod")
-        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/state")
         _ = try settle(host)
         #expect(try drifts(host) == 1)
         // Another version has another past.
@@ -140,7 +140,7 @@ import Testing
         #expect(!(try host.ensign("status", "--env", "prod").errors.contains("drift:")))
         // What it did before is read again, and stops nobody.
         #expect(try watch.stop() == 0)
-        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/state")
         _ = try settle(host)
         #expect(try host.liveJSON("agents/\(agent).json")["phase"] as? String == "stable")
         #expect(try drifts(host) == 1)

@@ -182,7 +182,7 @@ final class Host: Sendable {
         let paths = FileManager.default.enumerator(atPath: root)
         while let path = paths?.nextObject() as? String {
             var isFolder: ObjCBool = false
-            let exists = FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder)
+            let exists = unsafe FileManager.default.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder)
             if exists, !isFolder.boolValue {
                 files[path] = try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(path)"))
             }

@@ -221,13 +221,21 @@ import Testing
         #expect(try ledger.verify() == (0, "intact"))
     }
 
+    /// Writes a slice of the newest entry whose rounds began at a moment.
+    private func observation(of ledger: LedgerCopy, since moment: Int64) throws {
+        let text = """
+            {"entry":"\(try ledger.pointsAt())","lookedAt":{},"next":"","roundStart":\(moment),"v":1,\
+            "verifiedBefore":\(moment)}
+
+            """
+        try ledger.write("ensign/cache/prod/observation", text)
+    }
+
     @Test("A watermark from the future hides no drift")
     func futureWatermark() throws {
         let ledger = try LedgerCopy()
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
-        let lines = try ledger.read("ensign/cache/prod/observation").split(separator: "\n")
-        let future = String(Int64.max)
-        try ledger.write("ensign/cache/prod/observation", "\(lines[0])\n\(future)\n\(future)\n\n")
+        try observation(of: ledger, since: .max)
         try ledger.write("ensign/live/prod/agents/support/desk.json", "{}\n")
         let reconcile = try ledger.ensign("reconcile", "--env", "prod")
         #expect(reconcile.output.contains("repaired agents/support/desk.json"), "\(reconcile.errors)")
@@ -237,9 +245,7 @@ import Testing
     func earliestWatermark() throws {
         let ledger = try LedgerCopy()
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
-        let tip = try ledger.pointsAt()
-        let past = String(Int64.min)
-        try ledger.write("ensign/cache/prod/observation", "\(tip)\n\(past)\n\(past)\nbundles\n")
+        try observation(of: ledger, since: .min)
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
     }
 
@@ -247,7 +253,10 @@ import Testing
     func staleSettled() throws {
         let ledger = try LedgerCopy()
         let desired = try ledger.git("rev-parse", "refs/heads/main")
-        try ledger.write("ensign/cache/prod/settled", "\(desired)\n\(ledger.entries[2])\n0.1.0\n")
+        try ledger.write(
+            "ensign/cache/prod/settled",
+            #"{"desired":"\#(desired)","entry":"\#(ledger.entries[2])","v":1,"version":"0.1.0"}"# + "\n"
+        )
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
         #expect(try ledger.pointsAt() != ledger.tip)
     }
@@ -257,7 +266,9 @@ import Testing
         let ledger = try LedgerCopy()
         let route = try ledger.read("ensign/live/prod/agents/support/desk.json")
         let digest = try #require(route.firstMatch(of: /sha256:([0-9a-f]{64})/)).1
-        try ledger.write("ensign/cache/prod/retired", "4\n1 \(digest) support/desk\n")
+        let record = #"["\#(digest)",[1,"support/desk"]]"# + "\n"
+        let header = #"{"bytes":\#(record.utf8.count),"commit":"\#(try ledger.pointsAt())","seq":4,"v":1}"# + "\n"
+        try ledger.write("ensign/cache/prod/retired", header + record)
         #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
         #expect(try ledger.verify() == (0, "intact"))
         let bundle = "ensign/live/prod/bundles/\(digest.prefix(2))/\(digest.dropFirst(2)).json"

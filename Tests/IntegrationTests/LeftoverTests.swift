@@ -21,7 +21,7 @@ import Testing
     @Test("Temporary files that killed processes left are swept once they are old, wherever they lie")
     func temporaryFiles() throws {
         let host = try Host(fleet: FleetFixture())
-        let folders = ["", "keys/", "locks/", "high-water/", "status/", "cache/", "cache/prod/"]
+        let folders = ["", "keys/", "locks/", "high-water/", "status/", "cache/", "cache/prod/", "state/prod/"]
         for folder in folders {
             for name in [".ensign-old", ".ensign-new", "mine"] {
                 try host.scratch.write("fleet.git/ensign/\(folder)\(name)", "x")

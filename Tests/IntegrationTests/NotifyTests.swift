@@ -65,7 +65,8 @@ import Testing
         #expect(first.errors.contains("status 3: xxx") && first.errors.utf8.count < 2_000)
         let outbox = "\(host.bare)/ensign/outbox/prod"
         try FileManager.default.removeItem(atPath: outbox)
-        try #require(mkfifo(outbox, 0o600) == 0)
+        let made = unsafe mkfifo(outbox, 0o600)
+        try #require(made == 0)
         try disturb(host, "again")
         let second = try observe(host)
         #expect(second.errors.contains("outbox"), "\(second.errors)")

@@ -44,7 +44,7 @@ import Testing
         #expect(try weights(host) == ["1.5.0 60", "1.4.0 40"])
         // Everything but the git repository is lost: it goes on where it was.
         try FileManager.default.removeItem(atPath: host.live())
-        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        for folder in ["cache", "state"] { try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/\(folder)") }
         _ = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
         host.pass(seconds: 3_600)
         _ = try host.ensign("reconcile", "--env", "prod")
@@ -205,7 +205,7 @@ import Testing
         // A run's samples are made when the rest of its trace has had its time.
         host.pass(seconds: 16)
         // The first look at the canary ends before telemetry can be opened.
-        let lock = "\(host.bare)/ensign/cache/prod/telemetry.lock"
+        let lock = "\(host.bare)/ensign/locks/prod.telemetry"
         let other = try Background(
             "/usr/bin/flock",
             [lock, "sleep", "4"],

@@ -48,9 +48,9 @@ import Testing
         #expect(repaired.output.contains("repaired"))
         #expect(FileManager.default.fileExists(atPath: "\(live)/fleet.json"))
         // Without its memory and with its header it is known; without both it is not.
-        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/state")
         #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
-        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/state")
         try FileManager.default.removeItem(atPath: "\(live)/fleet.json")
         #expect(try host.ensign("reconcile", "--env", "prod").status == 1)
     }

@@ -1,6 +1,12 @@
 import EnsignSystem
 import Glibc
 
+/// A line of output: a result, or what is said beside results.
+enum Said: Sendable, Hashable {
+    case result(String)
+    case note(String)
+}
+
 /// The two output streams of a command.
 struct Console: Sendable {
     /// Whether results may be coloured.
@@ -47,12 +53,21 @@ struct Console: Sendable {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
-            let count = read(0, &chunk, chunk.count)
+            let count = unsafe read(0, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw SystemError(code: errno, operation: "read standard input") }
             if count == 0 { return bytes }
             bytes.append(contentsOf: chunk[..<count])
             guard bytes.count < 1 << 24 else { throw SystemError(code: EFBIG, operation: "read standard input") }
+        }
+    }
+
+    func say(_ lines: [Said]) {
+        for line in lines {
+            switch line {
+            case .result(let text): self.line(text)
+            case .note(let text): note(text)
+            }
         }
     }
 
@@ -75,7 +90,7 @@ struct Console: Sendable {
     private static func write(_ bytes: [UInt8], to stream: Int32) -> Int32? {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Glibc.write(stream, $0.baseAddress, $0.count) }
+            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(stream, $0.baseAddress, $0.count) }
             if written < 0 {
                 if errno == EINTR { continue }
                 return errno

@@ -2,6 +2,7 @@ import EnsignGit
 import EnsignHost
 import EnsignManifest
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 
@@ -45,8 +46,8 @@ extension Verb {
         let findings = renderer.render(fleet.findings)
         if !findings.isEmpty { invocation.console.note(String(findings.dropLast())) }
         guard !fleet.hasErrors else { return .invalid }
-        let from = "fleet/agents/\(agent)/next"
-        let to = "fleet/agents/\(agent)/\(version)"
+        let from = RepositoryPath.version(AgentVersion.next, of: agent)
+        let to = RepositoryPath.version(version, of: agent)
         guard try Files.status(root + to) == nil else {
             throw Refusal(
                 message: "\(to) exists already, and a released version never changes",

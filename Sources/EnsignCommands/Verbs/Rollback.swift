@@ -38,7 +38,7 @@ extension Verb {
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
         if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
-        let path = "environments/\(environment)/agents/\(agent).yaml"
+        let path = RepositoryPath.deployment(agent, in: environment)
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
         guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: tip) else {
             throw Failure(
@@ -88,7 +88,7 @@ extension Verb {
             return .done
         }
         invocation.console.line(
-            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject)"
+            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject.onOneLine)"
         )
         if !invocation.isQuiet {
             invocation.console.note(

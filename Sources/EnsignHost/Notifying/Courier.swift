@@ -23,7 +23,7 @@ package struct Courier {
         deadline = .milliseconds(min(max(timeout, 100), 300_000))
     }
 
-    private var path: String { site.files.outbox(environment) }
+    private var file: StateFile<Outbox> { StateFile(site.files, environment) }
 
     /// What a delivery came to.
     package struct Report: Sendable, Hashable {
@@ -40,18 +40,17 @@ package struct Courier {
     ///
     /// Never in the way: what cannot be written here is written by the next run.
     package static func prepare(_ site: Site, _ environment: String, _ tip: RecordedEntry?) {
-        let path = site.files.outbox(environment)
-        let isThere = (try? Files.status(path)) != nil
+        let file = StateFile<Outbox>(site.files, environment)
         guard Courier(site: site, environment: environment) != nil else {
-            if isThere { try? Files.remove(path) }
+            if file.isThere { try? file.remove() }
             return
         }
-        if !isThere { try? Outbox(sequence: tip?.entry.sequence ?? -1).write(path) }
+        if !file.isThere { try? file.write(Outbox(sequence: tip?.entry.sequence ?? -1)) }
     }
 
     /// Whether an entry waits. Changes nothing.
     package func hasWork() throws -> Bool {
-        guard let outbox = try Outbox.read(path) else { return false }
+        guard let outbox = try file.read() else { return false }
         return try !refreshed(outbox).pending.isEmpty
     }
 
@@ -87,7 +86,7 @@ package struct Courier {
         patience: Duration,
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws -> Report {
-        guard try Files.status(path) != nil else { return Report() }
+        guard try file.written() != nil else { return Report() }
         do {
             return try deliverInTurn(onlyDue, patience, isCancelled)
         } catch is Busy {
@@ -101,9 +100,9 @@ package struct Courier {
     /// Takes the lock of those who deliver. At most one waits for it: it will see what all others would have seen.
     private func takeTurn(_ patience: Duration) throws -> FileLock {
         do throws(SystemError) {
-            let next = try FileLock("\(path).next", timeout: .zero)
+            let next = try FileLock("\(file.path).next", timeout: .zero)
             defer { withExtendedLifetime(next) {} }
-            return try FileLock("\(path).lock", timeout: patience)
+            return try FileLock("\(file.path).lock", timeout: patience)
         } catch {
             if error.code == EWOULDBLOCK { throw Busy() }
             throw error
@@ -117,14 +116,14 @@ package struct Courier {
     ) throws -> Report {
         let turn = try takeTurn(patience)
         defer { withExtendedLifetime(turn) {} }
-        guard var outbox = try Outbox.read(path) else { return Report() }
+        guard var outbox = try file.read() else { return Report() }
         var report = Report()
         var tried: Set<Int64> = []
         while !isCancelled() {
             let fresh = try refreshed(outbox)
             if fresh != outbox {
                 outbox = fresh
-                try outbox.write(path)
+                try file.write(outbox)
             }
             let now = Machine.now
             let next = outbox.pending.first { item in
@@ -142,7 +141,7 @@ package struct Courier {
                 outbox.delivered(next)
                 report.delivered += 1
             }
-            try outbox.write(path)
+            try file.write(outbox)
             // One that hangs would hang for each.
             if result.timedOut { break }
         }

@@ -1,8 +1,7 @@
-import EnsignJSON
+package import EnsignLedger
 package import EnsignModel
-import EnsignSystem
 
-/// `<git dir>/ensign/outbox/<env>`: which entries `ensign.notify` has still to be run for.
+/// Which entries `ensign.notify` has still to be run for: `<git dir>/ensign/outbox/<env>`.
 ///
 /// What is to be sent is read from the ledger, from the newest entry that was looked at on: an entry is in the outbox from
 /// the moment that it is in the ledger, whatever dies in between.
@@ -79,18 +78,17 @@ package struct Outbox: Sendable, Hashable {
         if dropped > 0 { text += ", \(dropped) older were dropped" }
         return text + (failure.map { "; the command failed: \($0)" } ?? "")
     }
+}
 
-    // MARK: The file
+extension Outbox: StateValue {
+    package static let kind = StateKind("outbox/<env>", .memory, limit: 1 << 20, isDurable: true)
 
-    /// Reads an outbox; nil when there is none that can be read.
-    package static func read(_ path: String) throws -> Outbox? {
-        guard let bytes = try Files.readOwn(path, limit: 1 << 20), let json = try? JSONParser.parse(bytes),
-            json["v"]?.int == 1, let sequence = json["seq"]?.int, let items = json["pending"]?.array
-        else { return nil }
-        var outbox = Outbox(sequence: sequence)
-        outbox.dropped = json["dropped"]?.int ?? 0
-        outbox.failure = json["failure"]?.string
-        outbox.pending = items.compactMap { item in
+    package init?(_ contents: StateContents) {
+        guard let sequence = contents["seq"]?.int, let items = contents["pending"]?.array else { return nil }
+        self.init(sequence: sequence)
+        dropped = contents["dropped"]?.int ?? 0
+        failure = contents["failure"]?.string
+        pending = items.compactMap { item in
             guard let sequence = item["seq"]?.int, let commit = item["commit"]?.string.flatMap({ ObjectID($0) })
             else { return nil }
             return Pending(
@@ -100,13 +98,11 @@ package struct Outbox: Sendable, Hashable {
                 due: item["due"]?.int ?? 0
             )
         }
-        return outbox
     }
 
-    package func write(_ path: String) throws {
-        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-        let json: JSONValue = [
-            "v": 1, "seq": .integer(sequence), "dropped": .integer(dropped),
+    package var contents: StateContents {
+        StateContents([
+            "seq": .integer(sequence), "dropped": .integer(dropped),
             "failure": failure.map { .string($0) } ?? .null,
             "pending": .array(
                 pending.map {
@@ -116,7 +112,6 @@ package struct Outbox: Sendable, Hashable {
                     ]
                 }
             ),
-        ]
-        try Files.replace(path, with: json.canonicalBytes() + [0x0A])
+        ])
     }
 }

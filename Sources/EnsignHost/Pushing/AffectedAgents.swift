@@ -20,62 +20,63 @@ package enum AffectedAgents: Sendable, Hashable {
     ) throws -> AffectedAgents {
         var agents: Set<AgentID> = []
         var shared: Set<SharedPart> = []
-        let own = environment.map { "environments/\($0)" } ?? "environments"
-        let changes = try repository.differences(from: old, to: new) { path in
-            // Other environments are never entered.
-            path == "fleet" || path.hasPrefix("fleet/") || path == "environments" || path == own
-                || path.hasPrefix(own + "/")
+        let own = environment.map(RepositoryPath.environmentFolder) ?? RepositoryPath.environments
+        // Other environments are never entered.
+        let changes = try repository.differences(from: old, to: new) {
+            RepositoryPath.leads($0, toOrBelow: [RepositoryPath.fleet, own])
         }
         /// Whether a folder was there before: a new one may itself be what is wrong.
-        func has(_ folder: ArraySlice<String>) throws -> Bool {
-            try repository.entry(at: folder.joined(separator: "/"), in: old)?.mode == .directory
+        func has(_ folder: String) throws -> Bool {
+            try repository.entry(at: folder, in: old)?.mode == .directory
         }
         for change in changes {
-            let parts = change.path.split(separator: "/").map(String.init)
-            switch (parts.first, parts.count > 1 ? parts[1] : "") {
-            case ("environments", _):
-                // environments/<env>/tools/<tool>.yaml
-                if environment != nil, parts.count == 4, parts[2] == "tools", parts[3].hasSuffix(".yaml") {
-                    shared.insert(.tool(String(parts[3].dropLast(5))))
-                    continue
-                }
-                // environments/<env>/agents/<team>/<agent>.yaml
-                guard parts.count == 5, parts[2] == "agents", parts[4].hasSuffix(".yaml"),
-                    let agent = AgentID("\(parts[3])/\(parts[4].dropLast(5))")
-                else { return .all }
+            switch RepositoryPath.meaning(of: change.path) {
+            case .deployment(let agent, let place):
                 if change.after == nil {
                     guard environment != nil else { return .all }
                     shared.insert(.agent(agent))
                 }
-                if try environment == nil && !has(parts.prefix(4)) { return .all }
+                let team = RepositoryPath.deployments(of: agent.team, in: place)
+                if try environment == nil && !has(team) { return .all }
                 agents.insert(agent)
-            case ("fleet", "agents"):
-                // fleet/agents/<team>/<agent>/<version>/...
-                guard parts.count >= 5, let agent = AgentID("\(parts[2])/\(parts[3])") else { return .all }
+            case .version(_, let agent, _):
                 // A version of another agent may hand work to it, deployed or not.
-                if environment == nil, try change.after == nil || !has(parts.prefix(3)) { return .all }
+                let team = RepositoryPath.agents(of: agent.team)
+                if environment == nil, try change.after == nil || !has(team) { return .all }
                 agents.insert(agent)
-            case ("fleet", "teams"):
+            case .team(let team):
                 // Who is in a team changes often, and no bundle.
-                guard parts.count == 3, parts[2].hasSuffix(".yaml") else { return .all }
                 if change.before == nil, environment != nil { continue }
                 guard change.before != nil, change.after != nil else { return .all }
-                shared.insert(.team(String(parts[2].dropLast(5))))
-            case ("fleet", "tools"), ("fleet", "roles"):
+                shared.insert(.team(team))
+            case .binding(let tool, _):
+                guard environment != nil else { return .all }
+                shared.insert(.tool(tool))
+            case .tool(let tool, _):
                 guard environment != nil else { return .all }
                 // What is new was named by nobody, or the environment would have been refused.
-                guard change.before != nil else { continue }
-                if parts[1] == "tools", parts.count == 4 {
-                    shared.insert(.tool(parts[2]))
-                } else if parts[1] == "roles", parts.count == 3, parts[2].hasSuffix(".yaml") {
-                    shared.insert(.role(String(parts[2].dropLast(5))))
-                } else {
-                    return .all
-                }
-            default: if environment == nil { return .all }
+                if change.before != nil { shared.insert(.tool(tool)) }
+            case .role(let role):
+                guard environment != nil else { return .all }
+                if change.before != nil { shared.insert(.role(role)) }
+            case nil:
+                // Below tools and roles a new file of another kind was named by nobody either; other files of the fleet
+                // are in no bundle.
+                guard environment != nil, !isOfAll(change) else { return .all }
             }
         }
         return .some(agents, shared: shared)
+    }
+
+    /// Whether a change of something that is no manifest of one agent, team, tool or role may touch all of an environment.
+    private static func isOfAll(_ change: TreeChange) -> Bool {
+        let parts = change.path.split(separator: "/")
+        switch (parts.first.map(String.init), parts.count > 1 ? String(parts[1]) : "") {
+        case (RepositoryPath.environments, _), (RepositoryPath.fleet, "agents"), (RepositoryPath.fleet, "teams"):
+            return true
+        case (RepositoryPath.fleet, "tools"), (RepositoryPath.fleet, "roles"): return change.before != nil
+        default: return false
+        }
     }
 }
 

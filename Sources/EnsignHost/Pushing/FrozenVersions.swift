@@ -12,46 +12,44 @@ package enum FrozenVersions {
         to new: ObjectID,
         repository: Repository
     ) throws -> [Finding] {
-        let changes = try repository.differences(from: old, to: new) { path in
-            path == "fleet" || path == "fleet/agents" || path == "fleet/tools" || path.hasPrefix("fleet/agents/")
-                || path.hasPrefix("fleet/tools/")
+        let changes = try repository.differences(from: old, to: new) {
+            RepositoryPath.leads($0, toOrBelow: [RepositoryPath.agents, RepositoryPath.tools])
         }
-        var findings: [Finding] = []
-        for change in changes {
-            let parts = change.path.split(separator: "/").map(String.init)
-            // fleet/ itself may have become a file: that is a finding of its own.
-            guard parts.count > 1 else { continue }
-            if parts[1] == "agents", parts.count >= 6, let version = SemanticVersion(parts[4]) {
-                let folder = parts[0..<5].joined(separator: "/")
+        return try changes.compactMap { change in
+            switch RepositoryPath.meaning(of: change.path) {
+            case .version(let name, let agent, let file)? where !file.isEmpty:
+                guard let version = SemanticVersion(name) else { return nil }
+                let folder = RepositoryPath.version(name, of: agent)
                 // A new version, or one that is gone, changes nothing that was released.
                 guard try repository.entry(at: folder, in: old) != nil,
                     try repository.entry(at: folder, in: new) != nil
-                else { continue }
-                let what =
-                    change.before == nil
-                    ? "a file is added" : change.after == nil ? "a file is removed" : "this file changes"
-                findings.append(
+                else { return nil }
+                return violation(of: version, of: agent, by: change)
+            case .tool(let tool, let file)? where change.before != nil && change.after != nil:
+                return RepositoryPath.name(file).map { version in
                     Finding(
                         code: "frozen-version",
-                        "version \(version) is released and never changes: \(what)",
-                        path: change.path,
-                        hint:
-                            "edit \(parts[0..<4].joined(separator: "/"))/next and release it: ensign release \(parts[2])/\(parts[3]) X.Y.Z"
-                    )
-                )
-            } else if parts[1] == "tools", parts.count == 4, change.before != nil, change.after != nil,
-                parts[3].hasSuffix(".yaml")
-            {
-                findings.append(
-                    Finding(
-                        code: "frozen-version",
-                        "version \(parts[3].dropLast(5)) of tool '\(parts[2])' is released and never changes",
+                        "version \(version) of tool '\(tool)' is released and never changes",
                         path: change.path,
                         hint: "add a new version beside it"
                     )
-                )
+                }
+            default: return nil
             }
         }
-        return findings.sorted()
+        .sorted()
+    }
+
+    private static func violation(of version: SemanticVersion, of agent: AgentID, by change: TreeChange) -> Finding {
+        let what =
+            change.before == nil
+            ? "a file is added" : change.after == nil ? "a file is removed" : "this file changes"
+        let next = RepositoryPath.version(AgentVersion.next, of: agent)
+        return Finding(
+            code: "frozen-version",
+            "version \(version) is released and never changes: \(what)",
+            path: change.path,
+            hint: "edit \(next) and release it: ensign release \(agent) X.Y.Z"
+        )
     }
 }

@@ -1,11 +1,10 @@
 import EnsignGit
-import EnsignLedger
+package import EnsignLedger
 package import EnsignModel
-import EnsignSystem
 
 /// The newest tree that was found to have no errors, so that the next push pays for what it changes.
 ///
-/// A cache, `<git dir>/ensign/cache/valid`. What it says is about content alone: it stays true whatever becomes of the
+/// A memo (``KnownValidTree``). What it says is about content alone: it stays true whatever becomes of the
 /// push that it was found with. Another version of Ensign may check more, and starts anew.
 package struct ValidTree {
     private let site: Site
@@ -39,17 +38,40 @@ package struct ValidTree {
         return try FleetValidation.run(site.snapshots(of: tree), today: today)
     }
 
+    private var file: StateFile<KnownValidTree> { StateFile(site.files) }
+
     private func known() -> ObjectID? {
-        // A cache that cannot be read is none.
-        guard let bytes = try? Files.read(site.files.validTree, limit: 1_024) else { return nil }
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        guard lines.count == 2, lines[1] == version else { return nil }
-        return ObjectID(lines[0])
+        guard let known = file.known(), known.version == version else { return nil }
+        return known.tree
     }
 
     private func remember(_ tree: ObjectID) {
         // Who pushes may not be allowed to write here; then the next push checks the whole fleet again.
-        try? Files.makeDirectories(site.files.cache)
-        try? Files.replace(site.files.validTree, with: Array("\(tree)\n\(version)\n".utf8), durable: false)
+        try? file.write(KnownValidTree(tree: tree, version: version))
+    }
+}
+
+/// A tree that a version of Ensign found to have no errors.
+package struct KnownValidTree: Hashable, Sendable {
+    package var tree: ObjectID
+    package var version: String
+
+    package init(tree: ObjectID, version: String) {
+        self.tree = tree
+        self.version = version
+    }
+}
+
+extension KnownValidTree: StateValue {
+    package static let kind = StateKind("cache/valid", .memo, limit: 1_024)
+
+    package init?(_ contents: StateContents) {
+        guard let tree = contents["tree"]?.string.flatMap({ ObjectID($0) }), let version = contents["version"]?.string
+        else { return nil }
+        self.init(tree: tree, version: version)
+    }
+
+    package var contents: StateContents {
+        StateContents(["tree": .string(tree.description), "version": .string(version)])
     }
 }

@@ -52,13 +52,7 @@ package final class RecordedTree {
     /// Whether an agent has a route: cheaper than reading it.
     package func isLive(_ agent: AgentID) throws -> Bool { try node(LivePath.route(agent)) != nil }
 
-    private func damaged(_ what: String) -> GitError {
-        GitError(
-            code: -1,
-            operation: "read \(what) in the ledger",
-            message: "it is not what this version of Ensign writes"
-        )
-    }
+    private func damaged(_ what: String) -> LedgerError { .unreadableState(what) }
 
     /// The agents of which something is remembered, sorted: canaries, queues, halts, quarantines.
     package func remembered() throws -> [AgentID] {

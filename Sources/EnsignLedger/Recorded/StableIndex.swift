@@ -5,8 +5,7 @@ package final class StableIndex {
     private let ledger: Ledger
     private let tip: RecordedEntry?
     private let recorded: RecordedTree
-    /// Newest first.
-    private var stable: [AgentID: [(digest: Digest?, since: Timestamp)]]?
+    private var stable: StableTimes?
 
     package init(ledger: Ledger, tip: RecordedEntry?, recorded: RecordedTree) {
         self.ledger = ledger
@@ -40,28 +39,46 @@ package final class StableIndex {
     }
 
     private func times() throws -> [AgentID: [(digest: Digest?, since: Timestamp)]] {
-        if let stable { return stable }
-        var found: [AgentID: [(digest: Digest?, since: Timestamp)]] = [:]
-        if let tip {
-            try ledger.walk(from: tip) { entry in
-                switch entry.entry.kind {
-                case .outcome, .recovery, .halt:
-                    for effect in AgentEffect.of(try ledger.changes(of: entry), environment: ledger.environment) ?? [] {
-                        let side = effect.state.map(\.stable) ?? effect.changes.last?.to
-                        found[effect.agent, default: []].append((side?.digest, entry.entry.time))
-                    }
-                case .genesis, .intent, .refused, .drift, .resume, .key: break
-                }
-                return true
+        if let stable { return stable.times }
+        guard let tip else { return [:] }
+        let found = try StableTimes.upTo(tip, of: ledger)
+        stable = found
+        return found.times
+    }
+}
+
+/// From when on each digest was the stable one.
+struct StableTimes: LedgerProjection {
+    let covered: CoveredEntry
+    /// Newest first.
+    private(set) var times: [AgentID: [(digest: Digest?, since: Timestamp)]] = [:]
+
+    init(covering covered: CoveredEntry) { self.covered = covered }
+
+    mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws {
+        switch entry.entry.kind {
+        case .outcome, .recovery, .halt:
+            for effect in AgentEffect.of(try ledger.changes(of: entry), environment: ledger.environment) ?? [] {
+                times[effect.agent, default: []].append((effect.stable?.digest, entry.entry.time))
             }
+        case .genesis, .intent, .refused, .drift, .resume, .key: break
         }
-        // Runs of the same digest count once: a canary's steps leave the stable version as it is.
-        stable = found.mapValues { times in
+    }
+
+    mutating func take(rest: StableTimes) { times.merge(rest.times) { $0 + $1 } }
+
+    /// Runs of the same digest count once: a canary's steps leave the stable version as it is.
+    mutating func end() {
+        times = times.mapValues { times in
             times.enumerated().filter {
                 $0.offset == times.count - 1 || times[$0.offset + 1].digest != $0.element.digest
             }
             .map(\.element)
         }
-        return stable ?? [:]
     }
+}
+
+extension AgentEffect {
+    /// The stable version that it leads to; nil for none.
+    package var stable: Change.Side? { state.map(\.stable) ?? changes.last?.to }
 }

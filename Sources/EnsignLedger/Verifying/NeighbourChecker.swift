@@ -43,13 +43,7 @@ struct NeighbourChecker {
         }
         if let accepted = newer.acceptedSource {
             checkSource(accepted, older, newer)
-            if !ledger.repository.contains(accepted) {
-                throw GitError(
-                    code: -3,
-                    operation: "read object \(accepted)",
-                    message: "the source commit \(accepted) is missing"
-                )
-            }
+            if !ledger.repository.contains(accepted) { throw LedgerError.missingSource(accepted) }
         }
         try checkTree(older, newer)
     }

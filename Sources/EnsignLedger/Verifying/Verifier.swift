@@ -178,7 +178,7 @@ package struct Verifier {
             switch error {
             case .rolledBack: return .rolledBack(why: error.description)
             case .forked: return .forked(why: error.description)
-            case .broken, .lostRace, .tooLarge, .key: throw error
+            case .broken, .lostRace, .tooLarge, .unreadableState, .missingSource, .key: throw error
             }
         }
     }
@@ -215,6 +215,8 @@ private struct Stop {
     init?(_ error: any Error, sequence: Int64) {
         switch error {
         case LedgerError.broken(_, let own, let why): broken = Verifier.Break(sequence: own ?? sequence, why: why)
+        case LedgerError.missingSource(let commit): missing = "the source commit \(commit) is missing"
+        case LedgerError.unreadableState: broken = Verifier.Break(sequence: sequence, why: "\(error)")
         case let error as GitError where error.isNotFound: missing = error.message
         case let error as GitError: broken = Verifier.Break(sequence: sequence, why: error.description)
         default: return nil

@@ -40,9 +40,9 @@ package struct FleetChecker {
 
     /// The teams that have agents or deployments, sorted.
     package static func teams(_ fleet: Fleet) throws -> [String] {
-        var teams = Set(try fleet.entries("fleet/agents").map(\.name))
+        var teams = Set(try fleet.entries(RepositoryPath.agents).map(\.name))
         for environment in try fleet.environmentNames() {
-            for team in try fleet.entries("environments/\(environment)/agents") { teams.insert(team.name) }
+            for team in try fleet.entries(RepositoryPath.deployments(in: environment)) { teams.insert(team.name) }
         }
         return teams.sorted()
     }
@@ -52,45 +52,49 @@ package struct FleetChecker {
     /// Checks everything but the agents and deployments of teams.
     package mutating func checkShared() throws {
         let root = try fleet.snapshot.children(of: fleet.snapshot.root)
-        for node in root where node.name == "fleet" || node.name == "environments" {
+        for node in root where node.name == RepositoryPath.fleet || node.name == RepositoryPath.environments {
             if node.kind == .file {
                 fleet.report(Finding(code: "wrong-type", "'\(node.name)' must be a folder", path: node.name))
             } else {
                 fleet.acceptsKind(of: node, at: node.name)
             }
         }
-        guard root.contains(where: { $0.name == "fleet" || $0.name == "environments" }) else {
+        guard root.contains(where: { $0.name == RepositoryPath.fleet || $0.name == RepositoryPath.environments }) else {
             fleet.report(
                 Finding(
                     code: "no-fleet",
                     "there is neither fleet/ nor environments/ here",
-                    path: "fleet",
+                    path: RepositoryPath.fleet,
                     hint: "'ensign new env dev' and 'ensign new agent TEAM/NAME' make a start"
                 )
             )
             return
         }
-        for node in fleet.accepted(try fleet.folder("fleet") ?? [], in: "fleet") {
+        for node in fleet.accepted(try fleet.folder(RepositoryPath.fleet) ?? [], in: RepositoryPath.fleet) {
             switch (node.name, node.kind) {
             case ("agents", .directory), ("teams", .directory), ("tools", .directory), ("roles", .directory),
                 ("trust", .directory):
                 break
             case ("prices.yaml", .file): _ = try fleet.prices()
-            default: try fleet.ignored(node, in: "fleet")
+            default: try fleet.ignored(node, in: RepositoryPath.fleet)
             }
         }
-        try checkManifests(in: "fleet/teams") { _ = try fleet.team($0) }
-        try checkManifests(in: "fleet/roles") { name in
+        try checkManifests(in: RepositoryPath.teams) { _ = try fleet.team($0) }
+        try checkManifests(in: RepositoryPath.roles) { name in
             guard let role = try fleet.role(name) else { return }
             for grant in role.value?.grants ?? [] { try GrantChecker(fleet: fleet, path: role.path).check(grant) }
         }
         try checkTrust()
         try checkTools()
-        for node in fleet.accepted(try fleet.folder("fleet/agents") ?? [], in: "fleet/agents") {
+        for node in fleet.accepted(try fleet.folder(RepositoryPath.agents) ?? [], in: RepositoryPath.agents) {
             if node.kind != .directory {
-                try fleet.ignored(node, in: "fleet/agents", hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                try fleet.ignored(
+                    node,
+                    in: RepositoryPath.agents,
+                    hint: "agents stand at \(ManifestKind.agent.pathPattern)"
+                )
             } else if !Name.isValid(node.name) {
-                invalidName(node, in: "fleet/agents")
+                invalidName(node, in: RepositoryPath.agents)
             }
         }
         try checkEnvironments()
@@ -111,12 +115,12 @@ package struct FleetChecker {
     }
 
     private func checkTrust() throws {
-        for node in fleet.accepted(try fleet.folder("fleet/trust") ?? [], in: "fleet/trust") {
+        for node in fleet.accepted(try fleet.folder(RepositoryPath.trust) ?? [], in: RepositoryPath.trust) {
             guard node.name == "allowed_signers", node.kind == .file else {
-                try fleet.ignored(node, in: "fleet/trust")
+                try fleet.ignored(node, in: RepositoryPath.trust)
                 continue
             }
-            let path = "fleet/trust/allowed_signers"
+            let path = RepositoryPath.allowedSigners
             guard let bytes = fleet.source(path) else {
                 fleet.report(Finding(code: "too-large", "the file has more than 1 MiB", path: path))
                 continue
@@ -136,14 +140,18 @@ package struct FleetChecker {
     }
 
     private mutating func checkTools() throws {
-        for tool in fleet.accepted(try fleet.folder("fleet/tools") ?? [], in: "fleet/tools") {
-            let folder = "fleet/tools/\(tool.name)"
+        for tool in fleet.accepted(try fleet.folder(RepositoryPath.tools) ?? [], in: RepositoryPath.tools) {
+            let folder = RepositoryPath.tool(tool.name)
             guard tool.kind == .directory else {
-                try fleet.ignored(tool, in: "fleet/tools", hint: "tools stand at \(ManifestKind.tool.pathPattern)")
+                try fleet.ignored(
+                    tool,
+                    in: RepositoryPath.tools,
+                    hint: "tools stand at \(ManifestKind.tool.pathPattern)"
+                )
                 continue
             }
             guard Name.isValid(tool.name) else {
-                invalidName(tool, in: "fleet/tools")
+                invalidName(tool, in: RepositoryPath.tools)
                 continue
             }
             for file in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
@@ -170,13 +178,14 @@ package struct FleetChecker {
     }
 
     private mutating func checkEnvironments() throws {
-        for node in fleet.accepted(try fleet.folder("environments") ?? [], in: "environments") {
+        for node in fleet.accepted(try fleet.folder(RepositoryPath.environments) ?? [], in: RepositoryPath.environments)
+        {
             guard node.kind == .directory else {
-                try fleet.ignored(node, in: "environments")
+                try fleet.ignored(node, in: RepositoryPath.environments)
                 continue
             }
             guard Name.isValid(node.name) else {
-                invalidName(node, in: "environments")
+                invalidName(node, in: RepositoryPath.environments)
                 continue
             }
             counts.environments += 1
@@ -186,7 +195,7 @@ package struct FleetChecker {
 
     /// Checks one environment's own folder, without its deployments.
     package func checkEnvironment(_ name: String) throws {
-        let folder = "environments/\(name)"
+        let folder = RepositoryPath.environmentFolder(name)
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             switch (node.name, node.kind) {
             case ("tools", .directory), ("agents", .directory), ("environment.yaml", .file): break
@@ -252,7 +261,7 @@ package struct FleetChecker {
     /// - Parameter only: Names of agents: the others are taken to be valid, and only their folders' names are looked at.
     package mutating func checkTeam(_ team: String, only: Set<String>? = nil) throws {
         guard Name.isValid(team) else { return }
-        let folder = "fleet/agents/\(team)"
+        let folder = RepositoryPath.agents(of: team)
         var agents: Set<String> = []
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .directory else {
@@ -276,7 +285,7 @@ package struct FleetChecker {
 
     /// The names of the agents that a team deploys in an environment, its folder checked.
     package func deployments(of team: String, in environment: String) throws -> [String] {
-        let folder = "environments/\(environment)/agents/\(team)"
+        let folder = RepositoryPath.deployments(of: team, in: environment)
         var names: [String] = []
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .file, let name = node.manifestName else {
@@ -290,7 +299,7 @@ package struct FleetChecker {
 
     private mutating func checkAgent(_ agent: AgentID, _ environments: [String]) throws {
         var versions: [AgentVersion: LoadedAgent] = [:]
-        let folder = "fleet/agents/\(agent)"
+        let folder = RepositoryPath.agent(agent)
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .directory else {
                 try fleet.ignored(node, in: folder, hint: "versions are folders: \(folder)/next/agent.yaml")
@@ -323,11 +332,13 @@ package struct FleetChecker {
 
     /// Checks one version of an agent and the folder it stands in.
     package func check(_ loaded: LoadedAgent) throws {
-        let folder = "fleet/agents/\(loaded.id)/\(loaded.version)"
+        let folder = RepositoryPath.version(loaded.version, of: loaded.id)
         var named: [SnapshotNode] = []
         var bytes = 0
         for node in fleet.accepted(loaded.files, in: folder) {
-            if node.kind == .file, node.name == "agent.yaml" || node.name == loaded.value?.instructions.value {
+            if node.kind == .file,
+                node.name == RepositoryPath.manifestName || node.name == loaded.value?.instructions.value
+            {
                 named.append(node)
                 continue
             }

@@ -20,13 +20,13 @@ package struct EnvironmentCompiler {
 
     /// The teams that deploy something here, sorted.
     package func teams() throws -> [String] {
-        try (fleet.folder("environments/\(environment)/agents") ?? [])
+        try (fleet.folder(RepositoryPath.deployments(in: environment)) ?? [])
             .filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name).sorted()
     }
 
     /// Whether a team deploys something here.
     package func deploys(_ team: String) throws -> Bool {
-        try fleet.folder("environments/\(environment)/agents/\(team)") != nil
+        try fleet.folder(RepositoryPath.deployments(of: team, in: environment)) != nil
     }
 
     /// The agents that a team deploys here, its folder checked, sorted.

@@ -16,14 +16,14 @@ package enum ManifestKind: String, Sendable, CaseIterable {
     /// Where manifests of this kind stand.
     package var pathPattern: String {
         switch self {
-        case .agent: "fleet/agents/<team>/<agent>/<version>/agent.yaml"
-        case .tool: "fleet/tools/<tool>/<version>.yaml"
-        case .role: "fleet/roles/<role>.yaml"
-        case .team: "fleet/teams/<team>.yaml"
-        case .prices: "fleet/prices.yaml"
-        case .environment: "environments/<env>/environment.yaml"
-        case .binding: "environments/<env>/tools/<tool>.yaml"
-        case .deployment: "environments/<env>/agents/<team>/<agent>.yaml"
+        case .agent: RepositoryPath.manifest(of: "<team>/<agent>", "<version>")
+        case .tool: RepositoryPath.tool("<tool>", "<version>")
+        case .role: RepositoryPath.role("<role>")
+        case .team: RepositoryPath.team("<team>")
+        case .prices: RepositoryPath.prices
+        case .environment: RepositoryPath.environment("<env>")
+        case .binding: RepositoryPath.binding("<tool>", in: "<env>")
+        case .deployment: RepositoryPath.deployment("<team>/<agent>", in: "<env>")
         }
     }
 

@@ -89,7 +89,7 @@ struct Record {
         let end = tape.end(of: node)
         while child < end {
             let value = tape.end(of: child)
-            if tape.bytes(of: child).elementsEqual(
+            if unsafe tape.bytes(of: child).elementsEqual(
                 UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
             ) {
                 return value

@@ -99,14 +99,14 @@ package final class Fleet {
 
     /// Names of the environments, sorted.
     package func environmentNames() throws -> [String] {
-        try entries("environments").filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name)
+        try entries(RepositoryPath.environments).filter { $0.kind == .directory && Name.isValid($0.name) }.map(\.name)
     }
 
     /// The agents that an environment declares, sorted.
     package func deployedAgents(in environment: String) throws -> [AgentID] {
         var agents: [AgentID] = []
-        for team in try entries("environments/\(environment)/agents") where team.kind == .directory {
-            for file in try entries("environments/\(environment)/agents/\(team.name)") {
+        for team in try entries(RepositoryPath.deployments(in: environment)) where team.kind == .directory {
+            for file in try entries(RepositoryPath.deployments(of: team.name, in: environment)) {
                 if file.kind == .file, let name = file.manifestName,
                     let agent = AgentID("\(team.name)/\(name)")
                 {
@@ -120,8 +120,8 @@ package final class Fleet {
     /// The agents in `fleet/agents/`, sorted.
     package func agents() throws -> [AgentID] {
         var agents: [AgentID] = []
-        for team in try entries("fleet/agents") where team.kind == .directory {
-            for agent in try entries("fleet/agents/\(team.name)") where agent.kind == .directory {
+        for team in try entries(RepositoryPath.agents) where team.kind == .directory {
+            for agent in try entries(RepositoryPath.agents(of: team.name)) where agent.kind == .directory {
                 if let agent = AgentID("\(team.name)/\(agent.name)") { agents.append(agent) }
             }
         }
@@ -130,48 +130,48 @@ package final class Fleet {
 
     /// Names of the tools, teams or roles, sorted.
     package func names(in folder: String, files: Bool) throws -> [String] {
-        try (self.folder("fleet/\(folder)") ?? []).compactMap { node in
+        try (self.folder("\(RepositoryPath.fleet)/\(folder)") ?? []).compactMap { node in
             files ? (node.kind == .file ? node.manifestName : nil) : (node.kind == .directory ? node.name : nil)
         }.filter { Name.isValid($0) }
     }
 
     /// The released versions of a tool, oldest first.
     package func toolVersions(_ tool: String) throws -> [SemanticVersion] {
-        try (folder("fleet/tools/\(tool)") ?? []).compactMap { node in
+        try (folder(RepositoryPath.tool(tool)) ?? []).compactMap { node in
             node.kind == .file ? node.manifestName.flatMap { SemanticVersion($0) } : nil
         }.sorted()
     }
 
     /// The versions of an agent, oldest first, `next` last.
     package func agentVersions(_ agent: AgentID) throws -> [AgentVersion] {
-        let versions = try (folder("fleet/agents/\(agent)") ?? []).compactMap { node in
+        let versions = try (folder(RepositoryPath.agent(agent)) ?? []).compactMap { node in
             node.kind == .directory ? AgentVersion(node.name) : nil
         }
         return versions.compactMap { if case .release(let version) = $0 { version } else { nil } }.sorted()
             .map { .release($0) } + versions.filter { $0 == .next }
     }
 
-    package func declares(_ agent: AgentID) throws -> Bool { try folder("fleet/agents/\(agent)") != nil }
+    package func declares(_ agent: AgentID) throws -> Bool { try folder(RepositoryPath.agent(agent)) != nil }
 
     package func deploys(_ agent: AgentID, in environment: String) throws -> Bool {
-        try node("environments/\(environment)/agents/\(agent).yaml") != nil
+        try node(RepositoryPath.deployment(agent, in: environment)) != nil
     }
 
     // MARK: Manifests
 
     package func team(_ name: String) throws -> Loaded<Team>? {
-        try remembered(\.teams, name) { try self.load(Team.self, "fleet/teams/\(name).yaml", name: name) }
+        try remembered(\.teams, name) { try self.load(Team.self, RepositoryPath.team(name), name: name) }
     }
 
     package func role(_ name: String) throws -> Loaded<Role>? {
-        try remembered(\.roles, name) { try self.load(Role.self, "fleet/roles/\(name).yaml", name: name) }
+        try remembered(\.roles, name) { try self.load(Role.self, RepositoryPath.role(name), name: name) }
     }
 
     package func tool(_ name: String, _ version: SemanticVersion) throws -> Loaded<Tool>? {
         try remembered(\.tools, "\(name)@\(version)") {
             try self.load(
                 Tool.self,
-                "fleet/tools/\(name)/\(version).yaml",
+                RepositoryPath.tool(name, version),
                 name: name,
                 version: version.description
             )
@@ -180,13 +180,13 @@ package final class Fleet {
 
     package func binding(_ environment: String, _ tool: String) throws -> Loaded<Binding>? {
         try remembered(\.bindings, "\(environment)/\(tool)") {
-            try self.load(Binding.self, "environments/\(environment)/tools/\(tool).yaml", name: tool)
+            try self.load(Binding.self, RepositoryPath.binding(tool, in: environment), name: tool)
         }
     }
 
     package func environment(_ name: String) throws -> Loaded<Environment>? {
         try remembered(\.environmentFiles, name) {
-            try self.load(Environment.self, "environments/\(name)/environment.yaml", name: name)
+            try self.load(Environment.self, RepositoryPath.environment(name), name: name)
         }
     }
 
@@ -195,25 +195,25 @@ package final class Fleet {
             Finding(
                 code: "missing-file",
                 "the environment has no environment.yaml",
-                path: "environments/\(name)/environment.yaml",
+                path: RepositoryPath.environment(name),
                 hint: "'ensign new env \(name)' writes one"
             )
         )
     }
 
-    package func prices() throws -> Loaded<Prices>? { try load(Prices.self, "fleet/prices.yaml") }
+    package func prices() throws -> Loaded<Prices>? { try load(Prices.self, RepositoryPath.prices) }
 
     package func deployment(_ agent: AgentID, in environment: String) throws -> Loaded<Deployment>? {
         try load(
             Deployment.self,
-            "environments/\(environment)/agents/\(agent).yaml",
+            RepositoryPath.deployment(agent, in: environment),
             name: agent.name
         )
     }
 
     /// One version of an agent; nil when there is no such folder.
     package func agent(_ agent: AgentID, _ version: AgentVersion) throws -> LoadedAgent? {
-        let folder = "fleet/agents/\(agent)/\(version)"
+        let folder = RepositoryPath.version(version, of: agent)
         guard let node = try self.node(folder), node.kind == .directory else { return nil }
         let files = try snapshot.children(of: node)
         var manifest: Loaded<Agent>
@@ -371,7 +371,7 @@ package struct LoadedAgent: Sendable {
 
 extension SnapshotNode {
     /// The name without `.yaml`; nil for other files.
-    var manifestName: String? { name.hasSuffix(".yaml") ? String(name.dropLast(5)) : nil }
+    var manifestName: String? { RepositoryPath.name(name) }
 }
 
 extension Finding {

@@ -14,7 +14,7 @@ package struct DeploymentResolver {
         self.fleet = fleet
         self.environment = environment
         self.agent = agent
-        path = "environments/\(environment)/agents/\(agent).yaml"
+        path = RepositoryPath.deployment(agent, in: environment)
     }
 
     /// Resolves the deployment as its file in the snapshot declares it.

@@ -116,11 +116,6 @@ package struct KillSwitch: Sendable {
     /// Agents that tripped and were not reset since, sorted.
     package var tripped: [AgentID] { agents.filter { $0.value.hasTripped }.keys.sorted() }
 
-    /// Forgets agents, as when they have left the fleet.
-    package mutating func forget(_ isGone: (AgentID) -> Bool) {
-        for agent in agents.keys.filter(isGone) { kept -= agents.removeValue(forKey: agent)?.kept ?? 0 }
-    }
-
     /// Drops what the longest idle agents did, down to three quarters of the limit. That they tripped stays known.
     private mutating func forgetIdle() {
         for (agent, watch) in agents.sorted(by: { $0.value.latest < $1.value.latest }) {
@@ -276,13 +271,7 @@ package struct KillSwitch: Sendable {
 
 /// A tool's name as telemetry gave it, safe to show.
 private func named(_ tool: String) -> String {
-    let shown = tool.cut(utf8: 80).unicodeScalars.map { scalar in
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: "?"
-        default: String(scalar)
-        }
-    }
-    return tool.isEmpty ? "a tool without a name" : "'" + shown.joined() + "'"
+    tool.isEmpty ? "a tool without a name" : tool.quoted(utf8: 80)
 }
 
 private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

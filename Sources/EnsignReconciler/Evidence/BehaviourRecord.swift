@@ -1,17 +1,13 @@
 import EnsignGit
 package import EnsignHost
-import EnsignJSON
 import EnsignJudge
 package import EnsignLedger
 package import EnsignModel
 import EnsignPlanner
-import EnsignSystem
 
 /// Drifts of behaviour that the ledger has and that still hold: the agent has the same stable version since, and was not
 /// resumed.
-///
-/// A cache, `<git dir>/ensign/cache/<env>/behaviour`, made from the ledger: it says which entry it covers.
-package struct BehaviourRecord {
+package struct BehaviourRecord: LedgerProjection {
     /// One of them.
     package struct Drift: Sendable, Hashable {
         package var change: Change
@@ -24,40 +20,22 @@ package struct BehaviourRecord {
         package var reason: String { change.evidence?.reason ?? "" }
     }
 
-    private var covered: Int64
-    private var commit: ObjectID
-    /// Oldest first.
-    package private(set) var drifts: [Drift]
+    package let covered: CoveredEntry
+    /// Newest first, as the walk finds them.
+    private var newestFirst: [Drift] = []
+    /// Of the walk: what later entries say of an agent decides which older drifts still hold.
+    private var later = Later()
 
-    /// Reads the cache and catches up with the ledger. What was found out is kept where a reconcile keeps such things.
+    /// Oldest first.
+    package var drifts: [Drift] { newestFirst.reversed() }
+
+    /// What holds up to an entry. What was found out is kept where a reconcile keeps such things.
     package static func load(_ site: Site, _ environment: String, tip: RecordedEntry) throws -> BehaviourRecord {
-        let ledger = site.ledger(environment)
-        let path = site.files.behaviour(environment)
-        let known = read(path)
-        if let known, known.commit == tip.commit { return known }
-        var record = BehaviourRecord(covered: tip.entry.sequence, commit: tip.commit, drifts: [])
-        // Newest first: what later entries say of an agent decides which older drifts still hold.
-        var later = Later()
-        try ledger.walk(from: tip) { entry in
-            if let known, entry.entry.sequence == known.covered, entry.commit == known.commit {
-                record.drifts += known.drifts.reversed().filter { later.leaves($0.change) }
-                return false
-            }
-            switch entry.entry.kind {
-            case .drift where entry.entry.reason == driftReason:
-                for change in try ledger.changes(of: entry).reversed() where later.leaves(change) {
-                    record.drifts.append(
-                        Drift(change: change, time: entry.entry.time, sequence: entry.entry.sequence)
-                    )
-                }
-            case .outcome, .recovery, .halt: later.add(try ledger.changes(of: entry), environment)
-            case .genesis, .intent, .resume, .refused, .drift, .key: break
-            }
-            return true
-        }
-        record.drifts.reverse()
+        let file = StateFile<BehaviourRecord>(site.files, environment)
+        let known = file.known()
+        let record = try upTo(tip, of: site.ledger(environment), known: known)
         // A question makes no folders: it may be another account's.
-        if let folder = Files.parent(of: path), (try? Files.status(folder)) != nil { try? record.write(path) }
+        if record.covered != known?.covered { try? file.write(record, inNewFolder: false) }
         return record
     }
 
@@ -65,7 +43,7 @@ package struct BehaviourRecord {
     package static let driftReason = "behaviour"
 
     /// What entries after a drift say of agents.
-    private struct Later {
+    private struct Later: Sendable {
         private var resumed: Set<AgentID> = []
         private var stable: [AgentID: Set<Digest?>] = [:]
 
@@ -74,8 +52,7 @@ package struct BehaviourRecord {
                 if let agent = change.agent { resumed.insert(agent) }
             }
             for effect in AgentEffect.of(changes, environment: environment) ?? [] {
-                let side = effect.state.map(\.stable) ?? effect.changes.last?.to
-                stable[effect.agent, default: []].insert(side?.digest)
+                stable[effect.agent, default: []].insert(effect.stable?.digest)
             }
         }
 
@@ -86,33 +63,39 @@ package struct BehaviourRecord {
     }
 
     package func has(_ change: Change) -> Bool {
-        drifts.contains {
+        newestFirst.contains {
             $0.agent == change.agent && $0.metric == change.driftedMetric
                 && $0.change.from?.digest == change.from?.digest
         }
     }
 
-    // MARK: The file
+    // MARK: The walk
 
-    private func write(_ path: String) throws {
-        let json: JSONValue = [
-            "v": 1, "seq": .integer(covered), "commit": .string(commit.description),
-            "drifts": .array(
-                drifts.map {
-                    [
-                        "change": $0.change.json, "time": .string($0.time.description), "seq": .integer($0.sequence),
-                    ]
-                }
-            ),
-        ]
-        try Files.replace(path, with: json.canonicalBytes() + [0x0A], durable: false)
+    package init(covering covered: CoveredEntry) { self.covered = covered }
+
+    package mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws {
+        switch entry.entry.kind {
+        case .drift where entry.entry.reason == Self.driftReason:
+            for change in try ledger.changes(of: entry).reversed() where later.leaves(change) {
+                newestFirst.append(Drift(change: change, time: entry.entry.time, sequence: entry.entry.sequence))
+            }
+        case .outcome, .recovery, .halt: later.add(try ledger.changes(of: entry), ledger.environment)
+        case .genesis, .intent, .resume, .refused, .drift, .key: break
+        }
     }
 
-    private static func read(_ path: String) -> BehaviourRecord? {
-        guard let bytes = (try? Files.readOwn(path, limit: 1 << 26)) ?? nil, let json = try? JSONParser.parse(bytes),
-            json["v"]?.int == 1, let covered = json["seq"]?.int,
-            let commit = json["commit"]?.string.flatMap({ ObjectID($0) }), let values = json["drifts"]?.array
-        else { return nil }
+    package mutating func take(rest: BehaviourRecord) {
+        newestFirst += rest.newestFirst.filter { later.leaves($0.change) }
+    }
+
+    package mutating func end() { later = Later() }
+}
+
+extension BehaviourRecord: StateValue {
+    package static let kind = StateKind("cache/<env>/behaviour", .projection, limit: 1 << 26)
+
+    package init?(_ contents: StateContents) {
+        guard let covered = CoveredEntry(contents), let values = contents["drifts"]?.array else { return nil }
         let drifts = values.compactMap { value -> Drift? in
             guard let change = value["change"].flatMap({ Change(json: $0) }),
                 let time = value["time"]?.string.flatMap({ Timestamp($0) }), let sequence = value["seq"]?.int
@@ -120,38 +103,20 @@ package struct BehaviourRecord {
             return Drift(change: change, time: time, sequence: sequence)
         }
         guard drifts.count == values.count else { return nil }
-        return BehaviourRecord(covered: covered, commit: commit, drifts: drifts)
+        self.init(covering: covered)
+        newestFirst = drifts.reversed()
     }
-}
 
-extension ReconcileSession {
-    /// Records stable versions that are no longer what they were: each once, until the agent gets another one or is
-    /// resumed. Changes nothing.
-    mutating func recordDrifts() throws {
-        guard let telemetry, let before = tip, before.acceptedSource != nil else { return }
-        let found = telemetry.drifts
-        guard !found.isEmpty else { return }
-        let recorded = RecordedTree(repository: site.repository, tip: before)
-        let known = try BehaviourRecord.load(site, environment, tip: before)
-        let changes = try found.map(\.change).filter { change in
-            // One that was replaced meanwhile is nobody's business any more.
-            guard let agent = change.agent, try recorded.agent(agent)?.stable == change.from else { return false }
-            return !known.has(change)
-        }
-        if !changes.isEmpty {
-            let entry = try append(
-                .drift,
-                source: acceptedSource(before),
-                parent: before.acceptedSource,
-                reason: BehaviourRecord.driftReason,
-                changes: changes,
-                agents: before.agents,
-                result: .ok
-            )
-            tip = entry
-            report.behaviour += changes
-            _ = try BehaviourRecord.load(site, environment, tip: entry)
-        }
-        telemetry.settle(found)
+    package var contents: StateContents {
+        StateContents([
+            "seq": .integer(covered.sequence), "commit": .string(covered.commit.description),
+            "drifts": .array(
+                drifts.map {
+                    [
+                        "change": $0.change.json, "time": .string($0.time.description), "seq": .integer($0.sequence),
+                    ]
+                }
+            ),
+        ])
     }
 }

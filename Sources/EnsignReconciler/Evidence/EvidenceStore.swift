@@ -1,28 +1,25 @@
 package import EnsignHost
 import EnsignJSON
 package import EnsignJudge
-import EnsignLedger
+package import EnsignLedger
 package import EnsignModel
 import EnsignPlanner
-import EnsignSystem
 
-/// Where the judge keeps what it has counted, between runs. All of it is a cache: without it, counting starts again.
+/// Where the judge keeps what it has counted, between runs. Without it, counting starts again.
 package enum EvidenceStore {
     /// Beside the telemetry that it was counted from.
     case pipeline(TelemetryPipeline)
-    /// Where there is no telemetry: `<git dir>/ensign/cache/<env>/analysis`. Changed under the environment's lock.
-    case file(String)
+    /// Where there is no telemetry. Changed under the environment's lock.
+    case file(StateFile<AnalysisState>)
     /// What was written down, for looking at it: nothing is kept.
     case memory(JSONValue)
-
-    private static let limit = 1 << 28
 
     /// - Returns: Nil when there is telemetry that another process reads: it has the state too.
     package init?(_ site: Site, _ environment: String, _ telemetry: TelemetryPipeline?) throws {
         if let telemetry {
             self = .pipeline(telemetry)
         } else if try site.settings.telemetry(environment) == nil {
-            self = .file(site.files.analysis(environment))
+            self = .file(StateFile(site.files, environment))
         } else {
             return nil
         }
@@ -35,7 +32,7 @@ package enum EvidenceStore {
     ///   sentences.
     static func looking(_ site: Site, _ environment: String) throws -> (store: EvidenceStore?, stops: [String]) {
         guard try site.settings.telemetry(environment) != nil else {
-            return (.memory(read(site.files.analysis(environment)) ?? .null), [])
+            return (.memory(StateFile<AnalysisState>(site.files, environment).known()?.json ?? .null), [])
         }
         do {
             guard let pipeline = try TelemetryPipeline.glance(site, environment) else { return (nil, []) }
@@ -53,7 +50,7 @@ package enum EvidenceStore {
     var state: JSONValue {
         switch self {
         case .pipeline(let pipeline): pipeline.consumerState
-        case .file(let path): Self.read(path) ?? .null
+        case .file(let file): file.known()?.json ?? .null
         case .memory(let state): state
         }
     }
@@ -65,42 +62,69 @@ package enum EvidenceStore {
         switch self {
         case .pipeline(let pipeline): pipeline.consume(body)
         case .memory(var state): body([], &state)
-        case .file(let path):
+        case .file(let file):
             let before = state
             var after = before
             body([], &after)
             guard after != before else { return }
-            if after.isNull { return try Files.remove(path) }
-            if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
-            try Files.replace(path, with: after.canonicalBytes() + [0x0A])
+            if after.isNull { return try file.remove() }
+            try file.write(AnalysisState(json: after))
         }
     }
 
     /// What some process has written down, for looking at it.
-    package struct Kept {
+    package struct Kept: Sendable {
         var state: JSONValue
         /// What was rejected on the way.
         package var rejections: JSONValue?
         /// Where the guards of stable versions stand.
         package var guards = GuardBook()
+
+        /// Of a pipeline's checkpoint: what is said of the reader is not looked at.
+        fileprivate init(_ contents: StateContents) {
+            state = contents["consumer"] ?? .null
+            rejections = contents["attribution"]?["rejections"]
+            guards = contents["guards"].flatMap { GuardBook(json: $0) } ?? GuardBook()
+        }
+
+        fileprivate init(state: JSONValue) { self.state = state }
     }
 
     /// - Returns: Nil when there is nothing.
     package static func kept(_ site: Site, _ environment: String) throws -> Kept? {
         guard (try? site.settings.telemetry(environment)) != .some(nil) else {
-            return read(site.files.analysis(environment)).map { Kept(state: $0) }
+            return StateFile<AnalysisState>(site.files, environment).known().map { Kept(state: $0.json) }
         }
-        return read(site.files.telemetry(environment)).map { checkpoint in
-            Kept(
-                state: checkpoint["consumer"] ?? .null,
-                rejections: checkpoint["attribution"]?["rejections"],
-                guards: checkpoint["guards"].flatMap { GuardBook(json: $0) } ?? GuardBook()
-            )
-        }
+        return ((try? StateFile<TelemetryCheckpoint>(site.files, environment).contents()) ?? nil).map(Kept.init)
+    }
+}
+
+/// What the judge has counted where there is no telemetry to keep it with.
+package struct AnalysisState: Hashable, Sendable {
+    package var json: JSONValue
+
+    package init(json: JSONValue) { self.json = json }
+}
+
+extension AnalysisState: StateValue {
+    package static let kind = StateKind(
+        "state/<env>/analysis",
+        .memory,
+        limit: 1 << 28,
+        isDurable: true,
+        formerly: "cache/<env>/analysis"
+    )
+
+    package init?(_ contents: StateContents) {
+        guard let json = contents["judge"] else { return nil }
+        self.init(json: json)
     }
 
-    private static func read(_ path: String) -> JSONValue? {
-        guard let bytes = try? Files.readOwn(path, limit: limit) else { return nil }
-        return try? JSONParser.parse(bytes)
+    /// Of 0.1.0: the judge's state alone.
+    package init?(former bytes: [UInt8]) {
+        guard let json = try? JSONParser.parse(bytes) else { return nil }
+        self.init(json: json)
     }
+
+    package var contents: StateContents { StateContents(["judge": json]) }
 }

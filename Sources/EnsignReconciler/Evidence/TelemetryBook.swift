@@ -5,6 +5,7 @@ import EnsignLedger
 import EnsignManifest
 package import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 import EnsignTelemetry
 
 /// What telemetry is held against: routes, states and bundles as recorded, rules and prices as declared.
@@ -128,13 +129,12 @@ package final class TelemetryBook {
         guards = [:]
         (declared, grants) = ([:], [:])
         if let before {
-            let folder = "environments/\(environment)"
-            let changes = try site.repository.differences(from: before.tree, to: tree) { path in
-                path == "environments" || path == folder || path.hasPrefix(folder + "/agents")
+            let folder = RepositoryPath.deployments(in: environment)
+            let changes = try site.repository.differences(from: before.tree, to: tree) {
+                RepositoryPath.leads($0, toOrBelow: [folder])
             }
             for change in changes {
-                let name = change.path.dropFirst(folder.count + "/agents/".count).dropLast(".yaml".count)
-                if let agent = AgentID(name) { own[agent] = nil }
+                if case .deployment(let agent, _)? = RepositoryPath.meaning(of: change.path) { own[agent] = nil }
             }
         }
         // A manifest that is invalid now leaves what the one before it said.
@@ -195,7 +195,7 @@ package final class TelemetryBook {
     private func guardedVersion(_ agent: AgentID) -> GuardedVersion? {
         guard case .canary(let canary)? = ownRules(agent).rollout ?? environmentRollout, let analysis = canary.analysis,
             let state = recorded(agent)?.state, !state.haltedByGit,
-            state.halt == nil || state.halt?.by == TelemetryPipeline.guardName, let stable = state.stable
+            state.halt == nil || state.halt?.by == HaltPolicy.guardName, let stable = state.stable
         else { return nil }
         return GuardedVersion(agent, stable, analysis)
     }

@@ -1,12 +1,11 @@
-import EnsignJSON
+package import EnsignLedger
 package import EnsignModel
-import EnsignSystem
 package import EnsignTelemetry
 
-/// `<git dir>/ensign/cache/<env>/reading`: how far whoever reads an environment's telemetry has come.
+/// How far whoever reads an environment's telemetry has come.
 ///
 /// Written beside the pipeline's checkpoint, which is large, and within a second when reading falls behind, so that
-/// `status` can say it. A cache: without it nothing is known.
+/// `status` can say it. Without it nothing is known.
 package struct TelemetryReading: Sendable, Hashable {
     /// When this was written.
     package var time: Moment
@@ -46,7 +45,31 @@ package struct TelemetryReading: Sendable, Hashable {
     package var sentences: [String] {
         (behind.map { [$0.sentence] } ?? []) + problems.map { "telemetry: \($0)" }
     }
+}
 
+extension TelemetryReading: StateValue {
+    package static let kind = StateKind("cache/<env>/reading", .scan, limit: 1 << 16)
+
+    package init?(_ contents: StateContents) {
+        guard let time = Self.moment(contents["time"]) else { return nil }
+        var behind: Behind?
+        if let value = contents["behind"], let files = value["files"]?.int, let bytes = value["bytes"]?.int,
+            let since = Self.moment(value["since"]), let count = Int(exactly: files)
+        {
+            behind = Behind(backlog: TelemetryBacklog(files: count, bytes: bytes), since: since)
+        }
+        self.init(
+            time: time,
+            lastRead: Self.moment(contents["lastRead"]),
+            behind: behind,
+            unreadFiles: contents["unreadFiles"]?.int.flatMap { Int(exactly: $0) } ?? 0,
+            problems: (contents["problems"]?.array ?? []).compactMap(\.string)
+        )
+    }
+
+    package var contents: StateContents { StateContents(json) }
+
+    /// As `status --output json` has it too.
     package var json: JSONValue {
         [
             "v": 1, "time": Self.json(time), "lastRead": lastRead.map(Self.json) ?? .null,
@@ -62,31 +85,7 @@ package struct TelemetryReading: Sendable, Hashable {
 
     private static func json(_ moment: Moment) -> JSONValue { .string(moment.timestamp.description) }
 
-    /// Reads what some process has written; nil when there is nothing that can be read.
-    package static func read(_ path: String) -> TelemetryReading? {
-        guard let bytes = (try? Files.readOwn(path, limit: 1 << 16)) ?? nil, let json = try? JSONParser.parse(bytes),
-            let time = moment(json["time"])
-        else { return nil }
-        var behind: Behind?
-        if let value = json["behind"], let files = value["files"]?.int, let bytes = value["bytes"]?.int,
-            let since = moment(value["since"]), let count = Int(exactly: files)
-        {
-            behind = Behind(backlog: TelemetryBacklog(files: count, bytes: bytes), since: since)
-        }
-        return TelemetryReading(
-            time: time,
-            lastRead: moment(json["lastRead"]),
-            behind: behind,
-            unreadFiles: json["unreadFiles"]?.int.flatMap { Int(exactly: $0) } ?? 0,
-            problems: (json["problems"]?.array ?? []).compactMap(\.string)
-        )
-    }
-
     private static func moment(_ json: JSONValue?) -> Moment? {
         json?.string.flatMap { Timestamp($0) }.map { Moment($0) }
-    }
-
-    func write(_ path: String) throws {
-        try Files.replace(path, with: json.canonicalBytes() + [0x0A], durable: false)
     }
 }

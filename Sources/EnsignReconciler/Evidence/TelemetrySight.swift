@@ -43,8 +43,7 @@ package struct TelemetrySight: Sendable, Hashable {
             sight.obstacle = .badSetting("\(error)")
             return sight
         }
-        let checkpoint = try Files.status(site.files.telemetry(environment))
-        sight.lastRead = checkpoint.map { Timestamp(seconds: $0.modified / 1_000_000_000) }
+        sight.lastRead = try StateFile<TelemetryCheckpoint>(site.files, environment).written()
         guard let directory = sight.directory else {
             sight.obstacle = .notSet
             return sight

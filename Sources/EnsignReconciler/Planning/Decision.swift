@@ -125,15 +125,14 @@ extension Situation {
     /// read, and say `halted: true`.
     private func halted(in desired: Desired?, since accepted: Desired) throws -> Set<AgentID> {
         guard let desired, let tree = desired.tree, let old = accepted.tree else { return [] }
-        let folder = "environments/\(environment)/agents"
-        let changes = try site.repository.differences(from: old, to: tree) { path in
-            path == "environments" || path == "environments/\(environment)" || path == folder
-                || path.hasPrefix(folder + "/")
+        let folder = RepositoryPath.deployments(in: environment)
+        let changes = try site.repository.differences(from: old, to: tree) {
+            RepositoryPath.leads($0, toOrBelow: [folder])
         }
         let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
         var agents: Set<AgentID> = []
-        for change in changes where change.after != nil && change.path.hasPrefix(folder + "/") {
-            guard let agent = AgentID(change.path.dropFirst(folder.count + 1).dropLast(".yaml".count)),
+        for change in changes where change.after != nil {
+            guard case .deployment(let agent, _)? = RepositoryPath.meaning(of: change.path),
                 try fleet.deployment(agent, in: environment)?.value?.halted == true
             else { continue }
             agents.insert(agent)

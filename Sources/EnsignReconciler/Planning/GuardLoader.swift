@@ -34,8 +34,10 @@ struct GuardLoader {
             FleetGuards(environment: old.environment, settings: was),
             FleetGuards(environment: new.environment, settings: now)
         )
-        if differing.contains(Self.pricesPath) { guards = (try priced(guards.0, before), try priced(guards.1, after)) }
-        if differing.contains(Self.trustPath) {
+        if differing.contains(RepositoryPath.prices) {
+            guards = (try priced(guards.0, before), try priced(guards.1, after))
+        }
+        if differing.contains(RepositoryPath.allowedSigners) {
             (guards.0.signers, guards.1.signers) = (signers(before), signers(after))
         }
         let isForAll = was.rollout != now.rollout || Set(was.killSwitch) != Set(now.killSwitch)
@@ -55,9 +57,6 @@ struct GuardLoader {
 
     // MARK: What differs
 
-    private static let pricesPath = "fleet/prices.yaml"
-    private static let trustPath = "fleet/trust/allowed_signers"
-
     /// Which of the files that guards stand in differ.
     private enum Differing: Equatable {
         case nothing
@@ -76,11 +75,13 @@ struct GuardLoader {
         /// The agents whose deployments differ; nil when that is not known.
         func deployments(of environment: String) -> Set<AgentID>? {
             guard case .files(let paths) = self else { return self == .nothing ? [] : nil }
-            let folder = "environments/\(environment)/agents/"
             return Set(
                 paths.compactMap { path in
-                    guard path.hasPrefix(folder), path.hasSuffix(".yaml") else { return nil }
-                    return AgentID(path.dropFirst(folder.utf8.count).dropLast(5))
+                    guard case .deployment(let agent, environment: environment)? = RepositoryPath.meaning(of: path)
+                    else {
+                        return nil
+                    }
+                    return agent
                 }
             )
         }
@@ -88,12 +89,12 @@ struct GuardLoader {
 
     private func differing(_ old: Side, _ new: Side) throws -> Differing {
         guard let before = old.tree, let after = new.tree, old.environment == new.environment else { return .anything }
-        let own = "environments/\(new.environment)"
-        let files = [Self.pricesPath, Self.trustPath, "\(own)/environment.yaml"]
-        let folders: Set = ["fleet", "fleet/trust", "environments", own]
-        let changes = try repository.differences(from: before, to: after) { path in
-            folders.contains(path) || files.contains(path) || path == own + "/agents"
-                || path.hasPrefix(own + "/agents/")
+        let places = [
+            RepositoryPath.prices, RepositoryPath.allowedSigners, RepositoryPath.environment(new.environment),
+            RepositoryPath.deployments(in: new.environment),
+        ]
+        let changes = try repository.differences(from: before, to: after) {
+            RepositoryPath.leads($0, toOrBelow: places)
         }
         return changes.isEmpty ? .nothing : .files(Set(changes.map(\.path)))
     }
@@ -110,7 +111,7 @@ struct GuardLoader {
     }
 
     private func signers(_ fleet: Fleet) -> [TrustedKey] {
-        AllowedSigners.parse(fleet.source(Self.trustPath) ?? []).0.entries.map { line in
+        AllowedSigners.parse(fleet.source(RepositoryPath.allowedSigners) ?? []).0.entries.map { line in
             TrustedKey(
                 fingerprint: line.key.fingerprint,
                 principals: line.principals.description,

@@ -14,7 +14,7 @@ extension Plan {
         let starting = changes.indices.filter { changes[$0].startingCanary?.analysis != nil }
         guard !starting.isEmpty else { return }
         let agents = Set(starting.map { changes[$0].agent })
-        let traffic = TrafficFile.read(site.files.traffic(environment), of: agents)
+        let traffic = TrafficBook.kept(in: StateFile(site.files, environment), of: agents)
         for index in starting {
             changes[index].power = changes[index].startingCanary.flatMap {
                 PlannedPower($0, traffic: traffic[changes[index].agent], runsPerHour: runsPerHour, now: now)

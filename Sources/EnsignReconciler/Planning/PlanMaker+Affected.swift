@@ -23,7 +23,7 @@ extension PlanMaker {
     /// The newest commit that was found to need nothing beyond this entry: nearer than the one that the entry accepted,
     /// when commits since have changed nothing here.
     private func settled(_ tip: RecordedEntry) throws -> ObjectID? {
-        guard let known = try SettledFile.read(site.files.settled(environment)), known.entry == tip.commit,
+        guard let known = try StateFile<SettledCommit>(site.files, environment).read(), known.entry == tip.commit,
             known.version == tip.entry.actor.version, site.repository.contains(known.desired)
         else { return nil }
         return known.desired
@@ -41,7 +41,7 @@ extension PlanMaker {
         }
         words.subtract(shared.compactMap { if case .team = $0 { $0.word } else { nil } })
         guard !words.isEmpty else { return [] }
-        let known = SharedUses.read(site.files.uses(environment))
+        let known = StateFile<SharedUses>(site.files, environment).known() ?? SharedUses()
         var users: Set<AgentID> = []
         let before = EnvironmentCompiler(
             fleet: Fleet(snapshot: GitSnapshot(site.repository, tree: old), today: today),
@@ -59,7 +59,7 @@ extension PlanMaker {
     /// - Parameter found: Of the agents that were compiled.
     func uses(_ desired: Desired, _ compiler: EnvironmentCompiler, _ found: [AgentID: [String]]) throws -> SharedUses? {
         guard let tree = desired.tree else { return nil }
-        let known = SharedUses.read(site.files.uses(environment))
+        let known = StateFile<SharedUses>(site.files, environment).known() ?? SharedUses()
         let compiled = Dictionary(grouping: found, by: \.key.team)
         var result = SharedUses()
         // Read quietly: the folders were checked, as far as they changed.
@@ -69,11 +69,15 @@ extension PlanMaker {
         )
         for team in try compiler.teams() {
             let key = try SharedUses.key(team, environment, tree: tree, site.repository)
-            var agents = known.teams[team].map { $0.key == key ? $0.agents : [:] } ?? [:]
+            if compiled[team] == nil, known.holds(team, key: key) {
+                result.take(team, from: known)
+                continue
+            }
+            var agents = known.agents(of: team, key: key) ?? [:]
             for (agent, uses) in compiled[team] ?? [] { agents[agent.name] = uses }
             // All of a team or nothing of it.
             guard try compiler.agents(of: team).allSatisfy({ agents[$0.name] != nil }) else { continue }
-            result.teams[team] = SharedUses.Team(key: key, agents: agents)
+            result.set(team, key: key, agents)
         }
         return result
     }

@@ -229,7 +229,7 @@ package struct PlanMaker {
         let both = FallbackSnapshot(
             compiler.fleet.snapshot,
             older,
-            below: ["fleet/agents/\(agent)", "fleet/tools"]
+            below: [RepositoryPath.agent(agent), RepositoryPath.tools]
         )
         return try EnvironmentCompiler(fleet: Fleet(snapshot: both, today: today), environment: environment)
             .compile(agent, as: version)

@@ -61,7 +61,7 @@ package struct Situation {
         now = Timestamp(seconds: clock.wall())
         clockStep =
             try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
-            ? ClockFile.step(clock, since: site.files.clock(environment)) : nil
+            ? ClockReading.step(clock, since: StateFile(site.files, environment)) : nil
     }
 
     /// The situation as it is now, for looking at it. Nothing is changed.

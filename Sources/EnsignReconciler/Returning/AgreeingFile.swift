@@ -11,7 +11,7 @@ struct AgreeingFile {
     let today: CalendarDate
     let agent: AgentID
 
-    private var path: String { "environments/\(environment)/agents/\(agent).yaml" }
+    private var path: String { RepositoryPath.deployment(agent, in: environment) }
 
     /// The file's bytes, and the commit that they revert when they are exactly what it changed.
     struct Found: Hashable {

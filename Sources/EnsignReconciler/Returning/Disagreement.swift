@@ -32,7 +32,7 @@ package struct Disagreement: Sendable, Hashable {
 
     package var branch: String { Self.branch(agent, environment) }
 
-    package var path: String { "environments/\(environment)/agents/\(agent).yaml" }
+    package var path: String { RepositoryPath.deployment(agent, in: environment) }
 
     /// What is the matter and what to do, in a sentence without a full stop.
     package var sentence: String {

@@ -114,15 +114,18 @@ package struct RollbackBranches {
     {
         // A search that found nothing is not made again before something changes: it may read a thousand commits.
         let agent = question.disagreement.agent
-        let note = "\(desired) \(stable.digest) \(question.disagreement.wanted.digest)"
-        let path = "\(site.files.cache)/\(environment)/by-hand-\(agent.team)-\(agent.name)"
-        if let known = try? Files.readOwn(path, limit: 1_024), known.elementsEqual(note.utf8) { return nil }
+        let fruitless = FruitlessSearch(
+            desired: desired,
+            stable: stable.digest,
+            wanted: question.disagreement.wanted.digest
+        )
+        let file = StateFile<FruitlessSearch>(site.files, environment, part: "\(agent.team).\(agent.name)")
+        if file.known() == fruitless { return nil }
         let search = AgreeingFile(site: site, environment: environment, today: today, agent: agent)
         let found = try search.find(in: desired, stable: stable, isHalted: question.isHalted, tip: tip)
         if found == nil {
-            // A cache: a reader without the right to write searches again.
-            try? Files.makeDirectories("\(site.files.cache)/\(environment)")
-            try? Files.replace(path, with: Array(note.utf8), durable: false)
+            // A reader without the right to write searches again.
+            try? file.write(fruitless)
         }
         return found
     }
@@ -253,7 +256,7 @@ package struct RollbackBranches {
     /// Whether the deployment is there and cannot be compiled: then nobody knows what git asks for.
     private func isUnknown(_ agent: AgentID, _ desired: ObjectID) throws -> Bool {
         let tree = try repository.commit(desired).tree
-        guard try repository.entry(at: "environments/\(environment)/agents/\(agent).yaml", in: tree) != nil else {
+        guard try repository.entry(at: RepositoryPath.deployment(agent, in: environment), in: tree) != nil else {
             return false
         }
         let fleet = Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today)
@@ -264,15 +267,11 @@ package struct RollbackBranches {
 
     private func move(_ ref: String, from present: ObjectID?, to id: ObjectID, message: String) throws {
         if present != nil, try isCheckedOut(ref) {
-            throw GitError(code: -1, operation: "move \(ref)", message: "a work tree has it checked out")
+            throw BranchObstacle.checkedOut(ref)
         }
         removeAbandonedLock(ref)
         if present == nil, let obstacle = try obstacle(to: ref) {
-            throw GitError(
-                code: -1,
-                operation: "make \(ref)",
-                message: "there is a branch '\(obstacle)', and git cannot have both: rename it with 'git branch -m'"
-            )
+            throw BranchObstacle.inTheWay(of: ref, branch: String(obstacle))
         }
         try repository.move(ref, from: present, to: id, message: message)
     }
@@ -316,5 +315,19 @@ package struct RollbackBranches {
             Machine.fileTime.subtracting(saturating: status.changed) > 60_000_000_000
         else { return }
         try? Files.remove(path)
+    }
+}
+
+/// Why a branch cannot be written.
+private enum BranchObstacle: Error, CustomStringConvertible {
+    case checkedOut(String)
+    case inTheWay(of: String, branch: String)
+
+    var description: String {
+        switch self {
+        case .checkedOut(let ref): "cannot move \(ref): a work tree has it checked out"
+        case .inTheWay(let ref, let branch):
+            "cannot make \(ref): there is a branch '\(branch)', and git cannot have both: rename it with 'git branch -m'"
+        }
     }
 }

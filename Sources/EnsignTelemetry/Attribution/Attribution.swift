@@ -69,10 +69,7 @@ package struct Attribution: Sendable {
         traces = TraceTable(limits: limits)
     }
 
-    /// Traces that are held open.
-    package var openTraces: Int { traces.count }
-
-    /// When ``advance(to:_:)`` has something to do next; nil if never.
+    /// When time alone makes samples, so that ``add(_:at:_:)`` should be called; nil if never.
     package var nextDue: Moment? {
         let idle = traces.firstTouched?.advanced(milliseconds: limits.idleMilliseconds)
         return [idle, dues.first?.due, names.first?.due].compactMap { $0 }.min()
@@ -103,13 +100,6 @@ package struct Attribution: Sendable {
     }
 
     /// Makes the samples of runs that have waited long enough, and forgets what is over.
-    package mutating func advance(to now: Moment, _ context: Context) -> Output {
-        var output = Output()
-        advance(to: now, context, &output)
-        rejections.add(output.rejections)
-        return output
-    }
-
     private mutating func advance(to now: Moment, _ context: Context, _ output: inout Output) {
         while let next = names.first, next.due <= now {
             _ = names.removeFirst()
@@ -130,18 +120,6 @@ package struct Attribution: Sendable {
             output.rejections.add(.evicted)
             close(key, &output)
         }
-    }
-
-    /// Makes all samples that there are to be made, as at the end of a test or a replay.
-    package mutating func finish(_ context: Context) -> Output {
-        var output = Output()
-        while let next = names.removeFirst() { judgeName(of: next.span, in: next.trace, context, &output) }
-        while let next = dues.removeFirst() { settle(next.trace, next.span, at: next.due, &output) }
-        for trace in traces.inOrder.sorted(by: { ($0.key.id.high, $0.key.id.low) < ($1.key.id.high, $1.key.id.low) }) {
-            close(trace.key, &output)
-        }
-        rejections.add(output.rejections)
-        return output
     }
 
     private mutating func add(

@@ -1,0 +1,114 @@
+package import EnsignModel
+package import EnsignSystem
+
+/// A value that is kept between runs.
+package protocol StateValue: Sendable {
+    static var kind: StateKind { get }
+
+    /// - Returns: nil for what is damaged or somebody else's.
+    init?(_ contents: StateContents)
+
+    var contents: StateContents { get }
+
+    /// Reads what an earlier release kept at ``StateKind/formerPattern``. As contents, unless said otherwise.
+    init?(former bytes: [UInt8])
+}
+
+extension StateValue {
+    package init?(former bytes: [UInt8]) {
+        guard let contents = StateContents(bytes: bytes, version: Self.kind.version) else { return nil }
+        self.init(contents)
+    }
+}
+
+/// The one way in which Ensign keeps something between runs.
+///
+/// A file is replaced as a whole, so that a reader sees the old value or the new one. What is damaged, too large, or of
+/// another version is as if it were not there. What is there and cannot be looked at is an error, for whoever wants to
+/// know.
+package struct StateFile<Value: StateValue>: Sendable {
+    package let path: String
+    /// Where an earlier release kept it.
+    private let former: String?
+
+    package init(_ files: LedgerFiles, _ environment: String = "", part: String = "") {
+        func place(_ pattern: String) -> String {
+            "\(files.root)/"
+                + pattern.replacing("<env>", with: environment).replacing("<part>", with: part)
+        }
+        path = place(Value.kind.pattern)
+        former = Value.kind.formerPattern.map(place)
+    }
+
+    /// For a file that stands anywhere.
+    package init(path: String, former: String? = nil) {
+        self.path = path
+        self.former = former
+    }
+
+    /// - Returns: nil when there is nothing that this Ensign wrote.
+    /// - Throws: ``SystemError`` when what is there cannot be read.
+    package func read() throws(SystemError) -> Value? {
+        if let value = try contents(of: path).flatMap({ Value($0) }) { return value }
+        guard let former else { return nil }
+        return try Files.readOwn(former, limit: Value.kind.limit).flatMap { Value(former: $0) }
+    }
+
+    /// What is there, where what cannot be read is as good as nothing.
+    package func known() -> Value? { (try? read()) ?? nil }
+
+    /// What is there, not understood yet: for whoever wants a part of it.
+    package func contents() throws(SystemError) -> StateContents? {
+        if let contents = try contents(of: path) { return contents }
+        return try former.flatMap { (path) throws(SystemError) in try contents(of: path) }
+    }
+
+    private func contents(of path: String) throws(SystemError) -> StateContents? {
+        try Files.readOwn(path, limit: Value.kind.limit).flatMap {
+            StateContents(bytes: $0, version: Value.kind.version)
+        }
+    }
+
+    /// Whether what is read is an earlier release's, which is removed with the first writing.
+    package func isTakenOver() throws(SystemError) -> Bool {
+        guard let former else { return false }
+        return try Files.status(former) != nil
+    }
+
+    /// Brings what an earlier release kept to where it belongs now. The caller holds the lock under which it is written.
+    package func takeOver() throws(SystemError) {
+        guard let former, try isTakenOver() else { return }
+        if let value = try read() { try write(value) } else { try Files.remove(former) }
+    }
+
+    /// Replaces what is there.
+    ///
+    /// - Parameter inNewFolder: false leaves it where there is no folder for it yet: questions make none.
+    package func write(_ value: Value, inNewFolder: Bool = true) throws(SystemError) {
+        if let folder = Files.parent(of: path) {
+            if inNewFolder {
+                try Files.makeDirectories(folder)
+            } else if try Files.status(folder) == nil {
+                return
+            }
+        }
+        let bytes = value.contents.bytes(version: Value.kind.version)
+        try Files.replace(path, with: bytes, durable: Value.kind.isDurable)
+        // Read no more from now on: left behind it does no harm.
+        if let former { try? Files.remove(former) }
+    }
+
+    package func remove() throws(SystemError) {
+        try Files.remove(path)
+        if let former { try Files.remove(former) }
+    }
+
+    /// When it was last written; nil when it never was.
+    package func written() throws(SystemError) -> Timestamp? {
+        var status = try Files.status(path)
+        if status == nil, let former { status = try Files.status(former) }
+        return status.map { Timestamp(seconds: $0.modified / 1_000_000_000) }
+    }
+
+    package var isThere: Bool { (try? written()) ?? nil != nil }
+}

@@ -1,0 +1,121 @@
+import EnsignJudge
+import EnsignLedger
+import EnsignModel
+import EnsignPlanner
+import EnsignTelemetry
+
+/// What must agree so that each span counts once, and what therefore is kept together: how far was read, what is open, what
+/// the rules have counted, samples that nobody took yet, and the consumer's own state.
+struct TelemetryCheckpoint: Sendable {
+    var environment: String
+    /// As it was when this was kept: the reader has the present one.
+    var cursor = TelemetryCursor()
+    var attribution: Attribution
+    var killSwitch = KillSwitch()
+    /// The oldest first.
+    private(set) var samples: [Sample] = []
+    /// Samples that nobody took in time.
+    private(set) var dropped: Int64 = 0
+    var consumer: JSONValue = .null
+    var guards = GuardBook()
+    /// Drifts that the ledger does not have yet, oldest first.
+    var drifts: [BehaviourDrift] = []
+
+    /// Samples that wait for a consumer; beyond it the oldest go.
+    private static let maxSamples = 100_000
+    /// A fleet that drifts as a whole is told of by its first thousands.
+    private static let maxDrifts = 10_000
+
+    init(environment: String) {
+        self.environment = environment
+        attribution = Attribution(environment: environment)
+    }
+
+    mutating func keep(_ new: [Sample]) {
+        samples += new
+        let spare = samples.count - Self.maxSamples
+        guard spare > 0 else { return }
+        samples.removeFirst(spare)
+        dropped = dropped.adding(saturating: Int64(spare))
+    }
+
+    mutating func takeSamples() -> [Sample] {
+        defer { samples = [] }
+        return samples
+    }
+
+    mutating func add(_ drift: BehaviourDrift) {
+        drifts.append(drift)
+        if drifts.count > Self.maxDrifts { drifts.removeFirst() }
+    }
+}
+
+extension TelemetryCheckpoint: StateValue {
+    static let kind = StateKind(
+        "state/<env>/telemetry",
+        .memory,
+        limit: 1 << 28,
+        isDurable: true,
+        formerly: "cache/<env>/telemetry"
+    )
+
+    /// Nil when any part cannot be read: parts that do not fit each other would count twice, or not at all.
+    init?(_ contents: StateContents) {
+        guard let environment = contents["environment"]?.string,
+            let cursor = contents["cursor"].flatMap({ TelemetryCursor(json: $0) }),
+            let attribution = contents["attribution"].flatMap({ Attribution(json: $0) }),
+            attribution.environment == environment,
+            let killSwitch = contents["killSwitch"].flatMap({ KillSwitch(json: $0) }),
+            let values = contents["samples"]?.array, let dropped = contents["dropped"]?.int,
+            let consumer = contents["consumer"],
+            // A file of a version without guards has neither.
+            let guards = contents["guards"].map({ GuardBook(json: $0) }) ?? GuardBook()
+        else { return nil }
+        self.init(environment: environment)
+        samples = values.compactMap { Sample(json: $0, environment: environment) }
+        guard samples.count == values.count else { return nil }
+        (self.cursor, self.attribution, self.killSwitch) = (cursor, attribution, killSwitch)
+        (self.dropped, self.consumer, self.guards) = (dropped, consumer, guards)
+        drifts = (contents["drifts"]?.array ?? []).compactMap { BehaviourDrift(json: $0) }
+    }
+
+    var contents: StateContents {
+        StateContents([
+            "environment": .string(environment), "cursor": cursor.json, "attribution": attribution.json,
+            "killSwitch": killSwitch.json, "samples": .array(samples.map(\.json)), "dropped": .integer(dropped),
+            "consumer": consumer, "guards": guards.json, "drifts": .array(drifts.map(\.json)),
+        ])
+    }
+}
+
+extension Sample {
+    fileprivate var json: JSONValue {
+        [
+            .string(agent.description), .string(bundle.hex), .string(metric.description), JSONValue(value),
+            occurred.map { .bool($0) } ?? .null, .integer(time.nanoseconds), .integer(started.nanoseconds),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue, environment: String) {
+        guard let agent = json[0]?.string.flatMap({ AgentID($0) }),
+            let bundle = json[1]?.string.flatMap({ Digest(hex: $0) }),
+            let metric = json[2]?.string.flatMap({ MetricName($0) }), let value = json[3]?.double,
+            let occurred = json[4], let time = json[5]?.int, let started = json[6]?.int
+        else { return nil }
+        var happened: Bool?
+        if !occurred.isNull {
+            guard let flag = occurred.bool else { return nil }
+            happened = flag
+        }
+        self.init(
+            agent: agent,
+            environment: environment,
+            bundle: bundle,
+            metric: metric,
+            value: value,
+            occurred: happened,
+            time: Moment(nanoseconds: time),
+            started: Moment(nanoseconds: started)
+        )
+    }
+}

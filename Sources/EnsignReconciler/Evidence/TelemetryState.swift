@@ -1,0 +1,72 @@
+import EnsignJudge
+import EnsignModel
+import EnsignPlanner
+import EnsignTelemetry
+
+/// Where a telemetry pipeline stands: what is kept between runs, and what is known while the process lives.
+struct TelemetryState: ~Copyable {
+    var reader: TelemetryReader
+    var kept: TelemetryCheckpoint
+    var traffic: TrafficBook
+    /// Agents of which an alarm was raised, until they are resumed.
+    var alarmed: Set<AgentID> = []
+    /// Stops that could not be remembered: nothing may be kept that has forgotten them.
+    var unremembered: [HaltRecord] = []
+    var reading = TelemetryReading(time: Moment(nanoseconds: 0), unreadFiles: 0, problems: [])
+    private var behindSince: Moment?
+    /// What the file says now.
+    var writtenReading: TelemetryReading?
+    /// Whether something happened that is not kept yet.
+    var isDirty: Bool
+    /// Whether nothing was read since the start.
+    var isFresh = true
+
+    init(reader: consuming TelemetryReader, kept: TelemetryCheckpoint, traffic: TrafficBook, isDirty: Bool) {
+        self.reader = reader
+        self.kept = kept
+        self.traffic = traffic
+        self.isDirty = isDirty
+    }
+
+    /// What is to be kept now.
+    var checkpoint: TelemetryCheckpoint {
+        var checkpoint = kept
+        checkpoint.cursor = reader.cursor
+        return checkpoint
+    }
+
+    /// Notes how far reading has come with a step.
+    mutating func note(_ batch: TelemetryBatch, _ now: Moment) {
+        let before = reading
+        reading.time = now
+        if batch.bytes > 0 { reading.lastRead = now }
+        if let unread = batch.unreadFiles { reading.unreadFiles = unread }
+        reading.problems = reader.problems
+        if batch.isComplete || batch.backlog.files == 0 {
+            (behindSince, reading.behind) = (nil, nil)
+        } else {
+            let since = behindSince ?? now
+            behindSince = since
+            let lasts = now.nanoseconds(since: since) >= TelemetryReading.Behind.burst
+            reading.behind = lasts ? TelemetryReading.Behind(backlog: batch.backlog, since: since) : nil
+        }
+        if reading.problems != before.problems || reading.unreadFiles != before.unreadFiles { isDirty = true }
+    }
+
+    /// How far it has come, where that is news: when reading falls behind or has caught up, and once a second in between.
+    mutating func takeNews() -> TelemetryReading? {
+        let written = writtenReading
+        let isNews = (written?.behind == nil) != (reading.behind == nil)
+        let age = reading.time.nanoseconds(since: written?.time ?? Moment(nanoseconds: .min))
+        guard isNews || reading.behind != nil && age >= 1_000_000_000 else { return nil }
+        writtenReading = reading
+        return reading
+    }
+
+    mutating func resume(_ agent: AgentID, until moment: Moment) {
+        kept.killSwitch.reset(agent, at: moment)
+        kept.guards.restart(agent, after: moment)
+        alarmed.remove(agent)
+        isDirty = true
+    }
+}

@@ -1,0 +1,103 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+/// What changes around one environment: its refs, its live directory, its halts, and what other services found.
+struct EnvironmentChanges {
+    let site: Site
+    private let environment: WatchedEnvironment
+    private let service: Service
+    private let desk: EnvironmentDesk
+    private let live: String
+    private let monitor = ChangeMonitor()
+
+    /// What a wait has seen.
+    struct News {
+        /// Whether anything may have changed.
+        var everything = false
+        /// The live folders in which something happened.
+        var folders: Set<String> = []
+
+        static let nothing = News()
+        static let anything = News(everything: true)
+    }
+
+    init(_ environment: WatchedEnvironment, _ service: Service, _ desk: EnvironmentDesk) throws {
+        site = try environment.open()
+        live = try site.settings.directory(environment.name, site.files)
+        self.environment = environment
+        self.service = service
+        self.desk = desk
+    }
+
+    /// Why changes are not seen; nil when all goes well.
+    var blindness: SystemError? { monitor.blindness }
+
+    /// Watches what is there now; what is watched already costs little.
+    func watch() throws {
+        let common = site.commonDirectory
+        do {
+            try monitor.watch(String(common.dropLast()))
+            try monitor.watch(site.files.haltsFolder)
+            // Every folder on the way to the ref: git makes and removes them as branches come and go.
+            for folder in site.refFolders { try monitor.watch(folder) }
+            try monitor.watch(live)
+            for top in [LivePath.agents, LivePath.bundles] {
+                try monitor.watch("\(live)/\(top)")
+                for name in try Files.list("\(live)/\(top)") ?? [] { try monitor.watch("\(live)/\(top)/\(name)") }
+            }
+        } catch {
+            // The monitor is blind now, which is said. Drift is still found by the rotating slice.
+        }
+    }
+
+    /// Waits for a change that matters.
+    ///
+    /// - Parameter untilTelemetry: Whether a canary is under way that could not be judged yet, for want of the pipeline.
+    func wait(untilTelemetry: Bool = false, atMost time: Duration) throws -> News {
+        let deadline = ContinuousClock.now + (monitor.isBlind ? min(time, .seconds(2)) : time)
+        while !service.isStopped {
+            let left = deadline - ContinuousClock.now
+            guard left > .zero, !untilTelemetry || desk.pipeline == nil else { return .nothing }
+            let awakening = service.wait(for: [monitor.number], atMost: left)
+            guard awakening.isWoken || !awakening.readable.isEmpty else { return .nothing }
+            if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { return .nothing }
+            guard awakening.readable.contains(monitor.number) else { continue }
+            guard let events = try monitor.events() else { return .anything }
+            if let news = try news(in: events) { return news }
+        }
+        return .nothing
+    }
+
+    /// - Returns: nil when nothing of it matters.
+    private func news(in events: [ChangeMonitor.Event]) throws -> News? {
+        var news = News()
+        var isRelevant = false
+        for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix) {
+            if event.folder == live || event.folder.hasPrefix(live + "/") {
+                news.folders.insert(String(event.folder.dropFirst(live.count + 1)))
+                isRelevant = true
+            } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")
+                || event.name == "packed-refs"
+                || event.folder == site.files.haltsFolder && event.name == environment.name
+            {
+                isRelevant = true
+            }
+            if event.isNewFolder { try watch() }
+        }
+        return isRelevant ? news : nil
+    }
+}
+
+extension Site {
+    /// Every folder on the way to the desired ref, from `refs` on.
+    var refFolders: [String] {
+        var folders = [commonDirectory + "refs"]
+        for part in settings.desiredRef.split(separator: "/").dropFirst().dropLast() {
+            folders.append("\(folders.last ?? "")/\(part)")
+        }
+        return folders
+    }
+}

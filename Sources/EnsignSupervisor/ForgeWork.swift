@@ -1,0 +1,121 @@
+import EnsignGit
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+import Synchronization
+
+/// What environments have to tell a ``Forge``, the newest of each. Returns at once, whatever the forge does.
+final class ForgeMail: Sendable {
+    private let service: Service
+    private let outgoing = Mutex<[String: [Disagreement]]>([:])
+
+    init(_ service: Service) { self.service = service }
+
+    /// Leaves word that an environment was reconciled.
+    func leave(_ environment: String, _ disagreements: [Disagreement]) {
+        outgoing.withLock { $0[environment] = disagreements }
+        service.wake()
+    }
+
+    fileprivate func take() -> [String: [Disagreement]] {
+        outgoing.withLock { work in
+            defer { work = [:] }
+            return work
+        }
+    }
+}
+
+/// Talks to the ``Forge``: fetches at an interval with jitter and backoff, and brings ledgers and rollback branches there.
+///
+/// A service of its own, so that a forge which does not answer delays neither judging nor going back. Moved refs wake the
+/// environments' threads by themselves.
+struct ForgeWork: ServiceWork {
+    private let place: WatchedSite
+    private let service: Service
+    private let mail: ForgeMail
+    /// Called after the first fetch, however it went.
+    private let hasFetched: @Sendable () -> Void
+    private var generator = SystemRandomNumberGenerator()
+    private var backoff = Backoff(base: .seconds(10), most: .seconds(300))
+    /// When it fetches again; nil before the first time.
+    private var next: ContinuousClock.Instant?
+    private var pushed: [String: ObjectID] = [:]
+    private var said: [String: SaidOnce] = [:]
+
+    init(
+        _ place: WatchedSite,
+        _ service: Service,
+        _ mail: ForgeMail,
+        hasFetched: @escaping @Sendable () -> Void
+    ) {
+        self.place = place
+        self.service = service
+        self.mail = mail
+        self.hasFetched = hasFetched
+    }
+
+    mutating func turn() -> Service.Next {
+        guard let due = next else { return begin() }
+        push()
+        guard !service.isStopped, ContinuousClock.now >= due else { return .after(due - ContinuousClock.now) }
+        if fetch() { backoff.succeeded() } else { backoff.failed() }
+        return .after(waiting())
+    }
+
+    /// What the forge has of a ledger comes before its first entry here: a rebuilt control plane goes on with it.
+    private mutating func begin() -> Service.Next {
+        _ = fetch()
+        hasFetched()
+        let interval = (try? place.open())?.settings.interval.flatMap { TimeSpan($0) }?.milliseconds ?? 10_000
+        backoff = Backoff(base: .milliseconds(max(interval, 100)), most: .seconds(300))
+        return .after(waiting())
+    }
+
+    private mutating func waiting() -> Duration {
+        let delay = backoff.delay(using: &generator)
+        next = ContinuousClock.now + delay
+        return delay
+    }
+
+    private func forge(_ site: Site) -> Forge? { Forge(site) { [service] in service.isStopped } }
+
+    /// Fetches once; false when git could not.
+    private func fetch() -> Bool {
+        do {
+            try forge(place.open())?.fetch()
+            return true
+        } catch {
+            if !service.isStopped { place.report(.fetchFailed("\(error)")) }
+            return false
+        }
+    }
+
+    /// Pushes what is new. What fails is tried again with the next word from the environment, at the latest in 30 seconds.
+    private mutating func push() {
+        for (name, disagreements) in mail.take().sorted(by: { $0.key < $1.key }) {
+            guard !service.isStopped, let site = try? place.open(), let forge = forge(site) else { return }
+            let environment = WatchedEnvironment(name: name, place: place)
+            let notes = push(name, site, forge) + forge.settle(name, disagreements)
+            environment.note(said[name, default: SaidOnce()].news(notes))
+        }
+    }
+
+    /// - Returns: Why the ledger could not be pushed, in sentences. The record is durable here; it reaches the forge with the
+    ///   next entry or timer.
+    private mutating func push(_ environment: String, _ site: Site, _ forge: Forge) -> [String] {
+        do {
+            let tip = try site.repository.reference(site.ledger(environment).ref)
+            if tip != nil, tip != pushed[environment] {
+                try forge.push(environment)
+                pushed[environment] = tip
+            }
+            return []
+        } catch let error as Git.CommandFailure {
+            return ["the ledger could not be pushed to \(forge.remote): \(error.reason)"]
+        } catch {
+            return ["the ledger could not be pushed to \(forge.remote): \(error)"]
+        }
+    }
+}

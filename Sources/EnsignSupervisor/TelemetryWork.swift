@@ -1,0 +1,95 @@
+import EnsignHost
+import EnsignReconciler
+import EnsignSystem
+
+/// Reads an environment's telemetry as it is written and stops agents that break a rule, on a thread of its own: a
+/// reconcile that takes long must not keep the kill switch waiting.
+///
+/// A second service writes checkpoints. Stops wake the environment's own thread through the files that they change.
+struct TelemetryWork: ServiceWork {
+    private let environment: WatchedEnvironment
+    private let service: Service
+    private let desk: EnvironmentDesk
+    private var checkpoints: Service?
+    private var generator = SystemRandomNumberGenerator()
+    private var retry = Backoff(base: .seconds(1), most: .seconds(30))
+    private var said = SaidOnce()
+    /// Nil until the pipeline is open, and after a failure.
+    private var following: TelemetryFollowing?
+    private var isFirst = true
+
+    init(_ environment: WatchedEnvironment, _ service: Service, _ desk: EnvironmentDesk) {
+        self.environment = environment
+        self.service = service
+        self.desk = desk
+    }
+
+    mutating func turn() -> Service.Next {
+        if isFirst {
+            guard hasTelemetry else { return .never }
+            startCheckpoints()
+            isFirst = false
+        }
+        do {
+            if following == nil { following = try open() }
+            // A single reconcile has it; it will not take long.
+            guard following != nil else { return .after(retry.delay(using: &generator)) }
+            try following?.step { retry.succeeded() }
+            return .atOnce
+        } catch {
+            following = nil
+            said.news("telemetry cannot be read: \(error)").map(environment.note)
+            retry.failed()
+            return .after(retry.delay(using: &generator))
+        }
+    }
+
+    mutating func end() {
+        guard let checkpoints else { return }
+        checkpoints.stop()
+        checkpoints.join()
+        CheckpointWork(environment, desk).write()
+    }
+
+    private var hasTelemetry: Bool {
+        guard let settings = try? environment.open().settings else { return false }
+        return (try? settings.telemetry(environment.name)) != .some(nil)
+    }
+
+    private mutating func startCheckpoints() {
+        checkpoints = try? Service()
+        try? checkpoints?.start { [environment, desk] in CheckpointWork(environment, desk) }
+    }
+
+    private func open() throws -> TelemetryFollowing? {
+        let site = try environment.open()
+        guard let pipeline = try desk.pipeline ?? TelemetryPipeline.open(site, environment.name) else { return nil }
+        desk.open(pipeline)
+        return TelemetryFollowing(pipeline, site, environment, service, desk)
+    }
+}
+
+/// Writes down how far telemetry was read.
+struct CheckpointWork: ServiceWork {
+    private let environment: WatchedEnvironment
+    private let desk: EnvironmentDesk
+
+    /// What a crash costs in reading again.
+    private static let interval = Duration.seconds(10)
+
+    init(_ environment: WatchedEnvironment, _ desk: EnvironmentDesk) {
+        self.environment = environment
+        self.desk = desk
+    }
+
+    mutating func turn() -> Service.Next {
+        write()
+        return .after(Self.interval)
+    }
+
+    func write() {
+        do { try desk.pipeline?.checkpoint() } catch {
+            environment.note("how far telemetry was read cannot be written down: \(error)")
+        }
+    }
+}
