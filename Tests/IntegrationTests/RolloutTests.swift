@@ -29,7 +29,7 @@ import Testing
 
     @Test("A promotion starts with the first step, grows after each hold, and is the stable version in the end")
     func goodCanary() throws {
-        let host = try host("{canary: {steps: [{weight: 20, hold: 1s}, {weight: 60, hold: 1s}]}}")
+        let host = try host("{canary: {steps: [{weight: 20, hold: 1h}, {weight: 60, hold: 1h}]}}")
         let push = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
         #expect(push.errors.contains("canary 20 %  1.4.0 -> 1.5.0  [widening]"), "\(push.errors)")
         #expect(push.errors.contains("0 to update, 1 through a canary, 0 to delete"), "\(push.errors)")
@@ -39,14 +39,14 @@ import Testing
         let status = try host.ensign("rollout", "status", "--env", "prod")
         #expect(status.output.contains("canary"))
         #expect(status.output.contains("1 of 2"))
-        host.pass(seconds: 2)
+        host.pass(seconds: 3_600)
         #expect(try host.ensign("reconcile", "--env", "prod").output.contains("canary 60 %"))
         #expect(try weights(host) == ["1.5.0 60", "1.4.0 40"])
         // Everything but the git repository is lost: it goes on where it was.
         try FileManager.default.removeItem(atPath: host.live())
         for folder in ["cache", "state"] { try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/\(folder)") }
         _ = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
-        host.pass(seconds: 2)
+        host.pass(seconds: 3_600)
         _ = try host.ensign("reconcile", "--env", "prod")
         #expect(try weights(host) == ["1.5.0 100"])
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
