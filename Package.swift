@@ -57,6 +57,7 @@ let package = Package(
             dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto"],
             swiftSettings: swift
         ),
+        .target(name: "EnsignPolicy", dependencies: ["EnsignModel", "EnsignJSON"], swiftSettings: swift),
         .target(name: "EnsignJudge", dependencies: ["EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(
@@ -71,7 +72,7 @@ let package = Package(
         ),
         .target(
             name: "EnsignTelemetry",
-            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignPolicy", "EnsignSystem"],
             swiftSettings: swift
         ),
         .target(
@@ -86,15 +87,16 @@ let package = Package(
             name: "EnsignReconciler",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry", "EnsignHost",
+                "EnsignPolicy", "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry",
+                "EnsignHost",
             ],
             swiftSettings: swift
         ),
         .target(
             name: "EnsignQueries",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignJudge", "EnsignPlanner",
-                "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
+                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignPolicy", "EnsignJudge",
+                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
             ],
             swiftSettings: swift
         ),
@@ -120,7 +122,11 @@ let package = Package(
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
 
         // Tests. The support library is a normal target, so that every test target can use it.
-        .target(name: "EnsignTestSupport", dependencies: ["EnsignModel", "EnsignManifest"], swiftSettings: swift),
+        .target(
+            name: "EnsignTestSupport",
+            dependencies: ["EnsignModel", "EnsignGit", "EnsignManifest", "EnsignTargets"],
+            swiftSettings: swift
+        ),
         test("EnsignModel", ["EnsignCrypto"]),
         test("EnsignYAML"),
         test("EnsignGit", ["EnsignModel"]),
@@ -128,19 +134,35 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
+        test("EnsignPolicy", ["EnsignModel"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
+        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignTelemetry", ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"]),
         test("EnsignHost", ["EnsignModel"]),
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
                 "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
-        test("EnsignCommands", ["EnsignModel"]),
+        // Its TestFleet.swift is a link: the host in one process is the reconciler's.
+        test(
+            "EnsignQueries",
+            [
+                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
+            ]
+        ),
+        test(
+            "EnsignCommands",
+            [
+                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignReconciler", "EnsignQueries", "EnsignTargets",
+            ]
+        ),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
             name: "IntegrationTests",

@@ -95,8 +95,8 @@ struct Explanation {
     }
 
     func print(to console: Console) {
-        console.note("ensign: \(console.paintNote("error", .red)): \(message.escapedControls)")
-        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.escapedControls)") }
+        console.note("ensign: \(console.paintNote("error", .red)): \(message.onOneLine)")
+        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.onOneLine)") }
     }
 }
 

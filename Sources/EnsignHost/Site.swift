@@ -2,7 +2,7 @@ package import EnsignGit
 package import EnsignLedger
 package import EnsignManifest
 package import EnsignModel
-import EnsignSystem
+package import EnsignSystem
 package import EnsignTargets
 
 /// One repository with the operator's settings: where Ensign works.
@@ -12,6 +12,12 @@ package struct Site {
     package let files: LedgerFiles
     /// How to open the same repository again on another thread.
     package let opening: Opening
+    /// What is published to in place of the directory that the settings name; nil but for tests.
+    package var substitute: (any Target)?
+    /// Runs stock git.
+    package var runGit: @Sendable (Subprocess) throws(SystemError) -> Subprocess.Outcome = {
+        (process) throws(SystemError) in try process.run()
+    }
 
     /// What it takes to open a repository.
     package struct Opening: Sendable {
@@ -46,7 +52,7 @@ package struct Site {
     package func ledger(_ environment: String) -> Ledger { Ledger(repository: repository, environment: environment) }
 
     package func target(_ environment: String) throws -> any Target {
-        DirectoryTarget(path: try settings.directory(environment, files))
+        try substitute ?? DirectoryTarget(path: settings.directory(environment, files))
     }
 
     /// Whether `ensign init` was run here.

@@ -47,7 +47,7 @@ package enum Git {
             // With what it has started: an ssh that hangs outlives git otherwise.
             (process.isCancelled, process.leadsGroup) = (isCancelled, true)
         }
-        return try process.run()
+        return try site.runGit(process)
     }
 
     /// Runs git and throws ``CommandFailure`` on a non-zero status.

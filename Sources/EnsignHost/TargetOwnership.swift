@@ -29,7 +29,7 @@ package struct TargetOwnership {
         let named = header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
         guard named != environment else { return }
         throw ReconcileError.target(
-            named.map { "\(path) is the live directory of '\($0.escapedForDisplay)', not of '\(environment)'" }
+            named.map { "\(path) is the live directory of '\($0.asPlainName)', not of '\(environment)'" }
                 ?? "\(path) is not empty and not a live directory: Ensign would remove what is in it"
         )
     }

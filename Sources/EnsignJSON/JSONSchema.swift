@@ -65,7 +65,7 @@ package final class JSONSchema: Sendable {
             let message = unsafe UnsafeRawBufferPointer(start: violation.message, count: violation.message_count)
             return unsafe JSONSchemaViolation(
                 path: instance.path(to: Int(violation.node), in: value),
-                message: String(decoding: message, as: UTF8.self).printable,
+                message: String(decoding: message, as: UTF8.self).onOneLine,
                 isLimit: violation.is_limit != 0
             )
         }

@@ -1,4 +1,5 @@
 import CJSONSchema
+import EnsignModel
 
 /// Why a regular expression cannot be used.
 struct PatternError {
@@ -20,5 +21,5 @@ struct PatternError {
 ///
 /// The message is thread-local: nothing may suspend between the call and this read.
 func lastMessage() -> String {
-    unsafe String(cString: cjs_message()).printable
+    unsafe String(cString: cjs_message()).onOneLine
 }

@@ -136,7 +136,9 @@ extension SeriesRequest {
     private func variant(_ series: PrometheusSeries) throws(Unreadable) -> Variant? {
         if let text = series.labels[Self.bundleLabel], !text.isEmpty {
             guard let digest = Digest(text) else {
-                throw Unreadable("the label \(Self.bundleLabel) is '\(text.shown)', which is no digest of a bundle")
+                throw Unreadable(
+                    "the label \(Self.bundleLabel) is \(text.quoted(utf8: 80)), which is no digest of a bundle"
+                )
             }
             return digest == canary.candidate ? .canary : digest == canary.stable ? .stable : nil
         }
@@ -149,7 +151,9 @@ extension SeriesRequest {
         let isCandidate = version == canary.candidateVersion.description
         guard version == canary.stableVersion.description else { return isCandidate ? .canary : nil }
         guard !isCandidate else {
-            throw Unreadable("both versions are \(version.shown): tell them apart by the label \(Self.bundleLabel)")
+            throw Unreadable(
+                "both versions are \(version.onOneLine(utf8: 80)): tell them apart by the label \(Self.bundleLabel)"
+            )
         }
         return .stable
     }
@@ -177,18 +181,4 @@ extension SeriesRequest {
 
 extension Variant {
     fileprivate var order: Int { self == .stable ? 0 : 1 }
-}
-
-extension String {
-    /// The beginning of a text of somebody else's, on one line.
-    fileprivate var shown: String {
-        var text = ""
-        for scalar in cut(utf8: 80).unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator: text += "?"
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        return text
-    }
 }

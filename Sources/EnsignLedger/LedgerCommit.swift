@@ -120,8 +120,7 @@ package enum LedgerCommit {
     private static func behaviour(_ entry: Entry) -> String {
         let agents = Set(entry.changes.map(\.agent))
         if entry.changesElsewhere == nil, agents.count == 1, let change = entry.changes.first {
-            let version = change.from.map { " \($0.version)" } ?? ""
-            return "behaviour of \(change.agent?.description ?? "")\(version)"
+            return ChangeSentence(change).driftSubject
         }
         let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
         return "behaviour, \(total) \(total == 1 ? "metric" : "metrics")"
@@ -137,24 +136,7 @@ package enum LedgerCommit {
             let parts = counts.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             return "\(total) changes\(parts.isEmpty ? "" : ": \(parts)")"
         }
-        let agent = change.agent?.description ?? change.scope ?? "live directory"
-        let versions =
-            switch (change.from, change.to) {
-            case (nil, let to?): "\(to.version)"
-            case (let from?, nil): "\(from.version) removed"
-            case (let from?, let to?):
-                from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-            case (nil, nil): ""
-            }
-        let suffix =
-            switch change.action {
-            case .create, .delete: ""
-            case .update: change.from?.version == change.to?.version ? ", changed" : ""
-            case .weight: ", canary \(change.weight?.to ?? 0) %"
-            case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(change.action.rawValue)"
-            }
-        let reverts = change.evidence?.reverts.first.map { " (reverts \($0.short))" } ?? ""
-        return "\(agent) \(versions)\(suffix)\(reverts)\(quarantine ?? "")"
+        return ChangeSentence(change).subject + (quarantine ?? "")
     }
 
     /// What is added when the second change quarantines what the first one leaves; nil when it does not.

@@ -71,3 +71,22 @@ extension Finding {
         return findings.filter { seen.insert($0).inserted }.sorted()
     }
 }
+
+extension Finding {
+    package var json: JSONValue {
+        [
+            "severity": .string(severity.rawValue), "code": .string(code),
+            "message": .string(message), "path": .string(path),
+            "line": .integer(Int64(position.line)), "column": .integer(Int64(position.column)),
+            "hint": hint.map { .string($0) } ?? .null,
+            "notes": .array(
+                notes.map {
+                    [
+                        "path": .string($0.path), "line": .integer(Int64($0.position.line)),
+                        "column": .integer(Int64($0.position.column)), "message": .string($0.message),
+                    ]
+                }
+            ),
+        ]
+    }
+}

@@ -29,3 +29,15 @@ extension Unicode.Scalar {
         }
     }
 }
+
+extension String {
+    /// The text up to a word's end, with an ellipsis, if it takes more than `limit` bytes.
+    package func shortened(to limit: Int) -> String {
+        let cut = self.cut(utf8: limit)
+        guard cut.utf8.count < utf8.count || !cut.utf8.elementsEqual(utf8) else { return self }
+        let beginning = cut.dropLast(3)
+        // A long word is cut all the same.
+        let end = beginning.utf8.lastIndex(of: 0x20).flatMap { beginning[..<$0].utf8.count > limit / 2 ? $0 : nil }
+        return beginning[..<(end ?? beginning.endIndex)] + "..."
+    }
+}

@@ -159,3 +159,45 @@ extension EvidenceReport.Trial {
         }
     }
 }
+
+// MARK: - JSON
+
+extension EvidenceReport {
+    package var json: JSONValue {
+        [
+            "v": 1, "environment": .string(environment), "agent": .string(agent.description),
+            "time": .string(now.description), "host": .bool(isHost),
+            "canary": canary.map(\.json) ?? .null, "queued": queued?.json ?? .null,
+            "rejections": rejections.map {
+                .object(JSONObject($0.map { ($0.reason, .integer($0.count)) }))
+            } ?? .null,
+            "history": .array(
+                history.map { decision in
+                    [
+                        "seq": .integer(decision.sequence), "commit": .string(decision.commit.description),
+                        "time": .string(decision.time.description),
+                        "action": .string(decision.change.action.rawValue),
+                        "from": decision.change.from?.json ?? .null, "to": decision.change.to?.json ?? .null,
+                        "quarantines": .bool(decision.quarantines),
+                        "verdict": decision.verdict.map { .string($0.rawValue) } ?? .null,
+                        "reason": decision.reason.map { .string($0) } ?? .null,
+                        "analysis": decision.analysis?.json ?? .null,
+                    ]
+                }
+            ),
+        ]
+    }
+}
+
+extension EvidenceReport.Trial {
+    fileprivate var json: JSONValue {
+        func time(_ time: Timestamp?) -> JSONValue { time.map { .string($0.description) } ?? .null }
+        return [
+            "candidate": candidate.json, "stable": stable.json, "weight": .integer(weight),
+            "since": time(since), "holdEnds": time(holdEnds), "deadline": time(deadline),
+            "verdict": verdict.map { .string($0.outcome.rawValue) } ?? .null,
+            "analysis": verdict?.report?.json ?? .null,
+            "missing": .array(missing.map { .string($0) }),
+        ]
+    }
+}

@@ -15,6 +15,8 @@ package struct RolloutReport: Sendable {
     package var isHost: Bool
     /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
     package var rows: [Row]
+    /// Nil where somebody looks after canaries, or there are none.
+    package var waiting: WaitingCanary?
 
     /// One agent.
     package struct Row: Sendable {
@@ -79,6 +81,52 @@ package struct RolloutReport: Sendable {
                 )
             )
         }
+        report.waiting = WaitingCanary(
+            hasRollouts: report.rows.contains { $0.state.rollout != nil },
+            environment,
+            site,
+            now: situation.now
+        )
         return report
+    }
+}
+
+extension RolloutReport.Row {
+    /// What the agent is in, in one word.
+    package var phase: String {
+        if state.isHalted { return "halted" }
+        switch state.rollout {
+        case .queued: return "queued"
+        case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
+        case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
+        }
+    }
+
+    /// When the present hold ends; nil without a canary, and where git no longer declares it.
+    package var holdEnds: Timestamp? {
+        guard let (_, progress) = state.canary else { return nil }
+        return canary.flatMap { progress.holdEnds($0) }
+    }
+}
+
+extension RolloutReport {
+    package var json: JSONValue {
+        [
+            "v": 1, "environment": .string(environment), "time": .string(now.description),
+            "canaryWaiting": waiting?.json ?? .null,
+            "rollouts": .array(
+                rows.map { row in
+                    [
+                        "agent": .string(row.agent.description), "phase": .string(row.phase), "state": row.state.json,
+                        "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
+                        "holdEnds": row.holdEnds.map { .string($0.description) } ?? .null,
+                        "verdict": row.verdict.map {
+                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
+                        } ?? .null,
+                        "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
+                    ]
+                }
+            ),
+        ]
     }
 }

@@ -21,25 +21,11 @@ extension ObservationPlace: StateValue {
     static let kind = StateKind("cache/<env>/observation", .scan, limit: 4 << 20)
 
     init?(_ contents: StateContents) {
-        guard let entry = contents["entry"]?.string.flatMap({ ObjectID($0) }), let next = contents["next"]?.string,
-            let start = contents["roundStart"]?.int, let before = contents["verifiedBefore"]?.int, start >= 0,
-            before >= 0, let folders = contents["lookedAt"]?.object
-        else { return nil }
-        var cursor = ObservationCursor(next: next, roundStart: start, verifiedBefore: before)
-        for (folder, time) in folders {
-            guard let time = time.int else { return nil }
-            cursor.lookedAt[folder] = time
+        guard let entry = contents["entry"]?.string.flatMap({ ObjectID($0) }), let cursor = contents["cursor"] else {
+            return nil
         }
-        self.init(entry: entry, cursor: cursor)
+        self.init(entry: entry, cursor: ObservationCursor(json: cursor))
     }
 
-    var contents: StateContents {
-        StateContents([
-            "entry": .string(entry.description), "next": .string(cursor.next),
-            "roundStart": .integer(cursor.roundStart), "verifiedBefore": .integer(cursor.verifiedBefore),
-            "lookedAt": .object(
-                JSONObject(cursor.lookedAt.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.integer($0.value)) })
-            ),
-        ])
-    }
+    var contents: StateContents { StateContents(["entry": .string(entry.description), "cursor": cursor.json]) }
 }

@@ -153,7 +153,7 @@ package struct Reconciler {
     ///
     /// - Parameter more: Stops that could not be remembered.
     package func recordHalts(_ more: [HaltRecord] = []) throws -> Report {
-        try locked { try $0.runHaltsAlone(more) }
+        try locked { try $0.recordHaltsAlone(more) }
     }
 
     private func locked(_ body: (inout ReconcileSession) throws -> Report) throws -> Report {

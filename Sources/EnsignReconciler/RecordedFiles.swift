@@ -15,6 +15,7 @@ package final class RecordedFiles: ExpectedFiles {
 
     private let tree: RecordedTree
     private let header: [UInt8]
+    private var last: (folder: String, entries: [String: TreeEntry]?)?
 
     init(tree: RecordedTree, header: [UInt8]) {
         self.tree = tree
@@ -23,28 +24,35 @@ package final class RecordedFiles: ExpectedFiles {
 
     package func children(of folder: String) throws -> [String: ExpectedNode]? {
         guard !folder.isEmpty else {
-            var top: [String: ExpectedNode] = [LivePath.header: .header]
+            var top: [String: ExpectedNode] = [LivePath.header: .file]
             for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
                 top[name] = .folder
             }
             return top
         }
-        return try tree.children(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file($0.id) }
+        return try entries(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file }
     }
 
-    package func bytes(of node: ExpectedNode) throws -> [UInt8] {
-        switch node {
-        case .folder: []
-        case .header: header
-        case .file(let id): try tree.bytes(TreeEntry(name: [], mode: .file, id: id))
-        }
+    package func bytes(at path: String) throws -> [UInt8] {
+        if path == LivePath.header { return header }
+        return try entry(path).map { try tree.bytes($0) } ?? []
     }
 
-    package func matches(_ bytes: [UInt8], _ node: ExpectedNode) -> Bool {
-        switch node {
-        case .folder: false
-        case .header: bytes == header
-        case .file(let id): Repository.objectID(of: bytes, .blob) == id
-        }
+    package func matches(_ bytes: [UInt8], at path: String) throws -> Bool {
+        if path == LivePath.header { return bytes == header }
+        return try entry(path)?.id == Repository.objectID(of: bytes, .blob)
+    }
+
+    private func entry(_ path: String) throws -> TreeEntry? {
+        guard let slash = path.lastIndex(of: "/") else { return nil }
+        return try entries(of: String(path[..<slash]))?[String(path[path.index(after: slash)...])]
+    }
+
+    /// The folder that was asked about last is at hand: a target goes through one after the other.
+    private func entries(of folder: String) throws -> [String: TreeEntry]? {
+        if let last, last.folder == folder { return last.entries }
+        let entries = try tree.children(of: folder)
+        last = (folder, entries)
+        return entries
     }
 }

@@ -16,16 +16,17 @@ extension DirectoryTarget {
         case .everything:
             observer.threshold = .min
             for folder in try observer.folders() { try observer.look(into: folder) }
-            let cursor = ObservationCursor(
+            let cursor = SliceCursor(
                 next: "",
                 roundStart: now,
                 verifiedBefore: now.subtracting(saturating: Self.clockSlack)
             )
             return observer.observation(cursor)
-        case .slice(var cursor, let suspects):
+        case .slice(let kept, let suspects):
+            var cursor = SliceCursor(kept)
             // The clock was set back: what changes now would look older than what was read.
             let newest = cursor.lookedAt.values.max() ?? 0
-            if max(cursor.verifiedBefore, cursor.roundStart, newest) > now { cursor = ObservationCursor() }
+            if max(cursor.verifiedBefore, cursor.roundStart, newest) > now { cursor = SliceCursor() }
             if cursor.next.isEmpty { cursor.roundStart = now }
             observer.threshold = cursor.verifiedBefore
             observer.lookedAt = cursor.lookedAt
@@ -36,13 +37,13 @@ extension DirectoryTarget {
             var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 let hasChanged = try observer.hasChanged(folder)
-                let isInSlice = index >= start && filesInSlice < ObservationCursor.files
+                let isInSlice = index >= start && filesInSlice < SliceCursor.files
                 if index >= start, !isInSlice, next == nil { next = folder }
                 guard isInSlice || hasChanged || suspects.contains(folder) else { continue }
                 let before = observer.filesSeen
                 try observer.look(into: folder)
                 if isInSlice { filesInSlice += observer.filesSeen - before }
-                if hasChanged, cursor.lookedAt.count < ObservationCursor.maxFolders {
+                if hasChanged, cursor.lookedAt.count < SliceCursor.maxFolders {
                     cursor.lookedAt[folder] = now.subtracting(saturating: Self.clockSlack)
                 }
             }
@@ -50,7 +51,7 @@ extension DirectoryTarget {
                 cursor.next = next
             } else {
                 let verifiedBefore = cursor.roundStart.subtracting(saturating: Self.clockSlack)
-                cursor = ObservationCursor(
+                cursor = SliceCursor(
                     roundStart: cursor.roundStart,
                     verifiedBefore: verifiedBefore,
                     lookedAt: cursor.lookedAt.filter { $0.value > verifiedBefore }
@@ -65,7 +66,7 @@ extension DirectoryTarget {
 private struct DirectoryObserver {
     let root: String
     let expected: any ExpectedFiles
-    /// Files that changed before this were read since; see ``ObservationCursor``.
+    /// Files that changed before this were read since; see ``SliceCursor``.
     var threshold: Int64 = .min
     /// The same for single folders, where it is later.
     var lookedAt: [String: Int64] = [:]
@@ -81,8 +82,8 @@ private struct DirectoryObserver {
         self.expected = expected
     }
 
-    func observation(_ cursor: ObservationCursor) -> Observation {
-        Observation(drift: drift.sorted { $0.path < $1.path }, cursor: cursor, filesSeen: filesSeen)
+    func observation(_ cursor: SliceCursor) -> Observation {
+        Observation(drift: drift.sorted { $0.path < $1.path }, cursor: cursor.cursor, filesSeen: filesSeen)
     }
 
     /// The folders that should be there, in the order of the rotating slice: `""`, `agents`, `agents/<team>`, `bundles`
@@ -112,7 +113,9 @@ private struct DirectoryObserver {
             try !isBehindLink(folder)
         else {
             // Reported by the folder above as removed or replaced; its files are missing all the same.
-            for (name, node) in wanted { try missing(join(folder, name), node) }
+            for (name, node) in wanted where node == .file {
+                drift.append(DriftedFile(path: join(folder, name), found: .removed, size: nil))
+            }
             return
         }
         let present = Set(try Files.list(place(folder)) ?? [])
@@ -132,9 +135,9 @@ private struct DirectoryObserver {
                 if let found = try Files.status(place(path)), found.kind != .directory {
                     drift.append(DriftedFile(path: path, found: .replaced, size: nil))
                 }
-            case .file, .header:
+            case .file:
                 filesSeen += 1
-                try lookAt(path, node, threshold(folder))
+                try lookAt(path, threshold(folder))
             }
         }
     }
@@ -149,7 +152,7 @@ private struct DirectoryObserver {
         return isLink
     }
 
-    private mutating func lookAt(_ path: String, _ node: ExpectedNode, _ threshold: Int64) throws {
+    private mutating func lookAt(_ path: String, _ threshold: Int64) throws {
         guard let status = try Files.status(place(path)) else {
             drift.append(DriftedFile(path: path, found: .removed, size: nil))
             return
@@ -168,17 +171,10 @@ private struct DirectoryObserver {
             drift.append(DriftedFile(path: path, found: .edited, size: status.size))
             return
         }
-        if try expected.matches(bytes, node) { return }
-        let wanted = try expected.bytes(of: node)
+        if try expected.matches(bytes, at: path) { return }
+        let wanted = try expected.bytes(at: path)
         let isPart = bytes.count < wanted.count && wanted.starts(with: bytes)
         drift.append(DriftedFile(path: path, found: isPart ? .truncated : .edited, size: status.size))
-    }
-
-    private mutating func missing(_ path: String, _ node: ExpectedNode) throws {
-        guard node == .folder else {
-            drift.append(DriftedFile(path: path, found: .removed, size: nil))
-            return
-        }
     }
 
     private mutating func extra(_ path: String) throws {

@@ -71,64 +71,41 @@ package struct Publication: Sendable {
 
 /// The recorded state, as a target is compared with it.
 package protocol ExpectedFiles {
-    /// What should stand in a folder, by name; nil when the folder should not be there. `""` is the target itself.
+    /// What should be in a folder, by name; nil when the folder should not be there. `""` is the target itself.
     func children(of folder: String) throws -> [String: ExpectedNode]?
 
-    /// What a file should hold.
-    func bytes(of node: ExpectedNode) throws -> [UInt8]
+    /// What the file at a path should hold.
+    func bytes(at path: String) throws -> [UInt8]
 
-    /// Whether these bytes are what the node should hold. Cheaper than comparing with ``bytes(of:)``.
-    func matches(_ bytes: [UInt8], _ node: ExpectedNode) throws -> Bool
+    /// Whether these bytes are what the file at a path should hold. Cheaper than comparing with ``bytes(at:)``.
+    func matches(_ bytes: [UInt8], at path: String) throws -> Bool
 }
 
-/// A file or folder that should be there.
+/// What should be at a path.
 package enum ExpectedNode: Sendable, Hashable {
-    case folder
-    case file(ObjectID)
-    /// `fleet.json`, which no tree holds.
-    case header
+    case folder, file
 }
 
 /// How much of a target an observation looks at.
 package enum ObservationScope: Sendable, Hashable {
     /// Every file's bytes.
     case everything
-    /// Folders whose times changed, a slice that goes round (see ``ObservationCursor``), and folders in which something
-    /// is known to have happened.
+    /// What the target holds to be enough since the observation that gave the cursor, and folders in which something is
+    /// known to have happened. Whatever changes is found after some such observations, each of which costs little.
     case slice(ObservationCursor, suspects: Set<String>)
 }
 
-/// Where the rotating slice stands.
+/// Where a target goes on with observing in slices: a value that only the target understands.
 ///
-/// A file whose inode changed before the last complete round began was read in that round or an earlier one after that
-/// change, so it is still what it was: looking at its times is enough. The kernel sets the change time; programs cannot.
+/// Kept between runs. A target takes a value that is not its own, or makes no sense, as it takes none: it starts anew and
+/// finds everything.
 package struct ObservationCursor: Sendable, Hashable {
-    /// The folder to go on with; `""` starts a round.
-    package var next: String
-    /// When the running round began, in nanoseconds of the file system's clock.
-    package var roundStart: Int64
-    /// When the last complete round began; everything that changed before it has been read since.
-    package var verifiedBefore: Int64
-    /// Folders that changed in the running round, and when each was last looked at: once is enough for each change.
-    package var lookedAt: [String: Int64]
+    package var json: JSONValue
 
-    package init(
-        next: String = "",
-        roundStart: Int64 = 0,
-        verifiedBefore: Int64 = 0,
-        lookedAt: [String: Int64] = [:]
-    ) {
-        self.next = next
-        self.roundStart = roundStart
-        self.verifiedBefore = verifiedBefore
-        self.lookedAt = lookedAt
-    }
+    /// The start.
+    package init() { json = .null }
 
-    /// The most folders that are remembered; those beyond are looked at again in each run until the round ends.
-    package static let maxFolders = 4_096
-
-    /// The most files that a slice looks at.
-    package static let files = 500
+    package init(json: JSONValue) { self.json = json }
 }
 
 /// What an observation found.

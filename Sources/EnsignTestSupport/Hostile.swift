@@ -19,6 +19,26 @@ package enum Hostile {
         ["", "\u{0}", letter, " ", "..", "/", "\"\\\u{1}", "0", "ffffffffffffffff", "1e400", "NaN", "\u{202E}", "a/b"]
         + integers.map(String.init) + times
 
+    /// One of each kind of character that acts on a terminal or hides something.
+    package static let unsafeScalars: [(kind: String, scalar: Unicode.Scalar)] = [
+        ("a NUL", "\u{0}"), ("the bell", "\u{7}"), ("a backspace", "\u{8}"), ("a tab", "\t"), ("a line feed", "\n"),
+        ("a carriage return", "\r"), ("an escape", "\u{1B}"), ("delete", "\u{7F}"), ("next line", "\u{85}"),
+        ("a control sequence", "\u{9B}"), ("a soft hyphen", "\u{AD}"), ("a joiner of graphemes", "\u{34F}"),
+        ("an Arabic mark", "\u{61C}"), ("a filler of Hangul", "\u{115F}"), ("a vowel without a shape", "\u{17B4}"),
+        ("a separator of Mongolian", "\u{180E}"), ("zero width", "\u{200B}"), ("a non-joiner", "\u{200C}"),
+        ("a joiner", "\u{200D}"), ("left to right", "\u{200E}"), ("right to left", "\u{200F}"),
+        ("a separator of lines", "\u{2028}"), ("a separator of paragraphs", "\u{2029}"), ("an embedding", "\u{202A}"),
+        ("an override", "\u{202E}"), ("a word joiner", "\u{2060}"), ("an invisible times", "\u{2062}"),
+        ("an isolate", "\u{2066}"), ("the end of an isolate", "\u{2069}"), ("a filler", "\u{3164}"),
+        ("private use", "\u{E000}"), ("a variation selector", "\u{FE0F}"), ("a byte order mark", "\u{FEFF}"),
+        ("a filler of half width", "\u{FFA0}"), ("an annotation", "\u{FFF9}"), ("no character", "\u{FFFF}"),
+        ("not assigned", "\u{378}"), ("a tag", "\u{E0041}"), ("a selector of the supplement", "\u{E0100}"),
+        ("private use beyond", "\u{10FFFD}"),
+    ]
+
+    /// A text with every kind of them.
+    package static let unsafeText = "x" + String(String.UnicodeScalarView(unsafeScalars.map(\.scalar))) + "y"
+
     private static let numbers: [JSONValue] =
         integers.map { .integer($0) } + [0.5, -0.5, 1e15, 1e300, -1e300, .leastNonzeroMagnitude].map { JSONValue($0) }
     /// One of each kind.

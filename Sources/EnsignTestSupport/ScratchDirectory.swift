@@ -1,18 +1,50 @@
 import Foundation
+import Synchronization
 
 /// A directory of a test's own, removed when the last reference goes.
 package final class ScratchDirectory: Sendable {
     /// Absolute, symbolic links resolved.
     package let path: String
 
+    /// `ST_NOEXEC` of `sys/statvfs.h`, which Swift does not import.
+    private static let noExecution: UInt = 8
+
+    /// In memory where that has room, unless `TMPDIR` says otherwise: what is tested syncs all that it writes, and on a
+    /// disk most of the time goes by waiting for that.
+    private static let parent: URL = {
+        let memory = "/dev/shm"
+        var status = statvfs()
+        // Hooks are run there, which containers often forbid.
+        guard ProcessInfo.processInfo.environment["TMPDIR"] == nil, unsafe statvfs(memory, &status) == 0,
+            status.f_flag & noExecution == 0, UInt64(status.f_bavail) * UInt64(status.f_frsize) > 2 << 30,
+            FileManager.default.isWritableFile(atPath: memory)
+        else { return FileManager.default.temporaryDirectory }
+        return URL(fileURLWithPath: memory, isDirectory: true)
+    }()
+
     package init() throws {
-        let url = FileManager.default.temporaryDirectory
-            .appendingPathComponent("ensign-test-\(UUID().uuidString)", isDirectory: true)
+        let url = Self.parent.appendingPathComponent("ensign-test-\(UUID().uuidString)", isDirectory: true)
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         path = url.resolvingSymlinksInPath().path
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    private static let atExit = Mutex<[String]>([])
+
+    /// For one that is referred to until the program ends: removes it then.
+    package func removeAtExit() {
+        Self.atExit.withLock { paths in
+            if paths.isEmpty {
+                atexit {
+                    for path in ScratchDirectory.atExit.withLock({ $0 }) {
+                        try? FileManager.default.removeItem(atPath: path)
+                    }
+                }
+            }
+            paths.append(path)
+        }
+    }
 
     /// Writes a file, folders on the way included, and returns its path.
     @discardableResult

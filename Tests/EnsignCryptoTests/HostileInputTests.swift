@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignTestSupport
 import Testing
 
 /// Bytes that somebody changed: nothing crashes, and nothing changed is good.
@@ -10,7 +11,7 @@ struct HostileInputTests {
     func signatureText() {
         var generator = SeededGenerator(for: "signatureText")
         let text = Array(SSHSignature.sign(message, key: key, namespace: "git").utf8)
-        for _ in 0..<20_000 {
+        for _ in rounds(4_000) {
             let changed = text.mutated(using: &generator)
             // Line feeds may move: the ledger asks for hasOpenSSHColumns as well.
             let isSame = changed.filter { $0 != 0x0A } == text.filter { $0 != 0x0A }
@@ -27,7 +28,7 @@ struct HostileInputTests {
         let text = SSHSignature.sign(message, key: key, namespace: "git")
         let blob = try #require(Base64.decode(text.split(separator: "\n").dropFirst().dropLast().joined()))
         var parsed = 0
-        for _ in 0..<20_000 {
+        for _ in rounds(4_000) {
             let changed = blob.mutated(using: &generator)
             guard let signature = try? SSHSignature(armored: armored(changed, "SSH SIGNATURE")) else { continue }
             parsed += 1
@@ -53,7 +54,7 @@ struct HostileInputTests {
         var generator = SeededGenerator(for: "keyFile")
         let text = key.openSSHText(comment: "comment")
         let blob = try #require(Base64.decode(text.split(separator: "\n").dropFirst().dropLast().joined()))
-        for round in 0..<20_000 {
+        for round in rounds(4_000) {
             let isText = round.isMultiple(of: 2)
             let changed =
                 isText
@@ -75,7 +76,7 @@ struct HostileInputTests {
 
             """.utf8
         )
-        for _ in 0..<10_000 {
+        for _ in rounds(4_000) {
             let changed = (0..<4).reduce(file) { bytes, _ in bytes.mutated(using: &generator) }
             let (signers, problems) = AllowedSigners.parse(changed)
             let lines = changed.split(separator: 0x0A, omittingEmptySubsequences: false)
@@ -98,7 +99,7 @@ extension HostileInputTests {
         let numbers = ["0", "-1", "9223372036854775807", "99999999999999", "00000101", "99991231235959Z", "22620412Z"]
         let words =
             numbers + [letter, "", "\u{0}", "*", "!*", "\"", "namespaces=\"git\"", "x=\"y\"", key.publicKey.line]
-        for _ in 0..<500 {
+        for _ in rounds(150) {
             let times = ["valid-after", "valid-before"].map {
                 "\($0)=\"\(words.randomElement(using: &generator) ?? "")\""
             }

@@ -190,7 +190,7 @@ struct GuardTests {
         #expect(drifts[0] == drifts[1] && drifts[0].map(\.metric).sorted() == ["cost", "success"])
     }
 
-    @Test("A state that is none is refused, whatever was cut or changed")
+    @Test("A state that is damaged is refused, or is a state: it is kept as it is, counts, and says a drift once")
     func damagedState() throws {
         var random = SeededGenerator(for: "damagedState", standard: 64)
         var book = GuardBook()
@@ -200,18 +200,30 @@ struct GuardTests {
             _ = book.take(sample(0.1, of: side("1"), at: Int64(index), metric: .cost), version)
         }
         let bytes = book.json.canonicalBytes()
+        var (refused, kept) = (0, 0)
         for _ in 0..<2_000 {
             var damaged = bytes
             let place = random.int(0...damaged.count - 1)
             damaged[place] = [0x2D, 0x30, 0x39, 0x65, 0x6E, 0x5B].randomElement(using: &random)!
-            guard let json = try? JSONParser.parse(damaged), var read = GuardBook(json: json) else { continue }
-            // What is still a state must bear whatever comes.
-            for value in [0, 1, 1e14] {
-                _ = read.take(sample(value, of: side("1"), at: 1, metric: .cost), version)
-                _ = read.take(sample(value, of: side("1"), at: 1), version)
+            guard let json = try? JSONParser.parse(damaged), var read = GuardBook(json: json) else {
+                refused += 1
+                continue
             }
-            _ = read.explanations(agent)
+            kept += 1
+            #expect(GuardBook(json: read.json) == read)
+            // What is still a state must bear whatever comes, and remain one.
+            var drifts: [String: Int] = [:]
+            for value in [0, 1, 1e14] {
+                for metric in [MetricName.cost, .success] {
+                    let drift = read.take(sample(value, of: side("1"), at: 1, metric: metric), version)
+                    if let drift { drifts[drift.metric, default: 0] += 1 }
+                }
+            }
+            #expect(drifts.values.allSatisfy { $0 == 1 })
+            #expect(read.explanations(agent).count == 2 && read.count >= 2)
+            #expect(GuardBook(json: read.json) == read)
         }
+        #expect(refused > 100 && kept > 100, "\(refused) refused, \(kept) kept")
     }
 
     @Test("Samples that cannot be are no evidence and stop nothing")

@@ -172,7 +172,7 @@ struct SnapshotRuleTests {
                 fixture.entries["fleet/trust/allowed_signers"] = .text("")
                 let snapshot = fixture.snapshot
                 snapshot.add(.text("x"), named: Array(name.utf8), in: folder)
-                let shown = "\(folder)/\(name.escapedForDisplay)"
+                let shown = "\(folder)/\(name.asPlainName)"
                 #expect(
                     fixture.check(in: snapshot) == """
                         \(shown):1:1: error: \(problem) [invalid-name]

@@ -97,6 +97,15 @@ struct KillSwitchTests {
         #expect(trips([rule], (0..<40).map { _ in call(0, arguments: nil) }).isEmpty, "arguments that nobody recorded")
     }
 
+    @Test("A tool's name in a sentence is cut and safe to print, whatever telemetry calls it")
+    func hostileNames() throws {
+        for name in [Hostile.unsafeText, Hostile.letter, String(repeating: "\u{202E}", count: 10_000)] {
+            let sentence = try #require(trips([.unknownTool(1)], [call(1, tool: name)]).first?.sentence)
+            #expect(!sentence.unicodeScalars.contains(where: DisplayText.isUnsafe))
+            #expect(sentence.utf8.count < 200)
+        }
+    }
+
     @Test("Denied calls, steps and unknown tools trip at their numbers")
     func counts() {
         let denied = KillRule.deniedCalls(5, within: span("1m"))
@@ -112,7 +121,7 @@ struct KillSwitchTests {
         let shell = call(1, tool: "shell\u{1B}[31m")
         #expect(
             trips([.unknownTool(1)], [shell]).map(\.sentence)
-                == ["support/desk called 'shell?[31m', which it was not granted; the limit is 1"]
+                == ["support/desk called 'shell\\u{1b}[31m', which it was not granted; the limit is 1"]
         )
         #expect(trips([.unknownTool(2)], [shell]).isEmpty)
         #expect(trips([.unknownTool(2)], [shell, call(3_600, tool: "shell")]).count == 1)
@@ -249,14 +258,5 @@ struct KillSwitchTests {
         let activity = Activity(agent: Self.desk, bundle: nil, kind: .call(call), time: at(0))
         #expect(trips([.unknownTool(1)], [activity]).isEmpty)
         #expect(trips([.deniedCalls(1, within: span("1m"))], [activity]).count == 1)
-    }
-
-    @Test("A tool's name may be that of a tool, an operation, or both")
-    func toolNames() {
-        let bundle = bundle()
-        for name in ["crm__find", "crm.find", "crm/find", "find", "crm"] { #expect(bundle.grants(toolName: name)) }
-        for name in ["crm__delete", "crm.delete", "other__find", "delete", "", "__", "crm__", "find__crm"] {
-            #expect(!bundle.grants(toolName: name))
-        }
     }
 }

@@ -22,14 +22,14 @@ struct AcceptedRulesTests {
     private func make(_ trouble: Trouble, _ fleet: TestFleet) throws {
         switch trouble {
         case .invalid:
-            try fleet.environment(rollout: Self.deadline, more: "  no-such-field: 1\n")
+            fleet.environment(rollout: Self.deadline, more: "  no-such-field: 1\n")
             try fleet.commit("invalid")
         case .refused:
-            try fleet.git("rm", "-q", "-r", "-f", "environments/prod/agents")
-            try fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
+            fleet.removeAll()
+            fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
             try fleet.commit("two of three go")
         case .gone: try fleet.removeBranch()
-        case .unreadable: try fleet.scratch.write(".git/refs/heads/main", "")
+        case .unreadable: try fleet.repository.spoilBranch()
         }
     }
 
@@ -42,7 +42,7 @@ struct AcceptedRulesTests {
     func goesBack(_ trouble: Trouble) throws {
         let fleet = try TestFleet(rollout: Self.deadline)
         _ = try fleet.reconcile()
-        try fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
+        fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
         try fleet.commit("to 1.1.0")
         _ = try fleet.reconcile()
         #expect(try state(fleet)?.canary?.progress.weight == 20)
@@ -64,7 +64,7 @@ struct AcceptedRulesTests {
     func operators(_ trouble: Trouble) throws {
         let fleet = try TestFleet(rollout: Self.deadline)
         _ = try fleet.reconcile()
-        try fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
+        fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
         try fleet.commit("to 1.1.0")
         _ = try fleet.reconcile()
         try make(trouble, fleet)
@@ -80,17 +80,17 @@ struct AcceptedRulesTests {
     func halted() throws {
         let fleet = try TestFleet()
         _ = try fleet.reconcile()
-        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100, halted: true)
+        fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100, halted: true)
         try make(.invalid, fleet)
         let report = try fleet.reconcile()
         #expect(report.plan?.changes.map(\.change.action) == [.halt])
         #expect(try state(fleet)?.haltedByGit == true)
         // Another commit that cannot be applied does not let it go.
-        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
+        fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
         try fleet.commit("still invalid")
         _ = try fleet.reconcile()
         #expect(try state(fleet)?.haltedByGit == true)
-        try fleet.environment(rollout: Self.deadline)
+        fleet.environment(rollout: Self.deadline)
         try fleet.commit("mended")
         _ = try fleet.reconcile()
         #expect(try state(fleet)?.haltedByGit != true)
@@ -110,7 +110,7 @@ struct AcceptedRulesTests {
         }
         #expect(try rules() == 0)
         let rule = "  killSwitch: [{unknownTool: 1}]\n"
-        try fleet.environment(rollout: TestFleet.rollouts[0], more: rule)
+        fleet.environment(rollout: TestFleet.rollouts[0], more: rule)
         try fleet.commit("a rule, and nothing else")
         #expect(try rules() == 0, "it is not accepted yet")
         let entry = try fleet.tip()?.commit
@@ -128,9 +128,9 @@ struct AcceptedRulesTests {
     func pruneShare() throws {
         let fleet = try TestFleet()
         _ = try fleet.reconcile()
-        try fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
-        try fleet.git("rm", "-q", "-r", "-f", "environments/prod/agents")
-        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
+        fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
+        fleet.removeAll()
+        fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
         try fleet.commit("two of three go, and may")
         let refused = try fleet.reconcile()
         guard case .refused = refused.result else {
@@ -138,12 +138,12 @@ struct AcceptedRulesTests {
             return
         }
         // Raised by a commit of its own first, it holds.
-        try fleet.git("revert", "--no-edit", "HEAD")
-        try fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
+        try fleet.revert()
+        fleet.environment(rollout: TestFleet.rollouts[0], share: 1)
         try fleet.commit("any share")
         _ = try fleet.reconcile()
-        try fleet.git("rm", "-q", "-r", "-f", "environments/prod/agents")
-        try fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
+        fleet.removeAll()
+        fleet.deploy(Self.triage, "1.0.0", ["find", "update"], 100)
         try fleet.commit("two of three go")
         #expect(try fleet.reconcile().plan?.changes.count == 2)
     }
@@ -152,7 +152,7 @@ struct AcceptedRulesTests {
     func renamed() throws {
         let fleet = try TestFleet(rollout: Self.deadline)
         _ = try fleet.reconcile()
-        try fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
+        fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
         try fleet.commit("to 1.1.0")
         _ = try fleet.reconcile()
         let agent = try #require(AgentID(Self.triage))

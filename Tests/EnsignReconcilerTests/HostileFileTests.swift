@@ -118,7 +118,7 @@ struct HostileFileTests {
         let target = DirectoryTarget(path: live)
         let path = "\(scratch.path)/observation"
         let file = StateFile<ObservationPlace>(path: path)
-        try file.write(ObservationPlace(entry: .zero, cursor: ObservationCursor(next: "a", lookedAt: ["a": 1])))
+        try file.write(ObservationPlace(entry: .zero, cursor: SliceCursor(next: "a", lookedAt: ["a": 1]).cursor))
         let bytes = try #require(try Files.read(path, limit: 1 << 20))
         try Hostile.variants(of: try JSONParser.parse(bytes), for: "observation", pairs: 100) { json in
             try Files.replace(path, with: json.canonicalBytes(), durable: false)
@@ -126,8 +126,8 @@ struct HostileFileTests {
             _ = try target.observe(Nothing(), .slice(cursor, suspects: []), sweeping: false)
         }
         for number in Hostile.integers where number >= 0 {
-            let cursor = ObservationCursor(next: "", roundStart: number, verifiedBefore: number)
-            _ = try target.observe(Nothing(), .slice(cursor, suspects: []), sweeping: false)
+            let cursor = SliceCursor(next: "", roundStart: number, verifiedBefore: number).cursor
+            _ = try DirectoryTarget(path: live).observe(Nothing(), .slice(cursor, suspects: []), sweeping: false)
         }
     }
 
@@ -177,12 +177,12 @@ private struct Nothing: ExpectedFiles {
         switch folder {
         case "": ["agents": .folder]
         case "agents": ["support": .folder]
-        case "agents/support": ["a.json": .file(.zero)]
+        case "agents/support": ["a.json": .file]
         default: nil
         }
     }
 
-    func bytes(of node: ExpectedNode) throws -> [UInt8] { [] }
+    func bytes(at path: String) throws -> [UInt8] { [] }
 
-    func matches(_ bytes: [UInt8], _ node: ExpectedNode) throws -> Bool { false }
+    func matches(_ bytes: [UInt8], at path: String) throws -> Bool { false }
 }

@@ -77,12 +77,12 @@ private struct KindOfState: Sendable, CustomTestStringConvertible {
         KindOfState {
             ObservationPlace(
                 entry: id,
-                cursor: ObservationCursor(
+                cursor: SliceCursor(
                     next: "agents/support",
                     roundStart: 1_795_251_600_123_456_789,
                     verifiedBefore: 3,
                     lookedAt: ["agents/a b\n": .max, "bundles/00": 0]
-                )
+                ).cursor
             )
         },
         KindOfState {

@@ -3,37 +3,44 @@ import EnsignLedger
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignSystem
+import EnsignTargets
 import EnsignTestSupport
 import Foundation
 import Synchronization
 
-/// A host in one process whose clock, commits and operators a test decides about.
+/// A host in one process, without any other: its repository is real, its live directory is in memory, and a test decides
+/// about its clock, its commits and its operators.
 final class TestFleet {
-    let scratch: ScratchDirectory
+    let repository: ScratchRepository
+    let target = MemoryTarget()
+    /// What stock git was asked to do; it is not there.
+    let git = MissingGit()
     private let seconds = Mutex<(wall: Int64, boot: Int64)>((1_800_000_000, 100))
     private var random: SeededGenerator
+    /// The text of each file, and what of it is committed.
+    private var files: [String: String] = [:]
+    private var committed: [String: String] = [:]
+    /// The files of the commit before the newest.
+    private var before: [String: String]?
     /// What was done, for the report of a failure.
     private(set) var story: [String] = []
 
     static let environment = "prod"
     static let version = "0.0.0"
-    private static let agents = ["support/triage", "support/desk", "support/clerk", "sales/lead"]
+    static let agents = ["support/triage", "support/desk", "support/clerk", "sales/lead"]
 
     /// - Parameter rollout: Of the environment.
     init(_ random: SeededGenerator = SeededGenerator(seed: 1), rollout: String = TestFleet.rollouts[0]) throws {
         self.random = random
-        scratch = try ScratchDirectory()
-        try git("init", "-q", "-b", "main", ".")
-        for (key, value) in [("user.name", "Ada"), ("user.email", "ada@example.com"), ("commit.gpgSign", "false")] {
-            try git("config", key, value)
-        }
-        try scratch.write(".git/ensign/.keep", "")
-        try scratch.write("fleet/teams/support.yaml", Self.team)
-        try scratch.write("fleet/teams/sales.yaml", Self.team)
-        try scratch.write("fleet/tools/crm/1.0.0.yaml", Self.tool)
-        for agent in Self.agents { for version in ["1.0.0", "1.1.0", "1.2.0"] { try release(agent, version) } }
-        try environment(rollout: rollout)
-        for agent in Self.agents.dropLast() { try deploy(agent, "1.0.0", ["find", "update"], 100) }
+        repository = try ScratchRepository()
+        try repository.scratch.write("ensign/.keep", "")
+        files["fleet/teams/support.yaml"] = Self.team
+        files["fleet/teams/sales.yaml"] = Self.team
+        files["fleet/tools/crm/1.0.0.yaml"] = Self.tool
+        for agent in Self.agents { for version in ["1.0.0", "1.1.0", "1.2.0"] { release(agent, version) } }
+        environment(rollout: rollout)
+        for agent in Self.agents.dropLast() { deploy(agent, "1.0.0", ["find", "update"], 100) }
         try commit("The fleet")
     }
 
@@ -67,27 +74,21 @@ final class TestFleet {
         "{immediate: {}}",
     ]
 
-    func environment(rollout: String, share: Double = 0.5, more: String = "") throws {
-        try scratch.write(
-            "environments/prod/environment.yaml",
+    func environment(rollout: String, share: Double = 0.5, more: String = "") {
+        files["environments/prod/environment.yaml"] =
             "apiVersion: ensign.dev/v1\nkind: Environment\nspec:\n  keepFor: 1d\n  maxPruneShare: \(share)\n  limits: {concurrentRollouts: 1}\n  rollout: \(rollout)\n\(more)"
-        )
     }
 
-    private func release(_ agent: String, _ version: String) throws {
+    private func release(_ agent: String, _ version: String) {
         let folder = "fleet/agents/\(agent)/\(version)"
-        try scratch.write(
-            "\(folder)/agent.yaml",
+        files["\(folder)/agent.yaml"] =
             "apiVersion: ensign.dev/v1\nkind: Agent\nspec:\n  description: Works.\n  model: {provider: a, name: b}\n  instructions: prompt.md\n  needs: {tools: [{tool: crm, version: 1.0.0, operations: [find, update, erase]}]}\n"
-        )
-        try scratch.write("\(folder)/prompt.md", "Be \(version) of \(agent).\n")
+        files["\(folder)/prompt.md"] = "Be \(version) of \(agent).\n"
     }
 
     func path(_ agent: String) -> String { "environments/prod/agents/\(agent).yaml" }
 
-    func deploy(_ agent: String, _ version: String, _ operations: [String], _ credit: Int, halted: Bool = false)
-        throws
-    {
+    func deploy(_ agent: String, _ version: String, _ operations: [String], _ credit: Int, halted: Bool = false) {
         var text = "apiVersion: ensign.dev/v1\nkind: Deployment\nspec:\n  version: \(version)\n  halted: \(halted)\n"
         if !operations.isEmpty { text += "  grants:\n" }
         for operation in operations {
@@ -95,8 +96,14 @@ final class TestFleet {
             if operation == "update" { text += ", arguments: {properties: {credit: {maximum: \(credit)}}}" }
             text += "}\n"
         }
-        try scratch.write(path(agent), text)
+        files[path(agent)] = text
     }
+
+    /// Takes the deployment of an agent away.
+    func remove(_ agent: String) { files[path(agent)] = nil }
+
+    /// Takes all deployments away.
+    func removeAll() { files = files.filter { !$0.key.hasPrefix("environments/prod/agents/") } }
 
     // MARK: Steps
 
@@ -108,55 +115,52 @@ final class TestFleet {
         let credit = random.pick([50, 100, 200])
         switch random.int(0...15) {
         case 0...4:
-            try deploy(agent, version, operations, credit, halted: random.once(in: 8))
+            deploy(agent, version, operations, credit, halted: random.once(in: 8))
             try commit("deploy \(agent) \(version) \(operations) \(credit)")
         case 5:
-            try environment(rollout: random.pick(Self.rollouts))
+            environment(rollout: random.pick(Self.rollouts))
             try commit("another rollout")
         case 6:
-            guard scratch.exists(path(agent)) else { return }
-            try git("rm", "-q", "-f", path(agent))
+            guard files[path(agent)] != nil else { return }
+            remove(agent)
             try commit("remove \(agent)")
         case 7: try rename(agent, to: random.pick(Self.agents))
         case 8:
-            try environment(rollout: Self.rollouts[0], more: "  no-such-field: 1\n")
+            environment(rollout: Self.rollouts[0], more: "  no-such-field: 1\n")
             try commit("invalid")
         case 9:
-            try git("rm", "-q", "-r", "-f", "--ignore-unmatch", "environments/prod/agents")
-            try deploy(agent, version, operations, credit, halted: random.once(in: 2))
+            removeAll()
+            deploy(agent, version, operations, credit, halted: random.once(in: 2))
             try commit("nearly everything goes")
-        case 10: if try git("rev-list", "--count", "HEAD") != "1" { try revert() }
+        case 10: try revert()
         default: advance()
         }
     }
 
     /// Moves an agent with all its versions, as `git mv` does.
     func rename(_ agent: String, to other: String) throws {
-        guard scratch.exists(path(agent)), !scratch.exists(path(other)), other != agent else { return }
+        guard let deployment = files[path(agent)], files[path(other)] == nil, other != agent else { return }
         for version in ["1.0.0", "1.1.0", "1.2.0"] {
             for file in ["agent.yaml", "prompt.md"] {
-                let text = try scratch.read("fleet/agents/\(agent)/\(version)/\(file)")
-                try scratch.write("fleet/agents/\(other)/\(version)/\(file)", text)
+                files["fleet/agents/\(other)/\(version)/\(file)"] =
+                    files["fleet/agents/\(agent)/\(version)/\(file)"]
             }
         }
-        try scratch.write(path(other), try scratch.read(path(agent)))
-        try git("rm", "-q", "-f", path(agent))
+        files[path(other)] = deployment
+        remove(agent)
         try commit("rename \(agent) \(other)")
     }
 
-    private func revert() throws {
-        _ = try run("git", ["revert", "--no-edit", "HEAD"], in: scratch.path)
-        _ = try? run("git", ["revert", "--abort"], in: scratch.path)
-        story.append("revert")
+    /// Makes the commit that `git revert HEAD` makes.
+    func revert() throws {
+        guard let before, let head = repository.head else { return }
+        files = before
+        try commit("Revert\n\nThis reverts commit \(head).")
     }
 
     private func advance() {
         advance(random.pick([0, 30, 60, 601, 3_601, 7_300, 90_000]))
-        if random.once(in: 6) {
-            let jump = random.pick([-7_200, -40, 40, 7_200]) as Int64
-            seconds.withLock { $0.wall += jump }
-            story.append("the clock jumps by \(jump) s")
-        }
+        if random.once(in: 6) { setClock(by: random.pick([-7_200, -40, 40, 7_200])) }
         if random.once(in: 10), random.once(in: 2) { try? removeBranch() }
     }
 
@@ -166,11 +170,16 @@ final class TestFleet {
         story.append("after \(time) s")
     }
 
+    /// Sets the wall clock forward, or back.
+    func setClock(by jump: Int64) {
+        seconds.withLock { $0.wall += jump }
+        story.append("the clock jumps by \(jump) s")
+    }
+
     /// Takes the branch away; the next commit brings it back.
     func removeBranch() throws {
-        guard (try? git("rev-parse", "-q", "--verify", "refs/heads/main")) != nil else { return }
-        try git("update-ref", "refs/kept", "refs/heads/main")
-        try git("update-ref", "-d", "refs/heads/main")
+        guard try site().desiredCommit() != nil else { return }
+        try repository.removeBranch()
         story.append("the branch is gone")
     }
 
@@ -187,24 +196,14 @@ final class TestFleet {
     }
 
     func commit(_ what: String) throws {
-        if (try? git("rev-parse", "-q", "--verify", "refs/heads/main")) == nil,
-            (try? git("rev-parse", "-q", "--verify", "refs/kept")) != nil
-        {
-            try git("update-ref", "refs/heads/main", "refs/kept")
-        }
-        try git("add", "-A", "fleet", "environments")
-        try git("commit", "-q", "--allow-empty", "-m", what)
+        var edits: [String: String?] = [:]
+        for (path, text) in files where committed[path] != text { edits[path] = text }
+        for path in committed.keys where files[path] == nil { edits[path] = .some(nil) }
+        before = repository.head == nil ? nil : committed
+        try repository.commit(edits, message: what, at: seconds.withLock { $0.wall })
+        committed = files
         story.append(what)
     }
-
-    @discardableResult
-    func git(_ words: String...) throws -> String {
-        let result = try run("git", words, in: scratch.path)
-        guard result.status == 0 else { throw Failed(text: "git \(words): \(result.errors)") }
-        return result.output.trimmingCharacters(in: .newlines)
-    }
-
-    struct Failed: Error { var text: String }
 
     // MARK: Ensign
 
@@ -214,14 +213,24 @@ final class TestFleet {
         return SystemClock(wall: { wall }, sinceBoot: { ("a", boot) })
     }
 
-    func site() throws -> Site { try Site(Site.Opening(path: scratch.path)) }
+    func site() throws -> Site {
+        var site = try Site(Site.Opening(path: repository.path))
+        site.substitute = target
+        site.runGit = { [git] (process) throws(SystemError) in try git.run(process) }
+        return site
+    }
 
-    func reconcile(_ request: OperatorRequest? = nil) throws -> Reconciler.Report {
+    func reconciler(_ change: (inout Reconciler.Options) -> Void = { _ in }) throws -> Reconciler {
         var options = Reconciler.Options()
         options.clock = clock
-        options.request = request
+        change(&options)
         let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: Self.version)
-        return try Reconciler(site: site(), environment: Self.environment, actor: actor, options: options).run()
+        return Reconciler(site: try site(), environment: Self.environment, actor: actor, options: options)
+    }
+
+    @discardableResult
+    func reconcile(_ request: OperatorRequest? = nil) throws -> Reconciler.Report {
+        try reconciler { $0.request = request }.run()
     }
 
     /// What `plan` shows now.
@@ -232,5 +241,23 @@ final class TestFleet {
         return try situation.decide(site.desiredCommit().map { try Desired(site, $0, name: "main") })
     }
 
+    /// `fleet.json` as the newest entry that published has it.
+    func publishedHeader() throws -> [UInt8] {
+        let ledger = try site().ledger(Self.environment)
+        return try ledger.tip().map { try ledger.publishing($0).header } ?? []
+    }
+
     func tip() throws -> RecordedEntry? { try site().ledger(Self.environment).tip() }
+}
+
+/// A machine without git: remembers what it was asked to do.
+final class MissingGit: Sendable {
+    private let asked = Mutex<[String]>([])
+
+    var calls: [String] { asked.withLock { $0 } }
+
+    func run(_ process: Subprocess) throws(SystemError) -> Subprocess.Outcome {
+        asked.withLock { $0.append(process.arguments.joined(separator: " ")) }
+        throw SystemError(code: ENOENT, operation: "run git")
+    }
 }

@@ -15,12 +15,12 @@ struct SliceTests {
             switch folder {
             case "": ["bundles": .folder]
             case "bundles": Dictionary(uniqueKeysWithValues: Self.names.map { ($0, .folder) })
-            default: Dictionary(uniqueKeysWithValues: Self.files.map { ($0, .file(.zero)) })
+            default: Dictionary(uniqueKeysWithValues: Self.files.map { ($0, .file) })
             }
         }
 
-        func bytes(of node: ExpectedNode) -> [UInt8] { [] }
-        func matches(_ bytes: [UInt8], _ node: ExpectedNode) -> Bool { bytes.isEmpty }
+        func bytes(at path: String) -> [UInt8] { [] }
+        func matches(_ bytes: [UInt8], at path: String) -> Bool { bytes.isEmpty }
     }
 
     @Test("It goes round although more files than it holds stand in folders that changed before it")
@@ -38,8 +38,8 @@ struct SliceTests {
         repeat {
             cursor = try target.observe(Folders(), .slice(cursor, suspects: []), sweeping: false).cursor
             runs += 1
-        } while !cursor.next.isEmpty && runs < 20
-        #expect(runs <= 4000 / ObservationCursor.files + 1)
+        } while !SliceCursor(cursor).next.isEmpty && runs < 20
+        #expect(runs <= 4000 / SliceCursor.files + 1)
     }
 
     @Test("A folder that changed is looked at once, not in every run until the round ends")
@@ -52,7 +52,7 @@ struct SliceTests {
         // Folders younger than the clock's slack count as changed: only the one below is meant to.
         Thread.sleep(forTimeInterval: 0.05)
         var cursor = try target.observe(Folders(), .everything, sweeping: false).cursor
-        let slice = ObservationCursor.files
+        let slice = SliceCursor.files
         try FileManager.default.removeItem(atPath: scratch.write("bundles/49/new", ""))
         Thread.sleep(forTimeInterval: 0.05)
         var seen: [Int] = []

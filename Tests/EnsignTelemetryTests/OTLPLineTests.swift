@@ -174,7 +174,7 @@ struct OTLPLineTests {
         #expect(TokenUsage(input: 10, output: 1, cacheRead: 400, cacheWrite: 100).input == 510)
     }
 
-    @Test("Any slip in a line is survived")
+    @Test("Whatever a line has become, it is read or rejected as a whole, and the line behind it is read")
     func fuzz() {
         var random = SeededGenerator(for: "OTLP lines", standard: 7)
         let hostile = [
@@ -183,6 +183,21 @@ struct OTLPLineTests {
         let text = Array(
             line([SpanText.run(1), SpanText.chat(3, in: 1, input: 5, output: 6), SpanText.call(2, in: 1)]).utf8
         )
-        for _ in 0..<1_500 { _ = parsed(bytes: text.mutated(&random, hostile: hostile)) }
+        let whole = parsed(bytes: text)
+        #expect(whole.events.count == 3 && whole.rejections.isEmpty)
+        var outcomes: [Bool: Int] = [:]
+        for _ in 0..<1_500 {
+            let bytes = text.mutated(&random, hostile: hostile)
+            let (events, rejections) = parsed(bytes: bytes)
+            // No slip is as long as a span: none can make another one.
+            #expect(events.count <= 3)
+            if rejections[.malformedLine] > 0 { #expect(events.isEmpty || rejections[.malformedLine] == 1) }
+            outcomes[events.isEmpty, default: 0] += 1
+            // A writer that was stopped there, and started again.
+            let both = parsed(bytes: bytes + text)
+            #expect(both.events == whole.events, "\(String(decoding: bytes, as: UTF8.self))")
+            #expect(both.rejections[.malformedLine] == (bytes.allSatisfy { $0 == 0x20 } ? 0 : 1))
+        }
+        #expect(outcomes.values.allSatisfy { $0 > 100 } && outcomes.count == 2, "\(outcomes)")
     }
 }

@@ -92,8 +92,21 @@ struct PrometheusAnswerTests {
             Issue.record("an error")
             return
         }
-        #expect(error.description == "Prometheus: HTTP status 400: parse error: bad")
+        #expect(error.description == "Prometheus: HTTP status 400: parse error:\\u{a}bad")
         #expect(server.urls.withLock { $0.count } == 1)
+    }
+
+    @Test("Whatever Prometheus says of an error is cut and safe to print")
+    func hostileError() throws {
+        let body: JSONValue = ["status": "error", "error": .string(Hostile.unsafeText + Hostile.letter)]
+        let text = String(decoding: body.canonicalBytes(), as: UTF8.self)
+        let server = Server([Self.ok(text, status: 400)])
+        guard case .error(let error) = server.client().query("x{") else {
+            Issue.record("an error")
+            return
+        }
+        #expect(!error.description.unicodeScalars.contains(where: DisplayText.isUnsafe))
+        #expect(error.description.utf8.count < 300)
     }
 
     @Test("Queries are escaped, times have milliseconds")

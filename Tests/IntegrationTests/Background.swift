@@ -22,14 +22,22 @@ final class Background: @unchecked Sendable {
         wait $child
         """
 
-    /// - Parameter log: Where the program's output goes, both streams.
-    init(_ program: String, _ arguments: [String], in directory: String, log: String) throws {
+    /// - Parameters:
+    ///   - log: Where the program's output goes, both streams.
+    ///   - environment: Set on top of the fixed one.
+    init(
+        _ program: String,
+        _ arguments: [String],
+        in directory: String,
+        log: String,
+        environment: [String: String] = [:]
+    ) throws {
         self.log = log
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", Self.script, "\(log).pid", program] + arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory)
-        process.environment = closedWorld(home: directory)
+        process.environment = closedWorld(home: directory).merging(environment) { _, new in new }
         process.standardInput = leash
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         process.standardOutput = file

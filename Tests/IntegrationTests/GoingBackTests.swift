@@ -31,7 +31,7 @@ import Testing
         let host = try Host(fleet: fleet(canary: true))
         try host.push(deployment, "version: 1.0.0", "version: 1.1.0", message: "Deploy 1.1.0")
         #expect(try host.liveJSON("agents/support/triage.json")["phase"] as? String == "canary")
-        usleep(1_100_000)
+        host.pass(seconds: 2)
         return host
     }
 

@@ -29,7 +29,7 @@ import Testing
         }
         var text = ""
         for number in 0..<count {
-            let now = Int64(Date().timeIntervalSince1970 * 1e9)
+            let now = Int64(host.now * 1e9)
             let id = UUID().uuidString.lowercased().replacing("-", with: "")
             let status = number % 10 < failing ? #"{"code":2}"# : "{}"
             text +=
@@ -49,7 +49,7 @@ import Testing
     /// A run's samples are made when the rest of its trace has had its time: reads, waits, and reads again.
     private func settle(_ host: Host) throws -> CommandResult {
         _ = try host.ensign("reconcile", "--env", "prod")
-        Thread.sleep(forTimeInterval: 16)
+        host.pass(seconds: 16)
         return try host.ensign("reconcile", "--env", "prod")
     }
 

@@ -1,5 +1,6 @@
 import EnsignTestSupport
 import Foundation
+import Synchronization
 import Testing
 
 /// A bare repository that hosts a fleet, and a clone to push from: what `make demo` makes, for one test.
@@ -10,8 +11,9 @@ final class Host: Sendable {
     /// The developer's clone.
     let work: String
 
-    /// The built program, beside the test bundle.
+    /// The program: what `ENSIGN` in the environment names, else the one that was built beside the test bundle.
     static let ensign: String = {
+        if let given = ProcessInfo.processInfo.environment["ENSIGN"] { return given }
         let test = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         return test.deletingLastPathComponent().appendingPathComponent("ensign").path
     }()
@@ -25,10 +27,15 @@ final class Host: Sendable {
 
     /// - Parameters:
     ///   - named: The bare repository's name, for paths that are hard to handle.
-    ///   - fleet: In place of the sample fleet, which takes a second to push.
-    init(named name: String = "fleet.git", fleet: FleetFixture? = nil, pushes: Bool = true) throws {
+    ///   - fleet: In place of the sample fleet.
+    convenience init(named name: String = "fleet.git", fleet: FleetFixture? = nil, pushes: Bool = true) throws {
+        try self.init(copying: HostTemplate.made(fleet, pushes: pushes), named: name)
+    }
+
+    /// Makes one from nothing, which takes some twenty programs.
+    fileprivate init(new fleet: FleetFixture?, pushes: Bool) throws {
         scratch = try ScratchDirectory()
-        bare = "\(scratch.path)/\(name)"
+        bare = "\(scratch.path)/fleet.git"
         work = "\(scratch.path)/work"
         try must("git", "init", "-q", "--bare", "-b", "main", bare)
         try must(Self.ensign, "init", "--repo", bare)
@@ -52,6 +59,33 @@ final class Host: Sendable {
         try git("add", "-A")
         try git("commit", "-q", "-m", "The fleet")
         if pushes { try git("push", "-q", "origin", "main") }
+    }
+
+    /// Another of the same, with a folder of its own.
+    private init(copying host: Host, named name: String) throws {
+        scratch = try ScratchDirectory()
+        bare = "\(scratch.path)/\(name)"
+        work = "\(scratch.path)/work"
+        try must("cp", "-a", host.bare, bare)
+        try must("cp", "-a", host.work, work)
+        try git("remote", "set-url", "origin", bare)
+    }
+
+    // MARK: Time
+
+    private let ahead = Mutex(0.0)
+
+    /// Lets time pass without waiting for it: for Ensign here, and for the hooks of what is pushed from here, so many more
+    /// seconds have gone by.
+    func pass(seconds: Double) { ahead.withLock { $0 += seconds } }
+
+    /// What the clock of Ensign here shows, in seconds since 1970.
+    var now: Double { Date().timeIntervalSince1970 + ahead.withLock { $0 } }
+
+    /// The environment of programs in which that time has passed.
+    func time() throws -> [String: String] {
+        let ahead = ahead.withLock { $0 }
+        return ahead == 0 ? [:] : try World().ahead(ahead)
     }
 
     // MARK: Running
@@ -78,26 +112,27 @@ final class Host: Sendable {
     func hostGit(_ arguments: String...) throws -> String { try git(arguments, in: bare) }
 
     private func git(_ arguments: [String], in directory: String) throws -> String {
-        let result = try EnsignTestSupport.run("git", arguments, in: directory)
+        let result = try EnsignTestSupport.run("git", arguments, in: directory, environment: time())
         guard result.status == 0 else { throw Failed(command: "git \(arguments)", result: result) }
         return result.output.trimmingCharacters(in: .newlines)
     }
 
     /// Runs git in the clone, whatever its status.
     func tryGit(_ arguments: String...) throws -> CommandResult {
-        try EnsignTestSupport.run("git", arguments, in: work)
+        try EnsignTestSupport.run("git", arguments, in: work, environment: time())
     }
 
     /// Runs ensign in the bare repository, whatever its status.
     @discardableResult
     func ensign(_ arguments: String..., environment: [String: String] = [:]) throws -> CommandResult {
-        try EnsignTestSupport.run(Self.ensign, arguments, in: bare, environment: environment)
+        let world = try time().merging(environment) { _, new in new }
+        return try EnsignTestSupport.run(Self.ensign, arguments, in: bare, environment: world)
     }
 
     /// Runs ensign in the clone, whatever its status.
     @discardableResult
     func ensignInWork(_ arguments: String...) throws -> CommandResult {
-        try EnsignTestSupport.run(Self.ensign, arguments, in: work)
+        try EnsignTestSupport.run(Self.ensign, arguments, in: work, environment: time())
     }
 
     // MARK: Files
@@ -190,6 +225,26 @@ extension FleetFixture {
         for (path, entry) in entries {
             guard case .text(let text) = entry else { continue }
             try scratch.write("\(folder)/\(path)", text)
+        }
+    }
+}
+
+/// Hosts that are made once for all tests, and copied: what nobody but the copies ever sees.
+private enum HostTemplate {
+    private static let hosts = Mutex<[String: Result<Host, any Error>]>([:])
+
+    static func made(_ fleet: FleetFixture?, pushes: Bool) throws -> Host {
+        let texts = fleet.map { fleet in
+            fleet.entries.sorted { $0.key < $1.key }.map { "\($0.key)\n\($0.value)" }.joined(separator: "\n")
+        }
+        let key = "\(pushes) \(texts ?? "sample")"
+        // Whoever needs the same one meanwhile waits for it.
+        return try hosts.withLock { hosts in
+            if let known = hosts[key] { return try known.get() }
+            let made = Result { try Host(new: fleet, pushes: pushes) }
+            if case .success(let host) = made { host.scratch.removeAtExit() }
+            hosts[key] = made
+            return try made.get()
         }
     }
 }

@@ -79,7 +79,7 @@ import Testing
         try host.git("commit", "-q", "-a", "-m", "Broken", "--no-verify")
         try host.git("push", "-q", "origin", "HEAD:refs/heads/aside")
         try host.hostGit("update-ref", "refs/heads/main", "refs/heads/aside")
-        Thread.sleep(forTimeInterval: 1.1)
+        host.pass(seconds: 2)
         let plan = try host.ensign("plan", "--env", "prod")
         #expect(plan.status == 3)
         #expect(plan.errors.contains("It cannot be applied. Meanwhile prod goes by "), "\(plan.errors)")

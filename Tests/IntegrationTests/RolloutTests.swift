@@ -39,19 +39,21 @@ import Testing
         let status = try host.ensign("rollout", "status", "--env", "prod")
         #expect(status.output.contains("canary"))
         #expect(status.output.contains("1 of 2"))
-        Thread.sleep(forTimeInterval: 1.1)
+        host.pass(seconds: 2)
         #expect(try host.ensign("reconcile", "--env", "prod").output.contains("canary 60 %"))
         #expect(try weights(host) == ["1.5.0 60", "1.4.0 40"])
         // Everything but the git repository is lost: it goes on where it was.
         try FileManager.default.removeItem(atPath: host.live())
         for folder in ["cache", "state"] { try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/\(folder)") }
         _ = try host.ensign("reconcile", "--env", "prod", "--observe", "all")
-        Thread.sleep(forTimeInterval: 1.1)
+        host.pass(seconds: 2)
         _ = try host.ensign("reconcile", "--env", "prod")
         #expect(try weights(host) == ["1.5.0 100"])
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
-        let log = try host.ensign("log", "--env", "prod", agent).output
-        #expect(log.contains("promote"))
+        let change = try #require((try host.entry()["changes"] as? [[String: Any]])?.last)
+        #expect(change["action"] as? String == "promote" && change["agent"] as? String == agent)
+        let log = try host.ensign("log", "--env", "prod", "--output", "json", agent).output
+        #expect(log.contains(#""action": "promote""#), "\(log)")
         #expect(try host.ensign("rollout", "status", "--env", "prod").output == "prod: no rollout is under way\n")
     }
 
@@ -118,7 +120,7 @@ import Testing
         let path = "\(folder)/traces.jsonl"
         var text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         for number in 0..<count {
-            let now = Int64(Date().timeIntervalSince1970 * 1e9)
+            let now = Int64(host.now * 1e9)
             let id = UUID().uuidString.lowercased().replacing("-", with: "")
             let status = number < failing ? #"{"code":2}"# : "{}"
             text +=
@@ -139,7 +141,7 @@ import Testing
         try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
         try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
         let bad = try digests(host)
-        Thread.sleep(forTimeInterval: 1.1)
+        host.pass(seconds: 2)
         // Without data nothing moves, whatever the clock says.
         #expect(try host.ensign("reconcile", "--env", "prod").output.contains("waiting for data"))
         for _ in 0..<10 {
@@ -153,7 +155,7 @@ import Testing
         #expect(before.contains("Missing for a verdict\n  success: samples of either version\n"), "\(before)")
         #expect(before.contains("Earlier decisions\n  none in the ledger\n"), "\(before)")
         // A run's samples are made when the rest of its trace has had its time.
-        Thread.sleep(forTimeInterval: 16)
+        host.pass(seconds: 16)
         let judged = try host.ensign("reconcile", "--env", "prod")
         #expect(judged.output.contains("rolled back"), "\(judged.output)\(judged.errors)")
         #expect(try weights(host) == ["1.4.0 100"])
@@ -171,10 +173,10 @@ import Testing
         try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
         try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
         let digests = try digests(host)
-        Thread.sleep(forTimeInterval: 1.1)
+        host.pass(seconds: 2)
         for digest in digests { try runs(60, of: digest, failing: 0, in: host) }
         _ = try host.ensign("reconcile", "--env", "prod")
-        Thread.sleep(forTimeInterval: 16)
+        host.pass(seconds: 16)
         let held = try host.ensign("reconcile", "--env", "prod")
         #expect(!held.output.contains("promoted"), "\(held.output)")
         #expect(try weights(host) == ["1.5.0 50", "1.4.0 50"])
@@ -201,7 +203,7 @@ import Testing
         }
         _ = try host.ensign("reconcile", "--env", "prod")
         // A run's samples are made when the rest of its trace has had its time.
-        Thread.sleep(forTimeInterval: 16)
+        host.pass(seconds: 16)
         // The first look at the canary ends before telemetry can be opened.
         let lock = "\(host.bare)/ensign/locks/prod.telemetry"
         let other = try Background(
@@ -212,7 +214,13 @@ import Testing
         )
         usleep(300_000)
         let log = "\(host.scratch.path)/watch.log"
-        let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: host.bare, log: log)
+        let watch = try Background(
+            Host.ensign,
+            ["watch", "--env", "prod"],
+            in: host.bare,
+            log: log,
+            environment: host.time()
+        )
         try eventually(within: .seconds(12), watch.output) { try weights(host) == ["1.4.0 100"] }
         _ = try other.stop()
         #expect(try watch.stop() == 0)

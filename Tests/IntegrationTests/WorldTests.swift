@@ -6,7 +6,7 @@ import Testing
 @Suite struct WorldTests {
     private func small() throws -> (host: Host, world: World) {
         let host = try Host(fleet: FleetFixture())
-        return (host, try World(in: host.scratch))
+        return (host, try World())
     }
 
     // MARK: Words

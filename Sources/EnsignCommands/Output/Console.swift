@@ -1,6 +1,12 @@
 import EnsignSystem
 import Glibc
 
+/// A line of output: a result, or what is said beside results.
+enum Said: Sendable, Hashable {
+    case result(String)
+    case note(String)
+}
+
 /// The two output streams of a command.
 struct Console: Sendable {
     /// Whether results may be coloured.
@@ -53,6 +59,15 @@ struct Console: Sendable {
             if count == 0 { return bytes }
             bytes.append(contentsOf: chunk[..<count])
             guard bytes.count < 1 << 24 else { throw SystemError(code: EFBIG, operation: "read standard input") }
+        }
+    }
+
+    func say(_ lines: [Said]) {
+        for line in lines {
+            switch line {
+            case .result(let text): self.line(text)
+            case .note(let text): note(text)
+            }
         }
     }
 

@@ -13,7 +13,7 @@ struct EvidenceRenderer {
 
     var text: String {
         var text = "\(console.paint(report.agent.description, .bold)) in \(report.environment): \(headline)\n"
-        if let canary = report.canary { text += lines(canary).map { "  \($0.escapedControls)\n" }.joined() }
+        if let canary = report.canary { text += lines(canary).map { "  \($0.onOneLine)\n" }.joined() }
         if let metrics = metrics(report.canary?.verdict?.report) {
             var table = TextTable(header: Self.header)
             table.rows = metrics.map(\.cells)
@@ -40,7 +40,7 @@ struct EvidenceRenderer {
 
     private func section(_ title: String, _ lines: [String]) -> String {
         guard !lines.isEmpty else { return "" }
-        return "\n\(console.paint(title, .bold))\n" + lines.map { "  \($0.escapedControls)\n" }.joined()
+        return "\n\(console.paint(title, .bold))\n" + lines.map { "  \($0.onOneLine)\n" }.joined()
     }
 
     private var headline: String {
@@ -74,18 +74,10 @@ struct EvidenceRenderer {
     }
 
     private func what(_ decision: EvidenceReport.Decision) -> String {
-        let change = decision.change
-        let versions = [change.from, change.to].compactMap { $0?.version.description }
-        var text: String
-        if change.action == .quarantine {
-            text = decision.quarantines ? "quarantine \(versions.first ?? "")" : "quarantine lifted"
-        } else {
-            text = "\(change.action.rawValue) \(versions.joined(separator: " -> "))"
-            if decision.quarantines { text += ", quarantined" }
-        }
+        var text = ChangeSentence(decision.change).decision(quarantines: decision.quarantines)
         text += "  [\(decision.verdict?.rawValue ?? "no verdict")]"
         if let reason = decision.reason { text += "  \(reason)" }
-        return text.escapedControls
+        return text.onOneLine
     }
 
     // MARK: Metrics
@@ -109,9 +101,9 @@ struct EvidenceRenderer {
             func end(_ value: Double?) -> String { value.map(Decimal.short) ?? "any" }
             return Metric(
                 verdict: metric.verdict.rawValue,
-                explanation: metric.explanation.escapedControls,
+                explanation: metric.explanation.onOneLine,
                 cells: [
-                    metric.name.escapedControls, metric.verdict.rawValue,
+                    metric.name.onOneLine, metric.verdict.rawValue,
                     metric.estimate.map(Decimal.short) ?? "-",
                     metric.interval.map { "\(end($0.low)) to \(end($0.high))" } ?? "-",
                     pair { Double($0.count) }, pair(\.mean), pair { Double($0.rejected) },
@@ -123,69 +115,31 @@ struct EvidenceRenderer {
     // MARK: Markdown
 
     var markdown: String {
-        var text = "### Evidence for `\(report.agent)` in `\(report.environment)`\n\n\(headline.escapedMarkdown)\n"
+        var text = "### Evidence for `\(report.agent)` in `\(report.environment)`\n\n\(headline.inMarkdown)\n"
         if let canary = report.canary {
-            text += "\n" + lines(canary).map { "- \($0.escapedMarkdown)\n" }.joined()
+            text += "\n" + lines(canary).map { "- \($0.inMarkdown)\n" }.joined()
         }
         if let metrics = metrics(report.canary?.verdict?.report) {
             text += "\n| \(Self.header.joined(separator: " | ")) |\n|"
             text += String(repeating: "---|", count: Self.header.count) + "\n"
             for metric in metrics {
-                text += "| \(metric.cells.map(\.escapedMarkdown).joined(separator: " | ")) |\n"
+                text += "| \(metric.cells.map(\.inMarkdown).joined(separator: " | ")) |\n"
             }
-            text += "\n" + metrics.map { "- \($0.explanation.escapedMarkdown)\n" }.joined()
+            text += "\n" + metrics.map { "- \($0.explanation.inMarkdown)\n" }.joined()
         }
         let missing = report.canary?.missing ?? []
         if !missing.isEmpty {
-            text += "\n**Missing for a verdict**\n\n" + missing.map { "- \($0.escapedMarkdown)\n" }.joined()
+            text += "\n**Missing for a verdict**\n\n" + missing.map { "- \($0.inMarkdown)\n" }.joined()
         }
         text += "\n**Earlier decisions**\n\n"
         if report.history.isEmpty { text += "None in the ledger.\n" }
         for decision in report.history {
-            let what = what(decision).escapedMarkdown
+            let what = what(decision).inMarkdown
             text += "- entry \(decision.sequence), \(decision.time), `\(decision.commit.short)`: \(what)\n"
             for metric in metrics(decision.analysis) ?? [] {
-                text += "  - \(metric.verdict.escapedMarkdown): \(metric.explanation.escapedMarkdown)\n"
+                text += "  - \(metric.verdict.inMarkdown): \(metric.explanation.inMarkdown)\n"
             }
         }
         return text
-    }
-
-    // MARK: JSON
-
-    var json: JSONValue {
-        [
-            "v": 1, "environment": .string(report.environment), "agent": .string(report.agent.description),
-            "time": .string(report.now.description), "host": .bool(report.isHost),
-            "canary": report.canary.map(json) ?? .null, "queued": report.queued?.json ?? .null,
-            "rejections": report.rejections.map {
-                .object(JSONObject($0.map { ($0.reason, .integer($0.count)) }))
-            } ?? .null,
-            "history": .array(
-                report.history.map { decision in
-                    [
-                        "seq": .integer(decision.sequence), "commit": .string(decision.commit.description),
-                        "time": .string(decision.time.description),
-                        "action": .string(decision.change.action.rawValue),
-                        "from": decision.change.from?.json ?? .null, "to": decision.change.to?.json ?? .null,
-                        "quarantines": .bool(decision.quarantines),
-                        "verdict": decision.verdict.map { .string($0.rawValue) } ?? .null,
-                        "reason": decision.reason.map { .string($0) } ?? .null,
-                        "analysis": decision.analysis?.json ?? .null,
-                    ]
-                }
-            ),
-        ]
-    }
-
-    private func json(_ canary: EvidenceReport.Trial) -> JSONValue {
-        func time(_ time: Timestamp?) -> JSONValue { time.map { .string($0.description) } ?? .null }
-        return [
-            "candidate": canary.candidate.json, "stable": canary.stable.json, "weight": .integer(canary.weight),
-            "since": time(canary.since), "holdEnds": time(canary.holdEnds), "deadline": time(canary.deadline),
-            "verdict": canary.verdict.map { .string($0.outcome.rawValue) } ?? .null,
-            "analysis": canary.verdict?.report?.json ?? .null,
-            "missing": .array(canary.missing.map { .string($0) }),
-        ]
     }
 }

@@ -29,7 +29,7 @@ struct FindingRenderer {
     private func render(_ finding: Finding, _ lines: [ArraySlice<UInt8>], secretAt secret: Int?) -> String {
         let word = finding.severity == .error ? paint("error", .red) : paint("warning", .yellow)
         var text =
-            "\(paint(place(finding.path, finding.position), .bold)): \(word): \(finding.message.escapedControls) [\(finding.code)]\n"
+            "\(paint(place(finding.path, finding.position), .bold)): \(word): \(finding.message.onOneLine) [\(finding.code)]\n"
         let number = Int(finding.position.line)
         if number >= 1, number <= lines.count, !(number == 1 && finding.position.column == 1 && lines[0].isEmpty) {
             var line = String(decoding: lines[number - 1], as: UTF8.self)
@@ -39,71 +39,24 @@ struct FindingRenderer {
                 text += "  \(shown.text)\n  \(String(repeating: " ", count: shown.caret))\(paint("^", .green))\n"
             }
         }
-        if let hint = finding.hint { text += "  \(paint("hint", .cyan)): \(hint.escapedControls)\n" }
+        if let hint = finding.hint { text += "  \(paint("hint", .cyan)): \(hint.onOneLine)\n" }
         for note in finding.notes {
-            text += "  \(place(note.path, note.position)): note: \(note.message.escapedControls)\n"
+            text += "  \(place(note.path, note.position)): note: \(note.message.onOneLine)\n"
         }
         return text
     }
 
     private func place(_ path: String, _ position: Position) -> String {
-        "\(path.escapedControls):\(position.line):\(position.column)"
+        "\(path.onOneLine):\(position.line):\(position.column)"
     }
 
-    /// At most 100 characters around the column, without control characters.
+    /// At most 100 characters around the column.
     private func window(_ line: String, _ column: Int) -> (text: String, caret: Int) {
         let scalars = Array(line.unicodeScalars)
         let start = column > 80 ? column - 60 : 0
         let part = scalars.dropFirst(start).prefix(100)
-        let text = part.map { scalar -> String in
-            scalar.value < 0x20 || scalar.value == 0x7F || (0x80...0x9F).contains(scalar.value)
-                || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
-                ? " " : String(scalar)
-        }.joined()
-        var trimmed = text
+        var trimmed = String(String.UnicodeScalarView(part)).inItsColumns
         while trimmed.last?.isWhitespace == true { trimmed.removeLast() }
         return (trimmed, max(0, min(column - 1 - start, 100)))
-    }
-
-    /// One finding as JSON.
-    static func json(_ finding: Finding) -> JSONValue {
-        [
-            "severity": .string(finding.severity.rawValue), "code": .string(finding.code),
-            "message": .string(finding.message), "path": .string(finding.path),
-            "line": .integer(Int64(finding.position.line)), "column": .integer(Int64(finding.position.column)),
-            "hint": finding.hint.map { .string($0) } ?? .null,
-            "notes": .array(
-                finding.notes.map {
-                    [
-                        "path": .string($0.path), "line": .integer(Int64($0.position.line)),
-                        "column": .integer(Int64($0.position.column)), "message": .string($0.message),
-                    ]
-                }
-            ),
-        ]
-    }
-}
-
-extension String {
-    /// The text with control characters written as escapes: what a manifest says must not steer a terminal.
-    var escapedControls: String {
-        guard unicodeScalars.contains(where: Self.isControl) else { return self }
-        var result = ""
-        for scalar in unicodeScalars {
-            if Self.isControl(scalar) {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        // Format characters reorder or hide what stands around them; separators end lines for some terminals.
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
-        default: false
-        }
     }
 }

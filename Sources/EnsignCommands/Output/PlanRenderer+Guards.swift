@@ -13,7 +13,7 @@ extension PlanRenderer {
                 case .tightened: ("-", .green)
                 case .changed: ("~", .dim)
                 }
-            for line in lines { text += "      \(paint("\(mark) \(line.escapedControls)", style))\n" }
+            for line in lines { text += "      \(paint("\(mark) \(line.onOneLine)", style))\n" }
         }
         return text
     }

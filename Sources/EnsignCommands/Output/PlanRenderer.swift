@@ -2,8 +2,9 @@ import EnsignGit
 import EnsignJudge
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 
-/// Renders a plan as text, as Markdown for a pull request, and as JSON.
+/// Renders a plan as text, and as Markdown for a pull request.
 struct PlanRenderer {
     var plan: Plan
     /// What stands first; a comparison of two sides is no plan.
@@ -37,7 +38,7 @@ struct PlanRenderer {
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
-        for warning in plan.warnings { text += paint("Warning: \(warning)", .yellow) + "\n" }
+        for warning in plan.warnings { text += paint("Warning: \(warning.onOneLine)", .yellow) + "\n" }
         if !plan.declaredOnly.isEmpty {
             text += "Declared only, not enforced yet: \(plan.declaredOnly.joined(separator: ", "))\n"
         }
@@ -46,12 +47,13 @@ struct PlanRenderer {
 
     private func text(_ planned: PlannedChange) throws -> String {
         let change = planned.change
-        var text = "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(title(planned))\n"
+        var text =
+            "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(ChangeSentence(planned.change).planned)\n"
         if let digests = digests(change.from, change.to) { text += "      \(paint(digests, .dim))\n" }
-        for note in planned.notes { text += "      \(paint(note.escapedControls, .yellow))\n" }
+        for note in planned.notes { text += "      \(paint(note.onOneLine, .yellow))\n" }
         text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(planned.difference)
-        for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.escapedControls)\n" }
+        for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.onOneLine)\n" }
         if !planned.declaredOnly.isEmpty {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
@@ -79,23 +81,19 @@ struct PlanRenderer {
     }
 
     private func title(_ held: HeldAgent, _ difference: BundleDifference) -> String {
-        let why =
-            switch held.reason {
-            case .halted: "held, the agent is halted: it comes with 'ensign resume'"
-            default: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
-            }
-        let because = held.because.map { " (\($0.escapedControls))" } ?? ""
-        return "\(Change.versions(held.stable, held.wanted))  [\(difference.kind.rawValue)]  \(why)\(because)"
+        let because = held.because.map { " (\($0.onOneLine))" } ?? ""
+        let versions = ChangeSentence.versions(held.stable, held.wanted)
+        return "\(versions)  [\(difference.kind.rawValue)]  \(held.reason.lifting)\(because)"
     }
 
     private func text(_ difference: BundleDifference) throws -> String {
         var text = ""
-        for line in difference.lines { text += "      \(line.field): \(line.text.escapedControls)\n" }
+        for line in difference.lines { text += "      \(line.field): \(line.text.onOneLine)\n" }
         if let instructions = difference.instructions {
             text += "      instructions:\n"
             for line in try TextDiff.unified(instructions.before, instructions.after).split(separator: "\n") {
                 let style: Console.Style? = line.hasPrefix("+") ? .green : line.hasPrefix("-") ? .red : nil
-                let shown = String(line).escapedControls
+                let shown = String(line).onOneLine
                 text += "        \(style.map { paint(shown, $0) } ?? shown)\n"
             }
         }
@@ -106,7 +104,7 @@ struct PlanRenderer {
 
     private func section(_ title: String, _ lines: [String], _ mark: String, _ style: Console.Style) -> String {
         guard !lines.isEmpty else { return "" }
-        return "      \(title):\n" + lines.map { "        \(paint("\(mark) \($0.escapedControls)", style))\n" }.joined()
+        return "      \(title):\n" + lines.map { "        \(paint("\(mark) \($0.onOneLine)", style))\n" }.joined()
     }
 
     /// `Plan: 1 to create, 2 to update, 0 to delete, 4 unchanged.`
@@ -150,12 +148,6 @@ struct PlanRenderer {
         }
     }
 
-    private func title(_ planned: PlannedChange) -> String {
-        let change = planned.change
-        let action = change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
-        return "\(action)  \(Change.versions(change.from, change.to))  [\(change.kind.rawValue)]"
-    }
-
     private func digests(_ from: Change.Side?, _ to: Change.Side?) -> String? {
         switch (from, to) {
         case (nil, let to?): to.digest.short
@@ -174,15 +166,16 @@ struct PlanRenderer {
         if plan.historyRewritten {
             text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n"
         }
-        for warning in plan.warnings { text += "\n**Warning**: \(warning.escapedMarkdown)\n" }
+        for warning in plan.warnings { text += "\n**Warning**: \(warning.inMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for (direction, lines) in guardLines {
             text += list("Guards \(guardTitle(direction)) (\(direction.kind.rawValue))", lines)
         }
         for planned in plan.changes {
-            text += "\n#### `\(planned.agent)`: \(title(planned).replacing("[", with: "").replacing("]", with: ""))\n\n"
+            let title = ChangeSentence(planned.change).planned.replacing("[", with: "").replacing("]", with: "")
+            text += "\n#### `\(planned.agent)`: \(title)\n\n"
             if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
-            for note in planned.notes { text += "\(note.escapedMarkdown)\n\n" }
+            for note in planned.notes { text += "\(note.inMarkdown)\n\n" }
             text += list(stableTitle(planned), stableLines(planned))
             text += try markdown(planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
@@ -202,11 +195,11 @@ struct PlanRenderer {
 
     private func markdown(_ difference: BundleDifference) throws -> String {
         var text = ""
-        for line in difference.lines { text += "- `\(line.field)`: \(line.text.escapedMarkdown)\n" }
+        for line in difference.lines { text += "- `\(line.field)`: \(line.text.inMarkdown)\n" }
         text += list("Authority gained", difference.authority.gained)
         text += list("Authority lost", difference.authority.lost)
         if let instructions = difference.instructions {
-            let diff = try TextDiff.unified(instructions.before, instructions.after)
+            let diff = try TextDiff.unified(instructions.before, instructions.after).onItsLines
             var fence = "```"
             while diff.contains(fence) { fence += "`" }
             text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
@@ -216,110 +209,6 @@ struct PlanRenderer {
 
     private func list(_ title: String, _ lines: [String]) -> String {
         guard !lines.isEmpty else { return "" }
-        return "\n**\(title)**\n\n" + lines.map { "- \($0.escapedMarkdown)\n" }.joined()
-    }
-
-    // MARK: JSON
-
-    func json() throws -> JSONValue {
-        [
-            "v": 1, "environment": .string(plan.environment),
-            "source": [
-                "name": .string(plan.source.name),
-                "commit": plan.source.commit.map { .string($0.description) } ?? .null,
-            ],
-            "entry": plan.entry.map {
-                ["seq": .integer($0.sequence), "commit": .string($0.commit.description)]
-            } ?? .null,
-            "counts": .object(
-                JSONObject(
-                    (["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
-                        ($0.key, .integer($0.value))
-                    }
-                )
-            ),
-            "guards": .array(plan.guards.map(\.json)),
-            "changes": .array(try plan.changes.map(json)),
-            "held": .array(try plan.held.map(json)),
-            "kept": .array(plan.kept.map { .string($0.description) }),
-            "historyRewritten": .bool(plan.historyRewritten),
-            "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
-            "warnings": .array(plan.warnings.map { .string($0) }),
-            "refusal": plan.refusal.map {
-                [
-                    "message": .string($0.message), "removed": .integer($0.removed), "live": .integer($0.live),
-                    "allowed": .integer($0.allowed),
-                ]
-            } ?? .null,
-        ]
-    }
-
-    private func json(_ planned: PlannedChange) throws -> JSONValue {
-        guard var object = planned.change.json.object else { return .null }
-        try describe(planned.difference, in: &object)
-        if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
-            object["stable"] = [
-                "version": .string(recompiled.bundle.version.description),
-                "digest": .string(recompiled.digest.description),
-                "gained": .array(authority.gained.map { .string($0) }),
-                "lost": .array(authority.lost.map { .string($0) }),
-            ]
-        } else {
-            object["stable"] = .null
-        }
-        object["notes"] = .array(planned.notes.map { .string($0) })
-        object["power"] = planned.power?.json ?? .null
-        object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
-        return .object(object)
-    }
-
-    private func json(_ held: HeldAgent) throws -> JSONValue {
-        var object: JSONObject = [
-            "agent": .string(held.agent.description), "reason": .string(held.reason.rawValue),
-            "stable": held.stable?.json ?? .null, "wanted": held.wanted.json,
-            "because": held.because.map { .string($0) } ?? .null,
-            "class": held.difference.map { .string($0.kind.rawValue) } ?? .null,
-        ]
-        if let difference = held.difference { try describe(difference, in: &object) }
-        return .object(object)
-    }
-
-    private func describe(_ difference: BundleDifference, in object: inout JSONObject) throws {
-        object["differences"] = .array(
-            (difference.lines + difference.authority.lines).map {
-                ["field": .string($0.field), "text": .string($0.text)]
-            }
-        )
-        object["authority"] = [
-            "gained": .array(difference.authority.gained.map { .string($0) }),
-            "lost": .array(difference.authority.lost.map { .string($0) }),
-        ]
-        object["instructions"] =
-            try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
-    }
-}
-
-extension Change {
-    /// `1.4.0 -> 1.5.0`; one version where the other side is missing or has the same.
-    static func versions(_ from: Side?, _ to: Side?) -> String {
-        switch (from, to) {
-        case (nil, let to?): "\(to.version)"
-        case (let from?, nil): "\(from.version)"
-        case (let from?, let to?):
-            from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
-        case (nil, nil): ""
-        }
-    }
-}
-
-extension String {
-    /// The text with what Markdown would interpret escaped.
-    var escapedMarkdown: String {
-        var result = ""
-        for character in escapedControls {
-            if "\\`*_{}[]<>#|".contains(character) { result.append("\\") }
-            result.append(character)
-        }
-        return result
+        return "\n**\(title)**\n\n" + lines.map { "- \($0.inMarkdown)\n" }.joined()
     }
 }

@@ -23,7 +23,7 @@ struct RolloutRenderer {
             table.rows.append([
                 row.agent.description, row.phase, row.state.stable?.version.description ?? "-",
                 row.wanted?.version.description ?? "-", row.state.canary.map { "\($0.progress.weight) %" } ?? "-",
-                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor(isHost: report.isHost) ?? "-",
+                row.step ?? "-", row.timeLeft(report.now) ?? "-", row.waitsFor(isHost: report.isHost)?.onOneLine ?? "-",
             ])
         }
         return table.render(console)
@@ -41,24 +41,24 @@ struct RolloutRenderer {
             }
             if let left = row.timeLeft(report.now) { text += "  next       \(left)\n" }
             if let pause = progress.pause {
-                text += "  paused     since \(pause.since): \(pause.reason.escapedControls)\n"
+                text += "  paused     since \(pause.since): \(pause.reason.onOneLine)\n"
             }
             if let deadline = progress.deadline(canary) { text += "  deadline   \(deadline)\n" }
         }
-        if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits)\n" }
+        if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits.onOneLine)\n" }
         if let verdict = row.verdict {
             text += verdictLines(verdict)
         } else if !report.isHost, row.canary?.analysis != nil, row.state.canary != nil {
             text += "  verdict    not known here: the host reads the telemetry\n"
         }
-        for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.escapedControls)\n" }
-        for sentence in row.guards { text += "  guard      \(sentence.escapedControls)\n" }
+        for drift in row.drifts { text += "  drift      recorded \(drift.time): \(drift.reason.onOneLine)\n" }
+        for sentence in row.guards { text += "  guard      \(sentence.onOneLine)\n" }
         if let halt = row.state.halt {
-            text += "  halted     since \(halt.since) by \(halt.by.escapedControls): \(halt.reason.escapedControls)\n"
+            text += "  halted     since \(halt.since) by \(halt.by.onOneLine): \(halt.reason.onOneLine)\n"
         }
         for quarantine in row.state.quarantine {
             text +=
-                "  quarantine \(quarantine.version) since \(quarantine.since): \(quarantine.reason.escapedControls)\n"
+                "  quarantine \(quarantine.version) since \(quarantine.since): \(quarantine.reason.onOneLine)\n"
         }
         return text
     }
@@ -66,23 +66,14 @@ struct RolloutRenderer {
     private func verdictLines(_ verdict: CanaryVerdict) -> String {
         var text = "  verdict    \(verdict.outcome.rawValue)\n"
         for metric in verdict.report?.metrics ?? [] {
-            text += "    \(metric.name)  \(metric.verdict.rawValue)  \(metric.explanation)\n"
+            text +=
+                "    \(metric.name.onOneLine)  \(metric.verdict.rawValue)  \(metric.explanation.onOneLine)\n"
         }
         return text
     }
 }
 
 extension RolloutReport.Row {
-    /// What the agent is in, in one word.
-    var phase: String {
-        if state.isHalted { return "halted" }
-        switch state.rollout {
-        case .queued: return "queued"
-        case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
-        case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
-        }
-    }
-
     /// `2 of 3`.
     fileprivate var step: String? {
         guard let (_, progress) = state.canary, let canary else { return nil }
@@ -91,7 +82,7 @@ extension RolloutReport.Row {
 
     /// When the present hold ends, from now.
     fileprivate func timeLeft(_ now: Timestamp) -> String? {
-        guard let (_, progress) = state.canary, let canary, let ends = progress.holdEnds(canary) else { return nil }
+        guard let ends = holdEnds else { return nil }
         let left = ends.seconds(since: now)
         return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
     }
@@ -104,42 +95,9 @@ extension RolloutReport.Row {
 
     /// Why nothing moves, and what a person can do about it.
     fileprivate func waitsFor(isHost: Bool) -> String? {
-        switch held {
-        case nil:
-            state.canary == nil ? drifts.isEmpty ? nothing : "a person: its behaviour drifted" : "the end of the hold"
-        case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
-        case .queued: "other rollouts to end"
-        case .paused: "'ensign rollout resume'"
-        case .halted: "'ensign resume', or 'halted: false' in git"
-        case .inconclusive: "a verdict: there are too few samples yet"
-        case .noData where !isHost: "a verdict: it is not known here"
-        case .noData: "data: \(verdict?.report?.silent ?? "no telemetry of both versions yet")"
-        case .error: "metrics that can be read: 'ensign rollout status AGENT' and 'ensign evidence' say why not"
-        }
-    }
-}
-
-extension RolloutReport {
-    func json(_ waiting: WaitingCanary?) -> JSONValue {
-        [
-            "v": 1, "environment": .string(environment), "time": .string(now.description),
-            "canaryWaiting": waiting?.json ?? .null,
-            "rollouts": .array(
-                rows.map { row in
-                    [
-                        "agent": .string(row.agent.description), "phase": .string(row.phase), "state": row.state.json,
-                        "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
-                        "holdEnds": row.state.canary.flatMap { canary in
-                            row.canary.flatMap { canary.progress.holdEnds($0) }.map { .string($0.description) }
-                        } ?? .null,
-                        "verdict": row.verdict.map {
-                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
-                        } ?? .null,
-                        "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
-                    ]
-                }
-            ),
-        ]
+        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
+        if state.canary != nil { return "the end of the hold" }
+        return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
     }
 }
 

@@ -3,6 +3,7 @@ import EnsignHost
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 extension Verb {
@@ -43,7 +44,7 @@ extension Verb {
         switch invocation.format {
         case .text: for plan in text { invocation.console.out(try plan.text()) }
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
-        case .json: invocation.json(["v": 1, "differences": .array(try text.map { try $0.json() })])
+        case .json: invocation.json(["v": 1, "differences": .array(try plans.map { try PlanReport($0).json() })])
         }
         return invocation.has("detailed-exitcode") && plans.contains(where: \.hasDifferences) ? .differences : .done
     }

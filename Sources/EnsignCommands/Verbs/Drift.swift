@@ -23,14 +23,13 @@ extension Verb {
             )
         }
         try invocation.requireKnown(environment, site)
-        let found = try DriftCheck(site: site, environment: environment).run()
+        let report = try DriftReport.make(site, environment)
+        let found = report.files
         if invocation.format == .json {
-            invocation.json([
-                "v": 1, "environment": .string(environment), "drift": .array(found.map(\.json)),
-            ])
+            invocation.json(report.json)
         } else {
             for file in found {
-                invocation.console.line("\(environment): \(file.found.rawValue)  \(file.path.escapedControls)")
+                invocation.console.line("\(environment): \(file.found.rawValue)  \(file.path.onOneLine)")
             }
             if !invocation.isQuiet {
                 invocation.console.note(

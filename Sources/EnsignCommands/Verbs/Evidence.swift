@@ -47,7 +47,7 @@ extension Verb {
         if !report.isKnown { try invocation.requireKnown(agent, environment, site) }
         let renderer = EvidenceRenderer(report: report, console: invocation.console)
         switch invocation.format {
-        case .json: invocation.json(renderer.json)
+        case .json: invocation.json(report.json)
         case .markdown: invocation.console.out(renderer.markdown)
         case .text: invocation.console.out(renderer.text)
         }

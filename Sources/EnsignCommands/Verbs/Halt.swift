@@ -3,6 +3,7 @@ import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 
@@ -69,20 +70,6 @@ extension Invocation {
             throw UsageError(message: "'\(team)' is not the name of a team: \(Name.rule)", verb: verb.name)
         }
         return .team(team)
-    }
-
-    /// Who asks, for the ledger: `ada@fleet-1`.
-    var operatorName: String { "\(Machine.userName)@\(Machine.hostName)" }
-}
-
-extension HaltRecord.Scope {
-    /// For people.
-    func text(_ environment: String) -> String {
-        switch self {
-        case .agent(let agent): "\(agent)"
-        case .team(let team): "agents of '\(team)'"
-        case .all: "agents in '\(environment)'"
-        }
     }
 }
 
@@ -264,7 +251,7 @@ private struct HaltCommand {
             }
             if let entry { invocation.console.note("\(environment): recorded as entry \(entry.sequence)") }
             if let failure {
-                invocation.console.note("\(environment): not recorded yet: \(failure)".escapedControls)
+                invocation.console.note("\(environment): not recorded yet: \(failure)".onOneLine)
                 if effect.forgotten == nil {
                     invocation.console.note("  the agents are stopped; the next reconcile that can records it")
                 }

@@ -111,7 +111,7 @@ struct Hooks {
             let ref = try PushedRef(update.ref, isDeleted: update.new == .zero, in: site)
             let result: ExitCode
             if let refusal = try ref.refusal(update.ref, in: site) {
-                console.note(refusal)
+                console.note(refusal.onOneLine)
                 result = .refused
             } else {
                 result = ref == .branch ? try receive(update) : .done
@@ -160,7 +160,7 @@ struct Hooks {
         for environment in configured(environments + recorded) {
             do { try showPlan(environment, update.new) } catch {
                 // The push is not what is wrong, and the others' plans are shown; reconciling says it again.
-                console.note("\(environment): its plan cannot be shown: \("\(error)".escapedControls)")
+                console.note("\(environment): its plan cannot be shown: \("\(error)".onOneLine)")
             }
         }
         return .done
@@ -183,7 +183,7 @@ struct Hooks {
         plan.addPower(site, now: invocation.now)
         if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
-            for warning in plan.warnings { console.note("\(environment): warning: \(warning.escapedControls)") }
+            for warning in plan.warnings { console.note("\(environment): warning: \(warning.onOneLine)") }
         } else {
             console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
@@ -228,7 +228,9 @@ struct Hooks {
         // Last: a forge that does not answer holds up no environment.
         if let forge = Forge(site) {
             for (environment, disagreements) in settled {
-                for note in forge.settle(environment, disagreements) { console.note("\(environment): \(note)") }
+                for note in forge.settle(environment, disagreements) {
+                    console.note("\(environment): \(note.onOneLine)")
+                }
             }
         }
         return worst
@@ -239,7 +241,7 @@ struct Hooks {
         let branches = updates.filter { $0.ref.hasPrefix("refs/heads/") && $0.new != .zero }
         guard let first = branches.first, site.settings.remote == nil, try site.desiredCommit() == nil else { return }
         console.note(
-            "'\(site.settings.branch)' is the desired branch; this push to '\(first.ref.dropFirst(11))' changes nothing here"
+            "'\(site.settings.branch)' is the desired branch; this push to '\(String(first.ref.dropFirst(11)).onOneLine)' changes nothing here"
         )
     }
 

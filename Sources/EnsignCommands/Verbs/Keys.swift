@@ -2,6 +2,7 @@ import EnsignCrypto
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 
@@ -34,36 +35,21 @@ extension Verb {
         let site = try invocation.site()
         if invocation.has("rotate") { return try invocation.rotate(site) }
         let names = try invocation["env"] == nil ? site.environments([]) : [invocation.knownEnvironment(site)]
-        var results: [JSONValue] = []
+        var keys: [SigningKey] = []
         var worst = ExitCode.done
         for name in names {
-            var keys: [(line: String, from: Int64, to: Int64?)]
-            do {
-                keys = try site.ledger(name).keys()
-                if keys.isEmpty, let key = try LedgerKey.load(name, path: site.settings.signingKey(name, site.files)) {
-                    keys = [(key.publicKey.line, 0, nil)]
-                }
-            } catch {
+            do { keys += try SigningKey.all(site, name) } catch {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
                 explanation.print(to: invocation.console)
                 if worst != .integrity { worst = explanation.code }
-                continue
-            }
-            for key in keys {
-                let principal = "\(name)@ensign.invalid"
-                if invocation.format == .json {
-                    results.append([
-                        "environment": .string(name), "principal": .string(principal), "key": .string(key.line),
-                        "fingerprint": (try? SSHPublicKey(line: key.line)).map { .string($0.fingerprint) } ?? .null,
-                        "fromSeq": .integer(key.from), "toSeq": key.to.map { .integer($0) } ?? .null,
-                    ])
-                } else {
-                    invocation.console.line("\(principal) namespaces=\"git\" \(key.line)")
-                }
             }
         }
-        if invocation.format == .json { invocation.json(["v": 1, "keys": .array(results)]) }
+        if invocation.format == .json {
+            invocation.json(SigningKey.json(keys))
+        } else {
+            for key in keys { invocation.console.line(key.allowedSigner.onOneLine) }
+        }
         return worst
     }
 }

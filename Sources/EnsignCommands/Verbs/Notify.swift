@@ -36,12 +36,12 @@ extension Invocation {
             let report = try courier.deliver(onlyDue: false, patience: .seconds(5))
             if let failure = report.failure {
                 console.note(
-                    "\(environment): notify failed, and is tried again by the next run: \(failure.escapedControls)"
+                    "\(environment): notify failed, and is tried again by the next run: \(failure.onOneLine)"
                 )
             }
         } catch {
             // The record is in the ledger; the next run finds it there.
-            console.note("\(environment): notify failed: \("\(error)".escapedControls)")
+            console.note("\(environment): notify failed: \("\(error)".onOneLine)")
         }
     }
 }

@@ -1,9 +1,9 @@
 import EnsignGit
 import EnsignHost
-import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 extension Verb {
@@ -54,7 +54,7 @@ extension Verb {
         let site = try invocation.site()
         let environment = try invocation.environment()
         let desired = try invocation.desired(site)
-        let basis = try PlanBasis(site, environment, invocation, asksPrometheus: true)
+        let basis = try PlanBasis(site, environment, version: App.version, asksPrometheus: true)
         try invocation.requireDeclared(environment, desired, basis)
         let isDesired = try desired.source.commit == site.desiredCommit() && !invocation.has("worktree")
         let decision = try basis.situation.decide(desired, fallsBack: isDesired)
@@ -67,10 +67,7 @@ extension Verb {
         let meanwhile = decision.meanwhile.flatMap { $0.isEmpty && $0.held.isEmpty ? nil : $0 }
         guard var plan = decision.shown else {
             if invocation.format == .json {
-                invocation.json([
-                    "v": 1, "valid": false, "findings": .array(decision.findings.map(FindingRenderer.json)),
-                    "meanwhile": try meanwhile.map { try PlanRenderer(plan: $0).json() } ?? .null,
-                ])
+                invocation.json(try PlanReport.invalid(decision.findings, meanwhile: meanwhile))
             } else {
                 try invocation.show(meanwhile: meanwhile)
             }
@@ -86,7 +83,7 @@ extension Verb {
         switch invocation.format {
         case .text: invocation.console.out(try rendering.text())
         case .markdown: invocation.console.out(try rendering.markdown())
-        case .json: invocation.json(try rendering.json())
+        case .json: invocation.json(try PlanReport(plan).json())
         }
         if plan.refusal != nil {
             try invocation.show(meanwhile: meanwhile)
@@ -142,42 +139,6 @@ extension Invocation {
         guard basis.tip == nil else { return }
         let known = try Fleet(snapshot: desired.snapshots(), today: today).environmentNames()
         if !known.contains(environment) { throw ReconcileError.unknownEnvironment(environment, known: known) }
-    }
-}
-
-/// What a plan is compared with: the ledger, or without one the branch's tip.
-struct PlanBasis {
-    let situation: Situation
-    private let site: Site
-
-    init(_ site: Site, _ environment: String, _ invocation: Invocation, asksPrometheus: Bool = false) throws {
-        self.site = site
-        situation = try Situation.look(
-            site,
-            environment,
-            version: App.version,
-            asksPrometheus: asksPrometheus
-        )
-    }
-
-    var tip: RecordedEntry? { situation.tip }
-
-    /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
-    func compare(_ plan: Plan, _ desired: Desired) throws -> (Plan, String)? {
-        // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
-        guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
-        guard let commit = try site.desiredCommit() else { return nil }
-        let nothing = try Situation.nothing(site, plan.environment, now: situation.now)
-        let tipOfBranch = try Desired(site, commit, name: site.settings.branch)
-        let base = try nothing.decide(tipOfBranch)
-        guard let base = base.plan else { return nil }
-        var compared = plan.compared(with: base)
-        compared.guards = try nothing.guards(desired, since: tipOfBranch)
-        compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
-        return (
-            compared,
-            "There is no ledger of '\(plan.environment)' here: compared with \(site.settings.branch)@sha1:\(commit.short) instead."
-        )
     }
 }
 

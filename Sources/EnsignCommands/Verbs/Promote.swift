@@ -4,6 +4,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 
 extension Verb {
@@ -200,7 +201,7 @@ private struct Promotion {
 
     /// The plan and the findings; no plan when the result would not be valid.
     private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan?, [Finding]) {
-        let basis = try PlanBasis(site, target, invocation)
+        let basis = try PlanBasis(site, target, version: App.version)
         let desired = try Desired(site, commit, name: "the new branch")
         let outcome = try basis.situation.decide(desired, fallsBack: false)
         let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
@@ -230,7 +231,7 @@ private struct Promotion {
             object["branch"] = .string(branch)
             object["commit"] = .string(commit.description)
             object["title"] = .string(title)
-            object["plan"] = try PlanRenderer(plan: plan).json()
+            object["plan"] = try PlanReport(plan).json()
             invocation.json(.object(object))
         case .markdown:
             invocation.console.out("# \(title)\n\n" + (try PlanRenderer(plan: plan).markdown()))
@@ -238,7 +239,7 @@ private struct Promotion {
             if !warnings.isEmpty {
                 invocation.console.out(
                     "\n#### Warnings\n\n"
-                        + warnings.map { "- \($0.message) (`\($0.path):\($0.position.line)`)\n" }.joined()
+                        + warnings.map { "- \($0.message.inMarkdown) (`\($0.path):\($0.position.line)`)\n" }.joined()
                 )
             }
         case .text:
@@ -255,7 +256,7 @@ private struct Promotion {
     private func json(base: ObjectID, findings: [Finding], leftOut: [LeftOut]) -> JSONObject {
         [
             "v": 1, "branch": .null, "commit": .null, "base": .string(base.description), "title": .null, "plan": .null,
-            "findings": .array(findings.map(FindingRenderer.json)),
+            "findings": .array(findings.map(\.json)),
             "leftOut": .array(
                 leftOut.map { ["agent": .string($0.agent.description), "reason": .string($0.reason)] }
             ),

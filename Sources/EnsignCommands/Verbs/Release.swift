@@ -2,6 +2,7 @@ import EnsignGit
 import EnsignHost
 import EnsignManifest
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 

@@ -4,6 +4,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSupervisor
 
@@ -40,7 +41,7 @@ extension Verb {
         // Stops that are not on record yet come first: they are what is resumed.
         _ = try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli)).recordHalts()
         let halted = try HaltedAgents(site, environment)
-        let agents = try halted.resumable(scope)
+        let agents = try halted.asked(scope, environment)
         var request = OperatorRequest(
             agents: Set(agents),
             operation: .unhalt,
@@ -63,7 +64,7 @@ extension Verb {
         for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
             for sentence in change.difference.authority.gained
             where change.startsCanary || change.change.to?.digest != change.change.from?.digest {
-                invocation.console.note("  \(change.agent) gains: \(sentence.escapedControls)")
+                invocation.console.note("  \(change.agent) gains: \(sentence.onOneLine)")
             }
         }
         let still = try HaltedAgents(site, environment)
@@ -85,40 +86,10 @@ extension Verb {
     }
 }
 
-/// Which agents are halted, and who says so.
-struct HaltedAgents {
-    private let site: Site
-    private let environment: String
-    /// By agent; those that git or an operator halts.
-    let states: [AgentID: AgentState]
-    /// What is halted as a whole.
-    let halts: FleetHalts
-    private let live: Set<AgentID>
-
-    init(_ site: Site, _ environment: String) throws {
-        self.site = site
-        self.environment = environment
-        let tree = RecordedTree(repository: site.repository, tip: try site.ledger(environment).tip())
-        var states: [AgentID: AgentState] = [:]
-        for agent in try tree.remembered() {
-            if let state = try tree.agent(agent)?.state, state.isHalted { states[agent] = state }
-        }
-        self.states = states
-        halts = try tree.halts()
-        live = Set(try tree.agents())
-    }
-
-    func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
-
-    /// Agents that an operator and git halt both.
-    func keptByGit(_ scope: HaltRecord.Scope) -> [AgentID] {
-        states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()
-    }
-
-    /// The agents whose halt can end; at least one, unless the scope itself is halted.
-    func resumable(_ scope: HaltRecord.Scope) throws -> [AgentID] {
-        let agents = states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys
-            .sorted()
+extension HaltedAgents {
+    /// The agents whose halt ends; at least one, unless the scope itself is halted.
+    fileprivate func asked(_ scope: HaltRecord.Scope, _ environment: String) throws -> [AgentID] {
+        let agents = resumable(scope)
         guard agents.isEmpty, scope.fleet.flatMap({ halts[$0] }) == nil else { return agents }
         if let agent = keptByGit(scope).first {
             throw Refusal(
@@ -127,26 +98,10 @@ struct HaltedAgents {
             )
         }
         switch scope {
-        case .agent(let agent) where !live.contains(agent):
+        case .agent(let agent) where !isLive(agent):
             throw Refusal(message: "'\(agent)' is not live in '\(environment)', and not halted")
         case .agent(let agent): throw Refusal(message: "'\(agent)' is not halted in '\(environment)'")
         case .team, .all: throw Refusal(message: "no \(scope.text(environment)) are halted")
         }
-    }
-
-    /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
-    func place(_ agent: AgentID) throws -> String {
-        let path = RepositoryPath.deployment(agent, in: environment)
-        guard let commit = try site.desiredCommit(),
-            let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
-        else { return path }
-        let text = String(decoding: try site.repository.bytes(of: file.id, .blob), as: UTF8.self)
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.split { " \t{},:\"'".contains($0) }
-            if let key = words.firstIndex(of: "halted"), words[(key + 1)...].first == "true" {
-                return "\(path):\(index + 1): \(line.drop { $0 == " " })"
-            }
-        }
-        return path
     }
 }

@@ -88,7 +88,7 @@ extension Verb {
             return .done
         }
         invocation.console.line(
-            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject)"
+            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject.onOneLine)"
         )
         if !invocation.isQuiet {
             invocation.console.note(

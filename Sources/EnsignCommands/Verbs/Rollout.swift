@@ -116,9 +116,9 @@ extension Invocation {
         let agent = try argument(1) == nil ? nil : agent(1)
         while true {
             let report = try RolloutReport.make(site, environment, agent: agent, version: App.version)
-            let waiting = WaitingCanary(report, site)
+            let waiting = report.waiting
             if format == .json {
-                json(report.json(waiting))
+                json(report.json)
                 return .done
             }
             let text = RolloutRenderer(report: report, console: console, isDetailed: agent != nil).text

@@ -1,10 +1,6 @@
 import EnsignCrypto
 import EnsignHost
-import EnsignJSON
-import EnsignLedger
 import EnsignModel
-import EnsignReconciler
-import EnsignTargets
 
 extension Verb {
     static let route = Verb(
@@ -56,23 +52,5 @@ extension Verb {
             invocation.console.line("\(target.version) \(target.digest) (bucket \(bucket), \(route.phase.rawValue))")
         }
         return .done
-    }
-}
-
-/// The route that agents read now.
-enum LiveRoute {
-    static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> Route? {
-        if !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) {
-            guard let route = try? Route(json: JSONParser.parse(bytes)) else {
-                throw Failure(
-                    message: "the live route of '\(agent)' is damaged",
-                    hints: ["ensign reconcile --env \(environment) --observe all repairs it"],
-                    code: .integrity
-                )
-            }
-            return route
-        }
-        let tip = try site.ledger(environment).tip()
-        return try RecordedTree(repository: site.repository, tip: tip).agent(agent)?.route
     }
 }

@@ -64,7 +64,7 @@ extension Invocation {
             json([
                 "v": 1, "valid": .bool(result.errors == 0), "errors": .integer(Int64(result.errors)),
                 "warnings": .integer(Int64(result.warnings)),
-                "findings": .array(result.findings.map(FindingRenderer.json)),
+                "findings": .array(result.findings.map(\.json)),
                 "counts": [
                     "agents": .integer(Int64(result.counts.agents)),
                     "versions": .integer(Int64(result.counts.versions)),

@@ -1,6 +1,7 @@
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 
 extension Verb {
@@ -23,26 +24,21 @@ extension Verb {
         let site = try invocation.site()
         let names =
             try invocation["env"] == nil
-            ? Set(Ledger.environments(in: site.repository) + site.files.seenEnvironments()).sorted()
-            : [invocation.knownEnvironment(site)]
+            ? LedgerCheck.environments(site) : [invocation.knownEnvironment(site)]
         var worst = ExitCode.done
-        var results: [JSONValue] = []
+        var checks: [LedgerCheck] = []
         for name in names {
-            let code: ExitCode
-            do {
-                let report = try Verifier(site.ledger(name)).run { count in
-                    if invocation.console.isInteractive, !invocation.isQuiet {
-                        invocation.console.note("\(name): \(count) entries ...")
-                    }
+            let check = LedgerCheck.run(site, name) { count in
+                if invocation.console.isInteractive, !invocation.isQuiet {
+                    invocation.console.note("\(name): \(count) entries ...")
                 }
-                code = invocation.show(name, report, &results)
-            } catch {
-                // All ledgers are looked at, whatever is wrong with one.
-                code = invocation.show(name, Explanation(error), &results)
             }
-            if worst != .integrity, code != .done { worst = code }
+            let renderer = LedgerCheckRenderer(check: check, console: invocation.console)
+            invocation.console.say(renderer.lines(inJSON: invocation.format == .json))
+            if worst != .integrity, check.code != .done { worst = check.code }
+            checks.append(check)
         }
-        if invocation.format == .json { invocation.json(["v": 1, "ledgers": .array(results)]) }
+        if invocation.format == .json { invocation.json(LedgerCheck.json(checks)) }
         guard names.isEmpty else { return worst }
         // On a host nothing was recorded yet. Anywhere else the ledger was not fetched, and nothing was proven.
         guard site.isInitialised, !site.settings.isClient else {
@@ -56,39 +52,12 @@ extension Verb {
     }
 }
 
-extension Invocation {
-    fileprivate func show(_ name: String, _ report: Verifier.Report, _ results: inout [JSONValue]) -> ExitCode {
-        let verdict = report.verdict
-        if format == .json {
-            results.append([
-                "environment": .string(name), "verdict": .string(verdict.description),
-                "reason": verdict.reason.map { .string($0) } ?? .null, "entries": .integer(report.entries),
-                "caveat": report.caveat.map { .string($0) } ?? .null,
-                "tip": report.tip.map { .string($0.commit.description) } ?? .null,
-            ])
-        } else if report.tip == nil, verdict == .intact {
-            console.line("\(name): intact, no entries yet")
-        } else {
-            let style: Console.Style = verdict == .intact ? .green : .red
-            console.line(
-                "\(name): \(console.paint(verdict.description, style)), \(report.entries) entries"
-                    + (report.tip.map { ", newest \($0.entry.sequence) (\($0.commit.short))" } ?? "")
-            )
-            if let reason = verdict.reason { console.note("  \(reason)") }
+extension LedgerCheck {
+    fileprivate var code: ExitCode {
+        switch report.verdict {
+        case .intact: .done
+        case .incomplete: failure.map { Explanation($0).code } == .integrity ? .integrity : .failed
+        case .broken, .rolledBack, .forked: .integrity
         }
-        if let caveat = report.caveat { console.note("\(name): warning: \(caveat)") }
-        switch verdict {
-        case .intact: return .done
-        case .incomplete: return .failed
-        case .broken, .rolledBack, .forked: return .integrity
-        }
-    }
-
-    /// Says of a ledger that it could not be looked at: nothing is proven of it.
-    fileprivate func show(_ name: String, _ failure: Explanation, _ results: inout [JSONValue]) -> ExitCode {
-        let verdict = Verifier.Verdict.incomplete(why: failure.message)
-        let code = show(name, Verifier.Report(verdict: verdict, entries: 0, tip: nil), &results)
-        for hint in failure.hints { console.note("  hint: \(hint.escapedControls)") }
-        return failure.code == .integrity ? .integrity : code
     }
 }

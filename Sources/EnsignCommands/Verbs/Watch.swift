@@ -1,6 +1,7 @@
 import EnsignHost
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSupervisor
 import EnsignSystem
@@ -74,67 +75,19 @@ private struct WatchLog: Sendable {
     func write(_ event: WatchEvent) {
         switch event {
         case .reconciled(let environment, let report):
+            let answer = ReconcileReport(report, environment)
             if format == .json {
-                guard !report.isUneventful else { return }
-                console.out((try? report.json(environment, nil).canonicalBytes()).map { $0 + [0x0A] } ?? [])
+                if !answer.isUneventful { console.out(answer.json.canonicalBytes() + [0x0A]) }
             } else {
-                for line in report.lines(environment) { console.line("\(time) \(line)") }
+                for line in WatchRenderer(answer: answer).lines { console.line("\(time) \(line)") }
             }
         case .failed(let environment, let error):
             let explanation = Explanation(error)
             console.note(
-                "\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.escapedControls)"
+                "\(time) \(environment): \(console.paintNote("failed", .red)): \(explanation.message.onOneLine)"
             )
-        case .note(let environment, let text): console.note("\(time) \(environment): \(text.escapedControls)")
-        case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.escapedControls)")
+        case .note(let environment, let text): console.note("\(time) \(environment): \(text.onOneLine)")
+        case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.onOneLine)")
         }
-    }
-}
-
-extension Reconciler.Report {
-    /// Whether nothing happened that anybody wants to read.
-    fileprivate var isUneventful: Bool {
-        if case .converged = result {} else if !repeats { return false }
-        return (plan?.isEmpty ?? true) && guards.isEmpty && drift.isEmpty && !recovered && branches.written.isEmpty
-            && branches.removed.isEmpty && halts.isEmpty && behaviour.isEmpty && warnings.isEmpty
-    }
-
-    fileprivate func lines(_ environment: String) -> [String] {
-        var lines: [String] = []
-        let number = entry.map { ", entry \($0.sequence)" } ?? ""
-        if recovered { lines.append("\(environment): an interrupted run was recovered") }
-        for warning in warnings { lines.append("\(environment): warning: \(warning.escapedControls)") }
-        for change in behaviour { lines.append("\(environment): \(change.sentence), recorded") }
-        for change in halts {
-            let agent = change.agent?.description ?? change.scope ?? ""
-            if let activity = change.evidence?.activityAfterHalt {
-                lines.append(
-                    "\(environment): \(agent) acts although it is halted: \(activity.what)"
-                        .escapedControls
-                )
-            } else {
-                let why = change.evidence?.reason ?? ""
-                lines.append("\(environment): \(agent) halted, recorded: \(why)".escapedControls)
-            }
-        }
-        for file in drift {
-            lines.append("\(environment): repaired \(file.path.escapedControls) (\(file.found.words))\(number)")
-        }
-        for change in guards { lines.append("\(environment): \(change.line)") }
-        for change in [plan?.fleetChange].compactMap({ $0 }) + (plan?.changes ?? []).flatMap(\.all) {
-            lines.append("\(environment): \(change.sentence)\(number)")
-        }
-        switch result {
-        case _ where repeats: break
-        case .nothingDeclared, .converged: break
-        case .invalid:
-            lines.append(
-                "\(environment): not applied, the manifests have \(counted(findings.count { $0.severity == .error }, "error")); 'ensign validate' shows them"
-            )
-        case .impossible(let refusal): lines.append("\(environment): refused, \(refusal.message)")
-        case .refused(let why): lines.append("\(environment): refused, \(why)")
-        }
-        for branch in branches.removed { lines.append("\(environment): removed \(branch): git agrees") }
-        return lines
     }
 }

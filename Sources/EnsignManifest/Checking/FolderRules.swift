@@ -28,7 +28,7 @@ extension Fleet {
         for node in nodes {
             let place = "\(path)/\(node.name)"
             if let problem = node.nameProblem {
-                report(Finding(code: "invalid-name", problem, path: place.escapedForDisplay, hint: "rename it"))
+                report(Finding(code: "invalid-name", problem, path: place.asPlainName, hint: "rename it"))
                 continue
             }
             if !byFolded.isEmpty, let other = byFolded[node.name.lowercased()]?.first(where: { $0 != node.name }) {
@@ -139,20 +139,5 @@ extension SnapshotNode {
         if name.hasPrefix("-") { return "the name starts with '-'" }
         if name.lowercased() == ".git" { return "the name is git's own" }
         return nil
-    }
-}
-
-extension String {
-    /// The text with control characters and non-ASCII written as escapes, so that a name cannot write on a terminal.
-    package var escapedForDisplay: String {
-        var result = ""
-        for scalar in unicodeScalars {
-            if scalar.value >= 0x20, scalar.value < 0x7F {
-                result.unicodeScalars.append(scalar)
-            } else {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            }
-        }
-        return result
     }
 }

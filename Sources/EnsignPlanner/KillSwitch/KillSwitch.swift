@@ -271,13 +271,7 @@ package struct KillSwitch: Sendable {
 
 /// A tool's name as telemetry gave it, safe to show.
 private func named(_ tool: String) -> String {
-    let shown = tool.cut(utf8: 80).unicodeScalars.map { scalar in
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: "?"
-        default: String(scalar)
-        }
-    }
-    return tool.isEmpty ? "a tool without a name" : "'" + shown.joined() + "'"
+    tool.isEmpty ? "a tool without a name" : tool.quoted(utf8: 80)
 }
 
 private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

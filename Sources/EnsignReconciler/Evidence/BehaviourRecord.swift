@@ -120,35 +120,3 @@ extension BehaviourRecord: StateValue {
         ])
     }
 }
-
-extension ReconcileSession {
-    /// Records stable versions that are no longer what they were: each once, until the agent gets another one or is
-    /// resumed. Changes nothing.
-    mutating func recordDrifts() throws {
-        guard let telemetry, let before = tip, before.acceptedSource != nil else { return }
-        let found = telemetry.drifts
-        guard !found.isEmpty else { return }
-        let recorded = RecordedTree(repository: site.repository, tip: before)
-        let known = try BehaviourRecord.load(site, environment, tip: before)
-        let changes = try found.map(\.change).filter { change in
-            // One that was replaced meanwhile is nobody's business any more.
-            guard let agent = change.agent, try recorded.agent(agent)?.stable == change.from else { return false }
-            return !known.has(change)
-        }
-        if !changes.isEmpty {
-            let entry = try append(
-                .drift,
-                source: acceptedSource(before),
-                parent: before.acceptedSource,
-                reason: BehaviourRecord.driftReason,
-                changes: changes,
-                agents: before.agents,
-                result: .ok
-            )
-            tip = entry
-            report.behaviour += changes
-            _ = try BehaviourRecord.load(site, environment, tip: entry)
-        }
-        telemetry.settle(found)
-    }
-}

@@ -4,6 +4,7 @@ import EnsignLedger
 package import EnsignManifest
 package import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 
 /// The canaries of an environment and what telemetry says of them.
 package struct CanaryEvidence {

@@ -137,7 +137,7 @@ extension Activity.Kind {
     fileprivate var text: String {
         switch self {
         case .call(let call):
-            "it called '\(String(call.tool.cut(utf8: 80).unicodeScalars.map { $0.value < 32 ? "?" : Character($0) }))'"
+            "it called \(call.tool.quoted(utf8: 80))"
         case .spent(let dollars): "it spent \(dollars) USD"
         case .steps(let count): "a run of it made \(count) calls"
         case .ran: "a run of it ended"

@@ -5,6 +5,7 @@ import EnsignLedger
 import EnsignManifest
 package import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 import EnsignTelemetry
 
 /// What telemetry is held against: routes, states and bundles as recorded, rules and prices as declared.

@@ -24,6 +24,9 @@ package struct RollbackCommit: Hashable {
         static let entry = "Ensign-Entry"
     }
 
+    /// The most bytes of a text from elsewhere, on one line: it must not end the paragraph, nor look like a trailer.
+    private static let maxText = 500
+
     /// What it is about; a commit for another digest is another one.
     private var about: String { "\(environment) \(agent)" }
 
@@ -34,7 +37,7 @@ package struct RollbackCommit: Hashable {
         var text = "\(environment): roll back \(agent) \(versions)\n\n"
         if let reverts { text += "\(reverts)\n\n" }
         text += """
-            \(wanted.version) is quarantined in \(environment): \(Self.line(reason)).
+            \(wanted.version) is quarantined in \(environment): \(reason.onOneLine(utf8: Self.maxText)).
             Every session has \(stable.version) (\(stable.digest.short)). This commit makes git agree with that:
             merging it changes nothing that is live.
 
@@ -51,15 +54,9 @@ package struct RollbackCommit: Hashable {
         text += "\(Trailer.rollback): \(about)\n"
         text += "\(Trailer.quarantined): \(wanted.digest)\n"
         text += "\(Trailer.stable): \(stable.digest)\n"
-        if let verdict { text += "\(Trailer.verdict): \(Self.line(verdict))\n" }
+        if let verdict { text += "\(Trailer.verdict): \(verdict.onOneLine(utf8: Self.maxText))\n" }
         if let entry { text += "\(Trailer.entry): \(entry)\n" }
         return text
-    }
-
-    /// Text from elsewhere on one line: it must not end the paragraph, nor look like a trailer of its own.
-    private static func line(_ text: String) -> String {
-        let line = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
-        return String(line).cut(utf8: 500)
     }
 
     /// A commit as it was found on a branch.

@@ -1,4 +1,5 @@
 import EnsignModel
+import EnsignPolicy
 
 /// What a span says of a call. Several spans may tell one call: each part of it counts once.
 struct CallFacts: OptionSet, Sendable, Hashable {

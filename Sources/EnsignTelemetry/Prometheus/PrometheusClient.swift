@@ -205,7 +205,7 @@ package struct PrometheusClient: Sendable {
         }
         let json = try? JSONParser.parse(response.body)
         guard response.status == 200 else {
-            let reason = json?["error"]?.string.map { ": \(Self.shown($0))" } ?? ""
+            let reason = json?["error"]?.string.map { ": \($0.onOneLine(utf8: 200))" } ?? ""
             let error = PrometheusError(code: .refused, message: "HTTP status \(response.status)\(reason)", attempts: 1)
             return (.error(error), response.status >= 500 || response.status == 429)
         }
@@ -277,14 +277,6 @@ package struct PrometheusClient: Sendable {
                 code: .notFinite,
                 message: "the value is \(point.value), as when a rate is divided by a rate of 0",
                 attempts: 1
-            )
-        )
-    }
-
-    private static func shown(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.cut(utf8: 200).unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
             )
         )
     }

@@ -1,0 +1,111 @@
+import EnsignHost
+import EnsignModel
+import EnsignPlanner
+import EnsignQueries
+import EnsignReconciler
+import EnsignTargets
+
+/// Renders what a reconcile came to.
+struct ReconcileRenderer {
+    let answer: ReconcileReport
+    let console: Console
+    /// A file's bytes, to show a finding's line; nil when there is none.
+    let source: (String) -> [UInt8]?
+
+    private var report: Reconciler.Report { answer.report }
+    private var environment: String { answer.environment }
+
+    /// What was done are results; what somebody should know beside it are notes.
+    func lines(quiet: Bool, showsWarnings: Bool) -> [Said] {
+        var said = findings(warnings: showsWarnings && !quiet)
+        if report.recovered { said.append(note("an interrupted run was recovered")) }
+        for warning in report.warnings { said.append(note("warning: \(warning.onOneLine)")) }
+        said += list(report.behaviour.map { ChangeSentence($0).past })
+        said += list(report.halts.map { ChangeSentence($0).past })
+        said += list(report.drift.map(\.repaired))
+        // Also while what is desired cannot be applied: time, verdicts and stops go on.
+        said += list(answer.guards.map(\.line))
+        said += list(
+            [report.plan?.fleetChange].compactMap { $0.map { ChangeSentence($0).past } }
+                + (report.plan?.changes ?? []).flatMap(lines)
+        )
+        if !quiet {
+            // What is quarantined is said below, with what to do about it.
+            said += list((report.plan?.held ?? []).filter { !isExplained($0) }.map(line))
+        }
+        said += result(quiet: quiet)
+        if !quiet {
+            said += report.branches.written.map { note("wrote \($0)") }
+            said += report.branches.removed.map { note("removed \($0): git agrees") }
+        }
+        said += report.branches.disagreements.map { note($0.sentence.onOneLine) }
+        said += report.notes.map { note($0.onOneLine) }
+        if let waiting = answer.waiting { said.append(note(waiting.sentence)) }
+        return said
+    }
+
+    private func note(_ text: String) -> Said { .note("\(environment): \(text)") }
+
+    private func result(quiet: Bool) -> [Said] {
+        switch report.result {
+        case .nothingDeclared: quiet || report.failure != nil ? [] : [note("nothing is declared yet")]
+        case .invalid:
+            [
+                note(
+                    "\(console.paintNote("not applied", .red)): the manifests are invalid; what was live stays"
+                )
+            ]
+        case .refused(let why):
+            [
+                note("\(console.paintNote("refused", .red)): \(why.onOneLine); what was live stays"),
+                .note("  hint: if it is meant: ensign reconcile --env \(environment) --allow-prune --reason TEXT"),
+            ]
+        case .impossible(let refusal): [note("refused: \(refusal.message.onOneLine)")]
+        case .converged: quiet || report.failure != nil ? [] : entry
+        }
+    }
+
+    private var entry: [Said] {
+        guard let entry = report.entry else { return [] }
+        return [
+            note(
+                answer.didNothing
+                    ? "nothing\(answer.guards.isEmpty ? "" : " else") to do, at entry \(entry.sequence)"
+                    : "\(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
+            )
+        ]
+    }
+
+    /// What was done to one agent. What its stable version lost, or what going back changed, is said too.
+    private func lines(_ planned: PlannedChange) -> [String] {
+        var lines = planned.all.map { ChangeSentence($0).past }
+        guard let difference = planned.stableDifference, let side = planned.recompiled?.side else { return lines }
+        let authority = difference.authority
+        lines += (authority.gained + authority.lost).map { "  \(planned.agent) \(side.version) \($0.onOneLine)" }
+        return lines
+    }
+
+    private func isExplained(_ held: HeldAgent) -> Bool {
+        held.reason == .quarantined && report.branches.disagreements.contains { $0.agent == held.agent }
+    }
+
+    private func findings(warnings: Bool) -> [Said] {
+        let shown = report.findings.filter { $0.severity == .error || warnings }
+        guard !shown.isEmpty else { return [] }
+        return [.note(String(FindingRenderer(paint: console.paintNote, source: source).render(shown).dropLast()))]
+    }
+
+    private func line(_ held: HeldAgent) -> String {
+        "\(held.agent) stays as it is: \(held.wanted.version) is \(held.reason.words)"
+    }
+
+    /// The most changes that are named one by one; the ledger has them all.
+    private static let maxLines = 50
+
+    private func list(_ lines: [String]) -> [Said] {
+        var said: [Said] = lines.prefix(Self.maxLines).map { .result("\(environment): \($0)") }
+        let more = lines.count - Self.maxLines
+        if more > 0 { said.append(.result("\(environment): ... and \(more) more: 'ensign log --env \(environment)'")) }
+        return said
+    }
+}

@@ -1,0 +1,84 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignQueries
+import EnsignReconciler
+
+/// Renders where environments stand.
+struct StatusRenderer {
+    let status: FleetStatus
+
+    var table: TextTable {
+        TextTable(
+            header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"],
+            rows: status.environments.map(cells)
+        )
+    }
+
+    /// What somebody should look at, a line each.
+    var notes: [String] {
+        status.environments.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
+    }
+
+    private func cells(_ row: EnvironmentStatus) -> [String] {
+        [
+            row.name, row.tip.map { String($0.agents) } ?? "-", row.tip.map { String($0.entry.sequence) } ?? "-",
+            row.tip?.acceptedSource?.short ?? "-", row.desired?.short ?? "-",
+            row.age.map(Self.age) ?? "never", row.unreadable == nil ? row.status?.result ?? "-" : "unreadable",
+        ]
+    }
+
+    private func notes(_ row: EnvironmentStatus) -> [String] {
+        var notes: [String] = []
+        if let message = row.unreadable.map({ Explanation($0).message }) ?? row.status?.message, !message.isEmpty {
+            notes.append(message)
+        }
+        for scope in [FleetHalts.Scope.all] + row.halts.teams.keys.sorted().map({ .team($0) }) {
+            guard let halt = row.halts[scope] else { continue }
+            notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
+        }
+        notes += agents(row)
+        for drift in row.drifts.prefix(Self.maxNamed) { notes.append(drift.sentence) }
+        if row.drifts.count > Self.maxNamed { notes.append("drift: \(row.drifts.count - Self.maxNamed) more") }
+        for record in row.pending.pending {
+            let why = row.pending.failure.map { ": \($0)" } ?? ""
+            let what = record.kind == .halt ? "a halt" : "an alarm"
+            notes.append("\(what) of \(record.scope.text(row.name)) is not on record yet\(why)")
+        }
+        if let sentence = row.sight?.sentence { notes.append(sentence) }
+        notes += row.reading?.sentences ?? []
+        if let waiting = row.waiting { notes.append(waiting.sentence) }
+        notes += row.disagreements.map(\.sentence)
+        if let note = row.outbox?.note { notes.append(note) }
+        return notes
+    }
+
+    /// Agents that are halted, first those that act all the same.
+    private func agents(_ row: EnvironmentStatus) -> [String] {
+        let agents = row.halted.sorted { $0.key < $1.key }
+        var notes = agents.compactMap { agent, state in
+            state.activityAfterHalt.map { "alarm: \(agent) was seen to act at \($0), after it was halted" }
+        }
+        for (agent, state) in agents.prefix(Self.maxNamed) {
+            notes.append(
+                state.halt.map { "halted: \(agent) since \($0.since) by \($0.by): \($0.reason)" }
+                    ?? "halted: \(agent), by git"
+            )
+        }
+        if agents.count > Self.maxNamed { notes.append("halted: \(agents.count - Self.maxNamed) more") }
+        return notes
+    }
+
+    /// The most agents that are named.
+    private static let maxNamed = 20
+
+    private static func age(_ seconds: Int64) -> String {
+        switch seconds {
+        case ..<0: "in the future"
+        case 0..<120: "\(seconds)s ago"
+        case 120..<7_200: "\(seconds / 60)m ago"
+        case 7_200..<172_800: "\(seconds / 3_600)h ago"
+        default: "\(seconds / 86_400)d ago"
+        }
+    }
+}

@@ -1,0 +1,230 @@
+import EnsignGit
+import EnsignHost
+import EnsignManifest
+import EnsignModel
+import EnsignQueries
+import EnsignSystem
+
+/// Writes new manifests into a work tree, or into any directory that `--repo` names.
+struct Scaffold {
+    let invocation: Invocation
+    /// Ends in `/`.
+    let root: String
+    let fleet: Fleet
+
+    init(_ invocation: Invocation) throws {
+        self.invocation = invocation
+        // Manifests can be started before there is a repository.
+        let workTree = (try? invocation.site())?.repository.workTree
+        let place = workTree ?? Files.canonical(invocation.directory).map { $0 + "/" }
+        guard let place else { throw Failure(message: "there is no directory '\(invocation.directory)'") }
+        root = place
+        fleet = Fleet(snapshot: DirectorySnapshot(path: place), today: invocation.today)
+    }
+
+    func environment(_ name: String) throws -> ExitCode {
+        try requireName(name)
+        let source = try PromotionChain(fleet).end
+        let text = ManifestTemplate.environment(promotesFrom: source?.name)
+        let hasAgents = try !fleet.agents().isEmpty
+        let result = try write(
+            [RepositoryPath.environment(name): text],
+            next: hasAgents
+                ? "ensign new deployment TEAM/AGENT --env \(name), for each agent that runs there"
+                : "ensign new agent TEAM/NAME"
+        )
+        if let source {
+            note("It promotes from '\(source.name)', \(source.why). Edit promotesFrom if another is meant.")
+        }
+        return result
+    }
+
+    func agent(_ name: String) throws -> ExitCode {
+        guard let agent = AgentID(name) else {
+            throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
+        }
+        try refuseSlip(in: agent.team)
+        let folder = RepositoryPath.version(AgentVersion.next, of: agent)
+        var files = [
+            "\(folder)/agent.yaml": ManifestTemplate.agent(agent.name),
+            "\(folder)/prompt.md": ManifestTemplate.prompt(agent.name),
+        ]
+        if try fleet.team(agent.team) == nil {
+            files[RepositoryPath.team(agent.team)] = ManifestTemplate.team(agent.team)
+        }
+        let environments = try fleet.environmentNames()
+        for environment in environments
+        where try fleet.environment(environment)?.value?.mutableVersions == true {
+            files[RepositoryPath.deployment(agent, in: environment)] = ManifestTemplate.deployment(.next, needs: [])
+        }
+        let isDeployed = files.keys.contains { $0.hasPrefix("\(RepositoryPath.environments)/") }
+        var next = "edit \(folder)/prompt.md, then ensign release \(agent) 0.1.0"
+        if environments.isEmpty { next += ", and ensign new env dev, which it needs to run in" }
+        if !isDeployed {
+            next += ", then ensign new deployment \(agent) --env \(environments.first ?? "dev")"
+        }
+        return try write(files, next: next)
+    }
+
+    func deployment(_ name: String) throws -> ExitCode {
+        guard let agent = AgentID(name) else {
+            throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
+        }
+        guard let target = invocation["env"] else {
+            throw UsageError(message: "'new deployment' needs --env ENV", verb: "new")
+        }
+        let names = try fleet.environmentNames()
+        guard names.contains(target), let environment = try fleet.environment(target)?.value else {
+            throw ReconcileError.unknownEnvironment(target, known: names)
+        }
+        let versions = try fleet.agentVersions(agent)
+        guard !versions.isEmpty else {
+            throw Failure(
+                message: "there is no agent '\(agent)'",
+                hints: [
+                    Suggestion.hint(
+                        for: agent.description,
+                        among: try fleet.agents().map(\.description),
+                        plural: "agents"
+                    ) ?? "", "ensign new agent \(agent)",
+                ]
+            )
+        }
+        let version = environment.mutableVersions ? versions.last : versions.last { $0 != .next }
+        guard let version else {
+            throw Refusal(
+                message: "'\(target)' deploys released versions only, and '\(agent)' has none",
+                hints: ["ensign release \(agent) 0.1.0"]
+            )
+        }
+        let manifest = try fleet.agent(agent, version)?.value
+        let path = RepositoryPath.deployment(agent, in: target)
+        let result = try write(
+            [path: ManifestTemplate.deployment(version, needs: manifest?.tools ?? [])],
+            next: "grant in \(path) what it may call there, then ensign plan --env \(target) --worktree"
+        )
+        for delegate in manifest?.delegates ?? [] where try !fleet.deploys(delegate.value, in: target) {
+            note("It hands work to \(delegate.value): ensign new deployment \(delegate.value) --env \(target)")
+        }
+        return result
+    }
+
+    func role(_ name: String) throws -> ExitCode {
+        try requireName(name)
+        for tool in try fleet.names(in: "tools", files: false) {
+            guard let version = try fleet.toolVersions(tool).last, let value = try fleet.tool(tool, version)?.value
+            else {
+                continue
+            }
+            let operations = value.operations.sorted { $0.key < $1.key }
+            guard let operation = operations.first(where: { $0.value.access == .read }) ?? operations.first else {
+                continue
+            }
+            let path = RepositoryPath.role(name)
+            let text = ManifestTemplate.role(tool, operation.key)
+            return try write([path: text], next: "edit the grants, then name it under roles: in a deployment")
+        }
+        throw Failure(message: "there is no tool to grant yet", hints: ["ensign new tool NAME"])
+    }
+
+    func version(_ name: String) throws -> ExitCode {
+        guard let agent = AgentID(name) else {
+            throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
+        }
+        let versions = try fleet.agentVersions(agent)
+        guard !versions.contains(.next) else {
+            throw Refusal(
+                message: "'\(agent)' has a 'next' already: fleet/agents/\(agent)/next",
+                hints: ["edit it, then ensign release \(agent) X.Y.Z"]
+            )
+        }
+        guard let newest = versions.last, let loaded = try fleet.agent(agent, newest) else {
+            throw Failure(message: "there is no agent '\(agent)'", hints: ["ensign new agent \(agent)"])
+        }
+        var files: [String: [UInt8]] = [:]
+        for file in loaded.files where file.kind == .file {
+            guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
+            files["\(RepositoryPath.version(AgentVersion.next, of: agent))/\(file.name)"] = bytes
+        }
+        return try write(bytes: files, next: "edit fleet/agents/\(agent)/next, then ensign release \(agent) X.Y.Z")
+    }
+
+    func tool(_ name: String) throws -> ExitCode {
+        try requireName(name)
+        if let newest = try fleet.toolVersions(name).last { return try nextMinor(of: name, after: newest) }
+        let teams = try fleet.names(in: "teams", files: true)
+        guard let owner = invocation["team"] ?? teams.first else {
+            throw UsageError(message: "there is no team yet: name one with --team", verb: "new")
+        }
+        try requireName(owner)
+        try refuseSlip(in: owner)
+        var files = [RepositoryPath.tool(name, "0.1.0"): ManifestTemplate.tool(name, owner: owner)]
+        if !teams.contains(owner) {
+            files[RepositoryPath.team(owner)] = ManifestTemplate.smallTeam
+        }
+        if invocation["team"] == nil { note("Its owner is '\(owner)': --team names another team.") }
+        return try write(files, next: Self.useOfTool)
+    }
+
+    private static let useOfTool = "edit it, name it under needs: in an agent's next, and grant it in a deployment"
+
+    /// A tool that is there goes on from its newest version: what its versions promise must not fall behind.
+    private func nextMinor(of tool: String, after newest: SemanticVersion) throws -> ExitCode {
+        guard invocation["team"] == nil else {
+            throw UsageError(
+                message: "'\(tool)' has an owner: the one in \(newest)",
+                hint: "--team is for a new tool; edit 'owner' in the new version",
+                verb: "new"
+            )
+        }
+        let numbers = newest.description.prefix { $0 != "-" && $0 != "+" }.split(separator: ".")
+        guard numbers.count == 3, let minor = UInt64(numbers[1]),
+            let bytes = fleet.source(RepositoryPath.tool(tool, newest))
+        else { throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read") }
+        let path = RepositoryPath.tool(tool, "\(numbers[0]).\(minor + 1).0")
+        note("It starts as a copy of \(newest).")
+        return try write(bytes: [path: bytes], next: Self.useOfTool)
+    }
+
+    /// A team that is nearly one that exists is a slip of the pen, and not quietly made.
+    private func refuseSlip(in team: String) throws {
+        let teams = try fleet.names(in: "teams", files: true)
+        guard !teams.contains(team), let nearest = Suggestion.nearest(to: team, in: teams) else { return }
+        throw UsageError(
+            message: "there is no team '\(team)'",
+            hint: "did you mean '\(nearest)'? If it is another team, write fleet/teams/\(team).yaml first",
+            verb: "new"
+        )
+    }
+
+    private func note(_ text: String) {
+        if !invocation.isQuiet { invocation.console.note(text) }
+    }
+
+    private func requireName(_ name: String) throws {
+        guard Name.isValid(name) else {
+            throw UsageError(message: "'\(name)' is not a name: \(Name.rule)", verb: "new")
+        }
+    }
+
+    private func write(_ files: [String: String], next: String) throws -> ExitCode {
+        try write(bytes: files.mapValues { Array($0.utf8) }, next: next)
+    }
+
+    private func write(bytes files: [String: [UInt8]], next: String) throws -> ExitCode {
+        let paths = files.keys.sorted()
+        for path in paths where try Files.status(root + path) != nil {
+            throw Refusal(message: "\(path) exists already: nothing was written")
+        }
+        for path in paths {
+            guard let folder = Files.parent(of: root + path), let bytes = files[path] else { continue }
+            try Files.makeDirectories(folder)
+            guard try Files.create(root + path, with: bytes, mode: 0o644) else {
+                throw Refusal(message: "\(path) exists already")
+            }
+            invocation.console.line(path)
+        }
+        if !invocation.isQuiet { invocation.console.note("Next: \(next)") }
+        return .done
+    }
+}

@@ -1,0 +1,89 @@
+import EnsignHost
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignQueries
+
+extension Verb {
+    static let whoCan = Verb(
+        name: "who-can",
+        group: .ask,
+        summary: "List the agents that may call a tool",
+        discussion:
+            "Through which role or grant, with which limits and approvals, from the manifests of the branch's tip.",
+        arguments: [Argument(name: "TOOL[.OPERATION]", summary: "The tool, or one of its operations", kind: .tool)],
+        options: [
+            .environment,
+            Option(name: "rev", summary: "Read this revision", value: "REV", kind: .revision),
+        ],
+        formats: [.text, .json],
+        examples: [Example(command: "ensign who-can payments.refund --env prod", meaning: "who can move money?")]
+    ) { invocation in
+        let site = try invocation.site()
+        let environment = try invocation.environment()
+        let (tool, operation) = try invocation.call(0, needsOperation: false)
+        let (fleet, _) = try site.fleet(at: invocation["rev"], today: invocation.today)
+        guard try fleet.environmentNames().contains(environment) else {
+            throw ReconcileError.unknownEnvironment(environment, known: try fleet.environmentNames())
+        }
+        guard try !fleet.toolVersions(tool).isEmpty else {
+            throw Failure(
+                message: "there is no tool '\(tool)'",
+                hints: [
+                    Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""
+                ]
+            )
+        }
+        if let operation { try invocation.requireOperation(operation, of: tool, fleet) }
+        let found = try ToolHolders.find(
+            fleet,
+            environment,
+            tool: tool,
+            operation: operation,
+            today: invocation.today
+        )
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(
+            fleet.findings.filter { $0.severity == .error }
+        )
+        if !text.isEmpty { invocation.console.note("\(text)Agents may be missing here: their manifests are invalid.") }
+        let result = text.isEmpty ? ExitCode.done : .invalid
+        if invocation.format == .json {
+            invocation.json(found.json)
+            return result
+        }
+        invocation.console.out(found.table.render(invocation.console))
+        if found.holders.isEmpty, !invocation.isQuiet {
+            invocation.console.note("no agent in '\(environment)' may call it")
+        }
+        return result
+    }
+}
+
+extension ToolHolders {
+    var table: TextTable {
+        var table = TextTable(header: ["AGENT", "VERSION", "OPERATION", "THROUGH", "APPROVAL", "LIMITS", "WHERE"])
+        for holder in holders {
+            var limits = holder.arguments.map { $0.text.shortened(to: 60) } ?? "-"
+            if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
+            table.rows.append([
+                holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)",
+                holder.origin, holder.approval.rawValue, limits.onOneLine,
+                "\(holder.path):\(holder.position.line)",
+            ])
+        }
+        return table
+    }
+}
+
+extension Invocation {
+    /// An operation that no version of the tool has is a slip of the pen. A version that cannot be read may have it.
+    fileprivate func requireOperation(_ name: String, of tool: String, _ fleet: Fleet) throws {
+        let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
+        let operations = Set(versions.flatMap { $0?.operations.keys.map { $0 } ?? [] })
+        guard !operations.contains(name), !versions.contains(where: { $0 == nil }) else { return }
+        throw Failure(
+            message: "no version of tool '\(tool)' has an operation '\(name)'",
+            hints: [Suggestion.hint(for: name, among: operations.sorted(), plural: "operations") ?? ""]
+        )
+    }
+}

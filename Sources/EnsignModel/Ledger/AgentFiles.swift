@@ -1,0 +1,29 @@
+/// The files of one agent that an entry makes live, and the one that it remembers: what is published, what is recorded
+/// and what recovery looks for are all derived from this.
+package struct AgentFiles: Sendable, Hashable {
+    package var agent: AgentID
+    /// Nil removes it.
+    package var route: [UInt8]?
+    /// Nil removes it. Recorded, and never live.
+    package var state: [UInt8]?
+    /// That have to be there before the route names them.
+    package var bundles: [Digest: [UInt8]]
+
+    package init(agent: AgentID, route: [UInt8]?, state: [UInt8]?, bundles: [Digest: [UInt8]]) {
+        self.agent = agent
+        self.route = route
+        self.state = state
+        self.bundles = bundles
+    }
+
+    package init(_ effect: AgentEffect, bundles: [Digest: [UInt8]]) {
+        self.init(agent: effect.agent, route: effect.route?.bytes, state: effect.state?.bytes, bundles: bundles)
+    }
+
+    /// As edits of the recorded tree, by path; nil removes a file.
+    package var edits: [String: [UInt8]?] {
+        var edits: [String: [UInt8]?] = [LivePath.route(agent): route, AgentState.path(agent): state]
+        for (digest, bytes) in bundles { edits[LivePath.bundle(digest)] = bytes }
+        return edits
+    }
+}

@@ -1,0 +1,145 @@
+/// A change in words, for people. Every place that says what happens to an agent says it in one of these forms.
+///
+/// What others wrote (reasons, paths) is on one line and safe to print; see ``DisplayText``.
+package struct ChangeSentence: Sendable {
+    private let change: Change
+
+    package init(_ change: Change) {
+        self.change = change
+    }
+
+    // MARK: Forms
+
+    /// What has happened, and why: `support/desk promoted 1.4.0 -> 1.5.0 (the hold of the last step is over)`.
+    package var past: String {
+        if change.scope != nil { return "\(who) \(change.action.past)\(why)" }
+        if change.action == .quarantine {
+            // A quarantine that ends starts from what is stable; the reason says which version it was.
+            guard !isLifted else { return "\(who) out of quarantine\(why)" }
+            return "\(who) \(left) quarantined\(why)"
+        }
+        if let alarm { return alarm }
+        if let drifted { return drifted }
+        let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
+        return "\(who) \(change.action.past) \(versions)\(weight)\(why)"
+    }
+
+    /// Of a stop, or of an alarm about one, that a run has recorded: `support/desk halted, recorded: it leaks`.
+    package var recordedStop: String {
+        alarm ?? "\(who) halted, recorded: \(reason.onOneLine)"
+    }
+
+    /// What an entry did, short enough for a table's cell: `support/desk canary 5 % 1.4.0 -> 1.5.0 (a push)`.
+    package var cell: String {
+        if change.action == .repair {
+            let file = change.evidence?.repair
+            return "repair \(file?.path.onOneLine ?? "") (\(Evidence.RepairedFile.words(file?.found ?? "").onOneLine))"
+        }
+        if let drifted { return drifted }
+        if change.action == .quarantine {
+            return isLifted ? "\(who) quarantine ended" : "\(who) quarantine \(left)"
+        }
+        if let activity = change.evidence?.activityAfterHalt {
+            return "\(who) acts although halted: \(activity.what.onOneLine)"
+        }
+        let text = "\(who) \(action) \(versions)"
+        if let first = change.evidence?.reverts.first { return "\(text) (reverts \(first.short))" }
+        guard let reason = change.evidence?.reason else { return text }
+        return "\(text) (\(reason.onOneLine.shortened(to: 60)))"
+    }
+
+    /// What will happen: `canary 5 %  1.4.0 -> 1.5.0  [widening]`.
+    package var planned: String { "\(action)  \(versions)  [\(change.kind.rawValue)]" }
+
+    /// What was decided about a candidate: `promote 1.4.0 -> 1.5.0`, `quarantine 1.5.0`.
+    ///
+    /// - Parameter quarantines: Whether the version that is left is quarantined in the same entry.
+    package func decision(quarantines: Bool) -> String {
+        let versions = [change.from, change.to].compactMap { $0?.version.description }
+        if change.action == .quarantine {
+            return quarantines ? "quarantine \(versions.first ?? "")" : "quarantine lifted"
+        }
+        return "\(change.action.rawValue) \(versions.joined(separator: " -> "))\(quarantines ? ", quarantined" : "")"
+    }
+
+    /// As the subject of an entry's commit has it: `support/desk 1.4.0 -> 1.5.0, canary 5 %`.
+    ///
+    /// It is signed, so that its form is a part of the ledger's, and a scope is in it as the entry has it: whoever prints
+    /// a subject makes it safe.
+    package var subject: String {
+        let who = change.agent?.description ?? change.scope ?? "live directory"
+        let removed = change.from != nil && change.to == nil ? " removed" : ""
+        let suffix =
+            switch change.action {
+            case .create, .delete: ""
+            case .update: change.from?.version == change.to?.version ? ", changed" : ""
+            case .weight: ", \(action)"
+            case .promote, .rollback, .halt, .resume, .repair, .quarantine: ", \(action)"
+            }
+        let reverts = change.evidence?.reverts.first.map { " (reverts \($0.short))" } ?? ""
+        return "\(who) \(versions)\(removed)\(suffix)\(reverts)"
+    }
+
+    /// The subject of an entry that records a drift of behaviour: `behaviour of support/desk 1.4.0`.
+    package var driftSubject: String {
+        "behaviour of \(change.agent?.description ?? "")\(change.from.map { " \($0.version)" } ?? "")"
+    }
+
+    /// `1.4.0 -> 1.5.0`; one version where the other side is missing or has the same; empty without any.
+    package static func versions(_ from: Change.Side?, _ to: Change.Side?) -> String {
+        switch (from, to) {
+        case (nil, let to?): "\(to.version)"
+        case (let from?, nil): "\(from.version)"
+        case (let from?, let to?):
+            from.version == to.version ? "\(to.version)" : "\(from.version) -> \(to.version)"
+        case (nil, nil): ""
+        }
+    }
+
+    // MARK: Parts
+
+    private var who: String { change.agent?.description ?? change.scope?.onOneLine ?? "" }
+    private var versions: String { Self.versions(change.from, change.to) }
+    /// The version that the change starts from.
+    private var left: String { change.from?.version.description ?? "" }
+    private var reason: String { change.evidence?.reason ?? "" }
+    private var why: String { change.evidence?.reason.map { " (\($0.onOneLine))" } ?? "" }
+    private var isLifted: Bool { change.from == change.to }
+    private var action: String {
+        change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
+    }
+
+    /// An agent that acts although it is halted; nil for any other change.
+    private var alarm: String? {
+        change.evidence?.activityAfterHalt.map { "\(who) acts although it is halted: \($0.what.onOneLine)" }
+    }
+
+    /// A stable version that is no longer what it was; nil for any other change.
+    private var drifted: String? {
+        guard change.driftedMetric != nil else { return nil }
+        return "\(who) \(change.to?.version.description ?? "") drifted: \(reason.onOneLine)"
+    }
+}
+
+extension Change.Action {
+    /// What has happened.
+    fileprivate var past: String {
+        switch self {
+        case .create: "created"
+        case .update: "updated"
+        case .delete: "deleted"
+        case .weight: "goes"
+        case .promote: "promoted"
+        case .rollback: "rolled back"
+        case .halt: "halted"
+        case .resume: "resumed"
+        case .repair: "repaired"
+        case .quarantine: "quarantined"
+        }
+    }
+}
+
+extension Evidence.RepairedFile {
+    /// What was found, and where that is not plain what was done about it.
+    package static func words(_ found: String) -> String { found == "added" ? "added, now removed" : found }
+}

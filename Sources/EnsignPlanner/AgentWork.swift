@@ -1,0 +1,21 @@
+import EnsignModel
+
+/// One agent on its way through the planner.
+struct AgentWork {
+    let item: DesiredAgent
+    let before: RecordedAgent?
+    var machine: RolloutMachine
+    /// What is recorded as stable, where it differs from what git asks for.
+    var stableBundle: Bundle?
+    var difference: BundleDifference?
+    /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
+    var recompiled: CompiledBundle?
+    var succession: Succession?
+    /// The name under which the agent goes on.
+    var movedTo: AgentID?
+
+    var queued: Candidate? {
+        guard case .queued(let candidate) = machine.state.rollout else { return nil }
+        return candidate
+    }
+}

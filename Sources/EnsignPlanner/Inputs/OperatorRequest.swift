@@ -1,0 +1,23 @@
+package import EnsignModel
+
+/// What an operator asks.
+package struct OperatorRequest: Sendable, Hashable {
+    /// The agents of which it is asked.
+    package var agents: Set<AgentID>
+    /// With the end of a halt: the team or everything that is no longer stopped as a whole.
+    package var scope: FleetHalts.Scope?
+    package var operation: RolloutOperation
+    package var by: String
+    package var reason: String
+
+    package init(agents: Set<AgentID>, operation: RolloutOperation, by: String, reason: String) {
+        self.agents = agents
+        self.operation = operation
+        self.by = by
+        self.reason = reason
+    }
+
+    package init(agent: AgentID, operation: RolloutOperation, by: String, reason: String) {
+        self.init(agents: [agent], operation: operation, by: by, reason: reason)
+    }
+}

@@ -1,0 +1,43 @@
+package import EnsignModel
+
+/// What the planner looks up about the recorded state. Pure from the planner's side: same answers, same plan.
+package struct RecordedFleet {
+    /// How many agents are live.
+    package var live: Int64
+    package var agent: (AgentID) throws -> RecordedAgent?
+    /// Whether an agent is live, which is asked of all that are desired.
+    package var isLive: (AgentID) throws -> Bool
+    /// The live agents of a team.
+    package var members: (String) throws -> [AgentID]
+    package var bundle: (Digest) throws -> Bundle?
+    /// When a digest that is still kept was stable for an agent; nil when it never was.
+    package var history: (AgentID, Digest) throws -> StableHistory?
+    /// Digests that are still kept and were stable before the present one, the latest first.
+    package var earlier: (AgentID) throws -> [Digest]
+    /// Agents of which more is recorded than a route, also of those that are gone; sorted.
+    package var remembered: () throws -> [AgentID]
+    /// Stops of everything and of teams.
+    package var halts: FleetHalts
+
+    package init(
+        live: Int64,
+        agent: @escaping (AgentID) throws -> RecordedAgent?,
+        isLive: @escaping (AgentID) throws -> Bool,
+        members: @escaping (String) throws -> [AgentID],
+        bundle: @escaping (Digest) throws -> Bundle?,
+        history: @escaping (AgentID, Digest) throws -> StableHistory?,
+        earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] },
+        remembered: @escaping () throws -> [AgentID] = { [] },
+        halts: FleetHalts = FleetHalts()
+    ) {
+        self.earlier = earlier
+        self.isLive = isLive
+        self.members = members
+        self.remembered = remembered
+        self.halts = halts
+        self.live = live
+        self.agent = agent
+        self.bundle = bundle
+        self.history = history
+    }
+}

@@ -1,0 +1,47 @@
+package import EnsignJudge
+package import EnsignModel
+
+/// What rollouts depend on besides git and the ledger: the time, the operator, the evidence.
+package struct RolloutContext {
+    package var now: Timestamp
+    /// By how many seconds the clock was set since the last run, forwards if positive; nil when it was not.
+    package var clockStep: Int64?
+    /// The commit that is desired, and when it was made.
+    package var source: ObjectID
+    package var wanted: Timestamp
+    /// In seconds.
+    package var keepFor: Int64
+    package var concurrentRollouts: Int64?
+    package var request: OperatorRequest?
+    /// Compiles another version of an agent under the permissions that are desired now; nil when that cannot be done.
+    package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
+    /// A bundle with the part of its permissions that another one has too.
+    package var restrict: (Bundle, Bundle) throws -> CompiledBundle
+    package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
+
+    package init(
+        now: Timestamp,
+        clockStep: Int64? = nil,
+        source: ObjectID = .zero,
+        wanted: Timestamp? = nil,
+        keepFor: Int64 = 7 * 86_400,
+        concurrentRollouts: Int64? = nil,
+        request: OperatorRequest? = nil,
+        compile: @escaping (AgentID, AgentVersion) throws -> CompiledBundle?,
+        restrict: @escaping (Bundle, Bundle) throws -> CompiledBundle,
+        verdict: @escaping (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
+            CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
+        }
+    ) {
+        self.now = now
+        self.clockStep = clockStep
+        self.source = source
+        self.wanted = wanted ?? now
+        self.keepFor = keepFor
+        self.concurrentRollouts = concurrentRollouts
+        self.request = request
+        self.compile = compile
+        self.restrict = restrict
+        self.verdict = verdict
+    }
+}

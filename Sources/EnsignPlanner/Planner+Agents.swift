@@ -1,0 +1,177 @@
+import EnsignJudge
+import EnsignModel
+
+/// One agent: the events of its rollout, in their order.
+extension Planner {
+    /// Hands one agent's events to its state machine: what it takes over, the operator's, git's, then the clock's.
+    static func work(
+        _ item: DesiredAgent,
+        _ coming: [AgentID: DesiredAgent],
+        _ names: (succession: Succession?, movedTo: AgentID?),
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> AgentWork {
+        let live = try recorded.agent(item.agent)
+        let before = live?.state ?? AgentState(stable: nil)
+        var work = AgentWork(
+            item: item,
+            before: live,
+            machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
+        )
+        work.movedTo = names.movedTo
+        work.machine.wanted = item.compiled.map { ($0.digest, $0.bundle.artifact) }
+        if let succession = names.succession {
+            (work.succession, work.recompiled) = (succession, succession.stable)
+            try work.machine.handle(.succeeds(succession))
+        }
+        if let request = context.request, request.agents.contains(item.agent) {
+            try operate(request, &work, recorded, context)
+        }
+        guard let compiled = item.compiled else {
+            let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
+            work.machine.stableArtifact = present?.artifact
+            try work.machine.handle(.removed(movedTo: names.movedTo))
+            return work
+        }
+        if let stable = work.machine.state.stable, stable.digest != compiled.digest {
+            let isNew = work.recompiled?.digest == stable.digest
+            work.stableBundle = isNew ? work.recompiled?.bundle : try recorded.bundle(stable.digest)
+        }
+        work.difference = try difference(work, compiled, coming, recorded)
+        let desired = try desired(compiled, &work, recorded, context)
+        try work.machine.handle(.desired(desired))
+        // Time passes for a canary that was under way before; one that begins or changes now has just begun.
+        if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
+            let (candidate, progress) = work.machine.state.canary
+        {
+            var verdict = try context.verdict(item.agent, candidate, progress, canary)
+            verdict.stableArtifact = work.stableBundle?.artifact
+            try work.machine.handle(.time(canary, verdict, clockStep: context.clockStep))
+        }
+        return work
+    }
+
+    static func operate(
+        _ request: OperatorRequest,
+        _ work: inout AgentWork,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws {
+        let state = work.machine.state
+        let present = try state.stable.flatMap { try recorded.bundle($0.digest) }
+        work.machine.stableArtifact = present?.artifact
+        var operation = request.operation
+        if operation == .rollback(to: nil), let previous = try previous(work, present, recorded, context) {
+            let kind = BundleDifference(before: present, after: previous.bundle).kind
+            operation = .rollback(
+                to: PreviousVersion(side: previous.side, artifact: previous.bundle.artifact, kind: kind)
+            )
+            // An abort of a canary leaves the stable version as it is.
+            if state.canary == nil { work.recompiled = previous }
+        }
+        try work.machine.handle(.operation(operation, by: request.by, reason: request.reason))
+    }
+
+    /// From the stable version to the one that git asks for.
+    static func difference(
+        _ work: AgentWork,
+        _ compiled: CompiledBundle,
+        _ coming: [AgentID: DesiredAgent],
+        _ recorded: RecordedFleet
+    ) throws -> BundleDifference {
+        func running(_ agent: AgentID) throws -> Bundle? {
+            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
+        }
+        let isStable = work.machine.state.stable?.digest == compiled.digest
+        return BundleDifference(
+            before: isStable ? compiled.bundle : work.stableBundle,
+            after: compiled.bundle,
+            delegated: try DelegatedAuthority.gained(before: work.stableBundle, after: compiled.bundle, was: running) {
+                try coming[$0].map(\.compiled?.bundle) ?? running($0)
+            }
+        )
+    }
+
+    /// The version that was stable before the present one, has not failed here, and is still another one with what git
+    /// allows it now; nil when none is kept.
+    static func previous(
+        _ work: AgentWork,
+        _ present: Bundle?,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> CompiledBundle? {
+        let agent = work.item.agent
+        for digest in try recorded.earlier(agent) {
+            guard let bundle = try recorded.bundle(digest),
+                !work.machine.state.isQuarantined(digest, artifact: bundle.artifact)
+            else { continue }
+            let earlier =
+                try narrowed(bundle, work.item.compiled, present, context)
+                ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
+            // Without what git took away it may be the present one: going back to that changes nothing.
+            if let present, BundleDifference(before: present, after: earlier.bundle).isEmpty { continue }
+            return earlier
+        }
+        return nil
+    }
+
+    /// What git allows a version now, where that is less than its bundle has; nil when nothing is to be taken from it.
+    ///
+    /// - Parameters:
+    ///   - desired: What git asks for; nil when it says nothing of the agent.
+    ///   - present: What is stable: the limit where git says nothing.
+    static func narrowed(
+        _ bundle: Bundle,
+        _ desired: CompiledBundle?,
+        _ present: Bundle?,
+        _ context: RolloutContext
+    ) throws -> CompiledBundle? {
+        let isDesired = bundle.version == desired?.bundle.version
+        let allowed = isDesired ? desired : try context.compile(bundle.agent, bundle.version)
+        if let allowed {
+            switch BundleDifference(before: bundle, after: allowed.bundle).kind {
+            case .narrowing: return allowed
+            case .none: return nil
+            case .behaviour, .widening: break
+            }
+        }
+        // What cannot be compiled any more may do no more than what git asks for.
+        guard let limit = allowed?.bundle ?? desired?.bundle ?? present else { return nil }
+        let part = try context.restrict(bundle, limit)
+        return AuthorityDifference(before: bundle, after: part.bundle).loses ? part : nil
+    }
+
+    static func desired(
+        _ compiled: CompiledBundle,
+        _ work: inout AgentWork,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> DesiredVersion {
+        let state = work.machine.state
+        var desired = DesiredVersion(
+            side: compiled.side,
+            artifact: compiled.bundle.artifact,
+            halted: compiled.halted,
+            kind: work.difference?.kind ?? .none,
+            rollout: work.item.rollout,
+            source: context.source,
+            wanted: work.item.wanted ?? context.wanted
+        )
+        guard let stable = state.stable, stable.digest != compiled.digest else { return desired }
+        if let history = try recorded.history(work.item.agent, compiled.digest) {
+            desired.isEarlier = history.isEarlier
+            desired.isKnownGood =
+                desired.kind != .widening && !history.wasTakenBack
+                && history.stableUntil.seconds >= context.now.seconds - context.keepFor
+        }
+        if let (candidate, _) = state.canary, candidate.side.digest != compiled.digest {
+            let before = try recorded.bundle(candidate.side.digest)
+            desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
+        }
+        if let present = work.stableBundle, let narrowed = try narrowed(present, compiled, present, context) {
+            desired.narrowedStable = narrowed.side
+            work.recompiled = narrowed
+        }
+        return desired
+    }
+}

@@ -1,0 +1,78 @@
+import EnsignModel
+
+/// What a plan says of one agent.
+extension Planner {
+    static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws
+        -> PlannedChange?
+    {
+        var changes = work.machine.changes
+        guard let first = changes.first, let last = changes.indices.last else { return nil }
+        let agent = work.item.agent
+        let state = work.machine.state.isWorthKeeping ? work.machine.state : nil
+        // What the entry says must be enough to know the route and the state that follow from it.
+        if let state { changes[last].remember(state) }
+        let route = work.machine.state.route(agent, environment)
+        let isDeleted = first.action == .delete
+        let after = work.machine.state
+        let shown = work.item.compiled?.digest
+        let isPublished = shown == after.stable?.digest || shown == after.canary?.candidate.side.digest
+        let recompiled = work.recompiled.flatMap { $0.digest == after.stable?.digest ? $0 : nil }
+        var planned = PlannedChange(
+            agent: agent,
+            change: changes[0],
+            further: Array(changes.dropFirst()),
+            difference: BundleDifference(before: nil, after: nil),
+            route: route,
+            state: state,
+            bundle: isPublished ? work.item.compiled : nil,
+            recompiled: recompiled,
+            declaredOnly: work.item.declaredOnly,
+            rollout: work.item.rollout,
+            startsCanary: state?.rollout.map { $0.candidate.side != work.before?.state.rollout?.candidate.side }
+                ?? false
+        )
+        let present = try work.succession?.before ?? work.before?.stable.flatMap { try recorded.bundle($0.digest) }
+        if isDeleted {
+            // What goes on under another name loses nothing.
+            if work.movedTo == nil { planned.difference = BundleDifference(before: present, after: nil) }
+        } else if let was = work.before?.state.canary?.candidate.side, first.action == .update, first.from == was {
+            // Narrowed in both routes: what is new is what the candidate loses.
+            let candidate = try recorded.bundle(was.digest)
+            planned.difference = BundleDifference(before: candidate, after: work.item.compiled?.bundle)
+            planned.startsCanary = false
+        } else if let was = work.succession?.before, shown == after.stable?.digest {
+            planned.difference = BundleDifference(before: was, after: work.item.compiled?.bundle)
+        } else if shown == after.stable?.digest || shown == after.rollout?.candidate.side.digest {
+            planned.difference = work.difference ?? planned.difference
+        }
+        if let recompiled, let present {
+            planned.stableDifference = BundleDifference(before: present, after: recompiled.bundle)
+        }
+        planned.notes = notes(work, isDeleted: isDeleted)
+        return planned
+    }
+
+    /// What a person should know of a name that goes or comes: halts and quarantines outlive it.
+    static func notes(_ work: AgentWork, isDeleted: Bool) -> [String] {
+        var notes: [String] = []
+        let state = work.machine.state
+        if isDeleted {
+            if let halt = state.halt {
+                notes.append("it is halted (\(halt.reason)); what comes in its place is halted too")
+            }
+            if let name = work.movedTo { notes.append("it goes on as \(name)") }
+            for quarantine in state.quarantine {
+                notes.append(
+                    "\(quarantine.version) is quarantined (\(quarantine.reason)); what comes in its place is held too"
+                )
+            }
+        }
+        if let succession = work.succession {
+            if let other = succession.renamedFrom { notes.append("it goes on under this name: it was \(other)") }
+            if succession.halt != nil, let halt = state.halt {
+                notes.append("it starts halted (\(halt.reason)) until 'ensign resume'")
+            }
+        }
+        return notes
+    }
+}

@@ -1,0 +1,7 @@
+/// Why an agent that git wants otherwise stays as it is: a state, not a failure.
+package enum HeldReason: String, Sendable, CaseIterable {
+    case quarantined, queued, paused, halted, inconclusive
+    case noData = "no-data"
+    /// A metric of its analysis cannot be read.
+    case error
+}

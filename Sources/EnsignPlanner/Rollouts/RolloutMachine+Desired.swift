@@ -1,0 +1,136 @@
+import EnsignJudge
+import EnsignModel
+
+/// What git wants.
+extension RolloutMachine {
+    mutating func desired(_ desired: DesiredVersion) {
+        follow(haltedByGit: desired.halted, desired)
+        let stable = state.stable
+        follow(desired)
+        // Less permission is less for everybody, whatever becomes of the version that git asks for.
+        if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
+    }
+
+    /// The stable version goes on with what git still allows it; what was measured before is past.
+    mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
+        state.stable = narrowed
+        if case .canary(let candidate, var progress) = state.rollout {
+            progress.evidenceSince = now
+            state.rollout = .canary(candidate, progress)
+        }
+        record(.update, from: stable, to: narrowed, .narrowing, because("git allows it less"))
+    }
+
+    mutating func follow(_ desired: DesiredVersion) {
+        let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
+        switch phase {
+        case .absent:
+            guard !isQuarantined else { return held = .quarantined }
+            state.stable = desired.side
+            let why = startsHalted.map { "it starts halted, \($0)" }
+            record(.create, from: nil, to: desired.side, desired.kind, because(why))
+        case .halted(let stable):
+            guard desired.side.digest != stable.digest else { return }
+            guard !isQuarantined else { return held = .quarantined }
+            guard desired.isImmediate else { return held = .halted }
+            replace(stable, desired)
+        case .settled(let stable):
+            guard desired.side.digest != stable.digest else { return }
+            guard !isQuarantined else { return held = .quarantined }
+            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+        case .queued(let trial):
+            let stable = trial.stable
+            if desired.side.digest == trial.candidate.side.digest, !desired.isImmediate { return }
+            guard !isQuarantined, desired.side.digest != stable.digest else {
+                held = isQuarantined ? .quarantined : nil
+                state.rollout = nil
+                record(.weight, from: stable, to: stable, .none, weight: (0, 0), because("no longer wanted"))
+                return
+            }
+            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+        case .canary(let trial, let progress):
+            let (stable, candidate) = (trial.stable, trial.candidate)
+            guard !isQuarantined, desired.side.digest != stable.digest else {
+                held = isQuarantined ? .quarantined : nil
+                state.rollout = nil
+                let weight = (progress.weight, Int64(0))
+                record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because("no longer wanted"))
+                return
+            }
+            if desired.isImmediate {
+                state.stable = desired.side
+                state.rollout = nil
+                let isCandidate = desired.side.digest == candidate.side.digest
+                record(
+                    isCandidate ? .promote : desired.isEarlier ? .rollback : .update,
+                    from: stable,
+                    to: desired.side,
+                    desired.kind,
+                    weight: (progress.weight, 100)
+                )
+                return
+            }
+            if desired.side.digest == candidate.side.digest { return }
+            replaceCandidate(trial, progress, desired)
+        }
+    }
+
+    /// Git's own stop. Ending it starts the agent only when no operator has stopped it too.
+    mutating func follow(haltedByGit halted: Bool, _ desired: DesiredVersion) {
+        guard halted != state.haltedByGit else { return }
+        let wasHalted = state.isHalted
+        let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
+        state.haltedByGit = halted
+        if !state.isHalted { state.activityAfterHalt = nil }
+        guard let stable = state.stable else { return }
+        if halted { state.rollout = nil }
+        switch (wasHalted, state.isHalted) {
+        case (false, true):
+            record(.halt, from: stable, to: stable, .none, weight: weight, because("git", replaced: candidate))
+        case (true, false): record(.resume, from: stable, to: stable, .none, because("git"))
+        case (true, true): record(.halt, from: stable, to: stable, .none, because(halted ? "git" : "operator"))
+        case (false, false): break
+        }
+    }
+
+    mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {
+        state.stable = desired.side
+        state.rollout = nil
+        record(desired.isEarlier ? .rollback : .update, from: stable, to: desired.side, desired.kind)
+    }
+
+    mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
+        let (stable, candidate) = (trial.stable, trial.candidate)
+        var next = progress
+        switch (desired.kindFromCandidate, desired.narrowedStable) {
+        case (.narrowing?, let narrowed?), (Change.Class.none?, let narrowed?):
+            // Less permission is less for everyone: both routes have it at once, and what was measured before is past.
+            next.evidenceSince = now
+            state.stable = narrowed
+            state.rollout = .canary(self.candidate(desired), next)
+            record(
+                .update,
+                from: candidate.side,
+                to: desired.side,
+                .narrowing,
+                weight: (progress.weight, progress.weight),
+                because("narrowed in both routes", replaced: stable)
+            )
+        case (.narrowing?, nil), (Change.Class.none?, nil), (.behaviour?, _), (.widening?, _), (nil, _):
+            guard case .canary(let canary) = desired.rollout else { return }
+            let next = Trial(stable: stable, candidate: self.candidate(desired))
+            start(next, canary, from: progress.weight, replaced: candidate.side)
+        }
+    }
+
+    func candidate(_ desired: DesiredVersion) -> Candidate {
+        Candidate(
+            side: desired.side,
+            artifact: desired.artifact,
+            kind: desired.kind,
+            source: desired.source,
+            wanted: desired.wanted
+        )
+    }
+}

@@ -1,0 +1,51 @@
+import EnsignJudge
+import EnsignModel
+
+/// What an agent takes over under another name, and what it leaves behind.
+extension RolloutMachine {
+    /// What the agent is under another name holds before anything else is looked at. Doing it again changes nothing.
+    mutating func succeed(_ succession: Succession) {
+        if state.stable == nil, let halt = succession.halt, state.halt == nil {
+            state.halt = halt
+            startsHalted = halt.reason
+        }
+        if state.stable == nil, let stable = succession.stable?.side {
+            state.stable = stable
+            let why = succession.renamedFrom.map { "it was \($0)" }
+            record(.create, from: nil, to: stable, .widening, because(why))
+        }
+        let new = succession.quarantine.filter { quarantine in
+            !state.quarantine.contains { $0.mark == quarantine.mark }
+        }
+        guard let last = new.last else { return }
+        state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
+        // What goes along and is not asked for now stands in the state alone.
+        guard new.contains(where: { $0.covers(succession.wanted.digest, artifact: succession.artifact) }) else {
+            return
+        }
+        record(.quarantine, from: succession.wanted, to: state.stable, .none, because(last.reason))
+    }
+
+    mutating func removed(movedTo successor: AgentID?) {
+        let why = successor.map { "it goes on as \($0)" }
+        switch phase {
+        case .absent: return
+        case .halted(let stable), .settled(let stable):
+            record(.delete, from: stable, to: nil, .narrowing, because(why))
+        case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, because(why))
+        case .canary(let trial, let progress):
+            record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), because(why))
+        }
+        if successor == nil {
+            // Halts and quarantine outlive it: neither declaring the agent again nor another name is a way around them.
+            if let stableArtifact { state.halt?.artifact = stableArtifact }
+        } else {
+            // They have gone along.
+            (state.halt, state.quarantine) = (nil, [])
+        }
+        state.stable = nil
+        state.rollout = nil
+        state.haltedByGit = false
+        if !state.isHalted { state.activityAfterHalt = nil }
+    }
+}

@@ -1,0 +1,139 @@
+import EnsignJudge
+import EnsignModel
+
+/// What people ask for.
+extension RolloutMachine {
+    mutating func operate(_ operation: RolloutOperation, _ by: String, _ reason: String)
+        throws(RolloutRefusal)
+    {
+        switch operation {
+        case .pause: try pause(reason)
+        case .resume: try resume(reason)
+        case .promote: try promote(reason)
+        case .abort: try abort(reason)
+        case .retry(let version): try retry(version, reason)
+        case .halt: try halt(by, reason)
+        case .unhalt: try unhalt(reason)
+        case .rollback(let previous): try rollback(to: previous, reason)
+        }
+    }
+
+    mutating func pause(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued: throw .notStarted
+        case .canary(let trial, var progress):
+            guard progress.pause == nil else { throw .alreadyPaused }
+            progress.pause = CanaryProgress.Pause(since: now, reason: reason)
+            state.rollout = .canary(trial.candidate, progress)
+            note(trial, progress, "paused: \(reason)")
+        }
+    }
+
+    mutating func resume(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued: throw .notPaused
+        case .canary(let trial, var progress):
+            guard let pause = progress.pause else { throw .notPaused }
+            let paused = max(0, now.seconds(since: pause.since))
+            progress.pause = nil
+            progress.stepSince = progress.stepSince.advanced(seconds: paused)
+            progress.started = progress.started.advanced(seconds: paused)
+            state.rollout = .canary(trial.candidate, progress)
+            note(trial, progress, "resumed: \(reason)")
+        }
+    }
+
+    mutating func note(_ trial: Trial, _ progress: CanaryProgress, _ why: String) {
+        let weight = (progress.weight, progress.weight)
+        record(
+            .weight,
+            from: trial.stable,
+            to: trial.candidate.side,
+            trial.candidate.kind,
+            weight: weight,
+            because(why)
+        )
+    }
+
+    mutating func promote(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued(let trial): promote(trial, nil, nil, "by hand: \(reason)")
+        case .canary(let trial, let progress): promote(trial, progress, nil, "by hand: \(reason)")
+        }
+    }
+
+    mutating func abort(_ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent, .halted, .settled: throw .noRollout
+        case .queued(let trial): fail(trial, nil, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
+        case .canary(let trial, let progress):
+            fail(trial, progress, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
+        }
+    }
+
+    /// Lifts one quarantine and leaves the others: each has a failure of its own.
+    mutating func retry(_ version: AgentVersion?, _ reason: String) throws(RolloutRefusal) {
+        guard !state.quarantine.isEmpty else { throw .notQuarantined }
+        let lifted = try quarantine(of: version)
+        state.quarantine.removeAll { lifted.contains($0) }
+        let names = Quarantine.versions(lifted).map(\.description).joined(separator: ", ")
+        record(.quarantine, from: state.stable, to: state.stable, .none, because("\(names) lifted: \(reason)"))
+    }
+
+    func quarantine(of version: AgentVersion?) throws(RolloutRefusal) -> [Quarantine] {
+        if let version {
+            let named = state.quarantine.filter { $0.version == version }
+            guard !named.isEmpty else { throw .otherQuarantined(state.quarantinedVersions) }
+            return named
+        }
+        if let wanted {
+            let asked = state.quarantine.filter { $0.covers(wanted.digest, artifact: wanted.artifact) }
+            if !asked.isEmpty { return asked }
+        }
+        guard state.quarantinedVersions.count == 1 else { throw .otherQuarantined(state.quarantinedVersions) }
+        return state.quarantine
+    }
+
+    mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
+        guard state.halt == nil else { throw .alreadyHalted }
+        let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
+        let candidate = state.canary?.candidate.side
+        state.halt = Halt(since: now, reason: reason, by: by)
+        state.activityAfterHalt = nil
+        state.rollout = nil
+        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because(reason, replaced: candidate))
+    }
+
+    mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
+        guard state.halt != nil else { throw state.haltedByGit ? .haltedByGit : .notHalted }
+        guard !state.haltedByGit else { throw .haltedByGit }
+        state.halt = nil
+        state.activityAfterHalt = nil
+        record(.resume, from: state.stable, to: state.stable, .none, because(reason))
+    }
+
+    mutating func rollback(to previous: PreviousVersion?, _ reason: String) throws(RolloutRefusal) {
+        switch phase {
+        case .absent: throw .noVersion
+        case .halted: throw .isHalted
+        case .canary: try abort(reason)
+        case .settled(let stable): try rollback(from: stable, to: previous, "by hand: \(reason)")
+        case .queued(let trial): try rollback(from: trial.stable, to: previous, "by hand: \(reason)")
+        }
+    }
+
+    mutating func rollback(
+        from stable: Change.Side,
+        to previous: PreviousVersion?,
+        _ why: String
+    ) throws(RolloutRefusal) {
+        guard let previous else { throw .noPrevious }
+        state.stable = previous.side
+        state.rollout = nil
+        record(.rollback, from: stable, to: previous.side, previous.kind, because(why))
+        quarantine(stable, stableArtifact, stable: previous.side, previous.artifact, why)
+    }
+}

@@ -1,0 +1,27 @@
+package import EnsignModel
+
+/// Why an operator's request cannot be done.
+package enum RolloutRefusal: Error, Sendable, Hashable {
+    case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
+    case noVersion, noPrevious, isHalted
+    /// Not the version that was named, or several and none was named.
+    case otherQuarantined([AgentVersion])
+
+    package var message: String {
+        switch self {
+        case .noRollout: "no rollout is under way"
+        case .notStarted: "the candidate still waits for its turn"
+        case .alreadyPaused: "the rollout is paused already"
+        case .notPaused: "the rollout is not paused"
+        case .notQuarantined: "no version of it is quarantined here"
+        case .alreadyHalted: "it is halted already"
+        case .notHalted: "it is not halted"
+        case .haltedByGit: "git says 'halted: true': change the deployment and push"
+        case .noVersion: "nothing of it is live"
+        case .noPrevious: "there is no earlier version to go back to: none was live here whose bundle is still kept"
+        case .otherQuarantined(let versions):
+            "quarantined here: \(versions.map(\.description).joined(separator: ", ")); name the one that is meant: --version X.Y.Z"
+        case .isHalted: "it is halted, and no session has any version of it: resume it first"
+        }
+    }
+}

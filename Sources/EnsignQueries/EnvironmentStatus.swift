@@ -1,0 +1,113 @@
+import EnsignGit
+package import EnsignHost
+package import EnsignLedger
+package import EnsignModel
+package import EnsignReconciler
+
+/// Where one environment stands: its newest entry, its last reconcile, and what somebody should look at.
+package struct EnvironmentStatus: Sendable {
+    package let name: String
+    package let now: Timestamp
+    package let tip: RecordedEntry?
+    /// What the last reconcile here came to; nil when there was none.
+    package let status: Status?
+    package let desired: ObjectID?
+    package let disagreements: [Disagreement]
+    package let outbox: Outbox?
+    package let halted: [AgentID: AgentState]
+    /// What is halted as a whole.
+    package let halts: FleetHalts
+    /// Whether guards can see anything; nil where nobody reconciles, and where it cannot be said.
+    package let sight: TelemetrySight?
+    /// Stable versions that are no longer what they were.
+    package let drifts: [BehaviourRecord.Drift]
+    package let pending: HaltsFile.Contents
+    /// Nil where it cannot be known.
+    package let attendance: Attendance?
+    /// How far telemetry was read; nil where nobody has read any.
+    package let reading: TelemetryReading?
+    package let waiting: WaitingCanary?
+    /// Why the environment cannot be read; nil when it can.
+    package let unreadable: (any Error)?
+
+    /// Never throws: see ``unreadable``.
+    static func of(_ name: String, _ site: Site, now: Timestamp) -> EnvironmentStatus {
+        do { return try EnvironmentStatus(name, site, now) } catch {
+            return EnvironmentStatus(name, now, unreadable: error, (try? site.desiredCommit()) ?? nil)
+        }
+    }
+
+    private init(_ name: String, _ now: Timestamp, unreadable why: any Error, _ desired: ObjectID?) {
+        self.name = name
+        self.now = now
+        self.desired = desired
+        unreadable = why
+        (tip, status, outbox, attendance, waiting, sight, reading) = (nil, nil, nil, nil, nil, nil, nil)
+        halts = FleetHalts()
+        (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
+    }
+
+    private init(_ name: String, _ site: Site, _ now: Timestamp) throws {
+        self.name = name
+        self.now = now
+        // A ledger that cannot be read does not hide what else is known.
+        let ledger = Result { try site.ledger(name).tip() }
+        switch ledger {
+        case .success(let tip): (self.tip, unreadable) = (tip, nil)
+        case .failure(let error): (tip, unreadable) = (nil, error)
+        }
+        status = try StateFile<Status>(site.files, name).read()
+        desired = try site.desiredCommit()
+        outbox = try StateFile<Outbox>(site.files, name).read()
+        let isReadable = unreadable == nil
+        disagreements =
+            isReadable ? try RollbackBranches(site: site, environment: name, today: now.date).survey(tip) : []
+        let stopped = isReadable ? try HaltedAgents(site, name) : nil
+        (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
+        sight = isReadable ? try site.sight(name, tip, now: now) : nil
+        drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
+        pending = try HaltsFile(path: site.files.halts(name)).read()
+        attendance = Attendance.of(name, site, now: now)
+        let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
+        reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
+        waiting =
+            try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
+            ? attendance.flatMap { WaitingCanary(name, $0) } : nil
+    }
+
+    /// Seconds since the last reconcile; below 0 when the clock was set back, nil when there was none.
+    package var age: Int64? { status.map { now.seconds(since: $0.time) } }
+
+    package var json: JSONValue {
+        [
+            "environment": .string(name), "agents": tip.map { .integer($0.agents) } ?? .null,
+            "entry": tip.map {
+                [
+                    "seq": .integer($0.entry.sequence), "commit": .string($0.commit.description),
+                    "kind": .string($0.entry.kind.rawValue), "time": .string($0.entry.time.description),
+                    "result": .string($0.entry.result.rawValue),
+                ]
+            } ?? .null,
+            "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
+            "desired": desired.map { .string($0.description) } ?? .null,
+            "error": unreadable.map { .string("\($0)") } ?? .null,
+            "reconciled": status?.json ?? .null, "watcher": attendance?.json ?? .null,
+            "canaryWaiting": waiting?.json ?? .null,
+            "disagreements": .array(disagreements.map(\.json)),
+            "halted": .array(
+                halted.sorted { $0.key < $1.key }.map { agent, state in
+                    [
+                        "agent": .string(agent.description), "git": .bool(state.haltedByGit),
+                        "operator": state.halt?.json ?? .null,
+                        "activity": state.activityAfterHalt.map { .string($0.description) } ?? .null,
+                    ]
+                }
+            ),
+            "haltedAsAWhole": halts.json, "guards": sight?.json ?? .null,
+            "behaviour": .array(drifts.map(\.json)),
+            "telemetry": reading?.json ?? .null,
+            "haltsNotRecorded": .integer(Int64(pending.pending.count)),
+            "ageSeconds": age.map { .integer(max(0, $0)) } ?? .null,
+        ]
+    }
+}

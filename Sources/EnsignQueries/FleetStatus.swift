@@ -1,0 +1,20 @@
+package import EnsignHost
+package import EnsignModel
+
+/// Where each environment stands.
+package struct FleetStatus: Sendable {
+    package var time: Timestamp
+    package var environments: [EnvironmentStatus]
+
+    /// Reads what each environment's files and ledger say. One that cannot be read says so, and does not hide the others.
+    ///
+    /// - Parameter names: The environments; all of the clone when empty.
+    package static func make(_ site: Site, _ names: [String], now: Timestamp) throws -> FleetStatus {
+        FleetStatus(
+            time: now,
+            environments: try site.environments(names).map { EnvironmentStatus.of($0, site, now: now) }
+        )
+    }
+
+    package var json: JSONValue { ["v": 1, "environments": .array(environments.map(\.json))] }
+}

@@ -1,0 +1,70 @@
+import EnsignGit
+package import EnsignHost
+import EnsignLedger
+package import EnsignModel
+package import EnsignReconciler
+
+/// Which agents are halted, and who says so.
+package struct HaltedAgents {
+    private let site: Site
+    private let environment: String
+    /// By agent; those that git or an operator halts.
+    package let states: [AgentID: AgentState]
+    /// What is halted as a whole.
+    package let halts: FleetHalts
+    private let live: Set<AgentID>
+
+    package init(_ site: Site, _ environment: String) throws {
+        self.site = site
+        self.environment = environment
+        let tree = RecordedTree(repository: site.repository, tip: try site.ledger(environment).tip())
+        var states: [AgentID: AgentState] = [:]
+        for agent in try tree.remembered() {
+            if let state = try tree.agent(agent)?.state, state.isHalted { states[agent] = state }
+        }
+        self.states = states
+        halts = try tree.halts()
+        live = Set(try tree.agents())
+    }
+
+    package func isLive(_ agent: AgentID) -> Bool { live.contains(agent) }
+
+    package func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
+
+    /// Agents that git halts, by themselves or with an operator; sorted.
+    package func keptByGit(_ scope: HaltRecord.Scope) -> [AgentID] {
+        states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()
+    }
+
+    /// Agents whose halt an operator can end; sorted.
+    package func resumable(_ scope: HaltRecord.Scope) -> [AgentID] {
+        states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys.sorted()
+    }
+
+    /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
+    package func place(_ agent: AgentID) throws -> String {
+        let path = RepositoryPath.deployment(agent, in: environment)
+        guard let commit = try site.desiredCommit(),
+            let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
+        else { return path }
+        let text = String(decoding: try site.repository.bytes(of: file.id, .blob), as: UTF8.self)
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let words = line.split { " \t{},:\"'".contains($0) }
+            if let key = words.firstIndex(of: "halted"), words[(key + 1)...].first == "true" {
+                return "\(path):\(index + 1): \(line.drop { $0 == " " })"
+            }
+        }
+        return path
+    }
+}
+
+extension HaltRecord.Scope {
+    /// For people: `agents of 'support'`.
+    package func text(_ environment: String) -> String {
+        switch self {
+        case .agent(let agent): "\(agent)"
+        case .team(let team): "agents of '\(team)'"
+        case .all: "agents in '\(environment)'"
+        }
+    }
+}

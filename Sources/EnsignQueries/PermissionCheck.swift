@@ -1,0 +1,177 @@
+package import EnsignManifest
+package import EnsignModel
+import EnsignPolicy
+
+/// Answers "may it, and which line says so" for one agent in one environment.
+package struct PermissionCheck {
+    private let fleet: Fleet
+    private let environment: String
+    private let today: CalendarDate
+
+    package init(fleet: Fleet, environment: String, today: CalendarDate) {
+        self.fleet = fleet
+        self.environment = environment
+        self.today = today
+    }
+
+    /// An answer and the line that decides it.
+    package struct Answer: Sendable, Hashable {
+        package enum Verdict: String, Sendable {
+            case allowed, refused
+            case needsApproval = "needs-approval"
+        }
+
+        package var verdict: Verdict
+        package var approval: Approval
+        package var reason: String
+        package var path: String
+        package var position: Position
+
+        package var json: JSONValue {
+            [
+                "v": 1, "verdict": .string(verdict.rawValue), "approval": .string(approval.rawValue),
+                "reason": .string(reason), "path": .string(path),
+                "line": .integer(Int64(position.line)), "column": .integer(Int64(position.column)),
+            ]
+        }
+    }
+
+    /// Whether an agent may call an operation, with these arguments if they are given.
+    ///
+    /// - Returns: nil when the environment does not deploy the agent, or its manifests cannot be resolved.
+    package func answer(
+        _ agent: AgentID,
+        tool: String,
+        operation: String,
+        arguments: JSONValue?
+    ) throws -> Answer? {
+        let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+            return nil
+        }
+        let compiled = Compiler.compile(resolved, instructions: instructions)
+        let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
+        let standing = compiled.halted ? CallPolicy.Standing.halted : .live(compiled.bundle)
+        let permission = resolved.permissions.first { $0.tool == tool && $0.operation == operation }
+        switch try CallPolicy.decide(call, by: standing, today: today) {
+        case .refused(let refusal): return try why(refusal, call, permission, resolved)
+        case .allowed: return permission.map { granted(call, $0, .none, resolved) }
+        case .needsApproval(let approval): return permission.map { granted(call, $0, approval, resolved) }
+        }
+    }
+
+    // MARK: Which line says so
+
+    private func granted(
+        _ call: CallPolicy.Call,
+        _ permission: Permission,
+        _ approval: Approval,
+        _ resolved: ResolvedDeployment
+    ) -> Answer {
+        let origin = permission.origin
+        let source = origin.role.map { "role '\($0)'" } ?? "the deployment"
+        guard approval != .none else {
+            return Answer(
+                verdict: .allowed,
+                approval: .none,
+                reason: "\(source) grants \(call.name)",
+                path: origin.path,
+                position: origin.position
+            )
+        }
+        let isForAutonomy = approval > permission.approval
+        return Answer(
+            verdict: .needsApproval,
+            approval: approval,
+            reason: isForAutonomy
+                ? "autonomy '\(resolved.deployment.autonomy.rawValue)' asks for it" : "\(source) asks for it",
+            path: isForAutonomy ? resolved.deploymentPath : origin.path,
+            position: isForAutonomy ? resolved.deployment.autonomyPosition ?? .start : origin.position
+        )
+    }
+
+    private func why(
+        _ refusal: CallPolicy.Refusal,
+        _ call: CallPolicy.Call,
+        _ permission: Permission?,
+        _ resolved: ResolvedDeployment
+    ) throws -> Answer {
+        switch refusal {
+        case .halted:
+            let path = resolved.deploymentPath
+            return no("the agent is halted in git", path, position(of: ["spec", "halted"], below: nil, in: path))
+        case .notGranted: return notGranted(call, permission, resolved)
+        case .expired(let date):
+            let origin = permission?.origin
+            return no("the grant expired on \(date)", origin?.path ?? "", origin?.position ?? .start)
+        case .arguments(_, let message): return try arguments(call, message, permission, resolved)
+        }
+    }
+
+    private func no(_ reason: String, _ path: String, _ position: Position) -> Answer {
+        Answer(verdict: .refused, approval: .none, reason: reason, path: path, position: position)
+    }
+
+    private func notGranted(
+        _ call: CallPolicy.Call,
+        _ permission: Permission?,
+        _ resolved: ResolvedDeployment
+    ) -> Answer {
+        guard let need = resolved.manifest.tools.first(where: { $0.tool.value == call.tool }) else {
+            return no(
+                "the agent does not need '\(call.tool)', so it gets no grant of it",
+                resolved.loaded.path,
+                position(of: ["spec", "needs", "tools"], below: nil, in: resolved.loaded.path)
+            )
+        }
+        guard need.operations.contains(where: { $0.value == call.operation }) else {
+            return no(
+                "the agent needs '\(call.tool)' without '\(call.operation)'",
+                resolved.loaded.path,
+                need.tool.position
+            )
+        }
+        guard permission == nil else {
+            return no(
+                "autonomy '\(resolved.deployment.autonomy.rawValue)' leaves out what does not read",
+                resolved.deploymentPath,
+                resolved.deployment.autonomyPosition ?? .start
+            )
+        }
+        return no(
+            "nothing in '\(environment)' grants \(call.name)",
+            resolved.deploymentPath,
+            resolved.deployment.version?.position ?? .start
+        )
+    }
+
+    /// The tool's own schema, or the grant that narrows it: the bundle has both in one.
+    private func arguments(
+        _ call: CallPolicy.Call,
+        _ message: String,
+        _ permission: Permission?,
+        _ resolved: ResolvedDeployment
+    ) throws -> Answer {
+        if let permission, let arguments = call.arguments, let input = permission.declaration.input,
+            let failing = try SchemaCulprit.find(in: input, for: arguments)
+        {
+            let path = resolved.tools[call.tool]?.path ?? ""
+            return no(
+                "\(call.name) does not take these arguments: \(failing.message)",
+                path,
+                position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path)
+            )
+        }
+        let path = permission?.origin.path ?? resolved.deploymentPath
+        let reason = "the grant does not allow it: "
+        guard let arguments = call.arguments, let narrowing = permission?.arguments,
+            let failing = try SchemaCulprit.find(in: narrowing.value, for: arguments)
+        else { return no(reason + message, path, permission?.origin.position ?? .start) }
+        let place = position(of: failing.pointer, below: narrowing.position, in: path)
+        return no(reason + failing.message, path, place)
+    }
+
+    private func position(of pointer: [String], below start: Position?, in path: String) -> Position {
+        fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start ?? .start
+    }
+}

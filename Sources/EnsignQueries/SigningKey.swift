@@ -1,0 +1,41 @@
+import EnsignCrypto
+package import EnsignHost
+import EnsignLedger
+package import EnsignModel
+
+/// A key that may sign an environment's ledger.
+package struct SigningKey: Sendable, Hashable {
+    package var environment: String
+    /// As `allowed_signers` writes it: `ssh-ed25519 AAAA...`.
+    package var line: String
+    /// The numbers of the entries that it may sign; nil for no end.
+    package var from: Int64
+    package var to: Int64?
+
+    /// Oldest first; before the first entry the key that is there for it.
+    package static func all(_ site: Site, _ environment: String) throws -> [SigningKey] {
+        let keys = try site.ledger(environment).keys().map {
+            SigningKey(environment: environment, line: $0.line, from: $0.from, to: $0.to)
+        }
+        guard keys.isEmpty else { return keys }
+        let path = site.settings.signingKey(environment, site.files)
+        guard let key = try LedgerKey.load(environment, path: path) else { return [] }
+        return [SigningKey(environment: environment, line: key.publicKey.line, from: 0, to: nil)]
+    }
+
+    /// The name in front of the key in `allowed_signers`.
+    package var principal: String { "\(environment)@ensign.invalid" }
+
+    /// A line of `allowed_signers`.
+    package var allowedSigner: String { "\(principal) namespaces=\"git\" \(line)" }
+
+    package static func json(_ keys: [SigningKey]) -> JSONValue { ["v": 1, "keys": .array(keys.map(\.json))] }
+
+    private var json: JSONValue {
+        [
+            "environment": .string(environment), "principal": .string(principal), "key": .string(line),
+            "fingerprint": (try? SSHPublicKey(line: line)).map { .string($0.fingerprint) } ?? .null,
+            "fromSeq": .integer(from), "toSeq": to.map { .integer($0) } ?? .null,
+        ]
+    }
+}

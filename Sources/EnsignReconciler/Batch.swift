@@ -1,0 +1,96 @@
+import EnsignGit
+import EnsignLedger
+import EnsignModel
+import EnsignPlanner
+import EnsignTargets
+
+/// What one run does, from its announcement to its outcome: derived once, for the record and for publishing.
+struct Batch {
+    /// Nil where only files are repaired.
+    let plan: Plan?
+    let drift: [DriftedFile]
+    /// The commit that causes it.
+    let commit: ObjectID
+    /// The environment's own; nil where nothing expires.
+    let keepFor: TimeSpan?
+    /// What is in the intent; nil when there is nothing to announce.
+    var announced: Announced?
+
+    init(plan: Plan?, drift: [DriftedFile], commit: ObjectID, keepFor: TimeSpan? = nil) {
+        self.plan = plan
+        self.drift = drift
+        self.commit = commit
+        self.keepFor = keepFor
+    }
+
+    /// The part that the ledger says of it before anything happens.
+    struct Announced {
+        /// The entry before all of it, and its state.
+        var before: RecordedEntry
+        var recorded: RecordedTree
+        var cause: ReconcileSession.Cause
+        var reason: String
+        /// The plan's, then the repairs.
+        var changes: [Change]
+        /// Bundles whose time has passed.
+        var expired: [Digest]
+        var retired: RetiredBundles?
+        /// Agents that were halted while it was published: what was planned for them has not happened.
+        var held: Set<AgentID> = []
+
+        var counts: [String: Int64] { expired.isEmpty ? [:] : ["expired": Int64(expired.count)] }
+    }
+
+    /// The files of each agent that changes, but for those that are held.
+    func files(without held: Set<AgentID> = []) -> [AgentFiles] {
+        (plan?.changes ?? []).filter { !held.contains($0.agent) }.map(\.files)
+    }
+
+    /// What becomes of the recorded tree.
+    func edits(_ announced: Announced) -> [String: [UInt8]?] {
+        var edits: [String: [UInt8]?] = [:]
+        for files in files(without: announced.held) { edits.merge(files.edits) { _, new in new } }
+        for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
+        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
+        return edits
+    }
+
+    /// What becomes of the target. Repairs come first, so that a planned change of the same file wins.
+    func publication(_ announced: Announced) throws -> Publication {
+        let recorded = announced.recorded
+        var publication = Publication()
+        var bundles: [String: [UInt8]] = [:]
+        var routes: [String: [UInt8]] = [:]
+        for file in drift where file.path != LivePath.header {
+            // Where a folder belongs, something else is in its place; its files are listed as missing themselves.
+            guard let node = try recorded.node(file.path), node.mode != .directory else {
+                publication.clearings.append(file.path)
+                continue
+            }
+            let bytes = try recorded.bytes(node)
+            if file.path.hasPrefix(LivePath.bundles) { bundles[file.path] = bytes } else { routes[file.path] = bytes }
+        }
+        for files in files() {
+            let path = LivePath.route(files.agent)
+            for (digest, bytes) in files.bundles { bundles[LivePath.bundle(digest)] = bytes }
+            routes[path] = files.route
+            if files.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
+        }
+        for digest in announced.expired { publication.removals.append(LivePath.bundle(digest)) }
+        publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        publication.routes = routes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        return publication
+    }
+}
+
+extension PlannedChange {
+    /// The files that follow from it.
+    var files: AgentFiles {
+        AgentFiles(
+            agent: agent,
+            route: route?.bytes,
+            state: state?.bytes,
+            bundles: Dictionary(bundles.map { ($0.digest, $0.bytes) }) { first, _ in first }
+        )
+    }
+}

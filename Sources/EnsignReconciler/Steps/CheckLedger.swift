@@ -1,0 +1,41 @@
+import EnsignCrypto
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// Step 1: is the ledger what this clone has seen, and the target its own?
+extension ReconcileSession {
+    mutating func checkLedger() throws -> Outcome {
+        try ledger.checkHighWater(tip)
+        guard let tip else { return .next }
+        let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
+        guard let key else {
+            throw ReconcileError.missingKey(
+                environment: environment,
+                path: site.settings.signingKey(environment, site.files)
+            )
+        }
+        // The newest entry is ours, or hands over to our key. Anybody can write that it does: then the whole chain must
+        // bear it out, which it is asked once after a rotation.
+        if tip.signer != key.publicKey {
+            let handsOver = tip.entry.kind == .key && tip.entry.keys?.contains(key.publicKey.line) == true
+            guard handsOver, try Verifier(ledger).run().verdict == .intact else {
+                throw LedgerError.broken(
+                    environment: environment,
+                    sequence: tip.entry.sequence,
+                    why:
+                        "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
+                )
+            }
+        }
+        try checkTarget()
+        return .next
+    }
+
+    func checkTarget() throws {
+        if let obstacle = try target.obstacle() { throw ReconcileError.target(obstacle) }
+        try TargetOwnership(site, environment).check()
+    }
+
+}

@@ -1,0 +1,24 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// Step 5: what is desired?
+extension ReconcileSession {
+    /// No desired commit when the branch is gone or cannot be read: that is the report's failure then, and what is live
+    /// goes on by the last accepted commit.
+    mutating func findDesired() throws -> Outcome {
+        do { desired = try site.desiredCommit() } catch { report.failure = error }
+        guard desired == nil, report.failure == nil else { return .next }
+        // A host that was set up anew has the ledger before it has the branch: nobody took that away.
+        if let remote = site.settings.remote {
+            report.failure = ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
+        }
+        // Nothing was ever live from here: there is nothing to go on with.
+        guard tip?.acceptedSource != nil, try target.read(LivePath.header) != nil else {
+            report.result = .nothingDeclared
+            return .stop
+        }
+        return .next
+    }
+}

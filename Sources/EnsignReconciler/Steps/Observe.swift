@@ -1,0 +1,49 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// Step 6: is the target what is recorded?
+extension ReconcileSession {
+    mutating func observe() throws -> Outcome {
+        guard let tip else { return .next }
+        let place = StateFile<ObservationPlace>(site.files, environment)
+        let expected = try RecordedFiles.at(tip, ledger)
+        let scope: ObservationScope =
+            reconciler.options.observeEverything
+            ? .everything
+            : .slice(
+                try ObservationPlace.cursor(in: place, at: tip.commit),
+                suspects: reconciler.options.suspectFolders
+            )
+        let observation = try target.observe(expected, scope, sweeping: true)
+        // With drift the next run reads everything again: the repair is its business too.
+        cursor = observation.drift.isEmpty ? observation.cursor : nil
+        report.drift = try withoutHalted(observation.drift).filter { try !isStaleHeader($0, tip) }
+        return .next
+    }
+
+    /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
+    private func isStaleHeader(_ file: DriftedFile, _ tip: RecordedEntry) throws -> Bool {
+        guard file.path == LivePath.header else { return false }
+        let newest = try ledger.publishing(tip)
+        let isStale: Bool
+        if let found = try target.read(LivePath.header) {
+            guard let before = newest.entry.previous else { return false }
+            isStale = try found == ledger.publishing(ledger.read(before.commit)).header
+        } else {
+            // Nothing was ever published after genesis.
+            isStale = newest.entry.kind == .genesis
+        }
+        if isStale { try publishHeader() }
+        return isStale
+    }
+
+    /// What differs, without routes of agents that were halted while this run looked.
+    private func withoutHalted(_ drift: [DriftedFile]) throws -> [DriftedFile] {
+        guard !drift.isEmpty else { return [] }
+        let pending = try halts.file.read().pending
+        guard !pending.isEmpty else { return drift }
+        return try drift.filter { try !halts.explains($0, pending) }
+    }
+}

@@ -1,0 +1,38 @@
+import EnsignHost
+import EnsignJudge
+import EnsignLedger
+import EnsignModel
+
+/// Step 3: does a stable version do what it did when it became stable?
+extension ReconcileSession {
+    /// Records stable versions that are no longer what they were: each once, until the agent gets another one or is
+    /// resumed. Changes nothing.
+    mutating func recordBehaviour() throws -> Outcome {
+        guard let telemetry, let before = tip, before.acceptedSource != nil else { return .next }
+        let found = telemetry.drifts
+        guard !found.isEmpty else { return .next }
+        let recorded = RecordedTree(repository: site.repository, tip: before)
+        let known = try BehaviourRecord.load(site, environment, tip: before)
+        let changes = try found.map(\.change).filter { change in
+            // One that was replaced meanwhile is nobody's business any more.
+            guard let agent = change.agent, try recorded.agent(agent)?.stable == change.from else { return false }
+            return !known.has(change)
+        }
+        if !changes.isEmpty {
+            let entry = try append(
+                draft(
+                    .drift,
+                    cause(before),
+                    reason: BehaviourRecord.driftReason,
+                    changes: changes,
+                    agents: before.agents,
+                    result: .ok
+                )
+            )
+            report.behaviour += changes
+            _ = try BehaviourRecord.load(site, environment, tip: entry)
+        }
+        telemetry.settle(found)
+        return .next
+    }
+}

@@ -1,0 +1,78 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignTargets
+
+/// Steps 4 and 11: stops that are in effect, and not on record yet.
+extension ReconcileSession {
+    mutating func recordHalts() throws -> Outcome {
+        try record(halts: [])
+        return .next
+    }
+
+    /// Writes the entry that stops which are already in effect belong into.
+    ///
+    /// Only after an entry that is no intent: what a dead run had published must be known first.
+    ///
+    /// - Parameter more: Stops that could not be remembered.
+    mutating func record(halts more: [HaltRecord]) throws {
+        let contents = try halts.file.read()
+        try warn(of: contents)
+        let records = more + contents.pending
+        guard !records.isEmpty, let before = tip, let accepted = before.acceptedSource else { return }
+        var recording = HaltRecording(
+            environment: environment,
+            recorded: RecordedTree(repository: site.repository, tip: before),
+            failure: contents.failure,
+            now: now,
+            halts: try RecordedTree(repository: site.repository, tip: before).halts()
+        )
+        for record in records { try recording.add(record) }
+        if !recording.changes.isEmpty {
+            try append(
+                draft(
+                    .halt,
+                    Cause(source: try source(accepted), parent: accepted),
+                    reason: recording.reason,
+                    changes: recording.finished(),
+                    agents: before.agents,
+                    result: .ok
+                ),
+                edits: recording.edits
+            )
+            report.halts += recording.changes
+            // A route that was taken away for want of room is put back as a halted one when there is room again.
+            _ = try target.halt(recording.routes)
+            try putBack(recording)
+            try publishHeader()
+        }
+        try halts.file.finish(Set(contents.pending.map(\.id)))
+    }
+
+    /// Halted routes whose file is missing: the ledger has them, so they are put in place.
+    private func putBack(_ recording: HaltRecording) throws {
+        var publication = Publication()
+        for (agent, bytes) in recording.routes where try target.read(LivePath.route(agent)) == nil {
+            publication.routes.append((LivePath.route(agent), bytes))
+        }
+        if !publication.routes.isEmpty { try target.publish(publication, gate: gate) }
+    }
+
+    private mutating func warn(of contents: HaltsFile.Contents) throws {
+        if contents.damaged > 0 {
+            // What cannot be set aside stays, and is told again.
+            let aside = (try? halts.file.setDamagedAside()) ?? 0
+            let place = aside > 0 ? "kept in \(halts.file.path).damaged" : "in \(halts.file.path)"
+            let records = contents.damaged == 1 ? "1 record" : "\(contents.damaged) records"
+            let warning =
+                "\(records) of the halts file cannot be read, \(place): look whether an agent was to be halted"
+            if !report.warnings.contains(warning) { report.warnings.append(warning) }
+        }
+        if contents.unknown > 0 {
+            let records = contents.unknown == 1 ? "1 record" : "\(contents.unknown) records"
+            let warning =
+                "\(records) of \(halts.file.path) were written by a newer version of Ensign and are not followed"
+            if !report.warnings.contains(warning) { report.warnings.append(warning) }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignPlanner
+
+/// Step 10: what has happened is on record.
+extension ReconcileSession {
+    mutating func recordOutcome() throws -> Outcome {
+        guard let batch else { return .next }
+        if let announced = batch.announced { try append(outcomeOf: batch, announced) }
+        guard batch.plan != nil, batch.commit == desired, let tip else { return .next }
+        try site.accept(batch.commit, environment, tip: tip)
+        if try ledger.isComplete(tip) {
+            // A commit that changes nothing here gets no entry: remember that it was looked at.
+            try StateFile<SettledCommit>(site.files, environment).write(
+                SettledCommit(desired: batch.commit, entry: tip.commit, version: reconciler.actor.version)
+            )
+        }
+        return .next
+    }
+
+    private mutating func append(outcomeOf batch: Batch, _ announced: Batch.Announced) throws {
+        let held = announced.held
+        let before = announced.before.agents
+        var outcome = draft(
+            .outcome,
+            announced.cause,
+            reason: announced.reason,
+            changes: announced.changes.filter { $0.agent.map { !held.contains($0) } ?? true },
+            agents: before + (batch.plan?.live(without: held) ?? 0),
+            result: held.isEmpty ? .ok : .partial
+        )
+        outcome.counts = announced.counts
+        try append(outcome, edits: batch.edits(announced))
+        try publishHeader()
+        if var retired = announced.retired {
+            retired.remove(Set(announced.expired))
+            try StateFile<RetiredBundles>(site.files, environment).write(retired)
+        }
+        pack()
+    }
+
+    /// Lets git pack what has piled up, now and then: loose objects make verification slow.
+    private func pack() {
+        guard let tip, tip.entry.sequence % 64 < 2 else { return }
+        // So that a question never has to read much of the ledger.
+        _ = try? BehaviourRecord.load(site, environment, tip: tip)
+        // What git says about it does not matter to this reconcile.
+        _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
+    }
+}
+
+extension Plan {
+    /// How the number of live agents changes when some agents stay as they are.
+    func live(without held: Set<AgentID>) -> Int64 {
+        changes.filter { !held.contains($0.agent) }.flatMap(\.all).reduce(0) {
+            $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0)
+        }
+    }
+}

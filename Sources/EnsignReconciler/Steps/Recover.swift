@@ -1,0 +1,67 @@
+import EnsignHost
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignTargets
+
+/// Step 2: did a run die between intent and outcome?
+extension ReconcileSession {
+    mutating func recover() throws -> Outcome {
+        guard let intent = tip, intent.entry.kind.isIntent else { return .next }
+        let changes = try ledger.changes(of: intent)
+        guard let effects = AgentEffect.of(changes, environment: environment) else {
+            throw LedgerError.broken(
+                environment: environment,
+                sequence: intent.entry.sequence,
+                why: "its changes carry a state that this version of Ensign cannot read"
+            )
+        }
+        let recorded = RecordedTree(repository: site.repository, tip: intent)
+        var applied: [Change] = []
+        var edits: [String: [UInt8]?] = [:]
+        var live = intent.agents
+        // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
+        var leftovers: [String] = []
+        for effect in effects {
+            guard let files = try published(effect) else {
+                for digest in effect.digests.sorted() where try !recorded.keeps(digest) {
+                    leftovers.append(LivePath.bundle(digest))
+                }
+                continue
+            }
+            edits.merge(files.edits) { _, new in new }
+            applied += effect.changes
+            live += effect.live
+        }
+        let wanted = changes.count { $0.action != .repair }
+        let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
+        try append(
+            draft(
+                .recovery,
+                Cause(source: intent.entry.source, parent: intent.acceptedSource),
+                reason: "interrupted",
+                changes: applied,
+                agents: live,
+                result: result
+            ),
+            edits: edits
+        )
+        try target.publish(Publication(removals: leftovers), gate: gate)
+        try publishHeader()
+        report.recovered = true
+        return .next
+    }
+
+    /// What changes of an agent did to the target; nil when it is not all there.
+    private func published(_ effect: AgentEffect) throws -> AgentFiles? {
+        guard try target.read(LivePath.route(effect.agent)) == effect.route?.bytes else { return nil }
+        var bundles: [Digest: [UInt8]] = [:]
+        for digest in effect.digests {
+            guard let bundle = try target.read(LivePath.bundle(digest)), Compiler.digest(of: bundle) == digest else {
+                return nil
+            }
+            bundles[digest] = bundle
+        }
+        return AgentFiles(effect, bundles: bundles)
+    }
+}

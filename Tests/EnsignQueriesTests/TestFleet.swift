@@ -1,0 +1,1 @@
+../EnsignReconcilerTests/TestFleet.swift
