@@ -43,7 +43,7 @@ private struct KindOfState: Sendable, CustomTestStringConvertible {
         KindOfState { ClockReading(boot: "a-b", sinceBoot: 5, wall: time.seconds) },
         KindOfState { OwnTarget(device: .max, inode: 7, path: "/srv/\"live\"\n") },
         KindOfState { AcceptedCommit(recorded: id, commit: id) },
-        KindOfState { AnalysisState(json: ["v": 1, "trials": [1, "a"]]) },
+        KindOfState { AnalysisState(json: ["trials": [1, "a"]]) },
         KindOfState { checkpoint },
         KindOfState { traffic },
         KindOfState {
@@ -244,7 +244,7 @@ struct StateFileTests {
             "cache/<env>/clock": "a-b\n5\n1795251600\n",
             "cache/<env>/target": "\(UInt64.max) 7\n/srv/\"live\"\n\n",
             "accepted/<env>": "\(zero)\n\(zero)\n",
-            "cache/<env>/analysis": #"{"trials":[1,"a"],"v":1}"# + "\n",
+            "cache/<env>/analysis": #"{"trials":[1,"a"]}"# + "\n",
         ]
         let pattern = try #require(state.kind.formerPattern)
         // Telemetry's had the same form.
@@ -270,7 +270,7 @@ struct StateFileTests {
     fileprivate func damagedFormer() throws {
         for state in KindOfState.all
         where state.kind.formerPattern != nil && state.kind.pattern != TrafficBook.kind.pattern {
-            for text in ["", "\0\0", "{\"v\":7}\n", "a\nb\n", "1\n2\n3\n4\n"] {
+            for text in ["", "\0\0", "{\"v\":7", "a\nb\n", "1\n2\n3\n4\n"] {
                 try put(Array(text.utf8), at: former)
                 #expect(try state.readBack(path, former) == nil, "\(state.kind.pattern): \(text)")
                 try state.takeOver(path, former)
@@ -296,7 +296,7 @@ struct StateFileTests {
         uses.set("support", key: "c-d", ["triage": ["role:reader"]])
         let file = StateFile<SharedUses>(path: path)
         try file.write(uses)
-        let text = try scratch.read("state/prod/file").replacing("[\"role:reader\"]", with: "[\"role:reader\"")
+        let text = try scratch.read("state/prod/file").replacing("[\"role:reader\"]", with: "[\"role:reader\"}")
         try put(Array(text.utf8), at: path)
         let read = try #require(try file.read())
         #expect(read.users(of: ["tool:crm"], team: "ops", key: "a-b") == [AgentID(team: "ops", name: "helper")])
