@@ -2,12 +2,12 @@ import EnsignLedger
 package import EnsignModel
 import EnsignSystem
 
-/// Whether somebody looks after an environment when nobody pushes. A canary needs that: holds end, telemetry comes in.
+/// Whether something watches an environment between pushes. A canary needs that: holds end, telemetry comes in.
 package struct Attendance: Sendable, Hashable {
     package enum Watcher: String, Sendable {
         /// `ensign watch` runs on this host.
         case watch
-        /// `ensign reconcile` comes again and again.
+        /// `ensign reconcile` runs again and again.
         case timer
     }
 
@@ -16,8 +16,8 @@ package struct Attendance: Sendable, Hashable {
     /// When one was last seen at work; nil for never.
     package var lastSeen: Timestamp?
 
-    /// - Returns: nil where that cannot be known: in a clone that does not reconcile, under another account, or when the
-    ///   files cannot be read. No command fails for want of it.
+    /// - Returns: nil where that cannot be known: in a clone that does not reconcile, under another account, or when
+    ///   the files cannot be read. No command fails because of it.
     package static func of(_ environment: String, _ site: Site, now: Timestamp) -> Attendance? {
         guard site.isInitialised, !site.settings.isClient else { return nil }
         do {
@@ -29,7 +29,7 @@ package struct Attendance: Sendable, Hashable {
         }
     }
 
-    /// A watch is what holds the lock: the kernel takes it from one that was killed. Of a timer only visits are known.
+    /// A watch holds the lock: the kernel takes it from a watch that was killed. A timer is known only by its visits.
     package init(isWatched: Bool, _ visits: Visits, now: Timestamp) {
         watcher = isWatched ? .watch : visits.hasTimer(now) ? .timer : nil
         lastSeen = [visits.watch, visits.timer].compactMap { $0 }.max()
@@ -68,7 +68,7 @@ package struct Visits: Sendable, Hashable {
 
     func hasTimer(_ now: Timestamp) -> Bool { Self.isRecent(timer, now) }
 
-    /// A time in the future is none: the clock was set.
+    /// A time in the future does not count: the clock was set.
     private static func isRecent(_ time: Timestamp?, _ now: Timestamp) -> Bool {
         time.map { (0...timerPeriod).contains(now.seconds(since: $0)) } ?? false
     }

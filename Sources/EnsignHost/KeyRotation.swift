@@ -5,8 +5,8 @@ import EnsignSystem
 
 /// Hands an environment's ledger over to a new key.
 ///
-/// The new key is made and durable first, under another name; then the entry that lists it, signed by the old key; then
-/// the names change. Killed in between, the next rotation or a rename by hand goes on: the entry says which key is next.
+/// First the new key is made durable under another name; then comes the entry that lists it, signed by the old key;
+/// then the names change. After a crash, the next rotation or a rename by hand goes on: the entry names the key.
 package struct KeyRotation {
     private let site: Site
     private let environment: String

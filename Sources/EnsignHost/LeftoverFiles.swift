@@ -2,7 +2,7 @@ package import EnsignLedger
 package import EnsignModel
 import EnsignSystem
 
-/// Files that processes that were killed left half written below `<git dir>/ensign/`.
+/// Files that killed processes left half written below `<git dir>/ensign/`.
 ///
 /// The live directory sweeps its own, see ``DirectoryTarget``. Here an hour tells them from files that are being written:
 /// other environments share the folders, and their locks are not ours.

@@ -67,7 +67,7 @@ package struct Settings: Sendable, Hashable {
         return String(path)
     }
 
-    /// The base URL of the Prometheus server that canaries are judged by; nil when none is set.
+    /// The base URL of the Prometheus server by which canaries are judged; nil when none is set.
     package func prometheus(_ environment: String) -> String? {
         guard let value = values[Self.prometheusKey(environment)], !value.isEmpty else { return nil }
         return value
@@ -77,7 +77,7 @@ package struct Settings: Sendable, Hashable {
 
     /// The live directory of an environment.
     ///
-    /// - Throws: ``SettingsError`` when the target is none that this Ensign knows.
+    /// - Throws: ``SettingsError`` when this Ensign does not know the target.
     package func directory(_ environment: String, _ files: LedgerFiles) throws(SettingsError) -> String {
         guard let target = values["ensign.\(environment).target"] else { return files.live(environment) }
         guard target.hasPrefix("directory:") else {

@@ -12,7 +12,7 @@ package struct Site {
     package let files: LedgerFiles
     /// How to open the same repository again on another thread.
     package let opening: Opening
-    /// What is published to in place of the directory that the settings name; nil but for tests.
+    /// The target that replaces the directory in the settings; nil except in tests.
     package var substitute: (any Target)?
     /// Runs stock git.
     package var runGit: @Sendable (Subprocess) throws(SystemError) -> Subprocess.Outcome = {
@@ -96,13 +96,13 @@ package struct Site {
                 names.formUnion(try environments(in: try repository.commit(commit).tree))
             }
         } catch {
-            // What is live goes on by the last accepted commit; each environment says what is wrong.
+            // What is live follows the last accepted commit; each environment says what is wrong.
             guard !names.isEmpty else { throw error }
         }
         return names.sorted()
     }
 
-    /// Every environment that there is or was: what questions may be asked about.
+    /// Every environment that exists or existed: questions may name any of them.
     package func knownEnvironments() throws -> [String] {
         var names = Set(try environments([]) + Ledger.environments(in: repository) + files.seenEnvironments())
         if let commit = try desiredCommit() {
@@ -113,7 +113,7 @@ package struct Site {
 
     /// Throws ``ReconcileError/unknownEnvironment(_:known:)`` for a name that is not among those that are known.
     ///
-    /// Before the branch is there nothing is known, and nothing can be said.
+    /// Before the branch exists nothing is known, and nothing can be said.
     package func require(_ environment: String, among known: [String]) throws {
         guard !known.contains(environment), try desiredCommit() != nil else { return }
         throw ReconcileError.unknownEnvironment(environment, known: known)

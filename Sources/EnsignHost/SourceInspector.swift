@@ -16,13 +16,13 @@ package enum SourceInspector {
         )
     }
 
-    /// Holds the signature against `fleet/trust/allowed_signers` of the commit itself.
+    /// Checks the signature against `fleet/trust/allowed_signers` of the commit itself.
     private static func signature(
         of commit: Commit,
         _ repository: Repository
     ) throws -> (Entry.SignatureState, String?) {
         guard let armored = commit.signature else { return (.none, nil) }
-        // OpenPGP and X.509 signatures are kept in git all the same: their keys are none that Ensign knows.
+        // Git keeps OpenPGP and X.509 signatures too, but Ensign knows none of their keys.
         guard let signature = try? SSHSignature(armored: armored) else {
             let isSSH = armored.starts(with: "-----BEGIN SSH SIGNATURE".utf8)
             return (isSSH ? .bad : .unknownKey, nil)
@@ -50,7 +50,7 @@ package enum SourceInspector {
     {
         var reverted: [ObjectID] = []
         for id in try repository.commits(from: new, notIn: old, limit: 200) {
-            // As bytes: a message may be of any size, and one letter of it too.
+            // As bytes: a message may have any size, and so may one letter of it.
             var rest = Array(try repository.commit(id).message.utf8)[...]
             while let range = rest.firstRange(of: Self.revertMark) {
                 rest = rest[range.upperBound...]

@@ -12,8 +12,8 @@ package enum Git {
         package var description: String { "git \(command) failed: \(reason)" }
     }
 
-    /// What a child's environment must not have so that it works on the repository that it is told: a hook, also one of
-    /// another repository, runs with variables that name that one, its index, or its quarantine.
+    /// What a child's environment must not have, so that it works on the repository that it is given: a hook, also one
+    /// of another repository, runs with variables that name that repository, its index, or its quarantine.
     ///
     /// What `git rev-parse --local-env-vars` lists, in any version, and the quarantine, in which git moves no ref.
     package static let withoutRepository: [String: String?] = Dictionary(

@@ -2,7 +2,7 @@ package import EnsignLedger
 import EnsignModel
 import EnsignSystem
 
-/// The two clocks that holds go by: the wall's, which people can set, and the machine's, which they cannot.
+/// The two clocks that holds use: the wall's, which people can set, and the machine's, which they cannot.
 package struct SystemClock: Sendable {
     /// Seconds since 1970.
     package var wall: @Sendable () -> Int64 = { Machine.now }
@@ -20,11 +20,10 @@ package struct SystemClock: Sendable {
     }
 }
 
-/// Both clocks as they stood at one moment.
+/// Both clocks at one moment.
 ///
-/// Kept from when rollouts were first looked at, or from when the clock was last set, and moved on by the machine's own
-/// clock alone: what is set in many small steps adds up. Without it, and after a restart of the machine, the wall clock is
-/// believed.
+/// Kept from when rollouts were first looked at, or from when the clock was last set, and advanced by the machine's own
+/// clock alone: many small settings add up. Without it, and after a restart of the machine, the wall clock is believed.
 package struct ClockReading: Hashable, Sendable {
     package var boot: String
     var sinceBoot: Int64
@@ -36,7 +35,7 @@ package struct ClockReading: Hashable, Sendable {
         self.wall = wall
     }
 
-    /// Network time moves a clock by less than this; what moves it by more is somebody who sets it.
+    /// Network time moves a clock by less than this; a larger move means that somebody set it.
     static let tolerance: Int64 = 30
 
     package static func now(_ clock: SystemClock) -> ClockReading? {
@@ -45,8 +44,8 @@ package struct ClockReading: Hashable, Sendable {
         }
     }
 
-    /// By how many seconds the wall clock went another way than time itself since an earlier reading; nil when it is
-    /// within the tolerance.
+    /// By how many seconds the wall clock has strayed from time itself since an earlier reading; nil within the
+    /// tolerance.
     package func step(since earlier: ClockReading) -> Int64? {
         guard boot == earlier.boot else { return nil }
         let passed = sinceBoot.subtracting(saturating: earlier.sinceBoot)
@@ -60,7 +59,7 @@ package struct ClockReading: Hashable, Sendable {
         return try file.read().flatMap { now.step(since: $0) }
     }
 
-    /// What the next reading is held against.
+    /// What the next reading is compared with.
     package func reference(after earlier: ClockReading) -> ClockReading {
         guard boot == earlier.boot, step(since: earlier) == nil else { return self }
         return ClockReading(

@@ -4,11 +4,11 @@ import EnsignManifest
 import EnsignModel
 import EnsignSystem
 
-/// Whether a directory is an environment's live directory. What is not recorded is removed from one, so a slip in
+/// Whether a directory is an environment's live directory. Ensign removes what is not recorded from one, so a typo in
 /// `ensign.<env>.target` must not make one of somebody else's folder.
 ///
-/// It is the environment's own when it is the default one, when it is empty, when it is the very directory that was
-/// published to before (``OwnTarget``), whatever was done to it since, or when its `fleet.json` names the environment.
+/// It is the environment's own when it is the default one, when it is empty, when it is the very directory of an
+/// earlier publication (``OwnTarget``), whatever was done to it since, or when its `fleet.json` names the environment.
 package struct TargetOwnership {
     private let site: Site
     private let environment: String
@@ -50,7 +50,7 @@ package struct TargetOwnership {
     }
 }
 
-/// The very directory that an environment was published to last.
+/// The very directory of an environment's last publication.
 package struct OwnTarget: Hashable, Sendable {
     package var device: UInt64
     package var inode: UInt64

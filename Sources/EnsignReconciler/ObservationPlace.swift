@@ -2,7 +2,7 @@ import EnsignLedger
 import EnsignModel
 import EnsignTargets
 
-/// Where the rotating slice stands.
+/// Where the rotating slice is.
 ///
 /// Without it, or where it was made for another entry than the newest, a round starts anew and reads everything. What a
 /// file's times say holds only against what was recorded when it was read.

@@ -16,7 +16,7 @@ package struct Reconciler {
     package let actor: Entry.Actor
     package let options: Options
 
-    /// How one reconcile goes about it.
+    /// How one reconcile works.
     package struct Options: Sendable {
         package var allowPrune = false
         /// What an operator lets past, for the record.
@@ -28,7 +28,7 @@ package struct Reconciler {
         package var lockTimeout: Duration = .seconds(60)
         /// What an operator asks of an agent along with it.
         package var request: OperatorRequest?
-        /// Telemetry that somebody else reads all the time.
+        /// Telemetry that something else reads all the time.
         package var telemetry: TelemetryPipeline?
         /// Whether to read telemetry for this run when nobody else does.
         package var readsTelemetry = true
@@ -49,7 +49,7 @@ package struct Reconciler {
         self.options = options
     }
 
-    /// What a reconcile came to.
+    /// The result of a reconcile.
     package struct Report: Sendable {
         package enum Result: Sendable {
             /// Nothing is declared and nothing was ever live.
@@ -65,7 +65,7 @@ package struct Reconciler {
         }
 
         package var result: Result
-        /// Why what is desired could not even be looked at; what is live went on by the last accepted commit.
+        /// Why the desired commit could not even be looked at; what is live followed the last accepted commit.
         package var failure: (any Error)?
         /// Whether the run before this one could not apply what is desired either, for the same reason.
         package var repeats = false
@@ -102,7 +102,7 @@ package struct Reconciler {
         }
     }
 
-    /// Reconciles once. Waits for nobody: what a forge has to be told is ``Forge``'s business, afterwards.
+    /// Reconciles once, and waits for nobody: ``Forge`` informs the forge afterwards.
     ///
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
@@ -120,8 +120,8 @@ package struct Reconciler {
         return report
     }
 
-    /// Reads what telemetry there is, and stops agents that break a rule. What cannot be read keeps nobody from
-    /// reconciling.
+    /// Reads what telemetry there is, and stops agents that break a rule. What cannot be read does not stop the
+    /// reconcile.
     private func readTelemetry() -> (pipeline: TelemetryPipeline?, warning: String?) {
         if let telemetry = options.telemetry { return (telemetry, nil) }
         guard options.readsTelemetry, site.isInitialised, !site.settings.isClient else { return (nil, nil) }

@@ -48,7 +48,7 @@ package final class RecordedFiles: ExpectedFiles {
         return try entries(of: String(path[..<slash]))?[String(path[path.index(after: slash)...])]
     }
 
-    /// The folder that was asked about last is at hand: a target goes through one after the other.
+    /// Keeps the last requested folder at hand: a target goes through one after the other.
     private func entries(of folder: String) throws -> [String: TreeEntry]? {
         if let last, last.folder == folder { return last.entries }
         let entries = try tree.children(of: folder)

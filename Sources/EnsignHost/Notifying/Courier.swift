@@ -25,7 +25,7 @@ package struct Courier {
 
     private var file: StateFile<Outbox> { StateFile(site.files, environment) }
 
-    /// What a delivery came to.
+    /// The result of a delivery.
     package struct Report: Sendable, Hashable {
         package var delivered = 0
         /// What went wrong, in a sentence.
@@ -36,9 +36,9 @@ package struct Courier {
 
     // MARK: The outbox
 
-    /// Makes the outbox before the first entry that it may have to do with; removes it when nobody wants to hear.
+    /// Makes the outbox before the first entry that may concern it; removes it when nobody wants notifications.
     ///
-    /// Never in the way: what cannot be written here is written by the next run.
+    /// It stops nothing: what cannot be written here is written by the next run.
     package static func prepare(_ site: Site, _ environment: String, _ tip: RecordedEntry?) {
         let file = StateFile<Outbox>(site.files, environment)
         guard Courier(site: site, environment: environment) != nil else {
@@ -54,7 +54,7 @@ package struct Courier {
         return try !refreshed(outbox).pending.isEmpty
     }
 
-    /// The outbox with what the ledger has had since.
+    /// The outbox with the entries that the ledger has had since.
     private func refreshed(_ outbox: Outbox) throws -> Outbox {
         let ledger = site.ledger(environment)
         guard let tip = try ledger.tip(), tip.entry.sequence != outbox.sequence else { return outbox }
@@ -78,7 +78,7 @@ package struct Courier {
     /// Runs the command for what waits, oldest first.
     ///
     /// - Parameters:
-    ///   - onlyDue: Whether entries whose pause after a failure is not over are left alone.
+    ///   - onlyDue: Whether to skip entries whose pause after a failure is not over.
     ///   - patience: How long to wait for another process that delivers.
     /// - Returns: Nothing done, and no failure, when others see to it.
     package func deliver(
@@ -142,7 +142,7 @@ package struct Courier {
                 report.delivered += 1
             }
             try file.write(outbox)
-            // One that hangs would hang for each.
+            // A command that hangs would hang for each entry.
             if result.timedOut { break }
         }
         report.wait = outbox.wait(now: Machine.now).map { .seconds($0) }
@@ -157,7 +157,7 @@ package struct Courier {
             recorded = try site.ledger(environment).read(item.commit)
         } catch let error as GitError {
             guard error.isNotFound else { throw error }
-            // Of a ledger that was replaced: nobody can be told of it any more.
+            // The ledger of this entry was replaced: there is nothing left to report.
             return (nil, false)
         }
         let notices = Notice.of(recorded.entry).map(\.rawValue)

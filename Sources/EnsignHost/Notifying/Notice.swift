@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// What an operator wants to hear of: the reasons why `ensign.notify` is run for an entry.
+/// What an operator wants to know: the reasons to run `ensign.notify` for an entry.
 package enum Notice: String, Sendable, CaseIterable {
     case rollback, halt, refused, drift, failed
 

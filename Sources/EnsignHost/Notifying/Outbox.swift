@@ -1,10 +1,10 @@
 package import EnsignLedger
 package import EnsignModel
 
-/// Which entries `ensign.notify` has still to be run for: `<git dir>/ensign/outbox/<env>`.
+/// The entries for which `ensign.notify` must still run: `<git dir>/ensign/outbox/<env>`.
 ///
-/// What is to be sent is read from the ledger, from the newest entry that was looked at on: an entry is in the outbox from
-/// the moment that it is in the ledger, whatever dies in between.
+/// What to send is read from the ledger, starting after the newest entry that was looked at: an entry is in the outbox
+/// as soon as it is in the ledger, whatever dies in between.
 package struct Outbox: Sendable, Hashable {
     /// The newest entry that was looked at.
     var sequence: Int64
@@ -12,7 +12,7 @@ package struct Outbox: Sendable, Hashable {
     package private(set) var pending: [Pending] = []
     /// How many were dropped, the oldest first, because too many waited.
     private(set) var dropped: Int64 = 0
-    /// What the command last failed with.
+    /// The command's last failure.
     private(set) var failure: String?
 
     /// The most entries that wait.

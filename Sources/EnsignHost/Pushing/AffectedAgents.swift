@@ -45,7 +45,7 @@ package enum AffectedAgents: Sendable, Hashable {
                 if environment == nil, try change.after == nil || !has(team) { return .all }
                 agents.insert(agent)
             case .team(let team):
-                // Who is in a team changes often, and no bundle.
+                // A team's members change often, and change no bundle.
                 if change.before == nil, environment != nil { continue }
                 guard change.before != nil, change.after != nil else { return .all }
                 shared.insert(.team(team))
@@ -54,21 +54,22 @@ package enum AffectedAgents: Sendable, Hashable {
                 shared.insert(.tool(tool))
             case .tool(let tool, _):
                 guard environment != nil else { return .all }
-                // What is new was named by nobody, or the environment would have been refused.
+                // Nothing named what is new, or the environment would have been refused.
                 if change.before != nil { shared.insert(.tool(tool)) }
             case .role(let role):
                 guard environment != nil else { return .all }
                 if change.before != nil { shared.insert(.role(role)) }
             case nil:
-                // Below tools and roles a new file of another kind was named by nobody either; other files of the fleet
-                // are in no bundle.
+                // Below tools and roles, nothing named a new file of another kind either; other files of the fleet are
+                // in no bundle.
                 guard environment != nil, !isOfAll(change) else { return .all }
             }
         }
         return .some(agents, shared: shared)
     }
 
-    /// Whether a change of something that is no manifest of one agent, team, tool or role may touch all of an environment.
+    /// Whether a change of something that is not one agent's, team's, tool's or role's manifest may touch a whole
+    /// environment.
     private static func isOfAll(_ change: TreeChange) -> Bool {
         let parts = change.path.split(separator: "/")
         switch (parts.first.map(String.init), parts.count > 1 ? String(parts[1]) : "") {

@@ -1,14 +1,14 @@
 import EnsignGit
 
-/// What a reference that somebody pushes to is to Ensign.
+/// What a pushed reference means to Ensign.
 ///
-/// Decided by the reference that moves: a symbolic one is only another name of it (`git symbolic-ref`).
+/// Decided by the reference that moves: a symbolic one is only another name for it (`git symbolic-ref`).
 package enum PushedRef: Sendable, Hashable {
     /// Of the branch that is desired state.
     case branch
     /// Below `refs/ensign/`: the record, which the host alone writes.
     case record
-    /// Below `refs/remotes/`: what a fetch writes. In a clone of a forge the desired state stands there.
+    /// Below `refs/remotes/`: what a fetch writes. In a clone of a forge the desired state is there.
     case tracking
     /// A branch beside which git cannot have those that Ensign makes, `ensign/rollback/<env>/<team>/<agent>`.
     case obstacle
@@ -17,7 +17,7 @@ package enum PushedRef: Sendable, Hashable {
     /// None of Ensign's business.
     case other
 
-    /// - Parameter isDeleted: Whether the push takes it away: what is in the way may go.
+    /// - Parameter isDeleted: Whether the push removes it: what is in the way may go.
     package init(_ name: String, isDeleted: Bool, in site: Site) throws {
         guard let moved = try site.repository.finalName(of: name) else {
             self = .endless
@@ -37,7 +37,7 @@ package enum PushedRef: Sendable, Hashable {
         }
     }
 
-    /// Whether a branch stands where git needs a folder for a rollback branch, or the other way round.
+    /// Whether a branch is where git needs a folder for a rollback branch, or the other way round.
     private static func isInTheWay(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let rollback = ["refs", "heads", "ensign", "rollback"]

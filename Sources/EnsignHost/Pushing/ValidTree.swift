@@ -4,8 +4,8 @@ package import EnsignModel
 
 /// The newest tree that was found to have no errors, so that the next push pays for what it changes.
 ///
-/// A memo (``KnownValidTree``). What it says is about content alone: it stays true whatever becomes of the
-/// push that it was found with. Another version of Ensign may check more, and starts anew.
+/// A memo (``KnownValidTree``). What it says is about content alone: it stays true whatever becomes of the push that
+/// led to it. Another version of Ensign may check more, and starts anew.
 package struct ValidTree {
     private let site: Site
     private let version: String
@@ -46,7 +46,7 @@ package struct ValidTree {
     }
 
     private func remember(_ tree: ObjectID) {
-        // Who pushes may not be allowed to write here; then the next push checks the whole fleet again.
+        // Whoever pushes may not be allowed to write here; then the next push checks the whole fleet again.
         try? file.write(KnownValidTree(tree: tree, version: version))
     }
 }

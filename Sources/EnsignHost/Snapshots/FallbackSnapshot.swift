@@ -1,8 +1,8 @@
 package import EnsignManifest
 
-/// A snapshot in which files and folders below some places are taken from another one where they are missing.
+/// A snapshot that takes files and folders below some places from another one where they are missing.
 ///
-/// Versions never change once they are there, so that one which was deleted is what it was.
+/// Versions never change once they exist, so a deleted one is still what it was.
 package final class FallbackSnapshot: Snapshot {
     package let root: SnapshotNode
     private let base: any Snapshot

@@ -1,14 +1,14 @@
 package import EnsignManifest
 
-/// A snapshot in which one file that is there has other bytes.
+/// A snapshot in which one existing file has other bytes.
 package final class OverlaySnapshot: Snapshot {
     package let root: SnapshotNode
     private let base: any Snapshot
     private let path: String
     private let replacement: [UInt8]
 
-    /// - Parameter base: A snapshot of git: the nodes on the way to the file are told apart by `location`, which git's have
-    ///   not.
+    /// - Parameter base: A snapshot of git: `location` tells the nodes on the way to the file apart, and git's nodes
+    ///   have none.
     package init(_ base: any Snapshot, path: String, bytes: [UInt8]) {
         self.base = base
         self.path = path

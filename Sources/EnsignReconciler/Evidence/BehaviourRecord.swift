@@ -34,7 +34,7 @@ package struct BehaviourRecord: LedgerProjection {
         let file = StateFile<BehaviourRecord>(site.files, environment)
         let known = file.known()
         let record = try upTo(tip, of: site.ledger(environment), known: known)
-        // A question makes no folders: it may be another account's.
+        // A question makes no folders: another account may ask it.
         if record.covered != known?.covered { try? file.write(record, inNewFolder: false) }
         return record
     }

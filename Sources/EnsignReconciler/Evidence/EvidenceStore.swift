@@ -77,10 +77,10 @@ package enum EvidenceStore {
         var state: JSONValue
         /// What was rejected on the way.
         package var rejections: JSONValue?
-        /// Where the guards of stable versions stand.
+        /// The state of the guards of stable versions.
         package var guards = GuardBook()
 
-        /// Of a pipeline's checkpoint: what is said of the reader is not looked at.
+        /// From a pipeline's checkpoint; its part about the reader is ignored.
         fileprivate init(_ contents: StateContents) {
             state = contents["consumer"] ?? .null
             rejections = contents["attribution"]?["rejections"]

@@ -33,7 +33,7 @@ struct HaltPolicy {
         self.records = records
     }
 
-    /// After a start: an agent that tripped and is not halted any more was resumed while nobody watched.
+    /// After a start: an agent that tripped and is no longer halted was resumed while nobody watched.
     func reconsider(_ state: inout TelemetryState) {
         state.isFresh = false
         for agent in Set(state.kept.killSwitch.tripped).union(state.kept.guards.halted).sorted() {
@@ -45,7 +45,7 @@ struct HaltPolicy {
 
     // MARK: The kill switch
 
-    /// Holds an activity against the rules, or against its agent's being halted.
+    /// Checks an activity against the rules, and whether its agent is halted.
     mutating func judge(_ activity: Activity, _ state: inout TelemetryState) {
         if now.nanoseconds(since: activity.time) > Self.oldestJudged { return }
         if let since = haltedSince(activity.agent) {
@@ -115,7 +115,7 @@ struct HaltPolicy {
 
     // MARK: Guards
 
-    /// Holds a sample of a stable version against what that version did when it became stable.
+    /// Compares a sample of a stable version with what that version did when it became stable.
     mutating func watch(_ sample: Sample, _ state: inout TelemetryState) {
         let agent = sample.agent
         guard let version = book.guarded(agent), let drift = state.kept.guards.take(sample, version) else { return }

@@ -8,7 +8,7 @@ import EnsignPlanner
 import EnsignPolicy
 import EnsignTelemetry
 
-/// What telemetry is held against: routes, states and bundles as recorded, rules and prices as declared.
+/// What telemetry is compared with: routes, states and bundles as recorded, rules and prices as declared.
 ///
 /// Read when somebody first asks for an agent and kept until a commit or an entry changes it, so that its cost follows
 /// the agents that are active. For one thread. Where something cannot be read now, what was known stays.
@@ -39,7 +39,7 @@ package final class TelemetryBook {
         var rollout: Rollout?
     }
 
-    /// What bundles grant, and whose they are; nil for one that nobody knows any more.
+    /// What bundles grant, and whose they are; nil for one that is no longer known.
     private var grants: [Digest: Grants?] = [:]
     /// What tools declare, in all of their versions.
     private var declared: [String: Set<String>] = [:]
@@ -67,7 +67,7 @@ package final class TelemetryBook {
 
     // MARK: Keeping up
 
-    /// Looks at the refs and forgets what they have made old.
+    /// Looks at the refs and forgets what they have outdated.
     ///
     /// - Returns: Agents that were resumed since the last time, and until when what they did no longer counts.
     package func refresh() -> [AgentID: Moment] {
@@ -116,8 +116,8 @@ package final class TelemetryBook {
     }
 
     private func followBranch() throws {
-        // The rules are those of the last accepted commit: one that is refused, or gone, takes none away. Before
-        // anything was accepted there is only what is asked for.
+        // The rules are those of the last accepted commit: a refused or missing commit removes none. Before anything
+        // was accepted, there are only the desired rules.
         let accepted = try site.acceptedCommit(environment, tip: tip)
         guard let commit = try accepted ?? (tip == nil ? site.desiredCommit() : nil), commit != desired?.commit else {
             return
@@ -137,7 +137,7 @@ package final class TelemetryBook {
                 if case .deployment(let agent, _)? = RepositoryPath.meaning(of: change.path) { own[agent] = nil }
             }
         }
-        // A manifest that is invalid now leaves what the one before it said.
+        // An invalid manifest leaves in force what the one before it said.
         if let settings = try fleet.environment(environment)?.value {
             (environmentRules, environmentRollout) = (settings.killSwitch, settings.rollout)
         }
@@ -149,7 +149,7 @@ package final class TelemetryBook {
     /// Stops that the ledger does not have yet; none when they cannot be read.
     func pendingHalts() -> [HaltRecord] { (try? gate.pendingHalts()) ?? [] }
 
-    /// Loads the route of an agent that telemetry names; a name that is none costs little.
+    /// Loads the route of an agent that telemetry names; a name that is not an agent's costs little.
     func load(_ name: String) {
         guard let agent = AgentID(name), routes[agent] == nil, !strangers.contains(agent) else { return }
         if let recorded = self.recorded(agent),
@@ -182,8 +182,8 @@ package final class TelemetryBook {
         return rules
     }
 
-    /// The stable version of an agent and what of it is guarded; nil when nothing is, and while the agent is halted by
-    /// somebody else than its guard: what was read again after a crash must still find the drift that it was halted for.
+    /// The stable version of an agent and what of it is guarded; nil when nothing is, and while anything but its guard
+    /// halts the agent: what is read again after a crash must still find the drift behind that halt.
     func guarded(_ agent: AgentID) -> GuardedVersion? {
         if let known = guards[agent] { return known }
         let version = guardedVersion(agent)
@@ -200,9 +200,9 @@ package final class TelemetryBook {
         return GuardedVersion(agent, stable, analysis)
     }
 
-    /// What a call's name means among what the bundle grants that it was made with, else the agent's stable one.
+    /// What a call's name means among the grants of the bundle that made it, else of the agent's stable one.
     ///
-    /// - Returns: Nil when it is not known what is granted; nil inside when it means nothing that is.
+    /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
     func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         if grants[digest] == nil {
@@ -210,11 +210,11 @@ package final class TelemetryBook {
             let bundle = (try? recorded.bundle(digest)) ?? nil
             grants[digest] = .some(bundle.map { Grants($0) })
         }
-        // Another agent's bundle says nothing of this one.
+        // Another agent's bundle says nothing about this one.
         guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
         if let known = found.known[tool] { return .some(known) }
         let meaning = found.names.meaning(of: tool, declared: operations)
-        // Names that telemetry makes up take no room for ever.
+        // Names that telemetry makes up must not take room forever.
         if found.known.count >= 64 { grants[digest]??.known = [:] }
         grants[digest]??.known[tool] = .some(meaning)
         return .some(meaning)
@@ -271,6 +271,6 @@ package final class TelemetryBook {
 }
 
 extension Timestamp {
-    /// The end of this second: what a clock with more digits would have said is not later.
+    /// The end of this second: a clock with more digits would not have shown a later time.
     var end: Moment { Moment(self).advanced(milliseconds: 999) }
 }

@@ -4,8 +4,8 @@ import EnsignModel
 import EnsignPlanner
 import EnsignTelemetry
 
-/// What must agree so that each span counts once, and what therefore is kept together: how far was read, what is open, what
-/// the rules have counted, samples that nobody took yet, and the consumer's own state.
+/// What must agree so that each span counts once, and so is kept together: how far reading came, what is open, what the
+/// rules have counted, samples that nobody took yet, and the consumer's own state.
 struct TelemetryCheckpoint: Sendable {
     var environment: String
     /// As it was when this was kept: the reader has the present one.
@@ -23,7 +23,7 @@ struct TelemetryCheckpoint: Sendable {
 
     /// Samples that wait for a consumer; beyond it the oldest go.
     private static let maxSamples = 100_000
-    /// A fleet that drifts as a whole is told of by its first thousands.
+    /// Of a fleet that drifts as a whole, the first thousands are reported.
     private static let maxDrifts = 10_000
 
     init(environment: String) {

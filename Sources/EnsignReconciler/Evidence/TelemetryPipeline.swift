@@ -19,9 +19,9 @@ package final class TelemetryPipeline: Sendable {
     private let readingFile: StateFile<TelemetryReading>
     private let halts: HaltSwitch
     private let mutex = Mutex(())
-    /// Not a `Mutex<TelemetryState>`: the reader has folders open, which are for one thread at a time and so not Sendable, and
-    /// what a step does with them and with the caller's book the compiler cannot tell apart. Touched in ``guarded(_:)``
-    /// alone, while `mutex` is held.
+    /// Not a `Mutex<TelemetryState>`: the reader has folders open, which are for one thread at a time and so not
+    /// Sendable, and the compiler cannot tell apart what a step does with them and with the caller's book. Only
+    /// ``guarded(_:)`` touches it, while `mutex` is held.
     private nonisolated(unsafe) let box: Box
     private let writing = Mutex(())
     /// Held as long as this lives; nil for one that only looks: it stops nobody and writes nothing.
@@ -36,10 +36,10 @@ package final class TelemetryPipeline: Sendable {
         try mutex.withLock { _ in unsafe try body(&box.state) }
     }
 
-    /// What one step came to.
+    /// The result of one step.
     package struct Step: Sendable {
         package var trips: [KillSwitch.Trip] = []
-        /// What stopping the agents of these trips came to.
+        /// The result of stopping the agents of these trips.
         package var effect: HaltSwitch.Effect?
         /// Halted agents that were seen to act, for the first time.
         package var alarms: [AgentID] = []
@@ -52,7 +52,7 @@ package final class TelemetryPipeline: Sendable {
         package var unreadFiles: Int?
         /// How far behind it is, where that lasts.
         package var behind: TelemetryReading.Behind?
-        /// Folders of telemetry that bind nobody though they look so.
+        /// Folders of telemetry that look binding but are not.
         package var problems: [String] = []
         /// When time alone makes samples.
         package var nextDue: Moment?
@@ -70,7 +70,7 @@ package final class TelemetryPipeline: Sendable {
             guard error.isBusy else { throw error }
             return nil
         }
-        // A watch of an earlier release has it until it is started anew.
+        // A watch of an earlier release has it until that watch is restarted.
         guard try FileLock.isHeld(site.files.formerTelemetryLock(environment)) != true else { return nil }
         return try TelemetryPipeline(site, environment, directory, consume lock)
     }
@@ -277,7 +277,7 @@ package final class TelemetryPipeline: Sendable {
             guard let copy else { return }
             do {
                 try file.write(copy.checkpoint)
-                // Summaries that lag behind after a crash are as good.
+                // Summaries that lag behind after a crash are just as good.
                 try trafficFile.write(copy.traffic)
                 try readingFile.write(copy.reading)
                 guarded { $0.writtenReading = copy.reading }

@@ -2,7 +2,7 @@ package import EnsignLedger
 package import EnsignModel
 package import EnsignTelemetry
 
-/// How far whoever reads an environment's telemetry has come.
+/// How far reading of an environment's telemetry has come.
 ///
 /// Written beside the pipeline's checkpoint, which is large, and within a second when reading falls behind, so that
 /// `status` can say it. Without it nothing is known.
@@ -15,14 +15,14 @@ package struct TelemetryReading: Sendable, Hashable {
     package var behind: Behind?
     /// Files that are not read because there are too many.
     package var unreadFiles: Int
-    /// Folders that bind nobody though they look so, in sentences.
+    /// Folders that look binding but are not, in sentences.
     package var problems: [String]
 
     package struct Behind: Sendable, Hashable {
         package var backlog: TelemetryBacklog
         package var since: Moment
 
-        /// Shorter than this it is a burst, and nobody's concern.
+        /// A shorter delay is a burst, and nobody's concern.
         static let burst: Int64 = 1_000_000_000
 
         package var sentence: String {

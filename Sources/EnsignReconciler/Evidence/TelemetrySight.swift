@@ -24,8 +24,8 @@ package struct TelemetrySight: Sendable, Hashable {
         case silent(Int64)
     }
 
-    /// Silence that is longer than this is told: a fleet without a single run in a day is mostly one whose exporter is
-    /// not running.
+    /// Longer silence than this is reported: in a fleet without a single run in a day, the exporter is mostly not
+    /// running.
     private static let silence: Int64 = 86_400
 
     /// Looks at the operator's settings and at what was read. Where nobody reconciles there is nothing to say.

@@ -3,12 +3,12 @@ import EnsignModel
 import EnsignPlanner
 import EnsignTelemetry
 
-/// Where a telemetry pipeline stands: what is kept between runs, and what is known while the process lives.
+/// The state of a telemetry pipeline: what is kept between runs, and what is known while the process lives.
 struct TelemetryState: ~Copyable {
     var reader: TelemetryReader
     var kept: TelemetryCheckpoint
     var traffic: TrafficBook
-    /// Agents of which an alarm was raised, until they are resumed.
+    /// Agents with a raised alarm, until they are resumed.
     var alarmed: Set<AgentID> = []
     /// Stops that could not be remembered: nothing may be kept that has forgotten them.
     var unremembered: [HaltRecord] = []

@@ -38,7 +38,7 @@ extension TrafficBook: StateValue {
         )
     }
 
-    /// What is kept of these agents; others cost nothing. What cannot be read is none: a plan does without.
+    /// What is kept of these agents; others cost nothing. What cannot be read counts as none: a plan does without.
     static func kept(in file: StateFile<TrafficBook>, of wanted: Set<AgentID>) -> [AgentID: Traffic] {
         guard let contents = (try? file.contents()) ?? nil else {
             return file.known()?.agents.filter { wanted.contains($0.key) } ?? [:]

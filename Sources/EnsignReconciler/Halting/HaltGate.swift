@@ -3,7 +3,7 @@ import EnsignSystem
 import EnsignTargets
 import Glibc
 
-/// Holds back the routes of agents that are halted and of which the ledger does not know yet.
+/// Holds back the routes of halted agents whose halt the ledger does not have yet.
 ///
 /// While routes are put in place the halts file is locked: a halt is either there before, and seen, or comes after, and
 /// then replaces the route itself. Shared by runs that publish; each looks at the records only when something was added.
@@ -51,7 +51,7 @@ final class HaltGate: RouteGate {
         return pending
     }
 
-    /// The file, opened anew when another stands in its place.
+    /// The file, opened anew when another is in its place.
     private func opened() throws -> Descriptor {
         if let descriptor, try Files.status(file.path)?.inode == descriptor.inode { return descriptor }
         try file.prepare()

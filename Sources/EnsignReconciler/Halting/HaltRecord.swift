@@ -92,7 +92,7 @@ extension HaltRecord.Scope {
 extension HaltRecord {
     /// Bytes of a record in the file.
     static let size = 1_024
-    /// Of which the JSON text may take so many: before it stand the mark, 16 digits and a space, behind it a line feed.
+    /// How many of them the JSON text may take: the mark, 16 digits and a space come before it, a line feed after it.
     private static let textLimit = size - 19
 
     private var json: JSONValue {
@@ -104,14 +104,14 @@ extension HaltRecord {
         ]
     }
 
-    /// The record as it stands in the file: `P`, the first 16 digits of the SHA-256 of what follows up to the line feed,
-    /// a space, the JSON text padded with spaces. A reason that is too long is cut.
+    /// The record as it is in the file: `P`, the first 16 digits of the SHA-256 of what follows up to the line feed, a
+    /// space, the JSON text padded with spaces. A reason that is too long is cut.
     var slot: [UInt8] {
         var record = self
         record.by = by.cut(utf8: 160)
         record.rule = rule?.cut(utf8: 80)
         record.reason = ""
-        // All else is bounded, and leaves the reason some 400 bytes at least.
+        // All else is bounded, and leaves at least some 400 bytes for the reason.
         record.reason = reason.cut(utf8: Self.textLimit - record.json.canonicalBytes().count)
         var text = record.json.canonicalBytes()
         text += [UInt8](repeating: 0x20, count: Self.textLimit - text.count)
@@ -121,7 +121,7 @@ extension HaltRecord {
     static let pendingMark = UInt8(ascii: "P")
     static let doneMark = UInt8(ascii: "D")
 
-    /// What stands in a record's place.
+    /// What is in a record's place.
     enum Slot {
         case free
         case pending(HaltRecord)

@@ -83,7 +83,7 @@ struct HaltRecording {
         return Evidence.Late(seconds: max(0, waited), because: why)
     }
 
-    /// Recording that took longer than this is told.
+    /// Recording that took longer than this is reported.
     private static let promptly: Int64 = 10
 
     private mutating func alarm(_ agent: AgentID, _ record: HaltRecord) throws {

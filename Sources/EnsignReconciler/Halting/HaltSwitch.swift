@@ -18,11 +18,11 @@ package struct HaltSwitch: Sendable {
         target = try site.target(environment)
     }
 
-    /// What came of a stop.
+    /// The effect of a stop.
     package struct Effect: Sendable {
-        /// The agents that it is about and that had a route; sorted.
+        /// The affected agents that had a route; sorted.
         package var agents: [AgentID] = []
-        /// Those whose route was taken away, for there was no room for another one.
+        /// Those whose route was removed, because there was no room for another one.
         package var removed: Set<AgentID> = []
         /// Why it could not be remembered: then the next reconcile would start them again. Nil when it was.
         package var forgotten: (any Error)?
@@ -34,8 +34,8 @@ package struct HaltSwitch: Sendable {
 
     /// Remembers stops and carries them out.
     ///
-    /// - Throws: When a route could not be taken away. That a stop could not be remembered is no reason not to carry it
-    ///   out: see ``Effect/forgotten``.
+    /// - Throws: When a route could not be taken away. A stop that could not be remembered is carried out all the same:
+    ///   see ``Effect/forgotten``.
     package func pull(_ records: [HaltRecord]) throws -> Effect {
         let start = ContinuousClock.now
         var effect = Effect()

@@ -18,7 +18,7 @@ package struct HaltsFile: Sendable {
 
     /// Places for records that a file has at first, with the one that holds the counter: 256 KiB.
     static let places = 256
-    /// More is nothing that Ensign wrote.
+    /// A larger file is not Ensign's.
     private static let maxPlaces = 65_536
     private static let timeout = Duration.seconds(5)
 
@@ -198,7 +198,7 @@ package struct HaltsFile: Sendable {
         }
     }
 
-    /// Moves records that cannot be read to `<file>.damaged`, so that each is told once.
+    /// Moves records that cannot be read to `<file>.damaged`, so that each is reported once.
     ///
     /// - Returns: How many.
     package func setDamagedAside() throws -> Int {
@@ -229,7 +229,7 @@ package struct HaltsFile: Sendable {
         }
     }
 
-    /// Counts one on, so that publishers look again, after `body` has changed what else stands there.
+    /// Increments the counter after `body` has changed what else is there, so that publishers look again.
     private func change(
         _ file: borrowing FileDescriptor,
         _ bytes: [UInt8],
@@ -241,7 +241,7 @@ package struct HaltsFile: Sendable {
         try file.write(counter.slot, at: 0, to: path)
     }
 
-    /// What stands in the place of the first record.
+    /// What is in the place of the first record.
     struct Counter {
         var count: UInt64
         var failure: String?

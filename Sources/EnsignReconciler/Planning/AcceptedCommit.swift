@@ -6,8 +6,8 @@ package import EnsignModel
 /// The newest commit that a reconcile has accepted.
 ///
 /// The ledger names the newest one that changed something; one that changes nothing live writes no entry, and may have
-/// changed what guards agents all the same. What is refused later is held against this one. Once the ledger has accepted
-/// another commit than it had by then, it knows better.
+/// changed what guards agents all the same. A commit that is refused later is compared with this one. Once the ledger
+/// has accepted another commit than it had by then, it knows better.
 struct AcceptedCommit: Hashable {
     /// The commit that the ledger had accepted by then.
     var recorded: ObjectID
@@ -47,7 +47,7 @@ extension AcceptedCommit: StateValue {
 }
 
 extension Site {
-    /// The commit whose rules are in force; nil before anything was accepted, and where it is not here any more.
+    /// The commit whose rules are in force; nil before anything was accepted, and where it is no longer here.
     package func acceptedCommit(_ environment: String, tip: RecordedEntry?) throws -> ObjectID? {
         guard let recorded = tip?.acceptedSource else { return nil }
         // A file that cannot be read says nothing: the ledger does.

@@ -9,18 +9,18 @@ package import EnsignPlanner
 package struct Decision {
     /// Nil when nothing can be decided.
     package var plan: Plan?
-    /// The commit that the plan goes by: the desired one, or the last accepted one where that cannot be applied. Nil for
-    /// a work tree, and without a plan.
+    /// The commit that the plan follows: the desired one, or the last accepted one where that cannot be applied. Nil
+    /// for a work tree, and without a plan.
     package var goesBy: ObjectID?
     /// Why what is desired cannot be applied; nil when it can.
     package var obstacle: Obstacle?
     /// What was found in what is desired.
     package var findings: [Finding] = []
-    /// The environment's own manifest, as the plan goes by it; without one, as it is desired.
+    /// The environment's own manifest, as the plan uses it; without a plan, the desired one.
     package var settings: Environment?
     /// What the agents of the desired commit use, where that was found out anew.
     var uses: SharedUses?
-    /// What the canaries of the commit that the plan goes by are judged by.
+    /// The evidence about canaries, for the commit that the plan follows.
     package var evidence: CanaryEvidence?
 
     /// Why a commit cannot be applied.
@@ -53,13 +53,13 @@ package struct Decision {
 extension Situation {
     /// Decides what is to be done.
     ///
-    /// Time, verdicts, operators and stops do not wait for git: where what is desired cannot be applied, or is not there,
-    /// they are held against the last accepted commit and its rules. A commit that cannot be applied still stops agents:
+    /// Time, verdicts, operators and stops do not wait for git: where the desired commit cannot be applied or does not
+    /// exist, the last accepted commit and its rules decide. A commit that cannot be applied still stops agents:
     /// `halted: true` in a deployment that can be read holds, and ends with a commit that is accepted.
     ///
     /// - Parameters:
     ///   - desired: What git asks for; nil when the branch is gone.
-    ///   - fallsBack: Whether the last accepted commit is gone by otherwise: not for what is only proposed.
+    ///   - fallsBack: Whether to follow the last accepted commit otherwise: not for what is only proposed.
     /// - Throws: ``RolloutRefusal`` when the operator's request cannot be done; what the world reports.
     package func decide(_ desired: Desired?, fallsBack: Bool = true) throws -> Decision {
         var decision = Decision()
@@ -95,7 +95,7 @@ extension Situation {
             return false
         }
         if resolved.removes {
-            // Asked first without the judge, who takes up evidence for the commit that is gone by.
+            // Asked first without the judge, which takes up evidence for the commit that is followed.
             let plan = try maker.plan(resolved, nil)
             if let refusal = plan.refusal {
                 decision.obstacle = .refused(plan, refusal)

@@ -57,7 +57,7 @@ struct GuardLoader {
 
     // MARK: What differs
 
-    /// Which of the files that guards stand in differ.
+    /// Which of the files with guards differ.
     private enum Differing: Equatable {
         case nothing
         /// It is not known which: all may.
@@ -101,7 +101,7 @@ struct GuardLoader {
 
     // MARK: Loading
 
-    /// A fleet of its own: what is wrong with the files has been found by who plans.
+    /// A fleet of its own: whoever plans has found what is wrong with the files.
     private func fleet(_ side: Side) throws -> Fleet { Fleet(snapshot: try side.snapshots(), today: today) }
 
     private func priced(_ guards: FleetGuards, _ fleet: Fleet) throws -> FleetGuards {

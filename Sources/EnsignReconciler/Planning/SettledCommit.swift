@@ -1,7 +1,7 @@
 import EnsignLedger
 import EnsignModel
 
-/// The newest desired commit that was found to need nothing, with the entry that it was held against.
+/// The newest desired commit that was found to need nothing, with the entry of that comparison.
 ///
 /// A commit that touches other environments writes no entry here, and without this every later run would compare it again.
 struct SettledCommit: Hashable {

@@ -6,9 +6,9 @@ import EnsignModel
 
 /// Which agents of an environment use which shared parts, so that a changed role or tool costs what uses it.
 ///
-/// By team. What an agent uses stands in its own deployment and manifest alone, so that a team's part holds as long as the
-/// ids of its two folders are those that it was made from; nothing else can make it wrong. Nobody reads the parts of teams
-/// that are not asked for, and those that did not change are written as they were read.
+/// By team. Only an agent's own deployment and manifest say what it uses, so a team's part holds as long as its two
+/// folders still have the ids from which it was made; nothing else can make it wrong. The parts of teams that nobody
+/// asks about are not read, and those that did not change are written as they were read.
 struct SharedUses: Sendable {
     /// By team: what its part is valid for, and the part.
     private var parts: [String: (key: String, record: StateRecord)] = [:]
@@ -66,7 +66,7 @@ extension SharedUses: StateValue {
 }
 
 extension SharedPart {
-    /// As it stands in the memo.
+    /// As it is in the memo.
     var word: String {
         switch self {
         case .role(let name): "role:\(name)"

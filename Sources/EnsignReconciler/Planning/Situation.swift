@@ -29,7 +29,7 @@ package struct Situation {
 
     /// Where verdicts about canaries come from.
     enum Evidence {
-        /// The judge's own memory, which is changed on the way by who reconciles, and a copy of it for who looks.
+        /// The judge's own memory: whoever reconciles changes it on the way, whoever looks gets a copy.
         case store(EvidenceStore?, [SeriesAnswer])
         /// Another clone's business: nothing is known here.
         case elsewhere

@@ -19,7 +19,7 @@ struct AgreeingFile {
         var reverts: DeploymentHistory.FileChange?
     }
 
-    /// How far back a file is looked for.
+    /// How far back to search.
     private static let maxChanges = 20
     private static let maxCommits = 1_000
     private static let maxEntries = 1_000

@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// An agent of which git asks for a version that is quarantined here, and what a person can do about it.
+/// An agent for which git asks for a version that is quarantined here, and what a person can do about it.
 package struct Disagreement: Sendable, Hashable {
     package var environment: String
     package var agent: AgentID
@@ -25,7 +25,7 @@ package struct Disagreement: Sendable, Hashable {
         case failed(String)
     }
 
-    /// The name of the branch that the commit stands on.
+    /// The name of the commit's branch.
     package static func branch(_ agent: AgentID, _ environment: String) -> String {
         "ensign/rollback/\(environment)/\(agent)"
     }

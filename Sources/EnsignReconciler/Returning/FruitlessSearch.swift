@@ -1,8 +1,8 @@
 import EnsignLedger
 import EnsignModel
 
-/// A search for the file that makes git agree which found none: it is not made again before something changes, for it may
-/// read a thousand commits.
+/// A search that found no file to make git agree. It is not repeated before something changes, for it may read a
+/// thousand commits.
 struct FruitlessSearch: Hashable {
     var desired: ObjectID
     var stable: Digest

@@ -24,7 +24,7 @@ package struct RollbackBranches {
     private var repository: Repository { site.repository }
     private var prefix: String { "refs/heads/ensign/rollback/\(environment)/" }
 
-    /// What a look at the branches came to.
+    /// The result of a look at the branches.
     package struct Report: Sendable, Hashable {
         /// Sorted by agent.
         package var disagreements: [Disagreement] = []
@@ -177,7 +177,7 @@ package struct RollbackBranches {
         var now: Timestamp
     }
 
-    /// Sees to the branch of one agent.
+    /// Settles the branch of one agent.
     ///
     /// - Returns: Whether a commit was written.
     private func write(_ writing: Writing, _ key: LedgerKey, _ disagreement: inout Disagreement) throws -> Bool {
@@ -276,7 +276,7 @@ package struct RollbackBranches {
         try repository.move(ref, from: present, to: id, message: message)
     }
 
-    /// A branch that stands where a folder for this one would have to be.
+    /// A branch that is where this one needs a folder.
     private func obstacle(to ref: String) throws -> Substring? {
         let parts = ref.split(separator: "/")
         for count in 3..<parts.count {
@@ -286,7 +286,7 @@ package struct RollbackBranches {
         return nil
     }
 
-    /// Removes a branch that is Ensign's own; in a clone of a forge it is remembered what is to be removed there.
+    /// Removes a branch that is Ensign's own; in a clone of a forge, also remembers what to remove there.
     private func remove(_ ref: String, _ id: ObjectID) throws -> Bool {
         guard try !isCheckedOut(ref) else { return false }
         if let remote = site.settings.remote {
@@ -300,7 +300,7 @@ package struct RollbackBranches {
         return true
     }
 
-    /// Whether some work tree has the branch checked out: what is under somebody's feet stays.
+    /// Whether some work tree has the branch checked out: such a branch stays.
     private func isCheckedOut(_ ref: String) throws -> Bool {
         guard repository.workTree != nil || (try? Files.status("\(site.commonDirectory)worktrees")) != nil else {
             return false

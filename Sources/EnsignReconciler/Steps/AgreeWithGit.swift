@@ -3,7 +3,7 @@ import EnsignModel
 /// Step 13: does git agree with what was rolled back?
 extension ReconcileSession {
     /// Writes the commits that make git agree with what was rolled back. All that is live is recorded by now: what goes
-    /// wrong here is said, and left to the next run.
+    /// wrong here is reported, and left to the next run.
     mutating func agreeWithGit() throws -> Outcome {
         guard let tip, let desired else { return .next }
         let branches = RollbackBranches(site: site, environment: environment, today: now.date)

@@ -16,8 +16,8 @@ extension ReconcileSession {
                 path: site.settings.signingKey(environment, site.files)
             )
         }
-        // The newest entry is ours, or hands over to our key. Anybody can write that it does: then the whole chain must
-        // bear it out, which it is asked once after a rotation.
+        // The newest entry is ours, or hands over to our key. Anybody can write that it does, so the whole chain must
+        // then bear it out; that is checked once after a rotation.
         if tip.signer != key.publicKey {
             let handsOver = tip.entry.kind == .key && tip.entry.keys?.contains(key.publicKey.line) == true
             guard handsOver, try Verifier(ledger).run().verdict == .intact else {

@@ -6,7 +6,7 @@ import EnsignTargets
 /// Step 5: what is desired?
 extension ReconcileSession {
     /// No desired commit when the branch is gone or cannot be read: that is the report's failure then, and what is live
-    /// goes on by the last accepted commit.
+    /// follows the last accepted commit.
     mutating func findDesired() throws -> Outcome {
         do { desired = try site.desiredCommit() } catch { report.failure = error }
         guard desired == nil, report.failure == nil else { return .next }

@@ -10,9 +10,9 @@ extension ReconcileSession {
         return .next
     }
 
-    /// Writes the entry that stops which are already in effect belong into.
+    /// Writes the entry for stops that are already in effect.
     ///
-    /// Only after an entry that is no intent: what a dead run had published must be known first.
+    /// Only after an entry that is not an intent: what a dead run had published must be known first.
     ///
     /// - Parameter more: Stops that could not be remembered.
     mutating func record(halts more: [HaltRecord]) throws {
@@ -41,7 +41,7 @@ extension ReconcileSession {
                 edits: recording.edits
             )
             report.halts += recording.changes
-            // A route that was taken away for want of room is put back as a halted one when there is room again.
+            // A route that was removed for lack of room returns as a halted one when there is room again.
             _ = try target.halt(recording.routes)
             try putBack(recording)
             try publishHeader()
@@ -60,7 +60,7 @@ extension ReconcileSession {
 
     private mutating func warn(of contents: HaltsFile.Contents) throws {
         if contents.damaged > 0 {
-            // What cannot be set aside stays, and is told again.
+            // What cannot be set aside stays, and is reported again.
             let aside = (try? halts.file.setDamagedAside()) ?? 0
             let place = aside > 0 ? "kept in \(halts.file.path).damaged" : "in \(halts.file.path)"
             let records = contents.damaged == 1 ? "1 record" : "\(contents.damaged) records"
