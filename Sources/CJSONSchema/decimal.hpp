@@ -45,7 +45,7 @@ struct Decimal {
     bool is_multiple_of(const Decimal &divisor) const
     {
         if (significand == 0) return true;
-        // It does not end in 0, and so is no multiple of anything with more decimal places than the divisor's.
+        // It does not end in 0, and so is not a multiple of anything with more decimal places than the divisor's.
         if (exponent < divisor.exponent) return false;
         __extension__ typedef unsigned __int128 wide;
         const wide modulus = divisor.significand;

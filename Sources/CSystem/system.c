@@ -23,7 +23,7 @@ char **csystem_environment(void) { return environ; }
 static int argument_count;
 static char **arguments;
 
-// glibc calls what stands in .init_array with main's own arguments (csu/libc-start.c, call_init).
+// glibc calls the functions in .init_array with main's own arguments (csu/libc-start.c, call_init).
 __attribute__((constructor)) static void keep_arguments(int count, char **words) {
   argument_count = count;
   arguments = words;

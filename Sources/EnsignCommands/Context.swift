@@ -53,7 +53,7 @@ extension Invocation {
         )
     }
 
-    /// The repository that is here and that libgit2 does not open, for it belongs to somebody else.
+    /// The repository here that libgit2 does not open because it belongs to somebody else.
     private func ownedByAnother() -> String? {
         guard var place = Files.canonical(directory) else { return nil }
         while true {

@@ -3,9 +3,9 @@ import EnsignManifest
 import EnsignModel
 import EnsignSystem
 
-/// Names on the command line that must be those of something.
+/// Names on the command line that must exist.
 extension Invocation {
-    /// An environment that neither the manifests nor a ledger know is a slip of the pen.
+    /// An environment that neither the manifests nor a ledger know is a typo.
     func requireKnown(_ environment: String, _ site: Site) throws {
         try site.require(environment, among: site.environments([]))
     }
@@ -17,7 +17,7 @@ extension Invocation {
         return name
     }
 
-    /// An agent without history that nothing declares is a slip of the pen.
+    /// An agent without history that nothing declares is a typo.
     func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
         guard try site.desiredCommit() != nil else { return }
         let (fleet, _) = try site.fleet(at: nil, today: today)

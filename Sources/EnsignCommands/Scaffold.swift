@@ -186,7 +186,7 @@ struct Scaffold {
         return try write(bytes: [path: bytes], next: Self.useOfTool)
     }
 
-    /// A team that is nearly one that exists is a slip of the pen, and not quietly made.
+    /// A team whose name is nearly an existing one's is a typo, and is not quietly made.
     private func refuseSlip(in team: String) throws {
         let teams = try fleet.names(in: "teams", files: true)
         guard !teams.contains(team), let nearest = Suggestion.nearest(to: team, in: teams) else { return }

@@ -4,12 +4,12 @@ package import EnsignLedger
 package import EnsignModel
 package import EnsignReconciler
 
-/// Where one environment stands: its newest entry, its last reconcile, and what somebody should look at.
+/// The state of one environment: its newest entry, its last reconcile, and what somebody should look at.
 package struct EnvironmentStatus: Sendable {
     package let name: String
     package let now: Timestamp
     package let tip: RecordedEntry?
-    /// What the last reconcile here came to; nil when there was none.
+    /// The result of the last reconcile here; nil when there was none.
     package let status: Status?
     package let desired: ObjectID?
     package let disagreements: [Disagreement]

@@ -41,7 +41,7 @@ package struct EvidenceReport: Sendable {
         package var sequence: Int64
         package var commit: ObjectID
         package var time: Timestamp
-        /// A promotion or rollback; a quarantine that stands alone.
+        /// A promotion or rollback; a quarantine on its own.
         package var change: Change
         /// Whether the entry also quarantines what it goes back from.
         package var quarantines: Bool

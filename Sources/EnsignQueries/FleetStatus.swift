@@ -1,7 +1,7 @@
 package import EnsignHost
 package import EnsignModel
 
-/// Where each environment stands.
+/// The state of each environment.
 package struct FleetStatus: Sendable {
     package var time: Timestamp
     package var environments: [EnvironmentStatus]

@@ -2,7 +2,7 @@ package import EnsignHost
 package import EnsignLedger
 package import EnsignModel
 
-/// What proving one environment's ledger came to.
+/// The result of proving one environment's ledger.
 package struct LedgerCheck: Sendable {
     package var environment: String
     /// Incomplete where the ledger could not be looked at.

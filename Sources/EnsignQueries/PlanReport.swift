@@ -3,7 +3,7 @@ import EnsignJudge
 package import EnsignModel
 package import EnsignPlanner
 
-/// A plan, or a comparison of two sides, for whoever has to agree to it.
+/// A plan, or a comparison of two sides, for whoever must agree to it.
 package struct PlanReport: Sendable {
     package var plan: Plan
 

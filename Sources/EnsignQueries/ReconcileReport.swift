@@ -4,11 +4,11 @@ package import EnsignPlanner
 package import EnsignReconciler
 import EnsignTargets
 
-/// What a reconcile of an environment came to, for whoever asked for it.
+/// The result of an environment's reconcile, for whoever asked for it.
 package struct ReconcileReport: Sendable {
     package var environment: String
     package var report: Reconciler.Report
-    /// Nil where somebody looks after canaries, or there are none.
+    /// Nil where something watches the canaries, or there are none.
     package var waiting: WaitingCanary?
 
     package init(_ report: Reconciler.Report, _ environment: String, waiting: WaitingCanary? = nil) {
@@ -17,7 +17,7 @@ package struct ReconcileReport: Sendable {
         self.waiting = waiting
     }
 
-    /// Looks also for somebody who looks after the environment's canaries.
+    /// Looks also for a watcher of the environment's canaries.
     package static func make(_ report: Reconciler.Report, _ environment: String, _ site: Site, now: Timestamp)
         -> ReconcileReport
     {

@@ -7,7 +7,7 @@ package import EnsignModel
 package import EnsignPlanner
 package import EnsignReconciler
 
-/// Where the rollouts of an environment stand, for people: recorded state, what git wants, and why anything waits.
+/// The state of an environment's rollouts, for people: recorded state, what git wants, and why anything waits.
 package struct RolloutReport: Sendable {
     package var environment: String
     package var now: Timestamp
@@ -15,7 +15,7 @@ package struct RolloutReport: Sendable {
     package var isHost: Bool
     /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
     package var rows: [Row]
-    /// Nil where somebody looks after canaries, or there are none.
+    /// Nil where something watches the canaries, or there are none.
     package var waiting: WaitingCanary?
 
     /// One agent.

@@ -1,7 +1,7 @@
 package import EnsignHost
 package import EnsignModel
 
-/// A canary is under way and nobody looks after it: it stays where it is, and a bad one is not taken back.
+/// A canary is under way and nothing watches it: it stays where it is, and a bad one is not taken back.
 package struct WaitingCanary: Sendable, Hashable {
     private let environment: String
     /// When a watcher was last seen; nil for never.

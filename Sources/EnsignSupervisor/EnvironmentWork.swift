@@ -88,7 +88,7 @@ struct EnvironmentWork: ServiceWork {
     // MARK: Reconciling
 
     private mutating func reconcile(_ site: Site) throws -> Reconciler.Report {
-        // Another watch may have had it, and ended. Nobody is kept from reconciling for want of it.
+        // Another watch may have had it, and ended. A reconcile never fails because of it.
         if claim == nil { claim = try? WatchClaim(environment.name, site) }
         var options = Reconciler.Options()
         options.visitor = .watch

@@ -23,8 +23,9 @@ package struct Forge {
 
     /// Fetches the desired branch and the ledgers.
     ///
-    /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched. A ledger that does not continue ours is none:
-    ///   that is usual while our own entries wait to be pushed, and a real fork shows when pushing is refused too.
+    /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched. A ledger that does not continue ours is
+    ///   not an error: that is usual while our own entries wait to be pushed, and a real fork shows when pushing is
+    ///   refused too.
     package func fetch() throws {
         let branch = site.settings.branch
         // The refspec is given: a clone made with --bare has none of its own.
@@ -35,7 +36,7 @@ package struct Forge {
 
     private static let deadline = Duration.seconds(60)
 
-    /// Brings an environment's rollback branches there, and takes those away that are not needed any more.
+    /// Brings an environment's rollback branches there, and removes those that are no longer needed.
     ///
     /// - Returns: What could not be done, in sentences.
     package func settle(_ environment: String, _ disagreements: [Disagreement]) -> [String] {
@@ -75,7 +76,7 @@ package struct Forge {
             deadline: Self.deadline,
             isCancelled: isCancelled
         )
-        // git-push(1), OUTPUT: '=' stands before a ref that was up to date.
+        // git-push(1), OUTPUT: '=' marks a ref that was up to date.
         return !output.split(separator: "\n").contains { $0.hasPrefix("=\t") }
     }
 }

@@ -5,7 +5,7 @@ package import EnsignReconciler
 
 /// Brings rollback branches to the forge of a clone, and takes them away again. Stock git does it.
 ///
-/// What the forge was last known to have stands in `refs/remotes/<remote>/ensign/rollback/...`, as for any other branch: a
+/// What the forge was last known to have is in `refs/remotes/<remote>/ensign/rollback/...`, as for any other branch: a
 /// branch that somebody has deleted there, with its pull request, is not pushed again.
 package struct RollbackPush {
     let site: Site

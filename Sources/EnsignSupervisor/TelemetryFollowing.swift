@@ -104,7 +104,7 @@ struct TelemetryFollowing {
 
     /// Watches the directory and the folders in it, or what is above it while it does not exist.
     ///
-    /// - Parameter again: Whether another directory may stand there: a folder above it was renamed, a link changed.
+    /// - Parameter again: Whether another directory may be there: a folder above it was renamed, a link changed.
     /// - Returns: Whether a folder is watched that was not before.
     private mutating func watch(again: Bool) throws -> Bool {
         var folders: [String] = []

@@ -13,7 +13,7 @@ package enum WatchEvent: Sendable {
     case fetchFailed(String)
 }
 
-/// The repository that a watch looks after, and whom it tells. Every service opens it anew: a handle is for one thread.
+/// The repository of a watch, and whom the watch informs. Every service opens it anew: a handle is for one thread.
 struct WatchedSite: Sendable {
     let opening: Site.Opening
     let overrides: [(key: String, value: String)]
@@ -22,7 +22,7 @@ struct WatchedSite: Sendable {
     func open() throws -> Site { try Site(opening, overrides: overrides) }
 }
 
-/// One environment as the services see it that look after it.
+/// One environment as its services see it.
 struct WatchedEnvironment: Sendable {
     let name: String
     let place: WatchedSite

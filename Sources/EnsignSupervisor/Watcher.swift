@@ -45,7 +45,7 @@ package struct Watcher {
         while !service.isStopped {
             // One that cannot be watched makes it blind, and is looked at by the clock.
             for folder in [String(site.commonDirectory.dropLast())] + site.refFolders { _ = try? monitor.watch(folder) }
-            // Whoever has a ledger here goes on with that at once, whether or not the forge answers.
+            // An environment with a ledger here goes on with it at once, whether or not the forge answers.
             let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
             // Only with the forge's branch is it known which there are.
             if hasFetched.isSet, !isChecked {

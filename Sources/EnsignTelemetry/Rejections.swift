@@ -33,11 +33,11 @@ package enum Rejection: String, Sendable, CaseIterable {
     case boundAgent = "bound-agent"
     /// A run of an agent that has no route here.
     case unknownAgent = "unknown-agent"
-    /// A run with a bundle that is no target of its agent's route.
+    /// A run with a bundle that is not a target of its agent's route.
     case unknownBundle = "unknown-bundle"
-    /// A run without a bundle, whose version is none of its agent's route.
+    /// A run without a bundle, whose version is not in its agent's route.
     case unknownVersion = "unknown-version"
-    /// A run without a bundle, whose version is several targets' of its agent's route.
+    /// A run without a bundle, whose version belongs to several targets of its agent's route.
     case ambiguousVersion = "ambiguous-version"
     /// Tokens that are negative, not whole, or too many.
     case badUsage = "bad-usage"

@@ -1,7 +1,7 @@
 /// FNV-1a with 64 bits, the same in every process: what is kept in cursors and states.
 ///
-/// Source: the IETF draft "The FNV Non-Cryptographic Hash Algorithm" (draft-eastlake-fnv), section 2. Not for what an
-/// adversary must not be able to forge: here a forged collision only spoils the forger's own evidence.
+/// Source: the IETF draft "The FNV Non-Cryptographic Hash Algorithm" (draft-eastlake-fnv), section 2. Not for anything
+/// that an adversary must not forge: here a forged collision only spoils the forger's own evidence.
 struct StableHash: Sendable, Hashable {
     private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 

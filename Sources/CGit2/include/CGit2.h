@@ -6,7 +6,7 @@
 #include <git2/sys/odb_backend.h>
 #include <git2/sys/repository.h>
 
-// Swift does not import variadic C functions: each one that Ensign needs has a fixed face here.
+// Swift does not import variadic C functions: each one that Ensign needs has a wrapper with fixed arguments here.
 
 /// Makes libgit2 accept repositories that another user owns: git itself has checked before it ran a hook.
 static inline int cgit2_set_owner_validation(int enabled) {

@@ -1,4 +1,5 @@
-// A C face on three C++ and C libraries: nlohmann-json reads JSON, valijson reads JSON Schema, PCRE2 matches patterns.
+// A C interface to three C++ and C libraries: nlohmann-json reads JSON, valijson reads JSON Schema, PCRE2 matches
+// patterns.
 //
 // No exception leaves these functions. Nothing here keeps a pointer that it was given. Objects are immutable once they
 // exist: any number of threads may read or validate at once. A function that fails leaves a message in cjs_message().
@@ -74,7 +75,7 @@ int32_t cjs_pattern_check(const uint8_t *_Nonnull pattern, size_t count, size_t 
 typedef struct cjs_schema cjs_schema;
 
 // Compiles a schema. Only for schemas that EnsignJSON has linted and rewritten (SchemaRewriter.swift): valijson itself
-// overflows the stack on reference cycles and takes what it does not know for nothing.
+// overflows the stack on reference cycles and ignores what it does not know.
 //
 // `patterns` holds every pattern of the schema, one after the other; `pattern_ends` says where each ends.
 // NULL on failure.

@@ -7,8 +7,8 @@ int csystem_sync_file_range(int fd);
 int csystem_syncfs(int fd);
 int csystem_pipe(int ends[2]);
 char **csystem_environment(void);
-/// The words that this process was started with, as the kernel handed them over. Kept before main runs, so that they do
-/// not depend on /proc being there, or on a free file handle.
+/// The arguments of this process, as the kernel handed them over. Kept before main runs, so that they do not depend on
+/// /proc being there, or on a free file handle.
 int csystem_argument_count(void);
 char **csystem_arguments(void);
 /// The path that was executed, by the kernel's auxiliary vector; it may be relative. NULL where the kernel does not say.

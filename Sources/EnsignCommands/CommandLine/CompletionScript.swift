@@ -30,7 +30,7 @@ enum CompletionScript {
         // By verb: --output has other formats in some.
         var values: [(action: String, patterns: [String])] = []
         var valued: Set<String> = []
-        // Options of every command may stand before the verb.
+        // Options of every command may come before the verb.
         for (verb, options) in [("", Option.common)] + verbs.map({ ($0.name, options($0)) }) {
             for option in options where option.value != nil {
                 valued.insert("--\(option.name)")

@@ -8,7 +8,7 @@ struct UsageError: Error, Sendable, Hashable {
     var verb: String?
 }
 
-/// Turns words into an invocation. Options may stand before or after arguments, also before the verb.
+/// Turns words into an invocation. Options may come before or after arguments, also before the verb.
 enum Parser {
     enum Result: Sendable {
         case run(Invocation)
@@ -23,7 +23,7 @@ enum Parser {
         var values: [String: [String]] = [:]
         var positional: [String] = []
         var onlyArguments = false
-        // Before the verb is known, its options are: any verb's.
+        // Before the verb is known, the options of any verb count.
         let verbName = firstVerb(words)
         let verb = verbName.flatMap { name in Verbs.all.first { $0.name == name } }
         let known = Option.common + (verb.map { $0.options + outputOption($0) } ?? [])
@@ -88,7 +88,7 @@ enum Parser {
         return UsageError(message: "there is no command '\(name)'", hint: nearest.map { "did you mean '\($0)'?" })
     }
 
-    /// An option's name, and the value that stands in the same word.
+    /// An option's name, and the value in the same word.
     private static func split(_ word: String) -> (name: String, inline: String?) {
         let options = Option.common + [.output([])]
         if let option = options.first(where: { $0.short.map { "-\($0)" } == word }) { return (option.name, nil) }

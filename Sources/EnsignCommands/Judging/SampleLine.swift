@@ -38,7 +38,7 @@ extension SampleLine {
     /// Reads what the scanner does not: escapes, other members, numbers with many digits, values that lie.
     private static func slow(_ bytes: UnsafeRawBufferPointer) -> Reading {
         var text = unsafe Array(bytes)
-        // Python writes NaN and Infinity, which JSON has not.
+        // Python writes NaN and Infinity, which JSON does not have.
         let lie = unsafe nonNumber(in: text)
         if let lie { text.replaceSubrange(lie, with: Array("null".utf8)) }
         let json: JSONValue
@@ -74,7 +74,7 @@ extension SampleLine {
         return unsafe .sample(sample)
     }
 
-    /// Where `NaN`, `Infinity` or `-Infinity` stands as a value.
+    /// Where `NaN`, `Infinity` or `-Infinity` is a value.
     private static func nonNumber(in text: [UInt8]) -> Range<Int>? {
         for word in ["-Infinity", "Infinity", "NaN"] {
             let word = Array(word.utf8)
@@ -257,7 +257,7 @@ private struct Scanner {
         }
         let whole = digits - places
         guard digits > 0, !isFraction || places > 0, value <= 1 << 53 else { return nil }
-        // 01 is no JSON; exponents go the slow way.
+        // 01 is not JSON; exponents go the slow way.
         if whole > 1, unsafe bytes[start] == 0x30 { return nil }
         if unsafe index < bytes.count, unsafe bytes[index] | 0x20 == 0x65 { return nil }
         return unsafe Double(value) / Self.powers[places]

@@ -10,7 +10,7 @@ struct Trials {
     private let fresh: Judge
     private var trials: [Trial] = []
     private var places: [ArraySlice<UInt8>: Int] = [:]
-    /// Lines so far, of which some were no samples.
+    /// Lines so far, some of which were not samples.
     private var lines = 0
     private var skipped = 0
 

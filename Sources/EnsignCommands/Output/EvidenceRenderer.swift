@@ -68,7 +68,7 @@ struct EvidenceRenderer {
                 : "not known here: what was counted is on the host, and this clone has the ledger alone"
         }
         if verdict.outcome == .notAnalysed { return "none: the rollout has no analysis, and time alone decides" }
-        // The sentences of the metrics stand below.
+        // The sentences of the metrics are below.
         let why = verdict.report?.headline ?? "Nothing was measured yet"
         return "\(verdict.outcome.rawValue): \(why)"
     }

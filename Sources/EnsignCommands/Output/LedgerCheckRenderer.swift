@@ -2,7 +2,7 @@ import EnsignLedger
 import EnsignModel
 import EnsignQueries
 
-/// Renders what proving a ledger came to.
+/// Renders the result of proving a ledger.
 struct LedgerCheckRenderer {
     let check: LedgerCheck
     let console: Console

@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignPlanner
 
 extension PlanRenderer {
-    /// What guards agents comes before them: it holds for those of whom nothing else is said.
+    /// Guards come before agents: they hold for agents that are not mentioned otherwise.
     var guards: String {
         var text = ""
         for (direction, lines) in guardLines {
@@ -36,7 +36,7 @@ extension PlanRenderer {
         }
     }
 
-    /// A comparison of two sides is no plan: nothing happens.
+    /// A comparison of two sides is not a plan: nothing happens.
     func guardTitle(_ direction: GuardChange.Direction) -> String {
         title == nil ? "\(direction.rawValue), at once" : direction.rawValue
     }

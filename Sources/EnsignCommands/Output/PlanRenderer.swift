@@ -7,7 +7,7 @@ import EnsignQueries
 /// Renders a plan as text, and as Markdown for a pull request.
 struct PlanRenderer {
     var plan: Plan
-    /// What stands first; a comparison of two sides is no plan.
+    /// What comes first; a comparison of two sides is not a plan.
     var title: String?
     /// The most agents that the text goes into; all are counted.
     var limit = Int.max

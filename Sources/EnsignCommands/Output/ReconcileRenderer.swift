@@ -5,7 +5,7 @@ import EnsignQueries
 import EnsignReconciler
 import EnsignTargets
 
-/// Renders what a reconcile came to.
+/// Renders the result of a reconcile.
 struct ReconcileRenderer {
     let answer: ReconcileReport
     let console: Console
@@ -15,7 +15,7 @@ struct ReconcileRenderer {
     private var report: Reconciler.Report { answer.report }
     private var environment: String { answer.environment }
 
-    /// What was done are results; what somebody should know beside it are notes.
+    /// What was done is a result; what somebody should also know is a note.
     func lines(quiet: Bool, showsWarnings: Bool) -> [Said] {
         var said = findings(warnings: showsWarnings && !quiet)
         if report.recovered { said.append(note("an interrupted run was recovered")) }

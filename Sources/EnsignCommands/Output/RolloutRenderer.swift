@@ -4,7 +4,7 @@ import EnsignPlanner
 import EnsignQueries
 import EnsignReconciler
 
-/// Renders where rollouts stand.
+/// Renders the state of rollouts.
 struct RolloutRenderer {
     let report: RolloutReport
     let console: Console

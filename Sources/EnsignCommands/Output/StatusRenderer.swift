@@ -4,7 +4,7 @@ import EnsignModel
 import EnsignQueries
 import EnsignReconciler
 
-/// Renders where environments stand.
+/// Renders the state of environments.
 struct StatusRenderer {
     let status: FleetStatus
 

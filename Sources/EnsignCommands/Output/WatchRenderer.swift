@@ -5,7 +5,7 @@ import EnsignQueries
 import EnsignReconciler
 import EnsignTargets
 
-/// Renders what a reconcile of `watch` came to: a line for everything that happened, nothing while nothing does.
+/// Renders the result of a reconcile of `watch`: a line for everything that happened, nothing otherwise.
 struct WatchRenderer {
     let answer: ReconcileReport
 

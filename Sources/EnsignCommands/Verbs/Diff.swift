@@ -105,7 +105,7 @@ private struct Comparison {
     }
 
     private func environments(_ first: String, _ second: String, _ commit: ObjectID) throws -> Plan {
-        // Only what differs by itself: the environment's own name stands in every bundle.
+        // Only what differs by itself: the environment's own name is in every bundle.
         var old = try plan(first, commit, first)
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
@@ -161,7 +161,7 @@ private struct Comparison {
 }
 
 extension PlannedChange {
-    /// The change as if it stood in another environment.
+    /// The change as if it were in another environment.
     fileprivate func moved(to environment: String) -> PlannedChange {
         guard var compiled = bundle else { return self }
         compiled.bundle.environment = environment

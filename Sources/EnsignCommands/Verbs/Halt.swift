@@ -31,7 +31,7 @@ extension Verb {
         ]
     ) { invocation in
         var invocation = invocation
-        // What is said of it is the least of it: it is recorded whether or not somebody reads.
+        // The output matters least: the halt is recorded whether or not somebody reads it.
         invocation.console.endsWithReader = false
         return try HaltCommand(invocation).run()
     }

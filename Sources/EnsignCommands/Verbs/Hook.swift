@@ -138,7 +138,7 @@ struct Hooks {
         }
         let result = try validTree.validate(commit.tree, today: invocation.today)
         var frozen: [Finding] = []
-        // What stands there now, whatever git calls the old tip: an old kind of symbolic ref has none.
+        // What is there now, whatever git calls the old tip: an old kind of symbolic ref has none.
         let old = try site.repository.reference("refs/heads/\(branch)") ?? update.old
         if old != .zero {
             frozen = try FrozenVersions.violations(

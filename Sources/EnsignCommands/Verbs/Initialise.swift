@@ -78,7 +78,7 @@ struct RepositorySetup {
         return .done
     }
 
-    /// A clone of an empty repository starts on the branch of its HEAD: another one than the desired leads nowhere.
+    /// A clone of an empty repository starts on the branch of its HEAD: any other than the desired one leads nowhere.
     private func checkHead() throws {
         let head = try Git.run(["symbolic-ref", "-q", "HEAD"], in: site).outputText.split(separator: "\n").first ?? ""
         let wanted = "refs/heads/\(site.settings.branch)"

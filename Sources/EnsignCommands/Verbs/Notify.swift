@@ -27,7 +27,7 @@ extension Verb {
 }
 
 extension Invocation {
-    /// Tells whoever wants to know, as the last thing that a command does: what matters is done and said by now.
+    /// Notifies whoever wants to know, as the last act of a command: what matters is done and said by now.
     func notify(_ environment: String, _ site: Site, detached: Bool = false) {
         guard let courier = Courier(site: site, environment: environment) else { return }
         do {

@@ -94,7 +94,7 @@ extension Verb {
 }
 
 extension Invocation {
-    /// What goes on by the last accepted commit while the desired one cannot be applied.
+    /// What follows the last accepted commit while the desired one cannot be applied.
     fileprivate func show(meanwhile: Plan?) throws {
         guard let meanwhile, format == .text, let commit = meanwhile.source.commit else { return }
         console.note(
@@ -134,7 +134,7 @@ extension Invocation {
         return try Desired(site, commit, name: argument(0) ?? site.settings.branch)
     }
 
-    /// An environment that neither the manifests nor the ledger know is a slip of the pen.
+    /// An environment that neither the manifests nor the ledger know is a typo.
     func requireDeclared(_ environment: String, _ desired: Desired, _ basis: PlanBasis) throws {
         guard basis.tip == nil else { return }
         let known = try Fleet(snapshot: desired.snapshots(), today: today).environmentNames()
@@ -145,7 +145,7 @@ extension Invocation {
 extension Site {
     /// The branch that is checked out instead of the desired one, and its commit; nil where the desired one is meant.
     fileprivate func checkedOut() throws -> (name: String, commit: ObjectID)? {
-        // Who follows a forge has checked out nothing that means anything.
+        // Whoever follows a forge has no checkout that means anything.
         guard repository.workTree != nil, !(reconciles && settings.remote != nil) else { return nil }
         let head = try repository.headReference()
         guard head != "refs/heads/\(settings.branch)", let commit = try? repository.commit(named: "HEAD") else {

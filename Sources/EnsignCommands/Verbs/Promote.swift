@@ -252,7 +252,7 @@ private struct Promotion {
         return .done
     }
 
-    /// What stands in every answer; the rest is null when nothing was promoted.
+    /// What is in every answer; the rest is null when nothing was promoted.
     private func json(base: ObjectID, findings: [Finding], leftOut: [LeftOut]) -> JSONObject {
         [
             "v": 1, "branch": .null, "commit": .null, "base": .string(base.description), "title": .null, "plan": .null,

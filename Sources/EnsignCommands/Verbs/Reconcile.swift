@@ -51,7 +51,7 @@ extension Verb {
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }
         let forge = invocation.has("offline") ? nil : Forge(site)
-        // One that cannot be read is told by the reconcile itself.
+        // The reconcile itself reports one that cannot be read.
         let before = try? site.desiredCommit()
         // A forge that does not answer must not keep a canary from being judged: what is here comes first.
         let hasRollouts = try forge != nil && site.hasRollouts(environment)
@@ -87,9 +87,9 @@ extension Invocation {
         return Reconciler(site: site, environment: environment, actor: actor, options: options)
     }
 
-    /// Shows what a reconcile came to, then tells whoever has to know: the forge, and the operator's command.
+    /// Shows the result of a reconcile, then informs whoever must know: the forge, and the operator's command.
     ///
-    /// - Parameter forge: Nil when it is told later, or there is none.
+    /// - Parameter forge: Nil when it is informed later, or there is none.
     func finish(_ reconciler: Reconciler, _ report: Reconciler.Report, forge: Forge?) throws -> ExitCode {
         let (environment, site) = (reconciler.environment, reconciler.site)
         var report = report
@@ -115,7 +115,7 @@ extension Invocation {
 }
 
 extension Invocation {
-    /// Fetches from the forge, saying so; false when it does not answer, and what was fetched before is gone by.
+    /// Fetches from the forge, saying so; false when it does not answer, and what was fetched before is used.
     fileprivate func fetch(_ forge: Forge, _ site: Site) throws -> Bool {
         do {
             try forge.fetch()
@@ -151,7 +151,7 @@ extension Invocation {
 }
 
 extension Invocation {
-    /// Prints what a reconcile came to.
+    /// Prints the result of a reconcile.
     ///
     /// - Parameter showsWarnings: False where they were shown before.
     func show(

@@ -60,7 +60,7 @@ extension Verb {
         let report = try reconciler.run()
         let code = try invocation.finish(reconciler, report, forge: Forge(site))
         guard code == .done else { return code }
-        // A version that waited for this: what it may do more is said to who let it through.
+        // A version that waited for this: whoever let it through sees what more it may do.
         for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
             for sentence in change.difference.authority.gained
             where change.startsCanary || change.change.to?.digest != change.change.from?.digest {

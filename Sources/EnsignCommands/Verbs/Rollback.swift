@@ -60,7 +60,7 @@ extension Verb {
             on: tip,
             message: message
         )
-        // In a bare repository that is pushed to, the branch itself is at hand; a forge's is not.
+        // In a bare repository that receives pushes, the branch itself is at hand; a forge's is not.
         let isDirect = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
         let branch: String
         var tipOfBranch = commit

@@ -60,7 +60,7 @@ extension Verb {
     }
 }
 
-/// What `watch` prints: a line for everything that happened, nothing while nothing does.
+/// What `watch` prints: a line for everything that happened, nothing otherwise.
 private struct WatchLog: Sendable {
     let console: Console
     let format: Format

@@ -76,7 +76,7 @@ extension ToolHolders {
 }
 
 extension Invocation {
-    /// An operation that no version of the tool has is a slip of the pen. A version that cannot be read may have it.
+    /// An operation that no version of the tool has is a typo. A version that cannot be read may have it.
     fileprivate func requireOperation(_ name: String, of tool: String, _ fleet: Fleet) throws {
         let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
         let operations = Set(versions.flatMap { $0?.operations.keys.map { $0 } ?? [] })

@@ -68,8 +68,7 @@ package enum AffectedAgents: Sendable, Hashable {
         return .some(agents, shared: shared)
     }
 
-    /// Whether a change of something that is not one agent's, team's, tool's or role's manifest may touch a whole
-    /// environment.
+    /// Whether a change outside the manifests of single agents, teams, tools and roles may touch a whole environment.
     private static func isOfAll(_ change: TreeChange) -> Bool {
         let parts = change.path.split(separator: "/")
         switch (parts.first.map(String.init), parts.count > 1 ? String(parts[1]) : "") {

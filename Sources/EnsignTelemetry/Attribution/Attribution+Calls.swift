@@ -73,7 +73,7 @@ extension Attribution {
         if waitsForName {
             names.append((now.advanced(milliseconds: limits.settleMilliseconds), event.key, event.span))
             if names.count > limits.spans {
-                // Of traces that had to go, more may wait than there is.
+                // Names of traces that had to go may still wait here.
                 let traces = traces
                 names.keep { traces[$0.trace]?.pendingNames[$0.span] != nil }
             }
@@ -83,7 +83,7 @@ extension Attribution {
         if let rejection { output.rejections.add(rejection) }
     }
 
-    /// Tells the name of a call that has waited long enough for a call around it.
+    /// Reports the name of a call that has waited long enough for a call around it.
     mutating func judgeName(of span: SpanID, in key: TraceKey, _ context: Context, _ output: inout Output) {
         var activities: [Activity] = []
         traces.change(key) { $0.tellName(of: span, context, &activities) }
@@ -135,7 +135,7 @@ extension Attribution {
 }
 
 extension OpenTrace {
-    /// By which name a call is held against what was granted.
+    /// The name by which a call is compared with what was granted.
     fileprivate enum Naming {
         case own
         /// That of the call around it.
@@ -152,7 +152,7 @@ extension OpenTrace {
     ) -> Naming {
         if let outer = outer.flatMap({ calls[$0] }) { return node.isNamed(by: outer) ? .outer : .own }
         guard node.isProtocol, case .open = around else { return .own }
-        // Of a run that is over, the call around a late view is forgotten.
+        // After a run is over, the call around a late view is forgotten.
         return forgotten.map { time <= $0 } == true ? .outer : .unknown
     }
 }

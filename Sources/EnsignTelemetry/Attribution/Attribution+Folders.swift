@@ -2,7 +2,7 @@ import EnsignModel
 
 /// Folders of agents (docs/telemetry.md, "A folder for an agent").
 extension Attribution {
-    /// Sees what a span may say, by the folder that it was read from. In an agent's own folder calls and inferences that
+    /// Finds what a span may say, by the folder that it comes from. In an agent's own folder, calls and inferences that
     /// name nobody are that agent's.
     ///
     /// - Returns: Why it speaks for nobody; nil if it may speak.
@@ -29,7 +29,7 @@ extension Attribution {
     }
 
     /// Takes a span that speaks for nobody: it is still between others. A run from elsewhere hides what is below it, as
-    /// one of a stranger does.
+    /// a stranger's run does.
     mutating func refuse(_ event: SpanEvent, at time: Moment, _ context: Context, _ output: inout Output) {
         let isCall = if case .call = event.operation { true } else { false }
         guard event.operation == .run, event.folder == nil else {

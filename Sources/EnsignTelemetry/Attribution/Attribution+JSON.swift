@@ -128,7 +128,7 @@ extension OpenTrace {
             self.links[span] = Link(
                 parent: parent,
                 coversUsage: covers,
-                // Older versions did not say it, and had no calls to be told apart by it.
+                // Older versions did not say it, and had no calls that it distinguishes.
                 isBarrier: link[4]?.bool ?? covers,
                 claimant: link[3]?.string.flatMap { AgentID($0) }
             )
@@ -185,7 +185,7 @@ extension CallFacts {
 
 extension Group {
     fileprivate var json: JSONValue {
-        // Of a settled run nothing is asked any more but whose it was; its calls go on counting for the kill switch.
+        // A settled run is only asked whose it was; its calls go on counting for the kill switch.
         var object: JSONObject = ["settled": .bool(isSettled)]
         unclaimed.write(to: &object)
         if let run { object["run"] = run.json }

@@ -67,7 +67,7 @@ extension Attribution {
 
     private mutating func wait(for key: TraceKey, _ span: SpanID, at now: Moment) {
         dues.append((now.advanced(milliseconds: limits.settleMilliseconds), key, span))
-        // Of traces that had to go, more may wait than there is.
+        // Runs of traces that had to go may still wait here.
         guard dues.count > limits.spans + limits.traces else { return }
         let traces = traces
         dues.keep { traces[$0.trace]?.groups[$0.span]?.run != nil }

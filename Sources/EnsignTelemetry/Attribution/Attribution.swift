@@ -1,19 +1,19 @@
 package import EnsignModel
 
-/// Makes samples and activities of telemetry events: which run counts for which bundle, which call belongs to which run
-/// (docs/telemetry.md, "Attribution").
+/// Makes samples and activities from telemetry events: which run counts for which bundle, which call belongs to which
+/// run (docs/telemetry.md, "Attribution").
 ///
 /// A pure state machine: the time and the routes come in, samples and activities are returned. Its state is a value that
 /// is written together with the reader's cursor and whatever was made of the samples.
 package struct Attribution: Sendable {
     package struct Limits: Sendable, Hashable {
-        /// How long after its span has come a run waits for calls that come later: two batches of OpenTelemetry's SDKs.
+        /// How long a run waits, after its span has come, for later calls: two batches of OpenTelemetry's SDKs.
         package var settleMilliseconds: Int64 = 15_000
         /// How long a trace stays open after its last span, for evaluations and runs that last.
         package var idleMilliseconds: Int64 = 3_600_000
         /// How far ahead of ours another machine's clock may be.
         package var skewMilliseconds: Int64 = 300_000
-        /// Older telemetry is no evidence of anything.
+        /// Older telemetry is not evidence of anything.
         package var oldestMilliseconds: Int64 = 7 * 86_400_000
         package var traces = 10_000
         /// Spans of all open traces.
@@ -40,7 +40,7 @@ package struct Attribution: Sendable {
         }
     }
 
-    /// What came of some events or of time passing.
+    /// The result of some events or of time passing.
     package struct Output: Sendable {
         package var samples: [Sample] = []
         package var activities: [Activity] = []
@@ -82,7 +82,7 @@ package struct Attribution: Sendable {
         var output = Output()
         output.rejections = batch.rejections
         // What is only a link between others comes first: an exporter writes the spans of each library together, and a
-        // call is told of best when it is known what is around it.
+        // call is best reported when what is around it is known.
         for event in batch.events {
             if case .span(let span) = event, case .other = span.operation { add(span, at: now, context, &output) }
         }
@@ -114,7 +114,7 @@ package struct Attribution: Sendable {
         makeRoom(&output)
     }
 
-    /// Closes traces that there is no room for any more.
+    /// Closes traces for which there is no more room.
     private mutating func makeRoom(_ output: inout Output) {
         while let key = traces.nextTooMany() {
             output.rejections.add(.evicted)
@@ -236,7 +236,8 @@ package struct Attribution: Sendable {
         return agent
     }
 
-    /// Whose room a trace takes that a span with this claim comes to: of those that have a route, once they were asked for.
+    /// Whose room a trace takes when a span with this claim joins it: of those that have a route, once they were asked
+    /// for.
     private func share(of claim: Claim) -> UInt64 { claim.agent.flatMap { known[$0]?.share } ?? 0 }
 
     struct Unresolved: Error {

@@ -1,7 +1,7 @@
 import EnsignModel
 import EnsignPolicy
 
-/// What a span says of a call. Several spans may tell one call: each part of it counts once.
+/// What a span says about a call. Several spans may report one call: each part of it counts once.
 struct CallFacts: OptionSet, Sendable, Hashable {
     let rawValue: UInt8
 
@@ -17,7 +17,7 @@ struct CallFacts: OptionSet, Sendable, Hashable {
 
     /// What is counted in a run's samples.
     static let counted: CallFacts = [.made, .trouble, .denied]
-    /// What the kill switch is told.
+    /// What is reported to the kill switch.
     static let told: CallFacts = [.denied, .arguments, .name]
 }
 
@@ -38,11 +38,11 @@ struct CallNode: Sendable {
     var said: CallFacts
     /// What it or a view inside it says.
     var held: CallFacts
-    /// Who was told of it; nil while that is not known.
+    /// To whom it was reported; nil while that is not known.
     var told: AgentID?
     /// The call around it that it is a view of.
     var outer: SpanID?
-    /// How many views are one within the other, from this one inwards: 1 for an innermost one.
+    /// How many views are nested, from this one inwards: 1 for an innermost one.
     var height = 1
 
     /// Views of one call within one another: the framework's, its protocol library's, a gateway's and the server's. More
@@ -66,7 +66,7 @@ struct CallNode: Sendable {
         claimant == other.claimant || claimant == nil || other.claimant == nil
     }
 
-    /// Whether a call inside another one may be the same one, by what they are called and called with.
+    /// Whether a call inside another one may be the same one, by their names and arguments.
     enum Likeness: Sendable {
         case different
         /// Their names are the same in words, or one is the end of the other.

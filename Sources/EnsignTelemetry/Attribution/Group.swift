@@ -2,7 +2,7 @@ import EnsignModel
 
 /// What the spans below one span add up to: for each agent that they name, and for those that name none.
 ///
-/// A call counts for the agent that it names, whoever's run it stands in: a workflow's trace has calls of many agents, and
+/// A call counts for the agent that it names, whoever's run it is in: a workflow's trace has calls of many agents, and
 /// nobody may be charged with what another one wrote into their trace. What names nobody is the run's.
 struct Group: Sendable {
     /// The run, once its span has come.
@@ -13,7 +13,7 @@ struct Group: Sendable {
     var unclaimed = Tally()
     /// What names an agent, one with a route or not.
     var claimed: [AgentID: Tally] = [:]
-    /// What was done while it is not known by whom.
+    /// What was done by somebody who is not known yet.
     var waiting: [Waiting] = []
     var evaluations: [Evaluation] = []
     /// Calls of which it is not known whether there is a call around them.
@@ -25,19 +25,19 @@ struct Group: Sendable {
     static let evaluationLimit = 64
     static let aliasLimit = 64
 
-    /// A call that nobody was told of yet.
+    /// A call that was not reported yet.
     struct Waiting: Sendable {
         var span: SpanID
         /// Nil if it named nobody.
         var claimant: AgentID?
         var call: ToolCall
-        /// What of it is to be told.
+        /// What of it must be reported.
         var facts: CallFacts
-        /// What somebody was told of it already, through another view of it.
+        /// What was already reported of it, through another view of it.
         var shared: (agent: AgentID, facts: CallFacts)?
         var time: Moment
 
-        /// What is still to be told to an agent; nil when nothing is.
+        /// What must still be reported to an agent; nil for nothing.
         func call(for agent: AgentID) -> ToolCall? {
             call.telling(shared?.agent == agent ? facts.subtracting(shared?.facts ?? []) : facts)
         }
@@ -74,8 +74,8 @@ struct Group: Sendable {
 
     /// Takes back what an outer view of a call said and an inner one says too.
     ///
-    /// Where one of them names an agent and the other nobody, both stay for whoever they are of, and are put together in
-    /// that agent's own run alone: so nobody takes calls away from a run by writing a span around them.
+    /// Where one of them names an agent and the other nobody, both stay with their owners, and are put together in that
+    /// agent's own run alone: so nobody takes calls away from a run by writing a span around them.
     mutating func countOnce(_ facts: CallFacts, _ outer: AgentID?, _ inner: AgentID?) {
         if outer == inner {
             change(outer) { $0.made.remove(facts) }
@@ -91,14 +91,14 @@ struct Group: Sendable {
         return own.tokens >= nested.tokens ? own.with(nested) : nested.with(own)
     }
 
-    /// Tells how many calls an agent has made in the run.
+    /// Reports how many calls an agent has made in the run.
     func tellSteps(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
         let calls = tally(of: agent).made.calls
         guard calls > 0 else { return }
         activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .steps(calls), time: time))
     }
 
-    /// Tells what an agent spent beyond what was told before.
+    /// Reports what an agent spent beyond what was reported before.
     mutating func tellSpending(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
         let spent = spending(of: agent).cost - tally(of: agent).told
         guard spent > 0, spent.isFinite else { return }
@@ -109,14 +109,14 @@ struct Group: Sendable {
     /// The bundle of an agent's run, if this is one.
     func bundle(of agent: AgentID) -> Digest? { run?.agent == agent ? run?.bundle : nil }
 
-    /// The bundle of a call: what one that names its agent says itself comes first; one that names nobody ran with the
-    /// run's.
+    /// The bundle of a call: if it names its agent, what it says itself comes first; a call that names nobody ran with
+    /// the run's.
     func bundle(of agent: AgentID, isNamed: Bool, own: Digest?) -> Digest? {
         isNamed ? own ?? bundle(of: agent) : bundle(of: agent) ?? own
     }
 
-    /// Takes a server's own name for what is called by another one here. A call that is many things under one name hides
-    /// what they are: each has one other name.
+    /// Accepts a server's own name for what is called by another one here. A call that is many things under one name
+    /// hides what they are: each has one other name.
     mutating func takeAlias(_ alias: String, for name: String) -> Bool {
         if let known = aliases[name] { return known == alias }
         guard aliases.count < Self.aliasLimit else { return false }
@@ -124,14 +124,14 @@ struct Group: Sendable {
         return true
     }
 
-    /// Gives the evaluations away once it is known of which run they are.
+    /// Gives the evaluations away once their run is known.
     mutating func takeEvaluations() -> (run: Run, evaluations: [Evaluation])? {
         guard let run, !evaluations.isEmpty else { return nil }
         defer { evaluations = [] }
         return (run, evaluations)
     }
 
-    /// Keeps what was done until it is known by whom.
+    /// Keeps what was done until its agent is known.
     ///
     /// - Returns: Whether something older had to go for it.
     mutating func wait(for item: Waiting) -> Bool {
@@ -145,7 +145,7 @@ struct Group: Sendable {
         for index in waiting.indices where waiting[index].span == span { change(&waiting[index]) }
     }
 
-    /// Adds another group, whose span turned out to stand below this one's. Its tops are the caller's.
+    /// Adds another group, whose span turned out to be below this one's. Its tops are the caller's.
     mutating func add(_ other: Group) {
         unclaimed = unclaimed.adding(other.unclaimed)
         for (agent, tally) in other.claimed { claimed[agent] = (claimed[agent] ?? Tally()).adding(tally) }
@@ -202,7 +202,7 @@ struct Group: Sendable {
 }
 
 extension ToolCall {
-    /// As much of the call as is to be told; nil when that is nothing.
+    /// The part of the call that must be reported; nil for nothing.
     func telling(_ facts: CallFacts) -> ToolCall? {
         guard !facts.isDisjoint(with: .told) else { return nil }
         var call = self

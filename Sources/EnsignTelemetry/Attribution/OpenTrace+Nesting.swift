@@ -26,7 +26,7 @@ extension OpenTrace {
         return .none
     }
 
-    /// What became of calls when it was known what is around them.
+    /// What became of calls once it was known what is around them.
     struct Nesting: Sendable {
         /// Views of one call, and what both say of it.
         var pairs: [(inner: SpanID, outer: SpanID, shared: CallFacts)] = []

@@ -1,8 +1,8 @@
 import EnsignModel
 
-/// What the kill switch is told of a trace, each thing once.
+/// What is reported to the kill switch about a trace, each thing once.
 extension OpenTrace {
-    /// Tells what was done before it was known by whom.
+    /// Reports what was done before its agent was known.
     mutating func tellWaiting(at root: SpanID, _ activities: inout [Activity]) {
         guard let group = groups[root], let run = group.run, !group.waiting.isEmpty else { return }
         groups[root]?.waiting = []
@@ -14,7 +14,7 @@ extension OpenTrace {
         }
     }
 
-    /// Tells what is known now that spans were put together.
+    /// Reports what is known now that spans were put together.
     mutating func tell(
         _ joined: Joined,
         _ nesting: Nesting,
@@ -32,7 +32,7 @@ extension OpenTrace {
         }
     }
 
-    /// Tells the name of a call that waited for a call around it, now that there is none.
+    /// Reports the name of a call that waited for a call around it, now that there is none.
     mutating func tellName(of span: SpanID, _ context: Attribution.Context, _ activities: inout [Activity]) {
         guard let pending = pendingNames.removeValue(forKey: span), let node = calls[span] else { return }
         let root = root(of: span)
@@ -53,11 +53,11 @@ extension OpenTrace {
         }
     }
 
-    /// Takes out of what is to be told of a new call what was told through another view of it, and notes with views that
-    /// still wait what is told now.
+    /// Removes from the report of a new call what was reported through another view of it, and notes with views that
+    /// still wait what is reported now.
     ///
-    /// - Parameter agent: Who is told of the call; nil while that is not known.
-    /// - Returns: Of a call that waits: what somebody has been told of it.
+    /// - Parameter agent: To whom the call is reported; nil while that is not known.
+    /// - Returns: For a call that waits: what was reported of it.
     mutating func tellOnce(
         of span: SpanID,
         to agent: AgentID?,
@@ -80,7 +80,7 @@ extension OpenTrace {
         return known
     }
 
-    /// Sees that nobody is told twice of one call, of which both spans had come before they were known to be views of it.
+    /// Makes sure that a call is not reported twice when both spans had come before they were known to be views of it.
     mutating func tellOnce(_ pair: (inner: SpanID, outer: SpanID, shared: CallFacts)) {
         guard let inner = calls[pair.inner], let outer = calls[pair.outer] else { return }
         switch (inner.told, outer.told) {
@@ -91,7 +91,7 @@ extension OpenTrace {
         }
     }
 
-    /// Notes what somebody has been told already of a call that still waits.
+    /// Notes what was already reported of a call that still waits.
     private mutating func share(_ facts: CallFacts, of span: SpanID, with agent: AgentID) {
         groups[root(of: span)]?.changeWaiting(span) { item in
             let before = item.shared?.agent == agent ? item.shared?.facts ?? [] : []

@@ -6,7 +6,7 @@ import EnsignModel
 /// add up to is kept in a *group*, at the topmost ancestor that is known by name. When a span comes that links this
 /// ancestor to one further up, its group is added to that one's. A run is where this ends.
 struct OpenTrace: Sendable {
-    /// A span that has come and is no run.
+    /// A span that has come and is not a run.
     struct Link: Sendable {
         /// 0: none.
         var parent: SpanID
@@ -14,11 +14,11 @@ struct OpenTrace: Sendable {
         var coversUsage = false
         /// Whether a call below it is never a view of one above it: somebody was asked, a model or another agent.
         var isBarrier = false
-        /// Whose it says that it is, where that matters: of those that cover usage.
+        /// Whose it claims to be, where that matters: for those that cover usage.
         var claimant: AgentID?
     }
 
-    /// The name of a call whose call around it, if there is one, has not come yet.
+    /// The name of a call; the call around it, if there is one, has not come yet.
     struct PendingName: Sendable {
         var bundle: Digest?
         var time: Moment
@@ -42,7 +42,7 @@ struct OpenTrace: Sendable {
     /// Ancestors that are looked at. Further away is as good as unknown: it bounds what a span costs.
     static let depthLimit = 64
 
-    /// Where a span's group is: the nearest run at or above it, else the topmost ancestor that is known of.
+    /// Where a span's group is: the nearest run at or above it, else the topmost known ancestor.
     func root(of span: SpanID) -> SpanID {
         var span = span
         for _ in 0..<Self.depthLimit {
@@ -53,7 +53,7 @@ struct OpenTrace: Sendable {
         return span
     }
 
-    /// Whether an inference of somebody's below a span is counted with an inference above it.
+    /// Whether somebody's inference below a span is counted with an inference above it.
     enum Cover: Sendable, Hashable {
         case none
         /// With one that names nobody: whether the two are the same is known when the run is.
@@ -88,7 +88,7 @@ struct OpenTrace: Sendable {
         var root: SpanID
         /// Whose it is.
         var agents: [(agent: AgentID, hasCalls: Bool)] = []
-        /// Calls that no call is known around.
+        /// Calls with no known call around them.
         var tops: [SpanID] = []
     }
 
@@ -112,7 +112,7 @@ struct OpenTrace: Sendable {
 
     /// Adds a group to the one at a root.
     ///
-    /// - Returns: Whose what was added is.
+    /// - Returns: The owner of what was added.
     mutating func add(_ other: Group, at root: SpanID) -> [(agent: AgentID, hasCalls: Bool)] {
         groups[root, default: Group()].add(other)
         var other = other
@@ -131,7 +131,7 @@ struct OpenTrace: Sendable {
         links = kept
         (calls, pendingNames) = ([:], [:])
         forgotten = groups.values.compactMap { $0.run?.end }.max()
-        // What others did in these runs needs no room any more.
+        // What others did in these runs no longer needs room.
         for span in groups.keys { groups[span]?.forgetOthers() }
     }
 }

@@ -78,7 +78,7 @@ struct Spending: Sendable {
     var cost = 0.0
     /// Whether there was any usage at all.
     var isKnown = false
-    /// Whether some of it cannot be: then no samples are made of it.
+    /// Whether some of it is impossible: then no samples are made from it.
     var isBad = false
     /// Whether some of it has no price: then there is no sample of the cost.
     var isUnpriced = false
@@ -101,7 +101,7 @@ struct Spending: Sendable {
 
 /// A run: an `invoke_agent` span.
 struct Run: Sendable {
-    /// Nil for a run of somebody who is not of this fleet: what is below it is not counted.
+    /// Nil for a run of somebody outside this fleet: what is below it is not counted.
     var agent: AgentID?
     /// What the span says.
     var bundle: Digest?

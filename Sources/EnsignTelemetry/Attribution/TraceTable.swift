@@ -15,9 +15,9 @@ struct TraceKey: Sendable, Hashable {
 
 /// The traces that are open, in the order in which they were last touched.
 ///
-/// When there is no more room, the one that was touched longest ago goes; but where somebody has more than a fair share of
-/// the room, theirs: an agent's folder, an agent that is named, or all the rest together. So a writer who opens traces
-/// without end closes none of those that are somebody's.
+/// When there is no more room, the trace that was touched longest ago goes; but where somebody has more than a fair
+/// share of the room, one of theirs: an agent's folder, a named agent, or all the rest together. So a writer who opens
+/// traces without end closes none that are somebody else's.
 struct TraceTable: Sendable {
     private(set) var traces: [TraceKey: OpenTrace] = [:]
     /// Spans of all open traces.
@@ -151,10 +151,10 @@ struct TraceTable: Sendable {
 
     // MARK: Coming to an end
 
-    /// When the trace that was touched longest ago was touched; nil when none is open.
+    /// When the least recently touched trace was touched; nil when none is open.
     var firstTouched: Moment? { all.first?.time }
 
-    /// A trace that nothing came of since a moment.
+    /// A trace of which nothing has come since a moment.
     mutating func nextIdle(since limit: Moment) -> TraceKey? {
         guard let first = all.first, first.time <= limit else { return nil }
         var touches = all
@@ -164,7 +164,7 @@ struct TraceTable: Sendable {
         return found.flatMap { $0.time <= limit ? $0.key : nil }
     }
 
-    /// The trace that has to go for want of room, if there is no more.
+    /// The trace that must go when there is no more room.
     mutating func nextTooMany() -> TraceKey? {
         guard traces.count > limits.traces || spans > limits.spans else { return nil }
         // Twice what each would have if all had the same.
@@ -181,7 +181,7 @@ struct TraceTable: Sendable {
         return first(of: &touches)?.key
     }
 
-    /// Takes entries away that are not true any more, until the first one is that of an open trace, untouched since.
+    /// Removes entries that are no longer true, until the first one is that of an open trace, untouched since.
     private func first(of touches: inout Touches) -> Touch? {
         while let first = touches.first {
             guard let trace = traces[first.key], trace.serial == first.serial else {

@@ -57,7 +57,7 @@ struct JSONScanner {
     /// Enters an object.
     mutating func beginObject() throws(MalformedJSON) { try take(UInt8(ascii: "{")) }
 
-    /// The next member's name, the scanner then standing before its value; nil behind the object.
+    /// The next member's name; the scanner is then before its value. Nil behind the object.
     mutating func nextKey(_ isFirst: inout Bool) throws(MalformedJSON) -> Text? {
         guard try nextItem(&isFirst, close: UInt8(ascii: "}")) else { return nil }
         let key = try text()
@@ -68,7 +68,7 @@ struct JSONScanner {
     /// Enters an array.
     mutating func beginArray() throws(MalformedJSON) { try take(UInt8(ascii: "[")) }
 
-    /// Whether an element follows, the scanner then standing before it; false behind the array.
+    /// Whether an element follows; the scanner is then before it. False behind the array.
     mutating func nextElement(_ isFirst: inout Bool) throws(MalformedJSON) -> Bool {
         try nextItem(&isFirst, close: UInt8(ascii: "]"))
     }
@@ -87,7 +87,7 @@ struct JSONScanner {
         return true
     }
 
-    /// Moves back to a place where the scanner stood before.
+    /// Moves back to an earlier place of the scanner.
     mutating func rewind(to place: Int) {
         precondition(place <= end, "a place within the bytes")
         index = place
@@ -192,7 +192,7 @@ struct JSONScanner {
 
     // MARK: - Content
 
-    /// A digest of the bytes from a place up to where the scanner stands.
+    /// A digest of the bytes from a place up to the scanner's.
     func digest(from place: Int) -> UInt64 {
         precondition(place <= index, "a place behind the scanner")
         return unsafe StableHash.of(bytes[place..<index])
@@ -224,7 +224,7 @@ struct JSONScanner {
         return unsafe bytes[text.start + offset]
     }
 
-    /// A text without its escapes; what is no UTF-8 becomes U+FFFD.
+    /// A text without its escapes; what is not UTF-8 becomes U+FFFD.
     func string(_ text: Text) -> String {
         guard text.hasEscapes else {
             return unsafe String(decoding: bytes[text.start..<text.end], as: UTF8.self)

@@ -12,7 +12,7 @@ package enum OTLPLine {
     /// where the whole one begins; the cut-off one counts as malformed.
     ///
     /// - Parameters:
-    ///   - bytes: One JSON object, white space around it. Empty lines are no trouble.
+    ///   - bytes: One JSON object, white space around it. Empty lines are allowed.
     ///   - events: What was read is appended; nothing of a malformed line.
     package static func read(
         _ bytes: UnsafeRawBufferPointer,
@@ -41,7 +41,7 @@ package enum OTLPLine {
 
     private static let words = Array("{\"resource".utf8)
 
-    /// The last `{"resource`, which never stands inside a JSON string: its quote would be escaped there.
+    /// The last `{"resource`, which is never inside a JSON string: its quote would be escaped there.
     private static func lastBeginning(in bytes: UnsafeRawBufferPointer) -> Int? {
         var start = bytes.count - words.count - 1
         while start > 0 {

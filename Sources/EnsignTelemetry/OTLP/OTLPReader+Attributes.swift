@@ -150,7 +150,7 @@ extension OTLPReader {
         if case .text(let text) = try scanner.otlpScalar() { text } else { nil }
     }
 
-    /// A text of bounded length: one that is longer is none of ours.
+    /// A text of bounded length: a longer one is not ours.
     mutating func string(most: Int) throws(MalformedJSON) -> String? {
         guard let text = try text(), text.count <= most, text.count > 0 else { return nil }
         return scanner.string(text)

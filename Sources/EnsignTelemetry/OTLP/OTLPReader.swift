@@ -16,7 +16,7 @@ struct OTLPReader {
         var environment: String?
     }
 
-    /// A place that can only be read when something behind it is known: JSON members may stand in any order.
+    /// A place that can only be read when something behind it is known: JSON members may come in any order.
     typealias Place = Int
 
     mutating func readLine(

@@ -63,12 +63,12 @@ package struct SpanEvent: Sendable, Hashable {
     /// The environments that the resource and the span itself name: nil where they name none.
     package var environments: [String]
     package var usage: TokenUsage?
-    /// Whether usage was given that cannot be: negative, not whole, or more than 10^12 tokens.
+    /// Whether impossible usage was given: negative, not whole, or more than 10^12 tokens.
     package var hasBadUsage: Bool
     /// `<provider>/<model>`, the requested one first.
     package var models: [String]
     package var evaluations: [Evaluation]
-    /// Whether a call is told by a library of the Model Context Protocol: `mcp.method.name` is `tools/call`.
+    /// Whether a library of the Model Context Protocol reports a call: `mcp.method.name` is `tools/call`.
     package var isProtocolCall = false
     /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
@@ -82,7 +82,7 @@ package struct TokenUsage: Sendable, Hashable {
     package var cacheRead: Int64
     package var cacheWrite: Int64
 
-    /// The most that one span is believed.
+    /// The most that is believed of one span.
     package static let most: Int64 = 1_000_000_000_000
 
     /// - Parameter input: As `gen_ai.usage.input_tokens` gives it. The conventions include cached tokens there; where

@@ -42,7 +42,7 @@ package typealias HTTPFetch =
 package enum Curl {
     /// Fetches a URL with GET; follows no redirects and reads no user's `.curlrc`.
     ///
-    /// The URL goes over standard input: what stands in arguments is visible to every user of the machine.
+    /// The URL goes over standard input: every user of the machine can see arguments.
     package static func fetch(
         _ url: String,
         _ timeout: Duration,

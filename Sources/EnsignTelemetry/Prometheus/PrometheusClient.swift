@@ -2,7 +2,7 @@ import EnsignJSON
 package import EnsignModel
 import Glibc
 
-/// What a query to Prometheus came to.
+/// The result of a query to Prometheus.
 package enum PrometheusOutcome<Value: Sendable & Hashable>: Sendable, Hashable {
     case value(Value)
     /// The query is fine and nothing matches it.
@@ -26,7 +26,7 @@ package struct PrometheusError: Error, Sendable, Hashable, CustomStringConvertib
         case severalSeries = "several-series"
         /// More series than anyone reads.
         case tooManySeries = "too-many-series"
-        /// The base URL is none.
+        /// The base URL is not one.
         case badURL = "bad-url"
     }
 
@@ -230,7 +230,7 @@ package struct PrometheusClient: Sendable {
         var series = PrometheusSeries(labels: [:], points: [])
         for (name, value) in labels {
             guard let value = value.string else { return garbage("a label that is no text") }
-            // One that is longer is none of ours, and a text of any size may take long to compare.
+            // A longer one is not ours, and a text of any size may take long to compare.
             guard name.utf8.count <= maxLabel, value.utf8.count <= maxLabel else { continue }
             series.labels[name] = value
         }
@@ -265,7 +265,7 @@ package struct PrometheusClient: Sendable {
         guard let time = json[0]?.double, time.magnitude < 9e9, let text = json[1]?.string, text.utf8.count <= 64,
             let value = Double(text)
         else { return garbage("a value that is no pair of time and number") }
-        // Prometheus writes milliseconds; a double of seconds has them, and nothing certain behind them.
+        // Prometheus writes milliseconds; a double of seconds holds them, and nothing certain beyond.
         let milliseconds = Int64((time * 1_000).rounded())
         return .value(PrometheusPoint(time: Moment(nanoseconds: milliseconds * 1_000_000), value: value))
     }

@@ -59,7 +59,7 @@ package struct TelemetryCursor: Sendable, Hashable {
     var retired: [File] = []
     /// Files that are there and have given up their place to others: nobody opens them while they do not change.
     private(set) var resting: [FileID: File] = [:]
-    /// No file of these writers that is unknown and was changed last at this time or before is begun: it may have rested
+    /// No unknown file of these writers is begun if it was changed last at this time or before: it may have rested
     /// here.
     private(set) var horizons: [Writer: Int64] = [:]
 

@@ -28,7 +28,7 @@ extension TelemetryReader {
         }
         bound.formUnion(walk.agents)
         if walk.knowsFolders {
-            // Those that are gone bind nobody any more.
+            // Those that are gone no longer bind anybody.
             (bound, problems, knowsFolders) = (walk.agents, walk.problems, true)
             let found = [directory] + walk.folders.map { "\(directory)/\($0)" }
             if found != folders { folders = found }
@@ -103,7 +103,7 @@ extension TelemetryReader {
         (memory.lastWalk, memory.missed, memory.isGone) = (walks, 0, false)
         memory.size = found.status.size
         let offset = cursor.files[id]?.offset ?? 0
-        // A last line that is long is tried once nothing is added to it any more.
+        // A long last line is tried once nothing more is added to it.
         let maySucceed = memory.scanned > offset && memory.tried != memory.scanned
         known[id] = memory
         if memory.seen != found.status.seen || maySucceed { giveTurn(to: id) }

@@ -16,8 +16,8 @@ extension TelemetryReader {
 
     /// Gives files that arrived a place among those that are followed, in turn of their writers.
     ///
-    /// When there is no more, whoever has most places gives one up: a file that is read to its end, else one that had its
-    /// turn. So nobody's files keep another one's out, and of more files than there are places each has its turn.
+    /// When there is no more, whoever has most places gives one up: a file that is read to its end, else one that had
+    /// its turn. So nobody's files keep out another writer's, and when files outnumber places, each has its turn.
     mutating func takePlaces() {
         guard !arrivals.isEmpty else { return }
         originals = nil

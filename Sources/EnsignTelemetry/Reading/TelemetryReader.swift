@@ -76,7 +76,7 @@ package struct TelemetryReader: ~Copyable {
     var unread = (now: 0, before: 0)
     /// Agents with a folder, as far as is known.
     package internal(set) var bound: Set<AgentID> = []
-    /// Folders that bind nobody though they look so, in sentences.
+    /// Folders that look binding but are not, in sentences.
     package internal(set) var problems: [String] = []
     var knowsFolders = false
     /// The directory and the folders in it.
@@ -96,11 +96,11 @@ package struct TelemetryReader: ~Copyable {
         var seen: TelemetryCursor.Seen?
         /// How long it was when it was looked at last.
         var size: Int64 = 0
-        /// No newline stands between the cursor's offset and here.
+        /// There is no newline between the cursor's offset and here.
         var scanned: Int64 = 0
         /// Bytes of the next line, which was searched to its end; 0: not known.
         var need = 0
-        /// Where a last line without a newline ended that was tried in vain.
+        /// Where a last line without a newline ended, if it was tried in vain.
         var tried: Int64 = -1
         /// What it may cost before others have their turn.
         var credit = 0

@@ -24,7 +24,7 @@ final class TelemetryWalk {
     private(set) var agents: Set<AgentID> = []
     /// Folders that are followed, below the directory, teams before their agents.
     private(set) var folders: [String] = []
-    /// Folders that bind nobody though they look so, in sentences.
+    /// Folders that look binding but are not, in sentences.
     private(set) var problems: [String] = []
 
     private enum Stage { case teams, agents, files, done }
