@@ -644,7 +644,7 @@ struct Report : cjs_report {
 
 }  // namespace
 
-// MARK: - The C face
+// MARK: - The C API
 
 extern "C" int32_t cjs_schema_validate(
     const cjs_schema *schema, const cjs_node *nodes, const uint8_t *text, const uint8_t *unescaped,

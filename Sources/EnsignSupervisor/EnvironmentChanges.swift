@@ -55,8 +55,7 @@ struct EnvironmentChanges {
 
     /// Waits for a change that matters.
     ///
-    /// - Parameter untilTelemetry: Whether a canary is under way that could not be judged yet, for lack of the
-    ///   pipeline.
+    /// - Parameter untilTelemetry: Whether a canary is under way that could not be judged yet, without the pipeline.
     func wait(untilTelemetry: Bool = false, atMost time: Duration) throws -> News {
         let deadline = ContinuousClock.now + (monitor.isBlind ? min(time, .seconds(2)) : time)
         while !service.isStopped {

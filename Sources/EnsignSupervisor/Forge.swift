@@ -23,9 +23,8 @@ package struct Forge {
 
     /// Fetches the desired branch and the ledgers.
     ///
-    /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched. A ledger that does not continue ours is
-    ///   not an error: that is usual while our own entries wait to be pushed, and a real fork shows when pushing is
-    ///   refused too.
+    /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched, not when a ledger does not continue ours:
+    ///   that is usual while our own entries wait to be pushed, and a real fork shows when pushing is refused too.
     package func fetch() throws {
         let branch = site.settings.branch
         // The refspec is given: a clone made with --bare has none of its own.

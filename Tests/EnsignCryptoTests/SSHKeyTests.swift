@@ -136,7 +136,7 @@ struct SSHKeyTests {
         #expect(refusal(Array(text.replacing("A", with: "-").utf8))?.hasPrefix("not a valid key: ") == true)
         #expect(refusal(Array(repeating: 0x41, count: 70_000)) == "not a valid key: longer than 65536 bytes")
 
-        // What the base64 stands for: magic 15, cipher 8, derivation 8, options 4, number 4, public 4 + 51, private 4 +
+        // What the base64 encodes: magic 15, cipher 8, derivation 8, options 4, number 4, public 4 + 51, private 4 +
         // ...
         #expect(refusal(at: 0, [0]) == "not a valid key: it does not begin as the format openssh-key-v1 does")
         #expect(refusal(at: 14, [1]) == "not a valid key: it does not begin as the format openssh-key-v1 does")
@@ -222,7 +222,7 @@ struct SSHKeyTests {
         }
     }
 
-    /// What a key file stands for, with both check numbers zero.
+    /// What a key file encodes, with both check numbers zero.
     private func withoutCheckNumbers(_ text: String) throws -> [UInt8] {
         var blob = try #require(Base64.decode(text.split(separator: "\n").dropFirst().dropLast().joined()))
         blob.replaceSubrange(98..<106, with: repeatElement(0, count: 8))

@@ -298,7 +298,7 @@ struct SSHSignatureTests {
         #expect(signature.verdict(on: [1], namespace: "git") == .badSignature)
     }
 
-    /// What a signature's base64 stands for.
+    /// What a signature's base64 encodes.
     private func blob(of text: String) throws -> [UInt8] {
         try #require(Base64.decode(text.split(separator: "\n").dropFirst().dropLast().joined()))
     }

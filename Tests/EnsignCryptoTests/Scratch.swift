@@ -42,7 +42,7 @@ final class Scratch {
 
     func text(_ name: String) throws -> String { String(decoding: try read(name), as: UTF8.self) }
 
-    /// Runs ssh-keygen here. Files stand in for pipes, which could fill up.
+    /// Runs ssh-keygen here. Files replace pipes, which could fill up.
     @discardableResult
     func keygen(_ arguments: String..., input: [UInt8] = []) throws -> Output {
         try keygen(arguments, input: input)

@@ -2,7 +2,7 @@ import EnsignGit
 import Testing
 
 @Suite struct TextDiffTests {
-    /// The diff once pointed into memory that had been given back: what was shown then depends on what was there since.
+    /// The diff once pointed into memory that had been given back: its output depended on what came there since.
     @Test("A difference shows the texts' own lines, whatever memory is used for meanwhile")
     func lines() throws {
         for round in 0..<200 {

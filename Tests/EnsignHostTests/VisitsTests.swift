@@ -3,7 +3,7 @@ import Testing
 
 @testable import EnsignHost
 
-/// Who is taken for a watcher when none holds the claim.
+/// Who counts as a watcher when none holds the claim.
 @Suite struct VisitsTests {
     private func at(_ seconds: Int64) -> Timestamp { Timestamp(seconds: 1_800_000_000 + seconds) }
 
@@ -19,7 +19,7 @@ import Testing
         #expect(attendance(twice, at: 301) == Attendance(.timer, at(300)))
         #expect(attendance(twice, at: 300 + Visits.timerPeriod) == Attendance(.timer, at(300)))
         #expect(attendance(twice, at: 301 + Visits.timerPeriod) == Attendance(nil, at(300)))
-        // A person who looks after the timer has died is no timer, and does not hide since when it is dead.
+        // A person who looks once the timer has died is not a timer, and does not hide how long it has been dead.
         let later = twice.adding(.run, at: at(5_000))
         #expect(attendance(later, at: 5_001) == Attendance(nil, at(300)))
     }

@@ -57,7 +57,7 @@ struct GuardTests {
         let costs = (0..<400).map { _ in random.lognormal() }
         for (index, value) in outcomes.enumerated() {
             #expect(rate.count == index && rate.baseline(error: 0.05) == nil)
-            // What can be no measurement is counted, and nothing else.
+            // What cannot be a measurement is counted, and nothing else.
             rate.add(0.5)
             rate.add(value)
         }
@@ -117,7 +117,7 @@ struct GuardTests {
         #expect(BehaviourDrift(json: try JSONParser.parse(drift.json.canonicalBytes())) == drift)
         run(500, 0.3, version, of: side("1"))
         #expect(found.count == 1)
-        // The next version is held against itself.
+        // The next version is compared with itself.
         let next = try guarded(side("2"))
         run(600, 0.6, next, of: side("2"))
         #expect(found.count == 1)

@@ -158,7 +158,7 @@ struct SeriesTests {
         #expect(why == "a rate is 0 or 1 at each step, as '> bool' gives, and this is 0.37")
         let canary = try canary(analysis(try metric()))
         let size = try request(canary, after: 40)
-        // What is infinite is handed on, to be counted as no measurement: leaving it out would make the canary better.
+        // Infinite values are handed on, to be counted as no measurement: without them the canary would look better.
         let endless = [SeriesAnswer.Sample(point: 1, variant: .canary, value: .infinity)]
         #expect(size.read([try series(["version": "1.5.0"], [(10, .infinity)])]) == .samples(endless))
         var analyst = CanaryAnalyst(json: nil, canaries: [canary])
@@ -205,7 +205,7 @@ struct SeriesTests {
         // The same by way of what is written down.
         let again = CanaryAnalyst(json: try JSONParser.parse(analyst.json.canonicalBytes()), canaries: [canary])
         #expect(again == analyst)
-        // What was counted was lost while somebody asked for what comes behind it.
+        // What was counted was lost while somebody asked for later points.
         var empty = CanaryAnalyst(json: nil, canaries: [canary])
         let behind = analyst.requests([canary], now: try moment(200))
         empty.take(answer(try #require(behind.first)))
@@ -226,7 +226,7 @@ struct SeriesTests {
         #expect(counted(analyst, canary) == 0)
         analyst.take(answer(try request(canary, after: 60)))
         #expect(counted(analyst, canary) == 5)
-        // And what was counted for the query as it was is no evidence for the query as it is, or for another margin.
+        // And counts for the old query are not evidence for the new one, or for another margin.
         #expect(CanaryAnalyst(json: analyst.json, canaries: [other]).verdict(other).outcome == .noData)
         other = canary
         other.analysis.metrics[0].margin = .absolute(5)
@@ -259,7 +259,7 @@ struct SeriesTests {
         #expect(analyst.requests([canary], now: try moment(120)) == [next])
         let again = CanaryAnalyst(json: try JSONParser.parse(analyst.json.canonicalBytes()), canaries: [canary])
         #expect(again.verdict(canary) == verdict)
-        // An old failure says nothing of points that were read since.
+        // An old failure says nothing about points that were read since.
         analyst.take(answer(next))
         analyst.take(SeriesAnswer(next, .unreadable("late")))
         #expect(analyst.verdict(canary).outcome == .noData)

@@ -34,7 +34,7 @@ struct TrafficTests {
             let minutes = Double(index) / 2
             book.take(sample(.success, index % 20 == 0 ? 0 : 1, minutes: minutes), stable: stable)
             book.take(sample(.cost, random.lognormal(0.5), minutes: minutes), stable: stable)
-            // The canary runs as well, and is no better.
+            // The canary runs as well, and is not better.
             book.take(sample(.success, 0, minutes: minutes, stable: false), stable: stable)
         }
         return book

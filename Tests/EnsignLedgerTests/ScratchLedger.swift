@@ -103,7 +103,7 @@ final class ScratchLedger {
         try #require(AgentEffect.of(changes, environment: Self.environment))
     }
 
-    /// Goes on from another entry than the newest, as a writer does that knows nothing newer.
+    /// Goes on from an entry other than the newest, as a writer does that knows nothing newer.
     func pretend(_ tip: RecordedEntry?) { self.tip = tip }
 
     /// Makes the ref point elsewhere, as somebody does who may write to the repository.
@@ -116,7 +116,7 @@ final class ScratchLedger {
         }
     }
 
-    /// Takes an object out of the repository.
+    /// Removes an object from the repository.
     func lose(_ object: ObjectID) throws {
         let hex = object.description
         try FileManager.default.removeItem(atPath: "\(scratch.path)/objects/\(hex.prefix(2))/\(hex.dropFirst(2))")

@@ -175,7 +175,7 @@ struct CompilerTests {
                 if new == "it" { fixture["fleet/teams/it.yaml"] = team("{members: []}") }
                 fixture.replace(old, with: new, in: path)
             }
-            // A binding stands in the way of the tool's own server and credentials; the owner is in no bundle.
+            // A binding is in the way of the tool's own server and credentials; the owner is in no bundle.
             let isHidden = isArtifact == nil || new == "crm-mcp2"
             #expect((after.digest != before.digest) == !isHidden, "\(path): \(new)")
             #expect((after.bundle.artifact != before.bundle.artifact) == (isArtifact ?? false), "\(path): \(new)")

@@ -18,7 +18,7 @@ struct DocumentationTests {
             guard path.hasPrefix("Sources/EnsignManifest/") || path.hasPrefix("Sources/EnsignYAML/") else { continue }
             let literals = /(?:code: |(?:error|refuse|report|add)\(\s*(?:\w+,\s*)?|return )"([a-z]+(?:-[a-z]+)*)"[,\s}]/
             for match in text.matches(of: literals) {
-                // Other calls take words too; a code is kebab-case or stands after its label.
+                // Other calls take words too; a code is kebab-case or comes after its label.
                 if match.1.contains("-") || match.0.hasPrefix("code") { codes.insert(String(match.1)) }
             }
         }

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("JSON Schemas for editors")
 struct EditorSchemaTests {
-    /// The kind that a path is for; nil for files that are no manifests.
+    /// The kind of a path's manifest; nil for files that are not manifests.
     private func kind(of path: String) -> ManifestKind? {
         let parts = path.split(separator: "/")
         guard path.hasSuffix(".yaml") else { return nil }

@@ -7,7 +7,7 @@ import Testing
 struct HostileFileTests {
     private let path = FleetFixture.teamPath
 
-    /// What is said of a team's file with these bytes.
+    /// What is said about a team's file with these bytes.
     private func check(_ bytes: [UInt8]) -> String {
         var fixture = FleetFixture()
         fixture.entries[path] = .bytes(bytes)

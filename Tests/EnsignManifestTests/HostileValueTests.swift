@@ -6,7 +6,7 @@ import Testing
 /// Every value of a small fleet's manifests, replaced by hostile ones.
 @Suite("Hostile values in manifests")
 struct HostileValueTests {
-    /// The places of a manifest's scalars: what stands behind a colon or a dash, to the end of the line or of the flow.
+    /// The places of a manifest's scalars: what comes after a colon or a dash, to the end of the line or of the flow.
     private func places(_ text: String) -> [Range<String.Index>] {
         text.matches(of: #/[:\-,{\[] ?([^ :,{}\[\]\n][^,{}\[\]\n]*)/#).map { $0.output.1 }.map {
             $0.startIndex..<$0.endIndex

@@ -70,7 +70,7 @@ struct NarrowingTests {
         #expect(schema.validate(["n": 100]).isEmpty)
         #expect(!schema.validate(["n": 101]).isEmpty)
         #expect(!schema.validate(["m": 1]).isEmpty)
-        // A reference inside a value is no reference.
+        // A reference inside a value is not a reference.
         let data = try parse(##"{"const":{"$ref":"#/$defs/a"},"$defs":{"a":{"maximum":1}}}"##)
         let other = try parse(##"{"allOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"type":"object"}}}"##)
         let both = try JSONSchema(Narrowing.combine(other, data))

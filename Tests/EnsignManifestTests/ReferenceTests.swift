@@ -362,7 +362,7 @@ struct GrantTests {
             )
             .contains("\(role):①: error: there is no tool 'pay' [unknown-tool]")
         )
-        // An operation that only another version has is no mistake of the role.
+        // An operation that only another version has is not a mistake of the role.
         var fixture = FleetFixture()
         fixture["fleet/tools/crm/2.0.0.yaml"] = fixture[FleetFixture.toolPath]?.replacing("erase:", with: "merge:")
         fixture.replace("operations: [find]", with: "operations: [find, merge]", in: role)
@@ -431,7 +431,7 @@ struct GrantTests {
                   \(role):②: note: also granted here
                 """
         )
-        // Twice the same is no contradiction.
+        // Twice the same is not a contradiction.
         #expect(check(deployment, erase, "\(erase)\n    - {tool: crm, operations: [find, find]}") == "")
     }
 

@@ -367,7 +367,7 @@ struct SnapshotRuleTests {
 
 @Suite("Folders without limits", .serialized)
 struct FolderLimitTests {
-    /// Checks a fleet with many entries in one folder; gives what is said of the folder itself, and the seconds it took.
+    /// Checks a fleet with many entries in one folder; gives what is said about that folder, and the seconds it took.
     private func check(
         _ count: Int,
         in folder: String,

@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignTestSupport
 import Testing
 
-/// Whatever stands in a file: it is refused, or what is done with it next comes to an end without a trap.
+/// Whatever a file contains: it is refused, or what is done with it next comes to an end without a trap.
 @Suite("Hostile values in what is recorded")
 struct HostileParserTests {
     private let time = Timestamp(seconds: 1_795_251_600)

@@ -3,7 +3,7 @@ import EnsignPlanner
 import EnsignTestSupport
 import Testing
 
-/// Who hands work on gets done what the others may do.
+/// Whoever hands work on can have done what the others may do.
 @Suite("What an agent reaches through the agents that it hands work to")
 struct DelegatedAuthorityTests {
     /// `support/triage` hands work to `it/desk`, and that to `it/payer`.

@@ -615,7 +615,7 @@ struct GuardChangeTests {
                 "loosened \(who): its price is input 4 (was 3), output 14 (was 15) \(unit): rules on spending halt later"
             ]
         )
-        // Where nothing is written tokens of the cache cost what others do.
+        // Where nothing is written, tokens of the cache cost what others do.
         #expect(
             priced(["x/m": price(3, 15)], ["x/m": price(3, 15, read: 0.3)]) == [
                 "loosened \(who): its price is cacheRead 0.3 (was 3) \(unit): rules on spending halt later"

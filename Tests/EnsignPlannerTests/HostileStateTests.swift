@@ -5,7 +5,7 @@ import Testing
 
 @testable import EnsignPlanner
 
-/// Whatever stands in a checkpoint: it is refused, or what is done with it next comes to an end without a trap, and what
+/// Whatever a checkpoint contains: it is refused, or what is done with it next comes to an end without a trap, and what
 /// is written then can be read again.
 @Suite("Hostile values in what rollouts and the kill switch remember")
 struct HostileStateTests {

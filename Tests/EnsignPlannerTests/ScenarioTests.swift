@@ -6,10 +6,10 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// Whole stories of rollouts as text: a line is something that happens, the indented lines below it are what comes of it.
+/// Whole stories of rollouts as text: a line is something that happens, the indented lines below it are its results.
 ///
-/// `ENSIGN_RECORD=1` writes what comes of it into the files, to be read before it is committed. What a line may say is
-/// in `Scenarios/README.md`.
+/// `ENSIGN_RECORD=1` writes the results into the files, to be read before they are committed. What a line may say is in
+/// `Scenarios/README.md`.
 @Suite("Rollouts, told as scenarios")
 struct ScenarioTests {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Scenarios")
@@ -55,7 +55,7 @@ private struct Scenario {
     private var now: Int64 = 1_800_000_000
     private var commits: Int64 = 0
 
-    /// What git says of one agent.
+    /// What git says about one agent.
     private struct Wish {
         var version: String
         var steps: Int64 = 8
@@ -245,7 +245,7 @@ private struct Scenario {
         return lines.isEmpty ? ["nothing"] : lines
     }
 
-    /// Everything but what stands in the ledger's tree is forgotten.
+    /// Forgets everything but what is in the ledger's tree.
     private mutating func reread() throws -> [String] {
         try world.reread()
         return ["= as before"]

@@ -11,7 +11,7 @@ import Testing
 
 @testable import EnsignReconciler
 
-/// Whatever stands in a state file or a cache: it is as if there were none, or what is done with it next comes to an end.
+/// Whatever a state file or a cache contains: it counts as missing, or what is done with it next comes to an end.
 @Suite("Hostile values in state files")
 struct HostileFileTests {
     private let scratch: ScratchDirectory

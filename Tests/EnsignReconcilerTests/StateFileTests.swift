@@ -212,7 +212,7 @@ struct StateFileTests {
         }
         for other in KindOfState.all where other.kind != state.kind {
             try put(other.bytes(), at: path)
-            // Members that are not known are let be: what is read is one of this kind.
+            // Unknown members are ignored: what is read is one of this kind.
             if let read = try state.readBack(path, nil) {
                 try put(read, at: path)
                 #expect(try state.readBack(path, nil) == read)

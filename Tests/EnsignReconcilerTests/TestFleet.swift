@@ -14,7 +14,7 @@ import Synchronization
 final class TestFleet {
     let repository: ScratchRepository
     let target = MemoryTarget()
-    /// What stock git was asked to do; it is not there.
+    /// Requests to stock git, which is not there.
     let git = MissingGit()
     private let seconds = Mutex<(wall: Int64, boot: Int64)>((1_800_000_000, 100))
     private var random: SeededGenerator
@@ -99,10 +99,10 @@ final class TestFleet {
         files[path(agent)] = text
     }
 
-    /// Takes the deployment of an agent away.
+    /// Removes the deployment of an agent.
     func remove(_ agent: String) { files[path(agent)] = nil }
 
-    /// Takes all deployments away.
+    /// Removes all deployments.
     func removeAll() { files = files.filter { !$0.key.hasPrefix("environments/prod/agents/") } }
 
     // MARK: Steps
@@ -176,7 +176,7 @@ final class TestFleet {
         story.append("the clock jumps by \(jump) s")
     }
 
-    /// Takes the branch away; the next commit brings it back.
+    /// Removes the branch; the next commit brings it back.
     func removeBranch() throws {
         guard try site().desiredCommit() != nil else { return }
         try repository.removeBranch()

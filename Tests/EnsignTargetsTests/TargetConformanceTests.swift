@@ -5,7 +5,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// What ``Target`` promises, held against every target.
+/// What ``Target`` promises, checked on every target.
 @Suite("Every target keeps the same rules")
 struct TargetConformanceTests {
     private let old = LiveState("1")
@@ -83,7 +83,7 @@ struct TargetConformanceTests {
         let harness = try published(kind, old)
         let kept = LiveState("1", agents: Array(LiveState.team.prefix(3)))
         let gone = LiveState.team.dropFirst(3)
-        // What is not there is no trouble.
+        // What is not there is not a problem.
         let removals = gone.flatMap { [LivePath.route($0), old.bundle($0)] } + ["agents/nobody/x.json"]
         try harness.target.publish(Publication(removals: removals), gate: nil)
         #expect(try harness.files() == kept.files)

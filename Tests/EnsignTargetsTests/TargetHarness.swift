@@ -29,11 +29,11 @@ protocol TargetHarness: Sendable {
 
     /// Writes a file past the target.
     func spoil(_ path: String, _ bytes: [UInt8]) throws
-    /// Takes a file or a folder away.
+    /// Removes a file or a folder.
     func lose(_ path: String) throws
     /// Puts something that is not a file or folder at a path.
     func block(_ path: String) throws
-    /// Takes the permission to read a file away.
+    /// Removes the permission to read a file.
     func hide(_ path: String) throws
     /// Makes the whole target unfit for use.
     func ruin() throws

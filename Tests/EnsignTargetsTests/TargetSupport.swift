@@ -62,7 +62,7 @@ struct LiveState {
     static func halted(_ agent: AgentID) -> [UInt8] { Array("{\"halted\": \"\(agent)\"}\n".utf8) }
 }
 
-/// A gate that tells a test of each route, and holds back what the test says.
+/// A gate that reports each route to a test, and holds back what the test says.
 struct TestGate: RouteGate {
     var before: () throws -> Void = {}
     var isHeld: (AgentID, [UInt8]) -> Bool = { _, _ in false }

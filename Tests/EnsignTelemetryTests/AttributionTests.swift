@@ -222,7 +222,7 @@ struct AttributionTests {
         #expect(anonymous.counted(.orphan) == 1)
         let named = SpanText.call(2, in: 1).adding("gen_ai.agent.name", SpanText.string("support/desk"))
         #expect(attributed(line([named])).activities.count == 2)
-        // Not told again when the run comes.
+        // Not reported again when the run comes.
         let both = attributed(line([named]), line([.run(1)]))
         #expect(both.activities.filter { if case .call = $0.kind { true } else { false } }.count == 1)
     }
@@ -247,7 +247,7 @@ struct AttributionTests {
 
     @Test("A call counts for the agent that it names, whoever's trace it stands in")
     func ownClaims() {
-        // Below one span that is no run, as a workflow's, which is written when it ends.
+        // Below one span that is not a run, as a workflow's, which is written when it ends.
         let first = by("support/desk", .call(2, in: 1))
         let others = (10..<40).map { by("support/clerk", .call($0, in: 1)) }
         let shared = attributed(line([first]), line(others), line([SpanText(span: 1)]))

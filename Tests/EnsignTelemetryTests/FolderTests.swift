@@ -15,7 +15,7 @@ struct FolderTests {
         span.adding("gen_ai.agent.name", SpanText.string(name))
     }
 
-    /// What spans come to that were in a folder, or in none.
+    /// The result of spans that were in a folder, or in none.
     private func attributed(_ groups: [(folder: String?, spans: [SpanText])]) -> Attribution.Output {
         var attribution = Attribution(environment: "prod")
         var result = Attribution.Output()

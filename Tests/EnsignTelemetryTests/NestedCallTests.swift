@@ -25,7 +25,7 @@ struct NestedCallTests {
         output.activities.compactMap { if case .call(let call) = $0.kind { call } else { nil } }
     }
 
-    /// Names that are held against what was granted.
+    /// Names that are compared with what was granted.
     private func names(_ output: Attribution.Output) -> [String] {
         calls(output).filter(\.isNamed).map(\.tool).sorted()
     }
@@ -140,14 +140,14 @@ struct NestedCallTests {
                 #expect(names(output) == ["find", tool].sorted())
             }
         }
-        // With other arguments it is another call, also if a server tells of it.
+        // With other arguments it is another call, also if a server reports it.
         let code = arguments("{\\\"code\\\":1}", by("support/desk", .call(2, in: 1, tool: "code.execute")))
         let inside = arguments("{\\\"command\\\":1}", server(3, in: 2, tool: "shell"))
         inAnyOrder([code, inside, .run(1)]) { output in
             #expect(names(output) == ["code.execute", "shell"])
             #expect(output.values("steps") == [2])
         }
-        // One call that is many things is a name for none of them.
+        // One call that is many things is not a name for any of them.
         let first = server(3, in: 2, tool: "search")
         let second = by("support/desk", .call(4, in: 1, tool: "find"))
         inAnyOrder([outer, first, second, server(5, in: 4, tool: "delete"), .run(1)]) { output in
@@ -251,7 +251,7 @@ struct NestedCallTests {
         // A run right above it, or nothing: no call can come.
         #expect(names(add([by("support/desk", server(5, in: 0, tool: "a"))], at: 21)) == ["a"])
         #expect(names(add([by("support/desk", server(7, in: 6, tool: "b")), .run(6)], at: 22)) == ["b"])
-        // Any other name is told at once.
+        // Any other name is reported at once.
         #expect(names(add([by("support/desk", .call(9, in: 8, tool: "c"))], at: 23)) == ["c"])
     }
 
@@ -267,7 +267,7 @@ struct NestedCallTests {
         #expect(attribution.advance(to: after(seconds: 20), context).values("steps") == [1])
         let view = add([server(3, in: 2, tool: "get_payment")], at: 25)
         #expect(view.rejections.isEmpty && names(view).isEmpty && steps(view) == 1)
-        // Its calls are forgotten by now; nobody is halted for what is not known any more.
+        // Its calls are forgotten by now; nobody is halted for what is no longer known.
         _ = attribution.advance(to: after(seconds: 40), context)
         let late = add([by("support/desk", server(5, in: 4, tool: "get_payment"))], at: 60)
         #expect(names(late).isEmpty)

@@ -189,7 +189,7 @@ struct OTLPLineTests {
         for _ in 0..<1_500 {
             let bytes = text.mutated(&random, hostile: hostile)
             let (events, rejections) = parsed(bytes: bytes)
-            // No slip is as long as a span: none can make another one.
+            // No mutation is as long as a span: none can make another one.
             #expect(events.count <= 3)
             if rejections[.malformedLine] > 0 { #expect(events.isEmpty || rejections[.malformedLine] == 1) }
             outcomes[events.isEmpty, default: 0] += 1

@@ -133,7 +133,7 @@ struct TelemetryReaderTests {
         try writer.rename("traces.jsonl", "traces-2026-09-21T10-00-00.000.jsonl")
         try writer.append(numbered(3))
         #expect(try reader.read().numbers == [2, 3])
-        // Also under a name that is no telemetry, and after a restart.
+        // Also under a name that is not telemetry's, and after a restart.
         try writer.append(numbered(4))
         try writer.rename("traces.jsonl", "old")
         try writer.append(numbered(5))

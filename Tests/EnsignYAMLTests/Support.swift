@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignTestSupport
 import EnsignYAML
 
-/// Parses marked text and says what came of it: the tape as one line, then each problem.
+/// Parses marked text and reports the result: the tape as one line, then each problem.
 func read(_ marked: String) -> String {
     let marked = MarkedText(marked)
     let (tape, problems) = YAMLParser.parse(marked.bytes[...])

@@ -28,7 +28,7 @@ static int at(void) {
   return value;
 }
 
-// Whether the call that is about to be made must fail for want of room.
+// Whether the call that is about to be made must fail for lack of room.
 static int fault(int needs_room) {
   calls++;
   if (at() == 0) return 0;

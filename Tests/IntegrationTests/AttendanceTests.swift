@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// A canary that nobody looks after is said so, wherever somebody would look.
+/// A canary without a watcher is reported, wherever somebody would look.
 @Suite struct AttendanceTests {
     private static let prompt = "fleet/agents/support/triage/1.0.0/prompt.md"
     private static let hint = "canary waiting"

@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// A clock that is set in the middle of a canary: what is told when is in the planner's scenarios.
+/// A clock that is set in the middle of a canary: the planner's scenarios show what is reported when.
 @Suite struct ClockTests {
     private let deployment = "environments/prod/agents/support/refund-triage.yaml"
 
@@ -29,7 +29,7 @@ import Testing
         #expect(try reconcile().contains(told))
         #expect(try !reconcile().contains(told))
 
-        // A branch that cannot be applied: the canary goes on by the last accepted commit, and is told.
+        // A branch that cannot be applied: the canary follows the last accepted commit, and the report says so.
         let good = try host.hostGit("rev-parse", "refs/heads/main").trimmingCharacters(in: .whitespacesAndNewlines)
         try host.edit(deployment, "version: 1.5.0", "version: 9.9.9")
         _ = try host.git("commit", "-aqm", "Broken", "--no-verify")

@@ -84,7 +84,7 @@ import Testing
     }
 }
 
-/// Whatever stands in the live directory, nothing outside it is touched and the next reconcile puts it right.
+/// Whatever is in the live directory, nothing outside it is touched and the next reconcile puts it right.
 @Suite struct HostileLiveDirectoryTests {
     @Test("A link in place of a folder is replaced; what it leads to stays as it is")
     func linkedFolder() throws {

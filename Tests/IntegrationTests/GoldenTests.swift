@@ -47,7 +47,7 @@ import Testing
 
     // MARK: Findings
 
-    /// A small fleet with one slip of the pen of each kind.
+    /// A small fleet with one typo of each kind.
     private func brokenFleet() throws -> ScratchDirectory {
         var fleet = FleetFixture()
         fleet.replace("description: Sorts", with: "descripton: Sorts", in: FleetFixture.agentPath)

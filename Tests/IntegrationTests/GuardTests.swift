@@ -84,7 +84,7 @@ import Testing
         try host.expectSound()
         // Nothing is stopped.
         #expect(try host.liveJSON("agents/\(agent).json")["phase"] as? String == "stable")
-        // It is told, and shown.
+        // It is reported, and shown.
         let told = try String(contentsOfFile: "\(host.bare)/told", encoding: .utf8)
         #expect(told.split(separator: "\n").count == 1)
         #expect(told.contains("\"notices\":[\"drift\"]") && told.contains("drift, behaviour of \(agent) 1.4.0"))
@@ -101,7 +101,7 @@ import Testing
         #expect(try drifts(host) == 1)
         // Another version has another past.
         let push = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
-        // The plan that the push shows goes by what this host has seen of the agent.
+        // The plan that the push shows uses what this host has seen of the agent.
         #expect(
             push.errors.contains(/canary: at 37\d runs an hour this canary can see success fall by/),
             "\(push.errors)"

@@ -61,7 +61,7 @@ final class Host: Sendable {
         if pushes { try git("push", "-q", "origin", "main") }
     }
 
-    /// Another of the same, with a folder of its own.
+    /// Another one of the same, with its own folder.
     private init(copying host: Host, named name: String) throws {
         scratch = try ScratchDirectory()
         bare = "\(scratch.path)/\(name)"
@@ -75,8 +75,8 @@ final class Host: Sendable {
 
     private let ahead = Mutex(0.0)
 
-    /// Lets time pass without waiting for it: for Ensign here, and for the hooks of what is pushed from here, so many more
-    /// seconds have gone by.
+    /// Lets time pass without waiting for it: for Ensign here, and for the hooks of what is pushed from here, so many
+    /// more seconds have passed.
     func pass(seconds: Double) { ahead.withLock { $0 += seconds } }
 
     /// What the clock of Ensign here shows, in seconds since 1970.
@@ -229,7 +229,7 @@ extension FleetFixture {
     }
 }
 
-/// Hosts that are made once for all tests, and copied: what nobody but the copies ever sees.
+/// Hosts that are made once for all tests, and copied: nobody but the copies ever sees them.
 private enum HostTemplate {
     private static let hosts = Mutex<[String: Result<Host, any Error>]>([:])
 

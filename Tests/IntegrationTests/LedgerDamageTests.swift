@@ -308,7 +308,7 @@ import Testing
         #expect(try ledger.read("ensign/high-water/prod").hasPrefix("6 "))
     }
 
-    /// A well formed object that stands under another's name: git itself reads it without a word.
+    /// A well formed object under another's name: git itself reads it without a word.
     @Test(
         "Content under another object's name is found",
         arguments: ["^{tree}", ":agents", ":agents/support", ":entry.json", ":agents/support/triage.json", ""]

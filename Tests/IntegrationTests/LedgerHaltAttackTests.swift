@@ -49,7 +49,7 @@ import Testing
             try ledger.forged(
                 tip,
                 entry: { text in
-                    // The side that the change leads to stands last but one: the state before it has its own.
+                    // The side to which the change leads comes last but one: the state before it has its own.
                     guard let to = text.range(of: #""to":{"digest":"sha256:"#) else { return text }
                     let digits = to.upperBound..<text.index(to.upperBound, offsetBy: 64)
                     return text.replacingCharacters(in: digits, with: String(repeating: "0", count: 64))

@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// `ensign.notify`: everybody hears of what matters, and nothing waits for it.
+/// `ensign.notify`: everybody hears what matters, and nothing waits for it.
 @Suite struct NotifyTests {
     private func host(_ command: String, timeout: String = "10s") throws -> Host {
         let host = try Host(fleet: FleetFixture())
@@ -12,7 +12,7 @@ import Testing
         return host
     }
 
-    /// Something to be told of: drift.
+    /// Something to report: drift.
     private func disturb(_ host: Host, _ name: String = "rogue") throws {
         try host.scratch.write("fleet.git/ensign/live/prod/agents/support/\(name).json", "{}")
     }

@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// What a plan says of a canary before it starts: `ensign plan` where there is no telemetry.
+/// What a plan says about a canary before it starts: `ensign plan` where there is no telemetry.
 @Suite struct PowerTests {
     private static let canary = """
         {canary: {steps: [{weight: 25, hold: 1h}], analysis: {metrics: [{name: success, kind: rate, good: true, margin: 0.05}], deadline: 24h}}}

@@ -127,7 +127,7 @@ import Testing
         let second = try rollback("--reason", "late")
         #expect(second.commit == first.commit)
         #expect(second.errors.contains("its message stays, without the new reason"))
-        // A branch that was merged has nothing to merge any more.
+        // A merged branch has nothing left to merge.
         try host.git("branch", "-f", branch, "HEAD~1")
         #expect(try rollback().commit == host.git("rev-parse", branch))
         #expect(try host.git("rev-parse", "\(branch)~1") == host.git("rev-parse", "HEAD"))

@@ -109,7 +109,7 @@ import Testing
         let change = try #require((entry["changes"] as? [[String: Any]])?.first)
         #expect(change["action"] as? String == "rollback")
         #expect((change["evidence"] as? [String: Any])?["reverts"] as? [String] == [bad])
-        // Going forward again is no rollback: that version became live later.
+        // Going forward again is not a rollback: that version became live later.
         try host.git("revert", "--no-edit", "HEAD")
         try host.git("push", "-q", "origin", "main")
         let again = try #require((try host.entry()["changes"] as? [[String: Any]])?.first)

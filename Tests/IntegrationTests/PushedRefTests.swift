@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// Pushes to other names than the branch's: what moves decides, not what it is called.
+/// Pushes to other names than the branch's: what moves decides, not its name.
 @Suite struct PushedRefTests {
     private static let released = "fleet/agents/support/triage/1.0.0/prompt.md"
 
@@ -156,7 +156,7 @@ import Testing
         for name in try run("git", ["rev-parse", "--local-env-vars"], in: clone).output.split(separator: "\n") {
             environment[String(name)] = "\(other)/objects"
         }
-        // Those that are no paths.
+        // Those that are not paths.
         environment["GIT_DIR"] = other
         environment["GIT_NO_REPLACE_OBJECTS"] = "1"
         environment["GIT_CONFIG_COUNT"] = "x"

@@ -2,8 +2,8 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// A changed agent takes a few sessions first. Holds are seconds here; what is decided when is told in the planner's
-/// scenarios.
+/// A changed agent takes a few sessions first. Holds are seconds here; the planner's scenarios show what is decided
+/// when.
 @Suite struct RolloutTests {
     private let deployment = "environments/prod/agents/support/refund-triage.yaml"
     private let agent = "support/refund-triage"

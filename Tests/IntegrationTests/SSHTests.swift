@@ -73,7 +73,7 @@ private struct SSHServer {
     var log: String { (try? scratch.read("sshd.log")) ?? "" }
 }
 
-/// What people see who push over ssh, where PATH is short and nothing of their own environment arrives.
+/// What people see when they push over ssh, where PATH is short and nothing of their own environment arrives.
 @Suite(.enabled(if: SSHServer.isPossible, "there is no sshd that can be started here"))
 struct SSHTests {
     @Test("Over ssh a good commit is live when the push returns, a bad one is refused, and both say so line by line")

@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// A slip of the pen in a name is said, and never answered as if the name were right.
+/// A typo in a name is reported, and never answered as if the name were right.
 @Suite struct UnknownNameTests {
     @Test("An environment that nothing knows is wrong use of the command line, for every command that takes one")
     func environments() throws {

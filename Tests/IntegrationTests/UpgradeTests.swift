@@ -19,7 +19,7 @@ import Testing
         return host
     }
 
-    /// Writes denied calls into a file, and takes the file before it away: only a memory of it can count those.
+    /// Writes denied calls into a file, and removes the file before it: only a memory of it can count those.
     private func denied(_ count: Int, _ host: Host) throws {
         let folder = "\(host.scratch.path)/telemetry"
         try? FileManager.default.removeItem(atPath: folder)

@@ -1,5 +1,4 @@
-// A C interface to three C++ and C libraries: nlohmann-json reads JSON, valijson reads JSON Schema, PCRE2 matches
-// patterns.
+// A C API for three C++ and C libraries: nlohmann-json reads JSON, valijson reads JSON Schema, PCRE2 matches patterns.
 //
 // No exception leaves these functions. Nothing here keeps a pointer that it was given. Objects are immutable once they
 // exist: any number of threads may read or validate at once. A function that fails leaves a message in cjs_message().

@@ -53,7 +53,7 @@ package struct SeriesReader: Sendable {
         self.isCancelled = isCancelled
     }
 
-    /// Asks, long stretches in pieces. What there is no time for is left to the next round.
+    /// Asks, long stretches in pieces. What does not fit into the time is left to the next round.
     package func answers(to requests: [SeriesRequest]) -> [SeriesAnswer] {
         let deadline = ContinuousClock.now + Self.time
         var answers: [SeriesAnswer] = []

@@ -70,7 +70,7 @@ struct AgreeingFile {
 
     private func blob(_ id: ObjectID?) throws -> [UInt8]? {
         guard let id else { return nil }
-        // Larger files are no manifests.
+        // Larger files are not manifests.
         let header = try site.repository.header(of: id)
         return header.kind == .blob && header.size <= 1 << 20 ? try site.repository.bytes(of: id, .blob) : nil
     }

@@ -14,7 +14,7 @@ extension ReconcileSession {
         let recorded = RecordedTree(repository: site.repository, tip: before)
         let known = try BehaviourRecord.load(site, environment, tip: before)
         let changes = try found.map(\.change).filter { change in
-            // One that was replaced meanwhile is nobody's business any more.
+            // One that was replaced meanwhile no longer matters.
             guard let agent = change.agent, try recorded.agent(agent)?.stable == change.from else { return false }
             return !known.has(change)
         }

@@ -236,8 +236,7 @@ package struct Attribution: Sendable {
         return agent
     }
 
-    /// Whose room a trace takes when a span with this claim joins it: of those that have a route, once they were asked
-    /// for.
+    /// Whose room a trace takes when a span with this claim joins it: of those that have a route, once requested.
     private func share(of claim: Claim) -> UInt64 { claim.agent.flatMap { known[$0]?.share } ?? 0 }
 
     struct Unresolved: Error {

@@ -9,7 +9,7 @@ struct Tally: Sendable {
     var nested = Spending()
     /// Of that, what inferences around them that name nobody have counted too.
     var inside = Spending()
-    /// US dollars that activities have told.
+    /// US dollars that activities have reported.
     var told = 0.0
 
     /// With an agent's own calls and inferences and those that name nobody together, what is in both counts once.
