@@ -17,7 +17,7 @@ struct cjs_schema {
     std::unordered_map<std::string, Pattern> patterns;
 };
 
-/// `enum` and `const`: the canonical form of each allowed value. valijson's own constraints do not tell what it is.
+/// `enum` and `const`: the canonical form of each allowed value, which valijson's own constraints do not give.
 class AllowedConstraint final : public valijson::constraints::PolyConstraint {
 public:
     explicit AllowedConstraint(std::vector<std::string> values) : values(std::move(values)) {}

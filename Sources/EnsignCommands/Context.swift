@@ -7,7 +7,7 @@ import EnsignReconciler
 import EnsignSystem
 
 extension Invocation {
-    /// Where the repository is looked for.
+    /// Where to look for the repository.
     var directory: String { self["repo"] ?? "." }
 
     /// Opens the repository.

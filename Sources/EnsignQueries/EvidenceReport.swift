@@ -43,7 +43,7 @@ package struct EvidenceReport: Sendable {
         package var time: Timestamp
         /// A promotion or rollback; a quarantine on its own.
         package var change: Change
-        /// Whether the entry also quarantines what it goes back from.
+        /// Whether the entry also quarantines the version that it leaves.
         package var quarantines: Bool
 
         package var verdict: Verdict? { change.evidence?.verdict }
@@ -103,7 +103,7 @@ package struct EvidenceReport: Sendable {
             let entry = recorded.entry
             guard entry.kind == .outcome || entry.kind == .recovery else { return true }
             let changes = try ledger.changes(of: recorded).filter { $0.agent == agent && $0.action.decides }
-            // Where there are two, the second says what the first goes back from.
+            // Where there are two, the second names the version that the first leaves.
             if let change = changes.first(where: { $0.action != .quarantine }) ?? changes.first {
                 history.append(
                     Decision(

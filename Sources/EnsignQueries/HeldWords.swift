@@ -33,7 +33,7 @@ extension HeldReason {
         }
     }
 
-    /// What lets it through, where a person has to: of a change that is held and shown all the same.
+    /// What lets it through, where a person must: for a change that is held and shown all the same.
     package var lifting: String {
         switch self {
         case .halted: "held, the agent is halted: it comes with 'ensign resume'"

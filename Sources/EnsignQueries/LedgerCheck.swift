@@ -7,7 +7,7 @@ package struct LedgerCheck: Sendable {
     package var environment: String
     /// Incomplete where the ledger could not be looked at.
     package var report: Verifier.Report
-    /// Why the ledger could not be looked at: nothing is proven of it.
+    /// Why the ledger could not be looked at: nothing is proven about it.
     package var failure: (any Error)?
 
     /// The ledgers that are here, and those that once were; sorted.

@@ -9,7 +9,7 @@ package struct LedgerLog: Sendable {
 
     package struct Row: Sendable {
         package var entry: RecordedEntry
-        /// What it changed of the agent that was asked about; empty when all are shown.
+        /// What it changed in the requested agent; empty when all are shown.
         package var own: [Change]
     }
 

@@ -4,7 +4,7 @@ import EnsignModel
 package import EnsignPlanner
 package import EnsignReconciler
 
-/// What a plan is compared with: the ledger, or without one the branch's tip.
+/// The basis of a plan: the ledger, or without one the branch's tip.
 package struct PlanBasis {
     package let situation: Situation
     private let site: Site

@@ -38,7 +38,7 @@ package struct RolloutReport: Sendable {
     /// Reads what is recorded and plans, without changing anything.
     ///
     /// - Parameters:
-    ///   - agent: One agent; nil for all that have something to tell.
+    ///   - agent: One agent; nil for all that have something to report.
     ///   - version: This Ensign's own.
     package static func make(_ site: Site, _ environment: String, agent: AgentID?, version: String) throws
         -> RolloutReport

@@ -52,14 +52,14 @@ struct ReconcileSession {
 // MARK: - Entries
 
 extension ReconcileSession {
-    /// What an entry is written for.
+    /// The reason for an entry.
     struct Cause {
         var source: Entry.Source?
         /// The newest accepted source commit.
         var parent: ObjectID?
     }
 
-    /// The commit that what is live comes from.
+    /// The source commit of what is live.
     func cause(_ tip: RecordedEntry) throws -> Cause {
         Cause(source: try tip.acceptedSource.map(source), parent: tip.acceptedSource)
     }

@@ -6,7 +6,7 @@ import EnsignReconciler
 import EnsignSystem
 import Synchronization
 
-/// What environments have to tell a ``Forge``, the newest of each. Returns at once, whatever the forge does.
+/// What environments must report to a ``Forge``, the newest of each. Returns at once, whatever the forge does.
 final class ForgeMail: Sendable {
     private let service: Service
     private let outgoing = Mutex<[String: [Disagreement]]>([:])

@@ -3,7 +3,7 @@ import EnsignHost
 import EnsignModel
 package import EnsignReconciler
 
-/// Brings rollback branches to the forge of a clone, and takes them away again. Stock git does it.
+/// Brings rollback branches to the forge of a clone, and removes them again. Stock git does it.
 ///
 /// What the forge was last known to have is in `refs/remotes/<remote>/ensign/rollback/...`, as for any other branch: a
 /// branch that somebody has deleted there, with its pull request, is not pushed again.

@@ -45,7 +45,7 @@ struct TelemetryFollowing {
         book = TelemetryBook(site: site, environment: environment.name)
     }
 
-    /// Reads what is new, says what came of it, and waits for more.
+    /// Reads what is new, reports the result, and waits for more.
     ///
     /// - Parameter succeeded: Called when it was read.
     mutating func step(_ succeeded: () -> Void) throws {
@@ -109,7 +109,7 @@ struct TelemetryFollowing {
     private mutating func watch(again: Bool) throws -> Bool {
         var folders: [String] = []
         var isNew = false
-        // It may come to be before the folder above it is watched.
+        // It may appear before the folder above it is watched.
         while folders != pipeline.foldersToWatch {
             folders = pipeline.foldersToWatch
             for folder in folders {

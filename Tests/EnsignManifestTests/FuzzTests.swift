@@ -16,7 +16,7 @@ struct FuzzTests {
         "\u{1F600}", "e\u{301}", "$ref: \"#/$defs/x\"", "$defs: {}", "additionalProperties: false", "version: ", "next",
     ]
 
-    /// Loads a manifest as the kind that its path is for.
+    /// Loads a manifest as the kind that belongs to its path.
     private func load(_ bytes: [UInt8], _ path: String) -> [Finding]? {
         let parts = path.split(separator: "/")
         guard path.hasSuffix(".yaml") else { return nil }

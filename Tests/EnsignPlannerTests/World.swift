@@ -14,7 +14,7 @@ extension RolloutContext {
     }
 }
 
-/// An environment's recorded state that plans can be applied to.
+/// An environment's recorded state, to which plans can be applied.
 struct World {
     private(set) var recorded: [AgentID: RecordedAgent] = [:]
     private(set) var bundles: [Digest: Bundle] = [:]

@@ -24,7 +24,7 @@ protocol TargetHarness: Sendable {
 
     /// Everything that a reader sees, by path; what is not a plain file is left out.
     func files() throws -> [String: [UInt8]]
-    /// Names of what a killed writer left that no reader looks at.
+    /// Names of a killed writer's leftovers that no reader looks at.
     func leftovers() throws -> [String]
 
     /// Writes a file past the target.

@@ -206,7 +206,7 @@ struct FairReadingTests {
         )
         #expect(try readAll(&reader, limit: 100_000).0 == [])
         #expect(reader.cursor.files.count <= 10)
-        // What comes to a folder of its own has a place, whatever the others hold.
+        // A file in a folder of its own has a place, whatever the others hold.
         for number in 1...300 { try write("{\"x\":", to: "\(number).jsonl") }
         try write(numbered(1_001), to: "support/desk/b.jsonl")
         #expect(numbers(try reader.read(changed: ["support/desk/b.jsonl"], limit: 100_000)) == [1_001])

@@ -90,7 +90,7 @@ struct FolderTests {
             + #"{"stringValue":"safe"}},{"key":"gen_ai.evaluation.score.value","value":{"doubleValue":1}}]}"#
         for folder in [nil, "support/clerk"] {
             let output = attributed([
-                // The desk's own ids, before it comes to write them, and below a run of somebody else's.
+                // The desk's own ids, before the desk writes them, and below a run of somebody else's.
                 (folder, [.call(2, in: 7), SpanText(span: 1, parent: 7), .run(7, agent: "support/clerk")]),
                 ("support/desk", [.call(2, in: 1), .run(1)]),
                 (folder, [SpanText(span: 9, parent: 1).changed { $0.events = score }]),

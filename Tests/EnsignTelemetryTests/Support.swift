@@ -145,7 +145,7 @@ func spans(_ text: String) -> [SpanEvent] {
     parsed(text).events.compactMap { if case .span(let span) = $0 { span } else { nil } }
 }
 
-/// What these lines come to when they are read one after the other, a second apart, and then all is waited for.
+/// The result of these lines when they are read one after the other, a second apart, and then all is awaited.
 func attributed(
     _ lines: String...,
     limits: Attribution.Limits = Attribution.Limits(),

@@ -8,7 +8,7 @@ import Testing
     struct Attack: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var verdict: String
-        /// Makes the commit that the ref is then pointed at.
+        /// Makes the commit for the ref.
         var forge: @Sendable (LedgerCopy) throws -> String
 
         init(_ name: String, _ verdict: String, _ forge: @escaping @Sendable (LedgerCopy) throws -> String) {

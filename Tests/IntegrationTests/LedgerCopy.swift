@@ -64,7 +64,7 @@ final class LedgerCopy: Sendable {
 
     func point(at commit: String) throws { try git("update-ref", Self.ref, commit) }
 
-    /// Where the ref points, whatever state its object is in.
+    /// The commit that the ref names, whatever state its object is in.
     func pointsAt() throws -> String { try git("for-each-ref", "--format=%(objectname)", Self.ref) }
 
     // MARK: Files

@@ -8,7 +8,7 @@ import Testing
     struct Attack: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var why: String
-        /// Makes the commit that the ref is then pointed at.
+        /// Makes the commit for the ref.
         var forge: @Sendable (LedgerCopy, _ tip: String) throws -> String
 
         init(_ name: String, _ why: String, _ forge: @escaping @Sendable (LedgerCopy, String) throws -> String) {

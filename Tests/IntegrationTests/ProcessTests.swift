@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// What a process is started with: umask, descriptors, limits, environment, a target that refuses.
+/// The surroundings of a process: umask, descriptors, limits, environment, a target that refuses.
 @Suite struct ProcessTests {
     private let deployment = FleetFixture.deploymentPath
 

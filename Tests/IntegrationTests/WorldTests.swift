@@ -2,7 +2,7 @@ import EnsignTestSupport
 import Foundation
 import Testing
 
-/// What the program needs of the world it runs in: where that is missing it fails with words, and never says "done".
+/// What the program needs from its world: where that is missing it fails with words, and never says "done".
 @Suite struct WorldTests {
     private func small() throws -> (host: Host, world: World) {
         let host = try Host(fleet: FleetFixture())

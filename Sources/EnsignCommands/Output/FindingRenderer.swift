@@ -8,7 +8,7 @@ struct FindingRenderer {
 
     func render(_ findings: [Finding]) -> String {
         var text = ""
-        // A secret shows in no output, whichever finding the line is shown for.
+        // No output shows a secret, whichever finding the line belongs to.
         var secrets: [String: [Int: Int]] = [:]
         for finding in findings where finding.code == "literal-secret" {
             let (line, column) = (Int(finding.position.line), Int(finding.position.column))

@@ -60,7 +60,7 @@ struct PlanRenderer {
         return text
     }
 
-    /// The stable version changes beside the one that git asks for: all that it may do less, or more.
+    /// The stable version changes beside the one that git wants: all that it may do less, or more.
     private func stableTitle(_ planned: PlannedChange) -> String {
         "the stable version \(planned.recompiled?.bundle.version.description ?? "") at once"
     }
@@ -72,7 +72,7 @@ struct PlanRenderer {
         return authority.gained + authority.lost
     }
 
-    /// What git asks for and does not get: what somebody who lifts the hold lets through.
+    /// What git wants and does not get: what somebody who lifts the hold lets through.
     private func text(_ held: HeldAgent) throws -> String {
         guard let difference = held.difference else { return "" }
         var text = "  \(paint("=", .yellow)) \(paint(held.agent.description, .bold))  \(title(held, difference))\n"

@@ -72,7 +72,7 @@ extension Verb {
 }
 
 extension Invocation {
-    /// Why an agent's permissions cannot be told.
+    /// Why an agent's permissions are not known.
     fileprivate func unresolved(_ agent: AgentID, _ environment: String, _ fleet: Fleet) throws -> ExitCode {
         let names = try fleet.environmentNames()
         guard names.contains(environment) else { throw ReconcileError.unknownEnvironment(environment, known: names) }

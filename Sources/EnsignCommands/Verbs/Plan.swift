@@ -114,7 +114,7 @@ extension Invocation {
         return number
     }
 
-    /// What a plan is made from: the work tree, a revision, or the desired commit.
+    /// The source of a plan: the work tree, a revision, or the desired commit.
     func desired(_ site: Site) throws -> Desired {
         if has("worktree") {
             guard argument(0) == nil else {

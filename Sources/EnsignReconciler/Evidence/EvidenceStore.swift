@@ -7,7 +7,7 @@ import EnsignPlanner
 
 /// Where the judge keeps what it has counted, between runs. Without it, counting starts again.
 package enum EvidenceStore {
-    /// Beside the telemetry that it was counted from.
+    /// Beside the telemetry that was counted.
     case pipeline(TelemetryPipeline)
     /// Where there is no telemetry. Changed under the environment's lock.
     case file(StateFile<AnalysisState>)
@@ -99,7 +99,7 @@ package enum EvidenceStore {
     }
 }
 
-/// What the judge has counted where there is no telemetry to keep it with.
+/// What the judge has counted, kept here where there is no telemetry.
 package struct AnalysisState: Hashable, Sendable {
     package var json: JSONValue
 

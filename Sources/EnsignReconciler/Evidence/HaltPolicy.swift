@@ -3,8 +3,8 @@ import EnsignJudge
 import EnsignModel
 import EnsignPlanner
 
-/// What telemetry leads to: which agents are stopped, which alarms are raised, which drifts are found. Reads and stops
-/// nothing itself.
+/// The consequences of telemetry: which agents are stopped, which alarms are raised, which drifts are found. Reads and
+/// stops nothing itself.
 ///
 /// For one step: it is asked about each activity and each sample in their order, and knows what it has answered before.
 struct HaltPolicy {

@@ -4,7 +4,7 @@ package import EnsignModel
 import EnsignSystem
 package import EnsignTargets
 
-/// Stops agents of one environment at once: remembers it, then takes their routes away.
+/// Stops agents of one environment at once: remembers it, then removes their routes.
 ///
 /// Needs neither the ledger nor its key nor the environment's lock.
 package struct HaltSwitch: Sendable {

@@ -55,7 +55,7 @@ package struct PlanMaker {
             try resolve(agents.union(alsoHalted ?? []), shared, &resolved)
         case .all where isDeclared: try resolveAll(&resolved)
         case .all:
-            // The environment is gone from the commit: everything in it would go, which the guard decides about.
+            // The environment is gone from the commit: everything in it would go, and the guard decides about that.
             resolved.items = try recorded.agents().map { DesiredAgent(agent: $0, compiled: nil) }
         }
         if isDeclared { resolved.settings = try fleet.environment(environment)?.value }

@@ -10,7 +10,7 @@ import EnsignModel
 /// folders still have the ids from which it was made; nothing else can make it wrong. The parts of teams that nobody
 /// asks about are not read, and those that did not change are written as they were read.
 struct SharedUses: Sendable {
-    /// By team: what its part is valid for, and the part.
+    /// By team: the key for which its part is valid, and the part.
     private var parts: [String: (key: String, record: StateRecord)] = [:]
 
     /// Whether a team's part is known and holds.
@@ -41,7 +41,7 @@ struct SharedUses: Sendable {
         }
     }
 
-    /// What a team's part is valid for.
+    /// The key for which a team's part is valid.
     static func key(_ team: String, _ environment: String, tree: ObjectID, _ repository: Repository) throws -> String {
         let folders = [RepositoryPath.deployments(of: team, in: environment), RepositoryPath.agents(of: team)]
         return try folders.map { try repository.entry(at: $0, in: tree)?.id.description ?? "none" }

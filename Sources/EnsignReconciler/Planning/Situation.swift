@@ -27,7 +27,7 @@ package struct Situation {
     /// What should be known of the situation itself, in sentences.
     package private(set) var caveats: [String] = []
 
-    /// Where verdicts about canaries come from.
+    /// The source of verdicts about canaries.
     enum Evidence {
         /// The judge's own memory: whoever reconciles changes it on the way, whoever looks gets a copy.
         case store(EvidenceStore?, [SeriesAnswer])

@@ -111,7 +111,7 @@ extension ReconcileSession {
         return known == SettledCommit(desired: desired, entry: tip.commit, version: reconciler.actor.version)
     }
 
-    /// Records a refusal, once for each reason and commit. Before genesis there is nothing to record it in.
+    /// Records a refusal, once for each reason and commit. Before genesis there is no place to record it.
     private mutating func refuse(reason: String, message: String, source: Entry.Source) throws {
         guard let tip else { return }
         var isRecorded = false

@@ -14,7 +14,7 @@ extension ReconcileSession {
         if let remote = site.settings.remote {
             report.failure = ReconcileError.notFetched(site.settings.desiredRef, remote: remote)
         }
-        // Nothing was ever live from here: there is nothing to go on with.
+        // Nothing was ever live from here: there is nothing to continue.
         guard tip?.acceptedSource != nil, try target.read(LivePath.header) != nil else {
             report.result = .nothingDeclared
             return .stop

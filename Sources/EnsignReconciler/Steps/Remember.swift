@@ -3,7 +3,7 @@ import EnsignLedger
 import EnsignModel
 import EnsignPlanner
 
-/// Step 12: what the next run goes on from.
+/// Step 12: where the next run goes on.
 extension ReconcileSession {
     mutating func remember() throws -> Outcome {
         report.hasRollouts = try hasRollouts()

@@ -40,13 +40,13 @@ struct CallNode: Sendable {
     var held: CallFacts
     /// To whom it was reported; nil while that is not known.
     var told: AgentID?
-    /// The call around it that it is a view of.
+    /// The call around it, of which it is a view.
     var outer: SpanID?
     /// How many views are nested, from this one inwards: 1 for an innermost one.
     var height = 1
 
-    /// Views of one call within one another: the framework's, its protocol library's, a gateway's and the server's. More
-    /// are calls of their own, so that no chain of spans hides what it is made of.
+    /// Views of one call within one another: the framework's, its protocol library's, a gateway's and the server's.
+    /// More are calls of their own, so that no chain of spans hides its parts.
     static let layers = 4
 
     init(_ call: ToolCall, isProtocol: Bool, claimant: AgentID?, hasFailed: Bool) {

@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// What the spans below one span add up to: for each agent that they name, and for those that name none.
+/// The sum of the spans below one span: for each agent that they name, and for those that name none.
 ///
 /// A call counts for the agent that it names, whoever's run it is in: a workflow's trace has calls of many agents, and
 /// nobody may be charged with what another one wrote into their trace. What names nobody is the run's.

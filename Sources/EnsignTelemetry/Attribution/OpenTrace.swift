@@ -39,7 +39,7 @@ struct OpenTrace: Sendable {
 
     init(touched: Moment) { self.touched = touched }
 
-    /// Ancestors that are looked at. Further away is as good as unknown: it bounds what a span costs.
+    /// The most ancestors to look at. Further away is as good as unknown: it bounds what a span costs.
     static let depthLimit = 64
 
     /// Where a span's group is: the nearest run at or above it, else the topmost known ancestor.

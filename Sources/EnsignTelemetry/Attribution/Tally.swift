@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// What calls and inferences add up to.
+/// The sum of calls and inferences.
 struct Tally: Sendable {
     var made = CallCounts()
     /// Of that, what views of the same calls that name nobody have counted too.

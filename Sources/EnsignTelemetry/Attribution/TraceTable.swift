@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// Which trace: its id, and the folder that it was read from.
+/// Which trace: its id, and the folder of its file.
 ///
 /// What one agent's folder says of a trace is never mixed with what others say of it: nobody can write into another one's
 /// runs, links and duplicates included.

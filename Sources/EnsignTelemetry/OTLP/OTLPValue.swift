@@ -211,7 +211,7 @@ extension JSONScanner {
         return (high, low)
     }
 
-    /// A digest of an `AnyValue`'s canonical JSON. Text that is JSON itself counts as what it is the text of.
+    /// A digest of an `AnyValue`'s canonical JSON. Text that is JSON itself counts as the value that it encodes.
     ///
     /// Of more than 64 KiB the bytes themselves: sorting a million members would hold up everything else.
     mutating func otlpArgumentsDigest() throws(MalformedJSON) -> UInt64? {

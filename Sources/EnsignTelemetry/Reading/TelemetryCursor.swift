@@ -9,7 +9,7 @@ package struct TelemetryCursor: Sendable, Hashable {
     struct File: Sendable, Hashable {
         var device: UInt64
         var inode: UInt64
-        /// Bytes that are done with.
+        /// Bytes that are finished.
         var offset: Int64 = 0
         /// How many of the first bytes `head` is the hash of, at most ``headLimit`` and never beyond `offset`.
         var headCount = 0
@@ -157,7 +157,7 @@ package struct TelemetryCursor: Sendable, Hashable {
         }
         for value in json["resting"]?.array ?? [] {
             guard var file = File(json: value) else { return nil }
-            // An older version went by times that writers set: such a file is looked at once more.
+            // An older version used times that writers set: such a file is looked at once more.
             file.seen = file.seen ?? Seen(size: -1, changed: .min)
             resting[file.id] = file
         }

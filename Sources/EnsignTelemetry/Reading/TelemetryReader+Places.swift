@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignSystem
 import Glibc
 
-/// Who is followed.
+/// Which files are followed.
 extension TelemetryReader {
     /// A file's first bytes, by number and hash, in a folder.
     struct Beginning: Hashable {
@@ -146,7 +146,7 @@ extension TelemetryReader {
 
     // MARK: - Copies
 
-    /// The file that another one is a copy of: `copytruncate` copies a log before it cuts it, in the same folder.
+    /// The original of a copy: `copytruncate` copies a log before it cuts it, in the same folder.
     private mutating func original(
         of status: FileStatus,
         in folder: AgentID?,

@@ -13,7 +13,7 @@ extension TelemetryReader {
         static let event = 256
         /// Bytes that are only searched for a newline cost so much less.
         static let searched = 8
-        /// A turn that is smaller is not worth opening a file for.
+        /// It is not worth opening a file for a smaller turn.
         static let least = 256
     }
 
@@ -174,7 +174,7 @@ extension TelemetryReader {
 
     /// Reads the lines of some bytes.
     ///
-    /// - Returns: How many bytes are done with.
+    /// - Returns: How many bytes are finished.
     private func consume(
         _ buffer: [UInt8],
         _ folder: AgentID?,
