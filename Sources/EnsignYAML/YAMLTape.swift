@@ -11,13 +11,13 @@ package struct YAMLMark: Sendable, Hashable {
 
 /// What a node of a YAML document is.
 package enum YAMLKind: UInt8, Sendable {
-    /// An unquoted scalar: what it means depends on what is wanted in its place.
+    /// An unquoted scalar: its meaning depends on what is expected there.
     case plain
     /// A quoted or block scalar: always text.
     case quoted
     case mapping
     case sequence
-    /// Something that was already reported (an alias, a complex key): nothing more is said about it.
+    /// Something already reported (an alias, a complex key): nothing more is reported about it.
     case invalid
 }
 
@@ -41,7 +41,7 @@ package struct YAMLTape: Sendable {
     var nodes: [Node] = []
     var text: [UInt8] = []
 
-    /// False when a syntax error ended the document early: what stands here is good, but fields may be missing.
+    /// False when a syntax error ended the document early: the content is good, but fields may be missing.
     package internal(set) var isComplete = true
 
     /// The document's root, nil when it holds nothing.
