@@ -25,7 +25,7 @@ package enum YAMLKind: UInt8, Sendable {
 ///
 /// A node is its index. A container's children follow it directly; ``end(of:)`` is the index after its last descendant,
 /// so skipping a subtree is one read. A mapping's children alternate key, value. Compared with a tree of objects this
-/// costs two allocations a file, which is what lets a fleet of 10,000 agents be checked in well under a second.
+/// costs two allocations a file, so a fleet of 10,000 agents can be checked in well under a second.
 package struct YAMLTape: Sendable {
     struct Node: Sendable {
         var kind: YAMLKind
