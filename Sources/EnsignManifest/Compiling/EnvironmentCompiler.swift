@@ -52,7 +52,7 @@ package struct EnvironmentCompiler {
     }
 
     /// Compiles another version of an agent under the permissions of its deployment. Reports no findings: nil when
-    /// there are any. Delegates that are no longer deployed are left out.
+    /// there are errors. Delegates that are no longer deployed are left out.
     package func compile(_ agent: AgentID, as version: AgentVersion) throws -> CompiledBundle? {
         let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)

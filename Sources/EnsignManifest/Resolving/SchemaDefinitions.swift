@@ -17,7 +17,7 @@ struct SchemaDefinitions {
         body = .object(keywords)
     }
 
-    /// The schema with its definitions renamed so that none shares a name with one of `other`.
+    /// The schema with its definitions renamed so that none clashes with one of `other`.
     func apart(from other: SchemaDefinitions) -> SchemaDefinitions {
         if definitions == other.definitions { return self }
         var prefix = "grant-"
@@ -30,7 +30,7 @@ struct SchemaDefinitions {
         return result
     }
 
-    /// `body` with the definitions of two schemas that share no names.
+    /// `body` with the definitions of two schemas that do not clash.
     static func join(_ body: JSONValue, _ one: SchemaDefinitions, _ other: SchemaDefinitions) -> JSONValue {
         guard case .object(var keywords) = body else { return body }
         for container in containers {
