@@ -61,7 +61,7 @@ package struct Judge: Sendable, Hashable {
         }
     }
 
-    /// The metrics that are worse on their own: averaged with any set of others, they reach the threshold (closed
+    /// The metrics that are worse on their own: their average with every set of others reaches the threshold (closed
     /// testing; Vovk and Wang, "Confidence and discoveries with e-values" (2023)).
     private func failing(_ threshold: Double) -> [Int] {
         let gaps = metrics.map { $0.failEvidence - threshold }
