@@ -36,7 +36,7 @@ extension Planner {
             // An agent that continues under another name loses nothing.
             if work.movedTo == nil { planned.difference = BundleDifference(before: present, after: nil) }
         } else if let was = work.before?.state.canary?.candidate.side, first.action == .update, first.from == was {
-            // Narrowed in both routes: the news is what the candidate loses.
+            // Narrowed in both routes: the difference is what the candidate loses.
             let candidate = try recorded.bundle(was.digest)
             planned.difference = BundleDifference(before: candidate, after: work.item.compiled?.bundle)
             planned.startsCanary = false
