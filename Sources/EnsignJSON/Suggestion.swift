@@ -1,6 +1,6 @@
 /// Returns the candidate that `name` was probably meant to be, or `nil`.
 ///
-/// It is the nearest by Damerau–Levenshtein distance (optimal string alignment), at most 2 away and, for names of fewer
+/// It is the nearest by Damerau-Levenshtein distance (optimal string alignment), at most 2 away and, for names of fewer
 /// than five characters, at most 1. Of equally near candidates the first wins.
 package func closestMatch(to name: String, among candidates: some Sequence<String>) -> String? {
     let name = Array(name.unicodeScalars.prefix(65))

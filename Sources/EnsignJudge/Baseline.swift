@@ -73,8 +73,8 @@ package struct BaselineBuilder: Sendable, Hashable {
     private static let standard = 200
     private static let sharpest = 3_200
 
-    /// - Parameter length: At least 2; then it is not sharpened. nil for the standard, 200 samples for a rate and 400
-    ///   for a size.
+    /// - Parameter length: A given length is at least 2 and is not sharpened; nil for the standard, 200 samples for a
+    ///   rate and 400 for a size.
     package init(_ metric: Analysis.Metric, length: Int? = nil) {
         self.metric = metric
         self.length = length ?? (metric.kind == .rate ? Self.standard : 2 * Self.standard)

@@ -211,7 +211,7 @@ package struct PruneRefusal: Sendable, Hashable {
 }
 
 extension Plan {
-    /// The plan as it would be if `base` were live. Both start from nothing: all their changes create.
+    /// The plan as it would be if the plan `base` had been applied. Both start from nothing: all their changes create.
     package func compared(with base: Plan) -> Plan {
         var before: [AgentID: CompiledBundle] = [:]
         for change in base.changes { before[change.agent] = change.bundle }

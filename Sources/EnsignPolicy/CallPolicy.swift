@@ -40,7 +40,7 @@ package enum CallPolicy {
         case arguments(pointer: [String], message: String)
     }
 
-    /// The agent's standing: what one bundle grants, or nothing.
+    /// What an agent has: the grants of one bundle, or nothing.
     package enum Standing: Sendable, Hashable {
         case halted
         case live(Bundle)

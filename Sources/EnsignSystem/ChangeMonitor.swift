@@ -42,7 +42,7 @@ package final class ChangeMonitor {
     /// Watches a folder; one that is watched already or does not exist is not an error.
     ///
     /// Renaming or removing a folder is one event and ends its watch: whatever is at its path then, or appears there
-    /// later, must be watched anew.
+    /// later, must be watched again.
     ///
     /// - Returns: Whether it was not watched before.
     /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.

@@ -191,7 +191,7 @@ package struct Subprocess: Sendable {
             }
         }
         input = nil
-        // A program that closes its streams and goes on must meet the deadline too.
+        // A program that closes its streams and continues must meet the deadline too.
         var pause: UInt32 = 100
         while ended == nil {
             guard try attempt("wait for a program", { unsafe waitpid(child, &status, WNOHANG) }) == 0 else { break }

@@ -33,7 +33,7 @@ extension DirectoryTarget {
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
-            // Counts only files of the slice: earlier changes must not use it up, or it would never advance.
+            // Counts only files of the slice: changed folders before it must not use it up, or it would never advance.
             var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 let hasChanged = try observer.hasChanged(folder)
@@ -99,7 +99,7 @@ private struct DirectoryObserver {
         return result
     }
 
-    /// Whether a folder's own entries changed since they were last looked at.
+    /// Whether a folder's own entries changed since they were last checked.
     func hasChanged(_ folder: String) throws -> Bool {
         guard let status = try Files.status(place(folder)) else { return true }
         return status.kind != .directory || max(status.changed, status.modified) >= threshold(folder)

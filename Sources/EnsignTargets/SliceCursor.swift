@@ -11,7 +11,7 @@ package struct SliceCursor: Sendable, Hashable {
     package var roundStart: Int64
     /// When the last complete round began; everything that changed before it has been read since.
     package var verifiedBefore: Int64
-    /// Folders that changed in the running round, and when each was last looked at: one look is enough for each change.
+    /// Folders that changed in the running round, and when each was last checked: one check is enough for each change.
     package var lookedAt: [String: Int64]
 
     package init(

@@ -48,7 +48,7 @@ package struct Verifier {
         package var verdict: Verdict
         package var entries: Int64
         package var tip: RecordedEntry?
-        /// A missing basis of the verdict; nil when nothing is missing.
+        /// What the verdict should rest on but does not; nil when nothing is missing.
         package var caveat: String?
 
         package init(verdict: Verdict, entries: Int64, tip: RecordedEntry?) {

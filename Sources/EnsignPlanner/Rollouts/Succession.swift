@@ -17,7 +17,7 @@ package struct Succession: Sendable, Hashable {
     package var before: Bundle?
     /// The stop that holds, with a sentence that says whose it is.
     package var halt: Halt?
-    /// The quarantines that hold, each with whose it is as its reason.
+    /// The quarantines that hold, each with its owner in its reason.
     package var quarantine: [Quarantine] = []
 
     package init(_ compiled: CompiledBundle) {
