@@ -3,11 +3,11 @@ import EnsignModel
 extension AllowedSigners {
     /// Reads a file. A line that cannot be used becomes a problem and the others are kept, whatever the bytes are.
     ///
-    /// One thing means something else than to ssh-keygen: times without `Z` are UTC here. There they are in the time zone
-    /// of whoever verifies, which would make the same commit good in one place and bad in another.
+    /// One thing differs from ssh-keygen: times without `Z` are UTC here. In ssh-keygen they are in the verifier's time
+    /// zone, which would make the same commit good in one place and bad in another.
     ///
     /// Stricter than ssh-keygen: dates must be in the calendar, nothing but a space may follow a closing quote, and lines
-    /// with control characters are refused. Key types that are not understood are kept, for signatures by such keys.
+    /// with control characters are refused. Keys of unknown types are kept, for signatures by such keys.
     ///
     /// - Returns: The usable lines, and the problems in the order of their lines, at most one for each.
     package static func parse(_ bytes: [UInt8]) -> (AllowedSigners, [Problem]) {
@@ -30,7 +30,7 @@ extension AllowedSigners {
     }
 }
 
-/// Reads one line, after the functions of OpenSSH's sshsig.c that are named at each step.
+/// Reads one line, following the functions of OpenSSH's sshsig.c that are named at each step.
 private struct AllowedSignersLine {
     /// What is wrong, and how many bytes of the line are before it.
     struct Problem: Error {
@@ -152,7 +152,7 @@ private struct AllowedSignersLine {
         return options
     }
 
-    /// Reads `="..."`; within the quotes `\"` stands for a quote (`opt_dequote`).
+    /// Reads `="..."`; within the quotes `\"` means a quote (`opt_dequote`).
     ///
     /// - Returns: The value, and the offset of its opening quote.
     private mutating func quotedValue(of name: String) throws(Problem) -> (value: [UInt8], offset: Int) {
@@ -205,7 +205,7 @@ private struct AllowedSignersLine {
         }
     }
 
-    /// A problem with an option that stands twice.
+    /// A problem with an option that appears twice.
     private func repeated(_ name: String, at offset: Int) -> Problem {
         Problem(offset: offset, message: "'\(name)' stands twice")
     }
@@ -239,7 +239,7 @@ private struct AllowedSignersLine {
         byte == UInt8(ascii: "=") || byte == UInt8(ascii: ",") || byte == UInt8(ascii: "\"")
     }
 
-    /// The text of `bytes`, with the letters of ASCII in lowercase: names of options ignore case.
+    /// The text of `bytes`, with ASCII letters in lowercase: option names ignore case.
     private static func lowercased(_ bytes: some Sequence<UInt8>) -> String {
         String(decoding: bytes.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }

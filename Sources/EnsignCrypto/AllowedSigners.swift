@@ -49,15 +49,15 @@ package struct AllowedSigners: Sendable, Hashable {
 
     /// Says whether `key` may sign for `namespace`.
     ///
-    /// The first line that allows it decides. If none does, the first line whose namespaces fit but whose time does not
-    /// tells why, else the first line with the key.
+    /// The first line that allows it decides. If none does, the reason comes from the first line whose namespaces match
+    /// but whose time does not, else from the first line with the key.
     ///
     /// - Parameters:
     ///   - key: The key that a signature was made with.
     ///   - namespace: What the signature is for, as in `git`.
     ///   - time: When it was made, in seconds since 1970 in UTC.
-    /// - Returns: The line that allows it, or the reason why none does. Whose signature was wanted is left to the
-    ///   caller: see ``Entry/principals``.
+    /// - Returns: The line that allows it, or the reason why none does. Whose signature was expected is for the caller
+    ///   to check: see ``Entry/principals``.
     package func match(_ key: SSHPublicKey, namespace: String, at time: Int64) -> Match {
         var refusal: Match = .unknownKey
         for entry in entries where entry.key == key && !entry.isCertificateAuthority {
@@ -77,7 +77,7 @@ package struct AllowedSigners: Sendable, Hashable {
 }
 
 extension AllowedSigners.Entry {
-    /// Judges the time alone. Both ends count as valid, as ssh-keygen has it.
+    /// Judges the time alone. Both ends count as valid, as in ssh-keygen.
     fileprivate func verdict(at time: Int64) -> AllowedSigners.Match {
         if let validAfter, time < validAfter { return .notYetValid(self) }
         if let validBefore, time > validBefore { return .expired(self) }

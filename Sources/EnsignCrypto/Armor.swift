@@ -3,7 +3,7 @@ import CSodium
 /// The text that OpenSSH wraps around binary files: a BEGIN line, base64 in lines, an END line (PROTOCOL.sshsig,
 /// section 1; PROTOCOL.key uses the same form).
 struct Armor {
-    /// How long OpenSSH makes the lines of base64 (`sshbuf_dtob64`). PROTOCOL.sshsig speaks of 76: the code does not.
+    /// How long OpenSSH makes the lines of base64 (`sshbuf_dtob64`). PROTOCOL.sshsig says 76; the code does not.
     static let columns = 70
 
     /// The longest text that is read: many times the longest signature or unencrypted key that OpenSSH writes.
@@ -68,7 +68,7 @@ struct Armor {
     }
 
     /// Finds the base64 in `text`, which must be the BEGIN line, lines that are not empty, and the END line with or
-    /// without a line feed; nothing before and nothing after. The characters of the lines are left to the decoder.
+    /// without a line feed; nothing before and nothing after. The decoder checks the characters of the lines.
     func body(of text: Span<UInt8>) throws(Malformed) -> Body {
         guard text.count <= Self.byteLimit else { throw Malformed(why: "longer than \(Self.byteLimit) bytes") }
         guard text.hasPrefix(begin), text.count > begin.utf8CodeUnitCount, text[begin.utf8CodeUnitCount] == 0x0A else {

@@ -33,18 +33,18 @@ package enum Base64 {
         }
     }
 
-    /// Returns the bytes that `text` stands for, or nil if it is not exactly what `encode(_:padding:)` writes for them:
+    /// Returns the bytes that `text` encodes, or nil if it is not exactly what `encode(_:padding:)` writes for them:
     /// other characters, white space, wrong padding and unused bits that are set are all refused.
     package static func decode(_ text: String, padding: Padding = .padded) -> [UInt8]? {
         decode(text.utf8.span, padding: padding)
     }
 
-    /// Returns the bytes that `text` stands for, or nil if it is not exactly what `encode(_:padding:)` writes for them.
+    /// Returns the bytes that `text` encodes, or nil if it is not exactly what `encode(_:padding:)` writes for them.
     package static func decode(_ text: [UInt8], padding: Padding = .padded) -> [UInt8]? {
         decode(text.span, padding: padding)
     }
 
-    /// Returns the bytes that `text` stands for, or nil if it is not exactly what `encode(_:padding:)` writes for them.
+    /// Returns the bytes that `text` encodes, or nil if it is not exactly what `encode(_:padding:)` writes for them.
     package static func decode(_ text: Span<UInt8>, padding: Padding = .padded) -> [UInt8]? {
         decode(text, padding: padding, newlines: false)
     }
@@ -67,7 +67,7 @@ package enum Base64 {
     /// The most bytes that `byteCount` bytes take as text, with the NUL that libsodium writes after it.
     static func encodedCapacity(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 + 1 }
 
-    /// The most bytes that `characterCount` characters can stand for.
+    /// The most bytes that `characterCount` characters can encode.
     static func decodedCapacity(_ characterCount: Int) -> Int { characterCount / 4 * 3 + 3 }
 
     /// Writes the text for `bytes` and a NUL into `output`, which must hold ``encodedCapacity(_:)``.
@@ -92,7 +92,7 @@ package enum Base64 {
         }
     }
 
-    /// Writes the bytes that `text` stands for into `output`.
+    /// Writes the bytes that `text` encodes into `output`.
     ///
     /// - Returns: How many bytes were written, or nil if the text is malformed or `output` is too small.
     static func decode(
@@ -101,8 +101,8 @@ package enum Base64 {
         newlines: Bool,
         into output: UnsafeMutableRawBufferPointer
     ) -> Int? {
-        // libsodium 1.0.18 takes some bytes from 0x80 on for characters of the alphabet, and skips NUL among the
-        // ignored ones.
+        // libsodium 1.0.18 treats some bytes from 0x80 on as characters of the alphabet, and skips NUL as an ignored
+        // one.
         guard text.indices.allSatisfy({ (1...0x7F).contains(text[$0]) }) else { return nil }
         var count = 0
         let status = unsafe text.withUnsafeBytes { input in

@@ -2,11 +2,11 @@ import CSodium
 
 /// Ed25519 (RFC 8032, section 5.1) on bare bytes.
 enum Ed25519 {
-    /// The length of the seed that everything else of a key follows from.
+    /// The length of the seed from which the rest of a key follows.
     static let seedByteCount = 32
     /// The length of a public key.
     static let publicByteCount = 32
-    /// The length of what libsodium signs with: the seed and the public key. OpenSSH stores the same 64 bytes.
+    /// The length of libsodium's signing secret: the seed and the public key. OpenSSH stores the same 64 bytes.
     static let secretByteCount = 64
     /// The length of a signature.
     static let signatureByteCount = 64

@@ -24,15 +24,15 @@ package enum Hex {
         }
     }
 
-    /// Returns the bytes that `text` stands for, or nil unless it is nothing but pairs of digits.
+    /// Returns the bytes that `text` encodes, or nil unless it consists of pairs of digits.
     ///
-    /// Digits of either case are accepted: where a format has one spelling, compare with what `encode(_:)` writes.
+    /// Digits of either case are accepted: if a format has only one spelling, compare with what `encode(_:)` writes.
     package static func decode(_ text: String) -> [UInt8]? { decode(text.utf8.span) }
 
-    /// Returns the bytes that `text` stands for, or nil unless it is nothing but pairs of digits of either case.
+    /// Returns the bytes that `text` encodes, or nil unless it consists of pairs of digits of either case.
     package static func decode(_ text: [UInt8]) -> [UInt8]? { decode(text.span) }
 
-    /// Returns the bytes that `text` stands for, or nil unless it is nothing but pairs of digits of either case.
+    /// Returns the bytes that `text` encodes, or nil unless it consists of pairs of digits of either case.
     package static func decode(_ text: Span<UInt8>) -> [UInt8]? {
         guard !text.isEmpty else { return [] }
         guard text.count.isMultiple(of: 2) else { return nil }

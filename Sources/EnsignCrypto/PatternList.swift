@@ -1,7 +1,7 @@
-/// A list of patterns (ssh_config(5), PATTERNS): `*` stands for any bytes, `?` for one, and a pattern after `!`
+/// A list of patterns (ssh_config(5), PATTERNS): `*` matches any bytes, `?` matches one, and a pattern after `!`
 /// excludes.
 package struct PatternList: Sendable, Hashable, CustomStringConvertible {
-    /// The longest pattern, in bytes. OpenSSH lets a list with a longer one match nothing; here it is refused.
+    /// The longest pattern, in bytes. In OpenSSH a list with a longer one matches nothing; here it is refused.
     package static let patternByteLimit = 1022
 
     /// The patterns as written, with their `!`. None is empty, and there is at least one.
@@ -35,8 +35,7 @@ package struct PatternList: Sendable, Hashable, CustomStringConvertible {
         return isMatched
     }
 
-    /// Whether `pattern` matches all of `text`, in at most the product of their lengths: only the last `*` is tried
-    /// again.
+    /// Whether `pattern` matches all of `text`, in at most the product of their lengths: only the last `*` is retried.
     private static func matches(_ text: [UInt8], pattern: [UInt8]) -> Bool {
         let star = UInt8(ascii: "*")
         let question = UInt8(ascii: "?")

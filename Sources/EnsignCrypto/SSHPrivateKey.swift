@@ -1,8 +1,8 @@
 import CSodium
 
-/// An Ed25519 private key in memory that is never swapped and is zeroed when the last reference goes.
+/// An Ed25519 private key in memory that is never swapped and is zeroed when the last reference is released.
 ///
-/// A class because the one key of an environment is shared by all who sign for it; nothing in it changes.
+/// A class, because all signers of an environment share its one key; nothing in it changes.
 package final class SSHPrivateKey: Sendable {
     /// The seed and the public key, one after the other.
     private let secret: SecretBytes
@@ -16,7 +16,7 @@ package final class SSHPrivateKey: Sendable {
         self.secret = secret
     }
 
-    /// Makes the key that follows from `seed`, 32 bytes (RFC 8032, section 5.1.5): for tests that need the same one
+    /// Makes the key that follows from `seed`, 32 bytes (RFC 8032, section 5.1.5): for tests that need the same key
     /// again.
     package convenience init(seed: [UInt8]) {
         self.init(secret: Ed25519.secret(seed: seed.span))
@@ -70,7 +70,7 @@ extension SSHPrivateKey {
 
     /// Returns the text of a private key file, not encrypted, as ssh-keygen would write it.
     ///
-    /// The text is an ordinary string: whoever asked for it keeps it no longer than needed.
+    /// The text is an ordinary string: the caller must keep it no longer than needed.
     ///
     /// - Parameter comment: Shown by ssh-keygen and agents. It must not contain a NUL.
     /// - Returns: The text with a line feed at its end. Two calls differ in the random check numbers.
@@ -111,7 +111,7 @@ extension SSHPrivateKey {
         return blob.withBytes { Armor.privateKey.text($0) }
     }
 
-    /// Finds the secret in what the base64 of a key file stands for (PROTOCOL.key, sections 1 and 3).
+    /// Finds the secret in the decoded base64 of a key file (PROTOCOL.key, sections 1 and 3).
     private static func secret(inBlob blob: Span<UInt8>) throws(SSHKeyError) -> SecretBytes {
         var cursor = WireCursor()
         guard let magic = cursor.take(Self.magic.utf8CodeUnitCount + 1, in: blob),
@@ -159,12 +159,12 @@ extension SSHPrivateKey {
             guard byte == padding else { throw .malformed("wrong padding") }
         }
 
-        // Signing with a public key that is not the seed's own would give the seed away: so derive it again.
+        // Signing with a public key that is not the seed's own would reveal the seed, so it is derived again.
         let stored = part.extracting(secretRange)
         let derived = Ed25519.secret(seed: stored.extracting(0..<Ed25519.seedByteCount))
         let isConsistent = derived.withBytes { derived in
             guard let publicRange = publicKey.ed25519Range else { return false }
-            // What is compared is public by now: each byte is the seed's own, or belongs to the public key.
+            // The compared bytes are public by now: each byte is the seed's own, or belongs to the public key.
             return derived.equals(stored)
                 && derived.extracting(Ed25519.seedByteCount..<derived.count)
                     .equals(publicKey.blob.span.extracting(publicRange))

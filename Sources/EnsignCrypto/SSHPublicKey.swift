@@ -1,7 +1,7 @@
 /// An SSH public key (RFC 4253, section 6.6). Two are equal when their wire forms are equal, byte for byte.
 ///
 /// Ed25519 (RFC 8709, section 4) and its security-key form (PROTOCOL.u2f) are understood and can verify signatures. Any
-/// other type, certificates included, is carried along: it has a name, a fingerprint and a line.
+/// other type, certificates included, is only kept: it has a name, a fingerprint and a line.
 package struct SSHPublicKey: Sendable, CustomStringConvertible {
     /// What is understood of a key.
     package enum Kind: Sendable, Hashable {

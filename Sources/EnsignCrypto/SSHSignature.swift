@@ -11,15 +11,15 @@ package struct SSHSignature: Sendable, Hashable {
         case sha512
     }
 
-    /// What became of checking a signature.
+    /// The result of checking a signature.
     package enum Verdict: Sendable, Hashable {
         /// ``SSHSignature/publicKey`` signed this message in this namespace.
         case good
-        /// It did not: another message, another key, or a security key that nobody touched.
+        /// It did not: another message, another key, or a security key without a touch.
         case badSignature
         /// The signature is for another namespace, ``SSHSignature/namespace``. Nothing else was checked.
         case wrongNamespace
-        /// Keys of this type cannot be checked here. Nothing was: neither good nor bad.
+        /// Keys of this type cannot be checked here. Nothing was checked: neither good nor bad.
         case unsupportedKeyType
     }
 
@@ -42,17 +42,18 @@ package struct SSHSignature: Sendable, Hashable {
     /// values.
     package let hasOpenSSHColumns: Bool
 
-    /// What the base64 stands for.
+    /// The decoded base64.
     private let blob: [UInt8]
 
-    /// Where the signature's own bytes are in ``blob``: for Ed25519 the 64 of RFC 8032; for another type all it has.
+    /// Where the signature's own bytes are in ``blob``: for Ed25519 the 64 of RFC 8032; for another type, everything in
+    /// it.
     private let signatureRange: Range<Int>
 
     /// Reads a signature.
     ///
     /// The text must be the BEGIN line, base64 in lines that are not empty, and the END line with or without a line
-    /// feed: nothing before, nothing after, no other white space. Of a key type that is not understood, the innermost
-    /// part stays unchecked.
+    /// feed: nothing before, nothing after, no other white space. For an unknown key type, the innermost part stays
+    /// unchecked.
     ///
     /// - Throws: ``SSHSignatureError``.
     package init(armored text: [UInt8]) throws(SSHSignatureError) { try self.init(armored: text.span) }
@@ -141,7 +142,7 @@ package struct SSHSignature: Sendable, Hashable {
 
     /// Says whether ``publicKey`` signed `message`, which is only read during the call, for `namespace`.
     package func verdict(on message: UnsafeRawBufferPointer, namespace: String) -> Verdict {
-        // Not ==, for which different bytes can be the same text.
+        // Avoids ==, under which different bytes can be the same text.
         guard namespace.utf8.elementsEqual(self.namespace.utf8) else { return .wrongNamespace }
         guard let keyRange = publicKey.ed25519Range else { return .unsupportedKeyType }
 
@@ -186,7 +187,7 @@ package struct SSHSignature: Sendable, Hashable {
     /// Returns what a security key signs in place of `signed`: the SHA-256 of its application, the flags and the
     /// counter of this signature, and the SHA-256 of `signed` (PROTOCOL.u2f, "SSH U2F signatures").
     ///
-    /// - Returns: nil if the flags do not say that a person was present. ssh-keygen leaves that to its caller.
+    /// - Returns: nil if the flags do not say that a person was present. ssh-keygen leaves that check to its caller.
     private func securityKeyBytes(_ signed: [UInt8], application: Range<Int>) -> [UInt8]? {
         let userPresent: UInt8 = 0x01
         let flagsAndCounter = signatureRange.upperBound..<(signatureRange.upperBound + 5)

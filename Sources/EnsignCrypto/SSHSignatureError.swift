@@ -3,7 +3,7 @@
 package enum SSHSignatureError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Not exactly a BEGIN line, base64 and an END line (PROTOCOL.sshsig, section 1), for this reason.
     case malformedArmor(String)
-    /// The base64 does not stand for exactly one signature (PROTOCOL.sshsig, section 2), for this reason.
+    /// The base64 does not encode exactly one signature (PROTOCOL.sshsig, section 2), for this reason.
     case malformedBlob(String)
     /// A version of the format other than 1.
     case unsupportedVersion(UInt32)

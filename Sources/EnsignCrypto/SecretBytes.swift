@@ -3,7 +3,7 @@ import CSodium
 /// Memory for secrets: outside the heap between guard pages, not swapped or dumped where the system allows it, and
 /// overwritten with zeros before it is given back (`sodium_malloc`).
 ///
-/// `@unchecked Sendable` holds because writing needs exclusive access (`mutating`) and nothing else has the pointer.
+/// `@unchecked Sendable` holds because writing needs exclusive access (`mutating`) and nothing else holds the pointer.
 @safe struct SecretBytes: ~Copyable, @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 

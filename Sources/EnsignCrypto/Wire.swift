@@ -1,7 +1,7 @@
 /// Reads the data types of RFC 4251, section 5, from bytes that may be hostile.
 ///
-/// It holds the position only and is given the bytes for each call: a struct that holds a `Span` still needs an
-/// experimental feature of the compiler. Every function returns nil, and stays where it is, when the bytes end too
+/// It holds only the position and receives the bytes with each call: a struct that holds a `Span` still needs an
+/// experimental feature of the compiler. Every function returns nil, and does not advance, when the bytes end too
 /// early.
 struct WireCursor {
     /// The offset of the next byte.

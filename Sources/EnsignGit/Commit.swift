@@ -35,7 +35,7 @@ package struct Commit: Sendable {
         var index = 0
         while index < bytes.count, bytes[index] != 0x0A {
             let start = index
-            // A header goes on over lines that start with a space.
+            // A header continues over lines that start with a space.
             var value: [UInt8] = []
             var name = ""
             var first = true

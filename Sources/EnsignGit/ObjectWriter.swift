@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// Writes objects and remembers which, so that one sync makes them all durable before a reference moves.
+/// Writes objects and remembers them, so that one sync makes all of them durable before a reference moves.
 package struct ObjectWriter {
     package let repository: Repository
     private(set) var written: [(id: ObjectID, kind: ObjectKind, bytes: [UInt8])] = []
@@ -30,7 +30,7 @@ package struct ObjectWriter {
     ///
     /// Only folders on the way to an edit are read and written.
     ///
-    /// - Parameter edits: By `/`-separated path: a blob to put there, or nil to remove what stands there.
+    /// - Parameter edits: By `/`-separated path: a blob to put there, or nil to remove what is there.
     /// - Returns: nil when nothing is left.
     package mutating func tree(_ base: ObjectID?, edits: [String: ObjectID?]) throws -> ObjectID? {
         var root = Folder()

@@ -2,7 +2,7 @@ import CGit2
 package import EnsignModel
 
 extension Repository {
-    /// Whether `commit` has `ancestor` among its ancestors, or is it.
+    /// Whether `ancestor` is among the ancestors of `commit`, or is `commit` itself.
     package func isAncestor(_ ancestor: ObjectID, of commit: ObjectID) throws(GitError) -> Bool {
         if ancestor == commit { return true }
         var (child, parent) = (commit.oid, ancestor.oid)

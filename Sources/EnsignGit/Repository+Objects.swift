@@ -1,7 +1,7 @@
 import CGit2
 package import EnsignModel
 
-/// What kind of thing an object is.
+/// The kind of an object.
 package enum ObjectKind: Sendable {
     case blob, tree, commit, tag
 
@@ -25,11 +25,11 @@ package enum ObjectKind: Sendable {
     }
 }
 
-/// What shows that an object's bytes are the ones that were asked for.
+/// What proves that an object's bytes are the requested ones.
 package enum ObjectProof: Sendable {
     /// Its name: the SHA-1 of its bytes, computed with collision detection.
     case name
-    /// The caller's own: it holds the bytes against a digest of theirs, or against what they must be.
+    /// The caller's own check: it compares the bytes with their digest, or with what they must be.
     case ownCheck
 }
 
@@ -49,7 +49,7 @@ package struct TreeEntry: Sendable, Hashable {
     /// The file mode; git knows these and nothing else.
     package enum Mode: Sendable, Hashable {
         case file, executable, symlink, directory, submodule
-        /// Anything else that stands in a tree object.
+        /// Anything else in a tree object.
         case other(UInt32)
 
         init(_ raw: UInt32) {
@@ -95,9 +95,9 @@ extension Repository {
         return (kind, size)
     }
 
-    /// Lends an object's bytes. The one place where objects are read.
+    /// Lends an object's bytes. Objects are read only here.
     ///
-    /// - Parameter proof: Whether they must have the SHA-1 that is their name.
+    /// - Parameter proof: Whether the SHA-1 of the bytes must match the object's name.
     /// - Throws: ``GitError``; the message names the object when it is missing, damaged or of another kind.
     package func withObject<Result>(
         _ id: ObjectID,
@@ -136,7 +136,7 @@ extension Repository {
         try unsafe withObject(id, kind, proof: proof) { unsafe Array($0) }
     }
 
-    /// A tree as it is stored. Trees that were read lately are kept: neighbours in a ledger share most of theirs.
+    /// A tree as it is stored. Recently read trees are kept: neighbouring ledger entries share most of theirs.
     package func treeObject(_ id: ObjectID) throws -> TreeObject {
         if let known = trees[id] { return known }
         guard let object = TreeObject(checking: try bytes(of: id, .tree, proof: treeProof)) else {

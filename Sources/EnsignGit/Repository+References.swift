@@ -22,8 +22,8 @@ extension Repository {
 
     /// The name of the reference that moves when git writes to `name`: the end of a chain of symbolic references.
     ///
-    /// - Returns: `name` itself when it is not symbolic, or when nothing stands there; nil when the chain does not end
-    ///   within twice the length that git follows (refs.c, `SYMREF_MAXDEPTH`).
+    /// - Returns: `name` itself when it is not symbolic, or when there is nothing there; nil when the chain does not
+    ///   end within twice the length that git follows (refs.c, `SYMREF_MAXDEPTH`).
     package func finalName(of name: String) throws(GitError) -> String? {
         var name = name
         for _ in 0..<10 {
@@ -85,7 +85,7 @@ extension Repository {
         return names.sorted()
     }
 
-    /// Moves a reference from `expected` to `id`, durably: the file and its folder are synced before this returns.
+    /// Moves a reference durably from `expected` to `id`: the file and its folder are synced before this returns.
     ///
     /// - Parameter expected: What it must point to now; nil when it must not exist.
     /// - Throws: ``GitError``, also when it points elsewhere. After any error read the reference again: a failed

@@ -9,10 +9,10 @@ import EnsignModel
 package final class Repository {
     let handle: OpaquePointer
     let objects: OpaquePointer
-    /// Trees that were read lately, up to ``maxRememberedBytes`` together.
+    /// Recently read trees, up to ``maxRememberedBytes`` in total.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
-    /// What must show that a tree is the one that was asked for.
+    /// The proof that a tree is the requested one.
     package var treeProof = ObjectProof.name
     private static let maxRememberedBytes = 4 << 20
 
@@ -23,15 +23,15 @@ package final class Repository {
         _ = cgit2_set_fsync_gitdir(0)
         // Trees are kept here, bounded (``remember(_:_:)``); everything else is read once.
         _ = cgit2_set_caching(0)
-        // Checked where objects are read, which knows what need not be: see ``withObject(_:_:proof:_:)``.
+        // Checked on reading, where it is known which objects need no check: see ``withObject(_:_:proof:_:)``.
         _ = cgit2_set_strict_hash_verification(0)
         return status
     }()
 
     /// Opens the repository that contains `path`: a work tree, a linked work tree, a git directory, or a bare one.
     ///
-    /// - Parameter insideHook: true when git itself started this process: it has checked who owns the repository, and a
-    ///   `pre-receive` hook must see the objects in quarantine.
+    /// - Parameter insideHook: true when git itself started this process: git has checked the repository's owner, and a
+    ///   `pre-receive` hook must see the quarantined objects.
     /// - Throws: ``GitError``; `isNotFound` when there is no repository there.
     package init(at path: String, insideHook: Bool = false, objectDirectory: String? = nil) throws(GitError) {
         _ = Self.library
@@ -87,7 +87,8 @@ package final class Repository {
     /// Whether history was cut off by a shallow clone.
     package var isShallow: Bool { unsafe git_repository_is_shallow(handle) == 1 }
 
-    /// Whether a remote has promised objects that are not here: a partial clone, which libgit2 opens and cannot complete.
+    /// Whether a remote promises objects that are missing here: a partial clone, which libgit2 opens and cannot
+    /// complete.
     package var isPartial: Bool {
         guard let values = try? configuration() else { return false }
         return values.contains { $0.key.hasPrefix("remote.") && $0.key.hasSuffix(".promisor") && $0.value == "true" }

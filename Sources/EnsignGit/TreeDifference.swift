@@ -11,12 +11,12 @@ package struct TreeChange: Sendable, Hashable {
 extension Repository {
     /// The files that differ between two trees, sorted by path.
     ///
-    /// Equal subtrees are not read: the cost follows the change, not the size of the fleet. A folder without files counts
-    /// as one when it comes or goes: no checkout shows it, and a listing does.
+    /// Equal subtrees are not read: the cost follows the change, not the size of the fleet. A folder without files
+    /// counts as a file when it appears or disappears: no checkout shows it, but a listing does.
     ///
     /// - Parameters:
-    ///   - most: A few small trees can stand for more files than any memory holds.
-    ///   - within: Only paths for which this returns true are entered or reported; asked for folders and files.
+    ///   - most: The limit: a few small trees can describe more files than any memory holds.
+    ///   - within: Only paths for which this returns true are entered or reported; called for folders and files.
     /// - Throws: ``GitError``; also for more than `most` differences, and for folders nested beyond any use.
     package func differences(
         from old: ObjectID?,

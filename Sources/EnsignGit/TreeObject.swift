@@ -1,10 +1,10 @@
 import EnsignModel
 import Glibc
 
-/// A tree object as it is stored, walked entry by entry: no name is copied before somebody asks for it.
+/// A tree object as it is stored, walked entry by entry: a name is copied only when it is requested.
 ///
-/// The format: `<octal mode> SP <name> NUL <20 bytes>`, again and again (git's Documentation, gitformat-pack). Git keeps
-/// the entries sorted by name as bytes, a directory as if its name ended in `/`.
+///The format: `<octal mode> SP <name> NUL <20 bytes>`, again and again (git's Documentation, gitformat-pack). Git sorts
+///the entries by name as bytes, a directory as if its name ended in `/`.
 package struct TreeObject: Sendable {
     let bytes: [UInt8]
 
@@ -18,10 +18,10 @@ package struct TreeObject: Sendable {
 
     /// Checks the format once, so that walking the entries cannot fail.
     ///
-    /// Git itself writes names in strict order and never one that is a path. A tree that breaks this shows different
-    /// things to different readers: with a name twice, a checkout takes one file and a lookup the other.
+    /// Git itself writes names in strict order, and never a path. A tree that breaks this rule looks different to
+    /// different readers: with a name twice, a checkout takes one file and a lookup the other.
     ///
-    /// - Returns: nil when the bytes are no tree that git would write.
+    /// - Returns: nil when the bytes are not a tree that git would write.
     init?(checking bytes: [UInt8]) {
         self.bytes = bytes
         var index = 0
@@ -30,7 +30,7 @@ package struct TreeObject: Sendable {
             guard let part = part(at: index), part.nameEnd > part.nameStart, !hasSlash(part) else { return nil }
             if let before {
                 guard Self.order(self, before, self, part) < 0 else { return nil }
-                // A file and a folder of one name: only names that begin with it stand between them.
+                // A file and a folder of one name: only names that begin with it are between them.
                 if part.isDirectory {
                     let name = bytes[part.nameStart..<part.nameEnd]
                     if bytes[before.nameStart..<before.nameEnd].starts(with: name), hasFile(named: name, upTo: index) {
@@ -58,7 +58,7 @@ package struct TreeObject: Sendable {
         return false
     }
 
-    /// Where the parts of one entry stand.
+    /// The positions of one entry's parts.
     struct Part {
         var start: Int
         var nameStart: Int
@@ -69,7 +69,7 @@ package struct TreeObject: Sendable {
         var isDirectory: Bool
     }
 
-    /// The entry that starts at `index`; nil at the end and where the bytes are no entry.
+    /// The entry that starts at `index`; nil at the end, and if the bytes are not an entry.
     func part(at index: Int) -> Part? {
         guard index < bytes.count else { return nil }
         return unsafe bytes.withUnsafeBytes { buffer in
@@ -134,8 +134,8 @@ package struct TreeObject: Sendable {
 
     /// Walks two trees side by side in git's order and names the entries that are not the same in both.
     ///
-    /// What stands in one alone comes with nil for the other. In a tree that is not sorted some entries that are in both
-    /// come twice, once from each side; none that differs is left out.
+    /// An entry in only one tree comes with nil for the other. In an unsorted tree some entries that are in both come
+    /// twice, once from each side; no difference is left out.
     package static func compare(
         _ old: TreeObject,
         _ new: TreeObject,
@@ -180,8 +180,8 @@ package struct TreeObject: Sendable {
         }
     }
 
-    /// Git's order: negative when the old entry comes first, 0 when both stand at the same place. A directory stands where
-    /// its name with a `/` would.
+    /// Git's order: negative when the old entry comes first, 0 when both have the same place. A directory is where its
+    /// name with a `/` would be.
     private static func order(_ old: TreeObject, _ was: Part, _ new: TreeObject, _ now: Part) -> Int {
         unsafe old.bytes.withUnsafeBytes { left in
             unsafe new.bytes.withUnsafeBytes { right in
@@ -192,11 +192,11 @@ package struct TreeObject: Sendable {
                     common
                 )
                 guard order == 0 else { return Int(order) }
-                // The byte behind what both have: the name's own, or the directory's `/`, or nothing.
+                // The byte after the common part: the name's own, or the directory's `/`, or nothing.
                 let first = unsafe next(left, was, common)
                 let second = unsafe next(right, now, common)
                 guard first == second, first >= 0 else { return first - second }
-                // A `/` that a directory's name implies, and one that stands in a name: the longer one comes later.
+                // A `/` that a directory's name implies, and one within a name: the longer one comes later.
                 return (was.nameEnd - was.nameStart) - (now.nameEnd - now.nameStart)
             }
         }

@@ -1,4 +1,4 @@
-/// Why bytes are not a JSON text that is accepted, and where.
+/// Why bytes are not an accepted JSON text, and where.
 package struct JSONError: Error, Sendable, Hashable {
     package enum Code: String, Sendable, Hashable {
         /// Not JSON, or not UTF-8.
@@ -10,7 +10,7 @@ package struct JSONError: Error, Sendable, Hashable {
     }
 
     package let code: Code
-    /// Bytes before the place, up to all of them.
+    /// The number of bytes before the error, at most all of them.
     package let offset: Int
     /// Counted from 1.
     package let line: Int

@@ -3,7 +3,7 @@ package import EnsignModel
 
 /// Reads JSON (RFC 8259) strictly.
 package enum JSONParser {
-    /// The most that ``parse(_:maxDepth:)`` may be told to accept: values are built and freed recursively.
+    /// The largest `maxDepth` that ``parse(_:maxDepth:)`` accepts: values are built and freed recursively.
     package static let depthLimit = 512
 
     /// Reads one value.
@@ -13,7 +13,7 @@ package enum JSONParser {
     /// - Parameters:
     ///   - bytes: UTF-8 without byte order mark, one value, whitespace around it. At most 2 GiB.
     ///   - maxDepth: The most arrays and objects within one another, in `1...512`.
-    /// - Returns: The value that the bytes are the text of.
+    /// - Returns: The value that the bytes describe.
     /// - Throws: ``JSONError`` for anything else, with its place; also for repeated keys, which RFC 8259 leaves open.
     package static func parse(_ bytes: [UInt8], maxDepth: Int = 64) throws(JSONError) -> JSONValue {
         let result = unsafe bytes.withUnsafeBytes { (bytes) -> Result<JSONValue, JSONError> in
@@ -22,7 +22,7 @@ package enum JSONParser {
         return try result.get()
     }
 
-    /// Reads bytes that somebody else owns, as ``parse(_:maxDepth:)`` does.
+    /// Reads borrowed bytes, as ``parse(_:maxDepth:)`` does.
     package static func parse(
         _ bytes: UnsafeRawBufferPointer,
         maxDepth: Int = 64
@@ -112,7 +112,7 @@ private struct Builder {
         case .success(let object):
             return object
         case .failure(let duplicate):
-            // The key's node knows where the lexer stood behind its closing quote.
+            // The key's node knows where the lexer was after its closing quote.
             let end = unsafe Int(nodes[keys[duplicate.index]].payload)
             throw unsafe JSONError(
                 .duplicateKey,
@@ -127,7 +127,7 @@ private struct Builder {
         unsafe String(decoding: text[Int(node.text)..<Int(node.text_end)], as: UTF8.self)
     }
 
-    /// The offset of the opening quote. Inside a JSON string, a quote stands behind an odd number of backslashes.
+    /// The offset of the opening quote. Inside a JSON string, a quote follows an odd number of backslashes.
     private func startOfString(endingAt end: Int) -> Int {
         var index = end - 2
         while index > 0 {

@@ -6,12 +6,12 @@ package import EnsignModel
 /// Any number of threads may validate at once.
 @safe
 package final class JSONSchema: Sendable {
-    // Immutable once it exists, which is what CJSONSchema.h promises for reads from several threads.
+    // Immutable once it exists: CJSONSchema.h then promises reads from several threads.
     private nonisolated(unsafe) let handle: OpaquePointer
 
     /// Compiles a schema.
     ///
-    /// - Throws: ``JSONSchemaError`` if ``lintSchema(_:)`` finds an error in it. Its warnings are no failure.
+    /// - Throws: ``JSONSchemaError`` if ``lintSchema(_:)`` finds an error in it. Warnings are not failures.
     package init(_ schema: JSONValue) throws(JSONSchemaError) {
         let problems = lintSchema(schema).filter { $0.severity == .error }
         guard problems.isEmpty else { throw JSONSchemaError(problems: problems) }
@@ -34,7 +34,7 @@ package final class JSONSchema: Sendable {
 
     /// Validates a value.
     ///
-    /// Every number in the value must be finite. Time is bounded: a value that costs too much has a violation with
+    /// Every number in the value must be finite. Time is bounded: a value that is too expensive gets a violation with
     /// ``JSONSchemaViolation/isLimit``.
     ///
     /// - Parameters:
@@ -74,7 +74,7 @@ package final class JSONSchema: Sendable {
 
 /// Why a schema does not compile.
 package struct JSONSchemaError: Error, Sendable, Hashable {
-    /// What the linter found, errors only. Empty if valijson refused what the linter had passed: a bug of ours.
+    /// What the linter found, errors only. Empty if valijson refused what the linter had passed: a bug in Ensign.
     package let problems: [SchemaProblem]
     package let message: String
 
@@ -99,11 +99,12 @@ extension JSONSchemaError: CustomStringConvertible {
 
 /// One reason why a value is not valid.
 package struct JSONSchemaViolation: Sendable, Hashable {
-    /// The way from the root of the value to the part that is wrong. It exists: of a missing member, it is the object.
+    /// The way from the root of the value to the part that is wrong. It exists: for a missing member, it leads to the
+    /// object.
     package let path: [JSONPathStep]
     /// One sentence without a full stop, printable.
     package let message: String
-    /// Validation gave up, because a pattern or the whole was too expensive. The value may be valid.
+    /// Whether validation gave up, because a pattern or the whole was too expensive. The value may be valid.
     package let isLimit: Bool
 
     /// The path as a JSON Pointer (RFC 6901). Empty for the whole value.

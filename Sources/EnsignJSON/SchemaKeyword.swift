@@ -1,4 +1,4 @@
-/// The keywords that a schema may have: what is checked of JSON Schema's draft 7, and its annotations.
+/// The keywords that a schema may have: the checked keywords of JSON Schema's draft 7, and its annotations.
 ///
 /// `$defs` and `deprecated` come from draft 2019-09.
 package enum SchemaKeyword: String, CaseIterable, Sendable {
@@ -114,7 +114,7 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether it can be wrong because of those beside it.
+    /// Whether keywords beside it can make it wrong.
     var isRelatedToOthers: Bool {
         switch self {
         case .if, .then, .else, .additionalItems, .required: true
@@ -122,7 +122,7 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         }
     }
 
-    /// The keywords that bound the same from above, and whether either bound is exclusive.
+    /// The keywords that set an upper bound on the same thing, and whether either bound is exclusive.
     var upperBounds: [(SchemaKeyword, isExclusive: Bool)] {
         switch self {
         case .minimum: [(.maximum, false), (.exclusiveMaximum, true)]

@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// Returns what is wrong with a schema, in the order in which it is found; empty for a schema that means what it says.
+/// Returns what is wrong with a schema, in the order of discovery; empty for a schema that means what it says.
 ///
 /// A schema without errors, ``SchemaProblem/Severity/error``, always compiles (``JSONSchema/init(_:)``). Total: any value
 /// is accepted, time is about linear in its size, recursion is bounded. At most 100 problems are returned.
@@ -267,7 +267,7 @@ private struct SchemaLinter {
 
     // MARK: Keywords together
 
-    /// Looks at those keywords of a schema that can be wrong because of others beside them.
+    /// Checks those keywords of a schema that others beside them can make wrong.
     private mutating func lintCombinations(of present: [SchemaKeyword], in keywords: JSONObject) {
         for branch in present where (branch == .then || branch == .else) && !present.contains(.if) {
             report(.ignoredKeyword, "'\(branch.rawValue)' without 'if' is ignored", at: branch)
@@ -339,7 +339,7 @@ private struct SchemaLinter {
         report(.invalidValue, "expected \(expected), got \(value.kindWithArticle)")
     }
 
-    /// Keywords of other drafts and of OpenAPI, with what draft 7 has in their place.
+    /// Keywords of other drafts and of OpenAPI, with their draft-7 counterparts.
     private static let counterparts: [String: String?] = [
         "$anchor": nil, "$dynamicAnchor": nil, "$dynamicRef": nil, "$recursiveAnchor": nil, "$recursiveRef": nil,
         "$vocabulary": nil, "contentEncoding": nil, "contentMediaType": nil, "contentSchema": nil,

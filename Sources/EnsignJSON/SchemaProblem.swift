@@ -13,13 +13,13 @@ package struct SchemaProblem: Sendable, Hashable {
         /// A `$ref` that does not lead to a definition.
         case invalidReference = "schema-invalid-reference"
         case referenceCycle = "schema-reference-cycle"
-        /// A keyword that draft 7 ignores because of those beside it.
+        /// A keyword that draft 7 ignores because of others beside it.
         case ignoredKeyword = "schema-ignored-keyword"
         /// Keywords that nothing can satisfy together, or one that does nothing. A warning.
         case contradiction = "schema-contradiction"
         case tooDeep = "schema-too-deep"
-        /// A limit that lets values of other types past. Not found by ``lintSchema(_:)``: what fixes the type may be another
-        /// schema. An error in a grant, a warning in a tool.
+        /// A limit that lets values of other types past. ``lintSchema(_:)`` does not find it: another schema may fix
+        /// the type. An error in a grant, a warning in a tool.
         case untypedLimit = "schema-untyped-limit"
     }
 

@@ -2,13 +2,13 @@ import EnsignModel
 
 /// Which definitions refer to which: they must form no cycle, and no path may be too deep.
 ///
-/// Also a cycle through `properties`, which draft 7 allows, is refused: valijson overflows the stack on some, and what
-/// an agent's contract needs is a tree.
+/// A cycle through `properties`, which draft 7 allows, is refused too: valijson overflows the stack on some, and an
+/// agent's contract only needs a tree.
 struct SchemaReferenceGraph {
     private struct Edge {
         let from: Int
         let to: Int
-        /// How many schemas are around the reference, in the definition that it stands in.
+        /// How many schemas enclose the reference within its definition.
         let depth: Int
         let pointer: [String]
     }
@@ -75,11 +75,11 @@ struct SchemaReferenceGraph {
         return problems + cycles(among: remaining.indices.filter { remaining[$0] > 0 }, leaving: leaving)
     }
 
-    /// Walks among definitions of which each has a reference to one of them, so that every walk ends in a cycle.
+    /// Walks among definitions that each refer to another of them, so every walk ends in a cycle.
     private func cycles(among unresolved: [Int], leaving: [[Int]]) -> [SchemaProblem] {
         let unresolvedSet = Set(unresolved)
         var problems: [SchemaProblem] = []
-        /// By definition, the walk that came along.
+        /// The walk that visited each definition.
         var visits: [Int: Int] = [:]
         for start in unresolved where visits[start] == nil {
             var walk: [Edge] = []

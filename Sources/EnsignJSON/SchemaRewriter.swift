@@ -1,15 +1,15 @@
 import EnsignModel
 
-/// Writes a linted schema as what valijson 1.0 reads without mistakes.
+/// Writes a linted schema in a form that valijson 1.0 reads correctly.
 ///
-/// - Annotations go. valijson would check `format`, with regular expressions of its own.
+/// - Annotations are dropped. valijson would check `format`, with regular expressions of its own.
 /// - `const` and `enum` become `ensign:const` and `ensign:enum`: arrays of canonical texts, compared as such.
 /// - Definitions get numbers for names, because valijson reads its JSON Pointers loosely. Only those in use are written.
-/// - A definition with `propertyNames` goes into an `allOf`: valijson caches definitions by path, and takes the schema
-///   in `propertyNames` for the one around it.
+/// - A definition with `propertyNames` goes into an `allOf`: valijson caches definitions by path, and confuses the
+///   schema in `propertyNames` with the one around it.
 /// - Whole numbers beyond 64 bits are written as fractions, because valijson wraps them around.
 struct SchemaRewriter {
-    /// Whether the schema may be given to a rewriter at all is for the linter to say.
+    /// The linter must have accepted the schema.
     init(_ schema: JSONValue) {
         root = schema
         bytes.reserveCapacity(1024)
@@ -43,7 +43,7 @@ struct SchemaRewriter {
         bytes.append(UInt8(ascii: "}"))
     }
 
-    /// Definitions found on the way lead to more of them.
+    /// Definitions may lead to further ones.
     private mutating func writeDefinitions(_ isFirst: inout Bool) {
         if used.isEmpty { return }
         start(SchemaKeyword.defs.rawValue, &isFirst)

@@ -1,7 +1,7 @@
 /// Returns the candidate that `name` was probably meant to be, or `nil`.
 ///
-/// That is the nearest by Damerau and Levenshtein's distance (optimal string alignment), at most 2 away and, for names
-/// of fewer than five characters, at most 1. Of equally near candidates the first wins.
+/// It is the nearest by Damerau-Levenshtein distance (optimal string alignment), at most 2 away and, for names of fewer
+/// than five characters, at most 1. Of equally near candidates the first wins.
 package func closestMatch(to name: String, among candidates: some Sequence<String>) -> String? {
     let name = Array(name.unicodeScalars.prefix(65))
     guard name.count < 65 else { return nil }

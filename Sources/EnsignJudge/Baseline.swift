@@ -1,13 +1,13 @@
 package import EnsignModel
 
-/// What a stable version did when it became stable, as far as its guard needs it: O(1) in size.
+/// The behaviour of a stable version when it became stable, as far as its guard needs it: O(1) in size.
 package struct Baseline: Sendable, Hashable {
     package var metric: String
-    /// Samples that it rests on.
+    /// The number of samples behind it.
     package var count: Double
-    /// The mean bad rate, or of sizes the mean score.
+    /// The mean bad rate; for sizes, the mean score.
     package var mean: Double
-    /// What the mean score may truly have been at most: a confidence bound at half of the guard's error.
+    /// The most that the true mean score may have been: a confidence bound at half of the guard's error.
     package var bound: Double
     /// Sizes are scored up to this cap. 1 for rates.
     package var cap: Double
@@ -16,7 +16,7 @@ package struct Baseline: Sendable, Hashable {
 extension Baseline {
     /// Summarises a version's samples, in their order of arrival; see ``BaselineBuilder``.
     ///
-    /// - Returns: Nil for fewer than 20 samples that are measurements: too few to be held against anything.
+    /// - Returns: Nil for fewer than 20 samples that are measurements: too few to compare with.
     package init?(_ metric: Analysis.Metric, _ samples: [Double], error: Double) {
         let accepted = samples.filter { MetricJudge.accepts($0, as: metric.kind) }
         guard accepted.count >= 20 else { return nil }
@@ -26,7 +26,7 @@ extension Baseline {
         self = baseline
     }
 
-    /// A mean score as people know it: a rate, or a capped mean in the metric's own unit.
+    /// A mean score in familiar terms: a rate, or a capped mean in the metric's own unit.
     func value(of score: Double, _ metric: Analysis.Metric) -> Double {
         guard metric.kind == .rate else { return score * cap }
         return metric.isHighGood ? 1 - score : score
@@ -50,30 +50,31 @@ extension Baseline {
     }
 }
 
-/// A baseline that is being recorded: a sample at a time, O(1) in memory.
+/// A baseline in the making: one sample at a time, O(1) in memory.
 ///
-/// Of rates each sample goes into the interval. Of sizes the first half settles the cap (a histogram, forgotten then) and
-/// what follows the mean, so that the cap does not depend on what it is used for. The interval holds at all times at once
-/// (``DifferenceInterval``): a first baseline may be followed by sharper ones from more samples at no cost in error.
+/// For rates, each sample goes into the interval. For sizes, the first half determines the cap (a histogram, then
+/// forgotten) and the rest the mean, so that the cap does not depend on the values that it caps. The interval holds at
+/// all times at once (``DifferenceInterval``): a first baseline may be followed by sharper ones from more samples at no
+/// cost in error.
 package struct BaselineBuilder: Sendable, Hashable {
     package let metric: Analysis.Metric
-    /// Accepted samples that make a baseline.
+    /// The number of accepted samples that make a baseline.
     package let length: Int
-    /// Samples that the mean of the last and sharpest one rests on.
+    /// The number of samples behind the mean of the last and sharpest one.
     private let most: Int
-    /// Samples that were accepted so far.
+    /// The number of accepted samples so far.
     package private(set) var count = 0
     package private(set) var rejected = 0
     private var history = LevelHistogram()
     private var cap = 1.0
     private var interval = DifferenceInterval()
 
-    /// The samples that the means of the first and of the last baseline rest on.
+    /// The number of samples behind the means of the first and the last baseline.
     private static let standard = 200
     private static let sharpest = 3_200
 
-    /// - Parameter length: At least 2, and then it is not sharpened; nil for the standard, 200 samples for a rate and 400
-    ///   for a size.
+    /// - Parameter length: A given length is at least 2 and is not sharpened; nil for the standard, 200 samples for a
+    ///   rate and 400 for a size.
     package init(_ metric: Analysis.Metric, length: Int? = nil) {
         self.metric = metric
         self.length = length ?? (metric.kind == .rate ? Self.standard : 2 * Self.standard)
@@ -87,7 +88,7 @@ package struct BaselineBuilder: Sendable, Hashable {
     /// Whether more samples change nothing.
     package var isFull: Bool { count >= settling + most }
 
-    /// Whether with the newest sample there is a baseline, or a sharper one: each time the samples have doubled.
+    /// Whether the newest sample gives a baseline, or a sharper one: each time the number of samples has doubled.
     package var isDue: Bool {
         var due = length - settling
         while due < count - settling { due *= 2 }
@@ -115,7 +116,7 @@ package struct BaselineBuilder: Sendable, Hashable {
 
     /// The baseline; nil before it is complete.
     ///
-    /// - Parameter error: The guard's; half of it is spent on the bound.
+    /// - Parameter error: The guard's error; half of it is spent on the bound.
     package func baseline(error: Double) -> Baseline? {
         guard isComplete, interval.blocks > 0 else { return nil }
         // Bets that the mean is at most the bound: exact at any sample size, narrow when the variance is small.
@@ -128,7 +129,7 @@ package struct BaselineBuilder: Sendable, Hashable {
         )
     }
 
-    /// All that later samples need, exactly.
+    /// Exactly what later samples need.
     package var state: JSONValue {
         [
             "length": .integer(Int64(length)), "most": .integer(Int64(most)), "count": .integer(Int64(count)),
@@ -137,7 +138,7 @@ package struct BaselineBuilder: Sendable, Hashable {
         ]
     }
 
-    /// Goes on where a state ended; nil if it is none.
+    /// Continues from a state; nil if it is not one.
     package init?(_ metric: Analysis.Metric, state: JSONValue) {
         guard let length = state["length"]?.int, (2...1_000_000).contains(length), let most = state["most"]?.int,
             (2...1_000_000).contains(most), let count = state["count"]?.int, (0...2_000_000).contains(count),

@@ -2,14 +2,14 @@ package import EnsignModel
 
 /// Whether the runs of a version show calls at all.
 ///
-/// A version that was granted operations and whose runs show not one call says nothing of calls: most likely nobody
-/// writes `execute_tool` telemetry, and "no errors" would be an empty sentence. Metrics of calls count from the run
-/// after the first one with a call. Runs that follow it are a fair picture of the version; those before it, chosen for
-/// having none, are not.
+/// A version that was granted operations and whose runs show no call at all says nothing about calls: most likely
+/// nobody writes `execute_tool` telemetry, and "no errors" would be an empty sentence. Metrics of calls count from the
+/// run after the first one with a call. Later runs are a fair picture of the version; earlier ones, selected for having
+/// no calls, are not.
 package struct CallWitness: Sendable, Hashable {
-    /// How many operations the version is granted; nil where that is not known.
+    /// How many operations the version is granted; nil if unknown.
     package var granted: Int?
-    /// Runs that were seen.
+    /// The number of runs seen.
     package private(set) var runs: Int64 = 0
     package private(set) var hasCalled = false
     private var firstRun: RunTimes?
@@ -23,7 +23,7 @@ package struct CallWitness: Sendable, Hashable {
 
     /// Takes a sample of the version.
     ///
-    /// - Returns: Whether it says anything: all but those of calls of a version that shows none.
+    /// - Returns: Whether it says anything: all do, except samples of calls of a version that shows none.
     package mutating func admits(_ sample: Sample) -> Bool {
         let times = RunTimes(started: sample.started, ended: sample.time)
         if sample.metric == .steps {
@@ -38,7 +38,7 @@ package struct CallWitness: Sendable, Hashable {
 
     /// Why metrics of calls say nothing yet; nil when they do.
     ///
-    /// - Parameter version: What it is called, such as `the canary`.
+    /// - Parameter version: Its name for people, such as `the canary`.
     package func silence(of version: String) -> String? {
         guard let granted, granted > 0, runs > 0, !hasCalled else { return nil }
         return "\(runs) \(runs == 1 ? "run" : "runs") of \(version) and not one call, although \(granted) "
@@ -47,7 +47,7 @@ package struct CallWitness: Sendable, Hashable {
 
     package var json: JSONValue { [.integer(runs), .bool(hasCalled)] }
 
-    /// - Parameter granted: As it is now.
+    /// - Parameter granted: The present number.
     package init?(json: JSONValue, granted: Int?) {
         guard let runs = json[0]?.int, runs >= 0, let hasCalled = json[1]?.bool else { return nil }
         (self.granted, self.runs, self.hasCalled) = (granted, runs, hasCalled)

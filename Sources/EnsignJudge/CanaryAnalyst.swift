@@ -1,10 +1,10 @@
 package import EnsignModel
 
-/// Judges the canaries of an environment on the samples of their runs, as they come. Pure: its ``json`` and the samples
+/// Judges an environment's canaries on the samples of their runs, as they arrive. Pure: its ``json`` and the samples
 /// that follow give the same verdicts on any machine.
 ///
-/// One trial for each canary. It begins anew when the candidate, the stable version or the analysis changes, and when
-/// both routes are narrowed: what was measured before is about something else.
+/// One trial for each canary. It restarts when the candidate, the stable version or the analysis changes, and when both
+/// routes are narrowed: earlier measurements are about something else.
 package struct CanaryAnalyst: Sendable, Hashable {
     private var trials: [AgentID: Trial] = [:]
 
@@ -14,11 +14,11 @@ package struct CanaryAnalyst: Sendable, Hashable {
         /// Runs that started before do not count.
         var since: Timestamp
         var judge: Judge
-        /// How many points of each metric of Prometheus were taken.
+        /// How many points of each Prometheus metric were taken.
         var taken: [String: Int64] = [:]
-        /// Why metrics of Prometheus could not be read the last time.
+        /// Why Prometheus metrics could not be read the last time.
         var unreadable: [String: String] = [:]
-        /// Whether runs of the two show calls.
+        /// Whether runs of the two versions show calls.
         var canaryCalls = CallWitness()
         var stableCalls = CallWitness()
 
@@ -30,7 +30,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
 
     package init() {}
 
-    /// Takes up canaries that are new or changed, and forgets those that are over.
+    /// Adds new and changed canaries, and forgets finished ones.
     package mutating func follow(_ canaries: [WatchedCanary]) {
         var next: [AgentID: Trial] = [:]
         for canary in canaries {
@@ -52,7 +52,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// Adds samples in the order in which they were read.
     package mutating func take(_ samples: [Sample]) {
         for sample in samples {
-            // A trial is taken out while it changes: no copy of a judge's state for each sample.
+            // The trial is taken out while it changes, which avoids copying a judge's state for each sample.
             guard var trial = trials.removeValue(forKey: sample.agent) else { continue }
             trial.take(sample)
             trials[sample.agent] = trial
@@ -61,7 +61,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
 
     // MARK: Prometheus
 
-    /// What is still to be asked of Prometheus for these canaries; the metrics that are furthest behind first.
+    /// The queries still to send to Prometheus for these canaries; the metrics furthest behind come first.
     package func requests(_ canaries: [WatchedCanary], now: Moment) -> [SeriesRequest] {
         waiting(canaries).compactMap { SeriesRequest($0.canary, $0.metric, taken: $0.taken, now: now) }
             .sorted { one, other in
@@ -70,14 +70,14 @@ package struct CanaryAnalyst: Sendable, Hashable {
             }
     }
 
-    /// When there is something to ask again; nil when there never is.
+    /// When the next query is due; nil when there is none.
     package func due(_ canaries: [WatchedCanary]) -> Moment? {
         waiting(canaries).compactMap { waiting in
             waiting.metric.query.map { SeriesRequest.due(waiting.canary, $0, taken: waiting.taken) }
         }.min()
     }
 
-    /// Metrics whose points still matter: before the verdict, and after it where it waits for an answer.
+    /// Metrics whose points still matter: before the verdict, and after it while it waits for an answer.
     private func waiting(
         _ canaries: [WatchedCanary]
     ) -> [(canary: WatchedCanary, metric: Analysis.Metric, taken: Int64)] {
@@ -89,7 +89,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
         }
     }
 
-    /// Adds what Prometheus answered. An answer that comes twice, or late, changes nothing.
+    /// Adds what Prometheus answered. A repeated or late answer changes nothing.
     package mutating func take(_ answer: SeriesAnswer) {
         let (agent, name) = (answer.request.canary.agent, answer.request.metric)
         guard var trial = trials[agent], trial.isAbout(answer.request.canary),
@@ -98,7 +98,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
             trial.judge.metrics[index].metric.query == answer.request.query
         else { return }
         let taken = trial.taken[name] ?? 0
-        // With a gap before it: what was counted is lost, and is asked for again.
+        // An answer after a gap: the count was lost, so the query is repeated.
         guard answer.request.taken <= taken else { return }
         trials[agent] = nil
         switch answer.outcome {
@@ -115,7 +115,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
         trials[agent] = trial
     }
 
-    /// Notes that no metric of Prometheus can be read at all.
+    /// Notes that no Prometheus metric can be read at all.
     package mutating func cannotRead(_ canaries: [WatchedCanary], because why: String) {
         for canary in canaries {
             guard var trial = trials[canary.agent], trial.isAbout(canary), trial.judge.decision == nil else { continue }
@@ -127,14 +127,15 @@ package struct CanaryAnalyst: Sendable, Hashable {
     /// What is known about a canary now.
     package func verdict(_ canary: WatchedCanary) -> CanaryVerdict {
         guard let trial = trials[canary.agent], trial.isAbout(canary) else { return CanaryVerdict(.noData) }
-        // No pass beside a metric of which nobody knows what it says now, nor of what its calls came to when it shows none.
+        // No pass while a metric's present value is unknown, or while metrics of calls say nothing because no calls are
+        // seen.
         let report = trial.judge.report(unreadable: trial.unreadable, silences: trial.silences)
         return CanaryVerdict(report.verdict, report: report)
     }
 }
 
 extension Sample {
-    /// What a metric of a kind takes from the sample; nil where the sample says nothing of that kind.
+    /// The value that a metric of this kind takes from the sample; nil if the sample has none.
     func value(as kind: Analysis.Kind) -> Double? {
         switch kind {
         case .rate: occurred.map { $0 ? 1 : 0 }
@@ -152,11 +153,11 @@ package struct WatchedCanary: Sendable, Hashable {
     package var stableVersion: AgentVersion
     package var since: Timestamp
     package var analysis: Analysis
-    /// How many operations the two are granted; nil where that is not known.
+    /// How many operations the two are granted; nil if unknown.
     package var candidateOperations: Int?
     package var stableOperations: Int?
 
-    /// - Returns: nil when there is no canary under way, or nothing that judges it.
+    /// - Returns: nil without a canary under way, or without an analysis that judges it.
     package init?(_ agent: AgentID, _ state: AgentState, _ canary: Canary) {
         guard let stable = state.stable, let (candidate, progress) = state.canary, let analysis = canary.analysis else {
             return nil
@@ -189,7 +190,7 @@ extension CanaryAnalyst {
         ]
     }
 
-    /// Goes on where a state ended, as far as it is about these canaries.
+    /// Continues from a state, as far as it is about these canaries.
     package init(json: JSONValue?, canaries: [WatchedCanary]) {
         self.init()
         let known = Dictionary(canaries.map { ($0.agent, $0) }) { first, _ in first }
@@ -198,7 +199,7 @@ extension CanaryAnalyst {
                 let candidate = item["candidate"]?.string.flatMap({ Digest($0) }),
                 let stable = item["stable"]?.string.flatMap({ Digest($0) }),
                 let since = item["since"]?.string.flatMap({ Timestamp($0) }),
-                // Numbers of another question are no answer to this one.
+                // Numbers for another question do not answer this one.
                 item["analysis"] == canary.analysis.measured,
                 let judge = item["judge"].flatMap({ Judge(canary.analysis, state: $0) })
             else { continue }
@@ -208,7 +209,7 @@ extension CanaryAnalyst {
             {
                 (trial.canaryCalls, trial.stableCalls) = (calls, stableCalls)
             } else if canary.analysis.hasMetricsOfCalls {
-                // Of an older version, which took runs without calls for runs without errors.
+                // Written by an older version, which counted runs without calls as runs without errors.
                 continue
             }
             trial.read(item["series"]?.array ?? [])
@@ -235,7 +236,7 @@ extension CanaryAnalyst.Trial {
         judge.add(value, metricAt: index, variant)
     }
 
-    /// Why metrics of calls say nothing, by name; empty when they do.
+    /// Why metrics of calls say nothing, by name; empty when they say something.
     fileprivate var silences: [String: String] {
         let why = [canaryCalls.silence(of: "the canary"), stableCalls.silence(of: "the stable version")]
             .compactMap { $0 }
@@ -269,7 +270,7 @@ extension Analysis.Metric {
 extension Analysis {
     fileprivate var hasMetricsOfCalls: Bool { metrics.contains(where: \.isOfCalls) }
 
-    /// What is measured, and how it is judged: when one of these changes, what was counted before says nothing.
+    /// What is measured, and how it is judged: after a change here, earlier counts mean nothing.
     fileprivate var measured: JSONValue {
         [
             "confidence": JSONValue(confidence),

@@ -1,9 +1,9 @@
 package import EnsignModel
 
-/// What the analysis of a canary came to.
+/// The result of a canary's analysis.
 package struct CanaryVerdict: Sendable, Hashable {
     package var outcome: Verdict
-    /// The numbers behind it; nil when nothing was looked at.
+    /// The numbers behind it; nil when nothing was examined.
     package var report: JudgeReport?
     /// The stable version's artifact, which decides what a failure quarantines.
     package var stableArtifact: Digest?

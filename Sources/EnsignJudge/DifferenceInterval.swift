@@ -7,7 +7,7 @@ import Glibc
 /// differences less their expectations, `V` the sum of their squared distances from a prediction made before the block,
 /// and `psi(l) = -log(1 - l) - l` (Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic
 /// confidence sequences" (2021), Theorem 4). Mixed over a grid of `l` (their section 3.2); the bound is where the mixture
-/// reaches one over the error. Only what is shown depends on logarithms here, no verdict does.
+/// reaches one over the error. Only displayed values depend on logarithms here; no verdict does.
 struct DifferenceInterval: Sendable, Hashable {
     private(set) var blocks = 0.0
     private(set) var stableSum = 0.0

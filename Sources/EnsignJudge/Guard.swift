@@ -3,38 +3,38 @@ package import EnsignModel
 /// Watches the stable version for behaviour that drifts although nothing was deployed.
 ///
 /// Null hypothesis at each moment: "the mean is at most the baseline's bound, made worse by the margin". A drift may
-/// begin after months of good behaviour, so that a new bet starts before every sample, with a share of the capital that
-/// falls as `1 / (t log^2 t)`: one e-process for all starting times, O(1) in memory (the weighted Shiryaev-Roberts sum of
-/// Shin, Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection" (2024), section
-/// 2, with weights that add up to at most 1). However long it watches, a false alarm has at most the guard's error:
-/// half for the baseline's bound, half for the bets (Ville's inequality).
+/// begin after months of good behaviour, so a new bet starts before every sample, with a share of the capital that
+/// falls as `1 / (t log^2 t)`: one e-process for all starting times, O(1) in memory (the weighted Shiryaev-Roberts sum
+/// of Shin, Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection" (2024),
+/// section 2, with weights that add up to at most 1). However long it watches, a false alarm has at most the guard's
+/// error: half for the baseline's bound, half for the bets (Ville's inequality).
 package struct Guard: Sendable, Hashable {
     package let metric: Analysis.Metric
     package private(set) var baseline: Baseline
     package let error: Double
-    /// Whether the drift was seen. Never taken back.
+    /// Whether the drift was seen. Never revoked.
     package private(set) var hasDrifted = false
     package private(set) var count = 0.0
-    /// The mean score of the latest samples: the mean of all would say nothing after months of good behaviour.
+    /// The mean score of the latest samples: the mean of all would show nothing after months of good behaviour.
     private var recent = 0.0
     package private(set) var rejected = 0.0
     /// Capital of the bets on drifts of each size.
     private var capitals = [Double](repeating: 0, count: Guard.effects.count)
 
-    /// Samples that the recent mean looks back on, about.
+    /// The approximate number of samples behind the recent mean.
     private static let memory = 32.0
 
-    /// How many margins beyond the margin the drifts lie that are bet on.
+    /// The drifts that are bet on, in margins beyond the margin.
     private static let effects = [0.5, 1.5, 4, 10]
 
-    /// - Parameter error: The most probability of ever reporting a drift that is none; the same as the baseline's.
+    /// - Parameter error: The highest probability of ever reporting a false drift; the same as the baseline's.
     package init(_ metric: Analysis.Metric, against baseline: Baseline, error: Double) {
         self.metric = metric
         self.baseline = baseline
         self.error = error
     }
 
-    /// The largest mean score that is no drift.
+    /// The largest mean score that is not a drift.
     private var limit: Double {
         switch (metric.kind, metric.margin) {
         case (.rate, _):
@@ -61,15 +61,15 @@ package struct Guard: Sendable, Hashable {
         let step = max(limit - baseline.mean, 0.02)
         for (index, times) in Self.effects.enumerated() {
             let drifted = min(limit + times * step, (1 + limit) / 2)
-            // The likelihood ratio for 0 and 1; for scores between them it is as fair, being linear.
+            // The likelihood ratio for 0 and 1; for scores between them it is just as fair, because it is linear.
             let factor = 1 + (drifted - limit) / (limit * (1 - limit)) * (score - limit)
             capitals[index] = min((capitals[index] + weight) * factor, 1e100)
         }
         if capitals.reduce(0, +) * error / 2 >= 1 { hasDrifted = true }
     }
 
-    /// Takes a sharper baseline of the same version; bets that were made stay fair, since each was against a bound that
-    /// was settled before. One that is less sharp, as when a drift has begun within it, is left.
+    /// Takes a sharper baseline of the same version; earlier bets stay fair, since the bound was fixed before each of
+    /// them. A less sharp one, as when a drift has begun within it, is ignored.
     ///
     /// - Returns: Whether it was taken.
     package mutating func sharpen(_ sharper: Baseline) -> Bool {
@@ -85,7 +85,7 @@ package struct Guard: Sendable, Hashable {
         return 1 / (digits * (digits + 1)) / Double(sign: .plus, exponent: Int(digits) - 1, significand: 1)
     }
 
-    /// The mean of the latest samples as people know it: a rate, or a capped mean in the metric's own unit.
+    /// The mean of the latest samples in familiar terms: a rate, or a capped mean in the metric's own unit.
     package var recentValue: Double { baseline.value(of: recent, metric) }
 
     /// The sentence for people.
@@ -102,7 +102,7 @@ package struct Guard: Sendable, Hashable {
             : "\(metric.name): no drift: \(values), after \(samples)"
     }
 
-    /// All that later samples need, exactly.
+    /// Exactly what later samples need.
     package var state: JSONValue {
         [
             "baseline": baseline.json, "drifted": .bool(hasDrifted), "error": JSONValue(error),
@@ -110,7 +110,7 @@ package struct Guard: Sendable, Hashable {
         ]
     }
 
-    /// Goes on where a state ended; nil if it is not one of this metric.
+    /// Continues from a state; nil if it is not one of this metric.
     package init?(_ metric: Analysis.Metric, state: JSONValue) {
         guard let baseline = state["baseline"].flatMap(Baseline.init(json:)), baseline.metric == metric.name,
             let drifted = state["drifted"]?.bool, let error = state["error"]?.double, error > 0, error < 1,

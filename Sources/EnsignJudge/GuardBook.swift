@@ -5,10 +5,10 @@ package struct GuardedVersion: Sendable, Hashable {
     package var agent: AgentID
     package var stable: Change.Side
     package var metrics: [Analysis.Metric]
-    /// Of each metric: what the confidence leaves, shared among them.
+    /// The error of each metric: what the confidence leaves, shared among them.
     package var error: Double
 
-    /// - Returns: nil when no metric is guarded. Those of Prometheus cannot be: nobody asks for them without a canary.
+    /// - Returns: nil when no metric is guarded. Prometheus metrics cannot be: without a canary they are not queried.
     package init?(_ agent: AgentID, _ stable: Change.Side, _ analysis: Analysis) {
         let metrics = analysis.metrics.filter { $0.guarding != .off && $0.query == nil }
         guard !metrics.isEmpty else { return nil }
@@ -19,45 +19,46 @@ package struct GuardedVersion: Sendable, Hashable {
     }
 }
 
-/// A metric of a stable version that is no longer what it was when that version became stable.
+/// A metric of a stable version that has drifted since that version became stable.
 package struct BehaviourDrift: Sendable, Hashable {
     package var agent: AgentID
     package var stable: Change.Side
     package var metric: String
     /// Whether the agent is to be halted.
     package var halts: Bool
-    /// When the run ended that showed it.
+    /// When the run that showed it ended.
     package var time: Moment
     package var sentence: String
-    /// Numbers for the ledger: baseline and what came since.
+    /// Numbers for the ledger: the baseline and the samples since.
     package var numbers: Evidence.DriftedBehaviour.Numbers
 }
 
-/// Watches the stable versions of an environment's agents, each against its own baseline, as samples come. Pure: its
+/// Watches the stable versions of an environment's agents, each against its own baseline, as samples arrive. Pure: its
 /// ``json`` and the samples that follow give the same drifts on any machine.
 ///
-/// An agent begins anew, with a new baseline, when its stable version or what is guarded changes. O(1) for each metric.
+/// An agent starts again, with a new baseline, when its stable version or the guarded metrics change. O(1) for each
+/// metric.
 package struct GuardBook: Sendable, Hashable {
     private var agents: [AgentID: StableGuard] = [:]
 
-    /// Metrics of all agents together.
+    /// The number of metrics of all agents together.
     package private(set) var count = 0
 
-    /// The most metrics that are watched, some 700 bytes each in the checkpoint; beyond it the longest idle agents go, and
-    /// begin anew when they run again.
+    /// The most metrics that are watched, about 700 bytes each in the checkpoint; beyond it the longest idle agents are
+    /// dropped, and start again when they next run.
     package static let maxMetrics = 50_000
 
     package init() {}
 
     /// Adds one sample, if it is one of the stable version and of a guarded metric.
     ///
-    /// - Returns: The drift that it showed. Once for each metric, until it begins anew.
+    /// - Returns: The drift that it showed, once for each metric until it starts again.
     package mutating func take(_ sample: Sample, _ version: GuardedVersion) -> BehaviourDrift? {
         let name = sample.metric.description
         guard sample.bundle == version.stable.digest,
             let index = version.metrics.firstIndex(where: { $0.name == name })
         else { return nil }
-        // Taken out while it changes: no copy of its state for each sample.
+        // Taken out while it changes, which avoids copying its state for each sample.
         var watched: StableGuard
         if let known = agents.removeValue(forKey: version.agent) {
             count -= known.metrics.count
@@ -72,17 +73,17 @@ package struct GuardBook: Sendable, Hashable {
         return drift
     }
 
-    /// Makes what drifted begin anew, from runs on that start after a moment: somebody has looked at it.
+    /// Restarts the drifted metrics, with runs that start after a moment: somebody has looked into the drift.
     package mutating func restart(_ agent: AgentID, after moment: Moment) { agents[agent]?.restart(after: moment) }
 
     /// Agents that were halted for a drift, sorted.
     package var halted: [AgentID] { agents.filter { $0.value.hasHalted }.keys.sorted() }
 
-    /// What there is to say of an agent's metrics, a sentence each; empty when it is not watched.
+    /// A sentence about each of an agent's metrics; empty when it is not watched.
     package func explanations(_ agent: AgentID) -> [String] { agents[agent]?.explanations ?? [] }
 
     private mutating func makeRoom() {
-        // Many at once, so that the next ones cost nothing.
+        // Drops many at once, so that the next ones cost nothing.
         let order = agents.sorted { ($0.value.latest, $0.key) < ($1.value.latest, $1.key) }
         for (agent, watched) in order.prefix(max(order.count / 20, 1)) {
             agents[agent] = nil
@@ -102,19 +103,19 @@ private struct StableGuard: Sendable, Hashable {
     var latest = Moment(nanoseconds: 0)
     var hasHalted = false
 
-    /// One metric: its baseline is being recorded, or it is held against it.
+    /// One metric: its baseline is being recorded, or it is compared with its baseline.
     struct Watch: Sendable, Hashable {
         enum Phase: Sendable, Hashable {
             case recording(BaselineBuilder)
-            /// With what is still being recorded, for a sharper baseline; nil when that is done.
+            /// With the recording of a sharper baseline; nil when that is done.
             case watching(Guard, BaselineBuilder?)
         }
 
         var phase: Phase
-        /// The runs of the baseline ended from then to then.
+        /// When the runs of the baseline ended: from and to.
         var from: Moment?
         var until: Moment?
-        /// The same of what is being recorded.
+        /// The same for the recording.
         var reach: Moment?
 
         var metric: Analysis.Metric {
@@ -136,7 +137,7 @@ private struct StableGuard: Sendable, Hashable {
             && metrics.elementsEqual(version.metrics) { $0.metric == $1.measured }
     }
 
-    /// - Parameter index: Of the sample's metric.
+    /// - Parameter index: The index of the sample's metric.
     mutating func take(_ sample: Sample, _ version: GuardedVersion, _ index: Int) -> BehaviourDrift? {
         guard since.map({ sample.started > $0 }) ?? true, let value = sample.value(as: metrics[index].metric.kind)
         else { return nil }
@@ -187,7 +188,7 @@ extension StableGuard.Watch {
             return nil
         case .watching(var watched, var builder):
             let before = watched.hasDrifted
-            // Held against what was recorded before it.
+            // Compared with what was recorded before it.
             watched.add(value)
             if var recording = builder {
                 record(value, time, &recording)
@@ -236,7 +237,7 @@ extension StableGuard.Watch {
 }
 
 extension Analysis.Metric {
-    /// The metric without what is done about a drift: another word there begins nothing anew.
+    /// The metric without its reaction to a drift: a change of that restarts nothing.
     fileprivate var measured: Analysis.Metric {
         var metric = self
         metric.guarding = .report
@@ -279,7 +280,7 @@ extension GuardBook {
         )
     }
 
-    /// Goes on where a state ended; nil if it is none.
+    /// Continues from a state; nil if it is not one.
     package init?(json: JSONValue) {
         guard let items = json.array else { return nil }
         for item in items {
@@ -349,7 +350,7 @@ extension StableGuard.Watch {
 }
 
 extension BehaviourDrift {
-    /// As an entry of kind `drift` records it: nothing was deployed, so that both sides are the stable version.
+    /// As an entry of kind `drift` records it: nothing was deployed, so both sides are the stable version.
     package var change: Change {
         var evidence = Evidence(
             reason: sentence,

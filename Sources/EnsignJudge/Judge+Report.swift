@@ -1,7 +1,7 @@
 package import EnsignModel
 
 extension Judge {
-    /// What the verdict rests on.
+    /// The basis of the verdict.
     ///
     /// - Parameters:
     ///   - unreadable: Why metrics could not be read, by name. Without a `fail`, the verdict is then `error`.
@@ -40,7 +40,7 @@ extension Judge {
         return report
     }
 
-    /// Of the metrics that decided the verdict, or that it waits for.
+    /// Explanations of the metrics that decided the verdict, or that it waits for.
     private func explanations(_ reports: [MetricReport]) -> [String] {
         let decisive =
             switch verdict {
@@ -54,7 +54,7 @@ extension Judge {
 }
 
 extension MetricJudge {
-    /// - Parameter error: With how much probability each end of the interval may ever miss.
+    /// - Parameter error: The probability with which each end of the interval may ever miss.
     func report(error: Double) -> MetricReport {
         var report = MetricReport(
             name: metric.name,
@@ -81,7 +81,7 @@ extension MetricJudge {
     }
 
     /// The interval of the difference of two rates. It leaves out 0 on the bad side exactly when the metric fails, and
-    /// the margin exactly when it passes: at those points the verdict's own test stands in for the interval's.
+    /// the margin exactly when it passes: at those points the verdict's own test replaces the interval's.
     private func rateBounds(error: Double, stableMean: Double) -> (low: Double, high: Double) {
         var (low, high) = interval.bounds(scale: 1, error: error)
         let bad = metric.isHighGood ? 1 - stableMean : stableMean
@@ -93,7 +93,7 @@ extension MetricJudge {
         return metric.isHighGood ? (0 - high, 0 - low) : (low, high)
     }
 
-    /// Of the capped means, which have an interval; plain means of heavy tails have none.
+    /// The interval of the capped means: plain means of heavy tails have none.
     private func sizeBounds(_ report: inout MetricReport, error: Double, stableMean: Double, canaryMean: Double) {
         let isRelative = if case .relative = metric.margin { true } else { false }
         let unit = isRelative ? 1 : stableMean
@@ -199,7 +199,7 @@ package enum Decimal {
         return value > 0 && !text.hasPrefix("-") ? "+" + text : text
     }
 
-    /// Three or so significant digits.
+    /// About three significant digits.
     package static func short(_ value: Double) -> String {
         let size = abs(value)
         if size >= 1e15 || (size > 0 && size < 1e-6) { return "\(value)" }
@@ -217,7 +217,7 @@ package enum Decimal {
         return text
     }
 
-    /// Nine significant digits: what logarithms of another C library may do differently is behind them.
+    /// Nine significant digits: logarithms of another C library may differ only after them.
     static func rounded(_ value: Double) -> Double {
         let size = abs(value)
         guard size > 1e-12, size < 1e15 else { return value.magnitude < 1 ? 0 : value }

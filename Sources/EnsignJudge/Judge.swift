@@ -3,12 +3,12 @@ package import EnsignModel
 /// Judges a candidate against the stable version, sample by sample, as an ``Analysis`` asks.
 ///
 /// Pure: the same samples in the same order give the same verdict, in one go or resumed from ``state``. Each verdict
-/// holds however often and whenever one looks, and whatever made one stop (docs/judge.md).
+/// holds however often and whenever one looks, and for whatever reason one stops (docs/judge.md).
 ///
 /// - `fail`: the average of the metrics' ``MetricJudge/failEvidence`` reaches `1 / (1 - confidence)`. An average of
 ///   e-processes is one, whatever their dependence (Vovk and Wang, "E-values: calibration, combination and
-///   applications" (2021), section 3), so that a candidate that is at least as good in every metric fails at most with
-///   probability `1 - confidence`. It fails no later than with each metric tested at its share of the error.
+///   applications" (2021), section 3), so a candidate that is at least as good in every metric fails with probability
+///   at most `1 - confidence`. It fails no later than with each metric tested at its share of the error.
 /// - `pass`: each metric passes at the full error. Only a false pass of every metric that is worse lets a bad candidate
 ///   through: an intersection-union test needs no correction (Berger, "Multiparameter hypothesis testing and acceptance
 ///   sampling" (1982), Theorem 1).
@@ -23,10 +23,10 @@ package struct Judge: Sendable, Hashable {
         metrics = analysis.metrics.map(MetricJudge.init)
     }
 
-    /// The most probability of a wrong verdict of either kind.
+    /// The highest probability of a wrong verdict of either kind.
     package var error: Double { 1 - analysis.confidence }
 
-    /// Adds a sample, and looks.
+    /// Adds a sample and updates the verdict.
     ///
     /// After the verdict samples change nothing.
     ///
@@ -38,7 +38,7 @@ package struct Judge: Sendable, Hashable {
         return true
     }
 
-    /// Adds a sample of a metric by its place in the analysis, and looks.
+    /// Adds a sample of a metric by its index in the analysis, and updates the verdict.
     package mutating func add(_ value: Double, metricAt index: Int, _ variant: Variant) {
         guard decision == nil else { return }
         metrics[index].add(value, variant, passError: error)
@@ -61,8 +61,8 @@ package struct Judge: Sendable, Hashable {
         }
     }
 
-    /// The metrics that are worse for themselves: with every set of others that they may be averaged with, the average
-    /// reaches the threshold (closed testing; Vovk and Wang, "Confidence and discoveries with e-values" (2023)).
+    /// The metrics that are worse on their own: their average with every set of others reaches the threshold (closed
+    /// testing; Vovk and Wang, "Confidence and discoveries with e-values" (2023)).
     private func failing(_ threshold: Double) -> [Int] {
         let gaps = metrics.map { $0.failEvidence - threshold }
         let shortfall = gaps.reduce(0) { $0 + min($1, 0) }
@@ -78,17 +78,17 @@ package struct Judge: Sendable, Hashable {
 extension Judge {
     private static let stateVersion: Int64 = 1
 
-    /// All that later samples need, exactly; at most some 30 KB for each metric.
+    /// Exactly what later samples need; at most about 30 KB for each metric.
     package var state: JSONValue {
         var object: JSONObject = ["v": .integer(Self.stateVersion), "metrics": .array(metrics.map(\.state))]
         if let decision { object["decision"] = .string(decision.rawValue) }
         return .object(object)
     }
 
-    /// Goes on where a state ended.
+    /// Continues from a state.
     ///
-    /// - Returns: Nil if the state is not of this analysis's metrics, or of another version of this code: evidence then
-    ///   starts again.
+    /// - Returns: Nil if the state belongs to other metrics or to another version of this code: evidence then starts
+    ///   again.
     package init?(_ analysis: Analysis, state: JSONValue) {
         guard state["v"]?.int == Self.stateVersion, let states = state["metrics"]?.array,
             states.count == analysis.metrics.count

@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// A logarithm to base 2 that is straight between powers of two: exact arithmetic on every machine, no libm.
+/// A logarithm to base 2, linear between powers of two: exact arithmetic on every machine, no libm.
 enum Level {
     /// - Parameter value: 0 or more, finite. Values below 2^-40 count as 2^-40.
     static func of(_ value: Double) -> Double {
@@ -15,7 +15,7 @@ enum Level {
     }
 }
 
-/// How often values of each size came: zero, and eight bins in each octave. At most 800 bins.
+/// How often each size occurred: zero, and eight bins in each octave. At most 800 bins.
 struct LevelHistogram: Sendable, Hashable {
     private(set) var zeros = 0.0
     private(set) var total = 0.0
@@ -48,7 +48,7 @@ struct LevelHistogram: Sendable, Hashable {
         counts[bin - first] += 1
     }
 
-    /// The upper edge of the bin in which the share is reached; 0 where zeros reach it.
+    /// The upper edge of the bin where the share is reached; 0 if zeros reach it.
     func quantile(_ share: Double) -> Double {
         var rest = share * total - zeros
         guard rest > 0 else { return 0 }
@@ -62,7 +62,7 @@ struct LevelHistogram: Sendable, Hashable {
     /// The lower edge of the lowest bin; 1 when there is none.
     var smallestPositive: Double { counts.isEmpty ? 1 : Level.value(Double(first) / 8) }
 
-    /// Values above an edge that ``quantile(_:)`` gave.
+    /// The number of values above an edge from ``quantile(_:)``.
     func count(above edge: Double) -> Double {
         var sum = 0.0
         for (index, count) in counts.enumerated() where Level.value(Double(first + index) / 8) >= edge { sum += count }

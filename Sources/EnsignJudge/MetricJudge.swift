@@ -1,8 +1,8 @@
 package import EnsignModel
 
-/// One metric of an analysis: the evidence so far, and what it says.
+/// One metric of an analysis: the evidence so far, and its verdict.
 ///
-/// Bounded: at most some 30 KB however many samples come.
+/// Bounded: at most about 30 KB, however many samples arrive.
 package struct MetricJudge: Sendable, Hashable {
     package let metric: Analysis.Metric
     /// Set once, by the first of the two tests that decides.
@@ -14,15 +14,15 @@ package struct MetricJudge: Sendable, Hashable {
     /// Samples of one variant.
     package struct Tally: Sendable, Hashable {
         package fileprivate(set) var count = 0
-        /// Of the accepted values.
+        /// The sum of the accepted values.
         package fileprivate(set) var sum = 0.0
-        /// Values that can be no measurement of this metric.
+        /// Values that cannot be measurements of this metric.
         package fileprivate(set) var rejected = 0
 
         /// Nil without samples.
         package var mean: Double? { count > 0 ? sum / Double(count) : nil }
 
-        /// As reports have it.
+        /// In the form for reports.
         var samples: MetricReport.Samples {
             MetricReport.Samples(count: Int64(count), rejected: Int64(rejected), mean: mean)
         }
@@ -38,12 +38,12 @@ package struct MetricJudge: Sendable, Hashable {
     private var extremes = 1.0
     private(set) var interval = DifferenceInterval()
 
-    /// How much of the pass error is used. The bets come so close to all of it (they overshoot by next to nothing) that a
-    /// small dependence between runs would exceed it.
+    /// The share of the pass error that is used. The bets come so close to all of it (they overshoot by almost nothing)
+    /// that a small dependence between runs would exceed it.
     private static let passReserve = 0.85
     private static let mostCapital = 1e100
 
-    /// The largest value that is taken for a measurement.
+    /// The largest value that counts as a measurement.
     package static let largestValue = 1e15
 
     package init(_ metric: Analysis.Metric) {
@@ -58,7 +58,7 @@ package struct MetricJudge: Sendable, Hashable {
         }
     }
 
-    /// How much capital stands against "the canary is at least as good as the stable version".
+    /// The capital against "the canary is at least as good as the stable version".
     ///
     /// If that is true, the probability that this ever reaches `x` is at most `1 / x` (Ville's inequality; Ramdas,
     /// Grünwald, Vovk and Shafer, "Game-theoretic statistics and safe anytime-valid inference" (2023), section 3).
@@ -66,7 +66,7 @@ package struct MetricJudge: Sendable, Hashable {
 
     /// The same against "the canary is worse by the margin or more".
     ///
-    /// Sizes must also show that extreme values are rare: both tests must reject, so that the smaller evidence counts.
+    /// Sizes must also show that extreme values are rare: both tests must reject, so the smaller evidence counts.
     package var passEvidence: Double {
         let evidence = pass.reduce(0, +)
         return metric.kind == .rate ? evidence : min(evidence, extremes)
@@ -85,7 +85,7 @@ package struct MetricJudge: Sendable, Hashable {
 
     /// Adds a sample. One that cannot be a measurement is counted and otherwise ignored.
     ///
-    /// - Parameter passError: The most probability of a `pass` for a canary that is worse by the margin.
+    /// - Parameter passError: The highest probability of a `pass` for a canary that is worse by the margin.
     package mutating func add(_ value: Double, _ variant: Variant, passError: Double) {
         let isAccepted = accepts(value)
         switch variant {
@@ -96,7 +96,7 @@ package struct MetricJudge: Sendable, Hashable {
         queue.add(metric.isHighGood ? 1 - value : value, variant)
         while queue.isReady {
             playBlock()
-            // Giving capital away is always fair; a number that JSON cannot hold is not.
+            // Giving capital away is always fair; a number beyond JSON's range is not allowed.
             for index in fail.indices { fail[index] = min(fail[index], Self.mostCapital) }
             for index in pass.indices { pass[index] = min(pass[index], Self.mostCapital) }
             extremes = min(extremes, Self.mostCapital)
@@ -134,9 +134,9 @@ package struct MetricJudge: Sendable, Hashable {
         }
     }
 
-    /// Why the metric does not pass although its test would let it.
+    /// Why the metric does not pass although its test would.
     enum PassGate: Sendable, Hashable {
-        /// More than 1 % of the canary's values were no measurements.
+        /// More than 1 % of the canary's values were not measurements.
         case rejectedValues
         /// The plain mean, rare huge values included, is worse than the margin allows.
         case plainMean
@@ -192,7 +192,7 @@ extension BlockBet {
 }
 
 extension MetricJudge {
-    /// Everything that later samples need, exactly.
+    /// Exactly what later samples need.
     package var state: JSONValue {
         var object: JSONObject = [
             "name": .string(metric.name), "stable": stable.json, "canary": canary.json, "queue": queue.json,
@@ -207,7 +207,7 @@ extension MetricJudge {
         return .object(object)
     }
 
-    /// Goes on where a state ended; nil if it is not one of this metric.
+    /// Continues from a state; nil if it is not one of this metric.
     package init?(_ metric: Analysis.Metric, state: JSONValue) {
         self.init(metric)
         guard state["name"]?.string == metric.name, let stable = Tally(json: state["stable"]),

@@ -1,18 +1,18 @@
 package import EnsignModel
 
-/// What a plan says of a canary before it starts.
+/// What a plan says about a canary before it starts.
 package struct PlannedPower: Sendable, Hashable {
     package var power: Power
-    /// Whether nobody knows how much the agent runs.
+    /// Whether the agent's traffic is unknown.
     package var isAssumed: Bool
     package var sentences: [String]
 
-    /// Runs an hour where there is no telemetry and nobody has said how many.
+    /// Assumed runs an hour without telemetry or a given number.
     package static let assumed = 60.0
 
     /// - Parameters:
-    ///   - traffic: Of the agent; nil when there is no telemetry of it.
-    ///   - asked: Runs an hour that somebody has named, which count instead.
+    ///   - traffic: The agent's traffic; nil without telemetry.
+    ///   - asked: A given number of runs an hour, which counts instead.
     /// - Returns: nil when no analysis judges the canary.
     package init?(_ canary: Canary, traffic: Traffic?, runsPerHour asked: Double?, now: Timestamp) {
         guard let analysis = canary.analysis, !canary.steps.isEmpty else { return nil }

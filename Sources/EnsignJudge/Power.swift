@@ -1,21 +1,21 @@
 package import EnsignModel
 import Glibc
 
-/// What a canary can see, and by when: said in the plan, before it starts.
+/// What a canary can detect, and by when: shown in the plan, before it starts.
 ///
-/// Evidence grows by the Kullback-Leibler divergence between what happens and the nearest point of the hypothesis that
-/// is to be rejected, a sample at a time, and must reach `log(1 / error)` (Grünwald, de Heide and Koolen, "Safe testing"
-/// (2024), section 3.2: the growth rate). The factors on top of that come from simulations of this judge
-/// (docs/judge.md, "Power"; `make bench` measures the same cases). Times are medians: half of the canaries are decided by then,
-/// nine in ten within two and a half times as long.
+/// Evidence grows by the Kullback-Leibler divergence between reality and the nearest point of the hypothesis to reject,
+/// sample by sample, and must reach `log(1 / error)` (Grünwald, de Heide and Koolen, "Safe testing" (2024), section
+/// 3.2: the growth rate). The factors on top of that come from simulations of this judge (docs/judge.md, "Power"; `make
+/// bench` measures the same cases). Times are medians: half of the canaries are decided by then, and nine in ten within
+/// two and a half times as long.
 package struct Power: Sendable, Hashable {
-    /// What is known about a metric of the stable version.
+    /// The known facts about a metric of the stable version.
     package struct Expectation: Sendable, Hashable {
-        /// Its rate, in `0...1`, or its mean. Nil: a rate of 95 % where high is good and 1 % elsewhere.
+        /// Its rate, in `0...1`, or its mean. Nil: a rate of 95 % if high is good, else 1 %.
         package var value: Double?
         /// The standard deviation of a size's natural logarithm. Nil: 1, where the 90th percentile is 3.6 medians.
         package var spread: Double?
-        /// Samples that a run gives.
+        /// The number of samples from each run.
         package var perRun: Double
         /// The share of a size's samples that are above 0. Nil: all of them.
         package var positive: Double?
@@ -31,17 +31,17 @@ package struct Power: Sendable, Hashable {
     /// One metric's share of the answer. Hours are nil when the canary never gets there.
     package struct Metric: Sendable, Hashable {
         package var name: String
-        /// A change of two margins: `success fall by 10 points`.
+        /// A change by two margins: `success fall by 10 points`.
         package var change: String
         package var hoursToFail: Double?
         package var hoursToPass: Double?
-        /// Whether it cannot pass because the stable version has nothing of it, and the margin is a share of that.
+        /// Whether it cannot pass because the stable version's value is zero and the margin is a share of it.
         package var isShareOfNothing = false
     }
 
     package var runsPerHour: Double
     package var metrics: [Metric]
-    /// Nil when some metric never passes.
+    /// Nil when a metric never passes.
     package var hoursToPass: Double?
     private var deadline: TimeSpan?
 
@@ -85,7 +85,7 @@ package struct Power: Sendable, Hashable {
         hoursToPass = passes.count == metrics.count ? passes.max() : nil
     }
 
-    /// Whether a good canary is through before the deadline, more often than not.
+    /// Whether a good canary usually passes before the deadline.
     package var concludes: Bool {
         guard let hoursToPass else { return false }
         return deadline.map { hoursToPass <= Double($0.milliseconds) / 3_600_000 } ?? true
@@ -93,7 +93,7 @@ package struct Power: Sendable, Hashable {
 
     /// What the plan says.
     ///
-    /// - Parameter deadline: How the caller writes the deadline, such as a date; nil: as long as it is.
+    /// - Parameter deadline: The caller's text for the deadline, such as a date; nil: its length.
     package func sentences(deadline text: String? = nil) -> [String] {
         let seen = metrics.compactMap { metric in
             metric.hoursToFail.map { "\(metric.change) in about \(Self.duration($0))" }
@@ -142,7 +142,7 @@ package struct Power: Sendable, Hashable {
     }
 }
 
-/// Weights over time.
+/// The canary's weights over time.
 private struct Schedule {
     var runsPerHour: Double
     var steps: [Canary.Step]
@@ -151,7 +151,7 @@ private struct Schedule {
         self.runsPerHour = runsPerHour
         self.steps = steps
         guard let query = metric.query else { return }
-        // A point of each version at each step, whatever the weight and however much they run.
+        // One point of each version at each step, whatever the weights and the traffic.
         self.runsPerHour = 2 * 3_600_000 / Double(max(query.step.milliseconds, 1))
         for index in self.steps.indices { self.steps[index].weight = 50 }
     }
@@ -209,7 +209,7 @@ private struct Growth {
             }
         } else {
             let positive = min(max(expected.positive ?? 1, 0), 1)
-            // A mean of mostly zeros swings as much as there being anything at all does.
+            // A mean of mostly zeros varies as much as the occurrence of a non-zero value.
             let swing = positive > 0 ? (1 - positive) / positive : .infinity
             let spread = (pow(max(expected.spread ?? 1, 0.05), 2) + (Self.isRelative(metric.margin) ? swing : 0))
                 .squareRoot()
@@ -220,18 +220,18 @@ private struct Growth {
                 isShareOfNothing = positive == 0
                 change = "\(metric.name) rise by \(Decimal.short(max(2 * share, 0.1) * 100)) %"
             case .absolute(let value):
-                // Next to nothing, whatever may be is much.
+                // Compared with almost nothing, any allowance is large.
                 margin = expected.value.map { $0 > value / 100 ? value / $0 : 100 } ?? value
                 let unit = metric.unit.map { " \($0)" } ?? ""
                 change = "\(metric.name) rise by \(Decimal.short(2 * value))\(unit)"
             }
-            // Two normal means of logarithms, `shift` apart.
+            // Two normal distributions of logarithms, their means `shift` apart.
             func growth(_ shift: Double, _ weight: Double) -> Double {
                 spread.isFinite ? weight * (1 - weight) * shift * shift / (2 * spread * spread) : 0
             }
             let seen = log1p(max(2 * margin, 0.1))
             let allowed = log1p(margin)
-            // The log-likelihood ratio of a bounded bet: 0.25 a run is as fast as it gets.
+            // The log-likelihood ratio of a bounded bet: 0.25 a run is the fastest possible.
             fail = { min(growth(seen, $0), 0.1) }
             pass = { growth(allowed, $0) }
         }

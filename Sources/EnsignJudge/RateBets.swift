@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// What a rate metric bets on, block by block, from the blocks before. Scores are 1 where the outcome was bad.
+/// The bets of a rate metric, block by block, based on earlier blocks. Scores are 1 where the outcome was bad.
 struct RateBets: Sendable, Hashable {
     /// Stable samples in the blocks so far, and how many of them were bad.
     private(set) var samples = 0.0
@@ -13,19 +13,19 @@ struct RateBets: Sendable, Hashable {
         bad += score
     }
 
-    /// The stable version's bad rate as it is known so far: the posterior mean under Beta(2, 18). Never 0 or 1.
+    /// The stable version's bad rate as known so far: the posterior mean under Beta(2, 18). Never 0 or 1.
     private var badRate: Double { (bad + 2) / (samples + 20) }
 
     /// The same for bets on breakdowns, which are seen before the rate is known: under Beta(1, 20).
     private var earlyBadRate: Double { (bad + 1) / (samples + 21) }
 
-    /// The same where hardly anything goes wrong: under Beta(0.2, 40).
+    /// The same when hardly anything goes wrong: under Beta(0.2, 40).
     private var lowBadRate: Double { (bad + 0.2) / (samples + 40.2) }
 
     /// Starting capital of each bet on a worse canary.
     ///
-    /// The effects run from the margin to 0.4 in powers of two or so: the first and the last start with a third each, for
-    /// falls as large as the margin are the hardest to see and breakdowns the most urgent.
+    /// The effects run from the margin to 0.4 in roughly powers of two: the first and the last start with a third each,
+    /// because falls as large as the margin are the hardest to see and breakdowns the most urgent.
     static func failWeights(_ margin: Analysis.Margin) -> [Double] {
         let middle = effectCount(margin) - 2
         return [0.36] + Array(repeating: 0.34 / Double(middle), count: middle) + [0.3]
@@ -61,7 +61,7 @@ struct RateBets: Sendable, Hashable {
     }
 
     /// Starting capital of the bets on a canary that is as good, on one that is worse by half the margin, and on one
-    /// that is as good where hardly anything goes wrong.
+    /// that is as good when hardly anything goes wrong.
     static let passWeights = [0.45, 0.15, 0.4]
 
     func pass(_ metric: Analysis.Metric, _ stableCount: Double, _ canaryCount: Double) -> [BlockBet?] {
@@ -100,7 +100,7 @@ struct RateBets: Sendable, Hashable {
 }
 
 extension Analysis.Metric {
-    /// Whether higher values are better: rates that say so.
+    /// Whether higher values are better: only for rates that say so.
     var isHighGood: Bool { kind == .rate && good == true }
 
     /// Where "worse by the margin" begins: the stable bad rate times a factor, plus an offset.

@@ -2,21 +2,22 @@ import EnsignModel
 
 /// Groups samples into blocks of both variants, each variant's samples in their order of arrival.
 ///
-/// The next stable samples stand against the next canary samples, whichever came first. A block's size is chosen before
-/// any of its values was looked at, from how many samples of each variant arrive and wait, so that a canary with 5 % of
-/// the sessions meets 19 stable samples at a time. One side of a block is always a single sample.
+/// The next stable samples are compared with the next canary samples, whichever came first. A block's size is chosen
+/// before any of its values is seen, from how many samples of each variant arrive and wait, so a canary with 5 % of the
+/// sessions meets 19 stable samples at a time. One side of a block is always a single sample.
 struct SampleQueue: Sendable, Hashable {
     /// Values that wait for their block, oldest first. At most ``limit`` each.
     private(set) var stable: [Double] = []
     private(set) var canary: [Double] = []
-    /// Samples of each variant that the next block takes.
+    /// The number of samples of each variant in the next block.
     private(set) var stableCount = 1
     private(set) var canaryCount = 1
     /// Recent arrivals, older ones counting less and less.
     private(set) var stableRate = 0.0
     private(set) var canaryRate = 0.0
 
-    /// The most samples that wait. The oldest go first: a canary is best compared with what ran at the same time.
+    /// The most samples that wait. The oldest are dropped first: a canary is best compared with what ran at the same
+    /// time.
     static let limit = 256
     /// The most samples of one variant in a block. More than this adds 3 % of information at most.
     static let largestBlock = 32.0
@@ -80,7 +81,7 @@ extension SampleQueue {
 }
 
 extension JSONValue {
-    /// Finite numbers; they read back bit for bit, but for the sign of zero.
+    /// Finite numbers; they read back bit for bit, except for the sign of zero.
     static func doubles(_ values: [Double]) -> JSONValue { .array(values.map { JSONValue($0) }) }
 
     var doubles: [Double]? {

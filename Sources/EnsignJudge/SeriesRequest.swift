@@ -1,22 +1,22 @@
 package import EnsignModel
 
-/// Points of one metric of a canary that nobody has read yet.
+/// Unread points of one metric of a canary.
 ///
-/// Point `n` stands at the moment from which evidence counts and `n` steps, with `n` from 1: which points there are does
-/// not depend on when somebody looks, so that each counts once.
+/// Point `n`, with `n` from 1, is `n` steps after the moment from which evidence counts: the points do not depend on
+/// when somebody looks, so each counts once.
 package struct SeriesRequest: Sendable, Hashable {
     package var canary: WatchedCanary
     package var metric: String
     package var kind: Analysis.Kind
     package var query: PrometheusQuery
-    /// How many points were read before; the first that is asked for is the next one.
+    /// How many points were read before; the request starts with the next one.
     package var taken: Int64
-    /// The last point that is asked for.
+    /// The last requested point.
     package var last: Int64
-    /// The last point that can be asked for now.
+    /// The last point that can be requested now.
     package var settled: Int64
 
-    /// The most points of one request: with some tens of series its answer stays below the client's limit.
+    /// The most points of one request: with a few dozen series its answer stays below the client's limit.
     package static let maxPoints: Int64 = 2_000
 
     /// - Returns: Nil when there is nothing to ask yet.
@@ -24,7 +24,7 @@ package struct SeriesRequest: Sendable, Hashable {
         guard let query = metric.query else { return nil }
         let step = max(query.step.milliseconds, 1)
         let passed = now.nanoseconds(since: Moment(canary.since)) / 1_000_000
-        // What was scraped a moment ago may not be there yet, and clocks differ a little: one step to settle.
+        // The latest scrape may not be stored yet, and clocks differ a little: one step to settle.
         let settled = passed / step - 1
         guard taken >= 0, settled > taken else { return nil }
         self.canary = canary
@@ -36,19 +36,19 @@ package struct SeriesRequest: Sendable, Hashable {
         self.settled = settled
     }
 
-    /// When the point behind those that were taken can be asked for.
+    /// When the point after those already taken can be requested.
     static func due(_ canary: WatchedCanary, _ query: PrometheusQuery, taken: Int64) -> Moment {
         let point = taken.adding(saturating: 2)
         return Moment(canary.since).advanced(milliseconds: point.multiplied(saturating: query.step.milliseconds))
     }
 
-    /// How many points nobody has read.
+    /// The number of unread points.
     var missing: Int64 { settled - taken }
 
     package var start: Moment { moment(taken + 1) }
     package var end: Moment { moment(last) }
 
-    /// The next request of the same kind, once this one is answered; nil when there is nothing more to ask.
+    /// The next request of the same kind, once this one is answered; nil when there is nothing more to request.
     package var following: SeriesRequest? {
         guard settled > last else { return nil }
         var next = self
@@ -62,15 +62,15 @@ package struct SeriesRequest: Sendable, Hashable {
     }
 }
 
-/// What became of a request.
+/// The result of a request.
 package struct SeriesAnswer: Sendable, Hashable {
     package var request: SeriesRequest
     package var outcome: Outcome
 
     package enum Outcome: Sendable, Hashable {
-        /// Sorted by point, the stable version first. Empty when nothing matches, which is no failure.
+        /// Sorted by point, the stable version first. Empty when nothing matches, which is not a failure.
         case samples([Sample])
-        /// Why there is no answer, or none that can be used.
+        /// Why there is no usable answer.
         case unreadable(String)
     }
 
@@ -104,13 +104,13 @@ private struct Unreadable: Error {
 extension SeriesRequest {
     /// The label that tells versions apart: the digest of the bundle, in full.
     package static let bundleLabel = "ensign_bundle"
-    /// The label that does where that one is missing.
+    /// The label that is used if that one is missing.
     package static let versionLabel = "version"
 
     /// Makes samples of an answer's series.
     ///
-    /// Series of other versions are left out, and so are values that are not a number, as when nothing happened. What is
-    /// ambiguous is no evidence for either side.
+    /// Series of other versions are left out, and so are values that are not numbers, as when nothing happened.
+    /// Ambiguous series are not evidence for either side.
     package func read(_ all: [PrometheusSeries]) -> SeriesAnswer.Outcome {
         do throws(Unreadable) {
             var found: [Variant: [PrometheusPoint]] = [:]

@@ -1,19 +1,19 @@
 import EnsignModel
 
-/// What a distribution or count metric bets on. Values are 0 or more; large is bad; tails may be heavy.
+/// The bets of a distribution or count metric. Values are 0 or more; large is bad; tails may be heavy.
 ///
 /// Each bet scores values from 0 to 1 with an increasing function that is known before the block: the value up to a cap
 /// (its mean is the capped mean), its logarithm between two quantiles (what is typical), or whether it lies beyond a
 /// threshold (the tail). If the canary's values are stochastically no larger than the stable ones, no increasing
-/// function has a larger mean, so that every bet is fair or worse.
+/// function has a larger mean, so every bet is fair or worse.
 struct SizeBets: Sendable, Hashable {
     /// Stable values in the blocks so far.
     private(set) var history = LevelHistogram()
     private(set) var scale: Scale?
 
-    /// Functions and expectations, settled from the history now and then.
+    /// Functions and expectations, updated from the history now and then.
     struct Scale: Sendable, Hashable {
-        /// How many stable values the history had then.
+        /// The number of stable values in the history at that time.
         var settled: Double
         var cap: Double
         var low: Double
@@ -25,7 +25,7 @@ struct SizeBets: Sendable, Hashable {
         var pass: [[Double]]
     }
 
-    /// Samples of the stable version before the first bet.
+    /// The number of stable samples before the first bet.
     static let warmUp = 6.0
 
     init() {}
@@ -39,7 +39,7 @@ struct SizeBets: Sendable, Hashable {
         return Swift.min(Swift.max((Level.of(value) - scale.low) / (scale.high - scale.low), 0), 1)
     }
 
-    /// A value of the stable version, made worse by the margin `times` times over.
+    /// A value of the stable version, made worse by the margin, `times` times.
     static func worsened(_ value: Double, _ margin: Analysis.Margin, times: Int = 1) -> Double {
         switch margin {
         case .absolute(let difference):
@@ -59,11 +59,11 @@ struct SizeBets: Sendable, Hashable {
         settle(margin)
     }
 
-    /// How many margins worse the canary is bet to be.
+    /// The bets on how many margins worse the canary is.
     private static let effects = [1, 2, 4, 8]
 
     private mutating func settle(_ margin: Analysis.Margin) {
-        // With a margin of nothing, or next to nothing, the bets are on larger effects all the same.
+        // With a zero or tiny margin, the bets are still on larger effects.
         let step: Analysis.Margin =
             switch margin {
             case .relative(let share): .relative(Swift.min(Swift.max(share, 0.05), 0.5))
@@ -108,7 +108,7 @@ struct SizeBets: Sendable, Hashable {
 
     // MARK: Bets
 
-    /// Starting capital: almost half on what is typical, a fifth on the capped mean, the rest on the tail.
+    /// Starting capital: almost half on typical values, a fifth on the capped mean, the rest on the tail.
     static let failWeights = [0.18, 0.11, 0.09, 0.07, 0.08, 0.05, 0.04, 0.03, 0.07, 0.08, 0.2]
     static let passWeights = [0.8, 0.2]
 
@@ -140,12 +140,12 @@ struct SizeBets: Sendable, Hashable {
         for (index, tail) in scale.tails.enumerated() { multiply(8 + index..<9 + index) { $0 > tail ? 1 : 0 } }
     }
 
-    /// How frequent extreme values of a canary that passes may be: at most this, or the probability of a pass is the
-    /// error. Some 330 samples without an extreme value show it.
+    /// The highest share of extreme values in a canary that passes: above it, the probability of a pass is the error.
+    /// About 330 samples without an extreme value show it.
     static let extremeShare = 0.01
 
-    /// What the capital against "extreme values are at least that frequent" is multiplied by: the likelihood ratio of a
-    /// tenth of that share.
+    /// The factor for the capital against "extreme values are at least that frequent": the likelihood ratio of a tenth
+    /// of that share.
     func extremeFactor(_ value: Double) -> Double {
         guard let scale else { return 1 }
         let share = Self.extremeShare

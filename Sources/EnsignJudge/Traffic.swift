@@ -1,24 +1,25 @@
 package import EnsignModel
 import Glibc
 
-/// How much an agent runs and what its stable version's metrics are like: what a plan needs to say what a canary will see.
+/// How much an agent runs and what its stable version's metrics look like: a plan predicts from this what a canary will
+/// see.
 ///
-/// O(1) in size. What was long ago counts less: half after a day.
+/// O(1) in size. Older samples count less: half after a day.
 package struct Traffic: Sendable, Hashable {
-    /// When the first run ended, as far as is known.
+    /// When the first known run ended.
     package var first: Moment
     /// When the newest one did; the sums below are as of then.
     package var latest: Moment
     /// Runs of any version.
     package var runs: Double
-    /// By metric; of the stable version.
+    /// By metric, for the stable version.
     package var metrics: [String: Tally]
 
     /// Decayed sums over one metric's samples.
     package struct Tally: Sendable, Hashable {
         package var weight = 0.0
         package var sum = 0.0
-        /// Samples that say whether it happened, and those in which it did.
+        /// Samples that say whether the event happened, and those in which it did.
         package var told = 0.0
         package var happened = 0.0
         /// Values above 0, and the sums of their logarithms and of the squares of those.
@@ -38,10 +39,10 @@ package struct Traffic: Sendable, Hashable {
 
     private static let halfLife = 24.0
     private static let maxMetrics = 24
-    /// Samples, decayed, below which nothing is concluded from them.
+    /// The number of decayed samples below which nothing is concluded.
     private static let fewest = 20.0
 
-    /// What is left of something after so many hours.
+    /// The share that is left after this many hours.
     private static func decay(_ hours: Double) -> Double { exp2(-max(hours, 0) / halfLife) }
 
     private static func hours(_ from: Moment, _ to: Moment) -> Double { Double(to.nanoseconds(since: from)) / 3.6e12 }
@@ -62,7 +63,7 @@ package struct Traffic: Sendable, Hashable {
         metrics[name, default: Tally()].add(sample, weight)
     }
 
-    /// Runs of all versions in an hour, lately; nil when there were none to speak of.
+    /// Recent runs of all versions in an hour; nil when there were hardly any.
     package func runsPerHour(at now: Moment) -> Double? {
         let left = runs * Self.decay(Self.hours(latest, now))
         guard left >= 1 else { return nil }
@@ -71,7 +72,7 @@ package struct Traffic: Sendable, Hashable {
         return left / (Self.halfLife / log(2) * (1 - Self.decay(age)))
     }
 
-    /// What to expect of an analysis's metrics, as far as it is known.
+    /// What to expect of an analysis's metrics, as far as known.
     package func expectations(_ analysis: Analysis) -> [String: Power.Expectation] {
         guard let counted = metrics[MetricName.success.description]?.weight, counted >= Self.fewest else { return [:] }
         var expected: [String: Power.Expectation] = [:]
@@ -80,7 +81,7 @@ package struct Traffic: Sendable, Hashable {
             var expectation = Power.Expectation(perRun: min(tally.weight / counted, 10))
             switch metric.kind {
             case .rate:
-                // Nothing bad so far does not mean never.
+                // No errors so far does not mean never.
                 if tally.told >= Self.fewest { expectation.value = (tally.happened + 0.5) / (tally.told + 1) }
             case .distribution, .count:
                 if tally.weight >= Self.fewest {
@@ -130,7 +131,7 @@ extension Traffic.Tally {
 package struct TrafficBook: Sendable, Hashable {
     package private(set) var agents: [AgentID: Traffic]
 
-    /// Beyond it the longest idle agents go.
+    /// Beyond it the longest idle agents are dropped.
     package static let maxAgents = 20_000
 
     package init(_ agents: [AgentID: Traffic] = [:]) {

@@ -11,7 +11,7 @@ struct HighWater: Hashable {
     /// Reads the mark.
     ///
     /// - Returns: nil when there is none. A mark that cannot be parsed counts as none: it is only a witness, and
-    ///   `ensign verify` says so.
+    ///   `ensign verify` reports it.
     static func read(_ path: String) throws -> HighWater? {
         guard let bytes = try Files.readOwn(path, limit: 256) else { return nil }
         let parts = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)

@@ -19,7 +19,8 @@ package struct Ledger {
     package static let prefix = "refs/ensign/ledger/"
     package var ref: String { Self.prefix + environment }
 
-    /// Environments that have a ledger here, sorted; also one whose ref cannot be read, which is its own trouble.
+    /// Environments that have a ledger here, sorted; including any whose ref cannot be read, which is a separate
+    /// problem.
     package static func environments(in repository: Repository) throws -> [String] {
         try repository.referenceNames(matching: prefix + "*").map { String($0.dropFirst(prefix.count)) }
             .filter { Name.isValid($0) }
@@ -29,13 +30,13 @@ package struct Ledger {
 
     /// The newest entry; nil when the ledger has not begun.
     ///
-    /// - Throws: When the ref or what it points to cannot be read: only "not found" means that there is none.
+    /// - Throws: When the ref or its target cannot be read: only "not found" means that there is none.
     package func tip() throws -> RecordedEntry? {
         guard let commit = try repository.reference(ref) else { return nil }
         return try read(commit)
     }
 
-    /// Reads one entry and holds its commit against the canonical form and its own signature.
+    /// Reads one entry and checks its commit against the canonical form and its own signature.
     ///
     /// - Parameter raw: The commit's bytes, if they were read before.
     package func read(_ commit: ObjectID, raw known: [UInt8]? = nil) throws -> RecordedEntry {
@@ -48,7 +49,7 @@ package struct Ledger {
         guard let file = root.first(where: { $0.name.elementsEqual("entry.json".utf8) }), file.mode == .file else {
             throw broken(nil, "commit \(commit) has no entry.json")
         }
-        // Its SHA-256 stands in the signed message, which is compared below.
+        // Its SHA-256 is in the signed message, which is compared below.
         let bytes = try repository.bytes(of: file.id, .blob, proof: .ownCheck)
         guard bytes.count <= Entry.maxBytes, let json = try? JSONParser.parse(bytes), let entry = Entry(json: json),
             entry.bytes == bytes
@@ -88,7 +89,7 @@ package struct Ledger {
     /// Calls `body` with the entries from `tip` back to the first, until it returns false.
     ///
     /// - Throws: ``LedgerError`` when an entry's number does not follow the one before it: content under another
-    ///   commit's name could lead around in a circle.
+    ///   commit's name could lead in a circle.
     package func walk(from tip: RecordedEntry, _ body: (RecordedEntry) throws -> Bool) throws {
         var current = tip
         while try body(current) {
@@ -104,7 +105,7 @@ package struct Ledger {
         }
     }
 
-    /// All changes of an entry, wherever they stand.
+    /// All changes of an entry, wherever they are.
     package func changes(of recorded: RecordedEntry) throws -> [Change] {
         guard let elsewhere = recorded.entry.changesElsewhere else { return recorded.entry.changes }
         guard let file = recorded.root.first(where: { $0.name.elementsEqual("changes.jsonl".utf8) }) else {
@@ -127,7 +128,7 @@ package struct Ledger {
         return changes
     }
 
-    /// Holds the tip against the high-water mark.
+    /// Checks the tip against the high-water mark.
     ///
     /// - Throws: ``LedgerError`` when the ledger was rolled back or forked.
     package func checkHighWater(_ tip: RecordedEntry?) throws {
@@ -222,20 +223,20 @@ package struct Ledger {
         }
     }
 
-    /// A process that was killed while it moved the ref leaves `<ref>.lock`, which blocks every later writer. Under the
+    /// A process that was killed while moving the ref leaves `<ref>.lock`, which blocks every later writer. Under the
     /// environment's lock nobody else can be writing this ref.
     private func removeAbandonedLock() {
         try? Files.remove("\(repository.commonDirectory)\(ref).lock")
     }
 }
 
-/// An entry as it stands in the repository.
+/// An entry as it is in the repository.
 package struct RecordedEntry: Sendable {
     package var commit: ObjectID
     package var tree: ObjectID
     package var parents: [ObjectID]
     package var entry: Entry
-    /// Of `entry.json`.
+    /// The SHA-256 of `entry.json`.
     package var sha256: String
     /// The top of its tree.
     package var root: [TreeEntry]

@@ -2,9 +2,9 @@ package import EnsignModel
 
 /// The one canonical form of a ledger commit's bytes. docs/formats/ledger.md, "The commit".
 ///
-/// Git calls many malformed commits good: a second `tree` header, a NUL in the message, bytes after the signature's end.
-/// So reading does not parse leniently: it takes the tree and the signature out, writes the commit anew from those and
-/// from `entry.json`, and compares the bytes.
+/// Git accepts many malformed commits: a second `tree` header, a NUL in the message, bytes after the signature's end.
+/// So reading is not lenient: it extracts the tree and the signature, rewrites the commit from those and `entry.json`,
+/// and compares the bytes.
 package enum LedgerCommit {
     /// The namespace of git's own SSH signatures.
     package static let namespace = "git"
@@ -18,7 +18,7 @@ package enum LedgerCommit {
         return Array(text.utf8) + message(entry, entrySHA256)
     }
 
-    /// What reading takes out of a commit; the rest of it is written anew and compared.
+    /// The parts that reading extracts from a commit; the rest is rewritten and compared.
     struct Parts {
         var tree: ObjectID
         var parents: [ObjectID]
@@ -139,7 +139,7 @@ package enum LedgerCommit {
         return ChangeSentence(change).subject + (quarantine ?? "")
     }
 
-    /// What is added when the second change quarantines what the first one leaves; nil when it does not.
+    /// The addition when the second change quarantines the version that the first one leaves; nil when it does not.
     private static func quarantine(_ changes: [Change]) -> String? {
         guard changes.count == 2, changes[0].action == .rollback, changes[1].action == .quarantine,
             changes[0].agent == changes[1].agent, let left = changes[1].from, left == changes[0].from

@@ -2,19 +2,19 @@ package import EnsignModel
 
 /// A ledger that cannot be used, and why.
 package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is there is not what was signed.
+    /// The content is not what was signed.
     case broken(environment: String, sequence: Int64?, why: String)
-    /// The ref stands at an older entry than this clone has seen.
+    /// The ref points to an older entry than this clone has seen.
     case rolledBack(environment: String, at: Int64, seen: Int64)
-    /// The ref stands on another chain than this clone has seen.
+    /// The ref points to a different chain from the one this clone has seen.
     case forked(environment: String, at: Int64)
     /// Another writer moved the ref; ours was not recorded.
     case lostRace(environment: String)
-    /// An entry would not fit into the bytes that one may have.
+    /// An entry would exceed the allowed number of bytes.
     case tooLarge(environment: String, bytes: Int)
     /// Something in the recorded state is not what this version of Ensign writes: `the route of support/triage`.
     case unreadableState(String)
-    /// A source commit that an entry names is not here.
+    /// A source commit that an entry names is missing here.
     case missingSource(ObjectID)
     /// The signing key cannot be used.
     case key(environment: String, path: String, why: String)

@@ -1,8 +1,8 @@
 import EnsignModel
 import EnsignSystem
 
-/// Where Ensign keeps things in a git directory; where it keeps what it remembers between runs, ``StateKind`` says. All of
-/// it is this clone's own and never travels by push.
+/// Where Ensign keeps its files in a git directory; for what it remembers between runs, see ``StateKind``. All of it
+/// belongs to this clone and is never pushed.
 package struct LedgerFiles: Sendable, Hashable {
     /// `<git dir>/ensign`, of the git directory that all work trees share.
     package let root: String
@@ -13,18 +13,18 @@ package struct LedgerFiles: Sendable, Hashable {
 
     package func key(_ environment: String) -> String { "\(root)/keys/\(environment)" }
     package func lock(_ environment: String) -> String { "\(root)/locks/\(environment)" }
-    /// Held by the watch of an environment as long as it lives; no environment's name has a dot.
+    /// Held by an environment's watch as long as it runs; no environment's name has a dot.
     package func watchLock(_ environment: String) -> String { "\(root)/locks/\(environment).watch" }
     package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
     package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
-    /// Held by who reads an environment's telemetry.
+    /// Held by the process that reads an environment's telemetry.
     package func telemetryLock(_ environment: String) -> String { "\(root)/locks/\(environment).telemetry" }
-    /// Where 0.1.0 had that lock; a watch of it may still run while Ensign is updated.
+    /// That lock's path in 0.1.0, whose watch may still run while Ensign is updated.
     package func formerTelemetryLock(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry.lock" }
 
-    /// The folders of what is kept of an environment between runs; see ``StateKind``.
+    /// The folders of what is kept about an environment between runs; see ``StateKind``.
     package func stateFolders(_ environment: String) -> [String] {
         ["\(root)/cache/\(environment)", "\(root)/state/\(environment)", "\(root)/outbox"]
     }
@@ -34,7 +34,7 @@ package struct LedgerFiles: Sendable, Hashable {
         try (Files.list("\(root)/high-water") ?? []).filter { Name.isValid($0) }
     }
 
-    /// The folders that `init` makes; keys are for the owner alone.
+    /// The folders that `init` makes; only the owner may read keys.
     package var folders: [(path: String, mode: UInt32)] {
         [
             (root, 0o755), ("\(root)/keys", 0o700), ("\(root)/locks", 0o755), ("\(root)/high-water", 0o755),

@@ -22,10 +22,11 @@ enum ObjectSync {
         for (index, id) in ids.enumerated() {
             let hex = id.description
             let path = "\(directory)/\(hex.prefix(2))/\(hex.dropFirst(2))"
-            // An object that git had already stands in a pack.
+            // An object that git already had is in a pack.
             guard let status = try Files.status(path) else { continue }
             if status.size == 0 {
-                // A crash between git's rename and the disk leaves an empty file, which libgit2 takes for the object.
+                // A crash between git's rename and the disk leaves an empty file, which libgit2 mistakes for the
+                // object.
                 try Files.remove(path)
                 guard let lost = writer.written(id) else { continue }
                 try writer.repository.write(lost.bytes, lost.kind)

@@ -1,17 +1,17 @@
-/// What a text of somebody else's may not have where people read it.
+/// What text from others may not contain where people read it.
 ///
-/// Manifests, commits, telemetry, servers and the ledger of another clone are written by others. Whatever of them is
-/// printed or goes into a message goes through one of the forms below, and all of them mean the same by unsafe.
+/// Manifests, commits, telemetry, servers and the ledger of another clone are written by others. Whatever is printed
+/// from them or put into a message goes through one of the forms below; "unsafe" means the same in all of them.
 package enum DisplayText {
     /// Whether a scalar steers a terminal, ends a line, changes the order of what is around it, or shows nothing.
     ///
     /// Controls, format characters (bidirectional and zero-width ones, soft hyphens, tags), separators of lines and
-    /// paragraphs, variation selectors and fillers, and what has no meaning that is known here: private use, not assigned.
+    /// paragraphs, variation selectors and fillers, and code points without a known meaning: private use, unassigned.
     package static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.value < 0x7F { return scalar.value < 0x20 }
         return switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
-        // U+3164 is a letter, U+FE0F a mark, and neither shows.
+        // U+3164 is a letter, U+FE0F a mark, and neither is visible.
         default: scalar.properties.isDefaultIgnorableCodePoint
         }
     }
@@ -21,7 +21,7 @@ package enum DisplayText {
 }
 
 extension String {
-    /// The text on one line: what is unsafe as an escape, line breaks and tabs too.
+    /// The text on one line: unsafe scalars, line breaks and tabs included, become escapes.
     package var onOneLine: String { escaped(where: DisplayText.isUnsafe) }
 
     /// The beginning of the text on one line.
@@ -29,15 +29,15 @@ extension String {
     /// - Parameter most: The most bytes of the result, as ``StringProtocol/cut(utf8:)`` counts them; 3 or more.
     package func onOneLine(utf8 most: Int) -> String { cut(utf8: most).onOneLine.cut(utf8: most) }
 
-    /// The text with its lines and tabs, as a code block shows it: whatever else is unsafe as an escape.
+    /// The text with its lines and tabs, as a code block shows it: other unsafe scalars become escapes.
     package var onItsLines: String { escaped { DisplayText.isUnsafe($0) && $0 != "\n" && $0 != "\t" } }
 
-    /// The text with a blank for each unsafe scalar, so that what stands in a column still does.
+    /// The text with a blank for each unsafe scalar, so that columns stay aligned.
     package var inItsColumns: String {
         String(String.UnicodeScalarView(unicodeScalars.map { DisplayText.isUnsafe($0) ? " " : $0 }))
     }
 
-    /// A name that is ASCII wherever it is right: anything else as an escape, so that look-alikes show.
+    /// A name that must be ASCII: anything else becomes an escape, so that look-alikes are visible.
     package var asPlainName: String { escaped { $0.value < 0x20 || $0.value >= 0x7F } }
 
     /// The beginning of a name in single quotes.

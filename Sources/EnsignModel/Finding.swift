@@ -1,17 +1,17 @@
 /// One thing that is wrong, or doubtful, in what a user wrote.
 ///
-/// Text and JSON output are both rendered from this value. Findings are values, never thrown: checking goes on, so that
+/// Text and JSON output are both rendered from this value. Findings are values, never thrown: checking continues, so
 /// one run reports everything.
 package struct Finding: Sendable, Hashable {
     /// How bad it is.
     package enum Severity: String, Sendable {
         /// Refused: nothing that depends on the file is applied.
         case error
-        /// Said, and accepted.
+        /// Reported, and accepted.
         case warning
     }
 
-    /// A second place that the message speaks of.
+    /// A second place that the message mentions.
     package struct Note: Sendable, Hashable {
         package var path: String
         package var position: Position
@@ -24,7 +24,8 @@ package struct Finding: Sendable, Hashable {
         }
     }
 
-    /// The most bytes of a message, a hint or a note (``StringProtocol/cut(utf8:)``): what a file says may be of any size.
+    /// The most bytes of a message, a hint or a note (``StringProtocol/cut(utf8:)``): the text in a file may be of any
+    /// size.
     package static let maxText = 2_000
 
     package var severity: Severity

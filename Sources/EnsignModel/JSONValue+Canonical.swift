@@ -174,7 +174,7 @@ extension Double {
     /// The same number as an integer, if it is whole and within ±2^53.
     var wholeWithin53Bits: Int64? {
         guard magnitude <= 0x1p53 else { return nil }
-        // Not `rounded(_:)` or `init(exactly:)`, which would need libm.
+        // Avoids `rounded(_:)` and `init(exactly:)`, which would need libm.
         let whole = Int64(self)
         return Double(whole) == self ? whole : nil
     }

@@ -8,7 +8,7 @@ package struct JSONObject: Sendable {
 
     package init() { members = [] }
 
-    /// Creates an object. Of members with the same key the last one stays.
+    /// Creates an object. The last of several members with the same key wins.
     package init(_ elements: some Sequence<(String, JSONValue)>) {
         self.init()
         for (key, value) in elements {
@@ -16,7 +16,7 @@ package struct JSONObject: Sendable {
         }
     }
 
-    /// Creates an object from members in any order, or gives back the index of one whose key came before.
+    /// Creates an object from members in any order, or returns the index of one whose key came before.
     package static func unique(_ members: [Element]) -> Result<JSONObject, DuplicateKey> {
         var object = JSONObject()
         object.members = members
@@ -34,7 +34,7 @@ package struct JSONObject: Sendable {
         return .failure(DuplicateKey(index: repeats.map { order[$0] }.min() ?? 0))
     }
 
-    /// Where a key stands for the second time.
+    /// Where a key appears for the second time.
     package struct DuplicateKey: Error {
         /// Index into the members as they were given. The smallest, if there are several.
         package let index: Int
@@ -115,14 +115,14 @@ extension JSONObject: Hashable {
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-    /// Creates an object. Naming a key twice is our own mistake and traps.
+    /// Creates an object. A repeated key is a programming error and traps.
     package init(dictionaryLiteral elements: (String, JSONValue)...) {
         self.init(literal: elements)
     }
 }
 
 extension String {
-    /// Less than 0, 0 or more than 0 as this string's UTF-16 code units come before, equal or come after the other's.
+    /// Less than 0, 0 or more than 0: this string's UTF-16 code units come before, equal or come after the other's.
     func utf16Order(_ other: String) -> Int {
         let order = unsafe utf8.withContiguousStorageIfAvailable { left in
             unsafe other.utf8.withContiguousStorageIfAvailable { right in unsafe utf16OrderOfUTF8(left, right) }

@@ -15,8 +15,8 @@ package enum JSONValue: Sendable {
 
     /// Creates a number, as an integer if it is whole and within ±2^53, where every whole number is exact.
     ///
-    /// What JSON has no number for, NaN and the infinities, becomes `null`, as ECMAScript's `JSON.stringify` does: a sum
-    /// that went out of range is "not known", and no reason to stop.
+    /// NaN and the infinities, for which JSON has no number, become `null`, as in ECMAScript's `JSON.stringify`: a sum
+    /// out of range is "not known", not a reason to stop.
     package init(_ number: Double) {
         self = number.isFinite ? number.wholeWithin53Bits.map(JSONValue.integer) ?? .number(number) : .null
     }
@@ -38,9 +38,9 @@ extension JSONValue {
         }
     }
 
-    /// A number of things: whole, and from 0 to 2^40. Nil for anything else.
+    /// A count: whole, and from 0 to 2^40. Nil for anything else.
     ///
-    /// What is counted anew from a file stays within 64 bits whatever is added: memory does not hold 2^23 such numbers.
+    /// Sums of counts from a file stay within 64 bits: memory does not hold 2^23 such numbers.
     package var count: Int64? {
         guard let int, (0...1 << 40).contains(int) else { return nil }
         return int
@@ -61,10 +61,10 @@ extension JSONValue {
 
     package var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
 
-    /// The member called `key`, or `nil` if there is none or this is no object.
+    /// The member called `key`, or `nil` if there is none or this is not an object.
     package subscript(key: String) -> JSONValue? { object?[key] }
 
-    /// The element at `index`, counted from 0, or `nil` if there is none or this is no array.
+    /// The element at `index`, counted from 0, or `nil` if there is none or this is not an array.
     package subscript(index: Int) -> JSONValue? {
         guard case .array(let elements) = self, elements.indices.contains(index) else { return nil }
         return elements[index]
@@ -81,7 +81,7 @@ extension JSONValue: Hashable {
         case (.integer(let left), .integer(let right)): left == right
         case (.integer(let left), .number(let right)): left == right.canonicalInteger
         case (.number(let left), .integer(let right)): left.canonicalInteger == right
-        // The zeros are equal here; so is a NaN with itself, which Hashable asks for.
+        // The zeros are equal here, and a NaN equals itself, as Hashable requires.
         case (.number(let left), .number(let right)): left == right || left.bitPattern == right.bitPattern
         case (.string(let left), .string(let right)): left.hasSameUTF8(as: right)
         case (.array(let left), .array(let right)): left == right
@@ -116,7 +116,7 @@ extension JSONValue: Hashable {
 }
 
 extension String {
-    /// Whether both strings have the same code points. `==` also takes canonically equivalent ones for equal.
+    /// Whether both strings have the same code points. `==` also treats canonically equivalent ones as equal.
     func hasSameUTF8(as other: String) -> Bool {
         utf16Order(other) == 0
     }
@@ -124,7 +124,7 @@ extension String {
 
 // MARK: - Literals
 
-// Not ExpressibleByNilLiteral: `object["key"] == nil` would then ask for a null.
+// Not ExpressibleByNilLiteral: `object["key"] == nil` would then compare with a null.
 extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
     ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByArrayLiteral,
     ExpressibleByDictionaryLiteral
@@ -139,7 +139,7 @@ extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, E
 
     package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
 
-    /// Creates an object. Naming a key twice is our own mistake and traps.
+    /// Creates an object. A repeated key is a programming error and traps.
     package init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(JSONObject(literal: elements))
     }

@@ -8,7 +8,7 @@ package struct Position: Sendable, Hashable, Comparable {
         self.column = column
     }
 
-    /// Where a finding about a whole file stands.
+    /// The position of a finding about a whole file.
     package static let start = Position(line: 1, column: 1)
 
     package static func < (left: Position, right: Position) -> Bool {

@@ -1,19 +1,19 @@
 /// The bound on combining characters of Unicode's Stream-Safe Text Format (UAX #15, section 13).
 ///
-/// What a letter carries has to be sorted before two texts can be compared or hashed, which takes the square of its length:
-/// one letter with 400,000 marks, 800 KB, takes a minute for each comparison. No language has more than a few.
+/// The marks on a letter must be sorted before two texts can be compared or hashed, which takes time quadratic in their
+/// number: one letter with 400,000 marks, 800 KB, takes a minute for each comparison. No language has more than a few.
 package enum StreamSafe {
     /// The most combining characters in a row.
     package static let limit = 30
 
-    /// Whether a scalar is one that has to be sorted with its neighbours.
+    /// Whether a scalar must be sorted with its neighbours.
     package static func isCombining(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value >= 0x300 && scalar.properties.canonicalCombiningClass != .notReordered
     }
 
     /// Whether a text has more than ``limit`` combining characters in a row.
     ///
-    /// - Parameter bytes: UTF-8. What is not counts as no combining character.
+    /// - Parameter bytes: UTF-8. Invalid bytes do not count as combining characters.
     package static func isExceeded(by bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         // U+0300 is CC 80: nearly every text ends here.
         guard unsafe bytes.contains(where: { $0 >= 0xCC }) else { return false }

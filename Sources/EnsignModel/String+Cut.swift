@@ -1,8 +1,8 @@
 extension StringProtocol {
-    /// The beginning of a text of somebody else's, for a record, a status or a message.
+    /// The beginning of a text from outside, for a record, a status or a message.
     ///
-    /// What counts is bytes of UTF-8 as JSON writes them, never characters: a character has no size, for one letter may
-    /// carry any number of combining marks. Cut between scalars; `...` stands where something was left out.
+    /// Counts bytes of UTF-8 as JSON writes them, never characters: one letter may carry any number of combining marks.
+    /// The cut is between scalars; `...` marks what was left out.
     ///
     /// - Parameter most: The most bytes that the result takes between the quotes of a JSON text, `...` included; 3 or more.
     package func cut(utf8 most: Int) -> String {
@@ -36,7 +36,7 @@ extension String {
         let cut = self.cut(utf8: limit)
         guard cut.utf8.count < utf8.count || !cut.utf8.elementsEqual(utf8) else { return self }
         let beginning = cut.dropLast(3)
-        // A long word is cut all the same.
+        // A long word is cut anyway.
         let end = beginning.utf8.lastIndex(of: 0x20).flatMap { beginning[..<$0].utf8.count > limit / 2 ? $0 : nil }
         return beginning[..<(end ?? beginning.endIndex)] + "..."
     }

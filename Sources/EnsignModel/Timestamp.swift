@@ -1,7 +1,7 @@
 /// A moment in UTC with a resolution of one second, written as RFC 3339 does: `2026-11-21T09:00:00Z`.
 ///
-/// From year 0 to 9999, which is what can be written. Whatever is beyond becomes the end of that range: no clock and no
-/// file can bring a moment that cannot be read back, and no sum or difference of moments leaves 64 bits.
+/// From year 0 to 9999, the years that can be written. A moment beyond becomes the end of that range: no clock and no
+/// file can produce one that cannot be read back, and no sum or difference of moments leaves 64 bits.
 package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Seconds since 1970-01-01T00:00:00Z, within ``range``.
     package let seconds: Int64

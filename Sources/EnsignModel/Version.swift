@@ -1,4 +1,4 @@
-/// A version as SemVer 2.0.0 writes it; build metadata is kept and does not order.
+/// A version as SemVer 2.0.0 writes it; build metadata is kept but does not affect the order.
 ///
 /// Source: https://semver.org/spec/v2.0.0.html, sections 2, 9, 10 and 11.
 package struct SemanticVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -83,7 +83,7 @@ package enum AgentVersion: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses `next` or a semantic version.
     package init?(_ text: some StringProtocol) {
-        // Bytes first: what is longer is none, and would take long to compare.
+        // Length first: a longer text is not a version, and would take long to compare.
         guard text.utf8.count <= 128 else { return nil }
         if text == "next" {
             self = .next

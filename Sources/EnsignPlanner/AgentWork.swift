@@ -5,13 +5,13 @@ struct AgentWork {
     let item: DesiredAgent
     let before: RecordedAgent?
     var machine: RolloutMachine
-    /// What is recorded as stable, where it differs from what git asks for.
+    /// The recorded stable version, if it differs from what git asks for.
     var stableBundle: Bundle?
     var difference: BundleDifference?
-    /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
+    /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
     var recompiled: CompiledBundle?
     var succession: Succession?
-    /// The name under which the agent goes on.
+    /// The name under which the agent continues.
     var movedTo: AgentID?
 
     var queued: Candidate? {

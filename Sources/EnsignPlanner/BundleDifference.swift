@@ -1,10 +1,10 @@
 package import EnsignModel
 
-/// What a reviewer needs to know of a changed bundle.
+/// What a reviewer needs to know about a changed bundle.
 package struct BundleDifference: Sendable, Hashable {
     /// One thing that differs, in words.
     package struct Line: Sendable, Hashable {
-        /// Where in the bundle: `model`, `limits`, `tools`.
+        /// The place in the bundle: `model`, `limits`, `tools`.
         package var field: String
         package var text: String
     }
@@ -18,12 +18,12 @@ package struct BundleDifference: Sendable, Hashable {
     package private(set) var lines: [Line] = []
     package private(set) var instructions: Text?
     package let authority: AuthorityDifference
-    /// What kind of change it is for those who must agree to it.
+    /// What kind of change it is for those who must approve it.
     package private(set) var kind: Change.Class
 
-    /// Compares two bundles; nil stands for an agent that is not there.
+    /// Compares two bundles; nil means that there is no agent.
     ///
-    /// - Parameter delegated: What is gained through the agents that it hands work to.
+    /// - Parameter delegated: What is gained through its delegates.
     package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
         authority = AuthorityDifference(before: before, after: after, delegated: delegated)
         kind = .none
@@ -38,10 +38,10 @@ package struct BundleDifference: Sendable, Hashable {
         }
     }
 
-    /// Whether the two say the same, whatever their versions are called.
+    /// Whether the two say the same, whatever their versions' names.
     package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.changes.isEmpty }
 
-    /// Fields that change nothing that the agent does.
+    /// Fields that do not affect the agent's behaviour.
     private static let inert: Set<String> = ["description", "labels"]
 
     private mutating func compare(_ before: Bundle, _ after: Bundle) {
@@ -64,7 +64,7 @@ package struct BundleDifference: Sendable, Hashable {
             add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 guard let wasOperation = was.operations[name] else { continue }
-                // What keeps nothing out is no narrowing: it is shown, and goes the way of any change.
+                // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
                 if SchemaOrder.change(from: wasOperation.input, to: operation.input) == .unenforced {
                     let details = SchemaDetails.differences(wasOperation.input, operation.input).joined(separator: "; ")
                     lines.append(
@@ -109,7 +109,7 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     private mutating func compareSchema(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
-        // Written another way, it says the same.
+        // The same meaning, written differently.
         let isSame =
             SchemaOrder.isProvablyNarrower(was, than: now) && SchemaOrder.isProvablyNarrower(now, than: was)
         guard was != now, !isSame else { return }

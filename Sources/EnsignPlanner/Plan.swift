@@ -13,24 +13,26 @@ package struct Plan: Sendable, Hashable {
     package var unchanged: Int64
     /// Agents that are no longer declared and stay because `prune` is off; sorted.
     package var kept: [AgentID]
-    /// The end of a stop of everything or of a team, and what is stopped as a whole from then on; nil when that stays.
+    /// The end of a stop of everything or of a team, and all that is still stopped as a whole; nil when nothing of that
+    /// changes.
     package var fleetChange: Change?
     package var halts: FleetHalts?
-    /// What guards agents and changes, loosenings first: no rollout follows, it holds as soon as the commit is accepted.
+    /// Changes of what guards agents, loosenings first: they apply as soon as the commit is accepted, without a
+    /// rollout.
     package var guards: [GuardChange] = []
-    /// Agents that are not what git asks for, and why; sorted.
+    /// Agents that differ from what git asks for, and why; sorted.
     package var held: [HeldAgent] = []
     /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
     package var due: Timestamp?
-    /// How many agents are live before.
+    /// How many agents are live beforehand.
     package var liveBefore: Int64
     /// Why it must not be applied; nil when it may.
     package var refusal: PruneRefusal?
-    /// What is accepted and not yet enforced by anything, in the environment's own manifest.
+    /// What is accepted but not yet enforced, in the environment's own manifest.
     package var declaredOnly: [String]
-    /// What should be known before it is applied, in sentences.
+    /// What to know before applying it, in sentences.
     package var warnings: [String] = []
-    /// What the plan was compared with instead of a ledger; nil when it was a ledger, or nothing.
+    /// The basis of comparison instead of a ledger; nil when it was a ledger, or nothing.
     package var basis: String?
     /// Whether the source's history no longer contains the recorded source.
     package var historyRewritten: Bool
@@ -59,11 +61,11 @@ package struct Plan: Sendable, Hashable {
         self.historyRewritten = historyRewritten
     }
 
-    /// Whether it does nothing to agents; see ``guards`` for the rest.
+    /// Whether it leaves agents as they are; see ``guards`` for the rest.
     package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
     /// Whether anything changes: what agents do, or what guards them.
     package var hasDifferences: Bool { !isEmpty || !guards.isEmpty }
-    /// What git asks for and a person has to let through first.
+    /// What git asks for but a person has to allow first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 
     /// Changes by action.
@@ -81,7 +83,7 @@ package struct Plan: Sendable, Hashable {
     }
 }
 
-/// What a plan is made from.
+/// The source of a plan.
 package struct PlanSource: Sendable, Hashable {
     /// `main`, a revision, or `the work tree`.
     package var name: String
@@ -94,7 +96,7 @@ package struct PlanSource: Sendable, Hashable {
     }
 }
 
-/// A ledger entry that a plan is made against.
+/// The ledger entry that a plan is based on.
 package struct PlanEntry: Sendable, Hashable {
     package var sequence: Int64
     package var commit: ObjectID
@@ -109,7 +111,7 @@ package struct PlanEntry: Sendable, Hashable {
 package struct PlannedChange: Sendable, Hashable {
     package var agent: AgentID
     package var change: Change
-    /// What else happens to the agent at once, in order: a rollback quarantines what it leaves.
+    /// What else happens to the agent at once, in order: a rollback quarantines the version that it leaves.
     package var further: [Change]
     package var difference: BundleDifference
     /// The route afterwards; nil removes it.
@@ -118,19 +120,19 @@ package struct PlannedChange: Sendable, Hashable {
     package var state: AgentState?
     /// The bundle that git asks for, to publish; nil when none is needed.
     package var bundle: CompiledBundle?
-    /// A stable version that no entry has yet: narrowed, gone back to under the present permissions, or renamed.
+    /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
     package var recompiled: CompiledBundle?
     /// From the present stable version to that one; nil when the stable version comes from git or stays.
     package var stableDifference: BundleDifference?
     /// What else a person should know, in sentences without a full stop.
     package var notes: [String] = []
-    /// What is accepted and not yet enforced by anything, in this agent's deployment.
+    /// What is accepted but not yet enforced, in this agent's deployment.
     package var declaredOnly: [String]
     /// How the agent takes over.
     package var rollout: Rollout
     /// Whether the version that git asks for begins as a canary, or waits to.
     package var startsCanary: Bool
-    /// What that canary can see; nil while nobody has asked, and when nothing judges it.
+    /// What that canary can detect; nil until requested, and when nothing judges it.
     package var power: PlannedPower?
 
     package init(
@@ -175,16 +177,16 @@ extension PlannedChange {
     }
 }
 
-/// An agent that git wants otherwise and that stays as it is for now.
+/// An agent that git wants to change but that stays as it is for now.
 package struct HeldAgent: Sendable, Hashable {
     package var agent: AgentID
     package var wanted: Change.Side
     package var reason: HeldReason
     package var stable: Change.Side?
-    /// What was said when it was halted or quarantined; nil for other reasons.
+    /// The reason given when it was halted or quarantined; nil for other reasons.
     package var because: String?
-    /// From the stable version to the wanted one, where a person has to lift what holds it: who does so should have read
-    /// it. Nil for what goes on by itself.
+    /// From the stable version to the wanted one, if a person has to lift what holds it and should read this first. Nil
+    /// for what continues by itself.
     package var difference: BundleDifference?
 
     package init(agent: AgentID, wanted: Change.Side, reason: HeldReason) {
@@ -209,7 +211,7 @@ package struct PruneRefusal: Sendable, Hashable {
 }
 
 extension Plan {
-    /// The plan as it would be if what `base` plans were live. Both start from nothing: all their changes create.
+    /// The plan as it would be if the plan `base` had been applied. Both start from nothing: all their changes create.
     package func compared(with base: Plan) -> Plan {
         var before: [AgentID: CompiledBundle] = [:]
         for change in base.changes { before[change.agent] = change.bundle }

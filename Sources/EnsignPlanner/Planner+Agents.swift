@@ -3,7 +3,7 @@ import EnsignModel
 
 /// One agent: the events of its rollout, in their order.
 extension Planner {
-    /// Hands one agent's events to its state machine: what it takes over, the operator's, git's, then the clock's.
+    /// Hands one agent's events to its state machine: the takeover's, the operator's, git's, then the clock's.
     static func work(
         _ item: DesiredAgent,
         _ coming: [AgentID: DesiredAgent],
@@ -40,7 +40,7 @@ extension Planner {
         work.difference = try difference(work, compiled, coming, recorded)
         let desired = try desired(compiled, &work, recorded, context)
         try work.machine.handle(.desired(desired))
-        // Time passes for a canary that was under way before; one that begins or changes now has just begun.
+        // Time only passes for a canary that was already under way, not for one that begins or changes now.
         if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
             let (candidate, progress) = work.machine.state.canary
         {
@@ -92,8 +92,8 @@ extension Planner {
         )
     }
 
-    /// The version that was stable before the present one, has not failed here, and is still another one with what git
-    /// allows it now; nil when none is kept.
+    /// The version that was stable before the present one, has not failed here, and still differs from it under git's
+    /// present permissions; nil when none is kept.
     static func previous(
         _ work: AgentWork,
         _ present: Bundle?,
@@ -108,18 +108,18 @@ extension Planner {
             let earlier =
                 try narrowed(bundle, work.item.compiled, present, context)
                 ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
-            // Without what git took away it may be the present one: going back to that changes nothing.
+            // Without the permissions that git took away it may equal the present one: going back would change nothing.
             if let present, BundleDifference(before: present, after: earlier.bundle).isEmpty { continue }
             return earlier
         }
         return nil
     }
 
-    /// What git allows a version now, where that is less than its bundle has; nil when nothing is to be taken from it.
+    /// What git allows a version now, if that is less than its bundle has; nil when it loses nothing.
     ///
     /// - Parameters:
-    ///   - desired: What git asks for; nil when it says nothing of the agent.
-    ///   - present: What is stable: the limit where git says nothing.
+    ///   - desired: What git asks for; nil when it says nothing about the agent.
+    ///   - present: The stable version: the limit if git says nothing.
     static func narrowed(
         _ bundle: Bundle,
         _ desired: CompiledBundle?,
@@ -135,7 +135,7 @@ extension Planner {
             case .behaviour, .widening: break
             }
         }
-        // What cannot be compiled any more may do no more than what git asks for.
+        // A version that can no longer be compiled may do no more than what git asks for.
         guard let limit = allowed?.bundle ?? desired?.bundle ?? present else { return nil }
         let part = try context.restrict(bundle, limit)
         return AuthorityDifference(before: bundle, after: part.bundle).loses ? part : nil

@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// What a plan says of one agent.
+/// What a plan says about one agent.
 extension Planner {
     static func change(_ work: AgentWork, _ recorded: RecordedFleet, _ environment: String) throws
         -> PlannedChange?
@@ -9,7 +9,7 @@ extension Planner {
         guard let first = changes.first, let last = changes.indices.last else { return nil }
         let agent = work.item.agent
         let state = work.machine.state.isWorthKeeping ? work.machine.state : nil
-        // What the entry says must be enough to know the route and the state that follow from it.
+        // The entry alone must determine the route and the state that follow.
         if let state { changes[last].remember(state) }
         let route = work.machine.state.route(agent, environment)
         let isDeleted = first.action == .delete
@@ -33,10 +33,10 @@ extension Planner {
         )
         let present = try work.succession?.before ?? work.before?.stable.flatMap { try recorded.bundle($0.digest) }
         if isDeleted {
-            // What goes on under another name loses nothing.
+            // An agent that continues under another name loses nothing.
             if work.movedTo == nil { planned.difference = BundleDifference(before: present, after: nil) }
         } else if let was = work.before?.state.canary?.candidate.side, first.action == .update, first.from == was {
-            // Narrowed in both routes: what is new is what the candidate loses.
+            // Narrowed in both routes: the difference is what the candidate loses.
             let candidate = try recorded.bundle(was.digest)
             planned.difference = BundleDifference(before: candidate, after: work.item.compiled?.bundle)
             planned.startsCanary = false
@@ -52,7 +52,7 @@ extension Planner {
         return planned
     }
 
-    /// What a person should know of a name that goes or comes: halts and quarantines outlive it.
+    /// What a person should know about a name that disappears or appears: halts and quarantines outlive it.
     static func notes(_ work: AgentWork, isDeleted: Bool) -> [String] {
         var notes: [String] = []
         let state = work.machine.state

@@ -5,7 +5,7 @@ import EnsignModel
 package enum Planner {
     /// The most removals at once: `max(1, share x live)`.
     package static func allowedRemovals(share: Double, live: Int64) -> Int64 {
-        // 0.29 x 100 is 28.999999999999996: the share that people write is decimal.
+        // 0.29 x 100 is 28.999999999999996: people write decimal shares.
         max(1, Int64(share * Double(live) + 1e-9))
     }
 
@@ -78,7 +78,7 @@ package enum Planner {
         return plan
     }
 
-    /// What somebody said when the agent was stopped, or its version put aside.
+    /// The reason given when the agent was stopped, or its version quarantined.
     private static func because(_ reason: HeldReason, _ work: AgentWork) -> String? {
         let state = work.machine.state
         switch reason {
@@ -108,7 +108,7 @@ package enum Planner {
         }
     }
 
-    /// When the canary's hold or its deadline ends; nil when neither lies ahead.
+    /// When the canary's hold or its deadline ends; nil when neither is ahead.
     private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
         guard let (_, progress) = work.machine.state.canary, case .canary(let canary) = work.item.rollout else {
             return nil

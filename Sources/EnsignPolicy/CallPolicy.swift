@@ -1,9 +1,9 @@
 import EnsignJSON
 package import EnsignModel
 
-/// Decides about one call of one agent: whatever shows, checks or makes a call asks here.
+/// Decides about one call of one agent: everything that shows, checks or makes a call uses this.
 ///
-/// Pure: the bundles, the arguments and the day decide, and nothing else.
+/// Pure: only the bundles, the arguments and the day decide.
 package enum CallPolicy {
     /// What an agent wants to call.
     package struct Call: Sendable, Hashable {
@@ -29,18 +29,18 @@ package enum CallPolicy {
         case refused(Refusal)
     }
 
-    /// Why not, in the order in which it is looked at.
+    /// Why not, in the order of the checks.
     package enum Refusal: Error, Sendable, Hashable {
         case halted
-        /// Not granted and unknown are the same: whoever may not call it learns nothing of it.
+        /// Not granted and unknown are the same: whoever may not call it learns nothing about it.
         case notGranted
-        /// Inclusive: it could be called until the end of that day, in UTC.
+        /// Inclusive: calls were allowed until the end of that day, in UTC.
         case expired(CalendarDate)
         /// The keyword of the schema that refuses, as JSON Pointer segments, and what it says.
         case arguments(pointer: [String], message: String)
     }
 
-    /// What an agent is: what one bundle grants, or nothing.
+    /// What an agent has: the grants of one bundle, or nothing.
     package enum Standing: Sendable, Hashable {
         case halted
         case live(Bundle)
@@ -56,8 +56,8 @@ package enum CallPolicy {
     }
 
     /// Decides for a run that began earlier: the bundle that it began with and the one that its route gives it now must
-    /// both allow the call, and the stricter approval counts. So a narrowing, a rollback and a halt hold in open runs at
-    /// once, and a widening in new ones only.
+    /// both allow the call, and the stricter approval counts. So a narrowing, a rollback and a halt apply to open runs
+    /// at once, and a widening only to new ones.
     package static func decide(
         _ call: Call,
         run: Bundle,
@@ -86,7 +86,7 @@ package enum CallPolicy {
     }
 }
 
-/// The stricter one is the greater one; of two refusals neither is.
+/// The stricter one is the greater; two refusals have no order.
 extension CallPolicy.Verdict: Comparable {
     private var strictness: Int {
         switch self {

@@ -1,7 +1,7 @@
 import EnsignJSON
 package import EnsignModel
 
-/// Finds the innermost keyword of a schema that a value breaks, so that one line can be named.
+/// Finds the innermost keyword of a schema that a value breaks, so that a message can name one line.
 package enum SchemaCulprit {
     package struct Failing: Sendable, Hashable {
         /// JSON Pointer segments into the schema.
@@ -25,7 +25,7 @@ package enum SchemaCulprit {
         guard let first = violations.first else { return nil }
         let whole = Failing(pointer: pointer, message: first.message)
         guard depth < 64, let object = schema.object else { return whole }
-        // Into the property that is wrong, then to the keyword that says so.
+        // Into the invalid property, then to the keyword that it breaks.
         if let properties = object["properties"]?.object, let members = value.object {
             for (name, inner) in properties {
                 guard let member = members[name] else { continue }
@@ -44,7 +44,7 @@ package enum SchemaCulprit {
             }
         }
         for (keyword, rule) in object where keyword != "properties" && keyword != "definitions" && keyword != "$defs" {
-            // additionalProperties says something only beside properties.
+            // additionalProperties has a meaning only beside properties.
             var single: JSONObject = [keyword: rule]
             if keyword == "additionalProperties" {
                 single["properties"] = object["properties"]

@@ -5,12 +5,12 @@ package import EnsignModel
 /// Runtimes, frameworks and servers spell one operation in many ways: `<tool>__<operation>` as the client library does,
 /// `tool.operation`, `tool/operation`, `tool_operation`, `mcp__tool__operation`, or one of the two alone; with `_` or `.`
 /// where the manifest has `-`, in capitals, in camel case. A spelling counts as a granted operation when it can mean no
-/// other one. The one place that decides this.
+/// other one. Only this type decides that.
 package struct ToolNames: Sendable {
     /// Granted operations by tool.
     private let granted: [String: Set<String>]
 
-    /// The most bytes of a name that is looked at; a longer one means nothing.
+    /// The longest name considered, in bytes; a longer one means nothing.
     package static let longest = 256
 
     package init(_ bundle: Bundle) {
@@ -26,8 +26,8 @@ package struct ToolNames: Sendable {
 
     /// What a name means.
     ///
-    /// - Parameter declared: The operations that a tool of that name declares in the fleet, granted or not; empty when
-    ///   there is no such tool. A spelling that could just as well be one of them that is not granted means nothing.
+    /// - Parameter declared: The operations that a tool of that name declares in the fleet, granted or not; empty
+    ///   without such a tool. A spelling that could equally mean one that is not granted means nothing.
     /// - Returns: `<tool>.<operation>` for the one operation that it names; the tool or the operation alone where it
     ///   names several that are granted. Nil when it names none.
     package func meaning(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> String? {
@@ -39,7 +39,7 @@ package struct ToolNames: Sendable {
         }
         if let rest = Self.withoutProtocol(name) {
             if case .granted(let meaning) = qualified(rest, declared) { return meaning }
-            // Behind `mcp_` a server's name follows: an operation alone would be anybody's.
+            // After `mcp_` comes a server's name: an operation alone could belong to any server.
             for words in Self.spellings(rest) {
                 if let meaning = joined(words, declared) { return meaning }
             }
@@ -53,14 +53,14 @@ package struct ToolNames: Sendable {
 
     private enum Reading {
         case granted(String)
-        /// It names a tool, and nothing of it that is granted.
+        /// It names a tool, but no granted operation of it.
         case refused
-        /// It names no tool for sure.
+        /// It does not certainly name a tool.
         case open
     }
 
-    /// Reads `tool__operation`, `tool.operation` and `tool/operation`: a name before the first of these says whose the
-    /// operation is.
+    /// Reads `tool__operation`, `tool.operation` and `tool/operation`: the name before the first of these is the
+    /// operation's tool.
     private func qualified(_ name: String, _ declared: (String) -> Set<String>) -> Reading {
         for separator in ["__", ".", "/"] {
             guard let (before, behind) = name.split(onceAt: separator) else { continue }
@@ -69,7 +69,7 @@ package struct ToolNames: Sendable {
                 let operation = Self.spellings(behind).first { granted[tool]?.contains($0) == true }
                 return operation.map { .granted("\(tool).\($0)") } ?? .refused
             }
-            // A server's own name may have a point in it: `get.payment`.
+            // A server's own tool name may contain a point: `get.payment`.
             guard separator == ".", tools.allSatisfy({ declared($0).isEmpty }) else {
                 return Self.withoutProtocol(name) == nil ? .refused : .open
             }
@@ -95,14 +95,14 @@ package struct ToolNames: Sendable {
 
     private func isGranted(_ tool: String, _ operation: String) -> Bool { granted[tool]?.contains(operation) == true }
 
-    /// Whether the words are those of a tool and an operation that there is and that is not granted.
+    /// Whether the words name an existing tool and operation that is not granted.
     private func isAlsoRefused(_ words: String, _ declared: (String) -> Set<String>) -> Bool {
         Self.splits(words).contains { !isGranted($0.tool, $0.operation) && declared($0.tool).contains($0.operation) }
     }
 
     // MARK: Spelling
 
-    /// A name as manifests would write it: small letters, and `-` for each `_`, `.` and `/`. Where it has capitals inside
+    /// A name as manifests would write it: small letters, and `-` for each `_`, `.` and `/`. If it has capitals inside
     /// words, also with `-` before them.
     static func spellings(_ name: String) -> [String] {
         let plain = String(decoding: name.utf8.map(folded), as: UTF8.self)
@@ -138,7 +138,7 @@ package struct ToolNames: Sendable {
         return result
     }
 
-    /// What is behind the prefix that some runtimes put before the names of a protocol's tools.
+    /// The rest after the prefix that some runtimes put before the names of a protocol's tools.
     private static func withoutProtocol(_ name: String) -> String? {
         for prefix in ["mcp__", "mcp_", "mcp.", "mcp/", "mcp-"] where name.lowercased().hasPrefix(prefix) {
             let rest = String(decoding: name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
@@ -159,7 +159,7 @@ package struct ToolNames: Sendable {
 
     // MARK: Names of one call
 
-    /// Whether two names are the same in words.
+    /// Whether two names have the same words.
     package static func areSame(_ one: String, _ other: String) -> Bool {
         one == other && !one.isEmpty || !Set(words(one)).isDisjoint(with: words(other))
     }
@@ -170,19 +170,19 @@ package struct ToolNames: Sendable {
         return words(name).contains { end in wholes.contains { $0 == end || $0.hasSuffix("-" + end) } }
     }
 
-    /// Whether two names may be of one call: they are the same in words, or one is the end of the other.
+    /// Whether two names may belong to one call: they have the same words, or one is the end of the other.
     package static func mayBeSame(_ one: String, _ other: String) -> Bool {
         isEnd(one, of: other) || isEnd(other, of: one)
     }
 
-    /// A name's words with one `-` between each two; none if it has none.
+    /// A name's words with one `-` between each two; empty if it has none.
     private static func words(_ name: String) -> [String] {
         spellings(name).map { $0.split(separator: "-").joined(separator: "-") }.filter { !$0.isEmpty }
     }
 }
 
 extension String {
-    /// The parts before and behind the first separator.
+    /// The parts before and after the first separator.
     fileprivate func split(onceAt separator: String) -> (String, String)? {
         let text = Array(utf8)
         let separator = Array(separator.utf8)

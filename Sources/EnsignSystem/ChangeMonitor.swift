@@ -3,9 +3,9 @@ import Glibc
 /// Watches folders for changes, through inotify(7).
 ///
 /// An account has few monitors (`fs.inotify.max_user_instances`, often 128), and a process may be out of file handles.
-/// Then it is blind: it sees nothing, and whoever waits looks by the clock instead. Nobody stops for want of it.
+/// Then it is blind: it sees nothing, and waiting code polls by the clock instead. Nothing stops without it.
 package final class ChangeMonitor {
-    /// -1 when there is none.
+    /// -1 without a monitor.
     private let descriptor: Int32
     /// Why changes are not seen; nil when all goes well.
     package private(set) var blindness: SystemError?
@@ -36,13 +36,13 @@ package final class ChangeMonitor {
 
     package var isBlind: Bool { blindness != nil }
 
-    /// For poll(2): readable when events wait; never, when there is no monitor.
+    /// For poll(2): readable when events wait; never without a monitor.
     package var number: Int32 { descriptor }
 
     /// Watches a folder; one that is watched already or does not exist is not an error.
     ///
-    /// A folder that is renamed or removed is one event, and is not watched any more: what stands at its path then, or
-    /// comes there, must be watched anew.
+    /// Renaming or removing a folder is one event and ends its watch: whatever is at its path then, or appears there
+    /// later, must be watched again.
     ///
     /// - Returns: Whether it was not watched before.
     /// - Throws: ``SystemError`` with `ENOSPC` when the user's watches are used up.
@@ -66,9 +66,9 @@ package final class ChangeMonitor {
         return isNew
     }
 
-    /// Watches what stands at a folder's path now, whatever was there when it was watched last.
+    /// Watches what is at a folder's path now, whatever was there when it was last watched.
     ///
-    /// - Returns: Whether it is another one.
+    /// - Returns: Whether it is a different folder.
     @discardableResult
     package func watchAgain(_ folder: String) throws(SystemError) -> Bool {
         numbers[folder] = nil
@@ -83,7 +83,7 @@ package final class ChangeMonitor {
         numbers[folder] = nil
     }
 
-    /// The events that wait now, or the first of them: whoever makes events without end keeps nobody here.
+    /// The events that wait now, or the first of them: an endless stream of events does not block the caller.
     ///
     /// - Returns: nil when the kernel dropped some: then anything may have changed.
     package func events() throws(SystemError) -> [Event]? {

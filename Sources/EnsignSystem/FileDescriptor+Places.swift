@@ -1,7 +1,7 @@
 import Glibc
 
 extension FileDescriptor {
-    /// Writes bytes at a place in the file. Where the file has its room already, this works on a full disk.
+    /// Writes bytes at a place in the file. If the file's space is already allocated, this works on a full disk.
     package func write(_ bytes: [UInt8], at offset: Int64, to name: String) throws(SystemError) {
         var done = 0
         while done < bytes.count {
@@ -14,23 +14,23 @@ extension FileDescriptor {
         }
     }
 
-    /// Waits until the file's bytes are on the disk; of its metadata only what reading them needs.
+    /// Waits until the file's bytes are on the disk; with only the metadata that reading them needs.
     package func syncData(_ name: String) throws(SystemError) {
         try attempt("sync \(name)") { fdatasync(number) }
     }
 
-    /// Takes room on the disk for a part of the file, before anything is written there.
+    /// Reserves disk space for a part of the file, before anything is written there.
     package func allocate(from offset: Int64, count: Int64, _ name: String) throws(SystemError) {
         let code = posix_fallocate(number, off_t(offset), off_t(count))
-        // Where the file system cannot, the zeros that are written next take the room.
+        // If the file system cannot, the zeros that are written next take the space.
         guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
             throw SystemError(code: code, operation: "make room for \(name)")
         }
     }
 
-    /// Runs `body` with a lock on the open file, waited for at most `timeout`.
+    /// Runs `body` with a lock on the open file, waiting at most `timeout`.
     ///
-    /// - Throws: ``SystemError`` with `EWOULDBLOCK` when somebody else still holds it then; nothing was run.
+    /// - Throws: ``SystemError`` with `EWOULDBLOCK` when somebody else still holds it then; `body` has not run.
     package func locked<Value>(
         exclusively: Bool,
         timeout: Duration,

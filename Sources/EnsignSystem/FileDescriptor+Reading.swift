@@ -1,18 +1,18 @@
 import Glibc
 
 extension FileDescriptor {
-    /// What this file is.
+    /// This file's status.
     package func status(_ name: String) throws(SystemError) -> FileStatus {
         var info = stat()
         try attempt("look at \(name)") { unsafe fstat(number, &info) }
         return FileStatus(info)
     }
 
-    /// Where data begins at or behind a place: nothing was ever written to what is between.
+    /// Where data begins at or after a place: nothing was ever written in between.
     ///
-    /// Where the file system does not know of holes, the place itself.
+    /// The place itself if the file system does not support holes.
     ///
-    /// - Returns: Nil when there is none up to the end of the file.
+    /// - Returns: Nil when there is no data up to the end of the file.
     package func nextData(from offset: Int64, _ name: String) throws(SystemError) -> Int64? {
         // lseek(2): SEEK_DATA is 3 on Linux.
         let place = lseek(number, off_t(offset), 3)

@@ -29,7 +29,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Whether it is a file, and no folder, pipe or device.
+    /// Whether it is a file, not a folder, pipe or device.
     package func isRegular(_ name: String) throws(SystemError) -> Bool {
         var info = stat()
         try attempt("look at \(name)") { unsafe fstat(number, &info) }

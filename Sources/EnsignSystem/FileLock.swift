@@ -24,13 +24,13 @@ package struct FileLock: ~Copyable, Sendable {
         self.file = file
     }
 
-    /// Whether somebody holds the lock now. Takes nothing away from whoever asks, or wants it, at the same moment.
+    /// Whether somebody holds the lock now. Does not disturb others that ask for it, or want it, at the same moment.
     ///
     /// - Returns: False when there is no such file; nil when this account may not read it.
     package static func isHeld(_ path: String) throws(SystemError) -> Bool? {
         do throws(SystemError) {
             let file = try FileDescriptor(path, O_RDONLY | O_NOFOLLOW, operation: "look at the lock \(path)")
-            // Shared: two that ask do not take each other for the holder.
+            // Shared: two askers do not mistake each other for the holder.
             if flock(file.number, LOCK_SH | LOCK_NB) == 0 { return false }
             guard errno == EWOULDBLOCK else { throw SystemError(code: errno, operation: "look at the lock \(path)") }
             return true

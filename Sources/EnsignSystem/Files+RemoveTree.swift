@@ -1,12 +1,13 @@
 import Glibc
 
 extension Files {
-    /// Removes whatever stands at a path: a file, a link (not what it leads to), a folder with all that is in it.
+    /// Removes whatever is at a path: a file, a link (not its target), a folder with all its contents.
     ///
-    /// Names need not be text, and folders may be nested deeper than a path can say: folders inside are lifted up beside
-    /// each other, so that two handles are open at most. Other file systems mounted inside are left alone.
+    /// Names need not be text, and folders may be nested deeper than a path can express: inner folders are moved up
+    /// beside each other, so that at most two handles are open. Other file systems mounted inside are left alone.
     ///
-    /// - Throws: When something could not be removed; what could be is gone by then. A missing path is not an error.
+    /// - Throws: When something could not be removed; everything else has been removed by then. A missing path is not
+    ///   an error.
     package static func removeTree(_ path: String) throws(SystemError) {
         if unsafe unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR { return }
         guard errno == EISDIR || errno == EPERM else {
@@ -24,7 +25,7 @@ extension Files {
         try attempt("remove \(path)") { unsafe rmdir(path) }
     }
 
-    /// Removes what stands in a folder under a name that is not UTF-8, by the name as it is shown.
+    /// Removes what is in a folder under a name that is not UTF-8, by its displayed name.
     ///
     /// - Returns: Whether there was such a name.
     package static func removeUndecodable(_ shown: String, in folder: String) throws(SystemError) -> Bool {
@@ -39,7 +40,7 @@ extension Files {
         return found
     }
 
-    /// - Returns: Whether anything is less than before.
+    /// - Returns: Whether anything was removed.
     private static func removeEntry(
         _ name: [CChar],
         in root: borrowing FileDescriptor,
@@ -67,7 +68,7 @@ extension Files {
         return unsafe unlinkat(root.number, name, AT_REMOVEDIR) == 0 || progress
     }
 
-    /// A name as it is shown: what is not UTF-8 is replaced.
+    /// A name for display: invalid UTF-8 is replaced.
     private static func text(_ name: [CChar]) -> String {
         String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -1,12 +1,12 @@
 package import Glibc
 
-/// What a path is.
+/// The status of a path.
 package struct FileStatus: Sendable, Hashable {
     package enum Kind: Sendable, Hashable { case file, directory, symlink, other }
 
     package var kind: Kind
     package var size: Int64
-    /// Nanoseconds since 1970; a stamp that 64 bits do not hold becomes the end of their range.
+    /// Nanoseconds since 1970; a stamp beyond 64 bits becomes the end of their range.
     package var modified: Int64
     /// When contents or metadata last changed, in nanoseconds since 1970; cannot be set by programs.
     package var changed: Int64
@@ -35,9 +35,9 @@ package struct FileStatus: Sendable, Hashable {
     }
 }
 
-/// The few things that Ensign does with files. "Missing" is nil; "unreadable" throws.
+/// Ensign's few file operations. "Missing" is nil; "unreadable" throws.
 package enum Files {
-    /// What stands at a path; a symbolic link is not followed. Nil when there is nothing.
+    /// What is at a path; a symbolic link is not followed. Nil when there is nothing.
     package static func status(_ path: String) throws(SystemError) -> FileStatus? {
         var info = stat()
         do {
@@ -58,10 +58,10 @@ package enum Files {
         }
     }
 
-    /// A small file of Ensign's own; nil when there is none, or one so large that it cannot be what Ensign wrote.
+    /// One of Ensign's own small files; nil when there is none, or one too large to be Ensign's.
     package static func readOwn(_ path: String, limit: Int) throws(SystemError) -> [UInt8]? {
         do throws(SystemError) {
-            // Never waits for a writer, should somebody have put a pipe there.
+            // Never waits for a writer, even if somebody has put a pipe there.
             let file = try FileDescriptor(path, O_RDONLY | O_NONBLOCK, operation: "read \(path)")
             guard try file.isRegular(path) else { throw SystemError(code: EINVAL, operation: "read \(path) as a file") }
             return try file.read(limit: limit, from: path)
@@ -118,7 +118,7 @@ package enum Files {
         _ = unsafe chmod(path, mode)
     }
 
-    /// Writes a file so that readers see the old bytes or the new ones, never something between.
+    /// Writes a file so that readers see the old bytes or the new ones, never anything in between.
     ///
     /// - Parameter durable: true waits for the disk, file and directory.
     package static func replace(

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A switch that several threads look at.
+/// A switch that several threads can read.
 package final class Flag: Sendable {
     private let value = Mutex(false)
     package init() {}

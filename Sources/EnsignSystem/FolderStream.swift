@@ -1,14 +1,14 @@
 import Glibc
 
-/// A folder that is being listed, as far as somebody asks: a folder may hold more names than there is room for.
+/// A folder that is listed on demand: it may hold more names than fit in memory.
 ///
-/// For one thread. A folder inside another one is opened by its own name alone, and never through a symbolic link.
+/// For one thread. A folder inside another one is opened only by its own name, never through a symbolic link.
 @safe
 package final class FolderStream {
     private let stream: OpaquePointer
     private let name: String
 
-    /// What the folder itself says of an entry; other than `.directory`, only ``status(of:)`` knows it.
+    /// What the folder itself says about an entry; only ``status(of:)`` knows kinds other than `.directory`.
     package struct Entry: Sendable, Hashable {
         package var name: String
         /// Whether it may be a folder; false for a symbolic link to one.
@@ -57,7 +57,7 @@ package final class FolderStream {
 
     deinit { unsafe closedir(stream) }
 
-    /// The next name, in no order, without `.` and `..`; nil behind the last one.
+    /// The next name, in no order, without `.` and `..`; nil after the last one.
     package func next() throws(SystemError) -> Entry? {
         while true {
             errno = 0
@@ -90,7 +90,7 @@ package final class FolderStream {
         return FileStatus(info)
     }
 
-    /// What the folder itself is.
+    /// The folder's own status.
     package func status() throws(SystemError) -> FileStatus {
         var info = stat()
         try attempt("look at \(name)") { unsafe fstat(dirfd(stream), &info) }

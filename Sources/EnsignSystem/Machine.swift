@@ -10,7 +10,7 @@ package enum Machine {
         return Int64(moment.tv_sec)
     }
 
-    /// Nanoseconds since 1970, from the wall clock; stops at the end of 64 bits, which is in 2262.
+    /// Nanoseconds since 1970, from the wall clock; stops at the end of 64 bits, in 2262.
     package static var nanoseconds: Int64 {
         var moment = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &moment)
@@ -28,8 +28,8 @@ package enum Machine {
     /// Does nothing for a while.
     package static func sleep(seconds: UInt32) { _ = Glibc.sleep(seconds) }
 
-    /// Seconds since this machine started, time asleep included, and the name of that start; nil where the kernel does
-    /// not say. No program can set it.
+    /// Seconds since this machine started, time asleep included, and the id of that boot; nil if the kernel does not
+    /// report it. No program can set it.
     package static var sinceBoot: (boot: String, seconds: Int64)? {
         guard let name = try? Files.read("/proc/sys/kernel/random/boot_id", limit: 256) else { return nil }
         var moment = timespec()
@@ -61,10 +61,10 @@ package enum Machine {
         return unsafe String(cString: name)
     }
 
-    /// The words after the program's name that this process was started with; none when it was started with nothing.
+    /// The arguments after the program's name; empty when the process was started without any.
     ///
-    /// Not `CommandLine.arguments`, which reads `/proc/self/cmdline`: where that cannot be opened (no `/proc`, no free
-    /// file handle) it says that there are none.
+    /// Not `CommandLine.arguments`, which reads `/proc/self/cmdline`: if that cannot be opened (no `/proc`, no free
+    /// file handle) it returns none.
     package static var arguments: [String] {
         guard let words = unsafe csystem_arguments() else { return [] }
         let count = Int(csystem_argument_count())
@@ -73,7 +73,7 @@ package enum Machine {
         }
     }
 
-    /// The absolute path of the running program; nil where neither `/proc` nor the kernel says it.
+    /// The absolute path of the running program; nil if neither `/proc` nor the kernel reports it.
     package static var executable: String? {
         Files.canonical("/proc/self/exe")
             ?? (unsafe csystem_program().flatMap { Files.canonical(unsafe String(cString: $0)) })

@@ -1,9 +1,9 @@
 import Glibc
 import Synchronization
 
-/// Runs independent work on threads of its own.
+/// Runs independent work on its own threads.
 ///
-/// Not Swift's cooperative pool: the work blocks on files, and each thread owns a libgit2 handle.
+/// Does not use Swift's cooperative pool: the work blocks on files, and each thread owns a libgit2 handle.
 package enum Parallel {
     /// Cores of this machine.
     package static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
@@ -40,7 +40,7 @@ package enum Parallel {
     }
 }
 
-/// A thread that runs one closure; whoever starts it joins it.
+/// A thread that runs one closure; whoever starts it must join it.
 package final class Thread: Sendable {
     private let handle: pthread_t
 

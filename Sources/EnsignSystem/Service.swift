@@ -2,9 +2,9 @@ import Synchronization
 
 /// What a service does.
 package protocol ServiceWork {
-    /// Does what there is to do now. Always on the service's own thread, one turn after another.
+    /// Does the work that is due now. Always on the service's own thread, one turn after another.
     ///
-    /// A turn that takes long looks at ``Service/isStopped``.
+    /// A long turn checks ``Service/isStopped``.
     ///
     /// - Returns: When the next turn comes.
     mutating func turn() -> Service.Next
@@ -17,16 +17,16 @@ extension ServiceWork {
     package mutating func end() {}
 }
 
-/// The life of something that goes on beside everything else, on a thread of its own, until it is stopped.
+/// The life of a background task on its own thread, until it is stopped.
 ///
-/// Whoever starts it stops it and then joins it. Waking it is safe from any thread, at any time.
+/// Whoever starts it must stop it and then join it. Waking it is safe from any thread, at any time.
 package final class Service: Sendable {
     /// When a service has its next turn.
     package enum Next: Sendable, Hashable {
         case atOnce
-        /// After so long, or as soon as somebody wakes it.
+        /// After this long, or as soon as somebody wakes it.
         case after(Duration)
-        /// After so long, whoever wakes it meanwhile: what others do does not mend what failed.
+        /// After this long, even if somebody wakes it meanwhile: what others do does not repair the failure.
         case notBefore(Duration)
         /// Never: there is nothing to do.
         case never
@@ -77,10 +77,10 @@ package final class Service: Sendable {
 
     package var isStopped: Bool { stopping.isSet }
 
-    /// Gives it a turn as soon as it can be.
+    /// Gives it a turn as soon as possible.
     package func wake() { wakeup.wake() }
 
-    /// Asks it to end after what it is doing.
+    /// Asks it to end after its current turn.
     package func stop() {
         stopping.set()
         wakeup.wake()
@@ -102,7 +102,7 @@ package final class Service: Sendable {
         let isWoken = ready.contains(wakeup.readEnd)
         if isWoken {
             wakeup.clear()
-            // Whoever waits next is to see it too.
+            // The next wait must see it too.
             if isStopped { wakeup.wake() }
         }
         return Awakening(isWoken: isWoken, readable: ready.subtracting([wakeup.readEnd]))

@@ -13,9 +13,9 @@ package struct Subprocess: Sendable {
     package var deadline: Duration
     /// The most bytes kept of each output stream; the rest is read and dropped.
     package var outputLimit: Int
-    /// Whether the child gets this process's environment below what is set.
+    /// Whether the child gets this process's environment beneath the variables set here.
     package var inheritsEnvironment = true
-    /// Whether the child leads a process group of its own, and signals go to all of it.
+    /// Whether the child leads its own process group, and signals go to all of it.
     package var leadsGroup = false
     /// Asked now and then while the child runs: true ends it as the deadline does.
     package var isCancelled: @Sendable () -> Bool = { false }
@@ -70,7 +70,7 @@ package struct Subprocess: Sendable {
         )
     }
 
-    /// Starts the program in a session of its own, with nothing to read and nowhere to write, and does not wait for it.
+    /// Starts the program in its own session, with nothing to read and nowhere to write, and does not wait for it.
     ///
     /// - Throws: ``SystemError`` when it cannot be started.
     package func detach() throws(SystemError) {
@@ -98,7 +98,7 @@ package struct Subprocess: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, errors, 2)
-        // What somebody else left open in this process would be kept open by a child that outlives it.
+        // A child that outlives this process would keep open whatever other code left open here.
         if ownGroup || ownSession { _ = unsafe csystem_spawn_closing(&actions, 3) }
         if let directory { _ = unsafe csystem_spawn_in(&actions, directory) }
         var attributes = posix_spawnattr_t()
@@ -178,7 +178,7 @@ package struct Subprocess: Sendable {
             if ended == nil, unsafe waitpid(child, &status, WNOHANG) != 0 { ended = .now }
             let ready = unsafe poll(&polls, 3, ended == nil ? 50 : 0)
             if ready < 0, errno != EINTR { throw SystemError(code: errno, operation: "wait for a program") }
-            // A grandchild may keep the pipes open when the program itself is gone: what it had to say is in them.
+            // A grandchild may keep the pipes open after the program has ended: all of its output is already in them.
             if let ended, ready == 0 || ContinuousClock.now - ended > .milliseconds(500) { break }
             if polls[0].revents != 0 { outputOpen = Self.take(output.number, &outcome.output, outputLimit) }
             if polls[1].revents != 0 { errorsOpen = Self.take(errors.number, &outcome.errors, outputLimit) }
@@ -191,7 +191,7 @@ package struct Subprocess: Sendable {
             }
         }
         input = nil
-        // A program that closes its streams and goes on is held to the deadline too.
+        // A program that closes its streams and continues must meet the deadline too.
         var pause: UInt32 = 100
         while ended == nil {
             guard try attempt("wait for a program", { unsafe waitpid(child, &status, WNOHANG) }) == 0 else { break }
@@ -224,9 +224,9 @@ package struct Subprocess: Sendable {
 
         var wasForced: Bool { asked != nil }
 
-        /// Sends what is due: SIGTERM at the deadline, SIGKILL two seconds later.
+        /// Sends the signal that is due: SIGTERM at the deadline, SIGKILL two seconds later.
         ///
-        /// - Returns: Whether nothing more is to be waited for: a second after SIGKILL.
+        /// - Returns: Whether the wait is over: a second after SIGKILL.
         mutating func isOver() -> Bool {
             let now = ContinuousClock.now
             guard let asked else {

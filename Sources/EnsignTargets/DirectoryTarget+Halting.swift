@@ -16,7 +16,7 @@ extension DirectoryTarget {
     package func halt(_ routes: [(agent: AgentID, bytes: [UInt8])]) throws -> Set<AgentID> {
         let files = try routes.filter { try !isThere($0.bytes, at: LivePath.route($0.agent)) }
         guard !files.isEmpty else { return [] }
-        // All at once is quickest; whatever goes wrong, each is then tried alone.
+        // All at once is quickest; if anything goes wrong, each is then tried separately.
         if (try? put(files.map { (LivePath.route($0.agent), $0.bytes) }, gate: nil)) != nil { return [] }
         var removed: Set<AgentID> = []
         var failure: (any Error)?
@@ -33,8 +33,8 @@ extension DirectoryTarget {
 
     private enum Replacement { case replaced, removed }
 
-    /// Another process that holds the environment's lock may sweep a temporary name away, so this is tried again; what
-    /// cannot be replaced is removed.
+    /// Another process that holds the environment's lock may sweep away a temporary name, so this is retried; a file
+    /// that cannot be replaced is removed.
     private func replace(_ path: String, with bytes: [UInt8]) throws -> Replacement {
         for _ in 0..<4 where (try? put([(path, bytes)], gate: nil)) != nil { return .replaced }
         let full = "\(self.path)/\(path)"
@@ -49,7 +49,7 @@ extension DirectoryTarget {
         return .removed
     }
 
-    /// A route that is not there at all is left so: readers take it for none.
+    /// A missing route is left missing: readers treat it as none.
     private func isThere(_ bytes: [UInt8], at path: String) throws -> Bool {
         let full = "\(self.path)/\(path)"
         guard let status = try Files.status(full) else { return true }

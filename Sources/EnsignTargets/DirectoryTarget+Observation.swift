@@ -24,7 +24,7 @@ extension DirectoryTarget {
             return observer.observation(cursor)
         case .slice(let kept, let suspects):
             var cursor = SliceCursor(kept)
-            // The clock was set back: what changes now would look older than what was read.
+            // The clock was set back: new changes would look older than files already read.
             let newest = cursor.lookedAt.values.max() ?? 0
             if max(cursor.verifiedBefore, cursor.roundStart, newest) > now { cursor = SliceCursor() }
             if cursor.next.isEmpty { cursor.roundStart = now }
@@ -33,7 +33,7 @@ extension DirectoryTarget {
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
-            // Of the slice alone: what changed before it must not use it up, or it would never go on.
+            // Counts only files of the slice: changed folders before it must not use it up, or it would never advance.
             var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 let hasChanged = try observer.hasChanged(folder)
@@ -66,9 +66,9 @@ extension DirectoryTarget {
 private struct DirectoryObserver {
     let root: String
     let expected: any ExpectedFiles
-    /// Files that changed before this were read since; see ``SliceCursor``.
+    /// Files that changed before this have been read since; see ``SliceCursor``.
     var threshold: Int64 = .min
-    /// The same for single folders, where it is later.
+    /// The same for single folders, if later.
     var lookedAt: [String: Int64] = [:]
     private(set) var filesSeen = 0
     private var drift: [DriftedFile] = []
@@ -86,7 +86,7 @@ private struct DirectoryObserver {
         Observation(drift: drift.sorted { $0.path < $1.path }, cursor: cursor.cursor, filesSeen: filesSeen)
     }
 
-    /// The folders that should be there, in the order of the rotating slice: `""`, `agents`, `agents/<team>`, `bundles`
+    /// The folders that should exist, in the order of the rotating slice: `""`, `agents`, `agents/<team>`, `bundles`
     /// and so on.
     func folders() throws -> [String] {
         var result = [""]
@@ -99,7 +99,7 @@ private struct DirectoryObserver {
         return result
     }
 
-    /// Whether a folder's own entries changed since they were last looked at.
+    /// Whether a folder's own entries changed since they were last checked.
     func hasChanged(_ folder: String) throws -> Bool {
         guard let status = try Files.status(place(folder)) else { return true }
         return status.kind != .directory || max(status.changed, status.modified) >= threshold(folder)
@@ -112,7 +112,7 @@ private struct DirectoryObserver {
         guard let status = try Files.status(place(folder)), status.kind == .directory || folder.isEmpty,
             try !isBehindLink(folder)
         else {
-            // Reported by the folder above as removed or replaced; its files are missing all the same.
+            // The folder above reports it as removed or replaced; its files are still missing.
             for (name, node) in wanted where node == .file {
                 drift.append(DriftedFile(path: join(folder, name), found: .removed, size: nil))
             }
@@ -121,7 +121,7 @@ private struct DirectoryObserver {
         let present = Set(try Files.list(place(folder)) ?? [])
         for name in present.subtracting(wanted.keys) {
             if name.hasPrefix(LivePath.temporaryPrefix) {
-                // What a killed writer left: no reader sees it, and it is not drift.
+                // A killed writer's leftovers: no reader sees them, and they are not drift.
                 if sweeps { try Files.removeTree(place(join(folder, name))) }
                 continue
             }
@@ -142,7 +142,7 @@ private struct DirectoryObserver {
         }
     }
 
-    /// Whether a folder above it is a link: what lies behind is not the live directory, and not touched.
+    /// Whether a folder above it is a link: its target is not the live directory, and is not touched.
     private mutating func isBehindLink(_ folder: String) throws -> Bool {
         guard let slash = folder.lastIndex(of: "/") else { return false }
         let parent = String(folder[..<slash])
@@ -182,7 +182,7 @@ private struct DirectoryObserver {
         if status?.kind == .directory, let names = try Files.list(place(path)),
             names.allSatisfy({ $0.hasPrefix(LivePath.temporaryPrefix) })
         {
-            // A killed writer had made the folder, and nothing in it yet that anybody reads.
+            // A killed writer made the folder, but nothing in it yet that anybody reads.
             if sweeps {
                 try Files.removeTree(place(path))
             }

@@ -16,7 +16,7 @@ package struct DirectoryTarget: Target {
 
     package func obstacle() throws -> String? {
         guard let status = try Files.status(path) else {
-            // It will be made: somewhere above there must be a folder that lets us.
+            // It will be created: some folder above must allow that.
             var parent = Files.parent(of: path)
             while let folder = parent, try Files.status(folder) == nil { parent = Files.parent(of: folder) }
             guard let parent, Files.isWritable(parent) else { return "\(path) cannot be made" }
@@ -30,7 +30,7 @@ package struct DirectoryTarget: Target {
 
     package func read(_ path: String) throws -> [UInt8]? {
         let full = "\(self.path)/\(path)"
-        // Larger than anything that is published: it is not what was.
+        // Larger than anything that is published, so it is not the published file.
         guard let status = try Files.status(full), status.kind == .file, status.size <= 1 << 26,
             try isBelowFolders(path)
         else { return nil }
@@ -119,8 +119,8 @@ package struct DirectoryTarget: Target {
         return held
     }
 
-    /// Makes a folder below the target; whatever stands in its way there is not ours to keep, and a link above all: what
-    /// it leads to is nobody's business here.
+    /// Makes a folder below the target; whatever is in its way there is removed, above all a link: its target must not
+    /// matter here.
     private func makeFolder(_ folder: String) throws {
         var part = path
         for component in folder.dropFirst(path.count + 1).split(separator: "/") {
@@ -140,7 +140,7 @@ package struct DirectoryTarget: Target {
         }
     }
 
-    /// Whether every folder above a live path is a folder and no link to one.
+    /// Whether every folder above a live path is a folder, not a link to one.
     private func isBelowFolders(_ relative: String) throws -> Bool {
         var part = path
         for component in relative.split(separator: "/").dropLast() {
@@ -154,10 +154,10 @@ package struct DirectoryTarget: Target {
         var folders: Set<String> = []
         for relative in paths {
             let full = "\(path)/\(relative)"
-            // Never through a link that stands in place of a folder.
+            // Never through a link in place of a folder.
             guard try isBelowFolders(relative) else { continue }
             if try Files.status(full) == nil, let folder = Files.parent(of: full) {
-                // What was listed is not there under the name that it is shown by.
+                // The listed file does not exist under its displayed name.
                 _ = try Files.removeUndecodable(String(full.dropFirst(folder.count + 1)), in: folder)
             } else {
                 try Files.removeTree(full)

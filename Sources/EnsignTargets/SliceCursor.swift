@@ -1,17 +1,17 @@
 import EnsignModel
 
-/// Where the rotating slice of a directory is.
+/// The position of the rotating slice of a directory.
 ///
 /// A file whose inode changed before the last complete round began was read in that round or an earlier one after that
-/// change, so it is still what it was: looking at its times is enough. The kernel sets the change time; programs cannot.
+/// change, so it is unchanged: checking its times is enough. The kernel sets the change time; programs cannot.
 package struct SliceCursor: Sendable, Hashable {
-    /// The folder to go on with; `""` starts a round.
+    /// The next folder; `""` starts a round.
     package var next: String
     /// When the running round began, in nanoseconds of the file system's clock.
     package var roundStart: Int64
     /// When the last complete round began; everything that changed before it has been read since.
     package var verifiedBefore: Int64
-    /// Folders that changed in the running round, and when each was last looked at: once is enough for each change.
+    /// Folders that changed in the running round, and when each was last checked: one check is enough for each change.
     package var lookedAt: [String: Int64]
 
     package init(
@@ -26,15 +26,15 @@ package struct SliceCursor: Sendable, Hashable {
         self.lookedAt = lookedAt
     }
 
-    /// The most folders that are remembered; those beyond are looked at again in each run until the round ends.
+    /// The most folders that are remembered; those beyond are checked again in each run until the round ends.
     package static let maxFolders = 4_096
 
-    /// The most files that a slice looks at.
+    /// The most files that a slice checks.
     package static let files = 500
 }
 
 extension SliceCursor {
-    /// Reads a cursor back; what is not one starts a round anew.
+    /// Reads a cursor back; anything else starts a new round.
     package init(_ cursor: ObservationCursor) {
         self.init()
         let json = cursor.json

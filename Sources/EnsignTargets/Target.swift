@@ -1,27 +1,27 @@
 package import EnsignModel
 
-/// What agents really read.
+/// The place that agents really read from.
 ///
 /// Every target: `publish` may be repeated with the same publication and then changes nothing; a reader sees each file
 /// complete or not at all; a route never names a bundle that is not there yet. One writer at a time: the caller holds
-/// the environment's lock. Killed at any moment, a target stands between the old and the new state file by file, and a
-/// repeated `publish` brings it to the new one.
+/// the environment's lock. If the writer is killed, each file is in either the old or the new state, and a repeated
+/// `publish` brings it to the new one.
 package protocol Target: Sendable {
-    /// Why this must not be used as it is; nil when it may. Looks, and changes nothing.
+    /// Why this must not be used as it is; nil when it may. Changes nothing.
     func obstacle() throws -> String?
 
-    /// Brings the target to what the publication says, but for routes that the gate holds back.
+    /// Brings the target to the publication's state, except for routes that the gate holds back.
     ///
-    /// - Returns: The agents whose routes were held back: what stood there still does.
+    /// - Returns: The agents whose routes were held back: these are unchanged.
     @discardableResult
     func publish(_ publication: Publication, gate: (any RouteGate)?) throws -> Set<AgentID>
 
-    /// Puts halted routes in place, as soon as it can: where there is no room for a file, the route is taken away.
+    /// Puts halted routes in place, as soon as possible: if there is no room for a file, the route is removed.
     ///
-    /// The one change that needs no environment lock: it may come while somebody else publishes or sweeps.
+    /// The only change that needs no environment lock: it may come while somebody else publishes or sweeps.
     ///
-    /// - Returns: The agents whose route was taken away.
-    /// - Throws: When a route could be neither replaced nor taken away; all others are done by then.
+    /// - Returns: The agents whose route was removed.
+    /// - Throws: When a route could be neither replaced nor removed; all others are done by then.
     func halt(_ routes: [(agent: AgentID, bytes: [UInt8])]) throws -> Set<AgentID>
 
     /// The agents that have a route now, of one team or of all; sorted.
@@ -29,29 +29,29 @@ package protocol Target: Sendable {
 
     /// Compares the target with what is recorded.
     ///
-    /// - Parameter sweeping: Whether to remove what a killed writer left; only under the environment's lock.
+    /// - Parameter sweeping: Whether to remove a killed writer's leftovers; only under the environment's lock.
     func observe(_ expected: any ExpectedFiles, _ scope: ObservationScope, sweeping: Bool) throws -> Observation
 
-    /// What stands at a path now; nil when it is missing or no plain file.
+    /// The bytes at a path now; nil when it is missing or not a plain file.
     func read(_ path: String) throws -> [UInt8]?
 }
 
-/// Holds back routes that must not come into place, whatever a plan that was made earlier says.
+/// Holds back routes that must not come into place, whatever an earlier plan says.
 package protocol RouteGate {
-    /// Runs `body`, which puts routes in place; nothing can begin to be held back while it runs, so it must be short.
+    /// Runs `body`, which puts routes in place; no new hold can begin while it runs, so it must be short.
     ///
     /// `isHeld` says whether these bytes may not become the agent's route.
     func pass(_ body: (_ isHeld: (_ agent: AgentID, _ bytes: [UInt8]) -> Bool) throws -> Void) throws
 }
 
-/// Files to put in place and files to take away. Paths are relative to the target.
+/// Files to put in place and files to remove. Paths are relative to the target.
 package struct Publication: Sendable {
-    /// Taken away before anything is put in place: what nobody recorded may stand where a file belongs.
+    /// Removed before anything is put in place: something unrecorded may be where a file belongs.
     package var clearings: [String] = []
     /// Put in place first.
     package var bundles: [(path: String, bytes: [UInt8])]
     package var routes: [(path: String, bytes: [UInt8])]
-    /// Taken away after the routes are in place.
+    /// Removed after the routes are in place.
     package var removals: [String]
     /// `fleet.json`, put in place last.
     package var header: [UInt8]?
@@ -69,7 +69,7 @@ package struct Publication: Sendable {
     }
 }
 
-/// The recorded state, as a target is compared with it.
+/// The recorded state, for comparison with a target.
 package protocol ExpectedFiles {
     /// What should be in a folder, by name; nil when the folder should not be there. `""` is the target itself.
     func children(of folder: String) throws -> [String: ExpectedNode]?
@@ -86,19 +86,18 @@ package enum ExpectedNode: Sendable, Hashable {
     case folder, file
 }
 
-/// How much of a target an observation looks at.
+/// How much of a target an observation checks.
 package enum ObservationScope: Sendable, Hashable {
     /// Every file's bytes.
     case everything
-    /// What the target holds to be enough since the observation that gave the cursor, and folders in which something is
-    /// known to have happened. Whatever changes is found after some such observations, each of which costs little.
+    /// As much as the target considers enough since the observation that gave the cursor, and folders where something
+    /// is known to have happened. A few such observations, each cheap, find every change.
     case slice(ObservationCursor, suspects: Set<String>)
 }
 
-/// Where a target goes on with observing in slices: a value that only the target understands.
+/// Where a target continues its observation in slices: a value that only the target understands.
 ///
-/// Kept between runs. A target takes a value that is not its own, or makes no sense, as it takes none: it starts anew and
-/// finds everything.
+/// Kept between runs. A target treats a foreign or meaningless value like none: it starts again and finds everything.
 package struct ObservationCursor: Sendable, Hashable {
     package var json: JSONValue
 
@@ -142,7 +141,7 @@ package struct DriftedFile: Sendable, Hashable {
     /// Relative to the target.
     package var path: String
     package var found: Found
-    /// Of what was found, in bytes; nil when it is no file.
+    /// The size of what was found, in bytes; nil when it is not a file.
     package var size: Int64?
 
     package init(path: String, found: Found, size: Int64?) {

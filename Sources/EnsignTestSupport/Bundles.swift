@@ -11,7 +11,7 @@ package func version(_ text: String) -> AgentVersion {
     return version
 }
 
-/// A bundle with one tool, to change one thing in.
+/// A bundle with one tool, for tests that change one thing.
 package func bundle(
     _ id: String = "support/triage",
     _ versionText: String = "1.0.0",

@@ -16,7 +16,7 @@ package struct CommandResult: Sendable {
 
 /// Runs a program in a closed world: no user configuration, a fixed time zone and width.
 ///
-/// - Parameter environment: Set on top of the fixed one.
+/// - Parameter environment: Added to the fixed one.
 package func run(
     _ program: String,
     _ arguments: [String],
@@ -53,7 +53,7 @@ package func run(
     )
 }
 
-/// Writes to a program that may have ended: the signal that says so must not end the test run.
+/// Writes to a program that may have ended: its SIGPIPE must not end the test run.
 private func withoutPipeSignal(_ body: () -> Void) {
     var pipe = sigset_t()
     var before = sigset_t()
@@ -78,7 +78,7 @@ package func closedWorld(home: String) -> [String: String] {
 
 extension Process {
     /// Starts the program with no signal blocked. A thread of the test run blocks nearly all of them, and a program
-    /// inherits that: a shell then waits for its children for ever.
+    /// inherits that: a shell then waits for its children forever.
     package func runUnmasked() throws {
         var none = sigset_t()
         var before = sigset_t()

@@ -1,10 +1,11 @@
 package import EnsignManifest
 package import EnsignModel
 
-/// A small valid fleet to change one thing in: a team, a tool, two agents, and the environments `dev` and `prod`.
+/// A small valid fleet, for tests that change one thing: a team, a tool, two agents, and the environments `dev` and
+/// `prod`.
 package struct FleetFixture {
     package var entries: [String: MemorySnapshot.Entry] = [:]
-    /// Markers of the texts that have some, by path.
+    /// The texts with markers, by path.
     private var marks: [String: MarkedText] = [:]
     package var today = "2026-06-01"
 
@@ -31,7 +32,7 @@ package struct FleetFixture {
         }
     }
 
-    /// Replaces a part of a text, which must stand there exactly once; markers in the new part name positions.
+    /// Replaces a part of a text, which must occur exactly once; markers in the new part name positions.
     package mutating func replace(_ old: String, with new: String, in path: String) {
         guard let text = self[path] else { preconditionFailure("there is no \(path)") }
         let parts = text.parts(around: old)
@@ -59,14 +60,14 @@ package struct FleetFixture {
         return (checker.findings + cycles).filter { seen.insert($0).inserted }.sorted()
     }
 
-    /// The findings as text: one line each, with hint and notes below it. Markers stand in place of positions.
+    /// The findings as text: one line each, with hint and notes below it. Markers replace positions.
     ///
     ///     fleet/teams/support.yaml:①: error: unknown field 'membrs' [unknown-field]
     ///       hint: did you mean 'members'?
     ///
     /// - Parameters:
-    ///   - path: Leaves out what is said of other files.
-    ///   - snapshot: In place of the fixture's own.
+    ///   - path: Leaves out findings about other files.
+    ///   - snapshot: Used instead of the fixture's own.
     /// - Returns: Nothing when there is nothing to find. An error that checking threw, as text.
     package func check(only path: String? = nil, in snapshot: (any Snapshot)? = nil) -> String {
         do {

@@ -2,13 +2,13 @@ import Foundation
 
 /// A committed file that holds what a test expects.
 ///
-/// `ENSIGN_RECORD=1` in the environment writes it anew; review that diff as code.
+/// `ENSIGN_RECORD=1` in the environment rewrites it; review that diff as code.
 package struct Golden {
     private let path: String
 
     /// - Parameters:
     ///   - name: Relative to the folder `Golden`.
-    ///   - file: The source file beside which that folder stands.
+    ///   - file: The source file that is beside that folder.
     package init(_ name: String, besides file: String = #filePath) {
         path = "\((file as NSString).deletingLastPathComponent)/Golden/\(name)"
     }
@@ -26,7 +26,7 @@ package struct Golden {
     }
 }
 
-/// The package's own folder, where the sample fleet stands.
+/// The package's own folder, where the sample fleet is.
 package let packageRoot: String = {
     var url = URL(fileURLWithPath: #filePath)
     for _ in 0..<3 { url.deleteLastPathComponent() }

@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// Values that stand at the ends of what a type, a calendar or a text can be, for every parser.
+/// Values at the limits of types, calendars and texts, for every parser.
 package enum Hostile {
     /// One letter, to a person and to `String.count`; 80 KB to everybody else.
     package static let letter = "A" + String(repeating: "\u{301}", count: 40_000)
@@ -44,7 +44,7 @@ package enum Hostile {
     /// One of each kind.
     private static let others: [JSONValue] = [.null, .bool(true), .bool(false), 0, "", .string(letter), [], [:], [[]]]
 
-    /// What a value is replaced by: all of its own kind, and one of each other.
+    /// The replacements for a value: all of its own kind, and one of each other.
     private static func values(for value: JSONValue) -> [JSONValue] {
         switch value {
         case .integer, .number: numbers + others
@@ -54,7 +54,7 @@ package enum Hostile {
     }
 
     /// Calls `body` with the value, each of its leaves replaced by each hostile value in turn, each member and element
-    /// taken away, and so many times several of these at once, by the seed that is printed.
+    /// removed, and then several of these at once, a given number of times, by the printed seed.
     package static func variants(
         of json: JSONValue,
         for test: String,
@@ -99,7 +99,7 @@ package enum Hostile {
 }
 
 extension JSONValue {
-    /// Nil takes the member or element away. A place that is not there changes nothing.
+    /// Nil removes the member or element. A missing place changes nothing.
     fileprivate func replacing(_ path: ArraySlice<Hostile.Step>, with value: JSONValue?) -> JSONValue {
         guard let step = path.first else { return value ?? self }
         let rest = path.dropFirst()

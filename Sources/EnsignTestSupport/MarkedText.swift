@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// A text in which the markers ① to ⑳ stand right before the places that a test speaks of.
+/// A text in which the markers ① to ⑳ are right before the places that a test mentions.
 ///
 /// `①modle: x` is the text `modle: x` and the position 1:1 under the name ①. Positions count as findings do: lines and
 /// columns from 1, columns in Unicode scalars.

@@ -2,7 +2,7 @@ package import EnsignManifest
 
 /// A fleet that exists in memory only, with everything that git can hold and a file system cannot.
 package final class MemorySnapshot: Snapshot {
-    /// What stands at a path.
+    /// What is at a path.
     package enum Entry: Sendable {
         case text(String)
         case bytes([UInt8])
@@ -11,7 +11,7 @@ package final class MemorySnapshot: Snapshot {
         /// A mode that git knows and Ensign does not.
         case other
         case folder
-        /// A file of which only the size is known. Reading it is a failure of the test.
+        /// A file with only a known size. Reading it fails the test.
         case huge(Int)
     }
 
@@ -48,7 +48,7 @@ package final class MemorySnapshot: Snapshot {
     /// Locations of the files that were read, in order.
     package private(set) var reads: [String] = []
 
-    /// - Parameter entries: By path; folders on the way come into being.
+    /// - Parameter entries: By path; folders on the way are created.
     package init(_ entries: [String: Entry]) {
         byLocation[""] = top
         for (path, entry) in entries { add(entry, path.split(separator: "/").map { Array($0.utf8) }) }
@@ -58,7 +58,7 @@ package final class MemorySnapshot: Snapshot {
         self.init(files.mapValues { .text($0) })
     }
 
-    /// Adds what no path can name: an entry whose name has a slash, is empty, or is not UTF-8.
+    /// Adds an entry that no path can name: an entry whose name has a slash, is empty, or is not UTF-8.
     package func add(_ entry: Entry, named name: [UInt8], in folder: String) {
         add(entry, folder.split(separator: "/").map { Array($0.utf8) } + [name])
     }
@@ -107,7 +107,7 @@ package final class MemorySnapshot: Snapshot {
         }
     }
 
-    /// A test read a file whose size alone should have refused it.
+    /// A test read a file that should have been refused by its size.
     package struct ReadOfHugeFile: Error {
         package var name: String
     }

@@ -2,9 +2,9 @@ package import EnsignModel
 package import EnsignTargets
 import Synchronization
 
-/// What agents read, in memory: a target that can be looked into, spoilt, and made to fail at any single step.
+/// A target in memory that can be inspected, damaged, and made to fail at any single step.
 ///
-/// It keeps the rules of ``Target``; `TargetConformanceTests` holds it against the same suite as the directory target.
+/// It follows the rules of ``Target``; `TargetConformanceTests` runs the same suite on it as on the directory target.
 package final class MemoryTarget: Target {
     /// What is at a path.
     package enum Node: Sendable, Hashable {
@@ -15,7 +15,7 @@ package final class MemoryTarget: Target {
         case other
     }
 
-    /// What a step that was told to fail throws.
+    /// The error of a step that was set to fail.
     package struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
         package var step: Int
         package var description: String { "step \(step) of the target was told to fail" }
@@ -25,15 +25,15 @@ package final class MemoryTarget: Target {
     package enum Trouble: Sendable, Hashable {
         /// At one step, counted from 0, and at no other.
         case at(Int)
-        /// At one step and from there on, as for a process that was killed there.
+        /// At one step and all later ones, as if the process had been killed there.
         case from(Int)
-        /// New files have no room; what is there can be taken away.
+        /// There is no room for new files; existing ones can be removed.
         case full
     }
 
     fileprivate struct State {
         var nodes: [String: Node] = [:]
-        /// Each look and each change of one file.
+        /// The number of reads and changes of single files.
         var steps = 0
         var trouble: Trouble?
         var obstacle: String?
@@ -53,7 +53,7 @@ package final class MemoryTarget: Target {
     /// The steps that were taken so far.
     package var steps: Int { state.withLock { $0.steps } }
 
-    /// Makes it fail from now on; nil ends that. Steps are counted from here.
+    /// Makes it fail from now on; nil ends this. Steps are counted from here.
     package func fail(_ trouble: Trouble?) {
         state.withLock { ($0.trouble, $0.steps) = (trouble, 0) }
     }
@@ -61,7 +61,8 @@ package final class MemoryTarget: Target {
     /// Makes it unfit for use, or fit again.
     package func setObstacle(_ why: String?) { state.withLock { $0.obstacle = why } }
 
-    /// Puts something at a path, as somebody does who is not Ensign: what is above or below it makes way. Nil removes it.
+    /// Puts something at a path, as somebody other than Ensign would: whatever is above or below it makes way. Nil
+    /// removes it.
     package func set(_ path: String, _ node: Node?) {
         state.withLock { state in
             state.clear(path)
@@ -134,7 +135,7 @@ package final class MemoryTarget: Target {
     package func observe(_ expected: any ExpectedFiles, _ scope: ObservationScope, sweeping: Bool) throws
         -> Observation
     {
-        // All of it is at hand: there is nothing to go on with later.
+        // Everything is in memory: there is nothing to continue later.
         var comparison = MemoryComparison(nodes: try step { $0.nodes }, expected: expected)
         try comparison.look(into: "")
         return Observation(
@@ -153,7 +154,7 @@ package final class MemoryTarget: Target {
         if !hasRoom { throw Failure(step: steps) }
     }
 
-    /// One look or change: all of it happens, or nothing.
+    /// One read or change: all of it happens, or nothing.
     private func step<Answer: Sendable>(_ body: (inout State) -> Answer) throws -> Answer {
         let result: Result<Answer, Failure> = state.withLock { state in
             let number = state.steps
@@ -169,7 +170,7 @@ package final class MemoryTarget: Target {
 }
 
 extension MemoryTarget.State {
-    /// Takes away what is at a path and below it.
+    /// Removes what is at a path and below it.
     mutating func clear(_ path: String) {
         nodes = nodes.filter { $0.key != path && !$0.key.hasPrefix(path + "/") }
     }

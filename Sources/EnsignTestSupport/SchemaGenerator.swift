@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// Makes small JSON Schemas and small values that often meet: few names, few numbers, every keyword.
+/// Makes small JSON Schemas and small values that often match: few names, few numbers, every keyword.
 package struct SchemaGenerator {
     package var random: SeededGenerator
     /// Names of definitions that a `$ref` may lead to.
@@ -19,7 +19,7 @@ package struct SchemaGenerator {
     /// A whole schema, now and then with definitions that it refers to.
     package mutating func root() -> JSONValue {
         guard random.once(in: 3) else { return schema(depth: 3) }
-        // Each definition may refer to later ones: no circle.
+        // Each definition may only refer to later ones: no circle.
         let names = ["d0", "d1", "d2"].prefix(random.int(1...3))
         var bodies: JSONObject = [:]
         for (index, name) in names.enumerated() {

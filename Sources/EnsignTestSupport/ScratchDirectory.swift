@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// A directory of a test's own, removed when the last reference goes.
+/// A test's own directory, removed when the last reference is released.
 package final class ScratchDirectory: Sendable {
     /// Absolute, symbolic links resolved.
     package let path: String
@@ -9,12 +9,12 @@ package final class ScratchDirectory: Sendable {
     /// `ST_NOEXEC` of `sys/statvfs.h`, which Swift does not import.
     private static let noExecution: UInt = 8
 
-    /// In memory where that has room, unless `TMPDIR` says otherwise: what is tested syncs all that it writes, and on a
-    /// disk most of the time goes by waiting for that.
+    /// In memory if that has room, unless `TMPDIR` says otherwise: the tested code syncs everything that it writes, and
+    /// on a disk most of the time is spent waiting for that.
     private static let parent: URL = {
         let memory = "/dev/shm"
         var status = statvfs()
-        // Hooks are run there, which containers often forbid.
+        // Hooks run there, which containers often forbid.
         guard ProcessInfo.processInfo.environment["TMPDIR"] == nil, unsafe statvfs(memory, &status) == 0,
             status.f_flag & noExecution == 0, UInt64(status.f_bavail) * UInt64(status.f_frsize) > 2 << 30,
             FileManager.default.isWritableFile(atPath: memory)
@@ -32,7 +32,7 @@ package final class ScratchDirectory: Sendable {
 
     private static let atExit = Mutex<[String]>([])
 
-    /// For one that is referred to until the program ends: removes it then.
+    /// For a directory that is referenced until the program ends: removes it then.
     package func removeAtExit() {
         Self.atExit.withLock { paths in
             if paths.isEmpty {

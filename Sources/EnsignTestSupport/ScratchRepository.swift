@@ -2,7 +2,7 @@ package import EnsignGit
 package import EnsignModel
 import Foundation
 
-/// A bare git repository of a test's own, made and written without a process.
+/// A test's own bare git repository, made and written without a process.
 ///
 /// One thread at a time, as ``Repository`` is.
 package final class ScratchRepository {
@@ -33,7 +33,7 @@ package final class ScratchRepository {
     /// Another handle on the same repository, as another process has one.
     package func another() throws -> Repository { try Repository(at: scratch.path) }
 
-    /// Commits changes to `main`: by path the new text, or nil to take a file away.
+    /// Commits changes to `main`: by path the new text, or nil to remove a file.
     ///
     /// - Parameter seconds: When, since 1970.
     @discardableResult
@@ -56,12 +56,12 @@ package final class ScratchRepository {
         return commit
     }
 
-    /// Takes the branch away, as somebody does who deletes it; the next commit brings it back.
+    /// Removes the branch, as a person might; the next commit brings it back.
     package func removeBranch() throws {
         try FileManager.default.removeItem(atPath: "\(scratch.path)/\(Self.branch)")
         isGone = true
     }
 
-    /// Leaves a file where the branch is that names no commit.
+    /// Puts a file that names no commit in the branch's place.
     package func spoilBranch() throws { try scratch.write(Self.branch, "") }
 }

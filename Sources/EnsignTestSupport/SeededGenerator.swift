@@ -37,17 +37,17 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     }
 }
 
-/// How many times as long as usual to search for what breaks a rule: `ENSIGN_TEST_ROUNDS` in the environment.
+/// How many times longer than usual to search for violations: `ENSIGN_TEST_ROUNDS` in the environment.
 private let effort = max(ProcessInfo.processInfo.environment["ENSIGN_TEST_ROUNDS"].flatMap { Int($0) } ?? 1, 1)
 
 /// The rounds of a random property.
 package func rounds(_ standard: Int) -> Range<Int> { 0..<standard * effort }
 
-/// Whether a combination is tried, of which usually one in so many is.
+/// Whether a combination is tried; usually one in `count` is.
 package func isTried(_ combination: Int, oneIn count: Int) -> Bool { combination % max(count / effort, 1) == 0 }
 
 extension [UInt8] {
-    /// This text with one to four slips: a bit flipped, bytes removed, doubled or moved, or one of some hostile texts
+    /// This text with one to four errors: a bit flipped, bytes removed, doubled or moved, or one of some hostile texts
     /// put in.
     package func mutated(_ random: inout SeededGenerator, hostile: [String]) -> [UInt8] {
         var bytes = self

@@ -1,7 +1,7 @@
-/// Where libyaml stopped, and why, turned into what a person has to mend.
+/// Where libyaml stopped, and why, turned into what a person has to fix.
 ///
-/// libyaml names the place at which it could not go on. What is wrong mostly stands before: a quote, a bracket, a line
-/// without its colon.
+/// libyaml names the place where it could not go on. The mistake is usually earlier: a quote, a bracket, a line without
+/// its colon.
 struct SyntaxError {
     /// A scalar that libyaml had just read.
     struct Scalar {
@@ -17,7 +17,7 @@ struct SyntaxError {
     /// What it was doing.
     var context: String?
     var mark: YAMLMark
-    /// Where what it was doing began.
+    /// Where that began.
     var start: YAMLMark?
     var lastScalar: Scalar?
 
@@ -54,7 +54,7 @@ struct SyntaxError {
             )
         }
         if problem.contains("mapping values are not allowed") {
-            // A scalar goes on over lines that are indented further, until one has a colon.
+            // A scalar continues over lines that are indented further, until one has a colon.
             let column = Self.indentation(of: mark, in: bytes)
             if let scalar = lastScalar, scalar.start.line < mark.line, scalar.end.line == mark.line, let column {
                 return make(
@@ -84,7 +84,7 @@ struct SyntaxError {
         }
     }
 
-    /// The column of the first character that is no space on a mark's line; nil when there is none.
+    /// The column of the first non-space character on a mark's line; nil when there is none.
     private static func indentation(of mark: YAMLMark, in bytes: ArraySlice<UInt8>) -> UInt32? {
         let lines = bytes.split(separator: 0x0A, maxSplits: Int(mark.line), omittingEmptySubsequences: false)
         guard Int(mark.line) <= lines.count else { return nil }

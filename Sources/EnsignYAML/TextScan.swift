@@ -2,8 +2,8 @@ import EnsignModel
 
 /// Checks a text before any parser sees it: encoding, control characters, characters that hide text.
 ///
-/// libyaml would accept UTF-16, take U+0085 and U+2028 for line breaks, and say nothing of bidirectional overrides,
-/// which show a reviewer other text than the machine reads (CVE-2021-42574).
+/// libyaml would accept UTF-16, treat U+0085 and U+2028 as line breaks, and not report bidirectional overrides, which
+/// show a reviewer different text from what the machine reads (CVE-2021-42574).
 package enum TextScan {
     /// The most bytes a manifest may have.
     package static let limit = 1 << 20
@@ -19,7 +19,7 @@ package enum TextScan {
         /// False when the bytes are not UTF-8 text: parsing them makes no sense.
         package var isText = true
         /// What to parse: the text after the byte order mark, with a blank for each character that was refused, so that
-        /// the rest can still be checked, in its place. Empty when the bytes are not text.
+        /// the rest can still be checked and keeps its positions. Empty when the bytes are not text.
         package var text: ArraySlice<UInt8> = []
     }
 
@@ -54,12 +54,12 @@ package enum TextScan {
         return result[...]
     }
 
-    /// C1 controls, line breaks that only some readers know, a byte order mark inside the text.
+    /// C1 controls, line breaks that only some readers recognise, a byte order mark inside the text.
     private static func isExotic(_ scalar: UInt32) -> Bool {
         (0x80...0x9F).contains(scalar) || scalar == 0x2028 || scalar == 0x2029 || scalar == 0xFEFF
     }
 
-    /// Controls that show a text in another order than it has.
+    /// Controls that show a text in a different order.
     private static func isBidirectional(_ scalar: UInt32) -> Bool {
         (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar)
     }
@@ -75,7 +75,7 @@ package enum TextScan {
         func refuse(_ code: String, _ message: String, _ hint: String?, _ mark: YAMLMark) {
             result.problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
         }
-        /// A character that hides text is refused in a manifest and pointed out in prose.
+        /// A character that hides text is an error in a manifest and a warning in prose.
         func doubt(_ problem: YAMLProblem) {
             if manifest {
                 result.problems.append(problem)

@@ -3,17 +3,17 @@ import EnsignModel
 
 /// Reads the subset of YAML that manifests are written in, through libyaml's events.
 ///
-/// Events, not libyaml's document API: that one resolves aliases, which is quadratic in anchors and lets 442 bytes grow
-/// to gigabytes. Nothing here recurses on input depth.
+/// Uses events, not libyaml's document API, which resolves aliases: that is quadratic in anchors and lets 442 bytes
+/// grow to gigabytes. Nothing here recurses on input depth.
 package enum YAMLParser {
     /// The deepest nesting accepted.
     package static let maxDepth = 64
-    /// After this many problems in one file parsing stops.
+    /// Parsing stops after this many problems in one file.
     package static let maxProblems = 50
 
     /// Parses one document.
     ///
-    /// Never throws: what is wrong is in the problems, and the tape holds whatever stood before a syntax error.
+    /// Never throws: errors are in the problems, and the tape holds everything before a syntax error.
     ///
     /// - Parameter bytes: UTF-8 that ``TextScan`` has passed, without a byte order mark.
     package static func parse(_ bytes: ArraySlice<UInt8>) -> (tape: YAMLTape, problems: [YAMLProblem]) {
@@ -41,7 +41,7 @@ package enum YAMLParser {
                 if !goesOn { break }
             }
         }
-        // Without a final line end libyaml counts one more line than there is, and puts what is missing there.
+        // Without a final line end libyaml counts one more line than there is, and reports missing parts there.
         return builder.finish(end: bytes.last == 0x0A ? nil : end(of: bytes))
     }
 
@@ -72,7 +72,7 @@ private struct TapeBuilder {
 
     /// - Parameter end: Where the text ends; nil when no mark can lie behind it.
     mutating func finish(end: YAMLMark?) -> (YAMLTape, [YAMLProblem]) {
-        // Innermost first: what an error left open ends where the tape does.
+        // Innermost first: containers that an error left open end where the tape does.
         while let container = open.popLast() {
             completePair(in: container)
             tape.nodes[container].end = UInt32(tape.nodes.count)
@@ -91,7 +91,7 @@ private struct TapeBuilder {
 
     private mutating func moveMarks(behind end: YAMLMark) {
         for index in tape.nodes.indices.reversed() {
-            // Marks grow along the tape, but for the invalid values of pairs that were cut off.
+            // Marks increase along the tape, except for the invalid values of pairs that were cut off.
             guard tape.nodes[index].mark.line > end.line || tape.nodes[index].kind == .invalid else { break }
             if tape.nodes[index].mark.line > end.line { tape.nodes[index].mark = end }
         }
@@ -170,7 +170,7 @@ private struct TapeBuilder {
         return true
     }
 
-    /// Reports what libyaml stopped at, where a person has to mend it: mostly where something opens or begins.
+    /// Reports libyaml's error at the place where a person has to fix it: usually where something opens or begins.
     mutating func syntaxError(_ parser: yaml_parser_t, in bytes: ArraySlice<UInt8>) {
         let hasMark = unsafe parser.error != YAML_READER_ERROR
         let context = unsafe parser.context.map { unsafe String(cString: $0) }
@@ -182,7 +182,7 @@ private struct TapeBuilder {
             lastScalar: lastScalar
         )
         problems.append(error.explained(in: bytes))
-        // It took in what stands behind it: what it says is not what is meant.
+        // The scalar swallowed the text after it: its content is not what was meant.
         if let scalar = lastScalar, scalar.start.line < scalar.end.line {
             tape.nodes[scalar.node].kind = .invalid
             tape.nodes[scalar.node].length = 0

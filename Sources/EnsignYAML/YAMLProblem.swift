@@ -5,7 +5,7 @@ package struct YAMLProblem: Sendable, Hashable {
     package var message: String
     package var hint: String?
     package var mark: YAMLMark
-    /// Another place in the same file that the message speaks of, with what it is.
+    /// Another place in the same file that the message mentions, and what it is.
     package var related: Related?
 
     /// A second place that a problem points to.

@@ -11,13 +11,13 @@ package struct YAMLMark: Sendable, Hashable {
 
 /// What a node of a YAML document is.
 package enum YAMLKind: UInt8, Sendable {
-    /// An unquoted scalar: what it means depends on what is wanted in its place.
+    /// An unquoted scalar: its meaning depends on what is expected there.
     case plain
     /// A quoted or block scalar: always text.
     case quoted
     case mapping
     case sequence
-    /// Something that was already reported (an alias, a complex key): nothing more is said about it.
+    /// Something already reported (an alias, a complex key): nothing more is reported about it.
     case invalid
 }
 
@@ -25,7 +25,7 @@ package enum YAMLKind: UInt8, Sendable {
 ///
 /// A node is its index. A container's children follow it directly; ``end(of:)`` is the index after its last descendant,
 /// so skipping a subtree is one read. A mapping's children alternate key, value. Compared with a tree of objects this
-/// costs two allocations a file, which is what lets a fleet of 10,000 agents be checked in well under a second.
+/// costs two allocations a file, so a fleet of 10,000 agents can be checked in well under a second.
 package struct YAMLTape: Sendable {
     struct Node: Sendable {
         var kind: YAMLKind
@@ -41,7 +41,7 @@ package struct YAMLTape: Sendable {
     var nodes: [Node] = []
     var text: [UInt8] = []
 
-    /// False when a syntax error ended the document early: what stands here is good, but fields may be missing.
+    /// False when a syntax error ended the document early: the content is good, but fields may be missing.
     package internal(set) var isComplete = true
 
     /// The document's root, nil when it holds nothing.

@@ -20,7 +20,7 @@ extension Ledger {
         return entry.kind != .genesis && entry.result == .ok
     }
 
-    /// The newest entry that says how far the accepted source is live: a halt does not.
+    /// The newest entry that says how much of the accepted source is live: a halt does not.
     func converging(_ tip: RecordedEntry) throws -> RecordedEntry {
         var found = tip
         try walk(from: tip) { entry in

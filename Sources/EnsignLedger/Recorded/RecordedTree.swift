@@ -3,7 +3,7 @@ package import EnsignGit
 import EnsignJSON
 package import EnsignModel
 
-/// The recorded state of an environment, read from an entry's tree as it is asked for.
+/// The recorded state of an environment, read from an entry's tree on demand.
 package final class RecordedTree {
     private let repository: Repository
     private let tip: RecordedEntry?
@@ -35,7 +35,7 @@ package final class RecordedTree {
         }.sorted()
     }
 
-    /// What is recorded of one agent; nil when it has neither route nor state.
+    /// What is recorded about one agent; nil when it has neither route nor state.
     package func agent(_ agent: AgentID) throws -> RecordedAgent? {
         let route = try node(LivePath.route(agent)).map { node in
             guard let route = Route(json: try json(node)) else { throw damaged("the route of \(agent)") }
@@ -54,7 +54,7 @@ package final class RecordedTree {
 
     private func damaged(_ what: String) -> LedgerError { .unreadableState(what) }
 
-    /// The agents of which something is remembered, sorted: canaries, queues, halts, quarantines.
+    /// The agents about which something is remembered, sorted: canaries, queues, halts, quarantines.
     package func remembered() throws -> [AgentID] {
         guard let top = tip?.folder("state") else { return [] }
         var agents: [AgentID] = []

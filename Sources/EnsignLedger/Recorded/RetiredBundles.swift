@@ -1,6 +1,6 @@
 package import EnsignModel
 
-/// Which bundles lost their last route, and when: what `keepFor` counts from.
+/// Which bundles lost their last route, and when: the start of `keepFor`.
 package struct RetiredBundles: LedgerProjection {
     package struct Retired: Hashable, Sendable {
         var time: Int64
@@ -9,7 +9,7 @@ package struct RetiredBundles: LedgerProjection {
     }
 
     package let covered: CoveredEntry
-    /// The oldest last, as the walk finds them.
+    /// The oldest last, in the order of the walk.
     private var newestFirst: [Retired] = []
 
     package init(covering covered: CoveredEntry) { self.covered = covered }
@@ -32,7 +32,7 @@ package struct RetiredBundles: LedgerProjection {
 
     /// Bundles that were retired at or before a moment, each once.
     package func retired(before moment: Int64) -> [Retired] {
-        // A bundle that came back and went again counts from the last time.
+        // A bundle that returned and was retired again counts from the last time.
         var last: [Digest: Retired] = [:]
         for bundle in newestFirst where last[bundle.digest] == nil { last[bundle.digest] = bundle }
         return last.values.filter { $0.time <= moment }.sorted { $0.digest < $1.digest }

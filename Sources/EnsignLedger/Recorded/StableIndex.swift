@@ -15,14 +15,14 @@ package final class StableIndex {
 
     /// When a digest was stable; nil when it never was, or when its bundle is no longer kept.
     package func history(_ agent: AgentID, _ digest: Digest) throws -> StableHistory? {
-        // A digest that was never live is not in the tree: most questions end here.
+        // A digest that was never live is not in the tree: most lookups end here.
         guard try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return nil }
         let times = try times()[agent] ?? []
         guard let first = times.lastIndex(where: { $0.digest == digest }),
             let newest = times.firstIndex(where: { $0.digest == digest })
         else { return nil }
         let firstOfPresent = times.lastIndex { $0.digest == present.digest } ?? -1
-        // The one that came after it ended its time.
+        // Its successor ended its time.
         let until = newest > 0 ? times[newest - 1].since : times[newest].since
         return StableHistory(isEarlier: first > firstOfPresent, stableUntil: until)
     }
@@ -47,7 +47,7 @@ package final class StableIndex {
     }
 }
 
-/// From when on each digest was the stable one.
+/// The time from which each digest was the stable one.
 struct StableTimes: LedgerProjection {
     let covered: CoveredEntry
     /// Newest first.
@@ -79,6 +79,6 @@ struct StableTimes: LedgerProjection {
 }
 
 extension AgentEffect {
-    /// The stable version that it leads to; nil for none.
+    /// The resulting stable version; nil for none.
     package var stable: Change.Side? { state.map(\.stable) ?? changes.last?.to }
 }

@@ -1,24 +1,24 @@
 package import EnsignModel
 
-/// Something that follows from the entries of a ledger alone: which bundles are out of use, what was stable when, which
+/// Something that follows only from the entries of a ledger: which bundles are out of use, what was stable when, which
 /// drifts of behaviour still hold.
 ///
-/// One walk makes it, from the newest entry back to what was known before. Where the ledger does not have the entry that
-/// was known, because it was replaced, the walk goes on to its beginning and nothing of the old is used.
+/// One walk makes it, from the newest entry back to the last known one. If the ledger lacks that entry, because it was
+/// replaced, the walk continues to the beginning and uses nothing old.
 package protocol LedgerProjection {
     /// The newest entry that it covers.
     var covered: CoveredEntry { get }
 
-    /// Nothing yet.
+    /// Starts with nothing.
     init(covering: CoveredEntry)
 
-    /// Takes up an entry that is older than those before it.
+    /// Takes an entry that is older than those before it.
     mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws
 
-    /// Takes up what was known of all entries that are older still.
+    /// Takes what was known about all entries that are older still.
     mutating func take(rest: Self)
 
-    /// Every entry was taken up.
+    /// Called after the last entry.
     mutating func end()
 }
 
@@ -46,7 +46,7 @@ package struct CoveredEntry: Sendable, Hashable {
 extension LedgerProjection {
     /// The projection up to an entry.
     ///
-    /// - Parameter known: What an earlier walk came to.
+    /// - Parameter known: The result of an earlier walk.
     package static func upTo(_ tip: RecordedEntry, of ledger: Ledger, known: Self? = nil) throws -> Self {
         if let known, known.covered == CoveredEntry(tip) { return known }
         var result = Self(covering: CoveredEntry(tip))
@@ -66,7 +66,7 @@ extension LedgerProjection {
 }
 
 extension LedgerProjection where Self: StateValue {
-    /// The projection up to an entry, from what is kept and what the ledger has had since. Nothing is written.
+    /// The projection up to an entry, from the stored state and the entries since. Writes nothing.
     package static func upTo(_ tip: RecordedEntry, of ledger: Ledger, keptIn file: StateFile<Self>) throws -> Self {
         try upTo(tip, of: ledger, known: file.read())
     }

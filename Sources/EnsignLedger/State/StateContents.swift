@@ -1,12 +1,12 @@
 import EnsignJSON
 package import EnsignModel
 
-/// What stands in a state file: a line of canonical JSON with the format's version, `v`, and for what grows with the fleet
-/// a line for each of its parts, `bytes` in all, which nobody has to parse who asks for another one.
+/// The contents of a state file: a line of canonical JSON with the format's version, `v`. Data that grows with the
+/// fleet has a line for each part, `bytes` in all, so a reader of one part need not parse the others.
 package struct StateContents: Sendable {
-    /// What is said of the whole.
+    /// The members of the first line.
     package var members: JSONObject
-    /// Its parts, in the order of the file.
+    /// The parts, in the order of the file.
     package var records: [StateRecord]
 
     /// - Parameter json: An object. Its members `v` and `bytes` are the format's own.
@@ -20,14 +20,14 @@ package struct StateContents: Sendable {
 
     // MARK: The format
 
-    /// - Returns: nil for what is damaged, and for what another version of the format wrote.
+    /// - Returns: nil if it is damaged, or in another version of the format.
     init?(bytes: [UInt8], version: Int64) {
         let end = bytes.firstIndex(of: 0x0A) ?? bytes.count
-        // One line is the rule, and may be large: it is not copied.
+        // Usually there is only one line, which may be large: it is not copied.
         let rest = bytes.dropFirst(end + 1)
         guard let header = try? JSONParser.parse(rest.isEmpty ? bytes : Array(bytes[..<end])),
             let members = header.object, members["v"]?.int == version,
-            // What was cut is not taken for the whole.
+            // A truncated file must not count as whole.
             (members["bytes"]?.int ?? 0) == rest.count
         else { return nil }
         var records: [StateRecord] = []
@@ -57,7 +57,7 @@ package struct StateContents: Sendable {
 
 /// One part of what is kept: a line `["key",value]`.
 package struct StateRecord: Sendable {
-    /// Of what Ensign makes names of: no quotation mark, no backslash, nothing below a space.
+    /// Only characters that Ensign uses in names: no quotation mark, no backslash, nothing below a space.
     package let key: String
     let line: ArraySlice<UInt8>
     private let start: Int
@@ -71,7 +71,7 @@ package struct StateRecord: Sendable {
         start = key.utf8.count + 4
     }
 
-    /// Looks at the key alone.
+    /// Reads only the key.
     init?(line: ArraySlice<UInt8>) {
         guard line.count >= 6, line.starts(with: #"[""#.utf8), line.last == UInt8(ascii: "]") else { return nil }
         let key = line.dropFirst(2).prefix(while: Self.isPlain)
@@ -85,6 +85,6 @@ package struct StateRecord: Sendable {
         byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
     }
 
-    /// Parsed when it is asked for; nil when it is damaged.
+    /// Parsed on demand; nil when damaged.
     package var value: JSONValue? { try? JSONParser.parse(Array(line.dropFirst(start).dropLast())) }
 }

@@ -5,12 +5,12 @@ package import EnsignSystem
 package protocol StateValue: Sendable {
     static var kind: StateKind { get }
 
-    /// - Returns: nil for what is damaged or somebody else's.
+    /// - Returns: nil if it is damaged or not Ensign's.
     init?(_ contents: StateContents)
 
     var contents: StateContents { get }
 
-    /// Reads what an earlier release kept at ``StateKind/formerPattern``. As contents, unless said otherwise.
+    /// Reads what an earlier release kept at ``StateKind/formerPattern``. By default it is read as contents.
     init?(former bytes: [UInt8])
 }
 
@@ -21,14 +21,13 @@ extension StateValue {
     }
 }
 
-/// The one way in which Ensign keeps something between runs.
+/// Everything that Ensign keeps between runs goes through this type.
 ///
-/// A file is replaced as a whole, so that a reader sees the old value or the new one. What is damaged, too large, or of
-/// another version is as if it were not there. What is there and cannot be looked at is an error, for whoever wants to
-/// know.
+/// A file is replaced as a whole, so a reader sees the old value or the new one. A file that is damaged, too large, or
+/// of another version counts as missing. A file that cannot be read is an error, for callers that want to know.
 package struct StateFile<Value: StateValue>: Sendable {
     package let path: String
-    /// Where an earlier release kept it.
+    /// The path in an earlier release.
     private let former: String?
 
     package init(_ files: LedgerFiles, _ environment: String = "", part: String = "") {
@@ -40,24 +39,24 @@ package struct StateFile<Value: StateValue>: Sendable {
         former = Value.kind.formerPattern.map(place)
     }
 
-    /// For a file that stands anywhere.
+    /// For a file at any path.
     package init(path: String, former: String? = nil) {
         self.path = path
         self.former = former
     }
 
     /// - Returns: nil when there is nothing that this Ensign wrote.
-    /// - Throws: ``SystemError`` when what is there cannot be read.
+    /// - Throws: ``SystemError`` when the file cannot be read.
     package func read() throws(SystemError) -> Value? {
         if let value = try contents(of: path).flatMap({ Value($0) }) { return value }
         guard let former else { return nil }
         return try Files.readOwn(former, limit: Value.kind.limit).flatMap { Value(former: $0) }
     }
 
-    /// What is there, where what cannot be read is as good as nothing.
+    /// The stored value; an unreadable file counts as missing.
     package func known() -> Value? { (try? read()) ?? nil }
 
-    /// What is there, not understood yet: for whoever wants a part of it.
+    /// The stored contents, not yet decoded, for callers that want only a part.
     package func contents() throws(SystemError) -> StateContents? {
         if let contents = try contents(of: path) { return contents }
         return try former.flatMap { (path) throws(SystemError) in try contents(of: path) }
@@ -69,21 +68,21 @@ package struct StateFile<Value: StateValue>: Sendable {
         }
     }
 
-    /// Whether what is read is an earlier release's, which is removed with the first writing.
+    /// Whether the value comes from an earlier release's file, which the first write removes.
     package func isTakenOver() throws(SystemError) -> Bool {
         guard let former else { return false }
         return try Files.status(former) != nil
     }
 
-    /// Brings what an earlier release kept to where it belongs now. The caller holds the lock under which it is written.
+    /// Moves an earlier release's file to its present place. The caller holds the lock for writing it.
     package func takeOver() throws(SystemError) {
         guard let former, try isTakenOver() else { return }
         if let value = try read() { try write(value) } else { try Files.remove(former) }
     }
 
-    /// Replaces what is there.
+    /// Replaces the file.
     ///
-    /// - Parameter inNewFolder: false leaves it where there is no folder for it yet: questions make none.
+    /// - Parameter inNewFolder: false skips the write when its folder does not exist yet: queries create none.
     package func write(_ value: Value, inNewFolder: Bool = true) throws(SystemError) {
         if let folder = Files.parent(of: path) {
             if inNewFolder {
@@ -94,7 +93,7 @@ package struct StateFile<Value: StateValue>: Sendable {
         }
         let bytes = value.contents.bytes(version: Value.kind.version)
         try Files.replace(path, with: bytes, durable: Value.kind.isDurable)
-        // Read no more from now on: left behind it does no harm.
+        // It is never read again: if it remains, it does no harm.
         if let former { try? Files.remove(former) }
     }
 

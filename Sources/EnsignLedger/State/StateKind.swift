@@ -1,30 +1,30 @@
 /// Why Ensign keeps something between runs. There are four reasons, and each says what a loss costs.
 package enum StateReason: Sendable, Hashable, CaseIterable {
-    /// It follows from the ledger alone, and is made again by walking it: see ``LedgerProjection``.
+    /// It follows from the ledger alone, and can be rebuilt by walking it: see ``LedgerProjection``.
     case projection
-    /// The result of a pure function, which would cost much to compute again.
+    /// The result of a pure function, which is expensive to compute again.
     case memo
-    /// How far a scan has come: without it the scan begins anew.
+    /// How far a scan has come: without it the scan starts again.
     case scan
-    /// Nothing else knows it.
+    /// It is recorded nowhere else.
     case memory
 
-    /// Whether it is made again when it is gone. All of that is in `cache/`, which may be deleted at any time.
+    /// Whether it is rebuilt when it is lost. All such state is in `cache/`, which may be deleted at any time.
     package var canBeMadeAgain: Bool { self != .memory }
 }
 
-/// What all files with one kind of state have in common.
+/// The common properties of all files with one kind of state.
 package struct StateKind: Sendable, Hashable {
-    /// Below `<git dir>/ensign/`, with `<env>` for the environment and `<part>` for what it is about there.
+    /// Below `<git dir>/ensign/`, with `<env>` for the environment and `<part>` for its subject there.
     package let pattern: String
     package let reason: StateReason
-    /// Of the format. What another version wrote is as good as nothing.
+    /// The format's version. A file of another version counts as missing.
     package let version: Int64
-    /// The most bytes that are read: what is larger cannot be Ensign's.
+    /// The most bytes that are read: a larger file cannot be Ensign's.
     package let limit: Int
     /// Whether writing waits for the disk.
     package let isDurable: Bool
-    /// Where an earlier release kept it; taken over once, and removed when it is written anew.
+    /// The path in an earlier release; read once, and removed at the next write.
     package let formerPattern: String?
 
     package init(

@@ -3,10 +3,10 @@ import EnsignGit
 import EnsignJSON
 import EnsignModel
 
-/// Holds an entry against the one before it: numbers, links, accepted source, and that its tree follows.
+/// Checks an entry against the one before it: numbers, links, accepted source, and that its tree follows.
 struct NeighbourChecker {
     let ledger: Ledger
-    /// The oldest entry that something is wrong with.
+    /// The oldest faulty entry.
     private(set) var broken: Verifier.Break?
 
     init(_ ledger: Ledger) {
@@ -86,7 +86,7 @@ struct NeighbourChecker {
         if newer.entry.kind == .drift { try checkDrift(older, newer) }
     }
 
-    /// A drift says what was found: files that are not what is recorded, or behaviour that is not what it was.
+    /// A drift entry says what was found: files that differ from the record, or behaviour that has changed.
     private mutating func checkDrift(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
         let changes = try ledger.changes(of: newer)
@@ -127,7 +127,7 @@ struct NeighbourChecker {
         try checkEffects(of: changes, older, newer)
     }
 
-    /// A halt has no intent: what it records has happened. It stops agents, and does nothing else.
+    /// A halt has no intent: what it records has already happened. It only stops agents.
     private mutating func checkHalt(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
         if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
@@ -146,7 +146,7 @@ struct NeighbourChecker {
         try checkEffects(of: changes, older, newer)
     }
 
-    /// The tree is the tree before it with exactly these changes.
+    /// The tree is the previous tree with exactly these changes.
     private mutating func checkEffects(of changes: [Change], _ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
         guard let effects = AgentEffect.of(changes, environment: ledger.environment) else {
@@ -189,7 +189,7 @@ struct NeighbourChecker {
             }
         }
         try checkRemoved(removedBundles, newer)
-        // What did not change must have been what the entry says.
+        // Unchanged files must already have been what the entry says.
         for (path, wanted) in expected.rest {
             if try ledger.repository.entry(at: path, in: newer.tree)?.id != wanted.id {
                 note(sequence, "\(path) is not what the entry says")
@@ -224,7 +224,7 @@ struct NeighbourChecker {
         mutating func take(_ path: String) -> File? { rest.removeValue(forKey: path) }
     }
 
-    /// Whether what stands under a file's name is the file: stock git does not look when it shows one.
+    /// Whether the object under a file's id is that file: stock git does not check when it shows one.
     private func isStored(_ file: Expected.File) throws -> Bool {
         guard let id = file.id, let bytes = file.bytes else { return true }
         return try ledger.repository.bytes(of: id, .blob, proof: .ownCheck) == bytes
@@ -243,7 +243,7 @@ struct NeighbourChecker {
         }
     }
 
-    /// What an entry has stopped as a whole; nil when nothing of it can be read.
+    /// What an entry has stopped as a whole; nil when it cannot be read.
     private func halts(_ entry: RecordedEntry) throws -> FleetHalts? {
         guard let file = try ledger.repository.entry(at: FleetHalts.path, in: entry.tree) else { return FleetHalts() }
         return try FleetHalts(json: JSONParser.parse(ledger.repository.bytes(of: file.id, .blob)))

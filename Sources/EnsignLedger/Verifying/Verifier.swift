@@ -7,8 +7,8 @@ import Synchronization
 /// Checks a whole ledger, newest entry first, without a subprocess.
 ///
 /// Every commit against its canonical bytes and signature (``Ledger/read(_:)``), then each pair of neighbours
-/// (``NeighbourChecker``). Signers are held against the keys that were listed before: a key is valid for a range of
-/// entries, not of dates. Long ledgers are cut into parts, one for each core.
+/// (``NeighbourChecker``). Signers are checked against the keys listed before: a key is valid for a range of entries,
+/// not of dates. Long ledgers are cut into parts, one for each core.
 package struct Verifier {
     private let ledger: Ledger
 
@@ -16,7 +16,7 @@ package struct Verifier {
         self.ledger = ledger
     }
 
-    /// What verification came to. `description` is the verdict in the words that scripts read.
+    /// The result of verification. `description` is the verdict in the words that scripts read.
     package enum Verdict: Sendable, Hashable, CustomStringConvertible {
         case intact
         case incomplete(why: String)
@@ -43,12 +43,12 @@ package struct Verifier {
         }
     }
 
-    /// A verdict with what was looked at.
+    /// A verdict and what was checked.
     package struct Report: Sendable {
         package var verdict: Verdict
         package var entries: Int64
         package var tip: RecordedEntry?
-        /// What the verdict does not rest on although it should; nil when nothing is missing.
+        /// What the verdict should rest on but does not; nil when nothing is missing.
         package var caveat: String?
 
         package init(verdict: Verdict, entries: Int64, tip: RecordedEntry?) {
@@ -97,10 +97,10 @@ package struct Verifier {
         let environment = ledger.environment
         let path = ledger.repository.gitDirectory
         let parts = try Parallel.map(count) { index -> Part in
-            // Each thread has a handle of its own; libgit2's are not shared.
+            // Each thread has its own handle; libgit2's are not shared.
             let repository = try Repository(at: path)
-            // A commit is its signature's bytes, and every tree is the one before it with the changes that signed entries
-            // name: that says more of them than the SHA-1 that is their name, which takes a fifth of the time.
+            // A commit must match its signed bytes, and every tree must be the previous one with the changes of signed
+            // entries: that proves more than their SHA-1 names, which take a fifth of the time to check.
             repository.treeProof = .ownCheck
             let ledger = Ledger(repository: repository, environment: environment)
             let range = min(index * size, chain.count)..<min((index + 1) * size, chain.count)
@@ -120,7 +120,7 @@ package struct Verifier {
                 switch event {
                 case .signed(let sequence, let signer): pending.append((sequence, signer))
                 case .lists(let keys, let sequence):
-                    // Everything signed after an entry is held against the keys that it lists.
+                    // Everything signed after an entry is checked against the keys that it lists.
                     let allowed = Set(keys)
                     for (number, signer) in pending where number > sequence && !allowed.contains(signer.line) {
                         note(
@@ -144,14 +144,14 @@ package struct Verifier {
     /// Below this a second thread is not worth its handle.
     private static let fewEntries = 32
 
-    /// The commits from the tip along first parents, as far as they can be read: an entry that cannot is found again,
-    /// and named, when it is its turn.
+    /// The commits from the tip along first parents, as far as they can be read: an entry that cannot be read is found
+    /// again, and reported, in its turn.
     private func chain(from tip: ObjectID) -> [Link] {
         var chain: [Link] = []
         var next: ObjectID? = tip
         var kept = 0
         while let commit = next {
-            // By their names: content under another commit's name could lead around in a circle.
+            // Checked by name: content under another commit's name could lead in a circle.
             let raw = try? ledger.repository.bytes(of: commit, .commit)
             kept += raw?.count ?? 0
             chain.append(Link(commit: commit, raw: kept < Self.maxKept ? raw : nil))
@@ -160,7 +160,7 @@ package struct Verifier {
         return chain
     }
 
-    /// Bytes of commits that are kept from finding the chain until they are verified; others are read again.
+    /// The most bytes of commits kept from building the chain until verification; others are read again.
     private static let maxKept = 64 << 20
 
     private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
@@ -202,7 +202,7 @@ private final class Counter: Sendable {
 /// One commit of the chain.
 private struct Link: Sendable {
     var commit: ObjectID
-    /// Its bytes, if they were read and kept.
+    /// Its bytes, if they were kept.
     var raw: [UInt8]?
 }
 
@@ -211,7 +211,7 @@ private struct Stop {
     var broken: Verifier.Break?
     var missing: String?
 
-    /// - Parameter sequence: The number that the entry should have: one that cannot be read does not say itself.
+    /// - Parameter sequence: The number that the entry should have: an unreadable one cannot say it itself.
     init?(_ error: any Error, sequence: Int64) {
         switch error {
         case LedgerError.broken(_, let own, let why): broken = Verifier.Break(sequence: own ?? sequence, why: why)
@@ -224,11 +224,11 @@ private struct Stop {
     }
 }
 
-/// What one thread found out about its part of the chain, newest entry first.
+/// What one thread found in its part of the chain, newest entry first.
 private struct Part: Sendable {
     enum Event: Sendable {
         case signed(Int64, SSHPublicKey)
-        /// The keys that may sign what comes after that number.
+        /// The keys that may sign entries after that number.
         case lists([String], after: Int64)
     }
 

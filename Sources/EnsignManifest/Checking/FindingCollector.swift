@@ -15,8 +15,8 @@ struct FindingCollector {
         add(.error, code, message, at: mark, hint: hint())
     }
 
-    /// Adds a finding unless the file has had its share. Only then is the hint worked out: to find what was meant among
-    /// many names takes longer than anything else here.
+    /// Adds a finding unless the file has used up its share. Only then is the hint computed: finding the likely name
+    /// among many takes longer than anything else here.
     mutating func add(
         _ severity: Finding.Severity,
         _ code: String,

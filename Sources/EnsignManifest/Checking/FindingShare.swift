@@ -1,7 +1,7 @@
 import EnsignModel
 
-/// How many findings of one file are kept: beyond that they help nobody, and a file of nothing but mistakes would make
-/// more of them than it has bytes.
+/// How many findings of one file are kept: more would help nobody, and a file full of mistakes could produce more
+/// findings than it has bytes.
 struct FindingShare {
     private var errors = 0
     private var warnings = 0
@@ -9,7 +9,7 @@ struct FindingShare {
     /// The most errors, and the most warnings, of one file.
     static let limit = 100
 
-    /// What to say of one more finding.
+    /// What to do with one more finding.
     enum Part {
         case all, thatThereAreMore, nothing
     }
@@ -33,7 +33,7 @@ struct FindingShare {
         }
     }
 
-    /// The finding that stands for all that are left out: as bad as they are, so that none of them counts for nothing.
+    /// The finding that represents all omitted ones: equally severe, so that each of them still counts.
     static func more(_ severity: Finding.Severity, _ path: String, _ position: Position) -> Finding {
         Finding(
             severity,

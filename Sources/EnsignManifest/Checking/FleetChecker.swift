@@ -4,12 +4,12 @@ import EnsignYAML
 
 /// Checks a whole fleet, team by team.
 ///
-/// Memory stays flat: an agent's versions and its deployments are read together and let go. Teams are independent but
-/// for delegation, so several checkers with a snapshot each can share the work.
+/// Memory stays flat: an agent's versions and its deployments are read together and released. Teams are independent
+/// except for delegation, so several checkers with a snapshot each can share the work.
 package struct FleetChecker {
     let fleet: Fleet
     private var graphs: [String: DelegationGraph] = [:]
-    /// What was looked at.
+    /// What was checked.
     package private(set) var counts = Counts()
 
     /// How much a check has read.
@@ -258,7 +258,8 @@ package struct FleetChecker {
 
     /// Checks the agents of one team, and their deployments in every environment.
     ///
-    /// - Parameter only: Names of agents: the others are taken to be valid, and only their folders' names are looked at.
+    /// - Parameter only: Names of agents: the others are assumed to be valid, and only their folders' names are
+    ///   checked.
     package mutating func checkTeam(_ team: String, only: Set<String>? = nil) throws {
         guard Name.isValid(team) else { return }
         let folder = RepositoryPath.agents(of: team)
@@ -330,7 +331,7 @@ package struct FleetChecker {
         }
     }
 
-    /// Checks one version of an agent and the folder it stands in.
+    /// Checks one version of an agent and its folder.
     package func check(_ loaded: LoadedAgent) throws {
         let folder = RepositoryPath.version(loaded.version, of: loaded.id)
         var named: [SnapshotNode] = []
@@ -345,7 +346,7 @@ package struct FleetChecker {
             if node.kind == .file { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
             if loaded.value != nil { try fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
         }
-        // The manifest and the instructions have 1 MiB each at most: mostly they need not be asked for their size again.
+        // The manifest and the instructions have 1 MiB each at most: so usually their sizes need not be read again.
         if bytes > Fleet.maxVersionBytes - named.count * TextScan.limit {
             for node in named { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
         }
@@ -362,7 +363,7 @@ package struct FleetChecker {
         try AgentChecker(fleet: fleet).check(loaded)
     }
 
-    /// Reports a team that is named and not declared.
+    /// Reports a team that is named but not declared.
     package func checkTeam(_ team: String, at position: Position, in path: String) throws {
         guard try fleet.team(team) == nil else { return }
         fleet.report(

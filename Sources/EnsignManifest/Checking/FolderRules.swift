@@ -1,15 +1,15 @@
 import EnsignModel
 
-/// What may stand in a folder below `fleet/` and `environments/`, whatever it means.
+/// What may be in a folder below `fleet/` and `environments/`, whatever its meaning.
 extension Fleet {
     /// The most entries that a folder may have.
     static let maxEntries = 10_000
-    /// How many folders may stand inside each other where no kind names them.
+    /// How deeply folders may be nested where no kind names them.
     private static let maxIgnoredDepth = 32
     /// The most bytes that the files of one version may have together.
     static let maxVersionBytes = 4 << 20
 
-    /// Reports what may not stand in a folder and returns the files and folders that may.
+    /// Reports what may not be in a folder and returns the files and folders that may.
     func accepted(_ nodes: [SnapshotNode], in path: String) -> [SnapshotNode] {
         if nodes.count > Self.maxEntries {
             report(
@@ -77,7 +77,7 @@ extension Fleet {
         return false
     }
 
-    /// Names by their lowercase form; empty when no name has a capital, as nearly always.
+    /// Names by their lowercase form; empty when no name has a capital, as is usual.
     private static func byFoldedName(_ nodes: [SnapshotNode]) -> [String: [String]] {
         guard nodes.contains(where: { $0.name.utf8.contains { (0x41...0x5A).contains($0) } }) else { return [:] }
         return Dictionary(grouping: nodes.map(\.name)) { $0.lowercased() }
@@ -99,7 +99,7 @@ extension Fleet {
         )
     }
 
-    /// Refuses what may not stand anywhere, in a folder that is ignored otherwise: a checkout follows links there too.
+    /// Refuses what may not be anywhere, in a folder that is otherwise ignored: a checkout follows links there too.
     private func checkIgnored(_ folder: SnapshotNode, at path: String) throws {
         var open = [(node: folder, path: path, depth: 0)]
         var count = 0
@@ -127,7 +127,7 @@ extension Fleet {
 }
 
 extension SnapshotNode {
-    /// Why a name may not stand in a fleet; nil when it may.
+    /// Why a name is not allowed in a fleet; nil when it is.
     fileprivate var nameProblem: String? {
         guard isText else { return "the name is not UTF-8" }
         guard !isTooLong else { return "the name is longer than \(Self.maxName) bytes" }

@@ -1,13 +1,14 @@
 import EnsignModel
 
-/// What a plain (unquoted) scalar is.
+/// The type of a plain (unquoted) scalar.
 enum Scalar {
     case null
     case boolean(Bool)
     case integer(Int64)
     case number(Double)
     case text
-    /// Some YAML reader takes it for something else than its text: `yes`, `010`, `0x1F`, `12:30:45`, `2026-01-01`, `~`.
+    /// Some YAML reader takes it for something other than its text: `yes`, `010`, `0x1F`, `12:30:45`, `2026-01-01`,
+    /// `~`.
     case ambiguous
     /// A JSON number that a double cannot hold exactly or at all.
     case outOfRange
@@ -96,7 +97,7 @@ enum Scalar {
         return index == bytes.endIndex ? isInteger : nil
     }
 
-    /// Whether some YAML reader takes the bytes for a number, a time or a date (https://yaml.org/type/int.html,
+    /// Whether some YAML reader reads the bytes as a number, a time or a date (https://yaml.org/type/int.html,
     /// float.html, timestamp.html).
     private static func looksNumeric(_ bytes: ArraySlice<UInt8>) -> Bool {
         var rest = bytes
@@ -114,7 +115,8 @@ enum Scalar {
                 || byte == UInt8(ascii: "-")
         }
         if isNumberLike {
-            // "1.4.0" is a version, "1-2" a range: readers take neither for a number. "2026-01-01" they take for a date.
+            // "1.4.0" is a version, "1-2" a range: readers take neither for a number, but they read "2026-01-01" as a
+            // date.
             let points = rest.count { $0 == UInt8(ascii: ".") }
             let dashes = rest.dropFirst().count { $0 == UInt8(ascii: "-") }
             if dashes == 2 { return CalendarDate(String(decoding: rest, as: UTF8.self)) != nil || rest.count <= 10 }

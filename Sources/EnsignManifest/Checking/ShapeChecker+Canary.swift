@@ -1,7 +1,7 @@
 import EnsignModel
 import EnsignYAML
 
-/// What a canary's steps and its deadline say together.
+/// Checks of a canary's steps and deadline together.
 extension ShapeChecker {
     mutating func checkCanary(_ node: Int) {
         guard let list = tape.value(in: node, for: Array("steps".utf8)), tape.kind(of: list) == .sequence else {
@@ -13,7 +13,7 @@ extension ShapeChecker {
         checkDeadline(node, steps)
     }
 
-    /// The weight never falls: a step that is not larger than the one before would be passed over, its hold with it.
+    /// The weight never falls: a step no larger than the one before would be skipped, along with its hold.
     private mutating func checkGrowth(_ steps: [Int]) {
         var largest: Int64?
         for step in steps where tape.kind(of: step) == .mapping {
@@ -32,8 +32,8 @@ extension ShapeChecker {
         }
     }
 
-    /// A deadline says when a verdict must be there, which may be before the last hold is over. Mostly it is a slip, so
-    /// that it is said; without any time there can be no verdict at all.
+    /// A deadline says when a verdict must exist. It may be before the last hold ends, but that is usually a mistake,
+    /// so it is reported; with no time at all there can be no verdict.
     private mutating func checkDeadline(_ node: Int, _ steps: [Int]) {
         guard let analysis = tape.value(in: node, for: Array("analysis".utf8)), tape.kind(of: analysis) == .mapping,
             let deadline = scalar("deadline", in: analysis), let span = TimeSpan(deadline.text)

@@ -1,11 +1,11 @@
 import EnsignModel
 import EnsignYAML
 
-/// What a metric's name says about its other fields.
+/// What a metric's name implies for its other fields.
 ///
-/// A metric that is judged the wrong way round promotes what is broken, so that nothing here is a matter of taste.
+/// A metric that is judged the wrong way round promotes broken candidates, so none of these rules is a matter of taste.
 extension ShapeChecker {
-    /// Samples are told apart by the metric's name: of two the second would never have any.
+    /// The metric's name distinguishes samples: of two metrics with one name, the second would never get any.
     mutating func checkUnique(_ metrics: ArraySlice<Int>) {
         var names: Set<String> = []
         for metric in metrics where tape.kind(of: metric) == .mapping {
@@ -53,7 +53,7 @@ extension ShapeChecker {
         }
     }
 
-    /// `query` and `step` belong to metrics of Prometheus, which cannot do without the first.
+    /// `query` and `step` belong to Prometheus metrics, which require `query`.
     private mutating func checkQuery(_ node: Int, _ name: (text: String, node: Int)) {
         if name.text.hasPrefix(MetricName.prometheusPrefix) {
             guard tape.isComplete, tape.value(in: node, for: Array("query".utf8)) == nil else { return }
@@ -84,7 +84,7 @@ extension ShapeChecker {
                 hint: "write kind: rate"
             )
         case .low, .unknown:
-            // Samples that somebody else brings may be of any kind.
+            // Samples from outside may be of any kind.
             guard !takesAnyMetric else { return }
             let kinds = metric.kinds.map(\.rawValue).joined(separator: " or ")
             error(
@@ -135,7 +135,7 @@ extension ShapeChecker {
         }
     }
 
-    /// A rate can differ by 1 at most, so that nothing would ever be worse by more.
+    /// A rate can differ by 1 at most, so nothing would ever be worse by more.
     private mutating func checkRateMargin(_ node: Int) {
         guard let margin = scalar("margin", in: node), tape.kind(of: margin.node) == .plain else { return }
         let value: Double
@@ -144,7 +144,7 @@ extension ShapeChecker {
         case .number(let number): value = number
         case .null, .boolean, .text, .ambiguous, .outOfRange: return
         }
-        // What is no margin of anything has been said already.
+        // A value that is not a margin at all has already been reported.
         guard value > 1, value <= 1_000_000_000 else { return }
         error(
             "out-of-range",
@@ -154,7 +154,7 @@ extension ShapeChecker {
         )
     }
 
-    /// Of what goes wrong there mostly is nothing: a candidate is then never within a share of it.
+    /// These errors are usually at zero: a candidate is then never within a share of them.
     private mutating func checkShareOfNothing(_ node: Int, _ metric: MetricName) {
         guard metric == .toolErrors || metric == .deniedCalls, !takesAnyMetric,
             let margin = scalar("margin", in: node), margin.text.hasSuffix("%")

@@ -2,13 +2,13 @@ import EnsignJSON
 import EnsignModel
 import EnsignYAML
 
-/// Holds a document against its declared shape.
+/// Checks a document against its declared shape.
 ///
-/// Recursion follows the shape and the document together; the parser has bounded both at 64 levels.
+/// Recursion follows the shape and the document together; the parser has limited both to 64 levels.
 struct ShapeChecker {
     let tape: YAMLTape
     var findings: FindingCollector
-    /// Whether metrics may have names that no telemetry has: `ensign judge` is given the samples of others.
+    /// Whether metrics may have names unknown to telemetry: `ensign judge` receives samples from outside.
     var takesAnyMetric = false
 
     /// Checks `node`; `name` says what it is, for messages.
@@ -104,14 +104,14 @@ struct ShapeChecker {
             seen |= 1 << UInt64(index)
             check(value, fields[index].shape, fields[index].name)
         }
-        // Where a syntax error cut the document off, what is missing may only not have been read.
+        // Where a syntax error cut the document off, a missing field may only be unread.
         guard tape.isComplete else { return }
         for (index, field) in fields.enumerated() where field.isRequired && seen & (1 << UInt64(index)) == 0 {
             error("missing-field", "\(name) needs '\(field.name)': \(field.summary.lowercasedFirst)", node)
         }
     }
 
-    /// Whether what stands at or in `credentials`, in the place of a reference, is taken for a secret: no output shows it.
+    /// Whether a value at or in `credentials`, in place of a reference, is treated as a secret: no output shows it.
     private mutating func checkSecret(_ node: Int, in name: String) -> Bool {
         guard name == "credentials", tape.kind(of: node) == .plain || tape.kind(of: node) == .quoted else {
             return false
@@ -125,7 +125,7 @@ struct ShapeChecker {
         let telling = forms.compactMap(\.first)
         let set = forms.filter { form in tape.value(in: node, for: form[0].bytes) != nil }
         if set.count == 1 { return checkRecord(node, set[0], name) }
-        // Which form is meant is not clear: what any of them may have is accepted, and nothing is missing.
+        // The intended form is unclear: the fields of all forms are accepted, and none is required.
         var known: [Field] = []
         for var field in forms.joined() where !known.contains(where: { $0.name == field.name }) {
             field.isRequired = false
@@ -286,7 +286,7 @@ struct ShapeChecker {
                 hint: problem.suggestion.map { "did you mean '\($0)'?" }
             )
         }
-        // In what is no schema there are no limits.
+        // Only a valid schema has limits.
         guard limitsCalls, findings.findings[before...].allSatisfy({ $0.severity == .warning }) else { return }
         for problem in UntypedLimits(in: value).problems {
             let place = tape.node(at: problem.pointer, below: node)
@@ -300,7 +300,7 @@ struct ShapeChecker {
         }
     }
 
-    /// Where any JSON value may stand, a scalar that YAML readers take for different things is refused.
+    /// Where any JSON value is allowed, a scalar that YAML readers interpret differently is refused.
     private mutating func checkAnything(_ node: Int, _ name: String, isSchema: Bool) {
         var index = node
         let end = tape.end(of: node)
@@ -378,7 +378,7 @@ struct ShapeChecker {
 }
 
 extension TextForm {
-    /// The code of a finding about a text that is not accepted.
+    /// The code of a finding about a refused text.
     fileprivate var code: String {
         if title.contains("version") { return "invalid-version" }
         if title.contains("credentials") { return "literal-secret" }
@@ -389,7 +389,7 @@ extension TextForm {
 }
 
 extension String {
-    /// The text with its first letter in lower case, to go on a sentence.
+    /// The text with its first letter in lower case, to continue a sentence.
     fileprivate var lowercasedFirst: String {
         guard let first, !dropFirst().prefix(1).allSatisfy(\.isUppercase) else { return self }
         return first.lowercased() + dropFirst()

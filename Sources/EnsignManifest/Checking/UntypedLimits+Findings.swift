@@ -1,7 +1,7 @@
 import EnsignModel
 
 extension UntypedLimits {
-    /// What to say of each limit, at most 20 of them.
+    /// What to report about each limit, for at most 20.
     var problems: [(pointer: [String], message: String, hint: String)] {
         guard isComplete else {
             return [

@@ -1,10 +1,10 @@
 package import EnsignModel
 
 extension Compiler {
-    /// The bundle with the part of its permissions that `allowed` has too; what it does besides stays as it is.
+    /// The bundle with only those permissions that `allowed` has too; the rest of its behaviour stays as it is.
     ///
-    /// Where both allow an operation, the stricter of each counts: approval, expiry, arguments, limits. A server and
-    /// credentials are no more or less than others, so they stay.
+    /// Where both allow an operation, the stricter approval, expiry, arguments and limits count. Servers and
+    /// credentials have no order, so they stay.
     package static func restrict(_ bundle: Bundle, to allowed: Bundle) -> CompiledBundle {
         var part = bundle
         part.tools = bundle.tools.compactMap { tool in
@@ -24,7 +24,7 @@ extension Compiler {
         return seal(part, halted: false)
     }
 
-    /// Nil when nothing of the tool is left: then it gets no server and no credentials either.
+    /// Nil when nothing of the tool is left: then its server and credentials go too.
     private static func restrict(_ tool: BundleTool, to allowed: BundleTool) -> BundleTool? {
         var part = tool
         part.operations = [:]
@@ -39,7 +39,7 @@ extension Compiler {
         return part.operations.isEmpty ? nil : part
     }
 
-    /// The smaller one; nil is without an end.
+    /// The smaller one; nil means unlimited.
     private static func least<Value: Comparable>(_ first: Value?, _ second: Value?) -> Value? {
         guard let first, let second else { return first ?? second }
         return min(first, second)

@@ -58,7 +58,7 @@ package enum Compiler {
                     output: declaration.output
                 )
             }
-            // A tool of which nothing is granted is no tool of the agent: it gets no server and no credentials.
+            // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
             guard !operations.isEmpty else { continue }
             tools.append(
                 BundleTool(

@@ -2,7 +2,7 @@ package import EnsignModel
 
 /// Compiles agents of one environment.
 ///
-/// What it reads decides what concerns the environment: its own folder and what its deployments reach. Findings
+/// The files it reads define what concerns the environment: its own folder and what its deployments reach. Findings
 /// elsewhere never get here.
 package struct EnvironmentCompiler {
     package let fleet: Fleet
@@ -51,8 +51,8 @@ package struct EnvironmentCompiler {
         return (Compiler.compile(resolved, instructions: instructions), resolved.manifest, resolved.loaded.path)
     }
 
-    /// Compiles another version of an agent under the permissions of its deployment. Read quietly: nil when findings
-    /// stand against it. What it would hand work to and is not deployed any more is left out.
+    /// Compiles another version of an agent under the permissions of its deployment. Reports no findings: nil when
+    /// there are errors. Delegates that are no longer deployed are left out.
     package func compile(_ agent: AgentID, as version: AgentVersion) throws -> CompiledBundle? {
         let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
@@ -73,7 +73,7 @@ package struct EnvironmentCompiler {
         var seen = Set(agents)
         var open = agents
         while let agent = open.popLast() {
-            // Read quietly: what is wrong with an agent that did not change has been said when it did.
+            // Reports no findings: those about an unchanged agent were reported when it changed.
             let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
             guard let version = try quiet.deployment(agent, in: environment)?.value?.version?.value,
                 let loaded = try quiet.agent(agent, version), let manifest = loaded.value

@@ -77,7 +77,7 @@ extension ManifestKind {
         }
     }
 
-    /// What a metric's name says about its other fields, as `ShapeChecker` has it.
+    /// What a metric's name implies for its other fields, as in `ShapeChecker`.
     private static var metricRules: [JSONValue] {
         func names(_ names: [MetricName]) -> JSONValue {
             ["properties": ["name": ["enum": .array(names.map { .string($0.description) })]], "required": ["name"]]

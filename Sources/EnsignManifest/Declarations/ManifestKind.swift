@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// A kind of manifest: where it stands and what it holds.
+/// A kind of manifest: where it is and what it holds.
 package enum ManifestKind: String, Sendable, CaseIterable {
     case agent = "Agent"
     case tool = "Tool"
@@ -13,7 +13,7 @@ package enum ManifestKind: String, Sendable, CaseIterable {
 
     package static let apiVersion = "ensign.dev/v1"
 
-    /// Where manifests of this kind stand.
+    /// The path of manifests of this kind.
     package var pathPattern: String {
         switch self {
         case .agent: RepositoryPath.manifest(of: "<team>/<agent>", "<version>")

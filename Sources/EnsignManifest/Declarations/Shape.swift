@@ -1,4 +1,4 @@
-/// What may stand at one place of a manifest.
+/// What may be at one place in a manifest.
 ///
 /// Checking, decoding's defaults, the JSON Schemas for editors and the reference in docs/ all read these declarations.
 package indirect enum Shape: Sendable {
@@ -20,11 +20,11 @@ package indirect enum Shape: Sendable {
     case object
     /// A JSON Schema of the vocabulary in docs/json-schema.md.
     case schema
-    /// The same, of what a call takes: limits that no type makes hold are warned of.
+    /// The same, for a call's arguments: limits that no `type` enforces give a warning.
     case argumentSchema
     /// A number in the metric's own unit, or a percentage such as `20%`.
     case margin
-    /// A record of a metric: what its name is decides what the other fields may be.
+    /// A record of a metric: its name decides what the other fields may be.
     case metric([Field])
     /// A record of a canary: its steps grow, and its deadline leaves time for them.
     case canary([Field])
@@ -33,11 +33,11 @@ package indirect enum Shape: Sendable {
 /// One field of a record.
 package struct Field: Sendable {
     package var name: String
-    /// One sentence for the reference and for editors.
+    /// One sentence for the reference and editors.
     package var summary: String
     package var shape: Shape
     package var isRequired: Bool
-    /// What holds when the field is absent, as it would be written.
+    /// The default when the field is absent, as it would be written.
     package var standard: String?
     let bytes: [UInt8]
 
@@ -60,7 +60,7 @@ package struct TextForm: Sendable {
     /// The texts that are accepted, when they can be listed.
     package var values: [String]?
     package var maxBytes: Int
-    /// Whether a boolean and a null are taken as the text that was written.
+    /// Whether a boolean and a null are read as the text as written.
     package var takesAnyScalar: Bool
     /// Why a text is not accepted; nil when it is.
     let problem: @Sendable (String) -> String?

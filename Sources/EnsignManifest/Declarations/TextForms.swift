@@ -7,7 +7,7 @@ extension TextForm {
     static let line = TextForm("a line of text", maxBytes: 256) { text in
         text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil
     }
-    /// A label's value: any text, also one that looks like a boolean.
+    /// A label's value: any text, even one that looks like a boolean.
     static let label = TextForm("text", takesAnyScalar: true)
 
     static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
@@ -33,13 +33,13 @@ extension TextForm {
         TimeSpan(text) == nil ? "'\(text)' is not a duration: write a whole number and ms, s, m, h or d" : nil
     }
 
-    /// How far samples of a query are apart.
+    /// How far apart the samples of a query are.
     static let step = TextForm("a duration from 1s to 1h", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
         guard let span = TimeSpan(text) else { return duration.problem(text) }
         return PrometheusQuery.steps.contains(span.milliseconds) ? nil : "'\(text)' is not from 1s to 1h"
     }
 
-    /// PromQL: Prometheus alone knows whether it is right.
+    /// PromQL: only Prometheus can tell whether it is valid.
     static let query = TextForm("a PromQL query", maxBytes: PrometheusQuery.maxBytes) { text in
         guard text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
             return "must be one line without control characters; YAML folds lines after '>-'"

@@ -5,7 +5,7 @@ import EnsignYAML
 package protocol ManifestValue: Sendable {
     static var kind: ManifestKind { get }
 
-    /// Makes the value from the `spec` of a document; nil when what it cannot do without was refused.
+    /// Makes the value from the `spec` of a document; nil when a required part was refused.
     static func decode(spec: ManifestSpec, labels: [String: String]) -> Self?
 }
 

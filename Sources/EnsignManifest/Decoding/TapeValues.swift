@@ -45,7 +45,7 @@ extension JSONValue {
 extension YAMLTape {
     /// The node that a JSON Pointer's segments lead to below `node`, or the nearest one above it that exists.
     ///
-    /// A last segment that names a key leads to the key itself when there is one: that is where people look.
+    /// If the last segment names an existing key, it leads to the key itself: that is where people look.
     func node(at pointer: [String], below node: Int) -> Int {
         var current = node
         for (depth, segment) in pointer.enumerated() {
@@ -70,7 +70,7 @@ extension YAMLTape {
     }
 }
 
-/// Typed access to a checked mapping. Whatever was refused reads as absent: the finding is already there.
+/// Typed access to a checked mapping. Refused values read as absent: the finding already exists.
 struct Record {
     let tape: YAMLTape
     let node: Int

@@ -3,21 +3,21 @@ import EnsignYAML
 
 /// The manifests of one snapshot, read when they are asked for.
 ///
-/// Findings of every file that was read collect in ``findings``: so a fleet that only ever served one environment holds
-/// exactly what concerns that environment. Teams, roles, tools, bindings and folders are remembered; agents and
-/// deployments are not, so that memory stays flat while tens of thousands stream by.
+/// The findings of every file that was read go to ``findings``, so a fleet that served only one environment holds
+/// exactly those that concern it. Teams, roles, tools, bindings and folders are remembered; agents and deployments are
+/// not, so that memory stays flat while tens of thousands stream by.
 package final class Fleet {
     package let snapshot: any Snapshot
-    /// For "has this grant expired": the only thing in checking that looks at a clock, and only for a warning.
+    /// For "has this grant expired": the only check that depends on a clock, and only for a warning.
     package let today: CalendarDate
     package private(set) var findings: [Finding] = []
 
-    /// The file that positions were last looked up in: mostly the next one is in it too.
+    /// The file of the last position lookup: the next one is usually in it too.
     private var lastTape: (path: String, tape: YAMLTape)?
     private var seen: Set<Finding> = []
     private var shares: [String: FindingShare] = [:]
     private var folders: [String: [SnapshotNode]?] = [:]
-    /// Where the names stand in large folders.
+    /// The positions of the names in large folders.
     private var indices: [String: [String: Int]] = [:]
     private var teams: [String: Loaded<Team>?] = [:]
     private var roles: [String: Loaded<Role>?] = [:]
@@ -35,7 +35,7 @@ package final class Fleet {
     }
     package func report(_ new: [Finding]) { for finding in new { report(finding) } }
 
-    /// Reports a finding unless its file has had its share; only then is it made at all.
+    /// Reports a finding unless its file has used up its share; only then is it made at all.
     func report(
         _ severity: Finding.Severity,
         in path: String,
@@ -44,7 +44,7 @@ package final class Fleet {
     ) rethrows {
         guard hasRoom(for: severity, in: path) else { return }
         let new = try finding()
-        // A role or a tool is looked at again for each deployment that uses it.
+        // A role or a tool is checked again for each deployment that uses it.
         guard seen.insert(new).inserted else { return }
         switch shares[path, default: FindingShare()].take(severity) {
         case .all: findings.append(new)
@@ -53,14 +53,14 @@ package final class Fleet {
         }
     }
 
-    /// Whether another finding of a file would be kept.
+    /// Whether another finding about a file would be kept.
     func hasRoom(for severity: Finding.Severity, in path: String) -> Bool { shares[path]?.isSpent(severity) != true }
 
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
     // MARK: Folders
 
-    /// What stands in a folder; nil when there is no such folder.
+    /// What is in a folder; nil when there is no such folder.
     func folder(_ path: String) throws -> [SnapshotNode]? {
         if let known = folders[path] { return known }
         var children: [SnapshotNode]?
@@ -71,7 +71,7 @@ package final class Fleet {
         return children
     }
 
-    /// What stands in a folder, for going through all of it: nothing when it has more than a folder may have.
+    /// What is in a folder, to go through all of it: empty when it has more entries than allowed.
     func entries(_ path: String) throws -> [SnapshotNode] {
         let nodes = try folder(path) ?? []
         return nodes.count <= Self.maxEntries ? nodes : []
@@ -301,7 +301,8 @@ package final class Fleet {
         return try? snapshot.bytes(of: node)
     }
 
-    /// Where a JSON Pointer leads below a place in a file, found again by a second parse; the place itself if it fails.
+    /// Where a JSON Pointer leads below a place in a file, found again by a second parse; the place itself if that
+    /// fails.
     func position(of pointer: [String], below start: Position, in path: String) -> Position {
         if lastTape?.path != path { lastTape = source(path).map { (path, ManifestLoader.tape(of: $0)) } }
         return lastTape.map { ManifestLoader.position(of: pointer, below: start, in: $0.tape) } ?? start
@@ -315,7 +316,8 @@ package final class Fleet {
         name: String? = nil,
         version: String? = nil
     ) throws -> Loaded<Value>? {
-        // A link in place of a manifest is refused: taken for none, it would remove what it stands for.
+        // A link in place of a manifest is refused: read as a missing manifest, it would remove what the manifest
+        // declares.
         guard let node = try self.node(path), acceptsKind(of: node, at: path), node.kind == .file else { return nil }
         return try load(type, node, path, name, version)
     }
@@ -333,7 +335,7 @@ package final class Fleet {
         return loaded
     }
 
-    /// A file's bytes; nil, with a finding, when it is too large: its content is then never read.
+    /// A file's bytes; nil, with a finding, when it is too large: then its content is never read.
     private func bytes(of node: SnapshotNode, _ path: String) throws -> [UInt8]? {
         let size = try snapshot.size(of: node)
         guard size <= TextScan.limit else {
@@ -355,7 +357,7 @@ package final class Fleet {
     }
 }
 
-/// One version of an agent with what its folder holds.
+/// One version of an agent and the contents of its folder.
 package struct LoadedAgent: Sendable {
     package var id: AgentID
     package var version: AgentVersion

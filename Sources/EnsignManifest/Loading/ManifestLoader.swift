@@ -4,7 +4,7 @@ import EnsignYAML
 /// A manifest as far as it could be read, and what was found in it.
 package struct Loaded<Value: Sendable>: Sendable {
     package var path: String
-    /// Nil when nothing useful could be read. May be there although the file has errors: other checks go on with it.
+    /// Nil when nothing useful could be read. May be set although the file has errors: other checks continue with it.
     package var value: Value?
     package var findings: [Finding]
 
@@ -58,7 +58,7 @@ package enum ManifestLoader {
         checkIdentity(metadata?.located("version"), "metadata.version", version, &findings)
         var labels: [String: String] = [:]
         for (key, node) in metadata?.pairs("labels") ?? [] { labels[key] = metadata?.text(node) }
-        // What a syntax error cut off may be what others name. A deployment's own references can still be checked.
+        // A syntax error may have cut off what others name. A deployment's own references can still be checked.
         guard tape.isComplete || kind == .deployment else {
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
@@ -68,7 +68,7 @@ package enum ManifestLoader {
         return Loaded(path: path, value: value, findings: findings.findings)
     }
 
-    /// Reads an analysis that stands alone in a file: the mapping that stands under `analysis:` in a rollout.
+    /// Reads an analysis from a file of its own: the mapping that a rollout has under `analysis:`.
     package static func loadAnalysis(_ bytes: [UInt8], path: String) -> Loaded<Analysis> {
         var findings = FindingCollector(path: path)
         guard let tape = parse(bytes, &findings), let root = tape.root else {
@@ -85,7 +85,7 @@ package enum ManifestLoader {
 
     /// The position of a JSON Pointer's target, found again by a second parse.
     ///
-    /// - Parameter start: Where the value that the pointer starts from stands; nil for the whole document.
+    /// - Parameter start: The position of the value where the pointer starts; nil for the whole document.
     package static func position(of pointer: [String], below start: Position?, in bytes: [UInt8]) -> Position {
         position(of: pointer, below: start, in: tape(of: bytes))
     }
@@ -128,7 +128,7 @@ package enum ManifestLoader {
         for warning in scan.warnings { findings.add(warning, severity: .warning) }
         guard scan.isText else { return nil }
         let (tape, problems) = YAMLParser.parse(scan.text)
-        // libyaml stops at a tab that the scan has already named.
+        // libyaml stops at a tab that the scan has already reported.
         let alreadySaid = Set(scan.problems.map(\.mark.line))
         for problem in problems where !(problem.code == "yaml-syntax" && alreadySaid.contains(problem.mark.line)) {
             findings.add(problem, severity: .error)

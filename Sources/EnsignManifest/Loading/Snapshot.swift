@@ -7,7 +7,7 @@ package protocol Snapshot: AnyObject {
     /// The folder that holds `fleet/` and `environments/`.
     var root: SnapshotNode { get }
 
-    /// What stands in a folder, in the order of the names' bytes.
+    /// What is in a folder, in the order of the names' bytes.
     func children(of node: SnapshotNode) throws -> [SnapshotNode]
 
     /// A file's size in bytes, without reading it.
@@ -28,14 +28,14 @@ package struct SnapshotNode: Sendable {
     package var kind: Kind
     /// The git object; nil in a directory on disk.
     package var id: ObjectID?
-    /// Where it stands on disk; nil in git.
+    /// Its path on disk; nil in git.
     package var location: String?
     /// Whether the name's bytes are UTF-8.
     package var isText: Bool
     /// Whether the name is longer than any file's on disk; a git tree can have such names. Then `name` is its beginning.
     package let isTooLong: Bool
 
-    /// The most bytes that a file's name has on Linux.
+    /// The most bytes that a file's name can have on Linux.
     package static let maxName = 255
 
     package init(name: String, kind: Kind, id: ObjectID? = nil, location: String? = nil, isText: Bool = true) {

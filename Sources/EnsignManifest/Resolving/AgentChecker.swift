@@ -1,6 +1,6 @@
 import EnsignModel
 
-/// Checks what one version of an agent names: tools, operations, delegates, its team.
+/// Checks everything that one version of an agent names: tools, operations, delegates, its team.
 struct AgentChecker {
     let fleet: Fleet
 

@@ -25,7 +25,7 @@ package struct DelegationGraph: Sendable {
         edges.merge(other.edges) { first, _ in first }
     }
 
-    /// One finding for each cycle that a walk in order of names closes; a self-delegation is the agent's own finding.
+    /// One finding for each cycle that a walk in name order closes; a self-delegation is reported with the agent.
     package func cycles(in environment: String) -> [Finding] {
         enum Mark { case open, done }
         var marks: [AgentID: Mark] = [:]

@@ -1,9 +1,9 @@
 package import EnsignModel
 
-/// Holds a deployment together with everything that it names.
+/// Checks a deployment against everything that it names.
 ///
-/// Findings go to the fleet. What stands in one file only is checked where that file is checked; here stands what takes
-/// two: a version that exists, an operation that the tool has, a need that is granted.
+/// Findings go to the fleet. What concerns only one file is checked with that file; here are the checks that take two:
+/// a version that exists, an operation that the tool has, a need that is granted.
 package struct DeploymentResolver {
     let fleet: Fleet
     let environment: String
@@ -20,9 +20,9 @@ package struct DeploymentResolver {
     /// Resolves the deployment as its file in the snapshot declares it.
     ///
     /// - Parameters:
-    ///   - other: Another version to deploy than the file says.
+    ///   - other: A version to deploy instead of the file's.
     ///   - load: Gives a version of the agent; the caller may have read it already.
-    /// - Returns: nil when something that it cannot do without is missing or refused; the findings say what.
+    /// - Returns: nil when something essential is missing or refused; the findings say what.
     package func resolve(
         as other: AgentVersion? = nil,
         load: (AgentVersion) throws -> LoadedAgent?
@@ -39,7 +39,7 @@ package struct DeploymentResolver {
             return nil
         }
         let tools = try tools(of: manifest)
-        // Where a need or a grant was refused, one without the other says nothing.
+        // If a need or a grant was refused, one without the other means nothing.
         let isWhole =
             file.isValid && loaded.isValid && roles.allSatisfy(\.role.isValid)
             && roles.count == Set(deployment.roles.map(\.value)).count
@@ -196,7 +196,7 @@ package struct DeploymentResolver {
         return granted.values.sorted { ($0.tool, $0.operation) < ($1.tool, $1.operation) }
     }
 
-    /// Adds what a grant allows of the needs; false when it covers none.
+    /// Adds the needs that a grant covers; false when it covers none.
     private func add(
         _ grant: Grant,
         path: String,
@@ -296,7 +296,7 @@ package struct DeploymentResolver {
         return helps
     }
 
-    /// Checks the deployment's own grants when the agent is not there to hold them against.
+    /// Checks the deployment's own grants when there is no agent to compare them with.
     private func checkGrantsAlone(_ deployment: Deployment) throws {
         for grant in deployment.grants { try checkExists(grant) }
     }
@@ -305,7 +305,7 @@ package struct DeploymentResolver {
         try GrantChecker(fleet: fleet, path: path).check(grant)
     }
 
-    /// Whether what a grant names exists; if not, that is what there is to say.
+    /// Whether everything that a grant names exists; if not, reports that.
     private func isKnown(_ grant: Grant, _ tools: [String: ResolvedTool]) throws -> Bool {
         guard let tool = tools[grant.tool.value] else { return try !fleet.toolVersions(grant.tool.value).isEmpty }
         return grant.operations.contains { tool.value.operations[$0.value] != nil }

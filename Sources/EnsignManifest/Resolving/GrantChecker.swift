@@ -1,7 +1,7 @@
 import EnsignJSON
 import EnsignModel
 
-/// Checks that what a grant names exists, in any version: all that can be said without an agent's needs.
+/// Checks that what a grant names exists, in any version: all that can be checked without an agent's needs.
 struct GrantChecker {
     let fleet: Fleet
     let path: String
@@ -53,7 +53,8 @@ struct GrantChecker {
 }
 
 extension Fleet {
-    /// Reports what in a grant's arguments can never apply to an operation, and what would not hold there.
+    /// Reports the parts of a grant's arguments that can never apply to an operation, and those that would not be
+    /// enforced.
     func checkNarrowing(_ arguments: Located<JSONValue>, of operation: Operation, _ name: String, in path: String) {
         guard hasRoom(for: .error, in: path) else { return }
         let misfits = Narrowing.misfits(arguments.value, in: operation.input)
@@ -69,7 +70,7 @@ extension Fleet {
             )
         }
         for problem in UntypedLimits(in: arguments.value, beside: operation.input).problems
-        // What the operation does not take has been named.
+        // Arguments that the operation does not take have been reported.
         where !misfits.contains(where: { problem.pointer.starts(with: $0.pointer) }) {
             report(
                 Finding(

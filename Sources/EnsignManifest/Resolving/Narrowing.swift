@@ -4,7 +4,7 @@ package import EnsignModel
 package enum Narrowing {
     /// A schema that accepts exactly what both accept.
     ///
-    /// Keywords are merged where that keeps the meaning, because runtimes hand the result to language models and those
+    /// Keywords are merged where that keeps the meaning, because runtimes give the result to language models, which
     /// read one flat schema better; where a merge could change the meaning, `allOf` keeps both.
     package static func combine(_ base: JSONValue?, _ narrowing: JSONValue) -> JSONValue {
         guard let base else { return narrowing }
@@ -21,12 +21,12 @@ package enum Narrowing {
         if narrowing == .bool(true) || narrowing == base { return base }
         if base == .bool(true) || base == [:] { return narrowing }
         guard case .object(var result) = base, case .object(let extra) = narrowing else { return nil }
-        // A reference stands alone in draft-07, and these keywords read their neighbours.
+        // In draft-07 a reference ignores its neighbours, and these keywords depend on theirs.
         let coupled: Set<String> = [
             "$ref", "additionalProperties", "patternProperties", "items", "additionalItems", "if", "then", "else",
         ]
         if result["$ref"] != nil { return nil }
-        // What is said of all other properties is the same on both sides only if the same ones are named beside it.
+        // `additionalProperties` means the same on both sides only if both name the same properties beside it.
         if extra["additionalProperties"] != nil {
             let isSame =
                 extra["patternProperties"] == result["patternProperties"]
@@ -113,9 +113,10 @@ package enum Narrowing {
         package var hint: String?
     }
 
-    /// What in a narrowing can never apply: properties that the operation does not take, limits for another type.
+    /// The parts of a narrowing that can never apply: properties that the operation does not take, limits for another
+    /// type.
     ///
-    /// - Returns: At most 20: a narrowing for another operation is all misfits.
+    /// - Returns: At most 20: a narrowing for another operation consists of misfits.
     package static func misfits(_ narrowing: JSONValue, in base: JSONValue?) -> [Misfit] {
         var found: [Misfit] = []
         collectMisfits(narrowing, base, at: [], depth: 0, into: &found)

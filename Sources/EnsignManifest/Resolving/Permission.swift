@@ -25,7 +25,7 @@ package struct GrantOrigin: Sendable, Hashable {
     package var role: String?
 }
 
-/// What a deployment comes to: everything that its bundle needs.
+/// The result of resolving a deployment: everything that its bundle needs.
 package struct ResolvedDeployment: Sendable {
     package var agent: AgentID
     package var environment: String

@@ -1,7 +1,7 @@
 import EnsignModel
 
-/// A schema taken apart: `$defs`, `definitions` and `$schema` stand at the root only, so that a schema which becomes a
-/// part of another has to leave them there.
+/// A schema taken apart: `$defs`, `definitions` and `$schema` are only at the root, so a schema that becomes part of
+/// another must leave them there.
 struct SchemaDefinitions {
     private(set) var body: JSONValue
     private var definitions: [String: JSONObject] = [:]
@@ -17,7 +17,7 @@ struct SchemaDefinitions {
         body = .object(keywords)
     }
 
-    /// The schema with definitions that no definition of `other` has a name of.
+    /// The schema with its definitions renamed so that none clashes with one of `other`.
     func apart(from other: SchemaDefinitions) -> SchemaDefinitions {
         if definitions == other.definitions { return self }
         var prefix = "grant-"
@@ -30,7 +30,7 @@ struct SchemaDefinitions {
         return result
     }
 
-    /// `body` with the definitions of two schemas that are apart.
+    /// `body` with the definitions of two schemas that do not clash.
     static func join(_ body: JSONValue, _ one: SchemaDefinitions, _ other: SchemaDefinitions) -> JSONValue {
         guard case .object(var keywords) = body else { return body }
         for container in containers {
@@ -42,7 +42,8 @@ struct SchemaDefinitions {
         return .object(keywords)
     }
 
-    /// A schema whose references lead to definitions with a longer name. The prefix needs no escaping in a pointer.
+    /// The schema with its references changed to definitions with a prefixed name. The prefix needs no escaping in a
+    /// pointer.
     private static func renaming(_ schema: JSONValue, _ prefix: String) -> JSONValue {
         guard case .object(var keywords) = schema else { return schema }
         for (key, value) in keywords {
@@ -67,7 +68,7 @@ struct SchemaDefinitions {
 }
 
 extension JSONObject {
-    /// Removes a member and gives back its value.
+    /// Removes a member and returns its value.
     fileprivate mutating func take(_ key: String) -> JSONValue? {
         let value = self[key]
         self[key] = nil

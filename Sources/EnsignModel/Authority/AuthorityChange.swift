@@ -1,7 +1,6 @@
 /// One thing that an agent may do more, or less, than before.
 ///
-/// A value, so that others than people can ask: a policy, whoever has to agree, a page. ``sentence`` is the one place
-/// that puts it into words.
+/// A value, so that programs can use it too: a policy, an approval, a page. Only ``sentence`` puts it into words.
 package struct AuthorityChange: Sendable, Hashable {
     package enum Direction: Sendable, Hashable {
         case gained, lost
@@ -17,27 +16,27 @@ package struct AuthorityChange: Sendable, Hashable {
 
     /// What changed. Operations are `<tool>.<operation>`.
     package indirect enum What: Sendable, Hashable {
-        /// May call it at all; `limits` are those of its arguments, in words.
+        /// The agent may call it at all; `limits` are those of its arguments, in words.
         case operation(String, BundleOperation, limits: [String])
         case noOperation(String)
         case approval(String, Difference<Approval>)
-        /// The operation is another one: what it does, or how much harm it can do.
+        /// The operation itself differs: what it does, or how much harm it can do.
         case danger(String, access: Difference<Access>, risk: Difference<Risk>)
         /// Until when, inclusive; nil for no end.
         case expiry(String, Difference<CalendarDate?>)
-        /// Which arguments are allowed, keyword by keyword, in words. `past`: limits that came and keep nothing out, as
+        /// Which arguments are allowed, keyword by keyword, in words. `past`: new limits that keep nothing out, as
         /// places in the arguments.
         case arguments(String, details: [String], past: [String])
         /// The reference under which a tool's credentials are found; nil for none.
         case credentials(tool: String, Difference<String?>)
-        /// What a tool is reached through, in words.
+        /// How a tool is reached, in words.
         case server(tool: String, Difference<String>)
         case delegate(AgentID)
-        /// What an agent that work can end up with may call, where this one had no way to it.
+        /// What another agent, which may receive the work, may call and this one could not reach before.
         case through(AgentID, operations: [String])
         /// The same, of an agent that may call nothing itself.
         case throughOthers(AgentID)
-        /// An agent that it hands work to gains too: the first thing, and how many more.
+        /// A delegate gains too: the first thing, and how many more.
         case delegateGains(AgentID, AuthorityChange, more: Int)
         case limit(Limit, Difference<Double?>)
         case identity(Difference<String>)
@@ -54,7 +53,7 @@ package struct AuthorityChange: Sendable, Hashable {
         }
     }
 
-    /// A limit of an agent, by the field that sets it.
+    /// A limit of an agent, named after the field that sets it.
     package enum Limit: String, Sendable, CaseIterable {
         case steps, tokens, costUSD, seconds, costUSDPerDay
 

@@ -1,7 +1,7 @@
-/// What an entry's changes make of one agent: the route and the state file that follow from them.
+/// The effect of an entry's changes on one agent: the route and the state file that follow.
 ///
 /// The last change of an agent carries the state, if there is any, as `evidence.state`. Recovery after a crash and
-/// `verify` both go by this.
+/// `verify` both use this.
 package struct AgentEffect: Sendable, Hashable {
     package var agent: AgentID
     package var changes: [Change]
@@ -10,7 +10,7 @@ package struct AgentEffect: Sendable, Hashable {
     /// Nil when there is nothing to remember.
     package var state: AgentState?
 
-    /// One effect for each agent that the changes are about, in the order of their first change; repairs are not about
+    /// One effect for each agent that the changes concern, in the order of their first change; repairs do not concern
     /// agents.
     ///
     /// - Returns: nil when a change carries a state that cannot be read.
@@ -40,7 +40,7 @@ package struct AgentEffect: Sendable, Hashable {
         changes.reduce(0) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) }
     }
 
-    /// The digests that the changes bring in.
+    /// The digests that the changes introduce.
     package var digests: Set<Digest> {
         Set((route?.targets ?? []).map(\.digest) + [state?.stable?.digest].compactMap { $0 })
     }

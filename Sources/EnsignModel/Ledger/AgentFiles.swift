@@ -4,9 +4,9 @@ package struct AgentFiles: Sendable, Hashable {
     package var agent: AgentID
     /// Nil removes it.
     package var route: [UInt8]?
-    /// Nil removes it. Recorded, and never live.
+    /// Nil removes it. Recorded, never live.
     package var state: [UInt8]?
-    /// That have to be there before the route names them.
+    /// They must exist before the route names them.
     package var bundles: [Digest: [UInt8]]
 
     package init(agent: AgentID, route: [UInt8]?, state: [UInt8]?, bundles: [Digest: [UInt8]]) {

@@ -5,7 +5,7 @@ package struct Change: Sendable, Hashable {
         case create, update, delete, weight, promote, rollback, halt, resume, repair, quarantine
     }
 
-    /// What kind of change it is for those who must agree to it.
+    /// What kind of change it is for those who must approve it.
     package enum Class: String, Sendable, CaseIterable {
         case behaviour, widening, narrowing, none
     }
@@ -39,7 +39,7 @@ package struct Change: Sendable, Hashable {
     package var to: Side?
     package var kind: Class
     package var weight: Weight?
-    /// Why; nil when nothing more is to be said.
+    /// Why; nil when there is nothing more to say.
     package var evidence: Evidence?
 
     package init(

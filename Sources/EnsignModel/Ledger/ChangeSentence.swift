@@ -1,6 +1,6 @@
-/// A change in words, for people. Every place that says what happens to an agent says it in one of these forms.
+/// A change in words, for people. Every place that reports what happens to an agent uses one of these forms.
 ///
-/// What others wrote (reasons, paths) is on one line and safe to print; see ``DisplayText``.
+/// Text from others (reasons, paths) is on one line and safe to print; see ``DisplayText``.
 package struct ChangeSentence: Sendable {
     private let change: Change
 
@@ -14,7 +14,7 @@ package struct ChangeSentence: Sendable {
     package var past: String {
         if change.scope != nil { return "\(who) \(change.action.past)\(why)" }
         if change.action == .quarantine {
-            // A quarantine that ends starts from what is stable; the reason says which version it was.
+            // The end of a quarantine starts from the stable version; the reason says which version it was.
             guard !isLifted else { return "\(who) out of quarantine\(why)" }
             return "\(who) \(left) quarantined\(why)"
         }
@@ -64,8 +64,8 @@ package struct ChangeSentence: Sendable {
 
     /// As the subject of an entry's commit has it: `support/desk 1.4.0 -> 1.5.0, canary 5 %`.
     ///
-    /// It is signed, so that its form is a part of the ledger's, and a scope is in it as the entry has it: whoever prints
-    /// a subject makes it safe.
+    /// It is signed, so its form is part of the ledger's format. A scope appears as in the entry: whoever prints a
+    /// subject must escape it.
     package var subject: String {
         let who = change.agent?.description ?? change.scope ?? "live directory"
         let removed = change.from != nil && change.to == nil ? " removed" : ""
@@ -114,7 +114,7 @@ package struct ChangeSentence: Sendable {
         change.evidence?.activityAfterHalt.map { "\(who) acts although it is halted: \($0.what.onOneLine)" }
     }
 
-    /// A stable version that is no longer what it was; nil for any other change.
+    /// A stable version whose behaviour has drifted; nil for any other change.
     private var drifted: String? {
         guard change.driftedMetric != nil else { return nil }
         return "\(who) \(change.to?.version.description ?? "") drifted: \(reason.onOneLine)"
@@ -140,6 +140,6 @@ extension Change.Action {
 }
 
 extension Evidence.RepairedFile {
-    /// What was found, and where that is not plain what was done about it.
+    /// What was found and, where it is not obvious, what was done about it.
     package static func words(_ found: String) -> String { found == "added" ? "added, now removed" : found }
 }

@@ -4,7 +4,7 @@ package struct Entry: Sendable, Hashable {
     package enum Kind: String, Sendable, CaseIterable {
         case genesis, intent, outcome, recovery, refused, drift, halt, resume, key
 
-        /// Whether an outcome or a recovery must follow. A `resume` is the intent of a run that ends halts.
+        /// Whether an outcome or a recovery must follow. `resume` is the intent of a run that lifts halts.
         package var isIntent: Bool { self == .intent || self == .resume }
     }
 
@@ -43,7 +43,7 @@ package struct Entry: Sendable, Hashable {
         }
     }
 
-    /// What is known of a source commit's signature.
+    /// What is known about a source commit's signature.
     package enum SignatureState: String, Sendable, CaseIterable {
         case good, none, bad
         case unknownKey = "unknown-key"
@@ -69,7 +69,7 @@ package struct Entry: Sendable, Hashable {
         }
     }
 
-    /// The most changes that stand in the entry itself; more go into `changes.jsonl`.
+    /// The most changes within the entry itself; more go into `changes.jsonl`.
     package static let maxChanges = 100
     /// The most bytes that `entry.json` may have.
     package static let maxBytes = 65_535
@@ -83,7 +83,7 @@ package struct Entry: Sendable, Hashable {
     package var time: Timestamp
     package var reason: String
     package var changes: [Change]
-    /// Set when the changes stand in `changes.jsonl`: how many, and the SHA-256 of that file.
+    /// Set when the changes are in `changes.jsonl`: how many, and the SHA-256 of that file.
     package var changesElsewhere: ChangesFile?
     /// By name, `create`, `update` and so on, and `agents`: how many are live after this entry.
     package var counts: [String: Int64]
@@ -92,7 +92,7 @@ package struct Entry: Sendable, Hashable {
     /// Authorised signing keys, as `ssh-ed25519 <base64>`; in `genesis` and `key` entries.
     package var keys: [String]?
 
-    /// Where the changes stand when they do not fit.
+    /// Where the changes are when they do not fit.
     package struct ChangesFile: Sendable, Hashable {
         package var total: Int64
         package var sha256: String
@@ -166,9 +166,9 @@ extension Entry {
         return .object(object)
     }
 
-    /// Cuts texts that come from elsewhere, so that an entry without changes fits into ``maxBytes``.
+    /// Shortens texts from outside, so that an entry without changes fits into ``maxBytes``.
     ///
-    /// Reading does not cut: the bytes of an entry are what was signed.
+    /// Reading does not cut: the signature covers the entry's exact bytes.
     package mutating func bound() {
         if let author = source?.author { source?.author = author.cut(utf8: 500) }
         actor.name = actor.name.cut(utf8: 200)
@@ -182,7 +182,7 @@ extension Entry {
 
     /// Reads an entry back.
     ///
-    /// Unknown fields are kept out: canonical bytes that carry more than this version knows do not round-trip, and
+    /// Unknown fields are dropped: canonical bytes that carry more than this version knows do not round-trip, and
     /// verification says so.
     ///
     /// - Returns: nil when a field is missing, has the wrong type, or `v` is not 1. Numbers are counts

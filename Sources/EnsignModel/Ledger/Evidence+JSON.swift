@@ -39,7 +39,7 @@ extension Evidence {
         if self.fields != fields { asRead = fields }
     }
 
-    /// Whether a state that follows is given and cannot be read.
+    /// Whether there is a following state that cannot be read.
     package var hasUnreadableState: Bool { state == nil && asRead?["state"] != nil }
 }
 

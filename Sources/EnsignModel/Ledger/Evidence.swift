@@ -1,7 +1,7 @@
 /// Why a change was made, for whoever reads the ledger later. docs/formats/ledger.md lists the fields of its JSON.
 ///
-/// Reading loses nothing: where this version would not write what it has read, the JSON stays as it was. What was read is
-/// not changed afterwards.
+/// Reading loses nothing: where this version would write something else, the JSON stays as it was. Evidence that was
+/// read is not changed afterwards.
 package struct Evidence: Sendable, Hashable {
     /// The state file that follows; nil when there is nothing to remember.
     package var state: AgentState?
@@ -9,10 +9,10 @@ package struct Evidence: Sendable, Hashable {
     package var reason: String?
     package var by: String?
     package var at: Timestamp?
-    /// What the judge came to about the canary that ends here; nil when it was not asked.
+    /// The judge's verdict on the canary that ends here; nil when it was not asked.
     package var verdict: Verdict?
     package var analysis: JudgeReport?
-    /// Digests that lost their last route though the change does not start from them.
+    /// Digests that lost their last route although the change does not start from them.
     package var replaced: [Digest]
     /// Commits that the new commits say they revert.
     package var reverts: [ObjectID]
@@ -22,7 +22,7 @@ package struct Evidence: Sendable, Hashable {
     package var fleet: FleetStop?
     package var behaviour: DriftedBehaviour?
     package var repair: RepairedFile?
-    /// What was read, where this version would write it in another way or not at all.
+    /// The JSON that was read, where this version would write it differently or not at all.
     var asRead: JSONObject?
 
     package init(
@@ -58,7 +58,7 @@ package struct Evidence: Sendable, Hashable {
         }
     }
 
-    /// An entry that had to wait.
+    /// An entry that was delayed.
     package struct Late: Sendable, Hashable {
         package var seconds: Int64
         package var because: String
@@ -93,10 +93,10 @@ package struct Evidence: Sendable, Hashable {
         }
     }
 
-    /// A metric of a stable version that is no longer what it was, though nothing was deployed.
+    /// A metric of a stable version that has drifted, though nothing was deployed.
     package struct DriftedBehaviour: Sendable, Hashable {
         package var metric: String
-        /// Whether the agent is halted for it.
+        /// Whether the agent is halted because of it.
         package var halts: Bool
         /// Nil where they were not recorded, or cannot be read.
         package var numbers: Numbers?
@@ -110,7 +110,7 @@ package struct Evidence: Sendable, Hashable {
         package struct Numbers: Sendable, Hashable {
             package var baseline: Baseline
             package var since: Recent
-            /// Of both values; nil for a rate.
+            /// The unit of both values; nil for a rate.
             package var unit: String?
 
             package init(baseline: Baseline, since: Recent, unit: String?) {

@@ -1,13 +1,13 @@
-/// What the judge says about a candidate: a verdict, what it rests on metric by metric, and a sentence or more.
+/// What the judge says about a candidate: a verdict, its basis metric by metric, and a sentence or more.
 package struct JudgeReport: Sendable, Hashable {
     package var verdict: Verdict
     /// Sorted by name, each name once.
     package private(set) var metrics: [MetricReport]
-    /// The headline, then what each metric came to that decided, or that is waited for.
+    /// The headline, then the result of each metric that decided, or is still awaited.
     package var explanation: String
-    /// Why metrics of calls say nothing though there are runs; nil when they do.
+    /// Why metrics of calls say nothing although there are runs; nil when they say something.
     package var silent: String?
-    /// What was read, where this version would write it in another way.
+    /// The JSON that was read, where this version would write it differently.
     private var asRead: JSONValue?
 
     package init(verdict: Verdict, metrics: [MetricReport], explanation: String, silent: String? = nil) {
@@ -19,7 +19,7 @@ package struct JudgeReport: Sendable, Hashable {
         self.silent = silent
     }
 
-    /// What it comes to, in one sentence without its full stop. The metrics say the rest.
+    /// The result, in one sentence without its full stop. The metrics say the rest.
     package var headline: String {
         switch verdict {
         case .fail where metrics.contains { $0.verdict == .fail }: "The canary is worse than stable"
@@ -32,7 +32,7 @@ package struct JudgeReport: Sendable, Hashable {
         }
     }
 
-    /// Why the candidate failed, in a line: what each metric that failed came to.
+    /// Why the candidate failed, in a line: the result of each metric that failed.
     ///
     /// - Precondition: The judge has just made the report; one that was read back has no summaries.
     package var failure: String {
@@ -49,12 +49,13 @@ package struct MetricReport: Sendable, Hashable {
     /// Canary less stable: of a rate in its own unit; of sizes relative to stable for a relative margin, else in their
     /// own unit. Nil without samples of both.
     package var estimate: Double?
-    /// Around the estimate, each end valid at all times at once; nil where there is no estimate.
+    /// Around the estimate, each end valid at all times at once; nil without an estimate.
     package var interval: Interval?
     package var stable: Samples
     package var canary: Samples
     package var explanation: String
-    /// What was measured on both, without the estimate and the reason. Not in the JSON: empty in a report that was read.
+    /// The measurements of both versions, without the estimate and the reason. Not in the JSON: empty in a report that
+    /// was read.
     package var summary: String
 
     /// An end without a bound is nil. Nine significant digits.
@@ -71,7 +72,7 @@ package struct MetricReport: Sendable, Hashable {
     /// What was measured on one of the two versions.
     package struct Samples: Sendable, Hashable {
         package var count: Int64
-        /// Values that can be no measurement of the metric.
+        /// Values that cannot be measurements of the metric.
         package var rejected: Int64
         /// Of the accepted values; nil without any.
         package var mean: Double?

@@ -1,10 +1,10 @@
-/// Somebody's decision to let something past a guard of Ensign's own, as an entry's reason has it after what the run was
-/// for: `sync; allow-prune by ada@fleet-1: the old desk is closed`.
+/// A person's decision to let something past one of Ensign's own guards, as an entry's reason records it after the
+/// run's purpose: `sync; allow-prune by ada@fleet-1: the old desk is closed`.
 package struct Override: Sendable, Hashable {
     /// What was let past, as the command line names it.
     package var name: String
     package var by: String
-    /// Why, as they said; nil when they did not.
+    /// Why, in their words; nil when they gave no reason.
     package var reason: String?
 
     /// The most bytes of the reason that are kept: an entry has to fit.

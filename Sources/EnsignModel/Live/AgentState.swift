@@ -1,7 +1,7 @@
-/// `state/<team>/<agent>.json` in the ledger's tree: what must be remembered of an agent beyond its route.
+/// `state/<team>/<agent>.json` in the ledger's tree: what must be remembered about an agent beyond its route.
 ///
 /// Present only for agents with something to remember: a canary, a place in the queue, a halt, a quarantine. The route
-/// follows from it, so that a control plane that is built anew from the git repository goes on where the old one was.
+/// follows from it, so a control plane rebuilt from the git repository continues where the old one was.
 package struct AgentState: Sendable, Hashable {
     /// The version that sessions get, or would get if the agent were not halted; nil when it has none.
     package var stable: Change.Side?
@@ -9,7 +9,7 @@ package struct AgentState: Sendable, Hashable {
     package var haltedByGit: Bool
     /// The operator's stop; an agent runs when neither is set.
     package var halt: Halt?
-    /// When it was first seen to act although it was halted; nil when it was not, or is no longer halted.
+    /// When it was first seen to act although halted; nil when it was never seen to, or is running again.
     package var activityAfterHalt: Timestamp?
     package var rollout: RolloutState?
     /// Sorted by time; they outlive the agent's deletion.
@@ -106,13 +106,13 @@ package struct AgentState: Sendable, Hashable {
     }
 }
 
-/// What the ledger says of one agent.
+/// What the ledger says about one agent.
 package struct RecordedAgent: Sendable, Hashable {
-    /// Nil for an agent that is gone and of which something is remembered all the same.
+    /// Nil for a deleted agent about which something is still remembered.
     package var route: Route?
     package var state: AgentState
 
-    /// - Parameter state: Nil when there is no state file: then the route says everything.
+    /// - Parameter state: Nil without a state file: then the route says everything.
     package init(route: Route?, state: AgentState?) {
         self.route = route
         self.state =

@@ -125,7 +125,7 @@ package struct BundleOperation: Sendable, Hashable {
     }
 }
 
-/// Limits of each run, and of a day; nil is no limit.
+/// Limits of each run, and of a day; nil means unlimited.
 package struct BundleLimits: Sendable, Hashable {
     package var run: RunLimits
     /// US dollars.

@@ -1,9 +1,9 @@
-/// Where things stand in a live directory, and equally in a ledger entry's tree.
+/// The paths in a live directory, and equally in a ledger entry's tree.
 package enum LivePath {
     package static let header = "fleet.json"
     package static let agents = "agents"
     package static let bundles = "bundles"
-    /// Temporary names start with this; readers and drift ignore them.
+    /// Temporary names start with this; readers and drift detection ignore them.
     package static let temporaryPrefix = ".ensign-"
 
     package static func route(_ agent: AgentID) -> String { "agents/\(agent.team)/\(agent.name).json" }
@@ -12,13 +12,13 @@ package enum LivePath {
         "bundles/\(digest.hex.prefix(2))/\(digest.hex.dropFirst(2)).json"
     }
 
-    /// The agent whose route stands at a path; nil for any other path.
+    /// The agent whose route is at a path; nil for any other path.
     package static func agent(atRoute path: some StringProtocol) -> AgentID? {
         guard path.hasPrefix("agents/"), path.hasSuffix(".json") else { return nil }
         return AgentID(String(path.dropFirst(7).dropLast(5)))
     }
 
-    /// The digest of the bundle that stands at a path; nil for any other path.
+    /// The digest of the bundle at a path; nil for any other path.
     package static func digest(atBundle path: some StringProtocol) -> Digest? {
         let path = String(path)
         let text = path.utf8

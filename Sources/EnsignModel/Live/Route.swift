@@ -1,6 +1,6 @@
 /// Which bundles an agent's sessions get: `agents/<team>/<agent>.json` in the live directory.
 package struct Route: Sendable, Hashable {
-    /// Where a rollout stands.
+    /// The phase of a rollout.
     package enum Phase: String, Sendable, CaseIterable {
         case stable, canary, halted
     }

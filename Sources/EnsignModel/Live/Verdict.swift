@@ -8,9 +8,9 @@ package enum Verdict: String, Sendable, CaseIterable {
     case inconclusive
     /// Nothing was measured on one of the two versions. Never a pass.
     case noData = "no-data"
-    /// The samples could not be read. Said by whoever reads them, never by the judge.
+    /// The samples could not be read. Reported by the reader, never by the judge.
     case error
-    /// The rollout has no analysis: time alone decides. Said by whoever asks, never by the judge.
+    /// The rollout has no analysis: time alone decides. Reported by the caller, never by the judge.
     case notAnalysed = "not-analysed"
 }
 

@@ -6,7 +6,7 @@ package struct Agent: Sendable {
     package var model: Model
     /// The name of the file, beside the manifest, whose text goes into the bundle.
     package var instructions: Located<String>
-    /// JSON Schemas of what goes in and comes out.
+    /// JSON Schemas of the input and the output.
     package var contract: Contract?
     package var tools: [ToolNeed]
     /// Agents that this one hands work to.
@@ -84,7 +84,7 @@ package struct ToolNeed: Sendable {
     }
 }
 
-/// What one run may use; nil is no limit.
+/// What one run may use; nil means unlimited.
 package struct RunLimits: Sendable, Hashable {
     package var steps: Int64?
     package var tokens: Int64?

@@ -7,7 +7,7 @@ package struct Deployment: Sendable {
     package var autonomyPosition: Position?
     package var roles: [Located<String>]
     package var grants: [Grant]
-    /// US dollars; nil is no limit.
+    /// US dollars; nil means unlimited.
     package var costUSDPerDay: Double?
     /// Git's own stop: no session gets a route.
     package var halted: Bool

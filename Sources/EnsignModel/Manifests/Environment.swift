@@ -6,13 +6,13 @@ package struct Environment: Sendable {
     package var soak: TimeSpan?
     /// Whether deployments may name `version: next`.
     package var mutableVersions: Bool
-    /// Whether what is no longer declared is removed.
+    /// Whether agents that are no longer declared are removed.
     package var prune: Bool
     /// Of the live agents; more than `max(1, share x live)` removals at once are refused.
     package var maxPruneShare: Double
     /// How long bundles stay after their last route.
     package var keepFor: TimeSpan
-    /// US dollars; nil is no limit.
+    /// US dollars; nil means unlimited.
     package var costUSDPerDay: Double?
     package var concurrentRollouts: Int64?
     package var rollout: Rollout?

@@ -2,9 +2,9 @@
 package struct Grant: Sendable {
     package var tool: Located<String>
     package var operations: [Located<String>]
-    /// Needed at each call.
+    /// Needed for each call.
     package var approval: Approval
-    /// A JSON Schema that narrows the operation's own input schema, and where it stands.
+    /// A JSON Schema that narrows the operation's own input schema, and its position.
     package var arguments: Located<JSONValue>?
     /// `YYYY-MM-DD`: the last day on which the grant holds.
     package var expires: Located<CalendarDate>?

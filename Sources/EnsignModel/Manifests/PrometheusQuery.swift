@@ -1,8 +1,8 @@
 /// What a metric of Prometheus asks for.
 package struct PrometheusQuery: Sendable, Hashable {
-    /// PromQL, as written: nothing is put into it.
+    /// PromQL, as written: nothing is inserted.
     package var text: String
-    /// How far its samples are apart.
+    /// How far apart its samples are.
     package var step: TimeSpan
 
     package init(text: String, step: TimeSpan) {
@@ -11,7 +11,7 @@ package struct PrometheusQuery: Sendable, Hashable {
     }
 
     package static let maxBytes = 4_096
-    /// Milliseconds that a step may have.
+    /// The length that a step may have, in milliseconds.
     package static let steps: ClosedRange<Int64> = 1_000...3_600_000
     /// The step when none is written.
     package static let standardStep = TimeSpan(minutes: 1)

@@ -1,6 +1,6 @@
-/// Where things stand in a fleet's repository: the one place that knows. ``Meaning`` reads a path back.
+/// The paths in a fleet's repository, all defined here. ``Meaning`` reads a path back.
 ///
-/// Names are anything that can be printed, so that `<team>/<agent>` makes the pattern that people read.
+/// Names may be any printable values: `<team>/<agent>` gives the pattern that people read.
 package enum RepositoryPath {
     package static let fleet = "fleet"
     package static let agents = "fleet/agents"
@@ -105,12 +105,13 @@ package enum RepositoryPath {
         }
     }
 
-    /// What a manifest's file is named for; nil for another file.
+    /// The name that a manifest's file name gives; nil for any other file.
     package static func name(_ file: some StringProtocol) -> String? {
         file.hasSuffix(suffix) ? String(file.dropLast(suffix.count)) : nil
     }
 
-    /// Whether a path is one of these, below one of these, or on the way to one: what a comparison of trees has to enter.
+    /// Whether a path is one of these, below one of these, or on the way to one: where a comparison of trees must
+    /// descend.
     package static func leads(_ path: String, toOrBelow places: [String]) -> Bool {
         places.contains { place in
             path == place || path.hasPrefix(place + "/") || place.hasPrefix(path + "/")

@@ -54,7 +54,7 @@ package struct Analysis: Sendable, Hashable {
         case rate, distribution, count
     }
 
-    /// One thing that is measured on both versions.
+    /// One thing that is measured for both versions.
     package struct Metric: Sendable, Hashable {
         package var name: String
         package var kind: Kind
@@ -86,17 +86,17 @@ package struct Analysis: Sendable, Hashable {
         }
     }
 
-    /// What happens when the stable version drifts from what it did when it became stable.
+    /// What happens when the stable version drifts from its behaviour when it became stable.
     package enum Guarding: Sendable, Hashable {
-        /// Nobody looks.
+        /// Drift is not checked.
         case off
-        /// It is recorded and told.
+        /// The drift is recorded and reported.
         case report
         /// The agent is halted as well.
         case halt
     }
 
-    /// How much worse is still called "no worse".
+    /// How much worse still counts as "no worse".
     package enum Margin: Sendable, Hashable {
         /// In the metric's own unit.
         case absolute(Double)

@@ -1,9 +1,9 @@
 /// `kind: Tool`: one released version of a tool.
 package struct Tool: Sendable {
-    /// The team that answers for the tool.
+    /// The team responsible for the tool.
     package var owner: Located<String>
     package var description: String?
-    /// How the agent's runtime reaches it; never started or called from here.
+    /// How the agent's runtime reaches it; Ensign never starts or calls it.
     package var server: JSONValue?
     package var operations: [String: Operation]
     package var credentials: String?
@@ -56,7 +56,7 @@ package struct Operation: Sendable {
         self.position = position
     }
 
-    /// The declaration without its position, as `artifact` digests it.
+    /// The declaration without its position, as it is digested for `artifact`.
     package var json: JSONValue {
         [
             "access": .string(access.rawValue), "risk": .string(risk.rawValue), "idempotent": .bool(idempotent),

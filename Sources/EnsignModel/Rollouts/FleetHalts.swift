@@ -1,4 +1,4 @@
-/// Stops of a whole environment or of a team: `state/halted.json` in the ledger's tree, there only while something of it
+/// Stops of a whole environment or of a team: `state/halted.json` in the ledger's tree, present only while one of them
 /// is stopped.
 ///
 /// They hold for agents that come later too, and end with a `resume` of the same scope.
@@ -48,7 +48,7 @@ package struct FleetHalts: Sendable, Hashable {
     /// A stop that an agent is subject to, in words.
     package struct Covering: Sendable, Hashable {
         package var halt: Halt
-        /// `everything is halted`, or the same of a team.
+        /// `everything is halted`, or the same for a team.
         package var name: String
     }
 
@@ -72,10 +72,11 @@ package struct FleetHalts: Sendable, Hashable {
         ]
     }
 
-    /// The file's bytes; nil when nothing is stopped: then there is no file.
+    /// The file's bytes; nil when nothing is stopped: the file does not exist then.
     package var bytes: [UInt8]? { isEmpty ? nil : json.canonicalBytes() + [0x0A] }
 
-    /// The change that an entry records of a scope, after it: whose it is, and all that is stopped from then on.
+    /// The change that an entry records for a scope, as it is afterwards: the scope, and everything that is stopped
+    /// from then on.
     package func change(_ action: Change.Action, _ scope: Scope, reason: String, by: String) -> Change {
         Change(
             agent: nil,
@@ -91,7 +92,7 @@ package struct FleetHalts: Sendable, Hashable {
         )
     }
 
-    /// What an entry's changes leave stopped; nil when they are about no scope.
+    /// What an entry's changes leave stopped; nil when they do not concern a scope.
     ///
     /// - Returns: `.some(nil)` when they carry something that cannot be read.
     package static func after(_ changes: [Change]) -> FleetHalts?? {
@@ -99,7 +100,7 @@ package struct FleetHalts: Sendable, Hashable {
         return .some(last.evidence?.fleet?.halts)
     }
 
-    /// Reads them back; nil when a field is missing, has the wrong type, or was written by a newer version.
+    /// Reads the stops back; nil when a field is missing, has the wrong type, or was written by a newer version.
     package init?(json: JSONValue) {
         guard json["v"]?.int == 1, let allValue = json["all"], let teamValues = json["teams"]?.object else {
             return nil
@@ -116,7 +117,7 @@ package struct FleetHalts: Sendable, Hashable {
 }
 
 extension Change {
-    /// The scope that the change stops or lets go, in words; nil for a change of an agent or a file.
+    /// The scope that the change stops or releases, in words; nil for a change of an agent or a file.
     package var scope: String? {
         guard agent == nil, action == .halt || action == .resume else { return nil }
         return evidence?.fleet?.scope

@@ -1,6 +1,6 @@
-/// Where the rollout of one agent stands.
+/// The state of one agent's rollout.
 package enum RolloutState: Sendable, Hashable {
-    /// It waits for a place: `limits.concurrentRollouts` of the environment are under way.
+    /// The candidate waits for a place: `limits.concurrentRollouts` of the environment are under way.
     case queued(Candidate)
     /// The candidate takes some of the sessions.
     case canary(Candidate, CanaryProgress)
@@ -15,9 +15,9 @@ package enum RolloutState: Sendable, Hashable {
 /// A version on its way to become the stable one.
 package struct Candidate: Sendable, Hashable {
     package var side: Change.Side
-    /// Of the part that does not depend on the environment; quarantine recognises it wherever it runs.
+    /// The digest of the part that does not depend on the environment; quarantine recognises it wherever it runs.
     package var artifact: Digest
-    /// What kind of change it is from the stable version.
+    /// The kind of change from the stable version.
     package var kind: Change.Class
     /// The source commit that asked for it.
     package var source: ObjectID
@@ -39,11 +39,11 @@ package struct CanaryProgress: Sendable, Hashable {
     package var step: Int64
     /// Per cent of the sessions that the candidate takes.
     package var weight: Int64
-    /// When the present step began, moved on by pauses.
+    /// When the present step began, moved later by pauses.
     package var stepSince: Timestamp
     /// When the first step began.
     package var started: Timestamp
-    /// From when on telemetry counts.
+    /// The time from which telemetry counts.
     package var evidenceSince: Timestamp
     package var pause: Pause?
 
@@ -94,31 +94,32 @@ extension CanaryProgress {
         return started.advanced(seconds: deadline.seconds)
     }
 
-    /// Whether one of its times is still to come: then the clock was set back.
+    /// Whether one of its times is still to come: then the clock has been set back.
     package func isAhead(of now: Timestamp) -> Bool { max(stepSince, started, evidenceSince) > now }
 
-    /// Goes on after the clock was set: the hold starts again, and runs from now on count if those before would not.
+    /// Continues after the clock was set: the hold starts again, and only runs from now on count if earlier ones would
+    /// not.
     ///
-    /// - Parameter step: By how many seconds, where that is known. What it jumped ahead has not passed for the deadline. What
-    ///   it was set back is not taken from the deadline: done twice, after a crash, that would run it down.
+    /// - Parameter step: By how many seconds, if known. A jump ahead does not count towards the deadline. A step back
+    ///   is not subtracted from it: repeated after a crash, that would use up the deadline.
     package mutating func clockWasSet(to now: Timestamp, by step: Int64?) {
         started = min(started.advanced(seconds: max(step ?? 0, 0)), now)
         evidenceSince = min(evidenceSince, now)
         guard let pause else { return stepSince = now }
-        // The hold stands still, and a pause cannot have begun later than now.
+        // The hold does not move, and a pause cannot have begun later than now.
         stepSince = min(stepSince, now)
         self.pause?.since = min(pause.since, now)
     }
 
-    /// The next moment after `now` at which time alone may change something.
+    /// The next moment after `now` when time alone may change something.
     package func due(_ canary: Canary, after now: Timestamp) -> Timestamp? {
         [holdEnds(canary), deadline(canary)].compactMap { $0 }.filter { $0 > now }.min()
     }
 }
 
-/// A version that failed in an environment and is not tried again there until somebody says so.
+/// A version that failed in an environment and is not tried again there until somebody allows it.
 package struct Quarantine: Sendable, Hashable {
-    /// What is recognised: the artifact if it differed from the stable one's, else the bundle alone.
+    /// How it is recognised: by the artifact if it differed from the stable one's, else by the bundle alone.
     package enum Mark: Sendable, Hashable {
         case artifact(Digest)
         case digest(Digest)
@@ -149,14 +150,14 @@ package struct Quarantine: Sendable, Hashable {
     }
 }
 
-/// A stop that an operator or the kill switch asked for; it ends with `ensign resume` alone.
+/// A stop that an operator or the kill switch asked for; only `ensign resume` ends it.
 package struct Halt: Sendable, Hashable {
     package var since: Timestamp
     package var reason: String
     /// Who: `ada@host`, or `kill-switch`.
     package var by: String
-    /// What was stopped, of an agent that is gone: another name that brings it is halted too. Nil while the agent is
-    /// declared, because then its stable version says it.
+    /// What was stopped, for an agent that is gone: the same artifact under another name is halted too. Nil while the
+    /// agent is declared, because then its stable version says it.
     package var artifact: Digest?
 
     package init(since: Timestamp, reason: String, by: String, artifact: Digest? = nil) {

@@ -14,7 +14,7 @@ package struct JSONTypes: OptionSet, Sendable, Hashable {
     package static let object = JSONTypes(rawValue: 64)
     package static let all: JSONTypes = [.null, .boolean, .number, .string, .array, .object]
 
-    /// What the keyword `type` lets through: a name or a list of names. Anything else limits nothing.
+    /// The types that the keyword `type` allows: a name or a list of names. Anything else limits nothing.
     init(keyword value: JSONValue) {
         switch value {
         case .string(let name): self = Self.named[name] ?? .all

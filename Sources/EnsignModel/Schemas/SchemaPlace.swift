@@ -1,13 +1,13 @@
-/// The schemas that the value at one place must satisfy, all of them: what stands there itself, and what the schemas
-/// around it say of that place.
+/// The schemas that the value at one place must satisfy, all of them: the schema there, and what the schemas around it
+/// say about that place.
 ///
-/// Sound: a type that is left out is one that no value there can have. Not complete: `not`, `patternProperties` and
-/// `dependencies` are taken to allow everything.
+/// Sound: no value there can have a type that is left out. Not complete: `not`, `patternProperties` and `dependencies`
+/// are taken to allow everything.
 struct SchemaPlace {
     /// One of the schemas, with its references and alternatives followed.
     private enum Demand {
         case keywords(JSONObject, root: JSONValue)
-        /// At least one of these places; `branches` are the schemas that they come from, where they stand here.
+        /// At least one of these places; `branches` are the schemas that they come from, if these are at this place.
         case either([SchemaPlace], branches: [JSONValue]?)
         case nothing
     }
@@ -49,15 +49,15 @@ struct SchemaPlace {
     ///
     /// - Parameters:
     ///   - root: The schema whose definitions its references lead to.
-    ///   - budget: How many schemas are still followed. Beyond it nothing more is demanded: references that fan out are
-    ///     more schemas than anybody waits for.
+    ///   - budget: How many schemas are still followed. Beyond it nothing more is demanded: references that fan out can
+    ///     mean too many schemas to follow.
     mutating func add(_ schema: JSONValue, root: JSONValue, _ budget: inout Int, depth: Int = 0) {
         guard budget > 0, depth < 128 else { return }
         budget -= 1
         switch schema {
         case .bool(false): append(.nothing)
         case .object(let keywords):
-            // A reference stands alone in draft 7.
+            // In draft 7 a reference ignores its neighbours.
             if let reference = keywords["$ref"] {
                 guard let target = reference.string.flatMap({ SchemaReference($0) }),
                     let schema = root[target.container]?[target.name]
@@ -86,12 +86,12 @@ struct SchemaPlace {
     }
 
     private mutating func add(either places: [SchemaPlace], branches: [JSONValue]?) {
-        // One that demands nothing lets everything through.
+        // An alternative that demands nothing allows everything.
         guard !places.contains(where: \.demands.isEmpty) else { return }
         append(.either(places, branches: branches))
     }
 
-    /// The place without the demand that one of these schemas holds: for looking at one of them, which implies it.
+    /// The place without the demand that one of these schemas holds: to examine one of them, which implies it.
     func without(_ branches: [JSONValue]) -> SchemaPlace {
         var result = SchemaPlace()
         for demand in demands {
@@ -103,10 +103,10 @@ struct SchemaPlace {
 
     // MARK: Inside
 
-    /// What is demanded of the values inside.
+    /// The demands on the values inside.
     func inside(_ step: Step, _ budget: inout Int) -> SchemaPlace {
         var result = SchemaPlace()
-        // What cannot have such values inside has nothing to say of them.
+        // A value without such values inside demands nothing of them.
         guard !types.isDisjoint(with: step.container) else {
             result.append(.nothing)
             return result
@@ -139,7 +139,7 @@ struct SchemaPlace {
         switch step {
         case .property(let name):
             if let schema = named[name] { return .one(schema) }
-            // Which patterns fit is not asked.
+            // The patterns themselves are not matched.
             guard keywords["patternProperties"] == nil, let rest = keywords["additionalProperties"] else {
                 return .unknown
             }

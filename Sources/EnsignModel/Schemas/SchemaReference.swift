@@ -1,6 +1,6 @@
 /// Where a `$ref` leads: a definition at the root of the schema.
 package struct SchemaReference: Sendable {
-    /// Where definitions may stand, at the root of a schema.
+    /// Where definitions may be, at the root of a schema.
     package static let containers = ["$defs", "definitions"]
 
     /// One of ``containers``.
@@ -52,7 +52,7 @@ package struct SchemaReference: Sendable {
 }
 
 extension SchemaReference: Hashable {
-    // By code points, as keys are. String's own equality takes canonically equivalent names for equal.
+    // By code points, as keys are. String's own equality treats canonically equivalent names as equal.
     package static func == (left: SchemaReference, right: SchemaReference) -> Bool {
         left.container == right.container && left.name.utf8.elementsEqual(right.name.utf8)
     }

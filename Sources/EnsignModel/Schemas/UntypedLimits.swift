@@ -1,7 +1,7 @@
 /// Limits of a schema that hold for values of one type, where nothing keeps values of other types out.
 ///
-/// `maximum: 100` alone says nothing of `"4000"`, and a server that takes texts for numbers runs 4000. Such a limit is
-/// right JSON Schema, and no limit.
+/// `maximum: 100` alone does not apply to `"4000"`, and a server that reads texts as numbers runs 4000. Such a limit is
+/// valid JSON Schema, but limits nothing.
 package struct UntypedLimits: Sendable, Hashable {
     /// One of them.
     package struct Limit: Sendable, Hashable {
@@ -12,13 +12,13 @@ package struct UntypedLimits: Sendable, Hashable {
         package let what: String
         /// The type that would make it hold, as `type` names it.
         package let type: String
-        /// What has to go for a schema that accepts no less: the keyword, or one around it.
+        /// What to remove for a schema that accepts no less: the keyword, or one around it.
         fileprivate let removal: [String]
     }
 
-    /// In the order found: that of the schema.
+    /// In the order of the schema.
     package private(set) var limits: [Limit] = []
-    /// False when the schema's references stand for more schemas than were followed: there may be more limits.
+    /// False when the schema's references lead to more schemas than were followed: there may be more limits.
     package private(set) var isComplete = true
     /// The outermost keywords that accept less when a definition accepts more.
     private var inversions: Set<[String]> = []
@@ -27,7 +27,7 @@ package struct UntypedLimits: Sendable, Hashable {
     ///
     /// Total: any value is accepted; the time is about linear in the size of both schemas.
     ///
-    /// - Parameter other: A schema that the same value must satisfy: what that fixes is fixed.
+    /// - Parameter other: A schema that the same value must satisfy: types that it fixes count as fixed.
     package init(in schema: JSONValue, beside other: JSONValue? = nil) {
         var walk = Walk(root: schema, budget: 8 * (schema.valueCount + (other?.valueCount ?? 0)) + 10_000)
         var spot = Spot()
@@ -39,13 +39,13 @@ package struct UntypedLimits: Sendable, Hashable {
         isComplete = walk.budget > 0
     }
 
-    /// Finds them in a schema of a call's arguments, which are an object whatever it says: no server is given anything else.
+    /// Finds them in a schema of a call's arguments, which are always an object: no server is given anything else.
     package init(ofArguments schema: JSONValue) {
         self.init(in: schema, beside: ["type": "object"])
     }
 
-    /// A schema of a call's arguments without the limits that do not hold: what it really keeps out. Accepts all that the
-    /// schema does.
+    /// A schema of a call's arguments without the limits that do not hold: what the schema really keeps out. Accepts
+    /// everything that the schema does.
     package static func enforced(_ schema: JSONValue) -> JSONValue {
         let untyped = UntypedLimits(ofArguments: schema)
         guard untyped.isComplete else { return true }
@@ -62,7 +62,7 @@ extension UntypedLimits {
     private struct Kind {
         var what: String
         var type: String
-        /// Any of these is enough; a null beside them slips nothing through.
+        /// Any of these is enough; a null beside them lets nothing through.
         var types: [JSONTypes]
     }
 
@@ -94,13 +94,14 @@ extension UntypedLimits {
         }
     }
 
-    /// Where a schema stands.
+    /// The place of a schema.
     private struct Spot {
         /// JSON Pointer segments from the root.
         var pointer: [String] = []
         /// All that values here must satisfy. The schema is part of it where ``isCertain``.
         var place = SchemaPlace()
-        /// False below `not` and `if`: what values must *not* satisfy, or what only decides what else holds, fixes no type.
+        /// False below `not` and `if`: a schema that values must *not* satisfy, or that only decides which other one
+        /// holds, fixes no type.
         var isCertain = true
         /// The outermost keyword around it that accepts less when a part of it accepts more; nil when there is none.
         var inversion: [String]?
@@ -109,7 +110,7 @@ extension UntypedLimits {
 
     private struct Walk {
         let root: JSONValue
-        /// How many schemas are still looked at.
+        /// How many schemas are still examined.
         var budget: Int
         var found: [Limit] = []
         var inversions: Set<[String]> = []
@@ -120,7 +121,7 @@ extension UntypedLimits {
             self.budget = budget
         }
 
-        /// Looks at a schema and those inside it.
+        /// Examines a schema and those inside it.
         mutating func visit(_ schema: JSONValue, _ spot: Spot) {
             guard budget > 0, spot.depth < 128 else { return }
             budget -= 1
@@ -187,7 +188,7 @@ extension UntypedLimits {
                 spot.place = spot.place.inside(.item, &budget)
                 return value.array.map { list(of: $0, spot) } ?? [adding(value, spot)]
             case "allOf":
-                // The place has them all already.
+                // The place already has all of them.
                 return (value.array ?? []).enumerated().map { index, schema in
                     var inner = spot
                     inner.pointer.append(String(index))
@@ -195,7 +196,7 @@ extension UntypedLimits {
                 }
             case "anyOf", "oneOf":
                 spot.place = spot.place.without(value.array ?? [])
-                // More than one may fit then, which this one does not accept.
+                // More than one may match then, which `oneOf` does not accept.
                 if keyword == "oneOf" { spot.inversion = spot.inversion ?? spot.pointer }
                 return list(of: value.array ?? [], spot)
             case "dependencies":
@@ -215,7 +216,7 @@ extension UntypedLimits {
             schemas.enumerated().map { adding($1, spot, String($0)) }
         }
 
-        /// A schema that holds beside all that holds at the spot.
+        /// A schema that holds besides everything that holds at the spot.
         private mutating func adding(
             _ schema: JSONValue,
             _ spot: Spot,
@@ -230,7 +231,7 @@ extension UntypedLimits {
 }
 
 extension JSONValue {
-    /// How many values it is made of: no schema holds more schemas.
+    /// How many values it consists of: no schema contains more schemas.
     fileprivate var valueCount: Int {
         switch self {
         case .array(let elements): elements.reduce(1) { $0 + $1.valueCount }
@@ -239,7 +240,7 @@ extension JSONValue {
         }
     }
 
-    /// The schema without the keyword that a pointer leads to, and without what hangs on that.
+    /// The schema without the keyword that a pointer leads to, and without what depends on it.
     fileprivate func removing(_ pointer: ArraySlice<String>) -> JSONValue {
         guard let first = pointer.first else { return self }
         switch self {

@@ -1,11 +1,11 @@
-/// Something that an agent did, as soon as it is known who did it: what the kill switch looks at.
+/// Something that an agent did, as soon as it is known who did it: the kill switch's input.
 package struct Activity: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         /// A call of a tool.
         case call(ToolCall)
         /// Tokens that were paid for, in US dollars.
         case spent(Double)
-        /// A run that has made so many calls by now.
+        /// A run has made this many calls so far.
         case steps(Int64)
         /// A run ended.
         case ran
@@ -30,10 +30,10 @@ package struct Activity: Sendable, Hashable {
 package struct ToolCall: Sendable, Hashable {
     /// As the runtime wrote it in `gen_ai.tool.name`; see ``ToolNames``.
     package var tool: String
-    /// What the name means among what the agent is granted, so that two spellings of it are one; nil where that is not
-    /// known, or nothing.
+    /// The name's meaning among the granted operations, so that two spellings of one count as the same; nil if it is
+    /// unknown or has none.
     package var meaning: String?
-    /// False where the name is only another one for a call that is judged by its own.
+    /// False if this is only a second name of a call that is judged under its own.
     package var isNamed = true
     /// A digest of the arguments, equal for equal arguments (their canonical JSON, RFC 8785); nil if they were not recorded.
     package var arguments: UInt64?

@@ -1,4 +1,4 @@
-/// What can be measured on an agent's runs (docs/telemetry.md, "Metrics").
+/// What can be measured in an agent's runs (docs/telemetry.md, "Metrics").
 package enum MetricName: Sendable, Hashable, CustomStringConvertible {
     /// 1 for a run whose status is not ERROR, else 0.
     case success
@@ -19,15 +19,15 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
     /// What a query to Prometheus returns.
     case prometheus(String)
 
-    /// What the names of metrics of Prometheus begin with.
+    /// The prefix of the names of Prometheus metrics.
     package static let prometheusPrefix = "prometheus:"
-    /// What the names of an evaluator's scores begin with.
+    /// The prefix of the names of evaluators' scores.
     package static let evaluationPrefix = "evaluation:"
 
     /// The longest name, prefix included.
     package static let maxBytes = 320
 
-    /// The names that stand for themselves.
+    /// The built-in names, without a prefix.
     package static let builtIn: [MetricName] = [
         .success, .cost, .tokens, .latency, .steps, .toolErrors, .deniedCalls,
     ]
@@ -70,10 +70,10 @@ package enum MetricName: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension MetricName {
-    /// Which way is better.
+    /// Which direction is better.
     package enum Better: Sendable, Hashable {
         case high, low
-        /// Whoever writes the metric must say so.
+        /// The author of the metric must say so.
         case unknown
     }
 
@@ -85,8 +85,8 @@ extension MetricName {
         }
     }
 
-    /// The kinds under which it can be judged: those of which there are samples, and which do not turn the answer round.
-    /// To the judge a large size is a bad one, so that what is better when high can be a rate alone.
+    /// The kinds under which it can be judged: those that have samples and do not reverse the answer. To the judge a
+    /// large size is bad, so a metric that is better when high can only be a rate.
     package var kinds: [Analysis.Kind] {
         switch self {
         case .success, .evaluation: [.rate]
@@ -95,6 +95,6 @@ extension MetricName {
         }
     }
 
-    /// What `good` is where a manifest does not say it; nil where low is good, or nobody knows.
+    /// The value of `good` if a manifest does not set it; nil if low is good, or nobody knows.
     package func standardGood(_ kind: Analysis.Kind) -> Bool? { kind == .rate && better == .high ? true : nil }
 }

@@ -1,6 +1,6 @@
 /// A moment in UTC with the resolution of telemetry: nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// Whatever is beyond 64 bits becomes the end of the range: after 2262 all moments are the same one.
+/// Values beyond 64 bits become the end of the range: after 2262 all moments are the same.
 package struct Moment: Sendable, Hashable, Comparable {
     /// Within ±2^63 nanoseconds: the years 1677 to 2262.
     package let nanoseconds: Int64

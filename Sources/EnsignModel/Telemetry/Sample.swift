@@ -1,4 +1,4 @@
-/// One measurement on one run of an agent.
+/// One measurement of one run of an agent.
 package struct Sample: Sendable, Hashable {
     package var agent: AgentID
     package var environment: String
@@ -7,12 +7,12 @@ package struct Sample: Sendable, Hashable {
     package var metric: MetricName
     /// In the metric's unit; finite.
     package var value: Double
-    /// For rates: whether the thing that is counted happened in this run. It succeeded, a call in it failed, a call in it
-    /// was denied, the evaluation passed. Nil where the metric is no rate.
+    /// For rates: whether the counted event happened in this run: it succeeded, a call in it failed, a call in it was
+    /// denied, the evaluation passed. Nil if the metric is not a rate.
     package var occurred: Bool?
     /// When the run ended, by its own clock; never after the moment at which it was read.
     package var time: Moment
-    /// When the run started, by its own clock; the end for an evaluation that stands alone.
+    /// When the run started, by its own clock; the end for a separate evaluation.
     package var started: Moment
 
     package init(

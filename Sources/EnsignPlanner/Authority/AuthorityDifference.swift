@@ -1,8 +1,8 @@
 package import EnsignModel
 
-/// What an agent may do more, and what less, than before.
+/// What an agent may do now and could not before, and the reverse.
 ///
-/// What cannot be shown to be narrower counts as gained.
+/// Anything not provably narrower counts as gained.
 package struct AuthorityDifference: Sendable, Hashable {
     /// In the order found.
     package private(set) var changes: [AuthorityChange] = []
@@ -17,7 +17,7 @@ package struct AuthorityDifference: Sendable, Hashable {
     package var gains: Bool { changes.contains { $0.direction == .gained } }
     package var loses: Bool { changes.contains { $0.direction == .lost } }
 
-    /// Compares what two bundles allow; nil stands for an agent that is not there.
+    /// Compares what two bundles allow; nil means that there is no agent.
     ///
     /// - Parameter delegated: What is gained through other agents; see ``DelegatedAuthority``.
     package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
@@ -103,7 +103,7 @@ package struct AuthorityDifference: Sendable, Hashable {
         }
     }
 
-    /// Which of the limits that came keep nothing out.
+    /// Which of the new limits keep nothing out.
     private static func unenforced(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
         let old = Set(UntypedLimits(ofArguments: was ?? true).limits.map(\.pointer))
         let new = UntypedLimits(ofArguments: now ?? true).limits.map(\.pointer).filter { !old.contains($0) }
@@ -134,7 +134,7 @@ package struct AuthorityDifference: Sendable, Hashable {
 }
 
 extension BundleOperation {
-    /// `amount at most 20`, `until 2029-12-31`: what limits a new grant.
+    /// `amount at most 20`, `until 2029-12-31`: the limits of a new grant.
     fileprivate var limits: [String] {
         SchemaLimits.phrases(input.map(UntypedLimits.enforced)) + (expires.map { ["until \($0)"] } ?? [])
     }
@@ -153,7 +153,7 @@ extension BundleTool {
 }
 
 extension Bundle {
-    /// A bundle that was read back may name a tool twice: a compiled one never does.
+    /// A bundle that was read back may name a tool twice; a compiled one never does.
     var toolsByName: [String: BundleTool] { Dictionary(tools.map { ($0.tool, $0) }) { first, _ in first } }
 }
 

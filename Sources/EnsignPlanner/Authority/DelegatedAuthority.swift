@@ -1,10 +1,10 @@
 import EnsignModel
 
-/// What an agent comes to reach through the agents that it hands work to, directly or through others.
+/// What an agent newly reaches through its delegates, directly or through others.
 ///
-/// An agent that may do no more itself, and whose delegates may, can get more done: its change is a wider one.
+/// An agent whose own permissions stay the same gains if its delegates gain: its change is a widening.
 enum DelegatedAuthority {
-    /// What is gained; empty when nothing is, and for an agent that is new or hands no work on.
+    /// What is gained; empty when nothing is, and for an agent that is new or has no delegates.
     ///
     /// - Parameters:
     ///   - was: The bundle of an agent as it is live.
@@ -34,7 +34,7 @@ enum DelegatedAuthority {
         return gains
     }
 
-    /// The agents that work can end up with, the first one left out. Ends also where agents delegate in a circle.
+    /// The agents that may receive the work, without the first one. Ends even if agents delegate in a circle.
     private static func reached(from bundle: Bundle, _ look: (AgentID) throws -> Bundle?) rethrows -> [AgentID: Bundle]
     {
         var found: [AgentID: Bundle] = [:]

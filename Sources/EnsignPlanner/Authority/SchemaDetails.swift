@@ -49,7 +49,7 @@ enum SchemaDetails {
         }
     }
 
-    /// Goes into values whose beginnings are the same: two equal excerpts show nothing.
+    /// Descends into values with the same beginning: two equal excerpts show nothing.
     private static func compareInside(
         _ was: JSONValue,
         _ now: JSONValue,

@@ -5,7 +5,7 @@ enum SchemaLimits {
     /// At most this many arguments are spelled out.
     private static let limit = 6
 
-    /// A phrase for each argument that is limited, sorted by name; more than a few are only counted.
+    /// A phrase for each argument that is limited, sorted by name; beyond a few they are only counted.
     static func phrases(_ input: JSONValue?) -> [String] {
         var found: [String] = []
         collect(input, at: "", into: &found, depth: 0)

@@ -8,26 +8,26 @@ package struct SchemaOrder {
     /// Whether every value that `new` accepts is accepted by `old`.
     package static func isProvablyNarrower(_ new: JSONValue?, than old: JSONValue?) -> Bool {
         let (new, old) = (new ?? .bool(true), old ?? .bool(true))
-        // Equal references mean the same only where they lead to the same.
+        // Equal references mean the same only if their targets are the same.
         let haveSameDefinitions = ["$defs", "definitions"].allSatisfy { new[$0] == old[$0] }
         guard haveSameDefinitions || !refers(old) else { return false }
         var order = SchemaOrder()
         return order.narrower(new, old, depth: 0)
     }
 
-    /// What became of a schema of arguments.
+    /// How a schema of arguments changed.
     package enum Change: Sendable, Hashable {
-        /// Something may be accepted that was not.
+        /// It may accept something that it did not before.
         case wider
         case narrower
-        /// Nothing more is accepted, and nothing that is kept out really is: the new limits hold for values of one type, and
+        /// It accepts nothing more, but really keeps nothing more out: the new limits apply to values of one type, and
         /// others get past them.
         case unenforced
-        /// The same is accepted.
+        /// It accepts the same.
         case none
     }
 
-    /// Compares a schema with the one before. What only looks narrower never counts as narrower.
+    /// Compares a schema with its predecessor. What only looks narrower never counts as narrower.
     package static func change(from old: JSONValue?, to new: JSONValue?) -> Change {
         guard isProvablyNarrower(new, than: old) else { return .wider }
         if isProvablyNarrower(old, than: new) { return .none }
@@ -36,7 +36,7 @@ package struct SchemaOrder {
         return isSame ? .unenforced : .narrower
     }
 
-    /// How many pairs of schemas are still compared: alternatives inside alternatives have more than anybody waits for.
+    /// How many pairs of schemas are still compared: nested alternatives can have too many.
     private var remaining = 5_000
 
     private static func refers(_ schema: JSONValue) -> Bool {
@@ -122,7 +122,7 @@ package struct SchemaOrder {
         }
     }
 
-    /// Keywords that read others beside them are the same only if those are the same too.
+    /// Keywords that depend on others beside them are equal only if those are equal too.
     private static func coupledEqual(_ key: String, _ new: JSONObject, _ old: JSONObject) -> Bool {
         let partners: [String]
         switch key {
@@ -134,7 +134,7 @@ package struct SchemaOrder {
         return partners.allSatisfy { new[$0] == old[$0] }
     }
 
-    /// Every property that `new` lets through must be let through by `old`, whatever its name.
+    /// `old` must accept every property that `new` accepts, whatever its name.
     private mutating func propertiesNarrower(_ new: JSONObject, _ old: JSONObject, _ depth: Int) -> Bool {
         let keywords = ["properties", "patternProperties", "additionalProperties"]
         if keywords.allSatisfy({ new[$0] == old[$0] }) { return true }

@@ -3,10 +3,10 @@ package import EnsignModel
 extension FleetGuards {
     /// What changes for whom, loosenings first.
     ///
-    /// An agent that comes or goes is a change of its own: only what guards agents that are on both sides is compared, and
-    /// what guards an agent that is no longer declared and stays because nothing is pruned.
+    /// A created or removed agent is a change of its own: the comparison covers only the guards of agents on both
+    /// sides, and those of an undeclared agent that stays because nothing is pruned.
     ///
-    /// - Parameter roster: The agents that are declared now. Asked for when something changes, and only then.
+    /// - Parameter roster: The agents that are declared now. Called only when something changes.
     package static func changes(
         from old: FleetGuards,
         to new: FleetGuards,
@@ -28,10 +28,10 @@ extension FleetGuards {
         return changes.sorted { $0.order < $1.order }
     }
 
-    /// What differs for agents, and for which; for no agent: for those that are still to come.
+    /// The differences, and the agents that they concern; no agent means future ones.
     private static func agentDifferences(_ old: FleetGuards, _ new: FleetGuards) -> [GuardDifference: [AgentID]] {
         var grouped: [GuardDifference: [AgentID]] = [:]
-        // Most agents say nothing for themselves, or the same as others.
+        // Most agents have no settings of their own, or the same ones as others.
         var known: [[OwnGuards]: [GuardDifference]] = [:]
         func differences(_ before: OwnGuards, _ after: OwnGuards) -> [GuardDifference] {
             if let found = known[[before, after]] { return found }
@@ -65,7 +65,7 @@ extension GuardDifference {
 }
 
 extension GuardChange {
-    /// Loosenings first, and what stops agents before what is about versions.
+    /// Loosenings first, and rules that stop agents before those about versions.
     fileprivate var order: (Int, Int, String, String) {
         let direction = Direction.allCases.firstIndex(of: direction) ?? 0
         let subject = Self.subjects.firstIndex { what.hasPrefix($0) } ?? Self.subjects.count
@@ -75,7 +75,7 @@ extension GuardChange {
     private static let subjects = ["killSwitch", "rollout", "limits", "trust", "prices"]
 }
 
-/// Says of some agents who they are, in few words.
+/// Describes a set of agents in few words.
 private struct GuardScopes {
     let environment: String
     private let roster: Set<AgentID>

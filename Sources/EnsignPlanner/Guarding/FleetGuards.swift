@@ -4,10 +4,10 @@ package import EnsignModel
 package struct FleetGuards: Sendable {
     package var environment: String
     package var settings: Environment
-    /// What deployments say for themselves. Agents of which both sides say the same may be left out, as long as the rules of
-    /// the environment are the same too.
+    /// The deployments' own settings. Agents with the same on both sides may be left out, as long as the environment's
+    /// rules are the same too.
     package var own: [AgentID: OwnGuards]
-    /// By model. Nil when they cannot be read: then no cost is known.
+    /// By model. Nil when they cannot be read: costs are then unknown.
     package var prices: [String: Prices.Price]?
     package var signers: [TrustedKey]
 
@@ -26,9 +26,9 @@ package struct FleetGuards: Sendable {
     }
 }
 
-/// What a deployment says for itself.
+/// A deployment's own settings.
 package struct OwnGuards: Sendable, Hashable {
-    /// Beside the environment's.
+    /// In addition to the environment's.
     package var killSwitch: [KillRule]
     /// In place of the environment's.
     package var rollout: Rollout?

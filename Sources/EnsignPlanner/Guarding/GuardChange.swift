@@ -2,15 +2,15 @@ package import EnsignModel
 
 /// A change of what guards agents: a rule of the kill switch, a canary, a limit, a price, a trusted key.
 ///
-/// No bundle changes with it and no rollout follows: it holds from the moment when its commit is accepted.
+/// It changes no bundle and starts no rollout: it applies as soon as its commit is accepted.
 package struct GuardChange: Sendable, Hashable {
-    /// Which way it goes for the agents that are guarded. What cannot be shown not to be looser counts as looser.
+    /// Its direction for the guarded agents. Anything that might be looser counts as looser.
     package enum Direction: String, Sendable, CaseIterable {
         case loosened, tightened
         /// Neither.
         case changed
 
-        /// The class of the change for those who must agree to it.
+        /// The class of the change for those who must approve it.
         package var kind: Change.Class {
             switch self {
             case .loosened: .widening
@@ -20,12 +20,12 @@ package struct GuardChange: Sendable, Hashable {
         }
     }
 
-    /// The field that changes, as manifests have it: `killSwitch.deniedCalls`. For scripts.
+    /// The field that changes, as in manifests: `killSwitch.deniedCalls`. For scripts.
     package var what: String
     package var direction: Direction
     /// Whom it guards, for people: `every agent of prod`, `support/*`.
     package var scope: String
-    /// How many agents it guards now; nil where that is not known.
+    /// How many agents it guards now; nil if unknown.
     package var agents: Int64?
     /// What happens, without the scope: `the halt at 5 denied calls within 1m is gone`.
     package var text: String
@@ -52,7 +52,7 @@ package struct GuardChange: Sendable, Hashable {
     }
 }
 
-/// A difference of what guards an agent, before it is said for whom.
+/// A difference of what guards an agent, not yet tied to agents.
 struct GuardDifference: Sendable, Hashable {
     var what: String
     var direction: GuardChange.Direction

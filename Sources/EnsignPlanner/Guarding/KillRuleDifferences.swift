@@ -1,8 +1,8 @@
 import EnsignModel
 
-/// Compares the rules of the kill switch that hold for an agent.
+/// Compares the kill switch rules that apply to an agent.
 enum KillRuleDifferences {
-    /// A rule that is gone is no loss while another one halts at least as early.
+    /// A removed rule is not a loss if another one halts at least as early.
     static func between(_ old: [KillRule], _ new: [KillRule]) -> [GuardDifference] {
         let (gone, came) = (unique(old.filter { !new.contains($0) }), unique(new.filter { !old.contains($0) }))
         let partners = pairs(gone, came)
@@ -13,7 +13,7 @@ enum KillRuleDifferences {
         }
         for rule in came where !old.contains(where: { $0.haltsWhenever(rule) }) {
             let was = partners.first { $0.value == rule }?.key
-            // One that came for one that is missed has been named with it.
+            // A rule that replaces a lost one was reported with it.
             if let was, !rule.haltsWhenever(was) { continue }
             let text = was.map { "the halt at \($0.words) is now at \(rule.words)" } ?? "a halt at \(rule.words) is new"
             found.append(GuardDifference(rule.field, .tightened, text))
@@ -21,7 +21,7 @@ enum KillRuleDifferences {
         return found
     }
 
-    /// Which rule stands in for which: of the same kind, and with the same window before any other.
+    /// Which new rule replaces which old one: of the same kind, preferably with the same window.
     private static func pairs(_ gone: [KillRule], _ came: [KillRule]) -> [KillRule: KillRule] {
         var partners: [KillRule: KillRule] = [:]
         var rest = came
@@ -43,7 +43,7 @@ enum KillRuleDifferences {
 }
 
 extension KillRule {
-    /// Whether all that breaks `other` breaks this rule too, and no later.
+    /// Whether whatever breaks `other` also breaks this rule, and no later.
     func haltsWhenever(_ other: KillRule) -> Bool {
         switch (self, other) {
         case (.spend(let own, let window), .spend(let limit, let span)): own <= limit && window.covers(span)
@@ -62,7 +62,7 @@ extension KillRule {
         }
     }
 
-    /// As manifests have it.
+    /// As in manifests.
     fileprivate var field: String {
         let name =
             switch self {
@@ -75,7 +75,7 @@ extension KillRule {
         return "killSwitch.\(name)"
     }
 
-    /// What is reached when it halts, for people.
+    /// The threshold at which it halts, for people.
     fileprivate var words: String {
         switch self {
         case .spend(let limit, let window): "\(JSONValue(limit).text) USD within \(window)"

@@ -1,8 +1,8 @@
 import EnsignModel
 
-/// Compares the prices that spending is counted with.
+/// Compares the prices that are used to count spending.
 enum PriceDifferences {
-    /// Each with the model that it is about; nil for all.
+    /// Each difference with its model; nil for all.
     ///
     /// - Parameters: Nil when the prices cannot be read.
     static func between(
@@ -54,7 +54,7 @@ enum PriceDifferences {
 }
 
 extension Prices.Price {
-    /// What each kind of token costs: `input` where nothing is written.
+    /// What each kind of token costs: the price of `input` if none is written.
     fileprivate var parts: [(name: String, dollars: Double, isWritten: Bool)] {
         [
             ("input", input, true), ("output", output, true),

@@ -1,8 +1,8 @@
 import EnsignModel
 
-/// Compares how changes of an agent take over.
+/// Compares the rollouts of an agent's changes.
 enum RolloutDifferences {
-    /// Nil is none, which is as `immediate`.
+    /// Nil means no rollout, which equals `immediate`.
     static func between(_ old: Rollout?, _ new: Rollout?) -> [GuardDifference] {
         switch (old?.canary, new?.canary) {
         case (nil, nil): return []
@@ -72,7 +72,7 @@ enum RolloutDifferences {
             let text = "the margin of \(now.name) is \(now.margin.words) (was \(was.margin.words))"
             found.append(GuardDifference("\(field).margin", isLooser: isLooser, text))
         }
-        // Another measure may be a weaker one.
+        // A different measure may be weaker.
         if was.kind != now.kind || was.good != now.good {
             found.append(
                 GuardDifference(
@@ -91,7 +91,8 @@ enum RolloutDifferences {
     private static func confidence(_ was: Analysis, _ now: Analysis) -> [GuardDifference] {
         guard was.confidence != now.confidence else { return [] }
         let (old, new) = (JSONValue(was.confidence).text, JSONValue(now.confidence).text)
-        // Either way lets something past: with less a pass takes less, with more a failure takes more.
+        // Both directions let something past: with less confidence a pass needs less evidence, with more a failure
+        // needs more.
         let why = now.confidence < was.confidence ? "a pass takes less evidence" : "a failure takes more evidence"
         let text = "the confidence of its analysis is \(new) (was \(old)): \(why)"
         return [GuardDifference("rollout.canary.analysis.confidence", .loosened, text)]
@@ -99,7 +100,8 @@ enum RolloutDifferences {
 
     private static func deadline(_ was: Analysis, _ now: Analysis) -> [GuardDifference] {
         guard was.deadline != now.deadline else { return [] }
-        // Before the deadline a candidate goes on without a verdict; what comes then is no more sessions, or all of them.
+        // Before the deadline a candidate continues without a verdict; after it, it gets no more sessions, or all of
+        // them.
         let isLonger = (now.deadline?.milliseconds ?? .max) > (was.deadline?.milliseconds ?? .max)
         let promotes = [was.onInconclusive, now.onInconclusive].map { $0 == .promote }
         let isTighter = isLonger ? promotes == [true, true] : promotes == [false, false]
@@ -142,7 +144,8 @@ extension Rollout {
 }
 
 extension Canary {
-    /// Milliseconds from the start at which each step's hold ends. A hold has at most 100 years, and there are few.
+    /// Milliseconds from the start at which each step's hold ends. A hold is at most 100 years, and there are few
+    /// holds.
     fileprivate var ends: [Int64] {
         var end: Int64 = 0
         return steps.map { step in
@@ -174,7 +177,7 @@ extension Analysis.Metric {
 }
 
 extension Analysis.Margin {
-    /// Whether it allows no more than another one; no for margins of different kinds.
+    /// Whether it allows no more than another one; false for margins of different kinds.
     fileprivate func isWithin(_ other: Self) -> Bool {
         switch (self, other) {
         case (.absolute(let own), .absolute(let limit)), (.relative(let own), .relative(let limit)): own <= limit
@@ -191,7 +194,7 @@ extension Analysis.Margin {
 }
 
 extension Analysis.Inconclusive {
-    /// From what keeps most from happening to what keeps least.
+    /// From the strictest to the least strict.
     fileprivate var rank: Int {
         switch self {
         case .abort: 0

@@ -1,7 +1,7 @@
 import EnsignModel
 
 extension FleetGuards {
-    /// Compares what an environment says for all its agents, its rules for each of them left out.
+    /// Compares an environment's settings for all its agents together, without the rules for each agent.
     static func settingsDifferences(_ old: FleetGuards, _ new: FleetGuards) -> [GuardDifference] {
         let (was, now) = (old.settings, new.settings)
         return promotion(old, new) + pruning(was, now)
@@ -33,7 +33,7 @@ extension FleetGuards {
                 case (nil, let now?): "versions come from \(now)"
                 case (let was, let now): "versions come from \(now ?? "anywhere") (was \(was ?? "anywhere"))"
                 }
-            // Two environments each have their own; in one, another is a looser one for all that is known.
+            // Two environments each have their own value; within one, a changed value must count as looser.
             let isAside = old.environment != new.environment && was != nil && now != nil
             found.append(
                 GuardDifference(
@@ -59,7 +59,8 @@ extension FleetGuards {
     private static func pruning(_ was: Environment, _ now: Environment) -> [GuardDifference] {
         var found: [GuardDifference] = []
         if was.prune != now.prune {
-            // Either way is looser for somebody: one who is removed by mistake, or one who should have gone.
+            // Both directions are looser for some agent: one that is removed by mistake, or one that should have been
+            // removed.
             let text =
                 now.prune
                 ? "an agent that is no longer declared is removed: it stayed before"

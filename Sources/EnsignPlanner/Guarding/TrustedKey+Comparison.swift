@@ -1,7 +1,7 @@
 import EnsignModel
 
 extension TrustedKey {
-    /// Who is trusted now and was not, and the other way round.
+    /// Keys that are newly trusted, and those that no longer are.
     static func differences(_ old: [TrustedKey], _ new: [TrustedKey]) -> [GuardDifference] {
         let (before, after) = (old.byKey, new.byKey)
         return Set(before.keys).union(after.keys).sorted().flatMap { key -> [GuardDifference] in
@@ -24,7 +24,7 @@ extension TrustedKey {
         }
     }
 
-    /// Whether this line trusts all that the other one does.
+    /// Whether this line trusts everything that the other one does.
     fileprivate func trusts(_ other: TrustedKey) -> Bool {
         fingerprint == other.fingerprint && principals == other.principals && isAuthority == other.isAuthority
             && (namespaces == nil || namespaces == other.namespaces)
@@ -34,7 +34,7 @@ extension TrustedKey {
 
     private var name: String { "\(fingerprint) of \(principals.cut(utf8: 200))" }
 
-    /// For what and when, in words.
+    /// The namespaces and times for which it is trusted, in words.
     private var terms: String {
         var words = isAuthority ? ["for certificates"] : []
         words.append("for \(namespaces?.cut(utf8: 200) ?? "everything")")
@@ -45,7 +45,7 @@ extension TrustedKey {
 }
 
 extension [TrustedKey] {
-    /// The lines that none of the others covers. Of a key with more lines than anybody writes each that is new counts.
+    /// The lines that none of the others covers. For a key with unreasonably many lines, every new line counts.
     fileprivate func beyond(_ others: [TrustedKey]) -> [TrustedKey] {
         let known = Set(others)
         let new = filter { !known.contains($0) }

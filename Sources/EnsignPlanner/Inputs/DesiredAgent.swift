@@ -1,13 +1,13 @@
 package import EnsignModel
 
-/// What one agent should be.
+/// The desired state of one agent.
 package struct DesiredAgent: Sendable, Hashable {
     package var agent: AgentID
     /// Nil when the agent is not declared.
     package var compiled: CompiledBundle?
-    /// How it takes over: the deployment's own rollout, else the environment's, else at once.
+    /// How a change takes over: the deployment's own rollout, else the environment's, else at once.
     package var rollout: Rollout
-    /// When it was asked for; nil stands for the time of the desired commit.
+    /// When it was asked for; nil means the time of the desired commit.
     package var wanted: Timestamp?
     package var declaredOnly: [String]
 

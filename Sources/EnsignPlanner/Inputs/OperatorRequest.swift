@@ -1,8 +1,8 @@
 package import EnsignModel
 
-/// What an operator asks.
+/// An operator's request.
 package struct OperatorRequest: Sendable, Hashable {
-    /// The agents of which it is asked.
+    /// The agents that it is about.
     package var agents: Set<AgentID>
     /// With the end of a halt: the team or everything that is no longer stopped as a whole.
     package var scope: FleetHalts.Scope?

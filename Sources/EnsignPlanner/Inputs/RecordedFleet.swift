@@ -1,11 +1,11 @@
 package import EnsignModel
 
-/// What the planner looks up about the recorded state. Pure from the planner's side: same answers, same plan.
+/// The planner's lookups of the recorded state. Pure for the planner: same answers, same plan.
 package struct RecordedFleet {
     /// How many agents are live.
     package var live: Int64
     package var agent: (AgentID) throws -> RecordedAgent?
-    /// Whether an agent is live, which is asked of all that are desired.
+    /// Whether an agent is live; called for every desired agent.
     package var isLive: (AgentID) throws -> Bool
     /// The live agents of a team.
     package var members: (String) throws -> [AgentID]
@@ -14,7 +14,7 @@ package struct RecordedFleet {
     package var history: (AgentID, Digest) throws -> StableHistory?
     /// Digests that are still kept and were stable before the present one, the latest first.
     package var earlier: (AgentID) throws -> [Digest]
-    /// Agents of which more is recorded than a route, also of those that are gone; sorted.
+    /// Agents with more on record than a route, deleted ones included; sorted.
     package var remembered: () throws -> [AgentID]
     /// Stops of everything and of teams.
     package var halts: FleetHalts

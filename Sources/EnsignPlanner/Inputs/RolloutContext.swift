@@ -1,21 +1,21 @@
 package import EnsignJudge
 package import EnsignModel
 
-/// What rollouts depend on besides git and the ledger: the time, the operator, the evidence.
+/// The inputs of rollouts besides git and the ledger: the time, the operator, the evidence.
 package struct RolloutContext {
     package var now: Timestamp
     /// By how many seconds the clock was set since the last run, forwards if positive; nil when it was not.
     package var clockStep: Int64?
-    /// The commit that is desired, and when it was made.
+    /// The desired commit, and when it was made.
     package var source: ObjectID
     package var wanted: Timestamp
     /// In seconds.
     package var keepFor: Int64
     package var concurrentRollouts: Int64?
     package var request: OperatorRequest?
-    /// Compiles another version of an agent under the permissions that are desired now; nil when that cannot be done.
+    /// Compiles another version of an agent under the permissions desired now; nil when that is impossible.
     package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
-    /// A bundle with the part of its permissions that another one has too.
+    /// A bundle with only those permissions that another one has too.
     package var restrict: (Bundle, Bundle) throws -> CompiledBundle
     package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
 

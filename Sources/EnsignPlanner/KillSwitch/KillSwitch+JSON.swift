@@ -25,7 +25,7 @@ extension KillSwitch {
         return ["v": 1, "agents": .array(agents)]
     }
 
-    /// Reads a state back; nil if it is none, or of a version that is not known.
+    /// Reads a state back; nil if it is not one, or of an unknown version.
     package init?(json: JSONValue, limits: Limits = Limits()) {
         guard json["v"]?.int == 1, let list = json["agents"]?.array else { return nil }
         self.init(limits: limits)

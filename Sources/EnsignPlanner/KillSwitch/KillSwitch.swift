@@ -4,17 +4,17 @@ package import EnsignModel
 ///
 /// Pure: activities come in with their times, trips are returned. A rule trips when its number is *reached*: the 20th
 /// call, the 25th dollar. Windows are inclusive and run on the times of the activities, which are never after the moment
-/// at which they were read; so an hour of telemetry that is read at once is judged as the hour that it was. An agent
-/// trips once, until ``reset(_:at:)``.
+/// at which they were read; so an hour of telemetry that is read at once is judged as a real hour. An agent trips once,
+/// until ``reset(_:at:)``.
 package struct KillSwitch: Sendable {
     package struct Limits: Sendable, Hashable {
-        /// Distinct calls of an agent that are told apart; the one that was seen longest ago goes first.
+        /// The number of distinct calls kept for an agent; the one seen longest ago is dropped first.
         package var distinctCalls = 1_024
-        /// Amounts kept for an agent; more are put together in pairs, at the later one's time.
+        /// Amounts kept for an agent; beyond it, pairs are merged at the later one's time.
         package var amounts = 1_024
         /// Times kept for one rule of one agent: a rule with a higher number never trips.
         package var times = 65_536
-        /// Times and amounts of all agents; beyond it the agents that did nothing for longest are forgotten.
+        /// Times and amounts of all agents together; beyond it the longest idle agents are forgotten.
         package var total = 1_000_000
 
         package init() {}
@@ -24,9 +24,9 @@ package struct KillSwitch: Sendable {
     package struct Trip: Sendable, Hashable {
         package var agent: AgentID
         package var rule: KillRule
-        /// What was reached, in the rule's unit.
+        /// The value reached, in the rule's unit.
         package var observed: Double
-        /// When the activity happened that reached it.
+        /// When the activity that reached it happened.
         package var time: Moment
         /// For people and for the ledger.
         package var sentence: String
@@ -43,7 +43,7 @@ package struct KillSwitch: Sendable {
         self.limits = limits
     }
 
-    /// What is remembered of one agent.
+    /// What is remembered about one agent.
     struct Watch: Sendable {
         /// Earlier activities do not count.
         var since: Moment?
@@ -54,7 +54,7 @@ package struct KillSwitch: Sendable {
         var unknown = TimeWindow()
         /// By tool and arguments.
         var calls: [CallKey: TimeWindow] = [:]
-        /// Calls since those out of every window were last forgotten.
+        /// Calls since the last removal of those outside every window.
         var callsSinceSweep = 0
 
         var kept: Int {
@@ -63,7 +63,7 @@ package struct KillSwitch: Sendable {
     }
 
     struct CallKey: Sendable, Hashable {
-        /// What the name means, where that is known, else the name.
+        /// The name's meaning if known, else the name.
         var tool: String
         var arguments: UInt64
     }
@@ -71,9 +71,9 @@ package struct KillSwitch: Sendable {
     /// Takes an activity.
     ///
     /// - Parameters:
-    ///   - activity: In any order, mostly that of its time.
+    ///   - activity: In any order, usually by time.
     ///   - rules: Those of the environment and of the agent's deployment.
-    ///   - isGranted: Whether a tool of that name is in the agent's bundle; nil if that is not known.
+    ///   - isGranted: Whether a tool of that name is in the agent's bundle; nil if unknown.
     /// - Returns: The first rule that this activity breaks, in the order of `rules`; nil also for an agent that has
     ///   tripped already.
     package mutating func observe(
@@ -105,7 +105,7 @@ package struct KillSwitch: Sendable {
         return trip
     }
 
-    /// Begins anew for an agent, as when it is resumed: nothing that it did until then counts any more.
+    /// Starts again for an agent, as when it is resumed: nothing that it did before counts.
     package mutating func reset(_ agent: AgentID, at time: Moment) {
         kept -= agents[agent]?.kept ?? 0
         var watch = Watch()
@@ -116,7 +116,8 @@ package struct KillSwitch: Sendable {
     /// Agents that tripped and were not reset since, sorted.
     package var tripped: [AgentID] { agents.filter { $0.value.hasTripped }.keys.sorted() }
 
-    /// Drops what the longest idle agents did, down to three quarters of the limit. That they tripped stays known.
+    /// Drops the activities of the longest idle agents, down to three quarters of the limit. Their trips are
+    /// remembered.
     private mutating func forgetIdle() {
         for (agent, watch) in agents.sorted(by: { $0.value.latest < $1.value.latest }) {
             guard kept > limits.total / 4 * 3 else { break }
@@ -176,7 +177,7 @@ package struct KillSwitch: Sendable {
         after previous: Moment,
         _ watch: inout Watch
     ) -> Trip? {
-        // Everything is noted before the first rule decides: what is remembered does not depend on their order.
+        // Everything is noted before the first rule decides: the remembered state does not depend on their order.
         var most: (repeated: Int64, denied: Int64, unknown: Int64) = (0, 0, 0)
         var longest: Int64 = 0
         for rule in rules {
@@ -199,7 +200,7 @@ package struct KillSwitch: Sendable {
         if most.repeated > 0, let arguments = call.arguments {
             let same = CallKey(tool: call.meaning ?? call.tool, arguments: arguments)
             let oldest = watch.latest.advanced(milliseconds: -longest)
-            // An agent that was quiet for longer than any window: all that it called before is out of it.
+            // An agent that was quiet for longer than any window: all its earlier calls are outside.
             if previous < oldest { watch.calls = [:] }
             watch.calls[same, default: TimeWindow()].add(activity.time, keeping: bounded(most.repeated))
             watch.callsSinceSweep += 1
@@ -276,7 +277,7 @@ private func named(_ tool: String) -> String {
 
 private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
-/// An amount with two digits behind the point, rounded.
+/// An amount with two digits after the point, rounded.
 private func dollarText(_ amount: Double) -> String {
     guard amount.magnitude < 1e12 else { return "\(amount)" }
     let cents = Int64((amount * 100).rounded())

@@ -14,7 +14,7 @@ struct TimeWindow: Sendable, Hashable {
         if times.count > most { times.removeFirst(times.count - most) }
     }
 
-    /// The most that happened within a span of time which includes `time`.
+    /// The highest count within a time span that includes `time`.
     func most(around time: Moment, within milliseconds: Int64) -> Int64 {
         var best = 0
         var first = 0
@@ -53,7 +53,7 @@ struct AmountWindow: Sendable, Hashable {
         entries = halved
     }
 
-    /// The largest sum within a span of time which includes `time`.
+    /// The largest sum within a time span that includes `time`.
     func most(around time: Moment, within milliseconds: Int64) -> Double {
         var best = 0.0
         for last in entries.indices where entries[last].time >= time.nanoseconds {

@@ -1,4 +1,4 @@
-/// Why an agent that git wants otherwise stays as it is: a state, not a failure.
+/// Why an agent that git wants to change stays as it is: a state, not a failure.
 package enum HeldReason: String, Sendable, CaseIterable {
     case quarantined, queued, paused, halted, inconclusive
     case noData = "no-data"

@@ -5,14 +5,14 @@ package import EnsignModel
 package enum RolloutEvent: Sendable {
     /// Git asks for this version.
     case desired(DesiredVersion)
-    /// Git no longer declares the agent, and it may go; `movedTo`: the name under which it goes on.
+    /// Git no longer declares the agent, and it may be removed; `movedTo`: the name under which it continues.
     case removed(movedTo: AgentID?)
-    /// The agent is about to be created, and may be another one under a new name.
+    /// The agent is about to be created, and may be an existing one under a new name.
     case succeeds(Succession)
-    /// A candidate that waits may begin.
+    /// A waiting candidate may begin.
     case place(Canary)
-    /// Time has passed; the analysis was looked at. `clockStep`: by how many seconds the clock was set since the last time,
-    /// forwards if positive; nil when it was not.
+    /// Time has passed; the analysis was consulted. `clockStep`: by how many seconds the clock was set since the last
+    /// time, forwards if positive; nil when it was not.
     case time(Canary, CanaryVerdict, clockStep: Int64?)
     case operation(RolloutOperation, by: String, reason: String)
 }
@@ -24,14 +24,14 @@ package enum RolloutOperation: Sendable, Hashable {
     /// The candidate becomes the stable version at once.
     case promote
     case abort
-    /// Lifts the quarantine of one version; nil for the one that git asks for, else the only one there is.
+    /// Lifts the quarantine of one version; nil for the one that git asks for, else the only one.
     case retry(AgentVersion?)
     case halt
     /// Ends a halt.
     case unhalt
-    /// The version before the present one, at once; what is live now is quarantined. During a canary: back to stable.
+    /// The version before the present one, at once; the live version is quarantined. During a canary: back to stable.
     ///
-    /// Operators leave the version out: the planner looks it up, so that what was recorded last decides.
+    /// Operators leave the version out: the planner looks it up, so the latest record decides.
     case rollback(to: PreviousVersion?)
 }
 
@@ -39,7 +39,7 @@ package enum RolloutOperation: Sendable, Hashable {
 package struct PreviousVersion: Sendable, Hashable {
     package var side: Change.Side
     package var artifact: Digest
-    /// What kind of change it is from the present one.
+    /// The kind of change from the present one.
     package var kind: Change.Class
 
     package init(side: Change.Side, artifact: Digest, kind: Change.Class) {
@@ -49,22 +49,22 @@ package struct PreviousVersion: Sendable, Hashable {
     }
 }
 
-/// A version that git asks for, with what the planner found out about it.
+/// A version that git asks for, with the planner's findings about it.
 package struct DesiredVersion: Sendable, Hashable {
     package var side: Change.Side
     package var artifact: Digest
     /// Git's own stop.
     package var halted: Bool
-    /// What kind of change it is from the stable version.
+    /// The kind of change from the stable version.
     package var kind: Change.Class
-    /// From the candidate; nil when there is none.
+    /// The kind of change from the candidate; nil when there is none.
     package var kindFromCandidate: Change.Class?
     /// Whether it was stable within `keepFor` and allows nothing more than the present one.
     package var isKnownGood: Bool
     /// Whether it became stable before the present one did.
     package var isEarlier: Bool
     package var rollout: Rollout
-    /// The stable version with what git allows it now, where that is less than it has; nil when nothing is taken from it.
+    /// The stable version with what git allows it now, if that is less than it has; nil when it loses nothing.
     package var narrowedStable: Change.Side?
     package var source: ObjectID
     package var wanted: Timestamp

@@ -7,11 +7,11 @@ extension RolloutMachine {
         follow(haltedByGit: desired.halted, desired)
         let stable = state.stable
         follow(desired)
-        // Less permission is less for everybody, whatever becomes of the version that git asks for.
+        // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
     }
 
-    /// The stable version goes on with what git still allows it; what was measured before is past.
+    /// The stable version continues with what git still allows; earlier measurements no longer count.
     mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
         state.stable = narrowed
         if case .canary(let candidate, var progress) = state.rollout {
@@ -105,7 +105,7 @@ extension RolloutMachine {
         var next = progress
         switch (desired.kindFromCandidate, desired.narrowedStable) {
         case (.narrowing?, let narrowed?), (Change.Class.none?, let narrowed?):
-            // Less permission is less for everyone: both routes have it at once, and what was measured before is past.
+            // Lost permissions are lost for both: both routes change at once, and earlier measurements no longer count.
             next.evidenceSince = now
             state.stable = narrowed
             state.rollout = .canary(self.candidate(desired), next)

@@ -3,7 +3,7 @@ import EnsignModel
 
 /// What an agent takes over under another name, and what it leaves behind.
 extension RolloutMachine {
-    /// What the agent is under another name holds before anything else is looked at. Doing it again changes nothing.
+    /// What the agent inherits from its other name applies before anything else. Repeating it changes nothing.
     mutating func succeed(_ succession: Succession) {
         if state.stable == nil, let halt = succession.halt, state.halt == nil {
             state.halt = halt
@@ -19,7 +19,7 @@ extension RolloutMachine {
         }
         guard let last = new.last else { return }
         state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
-        // What goes along and is not asked for now stands in the state alone.
+        // Inherited quarantines that do not concern the wanted version are only in the state.
         guard new.contains(where: { $0.covers(succession.wanted.digest, artifact: succession.artifact) }) else {
             return
         }
@@ -37,10 +37,10 @@ extension RolloutMachine {
             record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), because(why))
         }
         if successor == nil {
-            // Halts and quarantine outlive it: neither declaring the agent again nor another name is a way around them.
+            // Halts and quarantine outlive it: neither redeclaring the agent nor renaming it gets around them.
             if let stableArtifact { state.halt?.artifact = stableArtifact }
         } else {
-            // They have gone along.
+            // They have moved with the agent.
             (state.halt, state.quarantine) = (nil, [])
         }
         state.stable = nil

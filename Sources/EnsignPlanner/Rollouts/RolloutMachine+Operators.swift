@@ -74,7 +74,7 @@ extension RolloutMachine {
         }
     }
 
-    /// Lifts one quarantine and leaves the others: each has a failure of its own.
+    /// Lifts one quarantine and leaves the others: each has its own failure.
     mutating func retry(_ version: AgentVersion?, _ reason: String) throws(RolloutRefusal) {
         guard !state.quarantine.isEmpty else { throw .notQuarantined }
         let lifted = try quarantine(of: version)

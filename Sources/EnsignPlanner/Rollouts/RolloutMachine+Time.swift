@@ -27,7 +27,7 @@ extension RolloutMachine {
         )
     }
 
-    /// A queued candidate that still has no place: remembered, so that the wait is on record.
+    /// Remembers a queued candidate that still has no place, so that the wait is on record.
     package mutating func wait() {
         switch phase {
         case .absent, .halted, .settled, .canary: return
@@ -45,7 +45,7 @@ extension RolloutMachine {
         case .canary(let trial, var progress):
             guard verdict.outcome != .fail else { return fail(trial, progress, verdict, verdict.failure) }
             let isPaused = progress.pause != nil
-            // A pause takes up what the clock jumps; but evidence that begins later than now would never count.
+            // A pause absorbs the clock's jumps; but evidence that begins later than now would never count.
             if isPaused ? now < progress.evidenceSince : clockStep != nil || progress.isAhead(of: now) {
                 progress.clockWasSet(to: now, by: clockStep)
                 state.rollout = .canary(trial.candidate, progress)
@@ -149,7 +149,7 @@ extension RolloutMachine {
         if let artifact, artifact != stableArtifact { mark = .artifact(artifact) }
         state.quarantine.removeAll { $0.mark == mark }
         state.quarantine.append(Quarantine(mark: mark, version: side.version, since: now, reason: why))
-        // The newest are kept: an agent does not fail in more ways than anyone will try again.
+        // The newest are kept: nobody will retry more failures than this.
         state.quarantine = Array(state.quarantine.suffix(Self.maxQuarantined))
         record(.quarantine, from: side, to: stable, .none, because(why))
         held = .quarantined

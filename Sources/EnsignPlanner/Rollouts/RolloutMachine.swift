@@ -3,22 +3,22 @@ package import EnsignModel
 
 /// The rollout of one agent: (state, event, now) gives the next state and what to record. Pure and total.
 ///
-/// docs/rollouts.md draws it. No case is handled by default: a new event or phase does not compile before somebody has
-/// thought about every pair.
+/// docs/rollouts.md draws it. No case is handled by default: a new event or phase does not compile until somebody has
+/// considered every pair.
 package struct RolloutMachine: Sendable {
     package let agent: AgentID
     package internal(set) var state: AgentState
     /// What happened, in order.
     package internal(set) var changes: [Change] = []
-    /// Why an agent that git wants otherwise stays as it is; nil when it does not.
+    /// Why an agent that git wants to change stays as it is; nil when it does not.
     package internal(set) var held: HeldReason?
-    /// The artifact of the stable version, where it is known: it decides what an operator's request quarantines.
+    /// The artifact of the stable version, if known: it decides what an operator's request quarantines.
     package var stableArtifact: Digest?
-    /// What git asks for, where it asks for something: whose quarantine an operator means.
+    /// What git asks for, if anything: the version whose quarantine an operator means.
     package var wanted: (digest: Digest, artifact: Digest)?
     let before: AgentState
     let now: Timestamp
-    /// Why a new agent is halted before it ever ran; nil when it is not.
+    /// Why a new agent is halted before its first run; nil when it is not.
     var startsHalted: String?
 
     package init(agent: AgentID, state: AgentState, now: Timestamp) {
@@ -39,7 +39,7 @@ package struct RolloutMachine: Sendable {
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)
         case .operation(let operation, let by, let reason):
-            // What people and agents write is kept in the state: it is bounded here, at the one way in.
+            // Text from people and agents is kept in the state: it is limited here, at the only entrance.
             try operate(operation, by.cut(utf8: 200), reason.cut(utf8: 500))
         }
     }
@@ -95,7 +95,8 @@ package struct RolloutMachine: Sendable {
         )
     }
 
-    /// - Parameter replaced: What lost its last route, though the change does not start from it: `keepFor` counts from here.
+    /// - Parameter replaced: Bundles that lost their last route, though the change does not start from them: `keepFor`
+    ///   counts from here.
     func because(_ why: String?, verdict: CanaryVerdict? = nil, replaced: Change.Side? = nil) -> Evidence? {
         guard why != nil || verdict != nil || replaced != nil else { return nil }
         let judged = verdict?.outcome == .notAnalysed ? nil : verdict

@@ -4,7 +4,7 @@ package import EnsignModel
 package enum RolloutRefusal: Error, Sendable, Hashable {
     case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
     case noVersion, noPrevious, isHalted
-    /// Not the version that was named, or several and none was named.
+    /// The quarantined version is not the named one, or there are several and none was named.
     case otherQuarantined([AgentVersion])
 
     package var message: String {

@@ -1,23 +1,23 @@
 package import EnsignModel
 
-/// What a new agent takes over from others, because it may be one of them under another name.
+/// What a new agent inherits from others, because it may be one of them under another name.
 ///
-/// A halt and a quarantine belong to what runs, not to its name. Who is created after the flag, or in the commit that
-/// takes the flagged agent away, is held until a person says otherwise; who was there before is not, so that nobody can
-/// stop another team's agent by copying it.
+/// A halt and a quarantine belong to what runs, not to its name. An agent that is created after the flag, or in the
+/// commit that removes the flagged agent, is held until a person says otherwise; an agent that existed before is not,
+/// so that nobody can stop another team's agent by copying it.
 package struct Succession: Sendable, Hashable {
     /// The agent as git asks for it.
     package var wanted: Change.Side
     package var artifact: Digest
-    /// The agent that goes on under this name; nil when it was not renamed.
+    /// The agent that continues under this name; nil when it was not renamed.
     package var renamedFrom: AgentID?
-    /// The stable version of the agent that was renamed, under the new name: with no more than it had.
+    /// The stable version of the agent that was renamed, under the new name, with no more permissions than before.
     package var stable: CompiledBundle?
-    /// What it was, under the new name: what the stable version is held against.
+    /// Its former bundle, under the new name, to compare the stable version with.
     package var before: Bundle?
-    /// The stop that holds, with the sentence that says whose it is.
+    /// The stop that holds, with a sentence that says whose it is.
     package var halt: Halt?
-    /// The quarantines that hold, each with whose it is as its reason.
+    /// The quarantines that hold, each with its owner in its reason.
     package var quarantine: [Quarantine] = []
 
     package init(_ compiled: CompiledBundle) {
@@ -27,15 +27,15 @@ package struct Succession: Sendable, Hashable {
     package var isEmpty: Bool { renamedFrom == nil && halt == nil && quarantine.isEmpty }
 }
 
-/// Finds what new agents take over.
+/// Finds what new agents inherit.
 struct Successions {
     private let recorded: RecordedFleet
     private let context: RolloutContext
     /// Agents with a halt or a quarantine, sorted by name.
     private let flagged: [Flagged]
-    /// Live agents that go with this plan, sorted by name.
+    /// Live agents that this plan removes, sorted by name.
     private let leaving: [Leaving]
-    /// Teams of which something is created.
+    /// Teams in which something is created.
     private let creating: Set<String>
 
     private struct Flagged {
@@ -54,10 +54,10 @@ struct Successions {
         var artifact: Digest { bundle.artifact }
     }
 
-    /// - Returns: Nil when nobody can be somebody else.
+    /// - Returns: Nil when no agent can be another one.
     init?(_ desired: [DesiredAgent], _ recorded: RecordedFleet, _ rules: PlanRules, _ context: RolloutContext) throws {
         var leaving: [Leaving] = []
-        // Also those that stay although nobody declares them: `prune` is off.
+        // Includes undeclared agents that stay: `prune` is off.
         var gone: Set<AgentID> = []
         var creating: Set<String> = []
         for item in desired {
@@ -91,7 +91,7 @@ struct Successions {
         self.creating = creating
     }
 
-    /// What the agents that are created take over; nothing of those that take nothing over.
+    /// What the created agents inherit; agents that inherit nothing are left out.
     func find(_ desired: [DesiredAgent]) throws -> [AgentID: Succession] {
         var found: [AgentID: Succession] = [:]
         let created = try desired.filter { item in
@@ -105,7 +105,7 @@ struct Successions {
                 succession.renamedFrom = old.agent
                 let before = old.bundle.named(as: same.bundle)
                 succession.before = before
-                // Under another name it has what it had: what git allows it beyond that takes the usual way.
+                // Under another name it keeps what it had: anything more from git takes the usual way.
                 let gains = AuthorityDifference(before: before, after: same.bundle).gains
                 succession.stable = gains ? try context.restrict(before, same.bundle) : same
             }
@@ -117,7 +117,7 @@ struct Successions {
                 )
             }
             for other in flagged where other.agent != item.agent {
-                // An agent that was renamed is itself and nobody else.
+                // A renamed agent is itself and no other.
                 guard succession.renamedFrom == nil || succession.renamedFrom == other.agent else { continue }
                 try takeOver(other, compiled, &succession)
             }
@@ -129,8 +129,8 @@ struct Successions {
         return found
     }
 
-    /// A flagged artifact that comes to an agent which is live and has something else: the agent goes on as it is, and the
-    /// version is held.
+    /// A flagged artifact that arrives at a live agent with another one: the agent continues as it is, and the version
+    /// is held.
     private func arriving(_ item: DesiredAgent) throws -> Succession? {
         guard let compiled = item.compiled else { return nil }
         let artifact = compiled.bundle.artifact
@@ -158,13 +158,13 @@ struct Successions {
 
     // MARK: Renames
 
-    /// The most pairs of an old and a new name that are looked at: each reads a version.
+    /// The most pairs of an old and a new name that are checked: each check reads a version.
     private static let maxPairs = 2_000
 
-    /// Which live agent goes on under which new name: what it runs is there again, in the commit that takes its name away.
+    /// Which live agent continues under which new name: what it runs reappears in the commit that removes its name.
     ///
-    /// The nearest pairs first: whoever has its name or its team is more likely the same than a stranger that runs the same.
-    /// Among equals the flagged one is the ancestor.
+    /// The nearest pairs first: an agent with its name or its team is more likely the same than a stranger that runs
+    /// the same. Among equals the flagged one is the ancestor.
     private func renames(_ created: [DesiredAgent]) throws -> [AgentID: (Leaving, CompiledBundle)] {
         let marked = Set(flagged.map(\.agent))
         var pairs: [(distance: Int, isFlagged: Bool, old: Leaving, item: DesiredAgent)] = []
@@ -173,7 +173,7 @@ struct Successions {
                 let isNear = item.agent.name == old.agent.name || item.agent.team == old.agent.team
                 let brings = item.compiled?.bundle.artifact == old.artifact
                 pairs.append(((isNear ? 0 : 2) + (brings ? 0 : 1), marked.contains(old.agent), old, item))
-                // More than anybody renames at once: the rest is created and removed.
+                // Nobody renames so many at once: they are then created and removed.
                 if pairs.count > 1_000_000 { return [:] }
             }
         }
@@ -200,7 +200,8 @@ struct Successions {
 
     private func takeOver(_ other: Flagged, _ compiled: CompiledBundle, _ succession: inout Succession) throws {
         let isRenamed = succession.renamedFrom == other.agent
-        // Whoever takes a flagged agent away cannot bring it back changed: what its team creates beside that is held.
+        // Nobody can remove a flagged agent and bring it back changed: anything that its team creates in that commit is
+        // held.
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.bundle.agent.team, other.agent.team)
         let artifact = compiled.bundle.artifact
         if succession.halt == nil, let halt = other.state.halt, replaces || other.artifacts.contains(artifact) {
@@ -220,12 +221,12 @@ struct Successions {
         }
     }
 
-    /// Whose flag it is; said once, however often the agent is renamed.
+    /// Whose flag it is; stated once, however often the agent is renamed.
     private static func inherited(_ reason: String, _ agent: AgentID) -> String {
         reason.hasPrefix("as ") ? reason : "as \(agent): \(reason)"
     }
 
-    /// The same team, or one that comes in the place of one that has no agents left.
+    /// Whether it is the same team, or one that replaces a team with no agents left.
     private func isOfTeam(_ team: String, _ old: String) throws -> Bool {
         if team == old { return true }
         let gone = Set(leaving.map(\.agent))
@@ -233,7 +234,7 @@ struct Successions {
         return try !stays && recorded.members(team).isEmpty
     }
 
-    /// What of a quarantine holds for the new agent; nil when nothing does.
+    /// The part of a quarantine that applies to the new agent; nil when none does.
     private func mark(
         _ quarantine: Quarantine,
         _ compiled: CompiledBundle,
@@ -242,10 +243,10 @@ struct Successions {
     ) throws -> Quarantine.Mark? {
         switch quarantine.mark {
         case .artifact(let artifact):
-            // The whole list goes on with the agent; a stranger has only what it brings.
+            // A renamed agent keeps the whole list; a stranger has only what it brings.
             if isRenamed || artifact == compiled.bundle.artifact { return .artifact(artifact) }
         case .digest(let digest):
-            // The name is part of the digest: what counts is whether the rest is the same.
+            // The name is part of the digest, so compare the rest.
             if let bundle = try recorded.bundle(digest), bundle.isSame(exceptForItsName: compiled.bundle) {
                 return .digest(compiled.digest)
             }
@@ -255,7 +256,7 @@ struct Successions {
 }
 
 extension Bundle {
-    /// Whether two bundles say the same of two agents.
+    /// Whether two bundles say the same about two agents.
     fileprivate func isSame(exceptForItsName other: Bundle) -> Bool { named(as: other) == other }
 
     /// The same under the name of another agent.
