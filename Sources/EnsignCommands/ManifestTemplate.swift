@@ -77,7 +77,7 @@ enum ManifestTemplate {
 
             """
         guard !needs.isEmpty else { return text }
-        text += "  # Nothing is granted that does not stand here. What it needs:\n  # grants:\n"
+        text += "  # Nothing is granted but what is here. What it needs:\n  # grants:\n"
         for need in needs {
             let operations = need.operations.map(\.value).joined(separator: ", ")
             text += "  #   - {tool: \(need.tool.value), operations: [\(operations)]}\n"

@@ -207,7 +207,7 @@ private struct AllowedSignersLine {
 
     /// A problem with an option that appears twice.
     private func repeated(_ name: String, at offset: Int) -> Problem {
-        Problem(offset: offset, message: "'\(name)' stands twice")
+        Problem(offset: offset, message: "'\(name)' is there twice")
     }
 
     /// Checks that the line ends here or a blank follows.

@@ -140,7 +140,7 @@ extension Repository {
     package func treeObject(_ id: ObjectID) throws -> TreeObject {
         if let known = trees[id] { return known }
         guard let object = TreeObject(checking: try bytes(of: id, .tree, proof: treeProof)) else {
-            throw GitError(code: -1, operation: "read tree \(id)", message: "it is no tree that git would write")
+            throw GitError(code: -1, operation: "read tree \(id)", message: "git would not write such a tree")
         }
         remember(object, id)
         return object

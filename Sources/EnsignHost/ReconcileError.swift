@@ -15,7 +15,7 @@ package enum ReconcileError: Error, Sendable, Hashable, CustomStringConvertible 
         case .client: "this is a developer's clone: it never reconciles"
         case .missingKey(let environment, let path): "the signing key of '\(environment)' is missing: \(path)"
         case .target(let why): why
-        case .missingBranch(let ref): "\(ref) does not exist any more: what is live goes on by the last accepted commit"
+        case .missingBranch(let ref): "\(ref) no longer exists: what is live stays as the last accepted commit has it"
         case .notFetched(let ref, let remote): "\(ref) is not here: nothing was fetched from '\(remote)' yet"
         case .unknownEnvironment(let name, _): "there is no environment '\(name)'"
         }

@@ -83,7 +83,7 @@ package struct Settings: Sendable, Hashable {
         guard target.hasPrefix("directory:") else {
             throw SettingsError(
                 key: "ensign.\(environment).target",
-                why: "'\(target)' is no target that this Ensign knows: write directory:/absolute/path"
+                why: "'\(target)' is not a target that this Ensign knows: write directory:/absolute/path"
             )
         }
         var path = target.dropFirst("directory:".count)

@@ -166,7 +166,7 @@ extension MetricJudge {
             return "worse than stable \(strongestBet)"
         case .inconclusive, .noData, .error, .notAnalysed:
             switch passGate {
-            case .rejectedValues: return "cannot pass while the canary sends values that are no measurements"
+            case .rejectedValues: return "cannot pass while the canary sends values that are not measurements"
             case .plainMean where passEvidence > 1: return "cannot pass while the plain mean is beyond the margin"
             case .plainMean, nil: return "neither worse than stable nor within the margin of \(marginText) for sure"
             }
@@ -185,7 +185,7 @@ extension MetricJudge {
     private var rejections: String {
         let sum = canary.rejected + stable.rejected
         guard sum > 0 else { return "" }
-        return ", \(sum) more rejected as no measurements (\(canary.rejected) of the canary)"
+        return ", \(sum) more rejected as not being measurements (\(canary.rejected) of the canary)"
     }
 }
 

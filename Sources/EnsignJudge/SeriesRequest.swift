@@ -137,7 +137,7 @@ extension SeriesRequest {
         if let text = series.labels[Self.bundleLabel], !text.isEmpty {
             guard let digest = Digest(text) else {
                 throw Unreadable(
-                    "the label \(Self.bundleLabel) is \(text.quoted(utf8: 80)), which is no digest of a bundle"
+                    "the label \(Self.bundleLabel) is \(text.quoted(utf8: 80)), which is not a digest of a bundle"
                 )
             }
             return digest == canary.candidate ? .canary : digest == canary.stable ? .stable : nil

@@ -24,7 +24,7 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
         case .broken(let environment, let sequence, let why):
             "the ledger of '\(environment)' is broken\(sequence.map { " at \($0)" } ?? ""): \(why)"
         case .rolledBack(let environment, let at, let seen):
-            "the ledger of '\(environment)' was rolled back: it \(at < 0 ? "is gone" : "stands at \(at)"), and this clone has seen \(seen)"
+            "the ledger of '\(environment)' was rolled back: it \(at < 0 ? "is gone" : "is at \(at)"), and this clone has seen \(seen)"
         case .forked(let environment, let at):
             "the ledger of '\(environment)' was forked: entry \(at) is not the one that this clone has seen"
         case .lostRace(let environment): "another process moved the ledger of '\(environment)'"

@@ -29,7 +29,7 @@ struct TelemetryFollowing {
     /// How often where there are folders that cannot be watched.
     private static let unwatchedInterval = Duration.seconds(1)
     /// How often the refs are looked at while telemetry comes in.
-    private static let refreshInterval = Duration.milliseconds(200)
+    private static let refreshInterval = Duration.milliseconds(20)
 
     init(
         _ pipeline: TelemetryPipeline,

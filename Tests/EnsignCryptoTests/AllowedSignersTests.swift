@@ -71,9 +71,9 @@ struct AllowedSignersTests {
             ("ada namespaces=①\"git K", "the quote is never closed"),
             ("ada namespaces=\"git\"①x K", "expected a space after the options"),
             ("ada namespaces=①\"\" K", "'namespaces' is not a list of patterns of 1 to 1022 bytes in UTF-8"),
-            ("ada namespaces=\"a\",①namespaces=\"b\" K", "'namespaces' stands twice"),
+            ("ada namespaces=\"a\",①namespaces=\"b\" K", "'namespaces' is there twice"),
             ("ada valid-after=①\"2020\" K", "the value of 'valid-after' is not a time: YYYYMMDD[HHMM[SS]][Z]"),
-            ("ada valid-after=\"20200101\",①valid-after=\"20200102\" K", "'valid-after' stands twice"),
+            ("ada valid-after=\"20200101\",①valid-after=\"20200102\" K", "'valid-after' is there twice"),
             (
                 "ada valid-after=\"20200102\",①valid-before=\"20200101\" K",
                 "'valid-before' is not later than 'valid-after'"

@@ -134,7 +134,7 @@ struct SeriesTests {
         #expect(why([try series([:], [])], request).contains("neither the label"))
         #expect(
             why([try series(["ensign_bundle": "cafe\u{1B}"], [])], request)
-                == "the label ensign_bundle is 'cafe\\u{1b}', which is no digest of a bundle"
+                == "the label ensign_bundle is 'cafe\\u{1b}', which is not a digest of a bundle"
         )
         let widened = try self.canary(analysis(try metric()), versions: ("1.4.0", "1.4.0"))
         #expect(

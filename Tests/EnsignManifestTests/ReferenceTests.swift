@@ -48,7 +48,7 @@ struct ReferenceTests {
             )
             .hasPrefix(
                 """
-                \(agent):①: error: tool 'crm' stands in needs twice [duplicate-need]
+                \(agent):①: error: tool 'crm' is in needs twice [duplicate-need]
                   hint: list all its operations in one place
                   \(agent):②: note: first here
                 """
@@ -340,7 +340,7 @@ struct GrantTests {
         )
         #expect(
             check(deployment, "roles: [reader]", "roles: [reader, ①reader]") == """
-                \(deployment):①: warning: role 'reader' stands here twice [duplicate-role]
+                \(deployment):①: warning: role 'reader' is here twice [duplicate-role]
                   hint: remove one
                 """
         )

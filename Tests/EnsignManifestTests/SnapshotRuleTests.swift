@@ -68,30 +68,30 @@ struct SnapshotRuleTests {
         let version = "fleet/agents/support/triage/1.0.0"
         #expect(
             found == """
-                environments/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                environments/prod/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                environments/prod/agents/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                  hint: deployments stand at environments/<env>/agents/<team>/<agent>.yaml
-                environments/prod/agents/support/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                environments/prod/tools/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/agents/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                  hint: agents stand at fleet/agents/<team>/<agent>/<version>/agent.yaml
-                fleet/agents/support/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                  hint: agents stand at fleet/agents/<team>/<agent>/<version>/agent.yaml
-                \(version)/evals:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
+                environments/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                environments/prod/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                environments/prod/agents/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                  hint: deployments are at environments/<env>/agents/<team>/<agent>.yaml
+                environments/prod/agents/support/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                environments/prod/tools/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/agents/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                  hint: agents are at fleet/agents/<team>/<agent>/<version>/agent.yaml
+                fleet/agents/support/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                  hint: agents are at fleet/agents/<team>/<agent>/<version>/agent.yaml
+                \(version)/evals:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
                   hint: agent.yaml does not name it
-                \(version)/notes.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
+                \(version)/notes.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
                   hint: agent.yaml does not name it
-                fleet/agents/support/triage/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
+                fleet/agents/support/triage/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
                   hint: versions are folders: fleet/agents/support/triage/next/agent.yaml
-                fleet/notes.txt:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/roles/sub:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/teams/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/teams/support.yml:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/tools/crm/README.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                fleet/tools/x.yaml:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
-                  hint: tools stand at fleet/tools/<tool>/<version>.yaml
-                fleet/trust/README:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
+                fleet/notes.txt:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/roles/sub:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/teams/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/teams/support.yml:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/tools/crm/README.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                fleet/tools/x.yaml:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
+                  hint: tools are at fleet/tools/<tool>/<version>.yaml
+                fleet/trust/README:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
                 """
         )
     }
@@ -341,7 +341,7 @@ struct SnapshotRuleTests {
             EnsignManifestTests.check(FleetFixture.agentPath, "prompt.md", "①promt.md") == """
                 fleet/agents/support/triage/1.0.0/agent.yaml:①: error: there is no file 'promt.md' beside this one [missing-file]
                   hint: did you mean 'prompt.md'?
-                fleet/agents/support/triage/1.0.0/prompt.md:1:1: warning: no kind of manifest stands here: it is ignored [ignored-file]
+                fleet/agents/support/triage/1.0.0/prompt.md:1:1: warning: no kind of manifest belongs here: it is ignored [ignored-file]
                   hint: agent.yaml does not name it
                 """
         )

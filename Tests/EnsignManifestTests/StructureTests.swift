@@ -86,7 +86,7 @@ struct StructureTests {
             check(FleetFixture.teamPath, "apiVersion: ensign.dev/v1\nkind: ①Role\nspec: {grants: []}\n")
                 .hasPrefix(
                     """
-                    \(FleetFixture.teamPath):①: error: kind is Role, and \(FleetFixture.teamPath) is where a Team stands [wrong-kind]
+                    \(FleetFixture.teamPath):①: error: kind is Role, and \(FleetFixture.teamPath) is where a Team belongs [wrong-kind]
                       hint: write kind: Team, or move the file
                     """
                 )

@@ -204,14 +204,14 @@ struct GuardChangeTests {
             what: "rollout.canary.analysis",
             tight: rollout(judged()),
             loose: rollout(canary()),
-            there: "nothing judges its canary any more",
+            there: "nothing judges its canary from now on",
             back: "its canary is judged by success, cost"
         ),
         Pair(
             what: "rollout.canary.analysis.metrics.cost",
             tight: rollout(judged()),
             loose: rollout(judged { $0.metrics.removeLast() }),
-            there: "its canary is not judged by cost any more",
+            there: "its canary is no longer judged by cost",
             back: "its canary is judged by cost too"
         ),
         Pair(
@@ -290,14 +290,14 @@ struct GuardChangeTests {
             what: "rollout.canary.analysis.metrics.cost.guard",
             tight: rollout(judged { $0.metrics[1].guarding = .halt }),
             loose: rollout(judged { $0.metrics[1].guarding = .report }),
-            there: "it is not halted any more when the stable version's cost drifts: that is told",
+            there: "it is no longer halted when the stable version's cost drifts: that is told",
             back: "it is halted when the stable version's cost drifts"
         ),
         Pair(
             what: "rollout.canary.analysis.metrics.cost.guard",
             tight: rollout(judged { $0.metrics[1].guarding = .report }),
             loose: rollout(judged()),
-            there: "nobody looks any more whether the stable version's cost drifts",
+            there: "nothing watches any more whether the stable version's cost drifts",
             back: "when the stable version's cost drifts, that is told"
         ),
     ]
@@ -307,7 +307,7 @@ struct GuardChangeTests {
             what: "limits.costUSDPerDay",
             tight: { $0.costUSDPerDay = 40 },
             loose: { _ in },
-            there: "the cost of all agents a day is not limited any more (was 40 USD)",
+            there: "the cost of all agents a day is no longer limited (was 40 USD)",
             back: "the cost of all agents a day is limited to 40 USD (was not limited)"
         ),
         Pair(
@@ -335,14 +335,14 @@ struct GuardChangeTests {
             what: "soak",
             tight: { $0.soak = span("24h") },
             loose: { _ in },
-            there: "versions need not have been stable for 24h before any more",
+            there: "versions no longer have to have been stable for 24h before",
             back: "versions must have been stable for 24h before (was no time)"
         ),
         Pair(
             what: "promotesFrom",
             tight: { $0.promotesFrom = located("staging") },
             loose: { _ in },
-            there: "versions need not come from staging any more",
+            there: "versions no longer have to come from staging",
             back: "versions come from staging"
         ),
         Pair(
@@ -624,7 +624,7 @@ struct GuardChangeTests {
         #expect(priced(["x/m": price(3, 15)], ["x/m": price(3, 15, read: 3, write: 3)]) == [])
         #expect(
             priced(["x/m": price(3, 15)], [:]) == [
-                "loosened \(who): the model has no price any more: what is spent on it is not counted"
+                "loosened \(who): the model no longer has a price: what is spent on it is not counted"
             ]
         )
         #expect(
@@ -670,7 +670,7 @@ struct GuardChangeTests {
         }
         let who = "every agent of prod (5): the key SHA256:a of ada@example.com"
         #expect(trusted([], [key()]) == ["loosened \(who) is trusted now, for git"])
-        #expect(trusted([key()], []) == ["tightened \(who) is not trusted any more"])
+        #expect(trusted([key()], []) == ["tightened \(who) is no longer trusted"])
         #expect(trusted([key()], [key(for: nil)]) == ["loosened \(who) is trusted now, for everything (was for git)"])
         #expect(trusted([key(for: nil)], [key()]) == ["tightened \(who) is trusted for git alone (was for everything)"])
         #expect(

@@ -197,6 +197,12 @@ import Testing
         try #require(made.status == 0, "\(made.errors)")
         let counter = "\(host.scratch.path)/count"
         let reconcile = ["reconcile", "--env", "prod"]
+        let time = try host.time()
+        /// With the faults beside whatever moves the clock.
+        func faults(_ variables: [String: String]) -> [String: String] {
+            let preloads = [shim] + [time["LD_PRELOAD"]].compactMap { $0 }
+            return time.merging(variables) { $1 }.merging(["LD_PRELOAD": preloads.joined(separator: ":")]) { $1 }
+        }
         func copy(_ name: String) throws -> String {
             let path = "\(host.scratch.path)/\(name)"
             try? FileManager.default.removeItem(atPath: path)
@@ -204,7 +210,7 @@ import Testing
             return path
         }
         let whole = try copy("whole.git")
-        _ = try run(Host.ensign, reconcile, in: whole, environment: ["LD_PRELOAD": shim, "FAULT_COUNT": counter])
+        _ = try run(Host.ensign, reconcile, in: whole, environment: faults(["FAULT_COUNT": counter]))
         let text = try String(contentsOfFile: counter, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
         let steps = try #require(Int(text))
         let wanted = try run("git", ["rev-parse", "\(Self.branch)^{tree}"], in: whole).output
@@ -212,13 +218,13 @@ import Testing
         // The last few calls are not made in every run: an object's folder may be there already.
         for step in stride(from: steps - 4, to: steps - 44, by: -2) {
             let repository = try copy("crash.git")
-            let environment = ["LD_PRELOAD": shim, "FAULT_AT": String(step), "FAULT_MODE": "kill"]
+            let environment = faults(["FAULT_AT": String(step), "FAULT_MODE": "kill"])
             #expect(try run(Host.ensign, reconcile, in: repository, environment: environment).status == 128 + 9)
             if try !hasBranch(repository) { unwritten += 1 }
             // What a killed process has locked is free again after a minute.
             let lock = "\(repository)/refs/heads/\(Self.branch).lock"
             if FileManager.default.fileExists(atPath: lock) {
-                let again = try run(Host.ensign, reconcile, in: repository)
+                let again = try run(Host.ensign, reconcile, in: repository, environment: time)
                 #expect(again.status == 0, "step \(step): \(again.errors)")
                 #expect(
                     try again.errors.contains("could not be written") || hasBranch(repository),
@@ -226,7 +232,7 @@ import Testing
                 )
                 try FileManager.default.removeItem(atPath: lock)
             }
-            let again = try run(Host.ensign, reconcile, in: repository)
+            let again = try run(Host.ensign, reconcile, in: repository, environment: time)
             #expect(again.status == 0, "step \(step): \(again.errors)")
             let tree = try run("git", ["rev-parse", "\(Self.branch)^{tree}"], in: repository).output
             #expect(tree == wanted, "step \(step)")

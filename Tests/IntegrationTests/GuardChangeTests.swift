@@ -46,7 +46,7 @@ import Testing
         ),
         (
             FleetFixture.environmentPath, "costUSDPerDay: 40, ", "",
-            "every agent of prod (2): the cost of all agents a day is not limited any more (was 40 USD)"
+            "every agent of prod (2): the cost of all agents a day is no longer limited (was 40 USD)"
         ),
         (
             FleetFixture.environmentPath, "concurrentRollouts: 1", "concurrentRollouts: 2",
@@ -58,11 +58,11 @@ import Testing
         ),
         (
             FleetFixture.environmentPath, "  soak: 24h\n", "",
-            "every agent of prod (2): versions need not have been stable for 24h before any more"
+            "every agent of prod (2): versions no longer have to have been stable for 24h before"
         ),
         (
             FleetFixture.environmentPath, "  promotesFrom: dev\n", "",
-            "every agent of prod (2): versions need not come from dev any more"
+            "every agent of prod (2): versions no longer have to come from dev"
         ),
         (
             FleetFixture.environmentPath, "keepFor: 7d", "keepFor: 1d",
@@ -90,7 +90,7 @@ import Testing
         ),
         (
             FleetFixture.pricesPath, "anthropic/claude-sonnet-4-5: {input: 3.00, output: 15.00, cacheRead: 0.30}", "",
-            "every agent on anthropic/claude-sonnet-4-5: the model has no price any more: what is spent on it is not counted"
+            "every agent on anthropic/claude-sonnet-4-5: the model no longer has a price: what is spent on it is not counted"
         ),
     ]
 
@@ -165,7 +165,7 @@ import Testing
         #expect(push.contains("of eve@example.com is trusted now, for everything"))
         try host.git("rm", "-q", "fleet/trust/allowed_signers")
         try host.git("commit", "-q", "-m", "Distrust")
-        #expect(try host.tryGit("push", "origin", "main").errors.contains("of eve@example.com is not trusted any more"))
+        #expect(try host.tryGit("push", "origin", "main").errors.contains("of eve@example.com is no longer trusted"))
     }
 
     @Test("A change of an agent comes after what no longer guards it")

@@ -65,8 +65,8 @@ import Testing
         #expect(
             result.errors == """
                 standard input:51: not JSON: invalid literal
-                standard input:52: the value is no measurement of a distribution; counted as rejected
-                standard input:53: the value is no measurement of a distribution; counted as rejected
+                standard input:52: the value is not a measurement of a distribution; counted as rejected
+                standard input:53: the value is not a measurement of a distribution; counted as rejected
                 standard input:54: the rules have no metric 'speed'
                 standard input:55: 'variant' is neither "stable" nor "canary"
 

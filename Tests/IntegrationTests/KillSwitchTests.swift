@@ -138,6 +138,8 @@ import Testing
         let watch = try watch(host)
         let rule = "  killSwitch: [{repeatedCall: 3, within: 1m}]\n"
         try host.push(FleetFixture.deploymentPath, "  version: 1.0.0\n", "  version: 1.0.0\n" + rule)
+        // The watch looks for new rules every 20 ms.
+        usleep(100_000)
         try calls(5, by: "support/desk", arguments: "{}", in: host)
         try calls(2, arguments: "{}", in: host)
         try calls(9, in: host)

@@ -73,7 +73,7 @@ import Testing
             let other = try ledger.git("rev-parse", "\(source)~1")
             return try ledger.forged(tip, header: { $0.replacing("parent \(source)", with: "parent \(other)") })
         },
-        Attack("it stands between an intent and its outcome", "it stands between an intent and its outcome") {
+        Attack("it is between an intent and its outcome", "it is between an intent and its outcome") {
             ledger,
             tip in
             // Entry 4, the outcome, is taken out: the halt follows the intent.

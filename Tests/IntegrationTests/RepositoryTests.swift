@@ -96,7 +96,7 @@ import Testing
         for _ in 0..<2 {
             let reconcile = try host.ensign("reconcile", "--env", "prod")
             #expect(reconcile.status == 1)
-            #expect(reconcile.errors.contains("refs/heads/main does not exist any more"))
+            #expect(reconcile.errors.contains("refs/heads/main no longer exists"))
         }
         #expect(try host.kinds() == ["genesis", "intent", "outcome", "refused"])
         #expect(try host.liveFiles() == live)

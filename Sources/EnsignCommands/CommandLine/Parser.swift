@@ -59,7 +59,7 @@ enum Parser {
             }
             if case .choice(let choices) = option.kind, !choices.contains(value) {
                 throw UsageError(
-                    message: "'\(value)' is no value for '--\(name)': \(choices.joined(separator: ", "))",
+                    message: "'\(value)' is not a value of '--\(name)': \(choices.joined(separator: ", "))",
                     verb: verb?.name
                 )
             }
@@ -67,7 +67,7 @@ enum Parser {
                 throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
             }
             if values[name] != nil, !option.isRepeatable {
-                throw UsageError(message: "option '--\(name)' stands twice", verb: verb?.name)
+                throw UsageError(message: "option '--\(name)' is given twice", verb: verb?.name)
             }
             values[name, default: []].append(value)
         }

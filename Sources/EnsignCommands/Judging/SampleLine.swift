@@ -48,7 +48,9 @@ extension SampleLine {
             return unsafe .problem("not JSON: \(error.message)")
         }
         guard json.object != nil else { return unsafe .problem("not a JSON object") }
-        guard let metric = json["metric"]?.string else { return unsafe .problem("'metric' is missing, or is no text") }
+        guard let metric = json["metric"]?.string else {
+            return unsafe .problem("'metric' is missing, or is not a text")
+        }
         guard let variant = json["variant"]?.string.flatMap({ Variant(rawValue: $0) }) else {
             return unsafe .problem("'variant' is neither \"stable\" nor \"canary\"")
         }
@@ -60,7 +62,7 @@ extension SampleLine {
         case .number(let value): unsafe sample.value = value
         case .bool(let value): unsafe sample.value = value ? 1 : 0
         case .null where lie != nil: unsafe sample.value = .nan
-        default: return unsafe .problem("'value' is missing, or is no number")
+        default: return unsafe .problem("'value' is missing, or is not a number")
         }
         switch json["trial"] {
         case nil, .null: break
@@ -69,7 +71,7 @@ extension SampleLine {
                 return unsafe .problem("'trial' cannot be read")
             }
             unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
-        default: return unsafe .problem("'trial' is no text")
+        default: return unsafe .problem("'trial' is not a text")
         }
         return unsafe .sample(sample)
     }

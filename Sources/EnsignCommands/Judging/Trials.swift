@@ -63,7 +63,7 @@ struct Trials {
         }
         let before = trials[place].judge?.metrics[index].accepts(value) ?? true
         if !before {
-            skip("the value is no measurement of a \(analysis.metrics[index].kind.rawValue); counted as rejected")
+            skip("the value is not a measurement of a \(analysis.metrics[index].kind.rawValue); counted as rejected")
         }
         trials[place].judge?.add(value, metricAt: index, variant)
         if trials[place].judge?.decision != nil { settle(place) }

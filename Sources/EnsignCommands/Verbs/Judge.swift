@@ -18,7 +18,7 @@ extension Verb {
         options: [
             Option(
                 name: "rules",
-                summary: "Read the mapping that stands under 'analysis:' from FILE",
+                summary: "Read the mapping under 'analysis:' from FILE",
                 value: "FILE",
                 kind: .file,
                 isRequired: true

@@ -50,7 +50,7 @@ extension Verb {
             throw UsageError(message: "'\(action.rawValue)' needs an AGENT", verb: "rollout")
         }
         guard let reason = invocation["reason"], !reason.isEmpty else {
-            throw UsageError(message: "--reason is missing: it stands in the record", verb: "rollout")
+            throw UsageError(message: "--reason is missing: the record has to say why", verb: "rollout")
         }
         return try invocation.operate(
             invocation.naming(operation),

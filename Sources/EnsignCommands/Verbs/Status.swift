@@ -9,7 +9,7 @@ extension Verb {
     static let status = Verb(
         name: "status",
         group: .ask,
-        summary: "Show where each environment stands",
+        summary: "Show the state of each environment",
         discussion: """
             Shows the newest entry, how many agents are live, and when this clone last reconciled; below the table what \
             somebody should look at: halted and quarantined agents, and canaries that nobody looks after.

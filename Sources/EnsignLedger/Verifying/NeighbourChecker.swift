@@ -94,7 +94,7 @@ struct NeighbourChecker {
             if changes.contains(where: { $0.action != .repair }) { note(sequence, "a drift of files does more") }
             return
         }
-        if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
+        if older.entry.kind.isIntent { note(sequence, "it is between an intent and its outcome") }
         if changes.isEmpty { note(sequence, "a drift of behaviour is about no agent") }
         for change in changes {
             guard let agent = change.agent, change.driftedMetric != nil, change.evidence?.state == nil,
@@ -130,7 +130,7 @@ struct NeighbourChecker {
     /// A halt has no intent: what it records has already happened. It only stops agents.
     private mutating func checkHalt(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
-        if older.entry.kind.isIntent { note(sequence, "it stands between an intent and its outcome") }
+        if older.entry.kind.isIntent { note(sequence, "it is between an intent and its outcome") }
         let changes = try ledger.changes(of: newer)
         for change in changes where change.action != .halt || change.from != change.to {
             note(sequence, "a halt does more than stop agents")
@@ -185,7 +185,7 @@ struct NeighbourChecker {
                     removedBundles.append(before)
                 }
             } else {
-                note(sequence, "\(difference.path) is no file of a ledger")
+                note(sequence, "\(difference.path) is not a file of a ledger")
             }
         }
         try checkRemoved(removedBundles, newer)

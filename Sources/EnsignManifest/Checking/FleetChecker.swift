@@ -91,7 +91,7 @@ package struct FleetChecker {
                 try fleet.ignored(
                     node,
                     in: RepositoryPath.agents,
-                    hint: "agents stand at \(ManifestKind.agent.pathPattern)"
+                    hint: "agents are at \(ManifestKind.agent.pathPattern)"
                 )
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: RepositoryPath.agents)
@@ -146,7 +146,7 @@ package struct FleetChecker {
                 try fleet.ignored(
                     tool,
                     in: RepositoryPath.tools,
-                    hint: "tools stand at \(ManifestKind.tool.pathPattern)"
+                    hint: "tools are at \(ManifestKind.tool.pathPattern)"
                 )
                 continue
             }
@@ -229,7 +229,7 @@ package struct FleetChecker {
                 try fleet.ignored(
                     node,
                     in: "\(folder)/agents",
-                    hint: "deployments stand at \(ManifestKind.deployment.pathPattern)"
+                    hint: "deployments are at \(ManifestKind.deployment.pathPattern)"
                 )
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: "\(folder)/agents")
@@ -266,7 +266,7 @@ package struct FleetChecker {
         var agents: Set<String> = []
         for node in fleet.accepted(try fleet.folder(folder) ?? [], in: folder) {
             guard node.kind == .directory else {
-                try fleet.ignored(node, in: folder, hint: "agents stand at \(ManifestKind.agent.pathPattern)")
+                try fleet.ignored(node, in: folder, hint: "agents are at \(ManifestKind.agent.pathPattern)")
                 continue
             }
             guard Name.isValid(node.name) else {

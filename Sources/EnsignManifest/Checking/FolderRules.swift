@@ -92,7 +92,7 @@ extension Fleet {
             Finding(
                 .warning,
                 code: "ignored-file",
-                "no kind of manifest stands here: it is ignored",
+                "no kind of manifest belongs here: it is ignored",
                 path: "\(path)/\(node.name)",
                 hint: hint
             )

@@ -6,7 +6,7 @@ extension UntypedLimits {
         guard isComplete else {
             return [
                 (
-                    pointer: [], message: "the references in it stand for too many schemas to see what it limits",
+                    pointer: [], message: "its references lead to too many schemas to see what it limits",
                     hint: "write it without references"
                 )
             ]

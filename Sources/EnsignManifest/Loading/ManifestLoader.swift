@@ -44,7 +44,7 @@ package enum ManifestLoader {
         {
             findings.error(
                 "wrong-kind",
-                "kind is \(found.value), and \(path) is where a \(kind.rawValue) stands",
+                "kind is \(found.value), and \(path) is where a \(kind.rawValue) belongs",
                 at: found.position,
                 hint: "write kind: \(kind.rawValue), or move the file"
             )

@@ -12,7 +12,7 @@ struct AgentChecker {
                 report(
                     loaded,
                     "duplicate-need",
-                    "tool '\(need.tool.value)' stands in needs twice",
+                    "tool '\(need.tool.value)' is in needs twice",
                     need.tool.position,
                     hint: "list all its operations in one place",
                     notes: [Finding.Note(path: loaded.path, position: first, message: "first here")]

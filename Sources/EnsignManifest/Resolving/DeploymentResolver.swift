@@ -133,7 +133,7 @@ package struct DeploymentResolver {
             guard seen.insert(name.value).inserted else {
                 report(
                     "duplicate-role",
-                    "role '\(name.value)' stands here twice",
+                    "role '\(name.value)' is here twice",
                     at: name.position,
                     hint: "remove one",
                     severity: .warning

@@ -32,7 +32,7 @@ enum PriceDifferences {
             return GuardDifference(
                 field,
                 .loosened,
-                "the model has no price any more: what is spent on it is not counted"
+                "the model no longer has a price: what is spent on it is not counted"
             )
         case (nil, _?):
             return GuardDifference(field, .tightened, "the model has a price: what is spent on it is counted")

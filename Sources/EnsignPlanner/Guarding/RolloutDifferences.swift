@@ -43,7 +43,7 @@ enum RolloutDifferences {
         let field = "rollout.canary.analysis"
         switch (old, new) {
         case (nil, nil): return []
-        case (_?, nil): return [GuardDifference(field, .loosened, "nothing judges its canary any more")]
+        case (_?, nil): return [GuardDifference(field, .loosened, "nothing judges its canary from now on")]
         case (nil, let now?):
             return [GuardDifference(field, .tightened, "its canary is judged by \(now.names)")]
         case (let was?, let now?):
@@ -58,7 +58,7 @@ enum RolloutDifferences {
             switch (before[name], after[name]) {
             case (let was?, let now?): return metric(was, now, field)
             case (_?, nil):
-                return [GuardDifference(field, .loosened, "its canary is not judged by \(name) any more")]
+                return [GuardDifference(field, .loosened, "its canary is no longer judged by \(name)")]
             case (nil, _?): return [GuardDifference(field, .tightened, "its canary is judged by \(name) too")]
             case (nil, nil): return []
             }
@@ -127,10 +127,10 @@ enum RolloutDifferences {
             guard was != now else { return nil }
             let words =
                 switch (was, now) {
-                case (_, .off): "nobody looks any more whether the stable version's \(name) drifts"
+                case (_, .off): "nothing watches any more whether the stable version's \(name) drifts"
                 case (_, .halt): "it is halted when the stable version's \(name) drifts"
                 case (.halt, .report):
-                    "it is not halted any more when the stable version's \(name) drifts: that is told"
+                    "it is no longer halted when the stable version's \(name) drifts: that is told"
                 case (_, .report): "when the stable version's \(name) drifts, that is told"
                 }
             let field = "rollout.canary.analysis.metrics.\(name).guard"

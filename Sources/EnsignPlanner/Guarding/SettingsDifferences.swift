@@ -29,7 +29,7 @@ extension FleetGuards {
         if was != now {
             let text =
                 switch (was, now) {
-                case (let was?, nil): "versions need not come from \(was) any more"
+                case (let was?, nil): "versions no longer have to come from \(was)"
                 case (nil, let now?): "versions come from \(now)"
                 case (let was, let now): "versions come from \(now ?? "anywhere") (was \(was ?? "anywhere"))"
                 }
@@ -50,7 +50,7 @@ extension FleetGuards {
                 soaks.map {
                     "versions must have been stable for \($0) before (was \(soaked?.description ?? "no time"))"
                 }
-                ?? "versions need not have been stable for \(soaked?.description ?? "any time") before any more"
+                ?? "versions no longer have to have been stable for \(soaked?.description ?? "any time") before"
             found.append(GuardDifference("soak", isLooser: isLooser, text))
         }
         return found
@@ -89,7 +89,7 @@ extension FleetGuards {
         }
         let text =
             now == nil
-            ? "\(name) is not limited any more (was \(words(was)))"
+            ? "\(name) is no longer limited (was \(words(was)))"
             : "\(name) is limited to \(words(now)) (was \(words(was)))"
         return GuardDifference(field, isLooser: (now ?? .infinity) > (was ?? .infinity), text)
     }

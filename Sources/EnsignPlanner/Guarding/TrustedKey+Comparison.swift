@@ -13,7 +13,7 @@ extension TrustedKey {
                     return GuardDifference(
                         "trust",
                         .tightened,
-                        "the key \(line.name) \(rest ?? "is not trusted any more")"
+                        "the key \(line.name) \(rest ?? "is no longer trusted")"
                     )
                 }
             }

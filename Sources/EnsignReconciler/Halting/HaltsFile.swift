@@ -74,7 +74,7 @@ package struct HaltsFile: Sendable {
         let flags = (writing ? O_RDWR : O_RDONLY) | (creating ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK
         let file = try FileDescriptor(path, flags, operation: "open \(path)")
         guard try file.status(path).kind == .file else {
-            throw SystemError(code: EINVAL, operation: "use \(path), which is no plain file")
+            throw SystemError(code: EINVAL, operation: "use \(path), which is not a plain file")
         }
         return try body(file)
     }

@@ -85,7 +85,7 @@ extension ReconcileSession {
         case .missing where report.failure == nil:
             guard let accepted = tip?.acceptedSource else { return }
             report.failure = ReconcileError.missingBranch(site.settings.desiredRef)
-            let message = "\(site.settings.desiredRef) does not exist any more"
+            let message = "\(site.settings.desiredRef) no longer exists"
             try refuse(reason: "branch-missing", message: message, source: source(accepted))
         case .missing: return
         case .unreadable(let error): report.failure = error

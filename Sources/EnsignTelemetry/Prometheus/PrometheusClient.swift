@@ -229,7 +229,7 @@ package struct PrometheusClient: Sendable {
         guard let labels = json["metric"]?.object else { return garbage("a series without labels") }
         var series = PrometheusSeries(labels: [:], points: [])
         for (name, value) in labels {
-            guard let value = value.string else { return garbage("a label that is no text") }
+            guard let value = value.string else { return garbage("a label that is not a text") }
             // A longer one is not ours, and a text of any size may take long to compare.
             guard name.utf8.count <= maxLabel, value.utf8.count <= maxLabel else { continue }
             series.labels[name] = value
@@ -264,7 +264,7 @@ package struct PrometheusClient: Sendable {
     private static func point(_ json: JSONValue) -> PrometheusOutcome<PrometheusPoint> {
         guard let time = json[0]?.double, time.magnitude < 9e9, let text = json[1]?.string, text.utf8.count <= 64,
             let value = Double(text)
-        else { return garbage("a value that is no pair of time and number") }
+        else { return garbage("a value that is not a pair of time and number") }
         // Prometheus writes milliseconds; a double of seconds holds them, and nothing certain beyond.
         let milliseconds = Int64((time * 1_000).rounded())
         return .value(PrometheusPoint(time: Moment(nanoseconds: milliseconds * 1_000_000), value: value))
