@@ -30,16 +30,7 @@ package enum Planner {
             refusal: nil
         )
         var recorded = recorded
-        if let request = context.request {
-            if !request.agents.isEmpty, !desired.contains(where: { request.agents.contains($0.agent) }) {
-                throw RolloutRefusal.noVersion
-            }
-            if let scope = request.scope, recorded.halts[scope] != nil {
-                recorded.halts[scope] = nil
-                plan.halts = recorded.halts
-                plan.fleetChange = recorded.halts.change(.resume, scope, reason: request.reason, by: request.by)
-            }
-        }
+        if let request = context.request { try follow(request, desired, &recorded, &plan) }
         var works: [AgentWork] = []
         let coming = Dictionary(desired.map { ($0.agent, $0) }) { first, _ in first }
         let successions = try Successions(desired, recorded, rules, context)?.find(desired) ?? [:]
@@ -58,17 +49,7 @@ package enum Planner {
         }
         try place(&works, context)
         for work in works {
-            if let reason = work.machine.held, let wanted = work.item.compiled?.side {
-                var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
-                held.stable = work.machine.state.stable
-                held.because = because(reason, work)
-                switch reason {
-                case .halted, .quarantined:
-                    if held.stable?.digest != wanted.digest { held.difference = work.difference }
-                case .queued, .paused, .inconclusive, .noData, .error: break
-                }
-                plan.held.append(held)
-            }
+            if let held = held(work) { plan.held.append(held) }
             if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
             guard let change = try change(work, recorded, environment) else { continue }
             plan.changes.append(change)
@@ -76,6 +57,36 @@ package enum Planner {
         }
         plan.refusal = refusal(plan, rules)
         return plan
+    }
+
+    /// Ends the stop of a team or of everything that an operator asks to end.
+    private static func follow(
+        _ request: OperatorRequest,
+        _ desired: [DesiredAgent],
+        _ recorded: inout RecordedFleet,
+        _ plan: inout Plan
+    ) throws {
+        if !request.agents.isEmpty, !desired.contains(where: { request.agents.contains($0.agent) }) {
+            throw RolloutRefusal.noVersion
+        }
+        guard let scope = request.scope, recorded.halts[scope] != nil else { return }
+        recorded.halts[scope] = nil
+        plan.halts = recorded.halts
+        plan.fleetChange = recorded.halts.change(.resume, scope, reason: request.reason, by: request.by)
+    }
+
+    /// Why an agent is not what git asks for; nil when nothing holds it.
+    private static func held(_ work: AgentWork) -> HeldAgent? {
+        guard let reason = work.machine.held, let wanted = work.item.compiled?.side else { return nil }
+        var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
+        held.stable = work.machine.state.stable
+        held.because = because(reason, work)
+        switch reason {
+        case .halted, .quarantined:
+            if held.stable?.digest != wanted.digest { held.difference = work.difference }
+        case .queued, .paused, .inconclusive, .noData, .error: break
+        }
+        return held
     }
 
     /// The reason given when the agent was stopped, or its version quarantined.

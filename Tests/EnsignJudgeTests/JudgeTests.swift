@@ -271,7 +271,7 @@ struct JudgeTests {
         var judge = Judge(analysis(rateMetric()))
         judge.feed(1500, &random, stable: { $0.outcome(0.9) }, canary: { $0.once(in: 10) ? .nan : 1 })
         #expect(judge.verdict == .inconclusive)
-        #expect(judge.report().explanation.contains("no measurements"))
+        #expect(judge.report().explanation.contains("not being measurements"))
     }
 
     @Test("Missing data never passes")

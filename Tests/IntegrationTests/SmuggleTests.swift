@@ -50,7 +50,7 @@ import Testing
         return try host.tryGit("push", "-q", "origin", "\(commit):refs/heads/main")
     }
 
-    @Test("A file that stands twice in a folder is refused, with git's own checks and without them")
+    @Test("A file that is twice in a folder is refused, with git's own checks and without them")
     func duplicate() throws {
         let host = try Host()
         let before = try host.liveFiles()

@@ -40,33 +40,10 @@ enum Parser {
             if word == "--version", verb == nil { return .version }
             let (name, inline) = split(word)
             guard let option = known.first(where: { $0.name == name }) else {
-                let nearest = closestMatch(to: name, among: known.map(\.name))
-                throw UsageError(
-                    message: "unknown option '\(word)'",
-                    hint: nearest.map { "did you mean '--\($0)'?" },
-                    verb: verb?.name
-                )
+                throw unknownOption(word, name, among: known, verb)
             }
-            guard option.value != nil else {
-                guard inline == nil else {
-                    throw UsageError(message: "option '--\(name)' takes no value", verb: verb?.name)
-                }
-                values[name, default: []].append("")
-                continue
-            }
-            guard let value = inline ?? rest.popFirst() else {
-                throw UsageError(message: "option '--\(name)' needs a value: \(option.value ?? "")", verb: verb?.name)
-            }
-            if case .choice(let choices) = option.kind, !choices.contains(value) {
-                throw UsageError(
-                    message: "'\(value)' is not a value of '--\(name)': \(choices.joined(separator: ", "))",
-                    verb: verb?.name
-                )
-            }
-            if name == "config", !value.contains("=") {
-                throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
-            }
-            if values[name] != nil, !option.isRepeatable {
+            let value = try value(of: option, inline, &rest, verb)
+            if values[name] != nil, !option.isRepeatable, option.value != nil {
                 throw UsageError(message: "option '--\(name)' is given twice", verb: verb?.name)
             }
             values[name, default: []].append(value)
@@ -81,6 +58,46 @@ enum Parser {
         let arguments = Array(positional.dropFirst())
         try check(arguments, values, verb)
         return .run(Invocation(verb: verb, values: values, arguments: arguments, console: console))
+    }
+
+    /// The option's value, from the same word or the next one; empty for an option that takes none.
+    private static func value(
+        of option: Option,
+        _ inline: String?,
+        _ rest: inout ArraySlice<String>,
+        _ verb: Verb?
+    ) throws -> String {
+        let name = option.name
+        guard let placeholder = option.value else {
+            guard inline == nil else {
+                throw UsageError(message: "option '--\(name)' takes no value", verb: verb?.name)
+            }
+            return ""
+        }
+        guard let value = inline ?? rest.popFirst() else {
+            throw UsageError(message: "option '--\(name)' needs a value: \(placeholder)", verb: verb?.name)
+        }
+        if case .choice(let choices) = option.kind, !choices.contains(value) {
+            throw UsageError(
+                message: "'\(value)' is not a value of '--\(name)': \(choices.joined(separator: ", "))",
+                verb: verb?.name
+            )
+        }
+        if name == "config", !value.contains("=") {
+            throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
+        }
+        return value
+    }
+
+    private static func unknownOption(_ word: String, _ name: String, among known: [Option], _ verb: Verb?)
+        -> UsageError
+    {
+        let nearest = closestMatch(to: name, among: known.map(\.name))
+        return UsageError(
+            message: "unknown option '\(word)'",
+            hint: nearest.map { "did you mean '--\($0)'?" },
+            verb: verb?.name
+        )
     }
 
     private static func unknownVerb(_ name: String) -> UsageError {

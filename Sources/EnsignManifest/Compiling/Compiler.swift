@@ -101,7 +101,7 @@ extension Compiler {
     /// - Returns: nil when the version or a tool that it needs cannot be read.
     package static func compileAlone(_ loaded: LoadedAgent, fleet: Fleet) throws -> CompiledBundle? {
         guard let manifest = loaded.value, let instructions = loaded.instructions,
-            let day = TimeSpan("1d"), let none = AgentVersion("next")
+            let deployment = Deployment.granting, let settings = Environment.any
         else { return nil }
         var tools: [String: ResolvedTool] = [:]
         var permissions: [Permission] = []
@@ -117,29 +117,49 @@ extension Compiler {
                 binding: nil,
                 needed: need.operations
             )
-            for name in need.operations {
-                guard let declaration = value.operations[name.value] else { continue }
-                permissions.append(
-                    Permission(
-                        tool: need.tool.value,
-                        version: need.version.value,
-                        operation: name.value,
-                        declaration: declaration,
-                        approval: .none,
-                        effectiveApproval: Approval.none,
-                        input: declaration.input,
-                        arguments: nil,
-                        expires: nil,
-                        origin: GrantOrigin(path: loaded.path, position: name.position, role: nil)
-                    )
-                )
-            }
+            permissions += self.permissions(need, value, path: loaded.path)
         }
         let resolved = ResolvedDeployment(
             agent: loaded.id,
             environment: "any",
-            deployment: Deployment(
-                version: Located(none, at: .start),
+            deployment: deployment,
+            deploymentPath: "",
+            version: loaded.version,
+            loaded: loaded,
+            manifest: manifest,
+            settings: settings,
+            tools: tools,
+            permissions: permissions
+        )
+        return compile(resolved, instructions: instructions)
+    }
+
+    /// All that an agent needs of a tool, without a limit.
+    private static func permissions(_ need: ToolNeed, _ tool: Tool, path: String) -> [Permission] {
+        need.operations.compactMap { name in
+            guard let declaration = tool.operations[name.value] else { return nil }
+            return Permission(
+                tool: need.tool.value,
+                version: need.version.value,
+                operation: name.value,
+                declaration: declaration,
+                approval: .none,
+                effectiveApproval: Approval.none,
+                input: declaration.input,
+                arguments: nil,
+                expires: nil,
+                origin: GrantOrigin(path: path, position: name.position, role: nil)
+            )
+        }
+    }
+}
+
+extension Deployment {
+    /// One that limits nothing.
+    fileprivate static var granting: Deployment? {
+        AgentVersion("next").map { version in
+            Deployment(
+                version: Located(version, at: .start),
                 autonomy: .full,
                 autonomyPosition: nil,
                 roles: [],
@@ -148,12 +168,16 @@ extension Compiler {
                 halted: false,
                 rollout: nil,
                 killSwitch: []
-            ),
-            deploymentPath: "",
-            version: loaded.version,
-            loaded: loaded,
-            manifest: manifest,
-            settings: Environment(
+            )
+        }
+    }
+}
+
+extension Environment {
+    /// One that asks for nothing.
+    fileprivate static var any: Environment? {
+        TimeSpan("1d").map { day in
+            Environment(
                 trustDomain: "any",
                 promotesFrom: nil,
                 soak: nil,
@@ -165,10 +189,7 @@ extension Compiler {
                 concurrentRollouts: nil,
                 rollout: nil,
                 killSwitch: []
-            ),
-            tools: tools,
-            permissions: permissions
-        )
-        return compile(resolved, instructions: instructions)
+            )
+        }
     }
 }

@@ -205,18 +205,7 @@ package struct DeploymentResolver {
         _ tools: [String: ResolvedTool],
         _ granted: inout [String: Permission]
     ) throws -> Bool {
-        if let expires = grant.expires, expires.value < fleet.today {
-            fleet.report(
-                Finding(
-                    .warning,
-                    code: "expired-grant",
-                    "this grant expired on \(expires.value)",
-                    path: path,
-                    at: expires.position,
-                    hint: "renew it or remove it"
-                )
-            )
-        }
+        warnIfExpired(grant, path)
         guard let tool = tools[grant.tool.value] else {
             if role == nil { try checkExists(grant) }
             return false
@@ -225,22 +214,7 @@ package struct DeploymentResolver {
         for name in grant.operations {
             guard let declaration = tool.value.operations[name.value] else {
                 if role == nil {
-                    fleet.report(
-                        .error,
-                        in: path,
-                        at: name.position,
-                        Finding(
-                            code: "unknown-operation",
-                            "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'",
-                            path: path,
-                            at: name.position,
-                            hint: Suggestion.hint(
-                                for: name.value,
-                                among: tool.value.operations.keys.sorted(),
-                                plural: "its operations"
-                            )
-                        )
-                    )
+                    reportUnknown(name, of: tool, path)
                 } else {
                     // Another version of the tool may have it.
                     try GrantChecker(fleet: fleet, path: path).check(grant)
@@ -271,29 +245,65 @@ package struct DeploymentResolver {
                 origin: GrantOrigin(path: path, position: name.position, role: role)
             )
             let key = "\(tool.name).\(name.value)"
-            if let other = granted[key] {
-                guard !other.grantsSame(as: permission) else { continue }
-                fleet.report(
-                    Finding(
-                        code: "granted-twice",
-                        "'\(key)' is granted twice, with different limits",
-                        path: path,
-                        at: name.position,
-                        hint: "keep one of the grants: Ensign does not guess which one is meant",
-                        notes: [
-                            Finding.Note(
-                                path: other.origin.path,
-                                position: other.origin.position,
-                                message: "also granted here"
-                            )
-                        ]
-                    )
-                )
-            } else {
+            guard let other = granted[key] else {
                 granted[key] = permission
+                continue
             }
+            if !other.grantsSame(as: permission) { reportTwice(key, permission, other) }
         }
         return helps
+    }
+
+    private func warnIfExpired(_ grant: Grant, _ path: String) {
+        guard let expires = grant.expires, expires.value < fleet.today else { return }
+        fleet.report(
+            Finding(
+                .warning,
+                code: "expired-grant",
+                "this grant expired on \(expires.value)",
+                path: path,
+                at: expires.position,
+                hint: "renew it or remove it"
+            )
+        )
+    }
+
+    private func reportUnknown(_ operation: Located<String>, of tool: ResolvedTool, _ path: String) {
+        fleet.report(
+            .error,
+            in: path,
+            at: operation.position,
+            Finding(
+                code: "unknown-operation",
+                "tool '\(tool.name)' \(tool.version) has no operation '\(operation.value)'",
+                path: path,
+                at: operation.position,
+                hint: Suggestion.hint(
+                    for: operation.value,
+                    among: tool.value.operations.keys.sorted(),
+                    plural: "its operations"
+                )
+            )
+        )
+    }
+
+    private func reportTwice(_ name: String, _ permission: Permission, _ other: Permission) {
+        fleet.report(
+            Finding(
+                code: "granted-twice",
+                "'\(name)' is granted twice, with different limits",
+                path: permission.origin.path,
+                at: permission.origin.position,
+                hint: "keep one of the grants: Ensign does not guess which one is meant",
+                notes: [
+                    Finding.Note(
+                        path: other.origin.path,
+                        position: other.origin.position,
+                        message: "also granted here"
+                    )
+                ]
+            )
+        )
     }
 
     /// Checks the deployment's own grants when there is no agent to compare them with.

@@ -134,66 +134,62 @@ package enum Narrowing {
     ) {
         guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
         else { return }
-        let types = typeNames(schema["type"])
-        if let types {
-            for (keyword, _) in object {
-                guard let needed = keywordTypes[keyword], needed.isDisjoint(with: types) else { continue }
-                found.append(
-                    Misfit(
-                        pointer: pointer + [keyword],
-                        message:
-                            "'\(keyword)' limits \(needed.sorted().joined(separator: " or ")), and the operation takes \(types.sorted().joined(separator: " or "))",
-                        hint: nil
-                    )
+        if let types = typeNames(schema["type"]) { collectTypes(object, types, at: pointer, into: &found) }
+        for (name, value) in object["properties"]?.object ?? [:] where found.count < maxMisfits {
+            if let inner = schema["properties"]?[name] {
+                collectMisfits(value, inner, at: pointer + ["properties", name], depth: depth + 1, into: &found)
+            } else if !mayTake(name, schema) {
+                let hint = Suggestion.hint(
+                    for: name,
+                    among: schema["properties"]?.object.map { $0.map(\.key) } ?? [],
+                    plural: "its arguments"
                 )
-            }
-            if let wanted = typeNames(object["type"]), wanted.isDisjoint(with: widened(types)) {
-                found.append(
-                    Misfit(
-                        pointer: pointer + ["type"],
-                        message:
-                            "the operation takes \(types.sorted().joined(separator: " or ")), so nothing would be allowed",
-                        hint: nil
-                    )
-                )
+                let message = "the operation has no argument '\(name)'"
+                found.append(Misfit(pointer: pointer + ["properties", name], message: message, hint: hint))
             }
         }
-        if let properties = object["properties"]?.object {
-            let known = schema["properties"]?.object
-            let isOpen =
-                schema["patternProperties"] != nil || schema["allOf"] != nil || schema["anyOf"] != nil
-                || schema["oneOf"] != nil
-            for (name, value) in properties where found.count < maxMisfits {
-                if let inner = known?[name] {
-                    collectMisfits(value, inner, at: pointer + ["properties", name], depth: depth + 1, into: &found)
-                } else if !isOpen, known != nil || schema["additionalProperties"] == .bool(false) {
-                    found.append(
-                        Misfit(
-                            pointer: pointer + ["properties", name],
-                            message: "the operation has no argument '\(name)'",
-                            hint: Suggestion.hint(
-                                for: name,
-                                among: known.map { $0.map(\.key) } ?? [],
-                                plural: "its arguments"
-                            )
-                        )
-                    )
-                }
-            }
+        collectRequired(object, schema, at: pointer, into: &found)
+    }
+
+    /// Keywords and types that say nothing of what the operation takes.
+    private static func collectTypes(
+        _ object: JSONObject,
+        _ types: Set<String>,
+        at pointer: [String],
+        into found: inout [Misfit]
+    ) {
+        let taken = "the operation takes \(types.sorted().joined(separator: " or "))"
+        for (keyword, _) in object {
+            guard let needed = keywordTypes[keyword], needed.isDisjoint(with: types) else { continue }
+            let limits = "'\(keyword)' limits \(needed.sorted().joined(separator: " or "))"
+            found.append(Misfit(pointer: pointer + [keyword], message: "\(limits), and \(taken)", hint: nil))
         }
-        if let required = object["required"]?.array, let known = schema["properties"]?.object,
+        if let wanted = typeNames(object["type"]), wanted.isDisjoint(with: widened(types)) {
+            let message = "\(taken), so nothing would be allowed"
+            found.append(Misfit(pointer: pointer + ["type"], message: message, hint: nil))
+        }
+    }
+
+    /// Whether a schema that does not name an argument may take it all the same.
+    private static func mayTake(_ name: String, _ schema: JSONObject) -> Bool {
+        let isOpen = ["patternProperties", "allOf", "anyOf", "oneOf"].contains { schema[$0] != nil }
+        let isClosed = schema["properties"]?.object != nil || schema["additionalProperties"] == .bool(false)
+        return isOpen || !isClosed
+    }
+
+    private static func collectRequired(
+        _ object: JSONObject,
+        _ schema: JSONObject,
+        at pointer: [String],
+        into found: inout [Misfit]
+    ) {
+        guard let required = object["required"]?.array, let known = schema["properties"]?.object,
             schema["additionalProperties"] == .bool(false)
-        {
-            for (index, name) in required.enumerated() where found.count < maxMisfits {
-                guard let name = name.string, known[name] == nil else { continue }
-                found.append(
-                    Misfit(
-                        pointer: pointer + ["required", String(index)],
-                        message: "the operation has no argument '\(name)', so nothing would be allowed",
-                        hint: nil
-                    )
-                )
-            }
+        else { return }
+        for (index, name) in required.enumerated() where found.count < maxMisfits {
+            guard let name = name.string, known[name] == nil else { continue }
+            let message = "the operation has no argument '\(name)', so nothing would be allowed"
+            found.append(Misfit(pointer: pointer + ["required", String(index)], message: message, hint: nil))
         }
     }
 

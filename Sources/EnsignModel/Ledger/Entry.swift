@@ -205,41 +205,15 @@ extension Entry {
         else { return nil }
         let changes = changeValues.compactMap { Change(json: $0) }
         guard changes.count == changeValues.count else { return nil }
-        var previous: Previous?
-        if !previousValue.isNull {
-            guard let commit = previousValue["commit"]?.string.flatMap({ ObjectID($0) }),
-                let sha256 = previousValue["sha256"]?.string.flatMap({ Digest(hex: $0) })
-            else { return nil }
-            previous = Previous(commit: commit, sha256: sha256.hex)
-        }
-        var source: Source?
-        if !sourceValue.isNull {
-            guard let ref = sourceValue["ref"]?.string,
-                let commit = sourceValue["commit"]?.string.flatMap({ ObjectID($0) }),
-                let author = sourceValue["author"]?.string,
-                let signature = sourceValue["signature"]?.string.flatMap({ SignatureState(rawValue: $0) })
-            else { return nil }
-            source = Source(
-                ref: ref,
-                commit: commit,
-                author: author,
-                signer: sourceValue["signer"]?.string,
-                signature: signature
-            )
-        }
+        let (previous, source) = (Previous(json: previousValue), Source(json: sourceValue))
+        guard (previous == nil) == previousValue.isNull, (source == nil) == sourceValue.isNull else { return nil }
         var counts: [String: Int64] = [:]
         for (name, value) in countValues {
             guard let count = value.count else { return nil }
             counts[name] = count
         }
-        var elsewhere: ChangesFile?
-        if let total = json["changesTotal"] {
-            guard let total = total.count, let sha256 = json["changesSHA256"]?.string.flatMap({ Digest(hex: $0) })
-            else {
-                return nil
-            }
-            elsewhere = ChangesFile(total: total, sha256: sha256.hex)
-        }
+        let elsewhere = ChangesFile(json: json)
+        guard (elsewhere == nil) == (json["changesTotal"] == nil) else { return nil }
         self.init(
             sequence: sequence,
             kind: kind,
@@ -256,5 +230,34 @@ extension Entry {
             error: errorValue.string,
             keys: json["keys"]?.array?.compactMap(\.string)
         )
+    }
+}
+
+extension Entry.Previous {
+    fileprivate init?(json: JSONValue) {
+        guard let commit = json["commit"]?.string.flatMap({ ObjectID($0) }),
+            let sha256 = json["sha256"]?.string.flatMap({ Digest(hex: $0) })
+        else { return nil }
+        self.init(commit: commit, sha256: sha256.hex)
+    }
+}
+
+extension Entry.Source {
+    fileprivate init?(json: JSONValue) {
+        guard let ref = json["ref"]?.string, let commit = json["commit"]?.string.flatMap({ ObjectID($0) }),
+            let author = json["author"]?.string,
+            let signature = json["signature"]?.string.flatMap({ Entry.SignatureState(rawValue: $0) })
+        else { return nil }
+        self.init(ref: ref, commit: commit, author: author, signer: json["signer"]?.string, signature: signature)
+    }
+}
+
+extension Entry.ChangesFile {
+    /// From the entry's own JSON.
+    fileprivate init?(json: JSONValue) {
+        guard let total = json["changesTotal"]?.count,
+            let sha256 = json["changesSHA256"]?.string.flatMap({ Digest(hex: $0) })
+        else { return nil }
+        self.init(total: total, sha256: sha256.hex)
     }
 }

@@ -177,40 +177,13 @@ package struct KillSwitch: Sendable {
         after previous: Moment,
         _ watch: inout Watch
     ) -> Trip? {
-        // Everything is noted before the first rule decides: the remembered state does not depend on their order.
-        var most: (repeated: Int64, denied: Int64, unknown: Int64) = (0, 0, 0)
-        var longest: Int64 = 0
-        for rule in rules {
-            switch rule {
-            case .repeatedCall(let count, let window):
-                most.repeated = max(most.repeated, count)
-                longest = max(longest, window.milliseconds)
-            case .deniedCalls(let count, _): most.denied = max(most.denied, count)
-            case .unknownTool(let count): most.unknown = max(most.unknown, count)
-            case .spend, .steps: break
-            }
-        }
-        var isUnknown = false
+        // Everything is noted before the first rule decides: what is remembered does not depend on their order.
+        let most = MostCalls(rules)
         if most.denied > 0, call.isDenied { watch.denied.add(activity.time, keeping: bounded(most.denied)) }
-        if most.unknown > 0, call.isNamed, isGranted(activity.agent, activity.bundle, call.tool) == false {
-            isUnknown = true
-            watch.unknown.add(activity.time, keeping: bounded(most.unknown))
-        }
-        var key: CallKey?
-        if most.repeated > 0, let arguments = call.arguments {
-            let same = CallKey(tool: call.meaning ?? call.tool, arguments: arguments)
-            let oldest = watch.latest.advanced(milliseconds: -longest)
-            // An agent that was quiet for longer than any window: all its earlier calls are outside.
-            if previous < oldest { watch.calls = [:] }
-            watch.calls[same, default: TimeWindow()].add(activity.time, keeping: bounded(most.repeated))
-            watch.callsSinceSweep += 1
-            if watch.callsSinceSweep >= 64 {
-                watch.callsSinceSweep = 0
-                watch.calls = watch.calls.filter { $0.value.latest >= oldest.nanoseconds }
-            }
-            if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: same) }
-            key = same
-        }
+        let isUnknown =
+            most.unknown > 0 && call.isNamed && isGranted(activity.agent, activity.bundle, call.tool) == false
+        if isUnknown { watch.unknown.add(activity.time, keeping: bounded(most.unknown)) }
+        let key = note(call, at: activity.time, most, after: previous, &watch)
         for rule in rules {
             switch rule {
             case .repeatedCall(let limit, let window):
@@ -253,6 +226,31 @@ package struct KillSwitch: Sendable {
         return nil
     }
 
+    /// Remembers a call by its arguments, for rules about equal ones.
+    ///
+    /// - Returns: What calls that are equal to it have in common; nil when no rule asks, or the arguments are not known.
+    private func note(
+        _ call: ToolCall,
+        at time: Moment,
+        _ most: MostCalls,
+        after previous: Moment,
+        _ watch: inout Watch
+    ) -> CallKey? {
+        guard most.repeated > 0, let arguments = call.arguments else { return nil }
+        let key = CallKey(tool: call.meaning ?? call.tool, arguments: arguments)
+        let oldest = watch.latest.advanced(milliseconds: -most.longest)
+        // An agent that was quiet for longer than any window: all that it called before is out of it.
+        if previous < oldest { watch.calls = [:] }
+        watch.calls[key, default: TimeWindow()].add(time, keeping: bounded(most.repeated))
+        watch.callsSinceSweep += 1
+        if watch.callsSinceSweep >= 64 {
+            watch.callsSinceSweep = 0
+            watch.calls = watch.calls.filter { $0.value.latest >= oldest.nanoseconds }
+        }
+        if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: key) }
+        return key
+    }
+
     private func bounded(_ count: Int64) -> Int { Int(min(count, Int64(limits.times))) }
 
     /// Forgets an eighth of the distinct calls, those seen longest ago.
@@ -267,6 +265,28 @@ package struct KillSwitch: Sendable {
 
     private func trip(_ activity: Activity, _ rule: KillRule, _ observed: Double, _ sentence: String) -> Trip {
         Trip(agent: activity.agent, rule: rule, observed: observed, time: activity.time, sentence: sentence)
+    }
+}
+
+/// How much of an agent's calls has to be remembered for a set of rules.
+private struct MostCalls {
+    var repeated: Int64 = 0
+    var denied: Int64 = 0
+    var unknown: Int64 = 0
+    /// The longest window of equal calls, in milliseconds.
+    var longest: Int64 = 0
+
+    init(_ rules: [KillRule]) {
+        for rule in rules {
+            switch rule {
+            case .repeatedCall(let count, let window):
+                repeated = max(repeated, count)
+                longest = max(longest, window.milliseconds)
+            case .deniedCalls(let count, _): denied = max(denied, count)
+            case .unknownTool(let count): unknown = max(unknown, count)
+            case .spend, .steps: break
+            }
+        }
     }
 }
 
