@@ -5,7 +5,7 @@ package import EnsignModel
 /// Every target: `publish` may be repeated with the same publication and then changes nothing; a reader sees each file
 /// complete or not at all; a route never names a bundle that is not there yet. One writer at a time: the caller holds
 /// the environment's lock. If the writer is killed, each file is in either the old or the new state, and a repeated
-/// `publish` brings it to the new one.
+/// `publish` brings it to the new one. A halt always wins: what is halted while something is published stays halted.
 package protocol Target: Sendable {
     /// Why this must not be used as it is; nil when it may. Changes nothing.
     func obstacle() throws -> String?
