@@ -46,7 +46,7 @@ $(OTEL): | setup
 test: PACKAGES += $(TEST_PACKAGES)
 test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must hold
 	$(RELEASE)
-	swift build --build-tests --disable-index-store
+	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
