@@ -41,7 +41,7 @@ package struct CallWitness: Sendable, Hashable {
     /// - Parameter version: Its name for people, such as `the canary`.
     package func silence(of version: String) -> String? {
         guard let granted, granted > 0, runs > 0, !hasCalled else { return nil }
-        return "\(runs) \(runs == 1 ? "run" : "runs") of \(version) and not one call, although \(granted) "
+        return "\(counted(runs, "run")) of \(version) and not one call, although \(granted) "
             + "\(granted == 1 ? "operation is" : "operations are") granted: is execute_tool telemetry written?"
     }
 

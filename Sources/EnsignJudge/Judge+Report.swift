@@ -30,14 +30,12 @@ extension Judge {
         } else if decision != .fail, !silent.isEmpty {
             (verdict, decisive) = (.noData, silent)
         }
-        var report = JudgeReport(
+        return JudgeReport(
             verdict: verdict,
             metrics: reports,
-            explanation: "",
+            decisive: decisive,
             silent: silent.isEmpty ? nil : silences.values.first
         )
-        report.explanation = "\(report.headline). \(decisive.joined(separator: ". "))."
-        return report
     }
 
     /// Explanations of the metrics that decided the verdict, or that it waits for.

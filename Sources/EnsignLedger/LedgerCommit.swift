@@ -113,7 +113,7 @@ package enum LedgerCommit {
 
     private static func files(_ entry: Entry) -> String {
         let count = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
-        return "\(count) \(count == 1 ? "file" : "files")"
+        return counted(count, "file")
     }
 
     /// `behaviour of support/refund-triage 1.4.0`.
@@ -123,7 +123,7 @@ package enum LedgerCommit {
             return ChangeSentence(change).driftSubject
         }
         let total = entry.changesElsewhere?.total ?? Int64(entry.changes.count)
-        return "behaviour, \(total) \(total == 1 ? "metric" : "metrics")"
+        return "behaviour, \(counted(total, "metric"))"
     }
 
     private static func changes(_ entry: Entry) -> String {

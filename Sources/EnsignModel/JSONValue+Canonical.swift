@@ -243,3 +243,8 @@ extension [UInt8] {
         }
     }
 }
+
+extension JSONValue {
+    /// Canonical JSON as text.
+    package var text: String { String(decoding: canonicalBytes(), as: UTF8.self) }
+}

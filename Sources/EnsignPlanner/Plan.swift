@@ -77,9 +77,7 @@ package struct Plan: Sendable, Hashable {
 
     /// How many agents are live afterwards.
     package var liveAfter: Int64 {
-        changes.reduce(liveBefore) { live, planned in
-            planned.all.reduce(live) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) }
-        }
+        liveBefore + changes.flatMap(\.all).live
     }
 }
 

@@ -51,7 +51,7 @@ extension Planner {
         return work
     }
 
-    static func operate(
+    private static func operate(
         _ request: OperatorRequest,
         _ work: inout AgentWork,
         _ recorded: RecordedFleet,
@@ -73,7 +73,7 @@ extension Planner {
     }
 
     /// From the stable version to the one that git asks for.
-    static func difference(
+    private static func difference(
         _ work: AgentWork,
         _ compiled: CompiledBundle,
         _ coming: [AgentID: DesiredAgent],
@@ -94,7 +94,7 @@ extension Planner {
 
     /// The version that was stable before the present one, has not failed here, and still differs from it under git's
     /// present permissions; nil when none is kept.
-    static func previous(
+    private static func previous(
         _ work: AgentWork,
         _ present: Bundle?,
         _ recorded: RecordedFleet,
@@ -120,7 +120,7 @@ extension Planner {
     /// - Parameters:
     ///   - desired: What git asks for; nil when it says nothing about the agent.
     ///   - present: The stable version: the limit if git says nothing.
-    static func narrowed(
+    private static func narrowed(
         _ bundle: Bundle,
         _ desired: CompiledBundle?,
         _ present: Bundle?,
@@ -141,7 +141,7 @@ extension Planner {
         return AuthorityDifference(before: bundle, after: part.bundle).loses ? part : nil
     }
 
-    static func desired(
+    private static func desired(
         _ compiled: CompiledBundle,
         _ work: inout AgentWork,
         _ recorded: RecordedFleet,

@@ -53,7 +53,7 @@ extension Planner {
     }
 
     /// What a person should know about a name that disappears or appears: halts and quarantines outlive it.
-    static func notes(_ work: AgentWork, isDeleted: Bool) -> [String] {
+    private static func notes(_ work: AgentWork, isDeleted: Bool) -> [String] {
         var notes: [String] = []
         let state = work.machine.state
         if isDeleted {

@@ -1,7 +1,7 @@
 import EnsignJSON
 package import EnsignModel
 
-/// Decides about one call of one agent: everything that shows, checks or makes a call uses this.
+/// Decides about one call of one agent. `check` and `who-can` ask here, and whatever makes a call has to.
 ///
 /// Pure: only the bundles, the arguments and the day decide.
 package enum CallPolicy {
@@ -66,7 +66,9 @@ package enum CallPolicy {
     ) throws -> Verdict {
         let now = try decide(call, by: present, today: today)
         guard present != .live(run) else { return now }
-        return max(now, try decide(call, by: .live(run), today: today))
+        let then = try decide(call, by: .live(run), today: today)
+        // Of two refusals the present one: it says what holds.
+        return then.strictness > now.strictness ? then : now
     }
 
     private static func approval(
@@ -86,9 +88,8 @@ package enum CallPolicy {
     }
 }
 
-/// The stricter one is the greater; two refusals have no order.
-extension CallPolicy.Verdict: Comparable {
-    private var strictness: Int {
+extension CallPolicy.Verdict {
+    fileprivate var strictness: Int {
         switch self {
         case .allowed: 0
         case .needsApproval(.none), .needsApproval(.manager): 1
@@ -96,6 +97,4 @@ extension CallPolicy.Verdict: Comparable {
         case .refused: 3
         }
     }
-
-    package static func < (a: Self, b: Self) -> Bool { a.strictness < b.strictness }
 }

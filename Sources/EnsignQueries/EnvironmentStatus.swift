@@ -33,7 +33,7 @@ package struct EnvironmentStatus: Sendable {
     /// Never throws: see ``unreadable``.
     static func of(_ name: String, _ site: Site, now: Timestamp) -> EnvironmentStatus {
         do { return try EnvironmentStatus(name, site, now) } catch {
-            return EnvironmentStatus(name, now, unreadable: error, (try? site.desiredCommit()) ?? nil)
+            return EnvironmentStatus(name, now, unreadable: error, try? site.desiredCommit())
         }
     }
 
@@ -62,7 +62,8 @@ package struct EnvironmentStatus: Sendable {
         let isReadable = unreadable == nil
         disagreements =
             isReadable ? try RollbackBranches(site: site, environment: name, today: now.date).survey(tip) : []
-        let stopped = isReadable ? try HaltedAgents(site, name) : nil
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let stopped = isReadable ? try HaltedAgents(site, name, recorded) : nil
         (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
         sight = isReadable ? try site.sight(name, tip, now: now) : nil
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
@@ -71,7 +72,7 @@ package struct EnvironmentStatus: Sendable {
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
         reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
         waiting =
-            try tip.map { try RecordedTree(repository: site.repository, tip: $0).hasRollouts() } == true
+            try tip != nil && recorded.hasRollouts()
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
     }
 

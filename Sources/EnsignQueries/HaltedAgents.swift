@@ -12,22 +12,27 @@ package struct HaltedAgents {
     package let states: [AgentID: AgentState]
     /// What is halted as a whole.
     package let halts: FleetHalts
-    private let live: Set<AgentID>
+    private let tree: RecordedTree
 
     package init(_ site: Site, _ environment: String) throws {
-        self.site = site
-        self.environment = environment
-        let tree = RecordedTree(repository: site.repository, tip: try site.ledger(environment).tip())
+        try self.init(
+            site,
+            environment,
+            RecordedTree(repository: site.repository, tip: site.ledger(environment).tip())
+        )
+    }
+
+    init(_ site: Site, _ environment: String, _ tree: RecordedTree) throws {
+        (self.site, self.environment, self.tree) = (site, environment, tree)
         var states: [AgentID: AgentState] = [:]
         for agent in try tree.remembered() {
             if let state = try tree.agent(agent)?.state, state.isHalted { states[agent] = state }
         }
         self.states = states
         halts = try tree.halts()
-        live = Set(try tree.agents())
     }
 
-    package func isLive(_ agent: AgentID) -> Bool { live.contains(agent) }
+    package func isLive(_ agent: AgentID) throws -> Bool { try tree.isLive(agent) }
 
     package func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
 

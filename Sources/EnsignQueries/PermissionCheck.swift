@@ -49,9 +49,8 @@ package struct PermissionCheck {
         guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
             return nil
         }
-        let compiled = Compiler.compile(resolved, instructions: instructions)
         let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
-        let standing = compiled.halted ? CallPolicy.Standing.halted : .live(compiled.bundle)
+        let standing = CallPolicy.Standing(resolved, instructions: instructions)
         let permission = resolved.permissions.first { $0.tool == tool && $0.operation == operation }
         switch try CallPolicy.decide(call, by: standing, today: today) {
         case .refused(let refusal): return try why(refusal, call, permission, resolved)
@@ -173,5 +172,13 @@ package struct PermissionCheck {
 
     private func position(of pointer: [String], below start: Position?, in path: String) -> Position {
         fleet.source(path).map { ManifestLoader.position(of: pointer, below: start, in: $0) } ?? start ?? .start
+    }
+}
+
+extension CallPolicy.Standing {
+    /// What a deployment comes to.
+    init(_ resolved: ResolvedDeployment, instructions: String) {
+        self =
+            resolved.deployment.halted ? .halted : .live(Compiler.bundle(resolved, instructions: instructions))
     }
 }

@@ -1,5 +1,6 @@
 package import EnsignManifest
 package import EnsignModel
+import EnsignPolicy
 
 /// The agents of an environment that may call a tool: what `who-can` answers.
 package struct ToolHolders: Sendable {
@@ -36,10 +37,20 @@ package struct ToolHolders: Sendable {
         var holders: [Holder] = []
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         for agent in try fleet.deployedAgents(in: environment) {
-            guard let resolved = try compiler.resolve(agent), !resolved.deployment.halted else { continue }
+            guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+                continue
+            }
+            let standing = CallPolicy.Standing(resolved, instructions: instructions)
             for permission in resolved.permissions where permission.tool == tool {
                 guard operation == nil || permission.operation == operation, let approval = permission.effectiveApproval
                 else { continue }
+                let call = CallPolicy.Call(tool: tool, operation: permission.operation, arguments: nil)
+                let isExpired: Bool
+                switch try CallPolicy.decide(call, by: standing, today: today) {
+                case .allowed, .needsApproval: isExpired = false
+                case .refused(.expired): isExpired = true
+                case .refused(.halted), .refused(.notGranted), .refused(.arguments): continue
+                }
                 holders.append(
                     Holder(
                         agent: agent,
@@ -52,7 +63,7 @@ package struct ToolHolders: Sendable {
                         position: permission.origin.position,
                         arguments: permission.arguments?.value,
                         expires: permission.expires,
-                        isExpired: permission.expires.map { $0 < today } ?? false
+                        isExpired: isExpired
                     )
                 )
             }

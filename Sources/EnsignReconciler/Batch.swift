@@ -13,6 +13,8 @@ struct Batch {
     let commit: ObjectID
     /// The environment's own; nil where nothing expires.
     let keepFor: TimeSpan?
+    /// The files of each agent that changes.
+    let files: [AgentFiles]
     /// What is in the intent; nil when there is nothing to announce.
     var announced: Announced?
 
@@ -21,6 +23,7 @@ struct Batch {
         self.drift = drift
         self.commit = commit
         self.keepFor = keepFor
+        files = (plan?.changes ?? []).map(\.files)
     }
 
     /// The part that the ledger says of it before anything happens.
@@ -41,15 +44,10 @@ struct Batch {
         var counts: [String: Int64] { expired.isEmpty ? [:] : ["expired": Int64(expired.count)] }
     }
 
-    /// The files of each agent that changes, but for those that are held.
-    func files(without held: Set<AgentID> = []) -> [AgentFiles] {
-        (plan?.changes ?? []).filter { !held.contains($0.agent) }.map(\.files)
-    }
-
     /// What becomes of the recorded tree.
     func edits(_ announced: Announced) -> [String: [UInt8]?] {
         var edits: [String: [UInt8]?] = [:]
-        for files in files(without: announced.held) { edits.merge(files.edits) { _, new in new } }
+        for files in files where !announced.held.contains(files.agent) { edits.merge(files.edits) { _, new in new } }
         for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
         if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
         return edits
@@ -70,7 +68,7 @@ struct Batch {
             let bytes = try recorded.bytes(node)
             if file.path.hasPrefix(LivePath.bundles) { bundles[file.path] = bytes } else { routes[file.path] = bytes }
         }
-        for files in files() {
+        for files in files {
             let path = LivePath.route(files.agent)
             for (digest, bytes) in files.bundles { bundles[LivePath.bundle(digest)] = bytes }
             routes[path] = files.route
@@ -85,7 +83,7 @@ struct Batch {
 
 extension PlannedChange {
     /// The files that follow from it.
-    var files: AgentFiles {
+    fileprivate var files: AgentFiles {
         AgentFiles(
             agent: agent,
             route: route?.bytes,

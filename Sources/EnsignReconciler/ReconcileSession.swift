@@ -24,6 +24,8 @@ struct ReconcileSession {
     var cursor: ObservationCursor?
     /// Nil when the branch is gone or cannot be read: then the last accepted commit decides.
     var desired: ObjectID?
+    /// Whether nothing more can be done: the steps that are left are passed over.
+    var isOver = false
     /// What this run does; nil when it does nothing.
     var batch: Batch?
 
@@ -117,7 +119,7 @@ extension ReconcileSession {
         case .nothingDeclared, .converged: try write("ok", telemetry?.unreadSentence ?? "")
         case .invalid:
             let errors = report.findings.count { $0.severity == .error }
-            try write("invalid", "\(errors) error\(errors == 1 ? "" : "s") in the manifests")
+            try write("invalid", "\(counted(errors, "error")) in the manifests")
         case .refused(let why): try write("refused", why)
         case .impossible: break
         }

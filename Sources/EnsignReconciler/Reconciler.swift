@@ -182,7 +182,7 @@ package struct Reconciler {
         // While there is room: the next halt must not depend on what is left of it.
         try? halts.file.prepare()
         try LeftoverFiles.sweep(site.files, environment: environment, now: Timestamp(seconds: options.clock.wall()))
-        try FormerState.takeOver(site.files, environment)
+        FormerState.takeOver(site.files, environment)
         var session = try ReconcileSession(self)
         session.prepareNotifications()
         do {

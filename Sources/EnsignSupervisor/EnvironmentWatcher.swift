@@ -29,7 +29,7 @@ final class EnvironmentWatcher: Sendable {
         claim = try? WatchClaim(environment.name, environment.open())
     }
 
-    /// - Throws: ``SystemError`` when there is no room for a thread that reconciles; without the others it goes on.
+    /// - Throws: ``SystemError`` when there is no room for a thread that reconciles; without the others' threads it goes on.
     func start() throws {
         try main.start { [self] in
             environment.start(telemetry, otherwise: "telemetry is not read") { [self] in

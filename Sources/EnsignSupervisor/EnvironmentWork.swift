@@ -49,8 +49,8 @@ struct EnvironmentWork: ServiceWork {
     mutating func turn() -> Service.Next {
         do {
             // Watched before reconciling: what changes in between is not lost.
-            if changes == nil { changes = try begin() }
-            guard let changes else { return .atOnce }
+            let changes = try self.changes ?? begin()
+            self.changes = changes
             let hadTelemetry = desk.pipeline != nil
             let report = try reconcile(changes.site)
             tell(report)

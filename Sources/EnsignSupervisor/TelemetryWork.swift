@@ -34,7 +34,10 @@ struct TelemetryWork: ServiceWork {
             if following == nil { following = try open() }
             // A single reconcile has it; it will not take long.
             guard following != nil else { return .after(retry.delay(using: &generator)) }
-            try following?.step { retry.succeeded() }
+            try following?.step {
+                retry.succeeded()
+                said = SaidOnce()
+            }
             return .atOnce
         } catch {
             following = nil
@@ -45,9 +48,8 @@ struct TelemetryWork: ServiceWork {
     }
 
     mutating func end() {
-        guard let checkpoints else { return }
-        checkpoints.stop()
-        checkpoints.join()
+        checkpoints?.stop()
+        checkpoints?.join()
         CheckpointWork(environment, desk).write()
     }
 
@@ -57,8 +59,13 @@ struct TelemetryWork: ServiceWork {
     }
 
     private mutating func startCheckpoints() {
-        checkpoints = try? Service()
-        try? checkpoints?.start { [environment, desk] in CheckpointWork(environment, desk) }
+        guard let service = try? Service() else {
+            return environment.note("how far telemetry was read is written down only at the end")
+        }
+        checkpoints = service
+        environment.start(service, otherwise: "how far telemetry was read is written down only at the end") {
+            [environment, desk] in CheckpointWork(environment, desk)
+        }
     }
 
     private func open() throws -> TelemetryFollowing? {

@@ -41,7 +41,7 @@ package struct Watcher {
         var running: [String: EnvironmentWatcher] = [:]
         var isFirst = true
         var isChecked = false
-        var failing: [String: SaidOnce] = [:]
+        var failing: [String: String] = [:]
         while !service.isStopped {
             // One that cannot be watched makes it blind, and is looked at by the clock.
             for folder in [String(site.commonDirectory.dropLast())] + site.refFolders { _ = try? monitor.watch(folder) }
@@ -58,7 +58,7 @@ package struct Watcher {
                     failing[environment] = nil
                 } catch {
                     // One that cannot be started does not stop the others; it is tried again.
-                    if failing[environment, default: SaidOnce()].news("\(error)") != nil {
+                    if failing.updateValue("\(error)", forKey: environment) != "\(error)" {
                         place.report(.failed(environment, error))
                     }
                 }

@@ -119,6 +119,23 @@ struct RecordedTests {
         #expect(try index.history(triage, lead.digest) == nil)
     }
 
+    @Test("A version that was left by going back is known as one that was taken away, until it is replaced by another")
+    func takenBack() throws {
+        let scratch = try ScratchLedger()
+        func history() throws -> StableHistory? {
+            try StableIndex(ledger: scratch.ledger, tip: scratch.tip, recorded: recorded(scratch))
+                .history(triage, two.digest)
+        }
+        try scratch.publish([.create(one)], bundles: [one])
+        try scratch.publish([.update(one, two)], bundles: [two])
+        let back = Change(agent: triage, action: .rollback, from: two.side, to: one.side, kind: .behaviour)
+        try scratch.publish([back], bundles: [one])
+        #expect(try history()?.wasTakenBack == true)
+        try scratch.publish([.update(one, two)], bundles: [two])
+        try scratch.publish([.update(two, three)], bundles: [three])
+        #expect(try history()?.wasTakenBack == false)
+    }
+
     @Test("A bundle that is no longer kept cannot be gone back to")
     func notKept() throws {
         let scratch = try ScratchLedger()

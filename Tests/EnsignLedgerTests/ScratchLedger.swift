@@ -96,7 +96,7 @@ final class ScratchLedger {
     }
 
     func live(_ changes: [Change]) throws -> Int64 {
-        try effects(changes).reduce(tip?.agents ?? 0) { $0 + $1.live }
+        try effects(changes).reduce(tip?.agents ?? 0) { $0 + $1.changes.live }
     }
 
     private func effects(_ changes: [Change]) throws -> [AgentEffect] {

@@ -22,7 +22,7 @@ struct EvidenceTests {
             reason: "why",
             by: "ada",
             verdict: .fail,
-            analysis: JudgeReport(verdict: .fail, metrics: [metric], explanation: "It is.", silent: "no call"),
+            analysis: JudgeReport(verdict: .fail, metrics: [metric], decisive: ["success"], silent: "no call"),
             replaced: [digest("a")],
             fleet: Evidence.FleetStop(scope: "team support", halts: FleetHalts()),
             behaviour: Evidence.DriftedBehaviour(
@@ -111,6 +111,6 @@ struct EvidenceTests {
     @Test("A failure is told by the metrics that failed, not by their whole sentences")
     func failure() {
         #expect(Self.whole().analysis?.failure == "the analysis failed: success: 91 % against 97 %")
-        #expect(JudgeReport(verdict: .fail, metrics: [], explanation: "").failure == "the analysis failed")
+        #expect(JudgeReport(verdict: .fail, metrics: [], decisive: []).failure == "the analysis failed")
     }
 }

@@ -89,7 +89,7 @@ struct HostileParserTests {
             _ = entry.sequence + 1
             _ = entry.counts.values.reduce(0, +)
             for effect in AgentEffect.of(entry.changes, environment: "prod") ?? [] {
-                _ = (entry.counts["agents"] ?? 0) + effect.live
+                _ = (entry.counts["agents"] ?? 0) + effect.changes.live
                 _ = effect.digests
             }
             entry.bound()

@@ -66,6 +66,14 @@ struct CallPolicyTests {
         )
     }
 
+    @Test("Of two refusals the present one is given")
+    func present() throws {
+        let before = try #require(CalendarDate("2026-11-27"))
+        let run = bundle { $0.tools[0].operations["find"]?.expires = before }
+        let call = CallPolicy.Call(tool: "crm", operation: "find", arguments: nil)
+        #expect(try CallPolicy.decide(call, run: run, present: .halted, today: #require(today)) == .refused(.halted))
+    }
+
     @Test("In an open run the stricter of its own bundle and the present one counts, whichever it is")
     func openRun() throws {
         let call = CallPolicy.Call(tool: "crm", operation: "find", arguments: nil)

@@ -101,7 +101,7 @@ struct QueryTests {
         #expect(halted.resumable(.all) == [Self.triage])
         #expect(halted.resumable(.team("sales")).isEmpty)
         #expect(halted.keptByGit(.all).isEmpty)
-        #expect(halted.isLive(Self.triage))
+        #expect(try halted.isLive(Self.triage))
     }
 
     // MARK: rollouts

@@ -91,6 +91,41 @@ struct SessionTests {
         #expect(try Verifier(fleet.site().ledger("prod")).run().verdict == .intact)
     }
 
+    @Test("What is recorded of one agent and cannot be read keeps no other agent's canary")
+    func damagedRecord() throws {
+        let fleet = try TestFleet(rollout: "{canary: {steps: [{weight: 20, hold: 10m}, {weight: 50, hold: 1h}]}}")
+        try fleet.reconcile()
+        try update(fleet)
+        let other = try #require(AgentID(TestFleet.agents.first { $0 != "support/triage" } ?? ""))
+        let site = try fleet.site()
+        let tip = try #require(try fleet.tip())
+        let draft = EntryDraft(
+            kind: .outcome,
+            source: tip.entry.source,
+            parent: tip.acceptedSource,
+            actor: tip.entry.actor,
+            time: tip.entry.time,
+            reason: "sync",
+            changes: [],
+            agents: tip.agents,
+            result: .ok
+        )
+        let path = site.settings.signingKey(TestFleet.environment, site.files)
+        _ = try site.ledger(TestFleet.environment).append(
+            draft,
+            after: tip,
+            edits: [LivePath.route(other): Array("{}".utf8)],
+            key: #require(try LedgerKey.load(TestFleet.environment, path: path))
+        )
+        fleet.target.set(LivePath.route(other), .file(Array("{}".utf8)))
+        fleet.deploy("\(other)", "1.1.0", ["find"], 100)
+        try fleet.commit("another agent to 1.1.0")
+        fleet.advance(600)
+        let report = try fleet.reconcile()
+        #expect(report.failure != nil)
+        #expect(try shares(fleet) == "1.1.0 50 %, 1.0.0 50 %")
+    }
+
     @Test("Less permission holds at once, for the version that takes sessions and for the one on its way")
     func narrowed() throws {
         let fleet = try TestFleet()

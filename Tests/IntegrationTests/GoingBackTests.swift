@@ -240,6 +240,20 @@ import Testing
         #expect(unwritten > 3)
     }
 
+    @Test("What a revert has taken back comes again as a canary, not at once")
+    func revertOfARevert() throws {
+        let host = try Host(fleet: fleet(canary: true))
+        func phase() throws -> String? { try host.liveJSON("agents/support/triage.json")["phase"] as? String }
+        try host.push(deployment, "version: 1.0.0", "version: 1.1.0", message: "Deploy 1.1.0")
+        let promoted = try host.ensign("rollout", "promote", "support/triage", "--env", "prod", "--reason", "x")
+        #expect(promoted.status == 0, "\(promoted.errors)")
+        #expect(try phase() == "stable")
+        try host.push(deployment, "version: 1.1.0", "version: 1.0.0", message: "Go back")
+        #expect(try phase() == "stable")
+        try host.push(deployment, "version: 1.0.0", "version: 1.1.0", message: "Revert the revert")
+        #expect(try phase() == "canary")
+    }
+
     // MARK: By hand
 
     @Test("rollback --now: the version before at once, the bad one quarantined, the same commit")

@@ -32,7 +32,7 @@ extension PlanRenderer {
     var guardCounts: [String] {
         GuardChange.Direction.allCases.compactMap { direction in
             let count = plan.guards.count { $0.direction == direction }
-            return count == 0 ? nil : "\(count) \(count == 1 ? "guard" : "guards") \(direction.rawValue)"
+            return count == 0 ? nil : "\(counted(count, "guard")) \(direction.rawValue)"
         }
     }
 

@@ -123,7 +123,7 @@ struct PlanRenderer {
     }
 
     private var differences: String {
-        let agents = "\(plan.changes.count) \(plan.changes.count == 1 ? "agent differs" : "agents differ")"
+        let agents = counted(plan.changes.count, "agent differs", "agents differ")
         let parts = (plan.isEmpty ? [] : [agents]) + guardCounts
         return parts.isEmpty ? "No differences." : parts.joined(separator: ", ") + "."
     }

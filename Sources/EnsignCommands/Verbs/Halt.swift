@@ -198,7 +198,7 @@ private struct HaltCommand {
 
     private func tell(_ effect: HaltSwitch.Effect) {
         let names =
-            effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent", "agents")
+            effect.agents.count == 1 ? effect.agents[0].description : counted(effect.agents.count, "agent")
         invocation.console.line("\(environment): halted \(names) in \(effect.duration.milliseconds) ms")
         guard !invocation.isQuiet else { return }
         if effect.agents.count > 1 {
@@ -266,9 +266,6 @@ private struct HaltCommand {
         return .done
     }
 }
-
-/// `1 agent`, `2 agents`, or with a plural of its own.
-private func counted(_ count: Int, _ one: String, _ many: String) -> String { "\(count) \(count == 1 ? one : many)" }
 
 extension Duration {
     /// Rounded up: nothing takes no time.

@@ -98,7 +98,7 @@ extension HaltedAgents {
             )
         }
         switch scope {
-        case .agent(let agent) where !isLive(agent):
+        case .agent(let agent) where try !isLive(agent):
             throw Refusal(message: "'\(agent)' is not live in '\(environment)', and not halted")
         case .agent(let agent): throw Refusal(message: "'\(agent)' is not halted in '\(environment)'")
         case .team, .all: throw Refusal(message: "no \(scope.text(environment)) are halted")

@@ -2,6 +2,7 @@ import EnsignGit
 import EnsignHost
 import EnsignManifest
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 
@@ -61,18 +62,7 @@ extension Invocation {
         _ snapshots: () throws -> any Snapshot
     ) throws -> ExitCode {
         if format == .json {
-            json([
-                "v": 1, "valid": .bool(result.errors == 0), "errors": .integer(Int64(result.errors)),
-                "warnings": .integer(Int64(result.warnings)),
-                "findings": .array(result.findings.map(\.json)),
-                "counts": [
-                    "agents": .integer(Int64(result.counts.agents)),
-                    "versions": .integer(Int64(result.counts.versions)),
-                    "tools": .integer(Int64(result.counts.tools)),
-                    "environments": .integer(Int64(result.counts.environments)),
-                    "deployments": .integer(Int64(result.counts.deployments)),
-                ],
-            ])
+            json(result.json)
         } else {
             let fleet = Fleet(snapshot: try snapshots(), today: today)
             console.out(FindingRenderer(paint: console.paint, source: fleet.source).render(result.findings))

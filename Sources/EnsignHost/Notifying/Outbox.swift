@@ -74,7 +74,7 @@ package struct Outbox: Sendable, Hashable {
     /// What an operator should know, in a sentence; nil when nothing waits.
     package var note: String? {
         guard !pending.isEmpty || dropped > 0 else { return nil }
-        var text = "notify: \(pending.count) \(pending.count == 1 ? "entry waits" : "entries wait")"
+        var text = "notify: \(counted(pending.count, "entry waits", "entries wait"))"
         if dropped > 0 { text += ", \(dropped) older were dropped" }
         return text + (failure.map { "; the command failed: \($0)" } ?? "")
     }

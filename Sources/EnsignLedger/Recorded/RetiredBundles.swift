@@ -38,6 +38,8 @@ package struct RetiredBundles: LedgerProjection {
         return last.values.filter { $0.time <= moment }.sorted { $0.digest < $1.digest }
     }
 
+    /// Forgets bundles that are gone. Made anew from the ledger they are listed again: whoever asks looks whether a bundle
+    /// is still kept.
     package mutating func remove(_ digests: Set<Digest>) { newestFirst.removeAll { digests.contains($0.digest) } }
 }
 

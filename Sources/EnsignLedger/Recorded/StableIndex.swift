@@ -23,8 +23,12 @@ package final class StableIndex {
         else { return nil }
         let firstOfPresent = times.lastIndex { $0.digest == present.digest } ?? -1
         // Its successor ended its time.
-        let until = newest > 0 ? times[newest - 1].since : times[newest].since
-        return StableHistory(isEarlier: first > firstOfPresent, stableUntil: until)
+        let successor = newest > 0 ? times[newest - 1] : nil
+        return StableHistory(
+            isEarlier: first > firstOfPresent,
+            stableUntil: (successor ?? times[newest]).since,
+            wasTakenBack: successor?.takesBack == digest
+        )
     }
 
     /// The digests that were stable before the present one and are still kept, the latest first.
@@ -38,34 +42,43 @@ package final class StableIndex {
         return found
     }
 
-    private func times() throws -> [AgentID: [(digest: Digest?, since: Timestamp)]] {
+    private func times() throws -> [AgentID: [StableTimes.Time]] {
         if let stable { return stable.times }
         guard let tip else { return [:] }
-        let found = try StableTimes.upTo(tip, of: ledger)
+        let found = try StableTimes.all(tip, of: ledger)
         stable = found
         return found.times
     }
 }
 
 /// The time from which each digest was the stable one.
-struct StableTimes: LedgerProjection {
-    let covered: CoveredEntry
+struct StableTimes: LedgerWalk {
     /// Newest first.
-    private(set) var times: [AgentID: [(digest: Digest?, since: Timestamp)]] = [:]
+    private(set) var times: [AgentID: [Time]] = [:]
 
-    init(covering covered: CoveredEntry) { self.covered = covered }
+    /// One version's time as the stable one.
+    struct Time {
+        /// Nil for none.
+        var digest: Digest?
+        var since: Timestamp
+        /// What was left by going back to it: somebody took that away.
+        var takesBack: Digest?
+    }
+
+    init(covering: CoveredEntry) {}
 
     mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws {
         switch entry.entry.kind {
         case .outcome, .recovery, .halt:
             for effect in AgentEffect.of(try ledger.changes(of: entry), environment: ledger.environment) ?? [] {
-                times[effect.agent, default: []].append((effect.stable?.digest, entry.entry.time))
+                let back = effect.changes.first { $0.action == .rollback && $0.to == effect.stable }
+                times[effect.agent, default: []].append(
+                    Time(digest: effect.stable?.digest, since: entry.entry.time, takesBack: back?.from?.digest)
+                )
             }
         case .genesis, .intent, .refused, .drift, .resume, .key: break
         }
     }
-
-    mutating func take(rest: StableTimes) { times.merge(rest.times) { $0 + $1 } }
 
     /// Runs of the same digest count once: a canary's steps leave the stable version as it is.
     mutating func end() {
@@ -76,9 +89,4 @@ struct StableTimes: LedgerProjection {
             .map(\.element)
         }
     }
-}
-
-extension AgentEffect {
-    /// The resulting stable version; nil for none.
-    package var stable: Change.Side? { state.map(\.stable) ?? changes.last?.to }
 }

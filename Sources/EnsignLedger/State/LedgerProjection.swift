@@ -1,25 +1,41 @@
 package import EnsignModel
 
 /// Something that follows only from the entries of a ledger: which bundles are out of use, what was stable when, which
-/// drifts of behaviour still hold.
-///
-/// One walk makes it, from the newest entry back to the last known one. If the ledger lacks that entry, because it was
-/// replaced, the walk continues to the beginning and uses nothing old.
-package protocol LedgerProjection {
-    /// The newest entry that it covers.
-    var covered: CoveredEntry { get }
-
+/// drifts of behaviour still hold. One walk makes it, from the newest entry back.
+package protocol LedgerWalk {
     /// Starts with nothing.
     init(covering: CoveredEntry)
 
     /// Takes an entry that is older than those before it.
     mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws
 
-    /// Takes what was known about all entries that are older still.
-    mutating func take(rest: Self)
-
     /// Called after the last entry.
     mutating func end()
+}
+
+/// A walk that goes on from what an earlier one came to. If the ledger lacks the entry up to which that went, because it
+/// was replaced, the walk continues to the beginning and uses nothing old.
+package protocol LedgerProjection: LedgerWalk {
+    /// The newest entry that it covers.
+    var covered: CoveredEntry { get }
+
+    /// Takes what was known about all entries that are older still.
+    mutating func take(rest: Self)
+}
+
+extension LedgerWalk {
+    /// What all entries come to, from the newest one on.
+    package static func all(_ tip: RecordedEntry, of ledger: Ledger) throws -> Self {
+        var result = Self(covering: CoveredEntry(tip))
+        try ledger.walk(from: tip) { entry in
+            try result.take(entry, ledger)
+            return true
+        }
+        result.end()
+        return result
+    }
+
+    package mutating func end() {}
 }
 
 /// An entry that a projection covers, with all before it.
@@ -61,8 +77,6 @@ extension LedgerProjection {
         result.end()
         return result
     }
-
-    package mutating func end() {}
 }
 
 extension LedgerProjection where Self: StateValue {

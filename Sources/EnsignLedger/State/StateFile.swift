@@ -39,7 +39,7 @@ package struct StateFile<Value: StateValue>: Sendable {
         former = Value.kind.formerPattern.map(place)
     }
 
-    /// For a file at any path.
+    /// For tests: a file at any path.
     package init(path: String, former: String? = nil) {
         self.path = path
         self.former = former
@@ -54,7 +54,7 @@ package struct StateFile<Value: StateValue>: Sendable {
     }
 
     /// The stored value; an unreadable file counts as missing.
-    package func known() -> Value? { (try? read()) ?? nil }
+    package func known() -> Value? { try? read() }
 
     /// The stored contents, not yet decoded, for callers that want only a part.
     package func contents() throws(SystemError) -> StateContents? {
@@ -68,15 +68,15 @@ package struct StateFile<Value: StateValue>: Sendable {
         }
     }
 
-    /// Whether the value comes from an earlier release's file, which the first write removes.
-    package func isTakenOver() throws(SystemError) -> Bool {
+    /// Whether an earlier release's file is still there. The next write removes it.
+    package func hasFormer() throws(SystemError) -> Bool {
         guard let former else { return false }
         return try Files.status(former) != nil
     }
 
     /// Moves an earlier release's file to its present place. The caller holds the lock for writing it.
     package func takeOver() throws(SystemError) {
-        guard let former, try isTakenOver() else { return }
+        guard let former, try hasFormer() else { return }
         if let value = try read() { try write(value) } else { try Files.remove(former) }
     }
 
@@ -92,14 +92,16 @@ package struct StateFile<Value: StateValue>: Sendable {
             }
         }
         let bytes = value.contents.bytes(version: Value.kind.version)
-        try Files.replace(path, with: bytes, durable: Value.kind.isDurable)
-        // It is never read again: if it remains, it does no harm.
-        if let former { try? Files.remove(former) }
+        // The safe old one goes only when the new one is as safe.
+        let replaces = (try? hasFormer()) == true
+        try Files.replace(path, with: bytes, durable: Value.kind.isDurable || replaces)
+        if let former, replaces { try? Files.remove(former) }
     }
 
     package func remove() throws(SystemError) {
-        try Files.remove(path)
+        // The other way round a crash would bring the older value back.
         if let former { try Files.remove(former) }
+        try Files.remove(path)
     }
 
     /// When it was last written; nil when it never was.
@@ -109,5 +111,5 @@ package struct StateFile<Value: StateValue>: Sendable {
         return status.map { Timestamp(seconds: $0.modified / 1_000_000_000) }
     }
 
-    package var isThere: Bool { (try? written()) ?? nil != nil }
+    package var isThere: Bool { (try? written()) != nil }
 }

@@ -9,7 +9,7 @@ package enum StateReason: Sendable, Hashable, CaseIterable {
     /// It is recorded nowhere else.
     case memory
 
-    /// Whether it is rebuilt when it is lost. All such state is in `cache/`, which may be deleted at any time.
+    /// Whether it is rebuilt when it is lost.
     package var canBeMadeAgain: Bool { self != .memory }
 }
 
@@ -24,7 +24,7 @@ package struct StateKind: Sendable, Hashable {
     package let limit: Int
     /// Whether writing waits for the disk.
     package let isDurable: Bool
-    /// The path in an earlier release; read once, and removed at the next write.
+    /// The path in an earlier release; read until the next write removes it.
     package let formerPattern: String?
 
     package init(
@@ -35,6 +35,7 @@ package struct StateKind: Sendable, Hashable {
         isDurable: Bool = false,
         formerly formerPattern: String? = nil
     ) {
+        precondition(!pattern.hasPrefix("cache/") || reason.canBeMadeAgain, "cache/ may be deleted at any time")
         self.pattern = pattern
         self.reason = reason
         self.version = version

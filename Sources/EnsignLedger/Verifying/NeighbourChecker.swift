@@ -152,7 +152,7 @@ struct NeighbourChecker {
         guard let effects = AgentEffect.of(changes, environment: ledger.environment) else {
             return note(sequence, "a change carries a state that is none")
         }
-        let live = effects.reduce(older.agents) { $0.adding(saturating: $1.live) }
+        let live = effects.reduce(older.agents) { $0.adding(saturating: $1.changes.live) }
         if newer.agents != live {
             note(sequence, "it counts \(newer.agents) live agents, and the changes come to \(live)")
         }

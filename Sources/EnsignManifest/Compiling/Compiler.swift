@@ -6,7 +6,12 @@ package import EnsignModel
 /// Reads no clock, no commit and no setting of this clone: a revert compiles to the digest it had before, on any machine.
 package enum Compiler {
     package static func compile(_ resolved: ResolvedDeployment, instructions: String) -> CompiledBundle {
-        let bundle = Bundle(
+        seal(bundle(resolved, instructions: instructions), halted: resolved.deployment.halted)
+    }
+
+    /// The bundle without its bytes.
+    package static func bundle(_ resolved: ResolvedDeployment, instructions: String) -> Bundle {
+        Bundle(
             agent: resolved.agent,
             version: resolved.version,
             environment: resolved.environment,
@@ -23,7 +28,6 @@ package enum Compiler {
             limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
             runtime: resolved.manifest.runtime ?? .null
         )
-        return seal(bundle, halted: resolved.deployment.halted)
     }
 
     /// A bundle with its bytes and their digest.

@@ -214,7 +214,12 @@ package struct DeploymentResolver {
         for name in grant.operations {
             guard let declaration = tool.value.operations[name.value] else {
                 if role == nil {
-                    reportUnknown(name, of: tool, path)
+                    fleet.reportUnknown(
+                        name,
+                        "tool '\(tool.name)' \(tool.version) has no operation '\(name.value)'",
+                        among: Set(tool.value.operations.keys),
+                        in: path
+                    )
                 } else {
                     // Another version of the tool may have it.
                     try GrantChecker(fleet: fleet, path: path).check(grant)
@@ -264,25 +269,6 @@ package struct DeploymentResolver {
                 path: path,
                 at: expires.position,
                 hint: "renew it or remove it"
-            )
-        )
-    }
-
-    private func reportUnknown(_ operation: Located<String>, of tool: ResolvedTool, _ path: String) {
-        fleet.report(
-            .error,
-            in: path,
-            at: operation.position,
-            Finding(
-                code: "unknown-operation",
-                "tool '\(tool.name)' \(tool.version) has no operation '\(operation.value)'",
-                path: path,
-                at: operation.position,
-                hint: Suggestion.hint(
-                    for: operation.value,
-                    among: tool.value.operations.keys.sorted(),
-                    plural: "its operations"
-                )
             )
         )
     }

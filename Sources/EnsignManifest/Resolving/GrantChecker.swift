@@ -29,17 +29,11 @@ struct GrantChecker {
         guard tools.allSatisfy({ $0.value != nil }) else { return }
         let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
         for operation in grant.operations where !known.contains(operation.value) {
-            fleet.report(
-                .error,
-                in: path,
-                at: operation.position,
-                Finding(
-                    code: "unknown-operation",
-                    "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
-                    path: path,
-                    at: operation.position,
-                    hint: Suggestion.hint(for: operation.value, among: known.sorted(), plural: "its operations")
-                )
+            fleet.reportUnknown(
+                operation,
+                "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
+                among: known,
+                in: path
             )
         }
         guard let arguments = grant.arguments else { return }
@@ -53,6 +47,27 @@ struct GrantChecker {
 }
 
 extension Fleet {
+    /// Reports an operation that a tool does not have.
+    func reportUnknown(
+        _ operation: Located<String>,
+        _ message: @autoclosure () -> String,
+        among known: @autoclosure () -> Set<String>,
+        in path: String
+    ) {
+        report(
+            .error,
+            in: path,
+            at: operation.position,
+            Finding(
+                code: "unknown-operation",
+                message(),
+                path: path,
+                at: operation.position,
+                hint: Suggestion.hint(for: operation.value, among: known().sorted(), plural: "its operations")
+            )
+        )
+    }
+
     /// Reports the parts of a grant's arguments that can never apply to an operation, and those that would not be
     /// enforced.
     func checkNarrowing(_ arguments: Located<JSONValue>, of operation: Operation, _ name: String, in path: String) {

@@ -136,9 +136,8 @@ extension AuthorityChange {
     }
 
     private func sentence(_ limit: Limit, _ value: Difference<Double?>) -> String {
-        func number(_ value: Double) -> String { String(decoding: JSONValue(value).canonicalBytes(), as: UTF8.self) }
-        let now = value.now.map { "\(number($0)) \(limit.unit)" } ?? "any number of \(limit.unit)"
-        return "may use \(now) (was \(value.was.map(number) ?? "unlimited"))"
+        let now = value.now.map { "\(JSONValue($0).text) \(limit.unit)" } ?? "any number of \(limit.unit)"
+        return "may use \(now) (was \(value.was.map { JSONValue($0).text } ?? "unlimited"))"
     }
 
     private static func until(_ date: CalendarDate?) -> String { date.map { "until \($0)" } ?? "without an end" }

@@ -35,10 +35,8 @@ package struct AgentEffect: Sendable, Hashable {
         return effects
     }
 
-    /// How the number of live agents changes.
-    package var live: Int64 {
-        changes.reduce(0) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) }
-    }
+    /// The stable version that results; nil for none.
+    package var stable: Change.Side? { state.map(\.stable) ?? changes.last?.to }
 
     /// The digests that the changes introduce.
     package var digests: Set<Digest> {
@@ -50,9 +48,10 @@ extension Change {
     /// Puts the state that follows into the evidence.
     package mutating func remember(_ state: AgentState) { explain { $0.state = state } }
 
-    /// Adds to the evidence.
+    /// Adds to the evidence. What was read and is not understood does not stay.
     package mutating func explain(_ more: (inout Evidence) -> Void) {
         var evidence = evidence ?? Evidence()
+        evidence.asRead = nil
         more(&evidence)
         self.evidence = evidence
     }

@@ -106,6 +106,11 @@ extension Change {
     }
 }
 
+extension Sequence<Change> {
+    /// How the number of live agents changes.
+    package var live: Int64 { reduce(0) { $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0) } }
+}
+
 extension Change {
     /// The metric of a stable version that drifted although nothing was deployed; nil for any other change.
     package var driftedMetric: String? {

@@ -36,8 +36,12 @@ extension Evidence {
         fleet = FleetStop(fields: fields)
         behaviour = DriftedBehaviour(fields: fields)
         repair = RepairedFile(fields: fields)
-        if self.fields != fields { asRead = fields }
+        asRead = fields
     }
+
+    package static func == (a: Evidence, b: Evidence) -> Bool { a.json == b.json }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(json) }
 
     /// Whether there is a following state that cannot be read.
     package var hasUnreadableState: Bool { state == nil && asRead?["state"] != nil }

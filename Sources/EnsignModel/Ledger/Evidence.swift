@@ -1,7 +1,6 @@
 /// Why a change was made, for whoever reads the ledger later. docs/formats/ledger.md lists the fields of its JSON.
 ///
-/// Reading loses nothing: where this version would write something else, the JSON stays as it was. Evidence that was
-/// read is not changed afterwards.
+/// Reading loses nothing: evidence that was read is written as it was.
 package struct Evidence: Sendable, Hashable {
     /// The state file that follows; nil when there is nothing to remember.
     package var state: AgentState?
@@ -22,7 +21,7 @@ package struct Evidence: Sendable, Hashable {
     package var fleet: FleetStop?
     package var behaviour: DriftedBehaviour?
     package var repair: RepairedFile?
-    /// The JSON that was read, where this version would write it differently or not at all.
+    /// The JSON that was read.
     var asRead: JSONObject?
 
     package init(

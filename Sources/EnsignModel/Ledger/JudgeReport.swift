@@ -1,26 +1,37 @@
 /// What the judge says about a candidate: a verdict, its basis metric by metric, and a sentence or more.
 package struct JudgeReport: Sendable, Hashable {
-    package var verdict: Verdict
+    package let verdict: Verdict
     /// Sorted by name, each name once.
-    package private(set) var metrics: [MetricReport]
+    package let metrics: [MetricReport]
     /// The headline, then the result of each metric that decided, or is still awaited.
-    package var explanation: String
+    package let explanation: String
     /// Why metrics of calls say nothing although there are runs; nil when they say something.
-    package var silent: String?
-    /// The JSON that was read, where this version would write it differently.
-    private var asRead: JSONValue?
+    package let silent: String?
+    /// The JSON that was read: a report that was read is written as it was.
+    private let asRead: JSONValue?
 
-    package init(verdict: Verdict, metrics: [MetricReport], explanation: String, silent: String? = nil) {
+    /// - Parameter decisive: What the metrics say that decided, or are still awaited.
+    package init(verdict: Verdict, metrics: [MetricReport], decisive: [String], silent: String? = nil) {
         self.verdict = verdict
-        var byName: [String: MetricReport] = [:]
-        for metric in metrics { byName[metric.name] = metric }
-        self.metrics = JSONObject(byName.map { ($0.key, .null) }).compactMap { byName[$0.key] }
-        self.explanation = explanation
+        self.metrics = Self.sorted(metrics)
         self.silent = silent
+        explanation =
+            "\(Self.headline(verdict, metrics, silent)). \(decisive.joined(separator: ". "))."
+        asRead = nil
     }
 
+    private static func sorted(_ metrics: [MetricReport]) -> [MetricReport] {
+        Dictionary(metrics.map { ($0.name, $0) }) { $1 }.values.sorted { $0.name < $1.name }
+    }
+
+    package static func == (a: JudgeReport, b: JudgeReport) -> Bool { a.json == b.json }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(json) }
+
     /// The result, in one sentence without its full stop. The metrics say the rest.
-    package var headline: String {
+    package var headline: String { Self.headline(verdict, metrics, silent) }
+
+    private static func headline(_ verdict: Verdict, _ metrics: [MetricReport], _ silent: String?) -> String {
         switch verdict {
         case .fail where metrics.contains { $0.verdict == .fail }: "The canary is worse than stable"
         case .fail: "The canary is worse than stable in the metrics taken together"
@@ -32,11 +43,10 @@ package struct JudgeReport: Sendable, Hashable {
         }
     }
 
-    /// Why the candidate failed, in a line: the result of each metric that failed.
-    ///
-    /// - Precondition: The judge has just made the report; one that was read back has no summaries.
+    /// Why the candidate failed, in a line: the result of each metric that failed. Only the judge's own
+    /// report has them; one that was read says that it failed.
     package var failure: String {
-        let values = metrics.filter { $0.verdict == .fail }.map { $0.summary.cut(utf8: 120) }
+        let values = metrics.filter { $0.verdict == .fail && !$0.summary.isEmpty }.map { $0.summary.cut(utf8: 120) }
         return values.isEmpty
             ? "the analysis failed" : "the analysis failed: " + values.prefix(3).joined(separator: "; ")
     }
@@ -120,13 +130,11 @@ extension JudgeReport {
         guard let verdict = json["verdict"]?.string.flatMap({ Verdict(rawValue: $0) }),
             let metrics = json["metrics"]?.object, let explanation = json["explanation"]?.string
         else { return nil }
-        self.init(
-            verdict: verdict,
-            metrics: metrics.compactMap { MetricReport($0.key, json: $0.value) },
-            explanation: explanation,
-            silent: json["silent"]?.string
-        )
-        if .object(fields) != json { asRead = json }
+        self.verdict = verdict
+        self.metrics = Self.sorted(metrics.compactMap { MetricReport($0.key, json: $0.value) })
+        self.explanation = explanation
+        silent = json["silent"]?.string
+        asRead = json
     }
 }
 

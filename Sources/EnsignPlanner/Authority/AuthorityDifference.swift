@@ -156,8 +156,3 @@ extension Bundle {
     /// A bundle that was read back may name a tool twice; a compiled one never does.
     var toolsByName: [String: BundleTool] { Dictionary(tools.map { ($0.tool, $0) }) { first, _ in first } }
 }
-
-extension JSONValue {
-    /// Canonical JSON as text.
-    package var text: String { String(decoding: canonicalBytes(), as: UTF8.self) }
-}

@@ -295,8 +295,6 @@ private func named(_ tool: String) -> String {
     tool.isEmpty ? "a tool without a name" : tool.quoted(utf8: 80)
 }
 
-private func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
-
 /// An amount with two digits after the point, rounded.
 private func dollarText(_ amount: Double) -> String {
     guard amount.magnitude < 1e12 else { return "\(amount)" }

@@ -12,7 +12,7 @@ extension RolloutMachine {
     }
 
     /// The stable version continues with what git still allows; earlier measurements no longer count.
-    mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
+    private mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
         state.stable = narrowed
         if case .canary(let candidate, var progress) = state.rollout {
             progress.evidenceSince = now
@@ -21,7 +21,7 @@ extension RolloutMachine {
         record(.update, from: stable, to: narrowed, .narrowing, because("git allows it less"))
     }
 
-    mutating func follow(_ desired: DesiredVersion) {
+    private mutating func follow(_ desired: DesiredVersion) {
         let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
         switch phase {
         case .absent:
@@ -76,7 +76,7 @@ extension RolloutMachine {
     }
 
     /// Git's own stop. Ending it starts the agent only when no operator has stopped it too.
-    mutating func follow(haltedByGit halted: Bool, _ desired: DesiredVersion) {
+    private mutating func follow(haltedByGit halted: Bool, _ desired: DesiredVersion) {
         guard halted != state.haltedByGit else { return }
         let wasHalted = state.isHalted
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
@@ -94,13 +94,13 @@ extension RolloutMachine {
         }
     }
 
-    mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {
+    private mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {
         state.stable = desired.side
         state.rollout = nil
         record(desired.isEarlier ? .rollback : .update, from: stable, to: desired.side, desired.kind)
     }
 
-    mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
+    private mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
         let (stable, candidate) = (trial.stable, trial.candidate)
         var next = progress
         switch (desired.kindFromCandidate, desired.narrowedStable) {
@@ -124,7 +124,7 @@ extension RolloutMachine {
         }
     }
 
-    func candidate(_ desired: DesiredVersion) -> Candidate {
+    private func candidate(_ desired: DesiredVersion) -> Candidate {
         Candidate(
             side: desired.side,
             artifact: desired.artifact,

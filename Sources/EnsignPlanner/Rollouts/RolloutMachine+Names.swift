@@ -17,13 +17,12 @@ extension RolloutMachine {
         let new = succession.quarantine.filter { quarantine in
             !state.quarantine.contains { $0.mark == quarantine.mark }
         }
-        guard let last = new.last else { return }
+        guard !new.isEmpty else { return }
         state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
         // Inherited quarantines that do not concern the wanted version are only in the state.
-        guard new.contains(where: { $0.covers(succession.wanted.digest, artifact: succession.artifact) }) else {
-            return
-        }
-        record(.quarantine, from: succession.wanted, to: state.stable, .none, because(last.reason))
+        let covering = new.last { $0.covers(succession.wanted.digest, artifact: succession.artifact) }
+        guard let covering else { return }
+        record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
     }
 
     mutating func removed(movedTo successor: AgentID?) {

@@ -18,7 +18,7 @@ extension RolloutMachine {
         }
     }
 
-    mutating func pause(_ reason: String) throws(RolloutRefusal) {
+    private mutating func pause(_ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent, .halted, .settled: throw .noRollout
         case .queued: throw .notStarted
@@ -30,7 +30,7 @@ extension RolloutMachine {
         }
     }
 
-    mutating func resume(_ reason: String) throws(RolloutRefusal) {
+    private mutating func resume(_ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent, .halted, .settled: throw .noRollout
         case .queued: throw .notPaused
@@ -57,7 +57,7 @@ extension RolloutMachine {
         )
     }
 
-    mutating func promote(_ reason: String) throws(RolloutRefusal) {
+    private mutating func promote(_ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent, .halted, .settled: throw .noRollout
         case .queued(let trial): promote(trial, nil, nil, "by hand: \(reason)")
@@ -65,7 +65,7 @@ extension RolloutMachine {
         }
     }
 
-    mutating func abort(_ reason: String) throws(RolloutRefusal) {
+    private mutating func abort(_ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent, .halted, .settled: throw .noRollout
         case .queued(let trial): fail(trial, nil, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
@@ -75,7 +75,7 @@ extension RolloutMachine {
     }
 
     /// Lifts one quarantine and leaves the others: each has its own failure.
-    mutating func retry(_ version: AgentVersion?, _ reason: String) throws(RolloutRefusal) {
+    private mutating func retry(_ version: AgentVersion?, _ reason: String) throws(RolloutRefusal) {
         guard !state.quarantine.isEmpty else { throw .notQuarantined }
         let lifted = try quarantine(of: version)
         state.quarantine.removeAll { lifted.contains($0) }
@@ -83,7 +83,7 @@ extension RolloutMachine {
         record(.quarantine, from: state.stable, to: state.stable, .none, because("\(names) lifted: \(reason)"))
     }
 
-    func quarantine(of version: AgentVersion?) throws(RolloutRefusal) -> [Quarantine] {
+    private func quarantine(of version: AgentVersion?) throws(RolloutRefusal) -> [Quarantine] {
         if let version {
             let named = state.quarantine.filter { $0.version == version }
             guard !named.isEmpty else { throw .otherQuarantined(state.quarantinedVersions) }
@@ -97,7 +97,7 @@ extension RolloutMachine {
         return state.quarantine
     }
 
-    mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
+    private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
         guard state.halt == nil else { throw .alreadyHalted }
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
         let candidate = state.canary?.candidate.side
@@ -107,7 +107,7 @@ extension RolloutMachine {
         record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because(reason, replaced: candidate))
     }
 
-    mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
+    private mutating func unhalt(_ reason: String) throws(RolloutRefusal) {
         guard state.halt != nil else { throw state.haltedByGit ? .haltedByGit : .notHalted }
         guard !state.haltedByGit else { throw .haltedByGit }
         state.halt = nil
@@ -115,7 +115,7 @@ extension RolloutMachine {
         record(.resume, from: state.stable, to: state.stable, .none, because(reason))
     }
 
-    mutating func rollback(to previous: PreviousVersion?, _ reason: String) throws(RolloutRefusal) {
+    private mutating func rollback(to previous: PreviousVersion?, _ reason: String) throws(RolloutRefusal) {
         switch phase {
         case .absent: throw .noVersion
         case .halted: throw .isHalted
@@ -125,7 +125,7 @@ extension RolloutMachine {
         }
     }
 
-    mutating func rollback(
+    private mutating func rollback(
         from stable: Change.Side,
         to previous: PreviousVersion?,
         _ why: String

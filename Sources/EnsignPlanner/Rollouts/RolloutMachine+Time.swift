@@ -70,11 +70,11 @@ extension RolloutMachine {
         }
     }
 
-    func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
+    private func isPastDeadline(_ progress: CanaryProgress, _ canary: Canary) -> Bool {
         progress.deadline(canary).map { now >= $0 } ?? false
     }
 
-    mutating func advance(
+    private mutating func advance(
         _ trial: Trial,
         _ before: CanaryProgress,
         _ canary: Canary,

@@ -95,7 +95,7 @@ package enum EvidenceStore {
         guard (try? site.settings.telemetry(environment)) != .some(nil) else {
             return StateFile<AnalysisState>(site.files, environment).known().map { Kept(state: $0.json) }
         }
-        return ((try? StateFile<TelemetryCheckpoint>(site.files, environment).contents()) ?? nil).map(Kept.init)
+        return (try? StateFile<TelemetryCheckpoint>(site.files, environment).contents()).map(Kept.init)
     }
 }
 

@@ -99,7 +99,7 @@ package final class TelemetryPipeline: Sendable {
                 // Without the rest everything is read again, and would be counted twice.
                 traffic: (kept == nil ? nil : trafficFile.known()) ?? TrafficBook(),
                 // What an earlier release kept is brought to where it belongs now.
-                isDirty: try file.isTakenOver() || trafficFile.isTakenOver()
+                isDirty: try file.hasFormer() || trafficFile.hasFormer()
             )
         )
     }
@@ -245,7 +245,7 @@ package final class TelemetryPipeline: Sendable {
 
     package static func sentence(unread count: Int) -> String? {
         guard count > 0 else { return nil }
-        let files = count == 1 ? "1 file is" : "\(count) files are"
+        let files = counted(count, "file is", "files are")
         return
             "telemetry: \(files) not read (more than \(TelemetryReader.most)); the kill switch does not see them"
     }

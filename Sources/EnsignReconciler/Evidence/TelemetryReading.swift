@@ -26,7 +26,7 @@ package struct TelemetryReading: Sendable, Hashable {
         static let burst: Int64 = 1_000_000_000
 
         package var sentence: String {
-            let files = backlog.files == 1 ? "1 file" : "\(backlog.files) files"
+            let files = counted(backlog.files, "file")
             let size = backlog.bytes == 0 ? "" : ", \(Self.size(backlog.bytes))"
             return "telemetry is behind: \(files)\(size) not read to the end since \(since.timestamp); "
                 + "rules see what is there later"

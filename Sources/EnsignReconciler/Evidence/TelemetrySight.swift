@@ -77,7 +77,7 @@ package struct TelemetrySight: Sendable, Hashable {
             if deployment.rollout?.isGuarded == true { guarded += 1 }
         }
         func words(_ count: Int, _ one: String, _ many: String) -> String? {
-            count == 0 ? nil : count == 1 ? "1 \(one)" : "\(count) \(many)"
+            count == 0 ? nil : counted(count, one, many)
         }
         return [
             words(rules, "kill-switch rule", "kill-switch rules"),

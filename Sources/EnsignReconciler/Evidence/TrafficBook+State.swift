@@ -40,9 +40,8 @@ extension TrafficBook: StateValue {
 
     /// What is kept of these agents; others cost nothing. What cannot be read counts as none: a plan does without.
     static func kept(in file: StateFile<TrafficBook>, of wanted: Set<AgentID>) -> [AgentID: Traffic] {
-        guard let contents = (try? file.contents()) ?? nil else {
-            return file.known()?.agents.filter { wanted.contains($0.key) } ?? [:]
-        }
+        // 0.1.0's own is read once the pipeline has taken it over.
+        guard let contents = try? file.contents() else { return [:] }
         return agents(contents.records) { wanted.contains($0) }
     }
 

@@ -1,6 +1,7 @@
 import EnsignCrypto
 import EnsignJSON
 package import EnsignModel
+import Glibc
 
 /// A stop that was asked for, before the ledger has it: one record of the halts file (docs/formats/halts.md).
 package struct HaltRecord: Sendable, Hashable {
@@ -137,7 +138,7 @@ extension HaltRecord {
                 return
             }
             switch mark {
-            case 0 where bytes.allSatisfy { $0 == 0 }: self = .free
+            case 0 where HaltRecord.isFree(bytes): self = .free
             case HaltRecord.doneMark: self = .done
             case HaltRecord.pendingMark where HaltRecord.isWhole(bytes):
                 let text = Array(bytes.dropFirst(18).dropLast())
@@ -147,6 +148,18 @@ extension HaltRecord {
                 }
                 self = .pending(record)
             default: self = .damaged
+            }
+        }
+    }
+
+    private static let zeros = [UInt8](repeating: 0, count: size)
+
+    /// Most places are free, and each run looks at all of them several times.
+    private static func isFree(_ bytes: ArraySlice<UInt8>) -> Bool {
+        unsafe bytes.withUnsafeBytes { bytes in
+            unsafe zeros.withUnsafeBytes { zeros in
+                guard let left = bytes.baseAddress, let right = zeros.baseAddress else { return false }
+                return unsafe memcmp(left, right, size) == 0
             }
         }
     }

@@ -20,7 +20,7 @@ package struct Situation {
     package let clockStep: Int64?
     /// This Ensign's own version: another one may compile to other bytes.
     package let version: String
-    let evidence: Evidence
+    let evidence: EvidenceSource
     /// What an operator asks for.
     package var request: OperatorRequest?
     package var allowPrune = false
@@ -28,7 +28,7 @@ package struct Situation {
     package private(set) var caveats: [String] = []
 
     /// The source of verdicts about canaries.
-    enum Evidence {
+    enum EvidenceSource {
         /// The judge's own memory: whoever reconciles changes it on the way, whoever looks gets a copy.
         case store(EvidenceStore?, [SeriesAnswer])
         /// Another clone's business: nothing is known here.
@@ -54,7 +54,7 @@ package struct Situation {
         _ tip: RecordedEntry?,
         _ clock: SystemClock,
         _ version: String,
-        _ evidence: Evidence
+        _ evidence: EvidenceSource
     ) throws {
         (self.site, self.environment, self.tip) = (site, environment, tip)
         (self.version, self.evidence) = (version, evidence)

@@ -9,10 +9,10 @@ import EnsignTargets
 /// Step 8: what is about to happen is on record before it does.
 extension ReconcileSession {
     /// Writes the first entry of a new environment, what was found in the target, then the intent.
-    mutating func announce() throws -> Outcome {
-        guard let batch else { return .next }
+    mutating func announce() throws {
+        guard let batch else { return }
         if tip == nil { try begin() }
-        guard let before = tip else { return .next }
+        guard let before = tip else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)
         let planned = try batch.plan.map { try changes(of: $0, batch.commit) } ?? []
         let repairs = try repairs(batch.drift, recorded)
@@ -29,7 +29,7 @@ extension ReconcileSession {
             )
         }
         // A new commit that changes nothing here: no entry, unless it is the first.
-        guard !(planned + repairs).isEmpty || before.entry.kind == .genesis else { return .next }
+        guard !(planned + repairs).isEmpty || before.entry.kind == .genesis else { return }
         let (retired, expired) = try expired(before, recorded, batch)
         let announced = Batch.Announced(
             before: before,
@@ -51,7 +51,6 @@ extension ReconcileSession {
         intent.counts = announced.counts
         try append(intent)
         self.batch?.announced = announced
-        return .next
     }
 
     private func reason(_ batch: Batch, onlyRepairs: Bool) -> String {

@@ -6,9 +6,9 @@ import EnsignTargets
 
 /// Step 1: is the ledger what this clone has seen, and the target its own?
 extension ReconcileSession {
-    mutating func checkLedger() throws -> Outcome {
+    mutating func checkLedger() throws {
         try ledger.checkHighWater(tip)
-        guard let tip else { return .next }
+        guard let tip else { return }
         let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
         guard let key else {
             throw ReconcileError.missingKey(
@@ -30,7 +30,6 @@ extension ReconcileSession {
             }
         }
         try checkTarget()
-        return .next
     }
 
     func checkTarget() throws {

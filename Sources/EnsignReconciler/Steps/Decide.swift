@@ -8,17 +8,17 @@ import EnsignTargets
 /// Step 7: what is to be done, if anything?
 extension ReconcileSession {
     /// Leaves a batch where something is to be done, or looked at again.
-    mutating func decide() throws -> Outcome {
+    mutating func decide() throws {
         let drift = report.drift
         if let desired, try isSettled(desired), reconciler.options.request == nil, try !hasRollouts() {
             if !drift.isEmpty { batch = Batch(plan: nil, drift: drift, commit: desired) }
-            return .next
+            return
         }
         let decision: Decision
         do { decision = try self.decision() } catch let refusal as RolloutRefusal {
             report.result = .impossible(refusal)
             repairAlone(drift)
-            return .next
+            return
         }
         report.findings = decision.findings
         try record(decision.obstacle)
@@ -29,15 +29,14 @@ extension ReconcileSession {
         if let uses = decision.uses { try StateFile<SharedUses>(site.files, environment).write(uses) }
         guard let plan = decision.plan, let source = decision.goesBy else {
             repairAlone(drift)
-            return .next
+            return
         }
         if tip == nil, plan.isEmpty, decision.settings == nil {
             report.result = .nothingDeclared
-            return .next
+            return
         }
         report.plan = plan
         batch = Batch(plan: plan, drift: drift, commit: source, keepFor: decision.settings?.keepFor)
-        return .next
     }
 
     /// What is live goes on as it is recorded.
@@ -60,11 +59,16 @@ extension ReconcileSession {
         situation.allowPrune = reconciler.options.allowPrune
         do {
             return try situation.decide(try desired.map { try Desired(site, $0, name: site.settings.branch) })
-        } catch let error as GitError where desired != nil {
-            // Not even the commit can be read.
+        } catch  where desired != nil && Self.isUnreadable(error) {
+            // Not even the commit can be read, or what is recorded of an agent that it changes: the others go on.
             report.failure = error
             return try situation.decide(nil)
         }
+    }
+
+    private static func isUnreadable(_ error: any Error) -> Bool {
+        if case .unreadableState? = error as? LedgerError { return true }
+        return error is GitError
     }
 
     /// Says and records why what is desired cannot be applied.
@@ -76,8 +80,7 @@ extension ReconcileSession {
             let errors = report.findings.filter { $0.severity == .error }
             let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
             try desired.map(source).map {
-                let count = "\(errors.count) error\(errors.count == 1 ? "" : "s")"
-                try refuse(reason: "invalid", message: "\(count); \(first)", source: $0)
+                try refuse(reason: "invalid", message: "\(counted(errors.count, "error")); \(first)", source: $0)
             }
         case .refused(_, let refusal):
             report.result = .refused(refusal.message)

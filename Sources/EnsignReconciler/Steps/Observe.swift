@@ -5,8 +5,8 @@ import EnsignTargets
 
 /// Step 6: is the target what is recorded?
 extension ReconcileSession {
-    mutating func observe() throws -> Outcome {
-        guard let tip else { return .next }
+    mutating func observe() throws {
+        guard let tip else { return }
         let place = StateFile<ObservationPlace>(site.files, environment)
         let expected = try RecordedFiles.at(tip, ledger)
         let scope: ObservationScope =
@@ -20,7 +20,6 @@ extension ReconcileSession {
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil
         report.drift = try withoutHalted(observation.drift).filter { try !isStaleHeader($0, tip) }
-        return .next
     }
 
     /// A run that died after its outcome and before the header left the header before it: ours, and not drift.

@@ -7,10 +7,10 @@ import EnsignModel
 extension ReconcileSession {
     /// Records stable versions that are no longer what they were: each once, until the agent gets another one or is
     /// resumed. Changes nothing.
-    mutating func recordBehaviour() throws -> Outcome {
-        guard let telemetry, let before = tip, before.acceptedSource != nil else { return .next }
+    mutating func recordBehaviour() throws {
+        guard let telemetry, let before = tip, before.acceptedSource != nil else { return }
         let found = telemetry.drifts
-        guard !found.isEmpty else { return .next }
+        guard !found.isEmpty else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)
         let known = try BehaviourRecord.load(site, environment, tip: before)
         let changes = try found.map(\.change).filter { change in
@@ -33,6 +33,5 @@ extension ReconcileSession {
             _ = try BehaviourRecord.load(site, environment, tip: entry)
         }
         telemetry.settle(found)
-        return .next
     }
 }

@@ -5,27 +5,23 @@ import EnsignTargets
 
 /// Steps 4 and 11: stops that are in effect, and not on record yet.
 extension ReconcileSession {
-    mutating func recordHalts() throws -> Outcome {
-        try record(halts: [])
-        return .next
-    }
-
     /// Writes the entry for stops that are already in effect.
     ///
     /// Only after an entry that is not an intent: what a dead run had published must be known first.
     ///
     /// - Parameter more: Stops that could not be remembered.
-    mutating func record(halts more: [HaltRecord]) throws {
+    mutating func recordHalts(_ more: [HaltRecord] = []) throws {
         let contents = try halts.file.read()
         try warn(of: contents)
         let records = more + contents.pending
         guard !records.isEmpty, let before = tip, let accepted = before.acceptedSource else { return }
+        let recorded = RecordedTree(repository: site.repository, tip: before)
         var recording = HaltRecording(
             environment: environment,
-            recorded: RecordedTree(repository: site.repository, tip: before),
+            recorded: recorded,
             failure: contents.failure,
             now: now,
-            halts: try RecordedTree(repository: site.repository, tip: before).halts()
+            halts: try recorded.halts()
         )
         for record in records { try recording.add(record) }
         if !recording.changes.isEmpty {
@@ -63,13 +59,13 @@ extension ReconcileSession {
             // What cannot be set aside stays, and is reported again.
             let aside = (try? halts.file.setDamagedAside()) ?? 0
             let place = aside > 0 ? "kept in \(halts.file.path).damaged" : "in \(halts.file.path)"
-            let records = contents.damaged == 1 ? "1 record" : "\(contents.damaged) records"
+            let records = counted(contents.damaged, "record")
             let warning =
                 "\(records) of the halts file cannot be read, \(place): look whether an agent was to be halted"
             if !report.warnings.contains(warning) { report.warnings.append(warning) }
         }
         if contents.unknown > 0 {
-            let records = contents.unknown == 1 ? "1 record" : "\(contents.unknown) records"
+            let records = counted(contents.unknown, "record")
             let warning =
                 "\(records) of \(halts.file.path) were written by a newer version of Ensign and are not followed"
             if !report.warnings.contains(warning) { report.warnings.append(warning) }

@@ -5,10 +5,10 @@ import EnsignPlanner
 
 /// Step 10: what has happened is on record.
 extension ReconcileSession {
-    mutating func recordOutcome() throws -> Outcome {
-        guard let batch else { return .next }
+    mutating func recordOutcome() throws {
+        guard let batch else { return }
         if let announced = batch.announced { try append(outcomeOf: batch, announced) }
-        guard batch.plan != nil, batch.commit == desired, let tip else { return .next }
+        guard batch.plan != nil, batch.commit == desired, let tip else { return }
         try site.accept(batch.commit, environment, tip: tip)
         if try ledger.isComplete(tip) {
             // A commit that changes nothing here gets no entry: remember that it was looked at.
@@ -16,18 +16,17 @@ extension ReconcileSession {
                 SettledCommit(desired: batch.commit, entry: tip.commit, version: reconciler.actor.version)
             )
         }
-        return .next
     }
 
     private mutating func append(outcomeOf batch: Batch, _ announced: Batch.Announced) throws {
         let held = announced.held
-        let before = announced.before.agents
+        let changes = announced.changes.filter { $0.agent.map { !held.contains($0) } ?? true }
         var outcome = draft(
             .outcome,
             announced.cause,
             reason: announced.reason,
-            changes: announced.changes.filter { $0.agent.map { !held.contains($0) } ?? true },
-            agents: before + (batch.plan?.live(without: held) ?? 0),
+            changes: changes,
+            agents: announced.before.agents + changes.live,
             result: held.isEmpty ? .ok : .partial
         )
         outcome.counts = announced.counts
@@ -47,14 +46,5 @@ extension ReconcileSession {
         _ = try? BehaviourRecord.load(site, environment, tip: tip)
         // What git says about it does not matter to this reconcile.
         _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
-    }
-}
-
-extension Plan {
-    /// How the number of live agents changes when some agents stay as they are.
-    func live(without held: Set<AgentID>) -> Int64 {
-        changes.filter { !held.contains($0.agent) }.flatMap(\.all).reduce(0) {
-            $0 + ($1.action == .create ? 1 : $1.action == .delete ? -1 : 0)
-        }
     }
 }

@@ -6,8 +6,8 @@ import EnsignTargets
 
 /// Step 2: did a run die between intent and outcome?
 extension ReconcileSession {
-    mutating func recover() throws -> Outcome {
-        guard let intent = tip, intent.entry.kind.isIntent else { return .next }
+    mutating func recover() throws {
+        guard let intent = tip, intent.entry.kind.isIntent else { return }
         let changes = try ledger.changes(of: intent)
         guard let effects = AgentEffect.of(changes, environment: environment) else {
             throw LedgerError.broken(
@@ -31,7 +31,7 @@ extension ReconcileSession {
             }
             edits.merge(files.edits) { _, new in new }
             applied += effect.changes
-            live += effect.live
+            live += effect.changes.live
         }
         let wanted = changes.count { $0.action != .repair }
         let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
@@ -49,7 +49,6 @@ extension ReconcileSession {
         try target.publish(Publication(removals: leftovers), gate: gate)
         try publishHeader()
         report.recovered = true
-        return .next
     }
 
     /// What changes of an agent did to the target; nil when it is not all there.

@@ -5,7 +5,7 @@ import EnsignPlanner
 
 /// Step 12: where the next run goes on.
 extension ReconcileSession {
-    mutating func remember() throws -> Outcome {
+    mutating func remember() throws {
         report.hasRollouts = try hasRollouts()
         if report.hasRollouts { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
@@ -15,7 +15,6 @@ extension ReconcileSession {
             )
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
-        return .next
     }
 
     /// Whether time alone may change something.

@@ -5,34 +5,24 @@ import EnsignPlanner
 extension ReconcileSession {
     /// The steps of a reconcile in their order, numbered as in docs/architecture.md. Each is a file of this folder, and
     /// leaves a state that the next run can go on from.
-    static let steps: [(number: Int, run: @Sendable (inout ReconcileSession) throws -> Outcome)] = [
-        (1, { try $0.checkLedger() }),
-        (2, { try $0.recover() }),
-        (3, { try $0.recordBehaviour() }),
-        (4, { try $0.recordHalts() }),
-        (5, { try $0.findDesired() }),
-        (6, { try $0.observe() }),
-        (7, { try $0.decide() }),
-        (8, { try $0.announce() }),
-        (9, { try $0.publish() }),
-        (10, { try $0.recordOutcome() }),
-        // Those that came meanwhile.
-        (11, { try $0.recordHalts() }),
-        (12, { try $0.remember() }),
-        (13, { try $0.agreeWithGit() }),
+    static let steps: [@Sendable (inout ReconcileSession) throws -> Void] = [
+        /* 1 */ { try $0.checkLedger() },
+        /* 2 */ { try $0.recover() },
+        /* 3 */ { try $0.recordBehaviour() },
+        /* 4 */ { try $0.recordHalts() },
+        /* 5 */ { try $0.findDesired() },
+        /* 6 */ { try $0.observe() },
+        /* 7 */ { try $0.decide() },
+        /* 8 */ { try $0.announce() },
+        /* 9 */ { try $0.publish() },
+        /* 10 */ { try $0.recordOutcome() },
+        /* 11 */ { try $0.recordHalts() },  // Those that came meanwhile.
+        /* 12 */ { try $0.remember() },
+        /* 13 */ { try $0.agreeWithGit() },
     ]
 
-    /// What follows a step.
-    enum Outcome {
-        case next
-        /// The report is complete: nothing more can be done.
-        case stop
-    }
-
     mutating func run() throws -> Reconciler.Report {
-        for step in Self.steps {
-            guard case .next = try step.run(&self) else { break }
-        }
+        for step in Self.steps where !isOver { try step(&self) }
         return report
     }
 
@@ -40,9 +30,9 @@ extension ReconcileSession {
     ///
     /// - Parameter more: Stops that could not be remembered.
     mutating func recordHaltsAlone(_ more: [HaltRecord]) throws -> Reconciler.Report {
-        _ = try checkLedger()
-        _ = try recover()
-        try record(halts: more)
+        try checkLedger()
+        try recover()
+        try recordHalts(more)
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return report
     }
