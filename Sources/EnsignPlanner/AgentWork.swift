@@ -18,4 +18,17 @@ struct AgentWork {
         guard case .queued(let candidate) = machine.state.rollout else { return nil }
         return candidate
     }
+
+    /// A bundle that the agent has afterwards; nil when nothing knows it.
+    func bundle(_ digest: Digest, _ recorded: RecordedFleet) throws -> Bundle? {
+        if let compiled = [item.compiled, recompiled].compactMap({ $0 }).first(where: { $0.digest == digest }) {
+            return compiled.bundle
+        }
+        return try recorded.bundle(digest)
+    }
+
+    /// Whether the agent is about to go: it goes now, or begins to leave.
+    var isLeavingNow: Bool {
+        item.compiled == nil && before?.isLive == true && before?.state.leavingSince == nil
+    }
 }

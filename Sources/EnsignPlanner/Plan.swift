@@ -13,6 +13,8 @@ package struct Plan: Sendable, Hashable {
     package var unchanged: Int64
     /// Agents that are no longer declared and stay because `prune` is off; sorted.
     package var kept: [AgentID]
+    /// Agents that are no longer declared and stay for now, because others hand work to them; sorted.
+    package var leaving: [LeavingAgent] = []
     /// The end of a stop of everything or of a team, and all that is still stopped as a whole; nil when nothing of that
     /// changes.
     package var fleetChange: Change?
@@ -191,6 +193,31 @@ package struct HeldAgent: Sendable, Hashable {
         self.agent = agent
         self.wanted = wanted
         self.reason = reason
+    }
+}
+
+/// An agent whose removal waits.
+package struct LeavingAgent: Sendable, Hashable {
+    package var agent: AgentID
+    package var stable: Change.Side
+    /// Sorted, at least one.
+    package var users: [User]
+
+    /// A version that hands work to it.
+    package struct User: Sendable, Hashable, Comparable {
+        package var agent: AgentID
+        package var version: AgentVersion
+
+        package static func < (left: User, right: User) -> Bool {
+            (left.agent, left.version.description) < (right.agent, right.version.description)
+        }
+    }
+
+    /// Says who still hands work to it.
+    package var sentence: String {
+        let names = users.prefix(3).map { "\($0.agent) \($0.version)" }
+        let more = users.count > names.count ? " and \(users.count - names.count) more" : ""
+        return "\(names.joined(separator: ", "))\(more) \(users.count == 1 ? "hands" : "hand") work to it"
     }
 }
 

@@ -30,7 +30,7 @@ extension Planner {
         guard let compiled = item.compiled else {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
-            try work.machine.handle(.removed(movedTo: names.movedTo))
+            // Whether it may go is known when all others are.
             return work
         }
         if let stable = work.machine.state.stable, stable.digest != compiled.digest {

@@ -48,6 +48,7 @@ package enum Planner {
             works.append(try work(item, coming, names, recorded, context))
         }
         try place(&works, context)
+        plan.leaving = try remove(&works, recorded)
         for work in works {
             if let held = held(work) { plan.held.append(held) }
             if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
@@ -55,7 +56,8 @@ package enum Planner {
             plan.changes.append(change)
             if work.before?.isLive == true { plan.unchanged -= 1 }
         }
-        plan.refusal = refusal(plan, rules)
+        // What waits to go counts when it begins to, and not again when it goes.
+        plan.refusal = refusal(plan, removed: Int64(works.count(where: \.isLeavingNow)), rules)
         return plan
     }
 
@@ -127,8 +129,7 @@ package enum Planner {
         return progress.due(canary, after: context.now)
     }
 
-    private static func refusal(_ plan: Plan, _ rules: PlanRules) -> PruneRefusal? {
-        let removed = Int64(plan.changes.count { $0.change.action == .delete })
+    private static func refusal(_ plan: Plan, removed: Int64, _ rules: PlanRules) -> PruneRefusal? {
         guard removed > 0, !rules.allowPrune else { return nil }
         let allowed = allowedRemovals(share: rules.maxPruneShare, live: plan.liveBefore)
         let isEmpty = plan.liveAfter == 0

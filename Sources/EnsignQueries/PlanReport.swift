@@ -33,6 +33,21 @@ package struct PlanReport: Sendable {
             "changes": .array(try plan.changes.map(json)),
             "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),
+            "leaving": .array(
+                plan.leaving.map { leaving in
+                    [
+                        "agent": .string(leaving.agent.description), "stable": leaving.stable.json,
+                        "users": .array(
+                            leaving.users.map {
+                                [
+                                    "agent": .string($0.agent.description),
+                                    "version": .string($0.version.description),
+                                ]
+                            }
+                        ),
+                    ]
+                }
+            ),
             "historyRewritten": .bool(plan.historyRewritten),
             "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
             "warnings": .array(plan.warnings.map { .string($0) }),

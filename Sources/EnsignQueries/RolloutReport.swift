@@ -29,6 +29,8 @@ package struct RolloutReport: Sendable {
         package var held: HeldReason?
         /// Nil without a canary, and where it is not known.
         package var verdict: CanaryVerdict?
+        /// Why it is still here though git no longer declares it: who hands work to it; nil otherwise.
+        package var leaving: String?
         /// Drifts of the stable version that are on record.
         package var drifts: [BehaviourRecord.Drift] = []
         /// What the guard of the stable version says, a sentence for each metric.
@@ -55,6 +57,7 @@ package struct RolloutReport: Sendable {
         let evidence = decision.evidence
         let kept = try EvidenceStore.kept(site, environment)
         let held = Dictionary((plan?.held ?? []).map { ($0.agent, $0) }) { first, _ in first }
+        let leaving = Dictionary((plan?.leaving ?? []).map { ($0.agent, $0.sentence) }) { first, _ in first }
         let drifts = Dictionary(
             grouping: try tip.map { try BehaviourRecord.load(site, environment, tip: $0).drifts } ?? [],
             by: \.agent
@@ -76,6 +79,7 @@ package struct RolloutReport: Sendable {
                     wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
                     held: held[agent]?.reason,
                     verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) },
+                    leaving: leaving[agent],
                     drifts: drifts[agent] ?? [],
                     guards: kept?.guards.explanations(agent) ?? []
                 )
@@ -98,6 +102,7 @@ extension RolloutReport.Row {
         switch state.rollout {
         case .queued: return "queued"
         case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
+        case nil where state.leavingSince != nil: return "leaving"
         case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
         }
     }

@@ -73,6 +73,28 @@ struct ReferenceTests {
         )
     }
 
+    @Test("A release that no environment deploys may name what is gone; what is deployed or edited may not")
+    func oldReleases() throws {
+        let old = "fleet/agents/support/triage/0.9.0/agent.yaml"
+        let next = "fleet/agents/support/triage/next/agent.yaml"
+        let gone = [
+            ("{tool: crm,", "{tool: ①gone,", "unknown-tool"),
+            ("{tool: crm, version: 1.0.0,", "{tool: crm, version: ①0.1.0,", "unknown-version"),
+            ("[find, update, erase]", "[find, ①merge]", "unknown-operation"),
+            ("agents: [support/desk]", "agents: [①it/desk]", "unknown-agent"),
+        ]
+        for (now, then, code) in gone {
+            for (path, severity) in [(old, "warning"), (next, "error"), (agent, "error")] {
+                var fixture = FleetFixture()
+                fixture[path] = fixture[agent]
+                fixture[path.replacing("agent.yaml", with: "prompt.md")] = "Be kind.\n"
+                fixture.replace(now, with: then, in: path)
+                let found = try fixture.findings().filter { $0.code == code && $0.path == path }
+                #expect(found.map { "\($0.severity)" } == [severity], "\(path) \(code)")
+            }
+        }
+    }
+
     @Test("Look-alikes of a name are no name, wherever one stands")
     func lookAlikes() {
         for name in ["crm\u{200B}", "сrm", "ｃrm", "CRM", "crm-", "c rm", "crm\u{301}"] {

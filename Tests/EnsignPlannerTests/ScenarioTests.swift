@@ -54,6 +54,8 @@ private struct Scenario {
     private var verdicts: [AgentID: Verdict] = [:]
     private var now: Int64 = 1_800_000_000
     private var commits: Int64 = 0
+    /// Whom each version hands work to; nobody when it is not listed.
+    private var delegates: [String: [AgentID]] = [:]
 
     /// What git says about one agent.
     private struct Wish {
@@ -113,6 +115,9 @@ private struct Scenario {
             wish.steps = try options["limit"].map(number) ?? 8
             wish.halted = options["halted"] != nil
             if options["immediate"] != nil { wish.rollout = .immediate }
+            if let names = options["delegates"] {
+                delegates["\(id) \(words[1])"] = names.split(separator: ",").map { agent(String($0)) }
+            }
             desired[id] = wish
             return options["later"] == nil ? try reconcile() : []
         case "remove":
@@ -181,9 +186,12 @@ private struct Scenario {
         return span
     }
 
-    private static func compile(_ id: AgentID, _ version: String, _ wish: Wish) -> CompiledBundle {
-        compiled(
+    private func compile(_ id: AgentID, _ version: String, _ wish: Wish) -> CompiledBundle {
+        let live = world.recorded
+        let delegates = (delegates["\(id) \(version)"] ?? []).filter { desired[$0] != nil || live[$0]?.isLive == true }
+        return compiled(
             bundle(id.description, version) {
+                $0.delegates = delegates
                 $0.instructions = "Be \(version).\n"
                 $0.limits.run.steps = wish.steps
                 $0.tools[0].operations = $0.tools[0].operations.filter { wish.grants.contains($0.key) }
@@ -195,14 +203,14 @@ private struct Scenario {
     }
 
     private mutating func reconcile(clockStep: Int64? = nil, request: OperatorRequest? = nil) throws -> [String] {
-        let (verdicts, desired, analysis) = (verdicts, desired, analysis)
+        let (verdicts, desired, analysis, story) = (verdicts, desired, analysis, self)
         let context = RolloutContext(
             now: Timestamp(seconds: now),
             clockStep: clockStep,
             keepFor: keepFor,
             concurrentRollouts: concurrent,
             request: request,
-            compile: { id, version in desired[id].map { Self.compile(id, version.description, $0) } },
+            compile: { id, version in desired[id].map { story.compile(id, version.description, $0) } },
             restrict: { Compiler.restrict($0, to: $1) },
             verdict: { id, _, _, _ in
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
@@ -212,7 +220,7 @@ private struct Scenario {
         let plan: Plan
         do {
             plan = try world.plan(
-                desired.map { Self.compile($0.key, $0.value.version, $0.value) },
+                desired.map { story.compile($0.key, $0.value.version, $0.value) },
                 rollout: rollout,
                 wanted: desired.mapValues { ($0.rollout, Timestamp(seconds: $0.wanted)) },
                 context: context
@@ -237,6 +245,7 @@ private struct Scenario {
             for note in planned.notes { lines.append("\(planned.agent): \(note)") }
         }
         for held in plan.held { lines.append("held \(held.agent) \(held.wanted.version): \(held.reason.rawValue)") }
+        for leaving in plan.leaving { lines.append("leaving \(leaving.agent): \(leaving.sentence)") }
         for (id, after) in world.recorded.sorted(by: { $0.key < $1.key }) where after.route != before[id]?.route {
             let targets = after.route?.targets.map { "\($0.version) \($0.weight) %" } ?? []
             let phase = after.route?.phase.rawValue ?? "gone"

@@ -93,7 +93,7 @@ struct PlanEqualsReconcileTests {
             guard let state = try recorded.agent(agent)?.state else { continue }
             for side in [state.stable, state.canary?.candidate.side].compactMap({ $0 }) {
                 guard let bundle = try recorded.bundle(side.digest),
-                    let allowed = try compiler.compile(agent, as: side.version)?.bundle
+                    let allowed = try compiler.compile(agent, as: side.version, isLive: recorded.isLive)?.bundle
                 else { continue }
                 let more = AuthorityDifference(before: allowed, after: bundle).gained
                 #expect(more.isEmpty, "\(agent) \(side.version): \(fleet.story.suffix(12).joined(separator: "\n"))")

@@ -34,6 +34,10 @@ struct PlanRenderer {
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
         }
+        for leaving in plan.leaving where !plan.changes.contains(where: { $0.agent == leaving.agent }) {
+            text +=
+                "\n  \(paint("=", .dim)) \(leaving.agent)  no longer declared, its removal waits: \(leaving.sentence)\n"
+        }
         text += "\n\(title == nil ? summary : differences)\n"
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"

@@ -32,6 +32,9 @@ struct ReconcileRenderer {
         if !quiet {
             // What is quarantined is said below, with what to do about it.
             said += list((report.plan?.held ?? []).filter { !isExplained($0) }.map(line))
+            said += list(
+                (report.plan?.leaving ?? []).map { "\($0.agent) stays, its removal waits: \($0.sentence)" }
+            )
         }
         said += result(quiet: quiet)
         if !quiet {

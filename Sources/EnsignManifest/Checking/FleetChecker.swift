@@ -319,7 +319,13 @@ package struct FleetChecker {
             }
             guard let loaded = try fleet.agent(agent, version) else { continue }
             counts.versions += 1
-            try check(loaded)
+            try check(loaded) { [fleet] in
+                // Reports no findings: the deployments are checked below.
+                let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
+                return try environments.contains {
+                    try quiet.deployment(agent, in: $0)?.value?.version?.value == version
+                }
+            }
             versions[version] = loaded
         }
         for environment in environments where try fleet.deploys(agent, in: environment) {
@@ -332,7 +338,10 @@ package struct FleetChecker {
     }
 
     /// Checks one version of an agent and its folder.
-    package func check(_ loaded: LoadedAgent) throws {
+    ///
+    /// - Parameter isDeployed: Whether an environment deploys it; asked only where something is wrong. A release that
+    ///   none deploys is history, and what it names may be gone.
+    package func check(_ loaded: LoadedAgent, isDeployed: @escaping () throws -> Bool = { true }) throws {
         let folder = RepositoryPath.version(loaded.version, of: loaded.id)
         var named: [SnapshotNode] = []
         var bytes = 0
@@ -360,7 +369,7 @@ package struct FleetChecker {
                 )
             )
         }
-        try AgentChecker(fleet: fleet).check(loaded)
+        try AgentChecker(fleet: fleet, isDeployed: isDeployed).check(loaded)
     }
 
     /// Reports a team that is named but not declared.

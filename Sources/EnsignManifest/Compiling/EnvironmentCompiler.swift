@@ -53,14 +53,20 @@ package struct EnvironmentCompiler {
 
     /// Compiles another version of an agent under the permissions of its deployment. Reports no findings: nil when
     /// there are errors. Delegates that are no longer deployed are left out.
-    package func compile(_ agent: AgentID, as version: AgentVersion) throws -> CompiledBundle? {
+    ///
+    /// - Parameter isLive: Whether an agent takes work all the same, though it is no longer deployed.
+    package func compile(_ agent: AgentID, as version: AgentVersion, isLive: (AgentID) throws -> Bool) throws
+        -> CompiledBundle?
+    {
         let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
             .resolve(as: version) { try quiet.agent(agent, $0) }
         let obstacles = quiet.findings.filter { $0.severity == .error && $0.code != "delegate-not-deployed" }
         guard let resolved, let instructions = resolved.loaded.instructions, obstacles.isEmpty else { return nil }
         let compiled = Compiler.compile(resolved, instructions: instructions)
-        let delegates = try compiled.bundle.delegates.filter { try fleet.deploys($0, in: environment) }
+        let delegates = try compiled.bundle.delegates.filter { delegate in
+            try fleet.deploys(delegate, in: environment) || isLive(delegate)
+        }
         guard delegates != compiled.bundle.delegates else { return compiled }
         var bundle = compiled.bundle
         bundle.delegates = delegates

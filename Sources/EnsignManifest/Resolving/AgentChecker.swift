@@ -3,6 +3,8 @@ import EnsignModel
 /// Checks everything that one version of an agent names: tools, operations, delegates, its team.
 struct AgentChecker {
     let fleet: Fleet
+    /// Whether an environment deploys the version.
+    var isDeployed: () throws -> Bool = { true }
 
     func check(_ loaded: LoadedAgent) throws {
         guard let agent = loaded.value else { return }
@@ -25,7 +27,7 @@ struct AgentChecker {
             if delegate.value == loaded.id {
                 report(loaded, "delegation-cycle", "the agent delegates to itself", delegate.position)
             } else if try !fleet.declares(delegate.value) {
-                report(
+                try missing(
                     loaded,
                     "unknown-agent",
                     "there is no agent '\(delegate.value)'",
@@ -44,7 +46,7 @@ struct AgentChecker {
         let name = need.tool.value
         let versions = try fleet.toolVersions(name)
         guard !versions.isEmpty else {
-            report(
+            try missing(
                 loaded,
                 "unknown-tool",
                 "there is no tool '\(name)'",
@@ -58,7 +60,7 @@ struct AgentChecker {
             return
         }
         guard let tool = try fleet.tool(name, need.version.value) else {
-            report(
+            try missing(
                 loaded,
                 "unknown-version",
                 "tool '\(name)' has no version \(need.version.value)",
@@ -69,7 +71,7 @@ struct AgentChecker {
         }
         guard let operations = tool.value?.operations else { return }
         for operation in need.operations where operations[operation.value] == nil {
-            report(
+            try missing(
                 loaded,
                 "unknown-operation",
                 "tool '\(name)' \(need.version.value) has no operation '\(operation.value)'",
@@ -77,6 +79,30 @@ struct AgentChecker {
                 hint: Suggestion.hint(for: operation.value, among: operations.keys.sorted(), plural: "its operations")
             )
         }
+    }
+
+    /// Reports what is not there. An error where the version is deployed or is the one that people edit; of a release
+    /// that none deploys a warning: it must not stand in the way of renaming and retiring what it once needed.
+    private func missing(
+        _ loaded: LoadedAgent,
+        _ code: String,
+        _ message: String,
+        _ position: Position,
+        hint: String?
+    ) throws {
+        guard loaded.version != .next, try !isDeployed() else {
+            return report(loaded, code, message, position, hint: hint)
+        }
+        fleet.report(
+            Finding(
+                .warning,
+                code: code,
+                "\(message); no environment deploys \(loaded.version)",
+                path: loaded.path,
+                at: position,
+                hint: "delete this release, or keep it as history: it cannot be deployed as it is"
+            )
+        )
     }
 
     private func report(

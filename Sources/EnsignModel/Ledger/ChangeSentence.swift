@@ -20,6 +20,7 @@ package struct ChangeSentence: Sendable {
         }
         if let alarm { return alarm }
         if let drifted { return drifted }
+        if stays { return "\(who) stays \(versions)\(why)" }
         let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
         return "\(who) \(change.action.past) \(versions)\(weight)\(why)"
     }
@@ -42,14 +43,17 @@ package struct ChangeSentence: Sendable {
         if let activity = change.evidence?.activityAfterHalt {
             return "\(who) acts although halted: \(activity.what.onOneLine)"
         }
-        let text = "\(who) \(action) \(versions)"
+        let text = "\(who) \(word) \(versions)"
         if let first = change.evidence?.reverts.first { return "\(text) (reverts \(first.short))" }
         guard let reason = change.evidence?.reason else { return text }
         return "\(text) (\(reason.onOneLine.shortened(to: 60)))"
     }
 
     /// What will happen: `canary 5 %  1.4.0 -> 1.5.0  [widening]`.
-    package var planned: String { "\(action)  \(versions)  [\(change.kind.rawValue)]" }
+    package var planned: String {
+        let because = stays ? why.dropFirst() : ""
+        return "\(word)  \(versions)  [\(change.kind.rawValue)]" + (because.isEmpty ? "" : "  \(because)")
+    }
 
     /// What was decided about a candidate: `promote 1.4.0 -> 1.5.0`, `quarantine 1.5.0`.
     ///
@@ -105,6 +109,9 @@ package struct ChangeSentence: Sendable {
     private var reason: String { change.evidence?.reason ?? "" }
     private var why: String { change.evidence?.reason.map { " (\($0.onOneLine))" } ?? "" }
     private var isLifted: Bool { change.from == change.to }
+    /// Whether nothing moves: the wait itself is what is recorded.
+    private var stays: Bool { change.action == .weight && change.from == change.to && change.weight?.to == 0 }
+    private var word: String { stays ? "stays" : action }
     private var action: String {
         change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
     }

@@ -14,6 +14,8 @@ package struct AgentState: Sendable, Hashable {
     package var rollout: RolloutState?
     /// Sorted by time; they outlive the agent's deletion.
     package var quarantine: [Quarantine]
+    /// Since when git no longer declares the agent, which stays because others hand work to it; nil otherwise.
+    package var leavingSince: Timestamp?
 
     package init(
         stable: Change.Side?,
@@ -34,7 +36,7 @@ package struct AgentState: Sendable, Hashable {
     package var isHalted: Bool { haltedByGit || halt != nil }
 
     /// Whether there is anything that the route alone does not say.
-    package var isWorthKeeping: Bool { isHalted || rollout != nil || !quarantine.isEmpty }
+    package var isWorthKeeping: Bool { isHalted || rollout != nil || !quarantine.isEmpty || leavingSince != nil }
 
     /// The canary, when one is under way.
     package var canary: (candidate: Candidate, progress: CanaryProgress)? {
@@ -76,11 +78,13 @@ package struct AgentState: Sendable, Hashable {
     package var json: JSONValue {
         var halted: JSONObject = ["git": .bool(haltedByGit), "operator": halt?.json ?? .null]
         if let activityAfterHalt { halted["activity"] = .string(activityAfterHalt.description) }
-        return [
+        var object: JSONObject = [
             "v": 1, "stable": stable?.json ?? .null, "halted": .object(halted),
             "rollout": rollout?.json ?? .null,
             "quarantine": .array(quarantine.map(\.json)),
         ]
+        if let leavingSince { object["leaving"] = .string(leavingSince.description) }
+        return .object(object)
     }
 
     package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
@@ -102,6 +106,10 @@ package struct AgentState: Sendable, Hashable {
         if let activity = json["halted"]?["activity"] {
             guard let time = activity.string.flatMap({ Timestamp($0) }) else { return nil }
             activityAfterHalt = time
+        }
+        if let leaving = json["leaving"] {
+            guard let time = leaving.string.flatMap({ Timestamp($0) }) else { return nil }
+            leavingSince = time
         }
     }
 }

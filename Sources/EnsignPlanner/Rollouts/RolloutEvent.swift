@@ -7,6 +7,8 @@ package enum RolloutEvent: Sendable {
     case desired(DesiredVersion)
     /// Git no longer declares the agent, and it may be removed; `movedTo`: the name under which it continues.
     case removed(movedTo: AgentID?)
+    /// Git no longer declares the agent, and others still hand work to it: who, in words.
+    case stays(users: String)
     /// The agent is about to be created, and may be an existing one under a new name.
     case succeeds(Succession)
     /// A waiting candidate may begin.
@@ -95,11 +97,19 @@ package struct DesiredVersion: Sendable, Hashable {
         self.wanted = wanted
     }
 
+    /// Whether it does no more than the stable version, or was stable here before.
+    var goesBack: Bool {
+        switch kind {
+        case .narrowing, .none: true
+        case .behaviour, .widening: isKnownGood
+        }
+    }
+
     /// Whether it takes all sessions without a canary.
     var isImmediate: Bool {
-        switch (rollout, kind) {
-        case (.immediate, _), (.canary, .narrowing), (.canary, .none): true
-        case (.canary, .behaviour), (.canary, .widening): isKnownGood
+        switch rollout {
+        case .immediate: true
+        case .canary: goesBack
         }
     }
 }

@@ -4,11 +4,25 @@ import EnsignModel
 /// What git wants.
 extension RolloutMachine {
     mutating func desired(_ desired: DesiredVersion) {
+        // What git alone has stopped follows it: nothing returns that git no longer names, not even for a moment.
+        let follows = state.haltedByGit && state.halt == nil
         follow(haltedByGit: desired.halted, desired)
         let stable = state.stable
-        follow(desired)
+        follow(desired, atOnce: follows || state.haltedByGit && state.halt == nil)
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
+        guard state.leavingSince != nil else { return }
+        state.leavingSince = nil
+        if changes.isEmpty {
+            record(
+                .weight,
+                from: state.stable,
+                to: state.stable,
+                .none,
+                weight: (0, 0),
+                because("git declares it again")
+            )
+        }
     }
 
     /// The stable version continues with what git still allows; earlier measurements no longer count.
@@ -21,7 +35,8 @@ extension RolloutMachine {
         record(.update, from: stable, to: narrowed, .narrowing, because("git allows it less"))
     }
 
-    private mutating func follow(_ desired: DesiredVersion) {
+    /// - Parameter atOnce: Whether no session can be moved by it, because git has stopped the agent.
+    private mutating func follow(_ desired: DesiredVersion, atOnce: Bool) {
         let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
         switch phase {
         case .absent:
@@ -32,12 +47,16 @@ extension RolloutMachine {
         case .halted(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard !isQuarantined else { return held = .quarantined }
-            guard desired.isImmediate else { return held = .halted }
+            guard desired.isImmediate || atOnce else { return held = .halted }
             replace(stable, desired)
         case .settled(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard !isQuarantined else { return held = .quarantined }
-            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+            if desired.isImmediate || atOnce {
+                replace(stable, desired)
+            } else {
+                state.rollout = .queued(candidate(desired))
+            }
         case .queued(let trial):
             let stable = trial.stable
             if desired.side.digest == trial.candidate.side.digest, !desired.isImmediate { return }
@@ -57,6 +76,8 @@ extension RolloutMachine {
                 record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because("no longer wanted"))
                 return
             }
+            // An operator's pause outlives the rule that no canary is needed. What loses or goes back does not wait.
+            if progress.pause != nil, desired.isImmediate, !desired.goesBack { return held = .paused }
             if desired.isImmediate {
                 state.stable = desired.side
                 state.rollout = nil
@@ -120,7 +141,7 @@ extension RolloutMachine {
         case (.narrowing?, nil), (Change.Class.none?, nil), (.behaviour?, _), (.widening?, _), (nil, _):
             guard case .canary(let canary) = desired.rollout else { return }
             let next = Trial(stable: stable, candidate: self.candidate(desired))
-            start(next, canary, from: progress.weight, replaced: candidate.side)
+            start(next, canary, from: progress.weight, replaced: candidate.side, pause: progress.pause)
         }
     }
 

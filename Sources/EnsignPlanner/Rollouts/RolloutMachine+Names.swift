@@ -25,6 +25,24 @@ extension RolloutMachine {
         record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
     }
 
+    /// Git no longer declares the agent, and a version that takes sessions still hands work to it: its own rollout ends,
+    /// and its stable version stays until then.
+    ///
+    /// - Parameter users: Who hands work to it, in words.
+    mutating func stays(for users: String) {
+        guard let stable = state.stable else { return }
+        let isNew = state.leavingSince == nil
+        state.leavingSince = state.leavingSince ?? now
+        let why = because("its removal waits: \(users)")
+        let canary = state.canary
+        state.rollout = nil
+        if let (candidate, progress) = canary {
+            record(.rollback, from: candidate.side, to: stable, .none, weight: (progress.weight, 0), why)
+        } else if isNew {
+            record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
+        }
+    }
+
     mutating func removed(movedTo successor: AgentID?) {
         let why = successor.map { "it goes on as \($0)" }
         switch phase {
@@ -44,6 +62,7 @@ extension RolloutMachine {
         }
         state.stable = nil
         state.rollout = nil
+        state.leavingSince = nil
         state.haltedByGit = false
         if !state.isHalted { state.activityAfterHalt = nil }
     }

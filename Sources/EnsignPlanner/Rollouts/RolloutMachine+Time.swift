@@ -10,20 +10,30 @@ extension RolloutMachine {
         }
     }
 
-    mutating func start(_ trial: Trial, _ canary: Canary, from weight: Int64, replaced: Change.Side? = nil) {
+    /// - Parameter pause: An operator's pause of the candidate that it replaces: it holds for this one too.
+    mutating func start(
+        _ trial: Trial,
+        _ canary: Canary,
+        from weight: Int64,
+        replaced: Change.Side? = nil,
+        pause: CanaryProgress.Pause? = nil
+    ) {
         let candidate = trial.candidate
         let first = canary.steps.first?.weight ?? 100
-        state.rollout = .canary(
-            candidate,
-            CanaryProgress(step: 0, weight: first, stepSince: now, started: now, evidenceSince: now)
-        )
+        var progress = CanaryProgress(step: 0, weight: first, stepSince: now, started: now, evidenceSince: now)
+        if let pause {
+            progress.pause = CanaryProgress.Pause(since: now, reason: pause.reason)
+            held = .paused
+        }
+        state.rollout = .canary(candidate, progress)
+        let stays = pause.map { "; it stays paused: \($0.reason)" } ?? ""
         record(
             .weight,
             from: trial.stable,
             to: candidate.side,
             candidate.kind,
             weight: (weight, first),
-            because(replaced.map { "it replaces \($0.version)" }, replaced: replaced)
+            because(replaced.map { "it replaces \($0.version)\(stays)" }, replaced: replaced)
         )
     }
 

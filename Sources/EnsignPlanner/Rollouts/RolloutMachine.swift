@@ -35,6 +35,7 @@ package struct RolloutMachine: Sendable {
         switch event {
         case .desired(let desired): self.desired(desired)
         case .removed(let successor): removed(movedTo: successor)
+        case .stays(let users): stays(for: users)
         case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)

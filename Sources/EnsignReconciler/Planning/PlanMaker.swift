@@ -223,7 +223,7 @@ package struct PlanMaker {
     private func compile(_ agent: AgentID, as version: AgentVersion, _ compiler: EnvironmentCompiler) throws
         -> CompiledBundle?
     {
-        if let compiled = try compiler.compile(agent, as: version) { return compiled }
+        if let compiled = try compiler.compile(agent, as: version, isLive: recorded.isLive) { return compiled }
         guard let accepted = try situation.accepted() else { return nil }
         let older = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
         let both = FallbackSnapshot(
@@ -232,7 +232,7 @@ package struct PlanMaker {
             below: [RepositoryPath.agent(agent), RepositoryPath.tools]
         )
         return try EnvironmentCompiler(fleet: Fleet(snapshot: both, today: today), environment: environment)
-            .compile(agent, as: version)
+            .compile(agent, as: version, isLive: recorded.isLive)
     }
 
     // MARK: Compiling
