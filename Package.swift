@@ -139,7 +139,11 @@ let package = Package(
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
         test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
-        test("EnsignTelemetry", ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"]),
+        test(
+            "EnsignTelemetry",
+            ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"],
+            exclude: ["Golden", "Exporter"]
+        ),
         test("EnsignHost", ["EnsignModel"]),
         test(
             "EnsignReconciler",

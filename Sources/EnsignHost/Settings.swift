@@ -73,6 +73,9 @@ package struct Settings: Sendable, Hashable {
         return value
     }
 
+    /// The first key of an environment's ledger that another clone writes: `SHA256:...`, or a line of `ensign keys`.
+    package func firstKey(_ environment: String) -> String? { values["ensign.\(environment).firstkey"] }
+
     package static func prometheusKey(_ environment: String) -> String { "ensign.\(environment).prometheus" }
 
     /// The live directory of an environment.

@@ -11,6 +11,8 @@ struct AgentWork {
     /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
     var recompiled: CompiledBundle?
     var succession: Succession?
+    /// Whether the version that git asks for may come in; nil where nothing has to be shown.
+    var promotion: PromotionVerdict?
     /// The name under which the agent continues.
     var movedTo: AgentID?
 

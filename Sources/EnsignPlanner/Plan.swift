@@ -185,6 +185,8 @@ package struct HeldAgent: Sendable, Hashable {
     package var stable: Change.Side?
     /// The reason given when it was halted or quarantined; nil for other reasons.
     package var because: String?
+    /// When time alone lets it in, for a version that waits for its soak.
+    package var until: Timestamp?
     /// From the stable version to the wanted one, if a person has to lift what holds it and should read this first. Nil
     /// for what continues by itself.
     package var difference: BundleDifference?

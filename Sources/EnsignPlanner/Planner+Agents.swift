@@ -157,6 +157,8 @@ extension Planner {
             source: context.source,
             wanted: work.item.wanted ?? context.wanted
         )
+        work.promotion = try promotion(compiled, work, recorded, context)
+        desired.promotion = work.promotion
         guard let stable = state.stable, stable.digest != compiled.digest else { return desired }
         if let history = try recorded.history(work.item.agent, compiled.digest) {
             desired.isEarlier = history.isEarlier

@@ -83,8 +83,9 @@ package enum Planner {
         var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
         held.stable = work.machine.state.stable
         held.because = because(reason, work)
+        if case .waits(let until, _)? = work.promotion { held.until = until }
         switch reason {
-        case .halted, .quarantined:
+        case .halted, .quarantined, .soaking:
             if held.stable?.digest != wanted.digest { held.difference = work.difference }
         case .queued, .paused, .inconclusive, .noData, .error: break
         }
@@ -96,6 +97,7 @@ package enum Planner {
         let state = work.machine.state
         switch reason {
         case .halted: return state.halt?.reason
+        case .soaking: if case .waits(_, let why)? = work.promotion { return why } else { return nil }
         case .quarantined:
             guard let wanted = work.item.compiled else { return nil }
             return state.quarantine.last { $0.covers(wanted.digest, artifact: wanted.bundle.artifact) }?.reason

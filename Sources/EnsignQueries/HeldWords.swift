@@ -9,6 +9,7 @@ extension HeldReason {
         case .queued: "queued behind other rollouts"
         case .paused: "paused"
         case .halted: "waiting: the agent is halted"
+        case .soaking: "waiting for its soak"
         case .inconclusive: "waiting for a verdict"
         case .noData: "waiting for data"
         case .error: "waiting: its metrics cannot be read; 'ensign rollout status' says why"
@@ -25,6 +26,7 @@ extension HeldReason {
         case .quarantined: "a person: the version is quarantined; 'ensign rollout retry', or revert it in git"
         case .queued: "other rollouts to end"
         case .paused: "'ensign rollout resume'"
+        case .soaking: "its soak; 'ensign rollout override' lets it in without"
         case .halted: "'ensign resume', or 'halted: false' in git"
         case .inconclusive: "a verdict: there are too few samples yet"
         case .noData where !isHost: "a verdict: it is not known here"
@@ -38,6 +40,7 @@ extension HeldReason {
         switch self {
         case .halted: "held, the agent is halted: it comes with 'ensign resume'"
         case .quarantined: "held, the version is quarantined here: it comes with 'ensign rollout retry'"
+        case .soaking: "held, not proven yet: it comes by itself, or with 'ensign rollout override'"
         case .queued, .paused, .inconclusive, .noData, .error: "held, \(words)"
         }
     }

@@ -100,6 +100,7 @@ extension RolloutReport.Row {
     package var phase: String {
         if state.isHalted { return "halted" }
         switch state.rollout {
+        case .soaking: return "soaking"
         case .queued: return "queued"
         case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
         case nil where state.leavingSince != nil: return "leaving"

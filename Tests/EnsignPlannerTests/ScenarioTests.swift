@@ -54,6 +54,9 @@ private struct Scenario {
     private var verdicts: [AgentID: Verdict] = [:]
     private var now: Int64 = 1_800_000_000
     private var commits: Int64 = 0
+    /// How long versions must have been stable in staging, and what its ledger says, by agent and version.
+    private var soak: Int64?
+    private var source: [Digest: SourceRecord] = [:]
     /// Whom each version hands work to; nobody when it is not listed.
     private var delegates: [String: [AgentID]] = [:]
 
@@ -101,6 +104,24 @@ private struct Scenario {
             return []
         case "keepFor":
             keepFor = try span(words[0]).seconds
+            return []
+        case "soak":
+            soak = words[0] == "none" ? nil : try span(words[0]).seconds
+            return []
+        case "staging":
+            let artifact = Self.artifact(agent(words[0]), words[1])
+            switch words[2] {
+            case "since":
+                let since = Timestamp(seconds: now - (try span(words[3]).seconds))
+                let until = words.count > 5 ? Timestamp(seconds: now - (try span(words[5]).seconds)) : nil
+                let period = StablePeriod(since: since, until: until, sequence: 7)
+                source[artifact] = .record(StableRecord(periods: [period], flaw: nil))
+            case "unknown": source[artifact] = .unknown(words.dropFirst(3).joined(separator: " "))
+            default:
+                source[artifact] = .record(
+                    StableRecord(periods: [], flaw: words.dropFirst(2).joined(separator: " "))
+                )
+            }
             return []
         case "verdict":
             verdicts[agent(words[0])] = Verdict(rawValue: words[1])
@@ -153,6 +174,12 @@ private struct Scenario {
             return [since > now ? "no run counts for \(span)" : "runs of the last \(span) count"]
         case "rebuild":
             return try reread()
+        case "override":
+            let operation = RolloutOperation.override(AgentVersion(words[1]))
+            let reason = words.dropFirst(operation == .override(nil) ? 1 : 2).joined(separator: " ")
+            return try reconcile(
+                request: OperatorRequest(agent: agent(words[0]), operation: operation, by: "ada", reason: reason)
+            )
         case "pause", "resume", "promote", "abort", "retry", "halt", "unhalt", "rollback":
             let operations: [String: RolloutOperation] = [
                 "pause": .pause, "resume": .resume, "promote": .promote, "abort": .abort, "retry": .retry(nil),
@@ -186,6 +213,10 @@ private struct Scenario {
         return span
     }
 
+    private static func artifact(_ origin: AgentID, _ version: String) -> Digest {
+        Compiler.digest(of: Array("\(origin)@\(version)".utf8))
+    }
+
     private func compile(_ id: AgentID, _ version: String, _ wish: Wish) -> CompiledBundle {
         let live = world.recorded
         let delegates = (delegates["\(id) \(version)"] ?? []).filter { desired[$0] != nil || live[$0]?.isLive == true }
@@ -196,7 +227,7 @@ private struct Scenario {
                 $0.limits.run.steps = wish.steps
                 $0.tools[0].operations = $0.tools[0].operations.filter { wish.grants.contains($0.key) }
                 if $0.tools[0].operations.isEmpty { $0.tools = [] }
-                $0.artifact = Compiler.digest(of: Array("\(wish.origin)@\(version)".utf8))
+                $0.artifact = Self.artifact(wish.origin, version)
             },
             halted: wish.halted
         )
@@ -204,7 +235,7 @@ private struct Scenario {
 
     private mutating func reconcile(clockStep: Int64? = nil, request: OperatorRequest? = nil) throws -> [String] {
         let (verdicts, desired, analysis, story) = (verdicts, desired, analysis, self)
-        let context = RolloutContext(
+        var context = RolloutContext(
             now: Timestamp(seconds: now),
             clockStep: clockStep,
             keepFor: keepFor,
@@ -216,6 +247,12 @@ private struct Scenario {
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
             }
         )
+        if let soak {
+            context.promotion = PromotionRule(source: "staging", soak: soak)
+            context.proven = { _, artifact in
+                story.source[artifact] ?? .record(StableRecord(periods: [], flaw: nil))
+            }
+        }
         let before = world.recorded
         let plan: Plan
         do {

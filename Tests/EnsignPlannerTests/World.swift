@@ -93,6 +93,7 @@ struct World {
                     let present = recorded[agent]?.stable?.digest
                     return (history[agent] ?? []).reversed().filter { $0 != present }
                 },
+                wasStable: { agent, digest in history[agent]?.contains(digest) == true },
                 remembered: { recorded.filter { $0.value.state.isWorthKeeping }.keys.sorted() },
                 halts: halts
             ),

@@ -70,6 +70,7 @@ struct PlanEqualsReconcileTests {
                 guard let state = try recorded.agent(agent)?.state else { return nil }
                 if state.isHalted { return "halted" }
                 switch state.rollout {
+                case .soaking: return "soaking"
                 case .queued: return "queued"
                 case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
                 case nil: return state.quarantine.isEmpty ? nil : "quarantined"

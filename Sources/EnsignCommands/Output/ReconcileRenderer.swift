@@ -100,6 +100,7 @@ struct ReconcileRenderer {
 
     private func line(_ held: HeldAgent) -> String {
         "\(held.agent) stays as it is: \(held.wanted.version) is \(held.reason.words)"
+            + (held.reason == .soaking ? held.because.map { ": \($0.onOneLine)" } ?? "" : "")
     }
 
     /// The most changes that are named one by one; the ledger has them all.

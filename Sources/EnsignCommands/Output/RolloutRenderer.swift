@@ -96,6 +96,7 @@ extension RolloutReport.Row {
     /// Why nothing moves, and what a person can do about it.
     fileprivate func waitsFor(isHost: Bool) -> String? {
         if let leaving { return "other agents, before it is removed: \(leaving)" }
+        if case .soaking(_, let soak)? = state.rollout { return soak.why }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
         return drifts.isEmpty ? nothing : "a person: its behaviour drifted"

@@ -157,13 +157,23 @@ struct Hooks {
         if old != .zero, try !site.repository.isAncestor(old, of: update.new) {
             console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
         }
+        var unproven: [HeldAgent] = []
         for environment in configured(environments + recorded) {
-            do { try showPlan(environment, update.new) } catch {
+            do {
+                let held = try showPlan(environment, update.new)
+                unproven += try held.filter { try brings($0, environment, since: old, commit.tree) }
+            } catch {
                 // The push is not what is wrong, and the others' plans are shown; reconciling says it again.
                 console.note("\(environment): its plan cannot be shown: \("\(error)".onOneLine)")
             }
         }
-        return .done
+        guard let first = unproven.first else { return .done }
+        let more = unproven.count > 1 ? ", and \(unproven.count - 1) more" : ""
+        console.note("\(branch): refused: \(first.agent) \(first.wanted.version) is not proven\(more)")
+        console.note(
+            "  hint: push it again when it is; on the host 'ensign rollout override AGENT --env E --version X.Y.Z --reason R' lets one in"
+        )
+        return .refused
     }
 
     private func configured(_ names: [String]) -> [String] {
@@ -175,11 +185,28 @@ struct Hooks {
     /// The most agents of an environment whose plan a push shows: a pusher reads a page, not ten thousand lines.
     private static let maxAgents = 50
 
-    private func showPlan(_ environment: String, _ commit: ObjectID) throws {
+    /// Whether it is this push that names the version: what waits already, for another reason than the push, stops no
+    /// other push.
+    private func brings(
+        _ held: HeldAgent,
+        _ environment: String,
+        since old: ObjectID,
+        _ tree: ObjectID
+    ) throws -> Bool {
+        guard old != .zero else { return true }
+        let pins = try [try site.repository.commit(old).tree, tree].map { tree in
+            try Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: invocation.today)
+                .deployment(held.agent, in: environment)?.value?.version?.value
+        }
+        return pins[0] != pins[1]
+    }
+
+    /// - Returns: The agents whose version must wait for its soak.
+    private func showPlan(_ environment: String, _ commit: ObjectID) throws -> [HeldAgent] {
         let situation = try Situation.look(site, environment, version: App.version)
         let desired = try Desired(site, commit, name: site.settings.branch)
         let decision = try situation.decide(desired, fallsBack: false)
-        guard var plan = decision.shown else { return }
+        guard var plan = decision.shown else { return [] }
         plan.addPower(site, now: invocation.now)
         if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
@@ -187,6 +214,7 @@ struct Hooks {
         } else {
             console.note(try PlanRenderer(plan: plan, limit: Self.maxAgents).text())
         }
+        return plan.held.filter { $0.reason == .soaking }
     }
 
     // MARK: post-receive

@@ -15,7 +15,8 @@ extension Verb {
             'status' shows where each rollout stands and why it waits. The others need an agent, and each is an entry \
             of the ledger: 'pause' stops the clock, 'resume' lets it go on, 'promote' makes the candidate the stable \
             version at once, 'abort' sends every session back and quarantines the candidate, 'retry' lifts the \
-            quarantine of the version that git asks for, or of the one that --version names.
+            quarantine of the version that git asks for, or of the one that --version names, 'override' lets a version \
+            in that has not been stable for long enough where it comes from.
             """,
         arguments: [
             Argument(name: "ACTION", summary: "What to do", kind: .choice(RolloutAction.allCases.map(\.rawValue))),
@@ -23,7 +24,7 @@ extension Verb {
         ],
         options: [
             .environment, .reason,
-            Option(name: "version", summary: "With 'retry': the version whose quarantine ends", value: "X.Y.Z"),
+            Option(name: "version", summary: "With 'retry' and 'override': the version that is meant", value: "X.Y.Z"),
             Option(name: "watch", summary: "With 'status': show it again as it changes"),
         ],
         formats: [.text, .json],
@@ -64,7 +65,7 @@ extension Verb {
 
 /// The first argument of `rollout`.
 private enum RolloutAction: String, CaseIterable {
-    case status, pause, resume, promote, abort, retry
+    case status, pause, resume, promote, abort, retry, override
 
     /// Nil for `status`, which changes nothing.
     var operation: RolloutOperation? {
@@ -75,6 +76,7 @@ private enum RolloutAction: String, CaseIterable {
         case .promote: .promote
         case .abort: .abort
         case .retry: .retry(nil)
+        case .override: .override(nil)
         }
     }
 }
@@ -83,13 +85,15 @@ extension Invocation {
     /// The operation on the version that `--version` names.
     fileprivate func naming(_ operation: RolloutOperation) throws(UsageError) -> RolloutOperation {
         guard let text = self["version"] else { return operation }
-        guard case .retry = operation else {
-            throw UsageError(message: "--version is for 'retry' alone", verb: verb.name)
-        }
         guard let version = AgentVersion(text) else {
             throw UsageError(message: "'\(text)' is not a version: write MAJOR.MINOR.PATCH", verb: verb.name)
         }
-        return .retry(version)
+        switch operation {
+        case .retry: return .retry(version)
+        case .override: return .override(version)
+        case .pause, .resume, .promote, .abort, .halt, .unhalt, .rollback:
+            throw UsageError(message: "--version is for 'retry' and 'override' alone", verb: verb.name)
+        }
     }
 
     /// Reconciles with an operator's request.

@@ -42,6 +42,11 @@ package final class StableIndex {
         return found
     }
 
+    /// Whether a digest ever was an agent's stable one, kept or not.
+    package func wasStable(_ agent: AgentID, _ digest: Digest) throws -> Bool {
+        try times()[agent]?.contains { $0.digest == digest } ?? false
+    }
+
     private func times() throws -> [AgentID: [StableTimes.Time]] {
         if let stable { return stable.times }
         guard let tip else { return [:] }

@@ -139,7 +139,11 @@ extension ManifestKind {
     static let environmentSpec: [Field] = [
         Field("trustDomain", "The trust domain of agent identities.", .text(.trustDomain), standard: "fleet.local"),
         Field("promotesFrom", "Where `promote` takes versions from.", .text(.name)),
-        Field("soak", "How long a version must have been stable there first.", .text(.duration)),
+        Field(
+            "soak",
+            "How long a version must have been stable there first; `0s`: at all. Absent: nothing is asked.",
+            .text(.duration)
+        ),
         Field("mutableVersions", "Whether deployments may name `version: next`.", .boolean, standard: "false"),
         Field("prune", "Whether what is no longer declared is removed.", .boolean, standard: "true"),
         Field(

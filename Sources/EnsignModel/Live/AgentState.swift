@@ -16,6 +16,8 @@ package struct AgentState: Sendable, Hashable {
     package var quarantine: [Quarantine]
     /// Since when git no longer declares the agent, which stays because others hand work to it; nil otherwise.
     package var leavingSince: Timestamp?
+    /// The version that an operator lets in without its soak; nil when it has come in, or none was named.
+    package var soakOverride: SoakOverride?
 
     package init(
         stable: Change.Side?,
@@ -36,7 +38,9 @@ package struct AgentState: Sendable, Hashable {
     package var isHalted: Bool { haltedByGit || halt != nil }
 
     /// Whether there is anything that the route alone does not say.
-    package var isWorthKeeping: Bool { isHalted || rollout != nil || !quarantine.isEmpty || leavingSince != nil }
+    package var isWorthKeeping: Bool {
+        isHalted || rollout != nil || !quarantine.isEmpty || leavingSince != nil || soakOverride != nil
+    }
 
     /// The canary, when one is under way.
     package var canary: (candidate: Candidate, progress: CanaryProgress)? {
@@ -83,6 +87,7 @@ package struct AgentState: Sendable, Hashable {
             "rollout": rollout?.json ?? .null,
             "quarantine": .array(quarantine.map(\.json)),
         ]
+        if let soakOverride { object["override"] = soakOverride.json }
         if let leavingSince { object["leaving"] = .string(leavingSince.description) }
         return .object(object)
     }
@@ -106,6 +111,10 @@ package struct AgentState: Sendable, Hashable {
         if let activity = json["halted"]?["activity"] {
             guard let time = activity.string.flatMap({ Timestamp($0) }) else { return nil }
             activityAfterHalt = time
+        }
+        if let override = json["override"] {
+            guard let known = SoakOverride(json: override) else { return nil }
+            soakOverride = known
         }
         if let leaving = json["leaving"] {
             guard let time = leaving.string.flatMap({ Timestamp($0) }) else { return nil }

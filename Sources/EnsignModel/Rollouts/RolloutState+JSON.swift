@@ -4,6 +4,8 @@ extension RolloutState {
         case .queued(let candidate): ["phase": "queued", "candidate": candidate.json]
         case .canary(let candidate, let progress):
             ["phase": "canary", "candidate": candidate.json, "progress": progress.json]
+        case .soaking(let candidate, let soak):
+            ["phase": "soaking", "candidate": candidate.json, "soak": soak.json]
         }
     }
 
@@ -14,8 +16,41 @@ extension RolloutState {
         case "canary":
             guard let progress = json["progress"].flatMap({ CanaryProgress(json: $0) }) else { return nil }
             self = .canary(candidate, progress)
+        case "soaking":
+            guard let soak = json["soak"].flatMap({ Soak(json: $0) }) else { return nil }
+            self = .soaking(candidate, soak)
         default: return nil
         }
+    }
+}
+
+extension Soak {
+    package var json: JSONValue {
+        ["until": until.map { .string($0.description) } ?? .null, "why": .string(why)]
+    }
+
+    package init?(json: JSONValue) {
+        guard let untilValue = json["until"], let why = json["why"]?.string else { return nil }
+        let until = untilValue.string.flatMap { Timestamp($0) }
+        guard (until == nil) == untilValue.isNull else { return nil }
+        self.init(until: until, why: why)
+    }
+}
+
+extension SoakOverride {
+    package var json: JSONValue {
+        [
+            "version": .string(version.description), "since": .string(since.description), "by": .string(by),
+            "reason": .string(reason),
+        ]
+    }
+
+    package init?(json: JSONValue) {
+        guard let version = json["version"]?.string.flatMap({ AgentVersion($0) }),
+            let since = json["since"]?.string.flatMap({ Timestamp($0) }), let by = json["by"]?.string,
+            let reason = json["reason"]?.string
+        else { return nil }
+        self.init(version: version, since: since, by: by, reason: reason)
     }
 }
 

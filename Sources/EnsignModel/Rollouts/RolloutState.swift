@@ -4,11 +4,41 @@ package enum RolloutState: Sendable, Hashable {
     case queued(Candidate)
     /// The candidate takes some of the sessions.
     case canary(Candidate, CanaryProgress)
+    /// The candidate may not come in yet: it was not stable for long enough in the environment that it comes from.
+    case soaking(Candidate, Soak)
 
     package var candidate: Candidate {
         switch self {
-        case .queued(let candidate), .canary(let candidate, _): candidate
+        case .queued(let candidate), .canary(let candidate, _), .soaking(let candidate, _): candidate
         }
+    }
+}
+
+/// Why a candidate may not come in yet.
+package struct Soak: Sendable, Hashable {
+    /// When time alone lets it in; nil when something else has to happen first.
+    package var until: Timestamp?
+    /// In words.
+    package var why: String
+
+    package init(until: Timestamp?, why: String) {
+        self.until = until
+        self.why = why
+    }
+}
+
+/// An operator's word that a version may come in although it was not proven elsewhere.
+package struct SoakOverride: Sendable, Hashable {
+    package var version: AgentVersion
+    package var since: Timestamp
+    package var by: String
+    package var reason: String
+
+    package init(version: AgentVersion, since: Timestamp, by: String, reason: String) {
+        self.version = version
+        self.since = since
+        self.by = by
+        self.reason = reason
     }
 }
 

@@ -14,6 +14,8 @@ package struct RecordedFleet {
     package var history: (AgentID, Digest) throws -> StableHistory?
     /// Digests that are still kept and were stable before the present one, the latest first.
     package var earlier: (AgentID) throws -> [Digest]
+    /// Whether a digest ever was an agent's stable one, kept or not.
+    package var wasStable: (AgentID, Digest) throws -> Bool
     /// Agents with more on record than a route, deleted ones included; sorted.
     package var remembered: () throws -> [AgentID]
     /// Stops of everything and of teams.
@@ -27,10 +29,12 @@ package struct RecordedFleet {
         bundle: @escaping (Digest) throws -> Bundle?,
         history: @escaping (AgentID, Digest) throws -> StableHistory?,
         earlier: @escaping (AgentID) throws -> [Digest] = { _ in [] },
+        wasStable: @escaping (AgentID, Digest) throws -> Bool = { _, _ in false },
         remembered: @escaping () throws -> [AgentID] = { [] },
         halts: FleetHalts = FleetHalts()
     ) {
         self.earlier = earlier
+        self.wasStable = wasStable
         self.isLive = isLive
         self.members = members
         self.remembered = remembered

@@ -17,6 +17,10 @@ package struct RolloutContext {
     package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
     /// A bundle with only those permissions that another one has too.
     package var restrict: (Bundle, Bundle) throws -> CompiledBundle
+    /// What versions that come in must have shown; nil for nothing.
+    package var promotion: PromotionRule?
+    /// What is known of an artifact of an agent in the environment that it comes from.
+    package var proven: (AgentID, Digest) throws -> SourceRecord = { _, _ in .unknown("nothing is known of it") }
     package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
 
     package init(

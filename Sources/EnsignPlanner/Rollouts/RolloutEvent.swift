@@ -28,6 +28,8 @@ package enum RolloutOperation: Sendable, Hashable {
     case abort
     /// Lifts the quarantine of one version; nil for the one that git asks for, else the only one.
     case retry(AgentVersion?)
+    /// Lets a version in without its soak; nil for the one that waits.
+    case override(AgentVersion?)
     case halt
     /// Ends a halt.
     case unhalt
@@ -68,6 +70,8 @@ package struct DesiredVersion: Sendable, Hashable {
     package var rollout: Rollout
     /// The stable version with what git allows it now, if that is less than it has; nil when it loses nothing.
     package var narrowedStable: Change.Side?
+    /// Whether it may come in; nil where nothing has to be shown.
+    package var promotion: PromotionVerdict?
     package var source: ObjectID
     package var wanted: Timestamp
 

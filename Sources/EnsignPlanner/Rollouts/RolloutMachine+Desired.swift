@@ -8,20 +8,61 @@ extension RolloutMachine {
         let follows = state.haltedByGit && state.halt == nil
         follow(haltedByGit: desired.halted, desired)
         let stable = state.stable
+        let waited = stopWaiting()
         follow(desired, atOnce: follows || state.haltedByGit && state.halt == nil)
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
+        noteWait(since: waited, desired)
         guard state.leavingSince != nil else { return }
         state.leavingSince = nil
-        if changes.isEmpty {
-            record(
-                .weight,
-                from: state.stable,
-                to: state.stable,
-                .none,
-                weight: (0, 0),
-                because("git declares it again")
+        if changes.isEmpty { noteState("git declares it again") }
+    }
+
+    /// What is remembered changes, and nothing live does.
+    private mutating func noteState(_ why: String) {
+        record(.weight, from: state.stable, to: state.stable, .none, weight: (0, 0), because(why))
+    }
+
+    /// Whether a version that waits for its soak still does is decided anew each time.
+    private mutating func stopWaiting() -> RolloutState? {
+        guard case .soaking? = state.rollout else { return nil }
+        defer { state.rollout = nil }
+        return state.rollout
+    }
+
+    /// Remembers the wait, so that time can end it; what is on record already is not recorded again.
+    private mutating func noteWait(since before: RolloutState?, _ desired: DesiredVersion) {
+        if held == .soaking, case .waits(let until, let why)? = desired.promotion, !state.isHalted {
+            state.rollout = .soaking(candidate(desired), Soak(until: until, why: why.cut(utf8: 500)))
+            if case .soaking(let candidate, let soak)? = before, candidate.side == desired.side, soak.until == until {
+                // As it was recorded: the reason may tell of another moment.
+                state.rollout = before
+            } else {
+                noteState("\(desired.side.version) waits: \(why)")
+            }
+        } else if before != nil, state.rollout == nil, changes.isEmpty {
+            noteState("no version waits for its soak any more")
+        }
+    }
+
+    /// Why the version may not come in; nil when it may.
+    private func obstacle(_ desired: DesiredVersion) -> HeldReason? {
+        if state.isQuarantined(desired.side.digest, artifact: desired.artifact) { return .quarantined }
+        if case .waits? = desired.promotion { return .soaking }
+        return nil
+    }
+
+    /// An operator's word is used up by the version that it lets in.
+    private mutating func admit(_ desired: DesiredVersion) {
+        switch desired.promotion {
+        case nil, .waits: return
+        case .proven(let period, let source):
+            admission = (
+                desired.side.digest, "stable in '\(source)' since \(period.since), its entry \(period.sequence)"
             )
+        case .overridden(let override):
+            state.soakOverride = nil
+            admission = (desired.side.digest, "without its soak, by \(override.by): \(override.reason)")
         }
     }
 
@@ -37,21 +78,22 @@ extension RolloutMachine {
 
     /// - Parameter atOnce: Whether no session can be moved by it, because git has stopped the agent.
     private mutating func follow(_ desired: DesiredVersion, atOnce: Bool) {
-        let isQuarantined = state.isQuarantined(desired.side.digest, artifact: desired.artifact)
+        let obstacle = obstacle(desired)
+        if obstacle == nil { admit(desired) }
         switch phase {
         case .absent:
-            guard !isQuarantined else { return held = .quarantined }
+            guard obstacle == nil else { return held = obstacle }
             state.stable = desired.side
             let why = startsHalted.map { "it starts halted, \($0)" }
             record(.create, from: nil, to: desired.side, desired.kind, because(why))
         case .halted(let stable):
             guard desired.side.digest != stable.digest else { return }
-            guard !isQuarantined else { return held = .quarantined }
+            guard obstacle == nil else { return held = obstacle }
             guard desired.isImmediate || atOnce else { return held = .halted }
             replace(stable, desired)
         case .settled(let stable):
             guard desired.side.digest != stable.digest else { return }
-            guard !isQuarantined else { return held = .quarantined }
+            guard obstacle == nil else { return held = obstacle }
             if desired.isImmediate || atOnce {
                 replace(stable, desired)
             } else {
@@ -60,8 +102,8 @@ extension RolloutMachine {
         case .queued(let trial):
             let stable = trial.stable
             if desired.side.digest == trial.candidate.side.digest, !desired.isImmediate { return }
-            guard !isQuarantined, desired.side.digest != stable.digest else {
-                held = isQuarantined ? .quarantined : nil
+            guard obstacle == nil, desired.side.digest != stable.digest else {
+                held = obstacle
                 state.rollout = nil
                 record(.weight, from: stable, to: stable, .none, weight: (0, 0), because("no longer wanted"))
                 return
@@ -69,8 +111,8 @@ extension RolloutMachine {
             if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
         case .canary(let trial, let progress):
             let (stable, candidate) = (trial.stable, trial.candidate)
-            guard !isQuarantined, desired.side.digest != stable.digest else {
-                held = isQuarantined ? .quarantined : nil
+            guard obstacle == nil, desired.side.digest != stable.digest else {
+                held = obstacle
                 state.rollout = nil
                 let weight = (progress.weight, Int64(0))
                 record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because("no longer wanted"))

@@ -46,7 +46,10 @@ extension RolloutMachine {
     mutating func removed(movedTo successor: AgentID?) {
         let why = successor.map { "it goes on as \($0)" }
         switch phase {
-        case .absent: return
+        case .absent:
+            guard state.rollout != nil || state.soakOverride != nil else { return }
+            // What waited to be created is no longer asked for.
+            record(.weight, from: nil, to: nil, .none, weight: (0, 0), because("no longer wanted"))
         case .halted(let stable), .settled(let stable):
             record(.delete, from: stable, to: nil, .narrowing, because(why))
         case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, because(why))
@@ -63,6 +66,7 @@ extension RolloutMachine {
         state.stable = nil
         state.rollout = nil
         state.leavingSince = nil
+        state.soakOverride = nil
         state.haltedByGit = false
         if !state.isHalted { state.activityAfterHalt = nil }
     }

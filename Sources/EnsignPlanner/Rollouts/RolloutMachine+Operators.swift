@@ -12,6 +12,7 @@ extension RolloutMachine {
         case .promote: try promote(reason)
         case .abort: try abort(reason)
         case .retry(let version): try retry(version, reason)
+        case .override(let version): try override(version, by, reason)
         case .halt: try halt(by, reason)
         case .unhalt: try unhalt(reason)
         case .rollback(let previous): try rollback(to: previous, reason)
@@ -95,6 +96,22 @@ extension RolloutMachine {
         }
         guard state.quarantinedVersions.count == 1 else { throw .otherQuarantined(state.quarantinedVersions) }
         return state.quarantine
+    }
+
+    /// Lets a version in that was not proven where it comes from: the one that waits, or one that is yet to come.
+    private mutating func override(_ version: AgentVersion?, _ by: String, _ reason: String) throws(RolloutRefusal) {
+        var waiting: AgentVersion?
+        if case .soaking(let candidate, _)? = state.rollout { waiting = candidate.side.version }
+        guard let version = version ?? waiting else { throw .noSoak }
+        state.soakOverride = SoakOverride(version: version, since: now, by: by, reason: reason)
+        record(
+            .weight,
+            from: state.stable,
+            to: state.stable,
+            .none,
+            weight: (0, 0),
+            because("\(version) may come in without its soak: \(reason)")
+        )
     }
 
     private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {

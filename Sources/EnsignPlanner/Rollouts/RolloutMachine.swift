@@ -20,6 +20,8 @@ package struct RolloutMachine: Sendable {
     let now: Timestamp
     /// Why a new agent is halted before its first run; nil when it is not.
     var startsHalted: String?
+    /// What lets in the version that git asks for, if it had to be shown: it is told with the change that brings it.
+    var admission: (digest: Digest, words: String)?
 
     package init(agent: AgentID, state: AgentState, now: Timestamp) {
         self.agent = agent
@@ -66,6 +68,7 @@ package struct RolloutMachine: Sendable {
         if state.isHalted { return .halted(stable) }
         switch state.rollout {
         case nil: return .settled(stable)
+        case .soaking: return .settled(stable)
         case .queued(let candidate): return .queued(Trial(stable: stable, candidate: candidate))
         case .canary(let candidate, let progress):
             return .canary(Trial(stable: stable, candidate: candidate), progress)
@@ -83,6 +86,13 @@ package struct RolloutMachine: Sendable {
         weight: (from: Int64, to: Int64)? = nil,
         _ why: Evidence? = nil
     ) {
+        var why = why
+        if let admission, admission.digest == to?.digest, from?.digest != to?.digest {
+            var told = why ?? Evidence()
+            told.reason = [told.reason, admission.words].compactMap { $0 }.joined(separator: "; ").cut(utf8: 500)
+            why = told
+            self.admission = nil
+        }
         changes.append(
             Change(
                 agent: agent,

@@ -3,12 +3,13 @@ package import EnsignModel
 /// Why an operator's request cannot be done.
 package enum RolloutRefusal: Error, Sendable, Hashable {
     case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
-    case noVersion, noPrevious, isHalted
+    case noVersion, noPrevious, isHalted, noSoak
     /// The quarantined version is not the named one, or there are several and none was named.
     case otherQuarantined([AgentVersion])
 
     package var message: String {
         switch self {
+        case .noSoak: "no version of it waits for its soak; to let one in before it comes: --version X.Y.Z"
         case .noRollout: "no rollout is under way"
         case .notStarted: "the candidate still waits for its turn"
         case .alreadyPaused: "the rollout is paused already"

@@ -123,6 +123,7 @@ package struct PlanMaker {
                 bundle: recorded.bundle,
                 history: index.history,
                 earlier: index.earlier,
+                wasStable: index.wasStable,
                 remembered: recorded.remembered,
                 halts: try recorded.halts()
             ),
@@ -213,9 +214,25 @@ package struct PlanMaker {
             context.source = commit
             context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
         }
+        if let rule = try promotionRule() {
+            let source = SourceLedger(site, into: environment, rule, now: situation.now)
+            context.promotion = rule
+            context.proven = source.record
+        }
         if let settings = resolved.settings { context.keepFor = settings.keepFor.seconds }
         context.concurrentRollouts = resolved.settings?.concurrentRollouts
         return context
+    }
+
+    /// What versions that come in must have shown, by the last accepted commit: no commit loosens it for itself. Nil
+    /// where nothing is set, and before anything was accepted.
+    private func promotionRule() throws -> PromotionRule? {
+        guard situation.tip != nil, let accepted = try situation.accepted() else { return nil }
+        let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
+        guard let settings = try Fleet(snapshot: snapshot, today: today).environment(environment)?.value,
+            let soak = settings.soak, let source = settings.promotesFrom?.value
+        else { return nil }
+        return PromotionRule(source: source, soak: soak.seconds)
     }
 
     /// A version under the permissions of the desired deployment. One that was deleted since is read where it was last
@@ -311,7 +328,6 @@ extension Environment {
     /// What this Ensign accepts here and nothing enforces yet.
     fileprivate var declaredOnly: [String] {
         var names: [String] = []
-        if soak != nil { names.append("soak") }
         if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
         return names + (rollout?.declaredOnly ?? [])
     }

@@ -1,0 +1,53 @@
+package import EnsignModel
+
+/// What an environment demands of versions that come to it: `promotesFrom` and `soak` of the last accepted commit.
+package struct PromotionRule: Sendable, Hashable {
+    /// The environment that they come from.
+    package var source: String
+    /// How long they must have been stable there, in seconds; 0 demands the order alone.
+    package var soak: Int64
+
+    package init(source: String, soak: Int64) {
+        self.source = source
+        self.soak = soak
+    }
+}
+
+/// What is known of an artifact in the environment that it comes from.
+package enum SourceRecord: Sendable, Hashable {
+    case record(StableRecord)
+    /// Nothing can be said, and why.
+    case unknown(String)
+}
+
+/// Whether a version may come in.
+package enum PromotionVerdict: Sendable, Hashable {
+    /// In this period it was stable long enough.
+    case proven(StablePeriod, source: String)
+    /// An operator lets it in.
+    case overridden(SoakOverride)
+    /// Not yet: until when, if time alone can bring it; and why, in words.
+    case waits(until: Timestamp?, why: String)
+}
+
+extension PromotionRule {
+    /// Decides from the record of the environment that the version comes from. Pure.
+    package func verdict(_ version: AgentVersion, _ record: SourceRecord, now: Timestamp) -> PromotionVerdict {
+        let known: StableRecord
+        switch record {
+        case .unknown(let why): return .waits(until: nil, why: why)
+        case .record(let record): known = record
+        }
+        if let period = known.periods.first(where: { $0.length(at: now) >= soak }) {
+            return .proven(period, source: source)
+        }
+        guard let present = known.periods.first, present.until == nil else {
+            let why = known.flaw.map { "'\(source)' \($0)" } ?? "\(version) is not stable in '\(source)'"
+            return .waits(until: nil, why: why)
+        }
+        let until = present.since.advanced(seconds: soak)
+        let why =
+            "soak until \(until): \(version) has been stable in '\(source)' since \(present.since), and \(TimeSpan.short(milliseconds: soak * 1_000)) are asked for"
+        return .waits(until: until, why: why)
+    }
+}

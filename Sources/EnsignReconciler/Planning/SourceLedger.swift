@@ -1,0 +1,195 @@
+import EnsignCrypto
+import EnsignHost
+import EnsignLedger
+import EnsignModel
+import EnsignPlanner
+
+/// The ledger of the environment that versions come from, as far as it can be trusted here.
+final class SourceLedger {
+    private let site: Site
+    private let environment: String
+    private let rule: PromotionRule
+    private let now: Timestamp
+    private var trusted: Result<RecordedEntry, Distrust>?
+
+    /// Why nothing can be said, in words.
+    private struct Distrust: Error { var why: String }
+
+    init(_ site: Site, into environment: String, _ rule: PromotionRule, now: Timestamp) {
+        (self.site, self.environment, self.rule, self.now) = (site, environment, rule, now)
+    }
+
+    /// What it says of an artifact.
+    func record(_ agent: AgentID, _ artifact: Digest) -> SourceRecord {
+        do {
+            let tip = try trustedTip()
+            let file = StateFile<ProvenArtifacts>(site.files, environment)
+            var known = file.known() ?? ProvenArtifacts()
+            if let found = known.record(agent, artifact, tip: tip.commit, enough: rule.soak) { return .record(found) }
+            let ledger = site.ledger(rule.source)
+            let found = try ledger.stableRecord(of: agent, artifact, from: tip, enough: rule.soak, now: now)
+            if site.reconciles {
+                known.remember(found, agent, artifact, tip: tip.commit, enough: rule.soak)
+                // Without the file it is found out again.
+                try? file.write(known, inNewFolder: false)
+            }
+            return .record(found)
+        } catch let distrust as Distrust {
+            return .unknown(distrust.why)
+        } catch {
+            return .unknown("the ledger of '\(rule.source)' cannot be read: \(error)")
+        }
+    }
+
+    private func trustedTip() throws -> RecordedEntry {
+        if let trusted { return try trusted.get() }
+        do {
+            let tip = try readTip()
+            trusted = .success(tip)
+            return tip
+        } catch let distrust as Distrust {
+            trusted = .failure(distrust)
+            throw distrust
+        }
+    }
+
+    /// The newest entry, once it is known who signed it.
+    ///
+    /// An entry names the one before it by its commit and its SHA-256, so whoever trusts the newest one has the whole
+    /// chain; see docs/formats/ledger.md.
+    private func readTip() throws -> RecordedEntry {
+        let (source, ledger) = (rule.source, site.ledger(rule.source))
+        guard let tip = try ledger.tip() else {
+            throw Distrust(
+                why: site.settings.remote.map {
+                    "there is no ledger of '\(source)' here: git fetch \($0) 'refs/ensign/ledger/*:refs/ensign/ledger/*'"
+                } ?? "'\(source)' has no ledger yet"
+            )
+        }
+        do { try ledger.checkHighWater(tip) } catch { throw Distrust(why: "\(error)") }
+        // A developer's clone only shows what the host will decide.
+        guard site.reconciles else { return tip }
+        let own = try? LedgerKey.load(source, path: site.settings.signingKey(source, site.files))
+        if let own, own.publicKey == tip.signer { return tip }
+        guard let pinned = own?.publicKey.line ?? site.settings.firstKey(source) else {
+            throw Distrust(
+                why:
+                    "another clone writes the ledger of '\(source)': name its first key, git config ensign.\(source).firstKey SHA256:..."
+            )
+        }
+        try verify(ledger, tip, pinned, isOwn: own != nil)
+        return tip
+    }
+
+    /// - Parameter pinned: A key's line or fingerprint: the first one of the ledger; or this clone's own, to which the
+    ///   newest entry hands over.
+    private func verify(_ ledger: Ledger, _ tip: RecordedEntry, _ pinned: String, isOwn: Bool) throws {
+        let file = StateFile<ProvenArtifacts>(site.files, environment)
+        if !isOwn, file.known()?.isVerified(tip.commit, by: pinned) == true { return }
+        let report = try Verifier(ledger).run()
+        guard report.verdict == .intact, report.tip?.commit == tip.commit else {
+            throw Distrust(why: "the ledger of '\(rule.source)' is \(report.verdict)")
+        }
+        let keys = try ledger.keys()
+        let listed = isOwn ? tip.entry.keys ?? [] : keys.filter { $0.from == 0 }.map(\.line)
+        let words = pinned.split(separator: " ").map(String.init)
+        guard listed.contains(where: { matches($0, words) }) else {
+            throw Distrust(
+                why: "the ledger of '\(rule.source)' does not begin with the key in ensign.\(rule.source).firstKey"
+            )
+        }
+        guard !isOwn else { return }
+        var known = file.known() ?? ProvenArtifacts()
+        known.verified = (tip.commit, pinned)
+        try? file.write(known, inNewFolder: false)
+    }
+
+    private func matches(_ line: String, _ words: [String]) -> Bool {
+        guard let key = try? SSHPublicKey(line: line) else { return false }
+        if words.contains(key.fingerprint) { return true }
+        let parts = line.split(separator: " ").map(String.init)
+        return parts.count >= 2 && words.contains(parts[1])
+    }
+}
+
+/// What the ledger of another environment says of artifacts, so that a version that waits costs nothing until that ledger
+/// goes on.
+struct ProvenArtifacts: Sendable {
+    /// The newest entry that was verified whole, and the key with which it begins.
+    var verified: (commit: ObjectID, key: String)?
+    private var tip: ObjectID?
+    private var records: [String: (enough: Int64, record: StableRecord)] = [:]
+
+    init() {}
+
+    func isVerified(_ commit: ObjectID, by key: String) -> Bool {
+        verified.map { $0.commit == commit && $0.key == key } ?? false
+    }
+
+    func record(_ agent: AgentID, _ artifact: Digest, tip: ObjectID, enough: Int64) -> StableRecord? {
+        guard self.tip == tip, let known = records["\(agent) \(artifact.hex)"], known.enough == enough else {
+            return nil
+        }
+        return known.record
+    }
+
+    mutating func remember(_ record: StableRecord, _ agent: AgentID, _ artifact: Digest, tip: ObjectID, enough: Int64) {
+        if self.tip != tip || records.count >= 1_000 { records = [:] }
+        self.tip = tip
+        records["\(agent) \(artifact.hex)"] = (enough, record)
+    }
+}
+
+extension ProvenArtifacts: StateValue {
+    static let kind = StateKind("cache/<env>/proven", .memo, limit: 1 << 24)
+
+    init?(_ contents: StateContents) {
+        if let commit = contents["verified"]?.string.flatMap({ ObjectID($0) }), let key = contents["key"]?.string {
+            verified = (commit, key)
+        }
+        tip = contents["tip"]?.string.flatMap { ObjectID($0) }
+        for record in contents.records {
+            guard let value = record.value, let enough = value["enough"]?.count, let periods = value["periods"]?.array
+            else { return nil }
+            let known = periods.compactMap(StablePeriod.init(json:))
+            guard known.count == periods.count else { return nil }
+            records[record.key] = (enough, StableRecord(periods: known, flaw: value["flaw"]?.string))
+        }
+    }
+
+    var contents: StateContents {
+        StateContents(
+            [
+                "verified": verified.map { .string($0.commit.description) } ?? .null,
+                "key": verified.map { .string($0.key) } ?? .null, "tip": tip.map { .string($0.description) } ?? .null,
+            ],
+            records: records.sorted { $0.key < $1.key }.map { key, known in
+                StateRecord(
+                    key,
+                    [
+                        "enough": .integer(known.enough), "flaw": known.record.flaw.map { .string($0) } ?? .null,
+                        "periods": .array(known.record.periods.map(\.json)),
+                    ]
+                )
+            }
+        )
+    }
+}
+
+extension StablePeriod {
+    fileprivate var json: JSONValue {
+        [
+            "since": .string(since.description), "until": until.map { .string($0.description) } ?? .null,
+            "seq": .integer(sequence),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let sequence = json["seq"]?.count,
+            let untilValue = json["until"]
+        else { return nil }
+        let until = untilValue.string.flatMap { Timestamp($0) }
+        guard (until == nil) == untilValue.isNull else { return nil }
+        self.init(since: since, until: until, sequence: sequence)
+    }
+}

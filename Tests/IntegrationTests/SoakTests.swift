@@ -1,0 +1,93 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// Versions come from where they have been stable.
+@Suite struct SoakTests {
+    private let prod = "environments/prod/environment.yaml"
+    private let deployment = "environments/prod/agents/support/refund-triage.yaml"
+
+    private func host(soak: String) throws -> Host {
+        let host = try Host()
+        let result = try host.push(prod, "promotesFrom: staging\n", "promotesFrom: staging\n  soak: \(soak)\n")
+        #expect(result.status == 0, "\(result.errors)")
+        return host
+    }
+
+    private func live(_ host: Host) throws -> String {
+        String(decoding: try host.liveFile("agents/support/refund-triage.json"), as: UTF8.self)
+    }
+
+    @Test("A push of a version that has not been stable for long enough is refused, and accepted when it has")
+    func refused() throws {
+        let host = try host(soak: "1h")
+        let refused = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        #expect(refused.status != 0)
+        #expect(refused.errors.contains("held, not proven yet"), "\(refused.errors)")
+        #expect(refused.errors.contains("main: refused: support/refund-triage 1.5.0 is not proven"))
+        #expect(refused.errors.contains("soak until"))
+        #expect(try live(host).contains("1.4.0"))
+        host.pass(seconds: 3_700)
+        let accepted = try host.tryGit("push", "origin", "main")
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        #expect(try live(host).contains("1.5.0"))
+        #expect(try host.ensign("log", "--env", "prod").output.contains("stable in 'staging' since"))
+    }
+
+    @Test("A version that is not in staging at all is let in by an operator, with a reason, and by nobody else")
+    func override() throws {
+        let host = try host(soak: "0s")
+        try host.edit("fleet/agents/support/refund-triage/next/prompt.md", "Read the ticket.", "Read the ticket twice.")
+        #expect(try host.ensignInWork("release", "support/refund-triage", "1.6.0").status == 0)
+        try host.edit(deployment, "version: 1.4.0", "version: 1.6.0")
+        // Nor does a commit that loosens the rule for itself.
+        try host.edit(prod, "  soak: 0s\n", "")
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "1.6.0 to prod")
+        let refused = try host.tryGit("push", "origin", "main")
+        #expect(refused.status != 0)
+        #expect(refused.errors.contains("1.6.0 is not stable in 'staging'"), "\(refused.errors)")
+        let agent = "support/refund-triage"
+        #expect(
+            try host.ensign("rollout", "override", agent, "--env", "prod", "--reason", "the fix").status == 4
+        )
+        let entered = try host.ensign(
+            "rollout",
+            "override",
+            agent,
+            "--version",
+            "1.6.0",
+            "--env",
+            "prod",
+            "--reason",
+            "the fix"
+        )
+        #expect(entered.status == 0, "\(entered.errors)")
+        #expect(try host.tryGit("push", "origin", "main").status == 0)
+        #expect(try live(host).contains("1.6.0"))
+        #expect(try host.ensign("log", "--env", "prod").output.contains("without its soak, by"))
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
+    @Test("Where no hook refuses, the agent alone waits, and time lets it in")
+    func waits() throws {
+        let host = try host(soak: "1h")
+        try host.edit(deployment, "version: 1.4.0", "version: 1.5.0")
+        try host.git("commit", "-q", "-a", "-m", "1.5.0 to prod")
+        // Past the hooks, as a clone of a forge gets it.
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        let waiting = try host.ensign("reconcile", "--env", "prod")
+        #expect(waiting.status == 0, "\(waiting.errors)")
+        #expect(waiting.output.contains("1.5.0 waits: soak until"), "\(waiting.output)")
+        #expect(try live(host).contains("1.4.0"))
+        let seen = try host.ensign("rollout", "status", "--env", "prod").output
+        #expect(seen.contains("soaking") && seen.contains("soak until"))
+        let entry = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try host.hostGit("rev-parse", "refs/ensign/ledger/prod") == entry)
+        host.pass(seconds: 3_700)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try live(host).contains("1.5.0"))
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+}
