@@ -95,7 +95,11 @@ extension Invocation {
     func agent(_ index: Int) throws(UsageError) -> AgentID {
         let text = argument(index) ?? ""
         guard let agent = AgentID(text) else {
-            throw UsageError(message: "'\(text)' is not an agent: write <team>/<agent>", verb: verb.name)
+            throw UsageError(
+                message: "'\(text)' is not an agent: write <team>/<agent>",
+                hint: (try? site())?.agentsCalled(text, today: today),
+                verb: verb.name
+            )
         }
         return agent
     }
@@ -111,33 +115,4 @@ extension Invocation {
 
     /// Writes a JSON result: sorted keys, indented, one final newline.
     func json(_ value: JSONValue) { console.out(value.prettyBytes() + [0x0A]) }
-}
-
-extension Site {
-    /// The fleet at a revision, for asking questions; the desired commit when none is named.
-    func fleet(at revision: String?, today: CalendarDate) throws -> (fleet: Fleet, commit: ObjectID) {
-        let commit: ObjectID
-        if let revision {
-            commit = try resolve(revision)
-        } else if let desired = try desiredCommit() {
-            commit = desired
-        } else {
-            throw Failure(
-                message: "\(settings.desiredRef) does not exist yet",
-                hints: ["commit a fleet to '\(settings.branch)', or name the branch: git config ensign.branch NAME"]
-            )
-        }
-        let tree = try repository.commit(commit).tree
-        return (Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today), commit)
-    }
-
-    /// A revision's commit.
-    func resolve(_ revision: String) throws -> ObjectID {
-        do {
-            return try repository.commit(named: revision)
-        } catch {
-            guard error.isNotFound else { throw error }
-            throw Failure(message: "there is no revision '\(revision)'", code: .usage)
-        }
-    }
 }

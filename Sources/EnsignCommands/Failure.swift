@@ -2,6 +2,7 @@ import EnsignGit
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
 import Glibc
@@ -46,6 +47,7 @@ struct Explanation {
             )
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
+        case let error as NoSuchMoment: self.init(error.description, [], .usage)
         case let error as Git.CommandFailure: self.init(error.description, [], .failed)
         case let error as SettingsError: self.init(error.description, [], .failed)
         default: self.init("\(error)", [], .failed)
@@ -65,7 +67,7 @@ struct Explanation {
             self.init(
                 error.description,
                 [
-                    "push, and the repository that hosts the fleet reconciles; or run 'ensign init' to make this one host it"
+                    "push, and the repository that hosts the fleet reconciles; or run it there"
                 ],
                 .refused
             )

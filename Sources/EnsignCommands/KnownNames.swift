@@ -1,4 +1,6 @@
+import EnsignGit
 import EnsignHost
+import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignSystem
@@ -17,18 +19,28 @@ extension Invocation {
         return name
     }
 
-    /// An agent without history that nothing declares is a typo.
-    func requireKnown(_ agent: AgentID, _ environment: String, _ site: Site) throws {
-        guard try site.desiredCommit() != nil else { return }
-        let (fleet, _) = try site.fleet(at: nil, today: today)
-        guard try !fleet.declares(agent), try !fleet.deploys(agent, in: environment) else { return }
+    /// An agent that nothing declares and no ledger has anything of is a typo, in every command alike: status 64.
+    ///
+    /// - Parameter environment: Where it must have been; nil for any.
+    func requireKnown(_ agent: AgentID, _ environment: String?, _ site: Site) throws {
+        let commit = try site.desiredCommit()
+        let fleet = try commit.map {
+            try Fleet(snapshot: GitSnapshot(site.repository, tree: site.repository.commit($0).tree), today: today)
+        }
+        if let fleet, try fleet.declares(agent) { return }
+        let environments = try environment.map { [$0] } ?? site.knownEnvironments()
+        var known = Set(try fleet?.agents() ?? [])
+        for name in environments {
+            if let fleet, try fleet.deploys(agent, in: name) { return }
+            // A ledger that cannot be read is not this question's business.
+            guard let tip = try? site.ledger(name).tip() else { continue }
+            let recorded = RecordedTree(repository: site.repository, tip: tip)
+            if try recorded.agent(agent) != nil { return }
+            known.formUnion(try recorded.agents())
+        }
         throw UsageError(
-            message: "there is no agent '\(agent)', and '\(environment)' never had one",
-            hint: Suggestion.hint(
-                for: agent.description,
-                among: try fleet.agents().map(\.description),
-                plural: "agents"
-            ),
+            message: "there is no agent '\(agent)'" + (environment.map { ", and '\($0)' never had one" } ?? ""),
+            hint: known.hint(for: agent),
             verb: verb.name
         )
     }
@@ -49,4 +61,28 @@ extension Invocation {
 
     /// Who asks, for the ledger: `ada@fleet-1`.
     var operatorName: String { "\(Machine.userName)@\(Machine.hostName)" }
+}
+
+extension Site {
+    /// What somebody meant who left out the team, or misspelt the name; nil when that is not known.
+    func agentsCalled(_ text: String, today: CalendarDate) -> String? {
+        guard let fleet = try? fleet(at: nil, today: today).fleet, let agents = try? fleet.agents() else { return nil }
+        let name = text.split(separator: "/").last.map(String.init) ?? text
+        let same = agents.filter { $0.name == name }
+        if let first = same.first {
+            return same.count == 1
+                ? "did you mean '\(first)'?" : "there are \(same.map(\.description).joined(separator: ", "))"
+        }
+        guard let nearest = Suggestion.nearest(to: name, in: agents.map(\.name)) else { return nil }
+        return agents.first { $0.name == nearest }.map { "did you mean '\($0)'?" }
+    }
+}
+
+extension Set<AgentID> {
+    /// The nearest one, also in another team.
+    func hint(for agent: AgentID) -> String? {
+        let sorted = self.sorted()
+        if let same = sorted.first(where: { $0.name == agent.name }) { return "did you mean '\(same)'?" }
+        return Suggestion.hint(for: agent.description, among: sorted.map(\.description), plural: "agents")
+    }
 }

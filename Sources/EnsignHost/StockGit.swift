@@ -6,8 +6,12 @@ package enum Git {
     package struct CommandFailure: Error, Sendable, Hashable, CustomStringConvertible {
         package var command: String
         package var status: Int32
-        /// The first line that git wrote about it.
+        /// The line in which git says why: see ``GitComplaint``.
         package var reason: String
+
+        package init(command: String, status: Int32, reason: String) {
+            (self.command, self.status, self.reason) = (command, status, reason)
+        }
 
         package var description: String { "git \(command) failed: \(reason)" }
     }
@@ -63,14 +67,19 @@ package enum Git {
     ) throws -> String {
         let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {
-            let lines = outcome.errorText.split(separator: "\n")
-            let reason = outcome.timedOut ? "no answer in \(deadline)" : lines.last.map(String.init)
             throw CommandFailure(
                 command: arguments.first { !$0.hasPrefix("-") } ?? "",
                 status: outcome.status,
-                reason: reason ?? "status \(outcome.status)"
+                reason: reason(outcome, deadline)
             )
         }
         return outcome.outputText
+    }
+
+    /// Why a command failed, in one line.
+    package static func reason(_ outcome: Subprocess.Outcome, _ deadline: Duration) -> String {
+        outcome.timedOut
+            ? "no answer in \(deadline)"
+            : GitComplaint.reason(in: outcome.errorText) ?? "status \(outcome.status)"
     }
 }

@@ -27,6 +27,10 @@ package struct EnvironmentStatus: Sendable {
     /// How far telemetry was read; nil where nobody has read any.
     package let reading: TelemetryReading?
     package let waiting: WaitingCanary?
+    /// What is known of the forge; nil where none is followed.
+    package let forge: ForgeStatus?
+    /// The newest desired commit that is known here, when the host refused it.
+    package let refusal: RefusedCommit?
     /// Why the environment cannot be read; nil when it can.
     package let unreadable: (any Error)?
 
@@ -43,6 +47,7 @@ package struct EnvironmentStatus: Sendable {
         self.desired = desired
         unreadable = why
         (tip, status, outbox, attendance, waiting, sight, reading) = (nil, nil, nil, nil, nil, nil, nil)
+        (forge, refusal) = (nil, nil)
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
     }
@@ -71,9 +76,23 @@ package struct EnvironmentStatus: Sendable {
         attendance = Attendance.of(name, site, now: now)
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
         reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
+        forge = ForgeStatus.of(name, site, tip)
+        let upstream = site.reconciles ? nil : try site.upstream(of: site.settings.branch)?.commit
+        refusal =
+            isReadable && status == nil
+            ? try RefusedCommit.find(Set([desired, upstream].compactMap { $0 }), site.ledger(name), tip) : nil
         waiting =
             try tip != nil && recorded.hasRollouts()
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
+    }
+
+    /// How it stands, in one word: the last reconcile here, or in a clone that does none what the ledger says.
+    package var result: String? {
+        if unreadable != nil { return "unreadable" }
+        guard let status else { return refusal == nil ? tip?.outcome : "refused" }
+        guard status.result == "ok", let forge else { return status.result }
+        // Not the reconcile's fault, and not well either.
+        return forge.isStale ? "stale" : forge.push.failure != nil ? "unpushed" : status.result
     }
 
     /// Seconds since the last reconcile; below 0 when the clock was set back, nil when there was none.
@@ -86,9 +105,12 @@ package struct EnvironmentStatus: Sendable {
                 [
                     "seq": .integer($0.entry.sequence), "commit": .string($0.commit.description),
                     "kind": .string($0.entry.kind.rawValue), "time": .string($0.entry.time.description),
-                    "result": .string($0.entry.result.rawValue),
+                    "result": .string($0.entry.result.rawValue), "reason": .string($0.entry.reason),
+                    "error": $0.entry.error.map { .string($0) } ?? .null,
                 ]
             } ?? .null,
+            "result": result.map { .string($0) } ?? .null, "forge": forge?.json ?? .null,
+            "refused": refusal?.json ?? .null,
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "error": unreadable.map { .string("\($0)") } ?? .null,

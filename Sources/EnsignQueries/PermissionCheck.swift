@@ -24,14 +24,16 @@ package struct PermissionCheck {
         package var verdict: Verdict
         package var approval: Approval
         package var reason: String
-        package var path: String
-        package var position: Position
+        /// Nil where the manifests no longer say the same as what is live.
+        package var path: String?
+        package var position: Position?
 
         package var json: JSONValue {
             [
-                "v": 1, "verdict": .string(verdict.rawValue), "approval": .string(approval.rawValue),
-                "reason": .string(reason), "path": .string(path),
-                "line": .integer(Int64(position.line)), "column": .integer(Int64(position.column)),
+                "verdict": .string(verdict.rawValue), "approval": .string(approval.rawValue),
+                "reason": .string(reason), "path": path.map { .string($0) } ?? .null,
+                "line": position.map { .integer(Int64($0.line)) } ?? .null,
+                "column": position.map { .integer(Int64($0.column)) } ?? .null,
             ]
         }
     }

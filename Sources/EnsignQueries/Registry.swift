@@ -25,6 +25,11 @@ package struct Registry: Sendable {
         package var description: String
         /// By environment; nothing where the agent is not deployed.
         package var deployments: [String: Deployed]
+        /// Of the newest version; nil when it cannot be read.
+        package var model: Model?
+        package var labels: [String: String] = [:]
+        /// The tools that the newest version needs, sorted.
+        package var tools: [String] = []
     }
 
     /// What an environment runs of an agent.
@@ -78,7 +83,10 @@ package struct Registry: Sendable {
                 agent: agent,
                 versions: versions,
                 description: newest?.description ?? "",
-                deployments: deployments
+                deployments: deployments,
+                model: newest?.model,
+                labels: newest?.labels ?? [:],
+                tools: (newest?.tools.map(\.tool.value) ?? []).sorted()
             )
         }
     }
@@ -117,6 +125,16 @@ package struct Registry: Sendable {
 }
 
 extension Registry {
+    /// The agents that fulfil the filter, by their newest version; tools and teams as they are.
+    package func filtered(_ filter: AgentFilter) -> Registry {
+        guard case .agents(let agents, let environments) = rows, !filter.isEmpty else { return self }
+        let found = agents.filter { row in
+            guard filter.matches(team: row.agent.team) else { return false }
+            return row.model.map { filter.matches(labels: row.labels, model: $0, tools: row.tools) } ?? false
+        }
+        return Registry(commit: commit, rows: .agents(found, environments: environments))
+    }
+
     package var json: JSONValue {
         let rows: (kind: Kind, json: [JSONValue]) =
             switch self.rows {
@@ -137,6 +155,9 @@ extension Registry.AgentRow {
         return [
             "agent": .string(agent.description), "team": .string(agent.team), "description": .string(description),
             "versions": .array(versions.map { .string($0.description) }), "environments": .object(object),
+            "model": model.map { .string($0.key) } ?? .null,
+            "labels": .object(JSONObject(labels.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+            "tools": .array(tools.map { .string($0) }),
         ]
     }
 }

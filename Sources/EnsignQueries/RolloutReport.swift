@@ -13,7 +13,10 @@ package struct RolloutReport: Sendable {
     package var now: Timestamp
     /// Whether this clone reads the telemetry. Elsewhere verdicts are not known.
     package var isHost: Bool
-    /// Agents with a rollout, a halt or a quarantine, and agents that wait; sorted.
+    /// Why what is desired is not applied, in a sentence; nil when it is.
+    package var obstacle: String?
+    /// Agents with a rollout, a halt or a quarantine, and agents that wait; the one agent that is asked about in any case.
+    /// Sorted.
     package var rows: [Row]
     /// Nil where something watches the canaries, or there are none.
     package var waiting: WaitingCanary?
@@ -35,6 +38,8 @@ package struct RolloutReport: Sendable {
         package var drifts: [BehaviourRecord.Drift] = []
         /// What the guard of the stable version says, a sentence for each metric.
         package var guards: [String] = []
+        /// Since when sessions have had the stable version; nil where it was not asked for.
+        package var stableSince: Timestamp?
     }
 
     /// Reads what is recorded and plans, without changing anything.
@@ -50,6 +55,7 @@ package struct RolloutReport: Sendable {
         let desired = try site.desiredCommit().map { try Desired(site, $0, name: site.settings.branch) }
         let decision = try situation.decide(desired)
         let (tip, plan) = (situation.tip, decision.plan)
+        report.obstacle = decision.obstacle?.sentence(site.settings.desiredRef, decision.findings)
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         let fleet = try decision.goesBy.map { commit in
             Fleet(snapshot: try Desired(site, commit, name: "").snapshots(), today: situation.today)
@@ -64,7 +70,7 @@ package struct RolloutReport: Sendable {
         )
         var agents = Set(try recorded.remembered()).union(held.keys).union(drifts.keys.compactMap { $0 })
         if let agent, kept?.guards.explanations(agent).isEmpty == false { agents.insert(agent) }
-        if let agent { agents = agents.contains(agent) ? [agent] : [] }
+        if let agent { agents = try agents.contains(agent) || recorded.isLive(agent) ? [agent] : [] }
         for agent in agents.sorted() {
             guard let known = try recorded.agent(agent) else { continue }
             var canary: Canary?
@@ -84,6 +90,9 @@ package struct RolloutReport: Sendable {
                     guards: kept?.guards.explanations(agent) ?? []
                 )
             )
+        }
+        if let agent, let tip, !report.rows.isEmpty {
+            report.rows[0].stableSince = try StableSince.find(tip, site.ledger(environment), [agent])[agent]
         }
         report.waiting = WaitingCanary(
             hasRollouts: report.rows.contains { $0.state.rollout != nil },
@@ -115,6 +124,39 @@ extension RolloutReport.Row {
     }
 }
 
+extension RolloutReport.Row {
+    /// Why nothing moves, and what a person can do about it; nil when there is nothing to wait for.
+    package func waitsFor(isHost: Bool) -> String? {
+        if let leaving { return "other agents, before it is removed: \(leaving)" }
+        if let leaving { return "other agents, before it is removed: \(leaving)" }
+        if case .soaking(_, let soak)? = state.rollout { return soak.why }
+        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
+        if state.canary != nil { return "the end of the hold" }
+        return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
+    }
+
+    /// Why an agent is named that waits for nothing.
+    private var nothing: String? {
+        guard !state.quarantine.isEmpty else { return nil }
+        return "nothing; quarantined: \(state.quarantine.map(\.version.description).joined(separator: ", "))"
+    }
+}
+
+extension Decision.Obstacle {
+    /// In a sentence without a full stop.
+    fileprivate func sentence(_ ref: String, _ findings: [Finding]) -> String {
+        switch self {
+        case .invalid:
+            let errors = findings.filter { $0.severity == .error }
+            let first = errors.first.map { "; \($0.path):\($0.position.line): \($0.message)" } ?? ""
+            return "what \(ref) asks for is invalid: \(counted(errors.count, "error"))\(first)"
+        case .refused(_, let refusal): return "what \(ref) asks for is refused: \(refusal.message)"
+        case .missing: return "there is no \(ref)"
+        case .unreadable(let error): return "\(ref) cannot be read: \(error)"
+        }
+    }
+}
+
 extension RolloutReport {
     package var json: JSONValue {
         [
@@ -129,6 +171,7 @@ extension RolloutReport {
                         "verdict": row.verdict.map {
                             ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
                         } ?? .null,
+                        "stableSince": row.stableSince.map { .string($0.description) } ?? .null,
                         "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),
                     ]
                 }

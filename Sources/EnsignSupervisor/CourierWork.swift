@@ -32,8 +32,10 @@ struct CourierWork: ServiceWork {
                 said = SaidOnce()
             }
             return .after(result.wait.map { max($0, .seconds(1)) } ?? .seconds(3_600))
+        } catch is RepositoryGone {
+            return .never
         } catch {
-            environment.note("notify: \(error)")
+            said.news("notify: \(error)").map(environment.note)
             return .after(.seconds(60))
         }
     }

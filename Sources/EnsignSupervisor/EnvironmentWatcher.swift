@@ -16,6 +16,8 @@ final class EnvironmentWatcher: Sendable {
     private let courier: Service
     /// Taken before the watch says that it watches.
     private let claim: WatchClaim?
+    /// Whether another watch had the claim.
+    private let isSecond: Bool
 
     init(_ environment: WatchedEnvironment, actor: Entry.Actor, forge: ForgeMail?) throws {
         self.environment = environment
@@ -26,11 +28,25 @@ final class EnvironmentWatcher: Sendable {
         series = try Service()
         courier = try Service()
         desk = EnvironmentDesk(main: main)
-        claim = try? WatchClaim(environment.name, environment.open())
+        do {
+            claim = try WatchClaim(environment.name, environment.open())
+            isSecond = claim == nil
+        } catch let error as RepositoryGone {
+            throw error
+        } catch {
+            // The claim is for others to see: nothing stops without it.
+            (claim, isSecond) = (nil, false)
+        }
+        forge?.informs(courier)
     }
 
     /// - Throws: ``SystemError`` when there is no room for a thread that reconciles; without the others' threads it goes on.
     func start() throws {
+        if isSecond {
+            environment.note(
+                "another watch looks after it already; this one works beside it, and takes over when that ends"
+            )
+        }
         try main.start { [self] in
             environment.start(telemetry, otherwise: "telemetry is not read") { [self] in
                 TelemetryWork(environment, telemetry, desk)

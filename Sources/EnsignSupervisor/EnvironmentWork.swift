@@ -25,6 +25,8 @@ struct EnvironmentWork: ServiceWork {
     /// Why what is desired cannot be applied, as the last run said it.
     private var standing: String?
     private var saysBlind = false
+    /// Why the last turn failed, as it was said; nil when it did not.
+    private var failing: String?
 
     init(
         _ environment: WatchedEnvironment,
@@ -49,6 +51,7 @@ struct EnvironmentWork: ServiceWork {
     mutating func turn() -> Service.Next {
         do {
             // Watched before reconciling: what changes in between is not lost.
+            try environment.place.requireRepository()
             let changes = try self.changes ?? begin()
             self.changes = changes
             let hadTelemetry = desk.pipeline != nil
@@ -62,9 +65,15 @@ struct EnvironmentWork: ServiceWork {
                 untilTelemetry: report.hasRollouts && !hadTelemetry,
                 atMost: min(pause.delay(using: &generator), untilLook(report))
             )
+            if failing != nil { environment.note("reconciling works again") }
+            failing = nil
         } catch {
             changes = nil
-            environment.place.report(.failed(environment.name, error))
+            // What lasts is said once; the repository that is gone is said by the watch, which ends.
+            if !(error is RepositoryGone), failing != "\(error)" {
+                environment.place.report(.failed(environment.name, error))
+            }
+            failing = "\(error)"
             retry.failed()
             news = .anything
             waitToRetry(atMost: retry.delay(using: &generator))

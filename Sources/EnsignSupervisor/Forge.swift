@@ -26,6 +26,28 @@ package struct Forge {
     /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched, not when a ledger does not continue ours:
     ///   that is usual while our own entries wait to be pushed, and a real fork shows when pushing is refused too.
     package func fetch() throws {
+        let file = StateFile<ForgeFetch>(site.files)
+        do {
+            try fetchBranch()
+            note(file) { $0.succeeded(at: now) }
+        } catch let error as Git.CommandFailure {
+            note(file) { $0.failed(error.reason, at: now) }
+            throw error
+        }
+    }
+
+    private var now: Timestamp { Timestamp(seconds: Machine.now) }
+
+    /// Keeps how it went, for `status` and for notices. Nothing depends on it.
+    private func note<Value: StateValue & ForgeNote>(_ file: StateFile<Value>, _ change: (inout Value) -> Void) {
+        // What was broken off because Ensign ends says nothing about the forge.
+        guard isCancelled?() != true else { return }
+        var value = file.known() ?? Value()
+        change(&value)
+        try? file.write(value)
+    }
+
+    private func fetchBranch() throws {
         let branch = site.settings.branch
         // The refspec is given: a clone made with --bare has none of its own.
         try fetch("+refs/heads/\(branch):refs/remotes/\(remote)/\(branch)")
@@ -64,18 +86,61 @@ package struct Forge {
 
     /// Pushes an environment's ledger, never forced.
     ///
+    /// - Throws: ``Git/CommandFailure`` when the forge did not take it. The record is durable here all the same.
     /// - Returns: Whether the forge had not got all of it yet. False when there is no ledger.
     @discardableResult
     package func push(_ environment: String) throws -> Bool {
-        let ref = site.ledger(environment).ref
-        guard try site.repository.reference(ref) != nil else { return false }
-        let output = try Git.check(
-            ["push", "--porcelain", "--", remote, "\(ref):\(ref)"],
+        let ledger = site.ledger(environment)
+        guard let tip = try ledger.tip() else { return false }
+        let file = StateFile<ForgePush>(site.files, environment)
+        let outcome = try Git.run(
+            ["push", "--porcelain", "--", remote, "\(tip.commit):\(ledger.ref)"],
             in: site,
             deadline: Self.deadline,
             isCancelled: isCancelled
         )
-        // git-push(1), OUTPUT: '=' marks a ref that was up to date.
-        return !output.split(separator: "\n").contains { $0.hasPrefix("=\t") }
+        let answer = PushAnswer(outcome.outputText)
+        guard outcome.status == 0 else {
+            let reason = answer.refusal(remote) ?? Git.reason(outcome, Self.deadline)
+            note(file) { $0.failed(reason, at: now) }
+            throw Git.CommandFailure(command: "push", status: outcome.status, reason: reason)
+        }
+        note(file) { $0.succeeded(tip.entry.sequence) }
+        return !answer.isUpToDate
+    }
+}
+
+/// What both kinds of note can do: begin empty.
+private protocol ForgeNote {
+    init()
+}
+
+extension ForgeFetch: ForgeNote {}
+extension ForgePush: ForgeNote {}
+
+/// What `git push --porcelain` says of the one ref that is pushed. git-push(1), OUTPUT:
+/// `<flag> TAB <from>:<to> TAB <summary> (<reason>)`.
+struct PushAnswer {
+    private let flag: Character?
+    private let summary: String
+
+    init(_ output: String) {
+        let line = output.split(separator: "\n").first { line in
+            line.dropFirst().first == "\t" && line.contains(":")
+        }
+        flag = line?.first
+        summary = line?.split(separator: "\t").last.map { String($0).cut(utf8: 300) } ?? ""
+    }
+
+    var isUpToDate: Bool { flag == "=" }
+
+    /// Why the ref was not taken; nil where git says nothing of the ref itself.
+    func refusal(_ remote: String) -> String? {
+        guard flag == "!" else { return nil }
+        // Local decisions of git about a ref that does not continue: the forge has entries that are not ours.
+        let isForeign = summary.hasPrefix("[rejected]")
+        return isForeign
+            ? "another host has written this ledger: \(remote) has entries that are not here (\(summary)); docs/recovery.md says how to go on"
+            : "\(remote) refuses it: \(summary)"
     }
 }

@@ -10,8 +10,16 @@ import Synchronization
 final class ForgeMail: Sendable {
     private let service: Service
     private let outgoing = Mutex<[String: [Disagreement]]>([:])
+    private let couriers = Mutex<[Service]>([])
 
     init(_ service: Service) { self.service = service }
+
+    /// Whom to wake when the forge begins or ends to fail.
+    func informs(_ courier: Service) { couriers.withLock { $0.append(courier) } }
+
+    fileprivate func inform() {
+        for courier in couriers.withLock({ $0 }) { courier.wake() }
+    }
 
     /// Leaves word that an environment was reconciled.
     func leave(_ environment: String, _ disagreements: [Disagreement]) {
@@ -42,7 +50,11 @@ struct ForgeWork: ServiceWork {
     /// When it fetches again; nil before the first time.
     private var next: ContinuousClock.Instant?
     private var pushed: [String: ObjectID] = [:]
+    /// Environments whose ledger the forge did not take the last time, with what they had left.
+    private var unpushed: [String: [Disagreement]] = [:]
     private var said: [String: SaidOnce] = [:]
+    /// Why fetching fails, as it was last said, and since when; nil while it works.
+    private var failing: (since: Timestamp, reason: String)?
 
     init(
         _ place: WatchedSite,
@@ -58,9 +70,15 @@ struct ForgeWork: ServiceWork {
 
     mutating func turn() -> Service.Next {
         guard let due = next else { return begin() }
-        push()
+        push(mail.take())
         guard !service.isStopped, ContinuousClock.now >= due else { return .after(due - ContinuousClock.now) }
-        if fetch() { backoff.succeeded() } else { backoff.failed() }
+        if fetch() {
+            backoff.succeeded()
+            // It answers: what it did not take may go there now.
+            push(unpushed)
+        } else {
+            backoff.failed()
+        }
         return .after(waiting())
     }
 
@@ -82,23 +100,42 @@ struct ForgeWork: ServiceWork {
     private func forge(_ site: Site) -> Forge? { Forge(site) { [service] in service.isStopped } }
 
     /// Fetches once; false when git could not.
-    private func fetch() -> Bool {
+    private mutating func fetch() -> Bool {
         do {
             try forge(place.open())?.fetch()
+            if let failing {
+                place.report(.fetchWorks(since: failing.since))
+                mail.inform()
+            }
+            failing = nil
             return true
         } catch {
-            if !service.isStopped { place.report(.fetchFailed("\(error)")) }
+            if !service.isStopped { tell((error as? Git.CommandFailure)?.reason ?? "\(error)") }
             return false
         }
     }
 
-    /// Pushes what is new. What fails is tried again with the next word from the environment, at the latest in 30 seconds.
-    private mutating func push() {
-        for (name, disagreements) in mail.take().sorted(by: { $0.key < $1.key }) {
+    /// Says why fetching fails, once for each reason.
+    private mutating func tell(_ reason: String) {
+        if failing?.reason != reason { place.report(.fetchFailed(reason)) }
+        failing = (failing?.since ?? Timestamp(seconds: Machine.now), reason)
+        mail.inform()
+    }
+
+    /// Pushes what is new. What fails is tried again when the forge answers, and with the next word from the environment, at
+    /// the latest in 30 seconds.
+    private mutating func push(_ work: [String: [Disagreement]]) {
+        for (name, disagreements) in work.sorted(by: { $0.key < $1.key }) {
             guard !service.isStopped, let site = try? place.open(), let forge = forge(site) else { return }
             let environment = WatchedEnvironment(name: name, place: place)
-            let notes = push(name, site, forge) + forge.settle(name, disagreements)
-            environment.note(said[name, default: SaidOnce()].news(notes))
+            let failures = push(name, site, forge)
+            let news = said[name, default: SaidOnce()].news(failures + forge.settle(name, disagreements))
+            environment.note(news)
+            let hadFailed = unpushed[name] != nil
+            unpushed[name] = failures.isEmpty ? nil : disagreements
+            guard hadFailed == failures.isEmpty else { continue }
+            if hadFailed { environment.note("the ledger is pushed to \(forge.remote) again") }
+            mail.inform()
         }
     }
 

@@ -95,6 +95,7 @@ struct CheckpointWork: ServiceWork {
     }
 
     func write() {
+        guard !environment.place.isGone else { return }
         do { try desk.pipeline?.checkpoint() } catch {
             environment.note("how far telemetry was read cannot be written down: \(error)")
         }

@@ -1,6 +1,6 @@
 import EnsignHost
 import EnsignJudge
-import EnsignModel
+package import EnsignModel
 package import EnsignReconciler
 import EnsignSystem
 import Synchronization
@@ -11,15 +11,39 @@ package enum WatchEvent: Sendable {
     case failed(String, any Error)
     case note(String, String)
     case fetchFailed(String)
+    /// Fetching works again; since when it had failed.
+    case fetchWorks(since: Timestamp)
 }
 
 /// The repository of a watch, and whom the watch informs. Every service opens it anew: a handle is for one thread.
 struct WatchedSite: Sendable {
     let opening: Site.Opening
     let overrides: [(key: String, value: String)]
+    /// The git directory that the watch began with, ending in `/`.
+    let commonDirectory: String
     let report: @Sendable (WatchEvent) -> Void
 
-    func open() throws -> Site { try Site(opening, overrides: overrides) }
+    /// - Throws: ``RepositoryGone`` before anything else is asked.
+    func open() throws -> Site {
+        try requireRepository()
+        return try Site(opening, overrides: overrides)
+    }
+
+    /// Whether the repository was moved away or removed. Nothing may be written then: it would begin another one there.
+    var isGone: Bool {
+        do { return try Files.status(commonDirectory + "HEAD") == nil } catch { return false }
+    }
+
+    func requireRepository() throws(RepositoryGone) {
+        if isGone { throw RepositoryGone(directory: commonDirectory) }
+    }
+}
+
+/// The repository of a running watch is no longer where it was.
+package struct RepositoryGone: Error, Sendable, Hashable, CustomStringConvertible {
+    package var directory: String
+
+    package var description: String { "the repository at \(directory) is gone: nothing is watched any more" }
 }
 
 /// One environment as its services see it.

@@ -11,13 +11,18 @@ package struct Watcher {
 
     /// - Parameter asked: The environments to watch; empty for those that the settings or the commits name.
     package init(
-        opening: Site.Opening,
+        _ site: Site,
         overrides: [(key: String, value: String)],
         environments asked: [String],
         actor: Entry.Actor,
         report: @escaping @Sendable (WatchEvent) -> Void
     ) {
-        place = WatchedSite(opening: opening, overrides: overrides, report: report)
+        place = WatchedSite(
+            opening: site.opening,
+            overrides: overrides,
+            commonDirectory: site.commonDirectory,
+            report: report
+        )
         self.asked = asked
         self.actor = actor
     }
@@ -25,6 +30,7 @@ package struct Watcher {
     /// Runs until SIGTERM, SIGINT or SIGHUP. What is under way is finished first.
     ///
     /// - Parameter ready: Called once everything is being watched.
+    /// - Throws: ``RepositoryGone`` when the repository is moved away or removed meanwhile.
     package func run(ready: ([String]) -> Void) throws {
         TerminationSignals.block()
         let site = try place.open()
@@ -42,7 +48,7 @@ package struct Watcher {
         var isFirst = true
         var isChecked = false
         var failing: [String: String] = [:]
-        while !service.isStopped {
+        while !service.isStopped, !place.isGone {
             // One that cannot be watched makes it blind, and is looked at by the clock.
             for folder in [String(site.commonDirectory.dropLast())] + site.refFolders { _ = try? monitor.watch(folder) }
             // An environment with a ledger here goes on with it at once, whether or not the forge answers.
@@ -67,13 +73,15 @@ package struct Watcher {
                 ready(running.keys.sorted())
                 isFirst = false
             }
-            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(600)
+            // A folder above the repository that is renamed is no event of it.
+            let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(30)
             if !service.wait(for: [monitor.number], atMost: time).readable.isEmpty { _ = try? monitor.events() }
         }
         forge?.service.stop()
         for watcher in running.values { watcher.stop() }
         forge?.service.join()
         for watcher in running.values { watcher.join() }
+        if !service.isStopped { try place.requireRepository() }
     }
 
     private func startForge(_ hasFetched: Flag, waking watcher: Service) throws -> (service: Service, mail: ForgeMail) {

@@ -107,7 +107,7 @@ import Testing
     @Test("What cannot be asked is refused")
     func refused() throws {
         let host = try host()
-        #expect(try halt(host, "support/nobody").status == 4)
+        #expect(try halt(host, "support/nobody").status == 64)
         #expect(try halt(host, "--team", "nobody").status == 4)
         #expect(try halt(host).status == 64)
         #expect(try halt(host, "support/triage", "--all").status == 64)

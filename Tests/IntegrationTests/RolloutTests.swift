@@ -90,7 +90,7 @@ import Testing
         #expect(try rollout("promote") == 0)
         #expect(try weights(host) == ["1.5.0 100"])
         #expect(try rollout("promote") == 4)
-        #expect(try rollout("promote", "support/nobody") == 4)
+        #expect(try rollout("promote", "support/nobody") == 64)
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
     }
 

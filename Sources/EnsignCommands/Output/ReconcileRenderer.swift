@@ -11,6 +11,12 @@ struct ReconcileRenderer {
     let console: Console
     /// A file's bytes, to show a finding's line; nil when there is none.
     let source: (String) -> [UInt8]?
+    /// What others did about the same commit before this run.
+    var appliedBefore: [AppliedCommit] = []
+
+    init(answer: ReconcileReport, console: Console, source: @escaping (String) -> [UInt8]?) {
+        (self.answer, self.console, self.source) = (answer, console, source)
+    }
 
     private var report: Reconciler.Report { answer.report }
     private var environment: String { answer.environment }
@@ -70,6 +76,7 @@ struct ReconcileRenderer {
 
     private var entry: [Said] {
         guard let entry = report.entry else { return [] }
+        if answer.didNothing, !appliedBefore.isEmpty { return appliedBefore.flatMap(lines) }
         return [
             note(
                 answer.didNothing
@@ -77,6 +84,10 @@ struct ReconcileRenderer {
                     : "\(console.paintNote("converged", .green)), recorded as entry \(entry.sequence) (\(entry.commit.short))"
             )
         ]
+    }
+
+    private func lines(_ applied: AppliedCommit) -> [Said] {
+        list(applied.changes.map { ChangeSentence($0).past }) + [note(applied.heading)]
     }
 
     /// What was done to one agent. What its stable version lost, or what going back changed, is said too.

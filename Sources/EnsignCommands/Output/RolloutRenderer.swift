@@ -12,7 +12,9 @@ struct RolloutRenderer {
     let isDetailed: Bool
 
     var text: String {
-        guard !report.rows.isEmpty else { return "\(report.environment): no rollout is under way\n" }
+        guard !report.rows.isEmpty else {
+            return isDetailed ? "" : "\(report.environment): no rollout is under way\n"
+        }
         guard isDetailed else { return table }
         return report.rows.map(detail).joined(separator: "\n")
     }
@@ -32,6 +34,7 @@ struct RolloutRenderer {
     private func detail(_ row: RolloutReport.Row) -> String {
         var text = "\(console.paint(row.agent.description, .bold)) in \(report.environment): \(row.phase)\n"
         if let stable = row.state.stable { text += "  stable     \(stable.version)  \(stable.digest.short)\n" }
+        if let since = row.stableSince { text += "  since      \(since)\n" }
         if let wanted = row.wanted { text += "  candidate  \(wanted.version)  \(wanted.digest.short)\n" }
         if let (_, progress) = row.state.canary, let canary = row.canary {
             text += "  steps\n"
@@ -85,21 +88,6 @@ extension RolloutReport.Row {
         guard let ends = holdEnds else { return nil }
         let left = ends.seconds(since: now)
         return left <= 0 ? "due" : "in \(TimeSpan.shown(seconds: left))"
-    }
-
-    /// Why an agent is named that waits for nothing.
-    private var nothing: String? {
-        guard !state.quarantine.isEmpty else { return nil }
-        return "nothing; quarantined: \(state.quarantine.map(\.version.description).joined(separator: ", "))"
-    }
-
-    /// Why nothing moves, and what a person can do about it.
-    fileprivate func waitsFor(isHost: Bool) -> String? {
-        if let leaving { return "other agents, before it is removed: \(leaving)" }
-        if case .soaking(_, let soak)? = state.rollout { return soak.why }
-        if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
-        if state.canary != nil { return "the end of the hold" }
-        return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
     }
 }
 

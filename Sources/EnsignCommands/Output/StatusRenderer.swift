@@ -10,10 +10,13 @@ struct StatusRenderer {
 
     var table: TextTable {
         TextTable(
-            header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED", "RESULT"],
+            header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED"]
+                + (followsForge ? ["FETCHED"] : []) + ["RESULT"],
             rows: status.environments.map(cells)
         )
     }
+
+    private var followsForge: Bool { status.environments.contains { $0.forge != nil } }
 
     /// What somebody should look at, a line each.
     var notes: [String] {
@@ -24,8 +27,11 @@ struct StatusRenderer {
         [
             row.name, row.tip.map { String($0.agents) } ?? "-", row.tip.map { String($0.entry.sequence) } ?? "-",
             row.tip?.acceptedSource?.short ?? "-", row.desired?.short ?? "-",
-            row.age.map(Self.age) ?? "never", row.unreadable == nil ? row.status?.result ?? "-" : "unreadable",
+            row.age.map(Self.age) ?? "never",
         ]
+            + (followsForge
+                ? [row.forge?.fetch.last.map { Self.age(row.now.seconds(since: $0)) } ?? "never"] : [])
+            + [row.result ?? "-"]
     }
 
     private func notes(_ row: EnvironmentStatus) -> [String] {
@@ -33,6 +39,8 @@ struct StatusRenderer {
         if let message = row.unreadable.map({ Explanation($0).message }) ?? row.status?.message, !message.isEmpty {
             notes.append(message)
         }
+        notes += row.forge?.sentences ?? []
+        if let refusal = row.refusal { notes.append(refusal.sentence) }
         for scope in [FleetHalts.Scope.all] + row.halts.teams.keys.sorted().map({ .team($0) }) {
             guard let halt = row.halts[scope] else { continue }
             notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")

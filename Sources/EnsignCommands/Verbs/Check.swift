@@ -12,8 +12,9 @@ extension Verb {
         group: .ask,
         summary: "Say whether an agent may make a call, and which line says so",
         discussion: """
-            Answers from the manifests of the branch's tip: allowed, needs approval, or refused. Exit status 4 means \
-            refused.
+            Answers from what sessions have now: allowed, needs approval, or refused, for each version that takes some, \
+            and through whom else it may have the call made. With --rev, and where there is no ledger, from the \
+            manifests. Exit status 4 means refused for every version.
             """,
         arguments: [
             Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent),
@@ -44,30 +45,77 @@ extension Verb {
                 throw UsageError(message: "--arguments is not JSON: \(error)", verb: "check")
             }
         }
-        let (fleet, _) = try site.fleet(at: invocation["rev"], today: invocation.today)
-        let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
-        guard let answer = try check.answer(agent, tool: tool, operation: operation ?? "", arguments: arguments) else {
-            return try invocation.unresolved(agent, environment, fleet)
-        }
-        // A Binding that is wrong leaves an answer, and not one to rely on.
-        if fleet.hasErrors { return try invocation.unresolved(agent, environment, fleet) }
-        if invocation.format == .json {
-            invocation.json(answer.json)
-        } else {
-            let console = invocation.console
-            let word =
-                switch answer.verdict {
-                case .allowed: console.paint("allowed", .green)
-                case .needsApproval: console.paint("needs \(answer.approval.phrase)", .yellow)
-                case .refused: console.paint("refused", .red)
-                }
-            console.line("\(word): \(answer.reason.onOneLine)")
-            console.line("  \(answer.path):\(answer.position.line):\(answer.position.column)")
-            if let line = invocation.line(answer.position, of: fleet.source(answer.path)) {
-                console.line("    \(line)")
+        switch try invocation.permissionSource(site, environment) {
+        case .live(let live, let fleet):
+            let answer = try LiveCheck.make(
+                live,
+                fleet,
+                agent,
+                tool: tool,
+                operation: operation ?? "",
+                arguments: arguments,
+                today: invocation.today
+            )
+            guard let answer else {
+                try invocation.requireKnown(agent, environment, site)
+                throw Refusal(
+                    message: "'\(agent)' is not live in '\(environment)': it may do nothing there",
+                    hints: ["'ensign get agents --env \(environment)' says why not"]
+                )
             }
+            return invocation.show(answer, fleet)
+        case .manifests(let fleet):
+            let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
+            let answer: PermissionCheck.Answer?
+            do {
+                answer = try check.answer(agent, tool: tool, operation: operation ?? "", arguments: arguments)
+            } catch {
+                // A schema that cannot be used is a finding of the manifests first of all.
+                guard fleet.hasErrors else { throw error }
+                answer = nil
+            }
+            // A Binding that is wrong leaves an answer, and not one to rely on.
+            guard let answer, !fleet.hasErrors else { return try invocation.unresolved(agent, environment, fleet) }
+            if invocation.format == .json {
+                var object = answer.json.object ?? [:]
+                object["v"] = 1
+                invocation.json(.object(object))
+            } else {
+                invocation.show(answer, "", fleet)
+            }
+            return answer.verdict == .refused ? .refused : .done
         }
-        return answer.verdict == .refused ? .refused : .done
+    }
+}
+
+extension Invocation {
+    fileprivate func show(_ check: LiveCheck, _ fleet: Fleet?) -> ExitCode {
+        if format == .json {
+            json(check.json)
+        } else {
+            for version in check.versions {
+                show(
+                    version.answer,
+                    check.versions.count == 1 ? "" : "\(version.version) (\(version.weight) %): ",
+                    fleet
+                )
+            }
+            for agent in check.through { console.line("through \(agent): it may have it called") }
+        }
+        return check.answer.verdict == .refused ? .refused : .done
+    }
+
+    fileprivate func show(_ answer: PermissionCheck.Answer, _ whose: String, _ fleet: Fleet?) {
+        let word =
+            switch answer.verdict {
+            case .allowed: console.paint("allowed", .green)
+            case .needsApproval: console.paint("needs \(answer.approval.phrase)", .yellow)
+            case .refused: console.paint("refused", .red)
+            }
+        console.line("\(whose)\(word): \(answer.reason.onOneLine)")
+        guard let path = answer.path, let position = answer.position else { return }
+        console.line("  \(path):\(position.line):\(position.column)")
+        if let line = line(position, of: fleet?.source(path)) { console.line("    \(line)") }
     }
 }
 
@@ -79,6 +127,7 @@ extension Invocation {
         let text = FindingRenderer(paint: console.paintNote, source: fleet.source).render(fleet.findings)
         if !text.isEmpty { console.note(String(text.dropLast())) }
         if fleet.hasErrors { return .invalid }
+        try requireKnown(agent, environment, site())
         throw Refusal(message: "'\(environment)' does not deploy '\(agent)': it may do nothing there")
     }
 

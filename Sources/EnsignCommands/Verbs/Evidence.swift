@@ -36,6 +36,7 @@ extension Verb {
         guard let limit = Int(invocation["limit"] ?? "10"), limit > 0 else {
             throw UsageError(message: "--limit must be a whole number above 0", verb: "evidence")
         }
+        try site.requireLedger(environment)
         let report = try EvidenceReport.make(
             site,
             environment,

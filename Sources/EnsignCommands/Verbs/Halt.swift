@@ -73,6 +73,21 @@ extension Invocation {
     }
 }
 
+extension Invocation {
+    /// Stops begin and end on the host. Elsewhere it says the command to run there, and the other way.
+    func requireHost(_ site: Site, _ environment: String, _ scope: HaltRecord.Scope, halted: Bool) throws {
+        var named: AgentID?
+        let what: String
+        switch scope {
+        case .agent(let agent): (named, what) = (agent, agent.description)
+        case .team(let team): what = "--team \(team)"
+        case .all: what = "--all"
+        }
+        let words = "ensign \(verb.name) \(what) --env \(environment) --reason ..."
+        try site.requireHost(words, environment, named, halted: halted)
+    }
+}
+
 /// Stops agents: first in effect, then in words, then on record.
 private struct HaltCommand {
     let invocation: Invocation
@@ -91,8 +106,7 @@ private struct HaltCommand {
             throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
         }
         site = try invocation.site()
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
+        try invocation.requireHost(site, environment, scope, halted: true)
         record = HaltRecord(
             scope: scope,
             reason: reason,
@@ -142,6 +156,7 @@ private struct HaltCommand {
             // Where the ledger cannot say, nobody is turned away.
             guard try tree == nil || recorded?.isLive == true || halts.hasRoute(agent) else {
                 try invocation.requireKnown(environment, site)
+                try invocation.requireKnown(agent, environment, site)
                 throw unknown("'\(agent)' is not live in '\(environment)'")
             }
         } else if agents.isEmpty, tree != nil, try !comes() {

@@ -4,6 +4,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSupervisor
 import EnsignSystem
@@ -242,7 +243,14 @@ struct Hooks {
                 let report = try reconciler.run()
                 // pre-receive has shown the warnings.
                 settled.append((environment, report.branches.disagreements))
-                let result = try invocation.show(report, environment, site, showsWarnings: false)
+                let faster = try appliedByOthers(environment, updates)
+                let result = try invocation.show(
+                    report,
+                    environment,
+                    site,
+                    showsWarnings: false,
+                    appliedBefore: faster
+                )
                 invocation.notify(environment, site, detached: true)
                 if worst == .done { worst = result }
             } catch {
@@ -262,6 +270,13 @@ struct Hooks {
             }
         }
         return worst
+    }
+
+    /// What a watch did about this push before the hook had its turn; empty when the hook did it itself, or nobody had to.
+    private func appliedByOthers(_ environment: String, _ updates: [Update]) throws -> [AppliedCommit] {
+        guard let commit = try site.desiredCommit(), updates.contains(where: { $0.new == commit }) else { return [] }
+        let ledger = site.ledger(environment)
+        return try AppliedCommit.find(commit, ledger, ledger.tip()).filter { $0.entry.entry.actor.mode != .hook }
     }
 
     /// Without the desired branch a push of another one is mostly meant to be it.

@@ -36,6 +36,7 @@ extension Verb {
         filter.agent = agent
         filter.hasIntents = invocation.has("all")
         filter.limit = limit
+        try site.requireLedger(environment)
         let log = try LedgerLog.read(site, environment, filter)
         if let agent, log.rows.isEmpty { try invocation.requireKnown(agent, environment, site) }
         if invocation.format == .json {

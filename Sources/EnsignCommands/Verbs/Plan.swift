@@ -64,6 +64,10 @@ extension Verb {
             let findings = renderer.render(decision.findings)
             if !findings.isEmpty { invocation.console.note(String(findings.dropLast())) }
         }
+        let refusal =
+            try site.reconciles
+            ? nil
+            : RefusedCommit.find(Set([desired.source.commit].compactMap { $0 }), site.ledger(environment), basis.tip)
         let meanwhile = decision.meanwhile.flatMap { $0.isEmpty && $0.held.isEmpty ? nil : $0 }
         guard var plan = decision.shown else {
             if invocation.format == .json {
@@ -71,13 +75,14 @@ extension Verb {
             } else {
                 try invocation.show(meanwhile: meanwhile)
             }
+            if let refusal { invocation.console.note("\(environment): \(refusal.sentence.onOneLine)") }
             return .invalid
         }
         if let (compared, note) = try basis.compare(plan, desired) {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
-        plan.warnings += try site.behind(desired.source)
+        plan.warnings += try site.behind(desired.source) + [refusal?.sentence].compactMap { $0 }
         plan.addPower(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {

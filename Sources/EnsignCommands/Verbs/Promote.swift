@@ -72,7 +72,7 @@ private struct Promotion {
         }
         let (moves, leftOut) = try self.moves(fleet, target, environment)
         for agent in leftOut { invocation.console.note("left out: \(agent.agent): \(agent.reason)") }
-        guard !moves.isEmpty else { return nothing(target, leftOut, base) }
+        guard !moves.isEmpty else { return try nothing(target, leftOut, base) }
         var files: [String: [UInt8]] = [:]
         for move in moves {
             let path = RepositoryPath.deployment(move.agent, in: target)
@@ -103,14 +103,27 @@ private struct Promotion {
         var hint: String
     }
 
-    private func nothing(_ target: String, _ leftOut: [LeftOut], _ base: ObjectID) -> ExitCode {
+    private func nothing(_ target: String, _ leftOut: [LeftOut], _ base: ObjectID) throws -> ExitCode {
         if invocation.format == .json { invocation.json(.object(json(base: base, findings: [], leftOut: leftOut))) }
         invocation.console.note(
             leftOut.isEmpty
-                ? "\(target) has nothing to promote: it runs the same versions already"
-                : "\(target) has nothing to promote: \(counted(leftOut.count, "agent")) left out, every other runs the same version already"
+                ? "\(target) has nothing to promote: its files name the same versions already"
+                : "\(target) has nothing to promote: \(counted(leftOut.count, "agent")) left out, for every other the file names the same version already"
         )
+        try tellOfLive(target)
         return .done
+    }
+
+    /// What the files name is not always what runs.
+    private func tellOfLive(_ target: String) throws {
+        guard try site.ledger(target).tip() != nil else { return }
+        let live = try LiveAgents.make(site, target, at: .newest, version: App.version)
+        for row in live.rows where row.wanted != nil && row.wanted != row.stable?.version {
+            guard try invocation.has("all") || row.agent == invocation.agent(0) else { continue }
+            let runs = row.stable.map { "runs \($0.version)" } ?? "runs none"
+            let why = row.reason.map { ": \($0.onOneLine)" } ?? ""
+            invocation.console.note("\(target): \(row.agent) \(runs), not \(row.wanted?.description ?? "")\(why)")
+        }
     }
 
     private func moves(
@@ -129,7 +142,9 @@ private struct Promotion {
             guard invocation.argument(0) != nil else {
                 throw UsageError(message: "'promote' needs AGENT or --all", verb: "promote")
             }
-            asked = [try invocation.agent(0)]
+            let agent = try invocation.agent(0)
+            try invocation.requireKnown(agent, nil, site)
+            asked = [agent]
         }
         var moves: [Move] = []
         var leftOut: [LeftOut] = []
@@ -153,6 +168,14 @@ private struct Promotion {
         return (moves, leftOut)
     }
 
+    /// A version that is named may be one that failed where it comes from: that is said.
+    private func warn(_ agent: AgentID, _ version: AgentVersion, _ environment: Environment) throws {
+        guard let source = environment.promotesFrom?.value,
+            let objection = try PromotionSource(site, source).objection(to: version, of: agent), objection.isQuarantined
+        else { return }
+        invocation.console.note("warning: \(agent): \(objection.reason.onOneLine)")
+    }
+
     /// The version to promote.
     ///
     /// - Throws: ``LeftOut`` when the agent cannot be promoted and others still can.
@@ -168,6 +191,7 @@ private struct Promotion {
                 throw UsageError(message: "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH", verb: "promote")
             }
             version = parsed
+            try warn(agent, version, environment)
         } else {
             guard let source = environment.promotesFrom?.value else {
                 throw Refusal(
@@ -180,6 +204,14 @@ private struct Promotion {
                     agent: agent,
                     reason: "'\(source)' does not deploy '\(agent)'",
                     hint: "name a version: --version X.Y.Z"
+                )
+            }
+            if let objection = try PromotionSource(site, source).objection(to: found, of: agent) {
+                throw LeftOut(
+                    agent: agent,
+                    reason: objection.reason,
+                    hint: "to promote it all the same: --version \(found)"
+                        + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
                 )
             }
             version = found

@@ -65,6 +65,8 @@ extension Verb {
             try invocation.settle(environment, site, forge)
         }
         let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
+        // How the forge did is known only now.
+        if forge != nil { invocation.notify(environment, site) }
         return result == .done && !(isFetched && isPushed) ? .failed : result
     }
 }
@@ -153,12 +155,15 @@ extension Invocation {
 extension Invocation {
     /// Prints the result of a reconcile.
     ///
-    /// - Parameter showsWarnings: False where they were shown before.
+    /// - Parameters:
+    ///   - showsWarnings: False where they were shown before.
+    ///   - appliedBefore: What others did about the same commit meanwhile, said where nothing was left to do.
     func show(
         _ report: Reconciler.Report,
         _ environment: String,
         _ site: Site,
-        showsWarnings: Bool = true
+        showsWarnings: Bool = true,
+        appliedBefore: [AppliedCommit] = []
     ) throws -> ExitCode {
         let answer = ReconcileReport.make(report, environment, site, now: now)
         if format == .json {
@@ -166,7 +171,8 @@ extension Invocation {
         } else {
             // Once: it is asked for each finding's file.
             let fleet = report.findings.isEmpty ? nil : (try? site.fleet(at: nil, today: today))?.fleet
-            let renderer = ReconcileRenderer(answer: answer, console: console) { fleet?.source($0) }
+            var renderer = ReconcileRenderer(answer: answer, console: console) { fleet?.source($0) }
+            renderer.appliedBefore = appliedBefore
             console.say(renderer.lines(quiet: isQuiet, showsWarnings: showsWarnings))
         }
         if let failure = report.failure { throw failure }

@@ -36,6 +36,7 @@ extension Verb {
         }
         let fleet = Fleet(snapshot: DirectorySnapshot(path: root), today: invocation.today)
         guard let loaded = try fleet.agent(agent, .next) else {
+            if try !fleet.declares(agent) { try invocation.requireKnown(agent, nil, site) }
             throw Failure(
                 message: "'\(agent)' has no 'next'",
                 hints: ["ensign new version \(agent) starts one from the newest release"]

@@ -37,7 +37,9 @@ extension Verb {
             throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
         }
         let site = try invocation.site()
+        try invocation.requireHost(site, environment, scope, halted: false)
         try invocation.requireKnown(environment, site)
+        if case .agent(let agent) = scope { try invocation.requireKnown(agent, environment, site) }
         // Stops that are not on record yet come first: they are what is resumed.
         _ = try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli)).recordHalts()
         let halted = try HaltedAgents(site, environment)

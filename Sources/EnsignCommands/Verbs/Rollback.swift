@@ -37,6 +37,7 @@ extension Verb {
         let site = try invocation.site()
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
+        try invocation.requireKnown(agent, nil, site)
         if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
         let path = RepositoryPath.deployment(agent, in: environment)
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)

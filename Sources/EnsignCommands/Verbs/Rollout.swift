@@ -53,9 +53,11 @@ extension Verb {
         guard let reason = invocation["reason"], !reason.isEmpty else {
             throw UsageError(message: "--reason is missing: the record has to say why", verb: "rollout")
         }
+        let agent = try invocation.agent(1)
+        try invocation.requireKnown(agent, environment, site)
         return try invocation.operate(
             invocation.naming(operation),
-            on: invocation.agent(1),
+            on: agent,
             environment,
             site,
             reason: reason
@@ -118,6 +120,8 @@ extension Invocation {
 
     fileprivate func rolloutStatus(_ site: Site, _ environment: String) throws -> ExitCode {
         let agent = try argument(1) == nil ? nil : agent(1)
+        try site.requireLedger(environment)
+        if let agent { try requireKnown(agent, environment, site) }
         while true {
             let report = try RolloutReport.make(site, environment, agent: agent, version: App.version)
             let waiting = report.waiting

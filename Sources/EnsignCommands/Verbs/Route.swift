@@ -30,9 +30,11 @@ extension Verb {
         let key = invocation["key"] ?? ""
         let route = try LiveRoute.read(agent, environment, site)
         guard let route else {
+            try site.requireLedger(environment)
+            try invocation.requireKnown(agent, environment, site)
             throw Failure(
                 message: "'\(agent)' has no route in '\(environment)'",
-                hints: ["'ensign get agents' lists what is declared; 'ensign status' shows what is live"]
+                hints: ["'ensign get agents --env \(environment)' says what is live, and why not"]
             )
         }
         guard let text = route.bucketText(key: key) else {

@@ -44,7 +44,7 @@ extension Verb {
         }
         let log = WatchLog(console: invocation.console, format: invocation.format, isQuiet: invocation.isQuiet)
         let watcher = Watcher(
-            opening: site.opening,
+            site,
             overrides: invocation.overrides,
             environments: asked,
             actor: invocation.actor(.watch),
@@ -88,6 +88,7 @@ private struct WatchLog: Sendable {
             )
         case .note(let environment, let text): console.note("\(time) \(environment): \(text.onOneLine)")
         case .fetchFailed(let text): console.note("\(time) fetch failed: \(text.onOneLine)")
+        case .fetchWorks(let since): console.note("\(time) fetching works again; it had failed since \(since)")
         }
     }
 }

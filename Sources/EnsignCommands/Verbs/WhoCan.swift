@@ -10,7 +10,7 @@ extension Verb {
         group: .ask,
         summary: "List the agents that may call a tool",
         discussion:
-            "Through which role or grant, with which limits and approvals, from the manifests of the branch's tip.",
+            "Through which role or grant, or through which agent that it hands work to, with which limits and approvals. Answers from what sessions have now: every version that takes some, and halted agents apart. With --rev, and where there is no ledger, from the manifests.",
         arguments: [Argument(name: "TOOL[.OPERATION]", summary: "The tool, or one of its operations", kind: .tool)],
         options: [
             .environment,
@@ -22,31 +22,26 @@ extension Verb {
         let site = try invocation.site()
         let environment = try invocation.environment()
         let (tool, operation) = try invocation.call(0, needsOperation: false)
-        let (fleet, _) = try site.fleet(at: invocation["rev"], today: invocation.today)
-        guard try fleet.environmentNames().contains(environment) else {
-            throw ReconcileError.unknownEnvironment(environment, known: try fleet.environmentNames())
-        }
-        guard try !fleet.toolVersions(tool).isEmpty else {
-            throw Failure(
-                message: "there is no tool '\(tool)'",
-                hints: [
-                    Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""
-                ]
+        let source = try invocation.permissionSource(site, environment)
+        let found: ToolHolders
+        var result = ExitCode.done
+        switch source {
+        case .live(let live, let fleet):
+            found = try ToolHolders.find(live: live, fleet, tool: tool, operation: operation, today: invocation.today)
+            if found.isEmpty {
+                try invocation.requireTool(tool, operation, site.fleet(at: nil, today: invocation.today).fleet)
+            }
+        case .manifests(let fleet):
+            try invocation.requireTool(tool, operation, fleet)
+            found = try ToolHolders.find(fleet, environment, tool: tool, operation: operation, today: invocation.today)
+            let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(
+                fleet.findings.filter { $0.severity == .error }
             )
+            if !text.isEmpty {
+                invocation.console.note("\(text)Agents may be missing here: their manifests are invalid.")
+                result = .invalid
+            }
         }
-        if let operation { try invocation.requireOperation(operation, of: tool, fleet) }
-        let found = try ToolHolders.find(
-            fleet,
-            environment,
-            tool: tool,
-            operation: operation,
-            today: invocation.today
-        )
-        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(
-            fleet.findings.filter { $0.severity == .error }
-        )
-        if !text.isEmpty { invocation.console.note("\(text)Agents may be missing here: their manifests are invalid.") }
-        let result = text.isEmpty ? ExitCode.done : .invalid
         if invocation.format == .json {
             invocation.json(found.json)
             return result
@@ -55,20 +50,28 @@ extension Verb {
         if found.holders.isEmpty, !invocation.isQuiet {
             invocation.console.note("no agent in '\(environment)' may call it")
         }
+        for holder in found.halted where !invocation.isQuiet {
+            invocation.console.note(
+                "\(environment): \(holder.agent) \(holder.version) is halted; resumed it may call \(holder.tool).\(holder.operation)"
+            )
+        }
         return result
     }
 }
 
 extension ToolHolders {
+    fileprivate var isEmpty: Bool { holders.isEmpty && halted.isEmpty }
+
     var table: TextTable {
         var table = TextTable(header: ["AGENT", "VERSION", "OPERATION", "THROUGH", "APPROVAL", "LIMITS", "WHERE"])
         for holder in holders {
-            var limits = holder.arguments.map { $0.text.shortened(to: 60) } ?? "-"
+            var limits = holder.limits.isEmpty ? "-" : holder.limits.joined(separator: ", ").shortened(to: 60)
             if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
+            let share = holder.weight.map { $0 == 100 ? "" : " (\($0) %)" } ?? ""
             table.rows.append([
-                holder.agent.description, holder.version.description, "\(holder.tool).\(holder.operation)",
+                holder.agent.description, "\(holder.version)\(share)", "\(holder.tool).\(holder.operation)",
                 holder.origin, holder.approval.rawValue, limits.onOneLine,
-                "\(holder.path):\(holder.position.line)",
+                holder.path.map { "\($0):\(holder.position?.line ?? 1)" } ?? "an earlier commit",
             ])
         }
         return table
@@ -76,6 +79,19 @@ extension ToolHolders {
 }
 
 extension Invocation {
+    /// A tool that the fleet does not have, or an operation, is a typo.
+    fileprivate func requireTool(_ tool: String, _ operation: String?, _ fleet: Fleet) throws {
+        guard try !fleet.toolVersions(tool).isEmpty else {
+            throw Failure(
+                message: "there is no tool '\(tool)'",
+                hints: [
+                    Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""
+                ]
+            )
+        }
+        if let operation { try requireOperation(operation, of: tool, fleet) }
+    }
+
     /// An operation that no version of the tool has is a typo. A version that cannot be read may have it.
     fileprivate func requireOperation(_ name: String, of tool: String, _ fleet: Fleet) throws {
         let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }

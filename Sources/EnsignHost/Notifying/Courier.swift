@@ -51,7 +51,7 @@ package struct Courier {
     /// Whether an entry waits. Changes nothing.
     package func hasWork() throws -> Bool {
         guard let outbox = try file.read() else { return false }
-        return try !refreshed(outbox).pending.isEmpty
+        return try !refreshed(outbox).pending.isEmpty || forgeNews(outbox) != nil
     }
 
     /// The outbox with the entries that the ledger has had since.
@@ -146,12 +146,16 @@ package struct Courier {
             if result.timedOut { break }
         }
         report.wait = outbox.wait(now: Machine.now).map { .seconds($0) }
+        // After the record: a forge that is away makes no entry wait.
+        if report.failure == nil, !isCancelled() { try tellOfForge(&outbox, onlyDue, &report, isCancelled) }
         return report
     }
 
-    private func run(_ item: Outbox.Pending, dropped: Int64, isCancelled: @escaping @Sendable () -> Bool) throws -> (
-        failure: String?, timedOut: Bool
-    ) {
+    private typealias Outcome = (failure: String?, timedOut: Bool)
+
+    private func run(_ item: Outbox.Pending, dropped: Int64, isCancelled: @escaping @Sendable () -> Bool) throws
+        -> Outcome
+    {
         let recorded: RecordedEntry
         do {
             recorded = try site.ledger(environment).read(item.commit)
@@ -160,19 +164,43 @@ package struct Courier {
             // The ledger of this entry was replaced: there is nothing left to report.
             return (nil, false)
         }
-        let notices = Notice.of(recorded.entry).map(\.rawValue)
-        let subject = LedgerCommit.subject(of: recorded.entry)
-        var payload = recorded.entry.json.object ?? [:]
-        payload["commit"] = .string(item.commit.description)
-        payload["subject"] = .string(subject)
-        payload["notices"] = .array(notices.map { .string($0) })
-        payload["dropped"] = .integer(dropped)
+        var letter = Letter(
+            recorded,
+            id: item.commit.description,
+            notices: Notice.of(recorded.entry),
+            subject: LedgerCommit.subject(of: recorded.entry)
+        )
+        letter.payload["dropped"] = .integer(dropped)
+        return try send(letter, attempt: item.attempts.adding(saturating: 1), isCancelled)
+    }
+
+    /// What the command gets for one notice.
+    private struct Letter {
+        var entry: RecordedEntry
+        var notices: [Notice]
+        var subject: String
+        var payload: JSONObject
+
+        /// - Parameter id: The same whenever the same notice is sent again.
+        init(_ entry: RecordedEntry, id: String, notices: [Notice], subject: String) {
+            (self.entry, self.notices, self.subject) = (entry, notices, subject)
+            payload = entry.entry.json.object ?? [:]
+            payload["commit"] = .string(entry.commit.description)
+            payload["id"] = .string(id)
+            payload["subject"] = .string(subject)
+            payload["notices"] = .array(notices.map { .string($0.rawValue) })
+            payload["dropped"] = 0
+        }
+    }
+
+    private func send(_ letter: Letter, attempt: Int64, _ isCancelled: @escaping @Sendable () -> Bool) throws -> Outcome
+    {
         var program = Subprocess(
             "/bin/sh",
             ["-c", command],
-            environment: environment(item, notices, subject),
+            environment: variables(letter, attempt),
             directory: site.commonDirectory,
-            input: JSONValue.object(payload).canonicalBytes() + [0x0A],
+            input: JSONValue.object(letter.payload).canonicalBytes() + [0x0A],
             deadline: deadline,
             outputLimit: 4_096
         )
@@ -187,17 +215,67 @@ package struct Courier {
     }
 
     /// What the command gets in its environment, and nothing else: what this process has may be secret.
-    private func environment(_ item: Outbox.Pending, _ notices: [String], _ subject: String) -> [String: String?] {
+    private func variables(_ letter: Letter, _ attempt: Int64) -> [String: String?] {
         var variables: [String: String?] = [
-            "ENSIGN_ENVIRONMENT": environment, "ENSIGN_SEQ": String(item.sequence),
-            "ENSIGN_COMMIT": item.commit.description, "ENSIGN_NOTICE": notices.first ?? "",
-            "ENSIGN_SUBJECT": subject, "ENSIGN_GIT_DIR": site.commonDirectory,
-            "ENSIGN_ATTEMPT": String(item.attempts.adding(saturating: 1)),
+            "ENSIGN_ENVIRONMENT": environment, "ENSIGN_SEQ": String(letter.entry.entry.sequence),
+            "ENSIGN_COMMIT": letter.entry.commit.description, "ENSIGN_NOTICE": letter.notices.first?.rawValue ?? "",
+            "ENSIGN_SUBJECT": letter.subject, "ENSIGN_GIT_DIR": site.commonDirectory,
+            "ENSIGN_ATTEMPT": String(attempt),
         ]
         for name in ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ"] {
             variables[name] = Machine.environment(name)
         }
         return variables
+    }
+
+    // MARK: The forge
+
+    /// What is to be told about the forge: its state, when that is another than was last told; else nil.
+    private func forgeNews(_ outbox: Outbox) throws -> (forge: ForgeStatus, tip: RecordedEntry)? {
+        guard let tip = try site.ledger(environment).tip(), let forge = ForgeStatus.of(environment, site, tip),
+            forge.troubles != outbox.forge.told
+        else { return nil }
+        return (forge, tip)
+    }
+
+    /// Runs the command once for each state of the forge, also for the one in which it works again.
+    private func tellOfForge(
+        _ outbox: inout Outbox,
+        _ onlyDue: Bool,
+        _ report: inout Report,
+        _ isCancelled: @escaping @Sendable () -> Bool
+    ) throws {
+        guard let (forge, tip) = try forgeNews(outbox) else { return }
+        let now = Machine.now
+        let left = min(max(0, outbox.forge.due.subtracting(saturating: now)), 3_600)
+        guard !onlyDue || left == 0 else {
+            report.wait = min(report.wait ?? .seconds(left), .seconds(left))
+            return
+        }
+        let what = forge.sentences.isEmpty ? "\(forge.remote) works again" : forge.sentences.joined(separator: "; ")
+        let since = (forge.fetch.failure ?? forge.push.failure)?.since ?? forge.fetch.last
+        var letter = Letter(
+            tip,
+            id: "forge-\(since?.description ?? "")-\(forge.troubles.map(\.rawValue).sorted().joined(separator: "-"))",
+            notices: [.forge],
+            subject: "\(environment): \(what)"
+        )
+        // Not the newest entry's: it has nothing to do with it.
+        letter.payload["changes"] = []
+        letter.payload["error"] = forge.sentences.isEmpty ? .null : .string(what)
+        letter.payload["forge"] = forge.json
+        let outcome = try send(letter, attempt: outbox.forge.attempts.adding(saturating: 1), isCancelled)
+        if isCancelled() { return }
+        if let failure = outcome.failure {
+            outbox.failedToTell(failure, now: Machine.now)
+            report.failure = failure
+            let pause = Duration.seconds(max(0, outbox.forge.due - Machine.now))
+            report.wait = min(report.wait ?? pause, pause)
+        } else {
+            outbox.told(forge.troubles)
+            report.delivered += 1
+        }
+        try file.write(outbox)
     }
 
     // MARK: From a hook

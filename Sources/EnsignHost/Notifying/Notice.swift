@@ -3,6 +3,8 @@ package import EnsignModel
 /// What an operator wants to know: the reasons to run `ensign.notify` for an entry.
 package enum Notice: String, Sendable, CaseIterable {
     case rollback, halt, refused, drift, failed
+    /// Of no entry: the forge cannot be fetched from, does not take the ledger, or works again.
+    case forge
 
     /// The reasons that an entry gives; none for most. An intent gives none: its outcome or recovery follows.
     package static func of(_ entry: Entry) -> [Notice] {

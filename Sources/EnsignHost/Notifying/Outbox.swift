@@ -14,6 +14,8 @@ package struct Outbox: Sendable, Hashable {
     private(set) var dropped: Int64 = 0
     /// The command's last failure.
     private(set) var failure: String?
+    /// What was last told about the forge.
+    private(set) var forge = ForgeLetter()
 
     /// The most entries that wait.
     static let maxPending = 100
@@ -32,6 +34,14 @@ package struct Outbox: Sendable, Hashable {
             self.attempts = attempts
             self.due = due
         }
+    }
+
+    /// What the operator was last told about the forge. It is told again when that changes.
+    struct ForgeLetter: Sendable, Hashable {
+        var told: Set<ForgeStatus.Trouble> = []
+        var attempts: Int64 = 0
+        /// When telling the news is tried again, in seconds since 1970.
+        var due: Int64 = 0
     }
 
     package init(sequence: Int64) { self.sequence = sequence }
@@ -60,6 +70,18 @@ package struct Outbox: Sendable, Hashable {
         guard let index = pending.firstIndex(where: { $0.sequence == item.sequence }) else { return }
         pending[index].attempts = pending[index].attempts.adding(saturating: 1)
         pending[index].due = now.adding(saturating: Self.pause(after: pending[index].attempts))
+    }
+
+    mutating func told(_ troubles: Set<ForgeStatus.Trouble>) {
+        forge = ForgeLetter(told: troubles)
+        if pending.isEmpty { failure = nil }
+    }
+
+    /// - Parameter now: Seconds since 1970.
+    mutating func failedToTell(_ why: String, now: Int64) {
+        failure = why.cut(utf8: 500)
+        forge.attempts = forge.attempts.adding(saturating: 1)
+        forge.due = now.adding(saturating: Self.pause(after: forge.attempts))
     }
 
     /// 2 s, twice as long after each attempt, at most an hour.
@@ -98,12 +120,21 @@ extension Outbox: StateValue {
                 due: item["due"]?.int ?? 0
             )
         }
+        forge.told = Set(
+            (contents["forge"]?["told"]?.array ?? []).compactMap { $0.string.flatMap(ForgeStatus.Trouble.init) }
+        )
+        forge.attempts = max(0, contents["forge"]?["attempts"]?.int ?? 0)
+        forge.due = contents["forge"]?["due"]?.int ?? 0
     }
 
     package var contents: StateContents {
         StateContents([
             "seq": .integer(sequence), "dropped": .integer(dropped),
             "failure": failure.map { .string($0) } ?? .null,
+            "forge": [
+                "told": .array(forge.told.map(\.rawValue).sorted().map { .string($0) }),
+                "attempts": .integer(forge.attempts), "due": .integer(forge.due),
+            ],
             "pending": .array(
                 pending.map {
                     [

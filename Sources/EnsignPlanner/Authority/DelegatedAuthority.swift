@@ -34,16 +34,9 @@ enum DelegatedAuthority {
         return gains
     }
 
-    /// The agents that may receive the work, without the first one. Ends even if agents delegate in a circle.
     private static func reached(from bundle: Bundle, _ look: (AgentID) throws -> Bundle?) rethrows -> [AgentID: Bundle]
     {
-        var found: [AgentID: Bundle] = [:]
-        var open = bundle.delegates
-        while let agent = open.popLast() {
-            guard agent != bundle.agent, found[agent] == nil, let next = try look(agent) else { continue }
-            found[agent] = next
-            open += next.delegates
-        }
-        return found
+        try Delegates.reached(from: bundle.agent, bundle.delegates) { try look($0).map { [$0] } ?? [] }
+            .compactMapValues(\.first)
     }
 }

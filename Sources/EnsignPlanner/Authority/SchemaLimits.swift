@@ -1,12 +1,12 @@
-import EnsignModel
+package import EnsignModel
 
 /// What a schema of arguments allows, in words, for reviewers: "amount at most 20".
-enum SchemaLimits {
+package enum SchemaLimits {
     /// At most this many arguments are spelled out.
     private static let limit = 6
 
     /// A phrase for each argument that is limited, sorted by name; beyond a few they are only counted.
-    static func phrases(_ input: JSONValue?) -> [String] {
+    package static func phrases(_ input: JSONValue?) -> [String] {
         var found: [String] = []
         collect(input, at: "", into: &found, depth: 0)
         guard found.count > limit else { return found }

@@ -1,0 +1,128 @@
+import EnsignGit
+import EnsignHost
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+extension Site {
+    /// The fleet at a revision, for asking questions; the desired commit when none is named.
+    func fleet(at revision: String?, today: CalendarDate) throws -> (fleet: Fleet, commit: ObjectID) {
+        let commit: ObjectID
+        if let revision {
+            commit = try resolve(revision)
+        } else if let desired = try desiredCommit() {
+            commit = desired
+        } else {
+            throw Failure(
+                message: "\(settings.desiredRef) does not exist yet",
+                hints: ["commit a fleet to '\(settings.branch)', or name the branch: git config ensign.branch NAME"]
+            )
+        }
+        let tree = try repository.commit(commit).tree
+        try refuseLedger(revision, tree)
+        return (Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today), commit)
+    }
+
+    /// A revision's commit. A name that is a branch's means the branch, whatever tag is called the same.
+    func resolve(_ revision: String) throws -> ObjectID {
+        if let commit = try branch(revision) { return commit }
+        if Self.asksReflog(revision) { return try resolveInTime(revision) }
+        do {
+            return try repository.commit(named: revision)
+        } catch {
+            guard error.isNotFound else { throw error }
+            throw Failure(message: "there is no revision '\(revision)'", code: .usage)
+        }
+    }
+
+    private func branch(_ name: String) throws -> ObjectID? {
+        if name == settings.branch, reconciles, let commit = try desiredCommit() { return commit }
+        guard !name.contains(where: { "~^:@{ *?[\\".contains($0) }), !name.hasPrefix("-"), !name.hasPrefix("refs/")
+        else { return nil }
+        return try repository.reference("refs/heads/\(name)")
+    }
+
+    /// Whether a revision asks what a ref was at a time: `main@{1 week ago}`, not `main@{3}` and `@{upstream}`.
+    private static func asksReflog(_ revision: String) -> Bool {
+        guard let open = revision.firstRange(of: "@{"), let close = revision[open.upperBound...].firstIndex(of: "}")
+        else { return false }
+        let inner = revision[open.upperBound..<close].lowercased()
+        return !["u", "upstream", "push"].contains(inner) && Int(inner) == nil
+    }
+
+    /// git itself knows what it has forgotten: it takes the oldest entry and warns. libgit2 takes it without a word.
+    private func resolveInTime(_ revision: String) throws -> ObjectID {
+        let outcome = try Git.run(["rev-parse", "--verify", "--end-of-options", "\(revision)^{commit}"], in: self)
+        guard outcome.status == 0, outcome.errorText.isEmpty, let commit = ObjectID(outcome.outputText.prefix(40))
+        else {
+            let why = outcome.errorText.split(separator: "\n").first.map { ": \(String($0).cut(utf8: 300))" } ?? ""
+            throw Failure(
+                message: "git cannot say what '\(revision)' was\(why)",
+                hints: ["name a commit; what was live at a time: ensign get agents --env ENV --at TIME"],
+                code: .usage
+            )
+        }
+        return commit
+    }
+
+    /// An entry of a ledger is a commit, and no fleet: what it declares would be nothing.
+    private func refuseLedger(_ revision: String?, _ tree: ObjectID) throws {
+        guard let revision else { return }
+        let names = try repository.tree(tree).map { String(decoding: $0.name, as: UTF8.self) }
+        guard names.contains("entry.json"), !names.contains(RepositoryPath.fleet) else { return }
+        throw Failure(
+            message: "'\(revision)' is an entry of a ledger, not a fleet",
+            hints: ["what was live then: ensign get agents --env ENV --entry N"],
+            code: .usage
+        )
+    }
+
+    // MARK: The ledger
+
+    /// The newest entry, for questions that only the ledger can answer.
+    ///
+    /// - Returns: nil on a host where nothing was recorded yet: there the answer is "nothing".
+    /// - Throws: ``Failure`` in a clone that has not fetched it: there nobody knows.
+    @discardableResult
+    func requireLedger(_ environment: String) throws -> RecordedEntry? {
+        if let tip = try ledger(environment).tip() { return tip }
+        guard !reconciles else { return nil }
+        throw Failure(
+            message: "there is no ledger of '\(environment)' here: what is live is not known",
+            hints: [try fetchHint()]
+        )
+    }
+
+    /// How a clone gets the ledger.
+    func fetchHint() throws -> String {
+        if settings.isClient { return "git fetch" }
+        let remotes = try Git.run(["remote"], in: self).outputText.split(separator: "\n")
+        guard let remote = remotes.first else {
+            return "ask in the repository that hosts the fleet, or clone it: this one has no remote"
+        }
+        return
+            "git fetch \(remote) '\(Ledger.prefix)*:\(Ledger.prefix)*'; 'ensign init --client' makes every fetch do so"
+    }
+
+    // MARK: The host
+
+    /// That stopping and starting agents is the host's business, and where it is done.
+    ///
+    /// - Parameter words: The command, to be run there.
+    func requireHost(_ words: String, _ environment: String, _ agent: AgentID?, halted: Bool) throws {
+        guard !reconciles else { return }
+        let isClone = try settings.isClient || !Git.run(["remote"], in: self).outputText.isEmpty
+        guard isInitialised || isClone else { throw ReconcileError.notInitialised }
+        let path =
+            agent.map { RepositoryPath.deployment($0, in: environment) } ?? "environments/\(environment)/agents/..."
+        throw Refusal(
+            message: "this is a clone: agents are stopped and started on the host",
+            hints: [
+                "on the host, by ssh: \(words)",
+                "or from here, as fast as a push: halted: \(halted) in \(path)",
+            ]
+        )
+    }
+}

@@ -1,0 +1,38 @@
+import EnsignModel
+
+/// Why a git command failed, out of what it wrote on standard error.
+package enum GitComplaint {
+    /// git's own line about it: the first `fatal:`, `error:` or `! [rejected]`. What follows such a line is mostly advice.
+    ///
+    /// When git only says that it could not read from the remote, what the transport said before it is the reason.
+    ///
+    /// - Returns: One line, at most 500 bytes, without credentials; nil when nothing was written.
+    package static func reason(in text: String) -> String? {
+        let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingPrefix { $0 == " " || $0 == "\t" } }
+        guard let index = lines.firstIndex(where: isVerdict) else {
+            return lines.first { !$0.isEmpty }.map { clean(String($0)) }
+        }
+        let verdict = String(lines[index])
+        guard verdict.hasPrefix("fatal: Could not read from remote"),
+            let before = lines[..<index].last(where: { !$0.isEmpty })
+        else { return clean(verdict) }
+        return clean("\(before) (\(verdict))")
+    }
+
+    private static func isVerdict(_ line: Substring) -> Bool {
+        line.hasPrefix("fatal: ") || line.hasPrefix("error: ") || line.hasPrefix("! [")
+    }
+
+    /// Without user and password in addresses, which git repeats.
+    private static func clean(_ line: String) -> String {
+        var text = ""
+        var rest = line[...]
+        while let scheme = rest.firstRange(of: "://") {
+            text += rest[..<scheme.upperBound]
+            rest = rest[scheme.upperBound...]
+            let authority = rest.prefix { $0 != "/" && $0 != "'" && !$0.isWhitespace }
+            if let at = authority.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
+        }
+        return (text + rest).cut(utf8: 500)
+    }
+}
