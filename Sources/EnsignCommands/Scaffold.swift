@@ -66,6 +66,26 @@ struct Scaffold {
         return try write(files, next: next)
     }
 
+    /// The version that runs where the environment promotes from: what its ledger says, else what its file names. Nil
+    /// where it runs none that may come here.
+    private func versionOfSource(
+        _ agent: AgentID,
+        _ environment: Environment,
+        among versions: [AgentVersion]
+    ) throws -> AgentVersion? {
+        guard let source = environment.promotesFrom?.value,
+            let named = try fleet.deployment(agent, in: source)?.value?.version?.value
+        else { return nil }
+        // Manifests can be started before there is a repository.
+        let objection = try (try? invocation.site())?.objection(to: named, of: agent, in: source)
+        let version = objection == nil ? named : objection?.stable
+        guard let version, versions.contains(version), version != .next || environment.mutableVersions else {
+            return nil
+        }
+        note("It takes \(version), which '\(source)' runs.")
+        return version
+    }
+
     func deployment(_ name: String) throws -> ExitCode {
         guard let agent = AgentID(name) else {
             throw UsageError(message: "'\(name)' is not an agent: write <team>/<agent>", verb: "new")
@@ -90,7 +110,8 @@ struct Scaffold {
                 ]
             )
         }
-        let version = environment.mutableVersions ? versions.last : versions.last { $0 != .next }
+        let newest = environment.mutableVersions ? versions.last : versions.last { $0 != .next }
+        let version = try versionOfSource(agent, environment, among: versions) ?? newest
         guard let version else {
             throw Refusal(
                 message: "'\(target)' deploys released versions only, and '\(agent)' has none",

@@ -99,7 +99,19 @@ package struct Site {
             // What is live follows the last accepted commit; each environment says what is wrong.
             guard !names.isEmpty else { throw error }
         }
-        return names.sorted()
+        return inOrder(names)
+    }
+
+    /// In the order of promotion, as far as the desired commit says it: dev, staging, prod.
+    package func inOrder(_ names: Set<String>) -> [String] {
+        guard names.count > 1, let commit = try? desiredCommit(),
+            let tree = try? repository.commit(commit).tree,
+            let chain = try? PromotionChain(
+                Fleet(snapshot: GitSnapshot(repository, tree: tree), today: Timestamp(seconds: 0).date),
+                among: names
+            )
+        else { return names.sorted() }
+        return chain.order
     }
 
     /// Every environment that exists or existed: questions may name any of them.
@@ -108,7 +120,7 @@ package struct Site {
         if let commit = try desiredCommit() {
             names.formUnion(try environments(in: try repository.commit(commit).tree))
         }
-        return names.sorted()
+        return inOrder(names)
     }
 
     /// Throws ``ReconcileError/unknownEnvironment(_:known:)`` for a name that is not among those that are known.

@@ -19,14 +19,15 @@ package struct PromotionSource {
         package var reason: String
         /// The version that sessions have instead; nil for none.
         package var stable: AgentVersion?
-        package var isQuarantined: Bool
+        /// Whether it failed there, or is being tried.
+        package var isTried: Bool
     }
 
     /// - Returns: nil when all its sessions have the version, and where that is not known.
     package func objection(to version: AgentVersion, of agent: AgentID) throws -> Objection? {
         guard let live else { return nil }
         guard let state = try live.agent(agent)?.state else {
-            return Objection(reason: "'\(environment)' does not run it yet", isQuarantined: false)
+            return Objection(reason: "'\(environment)' does not run it yet", isTried: false)
         }
         let stable = state.stable?.version
         let runs = stable.map { "'\(environment)' runs \($0)" } ?? "'\(environment)' runs none"
@@ -34,7 +35,7 @@ package struct PromotionSource {
             return Objection(
                 reason: "\(runs): \(version) is quarantined there (\(quarantine.reason))",
                 stable: stable,
-                isQuarantined: true
+                isTried: true
             )
         }
         guard stable != version else { return nil }
@@ -42,9 +43,18 @@ package struct PromotionSource {
             return Objection(
                 reason: "\(runs): \(version) is in a canary there, at \(canary.progress.weight) %",
                 stable: stable,
-                isQuarantined: false
+                isTried: true
             )
         }
-        return Objection(reason: "\(runs), not yet \(version)", stable: stable, isQuarantined: false)
+        return Objection(reason: "\(runs), not yet \(version)", stable: stable, isTried: false)
+    }
+}
+
+extension Site {
+    /// Why an agent's version is not the one that all sessions of an environment have; nil where it is, or not known.
+    package func objection(to version: AgentVersion, of agent: AgentID, in environment: String) throws
+        -> PromotionSource.Objection?
+    {
+        try PromotionSource(self, environment).objection(to: version, of: agent)
     }
 }

@@ -59,7 +59,7 @@ package struct Registry: Sendable {
     package static func read(_ kind: Kind, _ fleet: Fleet, at commit: ObjectID) throws -> Registry {
         let rows: Rows =
             switch kind {
-            case .agents: .agents(try agents(fleet), environments: try fleet.environmentNames())
+            case .agents: .agents(try agents(fleet), environments: try PromotionChain(fleet).order)
             case .tools: .tools(try tools(fleet))
             case .teams: .teams(try teams(fleet))
             }

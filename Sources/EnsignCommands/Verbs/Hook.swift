@@ -178,7 +178,7 @@ struct Hooks {
     }
 
     private func configured(_ names: [String]) -> [String] {
-        let all = Set(names).sorted()
+        let all = site.inOrder(Set(names))
         guard let wanted = site.settings.environments else { return all }
         return all.filter(wanted.contains)
     }

@@ -35,6 +35,10 @@ extension Verb {
             ),
             Option(name: "all", summary: "Promote every agent whose version differs"),
             Option(name: "version", summary: "Promote this version instead", value: "X.Y.Z"),
+            Option(
+                name: "force",
+                summary: "Also what its source has not proven, and what goes back to an older version"
+            ),
             Option(name: "branch", summary: "Name the new branch", value: "NAME"),
         ],
         formats: [.text, .json, .markdown],
@@ -159,7 +163,9 @@ private struct Promotion {
                     throw Failure(message: "'\(target)' does not deploy '\(agent)'", hints: [hint])
                 }
                 let wanted = try wanted(agent, fleet, target, environment)
-                if wanted != present { moves.append(Move(agent: agent, from: present, to: wanted)) }
+                guard wanted != present else { continue }
+                if let objection = try objection(to: wanted, of: agent, present, environment) { throw objection }
+                moves.append(Move(agent: agent, from: present, to: wanted))
             } catch let agent as LeftOut {
                 guard invocation.has("all") else { throw Refusal(message: agent.reason, hints: [agent.hint]) }
                 leftOut.append(agent)
@@ -168,12 +174,33 @@ private struct Promotion {
         return (moves, leftOut)
     }
 
-    /// A version that is named may be one that failed where it comes from: that is said.
-    private func warn(_ agent: AgentID, _ version: AgentVersion, _ environment: Environment) throws {
+    /// Why a version should not be promoted; nil when nothing speaks against it, or with `--force`.
+    private func objection(
+        to wanted: AgentVersion,
+        of agent: AgentID,
+        _ present: AgentVersion,
+        _ environment: Environment
+    ) throws -> LeftOut? {
+        guard !invocation.has("force") else { return nil }
+        if case .release(let old) = present, case .release(let new) = wanted, new < old {
+            return LeftOut(
+                agent: agent,
+                reason: "\(wanted) goes back from \(present)",
+                hint: "to go back: 'ensign rollback'; if it is meant: --force"
+            )
+        }
         guard let source = environment.promotesFrom?.value,
-            let objection = try PromotionSource(site, source).objection(to: version, of: agent), objection.isQuarantined
-        else { return }
-        invocation.console.note("warning: \(agent): \(objection.reason.onOneLine)")
+            let objection = try PromotionSource(site, source).objection(to: wanted, of: agent)
+        else { return nil }
+        // A version that is named need not be the one that its source asks for, but what failed or is under way there
+        // counts.
+        guard invocation["version"] == nil || objection.isTried else { return nil }
+        return LeftOut(
+            agent: agent,
+            reason: objection.reason,
+            hint: "to promote it all the same: --force"
+                + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
+        )
     }
 
     /// The version to promote.
@@ -191,7 +218,6 @@ private struct Promotion {
                 throw UsageError(message: "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH", verb: "promote")
             }
             version = parsed
-            try warn(agent, version, environment)
         } else {
             guard let source = environment.promotesFrom?.value else {
                 throw Refusal(
@@ -204,14 +230,6 @@ private struct Promotion {
                     agent: agent,
                     reason: "'\(source)' does not deploy '\(agent)'",
                     hint: "name a version: --version X.Y.Z"
-                )
-            }
-            if let objection = try PromotionSource(site, source).objection(to: found, of: agent) {
-                throw LeftOut(
-                    agent: agent,
-                    reason: objection.reason,
-                    hint: "to promote it all the same: --version \(found)"
-                        + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
                 )
             }
             version = found

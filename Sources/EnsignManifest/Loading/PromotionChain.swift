@@ -1,4 +1,3 @@
-package import EnsignManifest
 import EnsignModel
 
 /// Who promotes from whom.
@@ -9,7 +8,14 @@ package struct PromotionChain {
     package let order: [String]
 
     package init(_ fleet: Fleet) throws {
-        let names = try fleet.environmentNames()
+        try self.init(fleet, among: Set(fleet.environmentNames()))
+    }
+
+    /// - Parameter all: Names to put in order, declared or not; those that are not stand alone.
+    package init(_ declared: Fleet, among all: Set<String>) throws {
+        let names = all.sorted()
+        // Reports no findings.
+        let fleet = Fleet(snapshot: declared.snapshot, today: declared.today)
         var sources: [String: String] = [:]
         for name in names { sources[name] = try fleet.environment(name)?.value?.promotesFrom?.value }
         func chain(_ name: String) -> [String] {
@@ -19,7 +25,8 @@ package struct PromotionChain {
             }
             return chain
         }
-        order = names.sorted { (chain($0).count, $0) < (chain($1).count, $1) }
+        let depth = Dictionary(uniqueKeysWithValues: names.map { ($0, chain($0).count) })
+        order = names.sorted { (depth[$0] ?? 0, $0) < (depth[$1] ?? 0, $1) }
         let ends = names.filter { name in !sources.values.contains(name) }.map(chain)
         guard let longest = ends.max(by: { $0.count < $1.count }), let last = longest.last else {
             end = names.first.map { ($0, "the first by name") }
