@@ -4,6 +4,7 @@
 #include "CSystem.h"
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -41,4 +42,8 @@ int csystem_spawn_in(void *actions, const char *directory) {
 
 int csystem_spawn_closing(void *actions, int first) {
   return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
+int csystem_rename_new(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }

@@ -19,6 +19,11 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
     package var isNotFound: Bool { code == GIT_ENOTFOUND.rawValue }
     /// Another process holds a lock file.
     package var isLocked: Bool { code == GIT_ELOCKED.rawValue }
+
+    /// Another process holds the lock file of a ref.
+    package static func locked(_ ref: String, _ path: String) -> GitError {
+        GitError(code: GIT_ELOCKED.rawValue, operation: "move \(ref)", message: "another process holds \(path)")
+    }
 }
 
 /// Runs one libgit2 call and throws what it reported.

@@ -139,8 +139,12 @@ extension Repository {
     /// A tree as it is stored. Recently read trees are kept: neighbouring ledger entries share most of theirs.
     package func treeObject(_ id: ObjectID) throws -> TreeObject {
         if let known = trees[id] { return known }
-        guard let object = TreeObject(checking: try bytes(of: id, .tree, proof: treeProof)) else {
+        guard let object = TreeObject(checking: try bytes(of: id, .tree)) else {
             throw GitError(code: -1, operation: "read tree \(id)", message: "git would not write such a tree")
+        }
+        guard object.isPlain || !wantsPlainTrees else {
+            let message = "it has something else than files of mode 100644 and folders"
+            throw GitError(code: -1, operation: "read tree \(id)", message: message)
         }
         remember(object, id)
         return object

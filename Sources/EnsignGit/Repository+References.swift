@@ -12,12 +12,22 @@ extension Repository {
     /// - Returns: nil only when there is no such reference; an unreadable one throws.
     package func reference(_ name: String) throws(GitError) -> ObjectID? {
         var oid = git_oid()
+        try checkFile(of: name)
         do {
             try check("read \(name)") { unsafe git_reference_name_to_id(&oid, handle, name) }
             return ObjectID(oid)
         } catch  where error.isNotFound {
             return nil
         }
+    }
+
+    /// libgit2 opens whatever is at a reference's path, and waits for ever for somebody to write into a pipe.
+    private func checkFile(of name: String) throws(GitError) {
+        var info = stat()
+        guard name.hasPrefix("refs/"), unsafe stat(commonDirectory + name, &info) == 0 else { return }
+        let kind = info.st_mode & S_IFMT
+        guard kind != S_IFREG, kind != S_IFDIR else { return }
+        throw GitError(code: -1, operation: "read \(name)", message: "its file is a pipe, a socket or a device")
     }
 
     /// The name of the reference that moves when git writes to `name`: the end of a chain of symbolic references.

@@ -12,8 +12,8 @@ package final class Repository {
     /// Recently read trees, up to ``maxRememberedBytes`` in total.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
-    /// The proof that a tree is the requested one.
-    package var treeProof = ObjectProof.name
+    /// Whether trees must hold nothing but ordinary files and folders, as those that Ensign writes do.
+    package var wantsPlainTrees = false
     private static let maxRememberedBytes = 4 << 20
 
     /// libgit2 is started once for the process and never shut down.

@@ -7,6 +7,8 @@ import Glibc
 ///the entries by name as bytes, a directory as if its name ended in `/`.
 package struct TreeObject: Sendable {
     let bytes: [UInt8]
+    /// Whether it holds nothing but ordinary files and folders, with the modes as git writes them: `100644` and `40000`.
+    private(set) var isPlain = true
 
     /// A tree without entries.
     package static let empty = TreeObject(bytes: [])
@@ -38,10 +40,18 @@ package struct TreeObject: Sendable {
                     }
                 }
             }
+            isPlain = isPlain && hasPlainMode(part)
             before = part
             index = part.end
         }
     }
+
+    private func hasPlainMode(_ part: Part) -> Bool {
+        let mode = bytes[part.start..<part.nameStart - 1]
+        return mode.elementsEqual(Self.plainModes.0) || mode.elementsEqual(Self.plainModes.1)
+    }
+
+    private static let plainModes = (Array("100644".utf8), Array("40000".utf8))
 
     private func hasSlash(_ part: Part) -> Bool {
         unsafe bytes.withUnsafeBytes {

@@ -32,8 +32,23 @@ package struct Ledger {
     ///
     /// - Throws: When the ref or its target cannot be read: only "not found" means that there is none.
     package func tip() throws -> RecordedEntry? {
-        guard let commit = try repository.reference(ref) else { return nil }
-        return try read(commit)
+        try newest().map { try read($0) }
+    }
+
+    /// The commit that the ref names; nil when there is no ref.
+    ///
+    /// - Throws: Also for a symbolic ref that names nothing: the ledger may be elsewhere.
+    func newest() throws -> ObjectID? {
+        if let commit = try repository.reference(ref) { return commit }
+        let end = try repository.finalName(of: ref)
+        guard end == ref else {
+            throw GitError(
+                code: -1,
+                operation: "read \(ref)",
+                message: "it is a symbolic ref, and \(end ?? "where it leads to") does not exist"
+            )
+        }
+        return nil
     }
 
     /// Reads one entry and checks its commit against the canonical form and its own signature.
@@ -117,7 +132,7 @@ package struct Ledger {
         }
         var changes: [Change] = []
         for line in bytes.split(separator: 0x0A) {
-            guard let change = try Change(json: JSONParser.parse(Array(line))) else {
+            guard let change = try Change(json: JSONParser.parse(Array(line)), recorded.entry.format) else {
                 throw broken(recorded.entry.sequence, "changes.jsonl holds something else than changes")
             }
             changes.append(change)
@@ -197,7 +212,7 @@ package struct Ledger {
         let payload = LedgerCommit.payload(entry, entrySHA256: digest, tree: tree, parents: parents)
         let commit = try writer.write(LedgerCommit.signed(payload, signature: key.sign(payload)), .commit)
         try ObjectSync.sync(writer, objects: repository.commonDirectory + "objects")
-        try move(from: tip?.commit, to: commit, message: LedgerCommit.subject(of: entry))
+        try move(from: tip?.commit, to: commit, entry)
         try HighWater(sequence: entry.sequence, commit: commit).write(files.highWater(environment))
         return RecordedEntry(
             commit: commit,
@@ -210,10 +225,10 @@ package struct Ledger {
         )
     }
 
-    private func move(from expected: ObjectID?, to commit: ObjectID, message: String) throws {
-        removeAbandonedLock()
+    private func move(from expected: ObjectID?, to commit: ObjectID, _ entry: Entry) throws {
         do {
-            try repository.move(ref, from: expected, to: commit, message: message)
+            try RefMove(repository: repository, environment: environment)
+                .run(from: expected, to: commit, message: LedgerCommit.subject(of: entry), time: entry.time)
         } catch {
             // A failed sync can come after the move: what the ref says now decides.
             let now = try repository.reference(ref)
@@ -221,12 +236,6 @@ package struct Ledger {
             if now != expected { throw LedgerError.lostRace(environment: environment) }
             throw error
         }
-    }
-
-    /// A process that was killed while moving the ref leaves `<ref>.lock`, which blocks every later writer. Under the
-    /// environment's lock nobody else can be writing this ref.
-    private func removeAbandonedLock() {
-        try? Files.remove("\(repository.commonDirectory)\(ref).lock")
     }
 }
 
@@ -250,11 +259,25 @@ package struct RecordedEntry: Sendable {
         root.first { $0.name.elementsEqual(name.utf8) && $0.mode == .directory }?.id
     }
 
+    /// The top of its tree without the entry itself: the recorded state.
+    package var state: [TreeEntry] { root.filter { !$0.isNamed("entry.json") && !$0.isNamed(Self.changesFile) } }
+
+    /// Whether it has a file of changes.
+    package var hasChangesFile: Bool { root.contains { $0.isNamed(Self.changesFile) } }
+
+    private static let changesFile = "changes.jsonl"
+
     package var agents: Int64 { entry.counts["agents"] ?? 0 }
+}
+
+extension TreeEntry {
+    fileprivate func isNamed(_ text: String) -> Bool { name.elementsEqual(text.utf8) }
 }
 
 /// An entry before it has its place in the chain.
 package struct EntryDraft: Sendable {
+    /// The newest, but where an entry of an older version of Ensign is made for a test.
+    package var format = Entry.Format.current
     package var kind: Entry.Kind
     package var source: Entry.Source?
     /// The second parent: the newest accepted source commit.
@@ -301,6 +324,7 @@ package struct EntryDraft: Sendable {
         var counts = changes.reduce(into: self.counts) { $0[$1.action.rawValue, default: 0] += 1 }
         counts["agents"] = agents
         return Entry(
+            format: format,
             sequence: tip.map { $0.entry.sequence + 1 } ?? 0,
             kind: kind,
             environment: environment,

@@ -19,6 +19,8 @@ package struct Plan: Sendable, Hashable {
     /// changes.
     package var fleetChange: Change?
     package var halts: FleetHalts?
+    /// The change of the environment's own rules against those of the recorded source; nil when none changes.
+    package var rules: Change?
     /// Changes of what guards agents, loosenings first: they apply as soon as the commit is accepted, without a
     /// rollout.
     package var guards: [GuardChange] = []
@@ -66,7 +68,9 @@ package struct Plan: Sendable, Hashable {
     /// Whether it leaves agents as they are; see ``guards`` for the rest.
     package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
     /// Whether anything changes: what agents do, or what guards them.
-    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty }
+    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty || rules != nil }
+    /// What it changes that belongs to no agent.
+    package var common: [Change] { [fleetChange, rules].compactMap { $0 } }
     /// What git asks for but a person has to allow first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 

@@ -36,7 +36,7 @@ package struct ReconcileReport: Sendable {
 
     /// Everything that was done to agents, and to the environment as a whole before them.
     package var changes: [Change] {
-        [report.plan?.fleetChange].compactMap { $0 } + (report.plan?.changes ?? []).flatMap(\.all)
+        (report.plan?.common ?? []) + (report.plan?.changes ?? []).flatMap(\.all)
     }
 
     /// Whether nothing happened that anybody wants to read again.
@@ -48,7 +48,8 @@ package struct ReconcileReport: Sendable {
 
     /// Whether nothing was done to any agent, and nothing recorded.
     package var didNothing: Bool {
-        report.plan?.isEmpty ?? true && report.drift.isEmpty && !report.recovered && report.halts.isEmpty
+        report.plan?.isEmpty ?? true && report.plan?.rules == nil && report.drift.isEmpty && !report.recovered
+            && report.halts.isEmpty
             && report.behaviour.isEmpty
     }
 

@@ -1,3 +1,4 @@
+import CSystem
 package import Glibc
 
 /// The status of a path.
@@ -151,13 +152,33 @@ package enum Files {
         try attempt("rename \(from) to \(path)") { unsafe Glibc.rename(from, path) }
     }
 
-    /// Creates a file that must not exist yet.
+    /// Gives a file another name, which must not exist.
+    ///
+    /// - Throws: ``SystemError``; `EEXIST` when it does, others where the file system knows no hard links.
+    package static func link(_ from: String, to path: String) throws(SystemError) {
+        try attempt("make \(path)") { unsafe Glibc.link(from, path) }
+    }
+
+    /// Adds a line or more to a file, which is made when there is none.
+    package static func append(_ text: String, to path: String) throws(SystemError) {
+        let file = try FileDescriptor(
+            path,
+            O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
+            mode: 0o644,
+            operation: "write \(path)"
+        )
+        try file.write(Array(text.utf8), to: path)
+    }
+
+    /// Creates a file that must not exist yet, whole and durable: nobody ever sees a piece of it, whatever happens.
     ///
     /// - Returns: false when it does.
     package static func create(_ path: String, with bytes: [UInt8], mode: mode_t) throws(SystemError) -> Bool {
+        if try status(path) != nil { return false }
+        let temporary = temporaryName(for: path)
         do throws(SystemError) {
             let file = try FileDescriptor(
-                path,
+                temporary,
                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
                 mode: mode,
                 operation: "create \(path)"
@@ -165,12 +186,24 @@ package enum Files {
             try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
             try file.write(bytes, to: path)
             try file.sync(path)
+            try attempt("create \(path)") { renameNew(temporary, path) }
         } catch {
+            _ = unsafe unlink(temporary)
             if error.code == EEXIST { return false }
             throw error
         }
         if let parent = parent(of: path) { try syncDirectory(parent) }
         return true
+    }
+
+    /// Renames a file to a name that must not exist; `errno` is `EEXIST` when it does.
+    private static func renameNew(_ from: String, _ path: String) -> Int32 {
+        let status = unsafe csystem_rename_new(from, path)
+        guard status != 0, errno == EINVAL || errno == ENOSYS else { return status }
+        // NFS knows hard links, and no rename that spares what is there.
+        guard unsafe Glibc.link(from, path) == 0 else { return -1 }
+        _ = unsafe unlink(from)
+        return 0
     }
 
     /// Removes a file; a missing one is not an error.

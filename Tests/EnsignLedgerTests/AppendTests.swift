@@ -105,12 +105,69 @@ struct AppendTests {
         #expect(try scratch.ledger.tip()?.commit == first.commit)
     }
 
-    @Test("A lock that a killed writer left on the ref does not block the next one")
-    func abandonedLock() throws {
+    @Test("A lock that a killed run of Ensign left on the ref does not block the next one, at any step")
+    func ownLock() throws {
         let scratch = try ScratchLedger()
-        try scratch.scratch.scratch.write("\(scratch.ledger.ref).lock", "")
-        let entry = try scratch.append(.refused, result: .failed)
-        #expect(try scratch.reopened().tip()?.commit == entry.commit)
+        let path = "\(scratch.scratch.path)/\(scratch.ledger.ref)"
+        let (lock, own) = ("\(path).lock", "\(path).move.lock")
+        let files = FileManager.default
+        for step in 0..<3 {
+            try Data("torn".utf8).write(to: URL(fileURLWithPath: own))
+            // Before the lock, with it, and after the rename.
+            if step == 1 { try files.linkItem(atPath: own, toPath: lock) }
+            if step == 2 {
+                try files.removeItem(atPath: own)
+                try files.linkItem(atPath: path, toPath: own)
+            }
+            let entry = try scratch.append(.refused, result: .failed)
+            #expect(try scratch.reopened().tip()?.commit == entry.commit)
+            #expect(!files.fileExists(atPath: lock) && !files.fileExists(atPath: own))
+        }
+        #expect(try Ledger.environments(in: scratch.scratch.another()) == ["prod"])
+    }
+
+    @Test("Another process's lock is waited for, and what it has done with the ref counts")
+    func foreignLock() throws {
+        let scratch = try ScratchLedger()
+        let genesis = try #require(scratch.tip)
+        let older = try scratch.append(.refused, result: .failed)
+        try scratch.point(at: genesis.commit)
+        scratch.pretend(genesis)
+        let path = "\(scratch.scratch.path)/\(scratch.ledger.ref)"
+        /// Holds the lock as git does, and does something to the ref before it lets go.
+        func holding(_ what: String, _ body: () throws -> Void) throws {
+            try Data().write(to: URL(fileURLWithPath: "\(path).lock"))
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", "sleep 0.3; \(what)", "sh", path, "\(older.commit)"]
+            try process.run()
+            try body()
+            process.waitUntilExit()
+        }
+        // Its check and its removal of the file are one step for everybody else.
+        try holding("rm \"$1.lock\"") { try scratch.append(.refused, result: .failed) }
+        let newest = try #require(scratch.tip)
+        #expect(try scratch.reopened().tip()?.commit == newest.commit)
+        scratch.pretend(genesis)
+        try scratch.point(at: genesis.commit)
+        try holding("echo \"$2\" > \"$1.lock\"; mv \"$1.lock\" \"$1\"") {
+            #expect(throws: LedgerError.lostRace(environment: "prod")) {
+                try scratch.append(.refused, reason: "another", result: .failed)
+            }
+        }
+        #expect(try scratch.reopened().tip()?.commit == older.commit)
+    }
+
+    @Test("A reflog is kept where git would keep one")
+    func reflog() throws {
+        let scratch = try ScratchLedger()
+        let log = "\(scratch.scratch.path)/logs/\(scratch.ledger.ref)"
+        #expect(!FileManager.default.fileExists(atPath: log))
+        try scratch.scratch.scratch.write("logs/\(scratch.ledger.ref)", "")
+        let (before, entry) = (try #require(scratch.tip), try scratch.append(.refused, result: .failed))
+        let line = try String(contentsOfFile: log, encoding: .utf8)
+        #expect(line.hasPrefix("\(before.commit) \(entry.commit) Ensign prod <prod@ensign.invalid> "))
+        #expect(line.hasSuffix("\tprod: refused \(scratch.source.short)\n"))
     }
 
     @Test("Environments have ledgers of their own")

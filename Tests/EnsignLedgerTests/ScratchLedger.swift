@@ -13,6 +13,8 @@ final class ScratchLedger {
     var key: LedgerKey
     /// The source commit of what is appended next.
     var source: ObjectID
+    /// Of what is appended next.
+    var format = Entry.Format.current
     private(set) var tip: RecordedEntry?
     private var seconds: Int64 = 1_800_000_000
 
@@ -46,7 +48,7 @@ final class ScratchLedger {
             signer: nil,
             signature: .none
         )
-        return EntryDraft(
+        var draft = EntryDraft(
             kind: kind,
             source: kind == .genesis ? nil : named,
             parent: kind == .genesis ? nil : source,
@@ -58,6 +60,8 @@ final class ScratchLedger {
             result: result,
             keys: keys
         )
+        draft.format = format
+        return draft
     }
 
     /// Appends one entry, whatever it says.

@@ -46,6 +46,9 @@ struct EvidenceTests {
         evidence.reverts = [.zero]
         evidence.rule = Evidence.BrokenRule(name: "costUSD 5 in 1h", observed: nil)
         evidence.recordedLate = Evidence.Late(seconds: 30, because: "no room")
+        evidence.soak = Evidence.Soak(environment: "staging", entry: .zero, since: time)
+        evidence.override = Evidence.Override(reason: "it burns")
+        evidence.rules = Evidence.RuleChanges(from: ["soak": "1d"], to: ["soak": .null])
         evidence.activityAfterHalt = Evidence.Activity(what: "it called payments.refund", at: time)
         return evidence
     }
@@ -60,6 +63,8 @@ struct EvidenceTests {
         #expect(read.rule == evidence.rule && read.recordedLate == evidence.recordedLate)
         #expect(read.activityAfterHalt == evidence.activityAfterHalt && read.fleet == evidence.fleet)
         #expect(read.behaviour == evidence.behaviour && read.repair == evidence.repair)
+        #expect(read.soak == evidence.soak && read.override == evidence.override && read.rules == evidence.rules)
+        #expect(read.soak != nil && read.override != nil && read.rules?.names == ["soak"])
         #expect(read.analysis?.metrics.first?.interval == MetricReport.Interval(low: -0.11, high: nil))
         #expect(read.analysis?.silent == "no call" && read.analysis?.headline == "The canary is worse than stable")
     }

@@ -54,7 +54,7 @@ struct PlanEqualsReconcileTests {
         }
         // The record says the same.
         let tip = try fleet.tip()
-        let planned = (shown?.plan?.changes ?? []).flatMap(\.all)
+        let planned = (shown?.plan).map { $0.common + $0.changes.flatMap(\.all) } ?? []
         guard !planned.isEmpty, let tip else { return }
         #expect(tip.commit != before?.commit, "\(story)")
         let recorded = try Ledger(repository: fleet.site().repository, environment: TestFleet.environment).changes(

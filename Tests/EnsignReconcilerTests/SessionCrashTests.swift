@@ -13,7 +13,7 @@ import Testing
 struct SessionCrashTests {
     /// What is asked for: more agents, fewer, other versions, less permission, a repair.
     enum Story: String, CaseIterable, Sendable {
-        case first, changes, canary, promotion, drift, halt
+        case first, changes, canary, promotion, drift, halt, rules
     }
 
     /// A fleet to which the story is about to happen.
@@ -43,6 +43,10 @@ struct SessionCrashTests {
         case .halt:
             fleet.deploy("support/triage", "1.1.0", ["find"], 100, halted: true)
             try fleet.commit("stopped by git")
+        case .rules:
+            fleet.environment(rollout: TestFleet.rollouts[0], share: 0.2)
+            fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)
+            try fleet.commit("other rules, and 1.1.0")
         }
         return fleet
     }
@@ -78,6 +82,7 @@ struct SessionCrashTests {
                 let tip = try #require(try fleet.tip())
                 #expect(tip.agents == agents, "\(trouble)")
                 #expect(fleet.target.nodes[LivePath.header] == .file(try fleet.publishedHeader()), "\(trouble)")
+                #expect(try rulesOnRecord(fleet) == (story == .rules ? 1 : 0), "\(trouble)")
                 // And nothing is left to do.
                 let last = try fleet.reconcile()
                 #expect(last.drift.isEmpty && !last.recovered && last.plan?.isEmpty ?? true, "\(trouble)")
@@ -85,6 +90,17 @@ struct SessionCrashTests {
                 #expect(try Verifier(fleet.site().ledger(TestFleet.environment)).run().verdict == .intact, "\(trouble)")
             }
         }
+    }
+
+    /// How many changes of the environment's own rules the ledger has, besides those that are only announced.
+    private func rulesOnRecord(_ fleet: TestFleet) throws -> Int {
+        var count = 0
+        let ledger = try fleet.site().ledger(TestFleet.environment)
+        try ledger.walk(from: #require(try fleet.tip())) { entry in
+            if !entry.entry.kind.isIntent { count += try ledger.changes(of: entry).count { $0.rules != nil } }
+            return true
+        }
+        return count
     }
 
     /// No route that this Ensign wrote names a bundle that is not there.

@@ -203,6 +203,30 @@ struct SessionTests {
         #expect(try fleet.target.agents(of: nil).map(\.description) == ["support/clerk"])
     }
 
+    @Test("A change of the environment's own rules is on record, once, although no agent changes")
+    func rules() throws {
+        let fleet = try TestFleet()
+        try fleet.reconcile()
+        let before = fleet.target.nodes.filter { $0.key != LivePath.header }
+        fleet.environment(rollout: TestFleet.rollouts[0], share: 0.75)
+        try fleet.commit("more may go at once")
+        let shown = try #require(try fleet.decide().plan?.rules)
+        for _ in 0..<3 { try fleet.reconcile() }
+        #expect(try kinds(fleet) == [.genesis, .intent, .outcome, .intent, .outcome])
+        let tip = try #require(try fleet.tip())
+        let change = try #require(tip.entry.changes.first)
+        #expect(tip.entry.changes.count == 1 && change == shown && change.kind == .widening && change.agent == nil)
+        #expect(change.rules?.fields["maxPruneShare"] == ["from": 0.5, "to": 0.75])
+        #expect(tip.acceptedSource == fleet.repository.head && tip.agents == 3)
+        #expect(fleet.target.nodes.filter { $0.key != LivePath.header } == before)
+        // What is written otherwise and means the same is no change.
+        fleet.environment(rollout: TestFleet.rollouts[0], share: 0.75, more: "  prune: true # as always\n")
+        try fleet.commit("the same")
+        try fleet.reconcile()
+        #expect(try fleet.tip()?.commit == tip.commit && fleet.decide().plan?.rules == nil)
+        #expect(try Verifier(fleet.site().ledger(TestFleet.environment)).run().verdict == .intact)
+    }
+
     @Test("An invalid commit is refused once, and what is live stays")
     func invalid() throws {
         let fleet = try TestFleet()

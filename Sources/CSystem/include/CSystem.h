@@ -17,3 +17,5 @@ const char *csystem_program(void);
 int csystem_spawn_in(void *actions, const char *directory);
 /// posix_spawn_file_actions_addclosefrom_np: closes every descriptor from `first` on in the child.
 int csystem_spawn_closing(void *actions, int first);
+/// renameat2 with RENAME_NOREPLACE: fails with EEXIST when `to` exists, with EINVAL where the file system cannot do it.
+int csystem_rename_new(const char *from, const char *to);

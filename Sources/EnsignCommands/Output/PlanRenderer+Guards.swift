@@ -15,6 +15,10 @@ extension PlanRenderer {
                 }
             for line in lines { text += "      \(paint("\(mark) \(line.onOneLine)", style))\n" }
         }
+        // Rules that guard agents have said it themselves.
+        if plan.guards.isEmpty, let rules = plan.rules?.rules {
+            text += "\n  ~ rules of the environment  \(rules.names.joined(separator: ", "))\n"
+        }
         return text
     }
 

@@ -32,7 +32,9 @@ struct ReconcileRenderer {
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
         said += list(answer.guards.map(\.line))
         said += list(
-            [report.plan?.fleetChange].compactMap { $0.map { ChangeSentence($0).past } }
+            // Rules that guard agents have said it themselves.
+            (report.plan?.common ?? []).filter { $0.rules == nil || answer.guards.isEmpty }
+                .map { ChangeSentence($0).past }
                 + (report.plan?.changes ?? []).flatMap(lines)
         )
         if !quiet {

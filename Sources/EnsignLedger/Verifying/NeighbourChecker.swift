@@ -24,9 +24,7 @@ struct NeighbourChecker {
             note(sequence, "the first entry is not a genesis with number 0")
         }
         if (entry.entry.keys ?? []).isEmpty { note(sequence, "genesis lists no keys") }
-        if entry.root.contains(where: { !$0.name.elementsEqual("entry.json".utf8) }) {
-            note(sequence, "genesis has more than its entry")
-        }
+        if !entry.state.isEmpty || entry.hasChangesFile { note(sequence, "genesis has more than its entry") }
     }
 
     mutating func checkPair(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
@@ -36,6 +34,9 @@ struct NeighbourChecker {
         if entry.previous?.sha256 != older.sha256 { note(sequence, "the previous entry.json is not the one it names") }
         if sequence != older.entry.sequence.adding(saturating: 1) {
             note(sequence, "the number does not follow \(older.entry.sequence)")
+        }
+        if entry.format < older.entry.format {
+            note(sequence, "its format is older than that of the entry before it")
         }
         if entry.kind == .genesis { note(sequence, "a genesis that is not the first entry") }
         if newer.parents.count != 2 || newer.parents.first != older.commit {
@@ -66,24 +67,41 @@ struct NeighbourChecker {
 
     private mutating func checkTree(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
-        let known: Set<String> = ["entry.json", "changes.jsonl", "agents", "bundles", "state"]
-        for entry in newer.root where !known.contains(String(decoding: entry.name, as: UTF8.self)) {
+        for entry in newer.state where !Self.isKnown(entry) {
             note(sequence, "the tree has an entry that no ledger has")
         }
-        let hasFile = newer.root.contains { $0.name.elementsEqual("changes.jsonl".utf8) }
-        if hasFile != (newer.entry.changesElsewhere != nil) {
+        if newer.hasChangesFile != (newer.entry.changesElsewhere != nil) {
             note(sequence, "changes.jsonl is there without being named, or named without being there")
         }
         switch newer.entry.kind {
         case .outcome, .recovery: try checkOutcome(older, newer)
         case .halt: try checkHalt(older, newer)
         case .genesis, .intent, .resume, .refused, .drift, .key:
-            for name in ["agents", "bundles", "state"] where older.folder(name) != newer.folder(name) {
+            if let name = Self.difference(older, newer) {
                 note(sequence, "a \(newer.entry.kind.rawValue) must not change the recorded state, and \(name) differs")
             }
             if newer.agents != older.agents { note(sequence, "the number of live agents changed without a change") }
         }
         if newer.entry.kind == .drift { try checkDrift(older, newer) }
+    }
+
+    /// What may be in a tree besides the entry itself.
+    private static func isKnown(_ entry: TreeEntry) -> Bool {
+        let name = String(decoding: entry.name, as: UTF8.self)
+        switch entry.mode {
+        case .directory: return ["agents", "bundles", "state"].contains(name)
+        case .file: return LivePath.isShared(name)
+        case .executable, .symlink, .submodule, .other: return false
+        }
+    }
+
+    /// The first part of the recorded state that is not the same in both; nil when all is.
+    private static func difference(_ older: RecordedEntry, _ newer: RecordedEntry) -> String? {
+        let (was, now) = (older.state, newer.state)
+        guard was != now,
+            let first = Set(was).symmetricDifference(now).min(by: { $0.name.lexicographicallyPrecedes($1.name) })
+        else { return nil }
+        return String(decoding: first.name, as: UTF8.self)
     }
 
     /// A drift entry says what was found: files that differ from the record, or behaviour that has changed.
@@ -161,7 +179,8 @@ struct NeighbourChecker {
             guard let halts else { return note(sequence, "a change carries stops that are none") }
             expected.add(FleetHalts.path, halts.bytes)
         }
-        let published = effects.reduce(into: Set<Digest>()) { $0.formUnion($1.digests) }
+        let published = Published(effects)
+        try checkNamed(effects, newer)
         var removedBundles: [TreeEntry] = []
         let differences = try ledger.repository.differences(from: older.tree, to: newer.tree) { path in
             path != "entry.json" && path != "changes.jsonl"
@@ -177,23 +196,62 @@ struct NeighbourChecker {
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
                 if let after = difference.after {
-                    let isRight = try contentDigest(after) == digest.hex
-                    if !isRight || !published.contains(digest) {
+                    if try !published.asksFor(digest, ledger.repository.bytes(of: after.id, .blob, proof: .ownCheck)) {
                         note(sequence, "bundle \(digest.short) is not what its name says, or nobody asked for it")
                     }
                 } else if let before = difference.before {
                     removedBundles.append(before)
+                }
+            } else if LivePath.isShared(difference.path) {
+                if !changes.contains(where: { $0.file?.path == difference.path }) {
+                    note(sequence, "\(difference.path) changed, and the entry does not say so")
                 }
             } else {
                 note(sequence, "\(difference.path) is not a file of a ledger")
             }
         }
         try checkRemoved(removedBundles, newer)
+        try checkShared(changes, newer)
         // Unchanged files must already have been what the entry says.
         for (path, wanted) in expected.rest {
             if try ledger.repository.entry(at: path, in: newer.tree)?.id != wanted.id {
                 note(sequence, "\(path) is not what the entry says")
             }
+        }
+    }
+
+    /// Routes and what is remembered name bundles that are there.
+    private mutating func checkNamed(_ effects: [AgentEffect], _ newer: RecordedEntry) throws {
+        for effect in effects {
+            for digest in effect.digests
+            where try ledger.repository.entry(at: LivePath.bundle(digest), in: newer.tree) == nil {
+                note(newer.entry.sequence, "\(effect.agent) has bundle \(digest.short), and it is not there")
+            }
+        }
+    }
+
+    /// Files that belong to no agent are what the last change that names them says.
+    private mutating func checkShared(_ changes: [Change], _ newer: RecordedEntry) throws {
+        let last = Dictionary(changes.compactMap(\.file).map { ($0.path, $0) }) { $1 }
+        for file in last.values {
+            let stored = try ledger.repository.entry(at: file.path, in: newer.tree).map(contentDigest)
+            if stored != file.digest?.hex { note(newer.entry.sequence, "\(file.path) is not what the entry says") }
+        }
+    }
+
+    /// The bundles that an entry's changes ask for, and whose each is.
+    private struct Published {
+        private var agents: [Digest: AgentID] = [:]
+
+        init(_ effects: [AgentEffect]) {
+            for effect in effects { for digest in effect.digests { agents[digest] = effect.agent } }
+        }
+
+        /// Whether these are the bytes of that name, and of the agent that gets them: its name comes first in canonical
+        /// JSON.
+        func asksFor(_ digest: Digest, _ bytes: [UInt8]) -> Bool {
+            guard let agent = agents[digest], SHA256.hex(of: bytes) == digest.hex else { return false }
+            return bytes.starts(with: "{\"agent\":\"\(agent)\",".utf8)
         }
     }
 

@@ -32,7 +32,7 @@ package struct Change: Sendable, Hashable {
         }
     }
 
-    /// Nil for a file that belongs to no agent.
+    /// Nil for what belongs to no agent: a file, a stop of a team or of everything, the environment's own rules.
     package var agent: AgentID?
     package var action: Action
     package var from: Side?
@@ -73,8 +73,11 @@ extension Change {
         ]
     }
 
-    /// Reads a change back; nil when a field is missing or has the wrong type.
-    package init?(json: JSONValue) {
+    /// Reads a change back.
+    ///
+    /// - Parameter format: Of the entry that it is in.
+    /// - Returns: nil when a field is missing or has the wrong type, or when that format has no such change.
+    package init?(json: JSONValue, _ format: Entry.Format = .current) {
         guard let agentValue = json["agent"], let fromValue = json["from"], let toValue = json["to"],
             let action = json["action"]?.string.flatMap({ Action(rawValue: $0) }),
             let kind = json["class"]?.string.flatMap({ Class(rawValue: $0) })
@@ -103,6 +106,15 @@ extension Change {
             weight: weight,
             evidence: evidence
         )
+        guard format >= self.format else { return nil }
+        if action == .update, agent == nil {
+            guard from == nil, to == nil, weight == nil, evidence?.isOfNoAgent == true else { return nil }
+        }
+    }
+
+    /// The oldest format of an entry that may have this change.
+    package var format: Entry.Format {
+        (action == .update && agent == nil) || evidence?.needsV2 == true ? .v2 : .v1
     }
 }
 
@@ -112,6 +124,12 @@ extension Sequence<Change> {
 }
 
 extension Change {
+    /// The environment's own rules that it changes; nil for any other change.
+    package var rules: Evidence.RuleChanges? { action == .update && agent == nil ? evidence?.rules : nil }
+
+    /// The file that it changes and that belongs to no agent; nil for any other change.
+    package var file: Evidence.LiveFile? { action == .update && agent == nil ? evidence?.file : nil }
+
     /// The metric of a stable version that drifted although nothing was deployed; nil for any other change.
     package var driftedMetric: String? {
         action == .update && kind == .behaviour && from != nil && from == to ? evidence?.behaviour?.metric : nil

@@ -21,6 +21,7 @@ package struct ChangeSentence: Sendable {
         if let alarm { return alarm }
         if let drifted { return drifted }
         if stays { return "\(who) stays \(versions)\(why)" }
+        if let ofNoAgent { return "\(ofNoAgent) changed\(why)" }
         let weight = change.action == .weight ? ", canary \(change.weight?.to ?? 0) %" : ""
         return "\(who) \(change.action.past) \(versions)\(weight)\(why)"
     }
@@ -37,6 +38,7 @@ package struct ChangeSentence: Sendable {
             return "repair \(file?.path.onOneLine ?? "") (\(Evidence.RepairedFile.words(file?.found ?? "").onOneLine))"
         }
         if let drifted { return drifted }
+        if let ofNoAgent { return "\(ofNoAgent) changed" }
         if change.action == .quarantine {
             return isLifted ? "\(who) quarantine ended" : "\(who) quarantine \(left)"
         }
@@ -71,6 +73,8 @@ package struct ChangeSentence: Sendable {
     /// It is signed, so its form is part of the ledger's format. A scope appears as in the entry: whoever prints a
     /// subject must escape it.
     package var subject: String {
+        if let file = change.file { return "\(file.path) changed" }
+        if change.rules != nil { return "rules of the environment changed" }
         let who = change.agent?.description ?? change.scope ?? "live directory"
         let removed = change.from != nil && change.to == nil ? " removed" : ""
         let suffix =
@@ -114,6 +118,12 @@ package struct ChangeSentence: Sendable {
     private var word: String { stays ? "stays" : action }
     private var action: String {
         change.action == .weight ? "canary \(change.weight?.to ?? 0) %" : change.action.rawValue
+    }
+
+    /// `rules of the environment (killSwitch, soak)`, or a file that belongs to no agent; nil for any other change.
+    private var ofNoAgent: String? {
+        if let file = change.file { return file.path.onOneLine }
+        return change.rules.map { "rules of the environment (\($0.names.joined(separator: ", ").onOneLine))" }
     }
 
     /// An agent that acts although it is halted; nil for any other change.

@@ -43,10 +43,24 @@ package struct Entry: Sendable, Hashable {
         }
     }
 
+    /// The version of the format. An entry is written in the newest one, and read in any.
+    package enum Format: Int64, Sendable, Comparable {
+        case v1 = 1
+        /// Changes of an environment's own rules and of files that belong to no agent; proofs of soak; overrides;
+        /// signatures that cannot be checked.
+        case v2 = 2
+
+        package static let current = Format.v2
+
+        package static func < (a: Format, b: Format) -> Bool { a.rawValue < b.rawValue }
+    }
+
     /// What is known about a source commit's signature.
     package enum SignatureState: String, Sendable, CaseIterable {
         case good, none, bad
         case unknownKey = "unknown-key"
+        /// Nothing here can check a key of that type. Since ``Format/v2``.
+        case unsupported
     }
 
     /// Who wrote the entry.
@@ -74,6 +88,7 @@ package struct Entry: Sendable, Hashable {
     /// The most bytes that `entry.json` may have.
     package static let maxBytes = 65_535
 
+    package var format: Format
     package var sequence: Int64
     package var kind: Kind
     package var environment: String
@@ -104,6 +119,7 @@ package struct Entry: Sendable, Hashable {
     }
 
     package init(
+        format: Format = .current,
         sequence: Int64,
         kind: Kind,
         environment: String,
@@ -119,6 +135,7 @@ package struct Entry: Sendable, Hashable {
         error: String? = nil,
         keys: [String]? = nil
     ) {
+        self.format = format
         self.sequence = sequence
         self.kind = kind
         self.environment = environment
@@ -139,7 +156,8 @@ package struct Entry: Sendable, Hashable {
 extension Entry {
     package var json: JSONValue {
         var object: JSONObject = [
-            "v": 1, "seq": .integer(sequence), "kind": .string(kind.rawValue), "environment": .string(environment),
+            "v": .integer(format.rawValue), "seq": .integer(sequence), "kind": .string(kind.rawValue),
+            "environment": .string(environment),
             "previous": previous.map {
                 ["commit": .string($0.commit.description), "sha256": .string($0.sha256)]
             } ?? .null,
@@ -185,10 +203,11 @@ extension Entry {
     /// Unknown fields are dropped: canonical bytes that carry more than this version knows do not round-trip, and
     /// verification says so.
     ///
-    /// - Returns: nil when a field is missing, has the wrong type, or `v` is not 1. Numbers are counts
+    /// - Returns: nil when a field is missing or has the wrong type, when `v` is no ``Format``, or when something is there
+    ///   that this format does not have. Numbers are counts
     ///   (``JSONValue/count``), so that what is added to them stays in range.
     package init?(json: JSONValue) {
-        guard json["v"]?.int == 1, let sequence = json["seq"]?.count,
+        guard let format = json["v"]?.int.flatMap({ Format(rawValue: $0) }), let sequence = json["seq"]?.count,
             let kind = json["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
             let environment = json["environment"]?.string,
             let previousValue = json["previous"], let sourceValue = json["source"],
@@ -203,10 +222,12 @@ extension Entry {
             let result = json["result"]?.string.flatMap({ Result(rawValue: $0) }),
             let errorValue = json["error"]
         else { return nil }
-        let changes = changeValues.compactMap { Change(json: $0) }
+        let changes = changeValues.compactMap { Change(json: $0, format) }
         guard changes.count == changeValues.count else { return nil }
         let (previous, source) = (Previous(json: previousValue), Source(json: sourceValue))
-        guard (previous == nil) == previousValue.isNull, (source == nil) == sourceValue.isNull else { return nil }
+        guard (previous == nil) == previousValue.isNull, (source == nil) == sourceValue.isNull,
+            format >= .v2 || source?.signature != .unsupported
+        else { return nil }
         var counts: [String: Int64] = [:]
         for (name, value) in countValues {
             guard let count = value.count else { return nil }
@@ -215,6 +236,7 @@ extension Entry {
         let elsewhere = ChangesFile(json: json)
         guard (elsewhere == nil) == (json["changesTotal"] == nil) else { return nil }
         self.init(
+            format: format,
             sequence: sequence,
             kind: kind,
             environment: environment,

@@ -10,7 +10,9 @@ extension Evidence {
             replaced.isEmpty ? nil : ["replaced": .array(replaced.map { .string($0.description) })],
             reverts.isEmpty ? nil : ["reverts": .array(reverts.map { .string($0.description) })], rule?.fields,
             recordedLate.map { ["recordedLate": $0.json] }, activityAfterHalt.map { ["activityAfterHalt": $0.json] },
-            fleet?.fields, behaviour?.fields, repair?.fields,
+            fleet?.fields, behaviour?.fields, repair?.fields, soak.map { ["soak": $0.json] },
+            override.map { ["override": ["reason": .string($0.reason)]] }, rules.map { ["rules": .object($0.fields)] },
+            file?.fields,
         ]
         var fields = JSONObject()
         for case let part? in parts { for (name, value) in part { fields[name] = value } }
@@ -36,12 +38,25 @@ extension Evidence {
         fleet = FleetStop(fields: fields)
         behaviour = DriftedBehaviour(fields: fields)
         repair = RepairedFile(fields: fields)
+        soak = fields["soak"].flatMap { Soak(json: $0) }
+        override = fields["override"]?["reason"]?.string.map { Override(reason: $0) }
+        rules = fields["rules"].flatMap { RuleChanges($0) }
+        file = LiveFile(fields: fields)
         asRead = fields
     }
 
     package static func == (a: Evidence, b: Evidence) -> Bool { a.json == b.json }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(json) }
+
+    /// Whether it has something that entries of the first format do not have.
+    var needsV2: Bool {
+        if let asRead { return ["soak", "override", "rules"].contains { asRead[$0] != nil } }
+        return soak != nil || override != nil || rules != nil || file != nil
+    }
+
+    /// Whether it is about the environment's own rules, or about a file that belongs to no agent, and can be read.
+    var isOfNoAgent: Bool { (rules != nil) != (file != nil) && repair == nil }
 
     /// Whether there is a following state that cannot be read.
     package var hasUnreadableState: Bool { state == nil && asRead?["state"] != nil }
@@ -138,6 +153,39 @@ extension Evidence.DriftedBehaviour.Numbers {
             since: Recent(value: present, samples: samples, rejected: rejected),
             unit: fields["unit"]?.string
         )
+    }
+}
+
+extension Evidence.Soak {
+    fileprivate var json: JSONValue {
+        [
+            "environment": .string(environment), "entry": .string(entry.description),
+            "since": .string(since.description),
+        ]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let environment = json["environment"]?.string,
+            let entry = json["entry"]?.string.flatMap({ ObjectID($0) }),
+            let since = json["since"]?.string.flatMap({ Timestamp($0) })
+        else { return nil }
+        self.init(environment: environment, entry: entry, since: since)
+    }
+}
+
+extension Evidence.LiveFile {
+    fileprivate var fields: JSONObject {
+        ["path": .string(path), "digest": digest.map { .string($0.description) } ?? .null]
+    }
+
+    /// Nil also for a repaired file, which has the same path.
+    fileprivate init?(fields: JSONObject) {
+        guard let path = fields["path"]?.string, LivePath.isShared(path), let value = fields["digest"] else {
+            return nil
+        }
+        let digest = value.string.flatMap { Digest($0) }
+        guard (digest == nil) == value.isNull else { return nil }
+        self.init(path: path, digest: digest)
     }
 }
 

@@ -21,6 +21,14 @@ package struct Evidence: Sendable, Hashable {
     package var fleet: FleetStop?
     package var behaviour: DriftedBehaviour?
     package var repair: RepairedFile?
+    /// That the version was stable elsewhere for as long as this environment asks.
+    package var soak: Soak?
+    /// That a person let it past a rule that would have held it.
+    package var override: Override?
+    /// Of a change of the environment's own rules.
+    package var rules: RuleChanges?
+    /// Of a change of a file that belongs to no agent.
+    package var file: LiveFile?
     /// The JSON that was read.
     var asRead: JSONObject?
 
@@ -145,6 +153,75 @@ package struct Evidence: Sendable, Hashable {
                     self.rejected = rejected
                 }
             }
+        }
+    }
+
+    /// What the ledger of the environment that versions come from said when this one let a version in.
+    package struct Soak: Sendable, Hashable {
+        package var environment: String
+        /// The newest entry of that ledger which was looked at.
+        package var entry: ObjectID
+        /// Since when the version has been stable there.
+        package var since: Timestamp
+
+        package init(environment: String, entry: ObjectID, since: Timestamp) {
+            self.environment = environment
+            self.entry = entry
+            self.since = since
+        }
+    }
+
+    /// A person's decision to let a change past a rule. Who it was, the entry's actor says.
+    package struct Override: Sendable, Hashable {
+        /// In their words.
+        package var reason: String
+
+        package init(reason: String) {
+            self.reason = reason
+        }
+    }
+
+    /// The fields of `environment.yaml` that a commit has changed, by name (``Environment/rules``), sorted.
+    package struct RuleChanges: Sendable, Hashable {
+        package var fields: JSONObject
+
+        /// What differs from one environment's rules to another's; nil when nothing does.
+        package init?(from old: JSONObject, to new: JSONObject) {
+            var fields = JSONObject()
+            for name in Set(old.map(\.key)).union(new.map(\.key)) {
+                let (was, now) = (old[name] ?? .null, new[name] ?? .null)
+                if was != now { fields[name] = ["from": was, "to": now] }
+            }
+            guard !fields.isEmpty else { return nil }
+            self.fields = fields
+        }
+
+        init?(_ json: JSONValue) {
+            guard let fields = json.object, !fields.isEmpty,
+                fields.allSatisfy({ $0.value["from"] != nil && $0.value["to"] != nil })
+            else { return nil }
+            self.fields = fields
+        }
+
+        package var names: [String] { fields.map(\.key) }
+
+        package static func == (a: RuleChanges, b: RuleChanges) -> Bool {
+            JSONValue.object(a.fields) == .object(b.fields)
+        }
+
+        package func hash(into hasher: inout Hasher) { hasher.combine(JSONValue.object(fields)) }
+    }
+
+    /// A file of the live directory that belongs to no agent.
+    package struct LiveFile: Sendable, Hashable {
+        /// See ``LivePath/isShared(_:)``.
+        package var path: String
+        /// Of its bytes from then on; nil when it is gone.
+        package var digest: Digest?
+
+        package init(path: String, digest: Digest?) {
+            self.path = path
+            self.digest = digest
         }
     }
 

@@ -3,6 +3,8 @@ package enum LivePath {
     package static let header = "fleet.json"
     package static let agents = "agents"
     package static let bundles = "bundles"
+    /// What all agents of the environment share, for whoever holds calls against their bundles.
+    package static let policy = "policy.json"
     /// Temporary names start with this; readers and drift detection ignore them.
     package static let temporaryPrefix = ".ensign-"
 
@@ -11,6 +13,10 @@ package enum LivePath {
     package static func bundle(_ digest: Digest) -> String {
         "bundles/\(digest.hex.prefix(2))/\(digest.hex.dropFirst(2)).json"
     }
+
+    /// Whether a file at this path belongs to no agent, is published and recorded like theirs, and changes only by a
+    /// change that names it.
+    package static func isShared(_ path: some StringProtocol) -> Bool { path == policy }
 
     /// The agent whose route is at a path; nil for any other path.
     package static func agent(atRoute path: some StringProtocol) -> AgentID? {

@@ -137,6 +137,7 @@ package struct PlanMaker {
         plan.declaredOnly = settings?.declaredOnly ?? []
         plan.warnings = situation.caveats + (try warnings(plan, resolved))
         plan.guards = try situation.guards(resolved.desired)
+        plan.rules = try rules(resolved)
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             let lacks = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
             let source = resolved.desired.source.name
@@ -149,6 +150,20 @@ package struct PlanMaker {
             }
         }
         return plan
+    }
+
+    /// The change of the environment's own rules since the recorded source: only what the ledger has counts, so that each
+    /// change is recorded, and once.
+    private func rules(_ resolved: Resolved) throws -> Change? {
+        guard let recorded = situation.tip?.acceptedSource, recorded != resolved.desired.source.commit,
+            let now = resolved.settings
+        else { return nil }
+        let (path, tree) = (RepositoryPath.environment(environment), try site.repository.commit(recorded).tree)
+        let before = try site.repository.entry(at: path, in: tree)
+        if let new = resolved.desired.tree, try site.repository.entry(at: path, in: new) == before { return nil }
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: today)
+        guard let was = try fleet.environment(environment)?.value else { return nil }
+        return Change.ofRules(from: was, to: now, environment: environment)
     }
 
     /// The share that may be removed at once: a commit that removes agents cannot raise it for itself.

@@ -70,7 +70,7 @@ extension ReconcileSession {
 
     /// The plan's changes, with the commits that a revert names as evidence.
     private func changes(of plan: Plan, _ source: ObjectID) throws -> [Change] {
-        var changes = [plan.fleetChange].compactMap { $0 } + plan.changes.flatMap(\.all)
+        var changes = plan.common + plan.changes.flatMap(\.all)
         guard changes.contains(where: { $0.action == .rollback }) else { return changes }
         let reverted = try SourceInspector.reverted(
             from: source,

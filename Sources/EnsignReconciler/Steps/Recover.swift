@@ -1,3 +1,4 @@
+import EnsignCrypto
 import EnsignHost
 import EnsignLedger
 import EnsignManifest
@@ -32,6 +33,15 @@ extension ReconcileSession {
             edits.merge(files.edits) { _, new in new }
             applied += effect.changes
             live += effect.changes.live
+        }
+        for change in changes {
+            // Rules take effect by being recorded.
+            if change.rules != nil { applied.append(change) }
+            guard let file = change.file else { continue }
+            let found = try target.read(file.path)
+            guard found.map({ Digest(hex: SHA256.hex(of: $0)) }) == file.digest else { continue }
+            edits[file.path] = .some(found)
+            applied.append(change)
         }
         let wanted = changes.count { $0.action != .repair }
         let result: Entry.Result = applied.count == wanted ? .ok : applied.isEmpty ? .failed : .partial
