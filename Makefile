@@ -10,7 +10,7 @@ PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3
 TEST_PACKAGES := openssh-server zsh curl
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
-OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1
+OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1 opentelemetry-proto==1.45.2
 # The linker takes the first libstdc++ that it finds: a folder with the archive alone puts it into the binary. What of the
 # shared one the toolchain asks for besides is then not needed.
 STATIC := $(CURDIR)/.build/static

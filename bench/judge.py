@@ -270,7 +270,7 @@ def canary_quantiles(results: list[dict], metric: str) -> tuple[float, float]:
 
 
 def costs(judge: Judge, trials: int, figures: dict) -> None:
-    """Costs: equal, rising by 10, 30 and 100 %, by exactly the margin, and 70 times in the mean through rare huge ones."""
+    """Costs: equal, rising by 10 to 100 %, by exactly the margin, and 70 times in the mean through rare huge ones."""
     lines = []
     number = 200
     trials //= 4
@@ -284,6 +284,7 @@ def costs(judge: Judge, trials: int, figures: dict) -> None:
             ("+10 %", lognormal(sigma, 1.1), fixed(0.1)),
             ("+20 %", lognormal(sigma, 1.2), fixed(0.2)),
             ("+30 %", lognormal(sigma, 1.3), fixed(0.3)),
+            ("+40 %", lognormal(sigma, 1.4), fixed(0.4)),
             ("+100 %", lognormal(sigma, 2.0), fixed(1.0)),
             ("mean x 70", rare(sigma), None),
         ):

@@ -21,6 +21,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
         /// Whether runs of the two versions show calls.
         var canaryCalls = CallWitness()
         var stableCalls = CallWitness()
+        var sessions = SessionWindow()
 
         func isAbout(_ canary: WatchedCanary) -> Bool {
             candidate == canary.candidate && stable == canary.stable && since == canary.since
@@ -44,14 +45,31 @@ package struct CanaryAnalyst: Sendable, Hashable {
                 )
             trial.canaryCalls.granted = canary.candidateOperations
             trial.stableCalls.granted = canary.stableOperations
+            trial.judge.stage = canary.stage
             next[canary.agent] = trial
         }
         trials = next
     }
 
-    /// Adds samples in the order in which they were read.
+    /// Takes what stable versions did before their canaries, where a canary was alone from its first step on and so will
+    /// never run beside one. Of sizes the record has no values, so metrics of sizes say nothing there.
+    ///
+    /// - Parameter traffic: The record of an agent; nil without one.
+    package mutating func remember(_ traffic: (AgentID) -> Traffic?) {
+        for (agent, trial) in trials where trial.judge.isUntouched && trial.judge.stage == .alone {
+            guard let record = traffic(agent) else { continue }
+            for (index, metric) in trial.judge.analysis.metrics.enumerated() where metric.kind == .rate {
+                trials[agent]?.judge.remember(record.outcomes(of: metric), metricAt: index)
+            }
+        }
+    }
+
+    /// Adds samples in the order of time: when their runs ended. Those of one moment stay as they were read.
+    ///
+    /// Files are read one after the other, and after a pause each has much to tell. In the order of reading the end of
+    /// one version's file would meet the beginning of the other's.
     package mutating func take(_ samples: [Sample]) {
-        for sample in samples {
+        for sample in samples.inOrderOfTime {
             // The trial is taken out while it changes, which avoids copying a judge's state for each sample.
             guard var trial = trials.removeValue(forKey: sample.agent) else { continue }
             trial.take(sample)
@@ -130,7 +148,7 @@ package struct CanaryAnalyst: Sendable, Hashable {
         // No pass while a metric's present value is unknown, or while metrics of calls say nothing because no calls are
         // seen.
         let report = trial.judge.report(unreadable: trial.unreadable, silences: trial.silences)
-        return CanaryVerdict(report.verdict, report: report)
+        return CanaryVerdict(report.verdict, report: report, notes: trial.sessions.notes)
     }
 }
 
@@ -144,6 +162,14 @@ extension Sample {
     }
 }
 
+extension [Sample] {
+    /// By the time at which runs ended; those of one moment stay in their order.
+    package var inOrderOfTime: [Sample] {
+        guard !zip(self, dropFirst()).allSatisfy({ $0.time <= $1.time }) else { return self }
+        return indices.sorted { (self[$0].time, $0) < (self[$1].time, $1) }.map { self[$0] }
+    }
+}
+
 /// A canary as the analysis sees it.
 package struct WatchedCanary: Sendable, Hashable {
     package var agent: AgentID
@@ -153,6 +179,8 @@ package struct WatchedCanary: Sendable, Hashable {
     package var stableVersion: AgentVersion
     package var since: Timestamp
     package var analysis: Analysis
+    /// How much of the stable version is left beside it.
+    package var stage: CanaryStage
     /// How many operations the two are granted; nil if unknown.
     package var candidateOperations: Int?
     package var stableOperations: Int?
@@ -169,6 +197,7 @@ package struct WatchedCanary: Sendable, Hashable {
         stableVersion = stable.version
         since = progress.evidenceSince
         self.analysis = analysis
+        stage = CanaryStage(weight: progress.weight, steps: canary.steps)
     }
 }
 
@@ -184,6 +213,7 @@ extension CanaryAnalyst {
                         "stable": .string(trial.stable.description), "since": .string(trial.since.description),
                         "judge": trial.judge.state, "analysis": trial.judge.analysis.measured,
                         "series": .array(trial.series), "calls": [trial.canaryCalls.json, trial.stableCalls.json],
+                        "sessions": trial.sessions.json,
                     ]
                 }
             ),
@@ -213,6 +243,7 @@ extension CanaryAnalyst {
                 continue
             }
             trial.read(item["series"]?.array ?? [])
+            trial.sessions = item["sessions"].flatMap { SessionWindow(json: $0) } ?? SessionWindow()
             trials[agent] = trial
         }
         follow(canaries)
@@ -231,7 +262,7 @@ extension CanaryAnalyst.Trial {
         }
         let name = sample.metric.description
         guard isAdmitted, let index = judge.metrics.firstIndex(where: { $0.metric.name == name }),
-            let value = sample.value(as: judge.metrics[index].metric.kind)
+            let value = sample.value(as: judge.metrics[index].metric.kind), sessions.admits(sample, metricAt: index)
         else { return }
         judge.add(value, metricAt: index, variant)
     }

@@ -45,6 +45,23 @@ package struct Judge: Sendable, Hashable {
         look()
     }
 
+    /// How much of the stable version is left beside the canary. It decides what is laid by, whatever values are.
+    package var stage: CanaryStage {
+        get { metrics.first?.stage ?? .beside }
+        set { for index in metrics.indices { metrics[index].stage = newValue } }
+    }
+
+    /// Whether nothing was taken yet.
+    var isUntouched: Bool {
+        metrics.allSatisfy {
+            $0.stable.count == 0 && $0.canary.count == 0 && $0.stable.rejected == 0 && $0.canary.rejected == 0
+        }
+    }
+
+    /// Takes values of the stable version from before, for a canary that is alone from the start. Exchangeable ones: any
+    /// order of them must be as probable as this one.
+    package mutating func remember(_ values: [Double], metricAt index: Int) { metrics[index].remember(values) }
+
     private mutating func look() {
         let threshold = 1 / error
         var evidence = 0.0
@@ -76,7 +93,7 @@ package struct Judge: Sendable, Hashable {
 }
 
 extension Judge {
-    private static let stateVersion: Int64 = 1
+    private static let stateVersion: Int64 = 2
 
     /// Exactly what later samples need; at most about 30 KB for each metric.
     package var state: JSONValue {

@@ -34,13 +34,13 @@ package struct MetricJudge: Sendable, Hashable {
     /// Capital of each bet on a worse canary. Their sum starts at 1 and is an e-process (``failEvidence``).
     private var fail: [Double]
     private var pass: [Double]
-    /// Capital against "one value in a hundred is extreme". Not used for rates.
+    /// Capital against "one value in a hundred is extreme", or for rates "one run in a hundred is bad".
     private var extremes = 1.0
     private(set) var interval = DifferenceInterval()
 
     /// The share of the pass error that is used. The bets come so close to all of it (they overshoot by almost nothing)
     /// that a small dependence between runs would exceed it.
-    private static let passReserve = 0.85
+    static let passReserve = 0.85
     private static let mostCapital = 1e100
 
     /// The largest value that counts as a measurement.
@@ -72,6 +72,27 @@ package struct MetricJudge: Sendable, Hashable {
         return metric.kind == .rate ? evidence : min(evidence, extremes)
     }
 
+    /// The capital against "one run in a hundred has any", where the margin is a share of what the stable version has
+    /// never had, and so of nothing; else 0.
+    ///
+    /// It has the part of the pass error that the other test leaves: one of the two passes wrongly at most as often as
+    /// both errors together.
+    private var neverEvidence: Double { metric.isShareOfBad && stable.count > 0 && stable.sum == 0 ? extremes : 0 }
+
+    /// How much of the stable version is left beside the canary.
+    var stage: CanaryStage {
+        get { queue.stage }
+        set { queue.stage = newValue }
+    }
+
+    /// Takes values of the stable version from before the canary.
+    mutating func remember(_ values: [Double]) {
+        for value in values where accepts(value) {
+            stable.add(value, true)
+            queue.lay(by: metric.isHighGood ? 1 - value : value)
+        }
+    }
+
     /// Whether a value can be a measurement of this metric.
     package func accepts(_ value: Double) -> Bool { Self.accepts(value, as: metric.kind) }
 
@@ -94,7 +115,7 @@ package struct MetricJudge: Sendable, Hashable {
         }
         guard isAccepted, decision == nil else { return }
         queue.add(metric.isHighGood ? 1 - value : value, variant)
-        while queue.isReady {
+        while queue.isReady() {
             playBlock()
             // Giving capital away is always fair; a number beyond JSON's range is not allowed.
             for index in fail.indices { fail[index] = min(fail[index], Self.mostCapital) }
@@ -102,7 +123,9 @@ package struct MetricJudge: Sendable, Hashable {
             extremes = min(extremes, Self.mostCapital)
             queue.removeBlock()
         }
-        if passEvidence * passError * Self.passReserve >= 1, passGate == nil { decision = .pass }
+        let isWithin = passEvidence * passError * Self.passReserve >= 1
+        let isNever = neverEvidence * passError * (1 - Self.passReserve) >= 1
+        if isWithin || isNever, passGate == nil { decision = .pass }
     }
 
     private mutating func playBlock() {
@@ -119,10 +142,11 @@ package struct MetricJudge: Sendable, Hashable {
                 if let bet { pass[index] *= bet.factor(stable, canary) }
             }
             interval.add(stable: stable.reduce(0, +) / stableCount, canary: canary.reduce(0, +) / canaryCount)
+            if metric.isShareOfBad { for score in canary { extremes *= SizeBets.rareFactor(isRare: score > 0) } }
             for score in stable { rate.learn(score) }
         case .distribution, .count:
             if let scale = size.scale {
-                size.fail(&fail, stable, canary)
+                size.fail(&fail, metric.margin, stable, canary)
                 size.pass(&pass, metric.margin, stable, canary)
                 for value in canary { extremes *= size.extremeFactor(value) }
                 interval.add(

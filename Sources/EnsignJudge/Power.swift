@@ -17,7 +17,7 @@ package struct Power: Sendable, Hashable {
         package var spread: Double?
         /// The number of samples from each run.
         package var perRun: Double
-        /// The share of a size's samples that are above 0. Nil: all of them.
+        /// The share of a size's samples that are above 0. Nil: all of them. Of a rate: 0 if it never happened.
         package var positive: Double?
 
         package init(value: Double? = nil, spread: Double? = nil, perRun: Double = 1, positive: Double? = nil) {
@@ -35,8 +35,8 @@ package struct Power: Sendable, Hashable {
         package var change: String
         package var hoursToFail: Double?
         package var hoursToPass: Double?
-        /// Whether it cannot pass because the stable version's value is zero and the margin is a share of it.
-        package var isShareOfNothing = false
+        /// Whether it cannot pass because the last weight leaves no session to the stable version.
+        package var isAloneAtLast = false
     }
 
     package var runsPerHour: Double
@@ -69,16 +69,23 @@ package struct Power: Sendable, Hashable {
                 guard samples > 0 else { return evidence }
                 return schedule.hours(until: samples) { $0 }.map { max($0, evidence) }
             }
+            var toPass = hours(
+                1.05 * passTarget,
+                atLeast: metric.kind == .rate ? 0 : passTarget / SizeBets.extremeShare * 1.1,
+                growth.pass
+            )
+            if metric.isShareOfBad, expectation.positive == 0 {
+                // Shown by the canary's own samples, as rare (docs/judge.md, "A share of nothing").
+                let target = log(1 / ((1 - MetricJudge.passReserve) * error))
+                let each = log(SizeBets.rareFactor(isRare: false))
+                toPass = Schedule(metric, runsPerHour * expectation.perRun, steps).hours(until: target) { $0 * each }
+            }
             return Metric(
                 name: metric.name,
                 change: growth.change,
                 hoursToFail: hours(1.15 * failTarget, atLeast: 0, growth.fail),
-                hoursToPass: hours(
-                    1.05 * passTarget,
-                    atLeast: metric.kind == .rate ? 0 : passTarget / SizeBets.extremeShare * 1.1,
-                    growth.pass
-                ),
-                isShareOfNothing: growth.isShareOfNothing
+                hoursToPass: toPass,
+                isAloneAtLast: toPass == nil && steps.last.map { $0.weight >= 100 } ?? false
             )
         }
         let passes = metrics.compactMap(\.hoursToPass)
@@ -111,14 +118,17 @@ package struct Power: Sendable, Hashable {
             let why = slowest.map { metric in
                 metric.hoursToPass.map { "'\(metric.name)' needs about \(Self.duration($0)) to pass" }
                     ?? "'\(metric.name)' can never pass"
-                    + (metric.isShareOfNothing
-                        ? ", since its margin is a share of what the stable version never has" : "")
+                    + (metric.isAloneAtLast
+                        ? ", since the last step leaves no session to the stable version" : "")
             }
+            let isAlone = slowest?.isAloneAtLast ?? false
             let before = text ?? deadline.map { "its deadline of \($0)" }
             let limit = before.map { " before \($0)" } ?? ""
             sentences.append(
                 "\(rate) this canary cannot conclude\(limit): \(why ?? "nothing is measured"); "
-                    + "use evaluations, a wider margin or a larger weight, or promote by hand"
+                    + (isAlone
+                        ? "end with a weight below 100" : "use evaluations, a wider margin or a larger weight")
+                    + ", or promote by hand"
             )
             if !seen.isEmpty { sentences.append("it can see \(Self.list(seen))") }
         }
@@ -153,7 +163,7 @@ private struct Schedule {
         guard let query = metric.query else { return }
         // One point of each version at each step, whatever the weights and the traffic.
         self.runsPerHour = 2 * 3_600_000 / Double(max(query.step.milliseconds, 1))
-        for index in self.steps.indices { self.steps[index].weight = 50 }
+        for index in self.steps.indices where steps[index].weight < 100 { self.steps[index].weight = 50 }
     }
 
     /// Hours until something that grows by `rate(weight)` with each run has reached `target`.
@@ -161,7 +171,8 @@ private struct Schedule {
         var missing = target
         var hours = 0.0
         for (index, step) in steps.enumerated() {
-            let speed = rate(min(Double(step.weight) / 100, 0.99)) * runsPerHour
+            // At 100 there is nothing to compare with but what was laid by: nothing is promised of that.
+            let speed = step.weight < 100 ? rate(Double(step.weight) / 100) * runsPerHour : 0
             let hold = Double(step.hold.milliseconds) / 3_600_000
             if speed * hold >= missing || index == steps.count - 1 {
                 return speed > 0 ? hours + missing / speed : nil
@@ -176,7 +187,6 @@ private struct Schedule {
 /// How fast evidence grows with each run, by the canary's weight as a share.
 private struct Growth {
     var change: String
-    var isShareOfNothing = false
     var fail: (Double) -> Double
     var pass: (Double) -> Double
 
@@ -217,7 +227,6 @@ private struct Growth {
             switch metric.margin {
             case .relative(let share):
                 margin = share
-                isShareOfNothing = positive == 0
                 change = "\(metric.name) rise by \(Decimal.short(max(2 * share, 0.1) * 100)) %"
             case .absolute(let value):
                 // Compared with almost nothing, any allowance is large.
@@ -229,7 +238,8 @@ private struct Growth {
             func growth(_ shift: Double, _ weight: Double) -> Double {
                 spread.isFinite ? weight * (1 - weight) * shift * shift / (2 * spread * spread) : 0
             }
-            let seen = log1p(max(2 * margin, 0.1))
+            // From where a canary may always be, half of the margin.
+            let seen = log1p(max(2 * margin, 0.1)) - log1p(margin / 2)
             let allowed = log1p(margin)
             // The log-likelihood ratio of a bounded bet: 0.25 a run is the fastest possible.
             fail = { min(growth(seen, $0), 0.1) }

@@ -103,6 +103,11 @@ extension Analysis.Metric {
     /// Whether higher values are better: only for rates that say so.
     var isHighGood: Bool { kind == .rate && good == true }
 
+    /// Whether the margin is a share of something bad, which may be nothing.
+    var isShareOfBad: Bool {
+        if case .relative = margin { !isHighGood } else { false }
+    }
+
     /// Where "worse by the margin" begins: the stable bad rate times a factor, plus an offset.
     var badRateBound: (factor: Double, offset: Double) {
         switch margin {

@@ -72,6 +72,26 @@ package struct Traffic: Sendable, Hashable {
         return left / (Self.halfLife / log(2) * (1 - Self.decay(age)))
     }
 
+    /// What the stable version's runs said of a rate, as values that stand for them: as many as are left of their weight,
+    /// at most as many as a judge lays by, and as many of them 1.
+    ///
+    /// Of runs that do not depend on each other, with the sums alone known, each order is as probable as any other. So
+    /// they come in an order that has nothing to do with them: from a generator whose seed is fixed.
+    func outcomes(of metric: Analysis.Metric) -> [Double] {
+        guard let tally = metrics[metric.name], tally.told >= Self.fewest else { return [] }
+        let count = Int(min(tally.told, Double(SampleQueue.limit)).rounded())
+        let happened = Int((tally.happened / tally.told * Double(count)).rounded())
+        var values = (0..<count).map { $0 < happened ? 1.0 : 0 }
+        // A linear congruential generator (Knuth, "The Art of Computer Programming" 2, section 3.3.4), and Fisher and
+        // Yates's shuffle (the same, section 3.4.2).
+        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        for last in values.indices.dropFirst().reversed() {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            values.swapAt(last, Int(state >> 33) % (last + 1))
+        }
+        return values
+    }
+
     /// What to expect of an analysis's metrics, as far as known.
     package func expectations(_ analysis: Analysis) -> [String: Power.Expectation] {
         guard let counted = metrics[MetricName.success.description]?.weight, counted >= Self.fewest else { return [:] }
@@ -82,7 +102,10 @@ package struct Traffic: Sendable, Hashable {
             switch metric.kind {
             case .rate:
                 // No errors so far does not mean never.
-                if tally.told >= Self.fewest { expectation.value = (tally.happened + 0.5) / (tally.told + 1) }
+                if tally.told >= Self.fewest {
+                    expectation.value = (tally.happened + 0.5) / (tally.told + 1)
+                    if tally.happened == 0 { expectation.positive = 0 }
+                }
             case .distribution, .count:
                 if tally.weight >= Self.fewest {
                     expectation.value = tally.sum / tally.weight

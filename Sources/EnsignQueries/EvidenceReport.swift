@@ -21,6 +21,8 @@ package struct EvidenceReport: Sendable {
     package var queued: Change.Side?
     /// How much of the environment's telemetry was rejected, of all agents, by reason; nil where that is not known.
     package var rejections: [(reason: String, count: Int64)]?
+    /// That samples of the environment's canaries were lost, in a sentence; nil when none were.
+    package var dropped: String?
     /// Newest first.
     package var history: [Decision]
 
@@ -86,8 +88,11 @@ package struct EvidenceReport: Sendable {
                 verdict: report.isHost ? row?.verdict : nil
             )
         }
-        if report.isHost, let counts = try EvidenceStore.kept(site, environment)?.rejections?.object {
-            report.rejections = counts.compactMap { reason, count in count.int.map { (reason, $0) } }
+        if report.isHost, let kept = try EvidenceStore.kept(site, environment) {
+            report.dropped = kept.dropped
+            report.rejections = kept.rejections?.object.map { counts in
+                counts.compactMap { reason, count in count.int.map { (reason, $0) } }
+            }
         }
         return report
     }
@@ -171,6 +176,7 @@ extension EvidenceReport {
             "rejections": rejections.map {
                 .object(JSONObject($0.map { ($0.reason, .integer($0.count)) }))
             } ?? .null,
+            "dropped": dropped.map { .string($0) } ?? .null,
             "history": .array(
                 history.map { decision in
                     [
@@ -198,6 +204,7 @@ extension EvidenceReport.Trial {
             "verdict": verdict.map { .string($0.outcome.rawValue) } ?? .null,
             "analysis": verdict?.report?.json ?? .null,
             "missing": .array(missing.map { .string($0) }),
+            "notes": .array((verdict?.notes ?? []).map { .string($0) }),
         ]
     }
 }

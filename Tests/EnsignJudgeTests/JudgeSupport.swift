@@ -1,6 +1,7 @@
 import EnsignModel
 import EnsignTestSupport
 import Foundation
+import Testing
 
 @testable import EnsignJudge
 
@@ -33,4 +34,51 @@ func mostOf(_ trials: Int, _ probability: Double) -> Int {
         if left < 1e-6 { return count }
     }
     return trials
+}
+
+/// A canary of `support/refund-triage` as the analysis sees it: `c...` against `5...`.
+func watched(_ metrics: Analysis.Metric..., weight: Int64 = 50, steps: [Int64] = [50]) throws -> WatchedCanary {
+    let start = Timestamp(seconds: 1_795_251_600)
+    let candidate = Candidate(
+        side: Change.Side(version: version("1.5.0"), digest: digest("c")),
+        artifact: digest("c"),
+        kind: .behaviour,
+        source: .zero,
+        wanted: start
+    )
+    let progress = CanaryProgress(step: 0, weight: weight, stepSince: start, started: start, evidenceSince: start)
+    let state = AgentState(
+        stable: Change.Side(version: version("1.4.0"), digest: digest("5")),
+        rollout: .canary(candidate, progress)
+    )
+    let analysis = Analysis(metrics: metrics, confidence: 0.95, deadline: nil, onInconclusive: .hold)
+    let canary = Canary(
+        steps: steps.map { Canary.Step(weight: $0, hold: TimeSpan(minutes: 1)) },
+        analysis: analysis
+    )
+    return try #require(WatchedCanary(.triage, state, canary))
+}
+
+extension WatchedCanary {
+    /// A sample of one of its versions, of a run that ended some milliseconds after it began.
+    func sample(
+        _ variant: Variant,
+        at milliseconds: Int64,
+        _ value: Double,
+        _ metric: MetricName = .success,
+        session: UInt64? = nil
+    ) -> Sample {
+        let time = Moment(since).advanced(milliseconds: milliseconds)
+        return Sample(
+            agent: agent,
+            environment: "prod",
+            bundle: variant == .canary ? candidate : stable,
+            metric: metric,
+            value: value,
+            occurred: metric == .success || metric == .toolErrors ? value > 0 : nil,
+            time: time,
+            started: time,
+            session: session
+        )
+    }
 }

@@ -300,7 +300,7 @@ struct JudgeTests {
             var metric = costMetric()
             metric.margin = bound
             var judge = Judge(analysis(metric))
-            judge.feed(100, &random, stable: { $0.lognormal() }, canary: { 1e6 * $0.lognormal() })
+            judge.feed(100, &random, stable: { $0.lognormal() }, canary: { (1e6 + 100 * margin) * $0.lognormal() })
             #expect(judge.verdict == .fail)
             _ = judge.report().json.canonicalBytes()
         }

@@ -104,6 +104,23 @@ struct RolloutTests {
         )
     }
 
+    @Test("A step that takes all sessions leaves nothing to compare with, which is said where there is an analysis")
+    func allSessions() {
+        func rollout(_ weights: String, _ more: String) -> String {
+            let steps = weights.split(separator: " ").map { "{weight: \($0), hold: 1m}" }.joined(separator: ", ")
+            return check("rollout: {canary: {steps: [\(steps)]\(more)}}")
+        }
+        let analysis = ", analysis: {metrics: [{name: success, kind: rate, margin: 0.05}]}"
+        #expect(
+            rollout("50 ①100", analysis) == """
+                ①: warning: weight: at 100 no session takes the stable version, so the analysis has only what it laid by [nothing-to-compare]
+                  hint: end below 100: when the analysis passes, the candidate takes every session
+                """
+        )
+        #expect(rollout("50 99", analysis) == "")
+        #expect(rollout("50 100", "") == "")
+    }
+
     @Test("A deadline leaves time for a verdict; one before the last hold is worth a word")
     func deadlines() {
         func deadline(_ text: String, _ holds: String...) -> String {
@@ -237,7 +254,7 @@ struct RolloutTests {
                 #expect(metric("name: \(name), kind: \(kind), margin: 0.05") == "")
                 #expect(
                     metric("name: \(name), kind: \(kind), margin: ②20%") == """
-                        ②: warning: margin: where the stable version has no '\(name)', 20% of them is nothing, and no canary can pass [share-of-nothing]
+                        ②: warning: margin: where the stable version has no '\(name)', 20% of them is nothing, and a canary passes when fewer than 1 in 100 of its runs have any [share-of-nothing]
                           hint: write how many more may be, such as margin: 0.05
                         """
                 )

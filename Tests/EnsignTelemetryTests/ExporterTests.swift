@@ -1,3 +1,4 @@
+import EnsignJSON
 import EnsignModel
 import EnsignTestSupport
 import Foundation
@@ -50,5 +51,48 @@ struct ExporterTests {
         #expect(values("latency").allSatisfy { (0...10).contains($0) })
         #expect(samples.allSatisfy { $0.bundle == canaryDigest })
         #expect(attribution.rejections.isEmpty)
+    }
+
+    @Test(
+        "Numbers are what the official parser reads, in every spelling that it knows",
+        .enabled(if: FileManager.default.isExecutableFile(atPath: python))
+    )
+    func official() throws {
+        let codes = ["0", "1", "2", "2.0", "2e0", "0.2e1", #""2""#, #""STATUS_CODE_ERROR""#, #""STATUS_CODE_OK""#]
+        let times = [
+            "1790000000000000000", "1790000000000000000.0", "1.79e18", "1.795862699344763e+18", "0", "1E3", "12.0",
+            #""1790000000000000000""#, #""0001790000000000000000""#, #""9223372036854775807""#, #""0x64""#, #""1 2""#,
+            #""\u0031790000000000000000""#, #""""#, "true", "null", "1.5", "-1",
+        ]
+        let plain = line([SpanText.run(1)])
+        let texts =
+            codes.map { code in
+                var span = SpanText.run(1)
+                span.isError = true
+                return line([span]).replacingOccurrences(of: #""code":2"#, with: #""code":\#(code)"#)
+            } + times.map { plain.replacingOccurrences(of: #""1790000000000000000""#, with: $0) }
+        // Hexadecimal ids are OTLP's own; protobuf's parser wants base64.
+        let lines = texts.map {
+            $0.replacingOccurrences(of: #""0af7651916cd43dd8448eb211c80319c""#, with: #""CvdlGRbNQ92ESOshHIAxnA==""#)
+                .replacingOccurrences(of: #""0000000000000001""#, with: #""AAAAAAAAAAE=""#)
+        }
+        let scratch = try ScratchDirectory()
+        let file = scratch.path + "/lines"
+        try lines.joined(separator: "\n").write(toFile: file, atomically: true, encoding: .utf8)
+        let script = (#filePath as NSString).deletingLastPathComponent + "/Exporter/official.py"
+        let result = try run(python, [script, file], in: scratch.path)
+        #expect(result.status == 0, "\(result.errors)")
+        let answers = result.output.split(separator: "\n")
+        try #require(answers.count == lines.count)
+        var compared = 0
+        for (text, answer) in zip(lines, answers) {
+            guard let numbers = try JSONParser.parse(Array(answer.utf8)).array, numbers.count == 3 else { continue }
+            let span = try #require(spans(text).first, "\(text)")
+            compared += 1
+            #expect(span.hasErrorStatus == (numbers[0].int == 2), "\(text)")
+            #expect(span.start.nanoseconds == numbers[1].int, "\(text)")
+            #expect(span.end.nanoseconds == numbers[2].int, "\(text)")
+        }
+        #expect(compared > codes.count + 9, "\(compared)")
     }
 }

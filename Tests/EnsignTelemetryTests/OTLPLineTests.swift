@@ -36,6 +36,13 @@ struct OTLPLineTests {
         ("times as numbers", #""1790000000000000000""#, "1790000000000000000"),
         ("a status by name", #""code":2"#, #""code":"STATUS_CODE_ERROR""#),
         ("a status as text", #""code":2"#, #""code":"2""#),
+        ("a status as a double", #""code":2"#, #""code":2.0"#),
+        ("a status with an exponent", #""code":2"#, #""code":2e0"#),
+        ("times as doubles", #""1790000000000000000""#, "1.79e+18"),
+        ("times as long doubles", #""1790000000000000000""#, "1790000000000000000.0"),
+        ("times with leading zeros", #""1790000000000000000""#, #""0001790000000000000000""#),
+        ("times with escapes", #""1790000000000000000""#, #""179\u0030000000000000000""#),
+        ("ids with escapes", #""0af7651916cd43dd8448eb211c80319c""#, #""\u0030af7651916cd43dd8448eb211c80319c""#),
         ("keys with escapes", #""traceId""#, #""\u0074raceId""#),
         ("white space", #","spanId""#, " ,\t\"spanId\""),
         ("unknown members", #""name":"x""#, #""name":"x","droppedAttributesCount":3,"links":[{"a":[{}]}],"f":null"#),
@@ -158,6 +165,7 @@ struct OTLPLineTests {
     static let badTokens = [
         SpanText.int(-1), #"{"doubleValue":"NaN"}"#, #"{"doubleValue":"Infinity"}"#, #"{"doubleValue":1.5}"#,
         #"{"intValue":"99999999999999999999"}"#, #"{"intValue":"1000000000001"}"#, SpanText.string("12"),
+        #"{"intValue":"0x64"}"#, #"{"doubleValue":"0x64"}"#, #"{"doubleValue":"inf"}"#, #"{"intValue":"+7"}"#,
         #"{"boolValue":true}"#, #"{"arrayValue":{"values":[{"intValue":"1"}]}}"#, "{}",
     ]
 

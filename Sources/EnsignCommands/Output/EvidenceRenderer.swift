@@ -21,6 +21,7 @@ struct EvidenceRenderer {
             text += "\n" + metrics.map { "\($0.explanation)\n" }.joined()
         }
         text += section("Missing for a verdict", report.canary?.missing ?? [])
+        text += section("About the samples", notes)
         if let rejections = report.rejections, !rejections.isEmpty {
             text += section(
                 "Rejected telemetry in \(report.environment), of all agents",
@@ -37,6 +38,9 @@ struct EvidenceRenderer {
         }
         return text
     }
+
+    /// What readers should know of what was counted.
+    private var notes: [String] { (report.canary?.verdict?.notes ?? []) + (report.dropped.map { [$0] } ?? []) }
 
     private func section(_ title: String, _ lines: [String]) -> String {
         guard !lines.isEmpty else { return "" }
@@ -130,6 +134,9 @@ struct EvidenceRenderer {
         let missing = report.canary?.missing ?? []
         if !missing.isEmpty {
             text += "\n**Missing for a verdict**\n\n" + missing.map { "- \($0.inMarkdown)\n" }.joined()
+        }
+        if !notes.isEmpty {
+            text += "\n**About the samples**\n\n" + notes.map { "- \($0.inMarkdown)\n" }.joined()
         }
         text += "\n**Earlier decisions**\n\n"
         if report.history.isEmpty { text += "None in the ledger.\n" }

@@ -10,6 +10,7 @@ extension ShapeChecker {
         var steps: [Int] = []
         tape.forEachElement(of: list) { steps.append($0) }
         checkGrowth(steps)
+        if tape.value(in: node, for: Array("analysis".utf8)) != nil { checkComparison(steps) }
         checkDeadline(node, steps)
     }
 
@@ -29,6 +30,21 @@ extension ShapeChecker {
                 )
             }
             largest = max(largest ?? value, value)
+        }
+    }
+
+    /// With all sessions on the candidate the stable version gives no more samples.
+    private mutating func checkComparison(_ steps: [Int]) {
+        for step in steps where tape.kind(of: step) == .mapping {
+            guard let weight = scalar("weight", in: step), tape.kind(of: weight.node) == .plain, weight.text == "100"
+            else { continue }
+            findings.add(
+                .warning,
+                "nothing-to-compare",
+                "weight: at 100 no session takes the stable version, so the analysis has only what it laid by",
+                at: Position(tape.mark(of: weight.node)),
+                hint: "end below 100: when the analysis passes, the candidate takes every session"
+            )
         }
     }
 

@@ -154,7 +154,7 @@ extension ShapeChecker {
         )
     }
 
-    /// These errors are usually at zero: a candidate is then never within a share of them.
+    /// These errors are usually at zero, and a share of them is nothing: the judge then asks how often they come at all.
     private mutating func checkShareOfNothing(_ node: Int, _ metric: MetricName) {
         guard metric == .toolErrors || metric == .deniedCalls, !takesAnyMetric,
             let margin = scalar("margin", in: node), margin.text.hasSuffix("%")
@@ -162,7 +162,7 @@ extension ShapeChecker {
         findings.add(
             .warning,
             "share-of-nothing",
-            "margin: where the stable version has no '\(metric)', \(margin.text.prefix(40)) of them is nothing, and no canary can pass",
+            "margin: where the stable version has no '\(metric)', \(margin.text.prefix(40)) of them is nothing, and a canary passes when fewer than 1 in 100 of its runs have any",
             at: Position(tape.mark(of: margin.node)),
             hint: "write how many more may be, such as margin: 0.05"
         )

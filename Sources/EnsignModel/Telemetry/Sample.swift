@@ -14,6 +14,8 @@ package struct Sample: Sendable, Hashable {
     package var time: Moment
     /// When the run started, by its own clock; the end for a separate evaluation.
     package var started: Moment
+    /// The session that the run was part of, as a hash of its key; nil if it named none.
+    package var session: UInt64?
 
     package init(
         agent: AgentID,
@@ -23,7 +25,8 @@ package struct Sample: Sendable, Hashable {
         value: Double,
         occurred: Bool?,
         time: Moment,
-        started: Moment
+        started: Moment,
+        session: UInt64? = nil
     ) {
         self.agent = agent
         self.environment = environment
@@ -33,5 +36,6 @@ package struct Sample: Sendable, Hashable {
         self.occurred = occurred
         self.time = time
         self.started = started
+        self.session = session
     }
 }

@@ -54,8 +54,13 @@ package struct CanaryEvidence {
         let (watched, obstacle) = (watched, obstacle)
         var result: CanaryAnalyst?
         defer { analyst = result }
+        let alone = watched.filter { $0.stage == .alone }.map(\.agent)
+        let records = store.traffic.map { traffic in
+            Dictionary(alone.map { ($0, traffic($0)) }) { first, _ in first }.compactMapValues { $0 }
+        }
         try store.update { samples, store in
             var analyst = CanaryAnalyst(json: store, canaries: watched)
+            if let records { analyst.remember { records[$0] } }
             analyst.take(samples)
             for answer in answers { analyst.take(answer) }
             if let obstacle { analyst.cannotRead(watched, because: obstacle) }

@@ -55,6 +55,12 @@ package enum EvidenceStore {
         }
     }
 
+    /// What stable versions did before, by agent; nil where there is no telemetry.
+    var traffic: ((AgentID) -> Traffic?)? {
+        guard case .pipeline(let pipeline) = self else { return nil }
+        return { pipeline.traffic(of: $0) }
+    }
+
     /// Changes the state together with the samples that it takes up.
     ///
     /// - Throws: ``SystemError`` when the new state could not be kept; `body` has run.
@@ -77,6 +83,8 @@ package enum EvidenceStore {
         var state: JSONValue
         /// What was rejected on the way.
         package var rejections: JSONValue?
+        /// That samples of canaries were lost, in a sentence; nil when none were.
+        package var dropped: String?
         /// The state of the guards of stable versions.
         package var guards = GuardBook()
 
@@ -84,6 +92,7 @@ package enum EvidenceStore {
         fileprivate init(_ contents: StateContents) {
             state = contents["consumer"] ?? .null
             rejections = contents["attribution"]?["rejections"]
+            dropped = TelemetryCheckpoint.sentence(dropped: contents["dropped"]?.int ?? 0)
             guards = contents["guards"].flatMap { GuardBook(json: $0) } ?? GuardBook()
         }
 

@@ -32,6 +32,8 @@ package final class TelemetryBook {
     private var environmentRules: [KillRule] = []
     private var environmentRollout: Rollout?
     private var guards: [AgentID: GuardedVersion?] = [:]
+    /// The metrics by which an agent's canary is judged; empty without one.
+    private var judged: [AgentID: Set<MetricName>] = [:]
     private(set) var prices: Prices?
 
     private struct OwnRules {
@@ -99,6 +101,7 @@ package final class TelemetryBook {
             known[agent] = nil
             routes[agent] = nil
             guards[agent] = nil
+            judged[agent] = nil
         }
         try ledger.walk(from: newest) { entry in
             guard entry.commit != before.commit, entry.entry.sequence > before.entry.sequence else { return false }
@@ -126,7 +129,7 @@ package final class TelemetryBook {
         let before = desired
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
         desired = (commit, tree, fleet)
-        guards = [:]
+        (guards, judged) = ([:], [:])
         (declared, grants) = ([:], [:])
         if let before {
             let folder = RepositoryPath.deployments(in: environment)
@@ -169,7 +172,25 @@ package final class TelemetryBook {
         return found
     }
 
-    func hasCanary(_ agent: AgentID) -> Bool { recorded(agent)?.state.canary != nil }
+    /// Whether a canary of the agent is judged by this metric. What no analysis asks for takes no room.
+    func isJudged(_ metric: MetricName, of agent: AgentID) -> Bool {
+        if let known = judged[agent] { return known.contains(metric) }
+        guard let recorded = recorded(agent) else { return false }
+        var metrics: Set<MetricName> = []
+        if recorded.state.canary != nil, let analysis = analysis(of: agent) {
+            metrics = Set(analysis.metrics.compactMap { MetricName($0.name) })
+            // They say whether a version shows calls at all.
+            if metrics.contains(where: \.isOfCalls) { metrics.insert(.steps) }
+        }
+        judged[agent] = metrics
+        return metrics.contains(metric)
+    }
+
+    /// How an agent's canaries are judged; nil where nothing judges them.
+    private func analysis(of agent: AgentID) -> Analysis? {
+        guard case .canary(let canary)? = ownRules(agent).rollout ?? environmentRollout else { return nil }
+        return canary.analysis
+    }
 
     /// The rules of the environment, then those of the agent's deployment.
     func killRules(_ agent: AgentID) -> [KillRule] { environmentRules + ownRules(agent).kill }
@@ -193,8 +214,7 @@ package final class TelemetryBook {
     }
 
     private func guardedVersion(_ agent: AgentID) -> GuardedVersion? {
-        guard case .canary(let canary)? = ownRules(agent).rollout ?? environmentRollout, let analysis = canary.analysis,
-            let state = recorded(agent)?.state, !state.haltedByGit,
+        guard let analysis = analysis(of: agent), let state = recorded(agent)?.state, !state.haltedByGit,
             state.halt == nil || state.halt?.by == HaltPolicy.guardName, let stable = state.stable
         else { return nil }
         return GuardedVersion(agent, stable, analysis)

@@ -12,8 +12,11 @@ struct TelemetryCheckpoint: Sendable {
     var cursor = TelemetryCursor()
     var attribution: Attribution
     var killSwitch = KillSwitch()
-    /// The oldest first.
+    /// As they were made.
     private(set) var samples: [Sample] = []
+    /// How many of them, from the front, were made before reading fell behind. Not kept: whoever goes on after a restart
+    /// has them all from before.
+    private var settled: Int?
     /// Samples that nobody took in time.
     private(set) var dropped: Int64 = 0
     var consumer: JSONValue = .null
@@ -31,17 +34,38 @@ struct TelemetryCheckpoint: Sendable {
         attribution = Attribution(environment: environment)
     }
 
+    /// Keeps samples for the consumer. When there are too many, those of the oldest runs go, whatever file they are from.
     mutating func keep(_ new: [Sample]) {
         samples += new
         let spare = samples.count - Self.maxSamples
         guard spare > 0 else { return }
-        samples.removeFirst(spare)
+        samples = Array(samples.inOrderOfTime.dropFirst(spare))
+        if settled != nil { settled = samples.count }
         dropped = dropped.adding(saturating: Int64(spare))
     }
 
+    /// Lets samples that are made from now on wait, until ``release()``.
+    mutating func hold() { settled = settled ?? samples.count }
+
+    mutating func release() { settled = nil }
+
+    /// Takes the samples that wait for nothing.
     mutating func takeSamples() -> [Sample] {
-        defer { samples = [] }
-        return samples
+        let count = settled ?? samples.count
+        defer {
+            samples.removeFirst(count)
+            if settled != nil { settled = 0 }
+        }
+        return Array(samples.prefix(count))
+    }
+
+    /// That samples were lost, in a sentence; nil when none were.
+    var droppedSentence: String? { Self.sentence(dropped: dropped) }
+
+    static func sentence(dropped: Int64) -> String? {
+        guard dropped > 0 else { return nil }
+        return "\(counted(dropped, "sample")) of canaries left before a reconcile took "
+            + "\(dropped == 1 ? "it" : "them"): only \(maxSamples) may wait; reconcile more often"
     }
 
     mutating func add(_ drift: BehaviourDrift) {
@@ -93,6 +117,7 @@ extension Sample {
         [
             .string(agent.description), .string(bundle.hex), .string(metric.description), JSONValue(value),
             occurred.map { .bool($0) } ?? .null, .integer(time.nanoseconds), .integer(started.nanoseconds),
+            session.map { .integer(Int64(bitPattern: $0)) } ?? .null,
         ]
     }
 
@@ -115,7 +140,8 @@ extension Sample {
             value: value,
             occurred: happened,
             time: Moment(nanoseconds: time),
-            started: Moment(nanoseconds: started)
+            started: Moment(nanoseconds: started),
+            session: json[7]?.int.map { UInt64(bitPattern: $0) }
         )
     }
 }

@@ -130,6 +130,7 @@ package final class TelemetryPipeline: Sendable {
             let batch = try state.reader.read(changed: changed)
             state.note(batch, now)
             Self.judge(batch, book, now, &policy, &state)
+            state.holdSamples(batch.isComplete, now)
             var step = Step(
                 trips: policy.trips,
                 alarms: policy.alarms,
@@ -173,7 +174,7 @@ package final class TelemetryPipeline: Sendable {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)
             policy.watch(sample, &state)
         }
-        state.kept.keep(output.samples.filter { book.hasCanary($0.agent) })
+        state.kept.keep(output.samples.filter { book.isJudged($0.metric, of: $0.agent) })
     }
 
     /// Reads everything that is there, as a single reconcile does.
@@ -228,14 +229,21 @@ package final class TelemetryPipeline: Sendable {
     /// Hands the samples over that came since the last time, and the consumer's own state to be changed with them.
     ///
     /// Both are kept together: after a crash the consumer finds the state that fits the samples it gets then.
-    package func consume(_ body: (_ samples: [Sample], _ store: inout JSONValue) -> Void) {
+    package func consume(
+        now: Moment = Moment(nanoseconds: Machine.nanoseconds),
+        _ body: (_ samples: [Sample], _ store: inout JSONValue) -> Void
+    ) {
         guarded { state in
+            state.releaseSamples(now)
             let before = state.kept.consumer
             let samples = state.kept.takeSamples()
             body(samples, &state.kept.consumer)
             if !samples.isEmpty || state.kept.consumer != before { state.isDirty = true }
         }
     }
+
+    /// How much an agent runs; nil when that is not known.
+    func traffic(of agent: AgentID) -> Traffic? { guarded { $0.traffic.agents[agent] } }
 
     /// The consumer's own state as it is now, for looking at it.
     package var consumerState: JSONValue { guarded { $0.kept.consumer } }

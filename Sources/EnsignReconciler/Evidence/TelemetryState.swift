@@ -20,12 +20,38 @@ struct TelemetryState: ~Copyable {
     var isDirty: Bool
     /// Whether nothing was read since the start.
     var isFresh = true
+    /// Samples wait until then, and since when: reading is or was behind.
+    private var hold: (since: Moment, until: Moment)?
+    /// A reader that never catches up does not hold samples back for ever.
+    private static let longestHold: Int64 = 300_000
 
     init(reader: consuming TelemetryReader, kept: TelemetryCheckpoint, traffic: TrafficBook, isDirty: Bool) {
         self.reader = reader
         self.kept = kept
         self.traffic = traffic
         self.isDirty = isDirty
+    }
+
+    /// Lets samples wait while reading is behind, and until all runs that it reads meanwhile have made theirs.
+    ///
+    /// Files are read one after the other. Samples that are handed over in the middle of it would be those of the files
+    /// that were read first, and runs of one version would be compared with much older ones of the other.
+    mutating func holdSamples(_ isComplete: Bool, _ now: Moment) {
+        if !isComplete {
+            let settle = kept.attribution.settleMilliseconds + 1_000
+            hold = (hold?.since ?? now, now.advanced(milliseconds: settle))
+            kept.hold()
+        }
+        releaseSamples(now)
+    }
+
+    /// Lets samples go whose time has come.
+    mutating func releaseSamples(_ now: Moment) {
+        guard let held = hold,
+            now >= held.until || now >= held.since.advanced(milliseconds: Self.longestHold) || now < held.since
+        else { return }
+        hold = nil
+        kept.release()
     }
 
     /// What is to be kept now.
@@ -41,7 +67,7 @@ struct TelemetryState: ~Copyable {
         reading.time = now
         if batch.bytes > 0 { reading.lastRead = now }
         if let unread = batch.unreadFiles { reading.unreadFiles = unread }
-        reading.problems = reader.problems
+        reading.problems = reader.problems + (kept.droppedSentence.map { [$0] } ?? [])
         if batch.isComplete || batch.backlog.files == 0 {
             (behindSince, reading.behind) = (nil, nil)
         } else {

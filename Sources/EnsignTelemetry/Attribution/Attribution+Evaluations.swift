@@ -24,7 +24,7 @@ extension Attribution {
             else { return }
             switch resolve(event.claim, agent, context) {
             case .success(let target):
-                output.samples.append(sample(event.evaluation, agent, target, time: time, started: time))
+                output.samples.append(sample(event.evaluation, agent, target, time: time, of: nil))
             case .failure(let reason):
                 output.rejections.add(reason.reason)
             }
@@ -75,7 +75,7 @@ extension Attribution {
             output.rejections.add(.orphan)
             return
         }
-        output.samples.append(sample(evaluation, agent, target, time: evaluation.time, started: run.start))
+        output.samples.append(sample(evaluation, agent, target, time: evaluation.time, of: run))
     }
 
     private func sample(
@@ -83,7 +83,7 @@ extension Attribution {
         _ agent: AgentID,
         _ target: Digest,
         time: Moment,
-        started: Moment
+        of run: Run?
     ) -> Sample {
         Sample(
             agent: agent,
@@ -93,7 +93,8 @@ extension Attribution {
             value: evaluation.score,
             occurred: evaluation.hasPassed,
             time: time,
-            started: started
+            started: run?.start ?? time,
+            session: run?.session
         )
     }
 

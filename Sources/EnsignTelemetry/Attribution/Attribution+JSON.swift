@@ -325,6 +325,7 @@ extension Run {
             agent.map { .string($0.description) } ?? .null, target.map { .string($0.hex) } ?? .null,
             bundle == target ? .null : bundle.map { .string($0.hex) } ?? .null, .string(hex(parent)),
             .bool(hasSucceeded), .integer(start.nanoseconds), .integer(end.nanoseconds), own?.json ?? .null,
+            session.map { .string(hex($0)) } ?? .null,
         ]
     }
 
@@ -341,7 +342,8 @@ extension Run {
             hasSucceeded: hasSucceeded,
             start: start,
             end: end,
-            own: json[7].flatMap { $0.isNull ? nil : Spending(json: $0) }
+            own: json[7].flatMap { $0.isNull ? nil : Spending(json: $0) },
+            session: json[8]?.spanID
         )
     }
 }

@@ -37,7 +37,8 @@ extension Attribution {
             hasSucceeded: !event.hasErrorStatus,
             start: min(event.start, end),
             end: end,
-            own: spending(event, context, &output)
+            own: spending(event, context, &output),
+            session: event.session
         )
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
@@ -144,7 +145,8 @@ extension Attribution {
                     value: value,
                     occurred: occurred,
                     time: run.end,
-                    started: run.start
+                    started: run.start,
+                    session: run.session
                 )
             )
         }

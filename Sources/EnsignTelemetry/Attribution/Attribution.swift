@@ -69,6 +69,9 @@ package struct Attribution: Sendable {
         traces = TraceTable(limits: limits)
     }
 
+    /// How long a run waits, after its span was read, until it makes samples; in milliseconds.
+    package var settleMilliseconds: Int64 { limits.settleMilliseconds }
+
     /// When time alone makes samples, so that ``add(_:at:_:)`` should be called; nil if never.
     package var nextDue: Moment? {
         let idle = traces.firstTouched?.advanced(milliseconds: limits.idleMilliseconds)

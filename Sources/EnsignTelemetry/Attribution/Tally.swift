@@ -114,4 +114,6 @@ struct Run: Sendable {
     var end: Moment
     /// The run's own usage, if it has any.
     var own: Spending?
+    /// A hash of the session's key.
+    var session: UInt64?
 }

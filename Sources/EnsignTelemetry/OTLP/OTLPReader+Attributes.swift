@@ -6,6 +6,9 @@ extension OTLPReader {
         var operation: JSONScanner.Text?
         var claim = Claim()
         var environment: String?
+        /// The session's key: what Ensign's client writes, and what the conventions have.
+        var session: JSONScanner.Text?
+        var conversation: JSONScanner.Text?
         var tool: String?
         var arguments: UInt64?
         var errorType: JSONScanner.Text?
@@ -77,6 +80,8 @@ extension OTLPReader {
             try readConvention(name, &attributes)
         } else if scanner.equals(name, "ensign.bundle") {
             attributes.claim.bundle = try string(most: 128)
+        } else if scanner.equals(name, "ensign.session") {
+            attributes.session = try text()
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
         } else if scanner.equals(name, "mcp.method.name") {
@@ -101,6 +106,8 @@ extension OTLPReader {
             attributes.claim.agent = try string(most: 256)
         } else if scanner.equals(name, "gen_ai.agent.version") {
             attributes.claim.version = try string(most: 128)
+        } else if scanner.equals(name, "gen_ai.conversation.id") {
+            attributes.conversation = try text()
         } else if scanner.equals(name, "gen_ai.tool.name") {
             attributes.tool = try string(most: 256)
         } else if scanner.equals(name, "gen_ai.tool.call.arguments") {

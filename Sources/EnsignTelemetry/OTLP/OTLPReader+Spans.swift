@@ -63,7 +63,8 @@ extension OTLPReader {
                     hasBadUsage: hasBadUsage,
                     models: usage == nil ? [] : models(attributes),
                     evaluations: evaluations,
-                    isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false
+                    isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
+                    session: session(attributes)
                 )
             )
         )
@@ -95,6 +96,12 @@ extension OTLPReader {
             version: attributes.claim.version ?? resource.claim.version,
             bundle: attributes.claim.bundle ?? resource.claim.bundle
         )
+    }
+
+    /// A hash of the session's key: keys may be customers' names, and are not kept.
+    func session(_ attributes: Attributes) -> UInt64? {
+        guard let key = attributes.session ?? attributes.conversation, key.count > 0 else { return nil }
+        return StableHash.of(scanner.string(key).utf8)
     }
 
     func environments(_ attributes: Attributes, _ resource: Resource) -> [String] {
@@ -130,6 +137,16 @@ extension OTLPReader {
         }
     }
 
+    /// Whether a status code is ERROR. Some writers have doubles alone: 2.0 is 2.
+    private mutating func isErrorCode() throws(MalformedJSON) -> Bool {
+        let start = scanner.index
+        if scanner.peek() == UInt8(ascii: "\"") {
+            if scanner.equals(try scanner.text(), "STATUS_CODE_ERROR") { return true }
+            scanner.rewind(to: start)
+        }
+        return try scanner.otlpInteger() == 2
+    }
+
     /// Whether a status is ERROR: 2, or its name (protobuf's JSON mapping allows both).
     mutating func readStatus() throws(MalformedJSON) -> Bool {
         var isError = false
@@ -137,14 +154,7 @@ extension OTLPReader {
         var isFirst = true
         while let key = try scanner.nextKey(&isFirst) {
             if scanner.equals(key, "code") {
-                if scanner.peek() == UInt8(ascii: "\"") {
-                    let name = try scanner.text()
-                    isError = scanner.equals(name, "STATUS_CODE_ERROR") || scanner.equals(name, "2")
-                } else if scanner.peek() == UInt8(ascii: "{") || scanner.peek() == UInt8(ascii: "[") {
-                    try scanner.skip()
-                } else {
-                    isError = scanner.equals(try scanner.word(), "2")
-                }
+                isError = try isErrorCode()
             } else {
                 try scanner.skip()
             }

@@ -52,8 +52,12 @@ extension JSONScanner {
         return integer(digits)
     }
 
+    /// The longest number that is read: a time as a double with all of its digits has fewer characters.
+    private static let longestNumber = 64
+
     private func integer(_ digits: Text) -> Int64? {
-        guard (1...20).contains(digits.count), !digits.hasEscapes else { return nil }
+        guard (1...Self.longestNumber).contains(digits.count) else { return nil }
+        guard !digits.hasEscapes else { return whole(string(digits)) }
         var value: Int64 = 0
         let isNegative = byte(digits, at: 0) == UInt8(ascii: "-")
         let first = isNegative ? 1 : 0
@@ -61,8 +65,7 @@ extension JSONScanner {
         for offset in first..<digits.count {
             let digit = byte(digits, at: offset)
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else {
-                // 1e3 or 12.0: numbers that some writers use for whole ones.
-                return Double(string(digits)).flatMap { Int64(exactly: $0) }
+                return whole(string(digits))
             }
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, overflowed) = product.subtractingReportingOverflow(Int64(digit - UInt8(ascii: "0")))
@@ -71,6 +74,25 @@ extension JSONScanner {
         }
         if isNegative { return value }
         return value == .min ? nil : -value
+    }
+
+    /// A whole number in any way of writing it: `12`, `012`, and 1e3 or 12.0, which some writers use.
+    private func whole(_ text: String) -> Int64? {
+        if let integer = Int64(text), !text.hasPrefix("+") { return integer }
+        return decimal(text).flatMap { Int64(exactly: $0) }
+    }
+
+    /// A number as JSON writes it. Swift reads more: `0x64` and `inf` are not numbers here.
+    private func decimal(_ text: String) -> Double? {
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."),
+                UInt8(ascii: "e"), UInt8(ascii: "E"):
+                true
+            default: false
+            }
+        }
+        return isPlain && !text.hasPrefix("+") ? Double(text) : nil
     }
 
     /// Reads a double, which may be written as a string: `"NaN"`, `"Infinity"`, `"-Infinity"`.
@@ -84,7 +106,13 @@ extension JSONScanner {
             try skip()
             return nil
         }
-        return word.count <= 64 ? Double(string(word)) : nil
+        guard word.count <= Self.longestNumber else { return nil }
+        switch string(word) {
+        case "NaN": return .nan
+        case "Infinity": return .infinity
+        case "-Infinity": return -.infinity
+        case let text: return decimal(text)
+        }
     }
 
     /// Reads `AnyValue` as plain JSON: lists of pairs become objects, bytes stay base64 text.
@@ -168,23 +196,26 @@ extension JSONScanner {
             return nil
         }
         let text = try text()
-        return text.count == count * 2 ? hexadecimal(text) : base64(text, bytes: count)
+        if !text.hasEscapes, text.count == count * 2 { return hexadecimal(text.count) { byte(text, at: $0) } }
+        // Any character may be escaped, a slash sometimes is.
+        let characters = text.hasEscapes ? Array(string(text).utf8) : (0..<text.count).map { byte(text, at: $0) }
+        return characters.count == count * 2
+            ? hexadecimal(characters.count) { characters[$0] } : base64(characters, bytes: count)
     }
 
-    private func hexadecimal(_ text: Text) -> (high: UInt64, low: UInt64)? {
+    private func hexadecimal(_ count: Int, _ character: (Int) -> UInt8) -> (high: UInt64, low: UInt64)? {
         var high: UInt64 = 0
         var low: UInt64 = 0
-        for offset in 0..<text.count {
-            guard let digit = hexDigit(byte(text, at: offset)) else { return nil }
+        for offset in 0..<count {
+            guard let digit = hexDigit(character(offset)) else { return nil }
             high = high << 4 | low >> 60
             low = low << 4 | UInt64(digit)
         }
         return (high, low)
     }
 
-    private func base64(_ text: Text, bytes count: Int) -> (high: UInt64, low: UInt64)? {
-        // A slash may be escaped.
-        var characters = text.hasEscapes ? Array(string(text).utf8) : (0..<text.count).map { byte(text, at: $0) }
+    private func base64(_ text: [UInt8], bytes count: Int) -> (high: UInt64, low: UInt64)? {
+        var characters = text
         while characters.last == UInt8(ascii: "=") { characters.removeLast() }
         guard characters.count == (count * 8 + 5) / 6 else { return nil }
         var high: UInt64 = 0

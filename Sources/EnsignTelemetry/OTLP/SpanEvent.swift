@@ -70,6 +70,8 @@ package struct SpanEvent: Sendable, Hashable {
     package var evaluations: [Evaluation]
     /// Whether a library of the Model Context Protocol reports a call: `mcp.method.name` is `tools/call`.
     package var isProtocolCall = false
+    /// The session that it is part of, as a hash of its key: `ensign.session`, else `gen_ai.conversation.id`.
+    package var session: UInt64?
     /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
 }
