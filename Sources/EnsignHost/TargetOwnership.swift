@@ -22,7 +22,7 @@ package struct TargetOwnership {
 
     /// - Throws: ``ReconcileError/target(_:)`` when it may be somebody else's.
     package func check() throws {
-        guard path != site.files.live(environment), let names = try Files.list(path) else { return }
+        guard try !isDefault(), let names = try Files.list(path) else { return }
         let foreign = names.filter { !$0.hasPrefix(LivePath.temporaryPrefix) && $0 != "lost+found" }
         guard !foreign.isEmpty, try identity() != file.known() else { return }
         let header = try? Files.read("\(path)/\(LivePath.header)", limit: 65_536)
@@ -36,10 +36,17 @@ package struct TargetOwnership {
 
     /// Remembers the directory as the environment's own.
     package func remember() throws {
-        guard path != site.files.live(environment), let identity = try identity(), identity != file.known() else {
+        guard try !isDefault(), let identity = try identity(), identity != file.known() else {
             return
         }
         try file.write(identity)
+    }
+
+    /// Whether it is the folder in the git directory itself. A symbolic link in its place leads to somebody's folder, as
+    /// any other setting may.
+    private func isDefault() throws -> Bool {
+        guard path == site.files.live(environment) else { return false }
+        return try [path, Files.parent(of: path)].compactMap { $0 }.allSatisfy { try Files.status($0)?.kind != .symlink }
     }
 
     private var file: StateFile<OwnTarget> { StateFile(site.files, environment) }

@@ -66,7 +66,7 @@ package struct BundleDifference: Sendable, Hashable {
                 guard let wasOperation = was.operations[name] else { continue }
                 // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
                 if SchemaOrder.change(from: wasOperation.input, to: operation.input) == .unenforced {
-                    let details = SchemaDetails.differences(wasOperation.input, operation.input).joined(separator: "; ")
+                    let details = SchemaDetails.summary(wasOperation.input, operation.input)
                     lines.append(
                         Line(
                             field: "tools.\(tool.tool).\(name).input",
@@ -113,8 +113,8 @@ package struct BundleDifference: Sendable, Hashable {
         let isSame =
             SchemaOrder.isProvablyNarrower(was, than: now) && SchemaOrder.isProvablyNarrower(now, than: was)
         guard was != now, !isSame else { return }
-        let details = SchemaDetails.differences(was, now)
-        lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details.joined(separator: "; ")))
+        let details = SchemaDetails.summary(was, now)
+        lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details))
     }
 
     private func labels(_ labels: [String: String]) -> String {

@@ -243,10 +243,11 @@ package struct PruneRefusal: Sendable, Hashable {
 
 extension Plan {
     /// The plan as it would be if the plan `base` had been applied. Both start from nothing: all their changes create.
-    package func compared(with base: Plan) -> Plan {
+    package func compared(with base: Plan) throws -> Plan {
         var before: [AgentID: CompiledBundle] = [:]
         for change in base.changes { before[change.agent] = change.bundle }
         let (was, now) = (before, Dictionary(changes.map { ($0.agent, $0.bundle) }) { first, _ in first })
+        let delegated = DelegatedAuthority(was: { was[$0]?.bundle }, now: { now[$0]??.bundle })
         var result = self
         result.liveBefore = Int64(before.count)
         result.unchanged = 0
@@ -264,12 +265,7 @@ extension Plan {
             changed.difference = BundleDifference(
                 before: old.bundle,
                 after: new.bundle,
-                delegated: DelegatedAuthority.gained(
-                    before: old.bundle,
-                    after: new.bundle,
-                    was: { was[$0]?.bundle },
-                    now: { now[$0]??.bundle }
-                )
+                delegated: try delegated.gained(before: old.bundle, after: new.bundle)
             )
             changed.change.from = old.side
             changed.change.kind = changed.difference.kind

@@ -6,7 +6,7 @@ extension Planner {
     /// Hands one agent's events to its state machine: the takeover's, the operator's, git's, then the clock's.
     static func work(
         _ item: DesiredAgent,
-        _ coming: [AgentID: DesiredAgent],
+        _ delegated: DelegatedAuthority,
         _ names: (succession: Succession?, movedTo: AgentID?),
         _ recorded: RecordedFleet,
         _ context: RolloutContext
@@ -37,7 +37,7 @@ extension Planner {
             let isNew = work.recompiled?.digest == stable.digest
             work.stableBundle = isNew ? work.recompiled?.bundle : try recorded.bundle(stable.digest)
         }
-        work.difference = try difference(work, compiled, coming, recorded)
+        work.difference = try difference(work, compiled, delegated)
         let desired = try desired(compiled, &work, recorded, context)
         try work.machine.handle(.desired(desired))
         // Time only passes for a canary that was already under way, not for one that begins or changes now.
@@ -76,19 +76,13 @@ extension Planner {
     private static func difference(
         _ work: AgentWork,
         _ compiled: CompiledBundle,
-        _ coming: [AgentID: DesiredAgent],
-        _ recorded: RecordedFleet
+        _ delegated: DelegatedAuthority
     ) throws -> BundleDifference {
-        func running(_ agent: AgentID) throws -> Bundle? {
-            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
-        }
         let isStable = work.machine.state.stable?.digest == compiled.digest
         return BundleDifference(
             before: isStable ? compiled.bundle : work.stableBundle,
             after: compiled.bundle,
-            delegated: try DelegatedAuthority.gained(before: work.stableBundle, after: compiled.bundle, was: running) {
-                try coming[$0].map(\.compiled?.bundle) ?? running($0)
-            }
+            delegated: try delegated.gained(before: work.stableBundle, after: compiled.bundle)
         )
     }
 

@@ -32,7 +32,7 @@ package enum Planner {
         var recorded = recorded
         if let request = context.request { try follow(request, desired, &recorded, &plan) }
         var works: [AgentWork] = []
-        let coming = Dictionary(desired.map { ($0.agent, $0) }) { first, _ in first }
+        let delegated = delegated(desired, recorded)
         let successions = try Successions(desired, recorded, rules, context)?.find(desired) ?? [:]
         var moved: [AgentID: AgentID] = [:]
         for (agent, succession) in successions { if let old = succession.renamedFrom { moved[old] = agent } }
@@ -45,7 +45,7 @@ package enum Planner {
                 continue
             }
             let names = (successions[item.agent], moved[item.agent])
-            works.append(try work(item, coming, names, recorded, context))
+            works.append(try work(item, delegated, names, recorded, context))
         }
         try place(&works, context)
         plan.leaving = try remove(&works, recorded)
@@ -59,6 +59,17 @@ package enum Planner {
         // What waits to go counts when it begins to, and not again when it goes.
         plan.refusal = refusal(plan, removed: Int64(works.count(where: \.isLeavingNow)), rules)
         return plan
+    }
+
+    private static func delegated(_ desired: [DesiredAgent], _ recorded: RecordedFleet) -> DelegatedAuthority {
+        let coming = Dictionary(desired.map { ($0.agent, $0) }) { first, _ in first }
+        func running(_ agent: AgentID) throws -> Bundle? {
+            try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
+        }
+        return DelegatedAuthority(was: running) { agent in
+            if let item = coming[agent] { return item.compiled?.bundle }
+            return try running(agent)
+        }
     }
 
     /// Ends the stop of a team or of everything that an operator asks to end.

@@ -31,7 +31,7 @@ package struct PlanBasis {
         let tipOfBranch = try Desired(site, commit, name: site.settings.branch)
         let base = try nothing.decide(tipOfBranch)
         guard let base = base.plan else { return nil }
-        var compared = plan.compared(with: base)
+        var compared = try plan.compared(with: base)
         compared.guards = try nothing.guards(desired, since: tipOfBranch)
         compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
         return (

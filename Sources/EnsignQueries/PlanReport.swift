@@ -78,8 +78,8 @@ package struct PlanReport: Sendable {
             object["stable"] = [
                 "version": .string(recompiled.bundle.version.description),
                 "digest": .string(recompiled.digest.description),
-                "gained": .array(authority.gained.map { .string($0) }),
-                "lost": .array(authority.lost.map { .string($0) }),
+                "gained": .array(authority.inFull(.gained).map { .string($0) }),
+                "lost": .array(authority.inFull(.lost).map { .string($0) }),
             ]
         } else {
             object["stable"] = .null
@@ -108,8 +108,8 @@ package struct PlanReport: Sendable {
             }
         )
         object["authority"] = [
-            "gained": .array(difference.authority.gained.map { .string($0) }),
-            "lost": .array(difference.authority.lost.map { .string($0) }),
+            "gained": .array(difference.authority.inFull(.gained).map { .string($0) }),
+            "lost": .array(difference.authority.inFull(.lost).map { .string($0) }),
         ]
         object["instructions"] =
             try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null

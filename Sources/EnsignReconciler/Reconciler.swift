@@ -23,6 +23,8 @@ package struct Reconciler {
         package var override: Override?
         /// Whether to read every live file instead of a slice.
         package var observeEverything = false
+        /// Whether to compile everything, whatever is known of commits that were looked at.
+        package var ignoresCache = false
         /// Live folders in which something is known to have happened: looked at whatever their times say.
         package var suspectFolders: Set<String> = []
         package var lockTimeout: Duration = .seconds(60)

@@ -237,7 +237,7 @@ struct PlanComparisonTests {
             same, compiled(bundle("x/new")), compiled(bundle("x/changed", "2.0.0") { $0.instructions = "x" }),
             compiled(bundle("x/halted"), halted: true), compiled(bundle("x/resumed")),
         ])
-        let compared = plan.compared(with: base)
+        let compared = try plan.compared(with: base)
         #expect(
             compared.shown == [
                 "update x/changed 1.0.0 -> 2.0.0 behaviour", "halt x/halted 1.0.0 -> 1.0.0 none",
@@ -246,6 +246,6 @@ struct PlanComparisonTests {
         )
         #expect(compared.unchanged == 1)
         #expect((compared.liveBefore, compared.liveAfter) == (5, 5))
-        #expect(plan.compared(with: plan).isEmpty)
+        #expect(try plan.compared(with: plan).isEmpty)
     }
 }

@@ -115,11 +115,12 @@ private struct Scenario {
                 let since = Timestamp(seconds: now - (try span(words[3]).seconds))
                 let until = words.count > 5 ? Timestamp(seconds: now - (try span(words[5]).seconds)) : nil
                 let period = StablePeriod(since: since, until: until, sequence: 7)
-                source[artifact] = .record(StableRecord(periods: [period], flaw: nil))
+                source[artifact] = .record(StableRecord(periods: [period], flaw: nil), entry: .zero)
             case "unknown": source[artifact] = .unknown(words.dropFirst(3).joined(separator: " "))
             default:
                 source[artifact] = .record(
-                    StableRecord(periods: [], flaw: words.dropFirst(2).joined(separator: " "))
+                    StableRecord(periods: [], flaw: words.dropFirst(2).joined(separator: " ")),
+                    entry: .zero
                 )
             }
             return []
@@ -250,7 +251,7 @@ private struct Scenario {
         if let soak {
             context.promotion = PromotionRule(source: "staging", soak: soak)
             context.proven = { _, artifact in
-                story.source[artifact] ?? .record(StableRecord(periods: [], flaw: nil))
+                story.source[artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
             }
         }
         let before = world.recorded

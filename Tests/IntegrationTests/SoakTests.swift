@@ -31,7 +31,7 @@ import Testing
         let accepted = try host.tryGit("push", "origin", "main")
         #expect(accepted.status == 0, "\(accepted.errors)")
         #expect(try live(host).contains("1.5.0"))
-        #expect(try host.ensign("log", "--env", "prod").output.contains("stable in 'staging' since"))
+        #expect(try host.ensign("log", "--env", "prod", "--output", "json").output.contains("stable in 'staging' since"))
     }
 
     @Test("A version that is not in staging at all is let in by an operator, with a reason, and by nobody else")
@@ -65,7 +65,7 @@ import Testing
         #expect(entered.status == 0, "\(entered.errors)")
         #expect(try host.tryGit("push", "origin", "main").status == 0)
         #expect(try live(host).contains("1.6.0"))
-        #expect(try host.ensign("log", "--env", "prod").output.contains("without its soak, by"))
+        #expect(try host.ensign("log", "--env", "prod", "--output", "json").output.contains("without its soak, by"))
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
     }
 

@@ -14,13 +14,17 @@ struct FindingRenderer {
             let (line, column) = (Int(finding.position.line), Int(finding.position.column))
             secrets[finding.path, default: [:]][line] = min(column, secrets[finding.path]?[line] ?? column)
         }
+        var hidden: (path: String, lines: SecretLines)?
         var cached: (path: String, lines: [ArraySlice<UInt8>])?
         for finding in findings {
             if cached?.path != finding.path {
                 let bytes = source(finding.path) ?? []
                 cached = (finding.path, bytes.split(separator: 0x0A, omittingEmptySubsequences: false))
             }
-            let secret = secrets[finding.path]?[Int(finding.position.line)]
+            if hidden?.path != finding.path { hidden = (finding.path, SecretLines(cached?.lines ?? [])) }
+            let line = Int(finding.position.line)
+            let secret = [secrets[finding.path]?[line], hidden?.lines.hidden[line - 1].map { $0 + 1 }]
+                .compactMap { $0 }.min()
             text += render(finding, cached?.lines ?? [], secretAt: secret)
         }
         return text

@@ -109,7 +109,7 @@ private struct Comparison {
         var old = try plan(first, commit, first)
         old.changes = old.changes.map { $0.moved(to: second) }
         let new = try plan(second, commit, second)
-        var result = Plan.moved(new, to: second).compared(with: old)
+        var result = try Plan.moved(new, to: second).compared(with: old)
         result.guards = try guards(second, commit, since: commit, of: first)
         result.environment = ""
         return result

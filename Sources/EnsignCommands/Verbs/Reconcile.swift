@@ -32,6 +32,7 @@ extension Verb {
                 value: "all|slice",
                 kind: .choice(["all", "slice"])
             ),
+            Option(name: "no-cache", summary: "Compile every agent and read every live file, whatever is known of them"),
             Option(name: "offline", summary: "Neither fetch from the forge nor push to it"),
         ],
         formats: [.text, .json],
@@ -83,7 +84,8 @@ extension Invocation {
                 reason: self["reason"]
             )
         }
-        options.observeEverything = self["observe"] == "all"
+        options.ignoresCache = has("no-cache")
+        options.observeEverything = self["observe"] == "all" || options.ignoresCache
         options.asksPrometheus = true
         options.visitor = .run
         return Reconciler(site: site, environment: environment, actor: actor, options: options)

@@ -15,7 +15,17 @@ package struct FleetValidation: Sendable {
         _ snapshots: @escaping @Sendable () throws -> any Snapshot,
         today: CalendarDate
     ) throws -> FleetValidation {
-        let teams = try FleetChecker.teams(Fleet(snapshot: try snapshots(), today: today))
+        do { return try all(snapshots, today: today) } catch let problem as FleetTooLarge {
+            return FleetValidation(findings: [problem.finding], counts: FleetChecker.Counts())
+        }
+    }
+
+    private static func all(
+        _ snapshots: @escaping @Sendable () throws -> any Snapshot,
+        today: CalendarDate
+    ) throws -> FleetValidation {
+        let budget = WalkBudget()
+        let teams = try FleetChecker.teams(Fleet(snapshot: try snapshots(), today: today, budget: budget))
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         struct Part: Sendable {
             var findings: [Finding]
@@ -23,7 +33,7 @@ package struct FleetValidation: Sendable {
             var delegations: [String: DelegationGraph]
         }
         let parts = try Parallel.map(threads) { index -> Part in
-            var checker = FleetChecker(fleet: Fleet(snapshot: try snapshots(), today: today))
+            var checker = FleetChecker(fleet: Fleet(snapshot: try snapshots(), today: today, budget: budget))
             if index == 0 { try checker.checkShared() }
             for (number, team) in teams.enumerated() where number % threads == index { try checker.checkTeam(team) }
             return Part(findings: checker.findings, counts: checker.counts, delegations: checker.delegations)

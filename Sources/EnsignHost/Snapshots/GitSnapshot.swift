@@ -34,6 +34,50 @@ package final class GitSnapshot: Snapshot {
         guard let id = node.id else { return [] }
         return try repository.bytes(of: id, .blob)
     }
+
+    package func countEntries(upTo limit: Int) throws -> Int {
+        var counter = TreeCounter(repository: repository, limit: limit)
+        var total = 0
+        for entry in try repository.tree(root.id ?? .zero) where entry.mode == .directory {
+            let name = String(decoding: entry.name, as: UTF8.self)
+            guard name == RepositoryPath.fleet || name == RepositoryPath.environments else { continue }
+            total = total.adding(saturating: try counter.count(entry.id, depth: 0))
+        }
+        return total
+    }
+}
+
+/// Counts what trees hold, each distinct tree once.
+private struct TreeCounter {
+    let repository: Repository
+    let limit: Int
+    private var known: [Place: Int] = [:]
+
+    private struct Place: Hashable {
+        var tree: ObjectID
+        var depth: Int
+    }
+
+    /// No manifest is deeper than this.
+    private static let maxDepth = 8
+
+    init(repository: Repository, limit: Int) {
+        (self.repository, self.limit) = (repository, limit)
+    }
+
+    mutating func count(_ tree: ObjectID, depth: Int) throws -> Int {
+        let place = Place(tree: tree, depth: depth)
+        if let known = known[place] { return known }
+        guard known.count < limit else { return .max }
+        var total = 0
+        for entry in try repository.tree(tree) {
+            total = total.adding(saturating: 1)
+            guard entry.mode == .directory, depth < Self.maxDepth, total <= limit else { continue }
+            total = total.adding(saturating: try count(entry.id, depth: depth + 1))
+        }
+        known[place] = total
+        return total
+    }
 }
 
 extension SnapshotNode.Kind {

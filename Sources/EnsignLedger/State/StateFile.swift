@@ -29,6 +29,8 @@ package struct StateFile<Value: StateValue>: Sendable {
     package let path: String
     /// The path in an earlier release.
     private let former: String?
+    /// Where the key of the seal is; nil for what is not in `cache/`.
+    private let sealedBy: String?
 
     package init(_ files: LedgerFiles, _ environment: String = "", part: String = "") {
         func place(_ pattern: String) -> String {
@@ -36,6 +38,7 @@ package struct StateFile<Value: StateValue>: Sendable {
                 + pattern.replacing("<env>", with: environment).replacing("<part>", with: part)
         }
         path = place(Value.kind.pattern)
+        sealedBy = Value.kind.pattern.hasPrefix("cache/") ? files.cacheKey : nil
         former = Value.kind.formerPattern.map(place)
     }
 
@@ -43,6 +46,7 @@ package struct StateFile<Value: StateValue>: Sendable {
     package init(path: String, former: String? = nil) {
         self.path = path
         self.former = former
+        sealedBy = nil
     }
 
     /// - Returns: nil when there is nothing that this Ensign wrote.
@@ -63,9 +67,14 @@ package struct StateFile<Value: StateValue>: Sendable {
     }
 
     private func contents(of path: String) throws(SystemError) -> StateContents? {
-        try Files.readOwn(path, limit: Value.kind.limit).flatMap {
-            StateContents(bytes: $0, version: Value.kind.version)
+        guard var bytes = try Files.readOwn(path, limit: Value.kind.limit) else { return nil }
+        if let sealedBy {
+            guard let key = CacheSeal.key(at: sealedBy, makes: false),
+                let opened = CacheSeal.opened(bytes, place: path, key: key)
+            else { return nil }
+            bytes = opened
         }
+        return StateContents(bytes: bytes, version: Value.kind.version)
     }
 
     /// Whether an earlier release's file is still there. The next write removes it.
@@ -91,7 +100,12 @@ package struct StateFile<Value: StateValue>: Sendable {
                 return
             }
         }
-        let bytes = value.contents.bytes(version: Value.kind.version)
+        var bytes = value.contents.bytes(version: Value.kind.version)
+        if let sealedBy {
+            // Without a key nobody would believe it.
+            guard let key = CacheSeal.key(at: sealedBy, makes: inNewFolder) else { return }
+            bytes += CacheSeal.line(bytes, place: path, key: key)
+        }
         // The safe old one goes only when the new one is as safe.
         let replaces = (try? hasFormer()) == true
         try Files.replace(path, with: bytes, durable: Value.kind.isDurable || replaces)

@@ -142,6 +142,10 @@ struct ShapeChecker {
 
     private mutating func unknownField(_ key: Int, _ fields: [Field], _ name: String) {
         guard tape.kind(of: key) == .plain || tape.kind(of: key) == .quoted else { return }
+        // What is in the place of a reference may be the secret itself.
+        if name == "credentials" {
+            return error("unknown-field", "credentials has an unknown field", key, hint: "it has one: ref")
+        }
         let text = tape.string(of: key)
         let names = fields.map(\.name)
         error(

@@ -69,7 +69,7 @@ extension ManifestKind {
             "A Model Context Protocol server; started or called by the agent's runtime, never by Ensign.",
             .choice([
                 Field("command", "The program and its arguments.", .list(.text(.prose), count: 1...100)),
-                Field("url", "Where the server listens.", .text(.line)),
+                Field("url", "Where the server listens; who may call it stands in `credentials`.", .text(.url)),
             ])
         )
     ])

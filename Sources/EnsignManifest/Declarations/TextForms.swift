@@ -79,6 +79,27 @@ extension TextForm {
         return isReference ? nil : "this is not a reference like 'vault:payments': a literal secret is never accepted"
     }
 
+    /// A server's address. What lets somebody in does not belong into it: everybody may read a bundle, and the record
+    /// keeps it for ever.
+    static let url = TextForm("a URL without credentials") { text in
+        if let problem = line.problem(text) { return problem }
+        guard let scheme = text.firstRange(of: "://") else { return nil }
+        let rest = text[scheme.upperBound...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        let query = rest.drop { $0 != "?" && $0 != "#" }
+        let names = query.split(whereSeparator: { "?&;#".contains($0) }).map { $0.prefix { $0 != "=" }.lowercased() }
+        let isTelling = names.contains { name in
+            tellingNames.contains { name.contains($0) }
+        }
+        return authority.contains("@") || isTelling
+            ? "a name, a password or a token is part of it: a literal secret is never accepted" : nil
+    }
+
+    private static let tellingNames = [
+        "token", "secret", "password", "passwd", "pwd", "apikey", "api_key", "api-key", "access_key", "auth", "sig",
+        "credential",
+    ]
+
     /// A SPIFFE trust domain: https://spiffe.io, "SPIFFE-ID", section 2.1.
     static let trustDomain = TextForm("a trust domain", pattern: "^[a-z0-9._-]{1,255}$") { text in
         let isValid =

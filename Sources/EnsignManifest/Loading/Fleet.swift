@@ -25,7 +25,11 @@ package final class Fleet {
     private var bindings: [String: Loaded<Binding>?] = [:]
     private var environmentFiles: [String: Loaded<Environment>?] = [:]
 
-    package init(snapshot: any Snapshot, today: CalendarDate) {
+    private let budget: WalkBudget
+
+    /// - Parameter budget: Shared by all that go through the same fleet together.
+    package init(snapshot: any Snapshot, today: CalendarDate, budget: WalkBudget = WalkBudget()) {
+        self.budget = budget
         self.snapshot = snapshot
         self.today = today
     }
@@ -65,7 +69,7 @@ package final class Fleet {
         if let known = folders[path] { return known }
         var children: [SnapshotNode]?
         if let found = try node(path), acceptsKind(of: found, at: path), found.kind == .directory {
-            children = try snapshot.children(of: found)
+            children = try list(found)
         }
         folders[path] = .some(children)
         return children
@@ -75,6 +79,12 @@ package final class Fleet {
     func entries(_ path: String) throws -> [SnapshotNode] {
         let nodes = try folder(path) ?? []
         return nodes.count <= Self.maxEntries ? nodes : []
+    }
+
+    private func list(_ node: SnapshotNode) throws -> [SnapshotNode] {
+        let children = try snapshot.children(of: node)
+        try budget.take(children.count, from: snapshot)
+        return children
     }
 
     private func rootChildren() throws -> [SnapshotNode] {
@@ -215,7 +225,7 @@ package final class Fleet {
     package func agent(_ agent: AgentID, _ version: AgentVersion) throws -> LoadedAgent? {
         let folder = RepositoryPath.version(version, of: agent)
         guard let node = try self.node(folder), node.kind == .directory else { return nil }
-        let files = try snapshot.children(of: node)
+        let files = try list(node)
         var manifest: Loaded<Agent>
         if let file = files.first(where: { $0.name == "agent.yaml" }), file.kind == .file {
             manifest = try load(Agent.self, file, "\(folder)/agent.yaml", agent.name, version.description)

@@ -15,6 +15,14 @@ package protocol Snapshot: AnyObject {
 
     /// A file's bytes.
     func bytes(of node: SnapshotNode) throws -> [UInt8]
+
+    /// How many files and folders there are below `fleet/` and `environments/`, without visiting each; what is equal is
+    /// counted once and multiplied. Counting may end above `limit`. 0 where only a walk can tell.
+    func countEntries(upTo limit: Int) throws -> Int
+}
+
+extension Snapshot {
+    package func countEntries(upTo limit: Int) throws -> Int { 0 }
 }
 
 /// A file or folder of a snapshot.

@@ -48,7 +48,7 @@ package struct DeploymentResolver {
         if isWhole { warnAboutUngranted(deployment, tools, permissions) }
         try checkDelegates(of: manifest, loaded, deployment)
         guard let settings = settings?.value else { return nil }
-        return ResolvedDeployment(
+        let resolved = ResolvedDeployment(
             agent: agent,
             environment: environment,
             deployment: deployment,
@@ -59,6 +59,24 @@ package struct DeploymentResolver {
             settings: settings,
             tools: tools,
             permissions: permissions
+        )
+        checkSize(resolved)
+        return resolved
+    }
+
+    /// An agent with so few tools cannot have too large a bundle: each is a file of 1 MiB at most.
+    private static let fewTools = 20
+
+    /// What nobody reads back must not be published.
+    private func checkSize(_ resolved: ResolvedDeployment) {
+        guard resolved.tools.count > Self.fewTools, let instructions = resolved.loaded.instructions else { return }
+        let size = Compiler.compile(resolved, instructions: instructions).bytes.count
+        guard size > Bundle.maxBytes else { return }
+        report(
+            "too-large",
+            "the bundle of '\(agent)' has \(size >> 20) MiB, and nobody reads more than \(Bundle.maxBytes >> 20)",
+            at: resolved.deployment.version?.position ?? .start,
+            hint: "split the agent, or shorten the descriptions and schemas of its tools"
         )
     }
 

@@ -38,6 +38,10 @@ package struct AuthorityChange: Sendable, Hashable {
         case throughOthers(AgentID)
         /// A delegate gains too: the first thing, and how many more.
         case delegateGains(AgentID, AuthorityChange, more: Int)
+        /// So many more agents that it reaches gain too.
+        case othersGain(Int)
+        /// It reaches more agents than a plan compares, so it counts as gaining.
+        case uncompared
         case limit(Limit, Difference<Double?>)
         case identity(Difference<String>)
         case autonomy(Difference<Autonomy>)
@@ -81,7 +85,7 @@ extension AuthorityChange {
         case .arguments(let name, _, _): "tools.\(name).input"
         case .credentials(let tool, _): "tools.\(tool).credentials"
         case .server(let tool, _): "tools.\(tool).server"
-        case .delegate, .through, .throughOthers, .delegateGains: "delegates"
+        case .delegate, .through, .throughOthers, .delegateGains, .othersGain, .uncompared: "delegates"
         case .limit(let limit, _): "limits.\(limit.rawValue)"
         case .identity: "identity"
         case .autonomy: "autonomy"
@@ -89,7 +93,14 @@ extension AuthorityChange {
     }
 
     /// Without a subject and a full stop: `may now call payments.refund (write, high risk)`.
-    package var sentence: String {
+    ///
+    /// What is gained is said in full; of what is lost the first few details.
+    package var sentence: String { sentence(isShort: direction == .lost) }
+
+    /// With all details.
+    package var sentenceInFull: String { sentence(isShort: false) }
+
+    private func sentence(isShort: Bool) -> String {
         switch what {
         case .operation(let name, let operation, let limits):
             "may now call \(name) (\(operation.access.rawValue), \(operation.risk.rawValue) risk)"
@@ -100,17 +111,19 @@ extension AuthorityChange {
             "\(name) is \(access.now.rawValue), \(risk.now.rawValue) risk (was \(access.was.rawValue), \(risk.was.rawValue) risk)"
         case .expiry(let name, let date):
             "may call \(name) \(Self.until(date.now)) (was \(Self.until(date.was)))"
-        case .arguments(let name, let details, let past): sentence(name, details, past)
+        case .arguments(let name, let details, let past): sentence(name, details, past, isShort)
         case .credentials(let tool, let reference):
             "calls \(tool) with credentials \(reference.now ?? "none") (was \(reference.was ?? "none"))"
         case .server(let tool, let server): "reaches \(tool) through \(server.now) (was \(server.was))"
         case .delegate(let agent):
             direction == .gained ? "may now hand work to \(agent)" : "may no longer hand work to \(agent)"
         case .through(let agent, let operations):
-            "through \(agent) may now have called: \(Self.list(operations))"
+            "through \(agent) may now have called: \(operations.joined(separator: ", "))"
         case .throughOthers(let agent): "through others may now hand work to \(agent)"
         case .delegateGains(let agent, let first, let more):
             "hands work to \(agent), which gains too: \(first.sentence)" + (more > 0 ? ", and \(more) more" : "")
+        case .othersGain(let count): "\(counted(count, "more agent")) that it reaches \(count == 1 ? "gains" : "gain") too"
+        case .uncompared: "reaches more agents than are compared, which counts as more"
         case .limit(let limit, let value): sentence(limit, value)
         case .identity(let identity): "acts as \(identity.now) (was \(identity.was))"
         case .autonomy(let autonomy): "autonomy is \(autonomy.now.rawValue) (was \(autonomy.was.rawValue))"
@@ -125,8 +138,10 @@ extension AuthorityChange {
         return "may call \(name)\(condition) (was: \(approval.was.phrase))"
     }
 
-    private func sentence(_ name: String, _ details: [String], _ past: [String]) -> String {
-        let detail = details.isEmpty ? "" : ": \(details.joined(separator: "; "))"
+    private func sentence(_ name: String, _ details: [String], _ past: [String], _ isShort: Bool) -> String {
+        let shown = isShort ? details.prefix(6) : details[...]
+        let rest = details.count > shown.count ? "; and \(details.count - shown.count) more" : ""
+        let detail = details.isEmpty ? "" : ": \(shown.joined(separator: "; "))\(rest)"
         guard direction == .lost else {
             return "may call \(name) with arguments that were not allowed before\(detail)"
         }
@@ -141,11 +156,6 @@ extension AuthorityChange {
     }
 
     private static func until(_ date: CalendarDate?) -> String { date.map { "until \($0)" } ?? "without an end" }
-
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(6).joined(separator: ", ")
-        return names.count > 6 ? "\(shown) and \(names.count - 6) more" : shown
-    }
 }
 
 extension Approval {

@@ -2,6 +2,9 @@
 ///
 /// docs/formats/live-directory.md describes the file. Its digest is the SHA-256 of its bytes.
 package struct Bundle: Sendable, Hashable {
+    /// The most bytes that its file may have: the host and the clients read no more.
+    package static let maxBytes = 64 << 20
+
     package var agent: AgentID
     package var version: AgentVersion
     package var environment: String

@@ -10,6 +10,10 @@ package struct AuthorityDifference: Sendable, Hashable {
     /// Sentences without a subject: "may now call payments.refund".
     package var gained: [String] { changes.filter { $0.direction == .gained }.map(\.sentence) }
     package var lost: [String] { changes.filter { $0.direction == .lost }.map(\.sentence) }
+    /// The same with every detail.
+    package func inFull(_ direction: AuthorityChange.Direction) -> [String] {
+        changes.filter { $0.direction == direction }.map(\.sentenceInFull)
+    }
     /// The same as fields and texts, in the order found.
     package var lines: [BundleDifference.Line] {
         changes.map { BundleDifference.Line(field: $0.field, text: $0.sentence) }

@@ -2,14 +2,33 @@ import EnsignModel
 
 /// The differences of two schemas in words, for reviewers: "amount: maximum 500 (was 100)".
 enum SchemaDetails {
-    /// At most this many differences are spelled out.
-    private static let limit = 6
-
+    /// Every difference, those first that may allow more: none of them hides behind another.
     static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
         var found: [String] = []
         compare(was ?? .bool(true), now ?? .bool(true), at: "", into: &found, depth: 0)
-        guard found.count > limit else { return found }
-        return found.prefix(limit) + ["and \(found.count - limit) more"]
+        let isLooser = found.map { !$0.hasPrefix(tighter) }
+        let sorted = zip(found, isLooser).filter(\.1).map(\.0) + zip(found, isLooser).filter { !$0.1 }.map(\.0)
+        return sorted.map { $0.hasPrefix(tighter) ? String($0.dropFirst(tighter.count)) : $0 }
+    }
+
+    /// The first differences in one text, where nothing depends on them.
+    static func summary(_ was: JSONValue?, _ now: JSONValue?) -> String {
+        let found = differences(was, now)
+        let shown = found.prefix(6).joined(separator: "; ")
+        return found.count > 6 ? "\(shown); and \(found.count - 6) more" : shown
+    }
+
+    /// In front of a difference that provably allows less.
+    private static let tighter = "\u{0}"
+
+    /// Whether a keyword that changes for itself allows less. Where a schema is turned round or chosen from, nothing is
+    /// known.
+    private static func mark(_ key: String, _ was: JSONValue?, _ now: JSONValue?) -> String {
+        func schema(_ value: JSONValue?) -> JSONValue { value.map { .object([key: $0]) } ?? .bool(true) }
+        switch key {
+        case "not", "if", "then", "else", "oneOf", "anyOf", "contains", "dependencies", "$ref", "definitions": return ""
+        default: return SchemaOrder.change(from: schema(was), to: schema(now)) == .narrower ? tighter : ""
+        }
     }
 
     private static func compare(
@@ -40,8 +59,10 @@ enum SchemaDetails {
                 switch (old[key], new[key]) {
                 case (let was?, let now?) where short(was) == short(now):
                     compareInside(was, now, at: place.isEmpty ? key : "\(place).\(key)", into: &found, depth: depth)
-                case (let was?, let now?): found.append("\(prefix)\(key) \(short(now)) (was \(short(was)))")
-                case (nil, let now?): found.append("\(prefix)\(key) \(short(now)) (was not limited)")
+                case (let was?, let now?):
+                    found.append("\(mark(key, was, now))\(prefix)\(key) \(short(now)) (was \(short(was)))")
+                case (nil, let now?):
+                    found.append("\(mark(key, nil, now))\(prefix)\(key) \(short(now)) (was not limited)")
                 case (let was?, nil): found.append("\(prefix)no \(key) (was \(short(was)))")
                 case (nil, nil): break
                 }

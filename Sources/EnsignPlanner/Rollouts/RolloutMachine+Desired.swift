@@ -54,26 +54,9 @@ extension RolloutMachine {
 
     /// An operator's word is used up by the version that it lets in.
     private mutating func admit(_ desired: DesiredVersion) {
-        switch desired.promotion {
-        case nil, .waits: return
-        case .proven(let period, let source):
-            admission = (
-                desired.side.digest, "stable in '\(source)' since \(period.since), its entry \(period.sequence)"
-            )
-        case .overridden(let override):
-            state.soakOverride = nil
-            admission = (desired.side.digest, "without its soak, by \(override.by): \(override.reason)")
-        }
-    }
-
-    /// The stable version continues with what git still allows; earlier measurements no longer count.
-    private mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
-        state.stable = narrowed
-        if case .canary(let candidate, var progress) = state.rollout {
-            progress.evidenceSince = now
-            state.rollout = .canary(candidate, progress)
-        }
-        record(.update, from: stable, to: narrowed, .narrowing, because("git allows it less"))
+        guard let verdict = desired.promotion else { return }
+        if case .overridden = verdict { state.soakOverride = nil }
+        admission = (desired.side.digest, verdict)
     }
 
     /// - Parameter atOnce: Whether no session can be moved by it, because git has stopped the agent.

@@ -21,7 +21,7 @@ package struct RolloutMachine: Sendable {
     /// Why a new agent is halted before its first run; nil when it is not.
     var startsHalted: String?
     /// What lets in the version that git asks for, if it had to be shown: it is told with the change that brings it.
-    var admission: (digest: Digest, words: String)?
+    var admission: (digest: Digest, verdict: PromotionVerdict)?
 
     package init(agent: AgentID, state: AgentState, now: Timestamp) {
         self.agent = agent
@@ -89,7 +89,7 @@ package struct RolloutMachine: Sendable {
         var why = why
         if let admission, admission.digest == to?.digest, from?.digest != to?.digest {
             var told = why ?? Evidence()
-            told.reason = [told.reason, admission.words].compactMap { $0 }.joined(separator: "; ").cut(utf8: 500)
+            admission.verdict.tell(&told)
             why = told
             self.admission = nil
         }

@@ -92,7 +92,13 @@ package struct PlanMaker {
     private func resolveAll(_ resolved: inout Resolved) throws {
         let (compiler, fleet) = (resolved.compiler, resolved.fleet)
         try compiler.checkFolder()
-        let compiled = try compileAll(resolved.desired, teams: try compiler.teams())
+        let compiled: Compiled
+        do { compiled = try compileAll(resolved.desired, teams: try compiler.teams()) } catch
+            let problem as FleetTooLarge
+        {
+            resolved.findings = [problem.finding]
+            return
+        }
         resolved.items = compiled.items
         resolved.uses = try uses(resolved.desired, compiler, compiled.uses)
         resolved.findings = fleet.findings + compiled.findings
@@ -301,9 +307,10 @@ package struct PlanMaker {
     private func compileAll(_ desired: Desired, teams: [String]) throws -> Compiled {
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         let (environment, today, snapshots) = (environment, today, desired.snapshots)
+        let budget = WalkBudget()
         let parts = try Parallel.map(threads) { index -> Compiled in
             var part = Compiled()
-            let fleet = Fleet(snapshot: try snapshots(), today: today)
+            let fleet = Fleet(snapshot: try snapshots(), today: today, budget: budget)
             let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
             for (number, team) in teams.enumerated() where number % threads == index {
                 for agent in try compiler.agents(of: team) {

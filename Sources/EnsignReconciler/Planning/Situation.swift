@@ -24,6 +24,8 @@ package struct Situation {
     /// What an operator asks for.
     package var request: OperatorRequest?
     package var allowPrune = false
+    /// Whether nothing that is kept about earlier commits counts.
+    var compilesEverything = false
     /// What should be known of the situation itself, in sentences.
     package private(set) var caveats: [String] = []
 
@@ -112,7 +114,7 @@ package struct Situation {
 
     /// Whether only what a difference can touch must be compiled: everything else is live as it was compiled.
     func isIncremental() throws -> Bool {
-        guard let tip else { return false }
+        guard let tip, !compilesEverything else { return false }
         // Another version of Ensign may compile to other bytes.
         return try site.ledger(environment).isComplete(tip) && tip.entry.actor.version == version
     }

@@ -25,7 +25,9 @@ final class SourceLedger {
             let tip = try trustedTip()
             let file = StateFile<ProvenArtifacts>(site.files, environment)
             var known = file.known() ?? ProvenArtifacts()
-            if let found = known.record(agent, artifact, tip: tip.commit, enough: rule.soak) { return .record(found) }
+            if let found = known.record(agent, artifact, tip: tip.commit, enough: rule.soak) {
+                return .record(found, entry: tip.commit)
+            }
             let ledger = site.ledger(rule.source)
             let found = try ledger.stableRecord(of: agent, artifact, from: tip, enough: rule.soak, now: now)
             if site.reconciles {
@@ -33,7 +35,7 @@ final class SourceLedger {
                 // Without the file it is found out again.
                 try? file.write(known, inNewFolder: false)
             }
-            return .record(found)
+            return .record(found, entry: tip.commit)
         } catch let distrust as Distrust {
             return .unknown(distrust.why)
         } catch {

@@ -57,6 +57,7 @@ extension ReconcileSession {
         )
         situation.request = reconciler.options.request
         situation.allowPrune = reconciler.options.allowPrune
+        situation.compilesEverything = reconciler.options.ignoresCache
         do {
             return try situation.decide(try desired.map { try Desired(site, $0, name: site.settings.branch) })
         } catch  where desired != nil && Self.isUnreadable(error) {
@@ -106,7 +107,7 @@ extension ReconcileSession {
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
     private func isSettled(_ desired: ObjectID) throws -> Bool {
-        guard let tip, try ledger.isComplete(tip), tip.entry.actor.version == reconciler.actor.version else {
+        guard !reconciler.options.ignoresCache, let tip, try ledger.isComplete(tip), tip.entry.actor.version == reconciler.actor.version else {
             return false
         }
         if tip.acceptedSource == desired { return true }
