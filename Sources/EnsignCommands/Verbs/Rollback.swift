@@ -3,6 +3,7 @@ import EnsignHost
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSupervisor
 
@@ -42,6 +43,12 @@ extension Verb {
         let path = RepositoryPath.deployment(agent, in: environment)
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
         guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: tip) else {
+            if site.repository.isShallow {
+                throw Failure(
+                    message: "this clone is shallow: no commit in it changes \(path), and an older one may",
+                    hints: ["git fetch --unshallow"]
+                )
+            }
             throw Failure(
                 message: "\(path) has no earlier state to go back to",
                 hints: ["to stop the agent, set halted: true in it, or delete it"]
@@ -61,8 +68,19 @@ extension Verb {
             on: tip,
             message: message
         )
-        // In a bare repository that receives pushes, the branch itself is at hand; a forge's is not.
-        let isDirect = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
+        let (plan, findings) = try Proposal(site: site, invocation: invocation).plan(environment, commit, "rolled back")
+        guard let plan else {
+            if invocation.format == .json {
+                var answer = invocation.rollbackAnswer(agent, environment, change)
+                answer["findings"] = .array(findings.map(\.json))
+                invocation.json(.object(answer))
+            }
+            return .invalid
+        }
+        // In a bare repository that receives pushes, the branch itself is at hand; a forge's is not, and one that a work
+        // tree has checked out would move under it.
+        let isAtHand = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
+        let isDirect = try isAtHand && !site.isCheckedOut(site.settings.desiredRef)
         let branch: String
         var tipOfBranch = commit
         if isDirect {
@@ -80,16 +98,23 @@ extension Verb {
                 "note: branch \(branch) was there already with this change: its message stays, without the new reason"
             )
         }
+        if isAtHand, !isDirect {
+            invocation.console.note(
+                "note: a work tree has '\(site.settings.branch)' checked out: the commit is on a branch of its own"
+            )
+        }
         if invocation.format == .json {
-            invocation.json([
-                "v": 1, "agent": .string(agent.description), "environment": .string(environment),
-                "branch": .string(branch), "commit": .string(tipOfBranch.description),
-                "reverts": .string(change.commit.description),
-            ])
+            var answer = invocation.rollbackAnswer(agent, environment, change)
+            answer["branch"] = .string(branch)
+            answer["commit"] = .string(tipOfBranch.description)
+            answer["findings"] = .array(findings.map(\.json))
+            answer["plan"] = try PlanReport(plan).json()
+            invocation.json(.object(answer))
             return .done
         }
+        invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
         invocation.console.line(
-            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject.onOneLine)"
+            "\nBranch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject.onOneLine)"
         )
         if !invocation.isQuiet {
             invocation.console.note(
@@ -103,6 +128,18 @@ extension Verb {
 }
 
 extension Invocation {
+    /// What is in every answer; the rest is null when nothing was rolled back.
+    fileprivate func rollbackAnswer(
+        _ agent: AgentID,
+        _ environment: String,
+        _ change: DeploymentHistory.FileChange
+    ) -> JSONObject {
+        [
+            "v": 1, "agent": .string(agent.description), "environment": .string(environment), "branch": .null,
+            "commit": .null, "reverts": .string(change.commit.description), "findings": [], "plan": .null,
+        ]
+    }
+
     /// The version before, live at once; the commit for git comes with it.
     fileprivate func goBackNow(_ agent: AgentID, _ environment: String, _ site: Site) throws -> ExitCode {
         guard let reason = self["reason"], !reason.allSatisfy(\.isWhitespace) else {
