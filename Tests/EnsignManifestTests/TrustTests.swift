@@ -6,7 +6,8 @@ import Testing
 @Suite("Who may sign, as validation sees it")
 struct TrustTests {
     private static let key = SSHPrivateKey.generate().publicKey.line
-    private static let hint = "  hint: the ledger says 'unknown-key' or 'unsupported' of commits that it should vouch for"
+    private static let hint =
+        "  hint: the ledger says 'unknown-key' or 'unsupported' of commits that it should vouch for"
 
     private func check(_ lines: String...) -> String {
         var fleet = FleetFixture()
