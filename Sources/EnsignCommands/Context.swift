@@ -14,10 +14,17 @@ extension Invocation {
     func site(insideHook: Bool = false) throws -> Site {
         let objects = insideHook ? Machine.environment("GIT_QUARANTINE_PATH") : nil
         do {
-            return try Site(
+            let site = try Site(
                 Site.Opening(path: directory, insideHook: insideHook, objectDirectory: objects),
                 overrides: overrides
             )
+            // Git itself has chosen a hook's repository.
+            if self["repo"] == nil, !insideHook {
+                try Discovery.check(site.repository, site.configuration, from: directory)
+            }
+            return site
+        } catch let refusal as Discovery.Refusal {
+            throw Failure(message: refusal.description, hints: ["if you mean it, name it: --repo \(refusal.path)"])
         } catch let error as GitError {
             throw explained(error)
         }

@@ -77,6 +77,8 @@ struct Explanation {
                 ["restore \(path) from your backup: a ledger that has begun never gets another key by itself"],
                 .failed
             )
+        case .rotationInterrupted(let environment):
+            self.init(error.description, ["it goes on with: ensign keys --env \(environment) --rotate"], .failed)
         case .target: self.init(error.description, ["git config ensign.ENV.target names the directory"], .failed)
         case .missingBranch:
             self.init(

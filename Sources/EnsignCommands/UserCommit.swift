@@ -20,7 +20,7 @@ struct UserCommit {
         }
         var arguments = ["commit-tree", tree.description, "-p", parent.description, "-F", "-"]
         // commit-tree is plumbing and ignores commit.gpgSign, which people mean for every commit.
-        if try site.repository.configuration()["commit.gpgsign"] == "true" { arguments.append("-S") }
+        if try site.configuration.bool("commit.gpgsign") == true { arguments.append("-S") }
         let output = try Git.check(arguments, in: site, input: message)
         guard let commit = ObjectID(output.prefix(40)) else { throw Failure(message: "git commit-tree gave no commit") }
         return commit

@@ -6,7 +6,7 @@ extension AllowedSigners {
     /// One thing differs from ssh-keygen: times without `Z` are UTC here. In ssh-keygen they are in the verifier's time
     /// zone, which would make the same commit good in one place and bad in another.
     ///
-    /// Stricter than ssh-keygen: dates must be in the calendar, nothing but a space may follow a closing quote, and lines
+    /// Stricter than ssh-keygen: nothing but a space may follow a closing quote, and lines
     /// with control characters are refused. Keys of unknown types are kept, for signatures by such keys.
     ///
     /// - Returns: The usable lines, and the problems in the order of their lines, at most one for each.

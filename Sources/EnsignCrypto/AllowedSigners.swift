@@ -34,7 +34,7 @@ package struct AllowedSigners: Sendable, Hashable {
     package enum Match: Sendable, Hashable {
         /// It may sign: the first line that allows it.
         case signer(Entry)
-        /// No line has the key. Lines with `cert-authority` do not count.
+        /// No line has the key, or none that does names anybody. Lines with `cert-authority` do not count.
         case unknownKey
         /// Only lines for other namespaces have the key; the first of them.
         case wrongNamespace(Entry)
@@ -47,10 +47,12 @@ package struct AllowedSigners: Sendable, Hashable {
     /// The lines that could be used, in their order.
     package let entries: [Entry]
 
-    /// Says whether `key` may sign for `namespace`.
+    /// Says whether `key` may sign for `namespace`, as git does: `ssh-keygen -Y find-principals` takes the first line
+    /// with the key whose time matches, and a line that names one of its principals has to allow it (gpg-interface.c,
+    /// `verify_ssh_signed_buffer`).
     ///
-    /// The first line that allows it decides. If none does, the reason comes from the first line whose namespaces match
-    /// but whose time does not, else from the first line with the key.
+    /// If none does, the reason comes from the first line whose namespaces match but whose time does not, else from the
+    /// first line with the key.
     ///
     /// - Parameters:
     ///   - key: The key that a signature was made with.
@@ -59,14 +61,19 @@ package struct AllowedSigners: Sendable, Hashable {
     /// - Returns: The line that allows it, or the reason why none does. Whose signature was expected is for the caller
     ///   to check: see ``Entry/principals``.
     package func match(_ key: SSHPublicKey, namespace: String, at time: Int64) -> Match {
+        let lines = entries.filter { $0.key == key && !$0.isCertificateAuthority }
+        let principals = lines.first { $0.isValid(at: time) }?.principals.signers ?? []
         var refusal: Match = .unknownKey
-        for entry in entries where entry.key == key && !entry.isCertificateAuthority {
+        for entry in lines {
             guard entry.namespaces?.matches(namespace) ?? true else {
                 if case .unknownKey = refusal { refusal = .wrongNamespace(entry) }
                 continue
             }
             let verdict = entry.verdict(at: time)
-            if case .signer = verdict { return verdict }
+            if case .signer = verdict {
+                if principals.contains(where: entry.principals.matches) { return verdict }
+                continue
+            }
             switch refusal {
             case .unknownKey, .wrongNamespace: refusal = verdict
             case .signer, .expired, .notYetValid: break
@@ -77,6 +84,8 @@ package struct AllowedSigners: Sendable, Hashable {
 }
 
 extension AllowedSigners.Entry {
+    fileprivate func isValid(at time: Int64) -> Bool { if case .signer = verdict(at: time) { true } else { false } }
+
     /// Judges the time alone. Both ends count as valid, as in ssh-keygen.
     fileprivate func verdict(at time: Int64) -> AllowedSigners.Match {
         if let validAfter, time < validAfter { return .notYetValid(self) }

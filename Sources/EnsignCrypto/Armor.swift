@@ -67,6 +67,20 @@ struct Armor {
         }
     }
 
+    /// The text without what OpenSSH passes over: what follows the END line, and white space within the base64. A text
+    /// that does not begin as it should, or has no end, stays as it is.
+    func tidied(_ text: [UInt8]) -> [UInt8] {
+        let begin = Array("\(begin)\n".utf8)
+        let end = Array("\n\(end)".utf8)
+        guard text.count <= Self.byteLimit, text.starts(with: begin),
+            let last = text[(begin.count - 1)...].firstRange(of: end)
+        else { return text }
+        let body = text[begin.count..<max(begin.count, last.lowerBound)].filter {
+            $0 != 0x20 && !(0x09...0x0D).contains($0)
+        }
+        return begin + body + end + [0x0A]
+    }
+
     /// Finds the base64 in `text`, which must be the BEGIN line, lines that are not empty, and the END line with or
     /// without a line feed; nothing before and nothing after. The decoder checks the characters of the lines.
     func body(of text: Span<UInt8>) throws(Malformed) -> Body {

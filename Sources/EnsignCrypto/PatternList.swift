@@ -6,6 +6,8 @@ package struct PatternList: Sendable, Hashable, CustomStringConvertible {
 
     /// The patterns as written, with their `!`. None is empty, and there is at least one.
     package let patterns: [String]
+    /// How many there are before the first empty one.
+    private let beforeEmpty: Int
 
     /// Reads patterns with commas between them. Empty ones are left out.
     ///
@@ -16,6 +18,8 @@ package struct PatternList: Sendable, Hashable, CustomStringConvertible {
         let isShort = patterns.allSatisfy { $0.utf8.count <= Self.patternByteLimit }
         guard !patterns.isEmpty, isShort else { return nil }
         self.patterns = patterns
+        beforeEmpty =
+            text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).prefix { !$0.isEmpty }.count
     }
 
     /// The patterns with commas between them.
@@ -34,6 +38,11 @@ package struct PatternList: Sendable, Hashable, CustomStringConvertible {
         }
         return isMatched
     }
+
+    /// The patterns that the list itself matches, up to the first empty one, with the `!` of those that have one: what
+    /// `ssh-keygen -Y find-principals` offers as signers, and `-Y verify` then takes (sshsig.c, ssh-keygen.c
+    /// `sig_find_principals`). A list such as `!*` has none.
+    package var signers: [String] { patterns.prefix(beforeEmpty).filter { matches($0) } }
 
     /// Whether `pattern` matches all of `text`, in at most the product of their lengths: only the last `*` is retried.
     private static func matches(_ text: [UInt8], pattern: [UInt8]) -> Bool {

@@ -84,6 +84,15 @@ package struct SSHPublicKey: Sendable, CustomStringConvertible {
     /// The fingerprint.
     package var description: String { fingerprint }
 
+    /// Whether signatures by keys of this type can be checked, here or by ssh-keygen: those that a line can list, so no
+    /// certificates.
+    package var isCheckable: Bool { kind != .other || Self.othersThatSign.contains(typeName) }
+
+    private static let othersThatSign: Set = [
+        "ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+    ]
+
     /// Where the type's name is in the wire form.
     private var typeRange: Range<Int> {
         var cursor = WireCursor()

@@ -15,7 +15,7 @@ package struct SSHSignature: Sendable, Hashable {
     package enum Verdict: Sendable, Hashable {
         /// ``SSHSignature/publicKey`` signed this message in this namespace.
         case good
-        /// It did not: another message, another key, or a security key without a touch.
+        /// It did not: another message, or another key.
         case badSignature
         /// The signature is for another namespace, ``SSHSignature/namespace``. Nothing else was checked.
         case wrongNamespace
@@ -100,6 +100,14 @@ package struct SSHSignature: Sendable, Hashable {
         self.blob = blob
     }
 
+    /// Reads a signature as git does, which hands what is in a commit to ssh-keygen: text after the END line does not
+    /// count, nor does white space within the base64 (sshsig.c, `sshsig_dearmor`).
+    ///
+    /// - Throws: ``SSHSignatureError``.
+    package init(inCommit text: [UInt8]) throws(SSHSignatureError) {
+        try self.init(armored: Armor.signature.tidied(text))
+    }
+
     /// Signs `message`. The same key, message and namespace always give the same text.
     ///
     /// - Parameters:
@@ -148,8 +156,7 @@ package struct SSHSignature: Sendable, Hashable {
 
         var signed = unsafe Self.signedBytes(message, namespace: namespace, hashAlgorithm: hashAlgorithm)
         if let application = publicKey.applicationRange {
-            guard let wrapped = securityKeyBytes(signed, application: application) else { return .badSignature }
-            signed = wrapped
+            signed = securityKeyBytes(signed, application: application)
         }
         let isGood = Ed25519.verifies(
             signature: blob.span.extracting(signatureRange),
@@ -187,11 +194,9 @@ package struct SSHSignature: Sendable, Hashable {
     /// Returns what a security key signs in place of `signed`: the SHA-256 of its application, the flags and the
     /// counter of this signature, and the SHA-256 of `signed` (PROTOCOL.u2f, "SSH U2F signatures").
     ///
-    /// - Returns: nil if the flags do not say that a person was present. ssh-keygen leaves that check to its caller.
-    private func securityKeyBytes(_ signed: [UInt8], application: Range<Int>) -> [UInt8]? {
-        let userPresent: UInt8 = 0x01
+    /// Whether a person was present, the flags say; git does not ask, and allowed_signers has no word for it.
+    private func securityKeyBytes(_ signed: [UInt8], application: Range<Int>) -> [UInt8] {
         let flagsAndCounter = signatureRange.upperBound..<(signatureRange.upperBound + 5)
-        guard blob[flagsAndCounter.lowerBound] & userPresent != 0 else { return nil }
         return SHA256.digest(of: publicKey.blob.span.extracting(application))
             + blob[flagsAndCounter]
             + SHA256.digest(of: signed)

@@ -1,8 +1,9 @@
 /// The times in an allowed-signers file (ssh-keygen(1), `valid-after`): `YYYYMMDD[HHMM[SS]]`, then nothing, `Z` or
 /// `UTC`.
 enum SSHTimestamp {
-    /// Returns the seconds since 1970 in UTC, or nil if `text` is not such a time or not in the calendar.
+    /// Returns the seconds since 1970 in UTC, or nil if `text` is not such a time, or not after 1970 began.
     ///
+    /// As in ssh-keygen, whose strptime knows no calendar: the 31st of February is the 3rd of March, or the 2nd.
     /// Without a suffix ssh-keygen uses the local time zone. Here it is UTC too: see ``AllowedSigners/parse(_:)``.
     static func seconds(_ text: [UInt8]) -> Int64? {
         let digits = text.prefix { (0x30...0x39).contains($0) }
@@ -15,20 +16,10 @@ enum SSHTimestamp {
         }
         let (year, month, day) = (number(0..<4), number(4..<6), number(6..<8))
         let (hour, minute, second) = (number(8..<10), number(10..<12), number(12..<14))
-        guard (1...12).contains(month), (1...dayCount(ofMonth: month, year: year)).contains(day),
-            hour < 24, minute < 60, second < 60
-        else { return nil }
-        return Int64(daysSince1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
-    }
-
-    /// How many days a month has in the Gregorian calendar.
-    private static func dayCount(ofMonth month: Int, year: Int) -> Int {
-        let isLeap = year.isMultiple(of: 4) && (!year.isMultiple(of: 100) || year.isMultiple(of: 400))
-        switch month {
-        case 2: return isLeap ? 29 : 28
-        case 4, 6, 9, 11: return 30
-        default: return 31
-        }
+        guard (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 62 else { return nil }
+        let days = daysSince1970(year, month, 1) + day - 1
+        let seconds = Int64(days * 86_400 + hour * 3_600 + minute * 60 + second)
+        return seconds > 0 ? seconds : nil
     }
 
     /// Howard Hinnant's `days_from_civil` (https://howardhinnant.github.io/date_algorithms.html), for years from 0:

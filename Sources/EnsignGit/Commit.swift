@@ -10,9 +10,10 @@ package struct Commit: Sendable {
     /// The committer's time in seconds since 1970.
     package var time: Int64
     package var message: String
-    /// The armored signature in the `gpgsig` header, unfolded; nil when unsigned.
+    /// The armored signature in the `gpgsig` header, unfolded; nil when unsigned. Of several headers the values follow
+    /// each other in lines, as in git (commit.c, `parse_buffer_signed_by_header`).
     package var signature: [UInt8]?
-    /// The bytes that the signature covers: the commit without its `gpgsig` header.
+    /// The bytes that the signature covers: the commit without its `gpgsig` headers, and all whose name begins so.
     package var signedBytes: [UInt8]
 
     /// The first parent of a raw commit, without reading the rest; nil when it has none.
@@ -55,8 +56,8 @@ package struct Commit: Sendable {
                 first = false
                 index = min(end + 1, bytes.count)
             } while index < bytes.count && bytes[index] == 0x20
-            if name == "gpgsig" || name == "gpgsig-sha256" {
-                if name == "gpgsig" { signature = value }
+            if name.hasPrefix("gpgsig") {
+                if name == "gpgsig" { signature = signature.map { $0 + [0x0A] + value } ?? value }
                 continue
             }
             signed.append(contentsOf: bytes[start..<index])

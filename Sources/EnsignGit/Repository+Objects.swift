@@ -185,7 +185,12 @@ extension Repository {
                 }
             }
         }
-        return ObjectID(oid)
+        let id = ObjectID(oid)
+        if sharedMode != nil {
+            let hex = id.description
+            share("objects/\(hex.prefix(2))/\(hex.dropFirst(2))")
+        }
+        return id
     }
 
     /// The id that bytes would have as an object.

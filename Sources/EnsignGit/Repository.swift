@@ -12,6 +12,8 @@ package final class Repository {
     /// Recently read trees, up to ``maxRememberedBytes`` in total.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
+    /// What git adds to the modes of what is written here; nil when nothing.
+    private(set) lazy var sharedMode = SharedMode((try? configuration())?["core.sharedrepository"])
     /// Whether trees must hold nothing but ordinary files and folders, as those that Ensign writes do.
     package var wantsPlainTrees = false
     private static let maxRememberedBytes = 4 << 20
@@ -91,25 +93,39 @@ package final class Repository {
     /// complete.
     package var isPartial: Bool {
         guard let values = try? configuration() else { return false }
-        return values.contains { $0.key.hasPrefix("remote.") && $0.key.hasSuffix(".promisor") && $0.value == "true" }
+        return values.contains {
+            $0.key.hasPrefix("remote.") && $0.key.hasSuffix(".promisor") && GitBoolean.value($0.value) == true
+        }
     }
 
-    /// The configuration as it is now: system, global and local files, includes followed.
+    /// The configuration as it is now: system, global and local files, includes followed. The last value of each key.
     package func configuration() throws(GitError) -> [String: String] {
+        Dictionary(try configurationEntries().map { ($0.name, $0.value) }) { $1 }
+    }
+
+    /// All entries of the configuration as it is now; later ones override earlier ones, as in git.
+    package func configurationEntries() throws(GitError) -> [ConfigurationEntry] {
         var config: OpaquePointer?
         try check("read the git configuration") { unsafe git_repository_config_snapshot(&config, handle) }
         defer { unsafe git_config_free(config) }
         var iterator: OpaquePointer?
         try check("list the git configuration") { unsafe git_config_iterator_new(&iterator, config) }
         defer { unsafe git_config_iterator_free(iterator) }
-        var values: [String: String] = [:]
+        var entries: [ConfigurationEntry] = []
         var entry: UnsafeMutablePointer<git_config_entry>?
         while unsafe git_config_next(&entry, iterator) == 0, let entry = unsafe entry {
-            // Later files override earlier ones, as git does. A key without '=' means true.
+            // A key without '=' means true.
             let value = unsafe entry.pointee.value.map { unsafe String(cString: $0) } ?? "true"
-            unsafe values[String(cString: entry.pointee.name)] = value
+            let name = unsafe String(cString: entry.pointee.name)
+            entries.append(
+                ConfigurationEntry(
+                    name: name,
+                    value: value,
+                    scope: unsafe ConfigurationEntry.Scope(entry.pointee.level)
+                )
+            )
         }
-        return values
+        return entries
     }
 
     /// Names of the repository extensions that a git directory's configuration asks for, for the message when libgit2
@@ -128,6 +144,33 @@ package final class Repository {
             names.append(unsafe String(cString: entry.pointee.name))
         }
         return names
+    }
+}
+
+/// One line of git's configuration.
+package struct ConfigurationEntry: Sendable, Hashable {
+    /// Where it is from.
+    package enum Scope: Sendable, Hashable {
+        case system, account, repository
+
+        init(_ level: git_config_level_t) {
+            switch level {
+            case GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM: self = .system
+            case GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL: self = .account
+            default: self = .repository
+            }
+        }
+    }
+
+    /// Section and key in lower case.
+    package var name: String
+    package var value: String
+    package var scope: Scope
+
+    package init(name: String, value: String, scope: Scope) {
+        self.name = name
+        self.value = value
+        self.scope = scope
     }
 }
 

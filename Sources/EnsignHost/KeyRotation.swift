@@ -6,7 +6,8 @@ import EnsignSystem
 /// Hands an environment's ledger over to a new key.
 ///
 /// First the new key is made durable under another name; then comes the entry that lists it, signed by the old key;
-/// then the names change. After a crash, the next rotation or a rename by hand goes on: the entry names the key.
+/// then the new key takes the old one's place. After a crash at any moment the next rotation goes on, and until then
+/// nothing else is signed: the entry names the key.
 package struct KeyRotation {
     private let site: Site
     private let environment: String
@@ -20,49 +21,59 @@ package struct KeyRotation {
 
     /// Rotates the key.
     ///
-    /// - Returns: The `key` entry.
+    /// - Returns: The `key` entry; of a rotation that was interrupted after its entry, that one.
     /// - Throws: ``ReconcileError/missingKey(environment:path:)`` when the ledger has not begun or its key is missing.
     package func run(reason: String, now: Timestamp) throws -> RecordedEntry {
         let lock = try FileLock(site.files.lock(environment), timeout: .seconds(60))
         defer { withExtendedLifetime(lock) {} }
         let path = site.settings.signingKey(environment, site.files)
         let ledger = site.ledger(environment)
-        guard let tip = try ledger.tip(), let outgoing = try LedgerKey.load(environment, path: path) else {
+        let tip = try ledger.tip()
+        try ledger.checkHighWater(tip)
+        if let tip, try Self.isInterrupted(after: tip, environment, path) {
+            try finish(tip, path)
+            return tip
+        }
+        guard let tip, let outgoing = try LedgerKey.load(environment, path: path) else {
             throw ReconcileError.missingKey(environment: environment, path: path)
         }
-        try ledger.checkHighWater(tip)
-        let next = path + ".next"
-        let incoming = try LedgerKey.load(environment, path: next) ?? LedgerKey.create(environment, path: next)
-        let source = try tip.acceptedSource.map {
-            try SourceInspector.inspect($0, ref: site.settings.desiredRef, repository: site.repository)
-        }
-        let entry: RecordedEntry
-        if tip.entry.kind == .key, tip.entry.keys == [incoming.publicKey.line] {
-            entry = tip
-        } else {
-            entry = try ledger.append(
-                EntryDraft(
-                    kind: .key,
-                    source: source,
-                    parent: tip.acceptedSource,
-                    actor: actor,
-                    time: now,
-                    reason: reason,
-                    changes: [],
-                    agents: tip.agents,
-                    result: .ok,
-                    keys: [incoming.publicKey.line]
-                ),
-                after: tip,
-                key: outgoing
-            )
-        }
-        for suffix in ["", ".pub"] {
-            if try Files.status(path + suffix) != nil {
-                try Files.rename(path + suffix, to: "\(path).before-\(entry.entry.sequence)\(suffix)")
-            }
-            try Files.rename(next + suffix, to: path + suffix)
-        }
+        let incoming = try LedgerKey.create(environment, path: Self.next(path))
+        let source = try tip.acceptedSource.map { try SourceInspector.inspect($0, in: site) }
+        let entry = try ledger.append(
+            EntryDraft(
+                kind: .key,
+                source: source,
+                parent: tip.acceptedSource,
+                actor: actor,
+                time: now,
+                reason: reason,
+                changes: [],
+                agents: tip.agents,
+                result: .ok,
+                keys: [incoming.publicKey.line]
+            ),
+            after: tip,
+            key: outgoing
+        )
+        try finish(entry, path)
         return entry
+    }
+
+    private func finish(_ entry: RecordedEntry, _ path: String) throws {
+        let former = "\(path).before-\(entry.entry.sequence)"
+        try LedgerKey.replace(environment, at: path, by: Self.next(path), keeping: former)
+    }
+
+    private static func next(_ path: String) -> String { path + ".next" }
+
+    /// Whether the newest entry hands over to a key that has not taken its place yet. What the old key signed from then
+    /// on would break the ledger.
+    ///
+    /// - Parameter path: Where the environment's key is.
+    package static func isInterrupted(after tip: RecordedEntry, _ environment: String, _ path: String) throws -> Bool {
+        guard tip.entry.kind == .key, !(try LedgerKey.isMissing(next(path))),
+            let next = try LedgerKey.load(environment, path: next(path))
+        else { return false }
+        return tip.entry.keys == [next.publicKey.line]
     }
 }

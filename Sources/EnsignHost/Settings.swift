@@ -7,10 +7,17 @@ package struct Settings: Sendable, Hashable {
     /// - Parameters:
     ///   - configuration: Git's, with section and key in lower case as git gives them.
     ///   - overrides: From `-c key=value`, which win.
-    package init(configuration: [String: String], overrides: [(key: String, value: String)] = []) {
+    /// - Throws: ``SettingsError`` for `ensign.client` that is no boolean: a clone that should never reconcile must not
+    ///   begin to.
+    package init(configuration: [String: String], overrides: [(key: String, value: String)] = []) throws(SettingsError)
+    {
         var values = configuration.filter { $0.key.hasPrefix("ensign.") }
         for (key, value) in overrides { values[Self.normalized(key)] = value }
         self.values = values
+        isClient =
+            try values["ensign.client"].map { (text) throws(SettingsError) in
+                try GitConfiguration.bool("ensign.client", text)
+            } ?? false
     }
 
     /// Git compares section and variable names without case, and subsections with it.
@@ -42,7 +49,7 @@ package struct Settings: Sendable, Hashable {
     package var notifyTimeout: String? { values["ensign.notifytimeout"] }
 
     /// Whether this is a developer's clone, which never reconciles.
-    package var isClient: Bool { values["ensign.client"] == "true" }
+    package let isClient: Bool
 
     /// The ref that is desired state.
     package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "refs/heads/\(branch)" }

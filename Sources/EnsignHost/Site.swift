@@ -9,6 +9,7 @@ package import EnsignTargets
 package struct Site {
     package let repository: Repository
     package let settings: Settings
+    package let configuration: GitConfiguration
     package let files: LedgerFiles
     /// How to open the same repository again on another thread.
     package let opening: Opening
@@ -16,6 +17,11 @@ package struct Site {
     package var substitute: (any Target)?
     /// Runs stock git.
     package var runGit: @Sendable (Subprocess) throws(SystemError) -> Subprocess.Outcome = {
+        (process) throws(SystemError) in try process.run()
+    }
+
+    /// Runs ssh-keygen.
+    package var runKeygen: @Sendable (Subprocess) throws(SystemError) -> Subprocess.Outcome = {
         (process) throws(SystemError) in try process.run()
     }
 
@@ -38,7 +44,8 @@ package struct Site {
 
     package init(_ opening: Opening, overrides: [(key: String, value: String)] = []) throws {
         repository = try opening.open()
-        settings = Settings(configuration: try repository.configuration(), overrides: overrides)
+        configuration = try GitConfiguration.read(repository)
+        settings = try Settings(configuration: configuration.values, overrides: overrides)
         files = LedgerFiles(commonDirectory: repository.commonDirectory)
         self.opening = opening
     }
@@ -66,13 +73,21 @@ package struct Site {
 
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
     package func upstream(of branch: String) throws -> (name: String, commit: ObjectID)? {
-        let configuration = try repository.configuration()
+        let configuration = configuration.values
         let prefix = "refs/heads/"
         guard let remote = configuration["branch.\(branch).remote"],
             let merge = configuration["branch.\(branch).merge"], merge.hasPrefix(prefix)
         else { return nil }
         let name = "\(remote)/\(merge.dropFirst(prefix.count))"
         return try repository.reference("refs/remotes/\(name)").map { (name, $0) }
+    }
+
+    /// Whether some work tree has a branch checked out: what moves it would move under somebody's hands.
+    package func isCheckedOut(_ ref: String) throws -> Bool {
+        guard repository.workTree != nil || (try? Files.status("\(commonDirectory)worktrees")) != nil else {
+            return false
+        }
+        return try !Git.check(["for-each-ref", "--format=%(worktreepath)", ref], in: self).allSatisfy(\.isWhitespace)
     }
 
     /// Whether time and evidence may change something that is live.

@@ -26,6 +26,9 @@ package struct LedgerFiles: Sendable, Hashable {
     /// That lock's path in 0.1.0, whose watch may still run while Ensign is updated.
     package func formerTelemetryLock(_ environment: String) -> String { "\(root)/cache/\(environment)/telemetry.lock" }
 
+    /// Where files may be that only last for a moment.
+    package var scratch: String { "\(root)/cache" }
+
     /// The folders of what is kept about an environment between runs; see ``StateKind``.
     package func stateFolders(_ environment: String) -> [String] {
         ["\(root)/cache/\(environment)", "\(root)/state/\(environment)", "\(root)/outbox"]

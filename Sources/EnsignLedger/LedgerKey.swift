@@ -35,17 +35,50 @@ package struct LedgerKey: Sendable {
         }
     }
 
-    /// Makes a key for an environment that has none. An existing file stays as it is.
+    /// Whether there is no key yet: no file, or an empty one, which 0.1.0 left behind on a full disk.
+    package static func isMissing(_ path: String) throws -> Bool { try Files.status(path)?.size ?? 0 == 0 }
+
+    /// Makes a key for an environment whose ledger has not begun, and that has none. The file is there whole or not at
+    /// all; one that is there and not empty stays as it is. Its public half is written where it is missing or another.
     package static func create(_ environment: String, path: String) throws -> LedgerKey {
         if let folder = Files.parent(of: path) { try Files.makeDirectories(folder, mode: 0o700) }
-        let key = SSHPrivateKey.generate()
-        let comment = "ensign-\(environment)"
-        if try Files.create(path, with: Array(key.openSSHText(comment: comment).utf8), mode: 0o600) {
-            try Files.replace(path + ".pub", with: Array("\(key.publicKey.line) \(comment)\n".utf8))
+        if try isMissing(path) {
+            let key = SSHPrivateKey.generate()
+            let text = Array(key.openSSHText(comment: comment(environment)).utf8)
+            try Files.remove(path)
+            _ = try Files.create(path, with: text, mode: 0o600)
         }
         guard let stored = try load(environment, path: path) else {
             throw LedgerError.key(environment: environment, path: path, why: "it vanished while it was written")
         }
+        try stored.writePublicHalf(environment, path)
         return stored
+    }
+
+    private static func comment(_ environment: String) -> String { "ensign-\(environment)" }
+
+    private func writePublicHalf(_ environment: String, _ path: String) throws {
+        let line = Array("\(publicKey.line) \(Self.comment(environment))\n".utf8)
+        guard try Files.readOwn(path + ".pub", limit: 4_096) != line else { return }
+        try Files.replace(path + ".pub", with: line)
+    }
+
+    /// Puts a key in another's place, which stays beside it under the name `former`. There is a whole key at `path` at
+    /// every moment, and this may be done again after any crash.
+    ///
+    /// - Parameter next: Where the new key is.
+    package static func replace(_ environment: String, at path: String, by next: String, keeping former: String) throws
+    {
+        guard let new = try load(environment, path: next) else { return }
+        if let old = try load(environment, path: path), old.publicKey != new.publicKey,
+            let text = try Files.read(path, limit: 65_536)
+        {
+            _ = try Files.create(former, with: text, mode: 0o600)
+            try old.writePublicHalf(environment, former)
+        }
+        try new.writePublicHalf(environment, path)
+        try Files.rename(next, to: path)
+        try Files.remove(next + ".pub")
+        if let folder = Files.parent(of: path) { try Files.syncDirectory(folder) }
     }
 }

@@ -53,6 +53,7 @@ struct RefMove {
             try? Files.remove(lock)
             throw error
         }
+        repository.share(ref)
         if let folder = Files.parent(of: path) { try Files.syncDirectory(folder) }
     }
 
@@ -111,6 +112,7 @@ struct RefMove {
             if let folder = Files.parent(of: file) { try Files.makeDirectories(folder) }
         }
         let who = "Ensign \(environment) <\(environment)@ensign.invalid> \(time.seconds) +0000"
+        defer { repository.share("logs/\(ref)") }
         try Files.append("\(expected ?? .zero) \(commit) \(who)\t\(message.onOneLine)\n", to: file)
     }
 }

@@ -67,7 +67,7 @@ extension ReconcileSession {
     }
 
     func source(_ commit: ObjectID) throws -> Entry.Source {
-        try SourceInspector.inspect(commit, ref: site.settings.desiredRef, repository: site.repository)
+        try SourceInspector.inspect(commit, in: site)
     }
 
     func draft(

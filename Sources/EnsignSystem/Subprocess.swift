@@ -46,6 +46,13 @@ package struct Subprocess: Sendable {
         package var errors: [UInt8]
         package var timedOut: Bool
 
+        package init(status: Int32, output: [UInt8], errors: [UInt8], timedOut: Bool) {
+            self.status = status
+            self.output = output
+            self.errors = errors
+            self.timedOut = timedOut
+        }
+
         package var outputText: String { String(decoding: output, as: UTF8.self) }
         package var errorText: String { String(decoding: errors, as: UTF8.self) }
     }

@@ -23,6 +23,24 @@ struct LedgerKeyTests {
         #expect(try scratch.read("keys/prod.pub") == "\(key.publicKey.line) ensign-prod\n")
     }
 
+    @Test("An empty file, as a full disk left it, is no key: one is made in its place")
+    func empty() throws {
+        try scratch.write("keys/prod", "")
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        #expect(throws: (any Error).self) { try LedgerKey.load("prod", path: path) }
+        let key = try LedgerKey.create("prod", path: path)
+        #expect(try LedgerKey.load("prod", path: path)?.publicKey == key.publicKey)
+        // Killed before the public half was written: the next one who needs the key writes it.
+        try FileManager.default.removeItem(atPath: path + ".pub")
+        #expect(try LedgerKey.create("prod", path: path).publicKey == key.publicKey)
+        #expect(try scratch.read("keys/prod.pub") == "\(key.publicKey.line) ensign-prod\n")
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/keys").sorted() == [
+                "prod", "prod.pub",
+            ]
+        )
+    }
+
     @Test("A key that others may read is not used", arguments: [0o640, 0o604, 0o660, 0o610])
     func permissions(_ mode: Int) throws {
         _ = try LedgerKey.create("prod", path: path)
@@ -37,7 +55,7 @@ struct LedgerKeyTests {
 
     @Test(
         "What is not a key is not used, and stays as it is",
-        arguments: ["", "x", "ssh-ed25519 AAAA", Hostile.letter]
+        arguments: ["x", "ssh-ed25519 AAAA", Hostile.letter]
     )
     func garbage(_ text: String) throws {
         try scratch.write("keys/prod", text)

@@ -51,6 +51,9 @@ __attribute__((destructor)) static void report(void) {
 #define FULL (errno = ENOSPC, -1)
 
 int rename(const char *from, const char *to) { return fault(1) ? FULL : REAL(rename)(from, to); }
+int renameat2(int folder, const char *from, int other, const char *to, unsigned flags) {
+  return fault(1) ? FULL : REAL(renameat2)(folder, from, other, to, flags);
+}
 int unlink(const char *path) { return fault(0) ? FULL : REAL(unlink)(path); }
 int rmdir(const char *path) { return fault(0) ? FULL : REAL(rmdir)(path); }
 int mkdir(const char *path, mode_t mode) { return fault(1) ? FULL : REAL(mkdir)(path, mode); }

@@ -123,6 +123,70 @@ import Testing
         }
     }
 
+    /// Runs a command that dies at each step, or finds the disk full there, each time on a copy of the repository.
+    private static func eachStep(
+        of words: [String],
+        _ mode: String,
+        on host: Host,
+        every stride: Int,
+        _ check: (_ repository: String, _ step: Int) throws -> Void
+    ) throws {
+        let shim = try shim(in: host)
+        let counter = "\(host.scratch.path)/count"
+        let counting = ["LD_PRELOAD": shim, "FAULT_COUNT": counter]
+        #expect(try run(Host.ensign, words, in: copy(host, "whole.git"), environment: counting).status == 0)
+        let text = try String(contentsOfFile: counter, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        let steps = try #require(Int(text))
+        #expect(steps > 10)
+        for step in Swift.stride(from: 1, through: steps, by: stride) {
+            let repository = try copy(host, "crash.git")
+            let environment = ["LD_PRELOAD": shim, "FAULT_AT": String(step), "FAULT_MODE": mode]
+            _ = try run(Host.ensign, words, in: repository, environment: environment)
+            try check(repository, step)
+        }
+    }
+
+    @Test(
+        "A rotation that dies or finds the disk full is done by doing it again, and nothing is signed wrongly before",
+        arguments: ["kill", "full"]
+    )
+    func rotation(_ mode: String) throws {
+        let host = try Self.prepared()
+        let rotate = ["keys", "--env", "prod", "--rotate"]
+        try Self.eachStep(of: rotate, mode, on: host, every: 1) { repository, step in
+            let reconcile = try run(Host.ensign, ["reconcile", "--env", "prod"], in: repository)
+            let isInterrupted = reconcile.errors.contains("a rotation of the signing key of 'prod' was interrupted")
+            #expect(
+                reconcile.status == 0 || reconcile.status == 1 && isInterrupted,
+                "step \(step): \(reconcile.errors)"
+            )
+            let again = try run(Host.ensign, rotate, in: repository)
+            #expect(again.status == 0, "step \(step): \(again.errors)")
+            #expect(try run(Host.ensign, ["reconcile", "--env", "prod"], in: repository).status == 0, "step \(step)")
+            let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: repository)
+            #expect(verify.status == 0 && verify.errors == "", "step \(step): \(verify.output)\(verify.errors)")
+            let keys = "\(repository)/ensign/keys"
+            let half = try run("ssh-keygen", ["-y", "-f", "\(keys)/prod"], in: repository).output
+            #expect(try String(contentsOfFile: "\(keys)/prod.pub", encoding: .utf8) == half, "step \(step)")
+            let names = try FileManager.default.contentsOfDirectory(atPath: keys)
+            #expect(!names.contains { $0.hasPrefix("prod.next") }, "step \(step): \(names)")
+        }
+    }
+
+    @Test("An init that dies or finds the disk full is done by doing it again", arguments: ["kill", "full"])
+    func initialising(_ mode: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        for environment in ["dev", "prod"] { try host.hostGit("update-ref", "-d", "refs/ensign/ledger/\(environment)") }
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign")
+        try Self.eachStep(of: ["init"], mode, on: host, every: 3) { repository, step in
+            let again = try run(Host.ensign, ["init"], in: repository)
+            #expect(again.status == 0, "step \(step): \(again.errors)")
+            let reconcile = try run(Host.ensign, ["reconcile", "--env", "prod"], in: repository)
+            #expect(reconcile.status == 0, "step \(step): \(reconcile.errors)")
+            #expect(try run(Host.ensign, ["verify", "--env", "prod"], in: repository).status == 0, "step \(step)")
+        }
+    }
+
     @Test("Several reconciles and pushes at once: one chain, nothing lost, nothing doubled")
     func concurrently() throws {
         let host = try Self.prepared()

@@ -117,7 +117,10 @@ import Testing
             try ledger.forged(ledger.tip, entry: { $0 + "{}\n" })
         },
         Attack("the entry is of a later version", "broken at 4") { ledger in
-            try ledger.forged(ledger.tip, entry: { $0.replacing("\"v\":1", with: "\"v\":2") })
+            try ledger.forged(ledger.tip, entry: { $0.replacing("\"v\":2", with: "\"v\":3") })
+        },
+        Attack("the entry is of an earlier version", "broken at 4") { ledger in
+            try ledger.forged(ledger.tip, entry: { $0.replacing("\"v\":2", with: "\"v\":1") })
         },
         Attack("the subject says something else", "broken at 4") { ledger in
             try ledger.forged(ledger.tip, header: { $0.replacing("support/triage", with: "support/desk") })

@@ -51,10 +51,12 @@ struct RepositorySetup {
             say("config  receive.fsckObjects true: git refuses objects that are not well formed")
         }
         let environments = try site.environments([])
-        for environment in environments where try site.ledger(environment).tip() == nil {
+        for environment in environments {
+            // A first reconcile may be under way.
+            let lock = try FileLock(site.files.lock(environment), timeout: .seconds(60))
+            defer { withExtendedLifetime(lock) {} }
             let path = site.settings.signingKey(environment, site.files)
-            let isNew = try Files.status(path) == nil
-            guard isNew else { continue }
+            guard try site.ledger(environment).tip() == nil, try LedgerKey.isMissing(path) else { continue }
             let key = try LedgerKey.create(environment, path: path)
             say("key     \(path) (\(key.publicKey.fingerprint))")
         }
@@ -130,7 +132,7 @@ struct RepositorySetup {
     private func install(_ names: [String]) throws {
         let folder = site.repository.commonDirectory + "hooks"
         try Files.makeDirectories(folder)
-        if let other = try site.repository.configuration()["core.hookspath"] {
+        if let other = site.configuration.values["core.hookspath"] {
             invocation.console.note("warning: git runs the hooks in core.hooksPath (\(other)), not those in \(folder)")
             invocation.console.note("  hint: call 'ensign hook NAME' from the hooks there")
         }

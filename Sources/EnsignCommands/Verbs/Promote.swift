@@ -251,19 +251,7 @@ private struct Promotion {
 
     /// The plan and the findings; no plan when the result would not be valid.
     private func plan(_ target: String, _ commit: ObjectID, _ base: ObjectID) throws -> (Plan?, [Finding]) {
-        let basis = try PlanBasis(site, target, version: App.version)
-        let desired = try Desired(site, commit, name: "the new branch")
-        let outcome = try basis.situation.decide(desired, fallsBack: false)
-        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
-        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(outcome.findings)
-        if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
-        guard let plan = outcome.shown else {
-            invocation.console.note("Nothing was promoted: the result would not be valid.")
-            return (nil, outcome.findings)
-        }
-        var shown = try basis.compare(plan, desired)?.0 ?? plan
-        shown.addPower(site, now: invocation.now)
-        return (shown, outcome.findings)
+        try Proposal(site: site, invocation: invocation).plan(target, commit, "promoted")
     }
 
     private func show(

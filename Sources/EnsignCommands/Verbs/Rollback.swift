@@ -3,6 +3,7 @@ import EnsignHost
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignQueries
 import EnsignReconciler
 import EnsignSupervisor
 
@@ -37,11 +38,72 @@ extension Verb {
         let site = try invocation.site()
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
-        try invocation.requireKnown(agent, nil, site)
         if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
-        let path = RepositoryPath.deployment(agent, in: environment)
+        return try RevertCommand(site: site, invocation: invocation, agent: agent, environment: environment).run()
+    }
+}
+
+/// Makes the commit that reverts the last change of a deployment.
+private struct RevertCommand {
+    let site: Site
+    let invocation: Invocation
+    let agent: AgentID
+    let environment: String
+
+    private var path: String { RepositoryPath.deployment(agent, in: environment) }
+
+    func run() throws -> ExitCode {
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
+        let (change, before) = try lastChange(tip)
+        let subject = try site.repository.commit(change.commit).subject
+        let reason = invocation["reason"].map { "\n\($0)\n" } ?? ""
+        let commit = try UserCommit(site: site).make(
+            [path: try site.repository.bytes(of: before, .blob)],
+            on: tip,
+            message: "Revert \"\(subject)\"\n\n\(change.reverts)\n\(reason)"
+        )
+        let (plan, findings) = try Proposal(site: site, invocation: invocation).plan(environment, commit, "rolled back")
+        guard let plan else {
+            if invocation.format == .json { invocation.json(.object(answer(change, findings))) }
+            return .invalid
+        }
+        let place = try put(commit, on: tip)
+        if place.commit != commit, invocation["reason"] != nil {
+            invocation.console.note(
+                "note: branch \(place.branch) was there already with this change: its message stays, without the new reason"
+            )
+        }
+        if invocation.format == .json {
+            var answer = answer(change, findings)
+            answer["branch"] = .string(place.branch)
+            answer["commit"] = .string(place.commit.description)
+            answer["plan"] = try PlanReport(plan).json()
+            invocation.json(.object(answer))
+            return .done
+        }
+        invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
+        invocation.console.line(
+            "\nBranch \(place.branch) has the commit \(place.commit.short), which reverts \(change.commit.short): \(subject.onOneLine)"
+        )
+        if !invocation.isQuiet {
+            invocation.console.note(
+                place.isDirect
+                    ? "Next: ensign reconcile --env \(environment)"
+                    : "Next: git push origin \(place.branch), and open a pull request; or git merge \(place.branch)."
+            )
+        }
+        return .done
+    }
+
+    /// The newest change of the deployment, and what the file was before.
+    private func lastChange(_ tip: ObjectID) throws -> (DeploymentHistory.FileChange, before: ObjectID) {
         guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: tip) else {
+            if site.repository.isShallow {
+                throw Failure(
+                    message: "this clone is shallow: no commit in it changes \(path), and an older one may",
+                    hints: ["git fetch --unshallow"]
+                )
+            }
             throw Failure(
                 message: "\(path) has no earlier state to go back to",
                 hints: ["to stop the agent, set halted: true in it, or delete it"]
@@ -53,52 +115,46 @@ extension Verb {
                 hints: ["to remove the agent: git rm \(path)"]
             )
         }
-        let subject = try site.repository.commit(change.commit).subject
-        let reason = invocation["reason"].map { "\n\($0)\n" } ?? ""
-        let message = "Revert \"\(subject)\"\n\n\(change.reverts)\n\(reason)"
-        let commit = try UserCommit(site: site).make(
-            [path: try site.repository.bytes(of: before, .blob)],
-            on: tip,
-            message: message
-        )
-        // In a bare repository that receives pushes, the branch itself is at hand; a forge's is not.
-        let isDirect = site.repository.workTree == nil && site.settings.remote == nil && invocation["branch"] == nil
-        let branch: String
-        var tipOfBranch = commit
-        if isDirect {
-            branch = site.settings.branch
-            try Git.check(
-                ["update-ref", "-m", "ensign rollback", site.settings.desiredRef, commit.description, tip.description],
-                in: site
-            )
-        } else {
-            branch = invocation["branch"] ?? Disagreement.branch(agent, environment)
-            tipOfBranch = try UserCommit(site: site).branch(branch, at: commit)
-        }
-        if tipOfBranch != commit, invocation["reason"] != nil {
+        return (change, before)
+    }
+
+    /// Where the commit is now.
+    private struct Place {
+        var branch: String
+        /// Another one where the branch had this change already.
+        var commit: ObjectID
+        /// Whether it is the branch itself that is desired state.
+        var isDirect: Bool
+    }
+
+    /// Puts the commit on a branch. In a bare repository that receives pushes, the branch itself is at hand; a forge's is
+    /// not, and one that a work tree has checked out would move under it.
+    private func put(_ commit: ObjectID, on tip: ObjectID) throws -> Place {
+        let ref = site.settings.desiredRef
+        if site.repository.workTree == nil, site.settings.remote == nil, invocation["branch"] == nil {
+            guard try site.isCheckedOut(ref) else {
+                try Git.check(
+                    ["update-ref", "-m", "ensign rollback", ref, commit.description, tip.description],
+                    in: site
+                )
+                return Place(branch: site.settings.branch, commit: commit, isDirect: true)
+            }
             invocation.console.note(
-                "note: branch \(branch) was there already with this change: its message stays, without the new reason"
+                "note: a work tree has '\(site.settings.branch)' checked out: the commit is on a branch of its own"
             )
         }
-        if invocation.format == .json {
-            invocation.json([
-                "v": 1, "agent": .string(agent.description), "environment": .string(environment),
-                "branch": .string(branch), "commit": .string(tipOfBranch.description),
-                "reverts": .string(change.commit.description),
-            ])
-            return .done
-        }
-        invocation.console.line(
-            "Branch \(branch) has the commit \(tipOfBranch.short), which reverts \(change.commit.short): \(subject.onOneLine)"
-        )
-        if !invocation.isQuiet {
-            invocation.console.note(
-                isDirect
-                    ? "Next: ensign reconcile --env \(environment)"
-                    : "Next: git push origin \(branch), and open a pull request; or git merge \(branch)."
-            )
-        }
-        return .done
+        let branch = invocation["branch"] ?? Disagreement.branch(agent, environment)
+        let made = try UserCommit(site: site).branch(branch, at: commit)
+        return Place(branch: branch, commit: made, isDirect: false)
+    }
+
+    /// What is in every answer; the rest is null when nothing was rolled back.
+    private func answer(_ change: DeploymentHistory.FileChange, _ findings: [Finding]) -> JSONObject {
+        [
+            "v": 1, "agent": .string(agent.description), "environment": .string(environment), "branch": .null,
+            "commit": .null, "reverts": .string(change.commit.description), "plan": .null,
+            "findings": .array(findings.map(\.json)),
+        ]
     }
 }
 

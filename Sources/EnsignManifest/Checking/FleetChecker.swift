@@ -125,7 +125,9 @@ package struct FleetChecker {
                 fleet.report(Finding(code: "too-large", "the file has more than 1 MiB", path: path))
                 continue
             }
-            for problem in AllowedSigners.parse(bytes).1 {
+            let (signers, problems) = AllowedSigners.parse(bytes)
+            for entry in signers.entries { report(uselessSigner: entry) }
+            for problem in problems {
                 fleet.report(
                     Finding(
                         code: "allowed-signers",
@@ -137,6 +139,28 @@ package struct FleetChecker {
                 )
             }
         }
+    }
+
+    /// A line that no signature will ever be good by.
+    private func report(uselessSigner entry: AllowedSigners.Entry) {
+        let message: String
+        if !entry.key.isCheckable {
+            message = "signatures by a key of type '\(entry.key.typeName.cut(utf8: 64))' cannot be checked"
+        } else if entry.principals.signers.isEmpty {
+            message = "the line names nobody: its own principals exclude each other"
+        } else {
+            return
+        }
+        fleet.report(
+            Finding(
+                .warning,
+                code: "useless-signer",
+                message,
+                path: RepositoryPath.allowedSigners,
+                at: Position(line: UInt32(entry.line), column: 1),
+                hint: "the ledger says 'unknown-key' or 'unsupported' of commits that it should vouch for"
+            )
+        )
     }
 
     private mutating func checkTools() throws {

@@ -266,7 +266,7 @@ package struct RollbackBranches {
     // MARK: References
 
     private func move(_ ref: String, from present: ObjectID?, to id: ObjectID, message: String) throws {
-        if present != nil, try isCheckedOut(ref) {
+        if present != nil, try site.isCheckedOut(ref) {
             throw BranchObstacle.checkedOut(ref)
         }
         removeAbandonedLock(ref)
@@ -288,7 +288,7 @@ package struct RollbackBranches {
 
     /// Removes a branch that is Ensign's own; in a clone of a forge, also remembers what to remove there.
     private func remove(_ ref: String, _ id: ObjectID) throws -> Bool {
-        guard try !isCheckedOut(ref) else { return false }
+        guard try !site.isCheckedOut(ref) else { return false }
         if let remote = site.settings.remote {
             let tracking = "refs/remotes/\(remote)/\(ref.dropFirst("refs/heads/".count))"
             if try repository.reference(tracking) == nil {
@@ -298,14 +298,6 @@ package struct RollbackBranches {
         removeAbandonedLock(ref)
         try Git.check(["update-ref", "-d", ref, id.description], in: site)
         return true
-    }
-
-    /// Whether some work tree has the branch checked out: such a branch stays.
-    private func isCheckedOut(_ ref: String) throws -> Bool {
-        guard repository.workTree != nil || (try? Files.status("\(site.commonDirectory)worktrees")) != nil else {
-            return false
-        }
-        return try !Git.check(["for-each-ref", "--format=%(worktreepath)", ref], in: site).allSatisfy(\.isWhitespace)
     }
 
     /// A process that was killed while it moved the ref leaves a lock, which would block every later one.

@@ -61,7 +61,7 @@ extension ReconcileSession {
     private mutating func begin() throws {
         try checkTarget()
         let path = site.settings.signingKey(environment, site.files)
-        let key = try LedgerKey.load(environment, path: path) ?? LedgerKey.create(environment, path: path)
+        let key = try LedgerKey.create(environment, path: path)
         cachedKey = key
         var draft = draft(.genesis, Cause(), reason: "genesis", changes: [], agents: 0, result: .ok)
         draft.keys = [key.publicKey.line]

@@ -9,12 +9,12 @@ extension ReconcileSession {
     mutating func checkLedger() throws {
         try ledger.checkHighWater(tip)
         guard let tip else { return }
-        let key = try LedgerKey.load(environment, path: site.settings.signingKey(environment, site.files))
-        guard let key else {
-            throw ReconcileError.missingKey(
-                environment: environment,
-                path: site.settings.signingKey(environment, site.files)
-            )
+        let path = site.settings.signingKey(environment, site.files)
+        if try KeyRotation.isInterrupted(after: tip, environment, path) {
+            throw ReconcileError.rotationInterrupted(environment: environment)
+        }
+        guard let key = try LedgerKey.load(environment, path: path) else {
+            throw ReconcileError.missingKey(environment: environment, path: path)
         }
         // The newest entry is ours, or hands over to our key. Anybody can write that it does, so the whole chain must
         // then bear it out; that is checked once after a rotation.

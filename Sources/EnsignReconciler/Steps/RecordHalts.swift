@@ -42,7 +42,16 @@ extension ReconcileSession {
             try putBack(recording)
             try publishHeader()
         }
-        try halts.file.finish(Set(contents.pending.map(\.id)))
+        settle(contents)
+    }
+
+    /// What is on record is no longer pending. Where the file cannot be written this is said, and found again: it is no
+    /// reason to call the stop unrecorded.
+    private mutating func settle(_ contents: HaltsFile.Contents) {
+        guard !contents.pending.isEmpty else { return }
+        do { try halts.file.finish(Set(contents.pending.map(\.id))) } catch {
+            report.warnings.append("the stops are on record, and still pending in the halts file: \(error)")
+        }
     }
 
     /// Halted routes whose file is missing: the ledger has them, so they are put in place.
