@@ -19,7 +19,7 @@ RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(
 	-Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
 BINARY := .build/release/ensign
 
-.PHONY: build demo test lint format check-python install dist bench setup clean
+.PHONY: build demo test prove lint format check-python install dist bench setup clean
 
 build: setup ## Build the release binary
 	$(RELEASE)
@@ -49,6 +49,12 @@ test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must 
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
+
+# Suites that others wrote; what no package carries is left out (docs/assurance.md).
+prove: setup ## Compare with the official test suites, and with other engines where they are installed
+	python3 Tests/suites.py .build/suites
+	swift build --build-tests
+	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|PatternTests|ExporterTests'
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

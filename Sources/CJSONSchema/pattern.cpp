@@ -7,10 +7,10 @@
 #include "pattern.hpp"
 
 #include "CJSONSchema.h"
+#include "ecmascript.hpp"
 #include "message.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include <pcre2.h>
@@ -19,52 +19,12 @@ namespace {
 
 constexpr size_t longest_pattern = 4096;
 
-/// Refuses what PCRE2 knows and ECMAScript does not: other readers of the schema would refuse it, or, worse, take `\A`
-/// for an A. It also leaves out recursion, verbs and callouts.
-void check_dialect(std::string_view text)
-{
-    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        // It would end the pattern on its way through valijson.
-        throw Pattern::Error{"a NUL character must be written as \\x00", nul};
-    }
-    bool in_class = false;
-    for (size_t i = 0; i < text.size(); i++) {
-        switch (text[i]) {
-        case '\\': {
-            if (++i >= text.size()) return;  // PCRE2 reports it.
-            const char c = text[i];
-            const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-            if (is_letter && std::strchr("dDwWsSbBfnrtvcxupPk", c) == nullptr) {
-                throw Pattern::Error{std::string("\\") + c + " is not an ECMAScript escape", i - 1};
-            }
-            break;
-        }
-        case '[':
-            in_class = true;
-            break;
-        case ']':
-            in_class = false;
-            break;
-        case '(':
-            if (in_class || i + 1 >= text.size()) break;
-            if (text[i + 1] == '*') throw Pattern::Error{"there is nothing to repeat before *", i + 1};
-            if (text[i + 1] == '?' && (i + 2 >= text.size() || std::strchr(":=!<", text[i + 2]) == nullptr)) {
-                throw Pattern::Error{"ECMAScript has no such group", i};
-            }
-            break;
-        default:
-            break;
-        }
-    }
-}
-
 pcre2_compile_context *compile_context()
 {
     static pcre2_compile_context *context = [] {
         pcre2_compile_context *context = pcre2_compile_context_create(nullptr);
         if (context == nullptr) throw std::bad_alloc();
-        pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
-        pcre2_set_parens_nest_limit(context, 100);
+        pcre2_set_parens_nest_limit(context, 110);
         return context;
     }();
     return context;
@@ -72,15 +32,11 @@ pcre2_compile_context *compile_context()
 
 /// The most that one item of a pattern can read and then fail, without a trace in the position: `a{9999}`, `\1`, or on
 /// the way back to where a lookbehind begins. What `*` reads does show in the position.
-size_t hidden_reach(std::string_view text, const pcre2_code *code)
+size_t hidden_reach(std::string_view text, const Translation &translation)
 {
-    uint32_t back_references = 0;
-    pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &back_references);
-    if (back_references > 0) return SIZE_MAX;
+    if (translation.has_back_references) return SIZE_MAX;
 
-    const bool looks_behind
-        = text.find("(?<=") != std::string_view::npos || text.find("(?<!") != std::string_view::npos;
-    size_t reach = looks_behind ? text.size() : 0;
+    size_t reach = translation.looks_behind ? text.size() : 0;
     bool in_braces = false;
     size_t number = 0;
     for (const char c : text) {
@@ -126,21 +82,26 @@ Pattern::Pattern(std::string_view text)
     if (text.size() > longest_pattern) {
         throw Error{"longer than " + std::to_string(longest_pattern) + " bytes", longest_pattern};
     }
-    check_dialect(text);
+    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        // It would end the pattern on its way through valijson.
+        throw Error{"a NUL character must be written as \\x00", nul};
+    }
+    const Translation translation(text);
 
-    constexpr uint32_t options = PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF
+    constexpr uint32_t options = PCRE2_UTF | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF
         | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
     int error = 0;
     PCRE2_SIZE offset = 0;
     code.reset(pcre2_compile(
-        reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), options, &error, &offset, compile_context()));
+        reinterpret_cast<PCRE2_SPTR>(translation.text.data()), translation.text.size(), options, &error, &offset,
+        compile_context()));
     if (code == nullptr) {
         PCRE2_UCHAR message[256] = {};
         pcre2_get_error_message(error, message, sizeof message);
-        throw Error{reinterpret_cast<const char *>(message), std::min<size_t>(offset, text.size())};
+        throw Error{reinterpret_cast<const char *>(message), std::min(translation.origin(offset), text.size())};
     }
 
-    reach = hidden_reach(text, code.get());
+    reach = hidden_reach(text, translation);
 }
 
 Matcher::Result Matcher::search(const Pattern &pattern, std::string_view subject)

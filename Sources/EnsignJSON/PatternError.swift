@@ -7,7 +7,7 @@ struct PatternError {
     /// In Unicode scalars, counted from 1.
     let column: Int
 
-    /// Creates an error if the pattern is not one that PCRE2 and ECMAScript both know.
+    /// Creates an error if the pattern is not one of ECMAScript that PCRE2 can match.
     init?(in pattern: String) {
         let utf8 = Array(pattern.utf8)
         var offset = 0

@@ -20,6 +20,8 @@ package struct RolloutReport: Sendable {
     package var rows: [Row]
     /// Nil where something watches the canaries, or there are none.
     package var waiting: WaitingCanary?
+    /// That samples of the environment's canaries were lost, in a sentence; nil when none were.
+    package var dropped: String?
 
     /// One agent.
     package struct Row: Sendable {
@@ -94,6 +96,7 @@ package struct RolloutReport: Sendable {
         if let agent, let tip, !report.rows.isEmpty {
             report.rows[0].stableSince = try StableSince.find(tip, site.ledger(environment), [agent])[agent]
         }
+        report.dropped = kept?.dropped
         report.waiting = WaitingCanary(
             hasRollouts: report.rows.contains { $0.state.rollout != nil },
             environment,
@@ -161,7 +164,7 @@ extension RolloutReport {
     package var json: JSONValue {
         [
             "v": 1, "environment": .string(environment), "time": .string(now.description),
-            "canaryWaiting": waiting?.json ?? .null,
+            "canaryWaiting": waiting?.json ?? .null, "dropped": dropped.map { .string($0) } ?? .null,
             "rollouts": .array(
                 rows.map { row in
                     [
@@ -169,7 +172,10 @@ extension RolloutReport {
                         "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
                         "holdEnds": row.holdEnds.map { .string($0.description) } ?? .null,
                         "verdict": row.verdict.map {
-                            ["outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null]
+                            [
+                                "outcome": .string($0.outcome.rawValue), "analysis": $0.report?.json ?? .null,
+                                "notes": .array($0.notes.map { .string($0) }),
+                            ]
                         } ?? .null,
                         "stableSince": row.stableSince.map { .string($0.description) } ?? .null,
                         "behaviour": .array(row.drifts.map(\.json)), "guard": .array(row.guards.map { .string($0) }),

@@ -17,7 +17,7 @@ package enum YAMLParser {
     ///
     /// - Parameter bytes: UTF-8 that ``TextScan`` has passed, without a byte order mark.
     package static func parse(_ bytes: ArraySlice<UInt8>) -> (tape: YAMLTape, problems: [YAMLProblem]) {
-        var builder = TapeBuilder(capacity: bytes.count)
+        var builder = TapeBuilder(bytes)
         let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
         defer { unsafe parser.deallocate() }
         guard unsafe yaml_parser_initialize(parser) == 1 else {
@@ -65,9 +65,31 @@ private struct TapeBuilder {
     /// The scalar of the newest event; nil when that was something else.
     private var lastScalar: SyntaxError.Scalar?
 
-    init(capacity: Int) {
-        tape.nodes.reserveCapacity(capacity / 12 + 4)
-        tape.text.reserveCapacity(capacity)
+    /// Places right behind a question mark, with no blank between.
+    private let glued: Set<YAMLMark>
+
+    init(_ bytes: ArraySlice<UInt8>) {
+        glued = Self.placesBehindQuestionMarks(bytes)
+        tape.nodes.reserveCapacity(bytes.count / 12 + 4)
+        tape.text.reserveCapacity(bytes.count)
+    }
+
+    /// Almost always none: a question mark stands at the end of a sentence.
+    private static func placesBehindQuestionMarks(_ bytes: ArraySlice<UInt8>) -> Set<YAMLMark> {
+        guard bytes.contains(0x3F) else { return [] }
+        var places: Set<YAMLMark> = []
+        var mark = YAMLMark(line: 1, column: 1)
+        var isBehind = false
+        for byte in bytes {
+            if isBehind, byte > 0x20 { places.insert(mark) }
+            isBehind = byte == 0x3F
+            if byte == 0x0A {
+                mark = YAMLMark(line: mark.line + 1, column: 1)
+            } else if byte & 0xC0 != 0x80 {
+                mark.column += 1
+            }
+        }
+        return places
     }
 
     /// - Parameter end: Where the text ends; nil when no mark can lie behind it.
@@ -107,6 +129,12 @@ private struct TapeBuilder {
     mutating func take(_ event: yaml_event_t) -> Bool {
         let mark = unsafe mark(event.start_mark)
         lastScalar = nil
+        let isEnd = unsafe event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT
+        if !isEnd, glued.contains(mark) {
+            // In braces libyaml takes the mark away from the key; YAML 1.2 makes it the key's first character. Nothing
+            // else begins there: elsewhere the mark is part of what follows it.
+            refuse("complex-key", "a '?' right before a key is read in two ways", "put the key into quotes", mark)
+        }
         switch unsafe event.type {
         case YAML_DOCUMENT_START_EVENT:
             documents += 1

@@ -137,6 +137,20 @@ struct RefusedYAMLTests {
         #expect(problems("? ①{a: b}\n: c\n").contains("① complex-key"))
     }
 
+    @Test("A question mark right before a key is refused: readers take it for two things")
+    func gluedQuestionMark() {
+        let why = "① complex-key: a '?' right before a key is read in two ways [put the key into quotes]"
+        #expect(problems("{ ?①foo: bar }") == why)
+        #expect(problems("a: [é, ?①foo: bar]") == why)
+        #expect(problems("{a: b, ?①\"foo\": bar}") == why)
+        // Everywhere else it is text.
+        for text in [
+            "?foo: bar", "a: ?b", "{a?: b, c: d?}", "a: \"why?\"", "a: |\n  ?b\n", "[a?b, 'x?']", "# ?a\nb: c",
+        ] {
+            #expect(problems(text) == "", "\(text)")
+        }
+    }
+
     @Test("A second document is refused; an explicit start of the first is not")
     func severalDocuments() {
         #expect(

@@ -72,6 +72,7 @@ struct RolloutRenderer {
             text +=
                 "    \(metric.name.onOneLine)  \(metric.verdict.rawValue)  \(metric.explanation.onOneLine)\n"
         }
+        for note in verdict.notes { text += "    \(note.onOneLine)\n" }
         return text
     }
 }

@@ -133,6 +133,7 @@ extension Invocation {
             guard has("watch"), console.isInteractive else {
                 console.out(text)
                 if let waiting { console.note("\(environment): \(waiting.sentence)") }
+                if let dropped = report.dropped { console.note("\(environment): \(dropped)") }
                 return .done
             }
             // Home, the new text with each line cleared behind it, and what was below it cleared.
