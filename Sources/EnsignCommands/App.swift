@@ -13,6 +13,11 @@ package enum App {
         signal(SIGXFSZ, SIG_IGN)
         // A file that is opened in the place of a closed stream would get what is meant for the stream.
         Machine.fillStandardStreams()
+        if words.first == CompletionScript.verb {
+            let rest = words.dropFirst()
+            Console.standard(noColour: true).out(Completer.lines(rest.first ?? "", Array(rest.dropFirst())))
+            return ExitCode.done.rawValue
+        }
         let console = Console.standard(noColour: words.contains("--no-color"))
         do {
             switch try Parser.parse(words, console: console) {
@@ -34,7 +39,8 @@ package enum App {
                 }
             }
         } catch {
-            let explanation = Explanation(error)
+            var explanation = Explanation(error)
+            if explanation.code == .usage, let hint = Slips.hint(words) { explanation.hints.insert(hint, at: 0) }
             explanation.print(to: console)
             return explanation.code.rawValue
         }

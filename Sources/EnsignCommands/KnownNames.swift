@@ -45,6 +45,15 @@ extension Invocation {
         )
     }
 
+    /// The version of an agent that an option names; nil without the option.
+    func version(_ option: String) throws(UsageError) -> AgentVersion? {
+        guard let text = self[option] else { return nil }
+        guard let version = AgentVersion(text) else {
+            throw UsageError(message: "'\(text)' is not a version: write MAJOR.MINOR.PATCH", verb: verb.name)
+        }
+        return version
+    }
+
     /// `TOOL` or `TOOL.OPERATION`.
     func call(_ index: Int, needsOperation: Bool) throws -> (tool: String, operation: String?) {
         let text = argument(index) ?? ""

@@ -47,24 +47,37 @@ enum ManifestTemplate {
         """
     }
 
-    static func team(_ name: String) -> String {
+    static func team(_ name: String, member: String) -> String {
         """
         apiVersion: ensign.dev/v1
         kind: Team
         spec:
-          members: [you@example.com]
+          members: [\(member)]
           escalation: oncall-\(name)@example.com
 
         """
     }
 
     /// A team that owns a tool, and no agent yet.
-    static let smallTeam = """
+    static func smallTeam(member: String) -> String {
+        """
         apiVersion: ensign.dev/v1
         kind: Team
-        spec: {members: [you@example.com]}
+        spec: {members: [\(member)]}
 
         """
+    }
+
+    static func binding(_ tool: String, _ environment: String) -> String {
+        """
+        apiVersion: ensign.dev/v1
+        kind: Binding
+        spec:
+          server: {mcp: {url: "https://\(tool).\(environment).example.com/mcp"}}
+          credentials: {ref: "vault:\(tool)-\(environment)"}
+
+        """
+    }
 
     /// - Parameter needs: What the version needs: said, and not granted.
     static func deployment(_ version: AgentVersion, needs: [ToolNeed]) -> String {

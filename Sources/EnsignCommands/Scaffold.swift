@@ -50,7 +50,7 @@ struct Scaffold {
             "\(folder)/prompt.md": ManifestTemplate.prompt(agent.name),
         ]
         if try fleet.team(agent.team) == nil {
-            files[RepositoryPath.team(agent.team)] = ManifestTemplate.team(agent.team)
+            files[RepositoryPath.team(agent.team)] = ManifestTemplate.team(agent.team, member: member)
         }
         let environments = try fleet.environmentNames()
         for environment in environments
@@ -84,6 +84,44 @@ struct Scaffold {
         }
         note("It takes \(version), which '\(source)' runs.")
         return version
+    }
+
+    /// Whoever writes a team is its first member: git's `user.email`.
+    private var member: String {
+        let configuration = (try? invocation.site())?.repository
+        let email = try? configuration?.configuration()["user.email"]
+        // It goes into a manifest as it is.
+        let isPlain = email?.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "@.+-_".contains($0)) } ?? false
+        return isPlain && email?.contains("@") == true ? email ?? "" : "you@example.com"
+    }
+
+    func team(_ name: String) throws -> ExitCode {
+        try requireName(name)
+        return try write(
+            [RepositoryPath.team(name): ManifestTemplate.team(name, member: member)],
+            next: "edit its members, then ensign new agent \(name)/NAME"
+        )
+    }
+
+    func binding(_ tool: String) throws -> ExitCode {
+        try requireName(tool)
+        guard let target = invocation["env"] else {
+            throw UsageError(message: "'new binding' needs --env ENV", verb: "new")
+        }
+        let names = try fleet.environmentNames()
+        guard names.contains(target) else { throw ReconcileError.unknownEnvironment(target, known: names) }
+        guard try !fleet.toolVersions(tool).isEmpty else {
+            let tools = try fleet.names(in: "tools", files: false)
+            throw Failure(
+                message: "there is no tool '\(tool)'",
+                hints: [Suggestion.hint(for: tool, among: tools, plural: "tools") ?? "", "ensign new tool \(tool)"]
+            )
+        }
+        let path = RepositoryPath.binding(tool, in: target)
+        return try write(
+            [path: ManifestTemplate.binding(tool, target)],
+            next: "edit the address and the credential, then ensign plan --env \(target) --worktree"
+        )
     }
 
     func deployment(_ name: String) throws -> ExitCode {
@@ -130,9 +168,28 @@ struct Scaffold {
         return result
     }
 
+    /// The tools to grant, those first that the role's name speaks of.
+    private func tools(for role: String) throws -> [String] {
+        let tools = try fleet.names(in: "tools", files: false)
+        if let named = invocation["tool"] {
+            guard tools.contains(named) else {
+                throw Failure(
+                    message: "there is no tool '\(named)'",
+                    hints: [Suggestion.hint(for: named, among: tools, plural: "tools") ?? ""]
+                )
+            }
+            return [named]
+        }
+        let words = role.split(separator: "-")
+        let fitting = tools.filter { tool in
+            role.hasPrefix(tool) || tool.split(separator: "-").contains { words.contains($0) }
+        }
+        return fitting + tools.filter { !fitting.contains($0) }
+    }
+
     func role(_ name: String) throws -> ExitCode {
         try requireName(name)
-        for tool in try fleet.names(in: "tools", files: false) {
+        for tool in try tools(for: name) {
             guard let version = try fleet.toolVersions(tool).last, let value = try fleet.tool(tool, version)?.value
             else {
                 continue
@@ -143,6 +200,7 @@ struct Scaffold {
             }
             let path = RepositoryPath.role(name)
             let text = ManifestTemplate.role(tool, operation.key)
+            if invocation["tool"] == nil { note("It grants '\(tool)': --tool names another tool.") }
             return try write([path: text], next: "edit the grants, then name it under roles: in a deployment")
         }
         throw Failure(message: "there is no tool to grant yet", hints: ["ensign new tool NAME"])
@@ -181,7 +239,7 @@ struct Scaffold {
         try refuseSlip(in: owner)
         var files = [RepositoryPath.tool(name, "0.1.0"): ManifestTemplate.tool(name, owner: owner)]
         if !teams.contains(owner) {
-            files[RepositoryPath.team(owner)] = ManifestTemplate.smallTeam
+            files[RepositoryPath.team(owner)] = ManifestTemplate.smallTeam(member: member)
         }
         if invocation["team"] == nil { note("Its owner is '\(owner)': --team names another team.") }
         return try write(files, next: Self.useOfTool)

@@ -46,7 +46,9 @@ package struct TargetOwnership {
     /// any other setting may.
     private func isDefault() throws -> Bool {
         guard path == site.files.live(environment) else { return false }
-        return try [path, Files.parent(of: path)].compactMap { $0 }.allSatisfy { try Files.status($0)?.kind != .symlink }
+        return try [path, Files.parent(of: path)].compactMap { $0 }.allSatisfy {
+            try Files.status($0)?.kind != .symlink
+        }
     }
 
     private var file: StateFile<OwnTarget> { StateFile(site.files, environment) }

@@ -61,7 +61,7 @@ extension Planner {
         let present = try state.stable.flatMap { try recorded.bundle($0.digest) }
         work.machine.stableArtifact = present?.artifact
         var operation = request.operation
-        if operation == .rollback(to: nil), let previous = try previous(work, present, recorded, context) {
+        if operation == .rollback(to: nil), let previous = try previous(request, work, present, recorded, context) {
             let kind = BundleDifference(before: present, after: previous.bundle).kind
             operation = .rollback(
                 to: PreviousVersion(side: previous.side, artifact: previous.bundle.artifact, kind: kind)
@@ -86,15 +86,71 @@ extension Planner {
         )
     }
 
-    /// The version that was stable before the present one, has not failed here, and still differs from it under git's
-    /// present permissions; nil when none is kept.
+    /// The version to go back to; nil when there is none, and during a canary, which goes back to the stable one.
+    ///
+    /// A request that comes again, after a connection was lost or an agent was just taken back by its rules, must not go
+    /// back twice: soon after a version was taken back, the one to go to has to be named.
     private static func previous(
+        _ request: OperatorRequest,
         _ work: AgentWork,
         _ present: Bundle?,
         _ recorded: RecordedFleet,
         _ context: RolloutContext
     ) throws -> CompiledBundle? {
+        let state = work.machine.state
+        guard state.canary == nil, !state.isHalted, let stable = state.stable else {
+            return try previous(work, present, recorded, context).first
+        }
+        guard request.version != stable.version else { throw RolloutRefusal.alreadyStable(stable.version) }
+        let earlier = try previous(work, present, recorded, context)
+        if let named = request.version {
+            if let found = earlier.first(where: { $0.bundle.version == named }) { return found }
+            var others: [AgentVersion] = []
+            for version in earlier.map(\.bundle.version) where !others.contains(version) { others.append(version) }
+            throw RolloutRefusal.notKept(named, others: others)
+        }
+        if let next = earlier.first, let newest = state.quarantine.max(by: { $0.since < $1.since }) {
+            let seconds = context.now.seconds(since: newest.since)
+            if (0..<soonAgain).contains(seconds), try isBack(work.item.agent, stable, since: newest.since, recorded) {
+                throw RolloutRefusal.justTakenBack(
+                    newest,
+                    seconds: seconds,
+                    stable: stable.version,
+                    next: next.bundle.version
+                )
+            }
+        }
+        return earlier.first
+    }
+
+    /// Whether sessions have the stable version because another one was taken back, and not because one came after that.
+    private static func isBack(
+        _ agent: AgentID,
+        _ stable: Change.Side,
+        since quarantine: Timestamp,
+        _ recorded: RecordedFleet
+    ) throws -> Bool {
+        // It went back from a stable version ...
+        if let last = try recorded.earlier(agent).first, try recorded.history(agent, last)?.wasTakenBack == true {
+            return true
+        }
+        // ... or from a canary, beside which it stayed.
+        return try recorded.history(agent, stable.digest).map { $0.stableUntil < quarantine } ?? false
+    }
+
+    /// In seconds: who asks again within this time has to name the version.
+    private static let soonAgain: Int64 = 600
+
+    /// The versions that were stable before the present one, have not failed here, and still differ from it under git's
+    /// present permissions; the latest first.
+    private static func previous(
+        _ work: AgentWork,
+        _ present: Bundle?,
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> [CompiledBundle] {
         let agent = work.item.agent
+        var found: [CompiledBundle] = []
         for digest in try recorded.earlier(agent) {
             guard let bundle = try recorded.bundle(digest),
                 !work.machine.state.isQuarantined(digest, artifact: bundle.artifact)
@@ -104,9 +160,9 @@ extension Planner {
                 ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
             // Without the permissions that git took away it may equal the present one: going back would change nothing.
             if let present, BundleDifference(before: present, after: earlier.bundle).isEmpty { continue }
-            return earlier
+            found.append(earlier)
         }
-        return nil
+        return found
     }
 
     /// What git allows a version now, if that is less than its bundle has; nil when it loses nothing.

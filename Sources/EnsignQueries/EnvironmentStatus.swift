@@ -31,6 +31,8 @@ package struct EnvironmentStatus: Sendable {
     package let forge: ForgeStatus?
     /// The newest desired commit that is known here, when the host refused it.
     package let refusal: RefusedCommit?
+    /// Whether it is no longer declared and nothing of it is live: only its ledger is left.
+    package let isRetired: Bool
     /// Why the environment cannot be read; nil when it can.
     package let unreadable: (any Error)?
 
@@ -47,7 +49,7 @@ package struct EnvironmentStatus: Sendable {
         self.desired = desired
         unreadable = why
         (tip, status, outbox, attendance, waiting, sight, reading) = (nil, nil, nil, nil, nil, nil, nil)
-        (forge, refusal) = (nil, nil)
+        (forge, refusal, isRetired) = (nil, nil, false)
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
     }
@@ -77,6 +79,7 @@ package struct EnvironmentStatus: Sendable {
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
         reading = hasTelemetry ? StateFile<TelemetryReading>(site.files, name).known() : nil
         forge = ForgeStatus.of(name, site, tip)
+        isRetired = try tip?.agents == 0 && desired.map { try !site.declares(name, at: $0) } ?? false
         let upstream = site.reconciles ? nil : try site.upstream(of: site.settings.branch)?.commit
         refusal =
             isReadable && status == nil
@@ -110,7 +113,7 @@ package struct EnvironmentStatus: Sendable {
                 ]
             } ?? .null,
             "result": result.map { .string($0) } ?? .null, "forge": forge?.json ?? .null,
-            "refused": refusal?.json ?? .null,
+            "refused": refusal?.json ?? .null, "retired": .bool(isRetired),
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "error": unreadable.map { .string("\($0)") } ?? .null,
@@ -132,5 +135,12 @@ package struct EnvironmentStatus: Sendable {
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": age.map { .integer(max(0, $0)) } ?? .null,
         ]
+    }
+}
+
+extension Site {
+    /// Whether a commit has the environment's manifest.
+    fileprivate func declares(_ environment: String, at commit: ObjectID) throws -> Bool {
+        try repository.entry(at: RepositoryPath.environment(environment), in: repository.commit(commit).tree) != nil
     }
 }

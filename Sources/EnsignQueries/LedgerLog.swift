@@ -19,6 +19,12 @@ package struct LedgerLog: Sendable {
         package var agent: AgentID?
         /// Whether intents are there too whose outcome follows.
         package var hasIntents = false
+        /// Only entries of this time or later; nil for all.
+        package var since: Timestamp?
+        /// Only entries of this time or earlier; nil for all.
+        package var until: Timestamp?
+        /// Only the entry of this number; nil for all. Intents are there then, too.
+        package var sequence: Int64?
         /// The most entries, the newest; above 0.
         package var limit = Int.max
 
@@ -36,7 +42,13 @@ package struct LedgerLog: Sendable {
             if kind == .outcome || kind == .recovery, let previous = entry.entry.previous {
                 answered.insert(previous.commit)
             }
-            if !filter.hasIntents, kind.isIntent, answered.contains(entry.commit) { return true }
+            if let wanted = filter.sequence, entry.entry.sequence != wanted { return entry.entry.sequence > wanted }
+            // Not the end of the walk: a clock may have been set back.
+            if let since = filter.since, entry.entry.time < since { return true }
+            if let until = filter.until, entry.entry.time > until { return true }
+            if filter.sequence == nil, !filter.hasIntents, kind.isIntent, answered.contains(entry.commit) {
+                return true
+            }
             var own: [Change] = []
             if let agent = filter.agent {
                 own = try ledger.changes(of: entry).filter { $0.agent == agent }

@@ -126,7 +126,7 @@ package struct LiveAgents: Sendable {
             row.reason = "halted by \(halt.by): \(halt.reason)"
         } else if state.haltedByGit {
             row.reason = "halted by git"
-        } else if let rollout, rollout.held != nil || canary != nil || rollout.leaving != nil {
+        } else if let rollout, rollout.held != nil || state.rollout != nil || rollout.leaving != nil {
             row.since = canary?.progress.started ?? since
             row.reason = rollout.waitsFor(isHost: report?.isHost ?? false).map { "waits for \($0)" }
         } else if wanted == nil {

@@ -131,7 +131,6 @@ extension RolloutReport.Row {
     /// Why nothing moves, and what a person can do about it; nil when there is nothing to wait for.
     package func waitsFor(isHost: Bool) -> String? {
         if let leaving { return "other agents, before it is removed: \(leaving)" }
-        if let leaving { return "other agents, before it is removed: \(leaving)" }
         if case .soaking(_, let soak)? = state.rollout { return soak.why }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }

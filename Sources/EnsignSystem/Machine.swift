@@ -86,6 +86,15 @@ package enum Machine {
 
     /// Whether a standard stream is a terminal.
     package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
+
+    /// How many columns the terminal behind a standard stream has; nil for no terminal, and when it does not say. tty_ioctl(4).
+    package static func terminalWidth(_ number: Int32) -> Int? {
+        var size = winsize()
+        guard isTerminal(number), unsafe ioctl(number, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return nil
+        }
+        return Int(size.ws_col)
+    }
 }
 
 extension timespec {

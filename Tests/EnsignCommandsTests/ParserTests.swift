@@ -123,23 +123,28 @@ struct VerbTests {
         }
     }
 
-    @Test("Both completion scripts know each verb that is shown, its options and its choices")
+    @Test("Completion knows each verb, its options and its choices, also after others and before the verb")
     func completion() {
-        let scripts = [CompletionScript.bash(), CompletionScript.zsh()]
-        for verb in Verbs.all where !verb.isHidden {
-            for script in scripts {
-                let part = script.split(separator: "\n").first { $0.hasPrefix("    \(verb.name)) ") }.map(String.init)
-                let text = part ?? script
-                #expect(text.contains(verb.name))
-                for option in verb.options + Parser.outputOption(verb) {
-                    #expect(text.contains("--\(option.name)"), "\(verb.name) --\(option.name)")
-                }
-                for argument in verb.arguments {
-                    guard case .choice(let choices) = argument.kind else { continue }
-                    #expect(text.contains(choices.joined(separator: " ")), "\(verb.name) \(argument.name)")
-                }
-            }
+        func words(_ line: String) -> [String] {
+            Completer(line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)).candidates().map(
+                \.word
+            )
         }
+        #expect(words("") == Verbs.all.map(\.name))
+        #expect(words("reco") == ["reconcile"] && words("--repo /nowhere reco") == ["reconcile"])
+        #expect(words("-c a=b reco") == ["reconcile"] && words("nonsense") == [])
+        for verb in Verbs.all {
+            for option in verb.options + Parser.outputOption(verb) {
+                #expect(words("\(verb.name) --\(option.name)").contains("--\(option.name)"), "\(verb.name)")
+                guard case .choice(let choices) = option.kind else { continue }
+                #expect(words("\(verb.name) --\(option.name) ") == choices.sorted())
+                #expect(words("\(verb.name) --\(option.name)=") == choices.sorted().map { "--\(option.name)=\($0)" })
+            }
+            guard let first = verb.arguments.first, case .choice(let choices) = first.kind else { continue }
+            #expect(words("\(verb.name) ") == choices.sorted())
+            #expect(words("\(verb.name) --quiet ") == choices.sorted())
+        }
+        #expect(words("judge --rules ").isEmpty && words("version x").isEmpty)
     }
 
     @Test("Help names everything that a verb takes, and no line is wider than a terminal")

@@ -172,13 +172,59 @@ struct PlanRendererTests {
         let changes = (0..<4).map { number in
             Shown.planned(
                 from: bundle("support/a\(number)"),
-                to: bundle("support/a\(number)", "1.1.0") { $0.instructions = "B.\n" }
+                to: bundle("support/a\(number)", "1.1.0") { $0.instructions = "B\(number).\n" }
             )
         }
         var renderer = PlanRenderer(plan: Shown.plan(changes))
         renderer.limit = 3
         #expect(try renderer.text().contains("... and 1 more: 'ensign plan --env prod' shows them all"))
         #expect(try renderer.text().contains("4 to update"))
+    }
+
+    @Test("Equal changes of many agents are one block with a count and names; others stand for themselves")
+    func groups() throws {
+        var changes = (0..<800).map { number in
+            Shown.planned(
+                from: bundle("support/a\(number)"),
+                to: bundle("support/a\(number)", "1.1.0") { $0.instructions = "B.\n" }
+            )
+        }
+        changes.append(
+            Shown.planned(from: bundle("support/z"), to: bundle("support/z", "1.1.0") { $0.instructions = "C.\n" })
+        )
+        let renderer = PlanRenderer(plan: Shown.plan(changes))
+        let text = try renderer.text()
+        #expect(text.contains("  ~ 800 agents  update  1.0.0 -> 1.1.0"), "\(text.prefix(400))")
+        #expect(text.contains("      support/a0, support/a1, support/a2, support/a3, support/a4 and 795 more\n"))
+        #expect(text.contains("  ~ support/z  update") && text.contains("801 to update"))
+        #expect(text.split(separator: "\n").count < 40)
+        let markdown = try renderer.markdown()
+        #expect(markdown.contains("#### 800 agents: update") && markdown.contains("`support/a799`"))
+        #expect(try PlanReport(Shown.plan(changes)).json()["changes"]?.array?.count == 801)
+    }
+}
+
+@Suite("Findings as text")
+struct FindingRendererTests {
+    private func finding(_ severity: Finding.Severity, _ path: String, _ message: String) -> Finding {
+        Finding(severity, code: "need-without-grant", message, path: path)
+    }
+
+    @Test("Warnings that say the same are shown once with their places; errors are each shown")
+    func alike() {
+        let renderer = FindingRenderer(paint: { text, _ in text }, source: { _ in nil })
+        let warnings = (0..<10).map { finding(.warning, "a\($0).yaml", "nothing grants it") }
+        let text = renderer.render(warnings + [finding(.warning, "b.yaml", "something else")])
+        #expect(
+            text == """
+                a0.yaml:1:1: warning: nothing grants it [need-without-grant]
+                  and 9 places more: a1.yaml:1:1, a2.yaml:1:1, a3.yaml:1:1, a4.yaml:1:1, a5.yaml:1:1, ...
+                b.yaml:1:1: warning: something else [need-without-grant]
+
+                """
+        )
+        let errors = renderer.render((0..<10).map { finding(.error, "a\($0).yaml", "wrong") })
+        #expect(errors.split(separator: "\n").count == 10)
     }
 }
 
@@ -212,6 +258,26 @@ struct TableTests {
         let table = TextTable(header: ["A", "B"], rows: [["long cell", "x"], ["y", ""]])
         #expect(table.render(Shown.plain) == "A          B\nlong cell  x\ny\n")
         #expect(TextTable(header: ["A"]).render(Shown.plain).isEmpty)
+    }
+
+    @Test("On a terminal the widest columns are cut until a line fits; elsewhere nothing is")
+    func width() {
+        let long = String(repeating: "x", count: 200)
+        let table = TextTable(
+            header: ["AGENT", "WHY", "MORE"],
+            rows: [["support/triage", long, long], ["a/b", "-", "-"]]
+        )
+        var console = Shown.plain
+        #expect(table.render(console).contains(long))
+        for width in [60, 80, 120, 300] {
+            console.width = width
+            let lines = table.render(console).split(separator: "\n")
+            #expect(lines.allSatisfy { $0.count <= width }, "\(width): \(lines)")
+            #expect(lines[1].hasPrefix("support/triage  x") && lines[1].hasSuffix("..."))
+        }
+        // Too narrow for anything: still a table.
+        console.width = 5
+        #expect(table.render(console).split(separator: "\n").count == 3)
     }
 
     @Test("The registry's rows are cells, with ? for a version that cannot be read and - for none")

@@ -20,6 +20,8 @@ import Testing
                 fleet[path.replacingOccurrences(of: "1.0.0", with: version)] = text
             }
         }
+        // What is pushed here goes in at once.
+        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
         if canary {
             fleet.replace("  keepFor: 7d\n", with: "  keepFor: 7d\n" + Self.canary, in: FleetFixture.environmentPath)
         }
@@ -287,6 +289,55 @@ import Testing
         try host.git("push", "-q", "origin", "main")
         #expect(try host.digest("support/triage") == good && host.digest("support/triage") != bad)
         #expect(try !hasBranch(host.bare))
+    }
+
+    @Test("rollback --now asked again soon goes no further back unless the version is named; --to is safe to repeat")
+    func twice() throws {
+        let host = try Host(fleet: fleet(canary: false))
+        try host.push(deployment, "version: 1.0.0", "version: 1.1.0")
+        try host.push(deployment, "credit: {maximum: 100}", "credit: {maximum: 90}")
+        func back(_ more: String...) throws -> CommandResult {
+            let words = ["rollback", "support/triage", "--env", "prod", "--now", "--reason", "refuses everything"]
+            return try run(Host.ensign, words + more, in: host.bare, environment: host.time())
+        }
+        #expect(try back("--to", "9.9.9").status == 4)
+        #expect(try host.ensign("rollback", "support/triage", "--env", "prod", "--to", "1.0.0").status == 64)
+        // Its own permissions are no other version: 1.1.0 with 100 and with 90 are told apart by their digests.
+        #expect(try back("--to", "1.1.0").errors.contains("1.1.0 is what sessions have already"))
+        let first = try back("--to", "1.0.0")
+        #expect(
+            first.status == 0 && first.output.contains("rolled back 1.1.0 -> 1.0.0"),
+            "\(first.output)\(first.errors)"
+        )
+        let entries = try host.entries().count
+        let repeated = try back("--to", "1.0.0")
+        #expect(repeated.status == 0 && repeated.errors.contains("1.0.0 is what sessions have already"))
+        #expect(try host.entries().count == entries)
+    }
+
+    @Test("A second rollback --now within minutes says what it would do and does nothing; later it goes on")
+    func guarded() throws {
+        let host = try Host(fleet: fleet(canary: false))
+        for version in ["1.1.0", "1.2.0"] {
+            let next = "fleet/agents/support/triage/\(version)"
+            if !FileManager.default.fileExists(atPath: "\(host.work)/\(next)") {
+                #expect(try run("cp", ["-r", "fleet/agents/support/triage/1.0.0", next], in: host.work).status == 0)
+                try host.scratch.write("work/\(next)/prompt.md", "Sort it, \(version).\n")
+            }
+        }
+        try host.git("add", "-A")
+        try host.push(deployment, "version: 1.0.0", "version: 1.1.0")
+        try host.push(deployment, "version: 1.1.0", "version: 1.2.0")
+        func back() throws -> CommandResult {
+            try host.ensign("rollback", "support/triage", "--env", "prod", "--now", "--reason", "refuses everything")
+        }
+        #expect(try back().output.contains("rolled back 1.2.0 -> 1.1.0"))
+        let again = try back()
+        #expect(again.status == 4, "\(again.output)")
+        #expect(again.errors.contains("once more would go to 1.0.0 and quarantine 1.1.0"), "\(again.errors)")
+        #expect(again.errors.contains("--now --to 1.0.0"))
+        host.pass(seconds: 700)
+        #expect(try back().output.contains("rolled back 1.1.0 -> 1.0.0"))
     }
 
     @Test("Where the artifact is the same, the digest is quarantined; edits made since stay")

@@ -144,20 +144,6 @@ import Testing
 
     // MARK: Completion
 
-    @Test("Completion knows every verb and every option that help shows", arguments: ["bash", "zsh"])
-    func completion(_ shell: String) throws {
-        let script = try run(Host.ensign, ["completion", shell], in: "/").output
-        for verb in Self.verbs {
-            let pattern = shell == "bash" ? "        \(verb))\n" : "    \(verb)) _arguments"
-            #expect(script.contains(pattern), "\(verb)")
-            let part = try #require(script.split(separator: pattern).last?.split(separator: ";;").first)
-            let help = try Self.help(verb).output
-            let options = help.matches(of: #/(?m)^  --([a-z-]+)/#).map { String($0.1) }
-            #expect(options.count > 3)
-            for option in options { #expect(part.contains("--\(option)"), "\(verb) --\(option)") }
-        }
-    }
-
     @Test("The script for bash is good bash, that for zsh good zsh if there is one", arguments: ["bash", "zsh"])
     func syntax(_ shell: String) throws {
         guard try run("sh", ["-c", "command -v \(shell)"], in: "/").status == 0 else { return }
@@ -167,29 +153,41 @@ import Testing
         #expect(check.errors.isEmpty, "\(check.errors)")
     }
 
-    @Test(
-        "Bash completes verbs, options, choices, environments, agents and tools",
-        arguments: [
-            ("ensign reco", "reconcile"), ("ensign plan --wor", "--worktree"),
-            ("ensign plan --output mark", "markdown"),
-            ("ensign log --env pr", "prod"), ("ensign route support/tri", "support/triage"),
-            ("ensign log --env prod support/tri", "support/triage"), ("ensign --repo . reco", "reconcile"),
-            ("ensign who-can c", "crm"), ("ensign completion z", "zsh"),
-        ]
-    )
-    func completes(_ line: String, _ expected: String) throws {
-        let scratch = try ScratchDirectory()
-        try FleetFixture().write(to: "", in: scratch)
-        try scratch.write("completion", try run(Host.ensign, ["completion", "bash"], in: "/").output)
-        let words = line.split(separator: " ")
-        let script = """
-            source ./completion
-            COMP_WORDS=(\(words.joined(separator: " "))); COMP_CWORD=\(words.count - 1)
-            _ensign
-            echo "${COMPREPLY[@]}"
-            """
-        let result = try run("bash", ["-c", script], in: scratch.path)
-        #expect(result.output == "\(expected)\n")
-        #expect(result.errors.isEmpty, "\(result.errors)")
+    @Test("Bash completes verbs, options, choices and names, in a folder, a bare repository, and one that --repo names")
+    func completes() throws {
+        let host = try Host(fleet: FleetFixture())
+        try FleetFixture().write(to: "plain", in: host.scratch)
+        try host.scratch.write("completion", try run(Host.ensign, ["completion", "bash"], in: "/").output)
+        func complete(_ line: String, in place: String) throws -> String {
+            let script = """
+                source \(host.scratch.path)/completion
+                COMP_LINE='\(line)'; COMP_POINT=${#COMP_LINE}
+                _ensign
+                echo "${COMPREPLY[@]}"
+                """
+            let path = (Host.ensign as NSString).deletingLastPathComponent + ":/usr/bin:/bin"
+            let result = try run("bash", ["-c", script], in: place, environment: ["PATH": path])
+            #expect(result.errors.isEmpty, "\(line): \(result.errors)")
+            return String(result.output.dropLast())
+        }
+        for place in ["plain", "fleet.git", "work/fleet/teams"].map({ "\(host.scratch.path)/\($0)" }) {
+            for (line, expected) in [
+                ("ensign reco", "reconcile"), ("ensign plan --wor", "--worktree"), ("ensign notif", "notify"),
+                ("ensign plan --output mark", "markdown"), ("ensign log --env pr", "prod"),
+                ("ensign log --env=pr", "prod"), ("ensign halt support/tri", "support/triage"),
+                ("ensign log --env prod support/tri", "support/triage"), ("ensign --repo . reco", "reconcile"),
+                ("ensign who-can c", "crm"), ("ensign who-can crm.up", "crm.update"),
+                ("ensign check support/triage crm.e", "crm.erase"), ("ensign completion z", "zsh"),
+                ("ensign promote support/triage --to prod --version 1", "1.0.0"),
+                ("ensign diff support/triage@", "1.0.0"), ("ensign diff dev pr", "prod"),
+                ("ensign get agents --team sup", "support"),
+            ] {
+                #expect(try complete(line, in: place) == expected, "\(line) in \(place)")
+            }
+        }
+        let named = "ensign --repo \(host.bare) rollback --env prod --to 1.0.0 support/tri"
+        #expect(try complete(named, in: "/") == "support/triage")
+        #expect(try complete("ensign plan mai", in: host.bare) == "main")
+        #expect(try complete("ensign log --env ", in: "/").isEmpty)
     }
 }

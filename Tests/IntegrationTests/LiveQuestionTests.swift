@@ -272,11 +272,6 @@ import Testing
         let quarantined = try host.ensignInWork("promote", "support/triage", "--to", "prod")
         #expect(quarantined.status == 4)
         #expect(quarantined.errors.contains("'dev' runs 1.0.0: 1.1.0 is quarantined there"), "\(quarantined.errors)")
-        let named = try host.ensignInWork("promote", "support/triage", "--to", "prod", "--version", "1.1.0")
-        #expect(
-            named.status == 0 && named.errors.contains("warning: support/triage: 'dev' runs 1.0.0"),
-            "\(named.errors)"
-        )
     }
 
     @Test("promote with nothing to promote says what really runs")

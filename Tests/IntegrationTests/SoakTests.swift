@@ -31,7 +31,9 @@ import Testing
         let accepted = try host.tryGit("push", "origin", "main")
         #expect(accepted.status == 0, "\(accepted.errors)")
         #expect(try live(host).contains("1.5.0"))
-        #expect(try host.ensign("log", "--env", "prod", "--output", "json").output.contains("stable in 'staging' since"))
+        #expect(
+            try host.ensign("log", "--env", "prod", "--output", "json").output.contains("stable in 'staging' since")
+        )
     }
 
     @Test("A version that is not in staging at all is let in by an operator, with a reason, and by nobody else")

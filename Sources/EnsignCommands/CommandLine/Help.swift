@@ -13,7 +13,7 @@ enum Help {
 
             """
         for group in Verb.Group.allCases {
-            let verbs = Verbs.all.filter { $0.group == group && !$0.isHidden }
+            let verbs = Verbs.all.filter { $0.group == group }
             guard !verbs.isEmpty else { continue }
             text += "\n\(group.rawValue.uppercased()):\n"
             text += table(verbs.map { ($0.name, $0.summary) })

@@ -92,7 +92,8 @@ enum Parser {
     private static func unknownOption(_ word: String, _ name: String, among known: [Option], _ verb: Verb?)
         -> UsageError
     {
-        let nearest = closestMatch(to: name, among: known.map(\.name))
+        let begun = known.map(\.name).filter { name.count > 1 && $0.hasPrefix(name) }
+        let nearest = begun.count == 1 ? begun[0] : closestMatch(to: name, among: known.map(\.name))
         return UsageError(
             message: "unknown option '\(word)'",
             hint: nearest.map { "did you mean '--\($0)'?" },

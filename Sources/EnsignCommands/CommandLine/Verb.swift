@@ -13,8 +13,6 @@ struct Verb: Sendable {
     /// Whether `--output` makes sense, and which formats.
     var formats: [Format] = []
     var examples: [Example] = []
-    /// Kept out of the overview.
-    var isHidden = false
     var run: @Sendable (Invocation) throws -> ExitCode
 
     /// How the overview arranges verbs.
@@ -57,7 +55,15 @@ struct Option: Sendable {
 
 /// What a value is, for completion and for checking.
 enum ValueKind: Sendable, Hashable {
-    case text, file, environment, agent, tool, revision
+    case text, file, environment, agent, team, revision
+    /// A tool, or one of its operations.
+    case tool
+    /// `TOOL.OPERATION`.
+    case operation
+    /// A version of the agent that an argument names.
+    case version
+    /// What `diff` compares.
+    case side
     case choice([String])
 }
 

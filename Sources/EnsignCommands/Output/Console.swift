@@ -15,6 +15,8 @@ struct Console: Sendable {
     var errorColour: Bool
     /// Whether someone watches standard error on a terminal.
     var isInteractive: Bool
+    /// How many columns the terminal has that results go to; nil when they go elsewhere.
+    var width: Int?
     /// Whether the program ends when results cannot be written: true for questions. Work goes on without a reader.
     var endsWithReader = true
 
@@ -26,7 +28,8 @@ struct Console: Sendable {
         return Console(
             colour: !plain && Machine.isTerminal(1),
             errorColour: !plain && Machine.isTerminal(2),
-            isInteractive: Machine.isTerminal(2)
+            isInteractive: Machine.isTerminal(2),
+            width: Machine.terminalWidth(1)
         )
     }
 

@@ -15,8 +15,9 @@ struct FindingRenderer {
             secrets[finding.path, default: [:]][line] = min(column, secrets[finding.path]?[line] ?? column)
         }
         var hidden: (path: String, lines: SecretLines)?
+        let alike = Alike(findings)
         var cached: (path: String, lines: [ArraySlice<UInt8>])?
-        for finding in findings {
+        for (index, finding) in findings.enumerated() where alike.isShown(index) {
             if cached?.path != finding.path {
                 let bytes = source(finding.path) ?? []
                 cached = (finding.path, bytes.split(separator: 0x0A, omittingEmptySubsequences: false))
@@ -26,8 +27,47 @@ struct FindingRenderer {
             let secret = [secrets[finding.path]?[line], hidden?.lines.hidden[line - 1].map { $0 + 1 }]
                 .compactMap { $0 }.min()
             text += render(finding, cached?.lines ?? [], secretAt: secret)
+            let others = alike.others(index)
+            if !others.isEmpty {
+                let named = others.prefix(Self.maxPlaces).map { place(findings[$0].path, findings[$0].position) }
+                let more = others.count > named.count ? ", ..." : ""
+                text += "  and \(counted(others.count, "place")) more: \(named.joined(separator: ", "))\(more)\n"
+            }
         }
         return text
+    }
+
+    /// The most places of equal warnings that are named.
+    private static let maxPlaces = 5
+
+    /// Warnings that say the same of several places are shown once, where the first stands. Errors are each shown: each has
+    /// to be mended.
+    private struct Alike {
+        private struct Key: Hashable {
+            var code: String
+            var message: String
+            var hint: String?
+        }
+
+        private var groups: [Int: [Int]] = [:]
+        private var hidden: Set<Int> = []
+
+        init(_ findings: [Finding]) {
+            var first: [Key: Int] = [:]
+            for (index, finding) in findings.enumerated() where finding.severity == .warning {
+                let key = Key(code: finding.code, message: finding.message, hint: finding.hint)
+                guard let earlier = first[key] else {
+                    first[key] = index
+                    continue
+                }
+                groups[earlier, default: []].append(index)
+                hidden.insert(index)
+            }
+        }
+
+        func isShown(_ index: Int) -> Bool { !hidden.contains(index) }
+
+        func others(_ index: Int) -> [Int] { groups[index] ?? [] }
     }
 
     private func render(_ finding: Finding, _ lines: [ArraySlice<UInt8>], secretAt secret: Int?) -> String {

@@ -25,11 +25,11 @@ struct PlanRenderer {
                 + "\n"
         }
         text += guards
-        for change in plan.changes.prefix(limit) { text += "\n" + (try self.text(change)) }
-        if plan.changes.count > limit {
-            text +=
-                "\n  ... and \(plan.changes.count - limit) more: 'ensign plan --env \(plan.environment)' shows them all\n"
-        }
+        let groups = try groups()
+        // Where not all fit, what gains authority comes first.
+        let sorted = groups.count > limit ? groups.filter(\.gains) + groups.filter { !$0.gains } : groups
+        for group in sorted.prefix(limit) { text += "\n" + group.text(paint) }
+        text += more(sorted.dropFirst(limit))
         for held in plan.waiting.prefix(limit) { text += "\n" + (try self.text(held)) }
         for agent in plan.kept {
             text += "\n  \(paint("=", .dim)) \(agent)  no longer declared, kept: prune is off\n"
@@ -49,11 +49,81 @@ struct PlanRenderer {
         return text
     }
 
+    /// Agents to which the very same happens: one change of a role may be eight hundred of them.
+    private struct Group {
+        var first: PlannedChange
+        var agents: [AgentID]
+        /// The sign and what happens, around the name.
+        var symbol: String
+        var planned: String
+        var digests: String?
+        var body: String
+
+        /// Whether an agent that is live may do more.
+        var gains: Bool { first.all.contains { $0.kind == .widening && $0.action != .create } }
+
+        /// The most agents that are named of a group.
+        private static let maxNamed = 5
+
+        func text(_ paint: (String, Console.Style) -> String) -> String {
+            guard agents.count > 1 else {
+                let line = digests.map { "      \(paint($0, .dim))\n" } ?? ""
+                return "  \(symbol) \(paint(agents[0].description, .bold))  \(planned)\n\(line)\(body)"
+            }
+            let named = agents.prefix(Self.maxNamed).map(\.description).joined(separator: ", ")
+            let more = agents.count > Self.maxNamed ? " and \(agents.count - Self.maxNamed) more" : ""
+            return
+                "  \(symbol) \(paint(counted(agents.count, "agent"), .bold))  \(planned)\n      \(named)\(more)\n\(body)"
+        }
+    }
+
+    /// What is left out, counted; whoever gains authority is named all the same.
+    private func more(_ groups: ArraySlice<Group>) -> String {
+        let count = groups.reduce(0) { $0 + $1.agents.count }
+        guard count > 0 else { return "" }
+        let gaining = groups.filter(\.gains).flatMap(\.agents)
+        var text = "\n  ... and \(count) more: 'ensign plan --env \(plan.environment)' shows them all\n"
+        if !gaining.isEmpty {
+            let named = gaining.prefix(Self.maxNamed).map(\.description).joined(separator: ", ")
+            let rest = gaining.count > Self.maxNamed ? " and \(gaining.count - Self.maxNamed) more" : ""
+            text += "      authority is gained too by \(named)\(rest)\n"
+        }
+        return text
+    }
+
+    /// The most agents that are named although what happens to them is left out.
+    private static let maxNamed = 200
+
+    /// The changes in their order; equal ones where the first of them stands.
+    private func groups() throws -> [Group] {
+        var groups: [Group] = []
+        var places: [String: Int] = [:]
+        for planned in plan.changes {
+            let sentence = ChangeSentence(planned.change).planned
+            let body = try text(planned)
+            let key = "\(planned.change.action.rawValue)\n\(sentence)\n\(body)"
+            if let place = places[key], !body.isEmpty {
+                groups[place].agents.append(planned.agent)
+            } else {
+                places[key] = groups.count
+                groups.append(
+                    Group(
+                        first: planned,
+                        agents: [planned.agent],
+                        symbol: symbol(planned.change.action),
+                        planned: sentence,
+                        digests: digests(planned.change.from, planned.change.to),
+                        body: body
+                    )
+                )
+            }
+        }
+        return groups
+    }
+
+    /// What is below the line with the agent's name.
     private func text(_ planned: PlannedChange) throws -> String {
-        let change = planned.change
-        var text =
-            "  \(symbol(change.action)) \(paint(planned.agent.description, .bold))  \(ChangeSentence(planned.change).planned)\n"
-        if let digests = digests(change.from, change.to) { text += "      \(paint(digests, .dim))\n" }
+        var text = ""
         for note in planned.notes { text += "      \(paint(note.onOneLine, .yellow))\n" }
         text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(planned.difference)
@@ -175,10 +245,16 @@ struct PlanRenderer {
         for (direction, lines) in guardLines {
             text += list("Guards \(guardTitle(direction)) (\(direction.kind.rawValue))", lines)
         }
-        for planned in plan.changes {
+        for group in try groups() {
+            let planned = group.first
             let title = ChangeSentence(planned.change).planned.replacing("[", with: "").replacing("]", with: "")
-            text += "\n#### `\(planned.agent)`: \(title)\n\n"
-            if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
+            if group.agents.count == 1 {
+                text += "\n#### `\(planned.agent)`: \(title)\n\n"
+                if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
+            } else {
+                text += "\n#### \(counted(group.agents.count, "agent")): \(title)\n\n"
+                text += group.agents.map { "`\($0)`" }.joined(separator: ", ") + "\n\n"
+            }
             for note in planned.notes { text += "\(note.inMarkdown)\n\n" }
             text += list(stableTitle(planned), stableLines(planned))
             text += try markdown(planned.difference)

@@ -35,7 +35,7 @@ struct ReconcileRenderer {
             // Rules that guard agents have said it themselves.
             (report.plan?.common ?? []).filter { $0.rules == nil || answer.guards.isEmpty }
                 .map { ChangeSentence($0).past }
-                + (report.plan?.changes ?? []).flatMap(lines)
+                + inOrder(report.plan?.changes ?? []).flatMap(lines)
         )
         if !quiet {
             // What is quarantined is said below, with what to do about it.
@@ -90,6 +90,15 @@ struct ReconcileRenderer {
 
     private func lines(_ applied: AppliedCommit) -> [Said] {
         list(applied.changes.map { ChangeSentence($0).past }) + [note(applied.heading)]
+    }
+
+    /// What gains authority first, where not all lines are shown.
+    private func inOrder(_ changes: [PlannedChange]) -> [PlannedChange] {
+        guard changes.count > Self.maxLines else { return changes }
+        func gains(_ planned: PlannedChange) -> Bool {
+            planned.all.contains { $0.kind == .widening && $0.action != .create }
+        }
+        return changes.filter(gains) + changes.filter { !gains($0) }
     }
 
     /// What was done to one agent. What its stable version lost, or what going back changed, is said too.

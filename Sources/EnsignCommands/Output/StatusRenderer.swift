@@ -12,15 +12,23 @@ struct StatusRenderer {
         TextTable(
             header: ["ENVIRONMENT", "AGENTS", "ENTRY", "SOURCE", "DESIRED", "RECONCILED"]
                 + (followsForge ? ["FETCHED"] : []) + ["RESULT"],
-            rows: status.environments.map(cells)
+            rows: shown.map(cells)
         )
+    }
+
+    /// One that is retired is shown when it is asked for.
+    private var shown: [EnvironmentStatus] {
+        status.environments.count == 1 ? status.environments : status.environments.filter { !$0.isRetired }
     }
 
     private var followsForge: Bool { status.environments.contains { $0.forge != nil } }
 
     /// What somebody should look at, a line each.
     var notes: [String] {
-        status.environments.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
+        let retired = status.environments.count - shown.count
+        let names = status.environments.filter(\.isRetired).map(\.name).joined(separator: ", ")
+        return shown.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
+            + (retired > 0 ? ["no longer declared, and nothing is live: \(names)"] : [])
     }
 
     private func cells(_ row: EnvironmentStatus) -> [String] {

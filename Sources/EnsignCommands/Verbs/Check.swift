@@ -18,7 +18,7 @@ extension Verb {
             """,
         arguments: [
             Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent),
-            Argument(name: "TOOL.OPERATION", summary: "The call", kind: .tool),
+            Argument(name: "TOOL.OPERATION", summary: "The call", kind: .operation),
         ],
         options: [
             .environment,

@@ -17,8 +17,8 @@ extension Verb {
             or in all of them.
             """,
         arguments: [
-            Argument(name: "A", summary: "A version, an environment or a revision"),
-            Argument(name: "B", summary: "What to compare it with"),
+            Argument(name: "A", summary: "A version, an environment or a revision", kind: .side),
+            Argument(name: "B", summary: "What to compare it with", kind: .side),
         ],
         options: [
             .anyEnvironment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there are differences"),

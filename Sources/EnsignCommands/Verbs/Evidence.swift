@@ -1,3 +1,5 @@
+import EnsignHost
+import EnsignLedger
 import EnsignModel
 import EnsignQueries
 import EnsignReconciler
@@ -50,7 +52,11 @@ extension Verb {
         switch invocation.format {
         case .json: invocation.json(report.json)
         case .markdown: invocation.console.out(renderer.markdown)
-        case .text: invocation.console.out(renderer.text)
+        case .text:
+            invocation.console.out(renderer.text)
+            // No samples, and why there can be none.
+            let sight = try site.sight(environment, site.ledger(environment).tip(), now: invocation.now)
+            if let sentence = sight?.sentence { invocation.console.note("\(environment): \(sentence.onOneLine)") }
         }
         return .done
     }

@@ -24,7 +24,7 @@ extension Verb {
         options: [
             Option(name: "env", summary: "Say what is live there", value: "ENV", kind: .environment), .atTime, .atEntry,
             Option(name: "rev", summary: "Read this revision", value: "REV", kind: .revision),
-            Option(name: "team", summary: "Only agents of this team", value: "TEAM"),
+            Option(name: "team", summary: "Only agents of this team", value: "TEAM", kind: .team),
             Option(name: "label", summary: "Only agents with this label", value: "KEY=VALUE", isRepeatable: true),
             Option(name: "model", summary: "Only agents that call this model", value: "MODEL"),
             Option(name: "tool", summary: "Only agents that have this tool", value: "TOOL", kind: .tool),

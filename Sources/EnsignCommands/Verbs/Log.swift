@@ -14,12 +14,20 @@ extension Verb {
         options: [
             .environment,
             Option(name: "all", summary: "Show intents too"),
+            Option(
+                name: "since",
+                summary: "Only from this time on: 2026-11-24T12:00:00Z, 2026-11-24, or 7d (ago)",
+                value: "TIME"
+            ),
+            Option(name: "until", summary: "Only up to this time; a day means its end", value: "TIME"),
+            Option(name: "entry", summary: "Only entry N", value: "N"),
             Option(name: "limit", summary: "Show at most N entries", value: "N"),
         ],
         formats: [.text, .json],
         examples: [
             Example(command: "ensign log --env prod", meaning: "what happened in prod"),
             Example(command: "ensign log --env prod support/refund-triage", meaning: "one agent's history"),
+            Example(command: "ensign log --env prod --since 7d", meaning: "what happened in the last week"),
             Example(
                 command: "ensign log --env prod --output json --limit 1",
                 meaning: "the newest entry, for a program"
@@ -36,6 +44,10 @@ extension Verb {
         filter.agent = agent
         filter.hasIntents = invocation.has("all")
         filter.limit = limit
+        (filter.since, filter.until) = (
+            try invocation.time("since", endOfDay: false), try invocation.time("until", endOfDay: true)
+        )
+        if case .entry(let number) = try invocation.moment() { filter.sequence = number }
         try site.requireLedger(environment)
         let log = try LedgerLog.read(site, environment, filter)
         if let agent, log.rows.isEmpty { try invocation.requireKnown(agent, environment, site) }

@@ -9,19 +9,26 @@ extension Verb {
             Writes files that validate as they are and never overwrites one. 'new agent' also declares the team if it \
             is new, and deploys the agent where 'next' may run. 'new version' starts 'next' from the newest release. \
             'new tool' continues a tool that is there with its next minor version. 'new deployment' lets an agent run \
-            in an environment, with no grants yet.
+            in an environment, with no grants yet: the version that the environment before runs, else the newest release. \
+            'new binding' says where an environment reaches a tool.
             """,
         arguments: [
             Argument(
                 name: "KIND",
-                summary: "agent, version, tool, role, env or deployment",
-                kind: .choice(["agent", "version", "tool", "role", "env", "deployment"])
+                summary: "agent, version, tool, role, team, env, deployment or binding",
+                kind: .choice(["agent", "version", "tool", "role", "team", "env", "deployment", "binding"])
             ),
             Argument(name: "NAME", summary: "<team>/<agent> for agent, version and deployment, else a name"),
         ],
         options: [
-            Option(name: "team", summary: "Name the team that owns a new tool", value: "TEAM"),
-            Option(name: "env", summary: "Name the environment of a deployment", value: "ENV", kind: .environment),
+            Option(name: "team", summary: "Name the team that owns a new tool", value: "TEAM", kind: .team),
+            Option(
+                name: "env",
+                summary: "Name the environment of a deployment or binding",
+                value: "ENV",
+                kind: .environment
+            ),
+            Option(name: "tool", summary: "Name the tool that a new role grants", value: "TOOL", kind: .tool),
         ],
         examples: [
             Example(command: "ensign new env dev", meaning: "environments/dev/environment.yaml"),
@@ -43,6 +50,8 @@ extension Verb {
         case "version": return try scaffold.version(name)
         case "tool": return try scaffold.tool(name)
         case "role": return try scaffold.role(name)
+        case "team": return try scaffold.team(name)
+        case "binding": return try scaffold.binding(name)
         case "deployment": return try scaffold.deployment(name)
         default: return try scaffold.environment(name)
         }

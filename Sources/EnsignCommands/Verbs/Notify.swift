@@ -10,8 +10,7 @@ extension Verb {
         discussion:
             "Every reconcile does so by itself. Run it to try again at once after the command has failed. Nothing waits in most runs.",
         options: [.environment],
-        examples: [Example(command: "ensign notify --env prod", meaning: "what has not reached anybody yet")],
-        isHidden: true
+        examples: [Example(command: "ensign notify --env prod", meaning: "what has not reached anybody yet")]
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()

@@ -1,5 +1,6 @@
 import EnsignGit
 import EnsignHost
+import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
@@ -10,7 +11,7 @@ extension Verb {
     static let plan = Verb(
         name: "plan",
         group: .declare,
-        summary: "Show what would change in an environment",
+        summary: "Show what would change in an environment, or in all",
         discussion: """
             Compares what a commit or the work tree declares with what the ledger says is live. Without REV it plans the \
             desired branch, and on another branch what is checked out. Without a ledger it compares with the tip of the \
@@ -26,7 +27,7 @@ extension Verb {
             )
         ],
         options: [
-            .environment,
+            .anyEnvironment,
             Option(name: "worktree", summary: "Plan the files of the work tree instead of a commit"),
             Option(name: "detailed-exitcode", summary: "Exit with 2 when there are changes"),
             Option(name: "allow-prune", summary: "Plan as if removals were allowed"),
@@ -39,6 +40,7 @@ extension Verb {
         formats: [.text, .json, .markdown],
         examples: [
             Example(command: "ensign plan --env prod", meaning: "what the next reconcile of prod would do"),
+            Example(command: "ensign plan", meaning: "what is checked out, in every environment"),
             Example(command: "ensign plan --env prod --worktree", meaning: "what my uncommitted edits would do"),
             Example(
                 command: "ensign plan --env prod origin/feature --output markdown",
@@ -50,20 +52,60 @@ extension Verb {
             ),
         ]
     ) { invocation in
-        let runsPerHour = try invocation.runsPerHour()
         let site = try invocation.site()
-        let environment = try invocation.environment()
         let desired = try invocation.desired(site)
+        var command = try PlanCommand(invocation: invocation, site: site, desired: desired)
+        return try invocation["env"] == nil ? command.all() : command.one(invocation.environment())
+    }
+}
+
+/// One call of `plan`.
+private struct PlanCommand {
+    let invocation: Invocation
+    let site: Site
+    let desired: Desired
+    let runsPerHour: Double?
+    /// Findings that were shown: those of the fleet concern every environment.
+    private var shown: Set<Finding> = []
+
+    init(invocation: Invocation, site: Site, desired: Desired) throws {
+        (self.invocation, self.site, self.desired) = (invocation, site, desired)
+        runsPerHour = try invocation.runsPerHour()
+    }
+
+    /// Every environment that is declared or live, the first of a chain of promotions before those that follow.
+    mutating func all() throws -> ExitCode {
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
+        let declared = try PromotionChain(fleet).order
+        let live = try Ledger.environments(in: site.repository).filter { name in
+            try !declared.contains(name) && (site.ledger(name).tip()?.agents ?? 0) > 0
+        }
+        let names = declared + live.sorted()
+        guard !names.isEmpty else {
+            throw Failure(
+                message: "\(desired.source.name) declares no environment",
+                hints: ["'ensign new env dev' starts one"]
+            )
+        }
+        var worst = ExitCode.done
+        var answers: [JSONValue] = []
+        for (index, name) in names.enumerated() {
+            if index > 0, invocation.format != .json { invocation.console.line() }
+            let code = try plan(name) { answers.append($0) }
+            if code.isWorse(than: worst) { worst = code }
+        }
+        if invocation.format == .json { invocation.json(["v": 1, "plans": .array(answers)]) }
+        return worst
+    }
+
+    mutating func one(_ environment: String) throws -> ExitCode { try plan(environment, invocation.json) }
+
+    private mutating func plan(_ environment: String, _ answer: (JSONValue) throws -> Void) throws -> ExitCode {
         let basis = try PlanBasis(site, environment, version: App.version, asksPrometheus: true)
         try invocation.requireDeclared(environment, desired, basis)
         let isDesired = try desired.source.commit == site.desiredCommit() && !invocation.has("worktree")
         let decision = try basis.situation.decide(desired, fallsBack: isDesired)
-        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
-        let renderer = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source)
-        if invocation.format != .json {
-            let findings = renderer.render(decision.findings)
-            if !findings.isEmpty { invocation.console.note(String(findings.dropLast())) }
-        }
+        try show(decision.findings)
         let refusal =
             try site.reconciles
             ? nil
@@ -71,7 +113,7 @@ extension Verb {
         let meanwhile = decision.meanwhile.flatMap { $0.isEmpty && $0.held.isEmpty ? nil : $0 }
         guard var plan = decision.shown else {
             if invocation.format == .json {
-                invocation.json(try PlanReport.invalid(decision.findings, meanwhile: meanwhile))
+                try answer(PlanReport.invalid(decision.findings, meanwhile: meanwhile))
             } else {
                 try invocation.show(meanwhile: meanwhile)
             }
@@ -88,13 +130,29 @@ extension Verb {
         switch invocation.format {
         case .text: invocation.console.out(try rendering.text())
         case .markdown: invocation.console.out(try rendering.markdown())
-        case .json: invocation.json(try PlanReport(plan).json())
+        case .json: try answer(PlanReport(plan).json())
         }
         if plan.refusal != nil {
             try invocation.show(meanwhile: meanwhile)
             return .refused
         }
         return invocation.has("detailed-exitcode") && plan.hasDifferences ? .differences : .done
+    }
+
+    private mutating func show(_ findings: [Finding]) throws {
+        guard invocation.format != .json else { return }
+        let new = findings.filter { shown.insert($0).inserted }
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
+        let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(new)
+        if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
+    }
+}
+
+extension ExitCode {
+    /// Of several environments the worst decides: what is not valid, what is refused, then differences.
+    fileprivate func isWorse(than other: ExitCode) -> Bool {
+        func rank(_ code: ExitCode) -> Int { [.done, .differences, .refused, .invalid].firstIndex(of: code) ?? 4 }
+        return rank(self) > rank(other)
     }
 }
 

@@ -34,7 +34,7 @@ extension Verb {
                 isRequired: true
             ),
             Option(name: "all", summary: "Promote every agent whose version differs"),
-            Option(name: "version", summary: "Promote this version instead", value: "X.Y.Z"),
+            Option(name: "version", summary: "Promote this version instead", value: "X.Y.Z", kind: .version),
             Option(
                 name: "force",
                 summary: "Also what its source has not proven, and what goes back to an older version"

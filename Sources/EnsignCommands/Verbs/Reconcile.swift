@@ -32,7 +32,10 @@ extension Verb {
                 value: "all|slice",
                 kind: .choice(["all", "slice"])
             ),
-            Option(name: "no-cache", summary: "Compile every agent and read every live file, whatever is known of them"),
+            Option(
+                name: "no-cache",
+                summary: "Compile every agent and read every live file, whatever is known of them"
+            ),
             Option(name: "offline", summary: "Neither fetch from the forge nor push to it"),
         ],
         formats: [.text, .json],

@@ -23,6 +23,7 @@ extension Verb {
         options: [
             .environment,
             Option(name: "now", summary: "Make the version before live at once; needs --reason"),
+            Option(name: "to", summary: "With --now: go back to this version", value: "X.Y.Z", kind: .version),
             .reason,
             Option(name: "branch", summary: "Name the new branch", value: "NAME"),
         ],
@@ -38,6 +39,13 @@ extension Verb {
         let site = try invocation.site()
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
+        try invocation.requireKnown(agent, nil, site)
+        guard invocation["to"] == nil || invocation.has("now") else {
+            throw UsageError(
+                message: "--to is for --now; in git, edit the version in the deployment file",
+                verb: "rollback"
+            )
+        }
         if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
         return try RevertCommand(site: site, invocation: invocation, agent: agent, environment: environment).run()
     }
@@ -176,8 +184,14 @@ extension Invocation {
             by: "\(actor.name)@\(actor.host)",
             reason: reason
         )
+        options.request?.version = try version("to")
         let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)
         let report = try reconciler.run()
+        if case .impossible(.alreadyStable(let version)) = report.result {
+            // Asked again after it was done: it is done.
+            if !isQuiet { console.note("\(environment): \(agent) \(version) is what sessions have already") }
+            return .done
+        }
         if case .impossible(let refusal) = report.result {
             throw Refusal(
                 message: "\(agent) was not rolled back: \(refusal.message)",
@@ -191,6 +205,11 @@ extension Invocation {
 extension RolloutRefusal {
     fileprivate func hints(_ agent: AgentID, _ environment: String) -> [String] {
         switch self {
+        case .justTakenBack(_, _, _, let next):
+            [
+                "if that is meant: ensign rollback \(agent) --env \(environment) --now --to \(next) --reason ...",
+                "what happened: ensign log \(agent) --env \(environment)",
+            ]
         case .isHalted, .haltedByGit: ["ensign log \(agent) --env \(environment)"]
         default:
             ["to stop it: set halted: true in environments/\(environment)/agents/\(agent).yaml, or delete that file"]

@@ -24,7 +24,12 @@ extension Verb {
         ],
         options: [
             .environment, .reason,
-            Option(name: "version", summary: "With 'retry' and 'override': the version that is meant", value: "X.Y.Z"),
+            Option(
+                name: "version",
+                summary: "With 'retry' and 'override': the version that is meant",
+                value: "X.Y.Z",
+                kind: .version
+            ),
             Option(name: "watch", summary: "With 'status': show it again as it changes"),
         ],
         formats: [.text, .json],
@@ -86,10 +91,7 @@ private enum RolloutAction: String, CaseIterable {
 extension Invocation {
     /// The operation on the version that `--version` names.
     fileprivate func naming(_ operation: RolloutOperation) throws(UsageError) -> RolloutOperation {
-        guard let text = self["version"] else { return operation }
-        guard let version = AgentVersion(text) else {
-            throw UsageError(message: "'\(text)' is not a version: write MAJOR.MINOR.PATCH", verb: verb.name)
-        }
+        guard let version = try version("version") else { return operation }
         switch operation {
         case .retry: return .retry(version)
         case .override: return .override(version)

@@ -122,7 +122,8 @@ extension AuthorityChange {
         case .throughOthers(let agent): "through others may now hand work to \(agent)"
         case .delegateGains(let agent, let first, let more):
             "hands work to \(agent), which gains too: \(first.sentence)" + (more > 0 ? ", and \(more) more" : "")
-        case .othersGain(let count): "\(counted(count, "more agent")) that it reaches \(count == 1 ? "gains" : "gain") too"
+        case .othersGain(let count):
+            "\(counted(count, "more agent")) that it reaches \(count == 1 ? "gains" : "gain") too"
         case .uncompared: "reaches more agents than are compared, which counts as more"
         case .limit(let limit, let value): sentence(limit, value)
         case .identity(let identity): "acts as \(identity.now) (was \(identity.was))"

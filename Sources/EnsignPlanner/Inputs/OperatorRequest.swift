@@ -7,6 +7,8 @@ package struct OperatorRequest: Sendable, Hashable {
     /// With the end of a halt: the team or everything that is no longer stopped as a whole.
     package var scope: FleetHalts.Scope?
     package var operation: RolloutOperation
+    /// With a rollback: the version to go back to; nil for the one before.
+    package var version: AgentVersion?
     package var by: String
     package var reason: String
 

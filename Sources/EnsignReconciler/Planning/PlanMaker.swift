@@ -93,8 +93,8 @@ package struct PlanMaker {
         let (compiler, fleet) = (resolved.compiler, resolved.fleet)
         try compiler.checkFolder()
         let compiled: Compiled
-        do { compiled = try compileAll(resolved.desired, teams: try compiler.teams()) } catch
-            let problem as FleetTooLarge
+        do { compiled = try compileAll(resolved.desired, teams: try compiler.teams()) } catch let problem
+            as FleetTooLarge
         {
             resolved.findings = [problem.finding]
             return

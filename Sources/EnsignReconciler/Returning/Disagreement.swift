@@ -36,14 +36,14 @@ package struct Disagreement: Sendable, Hashable {
 
     /// What is the matter and what to do, in a sentence without a full stop.
     package var sentence: String {
-        let retry = "'ensign rollout retry \(agent) --env \(environment)'"
+        let retry = "'ensign rollout retry \(agent) --env \(environment) --reason WHY'"
         let fact = "git wants \(agent) \(wanted.version), which is quarantined here"
         guard let stable else {
             return "\(fact): deploy another version, remove the deployment, or \(retry)"
         }
         switch remedy {
         case .merge: return "\(fact): merge \(branch), or \(retry)"
-        case .pending: return "\(fact): the next reconcile writes \(branch)"
+        case .pending: return "\(fact): the next reconcile on the host writes \(branch)"
         case .foreign:
             return
                 "\(fact): \(branch) has commits that Ensign did not make and is left alone; bring \(path) back to \(stable.version), or \(retry)"

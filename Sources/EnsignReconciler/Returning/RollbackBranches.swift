@@ -51,11 +51,17 @@ package struct RollbackBranches {
         -> Disagreement.Remedy
     {
         let commit = commit(question.disagreement, stable)
-        if let present = try repository.reference("refs/heads/\(question.disagreement.branch)") {
+        if let present = try branch(question.disagreement.branch) {
             guard let own = try own(present) else { return .foreign(commit: present) }
             if commit.isSaid(by: own, on: desired) { return .merge(commit: present) }
         }
         return try file(question, stable, desired, tip) == nil ? .byHand : .pending
+    }
+
+    /// The branch here; in a clone that does not write it, as it was fetched.
+    private func branch(_ name: String) throws -> ObjectID? {
+        if let here = try repository.reference("refs/heads/\(name)") { return here }
+        return site.reconciles ? nil : try repository.references(matching: "refs/remotes/*/\(name)").first?.id
     }
 
     /// An agent whose desired version is quarantined.

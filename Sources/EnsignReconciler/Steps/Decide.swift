@@ -107,7 +107,9 @@ extension ReconcileSession {
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
     private func isSettled(_ desired: ObjectID) throws -> Bool {
-        guard !reconciler.options.ignoresCache, let tip, try ledger.isComplete(tip), tip.entry.actor.version == reconciler.actor.version else {
+        guard !reconciler.options.ignoresCache, let tip, try ledger.isComplete(tip),
+            tip.entry.actor.version == reconciler.actor.version
+        else {
             return false
         }
         if tip.acceptedSource == desired { return true }

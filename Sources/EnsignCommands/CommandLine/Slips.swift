@@ -1,0 +1,12 @@
+/// What somebody meant who left out an option's name.
+enum Slips {
+    /// `plan prod` for `plan --env prod`, `promote AGENT prod` for `promote AGENT --to prod`; nil when it is neither.
+    static func hint(_ words: [String]) -> String? {
+        let line = Completer(words + [""])
+        guard let verb = line.verb else { return nil }
+        guard let option = verb.options.first(where: { $0.kind == .environment && line.values[$0.name] == nil }),
+            let word = line.arguments.last, line.knownEnvironments.contains(word)
+        else { return nil }
+        return "did you mean '--\(option.name) \(word)'?"
+    }
+}
