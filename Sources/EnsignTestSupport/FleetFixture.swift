@@ -196,7 +196,6 @@ package struct FleetFixture {
         spec:
           trustDomain: agents.example.com
           promotesFrom: dev
-          soak: 24h
           keepFor: 7d
 
         """,

@@ -115,7 +115,11 @@ struct CompilerTests {
             { $0.replace("ada@example.com", with: "bo@example.com", in: FleetFixture.teamPath) },
             { $0.replace("3.00", with: "4.00", in: FleetFixture.pricesPath) },
             {
-                $0.replace("soak: 24h", with: "soak: 48h\n  rollout: {immediate: {}}", in: FleetFixture.environmentPath)
+                $0.replace(
+                    "keepFor: 7d",
+                    with: "keepFor: 7d\n  soak: 48h\n  rollout: {immediate: {}}",
+                    in: FleetFixture.environmentPath
+                )
             },
             { $0.replace("limits: {", with: "rollout: {immediate: {}}\n  limits: {", in: FleetFixture.deploymentPath) },
             { $0.today = "2030-01-01" },

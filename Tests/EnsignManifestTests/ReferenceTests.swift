@@ -229,7 +229,7 @@ struct ReferenceTests {
                   hint: release it with 'ensign release support/triage X.Y.Z', or set mutableVersions: true in environments/prod/environment.yaml
                 """
         )
-        fixture.replace("soak: 24h", with: "soak: 24h\n  mutableVersions: true", in: FleetFixture.environmentPath)
+        fixture.replace("keepFor: 7d", with: "keepFor: 7d\n  mutableVersions: true", in: FleetFixture.environmentPath)
         #expect(fixture.check() == "")
         fixture.replace("version: next", with: "version: 1.0.0", in: deployment)
         #expect(fixture.check() == "")

@@ -402,6 +402,28 @@ struct BundleDifferenceTests {
         #expect(changed.instructions?.after == "New.\n")
     }
 
+    @Test("What an operation newly allows is said in full, what allows more before what allows less")
+    func nothingHides() {
+        func schema(_ maximum: Int64, _ others: JSONObject) -> JSONValue {
+            var schema = others
+            schema["properties"] = ["amount": ["type": "number", "maximum": .integer(maximum)]]
+            return .object(schema)
+        }
+        let noise: JSONObject = [
+            "allOf": [["maxProperties": 9]], "anyOf": [["minProperties": 0]], "dependencies": ["note": ["ticket"]],
+            "if": ["minProperties": 9], "then": ["maxProperties": 20], "maxProperties": 12, "minProperties": 1,
+        ]
+        let changed = AuthorityDifference(
+            before: bundle { $0.tools[0].operations["find"]?.input = schema(100, [:]) },
+            after: bundle { $0.tools[0].operations["find"]?.input = schema(5_000, noise) }
+        )
+        #expect(changed.gained.count == 1 && !changed.gained[0].contains("more"))
+        #expect(changed.gained[0].contains("amount: maximum 5000 (was 100)"))
+        let looser = changed.gained[0].firstRange(of: "amount: maximum")?.lowerBound
+        let tighter = changed.gained[0].firstRange(of: "minProperties 1 (was not limited)")?.lowerBound
+        #expect(looser != nil && tighter != nil && looser.map { $0 < (tighter ?? $0) } == true)
+    }
+
     @Test("Many differences of a schema are summed up")
     func manyDifferences() {
         func schema(_ maximum: Int64) -> JSONValue {

@@ -51,6 +51,26 @@ struct DelegatedAuthorityTests {
         )
     }
 
+    @Test("A long line of delegates that all gain is compared once each, and a few are named")
+    func longLine() throws {
+        func line(_ steps: Int64) -> [CompiledBundle] {
+            (0..<300).map { number in
+                compiled(
+                    bundle("it/a\(1_000 + number)") {
+                        if number < 299 { $0.delegates = [agent("it/a\(1_001 + number)")] }
+                        $0.limits.run.steps = steps
+                    }
+                )
+            }
+        }
+        let plan = try World().with(line(8)).plan(line(9))
+        #expect(plan.changes.count == 300 && plan.changes.allSatisfy { $0.change.kind == .widening })
+        let first = try change(plan, "it/a1000").difference.authority.gained
+        #expect(first.count == 7)
+        #expect(first.contains("294 more agents that it reaches gain too"))
+        #expect(try change(plan, "it/a1298").difference.authority.gained.count == 2)
+    }
+
     @Test("Fewer permissions of its own are no narrowing while a delegate gains")
     func narrowing() throws {
         let world = try World().with(fleet())

@@ -20,8 +20,6 @@ import Testing
                 fleet[path.replacingOccurrences(of: "1.0.0", with: version)] = text
             }
         }
-        // What is pushed here goes in at once.
-        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
         if canary {
             fleet.replace("  keepFor: 7d\n", with: "  keepFor: 7d\n" + Self.canary, in: FleetFixture.environmentPath)
         }

@@ -14,6 +14,7 @@ import Testing
             "keepFor: 7d",
             with: """
                 keepFor: 7d
+                  soak: 24h
                   maxPruneShare: 0.5
                   limits: {costUSDPerDay: 40, concurrentRollouts: 1}
                   killSwitch:

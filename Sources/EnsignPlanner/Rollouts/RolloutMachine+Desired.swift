@@ -59,6 +59,16 @@ extension RolloutMachine {
         admission = (desired.side.digest, verdict)
     }
 
+    /// The stable version continues with what git still allows; earlier measurements no longer count.
+    private mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
+        state.stable = narrowed
+        if case .canary(let candidate, var progress) = state.rollout {
+            progress.evidenceSince = now
+            state.rollout = .canary(candidate, progress)
+        }
+        record(.update, from: stable, to: narrowed, .narrowing, because("git allows it less"))
+    }
+
     /// - Parameter atOnce: Whether no session can be moved by it, because git has stopped the agent.
     private mutating func follow(_ desired: DesiredVersion, atOnce: Bool) {
         let obstacle = obstacle(desired)
