@@ -260,7 +260,9 @@ package struct RecordedEntry: Sendable {
     }
 
     /// The top of its tree without the entry itself: the recorded state.
-    package var state: [TreeEntry] { root.filter { !$0.isNamed("entry.json") && !$0.isNamed(Self.changesFile) } }
+    package var state: LazyFilterSequence<[TreeEntry]> {
+        root.lazy.filter { !$0.isNamed("entry.json") && !$0.isNamed(Self.changesFile) }
+    }
 
     /// Whether it has a file of changes.
     package var hasChangesFile: Bool { root.contains { $0.isNamed(Self.changesFile) } }

@@ -32,11 +32,8 @@ struct RefMove {
     /// - Throws: ``LedgerError/lostRace(environment:)`` when it names something else; then nothing has changed. After any
     ///   other error the ref says whether it has moved.
     func run(from expected: ObjectID?, to commit: ObjectID, message: String, time: Timestamp) throws {
-        if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
         try clearOwn()
-        guard try Files.create(own, with: Array("\(commit)\n".utf8), mode: 0o644) else {
-            throw SystemError(code: EEXIST, operation: "make \(own)")
-        }
+        try makeOwn(commit)
         defer { try? Files.remove(own) }
         guard try takeLock() else {
             // A file system without hard links: libgit2 makes the lock, and a killed run blocks the next for a minute.
@@ -55,6 +52,23 @@ struct RefMove {
         }
         repository.share(ref)
         if let folder = Files.parent(of: path) { try Files.syncDirectory(folder) }
+    }
+
+    /// Writes what the ref is to say. Git removes folders of refs that have become empty: from then on this one is not.
+    private func makeOwn(_ commit: ObjectID) throws(SystemError) {
+        var tries = 0
+        while true {
+            do throws(SystemError) {
+                if let folder = Files.parent(of: path) { try Files.makeDirectories(folder) }
+                guard try Files.create(own, with: Array("\(commit)\n".utf8), mode: 0o644) else {
+                    throw SystemError(code: EEXIST, operation: "make \(own)")
+                }
+                return
+            } catch {
+                tries += 1
+                guard error.isMissing, tries < 100 else { throw error }
+            }
+        }
     }
 
     /// Removes what a killed run has left.

@@ -340,6 +340,30 @@ struct SignatureMatrixTests {
         #expect(try SourceInspector.inspect(commit, in: site).signature == .good)
     }
 
+    @Test("What Ensign itself has signed with the ledger's present key is good, by no other key and for no other name")
+    func own() throws {
+        let key = try LedgerKey.create("prod", path: site.files.key("prod"))
+        let other = try LedgerKey.create("prod", path: "\(scratch.path)/other")
+        let parent = try scratch.commit(["a": "1"])
+        func commit(_ environment: String, _ key: LedgerKey) throws -> ObjectID {
+            var writer = ObjectWriter(scratch.repository)
+            return try SignedCommit.write(
+                tree: try scratch.repository.commit(parent).tree,
+                parent: parent,
+                environment: environment,
+                time: Timestamp(seconds: 1_790_000_000),
+                message: "prod: roll back\n",
+                key: key,
+                writer: &writer
+            )
+        }
+        #expect(try state(commit("prod", key)) == .good)
+        #expect(try state(commit("prod", other)) == .unknownKey)
+        #expect(try state(commit("dev", key)) == .unknownKey)
+        try FileManager.default.removeItem(atPath: site.files.key("prod"))
+        #expect(try state(commit("prod", key)) == .unknownKey)
+    }
+
     @Test("Nothing is left behind")
     func leftovers() throws {
         let key = try #require(try key(.ecdsa256))

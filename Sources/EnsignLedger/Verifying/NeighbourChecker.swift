@@ -89,7 +89,7 @@ struct NeighbourChecker {
     private static func isKnown(_ entry: TreeEntry) -> Bool {
         let name = String(decoding: entry.name, as: UTF8.self)
         switch entry.mode {
-        case .directory: return ["agents", "bundles", "state"].contains(name)
+        case .directory: return name == "agents" || name == "bundles" || name == "state"
         case .file: return LivePath.isShared(name)
         case .executable, .symlink, .submodule, .other: return false
         }
@@ -98,7 +98,7 @@ struct NeighbourChecker {
     /// The first part of the recorded state that is not the same in both; nil when all is.
     private static func difference(_ older: RecordedEntry, _ newer: RecordedEntry) -> String? {
         let (was, now) = (older.state, newer.state)
-        guard was != now,
+        guard !was.elementsEqual(now),
             let first = Set(was).symmetricDifference(now).min(by: { $0.name.lexicographicallyPrecedes($1.name) })
         else { return nil }
         return String(decoding: first.name, as: UTF8.self)
