@@ -603,6 +603,7 @@ private:
     void check_references() const
     {
         for (const Reference &reference : references) {
+            if (reference.group >= groups.size()) throw fail("there is no such group", reference.offset);
             const Group &group = groups[reference.group];
             if (reference.is_behind || group.is_behind) {
                 throw fail("a reference and its group cannot be in what looks behind", reference.offset);

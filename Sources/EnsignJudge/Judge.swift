@@ -95,7 +95,7 @@ package struct Judge: Sendable, Hashable {
 extension Judge {
     private static let stateVersion: Int64 = 2
 
-    /// Exactly what later samples need; at most about 30 KB for each metric.
+    /// Exactly what later samples need; at most about 40 KB for each metric.
     package var state: JSONValue {
         var object: JSONObject = ["v": .integer(Self.stateVersion), "metrics": .array(metrics.map(\.state))]
         if let decision { object["decision"] = .string(decision.rawValue) }

@@ -2,7 +2,7 @@ package import EnsignModel
 
 /// One metric of an analysis: the evidence so far, and its verdict.
 ///
-/// Bounded: at most about 30 KB, however many samples arrive.
+/// Bounded: at most about 40 KB, however many samples arrive.
 package struct MetricJudge: Sendable, Hashable {
     package let metric: Analysis.Metric
     /// Set once, by the first of the two tests that decides.

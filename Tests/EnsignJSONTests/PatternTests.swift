@@ -50,6 +50,23 @@ struct PatternTests {
         }
     }
 
+    @Test("Whatever a pattern is, it compiles or has a mistake at a place inside it")
+    func garbage() {
+        var random = EnsignTestSupport.SeededGenerator(for: "garbagePatterns", standard: 92)
+        let parts =
+            Self.atoms + Self.quantifiers + [
+                "(", ")", "(?", "(?<", "(?<n", "(?<n>", "(?:", "(?=", "(?!", "(?<=", "[", "[^", "]", "-", "\\", "\\u",
+                "\\u{",
+                "\\x", "\\c", "\\p{", "\\P{L", "\\k<", "{", "{1", "{1,", "|", "*", "^", "$", "\u{10ffff}", "\u{1}",
+            ]
+        for _ in 0..<20_000 {
+            let pattern = (0..<random.int(0...9)).map { _ in random.pick(parts) }.joined()
+            guard let error = PatternError(in: pattern) else { continue }
+            #expect((1...pattern.unicodeScalars.count + 1).contains(error.column), "\(pattern)")
+            #expect(!error.message.isEmpty && error.message != "not enough memory", "\(pattern)")
+        }
+    }
+
     // MARK: Against node
 
     private static let atoms = [

@@ -330,6 +330,9 @@ class Session:
             "gen_ai.request.model": self.model.name,
             "deployment.environment.name": self.environment,
             "ensign.bundle": self.digest,
+            # The runs of one session depend on each other, so that a canary counts them once. Not the key itself: it
+            # may name a customer.
+            "ensign.session": hashlib.sha256(self.key.encode("utf-8")).hexdigest()[:16],
         }
 
     def raise_if_halted(self) -> None:

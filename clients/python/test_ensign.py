@@ -328,8 +328,17 @@ class SessionTests(FleetTestCase):
                 "gen_ai.request.model": "claude-sonnet-4-5",
                 "deployment.environment.name": "prod",
                 "ensign.bundle": session.digest,
+                "ensign.session": hashlib.sha256(session.key.encode()).hexdigest()[:16],
             },
         )
+
+    def test_telemetry_names_the_session_and_not_its_key(self) -> None:
+        self.open()
+        one, same, other = (self.fleet.session(AGENT, key=key) for key in ("ticket-1", "ticket-1", "ticket-2"))
+        names = [session.telemetry_attributes()["ensign.session"] for session in (one, same, other)]
+        self.assertEqual(names[0], names[1])
+        self.assertNotEqual(names[0], names[2])
+        self.assertNotIn("ticket", names[0])
 
     def test_limits_say_which_one_is_exceeded(self) -> None:
         limits = self.open().limits
