@@ -36,6 +36,9 @@ import Testing
             table.output.contains(#/support\/triage +1\.0\.0 +1\.0\.0 +1\.0\.0 \(20 %\) +canary +20.*the hold/#),
             "\(table.output)"
         )
+        #expect(
+            try host.ensign("status", "--env", "prod").errors.contains("prod: canary: support/triage 1.0.0 at 20 %")
+        )
         let row = try #require(try agents(host).first)
         #expect(row["phase"] as? String == "canary" && row["weight"] as? Int == 20)
         #expect(row["model"] as? String == "anthropic/claude-sonnet-4-5")
