@@ -136,18 +136,7 @@ struct Scaffold {
             throw ReconcileError.unknownEnvironment(target, known: names)
         }
         let versions = try fleet.agentVersions(agent)
-        guard !versions.isEmpty else {
-            throw Failure(
-                message: "there is no agent '\(agent)'",
-                hints: [
-                    Suggestion.hint(
-                        for: agent.description,
-                        among: try fleet.agents().map(\.description),
-                        plural: "agents"
-                    ) ?? "", "ensign new agent \(agent)",
-                ]
-            )
-        }
+        guard !versions.isEmpty else { throw try unknown(agent) }
         let newest = environment.mutableVersions ? versions.last : versions.last { $0 != .next }
         let version = try versionOfSource(agent, environment, among: versions) ?? newest
         guard let version else {
@@ -166,6 +155,15 @@ struct Scaffold {
             note("It hands work to \(delegate.value): ensign new deployment \(delegate.value) --env \(target)")
         }
         return result
+    }
+
+    private func unknown(_ agent: AgentID) throws -> Failure {
+        let hint = Set(try fleet.agents()).hint(for: agent)
+        return Failure(
+            message: "there is no agent '\(agent)'",
+            hints: [hint, "ensign new agent \(agent)"].compactMap { $0 },
+            code: .usage
+        )
     }
 
     /// The tools to grant, those first that the role's name speaks of.
@@ -218,7 +216,7 @@ struct Scaffold {
             )
         }
         guard let newest = versions.last, let loaded = try fleet.agent(agent, newest) else {
-            throw Failure(message: "there is no agent '\(agent)'", hints: ["ensign new agent \(agent)"])
+            throw try unknown(agent)
         }
         var files: [String: [UInt8]] = [:]
         for file in loaded.files where file.kind == .file {

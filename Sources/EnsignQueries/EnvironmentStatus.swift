@@ -15,6 +15,8 @@ package struct EnvironmentStatus: Sendable {
     package let disagreements: [Disagreement]
     package let outbox: Outbox?
     package let halted: [AgentID: AgentState]
+    /// Agents with a candidate: in a canary, or waiting to come in.
+    package let rollouts: [AgentID: AgentState]
     /// What is halted as a whole.
     package let halts: FleetHalts
     /// Whether guards can see anything; nil where nobody reconciles, and where it cannot be said.
@@ -49,7 +51,7 @@ package struct EnvironmentStatus: Sendable {
         self.desired = desired
         unreadable = why
         (tip, status, outbox, attendance, waiting, sight, reading) = (nil, nil, nil, nil, nil, nil, nil)
-        (forge, refusal, isRetired) = (nil, nil, false)
+        (forge, refusal, isRetired, rollouts) = (nil, nil, false, [:])
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
     }
@@ -72,6 +74,7 @@ package struct EnvironmentStatus: Sendable {
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         let stopped = isReadable ? try HaltedAgents(site, name, recorded) : nil
         (halted, halts) = (stopped?.states ?? [:], stopped?.halts ?? FleetHalts())
+        rollouts = isReadable ? try Self.rollouts(recorded) : [:]
         sight = isReadable ? try site.sight(name, tip, now: now) : nil
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
@@ -87,6 +90,14 @@ package struct EnvironmentStatus: Sendable {
         waiting =
             try tip != nil && recorded.hasRollouts()
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
+    }
+
+    private static func rollouts(_ recorded: RecordedTree) throws -> [AgentID: AgentState] {
+        var found: [AgentID: AgentState] = [:]
+        for agent in try recorded.remembered() {
+            if let state = try recorded.agent(agent)?.state, state.rollout != nil { found[agent] = state }
+        }
+        return found
     }
 
     /// How it stands, in one word: the last reconcile here, or in a clone that does none what the ledger says.
@@ -129,7 +140,16 @@ package struct EnvironmentStatus: Sendable {
                     ]
                 }
             ),
-            "haltedAsAWhole": halts.json, "guards": sight?.json ?? .null,
+            "rollouts": .array(
+                rollouts.sorted { $0.key < $1.key }.map { agent, state in
+                    [
+                        "agent": .string(agent.description),
+                        "phase": .string(state.phase(of: agent)),
+                        "candidate": state.rollout?.candidate.side.json ?? .null,
+                        "weight": state.canary.map { .integer($0.progress.weight) } ?? .null,
+                    ]
+                }
+            ), "haltedAsAWhole": halts.json, "guards": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
             "telemetry": reading?.json ?? .null,
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),

@@ -109,7 +109,7 @@ package struct LiveAgents: Sendable {
     ) throws -> Row {
         let state = known.state
         let canary = state.canary
-        let phase = rollout?.phase ?? RolloutReport.Row(agent: agent, state: state).phase
+        let phase = rollout?.phase ?? state.phase(of: agent)
         var row = Row(
             agent: agent,
             wanted: wanted,

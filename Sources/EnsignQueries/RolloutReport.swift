@@ -159,6 +159,11 @@ extension Decision.Obstacle {
     }
 }
 
+extension AgentState {
+    /// What the agent is in, in one word, by what is recorded alone.
+    package func phase(of agent: AgentID) -> String { RolloutReport.Row(agent: agent, state: self).phase }
+}
+
 extension RolloutReport {
     package var json: JSONValue {
         [

@@ -19,6 +19,8 @@ import Testing
             let text = fleet["fleet/agents/support/triage/1.0.0/\(file)"]
             fleet["fleet/agents/support/triage/1.1.0/\(file)"] = text.map { $0 + (file == "prompt.md" ? "Now.\n" : "") }
         }
+        // What is pushed here goes in at once.
+        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
         return try Host(fleet: fleet)
     }
 
@@ -127,7 +129,8 @@ import Testing
         try host.git("fetch", "-q")
         let text = try host.ensignInWork("rollout", "status", "--env", "prod")
         #expect(text.output.contains("canary") && text.errors.isEmpty, "\(text.output)\(text.errors)")
-        #expect(try host.ensignInWork("status").errors.isEmpty)
+        let status = try host.ensignInWork("status").errors
+        #expect(status.contains("prod: canary: support/triage 1.1.0 at ") && !status.contains(Self.hint), "\(status)")
         let json = try host.ensignInWork("status", "--env", "prod", "--output", "json").output
         #expect(json.contains(#""watcher": null"#) && json.contains(#""canaryWaiting": null"#), "\(json)")
     }

@@ -7,7 +7,12 @@ import Testing
     private static let triage = "agents/support/triage.json"
     private static let halted = #"{"agent":"support/triage","environment":"prod","phase":"halted","routes":[]}"# + "\n"
 
-    private func host() throws -> Host { try Host(fleet: FleetFixture()) }
+    private func host() throws -> Host {
+        var fleet = FleetFixture()
+        // What is pushed here goes in at once.
+        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
+        return try Host(fleet: fleet)
+    }
 
     private func isHalted(_ host: Host, _ path: String = triage) -> Bool {
         (try? host.liveJSON(path)["phase"] as? String) == "halted"

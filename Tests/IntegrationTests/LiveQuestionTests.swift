@@ -36,6 +36,9 @@ import Testing
             table.output.contains(#/support\/triage +1\.0\.0 +1\.0\.0 +1\.0\.0 \(20 %\) +canary +20.*the hold/#),
             "\(table.output)"
         )
+        #expect(
+            try host.ensign("status", "--env", "prod").errors.contains("prod: canary: support/triage 1.0.0 at 20 %")
+        )
         let row = try #require(try agents(host).first)
         #expect(row["phase"] as? String == "canary" && row["weight"] as? Int == 20)
         #expect(row["model"] as? String == "anthropic/claude-sonnet-4-5")
@@ -165,6 +168,16 @@ import Testing
         #expect(promote.status == 64 && promote.errors.contains("did you mean 'support/triage'?"))
         let release = try host.ensignInWork("release", "support/triaje", "1.2.0")
         #expect(release.status == 64 && release.errors.contains("did you mean 'support/triage'?"), "\(release.errors)")
+        for words in [
+            ["diff", "support/triaje@1.0.0", "support/triage@1.0.0"], ["new", "version", "support/triaje"],
+            ["new", "deployment", "support/triaje", "--env", "dev"],
+        ] {
+            let result = try run(Host.ensign, words, in: host.work)
+            #expect(result.status == 64, "\(words): \(result.errors)")
+            #expect(result.errors.contains("did you mean 'support/triage'?"), "\(words): \(result.errors)")
+        }
+        let version = try host.ensignInWork("diff", "support/triage@1.0.0", "support/triage@9.9.9")
+        #expect(version.status == 64 && version.errors.contains("its versions: 1.0.0"), "\(version.errors)")
         let bare = try host.ensign("log", "triage", "--env", "prod")
         #expect(bare.status == 64 && bare.errors.contains("did you mean 'support/triage'?"), "\(bare.errors)")
     }

@@ -56,6 +56,7 @@ import Testing
         #expect(try !log("--until", "1d").contains(" halt ") && log("--until", "1d").contains("create"))
         #expect(try log("--entry", "1").contains("intent") && log("--entry", "1").split(separator: "\n").count == 2)
         #expect(try log("--since", "2100-01-01").isEmpty)
+        #expect(try log("--at", "1d").split(separator: "\n").count == 2 && log("--at", "1d").contains("create"))
         #expect(try host.ensign("log", "--env", "prod", "--since", "soon").status == 64)
     }
 

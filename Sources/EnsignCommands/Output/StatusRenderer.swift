@@ -53,7 +53,7 @@ struct StatusRenderer {
             guard let halt = row.halts[scope] else { continue }
             notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
         }
-        notes += agents(row)
+        notes += agents(row) + rollouts(row)
         for drift in row.drifts.prefix(Self.maxNamed) { notes.append(drift.sentence) }
         if row.drifts.count > Self.maxNamed { notes.append("drift: \(row.drifts.count - Self.maxNamed) more") }
         for record in row.pending.pending {
@@ -82,6 +82,22 @@ struct StatusRenderer {
             )
         }
         if agents.count > Self.maxNamed { notes.append("halted: \(agents.count - Self.maxNamed) more") }
+        return notes
+    }
+
+    /// What is under way: which version, and how far.
+    private func rollouts(_ row: EnvironmentStatus) -> [String] {
+        let agents = row.rollouts.sorted { $0.key < $1.key }
+        var notes = agents.prefix(Self.maxNamed).compactMap { agent, state -> String? in
+            guard let candidate = state.rollout?.candidate else { return nil }
+            let weight = state.canary.map { " at \($0.progress.weight) %" } ?? ""
+            return "\(state.phase(of: agent)): \(agent) \(candidate.side.version)\(weight)"
+        }
+        if agents.count > Self.maxNamed {
+            notes.append(
+                "rollouts: \(agents.count - Self.maxNamed) more; 'ensign rollout status --env \(row.name)' shows them"
+            )
+        }
         return notes
     }
 

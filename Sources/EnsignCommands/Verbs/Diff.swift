@@ -154,8 +154,17 @@ private struct Comparison {
         guard parts.count == 2, let agent = AgentID(parts[0]), let version = AgentVersion(parts[1]) else {
             throw UsageError(message: "'\(text)' is not <team>/<agent>@<version>", verb: "diff")
         }
-        guard let loaded = try fleet.agent(agent, version), let bundle = try Compiler.compileAlone(loaded, fleet: fleet)
-        else { throw Failure(message: "there is no valid '\(text)'") }
+        try invocation.requireKnown(agent, nil, site)
+        guard let loaded = try fleet.agent(agent, version) else {
+            throw UsageError(
+                message: "'\(agent)' has no version \(version)",
+                hint: Suggestion.versions(try fleet.agentVersions(agent).map(\.description)),
+                verb: "diff"
+            )
+        }
+        guard let bundle = try Compiler.compileAlone(loaded, fleet: fleet) else {
+            throw Failure(message: "there is no valid '\(text)'", code: .invalid)
+        }
         return (agent, bundle)
     }
 }

@@ -20,6 +20,7 @@ extension Verb {
                 value: "TIME"
             ),
             Option(name: "until", summary: "Only up to this time; a day means its end", value: "TIME"),
+            Option(name: "at", summary: "Only the entry that was the newest at this time", value: "TIME"),
             Option(name: "entry", summary: "Only entry N", value: "N"),
             Option(name: "limit", summary: "Show at most N entries", value: "N"),
         ],
@@ -47,7 +48,11 @@ extension Verb {
         (filter.since, filter.until) = (
             try invocation.time("since", endOfDay: false), try invocation.time("until", endOfDay: true)
         )
-        if case .entry(let number) = try invocation.moment() { filter.sequence = number }
+        switch try invocation.moment() {
+        case .newest: break
+        case .entry(let number): filter.sequence = number
+        case .time(let time): (filter.until, filter.limit) = (time, 1)
+        }
         try site.requireLedger(environment)
         let log = try LedgerLog.read(site, environment, filter)
         if let agent, log.rows.isEmpty { try invocation.requireKnown(agent, environment, site) }
