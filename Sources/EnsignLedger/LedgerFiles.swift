@@ -12,8 +12,8 @@ package struct LedgerFiles: Sendable, Hashable {
     }
 
     package func key(_ environment: String) -> String { "\(root)/keys/\(environment)" }
-    /// The key with which what is in `cache/` is sealed; no environment's name begins with a dot.
-    package var cacheKey: String { "\(root)/keys/.cache" }
+    /// The key with which what is in `cache/` is sealed.
+    package var cacheKey: String { "\(root)/cache.key" }
     package func lock(_ environment: String) -> String { "\(root)/locks/\(environment)" }
     /// Held by an environment's watch as long as it runs; no environment's name has a dot.
     package func watchLock(_ environment: String) -> String { "\(root)/locks/\(environment).watch" }

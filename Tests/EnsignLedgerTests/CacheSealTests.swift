@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
 import Foundation

@@ -134,7 +134,7 @@ import Testing
         )
         #expect(canonical.output == text)
         let entry = try host.entry()
-        #expect(entry["v"] as? Int == 1)
+        #expect(entry["v"] as? Int == 2)
         #expect(entry["seq"] as? Int == 2)
         #expect(entry["result"] as? String == "ok")
         #expect((entry["actor"] as? [String: Any])?["mode"] as? String == "hook")

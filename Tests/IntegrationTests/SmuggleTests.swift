@@ -93,8 +93,11 @@ import Testing
         }
     }
 
-    @Test("Removing an agent that another version hands work to is refused, deployed or not")
-    func removedDelegate() throws {
+    @Test(
+        "Removing an agent that another version hands work to is refused where that is deployed; a release is history",
+        arguments: [true, false]
+    )
+    func removedDelegate(isDeployed: Bool) throws {
         let host = try Host()
         let agents = "\(host.work)/fleet/agents"
         let from = "\(agents)/sales/crm-hygiene"
@@ -107,15 +110,24 @@ import Testing
             "  needs:\n",
             "  needs:\n    agents: [sales/helper]\n"
         )
+        if isDeployed {
+            let deployments = "\(host.work)/environments/dev/agents/sales"
+            let own = "\(deployments)/crm-hygiene.yaml"
+            try FileManager.default.copyItem(atPath: own, toPath: "\(deployments)/helper.yaml")
+            for (name, version) in [("helper", "1.0.0"), ("crm-hygiene", "9.0.0")] {
+                try host.edit("environments/dev/agents/sales/\(name).yaml", "version: next", "version: \(version)")
+            }
+        }
         try host.git("add", "-A")
         try host.git("commit", "-q", "-m", "A helper")
         let added = try host.tryGit("push", "-q", "origin", "main")
         #expect(added.status == 0, "\(added.errors)")
         try host.git("rm", "-q", "-r", "fleet/agents/sales/helper")
+        if isDeployed { try host.git("rm", "-q", "environments/dev/agents/sales/helper.yaml") }
         try host.git("commit", "-q", "--no-verify", "-m", "No helper")
         let removed = try host.tryGit("push", "-q", "origin", "main")
-        #expect(try host.ensignInWork("validate").status == 3)
-        #expect(removed.status != 0, "\(removed.errors)")
+        #expect(try host.ensignInWork("validate").status == (isDeployed ? 3 : 0))
+        #expect((removed.status != 0) == isDeployed, "\(removed.errors)")
     }
 
     @Test("fleet/ replaced by a file is refused with a finding")
