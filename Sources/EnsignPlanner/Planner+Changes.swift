@@ -28,8 +28,7 @@ extension Planner {
             recompiled: recompiled,
             declaredOnly: work.item.declaredOnly,
             rollout: work.item.rollout,
-            startsCanary: state?.rollout.map { $0.candidate.side != work.before?.state.rollout?.candidate.side }
-                ?? false
+            startsCanary: state?.trial.map { $0.side != work.before?.state.trial?.side } ?? false
         )
         let present = try work.succession?.before ?? work.before?.stable.flatMap { try recorded.bundle($0.digest) }
         if isDeleted {

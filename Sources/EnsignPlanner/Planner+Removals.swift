@@ -34,7 +34,9 @@ extension Planner {
         while let agent = open.popLast() {
             guard let work = byAgent[agent] else { continue }
             let state = work.machine.state
-            for side in [state.stable, state.canary?.candidate.side].compactMap({ $0 }) {
+            // The canary of an agent that leaves ends with that.
+            let candidate = work.item.compiled == nil ? nil : state.canary?.candidate.side
+            for side in [state.stable, candidate].compactMap({ $0 }) {
                 for delegate in try work.bundle(side.digest, recorded)?.delegates ?? [] {
                     guard removed.contains(delegate), try recorded.isLive(delegate) else { continue }
                     if users[delegate] == nil { open.append(delegate) }

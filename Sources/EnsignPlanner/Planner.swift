@@ -136,6 +136,9 @@ package enum Planner {
 
     /// When the canary's hold or its deadline ends; nil when neither is ahead.
     private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
+        if case .soaking(_, let soak)? = work.machine.state.rollout {
+            return soak.until.flatMap { $0 > context.now ? $0 : nil }
+        }
         guard let (_, progress) = work.machine.state.canary, case .canary(let canary) = work.item.rollout else {
             return nil
         }

@@ -38,6 +38,9 @@ package struct PromotionSource {
                 isTried: true
             )
         }
+        if stable == version, state.isHalted {
+            return Objection(reason: "'\(environment)' has halted \(version)", stable: nil, isTried: true)
+        }
         guard stable != version else { return nil }
         if let canary = state.canary, canary.candidate.side.version == version {
             return Objection(

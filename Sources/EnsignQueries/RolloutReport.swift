@@ -32,6 +32,8 @@ package struct RolloutReport: Sendable {
         /// What git asks for, if that is something else than the stable version.
         package var wanted: Change.Side?
         package var held: HeldReason?
+        /// What holds it, in words; nil where the reason says it all.
+        package var because: String?
         /// Nil without a canary, and where it is not known.
         package var verdict: CanaryVerdict?
         /// Why it is still here though git no longer declares it: who hands work to it; nil otherwise.
@@ -86,6 +88,7 @@ package struct RolloutReport: Sendable {
                     canary: canary,
                     wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
                     held: held[agent]?.reason,
+                    because: held[agent]?.because,
                     verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) },
                     leaving: leaving[agent],
                     drifts: drifts[agent] ?? [],
@@ -98,7 +101,7 @@ package struct RolloutReport: Sendable {
         }
         report.dropped = kept?.dropped
         report.waiting = WaitingCanary(
-            hasRollouts: report.rows.contains { $0.state.rollout != nil },
+            hasRollouts: report.rows.contains { $0.state.trial != nil },
             environment,
             site,
             now: situation.now
@@ -131,7 +134,7 @@ extension RolloutReport.Row {
     /// Why nothing moves, and what a person can do about it; nil when there is nothing to wait for.
     package func waitsFor(isHost: Bool) -> String? {
         if let leaving { return "other agents, before it is removed: \(leaving)" }
-        if case .soaking(_, let soak)? = state.rollout { return soak.why }
+        if case .soaking(_, let soak)? = state.rollout { return "its soak: \(because ?? soak.why)" }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
         return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
@@ -174,6 +177,7 @@ extension RolloutReport {
                     [
                         "agent": .string(row.agent.description), "phase": .string(row.phase), "state": row.state.json,
                         "wanted": row.wanted?.json ?? .null, "held": row.held.map { .string($0.rawValue) } ?? .null,
+                        "leaving": row.leaving.map { .string($0) } ?? .null,
                         "holdEnds": row.holdEnds.map { .string($0.description) } ?? .null,
                         "verdict": row.verdict.map {
                             [

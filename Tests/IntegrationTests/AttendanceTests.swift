@@ -19,8 +19,6 @@ import Testing
             let text = fleet["fleet/agents/support/triage/1.0.0/\(file)"]
             fleet["fleet/agents/support/triage/1.1.0/\(file)"] = text.map { $0 + (file == "prompt.md" ? "Now.\n" : "") }
         }
-        // What is pushed here goes in at once.
-        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
         return try Host(fleet: fleet)
     }
 

@@ -8,10 +8,7 @@ import Testing
     private static let halted = #"{"agent":"support/triage","environment":"prod","phase":"halted","routes":[]}"# + "\n"
 
     private func host() throws -> Host {
-        var fleet = FleetFixture()
-        // What is pushed here goes in at once.
-        fleet.replace("  soak: 24h\n", with: "", in: FleetFixture.environmentPath)
-        return try Host(fleet: fleet)
+        try Host(fleet: FleetFixture())
     }
 
     private func isHalted(_ host: Host, _ path: String = triage) -> Bool {

@@ -8,44 +8,75 @@ struct SecretLines {
     /// From which column on each line is hidden, counted from 0 in Unicode scalars; lines that are not are left out.
     private(set) var hidden: [Int: Int] = [:]
 
+    /// A longer line is hidden as a whole.
+    private static let maxLine = 4_096
+
     init(_ lines: [ArraySlice<UInt8>]) {
         // The indentation of the key below which everything is hidden.
         var below: Int?
         for (number, bytes) in lines.enumerated() {
-            let line = String(decoding: bytes, as: UTF8.self)
-            let scalars = Array(line.unicodeScalars)
-            guard let first = scalars.firstIndex(where: { $0 != " " && $0 != "\t" }) else { continue }
-            if let indentation = below {
-                let isItem = scalars[first] == "-" && first >= indentation
-                if first > indentation || isItem {
-                    hidden[number] = first
+            guard let first = bytes.firstIndex(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
+            let indentation = first - bytes.startIndex
+            guard bytes.count <= Self.maxLine else {
+                hidden[number] = 0
+                continue
+            }
+            if let key = below {
+                // A comment ends nothing, wherever it stands.
+                let isItem = bytes[first] == UInt8(ascii: "-") && indentation >= key
+                if indentation > key || isItem || bytes[first] == UInt8(ascii: "#") {
+                    hidden[number] = indentation
                     continue
                 }
                 below = nil
             }
-            guard let key = Self.key(in: line) else { continue }
-            hidden[number] = key.end
+            guard let key = Self.key(in: Array(bytes)) else { continue }
+            hidden[number] = String(decoding: bytes.prefix(key.end), as: UTF8.self).unicodeScalars.count
             below = key.start
         }
     }
 
+    private static let telling = [
+        "credentials", "credential", "password", "passwd", "passphrase", "secrets", "secret", "token", "apikey",
+        "api_key", "api-key", "authorization", "privatekey", "private_key", "private-key",
+    ].map { Array($0.utf8) }
+
     /// The first key with a telling name: where it starts, and where what belongs to it begins.
-    private static func key(in line: String) -> (start: Int, end: Int)? {
-        guard let match = line.firstMatch(of: telling) else { return nil }
-        let scalars = line.unicodeScalars
-        let start = scalars.distance(from: scalars.startIndex, to: match.range.lowerBound)
-        let end = scalars.distance(from: scalars.startIndex, to: match.range.upperBound)
-        return (start, end)
+    private static func key(in line: [UInt8]) -> (start: Int, end: Int)? {
+        let lower = line.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        for end in lower.indices where lower[end] == UInt8(ascii: ":") || lower[end] == UInt8(ascii: "=") {
+            // The word that ends before the sign, without the quotation mark and the blanks between.
+            var last = end
+            while last > 0, lower[last - 1] == 0x20 || lower[last - 1] == 0x09 { last -= 1 }
+            if last > 0, lower[last - 1] == UInt8(ascii: "\"") || lower[last - 1] == UInt8(ascii: "'") { last -= 1 }
+            var start = last
+            while start > 0, isNamePart(lower[start - 1]) { start -= 1 }
+            let name = lower[start..<last]
+            let isReference = name.elementsEqual("ref".utf8)
+            guard isReference || telling.contains(where: { name.suffix($0.count).elementsEqual($0) }) else { continue }
+            return (start, end + 1)
+        }
+        return nil
     }
 
-    private static var telling: Regex<Substring> {
-        /(?i)["']?[a-z0-9_-]*(?:credentials?|password|passwd|passphrase|secrets?|token|api[_-]?key|authorization|private[_-]?key)["']?\s*[:=]|\bref["']?\s*:/
+    private static func isNamePart(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x61...0x7A, 0x30...0x39, 0x2D, 0x5F: true
+        default: false
+        }
     }
 }
 
 extension String {
-    /// A text without what stands between `://` and `@` in its URLs: a name and a password.
-    package var withoutUserInfo: String {
-        replacing(/:\/\/[^\/@\s]*@/) { _ in "://***@" }
+    /// A text without what stands between `//` and the last `@` of each of its words: a name and a password in a URL.
+    var withoutUserInfo: String {
+        guard utf8.contains(0x40) else { return self }
+        return split(separator: " ", omittingEmptySubsequences: false).map { word in
+            guard let start = word.firstRange(of: "//")?.upperBound, let end = word.lastIndex(of: "@"), start < end
+            else {
+                return String(word)
+            }
+            return word[..<start] + "***" + word[end...]
+        }.joined(separator: " ")
     }
 }

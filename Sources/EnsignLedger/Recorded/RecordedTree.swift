@@ -72,6 +72,9 @@ package final class RecordedTree {
         try remembered().contains { try agent($0)?.state.rollout != nil }
     }
 
+    /// Whether a candidate has some of the sessions, or waits for a place.
+    package func hasTrials() throws -> Bool { try remembered().contains { try agent($0)?.state.trial != nil } }
+
     /// Whether a canary is under way.
     package func hasCanaries() throws -> Bool { try remembered().contains { try agent($0)?.state.canary != nil } }
 

@@ -83,21 +83,25 @@ extension TextForm {
     /// keeps it for ever.
     static let url = TextForm("a URL without credentials") { text in
         if let problem = line.problem(text) { return problem }
-        guard let scheme = text.firstRange(of: "://") else { return nil }
-        let rest = text[scheme.upperBound...]
+        guard let slashes = text.firstRange(of: "//") else { return nil }
+        let rest = text[slashes.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         let query = rest.drop { $0 != "?" && $0 != "#" }
-        let names = query.split(whereSeparator: { "?&;#".contains($0) }).map { $0.prefix { $0 != "=" }.lowercased() }
+        let names = query.split(whereSeparator: { "?&;#".contains($0) }).map { $0.prefix { $0 != "=" } }
         let isTelling = names.contains { name in
-            tellingNames.contains { name.contains($0) }
+            // An escaped name may be any.
+            name.contains("%")
+                || name.lowercased().split(whereSeparator: { !$0.isLetter && !$0.isNumber }).contains {
+                    tellingWords.contains(String($0))
+                }
         }
         return authority.contains("@") || isTelling
             ? "a name, a password or a token is part of it: a literal secret is never accepted" : nil
     }
 
-    private static let tellingNames = [
-        "token", "secret", "password", "passwd", "pwd", "apikey", "api_key", "api-key", "access_key", "auth", "sig",
-        "credential",
+    private static let tellingWords: Set = [
+        "token", "secret", "password", "passwd", "pwd", "pass", "key", "apikey", "auth", "authorization", "sig",
+        "signature", "credential", "credentials", "code", "jwt", "accesstoken",
     ]
 
     /// A SPIFFE trust domain: https://spiffe.io, "SPIFFE-ID", section 2.1.

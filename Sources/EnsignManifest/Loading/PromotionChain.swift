@@ -20,14 +20,20 @@ package struct PromotionChain {
         for name in names { sources[name] = try fleet.environment(name)?.value?.promotesFrom?.value }
         func chain(_ name: String) -> [String] {
             var chain = [name]
-            while let source = sources[chain[0]], !chain.contains(source), names.contains(source) {
-                chain.insert(source, at: 0)
+            var seen: Set = [name]
+            while let source = sources[chain[chain.count - 1]], all.contains(source), seen.insert(source).inserted {
+                chain.append(source)
             }
-            return chain
+            return chain.reversed()
         }
-        let depth = Dictionary(uniqueKeysWithValues: names.map { ($0, chain($0).count) })
-        order = names.sorted { (depth[$0] ?? 0, $0) < (depth[$1] ?? 0, $1) }
-        let ends = names.filter { name in !sources.values.contains(name) }.map(chain)
+        // Each depth follows from the one before it; a circle has none.
+        var depths: [String: Int] = [:]
+        for name in names where depths[name] == nil {
+            for (index, link) in chain(name).enumerated() where depths[link] == nil { depths[link] = index }
+        }
+        order = names.sorted { (depths[$0] ?? 0, $0) < (depths[$1] ?? 0, $1) }
+        let promoted = Set(sources.values)
+        let ends = names.filter { !promoted.contains($0) }.map(chain)
         guard let longest = ends.max(by: { $0.count < $1.count }), let last = longest.last else {
             end = names.first.map { ($0, "the first by name") }
             return

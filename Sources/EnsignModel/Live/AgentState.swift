@@ -7,6 +7,8 @@ package struct AgentState: Sendable, Hashable {
     package var stable: Change.Side?
     /// Whether git says `halted: true`.
     package var haltedByGit: Bool
+    /// The candidate that git's stop interrupted: it was not proven, so it does not start by itself when the stop ends.
+    package var interrupted: Digest?
     /// The operator's stop; an agent runs when neither is set.
     package var halt: Halt?
     /// When it was first seen to act although halted; nil when it was never seen to, or is running again.
@@ -48,6 +50,14 @@ package struct AgentState: Sendable, Hashable {
         return (candidate, progress)
     }
 
+    /// The candidate that has or waits for some of the sessions; nil when there is none, and while it waits for its soak.
+    package var trial: Candidate? {
+        switch rollout {
+        case .canary(let candidate, _), .queued(let candidate): candidate
+        case .soaking, nil: nil
+        }
+    }
+
     package func isQuarantined(_ digest: Digest, artifact: Digest) -> Bool {
         quarantine.contains { $0.covers(digest, artifact: artifact) }
     }
@@ -81,6 +91,7 @@ package struct AgentState: Sendable, Hashable {
 
     package var json: JSONValue {
         var halted: JSONObject = ["git": .bool(haltedByGit), "operator": halt?.json ?? .null]
+        if let interrupted { halted["interrupted"] = .string(interrupted.description) }
         if let activityAfterHalt { halted["activity"] = .string(activityAfterHalt.description) }
         var object: JSONObject = [
             "v": 1, "stable": stable?.json ?? .null, "halted": .object(halted),
@@ -111,6 +122,10 @@ package struct AgentState: Sendable, Hashable {
         if let activity = json["halted"]?["activity"] {
             guard let time = activity.string.flatMap({ Timestamp($0) }) else { return nil }
             activityAfterHalt = time
+        }
+        if let artifact = json["halted"]?["interrupted"] {
+            guard let digest = artifact.string.flatMap({ Digest($0) }) else { return nil }
+            interrupted = digest
         }
         if let override = json["override"] {
             guard let known = SoakOverride(json: override) else { return nil }

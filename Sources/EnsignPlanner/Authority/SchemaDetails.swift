@@ -25,18 +25,22 @@ enum SchemaDetails {
     /// known.
     private static func mark(_ key: String, _ was: JSONValue?, _ now: JSONValue?) -> String {
         func schema(_ value: JSONValue?) -> JSONValue { value.map { .object([key: $0]) } ?? .bool(true) }
-        switch key {
-        case "not", "if", "then", "else", "oneOf", "anyOf", "contains", "dependencies", "$ref", "definitions": return ""
-        default: return SchemaOrder.change(from: schema(was), to: schema(now)) == .narrower ? tighter : ""
-        }
+        if turning.contains(key) { return "" }
+        return SchemaOrder.change(from: schema(was), to: schema(now)) == .narrower ? tighter : ""
     }
+
+    /// Keywords inside which less may be more.
+    private static let turning: Set = [
+        "not", "if", "then", "else", "oneOf", "anyOf", "contains", "dependencies", "$ref", "definitions",
+    ]
 
     private static func compare(
         _ was: JSONValue,
         _ now: JSONValue,
         at place: String,
         into found: inout [String],
-        depth: Int
+        depth: Int,
+        isTurned: Bool = false
     ) {
         guard was != now, depth < 64 else { return }
         let prefix = place.isEmpty ? "" : "\(place): "
@@ -50,7 +54,8 @@ enum SchemaDetails {
                 for name in Set(before.map(\.key)).union(after.map(\.key)).sorted() where before[name] != after[name] {
                     let inner = place.isEmpty ? name : "\(place).\(name)"
                     switch (before[name], after[name]) {
-                    case (let was?, let now?): compare(was, now, at: inner, into: &found, depth: depth + 1)
+                    case (let was?, let now?):
+                        compare(was, now, at: inner, into: &found, depth: depth + 1, isTurned: isTurned)
                     case (nil, _): found.append("\(inner) is new")
                     case (_, nil): found.append("\(inner) is gone")
                     }
@@ -58,11 +63,22 @@ enum SchemaDetails {
             } else if !quiet.contains(key) {
                 switch (old[key], new[key]) {
                 case (let was?, let now?) where short(was) == short(now):
-                    compareInside(was, now, at: place.isEmpty ? key : "\(place).\(key)", into: &found, depth: depth)
+                    compareInside(
+                        was,
+                        now,
+                        at: place.isEmpty ? key : "\(place).\(key)",
+                        into: &found,
+                        depth: depth,
+                        isTurned: isTurned || turning.contains(key)
+                    )
                 case (let was?, let now?):
-                    found.append("\(mark(key, was, now))\(prefix)\(key) \(short(now)) (was \(short(was)))")
+                    found.append(
+                        "\(isTurned ? "" : mark(key, was, now))\(prefix)\(key) \(short(now)) (was \(short(was)))"
+                    )
                 case (nil, let now?):
-                    found.append("\(mark(key, nil, now))\(prefix)\(key) \(short(now)) (was not limited)")
+                    found.append(
+                        "\(isTurned ? "" : mark(key, nil, now))\(prefix)\(key) \(short(now)) (was not limited)"
+                    )
                 case (let was?, nil): found.append("\(prefix)no \(key) (was \(short(was)))")
                 case (nil, nil): break
                 }
@@ -76,13 +92,14 @@ enum SchemaDetails {
         _ now: JSONValue,
         at place: String,
         into found: inout [String],
-        depth: Int
+        depth: Int,
+        isTurned: Bool
     ) {
         switch (was, now) {
-        case (.object, .object): compare(was, now, at: place, into: &found, depth: depth + 1)
+        case (.object, .object): compare(was, now, at: place, into: &found, depth: depth + 1, isTurned: isTurned)
         case (.array(let old), .array(let new)) where old.count == new.count:
             for (index, (was, now)) in zip(old, new).enumerated() where was != now {
-                compareInside(was, now, at: "\(place)[\(index)]", into: &found, depth: depth + 1)
+                compareInside(was, now, at: "\(place)[\(index)]", into: &found, depth: depth + 1, isTurned: isTurned)
             }
         case (.array(let old), .array(let new)):
             found.append("\(place) changed, \(new.count) elements (was \(old.count))")

@@ -6,10 +6,14 @@ extension RolloutMachine {
     mutating func desired(_ desired: DesiredVersion) {
         // What git alone has stopped follows it: nothing returns that git no longer names, not even for a moment.
         let follows = state.haltedByGit && state.halt == nil
+        let interrupted = state.interrupted ?? state.trial?.artifact
         follow(haltedByGit: desired.halted, desired)
+        state.interrupted = state.haltedByGit ? interrupted : nil
+        // A candidate that was being tried is no fix: it starts its canary anew.
+        let isTried = interrupted == desired.artifact
         let stable = state.stable
         let waited = stopWaiting()
-        follow(desired, atOnce: follows || state.haltedByGit && state.halt == nil)
+        follow(desired, atOnce: !isTried && (follows || state.haltedByGit && state.halt == nil))
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
         noteWait(since: waited, desired)
@@ -32,7 +36,9 @@ extension RolloutMachine {
 
     /// Remembers the wait, so that time can end it; what is on record already is not recorded again.
     private mutating func noteWait(since before: RolloutState?, _ desired: DesiredVersion) {
-        if held == .soaking, case .waits(let until, let why)? = desired.promotion, !state.isHalted {
+        if held == .soaking, case .waits(let until, let why)? = desired.promotion,
+            !(state.isHalted && state.stable != nil)
+        {
             state.rollout = .soaking(candidate(desired), Soak(until: until, why: why.cut(utf8: 500)))
             if case .soaking(let candidate, let soak)? = before, candidate.side == desired.side, soak.until == until {
                 // As it was recorded: the reason may tell of another moment.
@@ -41,7 +47,7 @@ extension RolloutMachine {
                 noteState("\(desired.side.version) waits: \(why)")
             }
         } else if before != nil, state.rollout == nil, changes.isEmpty {
-            noteState("no version waits for its soak any more")
+            noteState(state.isHalted ? "it is halted" : "no version waits for its soak any more")
         }
     }
 
@@ -52,10 +58,8 @@ extension RolloutMachine {
         return nil
     }
 
-    /// An operator's word is used up by the version that it lets in.
     private mutating func admit(_ desired: DesiredVersion) {
         guard let verdict = desired.promotion else { return }
-        if case .overridden = verdict { state.soakOverride = nil }
         admission = (desired.side.digest, verdict)
     }
 

@@ -33,6 +33,11 @@ extension RolloutMachine {
         guard let stable = state.stable else { return }
         let isNew = state.leavingSince == nil
         state.leavingSince = state.leavingSince ?? now
+        if state.haltedByGit {
+            // There is no file any more in which git could say that the stop ends: an operator may.
+            state.haltedByGit = false
+            state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: "git")
+        }
         let why = because("its removal waits: \(users)")
         let canary = state.canary
         state.rollout = nil
@@ -47,9 +52,10 @@ extension RolloutMachine {
         let why = successor.map { "it goes on as \($0)" }
         switch phase {
         case .absent:
-            guard state.rollout != nil || state.soakOverride != nil else { return }
-            // What waited to be created is no longer asked for.
-            record(.weight, from: nil, to: nil, .none, weight: (0, 0), because("no longer wanted"))
+            // What waited to be created is no longer asked for. An operator's word for it stays: it may come before.
+            guard state.rollout != nil else { return }
+            state.rollout = nil
+            return record(.weight, from: nil, to: nil, .none, weight: (0, 0), because("no longer wanted"))
         case .halted(let stable), .settled(let stable):
             record(.delete, from: stable, to: nil, .narrowing, because(why))
         case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, because(why))

@@ -19,9 +19,14 @@ extension RolloutMachine {
         }
     }
 
+    /// Why there is no rollout to steer.
+    private var noRollout: RolloutRefusal {
+        if case .soaking? = state.rollout { .soaking } else { .noRollout }
+    }
+
     private mutating func pause(_ reason: String) throws(RolloutRefusal) {
         switch phase {
-        case .absent, .halted, .settled: throw .noRollout
+        case .absent, .halted, .settled: throw noRollout
         case .queued: throw .notStarted
         case .canary(let trial, var progress):
             guard progress.pause == nil else { throw .alreadyPaused }
@@ -33,7 +38,7 @@ extension RolloutMachine {
 
     private mutating func resume(_ reason: String) throws(RolloutRefusal) {
         switch phase {
-        case .absent, .halted, .settled: throw .noRollout
+        case .absent, .halted, .settled: throw noRollout
         case .queued: throw .notPaused
         case .canary(let trial, var progress):
             guard let pause = progress.pause else { throw .notPaused }
@@ -60,7 +65,7 @@ extension RolloutMachine {
 
     private mutating func promote(_ reason: String) throws(RolloutRefusal) {
         switch phase {
-        case .absent, .halted, .settled: throw .noRollout
+        case .absent, .halted, .settled: throw noRollout
         case .queued(let trial): promote(trial, nil, nil, "by hand: \(reason)")
         case .canary(let trial, let progress): promote(trial, progress, nil, "by hand: \(reason)")
         }
@@ -68,7 +73,7 @@ extension RolloutMachine {
 
     private mutating func abort(_ reason: String) throws(RolloutRefusal) {
         switch phase {
-        case .absent, .halted, .settled: throw .noRollout
+        case .absent, .halted, .settled: throw noRollout
         case .queued(let trial): fail(trial, nil, CanaryVerdict(.notAnalysed), "aborted: \(reason)")
         case .canary(let trial, let progress):
             fail(trial, progress, CanaryVerdict(.notAnalysed), "aborted: \(reason)")

@@ -45,6 +45,8 @@ package struct RolloutMachine: Sendable {
             // Text from people and agents is kept in the state: it is limited here, at the only entrance.
             try operate(operation, by.cut(utf8: 200), reason.cut(utf8: 500))
         }
+        // An operator's word is used up by the version that it has brought in.
+        if let override = state.soakOverride, state.stable?.version == override.version { state.soakOverride = nil }
     }
 
     // MARK: The state it is in

@@ -3,7 +3,7 @@ package import EnsignModel
 /// Why an operator's request cannot be done.
 package enum RolloutRefusal: Error, Sendable, Hashable {
     case noRollout, notStarted, alreadyPaused, notPaused, notQuarantined, alreadyHalted, notHalted, haltedByGit
-    case noVersion, noPrevious, isHalted, noSoak
+    case noVersion, noPrevious, isHalted, noSoak, soaking
     /// It is what sessions have already.
     case alreadyStable(AgentVersion)
     /// The version that was named is not one to go back to; these are.
@@ -15,6 +15,7 @@ package enum RolloutRefusal: Error, Sendable, Hashable {
 
     package var message: String {
         switch self {
+        case .soaking: "the candidate waits for its soak: 'ensign rollout override' lets it in without"
         case .noSoak: "no version of it waits for its soak; to let one in before it comes: --version X.Y.Z"
         case .noRollout: "no rollout is under way"
         case .notStarted: "the candidate still waits for its turn"

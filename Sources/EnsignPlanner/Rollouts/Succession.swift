@@ -66,8 +66,11 @@ struct Successions {
                 if !isLive { creating.insert(item.agent.team) }
                 continue
             }
+            let state = isLive ? try recorded.agent(item.agent)?.state : nil
+            // One that has waited to go since an earlier commit is neither new nor gone.
+            guard state?.leavingSince == nil else { continue }
             if isLive { gone.insert(item.agent) }
-            guard rules.prune, isLive, let stable = try recorded.agent(item.agent)?.stable,
+            guard rules.prune, isLive, let stable = state?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
             leaving.append(Leaving(agent: item.agent, stable: stable, bundle: bundle))
@@ -140,7 +143,7 @@ struct Successions {
                     || other.state.quarantine.contains { $0.mark == .artifact(artifact) })
         }
         guard let other = others.first, let state = try recorded.agent(item.agent)?.state, let stable = state.stable,
-            try recorded.bundle(stable.digest)?.artifact != artifact, state.rollout?.candidate.artifact != artifact
+            try recorded.bundle(stable.digest)?.artifact != artifact, state.trial?.artifact != artifact
         else { return nil }
         var succession = Succession(compiled)
         let quarantine = other.state.quarantine.last { $0.mark == .artifact(artifact) }

@@ -248,7 +248,9 @@ package struct PlanMaker {
     /// What versions that come in must have shown, by the last accepted commit: no commit loosens it for itself. Nil
     /// where nothing is set, and before anything was accepted.
     private func promotionRule() throws -> PromotionRule? {
-        guard situation.tip != nil, let accepted = try situation.accepted() else { return nil }
+        guard let tip = situation.tip, let accepted = try situation.accepted() else { return nil }
+        // The first reconcile takes what is declared, also when it was interrupted.
+        guard try tip.agents > 0 || site.ledger(environment).isComplete(tip) else { return nil }
         let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
         guard let settings = try Fleet(snapshot: snapshot, today: today).environment(environment)?.value,
             let soak = settings.soak, let source = settings.promotesFrom?.value

@@ -11,30 +11,33 @@ final class SourceLedger {
     private let rule: PromotionRule
     private let now: Timestamp
     private var trusted: Result<RecordedEntry, Distrust>?
+    private let file: StateFile<ProvenArtifacts>
+    /// Read once, and written once when the plan is made.
+    private lazy var known = file.known() ?? ProvenArtifacts()
+    private var hasNews = false
 
     /// Why nothing can be said, in words.
     private struct Distrust: Error { var why: String }
 
     init(_ site: Site, into environment: String, _ rule: PromotionRule, now: Timestamp) {
         (self.site, self.environment, self.rule, self.now) = (site, environment, rule, now)
+        file = StateFile(site.files, environment)
     }
+
+    // Without the file it is found out again.
+    deinit { if hasNews, site.reconciles { try? file.write(known, inNewFolder: false) } }
 
     /// What it says of an artifact.
     func record(_ agent: AgentID, _ artifact: Digest) -> SourceRecord {
         do {
             let tip = try trustedTip()
-            let file = StateFile<ProvenArtifacts>(site.files, environment)
-            var known = file.known() ?? ProvenArtifacts()
             if let found = known.record(agent, artifact, tip: tip.commit, enough: rule.soak) {
                 return .record(found, entry: tip.commit)
             }
             let ledger = site.ledger(rule.source)
             let found = try ledger.stableRecord(of: agent, artifact, from: tip, enough: rule.soak, now: now)
-            if site.reconciles {
-                known.remember(found, agent, artifact, tip: tip.commit, enough: rule.soak)
-                // Without the file it is found out again.
-                try? file.write(known, inNewFolder: false)
-            }
+            known.remember(found, agent, artifact, tip: tip.commit, enough: rule.soak)
+            hasNews = true
             return .record(found, entry: tip.commit)
         } catch let distrust as Distrust {
             return .unknown(distrust.why)
@@ -73,24 +76,28 @@ final class SourceLedger {
         guard site.reconciles else { return tip }
         let own = try? LedgerKey.load(source, path: site.settings.signingKey(source, site.files))
         if let own, own.publicKey == tip.signer { return tip }
-        guard let pinned = own?.publicKey.line ?? site.settings.firstKey(source) else {
+        let handsOver =
+            tip.entry.kind == .key && own.map { tip.entry.keys?.contains($0.publicKey.line) == true } ?? false
+        guard let pinned = handsOver ? own?.publicKey.line : site.settings.firstKey(source) else {
             throw Distrust(
                 why:
-                    "another clone writes the ledger of '\(source)': name its first key, git config ensign.\(source).firstKey SHA256:..."
+                    "the key of '\(source)' here is not the one that signs its ledger: name its first key, git config ensign.\(source).firstKey SHA256:..."
             )
         }
-        try verify(ledger, tip, pinned, isOwn: own != nil)
+        try verify(ledger, tip, pinned, isOwn: handsOver)
         return tip
     }
 
     /// - Parameter pinned: A key's line or fingerprint: the first one of the ledger; or this clone's own, to which the
     ///   newest entry hands over.
     private func verify(_ ledger: Ledger, _ tip: RecordedEntry, _ pinned: String, isOwn: Bool) throws {
-        let file = StateFile<ProvenArtifacts>(site.files, environment)
-        if !isOwn, file.known()?.isVerified(tip.commit, by: pinned) == true { return }
+        if !isOwn, known.isVerified(tip.commit, by: pinned) { return }
         let report = try Verifier(ledger).run()
-        guard report.verdict == .intact, report.tip?.commit == tip.commit else {
+        guard report.verdict == .intact else {
             throw Distrust(why: "the ledger of '\(rule.source)' is \(report.verdict)")
+        }
+        guard report.tip?.commit == tip.commit else {
+            throw Distrust(why: "the ledger of '\(rule.source)' has just gone on")
         }
         let keys = try ledger.keys()
         let listed = isOwn ? tip.entry.keys ?? [] : keys.filter { $0.from == 0 }.map(\.line)
@@ -101,9 +108,8 @@ final class SourceLedger {
             )
         }
         guard !isOwn else { return }
-        var known = file.known() ?? ProvenArtifacts()
         known.verified = (tip.commit, pinned)
-        try? file.write(known, inNewFolder: false)
+        hasNews = true
     }
 
     private func matches(_ line: String, _ words: [String]) -> Bool {

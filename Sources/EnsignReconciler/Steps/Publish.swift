@@ -8,8 +8,17 @@ extension ReconcileSession {
     /// If this throws, what reached the target is found by observing: the next run records a recovery.
     mutating func publish() throws {
         guard let batch, let announced = batch.announced else { return }
-        let held = try target.publish(try batch.publication(announced), gate: gate)
-        guard !held.isEmpty else { return }
+        var publication = try batch.publication(announced)
+        let departures = publication.removals.filter { LivePath.agent(atRoute: $0) != nil }
+        publication.removals.removeAll { LivePath.agent(atRoute: $0) != nil }
+        var held = try target.publish(publication, gate: gate)
+        guard !held.isEmpty else {
+            if !departures.isEmpty { try target.publish(Publication(removals: departures), gate: gate) }
+            return
+        }
+        // Whoever was halted in between keeps the version that it had, and with it whom it hands work to: nobody goes
+        // now. The next run plans it again.
+        held.formUnion(departures.compactMap { LivePath.agent(atRoute: $0) })
         try halts.enforce()
         try target.publish(Publication(removals: try leftovers(of: held, batch, announced.recorded)), gate: gate)
         self.batch?.announced?.held = held

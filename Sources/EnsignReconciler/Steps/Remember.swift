@@ -6,8 +6,8 @@ import EnsignPlanner
 /// Step 12: where the next run goes on.
 extension ReconcileSession {
     mutating func remember() throws {
-        report.hasRollouts = try hasRollouts()
-        if report.hasRollouts { try rememberClock() }
+        report.hasRollouts = try RecordedTree(repository: site.repository, tip: tip).hasTrials()
+        if try hasRollouts() { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try StateFile<ObservationPlace>(site.files, environment).write(
