@@ -99,7 +99,11 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     private mutating func compareArguments(_ name: String, _ was: JSONValue?, _ now: JSONValue?) {
         guard was != now else { return }
-        let details = SchemaDetails.differences(was, now)
+        var details = SchemaDetails.differences(was, now)
+        // Where a schema was put together anew, its parts are too long to be shown: the limits are said by themselves.
+        if details.contains(where: { $0.contains("...") }), let limits = SchemaLimits.difference(was, now) {
+            details.insert(limits, at: 0)
+        }
         switch SchemaOrder.change(from: was, to: now) {
         case .wider: gain(.arguments(name, details: details, past: []))
         case .narrower: lose(.arguments(name, details: details, past: Self.unenforced(was, now)))

@@ -13,6 +13,21 @@ package enum SchemaLimits {
         return found.prefix(limit) + ["and \(found.count - limit) more limits"]
     }
 
+    /// How the limits of arguments differ, wherever in the two schemas they stand: `amount at most 5000 (was amount at most
+    /// 100)`. Nil when they do not.
+    static func difference(_ was: JSONValue?, _ now: JSONValue?) -> String? {
+        func limits(_ input: JSONValue?) -> [String] {
+            var found: [String] = []
+            collect(input.map(UntypedLimits.enforced), at: "", into: &found, depth: 0)
+            return found
+        }
+        let (old, new) = (limits(was), limits(now))
+        let (gone, come) = (old.filter { !new.contains($0) }, Set(new).subtracting(old).sorted())
+        guard !gone.isEmpty || !come.isEmpty else { return nil }
+        let before = gone.isEmpty ? "not limited" : gone.joined(separator: ", ")
+        return "\(come.isEmpty ? "no limit" : come.joined(separator: ", ")) (was \(before))"
+    }
+
     private static func collect(_ schema: JSONValue?, at place: String, into found: inout [String], depth: Int) {
         guard case .object(let schema)? = schema, depth < 64 else { return }
         let words = self.words(schema)
