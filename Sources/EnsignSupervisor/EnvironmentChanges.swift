@@ -22,6 +22,11 @@ struct EnvironmentChanges {
 
         static let nothing = News()
         static let anything = News(everything: true)
+
+        /// Both together.
+        func and(_ other: News?) -> News {
+            News(everything: everything || other?.everything == true, folders: folders.union(other?.folders ?? []))
+        }
     }
 
     init(_ environment: WatchedEnvironment, _ service: Service, _ desk: EnvironmentDesk) throws {
@@ -55,39 +60,44 @@ struct EnvironmentChanges {
 
     /// Waits for a change that matters.
     ///
-    /// - Parameter untilTelemetry: Whether a canary is under way that could not be judged yet, without the pipeline.
-    func wait(untilTelemetry: Bool = false, atMost time: Duration) throws -> News {
-        let deadline = ContinuousClock.now + (monitor.isBlind ? min(time, .seconds(2)) : time)
+    /// - Parameters:
+    ///   - untilTelemetry: Whether a canary is under way that could not be judged yet, without the pipeline.
+    ///   - calm: For how long changes of live files are gathered before they count. Refs and halts count at once.
+    func wait(untilTelemetry: Bool = false, calm: Duration = .zero, atMost time: Duration) throws -> News {
+        let start = ContinuousClock.now
+        let deadline = start + (monitor.isBlind ? min(time, .seconds(2)) : time)
+        var gathered: News?
         while !service.isStopped {
-            let left = deadline - ContinuousClock.now
-            guard left > .zero, !untilTelemetry || desk.pipeline == nil else { return .nothing }
+            let left = (gathered == nil ? deadline : min(deadline, start + calm)) - ContinuousClock.now
+            guard left > .zero, !untilTelemetry || desk.pipeline == nil else { break }
             let awakening = service.wait(for: [monitor.number], atMost: left)
-            guard awakening.isWoken || !awakening.readable.isEmpty else { return .nothing }
-            if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { return .nothing }
+            guard awakening.isWoken || !awakening.readable.isEmpty else { break }
+            if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { break }
             guard awakening.readable.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return .anything }
-            if let news = try news(in: events) { return news }
+            guard let (news, isUrgent) = try news(in: events) else { continue }
+            gathered = news.and(gathered)
+            if isUrgent || ContinuousClock.now >= start + calm { break }
         }
-        return .nothing
+        return gathered ?? .nothing
     }
 
-    /// - Returns: nil when nothing of it matters.
-    private func news(in events: [ChangeMonitor.Event]) throws -> News? {
+    /// - Returns: nil when nothing of it matters; and whether it is more than live files.
+    private func news(in events: [ChangeMonitor.Event]) throws -> (News, isUrgent: Bool)? {
         var news = News()
-        var isRelevant = false
+        var isUrgent = false
         for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix) {
             if event.folder == live || event.folder.hasPrefix(live + "/") {
                 news.folders.insert(String(event.folder.dropFirst(live.count + 1)))
-                isRelevant = true
             } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")
                 || event.name == "packed-refs"
                 || event.folder == site.files.haltsFolder && event.name == environment.name
             {
-                isRelevant = true
+                isUrgent = true
             }
             if event.isNewFolder { try watch() }
         }
-        return isRelevant ? news : nil
+        return isUrgent || !news.folders.isEmpty ? (news, isUrgent) : nil
     }
 }
 

@@ -123,6 +123,32 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("What is changed again and again is repaired less often, and neither a push nor the end of it waits for that")
+    func restless() throws {
+        let host = try host()
+        let watch = try watch(host.bare, in: host)
+        try eventually(within: .seconds(5), watch.output) {
+            try source(host.bare) != nil && FileManager.default.fileExists(atPath: "\(host.live())/fleet.json")
+        }
+        let route = URL(fileURLWithPath: "\(host.live())/\(Self.route)")
+        let before = try host.kinds().count
+        let end = ContinuousClock.now + .seconds(6)
+        while ContinuousClock.now < end {
+            try Data("{}".utf8).write(to: route)
+            usleep(5_000)
+        }
+        // Three at once, then after 1, 2 and 4 seconds, and what was under way: not a hundred.
+        #expect(try host.kinds().count - before < 30)
+        #expect(watch.output.contains("changed again and again"), "\(watch.output)")
+        let pushed = try push(host, maximum: 71)
+        try eventually(within: .seconds(5), watch.output) { try source(host.bare) == pushed }
+        try eventually(within: .seconds(15), watch.output) {
+            try Data(contentsOf: route).count > 10 && host.ensign("drift", "--env", "prod").status == 0
+        }
+        #expect(try watch.stop() == 0)
+        try host.expectSound()
+    }
+
     @Test("One environment that fails, by its manifests or its directory, does not stop the others")
     func oneFails() throws {
         let host = try host()
