@@ -12,11 +12,12 @@ extension Planner {
         for index in removed {
             let agent = works[index].item.agent
             guard let stable = works[index].machine.state.stable, let users = users[agent] else {
+                works[index].movedTo = works[index].movedTo ?? works[index].machine.state.leavingAs
                 try works[index].machine.handle(.removed(movedTo: works[index].movedTo))
                 continue
             }
             let waiting = LeavingAgent(agent: agent, stable: stable, users: users)
-            try works[index].machine.handle(.stays(users: waiting.sentence))
+            try works[index].machine.handle(.stays(users: waiting.sentence, movedTo: works[index].movedTo))
             leaving.append(waiting)
         }
         return leaving

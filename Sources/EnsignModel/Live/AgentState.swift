@@ -18,6 +18,8 @@ package struct AgentState: Sendable, Hashable {
     package var quarantine: [Quarantine]
     /// Since when git no longer declares the agent, which stays because others hand work to it; nil otherwise.
     package var leavingSince: Timestamp?
+    /// The name under which an agent that is leaving goes on; nil when it goes on under none.
+    package var leavingAs: AgentID?
     /// The version that an operator lets in without its soak; nil when it has come in, or none was named.
     package var soakOverride: SoakOverride?
 
@@ -100,6 +102,7 @@ package struct AgentState: Sendable, Hashable {
         ]
         if let soakOverride { object["override"] = soakOverride.json }
         if let leavingSince { object["leaving"] = .string(leavingSince.description) }
+        if let leavingAs { object["leavingAs"] = .string(leavingAs.description) }
         return .object(object)
     }
 
@@ -134,6 +137,10 @@ package struct AgentState: Sendable, Hashable {
         if let leaving = json["leaving"] {
             guard let time = leaving.string.flatMap({ Timestamp($0) }) else { return nil }
             leavingSince = time
+        }
+        if let successor = json["leavingAs"] {
+            guard let agent = successor.string.flatMap({ AgentID($0) }) else { return nil }
+            leavingAs = agent
         }
     }
 }

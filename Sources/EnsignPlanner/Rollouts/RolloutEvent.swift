@@ -8,7 +8,7 @@ package enum RolloutEvent: Sendable {
     /// Git no longer declares the agent, and it may be removed; `movedTo`: the name under which it continues.
     case removed(movedTo: AgentID?)
     /// Git no longer declares the agent, and others still hand work to it: who, in words.
-    case stays(users: String)
+    case stays(users: String, movedTo: AgentID?)
     /// The agent is about to be created, and may be an existing one under a new name.
     case succeeds(Succession)
     /// A waiting candidate may begin.

@@ -18,7 +18,7 @@ extension RolloutMachine {
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
         noteWait(since: waited, desired)
         guard state.leavingSince != nil else { return }
-        state.leavingSince = nil
+        (state.leavingSince, state.leavingAs) = (nil, nil)
         if changes.isEmpty { noteState("git declares it again") }
     }
 

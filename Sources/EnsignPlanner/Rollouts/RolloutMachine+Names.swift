@@ -28,11 +28,14 @@ extension RolloutMachine {
     /// Git no longer declares the agent, and a version that takes sessions still hands work to it: its own rollout ends,
     /// and its stable version stays until then.
     ///
-    /// - Parameter users: Who hands work to it, in words.
-    mutating func stays(for users: String) {
+    /// - Parameters:
+    ///   - users: Who hands work to it, in words.
+    ///   - successor: The name under which it goes on, if the commit that removes it says one.
+    mutating func stays(for users: String, movedTo successor: AgentID?) {
         guard let stable = state.stable else { return }
         let isNew = state.leavingSince == nil
         state.leavingSince = state.leavingSince ?? now
+        state.leavingAs = state.leavingAs ?? successor
         if state.haltedByGit {
             // There is no file any more in which git could say that the stop ends: an operator may.
             state.haltedByGit = false
@@ -72,6 +75,7 @@ extension RolloutMachine {
         state.stable = nil
         state.rollout = nil
         state.leavingSince = nil
+        state.leavingAs = nil
         state.soakOverride = nil
         state.haltedByGit = false
         if !state.isHalted { state.activityAfterHalt = nil }

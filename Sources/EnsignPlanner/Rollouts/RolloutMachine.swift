@@ -37,7 +37,7 @@ package struct RolloutMachine: Sendable {
         switch event {
         case .desired(let desired): self.desired(desired)
         case .removed(let successor): removed(movedTo: successor)
-        case .stays(let users): stays(for: users)
+        case .stays(let users, let successor): stays(for: users, movedTo: successor)
         case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)
