@@ -123,6 +123,25 @@ struct AcceptedRulesTests {
         }
     }
 
+    @Test("An agent that stays for others keeps the kill switch of its last deployment")
+    func leaving() throws {
+        let fleet = try TestFleet(rollout: Self.deadline)
+        let manifest = "fleet/agents/\(Self.triage)/1.0.0/agent.yaml"
+        fleet.files[manifest] = fleet.files[manifest]?.replacing("needs: {", with: "needs: {agents: [support/desk], ")
+        let desk = fleet.path("support/desk")
+        fleet.files[desk] = (fleet.files[desk] ?? "") + "  killSwitch: [{unknownTool: 1}]\n"
+        try fleet.commit("triage hands work to desk")
+        _ = try fleet.reconcile()
+        fleet.deploy(Self.triage, "1.1.0", ["find", "update"], 100)
+        fleet.remove("support/desk")
+        try fleet.commit("1.1.0 does without")
+        let report = try fleet.reconcile()
+        #expect(report.plan?.leaving.map(\.agent.description) == ["support/desk"])
+        let book = TelemetryBook(site: try fleet.site(), environment: "prod")
+        _ = book.refresh()
+        #expect(book.killRules(try #require(AgentID("support/desk"))).count == 1)
+    }
+
     @Test("A commit that removes agents cannot raise its own limit")
     func pruneShare() throws {
         let fleet = try TestFleet()

@@ -19,7 +19,7 @@ final class TestFleet {
     private let seconds = Mutex<(wall: Int64, boot: Int64)>((1_800_000_000, 100))
     private var random: SeededGenerator
     /// The text of each file, and what of it is committed.
-    private var files: [String: String] = [:]
+    var files: [String: String] = [:]
     private var committed: [String: String] = [:]
     /// The files of the commit before the newest.
     private var before: [String: String]?

@@ -197,10 +197,22 @@ package final class TelemetryBook {
 
     private func ownRules(_ agent: AgentID) -> OwnRules {
         if let known = own[agent] { return known }
-        let deployment = (try? desired?.fleet.deployment(agent, in: environment))?.value
+        let declared = (try? desired?.fleet.deployment(agent, in: environment))?.value
+        let deployment = declared ?? (try? lastDeployment(agent))
         let rules = OwnRules(kill: deployment?.killSwitch ?? [], rollout: deployment?.rollout)
         own[agent] = rules
         return rules
+    }
+
+    /// Of an agent that git no longer declares and that stays for others: what git said of it last. Its rules hold as long as
+    /// it takes work. Nil for any other, and where the history ends before that.
+    private func lastDeployment(_ agent: AgentID) throws -> Deployment? {
+        guard recorded(agent)?.state.leavingSince != nil, let commit = desired?.commit else { return nil }
+        let path = RepositoryPath.deployment(agent, in: environment)
+        guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: commit) else { return nil }
+        let tree = try site.repository.commit(change.parent).tree
+        return try Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
+            .deployment(agent, in: environment)?.value
     }
 
     /// The stable version of an agent and what of it is guarded; nil when nothing is, and while anything but its guard
