@@ -24,15 +24,5 @@ package enum GitComplaint {
     }
 
     /// Without user and password in addresses, which git repeats.
-    private static func clean(_ line: String) -> String {
-        var text = ""
-        var rest = line[...]
-        while let scheme = rest.firstRange(of: "://") {
-            text += rest[..<scheme.upperBound]
-            rest = rest[scheme.upperBound...]
-            let authority = rest.prefix { $0 != "/" && $0 != "'" && !$0.isWhitespace }
-            if let at = authority.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-        }
-        return (text + rest).cut(utf8: 500)
-    }
+    private static func clean(_ line: String) -> String { line.withoutUserInfo.cut(utf8: 500) }
 }

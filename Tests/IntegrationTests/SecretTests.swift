@@ -16,6 +16,7 @@ import Testing
             "\tcredentials: hunter2secret", "apiKey: 'hunter2secret'", "credentials: {\n    hunter2secret}",
             "server: {mcp: {url: 'https://user:hunter2secret@host/'}}",
             "server: {mcp: {url: 'https://host/mcp?api_token=hunter2secret'}}",
+            "{server: {mcp: {url: 'https://a-long-name:and-a-password@host/'}}, credentials: hunter2secret}",
             "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
         ],
         ["text", "json"]

@@ -77,8 +77,9 @@ struct FindingRenderer {
         let number = Int(finding.position.line)
         if number >= 1, number <= lines.count, !(number == 1 && finding.position.column == 1 && lines[0].isEmpty) {
             var line = String(decoding: lines[number - 1], as: UTF8.self)
-            line = line.withoutUserInfo
             if let secret { line = String(String.UnicodeScalarView(line.unicodeScalars.prefix(secret - 1))) + "***" }
+            // Last: it moves what comes behind.
+            line = line.withoutUserInfo
             let shown = window(line, Int(finding.position.column))
             if !shown.text.isEmpty {
                 text += "  \(shown.text)\n  \(String(repeating: " ", count: shown.caret))\(paint("^", .green))\n"

@@ -66,17 +66,3 @@ struct SecretLines {
         }
     }
 }
-
-extension String {
-    /// A text without what stands between `//` and the last `@` of each of its words: a name and a password in a URL.
-    var withoutUserInfo: String {
-        guard utf8.contains(0x40) else { return self }
-        return split(separator: " ", omittingEmptySubsequences: false).map { word in
-            guard let start = word.firstRange(of: "//")?.upperBound, let end = word.lastIndex(of: "@"), start < end
-            else {
-                return String(word)
-            }
-            return word[..<start] + "***" + word[end...]
-        }.joined(separator: " ")
-    }
-}
