@@ -9,7 +9,7 @@ import EnsignSystem
 extension Invocation {
     /// An environment that neither the manifests nor a ledger know is a typo.
     func requireKnown(_ environment: String, _ site: Site) throws {
-        try site.require(environment, among: site.environments([]))
+        try site.require(environment, among: site.environmentNames())
     }
 
     /// The environment of `--env` for a question: one that this clone does not reconcile may be asked about too.
@@ -28,7 +28,7 @@ extension Invocation {
             try Fleet(snapshot: GitSnapshot(site.repository, tree: site.repository.commit($0).tree), today: today)
         }
         if let fleet, try fleet.declares(agent) { return }
-        let environments = try environment.map { [$0] } ?? site.knownEnvironments()
+        let environments = try environment.map { [$0] } ?? site.knownEnvironments().sorted()
         var known = Set(try fleet?.agents() ?? [])
         for name in environments {
             if let fleet, try fleet.deploys(agent, in: name) { return }

@@ -101,10 +101,17 @@ package struct Site {
         return { GitSnapshot(try opening.open(), tree: tree) }
     }
 
-    /// The environments to work on: those asked for, else those that the settings or the desired commit name.
+    /// The environments to work on: those asked for, else those that the settings or the desired commit name, in the order
+    /// of promotion.
     package func environments(_ asked: [String]) throws -> [String] {
         if !asked.isEmpty { return asked }
         if let configured = settings.environments { return configured }
+        return try inOrder(environmentNames())
+    }
+
+    /// The same as names alone: their order takes reading each environment's file.
+    package func environmentNames() throws -> Set<String> {
+        if let configured = settings.environments { return Set(configured) }
         var names = Set(try Ledger.environments(in: repository))
         do {
             if let commit = try desiredCommit() {
@@ -114,7 +121,7 @@ package struct Site {
             // What is live follows the last accepted commit; each environment says what is wrong.
             guard !names.isEmpty else { throw error }
         }
-        return inOrder(names)
+        return names
     }
 
     /// In the order of promotion, as far as the desired commit says it: dev, staging, prod.
@@ -130,20 +137,20 @@ package struct Site {
     }
 
     /// Every environment that exists or existed: questions may name any of them.
-    package func knownEnvironments() throws -> [String] {
-        var names = Set(try environments([]) + Ledger.environments(in: repository) + files.seenEnvironments())
+    package func knownEnvironments() throws -> Set<String> {
+        var names = try environmentNames().union(Ledger.environments(in: repository)).union(files.seenEnvironments())
         if let commit = try desiredCommit() {
             names.formUnion(try environments(in: try repository.commit(commit).tree))
         }
-        return inOrder(names)
+        return names
     }
 
     /// Throws ``ReconcileError/unknownEnvironment(_:known:)`` for a name that is not among those that are known.
     ///
     /// Before the branch exists nothing is known, and nothing can be said.
-    package func require(_ environment: String, among known: [String]) throws {
+    package func require(_ environment: String, among known: Set<String>) throws {
         guard !known.contains(environment), try desiredCommit() != nil else { return }
-        throw ReconcileError.unknownEnvironment(environment, known: known)
+        throw ReconcileError.unknownEnvironment(environment, known: inOrder(known))
     }
 
     /// Environments that a tree declares, sorted.

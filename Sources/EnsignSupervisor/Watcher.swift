@@ -55,7 +55,7 @@ package struct Watcher {
             let here = hasFetched.isSet ? nil : Set(try Ledger.environments(in: site.repository))
             // Only with the forge's branch is it known which there are.
             if hasFetched.isSet, !isChecked {
-                for name in asked { try site.require(name, among: site.environments([])) }
+                for name in asked { try site.require(name, among: site.environmentNames()) }
                 isChecked = true
             }
             for environment in names(site) where running[environment] == nil && here?.contains(environment) != false {

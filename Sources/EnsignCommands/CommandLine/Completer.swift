@@ -109,7 +109,7 @@ struct Completer {
     var knownEnvironments: [String] { (try? environments()) ?? [] }
 
     private func environments() throws -> [String] {
-        try (site?.knownEnvironments() ?? []) + fleets.flatMap { try $0.environmentNames() }
+        try (site?.knownEnvironments().sorted() ?? []) + fleets.flatMap { try $0.environmentNames() }
     }
 
     private func agents() throws -> [AgentID] { try fleets.flatMap { try $0.agents() } }
