@@ -77,7 +77,9 @@ struct Scaffold {
             let named = try fleet.deployment(agent, in: source)?.value?.version?.value
         else { return nil }
         // Manifests can be started before there is a repository.
-        let objection = try (try? invocation.site())?.objection(to: named, of: agent, in: source)
+        let objection = try (try? invocation.site()).flatMap { site in
+            try PromotionSource(site, source).objection(to: named, of: agent)
+        }
         let version = objection == nil ? named : objection?.stable
         guard let version, versions.contains(version), version != .next || environment.mutableVersions else {
             return nil

@@ -31,6 +31,6 @@ struct AgentWork {
 
     /// Whether the agent is about to go: it goes now, or begins to leave.
     var isLeavingNow: Bool {
-        item.compiled == nil && before?.isLive == true && before?.state.leavingSince == nil
+        item.compiled == nil && before?.isLive == true && before?.state.leaving == nil
     }
 }

@@ -12,7 +12,7 @@ extension Planner {
         for index in removed {
             let agent = works[index].item.agent
             guard let stable = works[index].machine.state.stable, let users = users[agent] else {
-                works[index].movedTo = works[index].movedTo ?? works[index].machine.state.leavingAs
+                works[index].movedTo = works[index].movedTo ?? works[index].machine.state.leaving?.successor
                 try works[index].machine.handle(.removed(movedTo: works[index].movedTo))
                 continue
             }

@@ -52,12 +52,3 @@ package struct PromotionSource {
         return Objection(reason: "\(runs), not yet \(version)", stable: stable, isTried: false)
     }
 }
-
-extension Site {
-    /// Why an agent's version is not the one that all sessions of an environment have; nil where it is, or not known.
-    package func objection(to version: AgentVersion, of agent: AgentID, in environment: String) throws
-        -> PromotionSource.Objection?
-    {
-        try PromotionSource(self, environment).objection(to: version, of: agent)
-    }
-}

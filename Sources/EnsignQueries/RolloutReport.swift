@@ -118,7 +118,7 @@ extension RolloutReport.Row {
         case .soaking: return "soaking"
         case .queued: return "queued"
         case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
-        case nil where state.leavingSince != nil: return "leaving"
+        case nil where state.leaving != nil: return "leaving"
         case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
         }
     }

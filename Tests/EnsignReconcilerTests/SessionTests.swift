@@ -284,6 +284,53 @@ struct SessionTests {
         #expect(try Verifier(fleet.site().ledger("prod")).run().verdict == .intact)
     }
 
+    @Test("Whenever an agent is halted, whom its version hands work to stays as long as that version does")
+    func haltedMeanwhile() throws {
+        let desk = try #require(AgentID("support/desk"))
+        var kept = 0
+        for moment in 1...24 {
+            let fleet = try TestFleet(rollout: "{immediate: {}}")
+            let manifest = "fleet/agents/support/triage/1.0.0/agent.yaml"
+            fleet.files[manifest] = fleet.files[manifest]?.replacing(
+                "needs: {",
+                with: "needs: {agents: [support/desk], "
+            )
+            try fleet.commit("triage hands work to desk")
+            try fleet.reconcile()
+            fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)
+            fleet.remove("support/desk")
+            try fleet.commit("1.1.0 does without")
+            let calls = Atomic<Int>(0)
+            let clock = fleet.clock
+            let unshared = Unshared(fleet)
+            _ = try fleet.reconciler { options in
+                options.clock = SystemClock {
+                    if calls.add(1, ordering: .relaxed).newValue == moment { _ = try? halt(unshared.value) }
+                    return clock.wall()
+                }
+            }.run()
+            let recorded = RecordedTree(repository: try fleet.site().repository, tip: try fleet.tip())
+            if try recorded.agent(triage)?.stable?.version.description == "1.0.0" {
+                kept += 1
+                #expect(try recorded.isLive(desk), "halted at moment \(moment)")
+                #expect(fleet.target.nodes[LivePath.route(desk)] != nil, "halted at moment \(moment)")
+            }
+            #expect(try Verifier(fleet.site().ledger("prod")).run().verdict == .intact)
+        }
+        #expect(kept > 0)
+    }
+
+    @Test("What is known of earlier commits can be set aside: everything is compiled again, and nothing changes")
+    func withoutCache() throws {
+        let fleet = try TestFleet()
+        try fleet.reconcile()
+        let tip = try fleet.tip()?.commit
+        #expect(try fleet.reconcile().plan == nil)
+        let report = try fleet.reconciler { $0.ignoresCache = true }.run()
+        #expect(report.plan?.isEmpty == true && report.plan?.unchanged == 3)
+        #expect(try fleet.tip()?.commit == tip)
+    }
+
     @Test("Where there is no room for another route it is taken away, and put back as a halted one when there is")
     func noRoom() throws {
         let fleet = try TestFleet()

@@ -71,6 +71,27 @@ import Testing
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
     }
 
+    @Test("A ledger that another clone writes proves something only when the operator has named its first key")
+    func foreign() throws {
+        let host = try host(soak: "0s")
+        let line = try host.ensign("keys", "--env", "staging").output
+        let other = try host.ensign("keys", "--env", "dev").output
+        // As on a host that has fetched the ledger and not its key.
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/keys/staging")
+        let refused = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        #expect(refused.status != 0 && refused.errors.contains("ensign.staging.firstKey"), "\(refused.errors)")
+        func key(_ line: String) -> String {
+            line.split(whereSeparator: \.isWhitespace).first { $0.hasPrefix("AAAA") }.map(String.init) ?? ""
+        }
+        try host.hostGit("config", "ensign.staging.firstKey", "ssh-ed25519 \(key(other))")
+        let wrong = try host.tryGit("push", "origin", "main")
+        #expect(wrong.status != 0 && wrong.errors.contains("does not begin with the key"), "\(wrong.errors)")
+        try host.hostGit("config", "ensign.staging.firstKey", "ssh-ed25519 \(key(line))")
+        let right = try host.tryGit("push", "origin", "main")
+        #expect(right.status == 0, "\(right.errors)")
+        #expect(try live(host).contains("1.5.0"))
+    }
+
     @Test("Where no hook refuses, the agent alone waits, and time lets it in")
     func waits() throws {
         let host = try host(soak: "1h")

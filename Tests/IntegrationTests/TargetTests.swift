@@ -35,6 +35,24 @@ import Testing
         #expect(header.contains("\"environment\":\"dev\""))
     }
 
+    @Test("The folder in the git directory is not one's own where a link in its place leads to somebody's folder")
+    func link() throws {
+        let host = try Host(pushes: false)
+        try host.scratch.write("theirs/notes.txt", "mine")
+        let live = host.live()
+        try FileManager.default.createDirectory(
+            atPath: (live as NSString).deletingLastPathComponent,
+            withIntermediateDirectories: true
+        )
+        try FileManager.default.createSymbolicLink(
+            atPath: live,
+            withDestinationPath: "\(host.scratch.path)/theirs"
+        )
+        try host.git("push", "-q", "origin", "main")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 1)
+        #expect(try host.scratch.read("theirs/notes.txt") == "mine")
+    }
+
     @Test("A moved target begins empty, and stays the environment's own whatever is done to it")
     func moved() throws {
         let host = try Host()

@@ -17,7 +17,9 @@ extension Ledger {
         var reader = StableRecordReader(agent: agent, artifact: artifact, enough: enough, now: now)
         let recorded = RecordedTree(repository: repository, tip: tip)
         let present = try recorded.agent(agent)?.state ?? AgentState(stable: nil)
-        guard try reader.begin(present, tip.entry, { try recorded.bundle($0)?.artifact }) else { return reader.record }
+        guard try reader.look(at: present, tip.entry, { try recorded.bundle($0)?.artifact }) else {
+            return reader.record
+        }
         try walk(from: tip) { entry in
             switch entry.entry.kind {
             case .outcome, .recovery, .halt: break
@@ -53,13 +55,6 @@ private struct StableRecordReader {
         (self.agent, self.artifact, self.enough, self.now) = (agent, artifact, enough, now)
     }
 
-    /// Begins with what is recorded now.
-    ///
-    /// - Returns: Whether older entries can matter.
-    mutating func begin(_ state: AgentState, _ entry: Entry, _ artifactOf: (Digest) throws -> Digest?) throws -> Bool {
-        try look(at: state, entry, artifactOf)
-    }
-
     /// Passes an entry that says nothing of the agent.
     ///
     /// - Returns: Whether the present period is long enough by then.
@@ -85,7 +80,10 @@ private struct StableRecordReader {
         return true
     }
 
-    private mutating func look(
+    /// Looks at a state that holds from an entry on.
+    ///
+    /// - Returns: Whether older entries can matter.
+    mutating func look(
         at state: AgentState,
         _ entry: Entry,
         _ artifactOf: (Digest) throws -> Digest?

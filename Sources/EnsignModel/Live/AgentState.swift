@@ -16,10 +16,8 @@ package struct AgentState: Sendable, Hashable {
     package var rollout: RolloutState?
     /// Sorted by time; they outlive the agent's deletion.
     package var quarantine: [Quarantine]
-    /// Since when git no longer declares the agent, which stays because others hand work to it; nil otherwise.
-    package var leavingSince: Timestamp?
-    /// The name under which an agent that is leaving goes on; nil when it goes on under none.
-    package var leavingAs: AgentID?
+    /// Set while git no longer declares the agent and it stays, because others hand work to it.
+    package var leaving: Leaving?
     /// The version that an operator lets in without its soak; nil when it has come in, or none was named.
     package var soakOverride: SoakOverride?
 
@@ -43,7 +41,7 @@ package struct AgentState: Sendable, Hashable {
 
     /// Whether there is anything that the route alone does not say.
     package var isWorthKeeping: Bool {
-        isHalted || rollout != nil || !quarantine.isEmpty || leavingSince != nil || soakOverride != nil
+        isHalted || rollout != nil || !quarantine.isEmpty || leaving != nil || soakOverride != nil
     }
 
     /// The canary, when one is under way.
@@ -101,8 +99,7 @@ package struct AgentState: Sendable, Hashable {
             "quarantine": .array(quarantine.map(\.json)),
         ]
         if let soakOverride { object["override"] = soakOverride.json }
-        if let leavingSince { object["leaving"] = .string(leavingSince.description) }
-        if let leavingAs { object["leavingAs"] = .string(leavingAs.description) }
+        if let leaving { object["leaving"] = leaving.json }
         return .object(object)
     }
 
@@ -134,14 +131,33 @@ package struct AgentState: Sendable, Hashable {
             guard let known = SoakOverride(json: override) else { return nil }
             soakOverride = known
         }
-        if let leaving = json["leaving"] {
-            guard let time = leaving.string.flatMap({ Timestamp($0) }) else { return nil }
-            leavingSince = time
+        if let value = json["leaving"] {
+            guard let known = Leaving(json: value) else { return nil }
+            leaving = known
         }
-        if let successor = json["leavingAs"] {
-            guard let agent = successor.string.flatMap({ AgentID($0) }) else { return nil }
-            leavingAs = agent
-        }
+    }
+}
+
+/// An agent that waits to be removed.
+package struct Leaving: Sendable, Hashable {
+    package var since: Timestamp
+    /// The name under which it goes on; nil when it goes on under none.
+    package var successor: AgentID?
+
+    package init(since: Timestamp, successor: AgentID?) {
+        self.since = since
+        self.successor = successor
+    }
+
+    package var json: JSONValue {
+        ["since": .string(since.description), "as": successor.map { .string($0.description) } ?? .null]
+    }
+
+    package init?(json: JSONValue) {
+        guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let value = json["as"] else { return nil }
+        let successor = value.string.flatMap { AgentID($0) }
+        guard (successor == nil) == value.isNull else { return nil }
+        self.init(since: since, successor: successor)
     }
 }
 

@@ -2,13 +2,17 @@ import EnsignModel
 
 /// The differences of two schemas in words, for reviewers: "amount: maximum 500 (was 100)".
 enum SchemaDetails {
+    /// One difference in words, and whether it provably allows less.
+    private struct Difference {
+        var text: String
+        var isTighter = false
+    }
+
     /// Every difference, those first that may allow more: none of them hides behind another.
     static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
-        var found: [String] = []
+        var found: [Difference] = []
         compare(was ?? .bool(true), now ?? .bool(true), at: "", into: &found, depth: 0)
-        let isLooser = found.map { !$0.hasPrefix(tighter) }
-        let sorted = zip(found, isLooser).filter(\.1).map(\.0) + zip(found, isLooser).filter { !$0.1 }.map(\.0)
-        return sorted.map { $0.hasPrefix(tighter) ? String($0.dropFirst(tighter.count)) : $0 }
+        return (found.filter { !$0.isTighter } + found.filter(\.isTighter)).map(\.text)
     }
 
     /// The first differences in one text, where nothing depends on them.
@@ -18,15 +22,11 @@ enum SchemaDetails {
         return found.count > 6 ? "\(shown); and \(found.count - 6) more" : shown
     }
 
-    /// In front of a difference that provably allows less.
-    private static let tighter = "\u{0}"
-
     /// Whether a keyword that changes for itself allows less. Where a schema is turned round or chosen from, nothing is
     /// known.
-    private static func mark(_ key: String, _ was: JSONValue?, _ now: JSONValue?) -> String {
+    private static func isTighter(_ key: String, _ was: JSONValue?, _ now: JSONValue?) -> Bool {
         func schema(_ value: JSONValue?) -> JSONValue { value.map { .object([key: $0]) } ?? .bool(true) }
-        if turning.contains(key) { return "" }
-        return SchemaOrder.change(from: schema(was), to: schema(now)) == .narrower ? tighter : ""
+        return !turning.contains(key) && SchemaOrder.change(from: schema(was), to: schema(now)) == .narrower
     }
 
     /// Keywords inside which less may be more.
@@ -38,14 +38,14 @@ enum SchemaDetails {
         _ was: JSONValue,
         _ now: JSONValue,
         at place: String,
-        into found: inout [String],
+        into found: inout [Difference],
         depth: Int,
         isTurned: Bool = false
     ) {
         guard was != now, depth < 64 else { return }
         let prefix = place.isEmpty ? "" : "\(place): "
         guard case .object(let old) = was, case .object(let new) = now else {
-            found.append("\(prefix)\(now.text) (was \(was.text))")
+            found.append(Difference(text: "\(prefix)\(now.text) (was \(was.text))"))
             return
         }
         for key in Set(old.map(\.key)).union(new.map(\.key)).sorted() where old[key] != new[key] {
@@ -56,8 +56,8 @@ enum SchemaDetails {
                     switch (before[name], after[name]) {
                     case (let was?, let now?):
                         compare(was, now, at: inner, into: &found, depth: depth + 1, isTurned: isTurned)
-                    case (nil, _): found.append("\(inner) is new")
-                    case (_, nil): found.append("\(inner) is gone")
+                    case (nil, _): found.append(Difference(text: "\(inner) is new"))
+                    case (_, nil): found.append(Difference(text: "\(inner) is gone"))
                     }
                 }
             } else if !quiet.contains(key) {
@@ -73,13 +73,19 @@ enum SchemaDetails {
                     )
                 case (let was?, let now?):
                     found.append(
-                        "\(isTurned ? "" : mark(key, was, now))\(prefix)\(key) \(short(now)) (was \(short(was)))"
+                        Difference(
+                            text: "\(prefix)\(key) \(short(now)) (was \(short(was)))",
+                            isTighter: !isTurned && isTighter(key, was, now)
+                        )
                     )
                 case (nil, let now?):
                     found.append(
-                        "\(isTurned ? "" : mark(key, nil, now))\(prefix)\(key) \(short(now)) (was not limited)"
+                        Difference(
+                            text: "\(prefix)\(key) \(short(now)) (was not limited)",
+                            isTighter: !isTurned && isTighter(key, nil, now)
+                        )
                     )
-                case (let was?, nil): found.append("\(prefix)no \(key) (was \(short(was)))")
+                case (let was?, nil): found.append(Difference(text: "\(prefix)no \(key) (was \(short(was)))"))
                 case (nil, nil): break
                 }
             }
@@ -91,7 +97,7 @@ enum SchemaDetails {
         _ was: JSONValue,
         _ now: JSONValue,
         at place: String,
-        into found: inout [String],
+        into found: inout [Difference],
         depth: Int,
         isTurned: Bool
     ) {
@@ -102,10 +108,10 @@ enum SchemaDetails {
                 compareInside(was, now, at: "\(place)[\(index)]", into: &found, depth: depth + 1, isTurned: isTurned)
             }
         case (.array(let old), .array(let new)):
-            found.append("\(place) changed, \(new.count) elements (was \(old.count))")
+            found.append(Difference(text: "\(place) changed, \(new.count) elements (was \(old.count))"))
         default:
             let (was, now) = (short(was), short(now))
-            found.append(was == now ? "\(place) changed" : "\(place) \(now) (was \(was))")
+            found.append(Difference(text: was == now ? "\(place) changed" : "\(place) \(now) (was \(was))"))
         }
     }
 

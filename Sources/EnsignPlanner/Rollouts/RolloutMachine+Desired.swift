@@ -17,8 +17,8 @@ extension RolloutMachine {
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
         noteWait(since: waited, desired)
-        guard state.leavingSince != nil else { return }
-        (state.leavingSince, state.leavingAs) = (nil, nil)
+        guard state.leaving != nil else { return }
+        state.leaving = nil
         if changes.isEmpty { noteState("git declares it again") }
     }
 

@@ -33,9 +33,8 @@ extension RolloutMachine {
     ///   - successor: The name under which it goes on, if the commit that removes it says one.
     mutating func stays(for users: String, movedTo successor: AgentID?) {
         guard let stable = state.stable else { return }
-        let isNew = state.leavingSince == nil
-        state.leavingSince = state.leavingSince ?? now
-        state.leavingAs = state.leavingAs ?? successor
+        let isNew = state.leaving == nil
+        state.leaving = state.leaving ?? Leaving(since: now, successor: successor)
         if state.haltedByGit {
             // There is no file any more in which git could say that the stop ends: an operator may.
             state.haltedByGit = false
@@ -74,8 +73,7 @@ extension RolloutMachine {
         }
         state.stable = nil
         state.rollout = nil
-        state.leavingSince = nil
-        state.leavingAs = nil
+        state.leaving = nil
         state.soakOverride = nil
         state.haltedByGit = false
         if !state.isHalted { state.activityAfterHalt = nil }

@@ -68,7 +68,7 @@ struct Successions {
             }
             let state = isLive ? try recorded.agent(item.agent)?.state : nil
             // One that has waited to go since an earlier commit is neither new nor gone.
-            guard state?.leavingSince == nil else { continue }
+            guard state?.leaving == nil else { continue }
             if isLive { gone.insert(item.agent) }
             guard rules.prune, isLive, let stable = state?.stable,
                 let bundle = try recorded.bundle(stable.digest)

@@ -207,7 +207,7 @@ package final class TelemetryBook {
     /// Of an agent that git no longer declares and that stays for others: what git said of it last. Its rules hold as long as
     /// it takes work. Nil for any other, and where the history ends before that.
     private func lastDeployment(_ agent: AgentID) throws -> Deployment? {
-        guard recorded(agent)?.state.leavingSince != nil, let commit = desired?.commit else { return nil }
+        guard recorded(agent)?.state.leaving != nil, let commit = desired?.commit else { return nil }
         let path = RepositoryPath.deployment(agent, in: environment)
         guard let change = try DeploymentHistory(path, in: site.repository).lastChange(from: commit) else { return nil }
         let tree = try site.repository.commit(change.parent).tree

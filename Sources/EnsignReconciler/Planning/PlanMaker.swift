@@ -116,6 +116,8 @@ package struct PlanMaker {
         let tip = situation.tip
         let index = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
         let settings = resolved.settings
+        let source = try promotionRule().map { SourceLedger(site, into: environment, $0, now: situation.now) }
+        defer { source?.keep() }
         var plan = try Planner.plan(
             environment: environment,
             source: resolved.desired.source,
@@ -138,7 +140,7 @@ package struct PlanMaker {
                 maxPruneShare: try maxPruneShare(resolved),
                 allowPrune: situation.allowPrune
             ),
-            context: try context(resolved, evidence)
+            context: try context(resolved, evidence, source)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
         plan.warnings = situation.caveats + (try warnings(plan, resolved))
@@ -220,7 +222,9 @@ package struct PlanMaker {
         return "limits in USD do not see what runs on \(first)\(more): fleet/prices.yaml has no price for it"
     }
 
-    private func context(_ resolved: Resolved, _ evidence: CanaryEvidence?) throws -> RolloutContext {
+    private func context(_ resolved: Resolved, _ evidence: CanaryEvidence?, _ source: SourceLedger?) throws
+        -> RolloutContext
+    {
         var context = RolloutContext(
             now: situation.now,
             clockStep: situation.clockStep,
@@ -235,9 +239,8 @@ package struct PlanMaker {
             context.source = commit
             context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
         }
-        if let rule = try promotionRule() {
-            let source = SourceLedger(site, into: environment, rule, now: situation.now)
-            context.promotion = rule
+        if let source {
+            context.promotion = source.rule
             context.proven = source.record
         }
         if let settings = resolved.settings { context.keepFor = settings.keepFor.seconds }

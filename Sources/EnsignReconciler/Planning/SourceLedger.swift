@@ -8,11 +8,11 @@ import EnsignPlanner
 final class SourceLedger {
     private let site: Site
     private let environment: String
-    private let rule: PromotionRule
+    let rule: PromotionRule
     private let now: Timestamp
     private var trusted: Result<RecordedEntry, Distrust>?
     private let file: StateFile<ProvenArtifacts>
-    /// Read once, and written once when the plan is made.
+    /// Read once; see ``keep()``.
     private lazy var known = file.known() ?? ProvenArtifacts()
     private var hasNews = false
 
@@ -24,8 +24,12 @@ final class SourceLedger {
         file = StateFile(site.files, environment)
     }
 
-    // Without the file it is found out again.
-    deinit { if hasNews, site.reconciles { try? file.write(known, inNewFolder: false) } }
+    /// Writes down what was found out, once for a plan. Without the file it is found out again.
+    func keep() {
+        guard hasNews, site.reconciles else { return }
+        try? file.write(known, inNewFolder: false)
+        hasNews = false
+    }
 
     /// What it says of an artifact.
     func record(_ agent: AgentID, _ artifact: Digest) -> SourceRecord {
@@ -101,7 +105,7 @@ final class SourceLedger {
         }
         let keys = try ledger.keys()
         let listed = isOwn ? tip.entry.keys ?? [] : keys.filter { $0.from == 0 }.map(\.line)
-        let words = pinned.split(separator: " ").map(String.init)
+        let words = pinned.split(whereSeparator: \.isWhitespace).map(String.init)
         guard listed.contains(where: { matches($0, words) }) else {
             throw Distrust(
                 why: "the ledger of '\(rule.source)' does not begin with the key in ensign.\(rule.source).firstKey"
@@ -117,87 +121,5 @@ final class SourceLedger {
         if words.contains(key.fingerprint) { return true }
         let parts = line.split(separator: " ").map(String.init)
         return parts.count >= 2 && words.contains(parts[1])
-    }
-}
-
-/// What the ledger of another environment says of artifacts, so that a version that waits costs nothing until that ledger
-/// goes on.
-struct ProvenArtifacts: Sendable {
-    /// The newest entry that was verified whole, and the key with which it begins.
-    var verified: (commit: ObjectID, key: String)?
-    private var tip: ObjectID?
-    private var records: [String: (enough: Int64, record: StableRecord)] = [:]
-
-    init() {}
-
-    func isVerified(_ commit: ObjectID, by key: String) -> Bool {
-        verified.map { $0.commit == commit && $0.key == key } ?? false
-    }
-
-    func record(_ agent: AgentID, _ artifact: Digest, tip: ObjectID, enough: Int64) -> StableRecord? {
-        guard self.tip == tip, let known = records["\(agent) \(artifact.hex)"], known.enough == enough else {
-            return nil
-        }
-        return known.record
-    }
-
-    mutating func remember(_ record: StableRecord, _ agent: AgentID, _ artifact: Digest, tip: ObjectID, enough: Int64) {
-        if self.tip != tip || records.count >= 1_000 { records = [:] }
-        self.tip = tip
-        records["\(agent) \(artifact.hex)"] = (enough, record)
-    }
-}
-
-extension ProvenArtifacts: StateValue {
-    static let kind = StateKind("cache/<env>/proven", .memo, limit: 1 << 24)
-
-    init?(_ contents: StateContents) {
-        if let commit = contents["verified"]?.string.flatMap({ ObjectID($0) }), let key = contents["key"]?.string {
-            verified = (commit, key)
-        }
-        tip = contents["tip"]?.string.flatMap { ObjectID($0) }
-        for record in contents.records {
-            guard let value = record.value, let enough = value["enough"]?.count, let periods = value["periods"]?.array
-            else { return nil }
-            let known = periods.compactMap(StablePeriod.init(json:))
-            guard known.count == periods.count else { return nil }
-            records[record.key] = (enough, StableRecord(periods: known, flaw: value["flaw"]?.string))
-        }
-    }
-
-    var contents: StateContents {
-        StateContents(
-            [
-                "verified": verified.map { .string($0.commit.description) } ?? .null,
-                "key": verified.map { .string($0.key) } ?? .null, "tip": tip.map { .string($0.description) } ?? .null,
-            ],
-            records: records.sorted { $0.key < $1.key }.map { key, known in
-                StateRecord(
-                    key,
-                    [
-                        "enough": .integer(known.enough), "flaw": known.record.flaw.map { .string($0) } ?? .null,
-                        "periods": .array(known.record.periods.map(\.json)),
-                    ]
-                )
-            }
-        )
-    }
-}
-
-extension StablePeriod {
-    fileprivate var json: JSONValue {
-        [
-            "since": .string(since.description), "until": until.map { .string($0.description) } ?? .null,
-            "seq": .integer(sequence),
-        ]
-    }
-
-    fileprivate init?(json: JSONValue) {
-        guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let sequence = json["seq"]?.count,
-            let untilValue = json["until"]
-        else { return nil }
-        let until = untilValue.string.flatMap { Timestamp($0) }
-        guard (until == nil) == untilValue.isNull else { return nil }
-        self.init(since: since, until: until, sequence: sequence)
     }
 }
