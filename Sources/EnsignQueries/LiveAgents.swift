@@ -83,17 +83,19 @@ package struct LiveAgents: Sendable {
         let live = entry.map { LiveFleet(site, environment, at: $0) }
         let recorded = try live?.agents() ?? []
         let declared = try fleet?.deployedAgents(in: environment) ?? []
-        let since = try entry.map { try StableSince.find($0, site.ledger(environment), Set(recorded)) } ?? [:]
+        let tree = RecordedTree(repository: site.repository, tip: entry)
+        let times = StableIndex(ledger: site.ledger(environment), tip: entry, recorded: tree)
         for agent in Set(recorded).union(declared).union(known.keys).sorted() {
             let wanted = try fleet?.deployment(agent, in: environment)?.value?.version?.value
             guard let state = try live?.agent(agent), state.isLive else {
                 // What is only remembered of an agent that is gone is not what runs.
                 guard declared.contains(agent) else { continue }
-                rows.append(.notLive(agent, wanted, known[agent]?.held?.words ?? obstacle))
+                let waits = known[agent]?.waitsFor(isHost: report?.isHost ?? false)
+                rows.append(.notLive(agent, wanted, waits.map { "waits for \($0)" } ?? obstacle))
                 continue
             }
             rows.append(
-                try row(agent, wanted, state, live?.versions(of: agent) ?? [], since[agent], known[agent], report)
+                try row(agent, wanted, state, live?.versions(of: agent) ?? [], times.since(agent), known[agent], report)
             )
         }
     }
@@ -149,31 +151,6 @@ extension LiveAgents.Row {
             reason: why ?? "not reconciled yet",
             bundles: []
         )
-    }
-}
-
-/// Since when agents have had the stable version that they have at an entry.
-enum StableSince {
-    /// Walks back until all are found, or to the beginning.
-    static func find(_ entry: RecordedEntry, _ ledger: Ledger, _ agents: Set<AgentID>) throws -> [AgentID: Timestamp] {
-        let recorded = RecordedTree(repository: ledger.repository, tip: entry)
-        var open: [AgentID: Digest] = [:]
-        for agent in agents { open[agent] = try recorded.agent(agent)?.stable?.digest }
-        var found: [AgentID: Timestamp] = [:]
-        try ledger.walk(from: entry) { earlier in
-            switch earlier.entry.kind {
-            case .outcome, .recovery, .halt:
-                for effect in AgentEffect.of(try ledger.changes(of: earlier), environment: ledger.environment) ?? [] {
-                    guard let digest = open[effect.agent] else { continue }
-                    if effect.stable?.digest == digest { found[effect.agent] = earlier.entry.time }
-                    let isFirst = effect.changes.contains { $0.action == .create }
-                    if effect.stable?.digest != digest || isFirst { open[effect.agent] = nil }
-                }
-            case .genesis, .intent, .refused, .drift, .resume, .key: break
-            }
-            return !open.isEmpty
-        }
-        return found
     }
 }
 

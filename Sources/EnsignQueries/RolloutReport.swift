@@ -96,8 +96,9 @@ package struct RolloutReport: Sendable {
                 )
             )
         }
-        if let agent, let tip, !report.rows.isEmpty {
-            report.rows[0].stableSince = try StableSince.find(tip, site.ledger(environment), [agent])[agent]
+        if let agent, !report.rows.isEmpty {
+            let times = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
+            report.rows[0].stableSince = try times.since(agent)
         }
         report.dropped = kept?.dropped
         report.waiting = WaitingCanary(

@@ -42,6 +42,14 @@ package final class StableIndex {
         return found
     }
 
+    /// Since when an agent has had its present stable version; nil for one that has none.
+    package func since(_ agent: AgentID) throws -> Timestamp? {
+        guard let present = try recorded.agent(agent)?.stable, let newest = try times()[agent]?.first,
+            newest.digest == present.digest
+        else { return nil }
+        return newest.since
+    }
+
     /// Whether a digest ever was an agent's stable one, kept or not.
     package func wasStable(_ agent: AgentID, _ digest: Digest) throws -> Bool {
         try times()[agent]?.contains { $0.digest == digest } ?? false
