@@ -70,6 +70,15 @@ struct ShapeChecker {
         case .schema: checkSchema(node, name)
         case .argumentSchema: checkSchema(node, name, limitsCalls: true)
         case .margin: checkMargin(node, name)
+        case .agent(let fields):
+            checkRecord(node, fields, name)
+            if kind == .mapping { checkAgent(node) }
+        case .textOrReference(let form):
+            if kind == .mapping {
+                checkRecord(node, ManifestKind.credentials, name)
+            } else {
+                checkText(node, form, name)
+            }
         case .canary(let fields):
             checkRecord(node, fields, name)
             if kind == .mapping { checkCanary(node) }

@@ -28,6 +28,10 @@ package indirect enum Shape: Sendable {
     case metric([Field])
     /// A record of a canary: its steps grow, and its deadline leaves time for them.
     case canary([Field])
+    /// The `spec` of an agent: it has a model, or its runtime names what it runs; see `ShapeChecker+Agent.swift`.
+    case agent([Field])
+    /// Text, or `{ref: <scheme>:<path>}` for what must not be written down.
+    case textOrReference(TextForm)
 }
 
 /// One field of a record.

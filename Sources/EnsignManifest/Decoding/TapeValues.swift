@@ -156,7 +156,7 @@ struct Record {
         }
     }
 
-    private func located(_ node: Int) -> Located<String>? {
+    func located(_ node: Int) -> Located<String>? {
         text(node).map { Located($0, at: Position(tape.mark(of: node))) }
     }
 
