@@ -59,7 +59,8 @@ package enum Compiler {
                     timeout: declaration.timeout,
                     expires: permission.expires,
                     input: permission.input,
-                    output: declaration.output
+                    output: declaration.output,
+                    serverTool: declaration.serverTool
                 )
             }
             // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
