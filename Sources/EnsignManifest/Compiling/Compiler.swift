@@ -130,7 +130,7 @@ extension Compiler {
                 value: value,
                 path: tool.path,
                 binding: nil,
-                needed: need.operations
+                needs: need.operations
             )
             permissions += self.permissions(need, value, path: loaded.path)
         }
@@ -151,7 +151,7 @@ extension Compiler {
 
     /// All that an agent needs of a tool, without a limit.
     private static func permissions(_ need: ToolNeed, _ tool: Tool, path: String) -> [Permission] {
-        need.operations.compactMap { name in
+        need.operations.selected(from: tool.operations).compactMap { name in
             guard let declaration = tool.operations[name.value] else { return nil }
             return Permission(
                 tool: need.tool.value,

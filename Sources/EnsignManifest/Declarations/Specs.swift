@@ -57,10 +57,25 @@ extension ManifestKind {
         Field("runtime", "Passed to the runtime untouched.", .object),
     ]
 
+    /// One element of a list of operations.
+    private static let selector: Shape = .textOr(
+        .operationOrAll,
+        [
+            Field("access", "All operations with this access.", .text(.oneOf(Access.self))),
+            Field("risk", "All operations with this risk.", .text(.oneOf(Risk.self))),
+        ]
+    )
+
     private static let toolNeed: [Field] = [
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field("version", "The tool's released version.", .text(.release), required: true),
-        Field("operations", "The operations it calls.", .list(.text(.operation), count: 1...500), required: true),
+        Field(
+            "operations",
+            "The operations it calls: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
+            required: true
+        ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
     ]
 
     static let server: Shape = .choice([
@@ -117,10 +132,11 @@ extension ManifestKind {
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field(
             "operations",
-            "The operations that are allowed.",
-            .list(.text(.operation), count: 1...500),
+            "The operations that are allowed: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
             required: true
         ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
         Field(
             "approval",
             "Who must agree to each call.",

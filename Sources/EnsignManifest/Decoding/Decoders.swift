@@ -41,7 +41,7 @@ extension Agent: ManifestValue {
                 return ToolNeed(
                     tool: tool,
                     version: Located(version, at: text.position),
-                    operations: need.texts("operations")
+                    operations: need.selection("operations", except: "except")
                 )
             },
             delegates: (needs?.texts("agents") ?? []).compactMap { text in
@@ -100,7 +100,7 @@ extension Grant {
         }
         return Grant(
             tool: tool,
-            operations: record.texts("operations"),
+            operations: record.selection("operations", except: "except"),
             approval: record.choice("approval") ?? .none,
             arguments: arguments,
             expires: expires
