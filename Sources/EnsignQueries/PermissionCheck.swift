@@ -125,11 +125,13 @@ package struct PermissionCheck {
                 position(of: ["spec", "needs", "tools"], below: nil, in: resolved.loaded.path)
             )
         }
-        guard need.operations.contains(where: { $0.value == call.operation }) else {
+        let tool = resolved.tools[call.tool]
+        let declaration = tool?.value.operations[call.operation]
+        guard tool?.needs(call.operation) == true else {
             return no(
                 "the agent needs '\(call.tool)' without '\(call.operation)'",
                 resolved.loaded.path,
-                need.tool.position
+                need.operations.exception(from: call.operation, declaration)?.position ?? need.tool.position
             )
         }
         guard permission == nil else {
@@ -138,6 +140,12 @@ package struct PermissionCheck {
                 resolved.deploymentPath,
                 resolved.deployment.autonomyPosition ?? .start
             )
+        }
+        let exceptions = resolved.deployment.grants.filter { $0.tool.value == call.tool }.compactMap {
+            $0.operations.exception(from: call.operation, declaration)
+        }
+        if let exception = exceptions.first {
+            return no("the deployment's grant leaves out \(call.name)", resolved.deploymentPath, exception.position)
         }
         return no(
             "nothing in '\(environment)' grants \(call.name)",

@@ -65,7 +65,8 @@ package enum Compiler {
                     timeout: declaration.timeout,
                     expires: permission.expires,
                     input: permission.input,
-                    output: declaration.output
+                    output: declaration.output,
+                    serverTool: declaration.serverTool
                 )
             }
             // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
@@ -138,7 +139,7 @@ extension Compiler {
                 value: value,
                 path: tool.path,
                 binding: nil,
-                needed: need.operations
+                needs: need.operations
             )
             permissions += self.permissions(need, value, path: loaded.path)
         }
@@ -159,7 +160,7 @@ extension Compiler {
 
     /// All that an agent needs of a tool, without a limit.
     private static func permissions(_ need: ToolNeed, _ tool: Tool, path: String) -> [Permission] {
-        need.operations.compactMap { name in
+        need.operations.selected(from: tool.operations).compactMap { name in
             guard let declaration = tool.operations[name.value] else { return nil }
             return Permission(
                 tool: need.tool.value,

@@ -41,6 +41,10 @@ extension ManifestKind {
                 object["type"] = form.takesAnyScalar ? ["string", "number", "boolean", "null"] : ["string", "number"]
             }
             return object
+        case .textOr(let form, let fields):
+            var object = record(fields)
+            object["minProperties"] = 1
+            return ["anyOf": [.object(schema(of: .text(form))), .object(object)]]
         case .integer(let range):
             return ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
         case .number(let range):
@@ -57,8 +61,6 @@ extension ManifestKind {
             var object = record(fields)
             object["anyOf"] = [["required": ["model"]], ["required": ["runtime"]]]
             return object
-        case .textOrReference(let form):
-            return ["anyOf": [.object(schema(of: .text(form))), .object(record(ManifestKind.credentials))]]
         case .choice(let fields):
             var object = record(fields)
             object["minProperties"] = 1

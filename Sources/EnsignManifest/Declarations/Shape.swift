@@ -3,6 +3,8 @@
 /// Checking, decoding's defaults, the JSON Schemas for editors and the reference in docs/ all read these declarations.
 package indirect enum Shape: Sendable {
     case text(TextForm)
+    /// A text, or a record in which at least one of the fields is set.
+    case textOr(TextForm, [Field])
     case integer(ClosedRange<Int64>)
     /// A JSON number in a range.
     case number(ClosedRange<Double>)
@@ -30,8 +32,6 @@ package indirect enum Shape: Sendable {
     case canary([Field])
     /// The `spec` of an agent: it has a model, or its runtime names what it runs; see `ShapeChecker+Agent.swift`.
     case agent([Field])
-    /// Text, or `{ref: <scheme>:<path>}` for what must not be written down.
-    case textOrReference(TextForm)
 }
 
 /// One field of a record.

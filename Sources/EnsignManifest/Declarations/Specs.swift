@@ -91,10 +91,25 @@ extension ManifestKind {
         count: 0...50
     )
 
+    /// One element of a list of operations.
+    private static let selector: Shape = .textOr(
+        .operationOrAll,
+        [
+            Field("access", "All operations with this access.", .text(.oneOf(Access.self))),
+            Field("risk", "All operations with this risk.", .text(.oneOf(Risk.self))),
+        ]
+    )
+
     private static let toolNeed: [Field] = [
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field("version", "The tool's released version.", .text(.release), required: true),
-        Field("operations", "The operations it calls.", .list(.text(.name), count: 1...200), required: true),
+        Field(
+            "operations",
+            "The operations it calls: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
+            required: true
+        ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
     ]
 
     static let server: Shape = .choice([
@@ -112,7 +127,7 @@ extension ManifestKind {
                     Field(
                         "env",
                         "Its environment: text, or `{ref: <scheme>:<path>}` for what is secret.",
-                        .map(keys: .variable, values: .textOrReference(.prose), count: 0...100)
+                        .map(keys: .variable, values: .textOr(.prose, credentials), count: 0...100)
                     ),
                     Field("cwd", "The folder it is started in.", .text(.line)),
                     Field("transport", "How it is spoken to.", .text(.oneOf(["stdio"])), standard: "stdio"),
@@ -127,7 +142,7 @@ extension ManifestKind {
                     Field(
                         "headers",
                         "Sent with each request: text, or `{ref: <scheme>:<path>}` for what is secret.",
-                        .map(keys: .header, values: .textOrReference(.prose), count: 0...100)
+                        .map(keys: .header, values: .textOr(.prose, credentials), count: 0...100)
                     ),
                     Field(
                         "transport",
@@ -149,15 +164,19 @@ extension ManifestKind {
         )
     ]
 
+    private static let serverSide: [Field] = [
+        Field("tool", "The name of the server's tool, where it is another one.", .text(.line), required: true)
+    ]
+
     static let toolSpec: [Field] = [
         Field("owner", "The team that answers for the tool.", .text(.name), required: true),
         Field("description", "What the tool is.", .text(.prose)),
         Field("server", "How the runtime reaches it; a Binding may replace it.", server),
         Field(
             "operations",
-            "What the tool can do, by name.",
+            "What the tool can do, by name: as its server calls it, or with `mcp.tool`.",
             .map(
-                keys: .name,
+                keys: .operation,
                 values: .record([
                     Field("description", "What the operation does.", .text(.prose)),
                     Field("access", "What it does to the world.", .text(.oneOf(Access.self)), required: true),
@@ -166,6 +185,7 @@ extension ManifestKind {
                     Field("timeout", "How long a call may take.", .text(.duration)),
                     Field("input", "JSON Schema of the arguments.", .argumentSchema),
                     Field("output", "JSON Schema of the result.", .schema),
+                    Field("mcp", "What the operation is on its MCP server.", .record(serverSide)),
                 ]),
                 count: 1...500
             ),
@@ -186,7 +206,13 @@ extension ManifestKind {
 
     static let grant: Shape = .record([
         Field("tool", "The tool's name.", .text(.name), required: true),
-        Field("operations", "The operations that are allowed.", .list(.text(.name), count: 1...200), required: true),
+        Field(
+            "operations",
+            "The operations that are allowed: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
+            required: true
+        ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
         Field(
             "approval",
             "Who must agree to each call.",

@@ -35,7 +35,7 @@ extension Agent: ManifestValue {
                 return ToolNeed(
                     tool: tool,
                     version: Located(version, at: text.position),
-                    operations: need.texts("operations")
+                    operations: need.selection("operations", except: "except")
                 )
             },
             delegates: (needs?.texts("agents") ?? []).compactMap { text in
@@ -104,6 +104,7 @@ extension Tool: ManifestValue {
                 timeout: record.duration("timeout"),
                 input: record.json("input"),
                 output: record.json("output"),
+                serverTool: record.record("mcp")?.text("tool"),
                 position: record.position
             )
         }
@@ -139,7 +140,7 @@ extension Grant {
         }
         return Grant(
             tool: tool,
-            operations: record.texts("operations"),
+            operations: record.selection("operations", except: "except"),
             approval: record.choice("approval") ?? .none,
             arguments: arguments,
             expires: expires

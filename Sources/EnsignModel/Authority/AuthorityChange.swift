@@ -33,6 +33,8 @@ package struct AuthorityChange: Sendable, Hashable {
         case server(tool: String, Difference<String>)
         /// What a tool keeps, in words; nil where it is no store.
         case store(tool: String, Difference<String?>)
+        /// Which tool of its server an operation is.
+        case serverTool(String, Difference<String>)
         case delegate(AgentID)
         /// What another agent, which may receive the work, may call and this one could not reach before.
         case through(AgentID, operations: [String])
@@ -85,6 +87,7 @@ extension AuthorityChange {
             "tools.\(name)"
         case .expiry(let name, _): "tools.\(name).expires"
         case .arguments(let name, _, _): "tools.\(name).input"
+        case .serverTool(let name, _): "tools.\(name).mcp.tool"
         case .credentials(let tool, _): "tools.\(tool).credentials"
         case .server(let tool, _): "tools.\(tool).server"
         case .store(let tool, _): "tools.\(tool).store"
@@ -119,6 +122,8 @@ extension AuthorityChange {
             "calls \(tool) with credentials \(reference.now ?? "none") (was \(reference.was ?? "none"))"
         case .server(let tool, let server): "reaches \(tool) through \(server.now) (was \(server.was))"
         case .store(let tool, let store): "\(tool) is \(store.now ?? "no store") (was \(store.was ?? "no store"))"
+        case .serverTool(let name, let tool):
+            "by \(name) calls the server's '\(tool.now)' (was '\(tool.was)')"
         case .delegate(let agent):
             direction == .gained ? "may now hand work to \(agent)" : "may no longer hand work to \(agent)"
         case .through(let agent, let operations):

@@ -113,6 +113,8 @@ package struct BundleOperation: Sendable, Hashable {
     /// JSON Schema of the arguments that are allowed: the tool's own, narrowed by the grant.
     package var input: JSONValue?
     package var output: JSONValue?
+    /// What the tool's MCP server calls it; nil where that is the operation's own name.
+    package var serverTool: String?
 
     package init(
         description: String?,
@@ -123,7 +125,8 @@ package struct BundleOperation: Sendable, Hashable {
         timeout: TimeSpan?,
         expires: CalendarDate?,
         input: JSONValue?,
-        output: JSONValue?
+        output: JSONValue?,
+        serverTool: String? = nil
     ) {
         self.description = description
         self.access = access
@@ -134,6 +137,7 @@ package struct BundleOperation: Sendable, Hashable {
         self.expires = expires
         self.input = input
         self.output = output
+        self.serverTool = serverTool
     }
 }
 

@@ -118,9 +118,9 @@ package struct Contract: Sendable, Hashable {
 package struct ToolNeed: Sendable {
     package var tool: Located<String>
     package var version: Located<SemanticVersion>
-    package var operations: [Located<String>]
+    package var operations: OperationSelection
 
-    package init(tool: Located<String>, version: Located<SemanticVersion>, operations: [Located<String>]) {
+    package init(tool: Located<String>, version: Located<SemanticVersion>, operations: OperationSelection) {
         self.tool = tool
         self.version = version
         self.operations = operations
