@@ -33,7 +33,7 @@ extension Agent: ManifestValue {
                 parameters: model?.json("parameters")
             ),
             instructions: instructions,
-            contract: contract.map { Contract(input: $0.json("input"), output: $0.json("output")) },
+            contract: contract.map { Contract(input: $0.schema("input"), output: $0.schema("output")) },
             tools: (needs?.records("tools") ?? []).compactMap { need in
                 guard let tool = need.located("tool"), let text = need.located("version"),
                     let version = SemanticVersion(text.value)
@@ -73,8 +73,8 @@ extension Tool: ManifestValue {
                 risk: record.choice("risk") ?? .high,
                 idempotent: record.boolean("idempotent") ?? false,
                 timeout: record.duration("timeout"),
-                input: record.json("input"),
-                output: record.json("output"),
+                input: record.schema("input"),
+                output: record.schema("output"),
                 position: record.position
             )
         }
@@ -92,7 +92,7 @@ extension Grant {
     static func decode(_ record: Record) -> Grant? {
         guard let tool = record.located("tool") else { return nil }
         let arguments = record.node("arguments").flatMap { node in
-            JSONValue(record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
+            JSONValue(schema: record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
         }
         let expires = record.located("expires").flatMap { text in
             CalendarDate(text.value).map { Located($0, at: text.position) }
