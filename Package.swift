@@ -136,7 +136,7 @@ let package = Package(
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignSystem"),
         test("EnsignCrypto"),
-        test("EnsignJSON", ["EnsignModel"]),
+        test("EnsignJSON", ["EnsignModel"], exclude: ["Peer"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
         test("EnsignPolicy", ["EnsignModel"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),

@@ -201,7 +201,8 @@ struct JSONSchemaTests {
     func complete() {
         let enforced = Set(Self.enforcements.filter { !$0.invalid.isEmpty }.map(\.keyword))
         let annotations: Set<SchemaKeyword> = [
-            .title, .description, .default, .examples, .format, .comment, .readOnly, .writeOnly, .deprecated, .schema,
+            .title, .description, .default, .examples, .format, .comment, .readOnly, .writeOnly, .deprecated, .schema, .id,
+            .contentEncoding, .contentMediaType, .contentSchema, .discriminator, .example,
         ]
         #expect(enforced.union(annotations) == Set(SchemaKeyword.allCases))
         #expect(enforced.isDisjoint(with: annotations))

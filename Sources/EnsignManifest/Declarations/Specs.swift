@@ -170,7 +170,7 @@ extension ManifestKind {
 
     static let toolSpec: [Field] = [
         Field("owner", "The team that answers for the tool.", .text(.name), required: true),
-        Field("description", "What the tool is.", .text(.prose)),
+        Field("description", "What the tool is.", .text(.manual)),
         Field("server", "How the runtime reaches it; a Binding may replace it.", server),
         Field(
             "operations",
@@ -178,7 +178,7 @@ extension ManifestKind {
             .map(
                 keys: .operation,
                 values: .record([
-                    Field("description", "What the operation does.", .text(.prose)),
+                    Field("description", "What the operation does.", .text(.manual)),
                     Field("access", "What it does to the world.", .text(.oneOf(Access.self)), required: true),
                     Field("risk", "How bad a wrong call can be.", .text(.oneOf(Risk.self)), required: true),
                     Field("idempotent", "Whether repeating a call changes nothing more.", .boolean, standard: "false"),

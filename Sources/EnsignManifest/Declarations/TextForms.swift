@@ -3,6 +3,8 @@ import EnsignModel
 extension TextForm {
     /// Prose of up to 4 KB.
     static let prose = TextForm("text", maxBytes: 4_096)
+    /// What a tool's server tells models: some write pages.
+    static let manual = TextForm("text", maxBytes: 65_536)
     /// A short text of one line.
     static let line = TextForm("a line of text", maxBytes: 256) { text in
         text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil

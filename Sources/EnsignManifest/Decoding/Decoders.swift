@@ -27,7 +27,7 @@ extension Agent: ManifestValue {
             description: spec.text("description") ?? "",
             model: spec.record("model").map(Model.decode),
             instructions: spec.located("instructions"),
-            contract: contract.map { Contract(input: $0.json("input"), output: $0.json("output")) },
+            contract: contract.map { Contract(input: $0.schema("input"), output: $0.schema("output")) },
             tools: (needs?.records("tools") ?? []).compactMap { need in
                 guard let tool = need.located("tool"), let text = need.located("version"),
                     let version = SemanticVersion(text.value)
@@ -102,8 +102,8 @@ extension Tool: ManifestValue {
                 risk: record.choice("risk") ?? .high,
                 idempotent: record.boolean("idempotent") ?? false,
                 timeout: record.duration("timeout"),
-                input: record.json("input"),
-                output: record.json("output"),
+                input: record.schema("input"),
+                output: record.schema("output"),
                 serverTool: record.record("mcp")?.text("tool"),
                 position: record.position
             )
@@ -133,7 +133,7 @@ extension Grant {
     static func decode(_ record: Record) -> Grant? {
         guard let tool = record.located("tool") else { return nil }
         let arguments = record.node("arguments").flatMap { node in
-            JSONValue(record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
+            JSONValue(schema: record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
         }
         let expires = record.located("expires").flatMap { text in
             CalendarDate(text.value).map { Located($0, at: text.position) }

@@ -3,7 +3,9 @@ import EnsignYAML
 
 extension JSONValue {
     /// The value of a node; nil when something in it was refused.
-    init?(_ tape: YAMLTape, _ node: Int) {
+    ///
+    /// - Parameter replacements: Values for nodes that have none of their own (``YAMLTape/clampedBounds(below:)``).
+    init?(_ tape: YAMLTape, _ node: Int, replacements: [Int: JSONValue] = [:]) {
         switch tape.kind(of: node) {
         case .invalid: return nil
         case .quoted: self = .string(tape.string(of: node))
@@ -14,14 +16,21 @@ extension JSONValue {
             case .integer(let value): self = .integer(value)
             case .number(let value): self = JSONValue(value)
             case .text: self = .string(tape.string(of: node))
-            case .ambiguous, .outOfRange: return nil
+            case .outOfRange:
+                guard let value = replacements[node] else { return nil }
+                self = value
+            case .ambiguous: return nil
             }
         case .sequence:
             var elements: [JSONValue] = []
             elements.reserveCapacity(tape.count(of: node))
             var isWhole = true
             tape.forEachElement(of: node) { child in
-                if let element = JSONValue(tape, child) { elements.append(element) } else { isWhole = false }
+                if let element = JSONValue(tape, child, replacements: replacements) {
+                    elements.append(element)
+                } else {
+                    isWhole = false
+                }
             }
             guard isWhole else { return nil }
             self = .array(elements)
@@ -30,7 +39,7 @@ extension JSONValue {
             members.reserveCapacity(tape.count(of: node))
             var isWhole = true
             tape.forEachPair(of: node) { key, child in
-                if let value = JSONValue(tape, child) {
+                if let value = JSONValue(tape, child, replacements: replacements) {
                     members.append((tape.string(of: key), value))
                 } else {
                     isWhole = false
@@ -42,7 +51,44 @@ extension JSONValue {
     }
 }
 
+extension JSONValue {
+    /// A schema, with bounds that no number reaches clamped.
+    init?(schema tape: YAMLTape, _ node: Int) {
+        self.init(tape, node, replacements: tape.clampedBounds(below: node))
+    }
+}
+
 extension YAMLTape {
+    /// Bounds of a schema that are beyond what numbers hold exactly and that keep nothing out (`maximum: 2^63-1`), with
+    /// what to use instead.
+    ///
+    /// Only where schemas stand: in `default` and `enum` a number is a value, and stays one.
+    func clampedBounds(below schema: Int) -> [Int: JSONValue] {
+        var found: [Int: JSONValue] = [:]
+        var rest = [schema]
+        while let node = rest.popLast() {
+            guard kind(of: node) == .mapping else { continue }
+            forEachPair(of: node) { key, value in
+                let keyword = string(of: key)
+                if kind(of: value) == .plain, let bound = clampedBound(keyword, value) { found[value] = bound }
+                switch (SchemaPositions.form(of: keyword), kind(of: value)) {
+                case (.one, _), (.oneOrList, .mapping): rest.append(value)
+                case (.list, .sequence), (.oneOrList, .sequence): forEachElement(of: value) { rest.append($0) }
+                case (.members, .mapping), (.membersOrNames, .mapping): forEachPair(of: value) { rest.append($1) }
+                default: break
+                }
+            }
+        }
+        return found
+    }
+
+    private func clampedBound(_ keyword: String, _ node: Int) -> JSONValue? {
+        let bytes = bytes(of: node)
+        guard case .outOfRange = Scalar(plain: bytes), bytes.allSatisfy({ $0 == 0x2D || (0x30...0x39).contains($0) })
+        else { return nil }
+        return SchemaTranslation.clamped(keyword, isNegative: bytes.first == 0x2D)
+    }
+
     /// The node that a JSON Pointer's segments lead to below `node`, or the nearest one above it that exists.
     ///
     /// If the last segment names an existing key, it leads to the key itself: that is where people look.
@@ -131,6 +177,8 @@ struct Record {
     func duration(_ name: StaticString) -> TimeSpan? { text(name).flatMap { TimeSpan($0) } }
 
     func json(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(tape, $0) } }
+
+    func schema(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(schema: tape, $0) } }
 
     func choice<Value: RawRepresentable>(_ name: StaticString) -> Value? where Value.RawValue == String {
         text(name).flatMap { Value(rawValue: $0) }

@@ -31,7 +31,8 @@ enum SchemaDetails {
 
     /// Keywords inside which less may be more.
     private static let turning: Set = [
-        "not", "if", "then", "else", "oneOf", "anyOf", "contains", "dependencies", "$ref", "definitions",
+        "not", "if", "then", "else", "oneOf", "anyOf", "contains", "minContains", "maxContains", "dependencies",
+        "dependentSchemas", "$ref", "$defs", "definitions",
     ]
 
     private static func compare(
@@ -115,7 +116,7 @@ enum SchemaDetails {
         }
     }
 
-    private static let quiet: Set<String> = ["title", "description", "examples", "$comment", "default"]
+    private static let quiet: Set<String> = ["title", "description", "examples", "example", "$comment", "default"]
 
     static func short(_ value: JSONValue) -> String { short(value.text) }
 
