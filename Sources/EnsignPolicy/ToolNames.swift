@@ -21,6 +21,9 @@ package struct ToolNames: Sendable {
         self.granted = granted
     }
 
+    /// - Parameter declared: Operations by tool, whoever may call them.
+    package init(declared: [String: Set<String>]) { granted = declared.filter { !$0.value.isEmpty } }
+
     /// How many operations there are.
     package var count: Int { granted.values.reduce(0) { $0 + $1.count } }
 
