@@ -150,8 +150,8 @@ enum SecretForms {
             return digits > 0 && part.count >= 24 && !digests.contains(part.count)
         }
         // Three kinds change in 62 of 100 places by chance, two in 40; words and numbers do so far less often.
-        if upper > 0, lower > 0 { return digits > 0 && changes * 10 >= part.count * 4 }
-        return digits >= 4 && part.count >= 24 && changes * 4 >= part.count
+        if upper > 0, lower > 0 { return digits > 0 && changes * 100 >= part.count * 46 }
+        return digits >= 4 && part.count >= 24 && changes * 5 >= part.count
     }
 
     // MARK: Names that tell
