@@ -53,7 +53,7 @@ package final class TelemetryBook {
     private struct Grants {
         let agent: AgentID
         let names: ToolNames
-        var known: [String: String?] = [:]
+        var known: [String: ToolNames.Meaning?] = [:]
 
         init(_ bundle: Bundle) {
             agent = bundle.agent
@@ -237,7 +237,7 @@ package final class TelemetryBook {
     /// What a call's name means among the grants of the bundle that made it, else of the agent's stable one.
     ///
     /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
-    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
+    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         if grants[digest] == nil {
             let bundle = (try? recorded.bundle(digest)) ?? nil
@@ -249,7 +249,7 @@ package final class TelemetryBook {
         // Another agent's bundle says nothing about this one.
         guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
         if let known = found.known[tool] { return .some(known) }
-        let meaning = found.names.meaning(of: tool, declared: operations)
+        let meaning = found.names.reading(of: tool, declared: operations)
         // Names that telemetry makes up must not take room forever.
         if found.known.count >= 64 { grants[digest]??.known = [:] }
         grants[digest]??.known[tool] = .some(meaning)
