@@ -74,8 +74,13 @@ package struct ToolNames: Sendable {
         /// `<tool>.<operation>` for the one operation that it names; the words of the name where it names several that are
         /// granted, or a tool alone.
         package var text: String
-        /// All that it can mean, sorted.
-        package var operations: [Operation]
+        /// All that it can mean, `<tool>.<operation>`, sorted.
+        package var operations: [String]
+
+        init(_ text: String, _ operations: [Operation]) {
+            self.text = text
+            self.operations = operations.map(\.description)
+        }
     }
 
     /// What a name means in telemetry.
@@ -85,15 +90,15 @@ package struct ToolNames: Sendable {
     /// - Returns: Nil when it names nothing that is granted.
     package func reading(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> Meaning? {
         switch resolution(of: name, declared) {
-        case .operation(let operation): return Meaning(text: operation.description, operations: [operation])
-        case .ambiguous(let several): return Meaning(text: Self.spellings(name)[0], operations: several)
+        case .operation(let operation): return Meaning(operation.description, [operation])
+        case .ambiguous(let several): return Meaning(Self.spellings(name)[0], several)
         case .nothing: break
         }
         guard name.utf8.count <= Self.longest else { return nil }
         let tool = Self.spellings(name).first { words in
             tools.contains(words) && (words == name || !isAlsoRefused(words, declared))
         }
-        return tool.map { tool in Meaning(text: tool, operations: operations.filter { $0.tool == tool }) }
+        return tool.map { tool in Meaning(tool, operations.filter { $0.tool == tool }) }
     }
 
     /// The text of ``reading(of:declared:)``.

@@ -191,6 +191,44 @@ struct SelectorTests {
         #expect(fleet.findings.contains { $0.code == "unknown-operation" })
     }
 
+    @Test("In a role only what no version of the tool has is empty, whatever else the versions have")
+    func emptyInRoles() {
+        var fixture = FleetFixture()
+        fixture["fleet/tools/crm/2.0.0.yaml"] = fixture[FleetFixture.toolPath]?.replacing(
+            "    erase:",
+            with: "    drop: {access: execute, risk: low}\n    erase:"
+        )
+        fixture.replace("[find]", with: "[find, {access: execute, risk: low}]", in: FleetFixture.rolePath)
+        #expect(fixture.check() == "")
+        fixture.replace(
+            "{access: execute, risk: low}]",
+            with: "①{access: read, risk: high}]",
+            in: FleetFixture.rolePath
+        )
+        #expect(
+            fixture.check().hasPrefix(
+                "\(FleetFixture.rolePath):①: error: {access: read, risk: high} selects no operation"
+            )
+        )
+    }
+
+    @Test("A slip in a release that none deploys is a warning, as any name that is gone")
+    func undeployed() {
+        var fixture = FleetFixture()
+        let old = "fleet/agents/support/triage/0.9.0"
+        fixture["\(old)/agent.yaml"] = fixture[agent]?.replacing(
+            "operations: \(named)",
+            with: "operations: [\"*\"], except: [gone]"
+        )
+        fixture["\(old)/prompt.md"] = "Sort.\n"
+        #expect(fixture.check().hasPrefix("\(old)/agent.yaml:"))
+        #expect(
+            fixture.check().contains(
+                "warning: no version of tool 'crm' has an operation 'gone'; no environment deploys 0.9.0"
+            )
+        )
+    }
+
     @Test("What another version of the tool has may be left out already")
     func exceptionOfAnotherVersion() {
         var fixture = FleetFixture()

@@ -45,17 +45,17 @@ struct UseBookTests {
         book.note("crm__find", ["crm.find"], by: .triage, on: day(10))
         book.note("find", ["crm.find"], by: .triage, on: day(9))
         book.note("x", [], by: other, on: day(11))
-        book.watched(day(10))
+        book.completed(day(10))
         try book.takeNews().write(files, "prod")
         #expect(!book.hasNews)
         book.note("crm__find", ["crm.find"], by: .triage, on: day(10))
-        book.watched(day(10))
+        book.completed(day(10))
         #expect(!book.hasNews)
         // Another process knows nothing of it, and takes nothing away.
         var next = UseBook()
         next.note("crm__find", ["crm.find"], by: .triage, on: day(8))
         next.note("both", ["crm.find", "crm.update"], by: .triage, on: day(12))
-        next.watched(day(12))
+        next.completed(day(12))
         try next.takeNews().write(files, "prod")
         let support = try #require(try StateFile<TeamUse>(files, "prod", part: "support").read())
         #expect(support.since == day(10))
@@ -65,6 +65,19 @@ struct UseBookTests {
         #expect(sales.agents[other]?.operations == [:] && sales.agents[other]?.unknown == ["x": day(11)])
         let days = try #require(try StateFile<WatchedDays>(files, "prod").read())
         #expect(days.ranges == [day(10)...day(10), day(12)...day(12)])
+    }
+
+    @Test("A day counts once everything is read, not when reading of it has begun")
+    func begun() {
+        var book = UseBook()
+        book.happened(day(3))
+        book.happened(day(4))
+        #expect(!book.hasNews)
+        book.completed(day(9))
+        #expect(book.takeNews().days.ranges == [day(3)...day(4), day(9)...day(9)])
+        book.happened(day(4))
+        book.completed(day(9))
+        #expect(!book.hasNews)
     }
 
     @Test("After damage it is known only since then; what cannot be read is not replaced, and is tried again")

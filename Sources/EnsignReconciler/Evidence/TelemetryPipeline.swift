@@ -134,7 +134,7 @@ package final class TelemetryPipeline: Sendable {
             state.note(batch, now)
             Self.judge(batch, book, now, &policy, &state)
             state.holdSamples(batch.isComplete, now)
-            if batch.isComplete, state.reading.unreadFiles == 0 { state.uses.watched(Day(now)) }
+            if batch.isComplete, state.reading.unreadFiles == 0 { state.uses.completed(Day(now)) }
             var step = Step(
                 trips: policy.trips,
                 alarms: policy.alarms,
@@ -187,14 +187,13 @@ package final class TelemetryPipeline: Sendable {
     /// Remembers what was called, and that there is telemetry of that day.
     private static func note(_ activity: Activity, _ book: TelemetryBook, _ state: inout TelemetryState) {
         let day = Day(activity.time)
-        state.uses.watched(day)
+        state.uses.happened(day)
         guard case .call(let call) = activity.kind,
             let meaning = book.meaning(of: call.tool, activity.agent, activity.bundle)
         else { return }
         // A second name of a call that is known by its own says nothing when it means nothing.
         if meaning == nil, !call.isNamed { return }
-        let operations = meaning?.operations.map(\.description) ?? []
-        state.uses.note(call.tool, operations, by: activity.agent, on: day)
+        state.uses.note(call.tool, meaning?.operations ?? [], by: activity.agent, on: day)
     }
 
     /// Reads everything that is there, as a single reconcile does.

@@ -22,6 +22,8 @@ struct UseBook {
     }
 
     private var known = WatchedDays()
+    /// Days of which something was read, while not everything is.
+    private var begun = WatchedDays()
 
     /// The most agents that are kept in memory; after that, what was seen is only written once more.
     private static let most = 50_000
@@ -36,9 +38,23 @@ struct UseBook {
         news.first = min(news.first ?? day, day)
     }
 
-    /// Notes a day of which telemetry was read.
-    mutating func watched(_ day: Day) {
-        if known.insert(day) { news.days.insert(day) }
+    /// Notes a day of which some telemetry was read. It counts once everything is read: there may be more of it.
+    mutating func happened(_ day: Day) {
+        if !known.contains(day) { begun.insert(day) }
+    }
+
+    /// Notes that everything was read that there is.
+    mutating func completed(_ today: Day) {
+        var days = begun
+        days.insert(today)
+        begun = WatchedDays()
+        for range in days.ranges where !(known.contains(range.lowerBound) && known.contains(range.upperBound)) {
+            var day = range.lowerBound
+            while day <= range.upperBound {
+                if known.insert(day) { news.days.insert(day) }
+                day = day.advanced(by: 1)
+            }
+        }
     }
 
     var hasNews: Bool { !news.isEmpty }
