@@ -40,6 +40,8 @@ let package = Package(
             linkerSettings: [archive("pcre2-8")]
         ),
         .target(name: "CSystem"),
+        // Loaded when it is first needed: nothing is linked.
+        .target(name: "CCurl"),
 
         // Values.
         .target(name: "EnsignModel", swiftSettings: swift),
@@ -101,6 +103,16 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(
+            name: "EnsignMCP",
+            dependencies: ["CCurl", "EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignImport",
+            dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignManifest", "EnsignPlanner"],
+            swiftSettings: swift
+        ),
+        .target(
             name: "EnsignSupervisor",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignSystem", "EnsignJudge", "EnsignPlanner", "EnsignLedger",
@@ -115,7 +127,7 @@ let package = Package(
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor",
+                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
@@ -145,6 +157,8 @@ let package = Package(
             exclude: ["Golden", "Exporter"]
         ),
         test("EnsignHost", ["EnsignModel"]),
+        test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
+        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
         test(
             "EnsignReconciler",
             [
