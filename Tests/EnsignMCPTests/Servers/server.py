@@ -80,6 +80,8 @@ if BEHAVIOUR == "banner":
 for line in sys.stdin:
     request = json.loads(line)
     method = request["method"]
+    if method == "server/discover" and BEHAVIOUR == "slow" and era is None:
+        time.sleep(6)
     if method == "server/discover" and BEHAVIOUR == "silent":
         continue
     if method == "server/discover" and BEHAVIOUR != "legacy":
@@ -100,5 +102,7 @@ for line in sys.stdin:
     elif method == "tools/list":
         assert (era == "modern") == ("_meta" in (request.get("params") or {})), request
         tools(request)
+    elif method == "initialize" and era == "modern":
+        refuse(request, -32022, "connection is serving the 2026-07-28 protocol")
     elif "id" in request:
         refuse(request, -32601, "not known")
