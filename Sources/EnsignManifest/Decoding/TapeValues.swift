@@ -202,6 +202,23 @@ struct Record {
 
     func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
 
+    /// A list of operations, and what is left out of it.
+    func selection(_ name: StaticString, except: StaticString) -> OperationSelection {
+        OperationSelection(elements(name).compactMap(selector), except: elements(except).compactMap(selector))
+    }
+
+    private func selector(_ node: Int) -> Located<OperationSelector>? {
+        let position = Position(tape.mark(of: node))
+        if let text = text(node) { return Located(text == "*" ? .all : .name(text), at: position) }
+        guard let record = Record(tape, node) else { return nil }
+        let (access, risk): (Access?, Risk?) = (record.choice("access"), record.choice("risk"))
+        // One without a part that was refused would select more than is meant.
+        guard (access == nil) == (record.node("access") == nil), (risk == nil) == (record.node("risk") == nil),
+            access != nil || risk != nil
+        else { return nil }
+        return Located(.matching(access: access, risk: risk), at: position)
+    }
+
     func pairs(_ name: StaticString) -> [(key: String, value: Int)] {
         guard let node = node(name) else { return [] }
         var result: [(String, Int)] = []
@@ -216,7 +233,7 @@ struct Record {
         }
     }
 
-    private func located(_ node: Int) -> Located<String>? {
+    func located(_ node: Int) -> Located<String>? {
         text(node).map { Located($0, at: Position(tape.mark(of: node))) }
     }
 

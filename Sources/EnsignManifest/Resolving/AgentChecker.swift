@@ -70,7 +70,7 @@ struct AgentChecker {
             return
         }
         guard let operations = tool.value?.operations else { return }
-        for operation in need.operations where operations[operation.value] == nil {
+        for operation in need.operations.names where operations[operation.value] == nil {
             try missing(
                 loaded,
                 "unknown-operation",
@@ -79,6 +79,17 @@ struct AgentChecker {
                 hint: Suggestion.hint(for: operation.value, among: operations.keys.sorted(), plural: "its operations")
             )
         }
+        for problem in EmptySelection.problems(need.operations, operations) {
+            try missing(
+                loaded,
+                EmptySelection.code,
+                "\(problem.message) of tool '\(name)' \(need.version.value)",
+                problem.position,
+                hint: problem.hint
+            )
+        }
+        try GrantChecker(fleet: fleet, path: loaded.path)
+            .checkExceptions(of: need.operations, name, beside: operations)
     }
 
     /// Reports what is not there. An error where the version is deployed or is the one that people edit; of a release
