@@ -1,5 +1,5 @@
-import EnsignModel
-import EnsignYAML
+package import EnsignModel
+package import EnsignYAML
 
 extension JSONValue {
     /// The value of a node; nil when something in it was refused.
@@ -52,6 +52,18 @@ extension JSONValue {
 }
 
 extension JSONValue {
+    /// An operation's fields as they are written, schemas as they are used.
+    package init?(operation tape: YAMLTape, _ node: Int) {
+        guard tape.kind(of: node) == .mapping else { return nil }
+        var fields = JSONObject()
+        tape.forEachPair(of: node) { key, value in
+            let name = tape.string(of: key)
+            let isSchema = name == "input" || name == "output"
+            fields[name] = isSchema ? JSONValue(schema: tape, value) : JSONValue(tape, value)
+        }
+        self = .object(fields)
+    }
+
     /// A schema, with bounds that no number reaches clamped.
     init?(schema tape: YAMLTape, _ node: Int) {
         self.init(tape, node, replacements: tape.clampedBounds(below: node))
@@ -230,5 +242,35 @@ struct Record {
         var result: [Int] = []
         tape.forEachElement(of: node) { result.append($0) }
         return result
+    }
+}
+
+extension JSONValue {
+    /// The value of a node in a document of somebody else's: a scalar that YAML's readers disagree on is text.
+    package init?(foreign tape: YAMLTape, _ node: Int) {
+        switch tape.kind(of: node) {
+        case .invalid: return nil
+        case .quoted: self = .string(tape.string(of: node))
+        case .plain:
+            let text = tape.string(of: node)
+            switch Scalar(plain: tape.bytes(of: node)) {
+            case .null: self = .null
+            case .boolean(let value): self = .bool(value)
+            case .integer(let value): self = .integer(value)
+            case .number(let value): self = JSONValue(value)
+            case .outOfRange: self = Int64(text).map(JSONValue.integer) ?? JSONValue(Double(text) ?? .infinity)
+            case .ambiguous: self = text == "~" ? .null : .string(text)
+            case .text: self = .string(text)
+            }
+        case .sequence:
+            var elements: [JSONValue] = []
+            tape.forEachElement(of: node) { elements.append(JSONValue(foreign: tape, $0) ?? .null) }
+            self = .array(elements)
+        case .mapping:
+            var members: [JSONObject.Element] = []
+            tape.forEachPair(of: node) { members.append((tape.string(of: $0), JSONValue(foreign: tape, $1) ?? .null)) }
+            guard case .success(let object) = JSONObject.unique(members) else { return nil }
+            self = .object(object)
+        }
     }
 }

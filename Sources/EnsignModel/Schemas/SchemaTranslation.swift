@@ -42,7 +42,9 @@ package enum SchemaTranslation {
             let schemas = dependencies.filter { $0.value.array == nil }
             keywords["dependencies"] = nil
             if !names.isEmpty { keywords["dependentRequired"] = .object(JSONObject(names.map { ($0.key, $0.value) })) }
-            if !schemas.isEmpty { keywords["dependentSchemas"] = .object(JSONObject(schemas.map { ($0.key, $0.value) })) }
+            if !schemas.isEmpty {
+                keywords["dependentSchemas"] = .object(JSONObject(schemas.map { ($0.key, $0.value) }))
+            }
         }
         return .object(keywords)
     }
