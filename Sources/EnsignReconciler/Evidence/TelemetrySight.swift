@@ -154,8 +154,11 @@ package struct TelemetrySight: Sendable, Hashable {
         return "\(what) of \(environment) cannot fire: \(why)"
     }
 
-    /// All that cannot fire, in sentences.
-    package var sentences: [String] { (sentence.map { [$0] } ?? []) + blindRules }
+    /// All that cannot fire, in sentences; where nothing looks, that no telemetry is set.
+    package var sentences: [String] {
+        if guards.isEmpty, obstacle == .notSet { return ["what agents do in \(environment) is not seen: \(why ?? "")"] }
+        return (sentence.map { [$0] } ?? []) + blindRules
+    }
 
     private var why: String? {
         switch obstacle {
