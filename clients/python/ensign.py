@@ -10,14 +10,23 @@ Copy this file into your project: one file, standard library only, Python 3.9 or
 A session is one unit of work that must not change its mind half way: a ticket, a conversation, a run. Its key decides
 which version it takes while two are live, always the same way. A session never changes once it is open; the next one
 sees whatever is live then. What is live is described in docs/runtimes.md.
+
+With OpenTelemetry two lines let Ensign count what any framework does. Without it they do nothing:
+
+    provider.add_span_processor(SpanProcessor())      # once
+    with session.run():                               # around each run; tools: session.tools_for(TOOLS)
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import contextvars
 import datetime
 import hashlib
+import importlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -26,9 +35,15 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Optional, Union
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor as _SpanProcessor  # type: ignore[import-not-found,unused-ignore]
+else:
+    _SpanProcessor = object  # The SDK asks for the methods alone, and this file works without it.
 
 __all__ = [
     "AgentHalted",
@@ -44,12 +59,21 @@ __all__ = [
     "Operation",
     "Route",
     "Session",
+    "SpanProcessor",
     "Tool",
+    "Tools",
+    "Traced",
     "WeightedVersion",
     "bucket",
+    "current_session",
 ]
 
+__version__ = "0.1.0"
+
 JSONObject = dict[str, Any]
+AnyTool = TypeVar("AnyTool")
+
+_log = logging.getLogger("ensign")
 
 # --------------------------------------------------------------------------------------------------------- errors
 
@@ -317,10 +341,67 @@ class Session:
                 schemas.append(schema)
         return schemas
 
+    def allows(self, tool: object, *, of: Optional[str] = None, today: Optional[datetime.date] = None) -> bool:
+        """Whether the agent may call a framework's tool today: what filters of toolsets want to know.
+
+        `tool` is a name or anything that `tools_for` takes; `of` as there.
+        """
+        return self._operation_of(_tool_name(tool), of, today) is not None
+
+    def tools_for(
+        self, tools: Iterable[AnyTool], *, of: Optional[str] = None, today: Optional[datetime.date] = None
+    ) -> Tools[AnyTool]:
+        """Returns those of a program's tools that the agent may call today, in their order.
+
+        Takes what frameworks and model APIs take: tools of LangChain, CrewAI, OpenAI Agents, Pydantic AI, Strands, ADK
+        and Microsoft Agent Framework, plain functions, tools of MCP, and schemas as OpenAI, Anthropic, Bedrock and Gemini
+        have them, as dicts or objects. Each is known by its name, as `resolve` understands it. What has no name is left
+        out. A group of Gemini's declarations is copied, with those that are granted.
+
+        What is left out is in `dropped` of the answer, what was granted and is not there in `missing`. Both are also
+        logged as a warning, by the logger `ensign`, once for each bundle and set of names.
+
+        `of` names the tool whose server the tools come from. Their names are then that server's alone: say it where two
+        tools have operations of one name.
+        """
+        kept: list[AnyTool] = []
+        dropped: list[str] = []
+        found: set[tuple[str, str]] = set()
+        for tool in tools:
+            group = _declarations(tool)
+            members = [tool] if group is None else tool[group]  # type: ignore[index]
+            granted = []
+            for member in members:
+                name = _tool_name(member)
+                operation = self._operation_of(name, of, today)
+                if operation is None:
+                    dropped.append(name)
+                else:
+                    granted.append(member)
+                    found.add((operation.tool, operation.name))
+            if granted:
+                kept.append(tool if group is None else {**tool, group: granted})  # type: ignore
+        missing = [
+            f"{each.name}.{operation.name}"
+            for each in self.tools
+            for operation in each.operations.values()
+            if of in (None, each.name) and (each.name, operation.name) not in found and not operation.expired(today)
+        ]
+        if dropped or missing:
+            _say_once(self, len(kept), tuple(dropped), tuple(missing))
+        return Tools(kept, dropped, missing)
+
+    def _operation_of(self, name: str, of: Optional[str], today: Optional[datetime.date]) -> Optional[Operation]:
+        if of is None:
+            return self.resolve(name, today=today)
+        operation = self.allowed(of, name, today=today) or self.resolve(name, today=today)
+        return operation if operation is not None and operation.tool == of else None
+
     def telemetry_attributes(self) -> dict[str, str]:
         """Returns the OpenTelemetry attributes that let Ensign count a span for the version that made it.
 
-        Put them on every `invoke_agent` span. Without `ensign.bundle` a canary has no evidence and cannot finish.
+        `SpanProcessor` puts them on every span inside of `with session:`, and `run` on the run's own. Without
+        `ensign.bundle` a canary has no evidence and cannot finish.
         """
         return {
             "gen_ai.agent.id": self.identity,
@@ -334,6 +415,49 @@ class Session:
             # may name a customer.
             "ensign.session": hashlib.sha256(self.key.encode("utf-8")).hexdigest()[:16],
         }
+
+    def __enter__(self) -> Session:
+        """Makes this the session of whatever the thread or asyncio task does, until `__exit__`."""
+        _active.set(_Activation(self, _active.get()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        activation = _active.get()
+        while activation is not None and not (activation.session is self and activation.open):
+            activation = activation.outer
+        if activation is not None:
+            activation.open = False
+            _active.set(activation.outer)
+
+    async def __aenter__(self) -> Session:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+    def run(self, *, baggage: bool = False, tracer: Optional[Any] = None) -> Traced:
+        """Opens the span of one run, `invoke_agent`, around a `with` or `async with` block; implies `with session:`.
+
+        An exception that leaves the block makes the run a failed one, and goes on. Where a framework swallows it, call
+        `fail` on what `with` gives. `baggage` passes `ensign.bundle` on to the services that the run calls, by W3C
+        baggage: only for services of your own, since it names the version. `tracer` is that of the global provider by
+        default. Without the package `opentelemetry` there is no span, and the rest is the same.
+        """
+        attributes = {"gen_ai.operation.name": "invoke_agent", **self.telemetry_attributes()}
+        return Traced(self, f"invoke_agent {self.agent}", attributes, baggage=baggage, tracer=tracer)
+
+    def call(self, name: str, arguments: Optional[Mapping[str, Any]] = None, *, tracer: Optional[Any] = None) -> Traced:
+        """Opens the span of one call, `execute_tool`, around a `with` block: for what writes none by itself.
+
+        Inside another span of the same call it is a second view of it, and counts once. A PermissionError that leaves
+        the block makes it a denied call, another exception a failed one. `arguments` are recorded if they are given: the
+        kill switch's `repeatedCall` sees calls with recorded arguments only.
+        """
+        attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, **self.telemetry_attributes()}
+        if arguments is not None:
+            with contextlib.suppress(TypeError, ValueError, RecursionError):  # Telemetry never fails a call.
+                attributes["gen_ai.tool.call.arguments"] = json.dumps(arguments, sort_keys=True, default=str)
+        return Traced(self, f"execute_tool {name}", attributes, baggage=False, tracer=tracer)
 
     def raise_if_halted(self) -> None:
         """Raises AgentHalted if the agent was halted, or removed, since the session began; else does nothing.
@@ -424,6 +548,271 @@ def _parse_operation(fields: _Fields, tool: str, name: str, tool_description: Op
         expires=fields.optional_date("expires"),
         description=fields.optional_text("description") or tool_description,
     )
+
+
+# ------------------------------------------------------------------------------------------------------ tools' names
+
+
+class Tools(list[AnyTool]):
+    """The tools that an agent may call, as `Session.tools_for` found them: a list, with what is not in it."""
+
+    def __init__(self, kept: Iterable[AnyTool], dropped: Iterable[str], missing: Iterable[str]) -> None:
+        super().__init__(kept)
+        self.dropped: tuple[str, ...] = tuple(dropped)
+        """Names of tools that were given and are not granted, or mean several operations, in their order."""
+        self.missing: tuple[str, ...] = tuple(missing)
+        """What the agent may call and nobody gave, as `tool.operation`."""
+
+
+def _tool_name(tool: object) -> str:
+    """Returns the name by which a model calls a tool. Of what has none, something to tell people what it was."""
+    if isinstance(tool, str):
+        return tool
+    if isinstance(tool, Mapping):
+        # OpenAI's chat completions, Bedrock; OpenAI's responses, Anthropic, MCP; what the provider runs itself.
+        for holder in (tool.get("function"), tool.get("toolSpec"), tool):
+            name = holder.get("name") if isinstance(holder, Mapping) else None
+            if isinstance(name, str) and name:
+                return name
+        return f"{tool.get('type', 'a dict without a name')}"
+    function = getattr(tool, "function", None)
+    for holder, member in ((tool, "tool_name"), (tool, "name"), (function, "name"), (tool, "__name__")):
+        name = getattr(holder, member, None)
+        if isinstance(name, str) and name:
+            return name
+    return type(tool).__name__
+
+
+def _declarations(tool: object) -> Optional[str]:
+    """Returns the member that holds a group of declarations, as Gemini has them."""
+    if isinstance(tool, Mapping):
+        for member in ("function_declarations", "functionDeclarations"):
+            if isinstance(tool.get(member), list):
+                return member
+    return None
+
+
+_said: OrderedDict[tuple[object, ...], None] = OrderedDict()
+_said_lock = threading.Lock()
+
+
+def _say_once(session: Session, kept: int, dropped: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    said = (session.digest, dropped, missing)
+    with _said_lock:
+        known = said in _said
+        _said[said] = None
+        _said.move_to_end(said)
+        while len(_said) > 256:
+            _said.popitem(last=False)
+    if known:
+        return
+
+    def listed(names: tuple[str, ...]) -> str:
+        shown = ", ".join(repr(name[:128]) for name in names[:20])
+        return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
+
+    parts = []
+    if dropped:
+        parts.append(f"left out, not granted or not clear: {listed(dropped)}")
+    if missing:
+        parts.append(f"granted, and no tool has the name: {listed(missing)}")
+    _log.warning("%s %s gets %d tools; %s", session.agent, session.version, kept, "; ".join(parts))
+
+
+# ------------------------------------------------------------------------------------------------------- telemetry
+
+
+class _Activation:
+    """One `with session:`. Closed when the block ends, for those who keep a copy of the context it was in."""
+
+    __slots__ = ("attributes", "open", "outer", "session")
+
+    def __init__(self, session: Session, outer: Optional[_Activation]) -> None:
+        self.session = session
+        self.attributes = session.telemetry_attributes()
+        self.outer = outer
+        self.open = True
+
+
+_active: contextvars.ContextVar[Optional[_Activation]] = contextvars.ContextVar("ensign", default=None)
+
+
+def _innermost() -> Optional[_Activation]:
+    activation = _active.get()
+    while activation is not None and not activation.open:
+        activation = activation.outer
+    return activation
+
+
+def current_session() -> Optional[Session]:
+    """Returns the session whose `with session:` or `with session.run():` this code is in, or None."""
+    activation = _innermost()
+    return None if activation is None else activation.session
+
+
+_BUNDLE, _SESSION = "ensign.bundle", "ensign.session"
+_STAMPED = (
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.agent.version",
+    "deployment.environment.name",
+    _BUNDLE,
+    _SESSION,
+)
+
+
+def _opentelemetry(module: str) -> Any:
+    """Returns a module of OpenTelemetry's API, or None if it is not installed. Nothing of it is needed."""
+    try:
+        return importlib.import_module(f"opentelemetry.{module}")
+    except ImportError:
+        return None
+
+
+class Traced:
+    """The span of a run or of a call, and the session that it belongs to. Made by `Session.run` and `Session.call`."""
+
+    def __init__(
+        self, session: Session, name: str, attributes: Mapping[str, str], *, baggage: bool, tracer: Optional[Any]
+    ) -> None:
+        self.session = session
+        self.span: Optional[Any] = None
+        """OpenTelemetry's span, while the block runs; None without OpenTelemetry."""
+        self._name, self._attributes, self._baggage, self._tracer = name, attributes, baggage, tracer
+        self._token: Optional[Any] = None
+
+    def __enter__(self) -> Traced:
+        self.session.__enter__()
+        trace, context = _opentelemetry("trace"), _opentelemetry("context")
+        if trace is None or context is None:
+            return self
+        tracer = self._tracer if self._tracer is not None else trace.get_tracer("ensign")
+        self.span = tracer.start_span(self._name, attributes=dict(self._attributes))
+        around = trace.set_span_in_context(self.span)
+        if self._baggage:
+            for name in (_BUNDLE, _SESSION):
+                around = _opentelemetry("baggage").set_baggage(name, self._attributes[name], context=around)
+        self._token = context.attach(around)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        problem: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        try:
+            if self.span is not None:
+                if problem is not None and not isinstance(problem, GeneratorExit):
+                    # A run that was cancelled or interrupted has no answer: it did not succeed.
+                    self.span.record_exception(problem)
+                    denied = isinstance(problem, PermissionError)
+                    self.fail("permission_denied" if denied else type(problem).__qualname__)
+                _opentelemetry("context").detach(self._token)
+                self.span.end()
+        finally:
+            self.session.__exit__()
+
+    async def __aenter__(self) -> Traced:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        problem: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.__exit__(kind, problem, traceback)
+
+    def fail(self, reason: str = "failed") -> None:
+        """Says that the run or call failed though no exception leaves the block; `reason` is its `error.type`.
+
+        `permission_denied` makes a call a denied one.
+        """
+        if self.span is not None:
+            status = _opentelemetry("trace").StatusCode
+            self.span.set_attribute("error.type", reason)
+            self.span.set_status(status.ERROR, reason)
+
+    def usage(self, *, input_tokens: int, output_tokens: int) -> None:
+        """Says how many tokens the whole run used, where no span inside says it."""
+        if self.span is not None:
+            self.span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
+            self.span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
+
+
+class SpanProcessor(_SpanProcessor):  # type: ignore[misc,unused-ignore]
+    """Lets Ensign count what any framework writes: stamps spans with the session in whose `with` block they start.
+
+        provider.add_span_processor(SpanProcessor())
+
+    A span gets the session's `telemetry_attributes`, unless it has an `ensign.bundle` of its own. What starts outside of
+    the block, on a thread that does not know its context, gets what its parent has. Instrumentations may set their own
+    `gen_ai.agent.name` afterwards: `ensign.bundle` decides for Ensign. It is set again before the span ends if it is gone:
+    of more attributes than a span may have (128 by default) OpenTelemetry drops the oldest.
+
+    `baggage` also believes the `ensign.bundle` in W3C baggage: for a process that gets its work from programs of your own
+    (`Session.run(baggage=True)`). Whoever sends it a request decides then for which version it counts.
+    """
+
+    def __init__(self, *, baggage: bool = False) -> None:
+        self._trace = _opentelemetry("trace")
+        self._baggage = _opentelemetry("baggage") if baggage else None
+
+    def on_start(self, span: Any, parent_context: Optional[Any] = None) -> None:
+        given = span.attributes or {}
+        stamp: Mapping[str, Any]
+        if _BUNDLE in given:
+            stamp = {name: value for name, value in given.items() if name in _STAMPED}
+        else:
+            stamp = self._stamp(parent_context)
+            if not stamp:
+                return
+            span.set_attributes({name: value for name, value in stamp.items() if name not in given})
+        with contextlib.suppress(AttributeError):
+            span._ensign = stamp
+        end: Callable[..., None] = span.end
+
+        def stamped_end(*arguments: Any, **named: Any) -> None:
+            left = span.attributes or {}
+            if any(name not in left for name in stamp):
+                span.set_attributes({name: value for name, value in stamp.items() if name not in left})
+            end(*arguments, **named)
+
+        span.end = stamped_end  # An ended span takes no attributes: a processor's own end comes too late.
+
+    def _stamp(self, parent_context: Optional[Any]) -> Mapping[str, Any]:
+        parent = self._trace.get_current_span(parent_context) if self._trace is not None else None
+        inherited: Optional[Mapping[str, Any]] = getattr(parent, "_ensign", None)
+        activation = chain = _innermost()
+        if inherited is not None:
+            # A worker that several sessions share runs in the context of whoever started it: then the parent knows
+            # better. But a session inside another one's run has a parent of that one's.
+            while chain is not None and any(
+                chain.attributes[name] != inherited.get(name) for name in (_BUNDLE, _SESSION)
+            ):
+                chain = chain.outer
+            if chain is None:
+                return inherited
+        if activation is not None:
+            return activation.attributes
+        if self._baggage is not None:
+            found = {name: self._baggage.get_baggage(name, parent_context) for name in (_BUNDLE, _SESSION)}
+            if isinstance(found[_BUNDLE], str) and _DIGEST.fullmatch(found[_BUNDLE]):
+                return {name: value for name, value in found.items() if isinstance(value, str) and len(value) <= 128}
+        return {}
+
+    def _on_ending(self, span: Any) -> None:
+        pass
+
+    def on_end(self, span: Any) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
 
 
 # ---------------------------------------------------------------------------------------------------- reading files
