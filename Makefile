@@ -5,9 +5,9 @@ VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/Ensig
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
 	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
-# Only the tests need these: pushing over ssh, completion for zsh, queries to Prometheus, which is unpacked below .build
-# and not installed: its package starts a service.
-TEST_PACKAGES := openssh-server zsh curl
+# Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
+# Prometheus, which is unpacked below .build and not installed: its package starts a service.
+TEST_PACKAGES := openssh-server zsh curl node-typescript
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
 OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1 opentelemetry-proto==1.45.2
@@ -19,7 +19,7 @@ RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(
 	-Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
 BINARY := .build/release/ensign
 
-.PHONY: build demo test prove lint format check-python install dist bench setup clean
+.PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install dist bench setup clean
 
 build: setup ## Build the release binary
 	$(RELEASE)
@@ -44,17 +44,29 @@ $(OTEL): | setup
 # The tests start the program some ten thousand times: the one that is shipped takes a quarter of the time, and is what
 # counts.
 test: PACKAGES += $(TEST_PACKAGES)
-test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must hold
+test: setup $(PROMETHEUS) $(OTEL) lint check-python check-javascript ## Run everything that must hold
 	$(RELEASE)
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
+
+# Real frameworks by the lines of docs/runtimes.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
+ECOSYSTEM ?= .build/ecosystem
+test-ecosystem: build ## Count the runs of real agent frameworks (Tests/Ecosystem); PAIRS chooses some
+	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
 prove: setup ## Compare with the official test suites, and with other engines where they are installed
 	python3 Tests/suites.py .build/suites
 	swift build --build-tests
 	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|PatternTests|ExporterTests'
+
+# The client for JavaScript: its tests, its types, and that it says what the client for Python says.
+TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext
+check-javascript:
+	node --test clients/javascript
+	$(TSC) clients/javascript/usage.mts
+	python3 clients/javascript/agreement.py
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
