@@ -57,7 +57,11 @@ let package = Package(
             dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto"],
             swiftSettings: swift
         ),
-        .target(name: "EnsignPolicy", dependencies: ["EnsignModel", "EnsignJSON"], swiftSettings: swift),
+        .target(
+            name: "EnsignPolicy",
+            dependencies: ["EnsignModel", "EnsignCrypto", "EnsignJSON"],
+            swiftSettings: swift
+        ),
         .target(name: "EnsignJudge", dependencies: ["EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(

@@ -19,7 +19,8 @@ extension Planner {
             machine: RolloutMachine(agent: item.agent, state: before, now: context.now)
         )
         work.movedTo = names.movedTo
-        work.machine.wanted = item.compiled.map { ($0.digest, $0.bundle.artifact) }
+        let identity = try item.compiled.map { try $0.identity(before, recorded.bundle) }
+        work.machine.wanted = identity
         if let succession = names.succession {
             (work.succession, work.recompiled) = (succession, succession.stable)
             try work.machine.handle(.succeeds(succession))
@@ -27,7 +28,7 @@ extension Planner {
         if let request = context.request, request.agents.contains(item.agent) {
             try operate(request, &work, recorded, context)
         }
-        guard let compiled = item.compiled else {
+        guard let compiled = item.compiled, let identity else {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
             // Whether it may go is known when all others are.
@@ -38,7 +39,7 @@ extension Planner {
             work.stableBundle = isNew ? work.recompiled?.bundle : try recorded.bundle(stable.digest)
         }
         work.difference = try difference(work, compiled, delegated)
-        let desired = try desired(compiled, &work, recorded, context)
+        let desired = try desired(compiled, identity, &work, recorded, context)
         try work.machine.handle(.desired(desired))
         // Time only passes for a canary that was already under way, not for one that begins or changes now.
         if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
@@ -152,9 +153,14 @@ extension Planner {
         let agent = work.item.agent
         var found: [CompiledBundle] = []
         for digest in try recorded.earlier(agent) {
-            guard let bundle = try recorded.bundle(digest),
-                !work.machine.state.isQuarantined(digest, artifact: bundle.artifact)
-            else { continue }
+            guard let bundle = try recorded.bundle(digest) else { continue }
+            // As it is known now, and as it was recorded.
+            let compiled = try context.compile(agent, bundle.version)
+            let known = [
+                VersionIdentity(digest: digest, artifact: bundle.artifact),
+                compiled.flatMap { $0.identity.isArtifact(of: bundle) ? $0.identity : nil },
+            ].compactMap { $0 }
+            if known.contains(where: { work.machine.state.quarantine(of: $0) != nil }) { continue }
             let earlier =
                 try narrowed(bundle, work.item.compiled, present, context)
                 ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
@@ -193,6 +199,7 @@ extension Planner {
 
     private static func desired(
         _ compiled: CompiledBundle,
+        _ identity: VersionIdentity,
         _ work: inout AgentWork,
         _ recorded: RecordedFleet,
         _ context: RolloutContext
@@ -200,7 +207,7 @@ extension Planner {
         let state = work.machine.state
         var desired = DesiredVersion(
             side: compiled.side,
-            artifact: compiled.bundle.artifact,
+            identity: identity,
             halted: compiled.halted,
             kind: work.difference?.kind ?? .none,
             rollout: work.item.rollout,
@@ -218,7 +225,13 @@ extension Planner {
         }
         if let (candidate, _) = state.canary, candidate.side.digest != compiled.digest {
             let before = try recorded.bundle(candidate.side.digest)
-            desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
+            if let before, before.saysTheSame(as: compiled) {
+                // Only Ensign's way of writing it has changed: the canary goes on with its evidence, and what becomes
+                // stable is written anew then.
+                desired.side = candidate.side
+            } else {
+                desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
+            }
         }
         if let present = work.stableBundle, let narrowed = try narrowed(present, compiled, present, context) {
             desired.narrowedStable = narrowed.side

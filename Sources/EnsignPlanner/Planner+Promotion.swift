@@ -16,34 +16,38 @@ extension Planner {
     ) throws -> PromotionVerdict? {
         guard let rule = context.promotion else { return nil }
         let (agent, state) = (work.item.agent, work.machine.state)
-        let artifact = compiled.bundle.artifact
+        let version = compiled.identity
         if let stable = state.stable {
             if stable.digest == compiled.digest { return nil }
-            if try work.bundle(stable.digest, recorded)?.artifact == artifact { return nil }
+            if let present = try work.bundle(stable.digest, recorded), version.isArtifact(of: present) { return nil }
+        }
+        // What is under way stays known by its bundle: a former artifact alone names others too.
+        func isArtifact(_ candidate: Candidate) throws -> Bool {
+            if candidate.artifact == version.artifact { return true }
+            return try recorded.bundle(candidate.side.digest).map(version.isArtifact) ?? false
         }
         switch state.rollout {
-        case .canary(let candidate, _)? where candidate.artifact == artifact: return nil
-        case .queued(let candidate)? where candidate.artifact == artifact: return nil
+        case .canary(let candidate, _)? where try isArtifact(candidate): return nil
+        case .queued(let candidate)? where try isArtifact(candidate): return nil
         case .canary?, .queued?, .soaking?, nil: break
         }
-        if try wasHere(agent, compiled.digest, artifact, recorded, context) { return nil }
+        if try wasHere(agent, version, recorded, context) { return nil }
         if let override = state.soakOverride, override.version == compiled.bundle.version {
             return .overridden(override)
         }
-        return rule.verdict(compiled.bundle.version, try context.proven(agent, artifact), now: context.now)
+        return rule.verdict(compiled.bundle.version, try context.proven(agent, version), now: context.now)
     }
 
     /// Whether an artifact was stable here: this very bundle at any time, another one of it within `keepFor`.
     private static func wasHere(
         _ agent: AgentID,
-        _ digest: Digest,
-        _ artifact: Digest,
+        _ version: VersionIdentity,
         _ recorded: RecordedFleet,
         _ context: RolloutContext
     ) throws -> Bool {
-        if try recorded.wasStable(agent, digest) { return true }
+        if try recorded.wasStable(agent, version.digest) { return true }
         return try recorded.earlier(agent).contains { earlier in
-            guard try recorded.bundle(earlier)?.artifact == artifact,
+            guard let bundle = try recorded.bundle(earlier), version.isArtifact(of: bundle),
                 let history = try recorded.history(agent, earlier)
             else { return false }
             return history.stableUntil.seconds >= context.now.seconds - context.keepFor

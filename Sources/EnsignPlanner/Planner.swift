@@ -111,7 +111,7 @@ package enum Planner {
         case .soaking: if case .waits(_, let why)? = work.promotion { return why } else { return nil }
         case .quarantined:
             guard let wanted = work.item.compiled else { return nil }
-            return state.quarantine.last { $0.covers(wanted.digest, artifact: wanted.bundle.artifact) }?.reason
+            return state.quarantine(of: work.machine.wanted ?? wanted.identity)?.reason
         case .queued, .paused, .inconclusive, .noData, .error: return nil
         }
     }

@@ -42,7 +42,10 @@ def main() -> None:
     import ensign
 
     code = lines()
-    program: dict[str, Any] = {"__name__": "program", "exporter": FileSpanExporter(str(out / "telemetry" / "spans.jsonl"))}
+    program: dict[str, Any] = {
+        "__name__": "program",
+        "exporter": FileSpanExporter(str(out / "telemetry" / "spans.jsonl")),
+    }
     exec(compile(code["setup"], "docs/runtimes.md (setup)", "exec"), program)
     for line in setups().get(name, []):
         exec(compile(line, f"docs/runtimes.md ({name})", "exec"), program)

@@ -23,9 +23,19 @@ def record(pair: str, spans: Path, truth: list[dict[str, Any]], tokens: Counter[
     """Writes `<pair>.jsonl` and `<pair>.json`."""
     FIXTURES.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in spans.read_text(encoding="utf-8").splitlines()]
-    every = [span for line in lines for resource in line["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
+    every = [
+        span
+        for line in lines
+        for resource in line["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
     # A ticket's run is the root span that names its session; what begins before it and has no run is kept with the first.
-    order = sorted((int(span["startTimeUnixNano"]), span["traceId"]) for span in every if not span.get("parentSpanId") and _bundle(span))
+    order = sorted(
+        (int(span["startTimeUnixNano"]), span["traceId"])
+        for span in every
+        if not span.get("parentSpanId") and _bundle(span)
+    )
     kept = {trace for number, (_, trace) in enumerate(order) if number in KEPT}
     others = {span["traceId"] for span in every} - {trace for _, trace in order}
     kept |= set(sorted(others)[:2])
@@ -68,5 +78,9 @@ def _blanked(span: dict[str, Any]) -> dict[str, Any]:
 def _blank(attributes: list[dict[str, Any]]) -> None:
     for attribute in attributes:
         key, value = attribute["key"], attribute["value"]
-        if key != "gen_ai.tool.call.arguments" and _TEXT.search(key) and value.keys() & {"stringValue", "arrayValue", "kvlistValue"}:
+        if (
+            key != "gen_ai.tool.call.arguments"
+            and _TEXT.search(key)
+            and value.keys() & {"stringValue", "arrayValue", "kvlistValue"}
+        ):
             attribute["value"] = {"stringValue": "..."}

@@ -172,8 +172,9 @@ class Fleet:
             place = self.repository / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(f"apiVersion: ensign.dev/v1\nkind: {kind}\nspec: {spec.rstrip()}\n", encoding="utf-8")
-        (self.repository / f"fleet/agents/{team}/{agent}/{version}/prompt.md").write_text(f"Be kind, and brief: {version}.\n")
-
+        (self.repository / f"fleet/agents/{team}/{agent}/{version}/prompt.md").write_text(
+            f"Be kind, and brief: {version}.\n"
+        )
 
 
 def counted(evidence: Any) -> dict[str, tuple[int, float]]:
@@ -198,7 +199,10 @@ def expected(truth: list[dict[str, Any]], tokens: Counter[int]) -> dict[str, tup
         first = next((index for index, (_, run) in enumerate(runs) if run["calls"]), len(runs))
         used = [tokens[number] for number, _ in runs if tokens[number]]
         found[f"success of {version}"] = (len(runs), float(sum(not run["failed"] for _, run in runs)))
-        found[f"steps of {version}"] = (len(runs[first + 1 :]), float(sum(run["calls"] for _, run in runs[first + 1 :])))
+        found[f"steps of {version}"] = (
+            len(runs[first + 1 :]),
+            float(sum(run["calls"] for _, run in runs[first + 1 :])),
+        )
         found[f"tokens of {version}"] = (len(used), float(sum(used)))
         answers = sum(used) / sum(USAGE)
         found[f"cost of {version}"] = (len(used), round(answers * (USAGE[0] * 1 + USAGE[1] * 10) / 1e6, 9))
@@ -245,7 +249,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("ensign", metavar="ENSIGN", help="the built program")
     parser.add_argument("pairs", metavar="PAIR", nargs="*", help="play these alone")
-    parser.add_argument("--packages", type=Path, default=HERE.parents[1] / ".build" / "ecosystem", help="where environments are kept")
+    parser.add_argument(
+        "--packages", type=Path, default=HERE.parents[1] / ".build" / "ecosystem", help="where environments are kept"
+    )
     parser.add_argument("--record", action="store_true", help="write fixtures of the spans, with their texts blanked")
     parser.add_argument("--keep", type=Path, help="leave the fleet and the spans in this folder")
     options = parser.parse_args()
@@ -254,7 +260,9 @@ def main() -> int:
     if options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     options.packages.mkdir(parents=True, exist_ok=True)
-    pythons = {name: environment(name, options.packages) for name in dict.fromkeys(PAIRS[name].packages for name in names)}
+    pythons = {
+        name: environment(name, options.packages) for name in dict.fromkeys(PAIRS[name].packages for name in names)
+    }
     fleet = Fleet(os.path.abspath(options.ensign), folder, names)
     models = {name: Model() for name in names}
 

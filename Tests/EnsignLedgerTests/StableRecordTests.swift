@@ -23,9 +23,14 @@ struct StableRecordTests {
         return digest
     }
 
-    private func record(_ scratch: ScratchLedger, enough: Int64 = .max) throws -> StableRecord {
+    private func record(
+        _ scratch: ScratchLedger,
+        _ version: VersionIdentity? = nil,
+        enough: Int64 = .max
+    ) throws -> StableRecord {
         let tip = try #require(scratch.tip)
-        return try scratch.ledger.stableRecord(of: triage, Self.artifact(2), from: tip, enough: enough, now: now)
+        let version = version ?? VersionIdentity(digest: two.digest, artifact: Self.artifact(2))
+        return try scratch.ledger.stableRecord(of: triage, version, from: tip, enough: enough, now: now)
     }
 
     private func remembering(_ change: Change, _ state: AgentState) -> Change {

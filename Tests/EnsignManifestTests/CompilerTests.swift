@@ -154,7 +154,7 @@ struct CompilerTests {
             (agent, "0.2", "0.3", true), (agent, "[ticket]", "[ticket, x]", true),
             (agent, "steps: 8", "steps: 9", false),
             (agent, "tokens: 20000", "tokens: 20001", false), (agent, "costUSD: 0.5", "costUSD: 0.6", false),
-            (agent, "seconds: 90", "seconds: 91", false), (agent, "kind: langgraph", "kind: crewai", false),
+            (agent, "seconds: 90", "seconds: 91", false), (agent, "kind: langgraph", "kind: crewai", true),
             (agent, "agents: [support/desk]", "agents: []", true),
             (agent, "[find, update, erase]", "[find, update]", true),
             (FleetFixture.promptPath, "Sort", "Please sort", true),
@@ -204,6 +204,26 @@ struct CompilerTests {
         #expect(next.bundle.version == .next)
         // It is a digest of its own, not that of the bundle.
         #expect(prod.bundle.artifact != prod.digest)
+    }
+
+    @Test("`runtime` is part of the artifact where it is declared, and the former artifact is known")
+    func runtime() throws {
+        func with(_ runtime: String) throws -> CompiledBundle {
+            try compile { fixture in
+                fixture.replace(
+                    "runtime: {kind: langgraph, graph: \"tickets:graph\"}",
+                    with: runtime,
+                    in: FleetFixture.agentPath
+                )
+            }
+        }
+        let (none, one, other) = try (with(""), with("runtime: {graph: a}"), with("runtime: {graph: b}"))
+        #expect(Set([none, one, other].map(\.bundle.artifact)).count == 3)
+        #expect(
+            [none.formerArtifact, one.formerArtifact, other.formerArtifact] == [
+                nil, none.bundle.artifact, none.bundle.artifact,
+            ]
+        )
     }
 
     @Test("Comparing versions alone gives the same artifact, with everything granted")

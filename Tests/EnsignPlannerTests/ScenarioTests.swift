@@ -250,8 +250,8 @@ private struct Scenario {
         )
         if let soak {
             context.promotion = PromotionRule(source: "staging", soak: soak)
-            context.proven = { _, artifact in
-                story.source[artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
+            context.proven = { _, version in
+                story.source[version.artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
             }
         }
         let before = world.recorded

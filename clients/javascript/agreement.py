@@ -24,7 +24,22 @@ import ensign
 from test_ensign import AGENT, Live, canonical, make_bundle
 
 ROUNDS = 400
-PIECES = (b"", b"\0", b"{", b'"', b"[]", b"9", b"\xc3", b"null", b"1.0", b"\\ud800", b"\xf0\x9f\x99\x82", b",", b":", b"e9")
+PIECES = (
+    b"",
+    b"\0",
+    b"{",
+    b'"',
+    b"[]",
+    b"9",
+    b"\xc3",
+    b"null",
+    b"1.0",
+    b"\\ud800",
+    b"\xf0\x9f\x99\x82",
+    b",",
+    b":",
+    b"e9",
+)
 ASK = """
 import { EnsignError, Fleet } from %s;
 import { readFileSync } from "node:fs";
@@ -80,7 +95,11 @@ def made(source: random.Random, folder: Path) -> list[Any]:
     if source.random() < 0.3:
         path = folder / live.route_path()
         path.write_bytes(damaged(source, path.read_bytes()))
-    known = [f"{tool['tool']}{source.choice(('__', '.', '_', '/', '-'))}{name}" for tool in tools for name in tool["operations"]]  # type: ignore
+    known = [
+        f"{tool['tool']}{source.choice(('__', '.', '_', '/', '-'))}{name}"
+        for tool in tools
+        for name in tool["operations"]
+    ]  # type: ignore
     names = [*known, *(word(source) for _ in range(6)), *(f"mcp__{name}" for name in known[:2])]
     return [str(folder), f"key {source.random()} 🙂", names]
 

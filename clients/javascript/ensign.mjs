@@ -396,7 +396,8 @@ export class Session {
 
   /** Whether the agent may call a tool today: a name, or anything that `toolsFor` takes; `of` as there. */
   allows(tool, { of, today } = {}) {
-    return this.#operationOf(toolName(tool), of, today) !== null;
+    const found = this.#operationsOf(toolName(tool), of);
+    return found.length === 1 && !found[0].expired(today);
   }
 
   /**
@@ -409,11 +410,14 @@ export class Session {
   toolsFor(tools, { of, today } = {}) {
     const dropped = [];
     const found = new Set();
+    const unclear = [];
     const isGranted = (name) => {
-      const operation = this.#operationOf(name, of, today);
-      if (operation) found.add(operation);
+      const means = this.#operationsOf(name, of);
+      const granted = means.length === 1 && !means[0].expired(today);
+      if (granted) found.add(means[0]);
       else dropped.push(name);
-      return operation !== null;
+      if (means.length > 1) unclear.push(name);
+      return granted;
     };
     const kept =
       typeof tools?.[Symbol.iterator] === "function"
@@ -429,19 +433,17 @@ export class Session {
       .flatMap((tool) => [...tool.operations.values()])
       .filter((operation) => !found.has(operation) && !operation.expired(today))
       .map((operation) => `${operation.tool}.${operation.name}`);
-    this.#sayOnce(dropped, missing);
+    this.#sayOnce(dropped, unclear, missing);
     return { tools: kept, dropped, missing };
   }
 
-  #operationOf(name, of, today) {
-    if (of === undefined) return this.resolve(name, { today });
-    const exact = this.allowed(of, name, { today });
-    if (exact) return exact;
-    const found = this.candidates(name).filter((operation) => operation.tool === of);
-    return found.length === 1 && !found[0].expired(today) ? found[0] : null;
+  /** Every granted operation that a framework's tool can be, expired or not. */
+  #operationsOf(name, of) {
+    const exact = this.tools.find((tool) => tool.name === of)?.operations.get(name);
+    return exact ? [exact] : this.candidates(name).filter((operation) => of === undefined || operation.tool === of);
   }
 
-  #sayOnce(dropped, missing) {
+  #sayOnce(dropped, unclear, missing) {
     const said = JSON.stringify([dropped, missing]);
     if (!(dropped.length || missing.length) || this.#said.has(said) || this.#said.size >= 16) return;
     this.#said.add(said);
@@ -449,7 +451,8 @@ export class Session {
       names.slice(0, 20).map((name) => JSON.stringify(name.slice(0, 128))).join(", ") +
       (names.length > 20 ? ` and ${names.length - 20} more` : "");
     const parts = [
-      ...(dropped.length ? [`left out, not granted or not clear: ${listed(dropped)}`] : []),
+      ...(dropped.length ? [`left out: ${listed(dropped)}`] : []),
+      ...(unclear.length ? [`of these, several operations can be meant by ${listed(unclear)}: say { of: TOOL }`] : []),
       ...(missing.length ? [`granted, and no tool has the name: ${listed(missing)}`] : []),
     ];
     this.#warn(`ensign: tools of ${this.agent} ${this.version}: ${parts.join("; ")}`);

@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import contextvars
 import datetime
+import functools
 import hashlib
 import importlib
 import json
@@ -35,7 +36,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union
@@ -66,6 +67,7 @@ __all__ = [
     "WeightedVersion",
     "bucket",
     "current_session",
+    "model_name",
 ]
 
 __version__ = "0.1.0"
@@ -193,6 +195,137 @@ def _parse_route(data: bytes, agent: str, path: str) -> Route:
     return Route(agent, environment, phase, tuple(routes))
 
 
+# ------------------------------------------------------------------------------------------------- names of tools
+
+_MODEL_NAME_LIMIT = 64
+_DIGEST_DIGITS = 10
+_LOOKS_DIGESTED = re.compile(f"_[0-9a-fA-F]{{{_DIGEST_DIGITS}}}\\Z")
+_NAME_LIMIT = 256
+_SEPARATORS = ("__", ".", "/")
+
+
+def model_name(tool: str, operation: str) -> str:
+    """Returns the name by which a model calls an operation: 1 to 64 of `A-Za-z0-9_-`, and no other operation's.
+
+    `<tool>__<operation>` where that is allowed and can be nothing else; otherwise the same with `_` for each `.`, cut, and
+    with a digest behind it. It depends on nothing else that is granted. `Tests/Vectors/model-names.json` has examples.
+    """
+    plain = f"{tool}__{operation}"
+    is_clear = not (
+        "." in operation or "__" in operation or operation.startswith("_") or operation.endswith("_")
+    ) and not _LOOKS_DIGESTED.search(plain)
+    if is_clear and len(plain) <= _MODEL_NAME_LIMIT:
+        return plain
+    digest = hashlib.sha256(f"{tool}.{operation}".encode()).hexdigest()[:_DIGEST_DIGITS]
+    return plain.replace(".", "_")[: _MODEL_NAME_LIMIT - 1 - _DIGEST_DIGITS] + "_" + digest
+
+
+class _Names:
+    """Which granted operation a name means. The rules are those of docs/telemetry.md, "Names of tools";
+    `Tests/Vectors/tool-names.json` has examples."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._operations = sorted(operations, key=lambda operation: (operation.tool, operation.name))
+        self._tools = {operation.tool for operation in self._operations}
+        self._by_model_name: dict[str, list[int]] = {}
+        self._by_writing: dict[str, list[int]] = {}
+        self._by_words: dict[str, list[int]] = {}
+        self._model_name_words: dict[str, list[int]] = {}
+        for index, operation in enumerate(self._operations):
+            called = operation.schema_name
+            self._by_model_name.setdefault(called, []).append(index)
+            names = {operation.name, operation.server_tool}
+            for name in names:
+                self._by_writing.setdefault(name, []).append(index)
+            for words in {words for name in names for words in _foldings(name)}:
+                self._by_words.setdefault(words, []).append(index)
+            for words in {_joined(words) for words in _spellings(called)}:
+                self._model_name_words.setdefault(words, []).append(index)
+
+    def find(self, name: str) -> list[Operation]:
+        if not name or len(name.encode("utf-8", "surrogatepass")) > _NAME_LIMIT:
+            return []
+        # A model's name is certain: no other operation has it, whatever else is granted.
+        found = set(self._by_model_name.get(name, ())) or self._reading(name, whole=True)
+        if found is None and (rest := _without_protocol(name)):
+            found = self._reading(rest, whole=False)
+        return [self._operations[index] for index in sorted(found or ())]
+
+    def _reading(self, name: str, *, whole: bool) -> Optional[set[int]]:
+        """What a name can mean: as it is written, else by its words. Empty when it names what is not granted."""
+        found = set(self._by_writing.get(name, ())) if whole else set()
+        for tool, operation in _joints(name):
+            found.update(self._of(tool, self._by_writing.get(operation, ())))
+        if found:
+            # A framework may have made the same of another operation's name, unless that one has a separator of its own.
+            if not self._is_explicit(name):
+                found.update(self._model_name_words.get(_spellings(name)[0], ()))
+            return found
+        for separator in _SEPARATORS:
+            before, is_there, behind = name.partition(separator)
+            if not is_there:
+                continue
+            tools = _spellings(before)
+            for tool in tools:
+                for words in _spellings(behind):
+                    found.update(self._of(tool, self._by_words.get(words, ())))
+            # It says whose operation it is, and that tool may grant none of this name.
+            if found or not self._tools.isdisjoint(tools):
+                return found
+        for words in _spellings(name):
+            if whole:
+                found.update(self._by_words.get(words, ()))
+            found.update(self._model_name_words.get(words, ()))
+            for index in range(1, len(words) - 1):
+                if words[index] == "-":
+                    found.update(self._of(words[:index], self._by_words.get(words[index + 1 :], ())))
+        return found or None
+
+    def _is_explicit(self, name: str) -> bool:
+        parts = (name.partition(separator) for separator in _SEPARATORS)
+        return any(True for tool, _, behind in parts for _ in self._of(tool, self._by_writing.get(behind, ())))
+
+    def _of(self, tool: str, found: Iterable[int]) -> Iterator[int]:
+        return (index for index in found if self._operations[index].tool == tool)
+
+
+_FOLDED = str.maketrans({**{chr(code): chr(code | 0x20) for code in range(0x41, 0x5B)}, "_": "-", ".": "-"})
+_WORD_STARTS = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])")
+_PROTOCOL = re.compile("[mM][cC][pP](?:__|[_./-])")
+
+
+def _spellings(name: str) -> list[str]:
+    """A name's words: small letters, `-` for `_` and `.`; if it has capitals inside words, also with `-` before them."""
+    plain, apart = name.translate(_FOLDED), _WORD_STARTS.sub("-", name).translate(_FOLDED)
+    return [plain] if plain == apart else [plain, apart]
+
+
+def _foldings(name: str) -> set[str]:
+    """The words of a granted name; also as frameworks fold them, with one `-` for several and none at the ends."""
+    spellings = _spellings(name)
+    return {*spellings, *filter(None, map(_joined, spellings))}
+
+
+def _joined(words: str) -> str:
+    return "-".join(filter(None, re.split("[-/]", words)))
+
+
+def _without_protocol(name: str) -> str:
+    """The rest after the prefix that some runtimes put before the names of a protocol's tools."""
+    prefix = _PROTOCOL.match(name)
+    return name[prefix.end() :] if prefix else ""
+
+
+def _joints(name: str) -> Iterator[tuple[str, str]]:
+    """Everything that may be a tool and its operation as they are written, with one separator between, or two `_`."""
+    for index in range(1, len(name) - 1):
+        if name[index] not in "_./-":
+            continue
+        yield name[:index], name[index + 1 :]
+        if name[index : index + 2] == "__" and index + 2 < len(name):
+            yield name[:index], name[index + 2 :]
+
+
 # --------------------------------------------------------------------------------------------- what a bundle holds
 
 
@@ -249,11 +382,13 @@ class Operation:
     expires: Optional[datetime.date]
     """The last day (UTC) on which it may be called."""
     description: Optional[str]
+    server_tool: str
+    """What the tool's MCP server calls it: its own name, unless the tool says otherwise."""
 
     @property
     def schema_name(self) -> str:
-        """The name by which a model calls it: model APIs do not allow a dot in names."""
-        return f"{self.tool}__{self.name}"
+        """The name by which a model calls it: see `model_name`."""
+        return model_name(self.tool, self.name)
 
     @property
     def needs_approval(self) -> bool:
@@ -319,10 +454,26 @@ class Session:
                 return found
         return None
 
-    def resolve(self, schema_name: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
-        """Returns the allowed operation that a model means by a name from `tool_schemas`, else None."""
-        tool, _, operation = schema_name.partition("__")
-        return self.allowed(tool, operation, today=today)
+    def resolve(self, name: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
+        """Returns the allowed operation that a model, a framework or an MCP server means by a name, else None.
+
+        `git__git_status` as in `tool_schemas`, `git.git_status`, `git_git_status`, `mcp__git__git_status`, or
+        `git_status` alone, also as frameworks spell these. A name that can mean several granted operations means none:
+        a warning of the logger `ensign` says which, and `candidates` returns them.
+        """
+        found = self.candidates(name)
+        if len(found) > 1:
+            named = ", ".join(operation.schema_name for operation in found)
+            _log.warning("%s: %r is ambiguous, and resolves to nothing: say which of %s", self.agent, name, named)
+        return found[0] if len(found) == 1 and not found[0].expired(today) else None
+
+    def candidates(self, name: str) -> list[Operation]:
+        """Returns every granted operation that a name can mean, expired or not: none, the one, or all of several."""
+        return self._names.find(name)
+
+    @functools.cached_property
+    def _names(self) -> _Names:
+        return _Names(operation for tool in self.tools for operation in tool.operations.values())
 
     def tool_schemas(self, *, today: Optional[datetime.date] = None) -> list[JSONObject]:
         """Returns what model APIs want to know about tools: name, input_schema and, where there is one, description.
@@ -346,7 +497,8 @@ class Session:
 
         `tool` is a name or anything that `tools_for` takes; `of` as there.
         """
-        return self._operation_of(_tool_name(tool), of, today) is not None
+        found = self._operations_of(_tool_name(tool), of)
+        return len(found) == 1 and not found[0].expired(today)
 
     def tools_for(
         self, tools: Iterable[AnyTool], *, of: Optional[str] = None, today: Optional[datetime.date] = None
@@ -366,6 +518,7 @@ class Session:
         """
         kept: list[AnyTool] = []
         dropped: list[str] = []
+        unclear: list[str] = []
         found: set[tuple[str, str]] = set()
         for tool in tools:
             group = _declarations(tool)
@@ -373,12 +526,13 @@ class Session:
             granted = []
             for member in members:
                 name = _tool_name(member)
-                operation = self._operation_of(name, of, today)
-                if operation is None:
-                    dropped.append(name)
-                else:
+                means = self._operations_of(name, of)
+                if len(means) == 1 and not means[0].expired(today):
                     granted.append(member)
-                    found.add((operation.tool, operation.name))
+                    found.add((means[0].tool, means[0].name))
+                else:
+                    dropped.append(name)
+                    unclear += [name] if len(means) > 1 else []
             if granted:
                 kept.append(tool if group is None else {**tool, group: granted})  # type: ignore
         missing = [
@@ -388,14 +542,15 @@ class Session:
             if of in (None, each.name) and (each.name, operation.name) not in found and not operation.expired(today)
         ]
         if dropped or missing:
-            _say_once(self, len(kept), tuple(dropped), tuple(missing))
+            _say_once(self, len(kept), tuple(dropped), tuple(unclear), tuple(missing))
         return Tools(kept, dropped, missing)
 
-    def _operation_of(self, name: str, of: Optional[str], today: Optional[datetime.date]) -> Optional[Operation]:
-        if of is None:
-            return self.resolve(name, today=today)
-        operation = self.allowed(of, name, today=today) or self.resolve(name, today=today)
-        return operation if operation is not None and operation.tool == of else None
+    def _operations_of(self, name: str, of: Optional[str]) -> list[Operation]:
+        """Returns every granted operation that a framework's tool can be, expired or not."""
+        exact = next((tool.operations.get(name) for tool in self.tools if tool.name == of), None)
+        if exact is not None:
+            return [exact]
+        return [operation for operation in self.candidates(name) if of in (None, operation.tool)]
 
     def telemetry_attributes(self) -> dict[str, str]:
         """Returns the OpenTelemetry attributes that let Ensign count a span for the version that made it.
@@ -547,6 +702,7 @@ def _parse_operation(fields: _Fields, tool: str, name: str, tool_description: Op
         idempotent=fields.optional_boolean("idempotent"),
         expires=fields.optional_date("expires"),
         description=fields.optional_text("description") or tool_description,
+        server_tool=fields.object("mcp", required=False).optional_text("tool") or name,
     )
 
 
@@ -596,7 +752,9 @@ _said: OrderedDict[tuple[object, ...], None] = OrderedDict()
 _said_lock = threading.Lock()
 
 
-def _say_once(session: Session, kept: int, dropped: tuple[str, ...], missing: tuple[str, ...]) -> None:
+def _say_once(
+    session: Session, kept: int, dropped: tuple[str, ...], unclear: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
     said = (session.digest, dropped, missing)
     with _said_lock:
         known = said in _said
@@ -613,7 +771,9 @@ def _say_once(session: Session, kept: int, dropped: tuple[str, ...], missing: tu
 
     parts = []
     if dropped:
-        parts.append(f"left out, not granted or not clear: {listed(dropped)}")
+        parts.append(f"left out: {listed(dropped)}")
+    if unclear:
+        parts.append(f"of these, several operations can be meant by {listed(unclear)}: say of=TOOL")
     if missing:
         parts.append(f"granted, and no tool has the name: {listed(missing)}")
     _log.warning("%s %s gets %d tools; %s", session.agent, session.version, kept, "; ".join(parts))

@@ -106,6 +106,11 @@ class ToolsTests(FleetTestCase):
         self.assertEqual((list(found), found.dropped, found.missing), (["lookup", "refund"], (), ()))
         for names in (["refund"], ["payments__lookup"]):
             self.assertEqual(list(session.tools_for(names, of="crm", today=BEFORE)), [])
+        with self.assertLogs("ensign", "WARNING") as logged:
+            self.assertEqual(list(session.tools_for(["lookup"], today=BEFORE)), [])
+        self.assertIn("several operations can be meant by 'lookup': say of=TOOL", logged.output[0])
+        self.assertFalse(session.allows("lookup", today=BEFORE))
+        self.assertTrue(session.allows("lookup", of="crm", today=BEFORE))
         self.assertEqual(list(session.tools_for(["lookup"], of="mail", today=BEFORE)), [])
 
     def test_it_is_said_once_for_each_bundle_and_set_of_names_in_bounded_words(self) -> None:
@@ -120,11 +125,11 @@ class ToolsTests(FleetTestCase):
         self.assertNotIn("\n", logged.output[0])
         self.assertIn("and 980 more", logged.output[0])
         self.assertIn(
-            "gets 0 tools; left out, not granted or not clear: 'mail__send'; granted, and no tool has the name: 'crm.lookup'",
+            "gets 0 tools; left out: 'mail__send'; granted, and no tool has the name: 'crm.lookup'",
             logged.output[1],
         )
         for number in range(1_000):
-            ensign._say_once(session, 0, (f"{number}",), ())
+            ensign._say_once(session, 0, (f"{number}",), (), ())
         self.assertLessEqual(len(ensign._said), 256)
 
 

@@ -9,15 +9,15 @@ extension Ledger {
     /// - Parameter enough: In seconds.
     package func stableRecord(
         of agent: AgentID,
-        _ artifact: Digest,
+        _ version: VersionIdentity,
         from tip: RecordedEntry,
         enough: Int64,
         now: Timestamp
     ) throws -> StableRecord {
-        var reader = StableRecordReader(agent: agent, artifact: artifact, enough: enough, now: now)
+        var reader = StableRecordReader(agent: agent, version: version, enough: enough, now: now)
         let recorded = RecordedTree(repository: repository, tip: tip)
         let present = try recorded.agent(agent)?.state ?? AgentState(stable: nil)
-        guard try reader.look(at: present, tip.entry, { try recorded.bundle($0)?.artifact }) else {
+        guard try reader.look(at: present, tip.entry, { try recorded.bundle($0).map(version.isArtifact) }) else {
             return reader.record
         }
         try walk(from: tip) { entry in
@@ -30,7 +30,7 @@ extension Ledger {
                 return !reader.pass(entry.entry)
             }
             let tree = RecordedTree(repository: repository, tip: entry)
-            return try reader.take(effect, entry.entry) { try tree.bundle($0)?.artifact }
+            return try reader.take(effect, entry.entry) { try tree.bundle($0).map(version.isArtifact) }
         }
         return reader.record
     }
@@ -39,7 +39,7 @@ extension Ledger {
 /// Puts the periods of one artifact together, from the newest entry back.
 private struct StableRecordReader {
     let agent: AgentID
-    let artifact: Digest
+    let version: VersionIdentity
     let enough: Int64
     let now: Timestamp
     var record = StableRecord(periods: [], flaw: nil)
@@ -49,10 +49,10 @@ private struct StableRecordReader {
     private var isOpen = false
     /// Whether going back ended the state before the entry that was taken last.
     private var wasTakenBack = false
-    private var artifacts: [Digest: Digest] = [:]
+    private var known: [Digest: Bool] = [:]
 
-    init(agent: AgentID, artifact: Digest, enough: Int64, now: Timestamp) {
-        (self.agent, self.artifact, self.enough, self.now) = (agent, artifact, enough, now)
+    init(agent: AgentID, version: VersionIdentity, enough: Int64, now: Timestamp) {
+        (self.agent, self.version, self.enough, self.now) = (agent, version, enough, now)
     }
 
     /// Passes an entry that says nothing of the agent.
@@ -70,10 +70,10 @@ private struct StableRecordReader {
     mutating func take(
         _ effect: AgentEffect,
         _ entry: Entry,
-        _ artifactOf: (Digest) throws -> Digest?
+        _ hasArtifact: (Digest) throws -> Bool?
     ) throws -> Bool {
         let state = effect.state ?? AgentState(stable: effect.stable)
-        guard try look(at: state, entry, artifactOf) else { return false }
+        guard try look(at: state, entry, hasArtifact) else { return false }
         ended = entry.time
         // What the entry left by going back has a flaw; a canary that ended leaves the stable version as it was.
         wasTakenBack = effect.changes.contains { $0.action == .rollback }
@@ -86,14 +86,17 @@ private struct StableRecordReader {
     mutating func look(
         at state: AgentState,
         _ entry: Entry,
-        _ artifactOf: (Digest) throws -> Digest?
+        _ hasArtifact: (Digest) throws -> Bool?
     ) throws -> Bool {
         var isStable = false
         if let stable = state.stable {
-            if artifacts[stable.digest] == nil { artifacts[stable.digest] = try artifactOf(stable.digest) }
-            isStable = artifacts[stable.digest] == artifact
+            if known[stable.digest] == nil { known[stable.digest] = try hasArtifact(stable.digest) }
+            isStable = known[stable.digest] ?? false
         }
-        let isMarked = state.quarantine.contains { $0.mark == .artifact(artifact) }
+        let isMarked = state.quarantine.contains { quarantine in
+            guard case .artifact(let marked) = quarantine.mark else { return false }
+            return version.isNamed(by: marked)
+        }
         if isMarked || isStable && state.isHalted {
             record.flaw = isMarked ? "has quarantined it" : "has halted it"
             return false

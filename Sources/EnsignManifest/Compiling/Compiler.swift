@@ -6,7 +6,9 @@ package import EnsignModel
 /// Reads no clock, no commit and no setting of this clone: a revert compiles to the digest it had before, on any machine.
 package enum Compiler {
     package static func compile(_ resolved: ResolvedDeployment, instructions: String) -> CompiledBundle {
-        seal(bundle(resolved, instructions: instructions), halted: resolved.deployment.halted)
+        var compiled = seal(bundle(resolved, instructions: instructions), halted: resolved.deployment.halted)
+        if resolved.manifest.runtime != nil { compiled.formerArtifact = artifactWithoutRuntime(resolved, instructions) }
+        return compiled
     }
 
     /// The bundle without its bytes.
@@ -59,7 +61,8 @@ package enum Compiler {
                     timeout: declaration.timeout,
                     expires: permission.expires,
                     input: permission.input,
-                    output: declaration.output
+                    output: declaration.output,
+                    serverTool: declaration.serverTool
                 )
             }
             // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
@@ -78,8 +81,16 @@ package enum Compiler {
         return tools
     }
 
-    /// The digest of what does not depend on the environment: model, instructions, contract, needs, tool operations.
+    /// The digest of what does not depend on the environment: model, instructions, contract, needs, tool operations, and
+    /// `runtime` where it is declared.
     private static func artifact(_ resolved: ResolvedDeployment, _ instructions: String) -> Digest {
+        let rest = artifactWithoutRuntime(resolved, instructions)
+        guard let runtime = resolved.manifest.runtime else { return rest }
+        let part: JSONValue = ["artifact": .string(rest.description), "runtime": runtime]
+        return digest(of: part.canonicalBytes())
+    }
+
+    private static func artifactWithoutRuntime(_ resolved: ResolvedDeployment, _ instructions: String) -> Digest {
         let manifest = resolved.manifest
         var tools: [JSONValue] = []
         for tool in resolved.tools.values.sorted(by: { $0.name < $1.name }) {

@@ -60,7 +60,7 @@ extension ManifestKind {
     private static let toolNeed: [Field] = [
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field("version", "The tool's released version.", .text(.release), required: true),
-        Field("operations", "The operations it calls.", .list(.text(.name), count: 1...200), required: true),
+        Field("operations", "The operations it calls.", .list(.text(.operation), count: 1...500), required: true),
     ]
 
     static let server: Shape = .choice([
@@ -83,15 +83,19 @@ extension ManifestKind {
         )
     ]
 
+    private static let serverSide: [Field] = [
+        Field("tool", "The name of the server's tool, where it is another one.", .text(.line), required: true)
+    ]
+
     static let toolSpec: [Field] = [
         Field("owner", "The team that answers for the tool.", .text(.name), required: true),
         Field("description", "What the tool is.", .text(.prose)),
         Field("server", "How the runtime reaches it; a Binding may replace it.", server),
         Field(
             "operations",
-            "What the tool can do, by name.",
+            "What the tool can do, by name: as its server calls it, or with `mcp.tool`.",
             .map(
-                keys: .name,
+                keys: .operation,
                 values: .record([
                     Field("description", "What the operation does.", .text(.prose)),
                     Field("access", "What it does to the world.", .text(.oneOf(Access.self)), required: true),
@@ -100,6 +104,7 @@ extension ManifestKind {
                     Field("timeout", "How long a call may take.", .text(.duration)),
                     Field("input", "JSON Schema of the arguments.", .argumentSchema),
                     Field("output", "JSON Schema of the result.", .schema),
+                    Field("mcp", "What the operation is on its MCP server.", .record(serverSide)),
                 ]),
                 count: 1...500
             ),
@@ -110,7 +115,12 @@ extension ManifestKind {
 
     static let grant: Shape = .record([
         Field("tool", "The tool's name.", .text(.name), required: true),
-        Field("operations", "The operations that are allowed.", .list(.text(.name), count: 1...200), required: true),
+        Field(
+            "operations",
+            "The operations that are allowed.",
+            .list(.text(.operation), count: 1...500),
+            required: true
+        ),
         Field(
             "approval",
             "Who must agree to each call.",

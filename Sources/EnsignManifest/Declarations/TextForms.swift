@@ -14,6 +14,12 @@ extension TextForm {
         Name.isValid(text) ? nil : "'\(text)' is not a name: \(Name.rule)"
     }
 
+    /// The name of an operation, which is any name of a tool of MCP.
+    static let operation = TextForm("the name of an operation", pattern: "^[A-Za-z0-9_.-]{1,128}$") { text in
+        guard !OperationName.isValid(text) else { return nil }
+        return "'\(text.cut(utf8: 140))' is not the name of an operation: \(OperationName.rule)"
+    }
+
     static let agent = TextForm(
         "an agent, <team>/<agent>",
         pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

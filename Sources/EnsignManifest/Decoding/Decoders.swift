@@ -75,6 +75,7 @@ extension Tool: ManifestValue {
                 timeout: record.duration("timeout"),
                 input: record.json("input"),
                 output: record.json("output"),
+                serverTool: record.record("mcp")?.text("tool"),
                 position: record.position
             )
         }

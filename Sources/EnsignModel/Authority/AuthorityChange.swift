@@ -31,6 +31,8 @@ package struct AuthorityChange: Sendable, Hashable {
         case credentials(tool: String, Difference<String?>)
         /// How a tool is reached, in words.
         case server(tool: String, Difference<String>)
+        /// Which tool of its server an operation is.
+        case serverTool(String, Difference<String>)
         case delegate(AgentID)
         /// What another agent, which may receive the work, may call and this one could not reach before.
         case through(AgentID, operations: [String])
@@ -83,6 +85,7 @@ extension AuthorityChange {
             "tools.\(name)"
         case .expiry(let name, _): "tools.\(name).expires"
         case .arguments(let name, _, _): "tools.\(name).input"
+        case .serverTool(let name, _): "tools.\(name).mcp.tool"
         case .credentials(let tool, _): "tools.\(tool).credentials"
         case .server(let tool, _): "tools.\(tool).server"
         case .delegate, .through, .throughOthers, .delegateGains, .othersGain, .uncompared: "delegates"
@@ -115,6 +118,8 @@ extension AuthorityChange {
         case .credentials(let tool, let reference):
             "calls \(tool) with credentials \(reference.now ?? "none") (was \(reference.was ?? "none"))"
         case .server(let tool, let server): "reaches \(tool) through \(server.now) (was \(server.was))"
+        case .serverTool(let name, let tool):
+            "by \(name) calls the server's '\(tool.now)' (was '\(tool.was)')"
         case .delegate(let agent):
             direction == .gained ? "may now hand work to \(agent)" : "may no longer hand work to \(agent)"
         case .through(let agent, let operations):

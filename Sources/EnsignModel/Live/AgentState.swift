@@ -58,8 +58,9 @@ package struct AgentState: Sendable, Hashable {
         }
     }
 
-    package func isQuarantined(_ digest: Digest, artifact: Digest) -> Bool {
-        quarantine.contains { $0.covers(digest, artifact: artifact) }
+    /// The quarantine that holds a version back, the latest if there are several; nil when none does.
+    package func quarantine(of version: VersionIdentity) -> Quarantine? {
+        quarantine.last { version.isCovered(by: $0) }
     }
 
     /// The versions that are quarantined, each once, the first to fail first.

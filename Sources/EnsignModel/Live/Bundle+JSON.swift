@@ -1,5 +1,6 @@
 extension Bundle {
-    /// The file's content. Every field is always present; null where nothing was declared.
+    /// The file's content. Every field is always present, null where nothing was declared; only those that came after the
+    /// first version are left out, so that older bundles keep their digests.
     package var json: JSONValue {
         [
             "agent": .string(agent.description),
@@ -110,7 +111,7 @@ extension BundleTool {
 
 extension BundleOperation {
     fileprivate var json: JSONValue {
-        [
+        var object: JSONObject = [
             "access": .string(access.rawValue),
             "approval": .string(approval.rawValue),
             "description": description.map { .string($0) } ?? .null,
@@ -121,6 +122,8 @@ extension BundleOperation {
             "risk": .string(risk.rawValue),
             "timeout": timeout.map { .string($0.description) } ?? .null,
         ]
+        if let serverTool { object["mcp"] = ["tool": .string(serverTool)] }
+        return .object(object)
     }
 
     fileprivate init?(json: JSONValue) {
@@ -138,7 +141,8 @@ extension BundleOperation {
             timeout: json["timeout"]?.string.flatMap { TimeSpan($0) },
             expires: json["expires"]?.string.flatMap { CalendarDate($0) },
             input: json["input"]?.declared,
-            output: json["output"]?.declared
+            output: json["output"]?.declared,
+            serverTool: json["mcp"]?["tool"]?.string
         )
     }
 }

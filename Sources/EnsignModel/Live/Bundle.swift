@@ -104,6 +104,8 @@ package struct BundleOperation: Sendable, Hashable {
     /// JSON Schema of the arguments that are allowed: the tool's own, narrowed by the grant.
     package var input: JSONValue?
     package var output: JSONValue?
+    /// What the tool's MCP server calls it; nil where that is the operation's own name.
+    package var serverTool: String?
 
     package init(
         description: String?,
@@ -114,7 +116,8 @@ package struct BundleOperation: Sendable, Hashable {
         timeout: TimeSpan?,
         expires: CalendarDate?,
         input: JSONValue?,
-        output: JSONValue?
+        output: JSONValue?,
+        serverTool: String? = nil
     ) {
         self.description = description
         self.access = access
@@ -125,6 +128,7 @@ package struct BundleOperation: Sendable, Hashable {
         self.expires = expires
         self.input = input
         self.output = output
+        self.serverTool = serverTool
     }
 }
 

@@ -5,12 +5,15 @@ package struct CompiledBundle: Sendable, Hashable {
     package var digest: Digest
     /// Git's own stop: the agent gets no route.
     package var halted: Bool
+    /// The artifact as Ensign 0.1.0 had it; nil where it is the same, and for what was not compiled from git.
+    package var formerArtifact: Digest?
 
-    package init(bundle: Bundle, bytes: [UInt8], digest: Digest, halted: Bool) {
+    package init(bundle: Bundle, bytes: [UInt8], digest: Digest, halted: Bool, formerArtifact: Digest? = nil) {
         self.bundle = bundle
         self.bytes = bytes
         self.digest = digest
         self.halted = halted
+        self.formerArtifact = formerArtifact
     }
 
     package var side: Change.Side { Change.Side(version: bundle.version, digest: digest) }

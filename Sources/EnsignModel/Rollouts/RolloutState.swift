@@ -171,13 +171,6 @@ package struct Quarantine: Sendable, Hashable {
     package static func versions(_ list: [Quarantine]) -> [AgentVersion] {
         list.reduce(into: []) { if !$0.contains($1.version) { $0.append($1.version) } }
     }
-
-    package func covers(_ digest: Digest, artifact: Digest) -> Bool {
-        switch mark {
-        case .artifact(let marked): marked == artifact
-        case .digest(let marked): marked == digest
-        }
-    }
 }
 
 /// A stop that an operator or the kill switch asked for; only `ensign resume` ends it.

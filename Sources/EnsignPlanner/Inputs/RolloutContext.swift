@@ -20,7 +20,8 @@ package struct RolloutContext {
     /// What versions that come in must have shown; nil for nothing.
     package var promotion: PromotionRule?
     /// What is known of an artifact of an agent in the environment that it comes from.
-    package var proven: (AgentID, Digest) throws -> SourceRecord = { _, _ in .unknown("nothing is known of it") }
+    package var proven: (AgentID, VersionIdentity) throws -> SourceRecord = { _, _ in .unknown("nothing is known of it")
+    }
     package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
 
     package init(

@@ -56,7 +56,7 @@ package struct PreviousVersion: Sendable, Hashable {
 /// A version that git asks for, with the planner's findings about it.
 package struct DesiredVersion: Sendable, Hashable {
     package var side: Change.Side
-    package var artifact: Digest
+    package var identity: VersionIdentity
     /// Git's own stop.
     package var halted: Bool
     /// The kind of change from the stable version.
@@ -77,7 +77,7 @@ package struct DesiredVersion: Sendable, Hashable {
 
     package init(
         side: Change.Side,
-        artifact: Digest,
+        identity: VersionIdentity,
         halted: Bool,
         kind: Change.Class,
         kindFromCandidate: Change.Class? = nil,
@@ -89,7 +89,7 @@ package struct DesiredVersion: Sendable, Hashable {
         wanted: Timestamp
     ) {
         self.side = side
-        self.artifact = artifact
+        self.identity = identity
         self.halted = halted
         self.kind = kind
         self.kindFromCandidate = kindFromCandidate

@@ -10,7 +10,7 @@ extension RolloutMachine {
         follow(haltedByGit: desired.halted, desired)
         state.interrupted = state.haltedByGit ? interrupted : nil
         // A candidate that was being tried is no fix: it starts its canary anew.
-        let isTried = interrupted == desired.artifact
+        let isTried = desired.identity.isNamed(by: interrupted)
         let stable = state.stable
         let waited = stopWaiting()
         follow(desired, atOnce: !isTried && (follows || state.haltedByGit && state.halt == nil))
@@ -53,7 +53,7 @@ extension RolloutMachine {
 
     /// Why the version may not come in; nil when it may.
     private func obstacle(_ desired: DesiredVersion) -> HeldReason? {
-        if state.isQuarantined(desired.side.digest, artifact: desired.artifact) { return .quarantined }
+        if state.quarantine(of: desired.identity) != nil { return .quarantined }
         if case .waits? = desired.promotion { return .soaking }
         return nil
     }
@@ -187,7 +187,7 @@ extension RolloutMachine {
     private func candidate(_ desired: DesiredVersion) -> Candidate {
         Candidate(
             side: desired.side,
-            artifact: desired.artifact,
+            artifact: desired.identity.artifact,
             kind: desired.kind,
             source: desired.source,
             wanted: desired.wanted

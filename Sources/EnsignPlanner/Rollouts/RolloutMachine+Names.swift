@@ -20,7 +20,7 @@ extension RolloutMachine {
         guard !new.isEmpty else { return }
         state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
         // Inherited quarantines that do not concern the wanted version are only in the state.
-        let covering = new.last { $0.covers(succession.wanted.digest, artifact: succession.artifact) }
+        let covering = new.last { succession.identity.isCovered(by: $0) }
         guard let covering else { return }
         record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
     }

@@ -96,7 +96,7 @@ extension RolloutMachine {
             return named
         }
         if let wanted {
-            let asked = state.quarantine.filter { $0.covers(wanted.digest, artifact: wanted.artifact) }
+            let asked = state.quarantine.filter { wanted.isCovered(by: $0) }
             if !asked.isEmpty { return asked }
         }
         guard state.quarantinedVersions.count == 1 else { throw .otherQuarantined(state.quarantinedVersions) }

@@ -15,7 +15,7 @@ package struct RolloutMachine: Sendable {
     /// The artifact of the stable version, if known: it decides what an operator's request quarantines.
     package var stableArtifact: Digest?
     /// What git asks for, if anything: the version whose quarantine an operator means.
-    package var wanted: (digest: Digest, artifact: Digest)?
+    package var wanted: VersionIdentity?
     let before: AgentState
     let now: Timestamp
     /// Why a new agent is halted before its first run; nil when it is not.

@@ -8,7 +8,7 @@ package import EnsignModel
 package struct Succession: Sendable, Hashable {
     /// The agent as git asks for it.
     package var wanted: Change.Side
-    package var artifact: Digest
+    package var identity: VersionIdentity
     /// The agent that continues under this name; nil when it was not renamed.
     package var renamedFrom: AgentID?
     /// The stable version of the agent that was renamed, under the new name, with no more permissions than before.
@@ -21,7 +21,7 @@ package struct Succession: Sendable, Hashable {
     package var quarantine: [Quarantine] = []
 
     package init(_ compiled: CompiledBundle) {
-        (wanted, artifact) = (compiled.side, compiled.bundle.artifact)
+        (wanted, identity) = (compiled.side, compiled.identity)
     }
 
     package var isEmpty: Bool { renamedFrom == nil && halt == nil && quarantine.isEmpty }
@@ -44,14 +44,20 @@ struct Successions {
         /// What was stopped.
         var artifacts: Set<Digest>
         var isLeaving: Bool
+
+        /// The one that is said of an artifact; what is said of a bundle is said of this agent alone.
+        func quarantine(of version: VersionIdentity) -> Quarantine? {
+            state.quarantine.last { quarantine in
+                guard case .artifact(let artifact) = quarantine.mark else { return false }
+                return version.isNamed(by: artifact)
+            }
+        }
     }
 
     private struct Leaving {
         var agent: AgentID
         var stable: Change.Side
         var bundle: Bundle
-
-        var artifact: Digest { bundle.artifact }
     }
 
     /// - Returns: Nil when no agent can be another one.
@@ -136,21 +142,22 @@ struct Successions {
     /// is held.
     private func arriving(_ item: DesiredAgent) throws -> Succession? {
         guard let compiled = item.compiled else { return nil }
-        let artifact = compiled.bundle.artifact
+        let version = compiled.identity
         let others = flagged.filter { other in
             other.agent != item.agent
-                && (other.state.halt != nil && other.artifacts.contains(artifact)
-                    || other.state.quarantine.contains { $0.mark == .artifact(artifact) })
+                && (other.state.halt != nil && other.artifacts.contains(where: version.isNamed)
+                    || other.quarantine(of: version) != nil)
         }
         guard let other = others.first, let state = try recorded.agent(item.agent)?.state, let stable = state.stable,
-            try recorded.bundle(stable.digest)?.artifact != artifact, state.trial?.artifact != artifact
+            try recorded.bundle(stable.digest).map(version.isArtifact) != true,
+            !version.isNamed(by: state.trial?.artifact)
         else { return nil }
         var succession = Succession(compiled)
-        let quarantine = other.state.quarantine.last { $0.mark == .artifact(artifact) }
+        let quarantine = other.quarantine(of: version)
         let why = quarantine?.reason ?? other.state.halt?.reason ?? ""
         succession.quarantine = [
             Quarantine(
-                mark: .artifact(artifact),
+                mark: .artifact(version.artifact),
                 version: compiled.bundle.version,
                 since: context.now,
                 reason: Self.inherited(why, other.agent)
@@ -174,7 +181,7 @@ struct Successions {
         for old in leaving {
             for item in created {
                 let isNear = item.agent.name == old.agent.name || item.agent.team == old.agent.team
-                let brings = item.compiled?.bundle.artifact == old.artifact
+                let brings = item.compiled?.identity.isArtifact(of: old.bundle) == true
                 pairs.append(((isNear ? 0 : 2) + (brings ? 0 : 1), marked.contains(old.agent), old, item))
                 // Nobody renames so many at once: they are then created and removed.
                 if pairs.count > 1_000_000 { return [:] }
@@ -192,7 +199,7 @@ struct Successions {
             guard left > 0 else { break }
             left -= 1
             let same = try context.compile(item.agent, old.stable.version)
-            guard let same, same.bundle.artifact == old.artifact else { continue }
+            guard let same, same.identity.isArtifact(of: old.bundle) else { continue }
             found[item.agent] = (old, same)
             taken.insert(old.agent)
         }
@@ -206,8 +213,8 @@ struct Successions {
         // Nobody can remove a flagged agent and bring it back changed: anything that its team creates in that commit is
         // held.
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.bundle.agent.team, other.agent.team)
-        let artifact = compiled.bundle.artifact
-        if succession.halt == nil, let halt = other.state.halt, replaces || other.artifacts.contains(artifact) {
+        let isFlagged = other.artifacts.contains(where: compiled.identity.isNamed)
+        if succession.halt == nil, let halt = other.state.halt, replaces || isFlagged {
             succession.halt = Halt(since: context.now, reason: "as \(other.agent): \(halt.reason)", by: halt.by)
         }
         for quarantine in other.state.quarantine {
@@ -247,7 +254,7 @@ struct Successions {
         switch quarantine.mark {
         case .artifact(let artifact):
             // A renamed agent keeps the whole list; a stranger has only what it brings.
-            if isRenamed || artifact == compiled.bundle.artifact { return .artifact(artifact) }
+            if isRenamed || compiled.identity.isNamed(by: artifact) { return .artifact(artifact) }
         case .digest(let digest):
             // The name is part of the digest, so compare the rest.
             if let bundle = try recorded.bundle(digest), bundle.isSame(exceptForItsName: compiled.bundle) {

@@ -43,6 +43,8 @@ package final class TelemetryBook {
 
     /// What bundles grant, and whose they are; nil for one that is no longer known.
     private var grants: [Digest: Grants?] = [:]
+    /// How many operations these are: an agent may have thousands.
+    private var grantCount = 0
     /// What tools declare, in all of their versions.
     private var declared: [String: Set<String>] = [:]
     private var haltedByGitSince: [AgentID: Moment] = [:]
@@ -130,7 +132,7 @@ package final class TelemetryBook {
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
         desired = (commit, tree, fleet)
         (guards, judged) = ([:], [:])
-        (declared, grants) = ([:], [:])
+        (declared, grants, grantCount) = ([:], [:], 0)
         if let before {
             let folder = RepositoryPath.deployments(in: environment)
             let changes = try site.repository.differences(from: before.tree, to: tree) {
@@ -238,9 +240,11 @@ package final class TelemetryBook {
     func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         if grants[digest] == nil {
-            if grants.count > 20_000 { grants = [:] }
             let bundle = (try? recorded.bundle(digest)) ?? nil
-            grants[digest] = .some(bundle.map { Grants($0) })
+            let found = bundle.map { Grants($0) }
+            grantCount += 1 + (found?.names.count ?? 0)
+            if grantCount > 400_000 { (grants, grantCount) = ([:], 1 + (found?.names.count ?? 0)) }
+            grants[digest] = .some(found)
         }
         // Another agent's bundle says nothing about this one.
         guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
@@ -252,13 +256,15 @@ package final class TelemetryBook {
         return .some(meaning)
     }
 
-    /// The operations that a tool declares; empty when there is no such tool.
+    /// The operations that a tool declares, by their own names and their servers'; empty when there is no such tool.
     private func operations(of tool: String) -> Set<String> {
         if let known = declared[tool] { return known }
         guard Name.isValid(tool), let fleet = desired?.fleet else { return [] }
         var found: Set<String> = []
         for version in (try? fleet.toolVersions(tool)) ?? [] {
-            found.formUnion((try? fleet.tool(tool, version))??.value?.operations.keys.map { $0 } ?? [])
+            for (name, operation) in (try? fleet.tool(tool, version))??.value?.operations ?? [:] {
+                found.formUnion([name, operation.serverTool ?? name])
+            }
         }
         if declared.count > 10_000 { declared = [:] }
         declared[tool] = found

@@ -32,15 +32,15 @@ final class SourceLedger {
     }
 
     /// What it says of an artifact.
-    func record(_ agent: AgentID, _ artifact: Digest) -> SourceRecord {
+    func record(_ agent: AgentID, _ version: VersionIdentity) -> SourceRecord {
         do {
             let tip = try trustedTip()
-            if let found = known.record(agent, artifact, tip: tip.commit, enough: rule.soak) {
+            if let found = known.record(agent, version.artifact, tip: tip.commit, enough: rule.soak) {
                 return .record(found, entry: tip.commit)
             }
             let ledger = site.ledger(rule.source)
-            let found = try ledger.stableRecord(of: agent, artifact, from: tip, enough: rule.soak, now: now)
-            known.remember(found, agent, artifact, tip: tip.commit, enough: rule.soak)
+            let found = try ledger.stableRecord(of: agent, version, from: tip, enough: rule.soak, now: now)
+            known.remember(found, agent, version.artifact, tip: tip.commit, enough: rule.soak)
             hasNews = true
             return .record(found, entry: tip.commit)
         } catch let distrust as Distrust {

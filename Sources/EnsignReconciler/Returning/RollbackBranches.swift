@@ -4,6 +4,7 @@ package import EnsignHost
 package import EnsignLedger
 import EnsignManifest
 package import EnsignModel
+import EnsignPlanner
 import EnsignSystem
 
 /// The branches `ensign/rollback/<env>/<team>/<agent>`: each has the commit that makes git agree with what is live.
@@ -84,9 +85,7 @@ package struct RollbackBranches {
             guard
                 let compiled = try EnvironmentCompiler(fleet: fleet, environment: environment).compile(agent)?.bundle,
                 compiled.digest != state.stable?.digest,
-                let quarantine = state.quarantine.last(where: {
-                    $0.covers(compiled.digest, artifact: compiled.bundle.artifact)
-                })
+                let quarantine = try state.quarantine(of: compiled.identity(state, recorded.bundle))
             else { continue }
             questions.append(
                 Question(
