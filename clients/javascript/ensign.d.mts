@@ -175,6 +175,7 @@ export declare class Fleet {
 
 /** For OpenTelemetry's SDK, as one of a provider's `spanProcessors`. */
 export declare class SpanProcessor {
+  constructor(options?: { baggage?: boolean });
   onStart(span: any, parentContext?: any): void;
   onEnd(span?: any): void;
   forceFlush(): Promise<void>;

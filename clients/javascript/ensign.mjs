@@ -600,6 +600,7 @@ const STAMPED = [
   "ensign.session",
 ];
 const SPAN_KEY = Symbol.for("OpenTelemetry Context Key SPAN"); // Of OpenTelemetry's API, every copy of it.
+const BAGGAGE_KEY = Symbol.for("OpenTelemetry Baggage Key");
 const stamps = new WeakMap();
 
 /**
@@ -607,8 +608,17 @@ const stamps = new WeakMap();
  * with what their parent has. For OpenTelemetry's SDK: `new NodeTracerProvider({ spanProcessors: [new SpanProcessor(), ...] })`.
  *
  * Instrumentations may set their own `gen_ai.agent.name` afterwards: `ensign.bundle` decides for Ensign.
+ *
+ * `baggage` also believes the `ensign.bundle` in W3C baggage: for a process that gets its work from programs of your own.
+ * Whoever sends it a request decides then for which version it counts.
  */
 export class SpanProcessor {
+  #baggage;
+
+  constructor({ baggage = false } = {}) {
+    this.#baggage = baggage;
+  }
+
   onStart(span, parentContext) {
     const given = span.attributes ?? {};
     const parent = attempt(() => parentContext?.getValue?.(SPAN_KEY));
@@ -617,6 +627,7 @@ export class SpanProcessor {
       stamp = Object.fromEntries(STAMPED.filter((name) => name in given).map((name) => [name, given[name]]));
     } else {
       stamp = currentSession()?.telemetryAttributes() ?? (parent ? stamps.get(parent) : undefined);
+      stamp ??= this.#baggage ? attempt(() => carried(parentContext)) : undefined;
       if (!stamp) return;
       span.setAttributes(Object.fromEntries(Object.entries(stamp).filter(([name]) => !(name in given))));
     }
@@ -628,6 +639,16 @@ export class SpanProcessor {
   async forceFlush() {}
 
   async shutdown() {}
+}
+
+function carried(context) {
+  const baggage = context?.getValue?.(BAGGAGE_KEY);
+  const entry = (name) => baggage?.getEntry(name)?.value;
+  const bundle = entry("ensign.bundle");
+  if (typeof bundle !== "string" || !DIGEST.test(bundle)) return undefined;
+  const session = entry("ensign.session");
+  const isText = typeof session === "string" && session.length <= 128;
+  return { "ensign.bundle": bundle, ...(isText ? { "ensign.session": session } : {}) };
 }
 
 // ---------------------------------------------------------------------------------------------------- reading files

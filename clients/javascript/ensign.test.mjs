@@ -520,6 +520,22 @@ test("spans are stamped inside, by the session or by the parent", async () => {
   assert.deepEqual(new Span("own", processor, inner, { "ensign.bundle": "x" }).attributes, { "ensign.bundle": "x" });
 });
 
+test("baggage is believed only when that is asked for, and only if it is a digest", async () => {
+  const { digest } = await open();
+  const stamped = (processor, entries) => {
+    const span = new Span("inner");
+    const baggage = { getEntry: (name) => (name in entries ? { value: entries[name] } : undefined) };
+    processor.onStart(span, { getValue: (key) => (key === Symbol.for("OpenTelemetry Baggage Key") ? baggage : undefined) });
+    return span.attributes;
+  };
+  const sent = { "ensign.bundle": digest, "ensign.session": "5f1c" };
+  assert.deepEqual(stamped(new ensign.SpanProcessor(), sent), {});
+  assert.deepEqual(stamped(new ensign.SpanProcessor({ baggage: true }), { ...sent, other: "x" }), sent);
+  for (const odd of ["sha256:7", 7, `${digest}\n`, ""]) {
+    assert.deepEqual(stamped(new ensign.SpanProcessor({ baggage: true }), { "ensign.bundle": odd }), {});
+  }
+});
+
 test("sessions that run at once are apart", async () => {
   const sessions = await Promise.all(["1", "2", "3"].map((key) => (deploy(makeBundle()), fleet().session(AGENT, { key }))));
   const seen = await Promise.all(
