@@ -16,10 +16,10 @@ OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file
 STATIC := $(CURDIR)/.build/static
 RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(gcc -print-file-name=libgcc_eh.a) $(STATIC) && \
 	swift build -c release --static-swift-stdlib --product ensign \
-	-Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
+	-Xswiftc -no-toolchain-stdlib-rpath -Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
 BINARY := .build/release/ensign
 
-.PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install dist bench setup clean
+.PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install bench setup clean
 
 build: setup ## Build the release binary
 	$(RELEASE)
@@ -86,13 +86,7 @@ install: build ## Install the binary and completions below PREFIX
 	$(BINARY) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ensign
 	$(BINARY) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ensign
 
-dist: ## Make a tarball of what install puts in place, with the licence, the documentation and the client for Python
-	rm -rf .build/dist && $(MAKE) install DESTDIR=$(CURDIR)/.build/dist/ensign-$(VERSION) PREFIX=
-	install -d .build/dist/ensign-$(VERSION)/clients/python
-	install -m 644 clients/python/ensign.py .build/dist/ensign-$(VERSION)/clients/python
-	cp -r LICENSE README.md docs .build/dist/ensign-$(VERSION)
-	tar -C .build/dist --owner=0 --group=0 --sort=name -czf .build/ensign-$(VERSION)-linux-$$(uname -m).tar.gz ensign-$(VERSION)
-	@ls -l .build/ensign-$(VERSION)-linux-*.tar.gz
+include packaging/packaging.mk
 
 -include bench/bench.mk
 
