@@ -13,7 +13,7 @@ extension FleetValidation {
         let codes = Set(findings.map(\.code)).sorted()
         let index = Dictionary(uniqueKeysWithValues: codes.enumerated().map { ($0.element, Int64($0.offset)) })
         let results = findings.map { finding -> JSONValue in
-            var result: [String: JSONValue] = [
+            var result: JSONObject = [
                 "ruleId": .string(finding.code),
                 "ruleIndex": .integer(index[finding.code] ?? -1),
                 "level": .string(finding.severity.rawValue),
@@ -47,7 +47,7 @@ extension FleetValidation {
     }
 
     private static func location(_ path: String, _ position: Position, message: String? = nil) -> JSONValue {
-        var location: [String: JSONValue] = [
+        var location: JSONObject = [
             "physicalLocation": [
                 "artifactLocation": ["uri": .string(uri(path)), "uriBaseId": "%SRCROOT%"],
                 "region": [
