@@ -25,7 +25,14 @@ struct SARIFTests {
     func results() throws {
         let note = Finding.Note(path: "b.yaml", position: Position(line: 3, column: 4), message: "the other one")
         let findings = [
-            Finding(code: "z-last", "first", path: "a.yaml", at: Position(line: 1, column: 2), hint: "do it", notes: [note]),
+            Finding(
+                code: "z-last",
+                "first",
+                path: "a.yaml",
+                at: Position(line: 1, column: 2),
+                hint: "do it",
+                notes: [note]
+            ),
             Finding(.warning, code: "a-first", "second", path: "a.yaml"),
         ]
         let run = try run(findings)

@@ -30,7 +30,10 @@ extension Verb {
             Example(command: "ensign validate", meaning: "the work tree, before committing"),
             Example(command: "ensign validate --rev main~1", meaning: "a commit, as the server would see it"),
             Example(command: "ensign validate . --output json", meaning: "findings for a program"),
-            Example(command: "ensign validate --output sarif", meaning: "findings for a forge to show beside the files"),
+            Example(
+                command: "ensign validate --output sarif",
+                meaning: "findings for a forge to show beside the files"
+            ),
         ]
     ) { invocation in
         let (snapshots, name) = try invocation.snapshots()
