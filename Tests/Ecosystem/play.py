@@ -57,19 +57,19 @@ def main() -> None:
             raise ToolFailed("the script says so")
         return f"{operation} of {ticket}"
 
-    def payments__lookup(payment: str) -> str:
+    def get_payment(payment: str) -> str:
         """Looks a payment up."""
-        return called("lookup", payment)
+        return called("get_payment", payment)
 
-    def payments__refund(payment: str, reason: str) -> str:
+    def refund_payment(payment: str, reason: str) -> str:
         """Gives money back."""
-        return called("refund", payment)
+        return called("refund_payment", payment)
 
-    def payments__export(path: str) -> str:
+    def export_payments(path: str) -> str:
         """Copies all payments to a file."""
         raise AssertionError("a tool that was not granted was called")
 
-    functions = [payments__lookup, payments__export, payments__refund]
+    functions = [get_payment, export_payments, refund_payment]
     framework = importlib.import_module(f"frameworks.{pair.framework.replace('-', '_')}")
     for block in framework.BLOCKS:
         exec(compile(code[block], f"docs/runtimes.md ({block})", "exec"), program)
@@ -91,7 +91,7 @@ def main() -> None:
         session = program["session"]
         truth.append({"version": session.version, "calls": len(ran), "failed": failure is not None, "why": failure})
         assert ensign.current_session() is None
-        if dropped := {"payments__export"} - set(session.tools_for(program["TOOLS"]).dropped):
+        if dropped := {"export_payments"} - set(session.tools_for(program["TOOLS"]).dropped):
             raise AssertionError(f"{dropped} was not left out")
     trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")

@@ -58,7 +58,7 @@ def record(pair: str, spans: Path, truth: list[dict[str, Any]], tokens: Counter[
             "calls": sum(run["calls"] for _, run in runs),
             "tokens": sum(tokens[number] for number, _ in runs),
         }
-    value = {"route": route, "granted": ["payments.lookup", "payments.refund"], "expected": expected}
+    value = {"route": route, "granted": ["payments.get_payment", "payments.refund_payment"], "expected": expected}
     (FIXTURES / f"{pair}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 

@@ -56,6 +56,21 @@ def environment(name: str, folder: Path) -> Path:
     return python
 
 
+def check_types(python: Path) -> None:
+    """Installs the client as people do, and lets a type checker look at a program that uses it."""
+    client = HERE.parents[1] / "clients" / "python"
+    options = ["-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--force-reinstall"]
+    subprocess.run([python, "-m", "pip", "install", *options, client], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # Elsewhere than the sources: mypy believes an installed package only if it says that it is typed.
+        shutil.copy(HERE / "usage.py", folder)
+        check = [python, "-m", "mypy", "--strict", "--cache-dir", f"{folder}/cache", "usage.py"]
+        said = subprocess.run(check, cwd=folder, capture_output=True, encoding="utf-8")
+    if said.returncode != 0:
+        raise SystemExit(f"the types of the client:\n{said.stdout}{said.stderr}")
+    print("the client is a package, and its types are seen", flush=True)
+
+
 # -------------------------------------------------------------------------------------------------------------- fleet
 
 
@@ -132,9 +147,9 @@ class Fleet:
   description: The payment provider.
   server: {mcp: {command: [payments-mcp]}}
   operations:
-    lookup: {access: read, risk: low, input: {type: object, required: [payment], properties: {payment: {type: string}}}}
-    refund: {access: execute, risk: low, input: {type: object}}
-    export: {access: read, risk: high, input: {type: object}}
+    get_payment: {access: read, risk: low, input: {type: object, required: [payment], properties: {payment: {type: string}}}}
+    refund_payment: {access: execute, risk: low, input: {type: object}}
+    export_payments: {access: read, risk: high, input: {type: object}}
 """,
             ),
             f"fleet/agents/{team}/{agent}/{version}/agent.yaml": (
@@ -143,7 +158,7 @@ class Fleet:
   description: Decides refund requests, in version {version}.
   model: {{provider: openai, name: gpt-5}}
   instructions: prompt.md
-  needs: {{tools: [{{tool: payments, version: 1.0.0, operations: [lookup, refund]}}]}}
+  needs: {{tools: [{{tool: payments, version: 1.0.0, operations: [get_payment, refund_payment]}}]}}
   limits: {{steps: 20}}
 """,
             ),
@@ -166,7 +181,7 @@ class Fleet:
             )
             files[f"environments/{name}/agents/{team}/{agent}.yaml"] = (
                 "Deployment",
-                f"{{version: {version}, grants: [{{tool: payments, operations: [lookup, refund]}}]}}",
+                f"{{version: {version}, grants: [{{tool: payments, operations: [get_payment, refund_payment]}}]}}",
             )
         for path, (kind, spec) in files.items():
             place = self.repository / path
@@ -260,9 +275,10 @@ def main() -> int:
     if options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     options.packages.mkdir(parents=True, exist_ok=True)
-    pythons = {
-        name: environment(name, options.packages) for name in dict.fromkeys(PAIRS[name].packages for name in names)
-    }
+    needed = list(dict.fromkeys([*(PAIRS[name].packages for name in names), "client"]))
+    with ThreadPoolExecutor(2) as pool:
+        pythons = dict(zip(needed, pool.map(lambda name: environment(name, options.packages), needed)))
+    check_types(pythons["client"])
     fleet = Fleet(os.path.abspath(options.ensign), folder, names)
     models = {name: Model() for name in names}
 

@@ -46,11 +46,13 @@ import { readFileSync } from "node:fs";
 const silent = { warn() {} };
 for (const [live, key, names] of JSON.parse(readFileSync(%s, "utf8"))) {
   let answer;
+  const attempt = (work) => { try { return work(); } catch (problem) { return problem.name; } };
   try {
     const session = await new Fleet(live, silent).session(%s, { key });
     const day = { today: "2026-01-01" };
     const operations = names.map((name) => session.candidates(name).map((each) => `${each.tool}.${each.name}`));
-    answer = [session.digest, session.bucket, session.toolSchemas(day), operations, session.telemetryAttributes()];
+    const said = attempt(() => session.instructions);
+    answer = [session.digest, session.bucket, said, session.alias, session.prompts, session.triggers, session.toolSchemas(day), operations, session.telemetryAttributes()];
   } catch (problem) {
     if (!(problem instanceof EnsignError)) throw problem;
     answer = problem.name;
@@ -83,7 +85,10 @@ def made(source: random.Random, folder: Path) -> list[Any]:
         if source.random() < 0.3:
             source.choice(list(operations.values()))["mcp"] = {"tool": word(source)}  # type: ignore[assignment]
         tools.append({"tool": tool, "version": "1.0.0", "operations": operations})
-    bundles = [make_bundle(version, tools=tools) for version in ("1.5.0", "1.4.0")]
+    changes: dict[str, Any] = {"tools": tools}
+    if source.random() < 0.3:
+        changes |= {"model": None, "instructions": None, "prompts": {"reply": "a"}, "name": "x", "triggers": [{"cron": "@"}]}
+    bundles = [make_bundle(version, **changes) for version in ("1.5.0", "1.4.0")]
     weight = source.randrange(101)
     whole = source.random() < 0.3
     digests = [live.bundle(canonical(bundle) if whole else damaged(source, canonical(bundle))) for bundle in bundles]
@@ -111,7 +116,12 @@ def answered(live: str, key: str, names: list[str]) -> Any:
         return type(problem).__name__
     day = ensign.datetime.date(2026, 1, 1)
     operations = [[f"{each.tool}.{each.name}" for each in session.candidates(name)] for name in names]
-    return [session.digest, session.bucket, session.tool_schemas(today=day), operations, session.telemetry_attributes()]
+    try:
+        said = session.instructions
+    except ensign.NotDeclared as problem:
+        said = type(problem).__name__
+    more = [said, session.alias, session.prompts, list(session.triggers)]
+    return [session.digest, session.bucket, *more, session.tool_schemas(today=day), operations, session.telemetry_attributes()]
 
 
 def main() -> int:

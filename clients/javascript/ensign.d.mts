@@ -9,6 +9,7 @@ export declare class AgentHalted extends EnsignError {}
 export declare class FleetUnavailable extends EnsignError {}
 export declare class CorruptRoute extends EnsignError {}
 export declare class CorruptBundle extends EnsignError {}
+export declare class NotDeclared extends EnsignError {}
 export declare class PermissionDenied extends Error {}
 
 export type JSONValue = null | boolean | number | string | JSONValue[] | { [name: string]: JSONValue };
@@ -64,6 +65,14 @@ export interface Operation {
   expired(today?: string): boolean;
 }
 
+export interface Model {
+  readonly provider: string;
+  readonly name: string;
+  readonly parameters: JSONObject;
+  /** The models that take over when this one cannot answer, in their order. */
+  readonly fallbacks: readonly Model[];
+}
+
 export interface Tool {
   readonly name: string;
   readonly version: string;
@@ -71,6 +80,8 @@ export interface Tool {
   /** A reference such as `{"ref": "vault:payments"}`, never a secret. */
   readonly credentials: JSONObject;
   readonly operations: ReadonlyMap<string, Operation>;
+  /** Of a tool that keeps something for agents: `kind` (skills, memory, knowledge), `scope` and more. */
+  readonly store: JSONObject | null;
 }
 
 export interface Limits {
@@ -142,8 +153,16 @@ export declare class Session {
   readonly identity: string;
   readonly description: string | null;
   readonly labels: { readonly [name: string]: string };
-  readonly model: { readonly provider: string; readonly name: string; readonly parameters: JSONObject };
+  readonly hasModel: boolean;
+  /** Throws NotDeclared if the agent has no model of its own. */
+  readonly model: Model;
+  /** Throws NotDeclared if the agent has no prompt, or only `prompts`. */
   readonly instructions: string;
+  readonly prompts: { readonly [name: string]: string };
+  /** What telemetry may call the agent too, for frameworks that cannot bear `<team>/<agent>`. */
+  readonly alias: string | null;
+  /** What starts a run, for the runtime: `cron`, `webhook` or `queue`. */
+  readonly triggers: readonly JSONObject[];
   readonly contract: JSONObject;
   readonly tools: readonly Tool[];
   readonly delegates: readonly string[];

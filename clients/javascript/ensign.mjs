@@ -50,6 +50,9 @@ export class CorruptRoute extends EnsignError {}
 /** A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used. */
 export class CorruptBundle extends EnsignError {}
 
+/** The agent has no model, or no single prompt, of its own: its `runtime` or its `prompts` say more. */
+export class NotDeclared extends EnsignError {}
+
 // --------------------------------------------------------------------------------------------------------- routing
 
 const NAME = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
@@ -307,7 +310,9 @@ export function currentSession() {
 
 /** What one session of an agent runs with. Made by `Fleet.session`; never changes. */
 export class Session {
+  #instructions;
   #live;
+  #model;
   #names;
   #warn;
   #said = new Set();
@@ -323,7 +328,6 @@ export class Session {
         fields.fail(name, `is '${fields.text(name)}', and the route says '${expected}'`);
       }
     }
-    const model = fields.object("model");
     const limits = fields.object("limits", false);
     Object.assign(this, named, {
       digest: choice.digest,
@@ -334,12 +338,9 @@ export class Session {
       identity: fields.text("identity"),
       description: fields.optionalText("description"),
       labels: fields.object("labels", false).texts(),
-      model: {
-        provider: model.text("provider"),
-        name: model.text("name"),
-        parameters: model.object("parameters", false).value,
-      },
-      instructions: fields.text("instructions"),
+      alias: fields.optionalText("name"),
+      prompts: fields.object("prompts", false).texts(),
+      triggers: fields.objects("triggers", false).map((trigger) => trigger.value),
       contract: fields.object("contract", false).value,
       tools: fields.objects("tools").map(parseTool),
       delegates: fields.textList("delegates"),
@@ -354,11 +355,34 @@ export class Session {
       runtime: fields.object("runtime", false).value,
       bundle,
     });
+    // Present, and null where there is none: a bundle without them is damaged.
+    this.#model = fields.isPresent("model") ? parseModel(fields.object("model")) : null;
+    this.#instructions = fields.isPresent("instructions") ? fields.text("instructions") : null;
     // Not shown when a session is printed: it may name a customer.
     Object.defineProperty(this, "key", { value: key });
     this.#live = live;
     this.#warn = warn;
     Object.freeze(this);
+  }
+
+  /** Whether the agent has a model of its own. One whose `runtime` names an image or a graph need not. */
+  get hasModel() {
+    return this.#model !== null;
+  }
+
+  /** The model it runs on. Throws NotDeclared if it has none of its own. */
+  get model() {
+    if (this.#model) return this.#model;
+    const who = `agent ${this.agent} ${this.version}`;
+    throw new NotDeclared(`${who} has no model of its own: its runtime says what it runs on`);
+  }
+
+  /** The full text of its prompt. Throws NotDeclared if it has none, or only `prompts` by name. */
+  get instructions() {
+    if (this.#instructions !== null) return this.#instructions;
+    const names = Object.keys(this.prompts);
+    const found = names.length ? `its prompts are ${names.join(", ")}` : "it has no prompts either";
+    throw new NotDeclared(`agent ${this.agent} ${this.version} has no instructions: ${found}`);
   }
 
   /** Returns the operation if the agent may call it today, else null. Everything not granted is refused. */
@@ -474,8 +498,7 @@ export class Session {
       "gen_ai.agent.id": this.identity,
       "gen_ai.agent.name": this.agent,
       "gen_ai.agent.version": this.version,
-      "gen_ai.provider.name": this.model.provider,
-      "gen_ai.request.model": this.model.name,
+      ...(this.#model ? { "gen_ai.provider.name": this.#model.provider, "gen_ai.request.model": this.#model.name } : {}),
       "deployment.environment.name": this.environment,
       "ensign.bundle": this.digest,
       // The runs of one session depend on each other, so that a canary counts them once. Not the key itself: it may name
@@ -532,6 +555,15 @@ export class Session {
   }
 }
 
+function parseModel(fields) {
+  return {
+    provider: fields.text("provider"),
+    name: fields.text("name"),
+    parameters: fields.object("parameters", false).value,
+    fallbacks: fields.objects("fallbacks", false).map(parseModel),
+  };
+}
+
 function parseTool(fields) {
   const name = fields.text("tool");
   const operations = fields.object("operations");
@@ -542,6 +574,7 @@ function parseTool(fields) {
     version: fields.text("version"),
     server: fields.object("server", false).value,
     credentials: fields.object("credentials", false).value,
+    store: (fields.value.store ?? null) === null ? null : fields.object("store").value,
     operations: new Map((orders.get(operations.value) ?? Object.keys(operations.value)).map(parse)),
   };
 }
@@ -1019,8 +1052,13 @@ class Fields {
     return new Fields(value ?? {}, `${this.#where}: ${name}`, this.#Problem);
   }
 
-  objects(name) {
-    return this.#get(name, Array.isArray, "an array", true).map((value, index) => {
+  /** Whether a member that must be there is not null. */
+  isPresent(name) {
+    return !Object.hasOwn(this.value, name) || this.value[name] !== null;
+  }
+
+  objects(name, required = true) {
+    return (this.#get(name, Array.isArray, "an array", required) ?? []).map((value, index) => {
       if (!isObject(value)) this.fail(`${name}[${index}]`, `expected an object, found ${kind(value)}`);
       return new Fields(value, `${this.#where}: ${name}[${index}]`, this.#Problem);
     });

@@ -193,7 +193,7 @@ test("everything in the bundle has a type", async () => {
   assert.deepEqual([session.agent, session.version, session.environment], [AGENT, "1.4.0", "prod"]);
   assert.equal(session.digest, digestOf(canonical(makeBundle())));
   assert.equal(session.instructions, "You are version 1.4.0.\nBe kind – and brief. 🙂\n");
-  assert.deepEqual(session.model, makeBundle().model);
+  assert.deepEqual(session.model, { ...makeBundle().model, fallbacks: [] });
   assert.deepEqual(session.limits, makeBundle().limits);
   assert.deepEqual(session.bundle, makeBundle());
   assert.deepEqual(session.labels, { domain: "refunds" });
@@ -212,6 +212,22 @@ test("what a bundle may leave out", async () => {
     assert.deepEqual(session.limits, { steps: null, tokens: null, costUSD: null, seconds: null, costUSDPerDay: null });
     assert.equal(session.exceeded({ steps: 1e9, costUSD: 1e9 }), null);
   }
+});
+
+test("an agent may have no model and several prompts", async () => {
+  const prompts = { reply: "Reply.", triage: "Sort." };
+  const store = { kind: "memory", scope: "agent" };
+  const declared = { model: null, instructions: null, prompts, name: "refund_triage", triggers: [{ cron: "0 6 * * *" }] };
+  const session = await open({ ...declared, tools: [{ ...makeBundle().tools[0], store }] });
+  assert.deepEqual([session.hasModel, session.prompts, session.alias], [false, prompts, "refund_triage"]);
+  assert.deepEqual([session.triggers, session.tools[0].store], [declared.triggers, store]);
+  assert.throws(() => session.model, { name: "NotDeclared", message: /no model of its own/ });
+  assert.throws(() => session.instructions, { name: "NotDeclared", message: /its prompts are reply, triage/ });
+  assert.equal("gen_ai.request.model" in session.telemetryAttributes(), false);
+  const other = { provider: "openai", name: "gpt-5", parameters: {} };
+  const second = await open({ model: { ...other, fallbacks: [{ ...other, name: "gpt-4" }] } });
+  assert.deepEqual(second.model.fallbacks.map((model) => model.name), ["gpt-4"]);
+  assert.deepEqual([second.alias, second.prompts, second.triggers, second.tools[0].store], [null, {}, [], null]);
 });
 
 test("only what was granted is allowed, until its last day is over", async () => {
@@ -457,6 +473,10 @@ test("malformed bundles", async () => {
     ),
     [{ agent: "it/other" }, "is 'it/other', and the route says"],
     [{ labels: { a: 1 } }, "labels: a: expected text"],
+    [{ prompts: { a: 1 } }, "prompts: a: expected text"],
+    [{ triggers: ["daily"] }, "triggers[0]: expected an object"],
+    [{ model: { provider: "a", name: "b", fallbacks: [{ name: "c" }] } }, "fallbacks[0]: provider: missing"],
+    [tool({ store: "memory" }), "tools[0]: store: expected an object"],
     [{ delegates: [null] }, "delegates[0]: expected text, found null"],
     [{ limits: { steps: 1.5 } }, "limits: steps: expected a whole number"],
     [{ limits: { costUSD: "1" } }, "limits: costUSD: expected a number"],

@@ -57,6 +57,7 @@ __all__ = [
     "InvalidArgument",
     "Limits",
     "Model",
+    "NotDeclared",
     "Operation",
     "Route",
     "Session",
@@ -106,6 +107,10 @@ class CorruptRoute(EnsignError):
 
 class CorruptBundle(EnsignError):
     """A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used."""
+
+
+class NotDeclared(EnsignError):
+    """The agent has no model, or no single prompt, of its own: its `runtime` or its `prompts` say more."""
 
 
 # -------------------------------------------------------------------------------------------------------- routing
@@ -336,6 +341,8 @@ class Model:
     provider: str
     name: str
     parameters: JSONObject
+    fallbacks: tuple[Model, ...] = ()
+    """The models that take over when this one cannot answer, in their order."""
 
 
 @dataclass(frozen=True)
@@ -412,6 +419,8 @@ class Tool:
     credentials: JSONObject
     """A reference such as `{"ref": "vault:payments"}`, never a secret. The runtime resolves it."""
     operations: dict[str, Operation]
+    store: Optional[JSONObject] = None
+    """Of a tool that keeps something for agents: `kind` (skills, memory, knowledge), `scope` and more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,8 +441,12 @@ class Session:
     identity: str
     description: Optional[str] = field(repr=False)
     labels: dict[str, str] = field(repr=False)
-    model: Model = field(repr=False)
-    instructions: str = field(repr=False)
+    alias: Optional[str]
+    """What telemetry may call the agent too, for frameworks that cannot bear `<team>/<agent>`."""
+    prompts: dict[str, str] = field(repr=False)
+    """Further prompts, by name."""
+    triggers: tuple[JSONObject, ...] = field(repr=False)
+    """What starts a run, for the runtime: `cron`, `webhook` or `queue`."""
     contract: JSONObject = field(repr=False)
     """JSON Schemas of what the agent takes and gives, as `input` and `output`."""
     tools: tuple[Tool, ...] = field(repr=False)
@@ -444,7 +457,31 @@ class Session:
     runtime: JSONObject = field(repr=False)
     bundle: JSONObject = field(repr=False)
     """The whole bundle as it was read. It is this session's own copy."""
+    _model: Optional[Model] = field(repr=False)
+    _instructions: Optional[str] = field(repr=False)
     _live: str = field(repr=False)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the agent has a model of its own. One whose `runtime` names an image or a graph need not."""
+        return self._model is not None
+
+    @property
+    def model(self) -> Model:
+        """The model it runs on. Raises NotDeclared if it has none of its own."""
+        if self._model is None:
+            raise NotDeclared(
+                f"agent {self.agent} {self.version} has no model of its own: its runtime says what it runs on"
+            )
+        return self._model
+
+    @property
+    def instructions(self) -> str:
+        """The full text of its prompt. Raises NotDeclared if it has none, or only `prompts` by name."""
+        if self._instructions is None:
+            found = f"its prompts are {', '.join(self.prompts)}" if self.prompts else "it has no prompts either"
+            raise NotDeclared(f"agent {self.agent} {self.version} has no instructions: {found}")
+        return self._instructions
 
     def allowed(self, tool: str, operation: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
         """Returns the operation if the agent may call it today, else None. Everything not granted is refused."""
@@ -558,12 +595,13 @@ class Session:
         `SpanProcessor` puts them on every span inside of `with session:`, and `run` on the run's own. Without
         `ensign.bundle` a canary has no evidence and cannot finish.
         """
+        model = self._model
+        priced = {} if model is None else {"gen_ai.provider.name": model.provider, "gen_ai.request.model": model.name}
         return {
             "gen_ai.agent.id": self.identity,
             "gen_ai.agent.name": self.agent,
             "gen_ai.agent.version": self.version,
-            "gen_ai.provider.name": self.model.provider,
-            "gen_ai.request.model": self.model.name,
+            **priced,
             "deployment.environment.name": self.environment,
             "ensign.bundle": self.digest,
             # The runs of one session depend on each other, so that a canary counts them once. Not the key itself: it
@@ -639,7 +677,7 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
     ):
         if fields.text(name) != expected:
             fields.fail(name, f"is {fields.text(name)!r}, and the route says {expected!r}")
-    model, limits = fields.object("model"), fields.object("limits", required=False)
+    limits = fields.object("limits", required=False)
     return Session(
         agent=route.agent,
         environment=route.environment,
@@ -653,8 +691,9 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
         identity=fields.text("identity"),
         description=fields.optional_text("description"),
         labels=fields.object("labels", required=False).texts(),
-        model=Model(model.text("provider"), model.text("name"), model.object("parameters", required=False).value),
-        instructions=fields.text("instructions"),
+        alias=fields.optional_text("name"),
+        prompts=fields.object("prompts", required=False).texts(),
+        triggers=tuple(trigger.value for trigger in fields.objects("triggers", required=False)),
         contract=fields.object("contract", required=False).value,
         tools=tuple(_parse_tool(tool) for tool in fields.objects("tools")),
         delegates=fields.text_list("delegates"),
@@ -668,7 +707,19 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
         ),
         runtime=fields.object("runtime", required=False).value,
         bundle=bundle,
+        # Present, and null where there is none: a bundle without them is damaged.
+        _model=_parse_model(fields.object("model")) if fields.present("model") else None,
+        _instructions=fields.text("instructions") if fields.present("instructions") else None,
         _live=live,
+    )
+
+
+def _parse_model(fields: _Fields) -> Model:
+    return Model(
+        fields.text("provider"),
+        fields.text("name"),
+        fields.object("parameters", required=False).value,
+        tuple(map(_parse_model, fields.objects("fallbacks", required=False))),
     )
 
 
@@ -680,6 +731,7 @@ def _parse_tool(fields: _Fields) -> Tool:
         version=fields.text("version"),
         server=fields.object("server", required=False).value,
         credentials=fields.object("credentials", required=False).value,
+        store=fields.object("store").value if fields.value.get("store") is not None else None,
         operations={
             operation: _parse_operation(
                 operations.object(operation), name, operation, fields.optional_text("description")
@@ -1215,9 +1267,13 @@ class _Fields:
         value = self._get(name, dict, "an object", required)
         return _Fields({} if value is None else value, f"{self._where}: {name}", self._error)
 
-    def objects(self, name: str) -> list[_Fields]:
+    def present(self, name: str) -> bool:
+        """Whether a member that must be there is not null."""
+        return name not in self.value or self.value[name] is not None
+
+    def objects(self, name: str, *, required: bool = True) -> list[_Fields]:
         found = []
-        for index, value in enumerate(self._get(name, list, "an array", True)):
+        for index, value in enumerate(self._get(name, list, "an array", required) or ()):
             if not isinstance(value, dict):
                 self.fail(f"{name}[{index}]", f"expected an object, found {_kind(value)}")
             found.append(_Fields(value, f"{self._where}: {name}[{index}]", self._error))

@@ -16,6 +16,6 @@ def names(functions):
     known = {function.__name__: function for function in functions}
 
     def act(operation, arguments):
-        return known[f"{operation.tool}__{operation.name}"](**arguments)
+        return known[operation.name](**arguments)
 
     return {"json": json, "client": openai.OpenAI(), "act": act}
