@@ -48,6 +48,7 @@ test: setup $(PROMETHEUS) $(OTEL) lint check-python check-javascript ## Run ever
 	$(RELEASE)
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
+	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/CI
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
 # Real frameworks by the lines of docs/runtimes.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
