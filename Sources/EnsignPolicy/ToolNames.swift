@@ -63,6 +63,9 @@ package struct ToolNames: Sendable {
         }
     }
 
+    /// - Parameter declared: Operations by tool, whoever may call them.
+    package init(declared: [String: Set<String>]) { granted = declared.filter { !$0.value.isEmpty } }
+
     /// How many operations there are.
     package var count: Int { operations.count }
 

@@ -3,7 +3,8 @@ enum Verbs {
     static let all: [Verb] = [
         .new, .validate, .plan, .release, .promote, .rollback, .schema,
         .reconcile, .rollout, .watch, .halt, .resume, .notify,
-        .status, .get, .diff, .route, .whoCan, .check, .judge, .evidence, .drift,
+        .status, .get, .diff, .route, .whoCan, .check, .judge, .evidence, .telemetry, .discover,
+        .drift,
         .log, .verify, .keys,
         .initialise, .hook, .completion, .version,
     ]

@@ -208,6 +208,16 @@ package final class TelemetryBook {
         }
     }
 
+    /// What telemetry is compared with now.
+    ///
+    /// - Parameter bound: Agents with a folder of their own.
+    func context(bound: Set<AgentID>) -> Attribution.Context {
+        Attribution.Context(routes: routes, prices: prices, bound: bound, owners: owners, models: models)
+    }
+
+    /// How many operations a bundle grants; nil when it is not known.
+    func grantedOperations(_ digest: Digest) -> Int? { grants(of: digest)?.names.count }
+
     func recorded(_ agent: AgentID) -> RecordedAgent? {
         if let known = known[agent] { return known }
         guard let found = try? recorded.agent(agent) else { return nil }

@@ -164,13 +164,7 @@ package final class TelemetryPipeline: Sendable {
             case .evaluation(let evaluation): book.load(evaluation.claim, in: nil)
             }
         }
-        let context = Attribution.Context(
-            routes: book.routes,
-            prices: book.prices,
-            bound: batch.bound,
-            owners: book.owners,
-            models: book.models
-        )
+        let context = book.context(bound: batch.bound)
         let output = state.kept.attribution.add(batch, at: now, context)
         if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
         for activity in output.activities { policy.judge(activity, &state) }

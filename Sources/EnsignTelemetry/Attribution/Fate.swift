@@ -14,8 +14,10 @@ package enum Fate: Sendable, Hashable {
     case part
     /// A call or an inference in a run that was counted.
     case counted(agent: AgentID, bundle: Digest)
-    /// A call or an inference of an agent, in no run that was counted.
-    case orphan(agent: AgentID?)
+    /// Something else in a run that was counted.
+    case inside
+    /// A call or an inference that counts for no run; it may stand in one of somebody else.
+    case orphan(isInRun: Bool)
     /// It does not count.
     case rejected(Rejection)
 
@@ -66,13 +68,17 @@ extension OpenTrace {
                 .run(agent: agent, bundle: bundle, hasSucceeded: hasSucceeded, cost: Fate.Cost(spending))
             )
         ]
-        for (span, link) in links where link.isWork && root(of: span) == run {
+        for (span, link) in links where root(of: span) == run {
             let claimant = calls[span]?.claimant ?? link.claimant
-            if let claimant, claimant != agent {
-                fates.append((SpanKey(trace: key, span: span), .orphan(agent: claimant)))
+            let fate: Fate
+            if !link.isWork {
+                fate = .inside
+            } else if let claimant, claimant != agent {
+                fate = .orphan(isInRun: true)
             } else {
-                fates.append((SpanKey(trace: key, span: span), .counted(agent: agent, bundle: bundle)))
+                fate = .counted(agent: agent, bundle: bundle)
             }
+            fates.append((SpanKey(trace: key, span: span), fate))
         }
         return fates
     }
@@ -81,7 +87,7 @@ extension OpenTrace {
     func orphans(in key: TraceKey) -> [(span: SpanKey, fate: Fate)] {
         links.compactMap { span, link in
             guard link.isWork, groups[root(of: span)]?.run?.target == nil else { return nil }
-            return (SpanKey(trace: key, span: span), .orphan(agent: calls[span]?.claimant ?? link.claimant))
+            return (SpanKey(trace: key, span: span), .orphan(isInRun: false))
         }
     }
 }
