@@ -48,6 +48,20 @@ package struct ToolNames: Sendable {
                 granted[Operation(tool: tool.tool, name: name)] = operation.serverTool
             }
         }
+        self.init(granted)
+    }
+
+    /// - Parameter declared: Operations by tool, whoever may call them.
+    package init(declared: [String: Set<String>]) {
+        var granted: [Operation: String?] = [:]
+        for (tool, names) in declared {
+            for name in names { granted[Operation(tool: tool, name: name)] = .some(nil) }
+        }
+        self.init(granted)
+    }
+
+    /// - Parameter granted: With what the tool's server calls each, where that is another name.
+    private init(_ granted: [Operation: String?]) {
         operations = granted.keys.sorted()
         tools = Set(operations.map(\.tool))
         for (index, operation) in operations.enumerated() {
@@ -62,9 +76,6 @@ package struct ToolNames: Sendable {
             }
         }
     }
-
-    /// - Parameter declared: Operations by tool, whoever may call them.
-    package init(declared: [String: Set<String>]) { granted = declared.filter { !$0.value.isEmpty } }
 
     /// How many operations there are.
     package var count: Int { operations.count }
