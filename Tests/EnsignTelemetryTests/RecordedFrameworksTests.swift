@@ -85,7 +85,7 @@ struct RecordedFrameworksTests {
     }
 
     @Test("All pairs are there")
-    func pairs() { #expect(Self.pairs.count == 15) }
+    func allPairs() { #expect(Self.pairs.count == 15) }
 
     @Test("As it was written", arguments: pairs)
     func asWritten(pair: String) throws {
