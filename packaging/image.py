@@ -40,7 +40,9 @@ class Layout:
 
     def add_layer(self, tar: bytes) -> tuple[dict[str, Any], str]:
         packed = gzip.compress(tar, compresslevel=6, mtime=0)
-        return self.add(packed, "application/vnd.oci.image.layer.v1.tar+gzip"), f"sha256:{hashlib.sha256(tar).hexdigest()}"
+        return self.add(
+            packed, "application/vnd.oci.image.layer.v1.tar+gzip"
+        ), f"sha256:{hashlib.sha256(tar).hexdigest()}"
 
     def add_json(self, value: Any, kind: str) -> dict[str, Any]:
         return self.add(json.dumps(value, sort_keys=True, separators=(",", ":")).encode(), kind)
@@ -82,7 +84,9 @@ def main() -> int:
     deb, base, version, folder = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     created = datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    architecture = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+    architecture = subprocess.run(
+        ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
+    ).stdout.strip()
     layout = Layout(folder)
     layers = [layout.add_layer(base.read_bytes()), layout.add_layer(program_layer(deb, base, epoch))]
     config = {

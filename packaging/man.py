@@ -1,6 +1,6 @@
 """Makes the manual page of the program from its own help.
 
-    python3 packaging/man.py ENSIGN > ensign.1
+python3 packaging/man.py ENSIGN > ensign.1
 """
 
 from __future__ import annotations

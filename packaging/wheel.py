@@ -49,7 +49,10 @@ Description-Content-Type: text/markdown
     wheel = f"Wheel-Version: 1.0\nGenerator: ensign\nRoot-Is-Purelib: false\nTag: {tag}\n"
     files: dict[str, tuple[bytes, int]] = {
         f"{data}/scripts/ensign": (program, 0o755),
-        f"{data}/data/share/bash-completion/completions/ensign": (text(str(binary), "completion", "bash").encode(), 0o644),
+        f"{data}/data/share/bash-completion/completions/ensign": (
+            text(str(binary), "completion", "bash").encode(),
+            0o644,
+        ),
         f"{data}/data/share/zsh/site-functions/_ensign": (text(str(binary), "completion", "zsh").encode(), 0o644),
         f"{info}/METADATA": (metadata.encode(), 0o644),
         f"{info}/WHEEL": (wheel.encode(), 0o644),

@@ -54,7 +54,11 @@ class TextTests(unittest.TestCase):
                 self.assertLessEqual(len(body), comment.LIMIT)
                 self.assertGreater(len(body), comment.LIMIT - 500)
                 self.assertTrue(body.endswith("has all of it.\n"))
-                fences = [each for each in body.splitlines() if each.startswith("````" if name == "longer fence" else "~~~" if name == "tildes" else "```")]
+                fences = [
+                    each
+                    for each in body.splitlines()
+                    if each.startswith("````" if name == "longer fence" else "~~~" if name == "tildes" else "```")
+                ]
                 self.assertEqual(len(fences) % 2, 0)
                 outside = re.sub(r"^(```+|~~~)\w*\n.*?^\1$", "", body, flags=re.MULTILINE | re.DOTALL)
                 self.assertEqual(outside.count("<details"), outside.count("</details>"))
@@ -127,7 +131,12 @@ class ForgeTests(unittest.TestCase):
                 return comment.main(), said.getvalue()
 
     def actions(self, **more: str) -> dict[str, str]:
-        return {"GITHUB_EVENT_PATH": str(self.event), "GITHUB_API_URL": self.address, "GITHUB_REPOSITORY": "acme/fleet", **more}
+        return {
+            "GITHUB_EVENT_PATH": str(self.event),
+            "GITHUB_API_URL": self.address,
+            "GITHUB_REPOSITORY": "acme/fleet",
+            **more,
+        }
 
     def test_the_first_run_writes_and_the_next_ones_change_that_comment(self) -> None:
         gitlab = {"GITLAB_CI": "true", "CI_API_V4_URL": self.address, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
@@ -161,6 +170,43 @@ class ForgeTests(unittest.TestCase):
             self.assertEqual(status, 1)
             self.assertIn(words, said)
             self.assertNotIn("Traceback", said)
+
+
+class DocumentTests(unittest.TestCase):
+    """What `make test-ecosystem` plays is there, and can be read without any package."""
+
+    def setUp(self) -> None:
+        sys.path.insert(0, str(ROOT / "Tests" / "Ecosystem"))
+        self.addCleanup(sys.path.pop, 0)
+
+    def test_every_pair_has_its_lines_its_row_its_packages_and_its_fixture(self) -> None:
+        import document
+        from pairs import PAIRS
+
+        lines, rows = (
+            document.lines(),
+            re.findall(r"^\|[^|]*\| `([a-z-]+)` \|", document.PAGE.read_text(encoding="utf-8"), re.M),
+        )
+        self.assertEqual(set(PAIRS) - {"plain"}, set(rows))
+        self.assertLessEqual(set(document.setups()), set(rows))
+        for name, pair in PAIRS.items():
+            with self.subTest(name):
+                self.assertIn(pair.framework, lines)
+                for path in (
+                    f"Ecosystem/requirements/{pair.packages}.txt",
+                    f"Ecosystem/frameworks/{pair.framework.replace('-', '_')}.py",
+                ):
+                    self.assertTrue((ROOT / "Tests" / path).exists(), path)
+                for ending in ("json", "jsonl"):
+                    self.assertTrue((ROOT / "Tests" / "Fixtures" / "spans" / f"{name}.{ending}").exists())
+        for name, code in [
+            *lines.items(),
+            *((name, line) for name, each in document.setups().items() for line in each),
+        ]:
+            compile(code, name, "exec")
+        for path in (ROOT / "Tests" / "Ecosystem" / "requirements").glob("*.txt"):
+            for line in path.read_text().splitlines():
+                self.assertRegex(line, r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", path.name)
 
 
 def run(*command: object, folder: Path, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -210,7 +256,9 @@ class RealTests(unittest.TestCase):
         place.write_text(text.replace(before, after), encoding="utf-8")
 
     def ci(self) -> subprocess.CompletedProcess[str]:
-        return run("sh", ROOT / "docs" / "ci" / "check.sh", "origin/main", folder=self.work, check=False, PATH=self.path)
+        return run(
+            "sh", ROOT / "docs" / "ci" / "check.sh", "origin/main", folder=self.work, check=False, PATH=self.path
+        )
 
     def test_the_check_lets_a_good_change_pass_and_shows_the_plan(self) -> None:
         run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
@@ -241,10 +289,16 @@ class RealTests(unittest.TestCase):
 
     def test_the_follower_of_the_page_follows_changes_and_halts(self) -> None:
         page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
-        script = textwrap.dedent(page.partition("- name: follow\n")[2].partition("args:\n")[2].partition("- |\n")[2].partition("```")[0])
+        script = textwrap.dedent(
+            page.partition("- name: follow\n")[2].partition("args:\n")[2].partition("- |\n")[2].partition("```")[0]
+        )
         follow = self.folder / "follow"
         follow.mkdir()
-        for before, after in (("/follow", str(follow)), ("/etc/ensign/allowed_signers", f"{self.folder}/signers"), ("sleep 5", "sleep 0.2")):
+        for before, after in (
+            ("/follow", str(follow)),
+            ("/etc/ensign/allowed_signers", f"{self.folder}/signers"),
+            ("sleep 5", "sleep 0.2"),
+        ):
             self.assertIn(before, script)
             script = script.replace(before, after)
         run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
@@ -253,7 +307,9 @@ class RealTests(unittest.TestCase):
         variables = {**os.environ, "FORGE": str(self.forge), "GIT_CONFIG_GLOBAL": "/dev/null", "PATH": self.path}
         errors = self.folder / "errors"
         with open(errors, "w") as file:
-            follower = subprocess.Popen(["sh", "-euc", script], env=variables, stdout=file, stderr=file, start_new_session=True)
+            follower = subprocess.Popen(
+                ["sh", "-euc", script], env=variables, stdout=file, stderr=file, start_new_session=True
+            )
         self.addCleanup(lambda: (os.killpg(follower.pid, signal.SIGTERM), follower.wait()))
         sys.path.insert(0, str(ROOT / "clients" / "python"))
         import ensign
@@ -272,7 +328,17 @@ class RealTests(unittest.TestCase):
                 time.sleep(0.1)
 
         becomes("1.4.0")
-        run("ensign", "halt", "support/refund-triage", "--env", "prod", "--reason", "a test", folder=self.host, PATH=self.path)
+        run(
+            "ensign",
+            "halt",
+            "support/refund-triage",
+            "--env",
+            "prod",
+            "--reason",
+            "a test",
+            folder=self.host,
+            PATH=self.path,
+        )
         run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
         becomes("AgentHalted")
         (follow / "current").write_text("")
