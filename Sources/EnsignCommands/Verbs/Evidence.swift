@@ -56,7 +56,9 @@ extension Verb {
             invocation.console.out(renderer.text)
             // No samples, and why there can be none.
             let sight = try site.sight(environment, site.ledger(environment).tip(), now: invocation.now)
-            if let sentence = sight?.sentence { invocation.console.note("\(environment): \(sentence.onOneLine)") }
+            for sentence in sight?.sentences ?? [] {
+                invocation.console.note("\(environment): \(sentence.onOneLine)")
+            }
         }
         return .done
     }

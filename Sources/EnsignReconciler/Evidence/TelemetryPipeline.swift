@@ -167,7 +167,10 @@ package final class TelemetryPipeline: Sendable {
         let context = book.context(bound: batch.bound)
         let output = state.kept.attribution.add(batch, at: now, context)
         if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
-        for activity in output.activities { policy.judge(activity, &state) }
+        for activity in output.activities {
+            policy.judge(activity, &state)
+            if case .call(let call) = activity.kind { state.traffic.take(call, of: activity.agent) }
+        }
         for sample in output.samples {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)
             policy.watch(sample, &state)
