@@ -103,8 +103,15 @@ extension OpenTrace {
     /// Makes a run a part of the one around it.
     private mutating func absorb(_ span: SpanID, into outer: SpanID) {
         guard let group = groups.removeValue(forKey: span), let run = group.run, let agent = run.agent else { return }
-        links[span] = Link(parent: run.parent, isBarrier: !run.isWeak)
-        groups[outer]?.add(sameRun: group, of: agent)
+        let isCovered = cover(above: run.parent, of: agent) != .none
+        // What it says it used has the inferences below it in it, also those that come later.
+        links[span] = Link(
+            parent: run.parent,
+            coversUsage: run.own != nil,
+            isBarrier: !run.isWeak,
+            claimant: run.own.map { _ in agent }
+        )
+        groups[outer]?.add(sameRun: group, of: agent, isCovered: isCovered)
     }
 
     /// Makes what only carries a bundle a link again, with what was collected for it, before the call or inference around

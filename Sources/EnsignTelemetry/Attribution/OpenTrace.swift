@@ -116,6 +116,8 @@ struct OpenTrace: Sendable {
         guard below != nil else { return joined }
         joined.tops = below?.tops ?? []
         below?.tops = []
+        // What came before the span that puts it below an inference or a run with usage of its own is counted with that.
+        if link.parent != 0 { below?.leaveOut { cover(above: link.parent, of: $0) } }
         if let below { joined.agents = add(below, at: joined.root) }
         return joined
     }
