@@ -89,7 +89,7 @@ struct Scaffold {
     }
 
     /// Whoever writes a team is its first member: git's `user.email`.
-    private var member: String {
+    var member: String {
         let configuration = (try? invocation.site())?.repository
         let email = try? configuration?.configuration()["user.email"]
         // It goes into a manifest as it is.
@@ -256,17 +256,16 @@ struct Scaffold {
                 verb: "new"
             )
         }
-        let numbers = newest.description.prefix { $0 != "-" && $0 != "+" }.split(separator: ".")
-        guard numbers.count == 3, let minor = UInt64(numbers[1]),
-            let bytes = fleet.source(RepositoryPath.tool(tool, newest))
-        else { throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read") }
-        let path = RepositoryPath.tool(tool, "\(numbers[0]).\(minor + 1).0")
+        guard let bytes = fleet.source(RepositoryPath.tool(tool, newest)) else {
+            throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read")
+        }
+        let path = RepositoryPath.tool(tool, newest.nextMinor)
         note("It starts as a copy of \(newest).")
         return try write(bytes: [path: bytes], next: Self.useOfTool)
     }
 
     /// A team whose name is nearly an existing one's is a typo, and is not quietly made.
-    private func refuseSlip(in team: String) throws {
+    func refuseSlip(in team: String) throws {
         let teams = try fleet.names(in: "teams", files: true)
         guard !teams.contains(team), let nearest = Suggestion.nearest(to: team, in: teams) else { return }
         throw UsageError(
@@ -276,17 +275,17 @@ struct Scaffold {
         )
     }
 
-    private func note(_ text: String) {
+    func note(_ text: String) {
         if !invocation.isQuiet { invocation.console.note(text) }
     }
 
-    private func requireName(_ name: String) throws {
+    func requireName(_ name: String) throws {
         guard Name.isValid(name) else {
             throw UsageError(message: "'\(name)' is not a name: \(Name.rule)", verb: "new")
         }
     }
 
-    private func write(_ files: [String: String], next: String) throws -> ExitCode {
+    func write(_ files: [String: String], next: String) throws -> ExitCode {
         try write(bytes: files.mapValues { Array($0.utf8) }, next: next)
     }
 

@@ -48,6 +48,20 @@ package struct ToolNames: Sendable {
                 granted[Operation(tool: tool.tool, name: name)] = operation.serverTool
             }
         }
+        self.init(granted)
+    }
+
+    /// - Parameter declared: Operations by tool, whoever may call them.
+    package init(declared: [String: Set<String>]) {
+        var operations: [Operation: String?] = [:]
+        for (tool, names) in declared {
+            for name in names { operations[Operation(tool: tool, name: name)] = .some(nil) }
+        }
+        self.init(operations)
+    }
+
+    /// - Parameter granted: Operations with the server's own name of each; nil where it is the same.
+    private init(_ granted: [Operation: String?]) {
         operations = granted.keys.sorted()
         tools = Set(operations.map(\.tool))
         for (index, operation) in operations.enumerated() {

@@ -48,11 +48,11 @@ package struct PermissionCheck {
         arguments: JSONValue?
     ) throws -> Answer? {
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
-        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+        guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts else {
             return nil
         }
         let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
-        let standing = CallPolicy.Standing(resolved, instructions: instructions)
+        let standing = CallPolicy.Standing(resolved, texts)
         let permission = resolved.permissions.first { $0.tool == tool && $0.operation == operation }
         switch try CallPolicy.decide(call, by: standing, today: today) {
         case .refused(let refusal): return try why(refusal, call, permission, resolved)
@@ -187,8 +187,8 @@ package struct PermissionCheck {
 
 extension CallPolicy.Standing {
     /// What a deployment comes to.
-    init(_ resolved: ResolvedDeployment, instructions: String) {
+    init(_ resolved: ResolvedDeployment, _ texts: AgentTexts) {
         self =
-            resolved.deployment.halted ? .halted : .live(Compiler.bundle(resolved, instructions: instructions))
+            resolved.deployment.halted ? .halted : .live(Compiler.bundle(resolved, texts))
     }
 }

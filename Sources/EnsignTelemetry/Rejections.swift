@@ -31,6 +31,8 @@ package enum Rejection: String, Sendable, CaseIterable {
     case foreignAgent = "foreign-agent"
     /// Names an agent that has a folder, and is elsewhere.
     case boundAgent = "bound-agent"
+    /// Names one agent for certain, and the bundle of another one.
+    case contradiction
     /// A run of an agent that has no route here.
     case unknownAgent = "unknown-agent"
     /// A run with a bundle that is not a target of its agent's route.
@@ -41,8 +43,10 @@ package enum Rejection: String, Sendable, CaseIterable {
     case ambiguousVersion = "ambiguous-version"
     /// Tokens that are negative, not whole, or too many.
     case badUsage = "bad-usage"
-    /// Tokens of a model without a price: no cost is known.
+    /// Tokens of a model without a price, and the bundle's own has none either: no cost is known.
     case unpriced
+    /// A call whose arguments say nothing of it, such as the tool's schema: it cannot be known whether it was repeated.
+    case unusableArguments = "unusable-arguments"
     /// An evaluation without a name or a finite score.
     case badEvaluation = "bad-evaluation"
     /// Came after its run was counted.

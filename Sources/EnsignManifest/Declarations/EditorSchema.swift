@@ -57,6 +57,10 @@ extension ManifestKind {
             object["maxItems"] = .integer(Int64(count.upperBound))
             return object
         case .record(let fields), .canary(let fields): return record(fields)
+        case .agent(let fields):
+            var object = record(fields)
+            object["anyOf"] = [["required": ["model"]], ["required": ["runtime"]]]
+            return object
         case .choice(let fields):
             var object = record(fields)
             object["minProperties"] = 1

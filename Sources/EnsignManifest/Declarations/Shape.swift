@@ -30,6 +30,8 @@ package indirect enum Shape: Sendable {
     case metric([Field])
     /// A record of a canary: its steps grow, and its deadline leaves time for them.
     case canary([Field])
+    /// The `spec` of an agent: it has a model, or its runtime names what it runs; see `ShapeChecker+Agent.swift`.
+    case agent([Field])
 }
 
 /// One field of a record.

@@ -69,8 +69,8 @@ package struct DeploymentResolver {
 
     /// What nobody reads back must not be published.
     private func checkSize(_ resolved: ResolvedDeployment) {
-        guard resolved.tools.count > Self.fewTools, let instructions = resolved.loaded.instructions else { return }
-        let size = Compiler.compile(resolved, instructions: instructions).bytes.count
+        guard resolved.tools.count > Self.fewTools, let texts = resolved.loaded.texts else { return }
+        let size = Compiler.compile(resolved, texts).bytes.count
         guard size > Bundle.maxBytes else { return }
         report(
             "too-large",

@@ -25,6 +25,11 @@ package final class TelemetryBook {
     private(set) var routes: [AgentID: Route] = [:]
     /// Names that telemetry made up.
     private var strangers: Set<AgentID> = []
+    /// Whose the bundles are that telemetry names, by digest as text; and those that nobody knows.
+    private(set) var owners: [String: AgentID] = [:]
+    private var strangeBundles: Set<String> = []
+    /// The models that these bundles name.
+    private(set) var models: [Digest: String] = [:]
 
     private var desired: (commit: ObjectID, tree: ObjectID, fleet: Fleet)?
     /// What deployments say for themselves.
@@ -53,11 +58,14 @@ package final class TelemetryBook {
     private struct Grants {
         let agent: AgentID
         let names: ToolNames
+        /// As `fleet/prices.yaml` names it; nil for an agent without a model of its own.
+        let model: String?
         var known: [String: ToolNames.Meaning?] = [:]
 
         init(_ bundle: Bundle) {
             agent = bundle.agent
             names = ToolNames(bundle)
+            model = bundle.model?.key
         }
     }
 
@@ -89,6 +97,7 @@ package final class TelemetryBook {
         let before = tip
         (tip, recorded) = (newest, RecordedTree(repository: site.repository, tip: newest))
         strangers = []
+        strangeBundles = []
         haltedByGitSince = [:]
         guard let before else { return }
         let changes = try site.repository.differences(from: before.tree, to: newest.tree) {
@@ -154,9 +163,13 @@ package final class TelemetryBook {
     /// Stops that the ledger does not have yet; none when they cannot be read.
     func pendingHalts() -> [HaltRecord] { (try? gate.pendingHalts()) ?? [] }
 
-    /// Loads the route of an agent that telemetry names; a name that is not an agent's costs little.
+    /// Loads the route of an agent by a name of it; a name that is not an agent's costs little.
     func load(_ name: String) {
-        guard let agent = AgentID(name), routes[agent] == nil, !strangers.contains(agent) else { return }
+        if let agent = AgentID(name) { load(agent) }
+    }
+
+    private func load(_ agent: AgentID) {
+        guard routes[agent] == nil, !strangers.contains(agent) else { return }
         if let recorded = self.recorded(agent),
             let route = recorded.route ?? (recorded.isHalted ? Route.halted(agent, environment) : nil)
         {
@@ -166,6 +179,44 @@ package final class TelemetryBook {
             strangers.insert(agent)
         }
     }
+
+    /// Loads a bundle that telemetry names, and its agent's route: one of this environment, now or at an earlier time.
+    ///
+    /// - Parameter bundle: `sha256:<64 hex>`; anything else is nobody's.
+    func load(bundle: String) {
+        if let owner = owners[bundle] { return load(owner) }
+        guard !strangeBundles.contains(bundle) else { return }
+        guard let digest = Digest(bundle), let known = grants(of: digest) else {
+            if strangeBundles.count > 10_000 { strangeBundles = [] }
+            strangeBundles.insert(bundle)
+            return
+        }
+        if owners.count > 100_000 { (owners, models) = ([:], [:]) }
+        (owners[bundle], models[digest]) = (known.agent, known.model)
+        load(known.agent)
+    }
+
+    /// Loads whatever an event names.
+    func load(_ claim: Claim, in folder: AgentID?) {
+        if let bundle = claim.bundle { load(bundle: bundle) }
+        if let name = claim.name { load(name) }
+        if let folder { load(folder) }
+        // Without a bundle the version decides, and whose model costs what is asked of the bundle that has it.
+        guard claim.bundle == nil, claim.version != nil, let agent = claim.name.flatMap({ AgentID($0) }) else { return }
+        for target in routes[agent]?.targets ?? [] where target.version.description == claim.version {
+            load(bundle: target.digest.description)
+        }
+    }
+
+    /// What telemetry is compared with now.
+    ///
+    /// - Parameter bound: Agents with a folder of their own.
+    func context(bound: Set<AgentID>) -> Attribution.Context {
+        Attribution.Context(routes: routes, prices: prices, bound: bound, owners: owners, models: models)
+    }
+
+    /// How many operations a bundle grants; nil when it is not known.
+    func grantedOperations(_ digest: Digest) -> Int? { grants(of: digest)?.names.count }
 
     func recorded(_ agent: AgentID) -> RecordedAgent? {
         if let known = known[agent] { return known }
@@ -239,21 +290,24 @@ package final class TelemetryBook {
     /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
     func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
-        if grants[digest] == nil {
-            let bundle = (try? recorded.bundle(digest)) ?? nil
-            let found = bundle.map { Grants($0) }
-            grantCount += 1 + (found?.names.count ?? 0)
-            if grantCount > 400_000 { (grants, grantCount) = ([:], 1 + (found?.names.count ?? 0)) }
-            grants[digest] = .some(found)
-        }
         // Another agent's bundle says nothing about this one.
-        guard let found = grants[digest] ?? nil, found.agent == agent else { return nil }
+        guard let found = grants(of: digest), found.agent == agent else { return nil }
         if let known = found.known[tool] { return .some(known) }
         let meaning = found.names.reading(of: tool, declared: operations)
         // Names that telemetry makes up must not take room forever.
         if found.known.count >= 64 { grants[digest]??.known = [:] }
         grants[digest]??.known[tool] = .some(meaning)
         return .some(meaning)
+    }
+
+    private func grants(of digest: Digest) -> Grants? {
+        if let known = grants[digest] { return known }
+        let bundle = (try? recorded.bundle(digest)) ?? nil
+        let found = bundle.map { Grants($0) }
+        grantCount += 1 + (found?.names.count ?? 0)
+        if grantCount > 400_000 { (grants, grantCount) = ([:], 1 + (found?.names.count ?? 0)) }
+        grants[digest] = .some(found)
+        return found
     }
 
     /// The operations that a tool declares, by their own names and their servers'; empty when there is no such tool.

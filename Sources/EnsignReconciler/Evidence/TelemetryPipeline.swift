@@ -164,18 +164,17 @@ package final class TelemetryPipeline: Sendable {
     ) {
         for event in batch.events {
             switch event {
-            case .span(let span):
-                span.claim.agent.map(book.load)
-                span.folder.map { book.load($0.description) }
-            case .evaluation(let evaluation): evaluation.claim.agent.map(book.load)
+            case .span(let span): book.load(span.claim, in: span.folder)
+            case .evaluation(let evaluation): book.load(evaluation.claim, in: nil)
             }
         }
-        let context = Attribution.Context(routes: book.routes, prices: book.prices, bound: batch.bound)
+        let context = book.context(bound: batch.bound)
         let output = state.kept.attribution.add(batch, at: now, context)
         if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
         for activity in output.activities {
             note(activity, book, &state)
             policy.judge(activity, &state)
+            if case .call(let call) = activity.kind { state.traffic.take(call, of: activity.agent) }
         }
         for sample in output.samples {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)

@@ -13,16 +13,20 @@ extension Attribution {
         _ context: Context,
         _ output: inout Output
     ) {
-        let claimant = claimant(event.claim, context)
+        let claimant = event.claimant
         let bundle = event.claim.bundle.flatMap { Digest($0) }
         var rejection: Rejection?
+        var arrival = OpenTrace.Arrival()
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
         var waitsForName = false
         traces.change(event.key) { trace in
             let span = event.span
-            var joined =
-                trace.attach(span, OpenTrace.Link(parent: event.parent ?? 0)) ?? .init(root: trace.root(of: span))
+            trace.demoteWaiting(for: span)
+            var link = OpenTrace.Link(parent: event.parent ?? 0, isWork: true)
+            link.isEntry = event.isEntry && event.claim.bundle == nil
+            var joined = trace.attach(span, link) ?? .init(root: trace.root(of: span))
+            trace.groups[joined.root, default: Group()].note(start: event.start)
             let node = CallNode(call, isProtocol: event.isProtocolCall, claimant: claimant, hasFailed: event.hasFailed)
             trace.calls[span] = node
             trace.groups[joined.root, default: Group()].change(claimant) { $0.made.add(node.said) }
@@ -54,7 +58,7 @@ extension Attribution {
                     let known = group.bundle(of: agent, isNamed: claimant != nil, own: bundle)
                     activities.append(Activity(agent: agent, bundle: known, kind: .call(call), time: time))
                 }
-                trace.groups[joined.root]?.tellSteps(of: agent, at: time, &activities)
+                trace.tellSteps(of: agent, in: joined.root, at: time, &activities)
                 joined.agents = joined.agents.map { ($0.agent, $0.hasCalls && $0.agent != agent) }
             } else if group.run == nil {
                 let item = Group.Waiting(
@@ -68,8 +72,11 @@ extension Attribution {
                 if trace.groups[joined.root]?.wait(for: item) == true { rejection = .evicted }
             }
             trace.tell(joined, nesting, at: time, context, &activities)
+            arrival = trace.arrived(span)
+            trace.tell(grown: arrival, at: time, &activities)
             evaluated = trace.groups[joined.root]?.takeEvaluations()
         }
+        take(arrival, in: event.key, at: now, &output)
         if waitsForName {
             names.append((now.advanced(milliseconds: limits.settleMilliseconds), event.key, event.span))
             if names.count > limits.spans {
@@ -80,7 +87,7 @@ extension Attribution {
         }
         output.activities += activities
         tell(evaluated, &output)
-        if let rejection { output.rejections.add(rejection) }
+        if let rejection { reject(event, rejection, &output) }
     }
 
     /// Reports the name of a call that has waited long enough for a call around it.
@@ -93,18 +100,22 @@ extension Attribution {
     mutating func addInference(
         _ event: SpanEvent,
         at time: Moment,
+        now: Moment,
         _ context: Context,
         _ output: inout Output
     ) {
         guard let own = spending(event, context, &output) else {
-            link(event, as: .init(parent: event.parent ?? 0, isBarrier: true), at: time, context, &output)
+            let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: true, isWork: true)
+            self.link(event, as: link, at: time, now: now, context, &output)
             return
         }
-        let claimant = claimant(event.claim, context)
+        let claimant = event.claimant
         var isLate = false
+        var arrival = OpenTrace.Arrival()
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
         traces.change(event.key) { trace in
+            trace.demoteWaiting(for: event.span)
             // Inferences below this one that have come already: one instrumentation inside another.
             var spent = Group()
             if trace.groups[event.span]?.run == nil {
@@ -116,21 +127,26 @@ extension Attribution {
                 parent: event.parent ?? 0,
                 coversUsage: true,
                 isBarrier: true,
-                claimant: claimant
+                claimant: claimant,
+                isWork: true
             )
             _ = trace.attach(event.span, link)
             spent.cover(with: own, of: claimant)
             if let parent = event.parent { spent.leaveOut { trace.cover(above: parent, of: $0) } }
             let place = event.parent.map { trace.root(of: $0) } ?? event.span
+            spent.note(start: event.start)
             let group = trace.groups[place] ?? Group()
             isLate = group.isSettled && group.run?.target != nil && (claimant == nil || claimant == group.run?.agent)
             let joined = OpenTrace.Joined(root: place, agents: trace.add(spent, at: place))
             trace.tell(joined, trace.nest(tops, in: .none), at: time, context, &activities)
+            arrival = trace.arrived(event.span)
+            trace.tell(grown: arrival, at: time, &activities)
             evaluated = trace.groups[place]?.takeEvaluations()
         }
         output.activities += activities
         tell(evaluated, &output)
-        if isLate { output.rejections.add(.late) }
+        take(arrival, in: event.key, at: now, &output)
+        if isLate { reject(event, .late, &output) }
     }
 }
 

@@ -12,6 +12,8 @@ extension Attribution {
             "seen": .string(seen.text),
             "dues": .array(dues.all.map { Self.json($0.due, $0.trace, $0.span) }),
             "names": .array(names.all.map { Self.json($0.due, $0.trace, $0.span) }),
+            "waits": .array(waits.all.map { Self.json($0.due, $0.trace, $0.span) }),
+            "fallbacks": fallbacks.json,
             // In the order in which they would be forgotten.
             "traces": .array(
                 traces.inOrder.map { [.integer($0.touched.nanoseconds), .string($0.key.text), $0.trace.json] }
@@ -47,6 +49,11 @@ extension Attribution {
             guard let due = Self.due(value) else { return nil }
             names.append(due)
         }
+        for value in json["waits"]?.array ?? [] {
+            guard let due = Self.due(value) else { return nil }
+            waits.append(due)
+        }
+        fallbacks = FallbackPrices(json: json["fallbacks"])
         for value in traces {
             guard let touched = value[0]?.moment, let key = value[1]?.string.flatMap({ TraceKey($0) }),
                 let trace = value[2].flatMap({ OpenTrace(json: $0) })
@@ -93,6 +100,7 @@ extension OpenTrace {
                     [
                         .string(hex(span)), .string(hex(link.parent)), .bool(link.coversUsage),
                         link.claimant.map { .string($0.description) } ?? .null, .bool(link.isBarrier),
+                        .integer((link.isWork ? 1 : 0) | (link.isEntry ? 2 : 0)),
                     ]
                 }
             ),
@@ -130,7 +138,9 @@ extension OpenTrace {
                 coversUsage: covers,
                 // Older versions did not say it, and had no calls that it distinguishes.
                 isBarrier: link[4]?.bool ?? covers,
-                claimant: link[3]?.string.flatMap { AgentID($0) }
+                claimant: link[3]?.string.flatMap { AgentID($0) },
+                isWork: (link[5]?.int ?? 0) & 1 != 0,
+                isEntry: (link[5]?.int ?? 0) & 2 != 0
             )
         }
         for entry in groups {
@@ -147,6 +157,7 @@ extension OpenTrace {
         }
         share = json["share"]?.spanID ?? 0
         forgotten = json["forgotten"]?.moment
+        rebuildAwaiting()
     }
 }
 
@@ -200,6 +211,8 @@ extension Group {
         }
         if !waiting.isEmpty { object["waiting"] = .array(waiting.compactMap(\.json)) }
         if !evaluations.isEmpty { object["evaluations"] = .array(evaluations.map(\.json)) }
+        if let failed { object["failed"] = .integer(failed.nanoseconds) }
+        if let began { object["began"] = .integer(began.nanoseconds) }
         if !tops.isEmpty { object["tops"] = .array(tops.map { .string(hex($0)) }) }
         if !aliases.isEmpty { object["aliases"] = .object(JSONObject(aliases.map { ($0.key, .string($0.value)) })) }
         return .object(object)
@@ -227,6 +240,8 @@ extension Group {
         }
         waiting = (json["waiting"]?.array ?? []).compactMap { Waiting(json: $0) }
         evaluations = (json["evaluations"]?.array ?? []).compactMap { Evaluation(json: $0) }
+        failed = json["failed"]?.moment
+        began = json["began"]?.moment
         tops = (json["tops"]?.array ?? []).compactMap(\.spanID)
         for (name, alias) in json["aliases"]?.object ?? [:] { aliases[name] = alias.string }
     }
@@ -307,14 +322,39 @@ extension Group.Waiting {
 
 extension Spending {
     fileprivate var json: JSONValue {
-        [.integer(tokens), JSONValue(cost), .bool(isKnown), .bool(isBad), .bool(isUnpriced)]
+        let plain: [JSONValue] = [
+            .integer(tokens), JSONValue(cost), .bool(isKnown), .bool(isBad), .bool(isUnpriced),
+        ]
+        guard unpriced > 0 || fallbacks > 0 else { return .array(plain) }
+        let more: [JSONValue] = [
+            .integer(unpriced), open.json, openModel.map { .string($0) } ?? .null, .integer(fallbacks),
+        ]
+        return .array(plain + more)
     }
 
     fileprivate init?(json: JSONValue) {
         guard let tokens = json[0]?.int, tokens >= 0, let cost = json[1]?.double, let isKnown = json[2]?.bool,
             let isBad = json[3]?.bool, let isUnpriced = json[4]?.bool
         else { return nil }
-        self.init(tokens: tokens, cost: cost, isKnown: isKnown, isBad: isBad, isUnpriced: isUnpriced)
+        self.init(tokens: tokens, cost: cost, isKnown: isKnown, isBad: isBad)
+        // Older versions did not say how many, nor of which tokens.
+        unpriced = json[5]?.count ?? (isUnpriced ? 1 : 0)
+        open = json[6].flatMap { TokenUsage(json: $0) } ?? .zero
+        openModel = json[7]?.string
+        fallbacks = json[8]?.count ?? 0
+    }
+}
+
+extension TokenUsage {
+    fileprivate var json: JSONValue {
+        [.integer(input), .integer(output), .integer(cacheRead), .integer(cacheWrite)]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let input = json[0]?.count, let output = json[1]?.count, let read = json[2]?.count,
+            let written = json[3]?.count
+        else { return nil }
+        self.init(input: input, output: output, cacheRead: read, cacheWrite: written)
     }
 }
 
@@ -326,6 +366,8 @@ extension Run {
             bundle == target ? .null : bundle.map { .string($0.hex) } ?? .null, .string(hex(parent)),
             .bool(hasSucceeded), .integer(start.nanoseconds), .integer(end.nanoseconds), own?.json ?? .null,
             session.map { .string(hex($0)) } ?? .null,
+            .integer((isWeak ? 1 : 0) | (isWorkflow ? 2 : 0) | (isComplete ? 4 : 0)),
+            .integer(since.nanoseconds), price?.json ?? .null,
         ]
     }
 
@@ -343,8 +385,26 @@ extension Run {
             start: start,
             end: end,
             own: json[7].flatMap { $0.isNull ? nil : Spending(json: $0) },
-            session: json[8]?.spanID
+            session: json[8]?.spanID,
+            // Older versions had no other runs than whole ones.
+            isWeak: (json[9]?.int ?? 4) & 1 != 0,
+            isWorkflow: (json[9]?.int ?? 4) & 2 != 0,
+            isComplete: (json[9]?.int ?? 4) & 4 != 0,
+            since: json[10]?.moment ?? end,
+            price: json[11].flatMap { Prices.Price(json: $0) }
         )
+    }
+}
+
+extension Prices.Price {
+    fileprivate var json: JSONValue {
+        func optional(_ price: Double?) -> JSONValue { price.map { JSONValue($0) } ?? .null }
+        return [JSONValue(input), JSONValue(output), optional(cacheRead), optional(cacheWrite)]
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let input = json[0]?.double, let output = json[1]?.double else { return nil }
+        self.init(input: input, output: output, cacheRead: json[2]?.double, cacheWrite: json[3]?.double)
     }
 }
 

@@ -2,76 +2,157 @@ import EnsignModel
 
 /// Runs: from the span to the samples.
 extension Attribution {
+    /// - Parameter isWeak: Whether it is a run only if nothing of its agent is around it.
     mutating func addRun(
         _ event: SpanEvent,
+        isWeak: Bool,
         _ problem: Rejection?,
         at now: Moment,
         _ context: Context,
         _ output: inout Output
     ) {
-        guard claimant(event.claim, context) != nil else {
+        let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: !isWeak)
+        guard let claimant = event.claimant else {
             // A framework's own name for a part of itself: what is below it belongs to the run above it.
-            output.rejections.add(.unknownAgent)
-            let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: true)
-            self.link(event, as: link, at: min(event.end, now), context, &output)
+            reject(event, event.claim.bundle == nil ? .unknownAgent : .unknownBundle, &output)
+            self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
             return
         }
-        let agent = agent(event.claim, context)
-        var target: Digest?
-        if let problem {
-            output.rejections.add(problem)
-        } else if let agent {
-            switch resolve(event.claim, agent, context) {
-            case .success(let digest): target = digest
-            case .failure(let reason): output.rejections.add(reason.reason)
-            }
-        } else {
-            output.rejections.add(.unknownAgent)
+        let agent = context.routes[claimant] == nil ? nil : claimant
+        let target = target(of: event, agent, problem, context, &output)
+        if isWeak, target == nil {
+            self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
+            return
         }
         let end = problem == nil ? min(event.end, now) : now
-        let run = Run(
+        let bundle = event.claim.bundle.flatMap { Digest($0) } ?? target
+        var run = Run(
             agent: agent,
-            bundle: event.claim.bundle.flatMap { Digest($0) } ?? target,
+            bundle: bundle,
             target: target,
             parent: event.parent ?? 0,
             hasSucceeded: !event.hasErrorStatus,
             start: min(event.start, end),
             end: end,
             own: spending(event, context, &output),
-            session: event.session
+            session: event.session,
+            isWeak: isWeak,
+            isWorkflow: event.operation == .workflow,
+            since: now
         )
+        run.price = context.price(of: target ?? bundle)
+        place(run, event, at: now, context, &output)
+        for evaluation in event.evaluations { add(evaluation, event.key, event.span, at: now, &output) }
+    }
+
+    /// The target that a run counts for; nil, and the reason counted, if it counts for none.
+    private mutating func target(
+        of event: SpanEvent,
+        _ agent: AgentID?,
+        _ problem: Rejection?,
+        _ context: Context,
+        _ output: inout Output
+    ) -> Digest? {
+        if let problem {
+            reject(event, problem, &output)
+            return nil
+        }
+        guard let agent else {
+            reject(event, .unknownAgent, &output)
+            return nil
+        }
+        switch resolve(event.claim, agent, context) {
+        case .success(let digest): return digest
+        case .failure(let reason):
+            reject(event, reason.reason, &output)
+            return nil
+        }
+    }
+
+    /// Puts a run into its trace.
+    private mutating func place(
+        _ run: Run,
+        _ event: SpanEvent,
+        at now: Moment,
+        _ context: Context,
+        _ output: inout Output
+    ) {
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
+        var arrival = OpenTrace.Arrival()
+        var isLate = false
+        let span = event.span
         traces.change(event.key) { trace in
             // A span that was a link before has the same id as a run: whoever wrote that is not believed.
-            guard trace.links[event.span] == nil, trace.groups[event.span]?.run == nil else { return }
-            trace.groups[event.span, default: Group()].run = run
-            trace.tellWaiting(at: event.span, &activities)
-            // No call around these is a view of them.
-            let tops = trace.groups[event.span]?.tops ?? []
-            trace.groups[event.span]?.tops = []
-            for top in tops { trace.tellName(of: top, context, &activities) }
-            if let agent {
-                activities.append(Activity(agent: agent, bundle: run.bundle, kind: .ran, time: end))
-                trace.groups[event.span]?.tellSteps(of: agent, at: end, &activities)
-                trace.groups[event.span]?.tellSpending(of: agent, at: end, &activities)
+            guard trace.links[span] == nil, trace.groups[span]?.run == nil else { return }
+            var run = run
+            run.isComplete = run.target == nil
+            trace.groups[span, default: Group()].run = run
+            trace.tellWaiting(at: span, &activities)
+            trace.tellTops(of: span, context, &activities)
+            if let agent = run.agent, !run.isWeak {
+                activities.append(Activity(agent: agent, bundle: run.bundle, kind: .ran, time: run.end))
             }
-            trace.groups[event.span]?.isSettled = run.target == nil
-            evaluated = trace.groups[event.span]?.takeEvaluations()
+            trace.groups[span]?.isSettled = run.target == nil
+            arrival = trace.arrived(span)
+            if run.target != nil {
+                isLate = trace.isLatePart(span, run)
+                if !isLate { trace.settlePlace(of: span, below: run.parent, &arrival) }
+            }
+            if let agent = run.agent, trace.groups[span]?.run != nil {
+                trace.tellSteps(of: agent, in: span, at: run.end, &activities)
+                trace.groups[span]?.tellSpending(of: agent, at: run.end, &activities)
+            }
+            arrival.grown.remove(span)
+            trace.tell(grown: arrival, at: run.end, &activities)
+            evaluated = trace.groups[span]?.takeEvaluations()
         }
         output.activities += activities
         tell(evaluated, &output)
-        for evaluation in event.evaluations { add(evaluation, event.key, event.span, at: now, &output) }
-        guard target != nil else { return }
-        wait(for: event.key, event.span, at: now)
+        take(arrival, in: event.key, at: now, &output)
+        if isLate { reject(event, .late, &output) }
+        guard run.target != nil, let placed = traces[event.key]?.groups[span], !placed.isSettled else { return }
+        if placed.run?.isComplete == false {
+            waits.append((now.advanced(milliseconds: limits.quietMilliseconds), event.key, span))
+            forgetClosed(&waits)
+        }
+    }
+
+    /// Lets runs settle that are known to be whole now, and those not that were counted in parts.
+    mutating func take(_ arrival: OpenTrace.Arrival, in key: TraceKey, at now: Moment, _ output: inout Output) {
+        for span in arrival.completed { wait(for: key, span, at: now) }
+        if explains { for part in arrival.parts { output.fates.append((SpanKey(trace: key, span: part), .part)) } }
+        guard !arrival.counted.isEmpty || !arrival.late.isEmpty else { return }
+        traces.change(key) { trace in
+            for span in arrival.counted { trace.groups[span]?.isSettled = true }
+        }
+        for span in arrival.counted.sorted() + arrival.late {
+            output.rejections.add(.late)
+            if explains { output.fates.append((SpanKey(trace: key, span: span), .rejected(.late))) }
+        }
     }
 
     private mutating func wait(for key: TraceKey, _ span: SpanID, at now: Moment) {
         dues.append((now.advanced(milliseconds: limits.settleMilliseconds), key, span))
-        // Runs of traces that had to go may still wait here.
-        guard dues.count > limits.spans + limits.traces else { return }
+        forgetClosed(&dues)
+    }
+
+    /// Runs of traces that had to go may still wait in a queue.
+    private func forgetClosed(_ queue: inout Queue<(due: Moment, trace: TraceKey, span: SpanID)>) {
+        guard queue.count > limits.spans + limits.traces else { return }
         let traces = traces
-        dues.keep { traces[$0.trace]?.groups[$0.span]?.run != nil }
+        queue.keep { traces[$0.trace]?.groups[$0.span]?.run != nil }
+    }
+
+    /// Looks whether anything still comes in the trace of a run whose surroundings are not known.
+    mutating func reconsider(_ key: TraceKey, _ span: SpanID, at now: Moment, _ output: inout Output) {
+        guard let trace = traces[key], let group = trace.groups[span], let run = group.run, !run.isComplete,
+            !group.isSettled
+        else { return }
+        let quiet = trace.touched.advanced(milliseconds: limits.quietMilliseconds)
+        let latest = run.since.advanced(milliseconds: limits.longestWaitMilliseconds)
+        guard now < min(quiet, latest) else { return settle(key, span, at: now, &output) }
+        waits.append((now.advanced(milliseconds: limits.quietMilliseconds), key, span))
     }
 
     /// What a span's tokens cost; nil if it says nothing of tokens.
@@ -82,21 +163,21 @@ extension Attribution {
         }
         guard let usage = event.usage else { return nil }
         var result = Spending(tokens: usage.total, isKnown: true)
-        if let cost = context.prices?.cost(of: usage, models: event.models) {
-            result.cost = cost
+        if let price = context.prices?.price(of: event.models) {
+            result.cost = price.cost(of: usage)
         } else if usage.total > 0 {
-            output.rejections.add(.unpriced)
-            result.isUnpriced = true
+            (result.unpriced, result.open, result.openModel) = (1, usage, event.models.first ?? "")
+            result = result.priced(by: context.price(of: event.claim.bundle.flatMap { Digest($0) }))
         }
         return result
     }
 
     /// Makes a run's samples, and when that was done before, forgets its calls.
     mutating func settle(_ key: TraceKey, _ span: SpanID, at now: Moment, _ output: inout Output) {
-        var samples: [Sample] = []
-        var orphans: Int64 = 0
+        var result = Output()
         var isSettled = false
-        let environment = environment
+        let (environment, explains) = (environment, explains)
+        var fallback: (agent: AgentID, count: Int64, model: String)?
         traces.change(key) { trace in
             guard var group = trace.groups[span], let run = group.run, let agent = run.agent, let target = run.target
             else { return }
@@ -104,25 +185,29 @@ extension Attribution {
                 trace.forgetCalls()
                 return
             }
-            // A run of the same agent around this one is the same run, seen from the caller's side.
-            if run.parent != 0 {
-                let outer = trace.root(of: run.parent)
-                if outer != span, let other = trace.groups[outer], other.run?.agent == agent, !other.isSettled {
-                    trace.groups[span] = nil
-                    trace.links[span] = OpenTrace.Link(parent: run.parent, isBarrier: true)
-                    trace.groups[outer]?.add(sameRun: group, of: agent)
-                    return
-                }
+            guard !run.isWeak || run.isWorkflow || group.began != nil else {
+                // It carries a bundle, and that is all: a query, or whatever else a session does.
+                trace.demote(span, to: trace.root(of: run.parent))
+                return
             }
-            samples = Self.samples(of: group, run, agent, target, environment)
-            orphans = group.callsOfOthers
+            result.samples = Self.samples(of: group, run, agent, target, environment)
+            if run.isWeak {
+                result.activities.append(Activity(agent: agent, bundle: run.bundle, kind: .ran, time: run.end))
+            }
+            let spending = group.spending(of: agent)
+            result.rejections.add(.unpriced, spending.unpriced)
+            if spending.fallbacks > 0 { fallback = (agent, spending.fallbacks, spending.openModel ?? "") }
+            result.rejections.add(.orphan, group.callsOfOthers)
+            if explains {
+                result.fates = trace.fates(of: span, in: key, agent, target, spending, hasSucceeded: group.hasSucceeded)
+            }
             group.isSettled = true
             group.waiting = []
             trace.groups[span] = group
             isSettled = true
         }
-        output.samples += samples
-        output.rejections.add(.orphan, orphans)
+        output.add(result)
+        if let fallback { fallbacks.add(fallback.agent, fallback.count, fallback.model) }
         // Views of its calls may still come for a while.
         if isSettled { wait(for: key, span, at: now) }
     }
@@ -150,7 +235,8 @@ extension Attribution {
                 )
             )
         }
-        add(.success, run.hasSucceeded ? 1 : 0, occurred: run.hasSucceeded)
+        let hasSucceeded = group.hasSucceeded
+        add(.success, hasSucceeded ? 1 : 0, occurred: hasSucceeded)
         add(.latency, Double(run.end.nanoseconds(since: run.start)) / 1e9)
         let made = group.tally(of: agent).made
         add(.steps, Double(max(0, made.calls)))
@@ -178,5 +264,6 @@ extension Attribution {
                 group.calls + Int64(group.evaluations.count) + (group.hasUsage ? 1 : 0)
             )
         }
+        if explains { output.fates += trace.orphans(in: key) }
     }
 }

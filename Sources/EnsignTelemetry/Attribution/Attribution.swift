@@ -9,6 +9,11 @@ package struct Attribution: Sendable {
     package struct Limits: Sendable, Hashable {
         /// How long a run waits, after its span has come, for later calls: two batches of OpenTelemetry's SDKs.
         package var settleMilliseconds: Int64 = 15_000
+        /// How long a run waits for a span around it that has not come, after the last span of its trace: a model's answer
+        /// may take minutes, and the outermost span comes last.
+        package var quietMilliseconds: Int64 = 300_000
+        /// How long it waits for it at most.
+        package var longestWaitMilliseconds: Int64 = 1_800_000
         /// How long a trace stays open after its last span, for evaluations and runs that last.
         package var idleMilliseconds: Int64 = 3_600_000
         /// How far ahead of ours another machine's clock may be.
@@ -32,11 +37,43 @@ package struct Attribution: Sendable {
         package var prices: Prices?
         /// Agents with a folder of telemetry of their own: nobody else speaks for them.
         package var bound: Set<AgentID>
+        /// Whose a bundle is, by its digest as text: of bundles in a route, and others that are known.
+        package var owners: [String: AgentID]
+        /// The bundles' own models, `<provider>/<model>`.
+        package var models: [Digest: String]
 
-        package init(routes: [AgentID: Route], prices: Prices?, bound: Set<AgentID> = []) {
+        /// - Parameter owners: Nil takes them from the routes.
+        package init(
+            routes: [AgentID: Route],
+            prices: Prices?,
+            bound: Set<AgentID> = [],
+            owners: [String: AgentID]? = nil,
+            models: [Digest: String] = [:]
+        ) {
             self.routes = routes
             self.prices = prices
             self.bound = bound
+            self.owners = owners ?? Self.owners(of: routes)
+            self.models = models
+        }
+
+        private static func owners(of routes: [AgentID: Route]) -> [String: AgentID] {
+            var owners: [String: AgentID] = [:]
+            var shared: Set<String> = []
+            for (agent, route) in routes {
+                for target in route.targets {
+                    let before = owners.updateValue(agent, forKey: target.digest.description)
+                    if let before, before != agent { shared.insert(target.digest.description) }
+                }
+            }
+            // A digest that two agents claim says nothing of either.
+            for digest in shared { owners[digest] = nil }
+            return owners
+        }
+
+        /// The price of a bundle's own model; nil where nothing is known.
+        func price(of bundle: Digest?) -> Prices.Price? {
+            bundle.flatMap { models[$0] }.flatMap { prices?.models[$0] }
         }
     }
 
@@ -45,6 +82,8 @@ package struct Attribution: Sendable {
         package var samples: [Sample] = []
         package var activities: [Activity] = []
         package var rejections = Rejections()
+        /// What became of spans, where somebody asked; the last one of a span is true.
+        package var fates: [(span: SpanKey, fate: Fate)] = []
 
         package init() {}
     }
@@ -55,16 +94,24 @@ package struct Attribution: Sendable {
     var seen: SeenWindow
     /// Runs by the time at which their samples are made, and once more by the time at which their calls are forgotten.
     var dues = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
+    /// Runs whose surroundings are not known, by the time at which it is looked whether anything still comes.
+    var waits = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// Calls by the time at which their names are judged if no call around them has come.
     var names = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// All that was ever rejected.
     package internal(set) var rejections = Rejections()
+    /// What runs cost by the price of their bundle's own model, by agent.
+    package internal(set) var fallbacks = FallbackPrices()
     /// Names of agents that have a route, parsed, and whose room their traces take.
-    private var known: [String: (agent: AgentID, share: UInt64)] = [:]
+    private var known: [String: AgentID] = [:]
+    private var shares: [AgentID: UInt64] = [:]
+    /// Whether it says of each span what became of it: for people, not for the watch.
+    let explains: Bool
 
-    package init(environment: String, limits: Limits = Limits()) {
+    package init(environment: String, limits: Limits = Limits(), explaining explains: Bool = false) {
         self.environment = environment
         self.limits = limits
+        self.explains = explains
         seen = SeenWindow(limit: limits.seen)
         traces = TraceTable(limits: limits)
     }
@@ -75,7 +122,7 @@ package struct Attribution: Sendable {
     /// When time alone makes samples, so that ``add(_:at:_:)`` should be called; nil if never.
     package var nextDue: Moment? {
         let idle = traces.firstTouched?.advanced(milliseconds: limits.idleMilliseconds)
-        return [idle, dues.first?.due, names.first?.due].compactMap { $0 }.min()
+        return [idle, dues.first?.due, names.first?.due, waits.first?.due].compactMap { $0 }.min()
     }
 
     // MARK: - Events
@@ -87,12 +134,12 @@ package struct Attribution: Sendable {
         // What is only a link between others comes first: an exporter writes the spans of each library together, and a
         // call is best reported when what is around it is known.
         for event in batch.events {
-            if case .span(let span) = event, case .other = span.operation { add(span, at: now, context, &output) }
+            if case .span(let span) = event, span.operation.isAround { add(span, at: now, context, &output) }
         }
         for event in batch.events {
             switch event {
             case .span(let span):
-                if case .other = span.operation { continue }
+                if span.operation.isAround { continue }
                 add(span, at: now, context, &output)
             case .evaluation(let evaluation): add(evaluation, at: now, context, &output)
             }
@@ -111,6 +158,10 @@ package struct Attribution: Sendable {
         while let next = dues.first, next.due <= now {
             _ = dues.removeFirst()
             settle(next.trace, next.span, at: now, &output)
+        }
+        while let next = waits.first, next.due <= now {
+            _ = waits.removeFirst()
+            reconsider(next.trace, next.span, at: now, &output)
         }
         let idle = now.advanced(milliseconds: -limits.idleMilliseconds)
         while let key = traces.nextIdle(since: idle) { close(key, &output) }
@@ -132,17 +183,17 @@ package struct Attribution: Sendable {
         _ output: inout Output
     ) {
         guard event.environments.allSatisfy({ $0 == environment }) else {
-            output.rejections.add(.otherEnvironment)
-            return
+            return reject(event, .otherEnvironment, &output)
         }
         var event = event
+        event.claimant = claimant(event.claim, context)
         let mayNotSpeak = admit(&event, context)
-        if event.operation == .other {
+        let isWeak = event.isWeakRun(context)
+        if event.operation.isAround, !isWeak {
             guard traces[event.key]?.links[event.span] == nil else { return }
         } else {
             guard seen.insert(SeenWindow.key(event.trace, event.span, folder: event.key.folder)) else {
-                output.rejections.add(.duplicate)
-                return
+                return reject(event, .duplicate, &output)
             }
         }
         let oldest = now.advanced(milliseconds: -limits.oldestMilliseconds)
@@ -153,27 +204,31 @@ package struct Attribution: Sendable {
         } else if event.end > latest {
             problem = .future
         } else if event.end < oldest {
-            output.rejections.add(.stale)
-            return
+            return reject(event, .stale, &output)
         }
-        open(event.key, share: share(of: event.claim), at: now, &output)
+        open(event.key, share: share(of: event.claimant, context), at: now, &output)
         let time = problem == nil ? min(event.end, now) : now
         if let mayNotSpeak {
-            output.rejections.add(mayNotSpeak)
-            refuse(event, at: time, context, &output)
+            reject(event, mayNotSpeak, &output)
+            refuse(event, at: time, now: now, context, &output)
             return
         }
         switch event.operation {
         case .run:
-            addRun(event, problem, at: now, context, &output)
+            addRun(event, isWeak: false, problem, at: now, context, &output)
         case .call(let call):
-            if let problem { output.rejections.add(problem) }
+            if let problem { reject(event, problem, &output) }
+            if event.hasUnusableArguments { output.rejections.add(.unusableArguments) }
             addCall(call, event, at: time, now: now, context, &output)
         case .inference:
-            if let problem { output.rejections.add(problem) }
-            addInference(event, at: time, context, &output)
-        case .other:
-            link(event, at: time, context, &output)
+            if let problem { reject(event, problem, &output) }
+            addInference(event, at: time, now: now, context, &output)
+        case .workflow, .other:
+            if isWeak {
+                addRun(event, isWeak: true, problem, at: now, context, &output)
+            } else {
+                link(event, at: time, now: now, context, &output)
+            }
         }
         if event.operation != .run, !event.evaluations.isEmpty {
             for evaluation in event.evaluations {
@@ -197,50 +252,81 @@ package struct Attribution: Sendable {
         makeRoom(&output)
     }
 
+    /// Counts why something does not count.
+    func reject(_ event: SpanEvent, _ reason: Rejection, _ output: inout Output) {
+        output.rejections.add(reason)
+        if explains { output.fates.append((event.spanKey, .rejected(reason))) }
+    }
+
     /// Notes whose child a span is, and moves what was collected for it upwards.
     mutating func link(
         _ event: SpanEvent,
         as link: OpenTrace.Link? = nil,
         at time: Moment,
+        now: Moment,
         _ context: Context,
         _ output: inout Output
     ) {
         var activities: [Activity] = []
         var evaluated: (run: Run, evaluations: [Evaluation])?
+        var arrival = OpenTrace.Arrival()
         traces.change(event.key) { trace in
-            let link = link ?? OpenTrace.Link(parent: event.parent ?? 0)
+            var link = link ?? OpenTrace.Link(parent: event.parent ?? 0)
+            // With a bundle that came in too, whoever asked is its agent.
+            link.isEntry = event.isEntry && event.claim.bundle == nil
+            if link.isWork { trace.demoteWaiting(for: event.span) }
             guard let joined = trace.attach(event.span, link) else { return }
+            if link.isWork { trace.groups[joined.root, default: Group()].note(start: event.start) }
             let around = link.isBarrier ? .none : trace.enclosure(below: trace.links[event.span]?.parent ?? 0)
             let nesting = trace.nest(joined.tops, in: around)
             for pair in nesting.pairs { trace.tellOnce(pair) }
             trace.tell(joined, nesting, at: time, context, &activities)
+            arrival = trace.arrived(event.span)
+            trace.tell(grown: arrival, at: time, &activities)
             evaluated = trace.groups[joined.root]?.takeEvaluations()
         }
         output.activities += activities
         tell(evaluated, &output)
+        take(arrival, in: event.key, at: now, &output)
     }
 
-    // MARK: - Names
+    // MARK: - Whose it is
 
     /// The agent that a claim names, if it has a route.
     mutating func agent(_ claim: Claim, _ context: Context) -> AgentID? {
         claimant(claim, context).flatMap { context.routes[$0] != nil ? $0 : nil }
     }
 
-    /// The agent that a claim names, one with a route or not; nil if it names none, or a framework's own part.
+    /// The agent that a claim is about, one with a route or not; nil if it is about none, or a framework's own part.
+    ///
+    /// A bundle belongs to one agent, whatever somebody calls it. Only without a known one names are asked.
     mutating func claimant(_ claim: Claim, _ context: Context) -> AgentID? {
-        guard let name = claim.agent else { return nil }
-        if let known = known[name] { return known.agent }
+        if let owner = claim.bundle.flatMap({ context.owners[$0] }) { return owner }
+        guard let name = claim.name else { return nil }
+        if let known = known[name] { return known }
         guard let agent = AgentID(name) else { return nil }
         // Names that telemetry makes up are not kept.
         guard context.routes[agent] != nil else { return agent }
         if known.count > 100_000 { known = [:] }
-        known[name] = (agent, TraceKey.folder(agent))
+        known[name] = agent
         return agent
     }
 
-    /// Whose room a trace takes when a span with this claim joins it: of those that have a route, once requested.
-    private func share(of claim: Claim) -> UInt64 { claim.agent.flatMap { known[$0]?.share } ?? 0 }
+    /// Whether a claim names one agent for certain, and the bundle of another one.
+    func isContradiction(_ claim: Claim, _ context: Context) -> Bool {
+        guard let named = claim.named, let owner = claim.bundle.flatMap({ context.owners[$0] }) else { return false }
+        return owner.description != named
+    }
+
+    /// Whose room a trace takes when a span of this agent joins it: of those that have a route.
+    private mutating func share(of claimant: AgentID?, _ context: Context) -> UInt64 {
+        guard let claimant, context.routes[claimant] != nil else { return 0 }
+        if let known = shares[claimant] { return known }
+        if shares.count > 100_000 { shares = [:] }
+        let share = TraceKey.folder(claimant)
+        shares[claimant] = share
+        return share
+    }
 
     struct Unresolved: Error {
         let reason: Rejection
@@ -249,7 +335,9 @@ package struct Attribution: Sendable {
     /// The target that a run counts for: the one with its bundle, else, without a bundle, the only one with its version.
     func resolve(_ claim: Claim, _ agent: AgentID, _ context: Context) -> Result<Digest, Unresolved> {
         let targets = context.routes[agent]?.targets ?? []
-        if let bundle = claim.bundle {
+        // Beside another name, a bundle that nobody knows says nothing.
+        let isForeign = claim.source == .borrowed && claim.bundle.flatMap { context.owners[$0] } == nil
+        if let bundle = claim.bundle, !isForeign {
             guard let target = targets.first(where: { bundle == $0.digest.description }) else {
                 return .failure(Unresolved(reason: .unknownBundle))
             }
@@ -263,4 +351,24 @@ package struct Attribution: Sendable {
 
 extension SpanEvent {
     var key: TraceKey { TraceKey(id: trace, folder: TraceKey.folder(folder)) }
+
+    var spanKey: SpanKey { SpanKey(trace: key, span: span) }
+
+    /// Whether it is a run if nothing of its agent is around it, although it does not say that an agent was asked: it
+    /// carries a bundle, and is not one end of a connection. A resource's bundle is on everything that a process does, so
+    /// there only what is said to be a workflow counts.
+    fileprivate func isWeakRun(_ context: Attribution.Context) -> Bool {
+        guard operation.isAround, let bundle = claim.bundle, context.owners[bundle] != nil else { return false }
+        return operation == .workflow || claim.source == .span && !isPassive
+    }
+}
+
+extension SpanEvent.Operation {
+    /// Whether it is around what agents do, and nothing by itself.
+    var isAround: Bool {
+        switch self {
+        case .workflow, .other: true
+        case .run, .call, .inference: false
+        }
+    }
 }

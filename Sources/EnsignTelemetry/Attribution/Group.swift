@@ -18,6 +18,10 @@ struct Group: Sendable {
     var evaluations: [Evaluation] = []
     /// Calls of which it is not known whether there is a call around them.
     var tops: [SpanID] = []
+    /// When the last agent's span inside the run ended that failed; nil if none did.
+    var failed: Moment?
+    /// When the last call, inference or agent inside it started; nil if there was none.
+    var began: Moment?
     /// What servers call what was asked of them, by the name of the call around.
     var aliases: [String: String] = [:]
 
@@ -87,16 +91,22 @@ struct Group: Sendable {
     /// What a run of an agent has cost: what it says itself, or what its inferences say, whichever is more.
     func spending(of agent: AgentID) -> Spending {
         let nested = tally(of: agent).nested
-        guard run?.agent == agent, let own = run?.own else { return nested }
-        return own.tokens >= nested.tokens ? own.with(nested) : nested.with(own)
+        guard let run, run.agent == agent else { return nested }
+        guard let own = run.own else { return nested.priced(by: run.price) }
+        return (own.tokens >= nested.tokens ? own.with(nested) : nested.with(own)).priced(by: run.price)
     }
 
-    /// Reports how many calls an agent has made in the run.
-    func tellSteps(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
-        let calls = tally(of: agent).made.calls
-        guard calls > 0 else { return }
-        activities.append(Activity(agent: agent, bundle: bundle(of: agent), kind: .steps(calls), time: time))
+    /// Whether the run came to its end as it should: its span says so, and no agent inside it failed as the last thing
+    /// that happened. What goes on afterwards, such as a second attempt, has recovered from it.
+    var hasSucceeded: Bool {
+        guard run?.hasSucceeded == true else { return false }
+        guard let failed else { return true }
+        return began.map { $0 > failed } ?? false
     }
+
+    mutating func note(start: Moment) { began = max(began ?? start, start) }
+
+    mutating func note(failure end: Moment) { failed = max(failed ?? end, end) }
 
     /// Reports what an agent spent beyond what was reported before.
     mutating func tellSpending(of agent: AgentID, at time: Moment, _ activities: inout [Activity]) {
@@ -154,11 +164,19 @@ struct Group: Sendable {
         for (name, alias) in other.aliases where aliases.count < Self.aliasLimit {
             aliases[name] = aliases[name] ?? alias
         }
+        if let began = other.began { note(start: began) }
+        if let failed = other.failed { note(failure: failed) }
     }
 
-    /// Adds the same run, seen from the called side.
+    /// Adds the same run, seen from inside.
     mutating func add(sameRun other: Group, of agent: AgentID) {
         var other = other
+        if let inner = other.run, !inner.isWeak {
+            note(start: inner.start)
+            if !inner.hasSucceeded { note(failure: inner.end) }
+        }
+        if run?.session == nil { run?.session = other.run?.session }
+        if other.run?.isWorkflow == true || other.run?.isWeak == false { run?.isWorkflow = true }
         let spending = other.spending(of: agent)
         other.unclaimed.nested = Spending()
         other.change(agent) { ($0.nested, $0.inside) = (spending, Spending()) }
@@ -196,6 +214,12 @@ struct Group: Sendable {
                 claimed[agent]?.inside = Spending()
             }
         }
+    }
+
+    /// Whether there is nothing in it but calls whose surroundings are not known.
+    var isHollow: Bool {
+        run == nil && waiting.isEmpty && evaluations.isEmpty && claimed.isEmpty && unclaimed.made == CallCounts()
+            && !unclaimed.nested.isKnown
     }
 
     mutating func forgetOthers() { claimed = claimed.filter { $0.key == run?.agent } }

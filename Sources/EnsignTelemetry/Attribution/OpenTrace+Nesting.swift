@@ -17,7 +17,12 @@ extension OpenTrace {
         guard parent != 0 else { return .none }
         var span = parent
         for _ in 0..<Self.depthLimit {
-            if groups[span]?.run != nil { return .none }
+            if let run = groups[span]?.run {
+                // Who only carries a bundle stands between the views of a call as any other span does.
+                guard run.isWeak, run.parent != 0 else { return .none }
+                span = run.parent
+                continue
+            }
             if calls[span] != nil { return .call(span) }
             guard let link = links[span] else { return .open(root: span) }
             if link.isBarrier || link.parent == 0 { return .none }

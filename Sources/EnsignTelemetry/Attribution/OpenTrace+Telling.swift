@@ -27,9 +27,53 @@ extension OpenTrace {
         for span in nesting.alone { tellName(of: span, context, &activities) }
         tellWaiting(at: joined.root, &activities)
         for (agent, hasCalls) in joined.agents where context.routes[agent] != nil {
-            if hasCalls { groups[joined.root]?.tellSteps(of: agent, at: time, &activities) }
+            if hasCalls { tellSteps(of: agent, in: joined.root, at: time, &activities) }
             groups[joined.root]?.tellSpending(of: agent, at: time, &activities)
         }
+    }
+
+    /// Puts calls into what is around a run, if it only carries a bundle; no call around a run that says itself that an
+    /// agent was asked is a view of them.
+    mutating func tellTops(of span: SpanID, _ context: Attribution.Context, _ activities: inout [Activity]) {
+        guard let group = groups[span], let run = group.run, !group.tops.isEmpty else { return }
+        groups[span]?.tops = []
+        var nesting = Nesting()
+        if run.isWeak {
+            nesting = nest(group.tops, in: enclosure(below: run.parent))
+            for pair in nesting.pairs { tellOnce(pair) }
+            for pair in nesting.pairs { pendingNames[pair.inner] = nil }
+        } else {
+            nesting.alone = group.tops
+        }
+        for top in nesting.alone { tellName(of: top, context, &activities) }
+    }
+
+    /// Reports what runs that have grown by their parts add up to.
+    mutating func tell(grown arrival: OpenTrace.Arrival, at time: Moment, _ activities: inout [Activity]) {
+        for run in arrival.grown.sorted() {
+            guard let agent = groups[run]?.run?.agent else { continue }
+            tellSteps(of: agent, in: run, at: time, &activities)
+            groups[run]?.tellSpending(of: agent, at: time, &activities)
+        }
+    }
+
+    /// Reports how many calls an agent has made in a run.
+    ///
+    /// Parts of a run that wait for the span around them count together: a graph's own span comes when its last step is
+    /// done, and who takes too many steps is to be stopped before that.
+    func tellSteps(of agent: AgentID, in root: SpanID, at time: Moment, _ activities: inout [Activity]) {
+        guard let group = groups[root] else { return }
+        var calls = group.tally(of: agent).made.calls
+        guard calls > 0 else { return }
+        if let run = group.run, run.isWeak, !run.isComplete, !group.isSettled,
+            case .open(let missing, _) = place(of: run.agent, isWeak: true, below: run.parent)
+        {
+            for part in awaiting[missing] ?? [] where part != root {
+                guard let other = groups[part], other.run?.isWeak == true, !other.isSettled else { continue }
+                calls += other.tally(of: agent).made.calls
+            }
+        }
+        activities.append(Activity(agent: agent, bundle: group.bundle(of: agent), kind: .steps(calls), time: time))
     }
 
     /// Reports the name of a call that waited for a call around it, now that there is none.

@@ -16,6 +16,10 @@ struct OpenTrace: Sendable {
         var isBarrier = false
         /// Whose it claims to be, where that matters: for those that cover usage.
         var claimant: AgentID?
+        /// Whether it is a call or an inference: what is inside it is never a run, unless it says so itself.
+        var isWork = false
+        /// Whether work came in with it from another process, which may write its spans elsewhere.
+        var isEntry = false
     }
 
     /// The name of a call; the call around it, if there is one, has not come yet.
@@ -28,6 +32,8 @@ struct OpenTrace: Sendable {
     var groups: [SpanID: Group] = [:]
     var calls: [SpanID: CallNode] = [:]
     var pendingNames: [SpanID: PendingName] = [:]
+    /// Runs of which it is not known whether they are the outermost ones, by the first span around them that has not come.
+    var awaiting: [SpanID: [SpanID]] = [:]
     /// The end of the last run whose calls were forgotten: the call around a late one may be among them.
     var forgotten: Moment?
     /// When something of it came last.
@@ -66,7 +72,11 @@ struct OpenTrace: Sendable {
         var span = span
         var cover = Cover.none
         for _ in 0..<Self.depthLimit {
-            if groups[span]?.run != nil { break }
+            if let run = groups[span]?.run {
+                guard run.isWeak, run.parent != 0 else { break }
+                span = run.parent
+                continue
+            }
             guard let link = links[span] else { break }
             if link.coversUsage {
                 if claimant == nil || link.claimant == claimant { return .counted }
@@ -106,6 +116,7 @@ struct OpenTrace: Sendable {
         guard below != nil else { return joined }
         joined.tops = below?.tops ?? []
         below?.tops = []
+        if below?.hasUsage == true, link.parent != 0 { below?.leaveOut { cover(above: link.parent, of: $0) } }
         if let below { joined.agents = add(below, at: joined.root) }
         return joined
     }
@@ -123,7 +134,8 @@ struct OpenTrace: Sendable {
     /// Forgets the spans below runs once all runs are settled: only evaluations can still come, and they name runs or
     /// inferences.
     mutating func forgetCalls() {
-        guard groups.values.allSatisfy({ $0.run != nil && $0.isSettled }) else { return }
+        guard groups.values.allSatisfy({ $0.run != nil && $0.isSettled || $0.isHollow }) else { return }
+        groups = groups.filter { $0.value.run != nil }
         var kept: [SpanID: Link] = [:]
         for (span, link) in links where link.coversUsage {
             kept[span] = Link(parent: root(of: span), coversUsage: true, isBarrier: true, claimant: link.claimant)

@@ -80,15 +80,27 @@ struct Spending: Sendable {
     var isKnown = false
     /// Whether some of it is impossible: then no samples are made from it.
     var isBad = false
-    /// Whether some of it has no price: then there is no sample of the cost.
-    var isUnpriced = false
+    /// How many spans of it name a model without a price: then there is no sample of the cost, unless the bundle's own
+    /// model has a price.
+    var unpriced: Int64 = 0
+    /// Their tokens, which are in `tokens` too.
+    var open = TokenUsage.zero
+    /// One of the models without a price.
+    var openModel: String?
+    /// How many spans are priced as the bundle's own model.
+    var fallbacks: Int64 = 0
+
+    var isUnpriced: Bool { unpriced > 0 }
 
     mutating func add(_ other: Spending) {
         tokens = tokens.addingReportingOverflow(other.tokens).overflow ? .max : tokens + other.tokens
         cost += other.cost
         isKnown = isKnown || other.isKnown
         isBad = isBad || other.isBad
-        isUnpriced = isUnpriced || other.isUnpriced
+        unpriced += other.unpriced
+        open = open.adding(other.open)
+        openModel = openModel ?? other.openModel
+        fallbacks += other.fallbacks
     }
 
     /// This amount, doubtful if the other one is bad.
@@ -97,9 +109,32 @@ struct Spending: Sendable {
         result.isBad = isBad || other.isBad
         return result
     }
+
+    /// With what has no price of its own at this one.
+    func priced(by price: Prices.Price?) -> Spending {
+        guard isUnpriced, let price else { return self }
+        var result = self
+        result.cost += price.cost(of: open)
+        result.fallbacks += unpriced
+        (result.unpriced, result.open) = (0, .zero)
+        return result
+    }
 }
 
-/// A run: an `invoke_agent` span.
+extension TokenUsage {
+    static let zero = TokenUsage(input: 0, output: 0, cacheRead: 0, cacheWrite: 0)
+
+    fileprivate func adding(_ other: TokenUsage) -> TokenUsage {
+        var result = self
+        result.input = input.adding(saturating: other.input)
+        result.output = output.adding(saturating: other.output)
+        result.cacheRead = cacheRead.adding(saturating: other.cacheRead)
+        result.cacheWrite = cacheWrite.adding(saturating: other.cacheWrite)
+        return result
+    }
+}
+
+/// A run: the outermost span of its agent in a trace, as far as is known.
 struct Run: Sendable {
     /// Nil for a run of somebody outside this fleet: what is below it is not counted.
     var agent: AgentID?
@@ -116,4 +151,15 @@ struct Run: Sendable {
     var own: Spending?
     /// A hash of the session's key.
     var session: UInt64?
+    /// Whether it is a run only because it is the outermost span that carries the bundle: it does not say itself that an
+    /// agent was asked.
+    var isWeak = false
+    /// Whether it is a run without anything of an agent inside it.
+    var isWorkflow = false
+    /// Whether all spans around it have come that can come: so it is the outermost one.
+    var isComplete = true
+    /// When it was read.
+    var since: Moment
+    /// The price of the bundle's own model.
+    var price: Prices.Price?
 }

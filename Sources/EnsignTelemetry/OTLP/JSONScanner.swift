@@ -218,6 +218,18 @@ struct JSONScanner {
         return true
     }
 
+    /// Whether these words stand somewhere in a text, as they are written there.
+    func contains(_ text: Text, _ words: StaticString) -> Bool {
+        let count = words.utf8CodeUnitCount
+        guard text.count >= count else { return false }
+        for start in text.start...(text.end - count) {
+            var offset = 0
+            while offset < count, unsafe bytes[start + offset] == words.utf8Start[offset] { offset += 1 }
+            if offset == count { return true }
+        }
+        return false
+    }
+
     /// One byte of a text.
     func byte(_ text: Text, at offset: Int) -> UInt8 {
         precondition(offset < text.count, "an offset within the text")

@@ -13,9 +13,11 @@ package enum OTLPLine {
     ///
     /// - Parameters:
     ///   - bytes: One JSON object, white space around it. Empty lines are allowed.
+    ///   - describes: Whether names of spans and scopes are read too, for people.
     ///   - events: What was read is appended; nothing of a malformed line.
     package static func read(
         _ bytes: UnsafeRawBufferPointer,
+        describing describes: Bool = false,
         into events: inout [TelemetryEvent],
         rejections: inout Rejections
     ) {
@@ -23,7 +25,7 @@ package enum OTLPLine {
         var start = 0
         while true {
             do {
-                var reader = unsafe OTLPReader(bytes, from: start)
+                var reader = unsafe OTLPReader(bytes, from: start, describing: describes)
                 var found = Rejections()
                 try reader.readLine(into: &events, rejections: &found)
                 rejections.add(found)

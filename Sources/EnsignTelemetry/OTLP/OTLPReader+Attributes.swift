@@ -4,23 +4,44 @@ extension OTLPReader {
     /// Everything that is read of an item's attributes.
     struct Attributes {
         var operation: JSONScanner.Text?
+        /// The kind of span in OpenInference's words, and in Traceloop's.
+        var openKind: JSONScanner.Text?
+        var loopKind: JSONScanner.Text?
+        var requestType: JSONScanner.Text?
         var claim = Claim()
+        /// A bundle and a name that came with baggage, or in what a framework passes on: they count where there is no other.
+        var carried = Claim()
+        var openAgent: String?
         var environment: String?
+        var service: String?
         /// The session's key: what Ensign's client writes, and what the conventions have.
         var session: JSONScanner.Text?
         var conversation: JSONScanner.Text?
         var tool: String?
-        var arguments: UInt64?
+        var openTool: String?
+        var entity: String?
+        /// Where arguments are: which of them count is known when the whole span is read.
+        var arguments: Place?
+        var openInput: Place?
+        var entityInput: Place?
         var errorType: JSONScanner.Text?
         var method: JSONScanner.Text?
         var provider: String?
         var system: String?
         var requestModel: String?
         var responseModel: String?
+        var openProvider: String?
+        var openSystem: String?
+        var openModel: String?
         var input: OTLPScalar?
         var output: OTLPScalar?
         var cacheRead: OTLPScalar?
         var cacheWrite: OTLPScalar?
+        /// The same in other words than the conventions'.
+        var otherInput: OTLPScalar?
+        var otherOutput: OTLPScalar?
+        var otherCacheRead: OTLPScalar?
+        var otherCacheWrite: OTLPScalar?
         var evaluation: String?
         var score: OTLPScalar?
         var label: String?
@@ -38,7 +59,11 @@ extension OTLPReader {
                 try scanner.skip()
             }
         }
-        return Resource(claim: attributes.claim, environment: attributes.environment)
+        return Resource(
+            claim: attributes.ownClaim,
+            environment: attributes.environment,
+            service: attributes.service
+        )
     }
 
     mutating func readAttributes(_ attributes: inout Attributes) throws(MalformedJSON) {
@@ -76,16 +101,36 @@ extension OTLPReader {
         _ name: JSONScanner.Text,
         _ attributes: inout Attributes
     ) throws(MalformedJSON) {
-        if scanner.hasPrefix(name, "gen_ai.") {
-            try readConvention(name, &attributes)
-        } else if scanner.equals(name, "ensign.bundle") {
+        guard name.count > 0 else { return try scanner.skip() }
+        switch name.hasEscapes ? scanner.string(name).utf8.first ?? 0 : scanner.byte(name, at: 0) {
+        case UInt8(ascii: "g") where scanner.hasPrefix(name, "gen_ai."): try readConvention(name, &attributes)
+        case UInt8(ascii: "l") where scanner.hasPrefix(name, "llm."): try readModelAttribute(name, &attributes)
+        case UInt8(ascii: "t"), UInt8(ascii: "o"), UInt8(ascii: "i"), UInt8(ascii: "a"), UInt8(ascii: "b"):
+            try readOtherConvention(name, &attributes)
+        case UInt8(ascii: "m"): try readMetadata(name, &attributes)
+        case UInt8(ascii: "s"):
+            if describes, scanner.equals(name, "service.name") {
+                attributes.service = try string(most: 256)
+            } else {
+                try scanner.skip()
+            }
+        default: try readOwn(name, &attributes)
+        }
+    }
+
+    /// Names that are not those of one convention of instrumentations.
+    private mutating func readOwn(
+        _ name: JSONScanner.Text,
+        _ attributes: inout Attributes
+    ) throws(MalformedJSON) {
+        if scanner.equals(name, "ensign.bundle") {
             attributes.claim.bundle = try string(most: 128)
+        } else if scanner.equals(name, "ensign.agent") {
+            attributes.claim.named = try string(most: 256)
         } else if scanner.equals(name, "ensign.session") {
             attributes.session = try text()
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
-        } else if scanner.equals(name, "mcp.method.name") {
-            attributes.method = try text()
         } else if scanner.equals(name, "deployment.environment.name") {
             attributes.environment = try string(most: 128)
         } else if scanner.equals(name, "event.name") {
@@ -111,8 +156,7 @@ extension OTLPReader {
         } else if scanner.equals(name, "gen_ai.tool.name") {
             attributes.tool = try string(most: 256)
         } else if scanner.equals(name, "gen_ai.tool.call.arguments") {
-            attributes.arguments =
-                scanner.peek() == UInt8(ascii: "{") ? try scanner.otlpArgumentsDigest() : try skipped()
+            attributes.arguments = try place()
         } else if scanner.equals(name, "gen_ai.usage.input_tokens") {
             attributes.input = try scanner.otlpScalar()
         } else if scanner.equals(name, "gen_ai.usage.output_tokens") {
@@ -124,11 +168,9 @@ extension OTLPReader {
         {
             attributes.cacheWrite = try scanner.otlpScalar()
         } else if scanner.equals(name, "gen_ai.usage.prompt_tokens") {
-            let value = try scanner.otlpScalar()
-            attributes.input = attributes.input ?? value
+            attributes.otherInput = try scanner.otlpScalar()
         } else if scanner.equals(name, "gen_ai.usage.completion_tokens") {
-            let value = try scanner.otlpScalar()
-            attributes.output = attributes.output ?? value
+            attributes.otherOutput = try scanner.otlpScalar()
         } else if scanner.equals(name, "gen_ai.provider.name") {
             attributes.provider = try string(most: 128)
         } else if scanner.equals(name, "gen_ai.system") {
@@ -148,9 +190,12 @@ extension OTLPReader {
         }
     }
 
-    mutating func skipped() throws(MalformedJSON) -> UInt64? {
+    /// Passes over a value that may be read later.
+    mutating func place() throws(MalformedJSON) -> Place {
+        _ = scanner.peek()
+        let start = scanner.index
         try scanner.skip()
-        return nil
+        return start
     }
 
     mutating func text() throws(MalformedJSON) -> JSONScanner.Text? {

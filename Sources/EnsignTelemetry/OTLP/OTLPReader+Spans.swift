@@ -12,6 +12,8 @@ extension OTLPReader {
         var parent: SpanID?
         var start: Int64?
         var end: Int64?
+        var kind: Int64 = 0
+        var name: JSONScanner.Text?
         var hasErrorStatus = false
         var evaluations: [Evaluation] = []
         var badEvaluations: Int64 = 0
@@ -31,6 +33,10 @@ extension OTLPReader {
                 start = try scanner.otlpInteger()
             } else if scanner.equals(key, "endTimeUnixNano") {
                 end = try scanner.otlpInteger()
+            } else if scanner.equals(key, "kind") {
+                kind = try readKind()
+            } else if describes, scanner.equals(key, "name"), scanner.peek() == UInt8(ascii: "\"") {
+                name = try scanner.text()
             } else if scanner.equals(key, "status"), scanner.peek() == UInt8(ascii: "{") {
                 hasErrorStatus = try readStatus()
             } else if scanner.equals(key, "events"), scanner.peek() == UInt8(ascii: "[") {
@@ -46,56 +52,57 @@ extension OTLPReader {
         }
         rejections.add(.badEvaluation, badEvaluations)
         let (usage, hasBadUsage) = usage(attributes)
-        events.append(
-            .span(
-                SpanEvent(
-                    trace: trace,
-                    span: span,
-                    parent: parent == 0 || parent == span ? nil : parent,
-                    start: Moment(nanoseconds: start ?? 0),
-                    end: Moment(nanoseconds: end ?? 0),
-                    hasFailed: hasErrorStatus || attributes.errorType != nil,
-                    hasErrorStatus: hasErrorStatus,
-                    operation: operation(attributes),
-                    claim: claim(attributes, resource),
-                    environments: environments(attributes, resource),
-                    usage: usage,
-                    hasBadUsage: hasBadUsage,
-                    models: usage == nil ? [] : models(attributes),
-                    evaluations: evaluations,
-                    isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
-                    session: session(attributes)
-                )
-            )
+        var event = SpanEvent(
+            trace: trace,
+            span: span,
+            parent: parent == 0 || parent == span ? nil : parent,
+            start: Moment(nanoseconds: start ?? 0),
+            end: Moment(nanoseconds: end ?? 0),
+            hasFailed: hasErrorStatus || attributes.errorType != nil,
+            hasErrorStatus: hasErrorStatus,
+            operation: operation(attributes),
+            claim: claim(attributes, resource),
+            environments: environments(attributes, resource),
+            usage: usage,
+            hasBadUsage: hasBadUsage,
+            models: usage == nil && !describes ? [] : models(attributes),
+            evaluations: evaluations,
+            isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
+            session: session(attributes)
         )
-    }
-
-    func operation(_ attributes: Attributes) -> SpanEvent.Operation {
-        guard let name = attributes.operation else { return .other }
-        if scanner.equals(name, "invoke_agent") { return .run }
-        if scanner.equals(name, "execute_tool") {
-            return .call(
-                ToolCall(
-                    tool: attributes.tool ?? "",
-                    arguments: attributes.arguments,
-                    isDenied: attributes.errorType.map { scanner.equals($0, "permission_denied") } ?? false
-                )
+        if case .call(var call) = event.operation {
+            (call.arguments, event.hasUnusableArguments) = try arguments(attributes)
+            event.operation = .call(call)
+        }
+        // One end of a connection (opentelemetry/proto/trace/v1/trace.proto, SpanKind) is not the work itself.
+        event.isEntry = kind == 2 || kind == 5
+        event.isPassive = kind >= 2 || isMaking(attributes)
+        if describes {
+            event.details = SpanDetails(
+                name: name.map { scanner.string($0) } ?? "",
+                scope: scope,
+                service: resource.service
             )
         }
-        let isInference =
-            scanner.equals(name, "chat") || scanner.equals(name, "generate_content")
-            || scanner.equals(name, "text_completion") || scanner.equals(name, "embeddings")
-        return isInference ? .inference : .other
+        events.append(.span(event))
     }
 
     func claim(_ attributes: Attributes, _ resource: Resource) -> Claim {
-        // A bundle or version beside another agent's name would be somebody else's: the innermost name decides for all.
-        if attributes.claim.agent != nil, attributes.claim.agent != resource.claim.agent { return attributes.claim }
-        return Claim(
-            agent: attributes.claim.agent ?? resource.claim.agent,
-            version: attributes.claim.version ?? resource.claim.version,
-            bundle: attributes.claim.bundle ?? resource.claim.bundle
-        )
+        var claim = attributes.ownClaim
+        let around = resource.claim
+        // A version beside another agent's name would be somebody else's: the innermost name decides.
+        let isAlike = claim.agent == nil || claim.agent == around.agent || claim.named == nil && around.named != nil
+        if isAlike {
+            claim.agent = claim.agent ?? around.agent
+            claim.version = claim.version ?? around.version
+        }
+        guard claim.bundle == nil else { return claim }
+        claim.named = claim.named ?? around.named
+        if let bundle = around.bundle {
+            claim.bundle = bundle
+            claim.source = isAlike ? .resource : .borrowed
+        }
+        return claim
     }
 
     /// A hash of the session's key: keys may be customers' names, and are not kept.
@@ -113,14 +120,18 @@ extension OTLPReader {
     }
 
     func models(_ attributes: Attributes) -> [String] {
-        guard let provider = attributes.provider ?? attributes.system else { return [] }
-        return [attributes.requestModel, attributes.responseModel].compactMap { $0.map { "\(provider)/\($0)" } }
+        let known = attributes.provider ?? attributes.system ?? attributes.openProvider ?? attributes.openSystem
+        guard let provider = known else { return [] }
+        let requested = attributes.requestModel ?? attributes.openModel
+        return [requested, attributes.responseModel].compactMap { $0.map { "\(provider)/\($0)" } }
     }
 
     func usage(_ attributes: Attributes) -> (usage: TokenUsage?, isBad: Bool) {
-        guard attributes.input != nil || attributes.output != nil else { return (nil, false) }
-        guard let input = tokens(attributes.input), let output = tokens(attributes.output),
-            let read = tokens(attributes.cacheRead), let written = tokens(attributes.cacheWrite)
+        let given = (attributes.input ?? attributes.otherInput, attributes.output ?? attributes.otherOutput)
+        guard given.0 != nil || given.1 != nil else { return (nil, false) }
+        guard let input = tokens(given.0), let output = tokens(given.1),
+            let read = tokens(attributes.cacheRead ?? attributes.otherCacheRead),
+            let written = tokens(attributes.cacheWrite ?? attributes.otherCacheWrite)
         else { return (nil, true) }
         return (TokenUsage(input: input, output: output, cacheRead: read, cacheWrite: written), false)
     }
@@ -145,6 +156,19 @@ extension OTLPReader {
             scanner.rewind(to: start)
         }
         return try scanner.otlpInteger() == 2
+    }
+
+    /// Reads a span's kind, as a number or a name (protobuf's JSON mapping allows both); 0 for what is not known.
+    private mutating func readKind() throws(MalformedJSON) -> Int64 {
+        guard scanner.peek() == UInt8(ascii: "\"") else { return try scanner.otlpInteger() ?? 0 }
+        let start = scanner.index
+        let text = try scanner.text()
+        if scanner.equals(text, "SPAN_KIND_SERVER") { return 2 }
+        if scanner.equals(text, "SPAN_KIND_CLIENT") { return 3 }
+        if scanner.equals(text, "SPAN_KIND_PRODUCER") { return 4 }
+        if scanner.equals(text, "SPAN_KIND_CONSUMER") { return 5 }
+        scanner.rewind(to: start)
+        return try scanner.otlpInteger() ?? 0
     }
 
     /// Whether a status is ERROR: 2, or its name (protobuf's JSON mapping allows both).

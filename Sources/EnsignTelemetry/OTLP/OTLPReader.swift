@@ -5,15 +5,22 @@ struct OTLPReader {
     var scanner: JSONScanner
     /// How many events there may be.
     private var most = 0
+    /// Whether names of spans and scopes are read, for people.
+    let describes: Bool
+    /// The name of the scope whose spans are read.
+    var scope = ""
 
-    init(_ bytes: UnsafeRawBufferPointer, from start: Int = 0) {
+    init(_ bytes: UnsafeRawBufferPointer, from start: Int = 0, describing describes: Bool = false) {
         scanner = unsafe JSONScanner(bytes, from: start)
+        self.describes = describes
     }
 
     /// What a resource says of all its spans and records.
     struct Resource {
         var claim = Claim()
         var environment: String?
+        /// `service.name`, where names are read.
+        var service: String?
     }
 
     /// A place that can only be read when something behind it is known: JSON members may come in any order.
@@ -93,6 +100,7 @@ struct OTLPReader {
         try scanner.beginArray()
         var isFirst = true
         while try scanner.nextElement(&isFirst) {
+            if describes { scope = try scopeName() }
             try scanner.beginObject()
             var isFirstKey = true
             while let key = try scanner.nextKey(&isFirstKey) {
@@ -112,5 +120,30 @@ struct OTLPReader {
                 }
             }
         }
+    }
+
+    /// The name of the scope that the scanner is before. Its members may come in any order, so it is looked for first.
+    private mutating func scopeName() throws(MalformedJSON) -> String {
+        let start = scanner.index
+        var name = ""
+        try scanner.beginObject()
+        var isFirst = true
+        while let key = try scanner.nextKey(&isFirst) {
+            guard scanner.equals(key, "scope"), scanner.peek() == UInt8(ascii: "{") else {
+                try scanner.skip()
+                continue
+            }
+            try scanner.beginObject()
+            var isFirstMember = true
+            while let member = try scanner.nextKey(&isFirstMember) {
+                if scanner.equals(member, "name"), scanner.peek() == UInt8(ascii: "\"") {
+                    name = scanner.string(try scanner.text())
+                } else {
+                    try scanner.skip()
+                }
+            }
+        }
+        scanner.rewind(to: start)
+        return name
     }
 }

@@ -241,27 +241,4 @@ extension JSONScanner {
         }
         return (high, low)
     }
-
-    /// A digest of an `AnyValue`'s canonical JSON. Text that is JSON itself counts as the value that it encodes.
-    ///
-    /// Of more than 64 KiB the bytes themselves: sorting a million members would hold up everything else.
-    mutating func otlpArgumentsDigest() throws(MalformedJSON) -> UInt64? {
-        let start = index
-        try skip()
-        guard index - start <= 65_536 else { return digest(from: start) }
-        rewind(to: start)
-        let value = try otlpJSON()
-        switch value {
-        case .null: return nil
-        case .string(let text):
-            let bytes = Array(text.utf8)
-            guard let first = bytes.first,
-                first == UInt8(ascii: "{") || first == UInt8(ascii: "["),
-                let parsed = try? JSONParser.parse(bytes, maxDepth: 32)
-            else { return StableHash.of(bytes) }
-            return StableHash.of(parsed.canonicalBytes())
-        default:
-            return StableHash.of(value.canonicalBytes())
-        }
-    }
 }

@@ -20,32 +20,55 @@ package enum TelemetryEvent: Sendable, Hashable {
     case evaluation(EvaluationEvent)
 }
 
-/// Who ran, as a span or its resource says.
+/// Who ran, as a span and its resource say.
+///
+/// What is certain comes before what is a name: a bundle's digest names one version of one agent, and nothing but a name is
+/// what a framework calls its own parts.
 package struct Claim: Sendable, Hashable {
-    /// `gen_ai.agent.name`.
+    /// Where the bundle stands.
+    package enum Source: Sendable, Hashable {
+        /// On the span itself, in an attribute of its own or one that carries baggage.
+        case span
+        /// On the resource.
+        case resource
+        /// On the resource, and the span has another name of its own: it counts only if somebody's bundle it is.
+        case borrowed
+    }
+
+    /// `gen_ai.agent.name`, else `agent.name`: what somebody calls it.
     package var agent: String?
     /// `gen_ai.agent.version`.
     package var version: String?
     /// `ensign.bundle`.
     package var bundle: String?
+    /// `ensign.agent`: the agent's name in the fleet, from somebody who knows it.
+    package var named: String?
+    package var source = Source.span
 
-    package init(agent: String? = nil, version: String? = nil, bundle: String? = nil) {
+    package init(agent: String? = nil, version: String? = nil, bundle: String? = nil, named: String? = nil) {
         self.agent = agent
         self.version = version
         self.bundle = bundle
+        self.named = named
     }
+
+    /// The agent's name: the certain one, if there is one.
+    package var name: String? { named ?? agent }
 }
 
 /// One span, reduced to what Ensign reads (docs/telemetry.md, "What is read").
 package struct SpanEvent: Sendable, Hashable {
     package enum Operation: Sendable, Hashable {
-        /// `invoke_agent`.
+        /// `invoke_agent`, or an agent of OpenInference or Traceloop.
         case run
-        /// `execute_tool`.
+        /// `invoke_workflow`, a chain of OpenInference, a workflow or task of Traceloop: something around what agents do. With
+        /// a bundle it may be a run, otherwise it only says which span is whose parent.
+        case workflow
+        /// `execute_tool`, or a tool of OpenInference or Traceloop.
         case call(ToolCall)
-        /// `chat`, `generate_content`, `text_completion`, `embeddings`.
+        /// `chat`, `generate_content`, `text_completion`, `embeddings`, or a model's answer in the words of the others.
         case inference
-        /// Any other: it only says which span is whose parent.
+        /// Any other: it only says which span is whose parent, unless it carries a bundle.
         case other
     }
 
@@ -74,6 +97,42 @@ package struct SpanEvent: Sendable, Hashable {
     package var session: UInt64?
     /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
+    /// Whether it is never a run by itself: one end of a connection, or the making of an agent.
+    package var isPassive = false
+    /// Whether work came in with it from another process: what asked for it is not told by its parents.
+    package var isEntry = false
+    /// Whether arguments are recorded that say nothing of the call, such as the tool's schema.
+    package var hasUnusableArguments = false
+    /// Whose it is, once somebody has asked; one with a route or not.
+    package var claimant: AgentID?
+    /// What it is called; only where a reader was asked for it.
+    package var details: SpanDetails?
+}
+
+/// What people know a span by. Reading does without.
+package final class SpanDetails: Sendable, Hashable {
+    /// `name` of the span.
+    package let name: String
+    /// The instrumentation scope's name.
+    package let scope: String
+    /// `service.name` of the resource.
+    package let service: String?
+
+    package init(name: String, scope: String, service: String?) {
+        self.name = name
+        self.scope = scope
+        self.service = service
+    }
+
+    package static func == (left: SpanDetails, right: SpanDetails) -> Bool {
+        left.name == right.name && left.scope == right.scope && left.service == right.service
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(scope)
+        hasher.combine(service)
+    }
 }
 
 /// Tokens of one span.

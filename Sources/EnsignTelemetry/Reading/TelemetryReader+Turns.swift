@@ -242,7 +242,12 @@ extension TelemetryReader {
         }
         let before = batch.events.count
         batch.lines += 1
-        unsafe OTLPLine.read(line, into: &batch.events, rejections: &batch.rejections)
+        unsafe OTLPLine.read(
+            line,
+            describing: limits.describes,
+            into: &batch.events,
+            rejections: &batch.rejections
+        )
         if let folder {
             for index in before..<batch.events.count { batch.events[index] = batch.events[index].from(folder) }
         }

@@ -48,6 +48,8 @@ package struct TelemetryReader: ~Copyable {
         package var chunk = 1 << 18
         /// Names looked at in a step.
         package var names = 4_096
+        /// Whether names of spans and scopes are read too, for people.
+        package var describes = false
 
         package init() {}
     }
@@ -140,6 +142,12 @@ package struct TelemetryReader: ~Copyable {
             headCounts[file.headCount] = true
         }
     }
+
+    /// Reads one file of the directory alone, whatever else is there: its name is then the only one to ask for.
+    package mutating func readAlone() { knowsFolders = true }
+
+    /// Whether a file of this name is telemetry.
+    package static func reads(_ name: String) -> Bool { TelemetryFileName.isTelemetry(name) }
 
     /// The folders whose changes mean new data: watch them with inotify and hand over the names.
     ///

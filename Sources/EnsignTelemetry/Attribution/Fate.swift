@@ -1,0 +1,102 @@
+package import EnsignModel
+
+/// A span of a trace.
+package struct SpanKey: Sendable, Hashable {
+    var trace: TraceKey
+    var span: SpanID
+}
+
+/// What became of a span.
+package enum Fate: Sendable, Hashable {
+    /// A run that was counted.
+    case run(agent: AgentID, bundle: Digest, hasSucceeded: Bool, cost: Cost)
+    /// A part of a run of the same agent.
+    case part
+    /// A call or an inference in a run that was counted.
+    case counted(agent: AgentID, bundle: Digest)
+    /// Something else in a run that was counted.
+    case inside
+    /// A call or an inference that counts for no run; it may stand in one of somebody else.
+    case orphan(isInRun: Bool)
+    /// It does not count.
+    case rejected(Rejection)
+
+    /// What is known of what a run cost.
+    package enum Cost: Sendable, Hashable {
+        /// No span says anything of tokens.
+        case none
+        case priced
+        /// By the price of the bundle's own model, because this one has none.
+        case fallback(String)
+        case unpriced(String)
+        case impossible
+    }
+}
+
+extension SpanEvent {
+    /// Finds the fate that belongs to a span again.
+    package var fateKey: SpanKey { spanKey }
+}
+
+extension Fate.Cost {
+    init(_ spending: Spending) {
+        if !spending.isKnown {
+            self = .none
+        } else if spending.isBad {
+            self = .impossible
+        } else if spending.isUnpriced {
+            self = .unpriced(spending.openModel ?? "")
+        } else {
+            self = spending.fallbacks > 0 ? .fallback(spending.openModel ?? "") : .priced
+        }
+    }
+}
+
+extension OpenTrace {
+    /// What became of a run and of what is in it.
+    func fates(
+        of run: SpanID,
+        in key: TraceKey,
+        _ agent: AgentID,
+        _ bundle: Digest,
+        _ spending: Spending,
+        hasSucceeded: Bool
+    ) -> [(span: SpanKey, fate: Fate)] {
+        var fates: [(span: SpanKey, fate: Fate)] = [
+            (
+                SpanKey(trace: key, span: run),
+                .run(agent: agent, bundle: bundle, hasSucceeded: hasSucceeded, cost: Fate.Cost(spending))
+            )
+        ]
+        for (span, link) in links where root(of: span) == run {
+            let claimant = calls[span]?.claimant ?? link.claimant
+            let fate: Fate
+            if !link.isWork {
+                fate = .inside
+            } else if let claimant, claimant != agent {
+                fate = .orphan(isInRun: true)
+            } else {
+                fate = .counted(agent: agent, bundle: bundle)
+            }
+            fates.append((SpanKey(trace: key, span: span), fate))
+        }
+        return fates
+    }
+
+    /// Calls and inferences that are in no run that was counted.
+    func orphans(in key: TraceKey) -> [(span: SpanKey, fate: Fate)] {
+        links.compactMap { span, link in
+            guard link.isWork, groups[root(of: span)]?.run?.target == nil else { return nil }
+            return (SpanKey(trace: key, span: span), .orphan(isInRun: false))
+        }
+    }
+}
+
+extension Attribution.Output {
+    mutating func add(_ other: Attribution.Output) {
+        samples += other.samples
+        activities += other.activities
+        rejections.add(other.rejections)
+        fates += other.fates
+    }
+}
