@@ -14,6 +14,9 @@ package struct Traffic: Sendable, Hashable {
     package var runs: Double
     /// By metric, for the stable version.
     package var metrics: [String: Tally]
+    /// Calls of any version, and those of them whose arguments say something.
+    package var calls: Int64 = 0
+    package var callsWithArguments: Int64 = 0
 
     /// Decayed sums over one metric's samples.
     package struct Tally: Sendable, Hashable {
@@ -61,6 +64,19 @@ package struct Traffic: Sendable, Hashable {
         let name = sample.metric.description
         guard isStable, metrics[name] != nil || metrics.count < Self.maxMetrics else { return }
         metrics[name, default: Tally()].add(sample, weight)
+    }
+
+    /// Takes a call, as it is known.
+    package mutating func take(call: ToolCall) {
+        // Of a call that is reported in pieces, one has the name.
+        if call.isNamed { calls = calls.adding(saturating: 1) }
+        if call.arguments != nil { callsWithArguments = callsWithArguments.adding(saturating: 1) }
+    }
+
+    /// Runs of the stable version that were counted lately; nil if there were hardly any.
+    package var recentRuns: Int64? {
+        let weight = metrics[MetricName.success.description]?.weight ?? 0
+        return weight >= Self.fewest ? Int64(weight) : nil
     }
 
     /// Recent runs of all versions in an hour; nil when there were hardly any.
@@ -174,6 +190,9 @@ package struct TrafficBook: Sendable, Hashable {
         agents[sample.agent] = traffic
     }
 
+    /// Takes a call of an agent that has runs.
+    package mutating func take(_ call: ToolCall, of agent: AgentID) { agents[agent]?.take(call: call) }
+
     private mutating func makeRoom() {
         guard agents.count >= Self.maxAgents else { return }
         let order = agents.sorted { ($0.value.latest, $0.key) < ($1.value.latest, $1.key) }
@@ -184,11 +203,13 @@ package struct TrafficBook: Sendable, Hashable {
 extension Traffic {
     /// One agent's line of the traffic file.
     package func json(_ agent: AgentID) -> JSONValue {
-        [
+        var object: JSONObject = [
             "agent": .string(agent.description), "first": .integer(first.nanoseconds),
             "latest": .integer(latest.nanoseconds), "runs": JSONValue(Decimal.rounded(runs)),
             "metrics": .object(JSONObject(metrics.map { ($0.key, $0.value.json) })),
         ]
+        if calls > 0 { object["calls"] = [.integer(calls), .integer(callsWithArguments)] }
+        return .object(object)
     }
 
     package init?(json: JSONValue) {
@@ -200,6 +221,8 @@ extension Traffic {
             guard let tally = Tally(json: value) else { return nil }
             metrics[name] = tally
         }
+        calls = json["calls"]?[0]?.int ?? 0
+        callsWithArguments = json["calls"]?[1]?.int ?? 0
     }
 }
 

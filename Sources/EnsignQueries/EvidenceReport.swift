@@ -23,6 +23,8 @@ package struct EvidenceReport: Sendable {
     package var rejections: [(reason: String, count: Int64)]?
     /// That samples of the environment's canaries were lost, in a sentence; nil when none were.
     package var dropped: String?
+    /// That costs are those of the bundles' own models, in a sentence; nil when none are.
+    package var priced: String?
     /// Newest first.
     package var history: [Decision]
 
@@ -90,6 +92,7 @@ package struct EvidenceReport: Sendable {
         }
         if report.isHost, let kept = try EvidenceStore.kept(site, environment) {
             report.dropped = kept.dropped
+            report.priced = kept.pricedSentence(agent)
             report.rejections = kept.rejections?.object.map { counts in
                 counts.compactMap { reason, count in count.int.map { (reason, $0) } }
             }
@@ -177,6 +180,7 @@ extension EvidenceReport {
                 .object(JSONObject($0.map { ($0.reason, .integer($0.count)) }))
             } ?? .null,
             "dropped": dropped.map { .string($0) } ?? .null,
+            "priced": priced.map { .string($0) } ?? .null,
             "history": .array(
                 history.map { decision in
                     [

@@ -134,7 +134,7 @@ struct EnvironmentWork: ServiceWork {
     private func tellOfSight(_ site: Site) {
         let now = Timestamp(seconds: Machine.now)
         guard let tip = try? site.ledger(environment.name).tip() else { return }
-        (try? site.sight(environment.name, tip, now: now))??.sentence.map(environment.note)
+        (try? site.sight(environment.name, tip, now: now))??.sentences.forEach(environment.note)
     }
 
     // MARK: Waiting

@@ -17,6 +17,19 @@ struct TelemetryWork: ServiceWork {
     /// Nil until the pipeline is open, and after a failure.
     private var following: TelemetryFollowing?
     private var isFirst = true
+    /// What the operator's settings say, and when they were looked at last.
+    private var setting = Setting.none
+    private var looked: ContinuousClock.Instant?
+
+    /// How often settings are looked at: an operator sets telemetry once, and should not have to start the watch anew.
+    private static let settingInterval = Duration.seconds(10)
+
+    private enum Setting: Hashable {
+        case none
+        case directory(String)
+        /// It cannot be used; why is said when the pipeline is opened.
+        case bad
+    }
 
     init(_ environment: WatchedEnvironment, _ service: Service, _ desk: EnvironmentDesk) {
         self.environment = environment
@@ -25,8 +38,9 @@ struct TelemetryWork: ServiceWork {
     }
 
     mutating func turn() -> Service.Next {
+        followSetting()
+        guard setting != .none else { return .after(Self.settingInterval) }
         if isFirst {
-            guard hasTelemetry else { return .never }
             startCheckpoints()
             isFirst = false
         }
@@ -53,9 +67,29 @@ struct TelemetryWork: ServiceWork {
         CheckpointWork(environment, desk).write()
     }
 
-    private var hasTelemetry: Bool {
-        guard let settings = try? environment.open().settings else { return false }
-        return (try? settings.telemetry(environment.name)) != .some(nil)
+    /// Looks whether the operator has named another directory, and begins anew with it.
+    private mutating func followSetting() {
+        let now = ContinuousClock.now
+        guard looked.map({ now - $0 >= Self.settingInterval }) ?? true else { return }
+        // What cannot be read now stays as it was.
+        guard let settings = try? environment.open().settings else { return }
+        let isFirstLook = looked == nil
+        looked = now
+        var found = Setting.bad
+        do throws(SettingsError) {
+            found = try settings.telemetry(environment.name).map { .directory($0) } ?? .none
+        } catch { found = .bad }
+        guard found != setting else { return }
+        setting = found
+        guard !isFirstLook else { return }
+        CheckpointWork(environment, desk).write()
+        following = nil
+        desk.close()
+        switch found {
+        case .none: environment.note("telemetry is no longer read: none is set")
+        case .directory(let directory): environment.note("telemetry is read from \(directory) from now on")
+        case .bad: break
+        }
     }
 
     private mutating func startCheckpoints() {

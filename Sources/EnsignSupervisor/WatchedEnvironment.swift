@@ -87,6 +87,9 @@ final class EnvironmentDesk: Sendable {
         main.wake()
     }
 
+    /// Lets go of the pipeline: another directory is to be read. Whoever still works with it ends with it.
+    func close() { opened.withLock { $0 = nil } }
+
     // MARK: Answers of Prometheus
 
     func leave(_ found: [SeriesAnswer]) {

@@ -449,7 +449,7 @@ struct GrantTests {
         #expect(
             fixture.check() == """
                 \(deployment):①: error: 'crm.find' is granted twice, with different limits [granted-twice]
-                  hint: keep one of the grants: Ensign does not guess which one is meant
+                  hint: keep one of the grants, or name it under 'except' in the other: Ensign does not guess which one is meant
                   \(role):②: note: also granted here
                 """
         )

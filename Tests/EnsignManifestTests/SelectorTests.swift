@@ -52,11 +52,8 @@ struct SelectorTests {
             #expect((selected.artifact == written.artifact) == same, "\(selection)")
         }
         #expect(
-            try compile(
-                (agent, "operations: \(named)", "operations: [\"*\"], except: [erase]"),
-                (deployment, "[erase]", "[find]")
-            )
-            .artifact == compile((agent, named, "[update, find]"), (deployment, "[erase]", "[find]")).artifact
+            try compile((agent, "operations: \(named)", "operations: [\"*\"], except: [erase]")).artifact
+                == compile((agent, named, "[update, find]")).artifact
         )
     }
 
@@ -108,7 +105,7 @@ struct SelectorTests {
                 grants,
                 "  grants: [{tool: crm, operations: [\"*\"], arguments: {properties: {①credit: {maximum: 1}}}}]"
             )
-            .hasPrefix(
+            .contains(
                 "\(deployment):①: error: arguments of crm.find: the operation has no argument 'credit' [narrowing-misfit]"
             )
         )
@@ -194,6 +191,44 @@ struct SelectorTests {
         #expect(fleet.findings.contains { $0.code == "unknown-operation" })
     }
 
+    @Test("In a role only what no version of the tool has is empty, whatever else the versions have")
+    func emptyInRoles() {
+        var fixture = FleetFixture()
+        fixture["fleet/tools/crm/2.0.0.yaml"] = fixture[FleetFixture.toolPath]?.replacing(
+            "    erase:",
+            with: "    drop: {access: execute, risk: low}\n    erase:"
+        )
+        fixture.replace("[find]", with: "[find, {access: execute, risk: low}]", in: FleetFixture.rolePath)
+        #expect(fixture.check() == "")
+        fixture.replace(
+            "{access: execute, risk: low}]",
+            with: "①{access: read, risk: high}]",
+            in: FleetFixture.rolePath
+        )
+        #expect(
+            fixture.check().hasPrefix(
+                "\(FleetFixture.rolePath):①: error: {access: read, risk: high} selects no operation"
+            )
+        )
+    }
+
+    @Test("A slip in a release that none deploys is a warning, as any name that is gone")
+    func undeployed() {
+        var fixture = FleetFixture()
+        let old = "fleet/agents/support/triage/0.9.0"
+        fixture["\(old)/agent.yaml"] = fixture[agent]?.replacing(
+            "operations: \(named)",
+            with: "operations: [\"*\"], except: [gone]"
+        )
+        fixture["\(old)/prompt.md"] = "Sort.\n"
+        #expect(fixture.check().hasPrefix("\(old)/agent.yaml:"))
+        #expect(
+            fixture.check().contains(
+                "warning: no version of tool 'crm' has an operation 'gone'; no environment deploys 0.9.0"
+            )
+        )
+    }
+
     @Test("What another version of the tool has may be left out already")
     func exceptionOfAnotherVersion() {
         var fixture = FleetFixture()
@@ -266,7 +301,9 @@ struct SelectorTests {
             )
         }
         #expect(
-            check(deployment, "[erase], approval", "[①*], approval").hasPrefix("\(deployment):①: error: "),
+            check(deployment, "[erase], approval", "[①*], approval").contains(
+                "\(deployment):①: error: a '*' is an alias here, and there is no name behind it [yaml-syntax]\n  hint: quote it: \"*\""
+            ),
             "an alias in YAML"
         )
     }

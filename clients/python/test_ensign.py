@@ -263,6 +263,27 @@ class SessionTests(FleetTestCase):
             self.assertEqual((session.tools, session.tool_schemas()), ((), []))
         self.assertEqual(self.open(addedLater={"x": 1}).bundle["addedLater"], {"x": 1})
 
+    def test_an_agent_may_have_no_model_and_several_prompts(self) -> None:
+        prompts = {"reply": "Reply.\n", "triage": "Sort.\n"}
+        store = {"kind": "memory", "scope": "agent"}
+        tools = [{**make_bundle()["tools"][0], "store": store}]
+        triggers = [{"cron": "0 6 * * *"}]
+        session = self.open(
+            model=None, instructions=None, prompts=prompts, name="refund_triage", triggers=triggers, tools=tools
+        )
+        self.assertEqual((session.has_model, session.prompts, session.alias), (False, prompts, "refund_triage"))
+        self.assertEqual((session.triggers, session.tools[0].store), (tuple(triggers), store))
+        with self.assertRaisesRegex(ensign.NotDeclared, "no model of its own"):
+            _ = session.model
+        with self.assertRaisesRegex(ensign.NotDeclared, "its prompts are reply, triage"):
+            _ = session.instructions
+        self.assertNotIn("gen_ai.request.model", session.telemetry_attributes())
+        self.assertIn("ensign.bundle", session.telemetry_attributes())
+        other = {"provider": "openai", "name": "gpt-5", "parameters": {}}
+        session = self.open(model={**other, "fallbacks": [{**other, "name": "gpt-4"}]})
+        self.assertEqual([model.name for model in session.model.fallbacks], ["gpt-4"])
+        self.assertEqual((session.alias, session.prompts, session.triggers), (None, {}, ()))
+
     def test_only_what_was_granted_is_allowed(self) -> None:
         session = self.open()
         today = datetime.date(2027, 6, 30)
@@ -275,7 +296,14 @@ class SessionTests(FleetTestCase):
         self.assertIs(session.resolve("payments__refund", today=today), refund)
         for name in ("payments.refund", "refund", "payments_refund", "mcp__payments__refund"):
             self.assertIs(session.resolve(name, today=today), refund, name)
-        for name in ("payments__", "__refund", "payments__lookup", "payments.lookup", "payments__refund__", "mail__refund"):
+        for name in (
+            "payments__",
+            "__refund",
+            "payments__lookup",
+            "payments.lookup",
+            "payments__refund__",
+            "mail__refund",
+        ):
             self.assertIsNone(session.resolve(name, today=today), name)
 
     def test_a_model_calls_each_operation_by_a_name_of_its_own_that_apis_accept(self) -> None:
@@ -294,7 +322,9 @@ class SessionTests(FleetTestCase):
                 self.assertEqual(found, each["means"], each["name"])
                 with contextlib.nullcontext() if len(found) < 2 else self.assertLogs("ensign", "WARNING"):
                     resolved = session.resolve(each["name"])
-                self.assertEqual([resolved.name] if resolved else [], [one.partition(".")[2] for one in found] * (len(found) == 1))
+                self.assertEqual(
+                    [resolved.name] if resolved else [], [one.partition(".")[2] for one in found] * (len(found) == 1)
+                )
 
     def test_whatever_is_granted_each_schema_resolves_to_its_operation(self) -> None:
         seed = int(os.environ.get("ENSIGN_TEST_SEED", random.randrange(1 << 32)))
@@ -690,6 +720,13 @@ class MalformedTests(FleetTestCase):
             ({"model": {"provider": "anthropic"}}, "model: name: missing"),
             ({"model": {"provider": "anthropic", "name": "m", "parameters": []}}, "model: parameters: expected an obj"),
             ({"labels": {"a": 1}}, "labels: a: expected text"),
+            ({"prompts": {"a": 1}}, "prompts: a: expected text"),
+            ({"triggers": ["daily"]}, "triggers[0]: expected an object"),
+            (
+                {"model": {"provider": "a", "name": "b", "fallbacks": [{"name": "c"}]}},
+                "fallbacks[0]: provider: missing",
+            ),
+            (tool(store="memory"), "tools[0]: store: expected an object"),
             ({"delegates": "it/desk"}, "delegates: expected an array, found text"),
             ({"delegates": [None]}, "delegates[0]: expected text, found null"),
             ({"limits": {"steps": 1.5}}, "limits: steps: expected a whole number"),

@@ -40,7 +40,9 @@ struct EvidenceRenderer {
     }
 
     /// What readers should know of what was counted.
-    private var notes: [String] { (report.canary?.verdict?.notes ?? []) + (report.dropped.map { [$0] } ?? []) }
+    private var notes: [String] {
+        (report.canary?.verdict?.notes ?? []) + [report.dropped, report.priced].compactMap { $0 }
+    }
 
     private func section(_ title: String, _ lines: [String]) -> String {
         guard !lines.isEmpty else { return "" }

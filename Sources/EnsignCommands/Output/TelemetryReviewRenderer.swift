@@ -39,7 +39,8 @@ struct TelemetryReviewRenderer {
             return ["\(reason): \(alike[0].next)"]
                 + alike.map { problem in
                     let name = "\(problem.span.quoted(utf8: 128)) of \(problem.scope.quoted(utf8: 128))"
-                    return "  \(problem.count) x \(name): \(problem.why); for example span \(problem.exampleSpan) of trace "
+                    return
+                        "  \(problem.count) x \(name): \(problem.why); for example span \(problem.exampleSpan) of trace "
                         + problem.exampleTrace
                 }
         }

@@ -52,11 +52,13 @@ extension Verb {
         switch invocation.format {
         case .json: invocation.json(report.json)
         case .markdown: invocation.console.out(renderer.markdown)
-        case .text:
+        case .text, .sarif:
             invocation.console.out(renderer.text)
             // No samples, and why there can be none.
             let sight = try site.sight(environment, site.ledger(environment).tip(), now: invocation.now)
-            if let sentence = sight?.sentence { invocation.console.note("\(environment): \(sentence.onOneLine)") }
+            for sentence in sight?.sentences ?? [] {
+                invocation.console.note("\(environment): \(sentence.onOneLine)")
+            }
         }
         return .done
     }

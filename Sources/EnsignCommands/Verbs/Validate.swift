@@ -25,11 +25,15 @@ extension Verb {
             )
         ],
         options: [Option(name: "rev", summary: "Check a commit instead of files", value: "REV", kind: .revision)],
-        formats: [.text, .json],
+        formats: [.text, .json, .sarif],
         examples: [
             Example(command: "ensign validate", meaning: "the work tree, before committing"),
             Example(command: "ensign validate --rev main~1", meaning: "a commit, as the server would see it"),
             Example(command: "ensign validate . --output json", meaning: "findings for a program"),
+            Example(
+                command: "ensign validate --output sarif",
+                meaning: "findings for a forge to show beside the files"
+            ),
         ]
     ) { invocation in
         let (snapshots, name, branch) = try invocation.snapshots()
@@ -67,9 +71,10 @@ extension Invocation {
         of name: String,
         _ snapshots: () throws -> any Snapshot
     ) throws -> ExitCode {
-        if format == .json {
-            json(result.json)
-        } else {
+        switch format {
+        case .json: json(result.json)
+        case .sarif: json(result.sarif(version: App.version))
+        case .text, .markdown:
             let fleet = Fleet(snapshot: try snapshots(), today: today)
             console.out(FindingRenderer(paint: console.paint, source: fleet.source).render(result.findings))
             if !isQuiet {

@@ -7,6 +7,11 @@ package struct FleetValidation: Sendable {
     package var findings: [Finding]
     package var counts: FleetChecker.Counts
 
+    package init(findings: [Finding], counts: FleetChecker.Counts) {
+        self.findings = findings
+        self.counts = counts
+    }
+
     package var errors: Int { findings.count { $0.severity == .error } }
     package var warnings: Int { findings.count - errors }
 

@@ -88,8 +88,20 @@ struct AgentChecker {
                 hint: problem.hint
             )
         }
-        try GrantChecker(fleet: fleet, path: loaded.path)
-            .checkExceptions(of: need.operations, name, beside: operations)
+        let unknown = try fleet.unknownExceptions(of: need.operations, name, beside: operations)
+        for operation in unknown?.operations ?? [] {
+            try missing(
+                loaded,
+                "unknown-operation",
+                Fleet.inNoVersion(operation, name),
+                operation.position,
+                hint: Suggestion.hint(
+                    for: operation.value,
+                    among: unknown?.known.sorted() ?? [],
+                    plural: "its operations"
+                )
+            )
+        }
     }
 
     /// Reports what is not there. An error where the version is deployed or is the one that people edit; of a release

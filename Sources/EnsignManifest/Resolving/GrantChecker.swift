@@ -49,7 +49,9 @@ struct GrantChecker {
     private func reportEmpty(_ grant: Grant, _ versions: [[String: Operation]]) {
         let problems = versions.map { EmptySelection.problems(grant.operations, $0) }
         guard let first = problems.first else { return }
-        for problem in first where problems.allSatisfy({ $0.contains(problem) }) {
+        for problem in first
+        where problems.allSatisfy({ $0.contains { $0.position == problem.position && $0.message == problem.message } })
+        {
             fleet.report(
                 Finding(
                     code: EmptySelection.code,
@@ -62,29 +64,39 @@ struct GrantChecker {
         }
     }
 
-    /// Reports exceptions that no version of a tool has: a slip there would let in what is meant to be left out.
-    ///
-    /// - Parameter present: The operations of one version; only what is not among them is looked up in the others.
+    /// Reports exceptions that no version of a tool has.
     func checkExceptions(of selection: OperationSelection, _ tool: String, beside present: [String: Operation]) throws {
-        let missing = selection.excepted.compactMap(\.named).filter { present[$0.value] == nil }
-        guard !missing.isEmpty else { return }
-        let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
-        guard versions.allSatisfy({ $0 != nil }) else { return }
-        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
-        for operation in missing where !known.contains(operation.value) { reportUnknown(operation, tool, known) }
+        guard let unknown = try fleet.unknownExceptions(of: selection, tool, beside: present) else { return }
+        for operation in unknown.operations { reportUnknown(operation, tool, unknown.known) }
     }
 
     private func reportUnknown(_ operation: Located<String>, _ tool: String, _ known: Set<String>) {
-        fleet.reportUnknown(
-            operation,
-            "no version of tool '\(tool)' has an operation '\(operation.value)'",
-            among: known,
-            in: path
-        )
+        fleet.reportUnknown(operation, Fleet.inNoVersion(operation, tool), among: known, in: path)
     }
 }
 
 extension Fleet {
+    /// Exceptions that no version of a tool has: a slip there would let in what is meant to be left out.
+    ///
+    /// - Parameter present: The operations of one version; only what is not among them is looked up in the others.
+    /// - Returns: These, and the operations that there are; nil when there are none, or a version cannot be read.
+    func unknownExceptions(
+        of selection: OperationSelection,
+        _ tool: String,
+        beside present: [String: Operation]
+    ) throws -> (operations: [Located<String>], known: Set<String>)? {
+        let missing = selection.excepted.compactMap(\.named).filter { present[$0.value] == nil }
+        guard !missing.isEmpty else { return nil }
+        let versions = try toolVersions(tool).map { try self.tool(tool, $0)?.value }
+        guard versions.allSatisfy({ $0 != nil }) else { return nil }
+        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
+        return (missing.filter { !known.contains($0.value) }, known)
+    }
+
+    static func inNoVersion(_ operation: Located<String>, _ tool: String) -> String {
+        "no version of tool '\(tool)' has an operation '\(operation.value)'"
+    }
+
     /// Reports an operation that a tool does not have.
     func reportUnknown(
         _ operation: Located<String>,

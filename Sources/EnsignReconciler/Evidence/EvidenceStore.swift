@@ -4,6 +4,7 @@ package import EnsignJudge
 package import EnsignLedger
 package import EnsignModel
 import EnsignPlanner
+import EnsignTelemetry
 
 /// Where the judge keeps what it has counted, between runs. Without it, counting starts again.
 package enum EvidenceStore {
@@ -85,6 +86,8 @@ package enum EvidenceStore {
         package var rejections: JSONValue?
         /// That samples of canaries were lost, in a sentence; nil when none were.
         package var dropped: String?
+        /// Costs by the price of bundles' own models.
+        private var fallbacks: JSONValue?
         /// The state of the guards of stable versions.
         package var guards = GuardBook()
 
@@ -92,11 +95,22 @@ package enum EvidenceStore {
         fileprivate init(_ contents: StateContents) {
             state = contents["consumer"] ?? .null
             rejections = contents["attribution"]?["rejections"]
+            fallbacks = contents["attribution"]?["fallbacks"]
             dropped = TelemetryCheckpoint.sentence(dropped: contents["dropped"]?.int ?? 0)
             guards = contents["guards"].flatMap { GuardBook(json: $0) } ?? GuardBook()
         }
 
         fileprivate init(state: JSONValue) { self.state = state }
+
+        /// That costs of an agent are by its bundles' own models, in a sentence; nil when none are.
+        package func pricedSentence(_ agent: AgentID) -> String? {
+            guard let entry = FallbackPrices(json: fallbacks).agents[agent] else { return nil }
+            let what =
+                entry.model.isEmpty
+                ? "a model that is not named" : "\(entry.model.quoted(utf8: 200)), which has no price"
+            return "cost: tokens of \(counted(entry.count, "span", "spans")) are priced as the bundle's own model: "
+                + "telemetry names \(what) (fleet/prices.yaml)"
+        }
     }
 
     /// - Returns: Nil when there is nothing.

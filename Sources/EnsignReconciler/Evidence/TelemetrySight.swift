@@ -1,7 +1,9 @@
 package import EnsignHost
+import EnsignJudge
 package import EnsignLedger
 package import EnsignManifest
 package import EnsignModel
+import EnsignPolicy
 import EnsignSystem
 
 /// Whether what guards agents by their telemetry can see any of it: a guard that cannot fire says so.
@@ -14,6 +16,8 @@ package struct TelemetrySight: Sendable, Hashable {
     package var lastRead: Timestamp?
     /// Why nothing can be seen; nil when it can.
     package var obstacle: Obstacle?
+    /// Of agents with rules about calls whose telemetry shows none of what these look at, in sentences.
+    package var blindRules: [String] = []
 
     package enum Obstacle: Sendable, Hashable {
         case notSet
@@ -56,7 +60,63 @@ package struct TelemetrySight: Sendable, Hashable {
         } else {
             sight.obstacle = .nothingRead
         }
+        if sight.obstacle == nil { sight.blindRules = try blindRules(site, environment, fleet, agents) }
         return sight
+    }
+
+    /// The most agents whose rules are named.
+    private static let mostNamed = 20
+
+    /// Rules about calls of agents that run and whose telemetry shows no call, or none with arguments.
+    private static func blindRules(
+        _ site: Site,
+        _ environment: String,
+        _ fleet: Fleet,
+        _ agents: [AgentID]
+    ) throws -> [String] {
+        let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
+        let common = try quiet.environment(environment)?.value?.killSwitch ?? []
+        var rules: [AgentID: [KillRule]] = [:]
+        for agent in agents.prefix(500) {
+            let own = common + (try quiet.deployment(agent, in: environment)?.value?.killSwitch ?? [])
+            if own.contains(where: \.isOfCalls) { rules[agent] = own.filter(\.isOfCalls) }
+        }
+        guard !rules.isEmpty else { return [] }
+        let tip = try site.ledger(environment).tip()
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let traffic = TrafficBook.kept(in: StateFile<TrafficBook>(site.files, environment), of: Set(rules.keys))
+        var sentences: [String] = []
+        for (agent, traffic) in traffic.sorted(by: { $0.key < $1.key }) {
+            guard let runs = traffic.recentRuns, let own = rules[agent],
+                let stable = try recorded.agent(agent)?.stable?.digest,
+                let granted = try recorded.bundle(stable).map({ ToolNames($0).count }), granted > 0
+            else { continue }
+            if let sentence = sentence(agent, own, runs, granted, traffic) { sentences.append(sentence) }
+        }
+        let rest = sentences.count - mostNamed
+        return sentences.prefix(mostNamed)
+            + (rest > 0 ? ["rules of \(counted(rest, "more agent", "more agents")) cannot fire"] : [])
+    }
+
+    private static func sentence(
+        _ agent: AgentID,
+        _ rules: [KillRule],
+        _ runs: Int64,
+        _ granted: Int,
+        _ traffic: Traffic
+    ) -> String? {
+        func names(_ rules: [KillRule]) -> String { Set(rules.map(\.name)).sorted().joined(separator: ", ") }
+        if traffic.calls == 0 {
+            // Before calls were counted, what was counted of runs says it.
+            guard traffic.metrics[MetricName.steps.description]?.positive ?? 0 == 0 else { return nil }
+            return
+                "\(names(rules)) of \(agent) cannot fire: \(counted(runs, "run", "runs")) and not one call, although "
+                + "\(counted(granted, "operation is", "operations are")) granted; 'ensign telemetry check' says what is missing"
+        }
+        let repeated = rules.filter { if case .repeatedCall = $0 { true } else { false } }
+        guard !repeated.isEmpty, traffic.callsWithArguments == 0, traffic.calls >= 20 else { return nil }
+        return
+            "\(names(repeated)) of \(agent) cannot fire: none of its \(traffic.calls) calls has arguments that say something"
     }
 
     private init(environment: String, guards: [String]) {
@@ -94,6 +154,15 @@ package struct TelemetrySight: Sendable, Hashable {
         return "\(what) of \(environment) cannot fire: \(why)"
     }
 
+    /// All that cannot fire, in sentences.
+    package var sentences: [String] { (sentence.map { [$0] } ?? []) + blindRules }
+
+    /// That nobody sees what agents do, although nothing is declared that looks; nil where telemetry is set.
+    package var unseen: String? {
+        guard guards.isEmpty, obstacle == .notSet else { return nil }
+        return "no telemetry is set, so nobody sees what agents do (ensign.\(environment).telemetry)"
+    }
+
     private var why: String? {
         switch obstacle {
         case nil: nil
@@ -112,7 +181,24 @@ package struct TelemetrySight: Sendable, Hashable {
             "directory": directory.map { .string($0) } ?? .null, "guards": .array(guards.map { .string($0) }),
             "lastRead": lastRead.map { .string($0.description) } ?? .null,
             "problem": why.map { .string($0) } ?? .null, "cannotFire": sentence.map { .string($0) } ?? .null,
+            "blindRules": .array(blindRules.map { .string($0) }),
         ]
+    }
+}
+
+extension KillRule {
+    /// Whether it looks at calls.
+    fileprivate var isOfCalls: Bool { if case .spend = self { false } else { true } }
+
+    /// As manifests write it.
+    fileprivate var name: String {
+        switch self {
+        case .spend: "spend"
+        case .repeatedCall: "repeatedCall"
+        case .deniedCalls: "deniedCalls"
+        case .steps: "steps"
+        case .unknownTool: "unknownTool"
+        }
     }
 }
 

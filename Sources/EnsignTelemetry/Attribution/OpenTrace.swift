@@ -116,6 +116,7 @@ struct OpenTrace: Sendable {
         guard below != nil else { return joined }
         joined.tops = below?.tops ?? []
         below?.tops = []
+        if below?.hasUsage == true, link.parent != 0 { below?.leaveOut { cover(above: link.parent, of: $0) } }
         if let below { joined.agents = add(below, at: joined.root) }
         return joined
     }

@@ -1,0 +1,209 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// What of a framework's spans counts, who acts undeclared, and a watch that is told where telemetry is while it runs: the
+/// built binary against files as exporters write them.
+@Suite struct TelemetryCheckTests {
+    private func host() throws -> Host {
+        var fleet = FleetFixture()
+        fleet.replace(
+            "keepFor: 7d",
+            with: "keepFor: 7d\n  killSwitch: [{unknownTool: 1}]",
+            in: FleetFixture.environmentPath
+        )
+        return try Host(fleet: fleet)
+    }
+
+    private func digest(_ host: Host) throws -> String {
+        let route = try host.liveJSON("agents/support/triage.json")
+        let routes = try #require(route["routes"] as? [[String: Any]])
+        return try #require(routes.last?["digest"] as? String)
+    }
+
+    private struct Span {
+        var name: String
+        var id: Int
+        var parent = 0
+        var isError = false
+        var attributes: [(String, String)]
+    }
+
+    private func line(_ spans: [Span], trace: String, scope: String = "framework") -> String {
+        let now = Int64(Date().timeIntervalSince1970 * 1e9)
+        func id(_ number: Int) -> String { String(format: "%016x", number) }
+        let texts = spans.map { span in
+            let list = span.attributes.map { #"{"key":"\#($0.0)","value":{"stringValue":"\#($0.1)"}}"# }
+            let parent = span.parent == 0 ? "" : #""parentSpanId":"\#(id(span.parent))","#
+            return #"{"traceId":"\#(trace)","spanId":"\#(id(span.id))",\#(parent)"name":"\#(span.name)","#
+                + #""startTimeUnixNano":"\#(now - 1_000_000)","endTimeUnixNano":"\#(now)","#
+                + #""attributes":[\#(list.joined(separator: ","))],"status":{"code":\#(span.isError ? 2 : 1)}}"#
+        }
+        return #"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"desk"}}]},"#
+            + #""scopeSpans":[{"scope":{"name":"\#(scope)"},"spans":[\#(texts.joined(separator: ","))]}]}]}"# + "\n"
+    }
+
+    /// A graph as an instrumentation writes it: children first, the graph's own span last.
+    private func graph(_ number: Int, bundle: String?, isError: Bool = false) -> String {
+        let marks = bundle.map { [("ensign.bundle", $0)] } ?? []
+        let trace = String(format: "%032x", number + 1)
+        return line(
+            [
+                Span(
+                    name: "answer",
+                    id: 3,
+                    parent: 2,
+                    attributes: [("openinference.span.kind", "LLM"), ("llm.model_name", "m")] + marks
+                )
+            ],
+            trace: trace
+        )
+            + line(
+                [
+                    Span(
+                        name: "find",
+                        id: 4,
+                        parent: 2,
+                        attributes: [
+                            ("openinference.span.kind", "TOOL"), ("tool.name", "crm__find"), ("input.value", "{}"),
+                        ] + marks
+                    ),
+                    Span(
+                        name: "step \(10_000 + number)",
+                        id: 2,
+                        parent: 1,
+                        attributes: [("openinference.span.kind", "CHAIN")] + marks
+                    ),
+                    Span(
+                        name: "helper",
+                        id: 1,
+                        isError: isError,
+                        attributes: [("openinference.span.kind", "AGENT"), ("agent.name", "helper")] + marks
+                    ),
+                ],
+                trace: trace
+            )
+    }
+
+    private func write(_ text: String, _ name: String, in host: Host) throws -> String {
+        let path = "\(host.scratch.path)/\(name)"
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    @Test("What carries a bundle counts, span name by span name")
+    func counts() throws {
+        let host = try host()
+        let bundle = try digest(host)
+        let text = (0..<10).map { graph($0, bundle: bundle, isError: $0 == 0) }.joined()
+        let path = try write(text, "spans.jsonl", in: host)
+        let result = try host.ensign("telemetry", "check", path, "--env", "prod")
+        #expect(result.status == 0, "\(result.errors)\(result.output)")
+        #expect(result.output.contains("support/triage 1.0.0: 10 runs (1 failed), 10 calls, 10 model calls"))
+        for words in [
+            "step *", "10 runs, 1 of them failed", "10 parts of runs", "10 calls with arguments", "no tokens",
+        ] {
+            #expect(result.output.contains(words), "\(words) in \(result.output)")
+        }
+        let json = try host.ensign("telemetry", "check", path, "--env", "prod", "--output", "json")
+        let value = try #require(
+            JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+        )
+        #expect(value["good"] as? Bool == true)
+        #expect((value["names"] as? [Any])?.count == 4)
+        // Changes nothing.
+        try host.expectSound()
+    }
+
+    @Test("What does not count is named, with the reason, an example and the next step")
+    func doesNotCount() throws {
+        let host = try host()
+        let folder = "\(host.scratch.path)/spans"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        _ = try write(graph(0, bundle: nil), "spans/a.jsonl", in: host)
+        _ = try write(graph(1, bundle: "sha256:" + String(repeating: "0", count: 64)), "spans/b.jsonl", in: host)
+        let result = try host.ensign("telemetry", "check", folder, "--env", "prod")
+        #expect(result.status == 4)
+        for words in [
+            "nothing: no run counts", "unknown-agent: stamp every span", "'helper' is a framework's name",
+            "unknown-bundle: ", "no-run: open the run's own span", "of trace 00000000000000000000000000000001",
+        ] {
+            #expect(result.output.contains(words), "\(words) in \(result.output)")
+        }
+        let missing = try host.ensign("telemetry", "check", "\(folder)/none", "--env", "prod")
+        #expect(missing.status == 1)
+        let other = try write("x", "notes.txt", in: host)
+        #expect(try host.ensign("telemetry", "check", other, "--env", "prod").status == 1)
+        #expect(try host.ensign("telemetry", "read", folder, "--env", "prod").status == 64)
+    }
+
+    @Test("Who acts and is not declared is listed; what is written for them validates")
+    func shadows() throws {
+        let host = try host()
+        let declared = graph(0, bundle: try digest(host))
+        let hostile = line(
+            [
+                Span(
+                    name: "x",
+                    id: 1,
+                    attributes: [
+                        ("gen_ai.operation.name", "invoke_agent"),
+                        ("gen_ai.agent.name", #"ops\u001b[2J\n\"x\": {"#),
+                    ]
+                )
+            ],
+            trace: String(repeating: "9", count: 32)
+        )
+        let path = try write(declared + graph(1, bundle: nil) + hostile, "all.jsonl", in: host)
+        let result = try host.ensignInWork("discover", "--telemetry", path)
+        #expect(result.status == 0)
+        #expect(result.output.contains("unowned/helper"))
+        #expect(!result.output.contains("\u{1B}"))
+        #expect(result.output.contains("1 trace of declared agents, 2 of others"))
+        // The fleet has this operation.
+        #expect(!result.output.contains("Tools that are not declared"))
+        let written = try host.ensignInWork("discover", "--telemetry", path, "--write", "--team", "found")
+        #expect(written.status == 0, "\(written.errors)")
+        #expect(written.output.contains("fleet/agents/found/helper/next/agent.yaml"))
+        let valid = try host.ensignInWork("validate", host.work)
+        #expect(valid.status == 0, "\(valid.output)\(valid.errors)")
+        // It never overwrites anything: what is declared now is no longer written.
+        let again = try host.ensignInWork("discover", "--telemetry", path, "--write", "--team", "found")
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(again.output.isEmpty)
+    }
+
+    @Test("A watch follows where telemetry is set while it runs")
+    func setting() throws {
+        let host = try host()
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let call = line(
+            [
+                Span(
+                    name: "x",
+                    id: 1,
+                    attributes: [
+                        ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", "shell__run"),
+                        ("ensign.bundle", try digest(host)), ("gen_ai.agent.name", "helper"),
+                    ]
+                )
+            ],
+            trace: String(repeating: "8", count: 32)
+        )
+        _ = try write(call, "telemetry/a.jsonl", in: host)
+        let watch = try Background(
+            Host.ensign,
+            ["watch", "--env", "prod"],
+            in: host.bare,
+            log: "\(host.scratch.path)/watch.log"
+        )
+        eventually(within: .seconds(10), watch.output) { watch.output.contains(" watching ") }
+        try host.hostGit("config", "ensign.prod.telemetry", folder)
+        eventually(within: .seconds(25), watch.output) {
+            (try? host.liveJSON("agents/support/triage.json")["phase"] as? String) == "halted"
+        }
+        #expect(watch.output.contains("telemetry is read from \(folder) from now on"))
+        #expect(try watch.stop() == 0)
+    }
+}
