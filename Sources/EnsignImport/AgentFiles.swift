@@ -7,7 +7,8 @@ package struct OfferedAgent: Sendable, Hashable {
     package var description: String
     /// Nil where the files name none.
     package var model: (provider: String, name: String)? { modelParts.map { ($0.provider, $0.name) } }
-    package var prompt: String
+    /// Nil where it stands in code.
+    package var prompt: String?
     package var runtime: JSONValue
     package var steps: Int64?
     package var seconds: Int64?
@@ -31,7 +32,7 @@ package struct OfferedAgent: Sendable, Hashable {
             indent: 2,
             comment: self.model == nil ? "guess: the files name none" : nil
         )
-        lines += YAMLWriter.member("instructions", "prompt.md", indent: 2)
+        if prompt != nil { lines += YAMLWriter.member("instructions", "prompt.md", indent: 2) }
         var limits = JSONObject()
         limits["steps"] = steps.map { .integer($0) }
         limits["seconds"] = seconds.map { .integer($0) }
@@ -158,12 +159,12 @@ package enum AgentFiles {
             let name = agentName(key)
             let path = graph.string ?? text(graph["path"])
             let why =
-                "its prompts and models are in its code: write them into prompt.md, or leave them there and say so"
+                "its prompts and models are in its code: name the model, or say in runtime.digest what it runs"
             agents.append(
                 OfferedAgent(
                     name: name,
                     description: sentence(text(graph["description"]), else: "The graph \(key) of LangGraph"),
-                    prompt: "# \(key)\n\nThe prompts of this graph are in its code: \(path)\n".onItsLines,
+                    prompt: nil,
                     runtime: ["kind": "langgraph", "graph": .string(path)],
                     decisions: [ImportDecision(.guess, name, why)],
                     modelParts: nil

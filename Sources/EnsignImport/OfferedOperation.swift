@@ -58,9 +58,7 @@ package struct OfferedOperation: Sendable, Hashable {
 
     /// Why it cannot be in a manifest; nil if it can.
     var refusal: String? {
-        guard isOperationName(name) else {
-            return "the name is not 1 to 128 of A-Z, a-z, 0-9, '_', '-' and '.'"
-        }
+        guard OperationName.isValid(name) else { return "the name is not \(OperationName.rule)" }
         if let description, description.utf8.count > Self.mostDescription {
             return "its description is longer than \(Self.mostDescription) bytes"
         }
@@ -70,6 +68,7 @@ package struct OfferedOperation: Sendable, Hashable {
                 let place = problem.pointer.isEmpty ? "" : " at \(problem.pointer.jsonPointer.cut(utf8: 100))"
                 return "its \(what) schema\(place): \(problem.message) [\(problem.code.rawValue)]"
             }
+            guard schema.isShallow(most: 48) else { return "its \(what) schema is nested too deep for a manifest" }
             if let number = schema.inexactNumber {
                 return "its \(what) schema has the number \(number), which cannot be held exactly"
             }
@@ -100,17 +99,6 @@ package struct OfferedOperation: Sendable, Hashable {
     }
 }
 
-/// Whether a name may be an operation's: MCP's rule for tools.
-func isOperationName(_ name: String) -> Bool {
-    (1...128).contains(name.utf8.count)
-        && name.utf8.allSatisfy { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
-            default: false
-            }
-        }
-}
-
 extension String {
     fileprivate var replacingLineEnds: String {
         guard unicodeScalars.contains("\r") else { return self }
@@ -121,6 +109,17 @@ extension String {
 }
 
 extension JSONValue {
+    /// Whether lists and objects are within one another no deeper than this, and names no longer than YAML's keys may be:
+    /// what is not would make the whole manifest unreadable.
+    fileprivate func isShallow(most: Int) -> Bool {
+        switch self {
+        case .array(let elements): most > 0 && elements.allSatisfy { $0.isShallow(most: most - 1) }
+        case .object(let members):
+            most > 0 && members.allSatisfy { $0.key.utf8.count <= 160 && $0.value.isShallow(most: most - 1) }
+        default: true
+        }
+    }
+
     /// A whole number that a manifest cannot hold, bounds that are clamped aside.
     fileprivate var inexactNumber: String? {
         switch self {

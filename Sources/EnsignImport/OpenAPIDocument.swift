@@ -154,10 +154,10 @@ package struct OpenAPIDocument: Sendable {
     }
 
     private static func name(_ id: String?, _ method: String, _ path: String) -> String {
-        if let id, isOperationName(id) { return id }
+        if let id, OperationName.isValid(id) { return id }
         var name = method
         for scalar in (id ?? path).unicodeScalars {
-            let isPlain = scalar.isASCII && isOperationName(String(scalar))
+            let isPlain = scalar.isASCII && OperationName.isValid(String(scalar))
             if isPlain { name.unicodeScalars.append(scalar) } else if !name.hasSuffix("_") { name += "_" }
         }
         while name.hasSuffix("_") { name.removeLast() }

@@ -25,6 +25,8 @@ struct ToolText {
     /// An operation in the text.
     private struct Present {
         var name: String
+        /// What the server calls it: its `mcp.tool`, else its name.
+        var serverName: String
         var key: Int
         var value: Int
         /// All of it, from its key's line on.
@@ -64,6 +66,7 @@ struct ToolText {
             present.append(
                 Present(
                     name: tape.string(of: key),
+                    serverName: JSONValue(operation: tape, value)?["mcp"]?["tool"]?.string ?? tape.string(of: key),
                     key: key,
                     value: value,
                     range: region(from: line, indent),
@@ -98,7 +101,7 @@ struct ToolText {
     /// Changes what differs from the operations that the source has now, and says what that was.
     mutating func update(to offered: [OfferedOperation]) -> [ImportDifference] {
         var differences: [ImportDifference] = []
-        let byName = Dictionary(present.map { ($0.name, $0) }) { first, _ in first }
+        let byName = Dictionary(present.map { ($0.serverName, $0) }) { first, _ in first }
         for operation in offered {
             if let old = byName[operation.name] {
                 let details = change(old, to: operation)
@@ -109,7 +112,7 @@ struct ToolText {
             }
         }
         let names = Set(offered.map(\.name))
-        for old in present where !names.contains(old.name) {
+        for old in present where !names.contains(old.serverName) {
             edit(old.range, [])
             differences.append(ImportDifference(.removed, old.name))
         }

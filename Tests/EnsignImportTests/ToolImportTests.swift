@@ -154,6 +154,17 @@ struct ToolImportTests {
         #expect(again.differences == [] && again.text == result.text)
     }
 
+    @Test("An operation that has another name than the server's tool is found again by mcp.tool")
+    func renamed() throws {
+        let first = try bring([Self.search])
+        let text = (first.text ?? "").replacing("    search:\n", with: "    look-up:\n      mcp: {tool: search}\n")
+        var search = Self.search
+        search.description = "Searches all."
+        let result = try bring([search], existing: text)
+        #expect(result.differences.map(\.kind) == [.changed])
+        #expect(result.text?.contains("look-up:\n      mcp: {tool: search}\n      description: Searches all.") == true)
+    }
+
     @Test("A server that no longer says that an operation only reads is told of, and the manifest stays")
     func hint() throws {
         let first = try bring([Self.search])
@@ -173,10 +184,12 @@ struct ToolImportTests {
             OfferedOperation(name: "out", input: [:], output: ["type": "strin"]),
             OfferedOperation(name: "long", description: String(repeating: "x", count: 65_537)),
             OfferedOperation(name: "big", input: ["enum": [.integer(.max)]]),
+            OfferedOperation(name: "deep", input: ["default": (0..<60).reduce(1) { value, _ in [value] }]),
+            OfferedOperation(name: "key", input: ["properties": [String(repeating: "k", count: 2_000): [:]]]),
             OfferedOperation(name: "fine", input: ["type": "integer", "maximum": .integer(.max)]),
         ])
         #expect(result.operations == 2)
-        #expect(result.decisions.count { $0.kind == .leftOut } == 9)
+        #expect(result.decisions.count { $0.kind == .leftOut } == 11)
         #expect(result.decisions.allSatisfy { !$0.text.contains("\u{1b}") })
         #expect(errors(result.text ?? "") == [])
         let many = try bring((0..<501).map { OfferedOperation(name: "o\($0)", isReadOnly: true) })

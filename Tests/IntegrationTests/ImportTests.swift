@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test("A server becomes a manifest that validates; again changes nothing; a frozen version goes on as the next")
-    func server() throws {
+    func running() throws {
         let command = ["import", "mcp", "tracker", "--command", "\(server) modern"]
         let first = try ensign(command)
         #expect(first.status == 0, "\(first.errors)")
@@ -77,7 +77,7 @@ import Testing
     @Test("A configuration's servers run only when the command line says so, and their secrets are never written")
     func configuration() throws {
         let script =
-            "import os, runpy, sys; assert os.environ['KEY'] == 's3cret-value' and 'OTHER' not in os.environ; "
+            "import os, runpy, sys; assert len(os.environ['KEY']) == 12 and 'OTHER' not in os.environ; "
             + "sys.argv = ['server', 'legacy']; runpy.run_path('\(packageRoot)/Tests/EnsignMCPTests/Servers/server.py')"
         try write(
             """
@@ -95,8 +95,9 @@ import Testing
         )
         #expect(result.status == 0, "\(result.errors)")
         #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/ran"))
-        #expect(result.errors.contains("[no-place] KEY"))
+        #expect(result.errors.contains("[guess] KEY"))
         let manifest = try text("fleet/tools/my-tracker/1.4.0.yaml")
+        #expect(manifest.contains("ref: env:SECRET"))
         #expect(!(manifest + result.output + result.errors).contains("s3cret-value"))
         #expect(try ensign(["validate"]).status == 0)
     }

@@ -76,10 +76,10 @@ struct AgentFilesImport {
         let folder = RepositoryPath.version(AgentVersion.next, of: id)
         var outcome = ImportOutcome(name: id, path: "\(folder)/agent.yaml", state: .unchanged)
         outcome.decisions = agent.decisions
-        let prompt = Array(agent.prompt.utf8)
+        let prompt = agent.prompt.map { Array($0.utf8) }
         if destination.has("\(folder)/agent.yaml") {
             // What people wrote stays: only the text that the files have is brought along.
-            guard destination.bytes("\(folder)/prompt.md") != prompt else { return outcome }
+            guard let prompt, destination.bytes("\(folder)/prompt.md") != prompt else { return outcome }
             outcome.path = "\(folder)/prompt.md"
             outcome.differences = [ImportDifference(.changed, "prompt.md", ["the files say something else"])]
             outcome.state = try destination.put("\(folder)/prompt.md", prompt) ? .updated : .wouldUpdate
@@ -101,7 +101,7 @@ struct AgentFilesImport {
             return outcome
         }
         outcome.differences = [ImportDifference(.added, id)]
-        _ = try destination.put("\(folder)/prompt.md", prompt)
+        if let prompt { _ = try destination.put("\(folder)/prompt.md", prompt) }
         outcome.state = try destination.put("\(folder)/agent.yaml", Array(manifest.utf8)) ? .created : .wouldCreate
         return outcome
     }

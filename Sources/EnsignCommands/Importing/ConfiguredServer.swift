@@ -13,15 +13,47 @@ struct ConfiguredServer {
     var environment: [String: String] = [:]
     var headers: [(name: String, value: String)] = []
     var directory: String?
+    var isSSE = false
     var decisions: [ImportDecision] = []
 
     /// What would be started or asked, for people.
     var words: String { (url ?? command.joined(separator: " ")).onOneLine(utf8: 200) }
 
-    /// The manifest's `server`. Variables and headers are not in it: their values are secrets more often than not.
+    /// The manifest's `server`. Values of variables and headers are not in it, but references: they are secrets more often
+    /// than not.
     var manifest: JSONValue {
-        if let url { return ["mcp": ["url": .string(url)]] }
-        return ["mcp": ["command": .array(command.map { .string($0) })]]
+        var server = JSONObject()
+        if let url {
+            server["url"] = .string(url)
+            if isSSE { server["transport"] = "sse" }
+            if !headers.isEmpty { server["headers"] = Self.references(headers) }
+        } else {
+            server["command"] = .array(command.map { .string($0) })
+            if !environment.isEmpty { server["env"] = Self.references(environment.map { ($0.key, $0.value) }) }
+            if let directory { server["cwd"] = .string(directory) }
+        }
+        return ["mcp": .object(server)]
+    }
+
+    /// `{ref: env:NAME}` for each value: the variable that it names itself, or one of its own name.
+    private static func references(_ values: [(name: String, value: String)]) -> JSONValue {
+        .object(
+            JSONObject(
+                values.map { name, value in (name, ["ref": .string("env:\(variable(in: value) ?? plain(name))")]) }
+            )
+        )
+    }
+
+    /// `X` of `${X}` and `Bearer ${X}`.
+    private static func variable(in value: String) -> String? {
+        let parts = value.split(separator: "$")
+        guard let last = parts.last, parts.count <= 2, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
+        let name = last.dropFirst().prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+        return name.isEmpty || name.count + 2 != last.count ? nil : String(name)
+    }
+
+    private static func plain(_ name: String) -> String {
+        String(name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 
     /// The servers of a file, by name.
@@ -67,21 +99,19 @@ struct ConfiguredServer {
             throw Failure(message: "\(file): the server '\(name)' has neither 'command' nor 'url'", code: .invalid)
         }
         directory = entry["cwd"]?.string
+        isSSE = (entry["type"] ?? entry["transport"])?.string == "sse"
         for (name, value) in entry["env"]?.object ?? [:] { environment[name] = value.string ?? value.text }
         for (name, value) in entry["headers"]?.object ?? [:] { headers.append((name, value.string ?? value.text)) }
-        decide(entry)
+        decide()
     }
 
-    private mutating func decide(_ entry: JSONValue) {
+    private mutating func decide() {
         let secrets = environment.keys.sorted() + headers.map(\.name)
         for name in secrets {
-            let why = "its value is not written: the Binding of each environment says where it is kept"
-            decisions.append(ImportDecision(.noPlace, name, why))
+            let why = "its value is not written, but a reference to a variable: say where it is kept"
+            decisions.append(ImportDecision(.guess, name, why))
         }
-        if directory != nil {
-            decisions.append(ImportDecision(.noPlace, "cwd", "where the server is started is not in the manifest"))
-        }
-        if let type = entry["type"]?.string, type == "sse" {
+        if isSSE {
             decisions.append(
                 ImportDecision(.look, "type", "'sse' is the transport of 2024; it is asked as HTTP is today")
             )
