@@ -4,22 +4,25 @@ PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
-	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
-# Only the tests need these: pushing over ssh, completion for zsh, queries to Prometheus, which is unpacked below .build
-# and not installed: its package starts a service.
-TEST_PACKAGES := openssh-server zsh curl
+	libcurl4-openssl-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
+# Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
+# Prometheus, which is unpacked below .build and not installed: its package starts a service.
+TEST_PACKAGES := openssh-server zsh curl node-typescript
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
+# The reference implementation of JSON Schema, which judges random schemas beside ours.
+JSONSCHEMA := .build/jsonschema/bin/python
+JSONSCHEMA_PACKAGES := jsonschema==4.26.0
 OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1 opentelemetry-proto==1.45.2
 # The linker takes the first libstdc++ that it finds: a folder with the archive alone puts it into the binary. What of the
 # shared one the toolchain asks for besides is then not needed.
 STATIC := $(CURDIR)/.build/static
 RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(gcc -print-file-name=libgcc_eh.a) $(STATIC) && \
 	swift build -c release --static-swift-stdlib --product ensign \
-	-Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
+	-Xswiftc -no-toolchain-stdlib-rpath -Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
 BINARY := .build/release/ensign
 
-.PHONY: build demo test prove lint format check-python install dist bench setup clean
+.PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install bench setup clean
 
 build: setup ## Build the release binary
 	$(RELEASE)
@@ -41,20 +44,37 @@ $(OTEL): | setup
 	@echo "Installing: $(OTEL_PACKAGES)"
 	@rm -rf .build/otel && python3 -m venv .build/otel && .build/otel/bin/pip install -q $(OTEL_PACKAGES)
 
+$(JSONSCHEMA): | setup
+	@echo "Installing: $(JSONSCHEMA_PACKAGES)"
+	@rm -rf .build/jsonschema && python3 -m venv .build/jsonschema && .build/jsonschema/bin/pip install -q $(JSONSCHEMA_PACKAGES)
+
 # The tests start the program some ten thousand times: the one that is shipped takes a quarter of the time, and is what
 # counts.
 test: PACKAGES += $(TEST_PACKAGES)
-test: setup $(PROMETHEUS) $(OTEL) lint check-python ## Run everything that must hold
+test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascript ## Run everything that must hold
 	$(RELEASE)
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
+	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/CI
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
+# Real frameworks by the lines of docs/runtimes.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
+ECOSYSTEM ?= .build/ecosystem
+test-ecosystem: build ## Count the runs of real agent frameworks (Tests/Ecosystem); PAIRS chooses some
+	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
+
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
-prove: setup ## Compare with the official test suites, and with other engines where they are installed
+prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed
 	python3 Tests/suites.py .build/suites
 	swift build --build-tests
-	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|PatternTests|ExporterTests'
+	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|DialectTests|PatternTests|ExporterTests'
+
+# The client for JavaScript: its tests, its types, and that it says what the client for Python says.
+TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext
+check-javascript:
+	node --test clients/javascript
+	$(TSC) clients/javascript/usage.mts
+	python3 clients/javascript/agreement.py
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
@@ -62,8 +82,10 @@ lint:
 format: ## Format the sources
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-check-python:
+# Twice: nothing else is installed where the client must work, and its spans want OpenTelemetry.
+check-python: $(OTEL)
 	python3 -m unittest discover -s clients/python
+	$(OTEL) -m unittest discover -s clients/python -p test_telemetry.py
 
 install: build ## Install the binary and completions below PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
@@ -72,13 +94,7 @@ install: build ## Install the binary and completions below PREFIX
 	$(BINARY) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ensign
 	$(BINARY) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ensign
 
-dist: ## Make a tarball of what install puts in place, with the licence, the documentation and the client for Python
-	rm -rf .build/dist && $(MAKE) install DESTDIR=$(CURDIR)/.build/dist/ensign-$(VERSION) PREFIX=
-	install -d .build/dist/ensign-$(VERSION)/clients/python
-	install -m 644 clients/python/ensign.py .build/dist/ensign-$(VERSION)/clients/python
-	cp -r LICENSE README.md docs .build/dist/ensign-$(VERSION)
-	tar -C .build/dist --owner=0 --group=0 --sort=name -czf .build/ensign-$(VERSION)-linux-$$(uname -m).tar.gz ensign-$(VERSION)
-	@ls -l .build/ensign-$(VERSION)-linux-*.tar.gz
+include packaging/packaging.mk
 
 -include bench/bench.mk
 

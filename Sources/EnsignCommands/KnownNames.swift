@@ -58,7 +58,8 @@ extension Invocation {
     func call(_ index: Int, needsOperation: Bool) throws -> (tool: String, operation: String?) {
         let text = argument(index) ?? ""
         let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard parts.allSatisfy({ Name.isValid($0) }), parts.count == 2 || !needsOperation else {
+        let isCall = Name.isValid(parts[0]) && parts.dropFirst().allSatisfy { OperationName.isValid($0) }
+        guard isCall, parts.count == 2 || !needsOperation else {
             throw UsageError(
                 message: "'\(text)' is not \(needsOperation ? "TOOL.OPERATION" : "TOOL or TOOL.OPERATION")",
                 hint: "such as payments.refund",

@@ -1,4 +1,5 @@
-/// Names of teams, agents, tools, roles, environments and operations: `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+/// Names of teams, agents, tools, roles and environments: `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`. Operations have
+/// an ``OperationName``.
 package enum Name {
     /// The rule in words, for messages.
     package static let rule = "1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'"

@@ -1,121 +1,228 @@
 package import EnsignModel
 
-/// Which granted operation telemetry means by a tool's name (docs/telemetry.md, "Names of tools").
+/// Which granted operation a tool's name means: what telemetry, a model or a framework wrote (docs/telemetry.md, "Names of
+/// tools").
 ///
-/// Runtimes, frameworks and servers spell one operation in many ways: `<tool>__<operation>` as the client library does,
-/// `tool.operation`, `tool/operation`, `tool_operation`, `mcp__tool__operation`, or one of the two alone; with `_` or `.`
-/// where the manifest has `-`, in capitals, in camel case. A spelling counts as a granted operation when it can mean no
-/// other one. Only this type decides that.
+/// Runtimes, frameworks and servers spell one operation in many ways: as a model calls it (``ModelName``), as
+/// `tool.operation`, `tool/operation`, `tool_operation` or `mcp__tool__operation`, or with the operation's name alone, its
+/// own or the server's; with `_` or `.` for `-`, in capitals, in camel case. A spelling counts as a granted operation when
+/// it can mean no other one. Only this type decides that; the clients decide the same (`Tests/Vectors/tool-names.json`).
 package struct ToolNames: Sendable {
-    /// Granted operations by tool.
-    private let granted: [String: Set<String>]
+    /// An operation by its names in the manifests.
+    package struct Operation: Sendable, Hashable, Comparable, CustomStringConvertible {
+        package let tool: String
+        package let name: String
+
+        package var description: String { "\(tool).\(name)" }
+
+        package static func < (left: Self, right: Self) -> Bool { (left.tool, left.name) < (right.tool, right.name) }
+    }
+
+    /// What a name means.
+    package enum Resolution: Sendable, Hashable {
+        case operation(Operation)
+        /// Several granted operations, sorted: nothing says which one.
+        case ambiguous([Operation])
+        case nothing
+    }
 
     /// The longest name considered, in bytes; a longer one means nothing.
     package static let longest = 256
 
+    /// What is granted, sorted.
+    private let operations: [Operation]
+    private let tools: Set<String>
+    /// Operations by the name that a model calls them by.
+    private var byModelName: [String: [Int]] = [:]
+    /// By their own name and by the server's.
+    private var byWriting: [String: [Int]] = [:]
+    /// By the words of these.
+    private var byWords: [String: [Int]] = [:]
+    /// By the words of the name that a model calls them by, as frameworks fold it.
+    private var modelNameWords: [String: [Int]] = [:]
+
     package init(_ bundle: Bundle) {
-        var granted: [String: Set<String>] = [:]
-        for tool in bundle.tools where !tool.operations.isEmpty {
-            granted[tool.tool, default: []].formUnion(tool.operations.keys)
+        var granted: [Operation: String?] = [:]
+        for tool in bundle.tools {
+            for (name, operation) in tool.operations {
+                granted[Operation(tool: tool.tool, name: name)] = operation.serverTool
+            }
         }
-        self.granted = granted
+        self.init(granted)
     }
 
     /// - Parameter declared: Operations by tool, whoever may call them.
-    package init(declared: [String: Set<String>]) { granted = declared.filter { !$0.value.isEmpty } }
+    package init(declared: [String: Set<String>]) {
+        var operations: [Operation: String?] = [:]
+        for (tool, names) in declared {
+            for name in names { operations[Operation(tool: tool, name: name)] = .some(nil) }
+        }
+        self.init(operations)
+    }
+
+    /// - Parameter granted: Operations with the server's own name of each; nil where it is the same.
+    private init(_ granted: [Operation: String?]) {
+        operations = granted.keys.sorted()
+        tools = Set(operations.map(\.tool))
+        for (index, operation) in operations.enumerated() {
+            let modelName = ModelName.name(operation.tool, operation.name)
+            byModelName[modelName, default: []].append(index)
+            let serverTool = granted[operation] ?? nil
+            let names = Set([operation.name, serverTool ?? operation.name])
+            for name in names { byWriting[name, default: []].append(index) }
+            for words in Set(names.flatMap(Self.foldings)) { byWords[words, default: []].append(index) }
+            for words in Set(Self.spellings(modelName).map(Self.joined)) {
+                modelNameWords[words, default: []].append(index)
+            }
+        }
+    }
 
     /// How many operations there are.
-    package var count: Int { granted.values.reduce(0) { $0 + $1.count } }
+    package var count: Int { operations.count }
 
-    /// What a name means.
+    /// Which one operation a name means, by what is granted alone.
+    package func resolve(_ name: String) -> Resolution { resolution(of: name) { _ in [] } }
+
+    /// What a name means in telemetry.
+    package struct Meaning: Sendable, Hashable {
+        /// `<tool>.<operation>` for the one operation that it names; the words of the name where it names several that are
+        /// granted, or a tool alone.
+        package var text: String
+        /// All that it can mean, `<tool>.<operation>`, sorted.
+        package var operations: [String]
+
+        init(_ text: String, _ operations: [Operation]) {
+            self.text = text
+            self.operations = operations.map(\.description)
+        }
+    }
+
+    /// What a name means in telemetry.
     ///
-    /// - Parameter declared: The operations that a tool of that name declares in the fleet, granted or not; empty
-    ///   without such a tool. A spelling that could equally mean one that is not granted means nothing.
-    /// - Returns: `<tool>.<operation>` for the one operation that it names; the tool or the operation alone where it
-    ///   names several that are granted. Nil when it names none.
+    /// - Parameter declared: The operations that a tool of that name declares in the fleet, granted or not, by all of
+    ///   their names; empty without such a tool. A spelling that could equally mean one that is not granted means nothing.
+    /// - Returns: Nil when it names nothing that is granted.
+    package func reading(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> Meaning? {
+        switch resolution(of: name, declared) {
+        case .operation(let operation): return Meaning(operation.description, [operation])
+        case .ambiguous(let several): return Meaning(Self.spellings(name)[0], several)
+        case .nothing: break
+        }
+        guard name.utf8.count <= Self.longest else { return nil }
+        let tool = Self.spellings(name).first { words in
+            tools.contains(words) && (words == name || !isAlsoRefused(words, declared))
+        }
+        return tool.map { tool in Meaning(tool, operations.filter { $0.tool == tool }) }
+    }
+
+    /// The text of ``reading(of:declared:)``.
     package func meaning(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> String? {
-        guard !name.isEmpty, name.utf8.count <= Self.longest else { return nil }
-        switch qualified(name, declared) {
-        case .granted(let meaning): return meaning
-        case .refused: return nil
-        case .open: break
-        }
-        if let rest = Self.withoutProtocol(name) {
-            if case .granted(let meaning) = qualified(rest, declared) { return meaning }
-            // After `mcp_` comes a server's name: an operation alone could belong to any server.
-            for words in Self.spellings(rest) {
-                if let meaning = joined(words, declared) { return meaning }
-            }
-        }
-        for words in Self.spellings(name) {
-            if let meaning = alone(words), words == name || !isAlsoRefused(words, declared) { return meaning }
-            if let meaning = joined(words, declared) { return meaning }
-        }
-        return nil
+        reading(of: name, declared: declared)?.text
     }
 
-    private enum Reading {
-        case granted(String)
-        /// It names a tool, but no granted operation of it.
-        case refused
-        /// It does not certainly name a tool.
-        case open
+    private func resolution(of name: String, _ declared: (String) -> Set<String>) -> Resolution {
+        guard !name.isEmpty, name.utf8.count <= Self.longest else { return .nothing }
+        // A model's name is certain: no other operation has it, whatever else is granted.
+        if let found = byModelName[name] { return resolution(Set(found)) }
+        if let found = reading(name, isWhole: true, declared) { return resolution(found) }
+        guard let rest = Self.withoutProtocol(name) else { return .nothing }
+        return resolution(reading(rest, isWhole: false, declared) ?? [])
     }
 
-    /// Reads `tool__operation`, `tool.operation` and `tool/operation`: the name before the first of these is the
-    /// operation's tool.
-    private func qualified(_ name: String, _ declared: (String) -> Set<String>) -> Reading {
+    private func resolution(_ found: Set<Int>) -> Resolution {
+        guard let first = found.first else { return .nothing }
+        return found.count == 1 ? .operation(operations[first]) : .ambiguous(found.sorted().map { operations[$0] })
+    }
+
+    // MARK: Reading
+
+    /// What a name can mean: as it is written, else by its words. Empty when it names what is not granted, nil when it
+    /// names nothing known.
+    ///
+    /// - Parameter isWhole: False for the rest of a name after a protocol's prefix: then comes a server's name, and an
+    ///   operation alone could belong to any server.
+    private func reading(_ name: String, isWhole: Bool, _ declared: (String) -> Set<String>) -> Set<Int>? {
+        if let found = asWritten(name, isWhole, declared) { return found }
         for separator in ["__", ".", "/"] {
             guard let (before, behind) = name.split(onceAt: separator) else { continue }
-            let tools = Self.spellings(before)
-            if let tool = tools.first(where: { granted[$0] != nil }) {
-                let operation = Self.spellings(behind).first { granted[tool]?.contains($0) == true }
-                return operation.map { .granted("\(tool).\($0)") } ?? .refused
-            }
+            let named = Self.spellings(before)
+            let found = Set(named.flatMap { tool in Self.spellings(behind).flatMap { spelled(tool, $0) } })
+            if !found.isEmpty { return found }
+            // It says whose operation it is, and that tool grants none of this name.
+            if named.contains(where: tools.contains) { return [] }
             // A server's own tool name may contain a point: `get.payment`.
-            guard separator == ".", tools.allSatisfy({ declared($0).isEmpty }) else {
-                return Self.withoutProtocol(name) == nil ? .refused : .open
-            }
-            return .open
+            if separator == ".", named.contains(where: { !declared($0).isEmpty }) { return isWhole ? nil : [] }
         }
-        return .open
-    }
-
-    /// The name of a tool or of an operation alone.
-    private func alone(_ words: String) -> String? {
-        let tools = granted.filter { $0.value.contains(words) }.keys
-        if let tool = tools.first { return tools.count == 1 ? "\(tool).\(words)" : words }
-        return granted[words] == nil ? nil : words
-    }
-
-    /// `tool-operation`, with one separator of any kind between the two.
-    private func joined(_ words: String, _ declared: (String) -> Set<String>) -> String? {
-        guard let (tool, operation) = Self.splits(words).first(where: isGranted), !isAlsoRefused(words, declared) else {
-            return nil
+        let spellings = Self.spellings(name)
+        var found: Set<Int> = []
+        for words in spellings where !isAlsoRefused(words, declared) {
+            if isWhole { found.formUnion(byWords[words] ?? []) }
+            found.formUnion(modelNameWords[words] ?? [])
+            for (tool, operation) in Self.splits(words) { found.formUnion(spelled(tool, operation)) }
         }
-        return "\(tool).\(operation)"
+        return found.isEmpty ? nil : found
     }
 
-    private func isGranted(_ tool: String, _ operation: String) -> Bool { granted[tool]?.contains(operation) == true }
+    /// A tool and an operation as the manifests or the server write them, with any separator between; or the operation
+    /// alone.
+    private func asWritten(_ name: String, _ isWhole: Bool, _ declared: (String) -> Set<String>) -> Set<Int>? {
+        for separator in ["__", ".", "/"] {
+            guard let (tool, operation) = name.split(onceAt: separator) else { continue }
+            if written(tool, operation).isEmpty, declared(tool).contains(operation) { return [] }
+        }
+        let alone = isWhole ? Set(byWriting[name] ?? []) : []
+        var found = alone
+        for (tool, operation) in Self.joints(name) { found.formUnion(written(tool, operation)) }
+        guard !found.isEmpty else { return nil }
+        let isExplicit = ["__", ".", "/"].contains { separator in
+            name.split(onceAt: separator).map { !written($0.0, $0.1).isEmpty } ?? false
+        }
+        // Where a tool ends is only certain before a separator of its own. Otherwise a framework may have made the same of
+        // another operation's name.
+        guard !isExplicit else { return found }
+        let spellings = Self.spellings(name)
+        if alone.isEmpty, spellings.contains(where: { isAlsoRefused($0, declared) }) { return [] }
+        return found.union(modelNameWords[spellings[0]] ?? [])
+    }
+
+    private func written(_ tool: String, _ operation: String) -> [Int] {
+        tools.contains(tool) ? (byWriting[operation] ?? []).filter { operations[$0].tool == tool } : []
+    }
+
+    private func spelled(_ tool: String, _ operation: String) -> [Int] {
+        tools.contains(tool) ? (byWords[operation] ?? []).filter { operations[$0].tool == tool } : []
+    }
 
     /// Whether the words name an existing tool and operation that is not granted.
     private func isAlsoRefused(_ words: String, _ declared: (String) -> Set<String>) -> Bool {
-        Self.splits(words).contains { !isGranted($0.tool, $0.operation) && declared($0.tool).contains($0.operation) }
+        Self.splits(words).contains { tool, operation in
+            spelled(tool, operation).isEmpty && declared(tool).contains { Self.foldings($0).contains(operation) }
+        }
     }
 
     // MARK: Spelling
 
-    /// A name as manifests would write it: small letters, and `-` for each `_`, `.` and `/`. If it has capitals inside
-    /// words, also with `-` before them.
+    /// A name's words: small letters, and `-` for each `_` and `.`. If it has capitals inside words, also with `-` before
+    /// them.
     static func spellings(_ name: String) -> [String] {
         let plain = String(decoding: name.utf8.map(folded), as: UTF8.self)
         let apart = String(decoding: wordsApart(Array(name.utf8)).map(folded), as: UTF8.self)
         return plain == apart ? [plain] : [plain, apart]
     }
 
+    /// The words of a granted name; also as frameworks fold them, with one `-` for several and none at the ends.
+    private static func foldings(_ name: String) -> Set<String> {
+        let spellings = spellings(name)
+        return Set(spellings + spellings.map(joined).filter { !$0.isEmpty })
+    }
+
+    private static func joined(_ words: String) -> String {
+        words.split { $0 == "-" || $0 == "/" }.joined(separator: "-")
+    }
+
     private static func folded(_ byte: UInt8) -> UInt8 {
         switch byte {
-        case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "/"): UInt8(ascii: "-")
+        case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
         default: byte
         }
@@ -150,6 +257,24 @@ package struct ToolNames: Sendable {
         return nil
     }
 
+    /// Everything that may be a tool and its operation as they are written, with one separator between, or two `_`.
+    private static func joints(_ name: String) -> [(tool: String, operation: String)] {
+        let bytes = Array(name.utf8)
+        var found: [(String, String)] = []
+        for (index, byte) in bytes.enumerated() where index > 0 && index + 1 < bytes.count {
+            guard [UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "-")].contains(byte) else {
+                continue
+            }
+            let tool = String(decoding: bytes[..<index], as: UTF8.self)
+            guard Name.isValid(tool) else { continue }
+            found.append((tool, String(decoding: bytes[(index + 1)...], as: UTF8.self)))
+            if byte == UInt8(ascii: "_"), bytes[index + 1] == byte, index + 2 < bytes.count {
+                found.append((tool, String(decoding: bytes[(index + 2)...], as: UTF8.self)))
+            }
+        }
+        return found
+    }
+
     /// Everything that may be a tool and its operation, cut at one `-`.
     private static func splits(_ words: String) -> [(tool: String, operation: String)] {
         let bytes = Array(words.utf8)
@@ -179,9 +304,7 @@ package struct ToolNames: Sendable {
     }
 
     /// A name's words with one `-` between each two; empty if it has none.
-    private static func words(_ name: String) -> [String] {
-        spellings(name).map { $0.split(separator: "-").joined(separator: "-") }.filter { !$0.isEmpty }
-    }
+    private static func words(_ name: String) -> [String] { spellings(name).map(joined).filter { !$0.isEmpty } }
 }
 
 extension String {

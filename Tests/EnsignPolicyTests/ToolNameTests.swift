@@ -1,15 +1,18 @@
 import EnsignModel
 import EnsignPolicy
 import EnsignTestSupport
+import Foundation
 import Testing
 
 @Suite("Names of tools in telemetry")
 struct ToolNameTests {
     /// A bundle that grants these operations, as `tool.operation`.
-    private func names(_ granted: String...) -> ToolNames {
+    private func names(_ granted: String...) -> ToolNames { names(granted.map { ($0, nil) }) }
+
+    private func names(_ granted: [(name: String, server: String?)]) -> ToolNames {
         var tools: [String: [String: BundleOperation]] = [:]
-        for name in granted {
-            let parts = name.split(separator: ".").map(String.init)
+        for (name, server) in granted {
+            let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
             tools[parts[0], default: [:]][parts[1]] = BundleOperation(
                 description: nil,
                 access: .read,
@@ -19,7 +22,8 @@ struct ToolNameTests {
                 timeout: nil,
                 expires: nil,
                 input: nil,
-                output: nil
+                output: nil,
+                serverTool: server
             )
         }
         guard let digest = Digest(hex: String(repeating: "a", count: 64)), let version = SemanticVersion("1.0.0"),
@@ -84,6 +88,79 @@ struct ToolNameTests {
     )
     func strangers(_ name: String) {
         #expect(names("payments.get-payment", "crm.find").meaning(of: name) == nil)
+    }
+
+    private struct Vector: Decodable {
+        struct Granted: Decodable {
+            var tool: String
+            var operation: String
+            var server: String?
+        }
+        struct Name: Decodable {
+            var name: String
+            var means: [String]
+        }
+        var granted: [Granted]
+        var names: [Name]
+    }
+
+    @Test("A name means what the committed vectors say: the one granted operation that it can mean")
+    func vectors() throws {
+        let vectors = try JSONDecoder().decode([Vector].self, from: Vectors.read("tool-names.json"))
+        #expect(vectors.reduce(0) { $0 + $1.names.count } >= 150)
+        for vector in vectors {
+            let names = names(vector.granted.map { ("\($0.tool).\($0.operation)", $0.server) })
+            for each in vector.names {
+                let found: [String] =
+                    switch names.resolve(each.name) {
+                    case .operation(let operation): [operation.description]
+                    case .ambiguous(let operations): operations.map(\.description)
+                    case .nothing: []
+                    }
+                #expect(found == each.means, "\(each.name) among \(vector.granted)")
+                // To telemetry, several that are granted are not unknown.
+                if !found.isEmpty { #expect(names.meaning(of: each.name) != nil) }
+                if found.count == 1 { #expect(names.meaning(of: each.name) == found[0]) }
+            }
+        }
+    }
+
+    @Test("Whatever is granted, a model's name for an operation means it, and telemetry knows it by each of its names")
+    func everyName() {
+        var generator = SeededGenerator(for: "tool names", standard: 0x0A11)
+        for _ in 0..<500 {
+            let granted = Set(
+                (0..<Int.random(in: 1...12, using: &generator)).map { _ -> String in
+                    let tool = ["a", "b", "a-b", "a--b", "get"].randomElement(using: &generator) ?? "a"
+                    let length = [1, 2, 3, 5, 128].randomElement(using: &generator) ?? 1
+                    let name = (0..<length).map { _ in Array("ab_-.AB0").randomElement(using: &generator) ?? "a" }
+                    return "\(tool).\(String(name))"
+                }
+            )
+            let names = names(granted.map { ($0, nil) })
+            for call in granted {
+                let parts = call.split(separator: ".", maxSplits: 1).map(String.init)
+                let modelName = ModelName.name(parts[0], parts[1])
+                #expect(names.meaning(of: modelName) == call, "seed \(generator.seed)")
+                for name in [call, parts[1], "\(parts[0])_\(parts[1])", "mcp__\(parts[0])__\(parts[1])"] {
+                    #expect(names.meaning(of: name) != nil, "\(name) among \(granted), seed \(generator.seed)")
+                }
+            }
+        }
+    }
+
+    @Test("The name of an operation that is not granted does not mean one that is")
+    func declared() {
+        let names = names([("docs.search", "find_all"), ("x.a.b", nil), ("y.a__b", nil)])
+        func meaning(_ name: String) -> String? {
+            names.meaning(of: name) { ["a": ["b"], "docs": ["search", "find_all", "drop"], "x": ["a.b"]][$0] ?? [] }
+        }
+        #expect(meaning("a.b") == nil && meaning("a__b") == nil, "a.b is there, and not granted")
+        #expect(meaning("x.a.b") == "x.a.b" && meaning("y_a__b") == "y.a__b")
+        for name in ["find_all", "docs_find_all", "findAll", "mcp__docs__find_all"] {
+            #expect(meaning(name) == "docs.search", "the server's name for it")
+        }
+        for name in ["drop", "docs_drop", "docs__drop", "mcp__docs__drop"] { #expect(meaning(name) == nil) }
     }
 
     @Test("What could just as well be an operation that is not granted means nothing")

@@ -63,7 +63,10 @@ import Testing
         return scratch
     }
 
-    @Test("The findings of a broken fleet, for people", arguments: [("text", "txt"), ("json", "json")])
+    @Test(
+        "The findings of a broken fleet, for people, programs and forges",
+        arguments: [("text", "txt"), ("json", "json"), ("sarif", "sarif.json")]
+    )
     func findings(_ format: (name: String, ending: String)) throws {
         let scratch = try brokenFleet()
         let result = try run(Host.ensign, ["validate", "fleet", "--output", format.name], in: scratch.path)

@@ -10,14 +10,24 @@ Copy this file into your project: one file, standard library only, Python 3.9 or
 A session is one unit of work that must not change its mind half way: a ticket, a conversation, a run. Its key decides
 which version it takes while two are live, always the same way. A session never changes once it is open; the next one
 sees whatever is live then. What is live is described in docs/runtimes.md.
+
+With OpenTelemetry two lines let Ensign count what any framework does. Without it they do nothing:
+
+    provider.add_span_processor(SpanProcessor())      # once
+    with session.run():                               # around each run; tools: session.tools_for(TOOLS)
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import contextvars
 import datetime
+import functools
 import hashlib
+import importlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -26,9 +36,15 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Optional, Union
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor as _SpanProcessor  # type: ignore[import-not-found,unused-ignore]
+else:
+    _SpanProcessor = object  # The SDK asks for the methods alone, and this file works without it.
 
 __all__ = [
     "AgentHalted",
@@ -41,15 +57,26 @@ __all__ = [
     "InvalidArgument",
     "Limits",
     "Model",
+    "NotDeclared",
     "Operation",
     "Route",
     "Session",
+    "SpanProcessor",
     "Tool",
+    "Tools",
+    "Traced",
     "WeightedVersion",
     "bucket",
+    "current_session",
+    "model_name",
 ]
 
+__version__ = "0.1.0"
+
 JSONObject = dict[str, Any]
+AnyTool = TypeVar("AnyTool")
+
+_log = logging.getLogger("ensign")
 
 # --------------------------------------------------------------------------------------------------------- errors
 
@@ -80,6 +107,10 @@ class CorruptRoute(EnsignError):
 
 class CorruptBundle(EnsignError):
     """A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used."""
+
+
+class NotDeclared(EnsignError):
+    """The agent has no model, or no single prompt, of its own: its `runtime` or its `prompts` say more."""
 
 
 # -------------------------------------------------------------------------------------------------------- routing
@@ -169,6 +200,137 @@ def _parse_route(data: bytes, agent: str, path: str) -> Route:
     return Route(agent, environment, phase, tuple(routes))
 
 
+# ------------------------------------------------------------------------------------------------- names of tools
+
+_MODEL_NAME_LIMIT = 64
+_DIGEST_DIGITS = 10
+_LOOKS_DIGESTED = re.compile(f"_[0-9a-fA-F]{{{_DIGEST_DIGITS}}}\\Z")
+_NAME_LIMIT = 256
+_SEPARATORS = ("__", ".", "/")
+
+
+def model_name(tool: str, operation: str) -> str:
+    """Returns the name by which a model calls an operation: 1 to 64 of `A-Za-z0-9_-`, and no other operation's.
+
+    `<tool>__<operation>` where that is allowed and can be nothing else; otherwise the same with `_` for each `.`, cut, and
+    with a digest behind it. It depends on nothing else that is granted. `Tests/Vectors/model-names.json` has examples.
+    """
+    plain = f"{tool}__{operation}"
+    is_clear = not (
+        "." in operation or "__" in operation or operation.startswith("_") or operation.endswith("_")
+    ) and not _LOOKS_DIGESTED.search(plain)
+    if is_clear and len(plain) <= _MODEL_NAME_LIMIT:
+        return plain
+    digest = hashlib.sha256(f"{tool}.{operation}".encode()).hexdigest()[:_DIGEST_DIGITS]
+    return plain.replace(".", "_")[: _MODEL_NAME_LIMIT - 1 - _DIGEST_DIGITS] + "_" + digest
+
+
+class _Names:
+    """Which granted operation a name means. The rules are those of docs/telemetry.md, "Names of tools";
+    `Tests/Vectors/tool-names.json` has examples."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._operations = sorted(operations, key=lambda operation: (operation.tool, operation.name))
+        self._tools = {operation.tool for operation in self._operations}
+        self._by_model_name: dict[str, list[int]] = {}
+        self._by_writing: dict[str, list[int]] = {}
+        self._by_words: dict[str, list[int]] = {}
+        self._model_name_words: dict[str, list[int]] = {}
+        for index, operation in enumerate(self._operations):
+            called = operation.schema_name
+            self._by_model_name.setdefault(called, []).append(index)
+            names = {operation.name, operation.server_tool}
+            for name in names:
+                self._by_writing.setdefault(name, []).append(index)
+            for words in {words for name in names for words in _foldings(name)}:
+                self._by_words.setdefault(words, []).append(index)
+            for words in {_joined(words) for words in _spellings(called)}:
+                self._model_name_words.setdefault(words, []).append(index)
+
+    def find(self, name: str) -> list[Operation]:
+        if not name or len(name.encode("utf-8", "surrogatepass")) > _NAME_LIMIT:
+            return []
+        # A model's name is certain: no other operation has it, whatever else is granted.
+        found = set(self._by_model_name.get(name, ())) or self._reading(name, whole=True)
+        if found is None and (rest := _without_protocol(name)):
+            found = self._reading(rest, whole=False)
+        return [self._operations[index] for index in sorted(found or ())]
+
+    def _reading(self, name: str, *, whole: bool) -> Optional[set[int]]:
+        """What a name can mean: as it is written, else by its words. Empty when it names what is not granted."""
+        found = set(self._by_writing.get(name, ())) if whole else set()
+        for tool, operation in _joints(name):
+            found.update(self._of(tool, self._by_writing.get(operation, ())))
+        if found:
+            # A framework may have made the same of another operation's name, unless that one has a separator of its own.
+            if not self._is_explicit(name):
+                found.update(self._model_name_words.get(_spellings(name)[0], ()))
+            return found
+        for separator in _SEPARATORS:
+            before, is_there, behind = name.partition(separator)
+            if not is_there:
+                continue
+            tools = _spellings(before)
+            for tool in tools:
+                for words in _spellings(behind):
+                    found.update(self._of(tool, self._by_words.get(words, ())))
+            # It says whose operation it is, and that tool may grant none of this name.
+            if found or not self._tools.isdisjoint(tools):
+                return found
+        for words in _spellings(name):
+            if whole:
+                found.update(self._by_words.get(words, ()))
+            found.update(self._model_name_words.get(words, ()))
+            for index in range(1, len(words) - 1):
+                if words[index] == "-":
+                    found.update(self._of(words[:index], self._by_words.get(words[index + 1 :], ())))
+        return found or None
+
+    def _is_explicit(self, name: str) -> bool:
+        parts = (name.partition(separator) for separator in _SEPARATORS)
+        return any(True for tool, _, behind in parts for _ in self._of(tool, self._by_writing.get(behind, ())))
+
+    def _of(self, tool: str, found: Iterable[int]) -> Iterator[int]:
+        return (index for index in found if self._operations[index].tool == tool)
+
+
+_FOLDED = str.maketrans({**{chr(code): chr(code | 0x20) for code in range(0x41, 0x5B)}, "_": "-", ".": "-"})
+_WORD_STARTS = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])")
+_PROTOCOL = re.compile("[mM][cC][pP](?:__|[_./-])")
+
+
+def _spellings(name: str) -> list[str]:
+    """A name's words: small letters, `-` for `_` and `.`; if it has capitals inside words, also with `-` before them."""
+    plain, apart = name.translate(_FOLDED), _WORD_STARTS.sub("-", name).translate(_FOLDED)
+    return [plain] if plain == apart else [plain, apart]
+
+
+def _foldings(name: str) -> set[str]:
+    """The words of a granted name; also as frameworks fold them, with one `-` for several and none at the ends."""
+    spellings = _spellings(name)
+    return {*spellings, *filter(None, map(_joined, spellings))}
+
+
+def _joined(words: str) -> str:
+    return "-".join(filter(None, re.split("[-/]", words)))
+
+
+def _without_protocol(name: str) -> str:
+    """The rest after the prefix that some runtimes put before the names of a protocol's tools."""
+    prefix = _PROTOCOL.match(name)
+    return name[prefix.end() :] if prefix else ""
+
+
+def _joints(name: str) -> Iterator[tuple[str, str]]:
+    """Everything that may be a tool and its operation as they are written, with one separator between, or two `_`."""
+    for index in range(1, len(name) - 1):
+        if name[index] not in "_./-":
+            continue
+        yield name[:index], name[index + 1 :]
+        if name[index : index + 2] == "__" and index + 2 < len(name):
+            yield name[:index], name[index + 2 :]
+
+
 # --------------------------------------------------------------------------------------------- what a bundle holds
 
 
@@ -179,6 +341,8 @@ class Model:
     provider: str
     name: str
     parameters: JSONObject
+    fallbacks: tuple[Model, ...] = ()
+    """The models that take over when this one cannot answer, in their order."""
 
 
 @dataclass(frozen=True)
@@ -225,11 +389,13 @@ class Operation:
     expires: Optional[datetime.date]
     """The last day (UTC) on which it may be called."""
     description: Optional[str]
+    server_tool: str
+    """What the tool's MCP server calls it: its own name, unless the tool says otherwise."""
 
     @property
     def schema_name(self) -> str:
-        """The name by which a model calls it: model APIs do not allow a dot in names."""
-        return f"{self.tool}__{self.name}"
+        """The name by which a model calls it: see `model_name`."""
+        return model_name(self.tool, self.name)
 
     @property
     def needs_approval(self) -> bool:
@@ -253,6 +419,8 @@ class Tool:
     credentials: JSONObject
     """A reference such as `{"ref": "vault:payments"}`, never a secret. The runtime resolves it."""
     operations: dict[str, Operation]
+    store: Optional[JSONObject] = None
+    """Of a tool that keeps something for agents: `kind` (skills, memory, knowledge), `scope` and more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,8 +441,12 @@ class Session:
     identity: str
     description: Optional[str] = field(repr=False)
     labels: dict[str, str] = field(repr=False)
-    model: Model = field(repr=False)
-    instructions: str = field(repr=False)
+    alias: Optional[str]
+    """What telemetry may call the agent too, for frameworks that cannot bear `<team>/<agent>`."""
+    prompts: dict[str, str] = field(repr=False)
+    """Further prompts, by name."""
+    triggers: tuple[JSONObject, ...] = field(repr=False)
+    """What starts a run, for the runtime: `cron`, `webhook` or `queue`."""
     contract: JSONObject = field(repr=False)
     """JSON Schemas of what the agent takes and gives, as `input` and `output`."""
     tools: tuple[Tool, ...] = field(repr=False)
@@ -285,7 +457,31 @@ class Session:
     runtime: JSONObject = field(repr=False)
     bundle: JSONObject = field(repr=False)
     """The whole bundle as it was read. It is this session's own copy."""
+    _model: Optional[Model] = field(repr=False)
+    _instructions: Optional[str] = field(repr=False)
     _live: str = field(repr=False)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the agent has a model of its own. One whose `runtime` names an image or a graph need not."""
+        return self._model is not None
+
+    @property
+    def model(self) -> Model:
+        """The model it runs on. Raises NotDeclared if it has none of its own."""
+        if self._model is None:
+            raise NotDeclared(
+                f"agent {self.agent} {self.version} has no model of its own: its runtime says what it runs on"
+            )
+        return self._model
+
+    @property
+    def instructions(self) -> str:
+        """The full text of its prompt. Raises NotDeclared if it has none, or only `prompts` by name."""
+        if self._instructions is None:
+            found = f"its prompts are {', '.join(self.prompts)}" if self.prompts else "it has no prompts either"
+            raise NotDeclared(f"agent {self.agent} {self.version} has no instructions: {found}")
+        return self._instructions
 
     def allowed(self, tool: str, operation: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
         """Returns the operation if the agent may call it today, else None. Everything not granted is refused."""
@@ -295,10 +491,26 @@ class Session:
                 return found
         return None
 
-    def resolve(self, schema_name: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
-        """Returns the allowed operation that a model means by a name from `tool_schemas`, else None."""
-        tool, _, operation = schema_name.partition("__")
-        return self.allowed(tool, operation, today=today)
+    def resolve(self, name: str, *, today: Optional[datetime.date] = None) -> Optional[Operation]:
+        """Returns the allowed operation that a model, a framework or an MCP server means by a name, else None.
+
+        `git__git_status` as in `tool_schemas`, `git.git_status`, `git_git_status`, `mcp__git__git_status`, or
+        `git_status` alone, also as frameworks spell these. A name that can mean several granted operations means none:
+        a warning of the logger `ensign` says which, and `candidates` returns them.
+        """
+        found = self.candidates(name)
+        if len(found) > 1:
+            named = ", ".join(operation.schema_name for operation in found)
+            _log.warning("%s: %r is ambiguous, and resolves to nothing: say which of %s", self.agent, name, named)
+        return found[0] if len(found) == 1 and not found[0].expired(today) else None
+
+    def candidates(self, name: str) -> list[Operation]:
+        """Returns every granted operation that a name can mean, expired or not: none, the one, or all of several."""
+        return self._names.find(name)
+
+    @functools.cached_property
+    def _names(self) -> _Names:
+        return _Names(operation for tool in self.tools for operation in tool.operations.values())
 
     def tool_schemas(self, *, today: Optional[datetime.date] = None) -> list[JSONObject]:
         """Returns what model APIs want to know about tools: name, input_schema and, where there is one, description.
@@ -317,23 +529,128 @@ class Session:
                 schemas.append(schema)
         return schemas
 
+    def allows(self, tool: object, *, of: Optional[str] = None, today: Optional[datetime.date] = None) -> bool:
+        """Whether the agent may call a framework's tool today: what filters of toolsets want to know.
+
+        `tool` is a name or anything that `tools_for` takes; `of` as there.
+        """
+        found = self._operations_of(_tool_name(tool), of)
+        return len(found) == 1 and not found[0].expired(today)
+
+    def tools_for(
+        self, tools: Iterable[AnyTool], *, of: Optional[str] = None, today: Optional[datetime.date] = None
+    ) -> Tools[AnyTool]:
+        """Returns those of a program's tools that the agent may call today, in their order.
+
+        Takes what frameworks and model APIs take: tools of LangChain, CrewAI, OpenAI Agents, Pydantic AI, Strands, ADK
+        and Microsoft Agent Framework, plain functions, tools of MCP, and schemas as OpenAI, Anthropic, Bedrock and Gemini
+        have them, as dicts or objects. Each is known by its name, as `resolve` understands it. What has no name is left
+        out. A group of Gemini's declarations is copied, with those that are granted.
+
+        What is left out is in `dropped` of the answer, what was granted and is not there in `missing`. Both are also
+        logged as a warning, by the logger `ensign`, once for each bundle and set of names.
+
+        `of` names the tool whose server the tools come from. Their names are then that server's alone: say it where two
+        tools have operations of one name.
+        """
+        kept: list[AnyTool] = []
+        dropped: list[str] = []
+        unclear: list[str] = []
+        found: set[tuple[str, str]] = set()
+        for tool in tools:
+            group = _declarations(tool)
+            members = [tool] if group is None else tool[group]  # type: ignore[index]
+            granted = []
+            for member in members:
+                name = _tool_name(member)
+                means = self._operations_of(name, of)
+                if len(means) == 1 and not means[0].expired(today):
+                    granted.append(member)
+                    found.add((means[0].tool, means[0].name))
+                else:
+                    dropped.append(name)
+                    unclear += [name] if len(means) > 1 else []
+            if granted:
+                kept.append(tool if group is None else {**tool, group: granted})  # type: ignore
+        missing = [
+            f"{each.name}.{operation.name}"
+            for each in self.tools
+            for operation in each.operations.values()
+            if of in (None, each.name) and (each.name, operation.name) not in found and not operation.expired(today)
+        ]
+        if dropped or missing:
+            _say_once(self, len(kept), tuple(dropped), tuple(unclear), tuple(missing))
+        return Tools(kept, dropped, missing)
+
+    def _operations_of(self, name: str, of: Optional[str]) -> list[Operation]:
+        """Returns every granted operation that a framework's tool can be, expired or not."""
+        exact = next((tool.operations.get(name) for tool in self.tools if tool.name == of), None)
+        if exact is not None:
+            return [exact]
+        return [operation for operation in self.candidates(name) if of in (None, operation.tool)]
+
     def telemetry_attributes(self) -> dict[str, str]:
         """Returns the OpenTelemetry attributes that let Ensign count a span for the version that made it.
 
-        Put them on every `invoke_agent` span. Without `ensign.bundle` a canary has no evidence and cannot finish.
+        `SpanProcessor` puts them on every span inside of `with session:`, and `run` on the run's own. Without
+        `ensign.bundle` a canary has no evidence and cannot finish.
         """
+        model = self._model
+        priced = {} if model is None else {"gen_ai.provider.name": model.provider, "gen_ai.request.model": model.name}
         return {
             "gen_ai.agent.id": self.identity,
             "gen_ai.agent.name": self.agent,
             "gen_ai.agent.version": self.version,
-            "gen_ai.provider.name": self.model.provider,
-            "gen_ai.request.model": self.model.name,
+            **priced,
             "deployment.environment.name": self.environment,
             "ensign.bundle": self.digest,
             # The runs of one session depend on each other, so that a canary counts them once. Not the key itself: it
             # may name a customer.
             "ensign.session": hashlib.sha256(self.key.encode("utf-8")).hexdigest()[:16],
         }
+
+    def __enter__(self) -> Session:
+        """Makes this the session of whatever the thread or asyncio task does, until `__exit__`."""
+        _active.set(_Activation(self, _active.get()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        activation = _active.get()
+        while activation is not None and not (activation.session is self and activation.open):
+            activation = activation.outer
+        if activation is not None:
+            activation.open = False
+            _active.set(activation.outer)
+
+    async def __aenter__(self) -> Session:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+    def run(self, *, baggage: bool = False, tracer: Optional[Any] = None) -> Traced:
+        """Opens the span of one run, `invoke_agent`, around a `with` or `async with` block; implies `with session:`.
+
+        An exception that leaves the block makes the run a failed one, and goes on. Where a framework swallows it, call
+        `fail` on what `with` gives. `baggage` passes `ensign.bundle` on to the services that the run calls, by W3C
+        baggage: only for services of your own, since it names the version. `tracer` is that of the global provider by
+        default. Without the package `opentelemetry` there is no span, and the rest is the same.
+        """
+        attributes = {"gen_ai.operation.name": "invoke_agent", **self.telemetry_attributes()}
+        return Traced(self, f"invoke_agent {self.agent}", attributes, baggage=baggage, tracer=tracer)
+
+    def call(self, name: str, arguments: Optional[Mapping[str, Any]] = None, *, tracer: Optional[Any] = None) -> Traced:
+        """Opens the span of one call, `execute_tool`, around a `with` block: for what writes none by itself.
+
+        Inside another span of the same call it is a second view of it, and counts once. A PermissionError that leaves
+        the block makes it a denied call, another exception a failed one. `arguments` are recorded if they are given: the
+        kill switch's `repeatedCall` sees calls with recorded arguments only.
+        """
+        attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, **self.telemetry_attributes()}
+        if arguments is not None:
+            with contextlib.suppress(TypeError, ValueError, RecursionError):  # Telemetry never fails a call.
+                attributes["gen_ai.tool.call.arguments"] = json.dumps(arguments, sort_keys=True, default=str)
+        return Traced(self, f"execute_tool {name}", attributes, baggage=False, tracer=tracer)
 
     def raise_if_halted(self) -> None:
         """Raises AgentHalted if the agent was halted, or removed, since the session began; else does nothing.
@@ -360,7 +677,7 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
     ):
         if fields.text(name) != expected:
             fields.fail(name, f"is {fields.text(name)!r}, and the route says {expected!r}")
-    model, limits = fields.object("model"), fields.object("limits", required=False)
+    limits = fields.object("limits", required=False)
     return Session(
         agent=route.agent,
         environment=route.environment,
@@ -374,8 +691,9 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
         identity=fields.text("identity"),
         description=fields.optional_text("description"),
         labels=fields.object("labels", required=False).texts(),
-        model=Model(model.text("provider"), model.text("name"), model.object("parameters", required=False).value),
-        instructions=fields.text("instructions"),
+        alias=fields.optional_text("name"),
+        prompts=fields.object("prompts", required=False).texts(),
+        triggers=tuple(trigger.value for trigger in fields.objects("triggers", required=False)),
         contract=fields.object("contract", required=False).value,
         tools=tuple(_parse_tool(tool) for tool in fields.objects("tools")),
         delegates=fields.text_list("delegates"),
@@ -389,7 +707,19 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
         ),
         runtime=fields.object("runtime", required=False).value,
         bundle=bundle,
+        # Present, and null where there is none: a bundle without them is damaged.
+        _model=_parse_model(fields.object("model")) if fields.present("model") else None,
+        _instructions=fields.text("instructions") if fields.present("instructions") else None,
         _live=live,
+    )
+
+
+def _parse_model(fields: _Fields) -> Model:
+    return Model(
+        fields.text("provider"),
+        fields.text("name"),
+        fields.object("parameters", required=False).value,
+        tuple(map(_parse_model, fields.objects("fallbacks", required=False))),
     )
 
 
@@ -401,6 +731,7 @@ def _parse_tool(fields: _Fields) -> Tool:
         version=fields.text("version"),
         server=fields.object("server", required=False).value,
         credentials=fields.object("credentials", required=False).value,
+        store=fields.object("store").value if fields.value.get("store") is not None else None,
         operations={
             operation: _parse_operation(
                 operations.object(operation), name, operation, fields.optional_text("description")
@@ -423,7 +754,277 @@ def _parse_operation(fields: _Fields, tool: str, name: str, tool_description: Op
         idempotent=fields.optional_boolean("idempotent"),
         expires=fields.optional_date("expires"),
         description=fields.optional_text("description") or tool_description,
+        server_tool=fields.object("mcp", required=False).optional_text("tool") or name,
     )
+
+
+# ------------------------------------------------------------------------------------------------------ tools' names
+
+
+class Tools(list[AnyTool]):
+    """The tools that an agent may call, as `Session.tools_for` found them: a list, with what is not in it."""
+
+    def __init__(self, kept: Iterable[AnyTool], dropped: Iterable[str], missing: Iterable[str]) -> None:
+        super().__init__(kept)
+        self.dropped: tuple[str, ...] = tuple(dropped)
+        """Names of tools that were given and are not granted, or mean several operations, in their order."""
+        self.missing: tuple[str, ...] = tuple(missing)
+        """What the agent may call and nobody gave, as `tool.operation`."""
+
+
+def _tool_name(tool: object) -> str:
+    """Returns the name by which a model calls a tool. Of what has none, something to tell people what it was."""
+    if isinstance(tool, str):
+        return tool
+    if isinstance(tool, Mapping):
+        # OpenAI's chat completions, Bedrock; OpenAI's responses, Anthropic, MCP; what the provider runs itself.
+        for holder in (tool.get("function"), tool.get("toolSpec"), tool):
+            name = holder.get("name") if isinstance(holder, Mapping) else None
+            if isinstance(name, str) and name:
+                return name
+        return f"{tool.get('type', 'a dict without a name')}"
+    function = getattr(tool, "function", None)
+    for holder, member in ((tool, "tool_name"), (tool, "name"), (function, "name"), (tool, "__name__")):
+        name = getattr(holder, member, None)
+        if isinstance(name, str) and name:
+            return name
+    return type(tool).__name__
+
+
+def _declarations(tool: object) -> Optional[str]:
+    """Returns the member that holds a group of declarations, as Gemini has them."""
+    if isinstance(tool, Mapping):
+        for member in ("function_declarations", "functionDeclarations"):
+            if isinstance(tool.get(member), list):
+                return member
+    return None
+
+
+_said: OrderedDict[tuple[object, ...], None] = OrderedDict()
+_said_lock = threading.Lock()
+
+
+def _say_once(
+    session: Session, kept: int, dropped: tuple[str, ...], unclear: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    said = (session.digest, dropped, missing)
+    with _said_lock:
+        known = said in _said
+        _said[said] = None
+        _said.move_to_end(said)
+        while len(_said) > 256:
+            _said.popitem(last=False)
+    if known:
+        return
+
+    def listed(names: tuple[str, ...]) -> str:
+        shown = ", ".join(repr(name[:128]) for name in names[:20])
+        return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
+
+    parts = []
+    if dropped:
+        parts.append(f"left out: {listed(dropped)}")
+    if unclear:
+        parts.append(f"of these, several operations can be meant by {listed(unclear)}: say of=TOOL")
+    if missing:
+        parts.append(f"granted, and no tool has the name: {listed(missing)}")
+    _log.warning("%s %s gets %d tools; %s", session.agent, session.version, kept, "; ".join(parts))
+
+
+# ------------------------------------------------------------------------------------------------------- telemetry
+
+
+class _Activation:
+    """One `with session:`. Closed when the block ends, for those who keep a copy of the context it was in."""
+
+    __slots__ = ("attributes", "open", "outer", "session")
+
+    def __init__(self, session: Session, outer: Optional[_Activation]) -> None:
+        self.session = session
+        self.attributes = session.telemetry_attributes()
+        self.outer = outer
+        self.open = True
+
+
+_active: contextvars.ContextVar[Optional[_Activation]] = contextvars.ContextVar("ensign", default=None)
+
+
+def _innermost() -> Optional[_Activation]:
+    activation = _active.get()
+    while activation is not None and not activation.open:
+        activation = activation.outer
+    return activation
+
+
+def current_session() -> Optional[Session]:
+    """Returns the session whose `with session:` or `with session.run():` this code is in, or None."""
+    activation = _innermost()
+    return None if activation is None else activation.session
+
+
+_BUNDLE, _SESSION = "ensign.bundle", "ensign.session"
+_STAMPED = (
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.agent.version",
+    "deployment.environment.name",
+    _BUNDLE,
+    _SESSION,
+)
+
+
+def _opentelemetry(module: str) -> Any:
+    """Returns a module of OpenTelemetry's API, or None if it is not installed. Nothing of it is needed."""
+    try:
+        return importlib.import_module(f"opentelemetry.{module}")
+    except ImportError:
+        return None
+
+
+class Traced:
+    """The span of a run or of a call, and the session that it belongs to. Made by `Session.run` and `Session.call`."""
+
+    def __init__(
+        self, session: Session, name: str, attributes: Mapping[str, str], *, baggage: bool, tracer: Optional[Any]
+    ) -> None:
+        self.session = session
+        self.span: Optional[Any] = None
+        """OpenTelemetry's span, while the block runs; None without OpenTelemetry."""
+        self._name, self._attributes, self._baggage, self._tracer = name, attributes, baggage, tracer
+        self._token: Optional[Any] = None
+
+    def __enter__(self) -> Traced:
+        self.session.__enter__()
+        trace, context = _opentelemetry("trace"), _opentelemetry("context")
+        if trace is None or context is None:
+            return self
+        tracer = self._tracer if self._tracer is not None else trace.get_tracer("ensign")
+        self.span = tracer.start_span(self._name, attributes=dict(self._attributes))
+        around = trace.set_span_in_context(self.span)
+        if self._baggage:
+            for name in (_BUNDLE, _SESSION):
+                around = _opentelemetry("baggage").set_baggage(name, self._attributes[name], context=around)
+        self._token = context.attach(around)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        problem: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        try:
+            if self.span is not None:
+                if problem is not None and not isinstance(problem, GeneratorExit):
+                    # A run that was cancelled or interrupted has no answer: it did not succeed.
+                    self.span.record_exception(problem)
+                    denied = isinstance(problem, PermissionError)
+                    self.fail("permission_denied" if denied else type(problem).__qualname__)
+                _opentelemetry("context").detach(self._token)
+                self.span.end()
+        finally:
+            self.session.__exit__()
+
+    async def __aenter__(self) -> Traced:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        problem: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.__exit__(kind, problem, traceback)
+
+    def fail(self, reason: str = "failed") -> None:
+        """Says that the run or call failed though no exception leaves the block; `reason` is its `error.type`.
+
+        `permission_denied` makes a call a denied one.
+        """
+        if self.span is not None:
+            status = _opentelemetry("trace").StatusCode
+            self.span.set_attribute("error.type", reason)
+            self.span.set_status(status.ERROR, reason)
+
+    def usage(self, *, input_tokens: int, output_tokens: int) -> None:
+        """Says how many tokens the whole run used, where no span inside says it."""
+        if self.span is not None:
+            self.span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
+            self.span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
+
+
+class SpanProcessor(_SpanProcessor):  # type: ignore[misc,unused-ignore]
+    """Lets Ensign count what any framework writes: stamps spans with the session in whose `with` block they start.
+
+        provider.add_span_processor(SpanProcessor())
+
+    A span gets the session's `telemetry_attributes`, unless it has an `ensign.bundle` of its own. What starts outside of
+    the block, on a thread that does not know its context, gets what its parent has. Instrumentations may set their own
+    `gen_ai.agent.name` afterwards: `ensign.bundle` decides for Ensign. It is set again before the span ends if it is gone:
+    of more attributes than a span may have (128 by default) OpenTelemetry drops the oldest.
+
+    `baggage` also believes the `ensign.bundle` in W3C baggage: for a process that gets its work from programs of your own
+    (`Session.run(baggage=True)`). Whoever sends it a request decides then for which version it counts.
+    """
+
+    def __init__(self, *, baggage: bool = False) -> None:
+        self._trace = _opentelemetry("trace")
+        self._baggage = _opentelemetry("baggage") if baggage else None
+
+    def on_start(self, span: Any, parent_context: Optional[Any] = None) -> None:
+        given = span.attributes or {}
+        stamp: Mapping[str, Any]
+        if _BUNDLE in given:
+            stamp = {name: value for name, value in given.items() if name in _STAMPED}
+        else:
+            stamp = self._stamp(parent_context)
+            if not stamp:
+                return
+            span.set_attributes({name: value for name, value in stamp.items() if name not in given})
+        with contextlib.suppress(AttributeError):
+            span._ensign = stamp
+        end: Callable[..., None] = span.end
+
+        def stamped_end(*arguments: Any, **named: Any) -> None:
+            left = span.attributes or {}
+            if any(name not in left for name in stamp):
+                span.set_attributes({name: value for name, value in stamp.items() if name not in left})
+            end(*arguments, **named)
+
+        span.end = stamped_end  # An ended span takes no attributes: a processor's own end comes too late.
+
+    def _stamp(self, parent_context: Optional[Any]) -> Mapping[str, Any]:
+        parent = self._trace.get_current_span(parent_context) if self._trace is not None else None
+        inherited: Optional[Mapping[str, Any]] = getattr(parent, "_ensign", None)
+        activation = chain = _innermost()
+        if inherited is not None:
+            # A worker that several sessions share runs in the context of whoever started it: then the parent knows
+            # better. But a session inside another one's run has a parent of that one's.
+            while chain is not None and any(
+                chain.attributes[name] != inherited.get(name) for name in (_BUNDLE, _SESSION)
+            ):
+                chain = chain.outer
+            if chain is None:
+                return inherited
+        if activation is not None:
+            return activation.attributes
+        if self._baggage is not None:
+            found = {name: self._baggage.get_baggage(name, parent_context) for name in (_BUNDLE, _SESSION)}
+            if isinstance(found[_BUNDLE], str) and _DIGEST.fullmatch(found[_BUNDLE]):
+                return {name: value for name, value in found.items() if isinstance(value, str) and len(value) <= 128}
+        return {}
+
+    def _on_ending(self, span: Any) -> None:
+        pass
+
+    def on_end(self, span: Any) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
 
 
 # ---------------------------------------------------------------------------------------------------- reading files
@@ -666,9 +1267,13 @@ class _Fields:
         value = self._get(name, dict, "an object", required)
         return _Fields({} if value is None else value, f"{self._where}: {name}", self._error)
 
-    def objects(self, name: str) -> list[_Fields]:
+    def present(self, name: str) -> bool:
+        """Whether a member that must be there is not null."""
+        return name not in self.value or self.value[name] is not None
+
+    def objects(self, name: str, *, required: bool = True) -> list[_Fields]:
         found = []
-        for index, value in enumerate(self._get(name, list, "an array", True)):
+        for index, value in enumerate(self._get(name, list, "an array", required) or ()):
             if not isinstance(value, dict):
                 self.fail(f"{name}[{index}]", f"expected an object, found {_kind(value)}")
             found.append(_Fields(value, f"{self._where}: {name}[{index}]", self._error))

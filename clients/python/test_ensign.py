@@ -38,7 +38,7 @@ from ensign import (
 AGENT = "support/refund-triage"
 AMOUNT = {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number", "maximum": 100}}}
 ROOT = Path(__file__).resolve().parents[2]
-VECTORS = ROOT / "Tests" / "Vectors" / "routing.json"
+VECTORS = ROOT / "Tests" / "Vectors"
 EXAMPLE = ROOT / "examples" / "agent.py"
 
 
@@ -166,7 +166,7 @@ class FleetTestCase(unittest.TestCase):
 
 class RoutingTests(FleetTestCase):
     def test_the_shared_vectors(self) -> None:
-        vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
+        vectors = json.loads((VECTORS / "routing.json").read_text(encoding="utf-8"))
         self.assertEqual(len(vectors), 20)
         for vector in vectors:
             with self.subTest(agent=vector["agent"], key=vector["key"][:40]):
@@ -263,6 +263,27 @@ class SessionTests(FleetTestCase):
             self.assertEqual((session.tools, session.tool_schemas()), ((), []))
         self.assertEqual(self.open(addedLater={"x": 1}).bundle["addedLater"], {"x": 1})
 
+    def test_an_agent_may_have_no_model_and_several_prompts(self) -> None:
+        prompts = {"reply": "Reply.\n", "triage": "Sort.\n"}
+        store = {"kind": "memory", "scope": "agent"}
+        tools = [{**make_bundle()["tools"][0], "store": store}]
+        triggers = [{"cron": "0 6 * * *"}]
+        session = self.open(
+            model=None, instructions=None, prompts=prompts, name="refund_triage", triggers=triggers, tools=tools
+        )
+        self.assertEqual((session.has_model, session.prompts, session.alias), (False, prompts, "refund_triage"))
+        self.assertEqual((session.triggers, session.tools[0].store), (tuple(triggers), store))
+        with self.assertRaisesRegex(ensign.NotDeclared, "no model of its own"):
+            _ = session.model
+        with self.assertRaisesRegex(ensign.NotDeclared, "its prompts are reply, triage"):
+            _ = session.instructions
+        self.assertNotIn("gen_ai.request.model", session.telemetry_attributes())
+        self.assertIn("ensign.bundle", session.telemetry_attributes())
+        other = {"provider": "openai", "name": "gpt-5", "parameters": {}}
+        session = self.open(model={**other, "fallbacks": [{**other, "name": "gpt-4"}]})
+        self.assertEqual([model.name for model in session.model.fallbacks], ["gpt-4"])
+        self.assertEqual((session.alias, session.prompts, session.triggers), (None, {}, ()))
+
     def test_only_what_was_granted_is_allowed(self) -> None:
         session = self.open()
         today = datetime.date(2027, 6, 30)
@@ -273,8 +294,68 @@ class SessionTests(FleetTestCase):
         for tool, operation in (("payments", "lookup"), ("crm", "refund"), ("mail", "send"), ("", "")):
             self.assertIsNone(session.allowed(tool, operation, today=today))
         self.assertIs(session.resolve("payments__refund", today=today), refund)
-        for name in ("payments.refund", "payments__", "__refund", "refund", "payments__refund__"):
-            self.assertIsNone(session.resolve(name, today=today))
+        for name in ("payments.refund", "refund", "payments_refund", "mcp__payments__refund"):
+            self.assertIs(session.resolve(name, today=today), refund, name)
+        for name in (
+            "payments__",
+            "__refund",
+            "payments__lookup",
+            "payments.lookup",
+            "payments__refund__",
+            "mail__refund",
+        ):
+            self.assertIsNone(session.resolve(name, today=today), name)
+
+    def test_a_model_calls_each_operation_by_a_name_of_its_own_that_apis_accept(self) -> None:
+        vectors = json.loads((VECTORS / "model-names.json").read_text(encoding="utf-8"))
+        for vector in vectors:
+            name = ensign.model_name(vector["tool"], vector["operation"])
+            self.assertEqual(name, vector["name"])
+            self.assertRegex(name, r"\A[A-Za-z0-9_-]{1,64}\Z")
+        self.assertEqual(len({vector["name"] for vector in vectors}), len(vectors))
+
+    def test_a_name_means_the_one_granted_operation_that_it_can_mean(self) -> None:
+        for vector in json.loads((VECTORS / "tool-names.json").read_text(encoding="utf-8")):
+            session = self.granting(vector["granted"])
+            for each in vector["names"]:
+                found = [f"{operation.tool}.{operation.name}" for operation in session.candidates(each["name"])]
+                self.assertEqual(found, each["means"], each["name"])
+                with contextlib.nullcontext() if len(found) < 2 else self.assertLogs("ensign", "WARNING"):
+                    resolved = session.resolve(each["name"])
+                self.assertEqual(
+                    [resolved.name] if resolved else [], [one.partition(".")[2] for one in found] * (len(found) == 1)
+                )
+
+    def test_whatever_is_granted_each_schema_resolves_to_its_operation(self) -> None:
+        seed = int(os.environ.get("ENSIGN_TEST_SEED", random.randrange(1 << 32)))
+        random_ = random.Random(seed)
+        for _ in range(200):
+            granted = [
+                {
+                    "tool": random_.choice(["a", "b", "a-b", "a--b", "t" * 63]),
+                    "operation": "".join(random_.choice("ab_-.AB0") for _ in range(random_.choice((1, 2, 3, 5, 128)))),
+                }
+                for _ in range(random_.randint(1, 12))
+            ]
+            session = self.granting(granted)
+            names = [schema["name"] for schema in session.tool_schemas()]
+            with self.subTest(seed=seed, granted=granted):
+                self.assertEqual(len(set(names)), len({(one["tool"], one["operation"]) for one in granted}))
+                for name in names:
+                    self.assertRegex(name, r"\A[A-Za-z0-9_-]{1,64}\Z")
+                    operation = session.resolve(name)
+                    self.assertEqual(operation and operation.schema_name, name)
+
+    def granting(self, granted: list[dict[str, str]]) -> Session:
+        tools: dict[str, dict[str, Any]] = {}
+        for one in granted:
+            operation: dict[str, Any] = {"access": "read", "risk": "low", "approval": "none"}
+            if "server" in one:
+                operation["mcp"] = {"tool": one["server"]}
+            tools.setdefault(one["tool"], {})[one["operation"]] = operation
+        return self.open(
+            tools=[{"tool": tool, "version": "1.0.0", "operations": found} for tool, found in sorted(tools.items())]
+        )
 
     def test_a_grant_ends_after_its_last_day(self) -> None:
         session = self.open()
@@ -639,6 +720,13 @@ class MalformedTests(FleetTestCase):
             ({"model": {"provider": "anthropic"}}, "model: name: missing"),
             ({"model": {"provider": "anthropic", "name": "m", "parameters": []}}, "model: parameters: expected an obj"),
             ({"labels": {"a": 1}}, "labels: a: expected text"),
+            ({"prompts": {"a": 1}}, "prompts: a: expected text"),
+            ({"triggers": ["daily"]}, "triggers[0]: expected an object"),
+            (
+                {"model": {"provider": "a", "name": "b", "fallbacks": [{"name": "c"}]}},
+                "fallbacks[0]: provider: missing",
+            ),
+            (tool(store="memory"), "tools[0]: store: expected an object"),
             ({"delegates": "it/desk"}, "delegates: expected an array, found text"),
             ({"delegates": [None]}, "delegates[0]: expected text, found null"),
             ({"limits": {"steps": 1.5}}, "limits: steps: expected a whole number"),

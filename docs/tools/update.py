@@ -30,7 +30,7 @@ def ask(*words):
 schemas = {kind: json.loads(ask("schema", kind)) for kind in kinds}
 
 # What a pattern means, by which of these texts it accepts.
-probes = ["next", "1.4.0", "90m", "2027-06-30", "a/b", "a_B.md", "a.b", "vault:a/b"]
+probes = ["next", "1.4.0", "90m", "2027-06-30", "a/b", "a_B.md", "a.b", "vault:a/b", "."]
 forms = {
     "next 90m 2027-06-30": "name",
     "1.4.0": "version",
@@ -39,7 +39,8 @@ forms = {
     "2027-06-30": "date",
     "a/b": "`<team>/<agent>`",
     "next 1.4.0 90m 2027-06-30 a_B.md a.b": "file name",
-    "next 1.4.0 90m 2027-06-30 a.b": "trust domain",
+    "next 1.4.0 90m 2027-06-30 a_B.md a.b .": "operation",
+    "next 1.4.0 90m 2027-06-30 a.b .": "trust domain",
     "vault:a/b": "`<scheme>:<path>`",
 }
 
@@ -54,7 +55,10 @@ def kind_of(schema):
         words = ["true" if value is True else "false" if value is False else value for value in schema["enum"]]
         return " \\| ".join(f"`{word}`" for word in words)
     if "anyOf" in schema:
-        return "number or percentage"
+        records = [part for part in schema["anyOf"] if "properties" in part]
+        if not records:
+            return "number or percentage"
+        return "operation, `\"*\"`, or mapping of " + ", ".join(f"`{name}`" for name in records[0]["properties"])
     wanted = schema.get("type")
     if wanted == ["object", "boolean"]:
         return "JSON Schema"

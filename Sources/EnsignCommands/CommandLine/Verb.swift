@@ -69,7 +69,7 @@ enum ValueKind: Sendable, Hashable {
 
 /// How results are written.
 enum Format: String, Sendable, CaseIterable {
-    case text, json, markdown
+    case text, json, markdown, sarif
 }
 
 extension Option {

@@ -42,7 +42,7 @@ extension Verb {
             return PlanRenderer(plan: plan, title: "\(place)\(first) -> \(second)", paint: invocation.console.paint)
         }
         switch invocation.format {
-        case .text: for plan in text { invocation.console.out(try plan.text()) }
+        case .text, .sarif: for plan in text { invocation.console.out(try plan.text()) }
         case .markdown: for plan in text { invocation.console.out(try plan.markdown()) }
         case .json: invocation.json(["v": 1, "differences": .array(try plans.map { try PlanReport($0).json() })])
         }

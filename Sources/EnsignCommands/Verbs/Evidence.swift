@@ -52,7 +52,7 @@ extension Verb {
         switch invocation.format {
         case .json: invocation.json(report.json)
         case .markdown: invocation.console.out(renderer.markdown)
-        case .text:
+        case .text, .sarif:
             invocation.console.out(renderer.text)
             // No samples, and why there can be none.
             let sight = try site.sight(environment, site.ledger(environment).tip(), now: invocation.now)

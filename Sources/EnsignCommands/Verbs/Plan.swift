@@ -128,7 +128,7 @@ private struct PlanCommand {
         plan.addPower(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {
-        case .text: invocation.console.out(try rendering.text())
+        case .text, .sarif: invocation.console.out(try rendering.text())
         case .markdown: invocation.console.out(try rendering.markdown())
         case .json: try answer(PlanReport(plan).json())
         }

@@ -280,7 +280,7 @@ private struct Promotion {
                         + warnings.map { "- \($0.message.inMarkdown) (`\($0.path):\($0.position.line)`)\n" }.joined()
                 )
             }
-        case .text:
+        case .text, .sarif:
             invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
             invocation.console.line("\nBranch \(branch) has the commit \(commit.short): \(title)")
         }

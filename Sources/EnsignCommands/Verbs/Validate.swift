@@ -25,35 +25,45 @@ extension Verb {
             )
         ],
         options: [Option(name: "rev", summary: "Check a commit instead of files", value: "REV", kind: .revision)],
-        formats: [.text, .json],
+        formats: [.text, .json, .sarif],
         examples: [
             Example(command: "ensign validate", meaning: "the work tree, before committing"),
             Example(command: "ensign validate --rev main~1", meaning: "a commit, as the server would see it"),
             Example(command: "ensign validate . --output json", meaning: "findings for a program"),
+            Example(
+                command: "ensign validate --output sarif",
+                meaning: "findings for a forge to show beside the files"
+            ),
         ]
     ) { invocation in
-        let (snapshots, name) = try invocation.snapshots()
+        let (snapshots, name, branch) = try invocation.snapshots()
         let result = try FleetValidation.run(snapshots, today: invocation.today)
+            .refusingSecrets(newSince: branch, today: invocation.today)
         return try invocation.report(result, of: name, snapshots)
     }
 }
 
 extension Invocation {
-    /// What `validate` looks at, and its name for people.
-    fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String) {
+    /// What `validate` looks at, its name for people, and what the branch has already.
+    fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String, (any Snapshot)?) {
         if let path = argument(0) {
             guard self["rev"] == nil else {
                 throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name)
             }
             guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
-            return ({ DirectorySnapshot(path: place) }, path)
+            return ({ DirectorySnapshot(path: place) }, path, nil)
         }
         let site = try site()
+        let branch: (any Snapshot)? = try site.desiredCommit().map { commit in
+            GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
+        }
         if self["rev"] == nil, let workTree = site.repository.workTree {
-            return ({ DirectorySnapshot(path: workTree) }, "the work tree")
+            return ({ DirectorySnapshot(path: workTree) }, "the work tree", branch)
         }
         let (_, commit) = try site.fleet(at: self["rev"], today: today)
-        return (site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch)
+        return (
+            site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch, branch
+        )
     }
 
     fileprivate func report(
@@ -61,9 +71,10 @@ extension Invocation {
         of name: String,
         _ snapshots: () throws -> any Snapshot
     ) throws -> ExitCode {
-        if format == .json {
-            json(result.json)
-        } else {
+        switch format {
+        case .json: json(result.json)
+        case .sarif: json(result.sarif(version: App.version))
+        case .text, .markdown:
             let fleet = Fleet(snapshot: try snapshots(), today: today)
             console.out(FindingRenderer(paint: console.paint, source: fleet.source).render(result.findings))
             if !isQuiet {

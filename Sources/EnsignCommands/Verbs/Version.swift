@@ -10,7 +10,7 @@ extension Verb {
     ) { invocation in
         switch invocation.format {
         case .json: invocation.json(["v": 1, "version": .string(App.version)])
-        case .text, .markdown: invocation.console.line("ensign \(App.version)")
+        case .text, .markdown, .sarif: invocation.console.line("ensign \(App.version)")
         }
         return .done
     }

@@ -29,7 +29,8 @@ extension Compiler {
         var part = tool
         part.operations = [:]
         for (name, operation) in tool.operations {
-            guard let limit = allowed.operations[name] else { continue }
+            // Under one name, two tools of a server are not the same permission.
+            guard let limit = allowed.operations[name], limit.serverTool == operation.serverTool else { continue }
             var both = operation
             both.approval = max(operation.approval, limit.approval)
             both.expires = least(operation.expires, limit.expires)

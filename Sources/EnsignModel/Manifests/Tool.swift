@@ -7,6 +7,8 @@ package struct Tool: Sendable {
     package var server: JSONValue?
     package var operations: [String: Operation]
     package var credentials: String?
+    /// What it keeps, if it is a store.
+    package var store: Store?
 
     package init(
         owner: Located<String>,
@@ -33,6 +35,8 @@ package struct Operation: Sendable {
     /// JSON Schema of its arguments.
     package var input: JSONValue?
     package var output: JSONValue?
+    /// What the tool's MCP server calls it; nil where that is the operation's own name.
+    package var serverTool: String?
     /// Where the operation is declared in the tool's manifest.
     package var position: Position
 
@@ -44,6 +48,7 @@ package struct Operation: Sendable {
         timeout: TimeSpan?,
         input: JSONValue?,
         output: JSONValue?,
+        serverTool: String?,
         position: Position
     ) {
         self.description = description
@@ -53,16 +58,20 @@ package struct Operation: Sendable {
         self.timeout = timeout
         self.input = input
         self.output = output
+        self.serverTool = serverTool
         self.position = position
     }
 
-    /// The declaration without its position, as it is digested for `artifact`.
+    /// The declaration without its position, as it is digested for `artifact`: what came after the first version is there
+    /// only where it is declared.
     package var json: JSONValue {
-        [
+        var object: JSONObject = [
             "access": .string(access.rawValue), "risk": .string(risk.rawValue), "idempotent": .bool(idempotent),
             "timeout": timeout.map { .string($0.description) } ?? .null, "input": input ?? .null,
             "output": output ?? .null, "description": description.map { .string($0) } ?? .null,
         ]
+        if let serverTool { object["mcp"] = ["tool": .string(serverTool)] }
+        return .object(object)
     }
 }
 

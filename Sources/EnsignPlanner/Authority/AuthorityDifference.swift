@@ -52,7 +52,9 @@ package struct AuthorityDifference: Sendable, Hashable {
             if let was, let now { compareReach(name, was, now) }
             let operations = Set(was?.operations.keys.map { $0 } ?? []).union(now?.operations.keys.map { $0 } ?? [])
             for operation in operations.sorted() {
-                compareOperation("\(name).\(operation)", was?.operations[operation], now?.operations[operation])
+                let (old, new) = (was?.operations[operation], now?.operations[operation])
+                compareOperation("\(name).\(operation)", old, new)
+                compareServerTool(name, operation, old, new)
             }
         }
     }
@@ -60,6 +62,13 @@ package struct AuthorityDifference: Sendable, Hashable {
     private mutating func compareReach(_ name: String, _ was: BundleTool, _ now: BundleTool) {
         if was.credentials != now.credentials {
             gain(.credentials(tool: name, .init(was: was.credentials, now: now.credentials)))
+        }
+        if was.store != now.store {
+            let isGained = now.store.map { now in was.store.map(now.isWider) ?? true } ?? false
+            note(
+                gained: isGained,
+                .store(tool: name, .init(was: was.store?.sentence, now: now.store?.sentence))
+            )
         }
         guard was.server != now.server else { return }
         let isSame = was.serverWords == now.serverWords
@@ -89,6 +98,18 @@ package struct AuthorityDifference: Sendable, Hashable {
             compareExpiry(name, was.expires, now.expires)
             compareArguments(name, was.input, now.input)
         }
+    }
+
+    /// Another tool of the server may do anything: its description here says nothing of that.
+    private mutating func compareServerTool(
+        _ tool: String,
+        _ operation: String,
+        _ was: BundleOperation?,
+        _ now: BundleOperation?
+    ) {
+        guard let was, let now else { return }
+        let (old, new) = (was.serverTool ?? operation, now.serverTool ?? operation)
+        if old != new { gain(.serverTool("\(tool).\(operation)", .init(was: old, now: new))) }
     }
 
     private mutating func compareExpiry(_ name: String, _ was: CalendarDate?, _ now: CalendarDate?) {

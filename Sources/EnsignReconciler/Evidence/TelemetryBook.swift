@@ -48,6 +48,8 @@ package final class TelemetryBook {
 
     /// What bundles grant, and whose they are; nil for one that is no longer known.
     private var grants: [Digest: Grants?] = [:]
+    /// How many operations these are: an agent may have thousands.
+    private var grantCount = 0
     /// What tools declare, in all of their versions.
     private var declared: [String: Set<String>] = [:]
     private var haltedByGitSince: [AgentID: Moment] = [:]
@@ -56,14 +58,14 @@ package final class TelemetryBook {
     private struct Grants {
         let agent: AgentID
         let names: ToolNames
-        /// As `fleet/prices.yaml` names it.
-        let model: String
-        var known: [String: String?] = [:]
+        /// As `fleet/prices.yaml` names it; nil for an agent without a model of its own.
+        let model: String?
+        var known: [String: ToolNames.Meaning?] = [:]
 
         init(_ bundle: Bundle) {
             agent = bundle.agent
             names = ToolNames(bundle)
-            model = bundle.model.key
+            model = bundle.model?.key
         }
     }
 
@@ -139,7 +141,7 @@ package final class TelemetryBook {
         let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
         desired = (commit, tree, fleet)
         (guards, judged) = ([:], [:])
-        (declared, grants) = ([:], [:])
+        (declared, grants, grantCount) = ([:], [:], 0)
         if let before {
             let folder = RepositoryPath.deployments(in: environment)
             let changes = try site.repository.differences(from: before.tree, to: tree) {
@@ -286,12 +288,12 @@ package final class TelemetryBook {
     /// What a call's name means among the grants of the bundle that made it, else of the agent's stable one.
     ///
     /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
-    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
+    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         // Another agent's bundle says nothing about this one.
         guard let found = grants(of: digest), found.agent == agent else { return nil }
         if let known = found.known[tool] { return .some(known) }
-        let meaning = found.names.meaning(of: tool, declared: operations)
+        let meaning = found.names.reading(of: tool, declared: operations)
         // Names that telemetry makes up must not take room forever.
         if found.known.count >= 64 { grants[digest]??.known = [:] }
         grants[digest]??.known[tool] = .some(meaning)
@@ -300,19 +302,23 @@ package final class TelemetryBook {
 
     private func grants(of digest: Digest) -> Grants? {
         if let known = grants[digest] { return known }
-        if grants.count > 20_000 { grants = [:] }
         let bundle = (try? recorded.bundle(digest)) ?? nil
-        grants[digest] = .some(bundle.map { Grants($0) })
-        return grants[digest] ?? nil
+        let found = bundle.map { Grants($0) }
+        grantCount += 1 + (found?.names.count ?? 0)
+        if grantCount > 400_000 { (grants, grantCount) = ([:], 1 + (found?.names.count ?? 0)) }
+        grants[digest] = .some(found)
+        return found
     }
 
-    /// The operations that a tool declares; empty when there is no such tool.
+    /// The operations that a tool declares, by their own names and their servers'; empty when there is no such tool.
     private func operations(of tool: String) -> Set<String> {
         if let known = declared[tool] { return known }
         guard Name.isValid(tool), let fleet = desired?.fleet else { return [] }
         var found: Set<String> = []
         for version in (try? fleet.toolVersions(tool)) ?? [] {
-            found.formUnion((try? fleet.tool(tool, version))??.value?.operations.keys.map { $0 } ?? [])
+            for (name, operation) in (try? fleet.tool(tool, version))??.value?.operations ?? [:] {
+                found.formUnion([name, operation.serverTool ?? name])
+            }
         }
         if declared.count > 10_000 { declared = [:] }
         declared[tool] = found

@@ -213,7 +213,7 @@ package struct PlanMaker {
         let limited = resolved.items.filter { item in
             rules.contains(where: \.countsMoney) || item.rollout.countsMoney
         }
-        let models = Set(limited.compactMap { $0.compiled?.bundle.model.key })
+        let models = Set(limited.flatMap { $0.compiled?.bundle.model?.keys ?? [] })
         guard !models.isEmpty else { return nil }
         let prices = try Fleet(snapshot: resolved.fleet.snapshot, today: today).prices()?.value?.models ?? [:]
         let unknown = models.filter { prices[$0] == nil }.sorted()
@@ -281,16 +281,16 @@ package struct PlanMaker {
     // MARK: Compiling
 
     private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?) -> DesiredAgent {
-        guard let resolved, let instructions = resolved.loaded.instructions else {
+        guard let resolved, let texts = resolved.loaded.texts else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return item(resolved, instructions)
+        return item(resolved, texts)
     }
 
-    private static func item(_ resolved: ResolvedDeployment, _ instructions: String) -> DesiredAgent {
+    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> DesiredAgent {
         DesiredAgent(
             agent: resolved.agent,
-            compiled: Compiler.compile(resolved, instructions: instructions),
+            compiled: Compiler.compile(resolved, texts),
             rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
             declaredOnly: resolved.deployment.declaredOnly
         )
@@ -320,10 +320,10 @@ package struct PlanMaker {
             for (number, team) in teams.enumerated() where number % threads == index {
                 for agent in try compiler.agents(of: team) {
                     guard let resolved = try compiler.resolve(agent),
-                        let instructions = resolved.loaded.instructions
+                        let texts = resolved.loaded.texts
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
-                    part.items.append(Self.item(resolved, instructions))
+                    part.items.append(Self.item(resolved, texts))
                     part.uses[agent] = resolved.uses
                 }
             }

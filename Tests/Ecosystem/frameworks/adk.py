@@ -1,0 +1,7 @@
+"""Tools of a program that uses Google's ADK: plain functions will do."""
+
+BLOCKS = ()
+
+
+def tools(functions):
+    return functions

@@ -1,0 +1,1119 @@
+// Reads a fleet of AI agents from a live directory that Ensign keeps.
+//
+//     const fleet = new Fleet("/srv/fleet/prod");
+//     const session = await fleet.session("support/refund-triage", { key: "ticket-4711" });
+//     session.instructions; session.model.name; session.toolSchemas();
+//
+// Copy this file into your project, and ensign.d.mts beside it for TypeScript: no dependency, Node 18 or newer. From a
+// shell, `node ensign.mjs LIVE_DIR AGENT --key KEY` prints which version a session takes.
+//
+// A session is one unit of work that must not change its mind half way: a ticket, a conversation, a run. Its key decides
+// which version it takes while two are live, always the same way, in every process and language. A session never changes
+// once it is open; the next one sees whatever is live then. What is live is described in docs/runtimes.md.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { createHash, randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import path from "node:path";
+import process from "node:process";
+import { setTimeout as pause } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+
+export const version = "0.1.0";
+
+// ---------------------------------------------------------------------------------------------------------- errors
+
+/** Anything that keeps a session from starting. Catch this one to catch them all. */
+export class EnsignError extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The caller's agent name or session key cannot be one. No file was touched. */
+export class InvalidArgument extends EnsignError {}
+
+/** The fleet does not have this agent. */
+export class AgentNotFound extends EnsignError {}
+
+/** The agent was stopped on purpose. Start nothing for it, and do not retry until somebody resumes it. */
+export class AgentHalted extends EnsignError {}
+
+/** The live directory, or a file in it, cannot be read now. This may clear by itself; try again later. */
+export class FleetUnavailable extends EnsignError {}
+
+/** A route does not say what a route must say. Ensign repairs it at its next reconcile; `ensign drift` shows it. */
+export class CorruptRoute extends EnsignError {}
+
+/** A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used. */
+export class CorruptBundle extends EnsignError {}
+
+/** The agent has no model, or no single prompt, of its own: its `runtime` or its `prompts` say more. */
+export class NotDeclared extends EnsignError {}
+
+// --------------------------------------------------------------------------------------------------------- routing
+
+const NAME = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+const AGENT = new RegExp(`^${NAME}/${NAME}$`);
+const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
+const PHASES = ["stable", "canary", "halted"];
+
+/** Returns the bucket, 0...99, of a session: `digest` is that of the first route, with its `sha256:`. */
+export function bucket(agent, digest, key) {
+  const hash = createHash("sha256").update(`${agent}\n${digest}\n${key}`, "utf8").digest();
+  return Number(hash.readBigUInt64BE(0) % 100n);
+}
+
+/**
+ * Returns a session's bucket and the version it takes: the first whose running sum of weights exceeds the bucket. A bucket
+ * depends on the candidate, not on its weight, so a session keeps its version while the weight grows.
+ */
+export function select(route, key) {
+  if (route.phase === "halted") {
+    throw new AgentHalted(
+      `agent ${route.agent} is halted in ${route.environment}: start no session for it ` +
+        `(\`ensign status --env ${route.environment}\` says since when and why)`,
+    );
+  }
+  if (typeof key !== "string") throw new InvalidArgument(`a session key is text, not ${kind(key)}`);
+  if (!isWellFormed(key)) throw new InvalidArgument("the session key is not valid Unicode");
+  const number = bucket(route.agent, route.routes[0].digest, key);
+  let running = 0;
+  for (const choice of route.routes) {
+    running += choice.weight;
+    if (running > number) return { bucket: number, choice };
+  }
+  throw new CorruptRoute(`route of ${route.agent}: weights add up to ${running}, not to 100`);
+}
+
+function parseRoute(data, agent, where) {
+  const fields = new Fields(decode(data, where, CorruptRoute), where, CorruptRoute);
+  if (fields.text("agent") !== agent) fields.fail("agent", `names '${fields.text("agent")}', in the place of '${agent}'`);
+  const environment = fields.text("environment");
+  const phase = fields.text("phase");
+  if (!PHASES.includes(phase)) {
+    fields.fail("phase", `unknown phase '${phase}': this client knows ${PHASES.join(", ")}`);
+  }
+  // Decides alone: nothing else in the file can start a halted agent.
+  if (phase === "halted") return freeze({ agent, environment, phase, routes: [] });
+  const routes = fields.objects("routes").map((entry) => {
+    const choice = { version: entry.text("version"), digest: entry.text("digest"), weight: entry.integer("weight") };
+    if (!DIGEST.test(choice.digest)) {
+      entry.fail("digest", `'${choice.digest}' is not sha256: and 64 lower-case hexadecimal digits`);
+    }
+    if (choice.weight < 0 || choice.weight > 100) entry.fail("weight", `${choice.weight} is not in 0...100`);
+    return choice;
+  });
+  const total = routes.reduce((sum, choice) => sum + choice.weight, 0);
+  if (total !== 100) fields.fail("routes", `weights add up to ${total}, not to 100`);
+  return freeze({ agent, environment, phase, routes });
+}
+
+// --------------------------------------------------------------------------------------------------- names of tools
+
+const MODEL_NAME_LIMIT = 64;
+const DIGEST_DIGITS = 10;
+const LOOKS_DIGESTED = new RegExp(`_[0-9a-fA-F]{${DIGEST_DIGITS}}$`);
+const NAME_LIMIT = 256;
+const SEPARATORS = ["__", ".", "/"];
+
+/**
+ * Returns the name by which a model calls an operation: 1 to 64 of `A-Za-z0-9_-`, and no other operation's.
+ *
+ * `<tool>__<operation>` where that is allowed and can be nothing else; otherwise the same with `_` for each `.`, cut, and
+ * with a digest behind it. It depends on nothing else that is granted. Tests/Vectors/model-names.json has examples.
+ */
+export function modelName(tool, operation) {
+  const plain = `${tool}__${operation}`;
+  const isClear =
+    !/\.|__|^_|_$/.test(operation) && !LOOKS_DIGESTED.test(plain) && [...plain].length <= MODEL_NAME_LIMIT;
+  if (isClear) return plain;
+  const digest = createHash("sha256").update(`${tool}.${operation}`, "utf8").digest("hex").slice(0, DIGEST_DIGITS);
+  const cut = [...plain.replaceAll(".", "_")].slice(0, MODEL_NAME_LIMIT - 1 - DIGEST_DIGITS).join("");
+  return `${cut}_${digest}`;
+}
+
+/**
+ * Which granted operation a name means. The rules are those of docs/telemetry.md, "Names of tools";
+ * Tests/Vectors/tool-names.json has examples.
+ */
+class Names {
+  #operations;
+  #tools;
+  #byModelName = new Map();
+  #byWriting = new Map();
+  #byWords = new Map();
+  #modelNameWords = new Map();
+
+  constructor(operations) {
+    const order = (left, right) => compare(left.tool, right.tool) || compare(left.name, right.name);
+    this.#operations = [...operations].sort(order);
+    this.#tools = new Set(this.#operations.map((operation) => operation.tool));
+    this.#operations.forEach((operation, index) => {
+      const add = (map, name) => map.get(name)?.add(index) ?? map.set(name, new Set([index]));
+      const names = new Set([operation.name, operation.serverTool]);
+      add(this.#byModelName, operation.schemaName);
+      for (const name of names) {
+        add(this.#byWriting, name);
+        for (const words of foldings(name)) add(this.#byWords, words);
+      }
+      for (const words of spellings(operation.schemaName)) add(this.#modelNameWords, joined(words));
+    });
+  }
+
+  find(name) {
+    if (typeof name !== "string" || name === "" || Buffer.byteLength(name, "utf8") > NAME_LIMIT) return [];
+    // A model's name is certain: no other operation has it, whatever else is granted.
+    let found = this.#byModelName.get(name) ?? this.#reading(name, true);
+    const rest = found ? "" : withoutProtocol(name);
+    if (rest) found = this.#reading(rest, false);
+    return [...(found ?? [])].sort((left, right) => left - right).map((index) => this.#operations[index]);
+  }
+
+  /** What a name can mean: as it is written, else by its words. Empty when it names what is not granted. */
+  #reading(name, whole) {
+    const found = new Set(whole ? this.#byWriting.get(name) : undefined);
+    const take = (indices) => indices?.forEach((index) => found.add(index));
+    for (const [tool, operation] of joints(name)) take(this.#of(tool, this.#byWriting.get(operation)));
+    if (found.size) {
+      // A framework may have made the same of another operation's name, unless that one has a separator of its own.
+      if (!this.#isExplicit(name)) take(this.#modelNameWords.get(spellings(name)[0]));
+      return found;
+    }
+    for (const separator of SEPARATORS) {
+      const at = name.indexOf(separator);
+      if (at < 0) continue;
+      const tools = spellings(name.slice(0, at));
+      for (const tool of tools) {
+        for (const words of spellings(name.slice(at + separator.length))) take(this.#of(tool, this.#byWords.get(words)));
+      }
+      // It says whose operation it is, and that tool may grant none of this name.
+      if (found.size || tools.some((tool) => this.#tools.has(tool))) return found;
+    }
+    for (const words of spellings(name)) {
+      if (whole) take(this.#byWords.get(words));
+      take(this.#modelNameWords.get(words));
+      for (let index = 1; index < words.length - 1; index += 1) {
+        if (words[index] !== "-") continue;
+        take(this.#of(words.slice(0, index), this.#byWords.get(words.slice(index + 1))));
+      }
+    }
+    return found.size ? found : undefined;
+  }
+
+  #isExplicit(name) {
+    return SEPARATORS.some((separator) => {
+      const at = name.indexOf(separator);
+      if (at < 0) return false;
+      return this.#of(name.slice(0, at), this.#byWriting.get(name.slice(at + separator.length))).length > 0;
+    });
+  }
+
+  #of(tool, indices) {
+    return [...(indices ?? [])].filter((index) => this.#operations[index].tool === tool);
+  }
+}
+
+/** A name's words: small letters, `-` for `_` and `.`; if it has capitals inside words, also with `-` before them. */
+function spellings(name) {
+  const fold = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/[_.]/g, "-");
+  const plain = fold(name);
+  const apart = fold(name.replace(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])/g, "-"));
+  return plain === apart ? [plain] : [plain, apart];
+}
+
+/** The words of a granted name; also as frameworks fold them, with one `-` for several and none at the ends. */
+function foldings(name) {
+  const found = spellings(name);
+  return new Set([...found, ...found.map(joined).filter(Boolean)]);
+}
+
+function joined(words) {
+  return words.split(/[-/]/).filter(Boolean).join("-");
+}
+
+/** The rest after the prefix that some runtimes put before the names of a protocol's tools. */
+function withoutProtocol(name) {
+  const prefix = /^[mM][cC][pP](?:__|[_./-])/.exec(name);
+  return prefix ? name.slice(prefix[0].length) : "";
+}
+
+/** Everything that may be a tool and its operation as they are written, with one separator between, or two `_`. */
+function* joints(name) {
+  for (let index = 1; index < name.length - 1; index += 1) {
+    if (!"_./-".includes(name[index])) continue;
+    yield [name.slice(0, index), name.slice(index + 1)];
+    if (name.startsWith("__", index) && index + 2 < name.length) yield [name.slice(0, index), name.slice(index + 2)];
+  }
+}
+
+/** Orders as every language does: by code points. */
+function compare(left, right) {
+  return Buffer.compare(Buffer.from(left, "utf8"), Buffer.from(right, "utf8"));
+}
+
+/** Returns the name by which a model calls a tool. Of what has none, something to tell people what it was. */
+function toolName(tool) {
+  if (typeof tool === "string") return tool;
+  const holders = [tool?.function, tool?.toolSpec, tool];
+  for (const holder of holders) {
+    if (holder !== null && ["object", "function"].includes(typeof holder)) {
+      if (typeof holder.name === "string" && holder.name !== "") return holder.name;
+    }
+  }
+  if (typeof tool?.type === "string") return tool.type;
+  return tool === null || typeof tool !== "object" ? kind(tool) : "a tool without a name";
+}
+
+const GROUPS = ["functionDeclarations", "function_declarations"]; // Gemini's.
+
+// --------------------------------------------------------------------------------------------------------- sessions
+
+/** One operation of a tool that the agent was granted. */
+class Operation {
+  constructor(fields, tool, name, toolDescription) {
+    this.tool = tool;
+    this.name = name;
+    this.access = fields.text("access");
+    this.risk = fields.text("risk");
+    this.approval = fields.text("approval");
+    this.input = fields.optionalSchema("input") ?? { type: "object" }; // Model APIs want to hear that much.
+    this.output = fields.optionalSchema("output");
+    this.timeout = fields.optionalDuration("timeout");
+    this.idempotent = fields.optionalBoolean("idempotent");
+    this.expires = fields.optionalDate("expires");
+    this.description = fields.optionalText("description") ?? toolDescription;
+    this.serverTool = fields.object("mcp", false).optionalText("tool") || name;
+    this.schemaName = modelName(tool, name);
+    freeze(this);
+  }
+
+  /** Whether someone must agree to each call. True for an approval that this client does not know. */
+  get needsApproval() {
+    return this.approval !== "none";
+  }
+
+  /** Whether its last day is over; `today` is the present day in UTC, such as `2027-06-30`, by default. */
+  expired(today = new Date().toISOString().slice(0, 10)) {
+    return this.expires !== null && today > this.expires;
+  }
+}
+
+const active = new AsyncLocalStorage();
+
+/** Returns the session whose `session.within` or `session.run` this code is in, or undefined. */
+export function currentSession() {
+  return active.getStore();
+}
+
+/** What one session of an agent runs with. Made by `Fleet.session`; never changes. */
+export class Session {
+  #instructions;
+  #live;
+  #model;
+  #names;
+  #warn;
+  #said = new Set();
+
+  constructor(data, route, choice, key, number, live, warn) {
+    const where = `bundle ${choice.digest}`;
+    const bundle = decode(data, where, CorruptBundle);
+    const fields = new Fields(bundle, where, CorruptBundle);
+    // The digest proves the bytes; this proves that the route names the right ones.
+    const named = { agent: route.agent, environment: route.environment, version: choice.version };
+    for (const [name, expected] of Object.entries(named)) {
+      if (fields.text(name) !== expected) {
+        fields.fail(name, `is '${fields.text(name)}', and the route says '${expected}'`);
+      }
+    }
+    const limits = fields.object("limits", false);
+    Object.assign(this, named, {
+      digest: choice.digest,
+      phase: route.phase,
+      bucket: number,
+      artifact: fields.text("artifact"),
+      owner: fields.text("owner"),
+      identity: fields.text("identity"),
+      description: fields.optionalText("description"),
+      labels: fields.object("labels", false).texts(),
+      alias: fields.optionalText("name"),
+      prompts: fields.object("prompts", false).texts(),
+      triggers: fields.objects("triggers", false).map((trigger) => trigger.value),
+      contract: fields.object("contract", false).value,
+      tools: fields.objects("tools").map(parseTool),
+      delegates: fields.textList("delegates"),
+      autonomy: fields.text("autonomy"),
+      limits: {
+        steps: limits.optionalInteger("steps"),
+        tokens: limits.optionalInteger("tokens"),
+        costUSD: limits.optionalNumber("costUSD"),
+        seconds: limits.optionalNumber("seconds"),
+        costUSDPerDay: limits.optionalNumber("costUSDPerDay"),
+      },
+      runtime: fields.object("runtime", false).value,
+      bundle,
+    });
+    // Present, and null where there is none: a bundle without them is damaged.
+    this.#model = fields.isPresent("model") ? parseModel(fields.object("model")) : null;
+    this.#instructions = fields.isPresent("instructions") ? fields.text("instructions") : null;
+    // Not shown when a session is printed: it may name a customer.
+    Object.defineProperty(this, "key", { value: key });
+    this.#live = live;
+    this.#warn = warn;
+    Object.freeze(this);
+  }
+
+  /** Whether the agent has a model of its own. One whose `runtime` names an image or a graph need not. */
+  get hasModel() {
+    return this.#model !== null;
+  }
+
+  /** The model it runs on. Throws NotDeclared if it has none of its own. */
+  get model() {
+    if (this.#model) return this.#model;
+    const who = `agent ${this.agent} ${this.version}`;
+    throw new NotDeclared(`${who} has no model of its own: its runtime says what it runs on`);
+  }
+
+  /** The full text of its prompt. Throws NotDeclared if it has none, or only `prompts` by name. */
+  get instructions() {
+    if (this.#instructions !== null) return this.#instructions;
+    const names = Object.keys(this.prompts);
+    const found = names.length ? `its prompts are ${names.join(", ")}` : "it has no prompts either";
+    throw new NotDeclared(`agent ${this.agent} ${this.version} has no instructions: ${found}`);
+  }
+
+  /** Returns the operation if the agent may call it today, else null. Everything not granted is refused. */
+  allowed(tool, operation, { today } = {}) {
+    const found = this.tools.find((each) => each.name === tool)?.operations.get(operation);
+    return found && !found.expired(today) ? found : null;
+  }
+
+  /**
+   * Returns the allowed operation that a model, a framework or an MCP server means by a name, else null. A name that can
+   * mean several granted operations means none: `candidates` returns them.
+   */
+  resolve(name, { today } = {}) {
+    const found = this.candidates(name);
+    return found.length === 1 && !found[0].expired(today) ? found[0] : null;
+  }
+
+  /** Returns every granted operation that a name can mean, expired or not: none, the one, or all of several. */
+  candidates(name) {
+    this.#names ??= new Names(this.tools.flatMap((tool) => [...tool.operations.values()]));
+    return this.#names.find(name);
+  }
+
+  /** Returns what model APIs want to know about tools; only operations that may be called today. Yours to change. */
+  toolSchemas({ today } = {}) {
+    return this.tools
+      .flatMap((tool) => [...tool.operations.values()])
+      .filter((operation) => !operation.expired(today))
+      .map((operation) => ({
+        name: operation.schemaName,
+        ...(operation.description ? { description: operation.description } : {}),
+        input_schema: structuredClone(operation.input),
+      }));
+  }
+
+  /** Whether the agent may call a tool today: a name, or anything that `toolsFor` takes; `of` as there. */
+  allows(tool, { of, today } = {}) {
+    const found = this.#operationsOf(toolName(tool), of);
+    return found.length === 1 && !found[0].expired(today);
+  }
+
+  /**
+   * Returns those of a program's tools that the agent may call today: an array for an array, an object by name for an
+   * object by name. Each is known by its name, as `resolve` understands it; what has none is left out. Names that were
+   * left out are in `dropped`, what was granted and is not there in `missing`; both are also said once as a warning.
+   *
+   * `of` names the tool whose server the tools come from: say it where two tools have operations of one name.
+   */
+  toolsFor(tools, { of, today } = {}) {
+    const dropped = [];
+    const found = new Set();
+    const unclear = [];
+    const isGranted = (name) => {
+      const means = this.#operationsOf(name, of);
+      const granted = means.length === 1 && !means[0].expired(today);
+      if (granted) found.add(means[0]);
+      else dropped.push(name);
+      if (means.length > 1) unclear.push(name);
+      return granted;
+    };
+    const kept =
+      typeof tools?.[Symbol.iterator] === "function"
+        ? [...tools].flatMap((tool) => {
+            const group = GROUPS.find((member) => Array.isArray(tool?.[member]));
+            if (!group) return isGranted(toolName(tool)) ? [tool] : [];
+            const granted = tool[group].filter((member) => isGranted(toolName(member)));
+            return granted.length ? [{ ...tool, [group]: granted }] : [];
+          })
+        : Object.fromEntries(Object.entries(tools).filter(([name]) => isGranted(name)));
+    const missing = this.tools
+      .filter((tool) => of === undefined || tool.name === of)
+      .flatMap((tool) => [...tool.operations.values()])
+      .filter((operation) => !found.has(operation) && !operation.expired(today))
+      .map((operation) => `${operation.tool}.${operation.name}`);
+    this.#sayOnce(dropped, unclear, missing);
+    return { tools: kept, dropped, missing };
+  }
+
+  /** Every granted operation that a framework's tool can be, expired or not. */
+  #operationsOf(name, of) {
+    const exact = this.tools.find((tool) => tool.name === of)?.operations.get(name);
+    return exact ? [exact] : this.candidates(name).filter((operation) => of === undefined || operation.tool === of);
+  }
+
+  #sayOnce(dropped, unclear, missing) {
+    const said = JSON.stringify([dropped, missing]);
+    if (!(dropped.length || missing.length) || this.#said.has(said) || this.#said.size >= 16) return;
+    this.#said.add(said);
+    const listed = (names) =>
+      names.slice(0, 20).map((name) => JSON.stringify(name.slice(0, 128))).join(", ") +
+      (names.length > 20 ? ` and ${names.length - 20} more` : "");
+    const parts = [
+      ...(dropped.length ? [`left out: ${listed(dropped)}`] : []),
+      ...(unclear.length ? [`of these, several operations can be meant by ${listed(unclear)}: say { of: TOOL }`] : []),
+      ...(missing.length ? [`granted, and no tool has the name: ${listed(missing)}`] : []),
+    ];
+    this.#warn(`ensign: tools of ${this.agent} ${this.version}: ${parts.join("; ")}`);
+  }
+
+  /** Says in words which limit of a run is exceeded by such use, or returns null. */
+  exceeded({ steps = 0, tokens = 0, costUSD = 0, seconds = 0 } = {}) {
+    const uses = { steps, tokens, USD: costUSD, seconds };
+    for (const [unit, used] of Object.entries(uses)) {
+      const limit = unit === "USD" ? this.limits.costUSD : this.limits[unit];
+      if (limit !== null && used > limit) return `${used} ${unit}, the limit is ${limit}`;
+    }
+    return null;
+  }
+
+  /** Returns the OpenTelemetry attributes that let Ensign count a span for the version that made it. */
+  telemetryAttributes() {
+    return {
+      "gen_ai.agent.id": this.identity,
+      "gen_ai.agent.name": this.agent,
+      "gen_ai.agent.version": this.version,
+      ...(this.#model ? { "gen_ai.provider.name": this.#model.provider, "gen_ai.request.model": this.#model.name } : {}),
+      "deployment.environment.name": this.environment,
+      "ensign.bundle": this.digest,
+      // The runs of one session depend on each other, so that a canary counts them once. Not the key itself: it may name
+      // a customer.
+      "ensign.session": createHash("sha256").update(this.key, "utf8").digest("hex").slice(0, 16),
+    };
+  }
+
+  /** Makes this the session of what `work` does, also later in its promises; returns what `work` returns. */
+  within(work) {
+    return active.run(this, work);
+  }
+
+  /**
+   * Does one run inside of its own span, `invoke_agent`, and of `within`. What `work` throws makes it a failed run, and
+   * goes on. `tracer` is OpenTelemetry's, such as `trace.getTracer("agents")`; without one there is no span.
+   *
+   * `work` gets a `Traced`: `fail(why)` where a framework swallows its errors, `usage` where no span inside says it.
+   */
+  run(work, { tracer } = {}) {
+    const attributes = { "gen_ai.operation.name": "invoke_agent", ...this.telemetryAttributes() };
+    return this.within(() => traced(tracer, `invoke_agent ${this.agent}`, attributes, work));
+  }
+
+  /**
+   * Makes one call inside of a span, `execute_tool`: for what writes none by itself. Inside another span of the same call
+   * it counts once. A `PermissionDenied` that `work` throws makes it a denied call, anything else a failed one. The kill
+   * switch's `repeatedCall` sees calls with recorded `args` only.
+   */
+  call(name, args, work, { tracer } = {}) {
+    const attributes = {
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": name,
+      ...this.telemetryAttributes(),
+    };
+    const recorded = args === undefined ? undefined : attempt(() => JSON.stringify(args));
+    if (recorded !== undefined) attributes["gen_ai.tool.call.arguments"] = recorded;
+    return this.within(() => traced(tracer, `execute_tool ${name}`, attributes, work));
+  }
+
+  /** Throws AgentHalted if the agent was halted, or removed, since the session began. Reads one small file. */
+  async raiseIfHalted() {
+    let route;
+    try {
+      route = await readRoute(this.#live, this.agent);
+    } catch (problem) {
+      if (!(problem instanceof AgentNotFound)) throw problem;
+      const message = `agent ${this.agent} has no route in ${this.environment} any more: stop`;
+      throw new AgentHalted(message, { cause: problem });
+    }
+    if (route.phase === "halted") {
+      throw new AgentHalted(`agent ${this.agent} was halted in ${this.environment} during this session: stop`);
+    }
+  }
+}
+
+function parseModel(fields) {
+  return {
+    provider: fields.text("provider"),
+    name: fields.text("name"),
+    parameters: fields.object("parameters", false).value,
+    fallbacks: fields.objects("fallbacks", false).map(parseModel),
+  };
+}
+
+function parseTool(fields) {
+  const name = fields.text("tool");
+  const operations = fields.object("operations");
+  const description = fields.optionalText("description");
+  const parse = (operation) => [operation, new Operation(operations.object(operation), name, operation, description)];
+  return {
+    name,
+    version: fields.text("version"),
+    server: fields.object("server", false).value,
+    credentials: fields.object("credentials", false).value,
+    store: (fields.value.store ?? null) === null ? null : fields.object("store").value,
+    operations: new Map((orders.get(operations.value) ?? Object.keys(operations.value)).map(parse)),
+  };
+}
+
+// -------------------------------------------------------------------------------------------------------- telemetry
+
+/** A call was not allowed. Throw it inside of `session.call`, and the call counts as denied. */
+export class PermissionDenied extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = "PermissionDenied";
+  }
+}
+
+const ERROR = 2; // SpanStatusCode.ERROR of OpenTelemetry's API.
+
+function traced(tracer, name, attributes, work) {
+  const run = (span) => {
+    const given = {
+      span,
+      fail(reason = "failed") {
+        span?.setAttribute("error.type", reason);
+        span?.setStatus({ code: ERROR, message: reason });
+      },
+      usage({ inputTokens, outputTokens }) {
+        span?.setAttributes({ "gen_ai.usage.input_tokens": inputTokens, "gen_ai.usage.output_tokens": outputTokens });
+      },
+    };
+    const failed = (problem) => {
+      span?.recordException?.(problem);
+      given.fail(problem instanceof PermissionDenied ? "permission_denied" : (problem?.name ?? typeof problem));
+      span?.end();
+      throw problem;
+    };
+    const done = (answer) => {
+      span?.end();
+      return answer;
+    };
+    let answer;
+    try {
+      answer = work(given);
+    } catch (problem) {
+      return failed(problem);
+    }
+    return typeof answer?.then === "function" ? Promise.resolve(answer).then(done, failed) : done(answer);
+  };
+  return tracer ? tracer.startActiveSpan(name, { attributes }, run) : run(undefined);
+}
+
+const STAMPED = [
+  "gen_ai.agent.id",
+  "gen_ai.agent.name",
+  "gen_ai.agent.version",
+  "deployment.environment.name",
+  "ensign.bundle",
+  "ensign.session",
+];
+const SPAN_KEY = Symbol.for("OpenTelemetry Context Key SPAN"); // Of OpenTelemetry's API, every copy of it.
+const BAGGAGE_KEY = Symbol.for("OpenTelemetry Baggage Key");
+const stamps = new WeakMap();
+
+/**
+ * Lets Ensign count what any framework writes: stamps spans with the session in whose `within` or `run` they start, else
+ * with what their parent has. For OpenTelemetry's SDK: `new NodeTracerProvider({ spanProcessors: [new SpanProcessor(), ...] })`.
+ *
+ * Instrumentations may set their own `gen_ai.agent.name` afterwards: `ensign.bundle` decides for Ensign.
+ *
+ * `baggage` also believes the `ensign.bundle` in W3C baggage: for a process that gets its work from programs of your own.
+ * Whoever sends it a request decides then for which version it counts.
+ */
+export class SpanProcessor {
+  #baggage;
+
+  constructor({ baggage = false } = {}) {
+    this.#baggage = baggage;
+  }
+
+  onStart(span, parentContext) {
+    const given = span.attributes ?? {};
+    const parent = attempt(() => parentContext?.getValue?.(SPAN_KEY));
+    let stamp;
+    if ("ensign.bundle" in given) {
+      stamp = Object.fromEntries(STAMPED.filter((name) => name in given).map((name) => [name, given[name]]));
+    } else {
+      stamp = currentSession()?.telemetryAttributes() ?? (parent ? stamps.get(parent) : undefined);
+      stamp ??= this.#baggage ? attempt(() => carried(parentContext)) : undefined;
+      if (!stamp) return;
+      span.setAttributes(Object.fromEntries(Object.entries(stamp).filter(([name]) => !(name in given))));
+    }
+    stamps.set(span, stamp);
+  }
+
+  onEnd() {}
+
+  async forceFlush() {}
+
+  async shutdown() {}
+}
+
+function carried(context) {
+  const baggage = context?.getValue?.(BAGGAGE_KEY);
+  const entry = (name) => baggage?.getEntry(name)?.value;
+  const bundle = entry("ensign.bundle");
+  if (typeof bundle !== "string" || !DIGEST.test(bundle)) return undefined;
+  const session = entry("ensign.session");
+  const isText = typeof session === "string" && session.length <= 128;
+  return { "ensign.bundle": bundle, ...(isText ? { "ensign.session": session } : {}) };
+}
+
+// ---------------------------------------------------------------------------------------------------- reading files
+
+const ROUTE_LIMIT = 64 * 1024;
+const BUNDLE_LIMIT = 64 * 1024 * 1024;
+const RETRY_DELAYS = [1, 5, 20, 50, 100];
+
+/**
+ * A live directory, as agents read it. Make one and share it.
+ *
+ * Opening it reads nothing, so a process may start before the fleet's first reconcile. Each session reads its route anew.
+ * Bundles never change, so verified ones are kept, up to `cacheBytes`.
+ */
+export class Fleet {
+  #cache = new Map(); // Least recently used first.
+  #cacheBytes;
+  #cached = 0;
+  #warn;
+
+  constructor(live, { cacheBytes = 16 * 1024 * 1024, warn = console.warn } = {}) {
+    this.path = live;
+    this.#cacheBytes = cacheBytes;
+    this.#warn = warn;
+  }
+
+  /** Returns which versions of an agent are live now. A halted agent has a route too, with none. */
+  route(agent) {
+    return readRoute(this.path, agent);
+  }
+
+  /**
+   * Opens a session of an agent, named `<team>/<agent>`.
+   *
+   * The same key takes the same version for as long as that version is live: use what the work is about, such as a ticket
+   * or a conversation. Without a key the session is a run of its own, with a random one. Rejects with an `EnsignError`,
+   * and nothing else.
+   */
+  async session(agent, { key = randomBytes(16).toString("hex") } = {}) {
+    for (let turn = 0; ; turn += 1) {
+      const route = await this.route(agent);
+      const { bucket: number, choice } = select(route, key);
+      const data = await this.#bundle(choice.digest);
+      if (data) return new Session(data, route, choice, key, number, this.path, this.#warn);
+      if (turn === RETRY_DELAYS.length) {
+        throw new FleetUnavailable(
+          `the route of ${agent} names bundle ${choice.digest}, which is not in ${this.path} ` +
+            `(\`ensign reconcile --env ${route.environment}\` brings it back)`,
+        );
+      }
+      await pause(RETRY_DELAYS[turn]); // Removed since we read the route, which then names another one by now.
+    }
+  }
+
+  /** Returns the verified bytes of a bundle, or null if it is not there. */
+  async #bundle(digest) {
+    const kept = this.#cache.get(digest);
+    if (kept) {
+      this.#cache.delete(digest);
+      this.#cache.set(digest, kept);
+      return kept;
+    }
+    const parts = DIGEST.exec(digest);
+    // Routes are checked when they are read; this is the last door before the file system.
+    if (!parts) throw new CorruptRoute(`'${digest}' is not a digest`);
+    const file = path.join(this.path, "bundles", parts[1], `${parts[2]}.json`);
+    const data = await read(file, BUNDLE_LIMIT, CorruptBundle);
+    if (!data) return null;
+    const actual = `sha256:${createHash("sha256").update(data).digest("hex")}`;
+    if (actual !== digest) {
+      throw new CorruptBundle(
+        `${file} has the digest ${actual}: it is not what was deployed (\`ensign drift\` shows it, ` +
+          "`ensign reconcile` repairs it)",
+      );
+    }
+    if (!this.#cache.has(digest)) this.#cached += data.length;
+    this.#cache.set(digest, data);
+    for (const [oldest, bytes] of this.#cache) {
+      if (this.#cached <= this.#cacheBytes) break;
+      this.#cache.delete(oldest);
+      this.#cached -= bytes.length;
+    }
+    return data;
+  }
+}
+
+async function readRoute(live, agent) {
+  // Before it becomes part of a path: neither `..` nor a slash too many gets past the pattern.
+  if (typeof agent !== "string" || !AGENT.test(agent)) {
+    const shown = typeof agent === "string" ? JSON.stringify(agent) : kind(agent);
+    throw new InvalidArgument(`${shown} is not an agent's name: <team>/<agent>, each of a-z, 0-9 and inner hyphens`);
+  }
+  const file = path.join(live, "agents", `${agent}.json`);
+  const data = await read(file, ROUTE_LIMIT, CorruptRoute);
+  if (data) return parseRoute(data, agent, file);
+  const header = await stat(path.join(live, "fleet.json")).catch(() => null);
+  if (!header) {
+    throw new FleetUnavailable(`no fleet in ${live}: it has no fleet.json (is the path right, and was it reconciled?)`);
+  }
+  throw new AgentNotFound(`no agent ${agent} in ${live}`);
+}
+
+/** Returns a file's bytes, or null if there is no such file. */
+async function read(file, limit, TooLarge) {
+  let handle;
+  try {
+    // Not blocking: a named pipe in the place of a file must not hang us.
+    handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    if (!(await handle.stat()).isFile()) throw new FleetUnavailable(`${file} is not a regular file`);
+    const data = Buffer.alloc(Math.min(limit + 1, Math.max((await handle.stat()).size, 1) + 1));
+    let length = 0;
+    let space = data;
+    for (;;) {
+      const { bytesRead } = await handle.read(space, length, space.length - length, null);
+      length += bytesRead;
+      if (bytesRead === 0 || length > limit) break;
+      if (length === space.length) space = Buffer.concat([space], Math.min(limit + 1, space.length * 2));
+    }
+    if (length > limit) throw new TooLarge(`${file} is larger than ${limit} bytes`);
+    return space.subarray(0, length);
+  } catch (problem) {
+    if (problem instanceof EnsignError) throw problem;
+    if (problem?.code === "ENOENT") return null;
+    throw new FleetUnavailable(`cannot read ${file}: ${problem?.message ?? problem}`, { cause: problem });
+  } finally {
+    await handle?.close().catch(() => {});
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------------- JSON
+
+const DEPTH = 512;
+const decimals = new WeakMap();
+const orders = new WeakMap(); // Names as they stand in the file: JavaScript moves those that look like numbers forward.
+
+/** Returns the one JSON object in `data`. Duplicate keys and half characters are errors, as everywhere in Ensign. */
+function decode(data, where, Problem) {
+  let value;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+    value = new Parser(text).document();
+  } catch (problem) {
+    throw new Problem(`${where}: not valid JSON: ${problem.message}`, { cause: problem });
+  }
+  if (!isObject(value)) throw new Problem(`${where}: expected an object, found ${kind(value)}`);
+  return value;
+}
+
+/** JSON, strictly: JSON.parse takes the last of two equal keys and cannot tell 1.0 from 1. */
+class Parser {
+  #text;
+  #at = 0;
+
+  constructor(text) {
+    this.#text = text;
+  }
+
+  document() {
+    const value = this.#value(0);
+    this.#space();
+    if (this.#at < this.#text.length) this.#fail("something behind the value");
+    return value;
+  }
+
+  #fail(problem) {
+    throw new SyntaxError(`${problem} at character ${this.#at}`);
+  }
+
+  #space() {
+    const pattern = /[ \t\n\r]*/y;
+    pattern.lastIndex = this.#at;
+    pattern.exec(this.#text);
+    this.#at = pattern.lastIndex;
+  }
+
+  #match(pattern) {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found) this.#at = pattern.lastIndex;
+    return found?.[0];
+  }
+
+  #value(depth, owner, member) {
+    if (depth > DEPTH) this.#fail(`nested deeper than ${DEPTH}`);
+    this.#space();
+    const first = this.#text[this.#at];
+    if (first === "{") return this.#object(depth);
+    if (first === "[") return this.#array(depth);
+    if (first === '"') return this.#string();
+    const word = this.#match(/true|false|null/y);
+    if (word) return { true: true, false: false, null: null }[word];
+    const number = this.#match(/-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y);
+    if (number === undefined) this.#fail("no JSON value");
+    const value = Number(number);
+    if (!Number.isFinite(value)) this.#fail("a number beyond all bounds");
+    if (owner && !/^-?[0-9]+$/.test(number)) {
+      if (!decimals.has(owner)) decimals.set(owner, new Set());
+      decimals.get(owner).add(member);
+    }
+    return value;
+  }
+
+  #object(depth) {
+    const value = {};
+    const names = [];
+    this.#at += 1;
+    this.#space();
+    if (this.#match(/\}/y)) return value;
+    do {
+      this.#space();
+      if (this.#text[this.#at] !== '"') this.#fail("no member's name");
+      const name = this.#string();
+      if (Object.hasOwn(value, name)) this.#fail(`duplicate key '${name}'`);
+      this.#space();
+      if (!this.#match(/:/y)) this.#fail("no colon");
+      const member = this.#value(depth + 1, value, name);
+      // Not by assignment: `__proto__` is a name like any other.
+      Object.defineProperty(value, name, { value: member, enumerable: true, configurable: true, writable: true });
+      names.push(name);
+      this.#space();
+    } while (this.#match(/,/y));
+    if (!this.#match(/\}/y)) this.#fail("an object without an end");
+    if (names.some((name) => /^[0-9]+$/.test(name))) orders.set(value, names);
+    return value;
+  }
+
+  #array(depth) {
+    const value = [];
+    this.#at += 1;
+    this.#space();
+    if (this.#match(/\]/y)) return value;
+    do {
+      value.push(this.#value(depth + 1));
+      this.#space();
+    } while (this.#match(/,/y));
+    if (!this.#match(/\]/y)) this.#fail("an array without an end");
+    return value;
+  }
+
+  #string() {
+    const start = this.#at;
+    this.#at += 1;
+    // Piece by piece: one pattern for the whole would need a stack as deep as a prompt is long.
+    do this.#match(/[^"\\\u0000-\u001f]*/y);
+    while (this.#match(/\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y));
+    if (!this.#match(/"/y)) this.#fail("a text without an end, or with what no text has");
+    const value = JSON.parse(this.#text.slice(start, this.#at));
+    if (!isWellFormed(value)) this.#fail("half a character");
+    return value;
+  }
+}
+
+function isWellFormed(text) {
+  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function kind(value) {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  const kinds = { object: "an object", string: "text", boolean: "a boolean", number: "a number" };
+  return kinds[typeof value] ?? typeof value;
+}
+
+function attempt(work) {
+  try {
+    return work();
+  } catch {
+    return undefined; // Telemetry never fails what it is about.
+  }
+}
+
+function freeze(value) {
+  return Object.freeze(value);
+}
+
+const UNIT_SECONDS = { ms: 0.001, s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/**
+ * An object's members by type. Whatever is missing or of another type throws, saying where. Optional members may be absent
+ * or null. Members nobody asks for are ignored, so newer writers do not break us.
+ */
+class Fields {
+  #where;
+  #Problem;
+
+  constructor(value, where, Problem) {
+    this.value = value;
+    this.#where = where;
+    this.#Problem = Problem;
+  }
+
+  fail(name, problem) {
+    throw new this.#Problem(`${this.#where}: ${name}: ${problem}`);
+  }
+
+  #get(name, is, expected, required) {
+    const value = Object.hasOwn(this.value, name) ? this.value[name] : undefined;
+    if ((value === undefined || value === null) && !required) return null;
+    if (value === undefined) this.fail(name, `missing; expected ${expected}`);
+    if (!is(value)) {
+      const found = decimals.get(this.value)?.has(name) ? "a decimal" : kind(value);
+      this.fail(name, `expected ${expected}, found ${found}`);
+    }
+    return value;
+  }
+
+  text(name) {
+    return this.#get(name, (value) => typeof value === "string", "text", true);
+  }
+
+  optionalText(name) {
+    return this.#get(name, (value) => typeof value === "string", "text", false);
+  }
+
+  #isInteger(name) {
+    return (value) => Number.isInteger(value) && !decimals.get(this.value)?.has(name);
+  }
+
+  integer(name) {
+    return this.#get(name, this.#isInteger(name), "a whole number", true);
+  }
+
+  optionalInteger(name) {
+    return this.#get(name, this.#isInteger(name), "a whole number", false);
+  }
+
+  optionalNumber(name) {
+    return this.#get(name, (value) => typeof value === "number", "a number", false);
+  }
+
+  optionalBoolean(name) {
+    return this.#get(name, (value) => typeof value === "boolean", "a boolean", false) ?? false;
+  }
+
+  /** Seconds, or null. */
+  optionalDuration(name) {
+    const text = this.optionalText(name);
+    if (text === null) return null;
+    const parts = /^([0-9]{1,12})(ms|s|m|h|d)$/.exec(text);
+    if (!parts) this.fail(name, `'${text}' is not a whole number and ms, s, m, h or d`);
+    return Number(parts[1]) * UNIT_SECONDS[parts[2]];
+  }
+
+  optionalDate(name) {
+    const text = this.optionalText(name);
+    if (text === null) return null;
+    const date = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text) ? new Date(`${text}T00:00:00Z`) : new Date(Number.NaN);
+    // `new Date` makes 2 March of 30 February.
+    if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 10) !== text || text.startsWith("0000")) {
+      this.fail(name, `'${text}' is not a date like 2027-06-30`);
+    }
+    return text;
+  }
+
+  /** `true` is the JSON Schema that accepts everything. */
+  optionalSchema(name) {
+    if (this.value[name] === true) return null;
+    const value = this.object(name, false).value;
+    return Object.keys(value).length ? value : null;
+  }
+
+  object(name, required = true) {
+    const value = this.#get(name, isObject, "an object", required);
+    return new Fields(value ?? {}, `${this.#where}: ${name}`, this.#Problem);
+  }
+
+  /** Whether a member that must be there is not null. */
+  isPresent(name) {
+    return !Object.hasOwn(this.value, name) || this.value[name] !== null;
+  }
+
+  objects(name, required = true) {
+    return (this.#get(name, Array.isArray, "an array", required) ?? []).map((value, index) => {
+      if (!isObject(value)) this.fail(`${name}[${index}]`, `expected an object, found ${kind(value)}`);
+      return new Fields(value, `${this.#where}: ${name}[${index}]`, this.#Problem);
+    });
+  }
+
+  textList(name) {
+    const values = this.#get(name, Array.isArray, "an array", false) ?? [];
+    values.forEach((value, index) => {
+      if (typeof value !== "string") this.fail(`${name}[${index}]`, `expected text, found ${kind(value)}`);
+    });
+    return values;
+  }
+
+  texts() {
+    return Object.fromEntries(Object.keys(this.value).map((name) => [name, this.text(name)]));
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- command line
+
+/** Prints which version a session takes, as JSON. Returns the exit status, with the meanings `ensign` gives them. */
+export async function main(given, print = console.log, complain = console.error) {
+  const places = [];
+  let key = randomBytes(16).toString("hex");
+  for (let index = 0; index < given.length; index += 1) {
+    if (given[index] === "--key" && index + 1 < given.length) key = given[(index += 1)];
+    else if (given[index].startsWith("--key=")) key = given[index].slice(6);
+    else places.push(given[index]);
+  }
+  if (places.length !== 2 || places.some((place) => place.startsWith("--"))) {
+    complain("usage: node ensign.mjs LIVE_DIR AGENT [--key KEY]");
+    return 64;
+  }
+  try {
+    const route = await new Fleet(places[0]).route(places[1]);
+    const { bucket: number, choice } = select(route, key);
+    const answer = {
+      agent: route.agent,
+      bucket: number,
+      digest: choice.digest,
+      environment: route.environment,
+      phase: route.phase,
+      version: choice.version,
+    };
+    print(JSON.stringify(answer));
+    return 0;
+  } catch (problem) {
+    if (!(problem instanceof EnsignError)) throw problem;
+    complain(`error: ${problem.message}`);
+    if (problem instanceof InvalidArgument) return 64;
+    if (problem instanceof AgentHalted) return 4;
+    return problem instanceof CorruptRoute || problem instanceof CorruptBundle ? 5 : 1;
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.exitCode = await main(process.argv.slice(2));
+}
