@@ -291,6 +291,16 @@ class RealTests(unittest.TestCase):
         self.commit("a frozen version")
         self.assertIn(self.ci().returncode, (3, 4))
 
+    def test_the_probe_of_the_page_tells_a_host_that_reconciles_from_one_that_does_not(self) -> None:
+        page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+        block = page.partition("- >-\n")[2].partition("initialDelaySeconds")[0]
+        probe = " ".join(line.strip() for line in block.splitlines()).replace("/srv/git/fleet.git", str(self.host))
+        self.assertNotEqual(run("sh", "-c", probe, folder=self.folder, check=False, PATH=self.path).returncode, 0)
+        run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
+        run("sh", "-c", probe, folder=self.folder, PATH=self.path)
+        late = probe.replace("-lt 300", "-lt 0")
+        self.assertNotEqual(run("sh", "-c", late, folder=self.folder, check=False, PATH=self.path).returncode, 0)
+
     def test_the_follower_of_the_page_follows_changes_and_halts(self) -> None:
         page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
         script = textwrap.dedent(
