@@ -354,6 +354,31 @@ struct FrameworkTests {
         inAnyOrder(foreign) { #expect($0.values("success") == [1]) }
     }
 
+    @Test("Tokens that a part of a run says for what is inside it count once")
+    func usageOfParts() {
+        func using(_ span: SpanText, _ input: Int, _ output: Int) -> SpanText {
+            span.changed { $0.attributes += SpanText.usage(input: input, output: output) }
+        }
+        let spans = [
+            stamped(kind("CHAIN", 1)),
+            stamped(using(SpanText.run(2, agent: "helper", bundle: nil, parent: 1), 200, 20)),
+            stamped(using(plain(3, in: 2, ("gen_ai.operation.name", "execute_event_loop_cycle")), 200, 20)),
+            stamped(SpanText.chat(4, in: 3, input: 100, output: 10)),
+            stamped(SpanText.chat(5, in: 3, input: 100, output: 10)),
+        ]
+        inAnyOrder(spans) { output in
+            #expect(output.values("success") == [1])
+            #expect(output.values("tokens") == [220])
+        }
+        // Also where a span between them says nothing of anything.
+        let inside = [
+            stamped(SpanText.run(1, agent: "helper", bundle: nil)),
+            stamped(SpanText.chat(2, in: 1, input: 100, output: 10)),
+            SpanText(span: 3, parent: 2), stamped(SpanText.chat(4, in: 3, input: 100, output: 10)),
+        ]
+        inAnyOrder(inside) { #expect($0.values("tokens") == [110]) }
+    }
+
     // MARK: Calls
 
     @Test("Arguments that are a schema, or hold ids of the run, say nothing of whether a call was repeated")

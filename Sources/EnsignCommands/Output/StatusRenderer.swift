@@ -61,7 +61,7 @@ struct StatusRenderer {
             let what = record.kind == .halt ? "a halt" : "an alarm"
             notes.append("\(what) of \(record.scope.text(row.name)) is not on record yet\(why)")
         }
-        notes += row.sight?.sentences ?? []
+        notes += (row.sight?.sentences ?? []) + (row.sight?.unseen.map { [$0] } ?? [])
         notes += row.reading?.sentences ?? []
         if let waiting = row.waiting { notes.append(waiting.sentence) }
         notes += row.disagreements.map(\.sentence)

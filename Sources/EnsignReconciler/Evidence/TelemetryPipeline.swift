@@ -169,7 +169,9 @@ package final class TelemetryPipeline: Sendable {
         if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
         for activity in output.activities {
             policy.judge(activity, &state)
-            if case .call(let call) = activity.kind { state.traffic.take(call, of: activity.agent) }
+            if case .call(let call) = activity.kind {
+                state.traffic.take(call, of: activity.agent, at: activity.time)
+            }
         }
         for sample in output.samples {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)

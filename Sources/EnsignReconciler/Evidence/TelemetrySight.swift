@@ -154,10 +154,13 @@ package struct TelemetrySight: Sendable, Hashable {
         return "\(what) of \(environment) cannot fire: \(why)"
     }
 
-    /// All that cannot fire, in sentences; where nothing looks, that no telemetry is set.
-    package var sentences: [String] {
-        if guards.isEmpty, obstacle == .notSet { return ["what agents do in \(environment) is not seen: \(why ?? "")"] }
-        return (sentence.map { [$0] } ?? []) + blindRules
+    /// All that cannot fire, in sentences.
+    package var sentences: [String] { (sentence.map { [$0] } ?? []) + blindRules }
+
+    /// That nobody sees what agents do, although nothing is declared that looks; nil where telemetry is set.
+    package var unseen: String? {
+        guard guards.isEmpty, obstacle == .notSet else { return nil }
+        return "no telemetry is set, so nobody sees what agents do (ensign.\(environment).telemetry)"
     }
 
     private var why: String? {

@@ -169,9 +169,7 @@ struct Group: Sendable {
     }
 
     /// Adds the same run, seen from inside.
-    ///
-    /// - Parameter isCovered: Whether what it used is counted with a span around it.
-    mutating func add(sameRun other: Group, of agent: AgentID, isCovered: Bool) {
+    mutating func add(sameRun other: Group, of agent: AgentID) {
         var other = other
         if let inner = other.run, !inner.isWeak {
             note(start: inner.start)
@@ -179,7 +177,7 @@ struct Group: Sendable {
         }
         if run?.session == nil { run?.session = other.run?.session }
         if other.run?.isWorkflow == true || other.run?.isWeak == false { run?.isWorkflow = true }
-        let spending = isCovered ? Spending() : other.spending(of: agent)
+        let spending = other.spending(of: agent)
         other.unclaimed.nested = Spending()
         other.change(agent) { ($0.nested, $0.inside) = (spending, Spending()) }
         add(other)

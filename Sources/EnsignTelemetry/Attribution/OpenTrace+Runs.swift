@@ -102,16 +102,20 @@ extension OpenTrace {
 
     /// Makes a run a part of the one around it.
     private mutating func absorb(_ span: SpanID, into outer: SpanID) {
-        guard let group = groups.removeValue(forKey: span), let run = group.run, let agent = run.agent else { return }
-        let isCovered = cover(above: run.parent, of: agent) != .none
-        // What it says it used has the inferences below it in it, also those that come later.
+        guard var group = groups.removeValue(forKey: span), let run = group.run, let agent = run.agent else { return }
+        if run.own != nil || group.hasUsage {
+            // Another part around it has said the same tokens.
+            if cover(above: run.parent, of: agent) == .counted { group.run?.own = nil }
+            group.leaveOut { cover(above: run.parent, of: $0) }
+        }
+        // What is still to come below it is in its own tokens, if it says any.
         links[span] = Link(
             parent: run.parent,
             coversUsage: run.own != nil,
             isBarrier: !run.isWeak,
-            claimant: run.own.map { _ in agent }
+            claimant: run.own == nil ? nil : agent
         )
-        groups[outer]?.add(sameRun: group, of: agent, isCovered: isCovered)
+        groups[outer]?.add(sameRun: group, of: agent)
     }
 
     /// Makes what only carries a bundle a link again, with what was collected for it, before the call or inference around

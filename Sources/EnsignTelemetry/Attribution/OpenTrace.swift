@@ -20,6 +20,9 @@ struct OpenTrace: Sendable {
         var isWork = false
         /// Whether work came in with it from another process, which may write its spans elsewhere.
         var isEntry = false
+        /// Whether it says that an agent was asked that is none of a fleet: a framework's part of itself, if a run is around
+        /// it.
+        var isNameless = false
     }
 
     /// The name of a call; the call around it, if there is one, has not come yet.
@@ -116,8 +119,7 @@ struct OpenTrace: Sendable {
         guard below != nil else { return joined }
         joined.tops = below?.tops ?? []
         below?.tops = []
-        // What came before the span that puts it below an inference or a run with usage of its own is counted with that.
-        if link.parent != 0 { below?.leaveOut { cover(above: link.parent, of: $0) } }
+        if below?.hasUsage == true, link.parent != 0 { below?.leaveOut { cover(above: link.parent, of: $0) } }
         if let below { joined.agents = add(below, at: joined.root) }
         return joined
     }
