@@ -179,6 +179,18 @@ class DocumentTests(unittest.TestCase):
         sys.path.insert(0, str(ROOT / "Tests" / "Ecosystem"))
         self.addCleanup(sys.path.pop, 0)
 
+    def test_all_that_is_released_has_one_version(self) -> None:
+        found = {}
+        for path, pattern in (
+            ("Sources/EnsignCommands/App.swift", r'static let version = "(.*)"'),
+            ("clients/python/ensign.py", r'^__version__ = "(.*)"'),
+            ("clients/javascript/ensign.mjs", r'^export const version = "(.*)"'),
+            ("clients/javascript/package.json", r'"version": "(.*)"'),
+        ):
+            match = re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+            found[path] = match and match[1]
+        self.assertEqual(len(set(found.values())), 1, found)
+
     def test_every_pair_has_its_lines_its_row_its_packages_and_its_fixture(self) -> None:
         import document
         from pairs import PAIRS

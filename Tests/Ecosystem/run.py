@@ -281,6 +281,7 @@ def main() -> int:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="ensign-ecosystem-"))
     if options.keep:
         shutil.rmtree(folder, ignore_errors=True)
+    options.packages = options.packages.resolve()
     options.packages.mkdir(parents=True, exist_ok=True)
     needed = list(dict.fromkeys([*(PAIRS[name].packages for name in names), "client"]))
     with ThreadPoolExecutor(2) as pool:
