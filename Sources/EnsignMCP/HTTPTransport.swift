@@ -158,7 +158,7 @@ package final class HTTPTransport: MCPTransport {
             unsafe UnsafePointer(strdup(line))
         }
         unsafe pointers.append(nil)
-        defer { for unsafe pointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
+        defer { for unsafepointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
         let body = message.canonicalBytes()
         var result = ccurl_answer()
         let milliseconds = Int(min(max(time / .milliseconds(1), 1), 3_600_000))
