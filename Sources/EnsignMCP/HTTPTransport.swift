@@ -169,11 +169,13 @@ package final class HTTPTransport: MCPTransport {
             body.count,
             milliseconds,
             { context, bytes, count in
-                let answer = unsafe Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                guard let context = unsafe context else { return 1 }
+                let answer = unsafe Unmanaged<Answer>.fromOpaque(context).takeUnretainedValue()
                 return unsafe HTTPTransport.takeHead(answer, UnsafeBufferPointer(start: bytes, count: count))
             },
             { context, bytes, count in
-                let answer = unsafe Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                guard let context = unsafe context else { return 1 }
+                let answer = unsafe Unmanaged<Answer>.fromOpaque(context).takeUnretainedValue()
                 return unsafe HTTPTransport.takeBody(answer, UnsafeBufferPointer(start: bytes, count: count))
             },
             unsafe Unmanaged.passUnretained(answer).toOpaque(),
