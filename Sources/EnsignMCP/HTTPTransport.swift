@@ -158,7 +158,9 @@ package final class HTTPTransport: MCPTransport {
             unsafe UnsafePointer(strdup(line))
         }
         unsafe pointers.append(nil)
-        defer { for unsafepointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
+        defer {
+            for index in unsafe pointers.indices { unsafe free(UnsafeMutablePointer(mutating: pointers[index])) }
+        }
         let body = message.canonicalBytes()
         var result = ccurl_answer()
         let milliseconds = Int(min(max(time / .milliseconds(1), 1), 3_600_000))
