@@ -64,13 +64,17 @@ package enum AgentFiles {
 
     /// The agents of `agents.yaml`, with the tasks that `tasks.yaml` gives them.
     package static func crewAI(agents: JSONValue, tasks: JSONValue?) throws(ForeignDocumentError) -> [OfferedAgent] {
-        guard let members = agents.object, !members.isEmpty, members.allSatisfy({ $0.value.object != nil }) else {
+        guard let members = agents.object, !members.isEmpty, members.allSatisfy({ isCrewAgent($0.value) }) else {
             throw ForeignDocumentError(
                 description: "it is no agents.yaml: a mapping of agents with role, goal and backstory"
             )
         }
         guard members.count <= most else { throw ForeignDocumentError(description: "it has more than \(most) agents") }
         return try distinct(members.map { crew($0.key, $0.value, tasks) })
+    }
+
+    private static func isCrewAgent(_ value: JSONValue) -> Bool {
+        ["role", "goal", "backstory"].contains { value[$0]?.string != nil }
     }
 
     private static let crewFields: Set<String> = [

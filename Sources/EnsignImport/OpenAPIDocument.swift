@@ -155,7 +155,7 @@ package struct OpenAPIDocument: Sendable {
 
     private static func name(_ id: String?, _ method: String, _ path: String) -> String {
         if let id, OperationName.isValid(id) { return id }
-        var name = method
+        var name = method + "_"
         for scalar in (id ?? path).unicodeScalars {
             let isPlain = scalar.isASCII && OperationName.isValid(String(scalar))
             if isPlain { name.unicodeScalars.append(scalar) } else if !name.hasSuffix("_") { name += "_" }

@@ -1,3 +1,4 @@
+import EnsignManifest
 package import EnsignModel
 
 /// What a source offers, turned into a tool's manifest: a new one, or the one that is there with only what the source says
@@ -83,10 +84,22 @@ package struct ToolImport: Sendable {
                         "its description has characters that show nothing or steer terminals; they are written visibly"
                     decisions.append(ImportDecision(.look, operation.name, why))
                 }
-                accepted.append(readable)
+                if accepted.count < Self.mostOperations, let problem = Self.problem(of: readable) {
+                    leaveOut(operation.name, problem)
+                } else {
+                    accepted.append(readable)
+                }
             }
         }
         return accepted.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    /// What a manifest with this operation alone would be refused for: one must not spoil the others.
+    private static func problem(of operation: OfferedOperation) -> String? {
+        let source = Source(owner: "a", description: nil, server: nil, origin: "a test")
+        let text = new([operation], source)
+        let loaded = ManifestLoader.load(Tool.self, Array(text.utf8), path: "a.yaml")
+        return loaded.findings.first { $0.severity == .error }.map { "\($0.message) [\($0.code)]" }
     }
 
     /// A million refusals are not listed one by one.

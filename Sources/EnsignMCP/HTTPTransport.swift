@@ -158,7 +158,9 @@ package final class HTTPTransport: MCPTransport {
             unsafe UnsafePointer(strdup(line))
         }
         unsafe pointers.append(nil)
-        defer { for unsafe pointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
+        defer {
+            for index in unsafe pointers.indices { unsafe free(UnsafeMutablePointer(mutating: pointers[index])) }
+        }
         let body = message.canonicalBytes()
         var result = ccurl_answer()
         let milliseconds = Int(min(max(time / .milliseconds(1), 1), 3_600_000))
@@ -169,11 +171,13 @@ package final class HTTPTransport: MCPTransport {
             body.count,
             milliseconds,
             { context, bytes, count in
-                let answer = unsafe Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                guard let context = unsafe context else { return 1 }
+                let answer = unsafe Unmanaged<Answer>.fromOpaque(context).takeUnretainedValue()
                 return unsafe HTTPTransport.takeHead(answer, UnsafeBufferPointer(start: bytes, count: count))
             },
             { context, bytes, count in
-                let answer = unsafe Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                guard let context = unsafe context else { return 1 }
+                let answer = unsafe Unmanaged<Answer>.fromOpaque(context).takeUnretainedValue()
                 return unsafe HTTPTransport.takeBody(answer, UnsafeBufferPointer(start: bytes, count: count))
             },
             unsafe Unmanaged.passUnretained(answer).toOpaque(),

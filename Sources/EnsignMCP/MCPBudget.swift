@@ -39,6 +39,6 @@ package struct MCPBudget: Sendable {
 
     /// The error for a deadline that has passed.
     package func timedOut(_ what: String) -> MCPError {
-        MCPError(.limit, "the server did not answer '\(what)' within \(time / .seconds(1)) seconds")
+        MCPError(.limit, "the server did not answer '\(what)' within \(time.components.seconds) seconds")
     }
 }

@@ -47,20 +47,28 @@ package struct MCPClient {
     /// Finds out which era the server is of. Its first message decides: a server of both answers the newer one.
     private mutating func begin() throws(MCPError) -> JSONValue {
         // Old servers may not answer what they do not know.
-        let answer = try request(
-            "server/discover",
-            [:],
-            era: .stateless(version: Self.stateless),
-            patience: .seconds(5)
-        )
-        if case .result(let result)? = answer {
-            let versions = result["supportedVersions"]?.array?.compactMap(\.string) ?? []
-            if versions.contains(Self.stateless) {
-                era = .stateless(version: Self.stateless)
-                return result["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? result["serverInfo"] ?? .null
-            }
+        if let info = try discover(patience: .seconds(5)) { return info }
+        do throws(MCPError) {
+            return try shakeHands()
+        } catch  where error.code == .refused(Self.otherEra) {
+            // It only was slow to start: the first question has made it one of the newer era.
+            guard let info = try discover(patience: nil) else { throw error }
+            return info
         }
-        return try shakeHands()
+    }
+
+    /// The protocol's code for a version that the server does not speak, or no longer on this connection.
+    private static let otherEra: Int64 = -32022
+
+    private mutating func discover(patience: Duration?) throws(MCPError) -> JSONValue? {
+        let era = Era.stateless(version: Self.stateless)
+        guard case .result(let result)? = try request("server/discover", [:], era: era, patience: patience) else {
+            return nil
+        }
+        let versions = result["supportedVersions"]?.array?.compactMap(\.string) ?? []
+        guard versions.contains(Self.stateless) else { return nil }
+        self.era = era
+        return result["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? result["serverInfo"] ?? .null
     }
 
     private mutating func shakeHands() throws(MCPError) -> JSONValue {

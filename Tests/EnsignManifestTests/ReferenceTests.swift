@@ -596,7 +596,9 @@ struct SchemaFindingTests {
         #expect(
             checkSchema("{①minLength: -1}").hasPrefix("①: error: output: expected a whole number that is not negative")
         )
-        #expect(checkSchema("{①$ref: \"#/$defs/x\", $defs: {y: {}}}").contains("①: error: output: there is no schema at"))
+        #expect(
+            checkSchema("{①$ref: \"#/$defs/x\", $defs: {y: {}}}").contains("①: error: output: there is no schema at")
+        )
         #expect(checkSchema("{①$ref: \"https://example.com/s.json\"}").contains("[schema-invalid-reference]"))
         #expect(checkSchema("①[]").contains("①: error: output: a schema is an object or a boolean"))
         #expect(
