@@ -4,12 +4,15 @@ PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
-	libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
+	libcurl4-openssl-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
 # Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
 # Prometheus, which is unpacked below .build and not installed: its package starts a service.
 TEST_PACKAGES := openssh-server zsh curl node-typescript
 PROMETHEUS := .build/prometheus/usr/bin/prometheus
 OTEL := .build/otel/bin/python
+# The reference implementation of JSON Schema, which judges random schemas beside ours.
+JSONSCHEMA := .build/jsonschema/bin/python
+JSONSCHEMA_PACKAGES := jsonschema==4.26.0
 OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file==0.66b1 opentelemetry-proto==1.45.2
 # The linker takes the first libstdc++ that it finds: a folder with the archive alone puts it into the binary. What of the
 # shared one the toolchain asks for besides is then not needed.
@@ -41,10 +44,14 @@ $(OTEL): | setup
 	@echo "Installing: $(OTEL_PACKAGES)"
 	@rm -rf .build/otel && python3 -m venv .build/otel && .build/otel/bin/pip install -q $(OTEL_PACKAGES)
 
+$(JSONSCHEMA): | setup
+	@echo "Installing: $(JSONSCHEMA_PACKAGES)"
+	@rm -rf .build/jsonschema && python3 -m venv .build/jsonschema && .build/jsonschema/bin/pip install -q $(JSONSCHEMA_PACKAGES)
+
 # The tests start the program some ten thousand times: the one that is shipped takes a quarter of the time, and is what
 # counts.
 test: PACKAGES += $(TEST_PACKAGES)
-test: setup $(PROMETHEUS) $(OTEL) lint check-python check-javascript ## Run everything that must hold
+test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascript ## Run everything that must hold
 	$(RELEASE)
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
@@ -57,10 +64,10 @@ test-ecosystem: build ## Count the runs of real agent frameworks (Tests/Ecosyste
 	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
-prove: setup ## Compare with the official test suites, and with other engines where they are installed
+prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed
 	python3 Tests/suites.py .build/suites
 	swift build --build-tests
-	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|PatternTests|ExporterTests'
+	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|DialectTests|PatternTests|ExporterTests'
 
 # The client for JavaScript: its tests, its types, and that it says what the client for Python says.
 TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext

@@ -40,6 +40,8 @@ let package = Package(
             linkerSettings: [archive("pcre2-8")]
         ),
         .target(name: "CSystem"),
+        // Loaded when it is first needed: nothing is linked.
+        .target(name: "CCurl"),
 
         // Values.
         .target(name: "EnsignModel", swiftSettings: swift),
@@ -105,6 +107,16 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(
+            name: "EnsignMCP",
+            dependencies: ["CCurl", "EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "EnsignImport",
+            dependencies: ["EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignManifest", "EnsignPlanner"],
+            swiftSettings: swift
+        ),
+        .target(
             name: "EnsignSupervisor",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignSystem", "EnsignJudge", "EnsignPlanner", "EnsignLedger",
@@ -119,7 +131,7 @@ let package = Package(
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor",
+                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
@@ -136,7 +148,7 @@ let package = Package(
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignSystem"),
         test("EnsignCrypto"),
-        test("EnsignJSON", ["EnsignModel"]),
+        test("EnsignJSON", ["EnsignModel"], exclude: ["Peer"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
         test("EnsignPolicy", ["EnsignModel"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
@@ -149,6 +161,8 @@ let package = Package(
             exclude: ["Golden", "Exporter"]
         ),
         test("EnsignHost", ["EnsignModel"]),
+        test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
+        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
         test(
             "EnsignReconciler",
             [

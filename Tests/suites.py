@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches the official test suites that some package carries. None of them is part of this project.
 
-    suites.py FOLDER        # FOLDER/json-schema, FOLDER/json; FOLDER/yaml if YAML_TEST_SUITE names a copy
+    suites.py FOLDER        # FOLDER/json-schemas, FOLDER/json; FOLDER/yaml if YAML_TEST_SUITE names a copy
 
 JSON-Schema-Test-Suite comes with the sources of PyPI's jsonschema, JSONTestSuite with those of Debian's
 libcpanel-json-xs-perl. No package carries yaml-test-suite: YAML_TEST_SUITE names a folder with its branch `data`.
@@ -44,7 +44,7 @@ def json_schema(folder: Path, scratch: Path) -> int:
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(scratch)]
     subprocess.run([*pip, JSON_SCHEMA], check=True)
     [archive] = scratch.glob("jsonschema-*.tar.gz")
-    return unpack(archive, folder, re.compile(r"/json/tests/draft7/(.*\.json)$"))
+    return unpack(archive, folder, re.compile(r"/json/tests/(draft(?:7|2019-09|2020-12)/.*\.json)$"))
 
 
 def debian_sources(scratch: Path) -> list[str]:
@@ -75,7 +75,7 @@ def json(folder: Path, scratch: Path) -> int:
 
 def main() -> None:
     root = Path(sys.argv[1])
-    for name, fetch in ("json-schema", json_schema), ("json", json):
+    for name, fetch in ("json-schemas", json_schema), ("json", json):
         if (root / name).is_dir():
             continue
         with tempfile.TemporaryDirectory() as scratch:

@@ -26,6 +26,27 @@ public:
     }
 };
 
+class ReferenceBuilder final : public valijson::ConstraintBuilder {
+public:
+    valijson::constraints::Constraint *make(const valijson::adapters::Adapter &value) const override
+    {
+        return new ReferenceConstraint(static_cast<size_t>(value.getInteger()));
+    }
+};
+
+class ContainsCountBuilder final : public valijson::ConstraintBuilder {
+public:
+    valijson::constraints::Constraint *make(const valijson::adapters::Adapter &value) const override
+    {
+        std::vector<int64_t> numbers;
+        value.applyToArray([&](const valijson::adapters::Adapter &element) {
+            numbers.push_back(element.getInteger());
+            return true;
+        });
+        return new ContainsCountConstraint(static_cast<size_t>(numbers.at(0)), numbers.at(1), numbers.at(2));
+    }
+};
+
 }  // namespace
 
 extern "C" cjs_schema *cjs_schema_create(
@@ -40,11 +61,16 @@ extern "C" cjs_schema *cjs_schema_create(
             schema->patterns.try_emplace(pattern, pattern);
         }
         const auto document = nlohmann::json::parse(json, json + count);
-        valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-        // Two names, because a schema may have both.
-        parser.addConstraintBuilder("ensign:const", new AllowedBuilder);
-        parser.addConstraintBuilder("ensign:enum", new AllowedBuilder);
-        parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema->root);
+        for (const nlohmann::json &part : document) {
+            valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
+            // Two names, because a schema may have both.
+            parser.addConstraintBuilder("ensign:const", new AllowedBuilder);
+            parser.addConstraintBuilder("ensign:enum", new AllowedBuilder);
+            parser.addConstraintBuilder("ensign:ref", new ReferenceBuilder);
+            parser.addConstraintBuilder("ensign:contains", new ContainsCountBuilder);
+            schema->schemas.push_back(std::make_unique<valijson::Schema>());
+            parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(part), *schema->schemas.back());
+        }
         return schema.release();
     } catch (const std::exception &error) {
         set_message(error.what());

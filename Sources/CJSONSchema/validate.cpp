@@ -65,7 +65,8 @@ struct Exhausted {
 
 class Visitor final : public constraints::ConstraintVisitor {
 public:
-    Visitor(const cjs_schema &schema, const Instance &instance) : schema(schema), in(instance), matcher(budget)
+    Visitor(const cjs_schema &schema, const Instance &instance)
+        : schema(schema), in(instance), matcher(budget), current(schema.schemas.at(0).get())
     {
         apply = [this](const constraints::Constraint &constraint) {
             spend();
@@ -73,10 +74,15 @@ public:
         };
     }
 
-    /// Whether a node is valid against a schema. Recursion is bounded by the schema's depth, which is linted.
+    /// Whether a value is valid against the whole schema.
+    bool check_root(Sink *into) { return check_numbered(0, 0, into); }
+
+    /// Whether a node is valid against a schema. References that come back do so at a smaller value, which is linted; as a
+    /// value may be deep, and what stands at each level of it too, the recursion is bounded besides.
     bool check(const Subschema *subschema, uint32_t at, Sink *into)
     {
         spend();
+        const Level level(*this);
         if (into != nullptr && into->violations.size() >= into->most) into = nullptr;
         const uint32_t outer_node = node;
         Sink *const outer_sink = sink;
@@ -141,7 +147,13 @@ public:
 
     bool visit(const constraints::PolyConstraint &constraint) override
     {
-        const auto &allowed = static_cast<const AllowedConstraint &>(constraint).values;
+        if (const auto *reference = dynamic_cast<const ReferenceConstraint *>(&constraint)) {
+            return check_numbered(reference->number, node, sink);
+        }
+        if (const auto *contains = dynamic_cast<const ContainsCountConstraint *>(&constraint)) {
+            return check_count(*contains);
+        }
+        const auto &allowed = dynamic_cast<const AllowedConstraint &>(constraint).values;
         const std::string_view value = in.canonical(node);
         for (const std::string &candidate : allowed) {
             spend(1 + value.size() / 64);
@@ -367,7 +379,7 @@ public:
             return goes_on(valid);
         });
         const Subschema *additional = constraint.getAdditionalPropertiesSubschema();
-        if (additional == schema.root.emptySubschema()) return valid;
+        if (additional == current->emptySubschema()) return valid;
         for (const Member &member : members.all) {
             if (!goes_on(valid)) break;
             if (member.is_matched) continue;
@@ -421,6 +433,57 @@ public:
     }
 
 private:
+    /// The most schemas within one another while a value is checked: enough for values 64 deep, and bounded for the stack.
+    static constexpr int most_levels = 1'000;
+
+    struct Level {
+        explicit Level(Visitor &visitor) : visitor(visitor)
+        {
+            if (++visitor.levels > most_levels) {
+                visitor.levels--;
+                throw Exhausted{visitor.node, "nested too deep to validate against this schema"};
+            }
+        }
+        ~Level() { visitor.levels--; }
+        Level(const Level &) = delete;
+        Level &operator=(const Level &) = delete;
+
+        Visitor &visitor;
+    };
+
+    /// Whether a node is valid against what a reference leads to.
+    bool check_numbered(size_t number, uint32_t at, Sink *into)
+    {
+        const valijson::Schema *const outer = current;
+        current = schema.schemas.at(number).get();
+        const bool valid = check(current->root(), at, into);
+        current = outer;
+        return valid;
+    }
+
+    bool check_count(const ContainsCountConstraint &constraint)
+    {
+        if (in.kind(node) != CJS_ARRAY) return true;
+        int64_t count = 0;
+        for (uint32_t item = node + 1; item < in.at(node).end; item = in.at(item).end) {
+            if (check_numbered(constraint.number, item, nullptr)) count++;
+            if (constraint.most >= 0 && count > constraint.most) break;
+        }
+        if (count < constraint.least) {
+            return fail([&] {
+                return "at least " + counted(static_cast<uint64_t>(constraint.least), "item", "items")
+                    + " must match the schema in 'contains', " + std::to_string(count) + " do";
+            });
+        }
+        if (constraint.most >= 0 && count > constraint.most) {
+            return fail([&] {
+                return "at most " + counted(static_cast<uint64_t>(constraint.most), "item", "items")
+                    + " may match the schema in 'contains'";
+            });
+        }
+        return true;
+    }
+
     struct Member {
         std::string_view name;
         uint32_t key;
@@ -620,6 +683,9 @@ private:
     uint32_t node = 0;
     Sink *sink = nullptr;
     int explaining = 0;
+    int levels = 0;
+    /// The schema that the constraints at hand are of.
+    const valijson::Schema *current;
 };
 
 struct Report : cjs_report {
@@ -655,7 +721,7 @@ extern "C" int32_t cjs_schema_validate(
         Visitor visitor(*schema, in);
         Sink sink{{}, most_violations};
         try {
-            if (visitor.check(schema->root.root(), 0, &sink)) return 0;
+            if (visitor.check_root(&sink)) return 0;
         } catch (const Exhausted &exhausted) {
             // Never cut off by the others.
             if (sink.violations.size() >= most_violations) sink.violations.pop_back();

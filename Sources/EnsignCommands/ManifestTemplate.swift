@@ -92,8 +92,7 @@ enum ManifestTemplate {
         guard !needs.isEmpty else { return text }
         text += "  # Nothing is granted but what is here. What it needs:\n  # grants:\n"
         for need in needs {
-            let operations = need.operations.map(\.value).joined(separator: ", ")
-            text += "  #   - {tool: \(need.tool.value), operations: [\(operations)]}\n"
+            text += "  #   - {tool: \(need.tool.value), \(need.operations.text)}\n"
         }
         return text
     }
@@ -104,7 +103,7 @@ enum ManifestTemplate {
         kind: Role
         spec:
           grants:
-            - {tool: \(tool), operations: [\(operation)]}
+            - {tool: \(tool), operations: [\(OperationName.inYAML(operation))]}
 
         """
     }

@@ -256,11 +256,10 @@ struct Scaffold {
                 verb: "new"
             )
         }
-        let numbers = newest.description.prefix { $0 != "-" && $0 != "+" }.split(separator: ".")
-        guard numbers.count == 3, let minor = UInt64(numbers[1]),
-            let bytes = fleet.source(RepositoryPath.tool(tool, newest))
-        else { throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read") }
-        let path = RepositoryPath.tool(tool, "\(numbers[0]).\(minor + 1).0")
+        guard let bytes = fleet.source(RepositoryPath.tool(tool, newest)) else {
+            throw Failure(message: "\(RepositoryPath.tool(tool, newest)) cannot be read")
+        }
+        let path = RepositoryPath.tool(tool, newest.nextMinor)
         note("It starts as a copy of \(newest).")
         return try write(bytes: [path: bytes], next: Self.useOfTool)
     }

@@ -1,7 +1,7 @@
 import CJSONSchema
 package import EnsignModel
 
-/// A compiled JSON Schema: draft 7 with the keywords of ``SchemaKeyword``.
+/// A compiled JSON Schema of any dialect that ``SchemaDialect`` has, with the keywords of ``SchemaKeyword``.
 ///
 /// Any number of threads may validate at once.
 @safe

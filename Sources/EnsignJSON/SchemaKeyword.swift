@@ -1,6 +1,7 @@
-/// The keywords that a schema may have: the checked keywords of JSON Schema's draft 7, and its annotations.
-///
-/// `$defs` and `deprecated` come from draft 2019-09.
+import EnsignModel
+
+/// The keywords that a schema may have: the checked keywords of JSON Schema's drafts 7, 2019-09 and 2020-12 that Ensign
+/// checks too, and annotations. Which of them count depends on the dialect (``SchemaDialect``).
 package enum SchemaKeyword: String, CaseIterable, Sendable {
     // Any value.
     case type
@@ -23,6 +24,9 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
     case minItems
     case uniqueItems
     case contains
+    case prefixItems
+    case minContains
+    case maxContains
     // Objects.
     case maxProperties
     case minProperties
@@ -32,6 +36,8 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
     case additionalProperties
     case dependencies
     case propertyNames
+    case dependentRequired
+    case dependentSchemas
     // Logic.
     case `if`
     case then
@@ -55,6 +61,13 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
     case writeOnly
     case deprecated
     case schema = "$schema"
+    case id = "$id"
+    case contentEncoding
+    case contentMediaType
+    case contentSchema
+    // OpenAPI's, which say nothing that is checked.
+    case discriminator
+    case example
 
     /// What a keyword's value must be.
     enum Shape {
@@ -70,6 +83,7 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         case nonEmptyList
         case propertyList
         case dialect
+        case identifier
         case reference
         case schema
         case nonEmptySchemaList
@@ -77,6 +91,7 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         case schemasByName
         case schemasByPattern
         case schemasOrPropertyListsByName
+        case propertyListsByName
         case definitions
     }
 
@@ -84,40 +99,37 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         switch self {
         case .type: .typeNames
         case .enum: .nonEmptyList
-        case .const, .default: .anything
+        case .const, .default, .example, .discriminator, .contentSchema: .anything
         case .multipleOf: .positiveNumber
         case .maximum, .exclusiveMaximum, .minimum, .exclusiveMinimum: .number
-        case .maxLength, .minLength, .maxItems, .minItems, .maxProperties, .minProperties: .count
+        case .maxLength, .minLength, .maxItems, .minItems, .maxProperties, .minProperties, .minContains, .maxContains:
+            .count
         case .pattern: .pattern
         case .items: .schemaOrNonEmptySchemaList
         case .additionalItems, .contains, .additionalProperties, .propertyNames, .if, .then, .else, .not: .schema
         case .uniqueItems, .readOnly, .writeOnly, .deprecated: .flag
         case .required: .propertyList
-        case .properties: .schemasByName
+        case .properties, .dependentSchemas: .schemasByName
+        case .dependentRequired: .propertyListsByName
         case .patternProperties: .schemasByPattern
         case .dependencies: .schemasOrPropertyListsByName
-        case .allOf, .anyOf, .oneOf: .nonEmptySchemaList
+        case .allOf, .anyOf, .oneOf, .prefixItems: .nonEmptySchemaList
         case .ref: .reference
         case .defs, .definitions: .definitions
-        case .title, .description, .format, .comment: .text
+        case .title, .description, .format, .comment, .contentEncoding, .contentMediaType: .text
         case .examples: .list
         case .schema: .dialect
+        case .id: .identifier
         }
     }
 
-    var isAnnotation: Bool {
-        switch self {
-        case .title, .description, .default, .examples, .format, .comment, .readOnly, .writeOnly, .deprecated, .schema:
-            true
-        default:
-            false
-        }
-    }
+    /// Whether it keeps no value out. Definitions count: they do so only where a reference leads to them.
+    var isAnnotation: Bool { SchemaAnnotations.has(rawValue) }
 
     /// Whether keywords beside it can make it wrong.
     var isRelatedToOthers: Bool {
         switch self {
-        case .if, .then, .else, .additionalItems, .required: true
+        case .if, .then, .else, .additionalItems, .required, .minContains, .maxContains, .contains: true
         default: shape == .count || shape == .number
         }
     }
@@ -130,6 +142,7 @@ package enum SchemaKeyword: String, CaseIterable, Sendable {
         case .minLength: [(.maxLength, false)]
         case .minItems: [(.maxItems, false)]
         case .minProperties: [(.maxProperties, false)]
+        case .minContains: [(.maxContains, false)]
         default: []
         }
     }

@@ -16,30 +16,37 @@ private let problemLimit = 100
 
 private struct SchemaLinter {
     let root: JSONValue
+    let reading: SchemaReading
     var problems: [SchemaProblem] = []
     var path: [String] = []
     var references = SchemaReferenceGraph()
-    /// The definition that is being linted. `nil`: the root.
-    var definition: SchemaReference?
 
-    init(root: JSONValue) { self.root = root }
+    init(root: JSONValue) {
+        self.root = root
+        reading = SchemaReading(of: root)
+    }
 
     mutating func lint() -> [SchemaProblem] {
+        if !reading.isLabelled { lintVocabulary() }
         lint(root, depth: 1)
-        if case .object(let keywords) = root {
-            for container in [SchemaKeyword.defs, .definitions] {
-                guard case .object(let definitions)? = keywords[container.rawValue] else { continue }
-                for (name, schema) in definitions where problems.count < problemLimit {
-                    definition = SchemaReference(container: container.rawValue, name: name)
-                    path = [container.rawValue]
-                    lintName(name)
-                    path.append(name)
-                    lint(schema, depth: 1)
-                }
-            }
-        }
         problems += references.problems()
         return Array(problems.prefix(problemLimit))
+    }
+
+    /// Without a label, readers take a schema for draft 7 or, as MCP does, for 2020-12.
+    private mutating func lintVocabulary() {
+        guard let old = reading.ofDraft7 else { return }
+        if let new = reading.ofLaterDrafts {
+            report(
+                .ignoredKeyword,
+                "'\(old)' as it is here is of draft 7, and '\(new)' of later drafts: '$schema' must say which counts"
+            )
+        } else {
+            report(
+                .unlabelledDialect,
+                "'\(old)' as it is here is of draft 7, and readers may take a schema without '$schema' for 2020-12"
+            )
+        }
     }
 
     // MARK: Schemas
@@ -47,14 +54,12 @@ private struct SchemaLinter {
     private mutating func lint(_ schema: JSONValue, depth: Int) {
         guard problems.count < problemLimit else { return }
         switch schema {
-        case .bool:
-            references.reach(depth, in: definition)
+        case .bool: break
         case .object(let keywords):
             guard depth <= schemaDepthLimit else {
                 report(.tooDeep, "nested more than \(schemaDepthLimit) schemas deep")
                 return
             }
-            references.reach(depth, in: definition)
             lint(keywords, depth: depth)
         default:
             report(.invalidValue, "a schema is an object or a boolean, not \(schema.kindWithArticle)")
@@ -62,22 +67,49 @@ private struct SchemaLinter {
     }
 
     private mutating func lint(_ keywords: JSONObject, depth: Int) {
-        let isReference = keywords[SchemaKeyword.ref.rawValue] != nil
+        let ignoresOthers = keywords[SchemaKeyword.ref.rawValue] != nil && !reading.dialect.readsBesideReference
         var related: [SchemaKeyword] = []
         for (name, value) in keywords where problems.count < problemLimit {
             path.append(name)
             defer { path.removeLast() }
             guard let keyword = SchemaKeyword.named(name) else {
-                reportUnknown(name)
+                if !SchemaAnnotations.isExtension(name) {
+                    reportUnknown(name)
+                } else if !value.isFinite {
+                    report(.invalidValue, "must not contain NaN or infinity")
+                }
                 continue
             }
-            if isReference, !keyword.isAnnotation, keyword.shape != .reference, keyword.shape != .definitions {
+            if ignoresOthers, !keyword.isAnnotation, keyword.shape != .reference {
                 report(.ignoredKeyword, "'\(name)' beside '$ref' is ignored in draft 7: put both into 'allOf'")
             }
+            lintDialect(of: keyword)
             if keyword.isRelatedToOthers { related.append(keyword) }
             lint(keyword, value, depth: depth)
         }
         if !related.isEmpty { lintCombinations(of: related, in: keywords) }
+    }
+
+    /// A keyword that the schema's dialect does not have is ignored by its validators.
+    private mutating func lintDialect(of keyword: SchemaKeyword) {
+        guard reading.isLabelled, reading.dialect.checks(keyword.rawValue) == false else { return }
+        let others = SchemaDialect.allCases.filter { $0.checks(keyword.rawValue) == true }.map(\.name)
+        report(
+            .ignoredKeyword,
+            "'\(keyword.rawValue)' is of \(others.joined(separator: " and ")), and ignored in \(reading.dialect.name), "
+                + "which '$schema' names",
+            suggestion: Self.replacement(of: keyword, in: reading.dialect)
+        )
+    }
+
+    private static func replacement(of keyword: SchemaKeyword, in dialect: SchemaDialect) -> String? {
+        switch keyword {
+        case .dependencies: "dependentRequired"
+        case .dependentRequired, .dependentSchemas: "dependencies"
+        case .prefixItems: "items"
+        case .additionalItems: "items"
+        default: nil
+        }
     }
 
     private mutating func lint(_ keyword: SchemaKeyword, _ value: JSONValue, depth: Int) {
@@ -86,7 +118,7 @@ private struct SchemaLinter {
         case .text: if value.string == nil { reportType("a string", value) }
         case .flag: if value.bool == nil { reportType("a boolean", value) }
         case .list: if value.array == nil { reportType("an array", value) }
-        case .number: lintNumber(value)
+        case .number: lintBound(keyword, value)
         case .positiveNumber: lintPositiveNumber(value)
         case .count:
             if value.int.map({ $0 < 0 }) ?? true { reportType("a whole number that is not negative", value) }
@@ -95,22 +127,30 @@ private struct SchemaLinter {
         case .typeNames: lintTypeNames(value)
         case .nonEmptyList: lintEnum(value)
         case .propertyList: lintPropertyList(value)
-        case .dialect: lintDialect(value)
-        case .reference: lintReference(value, depth: depth)
+        case .dialect: lintLabel(value)
+        case .identifier: lintIdentifier(value)
+        case .reference: lintReference(value)
         case .schema: lint(value, depth: depth + 1)
         case .nonEmptySchemaList: lintSchemaList(value, depth: depth)
-        case .schemaOrNonEmptySchemaList:
-            if case .array = value { lintSchemaList(value, depth: depth) } else { lint(value, depth: depth + 1) }
-        case .schemasByName, .schemasByPattern, .schemasOrPropertyListsByName:
+        case .schemaOrNonEmptySchemaList: lintItems(value, depth: depth)
+        case .schemasByName, .schemasByPattern, .schemasOrPropertyListsByName, .propertyListsByName:
             lintMembers(value, of: keyword.shape, depth: depth)
-        case .definitions:
-            // Those at the root are linted one by one.
-            if path.count > 1 {
-                report(.refusedKeyword, "'\(keyword.rawValue)' is only allowed at the root of the schema")
-            } else if value.object == nil {
-                reportType("an object", value)
-            }
+        // What is defined at the root begins anew: references lead there from anywhere.
+        case .definitions: lintMembers(value, of: .schemasByName, depth: path.count == 1 ? 0 : depth)
         }
+    }
+
+    private mutating func lintItems(_ value: JSONValue, depth: Int) {
+        guard case .array = value else { return lint(value, depth: depth + 1) }
+        if reading.dialect.checks(SchemaKeyword.prefixItems.rawValue) == true {
+            let name = reading.dialect.name
+            return report(
+                .invalidValue,
+                "in \(name) 'items' is one schema",
+                suggestion: SchemaKeyword.prefixItems.rawValue
+            )
+        }
+        lintSchemaList(value, depth: depth)
     }
 
     private mutating func lintSchemaList(_ value: JSONValue, depth: Int) {
@@ -129,10 +169,9 @@ private struct SchemaLinter {
             guard problems.count < problemLimit else { return }
             path.append(name)
             if shape == .schemasByPattern { lintPattern(name) } else { lintName(name) }
-            if shape == .schemasOrPropertyListsByName, case .array = value {
-                lintPropertyList(value)
-            } else {
-                lint(value, depth: depth + 1)
+            switch (shape, value) {
+            case (.propertyListsByName, _), (.schemasOrPropertyListsByName, .array): lintPropertyList(value)
+            default: lint(value, depth: depth + 1)
             }
             path.removeLast()
         }
@@ -140,9 +179,11 @@ private struct SchemaLinter {
 
     // MARK: Values of keywords
 
-    private mutating func lintNumber(_ value: JSONValue) {
+    private mutating func lintBound(_ keyword: SchemaKeyword, _ value: JSONValue) {
         switch value {
         case .integer(let integer) where Double(exactly: integer) == nil:
+            // One that keeps nothing out is clamped when the schema is used.
+            if SchemaTranslation.clamped(keyword.rawValue, value) != nil { return }
             report(.invalidValue, "\(integer) is beyond 2^53 and has no exact double, with which numbers are compared")
         case .integer: break
         case .number(let number) where number.isFinite: break
@@ -238,31 +279,55 @@ private struct SchemaLinter {
         }
     }
 
-    private mutating func lintDialect(_ value: JSONValue) {
+    private mutating func lintLabel(_ value: JSONValue) {
         if path.count > 1 { report(.refusedKeyword, "'$schema' is only allowed at the root of the schema") }
-        let dialects = ["http://json-schema.org/draft-07/schema#", "http://json-schema.org/draft-07/schema"]
-        if case .string(let dialect) = value, dialects.contains(dialect) { return }
-        report(.invalidValue, "only draft 7 is supported", suggestion: dialects[0])
+        if case .string(let label) = value, SchemaDialect(label: label) != nil { return }
+        let names = SchemaDialect.allCases.map(\.name).joined(separator: ", ")
+        report(.invalidValue, "the dialect is none of \(names)", suggestion: SchemaDialect.draft2020.label)
     }
 
-    private mutating func lintReference(_ value: JSONValue, depth: Int) {
+    /// At the root an identifier changes nothing: references lead into the document, by pointer.
+    private mutating func lintIdentifier(_ value: JSONValue) {
+        guard path.count == 1 else {
+            return report(.refusedKeyword, "'$id' is only allowed at the root of the schema: references are pointers")
+        }
+        guard case .string(let text) = value else { return reportType("a string", value) }
+        if text.utf8.contains(UInt8(ascii: "#")) || text.isEmpty {
+            report(.invalidValue, "must be an address without '#'")
+        }
+    }
+
+    private mutating func lintReference(_ value: JSONValue) {
         guard case .string(let text) = value else { return reportType("a string", value) }
         guard let reference = SchemaReference(text) else {
             return report(
                 .invalidReference,
-                "\(text.quotedExcerpt) is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                "\(text.quotedExcerpt) does not lead into this schema: references are pointers such as '#/$defs/<name>'"
             )
         }
-        let definitions = root[reference.container]?.object
-        guard definitions?[reference.name] != nil else {
+        guard reference.target(in: root) != nil else {
             return report(
                 .invalidReference,
-                "there is no \(reference.name.quotedExcerpt) in '\(reference.container)' at the root",
-                suggestion: closestMatch(to: reference.name, among: (definitions ?? [:]).lazy.map(\.key))
-                    .map { "#/\(reference.container)/\($0)" }
+                "there is no schema at \(text.quotedExcerpt) in this document",
+                suggestion: suggestion(for: reference)
             )
         }
-        references.add(from: definition, to: reference, depth: depth, pointer: path)
+        references.add(from: path, to: reference)
+    }
+
+    /// A definition of a name like the last one, wherever at the root it is.
+    private func suggestion(for reference: SchemaReference) -> String? {
+        guard let name = reference.segments.last else { return nil }
+        let containers = SchemaReference.containers.sorted { left, _ in left == reference.segments.first }
+        for container in containers {
+            let definitions = root[container]?.object ?? [:]
+            if let found = closestMatch(to: name, among: definitions.lazy.map(\.key))
+                ?? definitions[name].map({ _ in name })
+            {
+                return SchemaReference(segments: [container, found]).text
+            }
+        }
+        return nil
     }
 
     // MARK: Keywords together
@@ -275,7 +340,13 @@ private struct SchemaLinter {
         if present.contains(.if), !present.contains(.then), !present.contains(.else) {
             report(.contradiction, "'if' without 'then' and 'else' does nothing", at: .if)
         }
-        if present.contains(.additionalItems), keywords[SchemaKeyword.items.rawValue]?.array == nil {
+        for bound in present where bound == .minContains || bound == .maxContains {
+            if present.contains(.contains) { continue }
+            report(.ignoredKeyword, "'\(bound.rawValue)' without 'contains' is ignored", at: bound)
+        }
+        if present.contains(.additionalItems), reading.dialect.checks("additionalItems") == true,
+            keywords[SchemaKeyword.items.rawValue]?.array == nil
+        {
             report(.ignoredKeyword, "'additionalItems' is ignored unless 'items' is an array", at: .additionalItems)
         }
         for lower in present {
@@ -339,19 +410,16 @@ private struct SchemaLinter {
         report(.invalidValue, "expected \(expected), got \(value.kindWithArticle)")
     }
 
-    /// Keywords of other drafts and of OpenAPI, with their draft-7 counterparts.
+    /// Keywords of JSON Schema and of OpenAPI that are not supported, with what to write instead.
     private static let counterparts: [String: String?] = [
         "$anchor": nil, "$dynamicAnchor": nil, "$dynamicRef": nil, "$recursiveAnchor": nil, "$recursiveRef": nil,
-        "$vocabulary": nil, "contentEncoding": nil, "contentMediaType": nil, "contentSchema": nil,
-        "dependentRequired": "dependencies", "dependentSchemas": "dependencies", "disallow": "not",
-        "discriminator": "oneOf", "divisibleBy": "multipleOf", "example": "examples", "extends": "allOf",
-        "maxContains": nil, "minContains": nil, "nullable": "type", "optional": "required", "prefixItems": "items",
-        "unevaluatedItems": "additionalItems", "unevaluatedProperties": "additionalProperties",
+        "$vocabulary": nil, "disallow": "not", "divisibleBy": "multipleOf", "extends": "allOf", "nullable": "type",
+        "optional": "required", "unevaluatedItems": "items", "unevaluatedProperties": "additionalProperties",
     ]
 
     private mutating func reportUnknown(_ name: String) {
-        if name == "$id" || name == "id" {
-            report(.refusedKeyword, "'\(name)' is not supported: references lead to '$defs' and 'definitions' only")
+        if name == "id" {
+            report(.refusedKeyword, "'id' is not supported: references are pointers such as '#/$defs/<name>'")
         } else if let counterpart = Self.counterparts[name] {
             report(.unknownKeyword, "'\(name)' is not supported", suggestion: counterpart)
         } else {

@@ -2,21 +2,24 @@
 package struct SchemaProblem: Sendable, Hashable {
     /// Stable, listed in the docs.
     package enum Code: String, Sendable, Hashable, CaseIterable {
-        /// Neither a draft-7 keyword that is checked nor an annotation.
+        /// Neither a keyword that is checked nor an annotation.
         case unknownKeyword = "schema-unknown-keyword"
-        /// A keyword of draft 7 that is deliberately not accepted, or not here.
+        /// A keyword that is deliberately not accepted, or not here.
         case refusedKeyword = "schema-refused-keyword"
         /// A keyword whose value is of the wrong type or out of range.
         case invalidValue = "schema-invalid-value"
         /// A regular expression that does not compile.
         case invalidPattern = "schema-invalid-pattern"
-        /// A `$ref` that does not lead to a definition.
+        /// A `$ref` that does not lead to a schema in the same document.
         case invalidReference = "schema-invalid-reference"
+        /// References that come back to themselves at the same value.
         case referenceCycle = "schema-reference-cycle"
-        /// A keyword that draft 7 ignores because of others beside it.
+        /// A keyword that the schema's dialect ignores, or ignores because of others beside it.
         case ignoredKeyword = "schema-ignored-keyword"
         /// Keywords that nothing can satisfy together, or one that does nothing. A warning.
         case contradiction = "schema-contradiction"
+        /// Words of draft 7 alone in a schema that does not say its dialect. A warning.
+        case unlabelledDialect = "schema-unlabelled"
         case tooDeep = "schema-too-deep"
         /// A limit that lets values of other types past. ``lintSchema(_:)`` does not find it: another schema may fix
         /// the type. An error in a grant, a warning in a tool.
@@ -43,6 +46,6 @@ package struct SchemaProblem: Sendable, Hashable {
         self.code = code
         self.message = message
         self.suggestion = suggestion
-        self.severity = code == .contradiction ? .warning : .error
+        self.severity = code == .contradiction || code == .unlabelledDialect ? .warning : .error
     }
 }

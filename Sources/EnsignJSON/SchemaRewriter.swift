@@ -1,19 +1,29 @@
 import EnsignModel
 
-/// Writes a linted schema in a form that valijson 1.0 reads correctly.
+/// Writes a linted schema in a form that valijson 1.0 reads correctly: a list of schemas without `$ref`, the root first.
 ///
-/// - Annotations are dropped. valijson would check `format`, with regular expressions of its own.
+/// - It is in draft 7's words first (``SchemaTranslation``), without annotations. valijson would check `format`, with
+///   regular expressions of its own.
 /// - `const` and `enum` become `ensign:const` and `ensign:enum`: arrays of canonical texts, compared as such.
-/// - Definitions get numbers for names, because valijson reads its JSON Pointers loosely. Only those in use are written.
-/// - A definition with `propertyNames` goes into an `allOf`: valijson caches definitions by path, and confuses the
-///   schema in `propertyNames` with the one around it.
+/// - `$ref` becomes `ensign:ref`, the number of another schema in the list: valijson overflows the stack on references
+///   that come back, and confuses some with others.
+/// - `contains` with bounds becomes `ensign:contains`: the number of a schema, the least and the most matches.
 /// - Whole numbers beyond 64 bits are written as fractions, because valijson wraps them around.
 struct SchemaRewriter {
     /// The linter must have accepted the schema.
     init(_ schema: JSONValue) {
-        root = schema
+        root = SchemaTranslation.plain(schema)
         bytes.reserveCapacity(1024)
-        write(schema, isRoot: true)
+        bytes.append(UInt8(ascii: "["))
+        write(root)
+        // Each may lead to further ones.
+        var next = 0
+        while next < schemas.count {
+            bytes.append(UInt8(ascii: ","))
+            write(schemas[next])
+            next += 1
+        }
+        bytes.append(UInt8(ascii: "]"))
     }
 
     private(set) var bytes: [UInt8] = []
@@ -23,45 +33,26 @@ struct SchemaRewriter {
 
     private let root: JSONValue
     private var numbers: [SchemaReference: Int] = [:]
-    /// Definitions in use, by number.
-    private var used: [SchemaReference] = []
+    /// The schemas behind the root: number 1 comes first.
+    private var schemas: [JSONValue] = []
 
-    private mutating func write(_ schema: JSONValue, isRoot: Bool = false) {
+    private mutating func write(_ schema: JSONValue) {
         guard case .object(let keywords) = schema else { return schema.appendCanonical(to: &bytes) }
         var isFirst = true
         bytes.append(UInt8(ascii: "{"))
-        if case .string(let reference)? = keywords[SchemaKeyword.ref.rawValue] {
-            start(SchemaKeyword.ref.rawValue, &isFirst)
-            write(referenceTo: reference)
-        } else {
-            for (name, value) in keywords {
-                guard let keyword = SchemaKeyword.named(name), !keyword.isAnnotation else { continue }
+        let hasBounds = keywords["minContains"] != nil || keywords["maxContains"] != nil
+        for (name, value) in keywords {
+            guard let keyword = SchemaKeyword.named(name), !keyword.isAnnotation else { continue }
+            if keyword == .contains, hasBounds {
+                start("ensign:contains", &isFirst)
+                schemas.append(value)
+                let most = keywords["maxContains"]?.int.map { min($0, Int64(Int32.max)) } ?? -1
+                let least = keywords["minContains"]?.int.map { min($0, Int64(Int32.max)) } ?? 1
+                JSONValue.array([.integer(Int64(schemas.count)), .integer(least), .integer(most)])
+                    .appendCanonical(to: &bytes)
+            } else {
                 write(keyword, value, &isFirst)
             }
-        }
-        if isRoot { writeDefinitions(&isFirst) }
-        bytes.append(UInt8(ascii: "}"))
-    }
-
-    /// Definitions may lead to further ones.
-    private mutating func writeDefinitions(_ isFirst: inout Bool) {
-        if used.isEmpty { return }
-        start(SchemaKeyword.defs.rawValue, &isFirst)
-        bytes.append(UInt8(ascii: "{"))
-        var isFirst = true
-        var number = 0
-        while number < used.count {
-            let reference = used[number]
-            let definition = root[reference.container]?[reference.name] ?? true
-            start(String(number), &isFirst)
-            if definition[SchemaKeyword.propertyNames.rawValue] != nil {
-                bytes.append(contentsOf: #"{"allOf":["#.utf8)
-                write(definition)
-                bytes.append(contentsOf: "]}".utf8)
-            } else {
-                write(definition)
-            }
-            number += 1
         }
         bytes.append(UInt8(ascii: "}"))
     }
@@ -83,6 +74,7 @@ struct SchemaRewriter {
             {
                 bytes.append(contentsOf: ".0".utf8)
             }
+        case .count where keyword == .minContains || keyword == .maxContains: break
         case .typeNames, .count, .propertyList, .flag:
             start(keyword.rawValue, &isFirst)
             value.appendCanonical(to: &bytes)
@@ -107,19 +99,22 @@ struct SchemaRewriter {
                 if case .array = value { value.appendCanonical(to: &bytes) } else { write(value) }
             }
             bytes.append(UInt8(ascii: "}"))
-        case .definitions, .reference, .anything, .text, .list, .dialect:
+        case .reference:
+            start("ensign:ref", &isFirst)
+            write(referenceTo: value.string ?? "")
+        case .definitions, .anything, .text, .list, .dialect, .identifier, .propertyListsByName:
             break
         }
     }
 
     private mutating func write(referenceTo text: String) {
-        let reference = SchemaReference(text) ?? SchemaReference(container: SchemaKeyword.defs.rawValue, name: "")
-        let number = numbers[reference] ?? used.count
-        if number == used.count {
+        let reference = SchemaReference(text) ?? SchemaReference(segments: [])
+        let number = numbers[reference] ?? schemas.count + 1
+        if number == schemas.count + 1 {
             numbers[reference] = number
-            used.append(reference)
+            schemas.append(reference.target(in: root) ?? true)
         }
-        bytes.append(contentsOf: "\"#/$defs/\(number)\"".utf8)
+        JSONValue.integer(Int64(number)).appendCanonical(to: &bytes)
     }
 
     private mutating func write(texts values: [JSONValue]) {

@@ -10,6 +10,13 @@ package enum OperationName {
     /// The rule in words, for messages.
     package static let rule = "1 to \(maxBytes) of A-Z, a-z, 0-9, '_', '-' and '.'"
 
+    /// A name as YAML reads it as text everywhere: quoted where it may be taken for something else.
+    package static func inYAML(_ name: String) -> String {
+        let words: Set = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+        let isPlain = name.utf8.first.map { $0 == 0x5F || $0 | 0x20 >= 0x61 } ?? false
+        return isPlain && !words.contains(name.lowercased()) ? name : "\"\(name)\""
+    }
+
     /// Whether `text` is the name of an operation.
     package static func isValid(_ text: some StringProtocol) -> Bool {
         (1...maxBytes).contains(text.utf8.count)

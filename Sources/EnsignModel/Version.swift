@@ -33,6 +33,21 @@ package struct SemanticVersion: Sendable, Hashable, Comparable, CustomStringConv
         description = text
     }
 
+    /// The next minor version: `1.4.2` goes on as `1.5.0`. At the end of the numbers' range it stays.
+    package var nextMinor: SemanticVersion {
+        let (minor, overflows) = core[1].addingReportingOverflow(1)
+        return SemanticVersion("\(core[0]).\(overflows ? core[1] : minor).0") ?? self
+    }
+
+    /// Where a thing starts that names no version of its own.
+    package static let first = SemanticVersion(core: [0, 1, 0])
+
+    private init(core: [UInt64]) {
+        self.core = core
+        prerelease = []
+        description = core.map { "\($0)" }.joined(separator: ".")
+    }
+
     private static func isNumeric(_ text: Substring) -> Bool {
         !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }

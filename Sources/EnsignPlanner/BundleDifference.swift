@@ -9,14 +9,17 @@ package struct BundleDifference: Sendable, Hashable {
         package var text: String
     }
 
-    /// The instructions before and after, when they differ.
+    /// A text before and after.
     package struct Text: Sendable, Hashable {
+        /// Its place in the bundle: `instructions`, `prompts.reply`.
+        package var field: String
         package var before: String
         package var after: String
     }
 
     package private(set) var lines: [Line] = []
-    package private(set) var instructions: Text?
+    /// The texts that differ.
+    package private(set) var texts: [Text] = []
     package let authority: AuthorityDifference
     /// What kind of change it is for those who must approve it.
     package private(set) var kind: Change.Class
@@ -28,7 +31,7 @@ package struct BundleDifference: Sendable, Hashable {
         authority = AuthorityDifference(before: before, after: after, delegated: delegated)
         kind = .none
         if let before, let after { compare(before, after) }
-        let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || instructions != nil
+        let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || !texts.isEmpty
         if authority.gains || before == nil {
             kind = .widening
         } else if behaves {
@@ -39,17 +42,21 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     /// Whether the two say the same, whatever their versions' names.
-    package var isEmpty: Bool { lines.isEmpty && instructions == nil && authority.changes.isEmpty }
+    package var isEmpty: Bool { lines.isEmpty && texts.isEmpty && authority.changes.isEmpty }
 
     /// Fields that do not affect the agent's behaviour.
-    private static let inert: Set<String> = ["description", "labels"]
+    private static let inert: Set<String> = ["description", "labels", "name"]
 
     private mutating func compare(_ before: Bundle, _ after: Bundle) {
-        if before.instructions != after.instructions {
-            instructions = Text(before: before.instructions, after: after.instructions)
+        compareTexts("instructions", before.instructions, after.instructions)
+        for name in Set(before.prompts.keys).union(after.prompts.keys).sorted() {
+            compareTexts("prompts.\(name)", before.prompts[name], after.prompts[name])
         }
-        add("model", before.model.key, after.model.key)
-        compareObjects("model.parameters", before.model.parameters, after.model.parameters)
+        add("model", before.model?.key ?? "none", after.model?.key ?? "none")
+        compareObjects("model.parameters", before.model?.parameters, after.model?.parameters)
+        add("model.fallbacks", fallbacks(before.model), fallbacks(after.model))
+        add("name", before.name ?? "none", after.name ?? "none")
+        add("triggers", triggers(before), triggers(after))
         compareSchema("contract.input", before.contract.input, after.contract.input)
         compareSchema("contract.output", before.contract.output, after.contract.output)
         compareObjects("runtime", before.runtime, after.runtime)
@@ -94,6 +101,23 @@ package struct BundleDifference: Sendable, Hashable {
                 )
             }
         }
+    }
+
+    private mutating func compareTexts(_ field: String, _ was: String?, _ now: String?) {
+        guard was != now else { return }
+        texts.append(Text(field: field, before: was ?? "", after: now ?? ""))
+    }
+
+    private func fallbacks(_ model: Model?) -> String {
+        guard let model, !model.fallbacks.isEmpty else { return "none" }
+        return model.fallbacks.map { fallback in
+            guard let parameters = fallback.parameters?.object, !parameters.isEmpty else { return fallback.key }
+            return "\(fallback.key) \(JSONValue.object(parameters).text)"
+        }.joined(separator: ", ")
+    }
+
+    private func triggers(_ bundle: Bundle) -> String {
+        bundle.triggers.isEmpty ? "none" : bundle.triggers.map(\.text).joined(separator: ", ")
     }
 
     private mutating func add(_ field: String, _ was: String, _ now: String) {

@@ -24,7 +24,10 @@ package enum SchemaCulprit {
         let violations = try JSONSchema(withDefinitions(schema, of: definitions)).validate(value)
         guard let first = violations.first else { return nil }
         let whole = Failing(pointer: pointer, message: first.message)
-        guard depth < 64, let object = schema.object else { return whole }
+        // Part of a schema cannot be held against a value when references lead into the whole.
+        guard depth < 64, let object = schema.object, depth > 0 || SchemaTranslation.refersToRootOnly(schema) else {
+            return whole
+        }
         // Into the invalid property, then to the keyword that it breaks.
         if let properties = object["properties"]?.object, let members = value.object {
             for (name, inner) in properties {
@@ -43,13 +46,9 @@ package enum SchemaCulprit {
                 }
             }
         }
-        for (keyword, rule) in object where keyword != "properties" && keyword != "definitions" && keyword != "$defs" {
-            // additionalProperties has a meaning only beside properties.
+        for (keyword, rule) in object where keyword != "properties" && !SchemaAnnotations.has(keyword) {
             var single: JSONObject = [keyword: rule]
-            if keyword == "additionalProperties" {
-                single["properties"] = object["properties"]
-                single["patternProperties"] = object["patternProperties"]
-            }
+            for partner in partners[keyword] ?? [] { single[partner] = object[partner] }
             guard let part = try? JSONSchema(withDefinitions(.object(single), of: definitions)) else { continue }
             if let violation = part.validate(value).first {
                 return Failing(pointer: pointer + [keyword], message: violation.message)
@@ -58,10 +57,18 @@ package enum SchemaCulprit {
         return whole
     }
 
-    /// A part of a schema still needs the definitions that its references lead to.
+    /// Keywords that have a meaning only beside others.
+    private static let partners: [String: [String]] = [
+        "additionalProperties": ["properties", "patternProperties"], "items": ["prefixItems"],
+        "additionalItems": ["items"], "contains": ["minContains", "maxContains"],
+        "minContains": ["contains", "maxContains"], "maxContains": ["contains", "minContains"], "if": ["then", "else"],
+        "then": ["if", "else"], "else": ["if", "then"],
+    ]
+
+    /// A part of a schema still needs the definitions that its references lead to, and is read by the same dialect.
     private static func withDefinitions(_ schema: JSONValue, of root: JSONValue) -> JSONValue {
         guard case .object(var object) = schema else { return schema }
-        for name in ["definitions", "$defs"] where object[name] == nil { object[name] = root[name] }
+        for name in ["definitions", "$defs", "$schema"] where object[name] == nil { object[name] = root[name] }
         return .object(object)
     }
 }

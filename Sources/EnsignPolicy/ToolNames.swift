@@ -53,14 +53,14 @@ package struct ToolNames: Sendable {
 
     /// - Parameter declared: Operations by tool, whoever may call them.
     package init(declared: [String: Set<String>]) {
-        var granted: [Operation: String?] = [:]
+        var operations: [Operation: String?] = [:]
         for (tool, names) in declared {
-            for name in names { granted[Operation(tool: tool, name: name)] = .some(nil) }
+            for name in names { operations[Operation(tool: tool, name: name)] = .some(nil) }
         }
-        self.init(granted)
+        self.init(operations)
     }
 
-    /// - Parameter granted: With what the tool's server calls each, where that is another name.
+    /// - Parameter granted: Operations with the server's own name of each; nil where it is the same.
     private init(_ granted: [Operation: String?]) {
         operations = granted.keys.sorted()
         tools = Set(operations.map(\.tool))
@@ -84,21 +84,40 @@ package struct ToolNames: Sendable {
     package func resolve(_ name: String) -> Resolution { resolution(of: name) { _ in [] } }
 
     /// What a name means in telemetry.
+    package struct Meaning: Sendable, Hashable {
+        /// `<tool>.<operation>` for the one operation that it names; the words of the name where it names several that are
+        /// granted, or a tool alone.
+        package var text: String
+        /// All that it can mean, `<tool>.<operation>`, sorted.
+        package var operations: [String]
+
+        init(_ text: String, _ operations: [Operation]) {
+            self.text = text
+            self.operations = operations.map(\.description)
+        }
+    }
+
+    /// What a name means in telemetry.
     ///
     /// - Parameter declared: The operations that a tool of that name declares in the fleet, granted or not, by all of
     ///   their names; empty without such a tool. A spelling that could equally mean one that is not granted means nothing.
-    /// - Returns: `<tool>.<operation>` for the one operation that it names; the words of the name where it names several
-    ///   that are granted, or a tool alone. Nil when it names none.
-    package func meaning(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> String? {
+    /// - Returns: Nil when it names nothing that is granted.
+    package func reading(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> Meaning? {
         switch resolution(of: name, declared) {
-        case .operation(let operation): return operation.description
-        case .ambiguous: return Self.spellings(name).first
+        case .operation(let operation): return Meaning(operation.description, [operation])
+        case .ambiguous(let several): return Meaning(Self.spellings(name)[0], several)
         case .nothing: break
         }
         guard name.utf8.count <= Self.longest else { return nil }
-        return Self.spellings(name).first { words in
+        let tool = Self.spellings(name).first { words in
             tools.contains(words) && (words == name || !isAlsoRefused(words, declared))
         }
+        return tool.map { tool in Meaning(tool, operations.filter { $0.tool == tool }) }
+    }
+
+    /// The text of ``reading(of:declared:)``.
+    package func meaning(of name: String, declared: (_ tool: String) -> Set<String> = { _ in [] }) -> String? {
+        reading(of: name, declared: declared)?.text
     }
 
     private func resolution(of name: String, _ declared: (String) -> Set<String>) -> Resolution {

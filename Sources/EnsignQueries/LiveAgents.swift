@@ -171,9 +171,9 @@ package struct AgentFilter: Sendable, Hashable {
 
     func matches(team: String) -> Bool { self.team == nil || self.team == team }
 
-    func matches(labels: [String: String], model: Model, tools: [String]) -> Bool {
+    func matches(labels: [String: String], model: Model?, tools: [String]) -> Bool {
         self.labels.allSatisfy { labels[$0.key] == $0.value }
-            && (self.model.map { $0 == model.key || $0 == model.name } ?? true)
+            && (self.model.map { wanted in model.map { $0.isNamed(wanted) } ?? false } ?? true)
             && (tool.map(tools.contains) ?? true)
     }
 
@@ -220,8 +220,15 @@ extension LiveAgents.Row {
             "labels": .object(
                 JSONObject((bundle?.labels ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
             ),
-            "model": bundle.map { .string($0.model.key) } ?? .null,
+            "model": bundle?.model.map { .string($0.key) } ?? .null,
             "tools": .array((bundle?.tools.map(\.tool) ?? []).sorted().map { .string($0) }),
         ]
+    }
+}
+
+extension Model {
+    /// Whether it, or one of its fallbacks, is called so: `<provider>/<name>` or the name alone.
+    fileprivate func isNamed(_ text: String) -> Bool {
+        ([self] + fallbacks).contains { $0.key == text || $0.name == text }
     }
 }

@@ -48,11 +48,11 @@ package struct PermissionCheck {
         arguments: JSONValue?
     ) throws -> Answer? {
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
-        guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions else {
+        guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts else {
             return nil
         }
         let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
-        let standing = CallPolicy.Standing(resolved, instructions: instructions)
+        let standing = CallPolicy.Standing(resolved, texts)
         let permission = resolved.permissions.first { $0.tool == tool && $0.operation == operation }
         switch try CallPolicy.decide(call, by: standing, today: today) {
         case .refused(let refusal): return try why(refusal, call, permission, resolved)
@@ -125,11 +125,13 @@ package struct PermissionCheck {
                 position(of: ["spec", "needs", "tools"], below: nil, in: resolved.loaded.path)
             )
         }
-        guard need.operations.contains(where: { $0.value == call.operation }) else {
+        let tool = resolved.tools[call.tool]
+        let declaration = tool?.value.operations[call.operation]
+        guard tool?.needs(call.operation) == true else {
             return no(
                 "the agent needs '\(call.tool)' without '\(call.operation)'",
                 resolved.loaded.path,
-                need.tool.position
+                need.operations.exception(from: call.operation, declaration)?.position ?? need.tool.position
             )
         }
         guard permission == nil else {
@@ -138,6 +140,12 @@ package struct PermissionCheck {
                 resolved.deploymentPath,
                 resolved.deployment.autonomyPosition ?? .start
             )
+        }
+        let exceptions = resolved.deployment.grants.filter { $0.tool.value == call.tool }.compactMap {
+            $0.operations.exception(from: call.operation, declaration)
+        }
+        if let exception = exceptions.first {
+            return no("the deployment's grant leaves out \(call.name)", resolved.deploymentPath, exception.position)
         }
         return no(
             "nothing in '\(environment)' grants \(call.name)",
@@ -179,8 +187,8 @@ package struct PermissionCheck {
 
 extension CallPolicy.Standing {
     /// What a deployment comes to.
-    init(_ resolved: ResolvedDeployment, instructions: String) {
+    init(_ resolved: ResolvedDeployment, _ texts: AgentTexts) {
         self =
-            resolved.deployment.halted ? .halted : .live(Compiler.bundle(resolved, instructions: instructions))
+            resolved.deployment.halted ? .halted : .live(Compiler.bundle(resolved, texts))
     }
 }

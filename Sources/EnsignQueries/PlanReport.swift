@@ -111,7 +111,16 @@ package struct PlanReport: Sendable {
             "gained": .array(difference.authority.inFull(.gained).map { .string($0) }),
             "lost": .array(difference.authority.inFull(.lost).map { .string($0) }),
         ]
-        object["instructions"] =
-            try difference.instructions.map { .string(try TextDiff.unified($0.before, $0.after)) } ?? .null
+        object["instructions"] = .null
+        var prompts: JSONObject = [:]
+        for text in difference.texts {
+            let diff = JSONValue.string(try TextDiff.unified(text.before, text.after))
+            if text.field == "instructions" {
+                object["instructions"] = diff
+            } else {
+                prompts[String(text.field.dropFirst("prompts.".count))] = diff
+            }
+        }
+        if !prompts.isEmpty { object["prompts"] = .object(prompts) }
     }
 }

@@ -130,7 +130,7 @@ extension Registry {
         guard case .agents(let agents, let environments) = rows, !filter.isEmpty else { return self }
         let found = agents.filter { row in
             guard filter.matches(team: row.agent.team) else { return false }
-            return row.model.map { filter.matches(labels: row.labels, model: $0, tools: row.tools) } ?? false
+            return filter.matches(labels: row.labels, model: row.model, tools: row.tools)
         }
         return Registry(commit: commit, rows: .agents(found, environments: environments))
     }

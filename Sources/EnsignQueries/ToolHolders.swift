@@ -52,10 +52,10 @@ package struct ToolHolders: Sendable {
         var bundles: [AgentID: [Bundle]] = [:]
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         for agent in try fleet.deployedAgents(in: environment) {
-            guard let resolved = try compiler.resolve(agent), let instructions = resolved.loaded.instructions,
+            guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts,
                 !resolved.deployment.halted
             else { continue }
-            let bundle = Compiler.bundle(resolved, instructions: instructions)
+            let bundle = Compiler.bundle(resolved, texts)
             bundles[agent] = [bundle]
             let asked = Question(tool: tool, operation: operation, today: today)
             holders += try asked.holders(bundle, weight: nil) { operation in

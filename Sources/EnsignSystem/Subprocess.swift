@@ -85,7 +85,7 @@ package struct Subprocess: Sendable {
         _ = try start(nothing.number, nothing.number, nothing.number, ownGroup: false, ownSession: true)
     }
 
-    private struct Pipe {
+    struct Pipe {
         let read: Int32
         let write: Int32
 
@@ -96,7 +96,7 @@ package struct Subprocess: Sendable {
         }
     }
 
-    private func start(_ input: Int32, _ output: Int32, _ errors: Int32, ownGroup: Bool, ownSession: Bool)
+    func start(_ input: Int32, _ output: Int32, _ errors: Int32, ownGroup: Bool, ownSession: Bool)
         throws(SystemError) -> pid_t
     {
         var actions = unsafe posix_spawn_file_actions_t()

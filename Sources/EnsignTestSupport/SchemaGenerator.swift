@@ -5,6 +5,10 @@ package struct SchemaGenerator {
     package var random: SeededGenerator
     /// Names of definitions that a `$ref` may lead to.
     private var definitions: [String] = []
+    /// Whether the words of later drafts are used. A root decides anew.
+    private var isModern = false
+    /// Whether what stands beside `$ref` counts.
+    private var readsBesideReference = false
 
     private static let names = ["a", "b", "c"]
     private static let patterns = ["^a", "b$", "^[ab]$", "."]
@@ -16,21 +20,33 @@ package struct SchemaGenerator {
 
     // MARK: Schemas
 
-    /// A whole schema, now and then with definitions that it refers to.
+    /// A whole schema of any dialect, now and then with definitions that it refers to.
     package mutating func root() -> JSONValue {
-        guard random.once(in: 3) else { return schema(depth: 3) }
-        // Each definition may only refer to later ones: no circle.
+        isModern = random.once(in: 2)
+        let label: String? =
+            random.once(in: 3)
+            ? nil
+            : isModern ? "https://json-schema.org/draft/2020-12/schema" : "http://json-schema.org/draft-07/schema#"
+        readsBesideReference = isModern && label != nil
+        guard random.once(in: 2) else { return labelled(schema(depth: 3), label) }
+        // Mostly each refers to later ones only; else references may come back, where the linter has the last word.
         let names = ["d0", "d1", "d2"].prefix(random.int(1...3))
+        let mayComeBack = random.once(in: 2)
         var bodies: JSONObject = [:]
         for (index, name) in names.enumerated() {
-            definitions = Array(names[(index + 1)...])
+            definitions = mayComeBack ? Array(names) : Array(names[(index + 1)...])
             bodies[name] = schema(depth: 2)
         }
         definitions = Array(names)
         defer { definitions = [] }
         guard case .object(var keywords) = schema(depth: 3) else { return true }
         keywords["$defs"] = .object(bodies)
-        if random.once(in: 4) { keywords["$schema"] = "http://json-schema.org/draft-07/schema#" }
+        return labelled(.object(keywords), label)
+    }
+
+    private func labelled(_ schema: JSONValue, _ label: String?) -> JSONValue {
+        guard case .object(var keywords) = schema, let label else { return schema }
+        keywords["$schema"] = .string(label)
         return .object(keywords)
     }
 
@@ -38,7 +54,9 @@ package struct SchemaGenerator {
         if random.once(in: 15) { return true }
         if random.once(in: 25) { return false }
         if let name = definitions.randomElement(using: &random), random.once(in: 4) {
-            return ["$ref": .string("#/$defs/\(name)")]
+            var keywords: JSONObject = ["$ref": .string("#/$defs/\(name)")]
+            if readsBesideReference, random.once(in: 2) { add(to: &keywords, depth: 0) }
+            return .object(keywords)
         }
         var keywords: JSONObject = [:]
         for _ in 0..<random.int(0...3) { add(to: &keywords, depth: depth) }
@@ -109,7 +127,10 @@ package struct SchemaGenerator {
         case "title", "description", "format": keywords[keyword] = .string(random.pick(["x", "y"]))
         case "items":
             keywords["additionalItems"] = nil
-            if random.once(in: 3) {
+            if isModern {
+                if random.once(in: 2) { keywords["prefixItems"] = schemas(depth) }
+                if random.once(in: 2) { keywords[keyword] = schema(depth: depth - 1) }
+            } else if random.once(in: 3) {
                 keywords[keyword] = schemas(depth)
                 if random.once(in: 2) { keywords["additionalItems"] = schema(depth: depth - 1) }
             } else {
@@ -121,8 +142,18 @@ package struct SchemaGenerator {
             keywords[keyword] = random.once(in: 2) ? false : schema(depth: depth - 1)
         case "dependencies":
             guard case .object(var dependencies) = members(Self.names, depth) else { return }
-            dependencies["c"] = names()
-            keywords[keyword] = .object(dependencies)
+            guard isModern else {
+                dependencies["c"] = names()
+                keywords[keyword] = .object(dependencies)
+                return
+            }
+            keywords["dependentRequired"] = ["c": names(), "a": names()]
+            keywords["dependentSchemas"] = .object(dependencies)
+        case "contains":
+            keywords[keyword] = schema(depth: depth - 1)
+            guard isModern else { return }
+            if random.once(in: 2) { keywords["minContains"] = .integer(Int64(random.int(0...3))) }
+            if random.once(in: 2) { keywords["maxContains"] = .integer(Int64(random.int(0...3))) }
         case "if":
             keywords["if"] = schema(depth: depth - 1)
             keywords["then"] = random.once(in: 2) ? schema(depth: depth - 1) : nil

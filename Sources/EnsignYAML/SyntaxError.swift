@@ -26,6 +26,9 @@ struct SyntaxError {
             if context == "while scanning a quoted scalar", problem.hasPrefix("found unexpected") {
                 return make("the quote that opens here is never closed", "close it on the same line", start)
             }
+            if context == "while scanning an alias" {
+                return make("a '*' is an alias here, and there is no name behind it", "quote it: \"*\"", start)
+            }
             if problem == "could not find expected ':'" {
                 return make("this line has no ':' behind a name", "write 'name: value'", start)
             }

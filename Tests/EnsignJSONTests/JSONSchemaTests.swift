@@ -79,6 +79,36 @@ struct JSONSchemaTests {
             valid: [[1, .null]],
             invalid: [[1, 2]]
         ),
+        .init(
+            .prefixItems,
+            ["prefixItems": [["type": "integer"], false]],
+            valid: [[], [1], "x"],
+            invalid: [["a"], [1, 1]]
+        ),
+        .init(
+            .minContains,
+            ["contains": ["type": "null"], "minContains": 2],
+            valid: [[.null, 1, .null], 1],
+            invalid: [[], [.null]]
+        ),
+        .init(
+            .maxContains,
+            ["contains": ["type": "null"], "maxContains": 1],
+            valid: [[.null, 1], 1],
+            invalid: [[], [.null, .null]]
+        ),
+        .init(
+            .dependentRequired,
+            ["dependentRequired": ["a": ["b"]]],
+            valid: [[:], ["b": 1], ["a": 1, "b": 2], 1],
+            invalid: [["a": 1]]
+        ),
+        .init(
+            .dependentSchemas,
+            ["dependentSchemas": ["a": ["minProperties": 2]]],
+            valid: [[:], ["b": 1], ["a": 1, "b": 2], 1],
+            invalid: [["a": 1]]
+        ),
         .init(.maxItems, ["maxItems": 1], valid: [[], [1], "abc"], invalid: [[1, 2]]),
         .init(.minItems, ["minItems": 1], valid: [[1]], invalid: [[]]),
         .init(
@@ -202,6 +232,8 @@ struct JSONSchemaTests {
         let enforced = Set(Self.enforcements.filter { !$0.invalid.isEmpty }.map(\.keyword))
         let annotations: Set<SchemaKeyword> = [
             .title, .description, .default, .examples, .format, .comment, .readOnly, .writeOnly, .deprecated, .schema,
+            .id,
+            .contentEncoding, .contentMediaType, .contentSchema, .discriminator, .example,
         ]
         #expect(enforced.union(annotations) == Set(SchemaKeyword.allCases))
         #expect(enforced.isDisjoint(with: annotations))

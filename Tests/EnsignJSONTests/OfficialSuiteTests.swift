@@ -18,26 +18,27 @@ private func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath
 struct OfficialSuiteTests {
     /// Why schemas of the suite are refused, by code. Each refusal is a documented rule (docs/json-schema.md).
     private static let refusals: [SchemaProblem.Code: String] = [
-        .refusedKeyword: "$id, and definitions or $schema elsewhere than at the root",
-        .invalidReference: "references to other documents, to anchors, or into the middle of a schema",
-        .referenceCycle: "recursive schemas",
-        .ignoredKeyword: "keywords that draft 7 ignores",
-        .unknownKeyword: "keywords that draft 7 does not have",
+        .refusedKeyword: "$id or $schema elsewhere than at the root",
+        .invalidReference: "references to other documents, to anchors, or to what is no schema",
+        .referenceCycle: "references that come back without an end",
+        .ignoredKeyword: "keywords that the dialect ignores",
+        .unknownKeyword: "keywords that are not supported",
         .invalidPattern: "patterns that cannot be carried over",
-        .invalidValue: "numbers beyond 2^53",
+        .invalidValue: "numbers beyond 2^53, labels of other dialects",
         .tooDeep: "nesting",
     ]
 
     @Test(
-        "JSON-Schema-Test-Suite, draft 7 with optional parts: nothing that is accepted is judged otherwise",
-        .enabled(if: has("json-schema"))
+        "JSON-Schema-Test-Suite, each dialect with optional parts: nothing that is accepted is judged otherwise",
+        .enabled(if: has("json-schemas")),
+        arguments: [("draft7", 840, 50), ("draft2019-09", 890, 150), ("draft2020-12", 890, 160)]
     )
-    func jsonSchema() throws {
-        let folder = "\(suites)/json-schema"
+    func jsonSchema(draft: String, least: Int, most: Int) throws {
+        let folder = "\(suites)/json-schemas/\(draft)"
         var (groups, tests, agreed) = (0, 0, 0)
         var refused: [String: (groups: Int, tests: Int)] = [:]
-        // Formats are annotations here, as draft 7 allows.
-        for name in files(in: folder) where !name.contains("format/") {
+        // Formats and encodings are annotations here, as each dialect allows.
+        for name in files(in: folder) where !name.contains("format/") && name != "optional/content.json" {
             let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))
             guard let content = try? JSONParser.parse(bytes) else {
                 refused["file with numbers beyond 2^53", default: (0, 0)].groups += 1
@@ -68,13 +69,13 @@ struct OfficialSuiteTests {
                 }
             }
         }
-        print("JSON-Schema-Test-Suite: \(groups) schemas, \(tests) tests, \(agreed) agree")
+        print("JSON-Schema-Test-Suite, \(draft): \(groups) schemas, \(tests) tests, \(agreed) agree")
         for (why, count) in refused.sorted(by: { $0.key < $1.key }) {
             print("  refused: \(why): \(count.groups) schemas, \(count.tests) tests")
         }
         // More than these would be something new.
-        #expect(agreed >= 900)
-        #expect(refused.values.reduce(0) { $0 + $1.groups } <= 60)
+        #expect(agreed >= least)
+        #expect(refused.values.reduce(0) { $0 + $1.groups } <= most)
     }
 
     /// JSON that I-JSON (RFC 7493) leaves out: a name twice, numbers beyond a double, other encodings than UTF-8.

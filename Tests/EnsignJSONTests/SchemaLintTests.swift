@@ -5,8 +5,8 @@ import Testing
 @Suite("lintSchema")
 struct SchemaLintTests {
     /// `<severity> <code> <pointer>: <message> [<suggestion>]`
-    private func lint(_ schema: JSONValue) -> [String] {
-        lintSchema(schema).map { problem in
+    private func lint(_ schema: JSONValue, of dialects: Bool = false) -> [String] {
+        lintSchema(schema).filter { dialects || $0.code != .unlabelledDialect }.map { problem in
             let suggestion = problem.suggestion.map { " [\($0)]" } ?? ""
             let severity = problem.severity == .error ? "" : "warning "
             return "\(severity)\(problem.code.rawValue) \(problem.pointer.jsonPointer): \(problem.message)\(suggestion)"
@@ -27,9 +27,13 @@ struct SchemaLintTests {
             "additionalProperties": ["$ref": "#/definitions/b"], "dependencies": ["a": ["b"], "c": [:]],
             "propertyNames": ["maxLength": 3], "if": true, "then": true, "else": true, "allOf": [true], "anyOf": [true],
             "oneOf": [true], "not": false, "$defs": ["a": ["$ref": "#/definitions/b"]], "definitions": ["b": true],
+            "$id": "https://example.com/schema", "contentEncoding": "base64", "contentMediaType": "image/png",
+            "contentSchema": ["anything": 1], "discriminator": ["propertyName": "a"], "example": .null,
+            "x-order": ["anything": 1],
         ]
         #expect(lint(schema) == [])
-        #expect(schema.object?.count == SchemaKeyword.allCases.count - 1)
+        // Those of later drafts, `$ref` and `x-order`.
+        #expect(schema.object?.count == SchemaKeyword.allCases.count - 5 - 1 + 1)
         #expect(lint(true) == [] && lint(false) == [] && lint([:]) == [])
     }
 
@@ -38,8 +42,9 @@ struct SchemaLintTests {
         arguments: [
             ("requierd", "required"), ("itmes", "items"), ("propertys", "properties"), ("maxlength", "maxLength"),
             ("additional_properties", "additionalProperties"), ("ref", "$ref"), ("defs", "$defs"), ("typ", "type"),
-            ("x", nil), ("", nil), ("x-internal", nil), ("prefixItems", "items"), ("dependentRequired", "dependencies"),
-            ("contentEncoding", nil), ("nullable", "type"), ("divisibleBy", "multipleOf"), ("Title", "title"),
+            ("x", nil), ("", nil), ("x-", nil), ("unevaluatedItems", "items"),
+            ("unevaluatedProperties", "additionalProperties"), ("$dynamicRef", nil), ("$anchor", nil),
+            ("nullable", "type"), ("divisibleBy", "multipleOf"), ("Title", "title"),
         ] as [(String, String?)]
     )
     func unknownKeyword(name: String, suggestion: String?) {
@@ -156,9 +161,34 @@ struct SchemaLintTests {
             (["examples": 1], ["/examples: expected an array, got a number"]),
             (["deprecated": "yes"], ["/deprecated: expected a boolean, got a string"]),
             (
-                ["$schema": "https://json-schema.org/draft/2020-12/schema"],
+                ["$schema": "http://json-schema.org/draft-04/schema#"],
                 [
-                    "/$schema: only draft 7 is supported [http://json-schema.org/draft-07/schema#]"
+                    "/$schema: the dialect is none of draft 7, draft 2019-09, draft 2020-12 [https://json-schema.org/draft/2020-12/schema]"
+                ]
+            ),
+            (
+                ["$schema": "https://json-schema.org/draft/2020-12/schema", "items": [true]],
+                ["/items: in draft 2020-12 'items' is one schema [prefixItems]"]
+            ),
+            (["prefixItems": []], ["/prefixItems: must not be empty"]),
+            (
+                ["dependentRequired": ["a": true]],
+                ["/dependentRequired/a: expected an array of property names, got a boolean"]
+            ),
+            (
+                ["dependentSchemas": ["a": ["b"]]],
+                ["/dependentSchemas/a: a schema is an object or a boolean, not an array"]
+            ),
+            (
+                ["contains": true, "minContains": -1],
+                ["/minContains: expected a whole number that is not negative, got a number"]
+            ),
+            (["$id": "#a"], ["/$id: must be an address without '#'"]),
+            (["x-a": .number(.nan)], ["/x-a: must not contain NaN or infinity"]),
+            (
+                ["minimum": .integer(.max)],
+                [
+                    "/minimum: 9223372036854775807 is beyond 2^53 and has no exact double, with which numbers are compared"
                 ]
             ),
         ] as [(JSONValue, [String])]
@@ -247,53 +277,63 @@ struct SchemaLintTests {
     }
 
     @Test(
-        "References lead to definitions at the root and form no cycle",
+        "References lead into the document and come back only inside a value",
         arguments: [
-            (
-                ["$ref": "#"],
-                ["schema-invalid-reference /$ref: '#' is neither '#/$defs/<name>' nor '#/definitions/<name>'"]
-            ),
             (["$ref": 1], ["schema-invalid-value /$ref: expected a string, got a number"]),
             (
                 ["$ref": "#/$defs/a/b", "$defs": ["a": true]],
-                [
-                    "schema-invalid-reference /$ref: '#/$defs/a/b' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
-                ]
+                ["schema-invalid-reference /$ref: there is no schema at '#/$defs/a/b' in this document [#/$defs/a]"]
             ),
             (
                 ["$ref": "other.json#/$defs/a"],
                 [
-                    "schema-invalid-reference /$ref: 'other.json#/$defs/a' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                    "schema-invalid-reference /$ref: 'other.json#/$defs/a' does not lead into this schema: references are pointers such as '#/$defs/<name>'"
                 ]
             ),
             (
                 ["$ref": "#/$defs/addres", "$defs": ["address": true]],
                 [
-                    "schema-invalid-reference /$ref: there is no 'addres' in '$defs' at the root [#/$defs/address]"
+                    "schema-invalid-reference /$ref: there is no schema at '#/$defs/addres' in this document [#/$defs/address]"
                 ]
             ),
             (
-                ["$ref": "#/definitions/a", "$defs": ["a": true]],
+                ["$ref": "#/components/schemas/Pet", "definitions": ["Pet": true]],
                 [
-                    "schema-invalid-reference /$ref: there is no 'a' in 'definitions' at the root"
+                    "schema-invalid-reference /$ref: there is no schema at '#/components/schemas/Pet' in this document [#/definitions/Pet]"
                 ]
             ),
             (
                 ["$ref": "#/$defs/%zz", "$defs": [:]],
                 [
-                    "schema-invalid-reference /$ref: '#/$defs/%zz' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                    "schema-invalid-reference /$ref: '#/$defs/%zz' does not lead into this schema: references are pointers such as '#/$defs/<name>'"
                 ]
             ),
             (
                 ["$ref": "#/$defs/a~2", "$defs": ["a~2": true]],
                 [
-                    "schema-invalid-reference /$ref: '#/$defs/a~2' is neither '#/$defs/<name>' nor '#/definitions/<name>'"
+                    "schema-invalid-reference /$ref: '#/$defs/a~2' does not lead into this schema: references are pointers such as '#/$defs/<name>'"
+                ]
+            ),
+            (
+                ["$ref": "#/examples/0", "examples": [["type": "string"]]],
+                ["schema-invalid-reference /$ref: there is no schema at '#/examples/0' in this document"]
+            ),
+            (
+                ["$ref": "#anchor"],
+                [
+                    "schema-invalid-reference /$ref: '#anchor' does not lead into this schema: references are pointers such as '#/$defs/<name>'"
+                ]
+            ),
+            (
+                ["$ref": "#"],
+                [
+                    "schema-reference-cycle /$ref: references come back to the same value without an end: 'the root' → 'the root'"
                 ]
             ),
             (
                 ["$defs": ["a": ["$ref": "#/$defs/a"]]],
                 [
-                    "schema-reference-cycle /$defs/a/$ref: references must not form a cycle: 'a' → 'a'"
+                    "schema-reference-cycle /$defs/a/$ref: references come back to the same value without an end: 'a' → 'a'"
                 ]
             ),
             (
@@ -301,17 +341,32 @@ struct SchemaLintTests {
                     "$ref": "#/$defs/a",
                     "$defs": [
                         "a": ["items": ["$ref": "#/$defs/b"]], "b": ["$ref": "#/$defs/c"],
-                        "c": ["properties": ["x": ["$ref": "#/$defs/b"]]],
+                        "c": ["allOf": [["$ref": "#/$defs/b"]]],
                     ],
-                ], ["schema-reference-cycle /$defs/b/$ref: references must not form a cycle: 'b' → 'c' → 'b'"]
-            ),
-            (
-                ["$defs": ["a": ["not": ["$ref": "#/$defs/a"]], "b": ["not": ["$ref": "#/$defs/b"]]]],
+                ],
                 [
-                    "schema-reference-cycle /$defs/a/not/$ref: references must not form a cycle: 'a' → 'a'",
-                    "schema-reference-cycle /$defs/b/not/$ref: references must not form a cycle: 'b' → 'b'",
+                    "schema-reference-cycle /$defs/b/$ref: references come back to the same value without an end: 'b' → 'c' → 'b'"
                 ]
             ),
+            (
+                ["properties": ["a": ["$ref": "#/properties/a"]]],
+                [
+                    "schema-reference-cycle /properties/a/$ref: references come back to the same value without an end: 'a' → 'a'"
+                ]
+            ),
+            (
+                ["$schema": "https://json-schema.org/draft/2020-12/schema", "dependentSchemas": ["a": ["$ref": "#"]]],
+                [
+                    "schema-reference-cycle /dependentSchemas/a/$ref: references come back to the same value without an end: 'the root' → 'the root'"
+                ]
+            ),
+            (["properties": ["a": ["$ref": "#"]]], []),
+            (["properties": ["items": ["items": ["$ref": "#/properties/items"]]]], []),
+            (["propertyNames": ["$ref": "#"]], []),
+            (
+                ["$defs": ["a": ["items": ["$ref": "#/$defs/b"]], "b": ["anyOf": [["$ref": "#/$defs/a"], true]]]], []
+            ),
+            (["items": ["$defs": ["a": true], "$ref": "#/items/$defs/a"]], []),
             (
                 ["$ref": "#/$defs/a", "type": "string", "description": "d", "$defs": ["a": true]],
                 [
@@ -319,22 +374,80 @@ struct SchemaLintTests {
                 ]
             ),
             (
-                ["items": ["$defs": ["a": true]]],
+                ["items": ["$id": "x"], "not": ["$schema": "http://json-schema.org/draft-07/schema#"]],
                 [
-                    "schema-refused-keyword /items/$defs: '$defs' is only allowed at the root of the schema"
-                ]
-            ),
-            (
-                ["$id": "x", "items": ["$schema": "http://json-schema.org/draft-07/schema#"]],
-                [
-                    "schema-refused-keyword /$id: '$id' is not supported: references lead to '$defs' and 'definitions' only",
-                    "schema-refused-keyword /items/$schema: '$schema' is only allowed at the root of the schema",
+                    "schema-refused-keyword /items/$id: '$id' is only allowed at the root of the schema: references are pointers",
+                    "schema-refused-keyword /not/$schema: '$schema' is only allowed at the root of the schema",
                 ]
             ),
         ] as [(JSONValue, [String])]
     )
     func references(schema: JSONValue, expected: [String]) {
         #expect(lint(schema) == expected)
+    }
+
+    @Test(
+        "A keyword that the schema's dialect ignores is refused, and a dialect that is not named is what the words show",
+        arguments: [
+            (nil, ["prefixItems": [true], "items": false, "dependentRequired": ["a": ["b"]]], []),
+            (nil, ["contains": true, "minContains": 0, "maxContains": 2, "dependentSchemas": ["a": true]], []),
+            (
+                nil, ["dependencies": ["a": ["b"]]],
+                [
+                    "warning schema-unlabelled : 'dependencies' as it is here is of draft 7, and readers may take a schema without '$schema' for 2020-12"
+                ]
+            ),
+            (
+                nil, ["dependencies": ["a": ["b"]], "not": ["prefixItems": [true]]],
+                [
+                    "schema-ignored-keyword : 'dependencies' as it is here is of draft 7, and 'prefixItems' of later drafts: '$schema' must say which counts"
+                ]
+            ),
+            (.draft7, ["dependencies": ["a": ["b"]], "items": [true], "additionalItems": false], []),
+            (
+                .draft7, ["prefixItems": [true]],
+                [
+                    "schema-ignored-keyword /prefixItems: 'prefixItems' is of draft 2020-12, and ignored in draft 7, which '$schema' names [items]"
+                ]
+            ),
+            (
+                .draft2020, ["dependencies": [:]],
+                [
+                    "schema-ignored-keyword /dependencies: 'dependencies' is of draft 7, and ignored in draft 2020-12, which '$schema' names [dependentRequired]"
+                ]
+            ),
+            (.draft2020, ["$ref": "#/$defs/a", "type": "string", "$defs": ["a": true]], []),
+            (.draft2019, ["$ref": "#/$defs/a", "items": [true], "additionalItems": false, "$defs": ["a": true]], []),
+            (
+                .draft2020, ["minContains": 1],
+                ["schema-ignored-keyword /minContains: 'minContains' without 'contains' is ignored"]
+            ),
+            (
+                .draft2020, ["contains": true, "minContains": 3, "maxContains": 2],
+                ["warning schema-contradiction /minContains: 'minContains' is more than 'maxContains'"]
+            ),
+        ] as [(SchemaDialect?, JSONObject, [String])]
+    )
+    func dialects(dialect: SchemaDialect?, keywords: JSONObject, expected: [String]) {
+        var keywords = keywords
+        if let dialect { keywords["$schema"] = .string(dialect.label) }
+        #expect(lint(.object(keywords), of: true) == expected)
+    }
+
+    @Test("Bounds that no exact number reaches are accepted where they keep nothing out")
+    func bounds() throws {
+        let schema: JSONValue = [
+            "maximum": .integer(.max), "minimum": .integer(.min), "exclusiveMaximum": .integer(.max),
+            "exclusiveMinimum": .integer(.min), "type": "integer",
+        ]
+        #expect(lint(schema) == [])
+        let compiled = try JSONSchema(schema)
+        for value: JSONValue in [0, .integer((1 << 53) - 1), .integer(1 - (1 << 53))] {
+            #expect(compiled.validate(value).isEmpty, "\(value)")
+        }
+        for value: JSONValue in [.integer(1 << 53), .integer(.min), .number(1e300), "1"] {
+            #expect(!compiled.validate(value).isEmpty, "\(value)")
+        }
     }
 
     @Test(

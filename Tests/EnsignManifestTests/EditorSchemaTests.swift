@@ -133,5 +133,25 @@ struct EditorSchemaTests {
             #expect(try violations(.environment, head + spec) == [], "\(spec)")
         }
         #expect(try !violations(.team, head + "{members: []}").isEmpty)
+        try selectors()
+    }
+
+    /// What an editor says of lists of operations is what the checker says.
+    private func selectors() throws {
+        func role(_ operations: String) throws -> [String] {
+            try violations(
+                .role,
+                "apiVersion: ensign.dev/v1\nkind: Role\nspec: {grants: [{tool: crm, operations: \(operations)}]}\n"
+            )
+        }
+        for operations in [
+            "[find]", "[\"*\"]", "[{access: read}]", "[{risk: low, access: write}, get_x.y-Z]",
+            "[find], except: [\"*\"]",
+        ] { #expect(try role(operations) == [], "\(operations)") }
+        for operations in [
+            "[]", "[{}]", "[{access: reed}]", "[\"**\"]", "[a/b]", "[{name: a}]", "\"*\"", "[find], except: []",
+        ] {
+            #expect(try !role(operations).isEmpty, "\(operations)")
+        }
     }
 }

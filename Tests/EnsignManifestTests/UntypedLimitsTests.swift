@@ -183,7 +183,7 @@ struct UntypedLimitsTests {
                 guard compiled.validate(value, limit: 1).isEmpty else { continue }
                 var budget = 100_000
                 var place = SchemaPlace()
-                place.add(schema, root: schema, &budget)
+                place.add(schema, root: SchemaPlace.Root(schema, number: 0), &budget)
                 held += try expectPossible(value, place, "seed \(generator.random.seed): \(schema) \(value)")
             }
         }

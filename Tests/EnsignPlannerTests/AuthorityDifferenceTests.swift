@@ -339,7 +339,9 @@ struct BundleDifferenceTests {
     @Test("Another behaviour with the same authority, or less, is behaviour")
     func behaviour() {
         let changes: [(inout Bundle) -> Void] = [
-            { $0.instructions = "x" }, { $0.model.name = "x" }, { $0.model.parameters = ["temperature": 0.3] },
+            { $0.instructions = "x" }, { $0.model?.name = "x" }, { $0.model?.parameters = ["temperature": 0.3] },
+            { $0.model = nil }, { $0.model?.fallbacks = [Model(provider: "openai", name: "gpt", parameters: nil)] },
+            { $0.prompts = ["reply": "x"] }, { $0.triggers = [["queue": "x"]] },
             { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
             { $0.runtime = ["kind": "crewai"] },
             { $0.tools[0].operations["find"]?.output = ["type": "object"] },
@@ -398,8 +400,8 @@ struct BundleDifferenceTests {
                 "runtime.kind: not set (was \"langgraph\")",
             ]
         )
-        #expect(changed.instructions?.before == "Sort.\n")
-        #expect(changed.instructions?.after == "New.\n")
+        #expect(changed.texts.first?.before == "Sort.\n")
+        #expect(changed.texts.first?.after == "New.\n")
     }
 
     @Test("What an operation newly allows is said in full, what allows more before what allows less")

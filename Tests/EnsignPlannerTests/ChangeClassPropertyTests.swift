@@ -113,7 +113,7 @@ private struct SmallWorld {
 
     private mutating func change(_ bundle: inout Bundle) {
         switch random.int(0...11) {
-        case 0: bundle.instructions += "More.\n"
+        case 0: bundle.instructions = (bundle.instructions ?? "") + "More.\n"
         case 1: bundle.labels["a"] = "b"
         case 2: bundle.delegates = Self.agents.filter { _ in random.once(in: 2) }
         case 3: bundle.limits.run.steps = random.once(in: 4) ? nil : random.pick(Self.steps)

@@ -66,6 +66,39 @@ struct SchemaOrderTests {
         #expect(try narrower(##"{"maximum":1,"$defs":{"m":{}}}"##, ##"{"maximum":2,"$defs":{"m":{"maximum":1}}}"##))
     }
 
+    @Test("Recursive schemas are compared by what they say at each level")
+    func recursion() throws {
+        func tree(_ limit: Int, _ name: String = "t") -> String {
+            ##"{"$ref":"#/$defs/\##(name)","$defs":{"\##(name)":{"type":"object","properties":{"n":{"type":"number","maximum":\##(limit)},"next":{"$ref":"#/$defs/\##(name)"}}}}}"##
+        }
+        #expect(try narrower(tree(1), tree(2)))
+        #expect(try !narrower(tree(2), tree(1)))
+        // Names of definitions say nothing.
+        #expect(try narrower(tree(1, "a"), tree(1, "b")))
+        #expect(try narrower(tree(1, "a"), tree(2, "b")))
+        // What only the second level allows is seen.
+        let outer =
+            ##"{"type":"object","properties":{"n":{"type":"number","maximum":1},"next":{"$ref":"#/$defs/t"}},"$defs":{"t":{"type":"object","properties":{"n":{"type":"number","maximum":9},"next":{"$ref":"#/$defs/t"}}}}}"##
+        #expect(try !narrower(outer, tree(1)))
+        #expect(try narrower(tree(1), outer))
+    }
+
+    @Test("A schema means the same in the words of another dialect")
+    func dialects() throws {
+        let modern =
+            ##"{"$schema":"https://json-schema.org/draft/2020-12/schema","prefixItems":[{"type":"integer"}],"items":false}"##
+        let old =
+            ##"{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"integer"}],"additionalItems":false}"##
+        #expect(try narrower(modern, old) && narrower(old, modern))
+        // The same words under another label do not.
+        let draft7 =
+            ##"{"$schema":"http://json-schema.org/draft-07/schema#","$defs":{"a":{"type":"integer"}},"properties":{"a":{"$ref":"#/$defs/a","maximum":3}}}"##
+        let later =
+            ##"{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"a":{"type":"integer"}},"properties":{"a":{"$ref":"#/$defs/a","maximum":3}}}"##
+        #expect(try !narrower(draft7, later))
+        #expect(try narrower(later, draft7))
+    }
+
     @Test("A schema that was narrowed by a grant is narrower than the operation's own")
     func narrowed() throws {
         let base = try JSONParser.parse(

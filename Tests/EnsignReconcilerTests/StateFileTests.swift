@@ -34,6 +34,19 @@ private struct KindOfState: Sendable, CustomTestStringConvertible {
         takeOver = { try StateFile<Value>(path: $0, former: $1).takeOver() }
     }
 
+    private static var teamUse: TeamUse {
+        var use = OperationUse()
+        _ = use.note("find", ["crm.find"], Day(number: 20_000))
+        _ = use.note("\u{1F4A5}\"", [], Day(number: -1))
+        return TeamUse(since: Day(number: 19_000), agents: [agent: use])
+    }
+
+    private static var watchedDays: WatchedDays {
+        var days = WatchedDays()
+        for number in [1, 2, 3, 7, 20_000] { days.insert(Day(number: Int64(number))) }
+        return days
+    }
+
     private static let id = ObjectID.zero
     private static let digest = EnsignTestSupport.digest("a")
     private static let time = Timestamp(seconds: 1_795_251_600)
@@ -46,6 +59,8 @@ private struct KindOfState: Sendable, CustomTestStringConvertible {
         KindOfState { AnalysisState(json: ["trials": [1, "a"]]) },
         KindOfState { checkpoint },
         KindOfState { traffic },
+        KindOfState { teamUse },
+        KindOfState { watchedDays },
         KindOfState {
             Status(
                 environment: "prod",

@@ -125,6 +125,10 @@ final class Host: Sendable {
     /// Runs ensign in the bare repository, whatever its status.
     @discardableResult
     func ensign(_ arguments: String..., environment: [String: String] = [:]) throws -> CommandResult {
+        try ensign(arguments: arguments, environment: environment)
+    }
+
+    func ensign(arguments: [String], environment: [String: String] = [:]) throws -> CommandResult {
         let world = try time().merging(environment) { _, new in new }
         return try EnsignTestSupport.run(Self.ensign, arguments, in: bare, environment: world)
     }

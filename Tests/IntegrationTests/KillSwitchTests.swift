@@ -152,6 +152,39 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("An agent is not halted for how its framework spells what it is granted, and is for anything else")
+    func spellings() throws {
+        var fleet = FleetFixture()
+        fleet.replace(
+            "keepFor: 7d",
+            with: "keepFor: 7d\n  killSwitch: [{unknownTool: 1}]",
+            in: FleetFixture.environmentPath
+        )
+        fleet.replace(
+            "    erase:",
+            with:
+                "    get_weather: {access: read, risk: low}\n    read:\n      {access: read, risk: low, mcp: {tool: fetch_document}}\n    crm_find: {access: read, risk: low}\n    a.very.b__c: {access: read, risk: low}\n    erase:",
+            in: FleetFixture.toolPath
+        )
+        let more = "get_weather, read, crm_find, a.very.b__c"
+        fleet.replace("[find, update, erase]", with: "[find, update, erase, \(more)]", in: FleetFixture.agentPath)
+        fleet.replace("[erase]", with: "[erase, \(more)]", in: FleetFixture.deploymentPath)
+        let host = try Host(fleet: fleet)
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/telemetry")
+        let watch = try watch(host)
+        for name in [
+            "get_weather", "getWeather", "crm__get_weather", "crm_get_weather", "mcp__crm__get_weather",
+            "crm.get_weather",
+            "fetch_document", "crm_fetch_document", "read", "crm_find", "a.very.b__c", "a_very_b_c", "crm__a.very.b__c",
+        ] { try calls(1, of: name, in: host) }
+        usleep(500_000)
+        #expect(!isHalted(host), "\(watch.output)")
+        try calls(1, of: "crm_get_weathers", in: host)
+        eventually(within: Self.second, watch.output) { isHalted(host) }
+        #expect(try watch.stop() == 0)
+        try host.expectSound()
+    }
+
     @Test("Without a watch each reconcile reads what is new, and stops first")
     func reconcile() throws {
         let host = try host()

@@ -55,7 +55,10 @@ def kind_of(schema):
         words = ["true" if value is True else "false" if value is False else value for value in schema["enum"]]
         return " \\| ".join(f"`{word}`" for word in words)
     if "anyOf" in schema:
-        return "number or percentage"
+        records = [part for part in schema["anyOf"] if "properties" in part]
+        if not records:
+            return "number or percentage"
+        return "operation, `\"*\"`, or mapping of " + ", ".join(f"`{name}`" for name in records[0]["properties"])
     wanted = schema.get("type")
     if wanted == ["object", "boolean"]:
         return "JSON Schema"

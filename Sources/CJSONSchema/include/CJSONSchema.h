@@ -73,8 +73,9 @@ int32_t cjs_pattern_check(const uint8_t *_Nonnull pattern, size_t count, size_t 
 
 typedef struct cjs_schema cjs_schema;
 
-// Compiles a schema. Only for schemas that EnsignJSON has linted and rewritten (SchemaRewriter.swift): valijson itself
-// overflows the stack on reference cycles and ignores what it does not know.
+// Compiles a list of schemas, of which the first is the one that values are held against. Only for schemas that EnsignJSON
+// has linted and rewritten (SchemaRewriter.swift): valijson itself overflows the stack on reference cycles and ignores what
+// it does not know.
 //
 // `patterns` holds every pattern of the schema, one after the other; `pattern_ends` says where each ends.
 // NULL on failure.

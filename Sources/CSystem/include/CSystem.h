@@ -19,3 +19,7 @@ int csystem_spawn_in(void *actions, const char *directory);
 int csystem_spawn_closing(void *actions, int first);
 /// renameat2 with RENAME_NOREPLACE: fails with EEXIST when `to` exists, with EINVAL where the file system cannot do it.
 int csystem_rename_new(const char *from, const char *to);
+/// fcntl with O_NONBLOCK.
+int csystem_do_not_block(int fd);
+/// Makes a descriptor refer to nothing, so that the other end of its pipe sees the end; the number stays taken.
+int csystem_shut(int fd);

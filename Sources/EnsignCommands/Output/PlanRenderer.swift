@@ -163,9 +163,9 @@ struct PlanRenderer {
     private func text(_ difference: BundleDifference) throws -> String {
         var text = ""
         for line in difference.lines { text += "      \(line.field): \(line.text.onOneLine)\n" }
-        if let instructions = difference.instructions {
-            text += "      instructions:\n"
-            for line in try TextDiff.unified(instructions.before, instructions.after).split(separator: "\n") {
+        for changed in difference.texts {
+            text += "      \(changed.field):\n"
+            for line in try TextDiff.unified(changed.before, changed.after).split(separator: "\n") {
                 let style: Console.Style? = line.hasPrefix("+") ? .green : line.hasPrefix("-") ? .red : nil
                 let shown = String(line).onOneLine
                 text += "        \(style.map { paint(shown, $0) } ?? shown)\n"
@@ -278,11 +278,12 @@ struct PlanRenderer {
         for line in difference.lines { text += "- `\(line.field)`: \(line.text.inMarkdown)\n" }
         text += list("Authority gained", difference.authority.gained)
         text += list("Authority lost", difference.authority.lost)
-        if let instructions = difference.instructions {
-            let diff = try TextDiff.unified(instructions.before, instructions.after).onItsLines
+        for changed in difference.texts {
+            let diff = try TextDiff.unified(changed.before, changed.after).onItsLines
             var fence = "```"
             while diff.contains(fence) { fence += "`" }
-            text += "\nInstructions:\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
+            let title = changed.field == "instructions" ? "Instructions" : "`\(changed.field)`"
+            text += "\n\(title):\n\n\(fence)diff\n\(diff)\(diff.hasSuffix("\n") ? "" : "\n")\(fence)\n"
         }
         return text
     }

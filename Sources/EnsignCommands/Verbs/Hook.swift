@@ -88,14 +88,11 @@ struct Hooks {
             throw Failure(message: "git write-tree failed: \(outcome.errorText.cut(utf8: 200))")
         }
         guard try hasFleet(tree) else { return .done }
-        let result = try validTree.validate(tree, today: invocation.today)
+        let branch = try site.desiredCommit().map { try site.repository.commit($0).tree }
+        let result = try validTree.validate(tree, since: branch, today: invocation.today)
         var findings = result.findings
-        if let tip = try site.desiredCommit() {
-            findings += try FrozenVersions.violations(
-                from: try site.repository.commit(tip).tree,
-                to: tree,
-                repository: site.repository
-            )
+        if let branch {
+            findings += try FrozenVersions.violations(from: branch, to: tree, repository: site.repository)
         }
         try show(findings, tree)
         guard findings.contains(where: { $0.severity == .error }) else { return .done }
@@ -137,17 +134,14 @@ struct Hooks {
             console.note("\(branch): there is no fleet/ or environments/ yet: nothing is declared")
             return .done
         }
-        let result = try validTree.validate(commit.tree, today: invocation.today)
-        var frozen: [Finding] = []
         // What is there now, whatever git calls the old tip: an old kind of symbolic ref has none.
         let old = try site.repository.reference("refs/heads/\(branch)") ?? update.old
-        if old != .zero {
-            frozen = try FrozenVersions.violations(
-                from: try site.repository.commit(old).tree,
-                to: commit.tree,
-                repository: site.repository
-            )
-        }
+        let before = old == .zero ? nil : try site.repository.commit(old).tree
+        let result = try validTree.validate(commit.tree, since: before, today: invocation.today)
+        let frozen =
+            try before.map { before in
+                try FrozenVersions.violations(from: before, to: commit.tree, repository: site.repository)
+            } ?? []
         try show(result.findings + frozen, commit.tree)
         if result.errors > 0 || !frozen.isEmpty {
             console.note(

@@ -36,28 +36,34 @@ extension Verb {
             ),
         ]
     ) { invocation in
-        let (snapshots, name) = try invocation.snapshots()
+        let (snapshots, name, branch) = try invocation.snapshots()
         let result = try FleetValidation.run(snapshots, today: invocation.today)
+            .refusingSecrets(newSince: branch, today: invocation.today)
         return try invocation.report(result, of: name, snapshots)
     }
 }
 
 extension Invocation {
-    /// What `validate` looks at, and its name for people.
-    fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String) {
+    /// What `validate` looks at, its name for people, and what the branch has already.
+    fileprivate func snapshots() throws -> (@Sendable () throws -> any Snapshot, String, (any Snapshot)?) {
         if let path = argument(0) {
             guard self["rev"] == nil else {
                 throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name)
             }
             guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
-            return ({ DirectorySnapshot(path: place) }, path)
+            return ({ DirectorySnapshot(path: place) }, path, nil)
         }
         let site = try site()
+        let branch: (any Snapshot)? = try site.desiredCommit().map { commit in
+            GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
+        }
         if self["rev"] == nil, let workTree = site.repository.workTree {
-            return ({ DirectorySnapshot(path: workTree) }, "the work tree")
+            return ({ DirectorySnapshot(path: workTree) }, "the work tree", branch)
         }
         let (_, commit) = try site.fleet(at: self["rev"], today: today)
-        return (site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch)
+        return (
+            site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch, branch
+        )
     }
 
     fileprivate func report(

@@ -15,6 +15,19 @@ package struct FleetValidation: Sendable {
     package var errors: Int { findings.count { $0.severity == .error } }
     package var warnings: Int { findings.count - errors }
 
+    /// Refuses secrets in released versions that are new: what the branch has already no push can take away.
+    ///
+    /// - Parameter branch: What the branch has; nil for nothing.
+    package func refusingSecrets(newSince branch: (any Snapshot)?, today: CalendarDate) throws -> FleetValidation {
+        guard findings.contains(where: \.isSecretInRelease) else { return self }
+        let fleet = branch.map { Fleet(snapshot: $0, today: today) }
+        var result = self
+        for index in findings.indices where findings[index].isSecretInRelease {
+            if try fleet?.has(findings[index].path) != true { result.findings[index].severity = .error }
+        }
+        return result
+    }
+
     /// Checks a whole fleet, its teams shared out among threads.
     package static func run(
         _ snapshots: @escaping @Sendable () throws -> any Snapshot,

@@ -18,8 +18,11 @@ package struct ValidTree {
     /// Checks a tree: what changed since the newest valid one, or all of it.
     ///
     /// Errors are complete. Warnings are those about the agents that changed.
-    package func validate(_ tree: ObjectID, today: CalendarDate) throws -> FleetValidation {
+    ///
+    /// - Parameter branch: The tree of the branch; nil without one.
+    package func validate(_ tree: ObjectID, since branch: ObjectID?, today: CalendarDate) throws -> FleetValidation {
         let result = try check(tree, today: today)
+            .refusingSecrets(newSince: branch.map { GitSnapshot(site.repository, tree: $0) }, today: today)
         if result.errors == 0 { remember(tree) }
         return result
     }

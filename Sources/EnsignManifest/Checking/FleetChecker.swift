@@ -369,17 +369,16 @@ package struct FleetChecker {
         let folder = RepositoryPath.version(loaded.version, of: loaded.id)
         var named: [SnapshotNode] = []
         var bytes = 0
+        let known = Set([RepositoryPath.manifestName] + (loaded.value?.files.map(\.value) ?? []))
         for node in fleet.accepted(loaded.files, in: folder) {
-            if node.kind == .file,
-                node.name == RepositoryPath.manifestName || node.name == loaded.value?.instructions.value
-            {
+            if node.kind == .file, known.contains(node.name) {
                 named.append(node)
                 continue
             }
             if node.kind == .file { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
             if loaded.value != nil { try fleet.ignored(node, in: folder, hint: "agent.yaml does not name it") }
         }
-        // The manifest and the instructions have 1 MiB each at most: so usually their sizes need not be read again.
+        // The manifest and the files that it names have 1 MiB each at most: so usually their sizes need not be read again.
         if bytes > Fleet.maxVersionBytes - named.count * TextScan.limit {
             for node in named { bytes = bytes.adding(saturating: try fleet.snapshot.size(of: node)) }
         }

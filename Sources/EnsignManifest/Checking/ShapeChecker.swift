@@ -17,6 +17,7 @@ struct ShapeChecker {
         guard kind != .invalid else { return }
         switch shape {
         case .text(let form): checkText(node, form, name)
+        case .textOr(let form, let fields): checkTextOr(node, form, fields, name)
         case .integer(let range):
             guard let scalar = number(node, name, "a whole number") else { return }
             if case .integer(let value) = scalar {
@@ -70,6 +71,9 @@ struct ShapeChecker {
         case .schema: checkSchema(node, name)
         case .argumentSchema: checkSchema(node, name, limitsCalls: true)
         case .margin: checkMargin(node, name)
+        case .agent(let fields):
+            checkRecord(node, fields, name)
+            if kind == .mapping { checkAgent(node) }
         case .canary(let fields):
             checkRecord(node, fields, name)
             if kind == .mapping { checkCanary(node) }
@@ -119,6 +123,14 @@ struct ShapeChecker {
         let before = findings.findings.count
         checkText(node, .credentials, name)
         return findings.findings.count > before
+    }
+
+    private mutating func checkTextOr(_ node: Int, _ form: TextForm, _ fields: [Field], _ name: String) {
+        guard tape.kind(of: node) == .mapping else { return checkText(node, form, name) }
+        checkRecord(node, fields, name)
+        guard tape.isComplete, tape.count(of: node) == 0, !fields.contains(where: \.isRequired) else { return }
+        let names = fields.map(\.name).joined(separator: " or ")
+        error("missing-field", "\(name) needs \(names): without one it selects nothing in particular", node)
     }
 
     private mutating func checkForm(_ node: Int, _ forms: [[Field]], _ name: String) {
@@ -278,8 +290,11 @@ struct ShapeChecker {
 
     private mutating func checkSchema(_ node: Int, _ name: String, limitsCalls: Bool = false) {
         let before = findings.findings.count
-        checkAnything(node, name, isSchema: true)
-        guard findings.findings.count == before, let value = JSONValue(tape, node) else { return }
+        let clamped = tape.clampedBounds(below: node)
+        checkAnything(node, name, isSchema: true, except: clamped)
+        guard findings.findings.count == before, let value = JSONValue(tape, node, replacements: clamped) else {
+            return
+        }
         for problem in lintSchema(value) {
             let place = tape.node(at: problem.pointer, below: node)
             findings.add(
@@ -305,7 +320,12 @@ struct ShapeChecker {
     }
 
     /// Where any JSON value is allowed, a scalar that YAML readers interpret differently is refused.
-    private mutating func checkAnything(_ node: Int, _ name: String, isSchema: Bool) {
+    private mutating func checkAnything(
+        _ node: Int,
+        _ name: String,
+        isSchema: Bool,
+        except clamped: [Int: JSONValue] = [:]
+    ) {
         var index = node
         let end = tape.end(of: node)
         var keys: Set<Int> = []
@@ -313,7 +333,7 @@ struct ShapeChecker {
             switch tape.kind(of: index) {
             case .mapping:
                 tape.forEachPair(of: index) { key, _ in keys.insert(key) }
-            case .plain where !keys.contains(index):
+            case .plain where !keys.contains(index) && clamped[index] == nil:
                 checkAnyScalar(index, name, isSchema: isSchema)
             case .sequence, .quoted, .plain, .invalid: break
             }

@@ -5,24 +5,24 @@ package import EnsignModel
 ///
 /// Reads no clock, no commit and no setting of this clone: a revert compiles to the digest it had before, on any machine.
 package enum Compiler {
-    package static func compile(_ resolved: ResolvedDeployment, instructions: String) -> CompiledBundle {
-        var compiled = seal(bundle(resolved, instructions: instructions), halted: resolved.deployment.halted)
-        if resolved.manifest.runtime != nil { compiled.formerArtifact = artifactWithoutRuntime(resolved, instructions) }
+    package static func compile(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> CompiledBundle {
+        var compiled = seal(bundle(resolved, texts), halted: resolved.deployment.halted)
+        if resolved.manifest.runtime != nil { compiled.formerArtifact = artifactWithoutRuntime(resolved, texts) }
         return compiled
     }
 
     /// The bundle without its bytes.
-    package static func bundle(_ resolved: ResolvedDeployment, instructions: String) -> Bundle {
-        Bundle(
+    package static func bundle(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> Bundle {
+        var bundle = Bundle(
             agent: resolved.agent,
             version: resolved.version,
             environment: resolved.environment,
-            artifact: artifact(resolved, instructions),
+            artifact: artifact(resolved, texts),
             identity: "spiffe://\(resolved.settings.trustDomain)/\(resolved.environment)/\(resolved.agent)",
             description: resolved.manifest.description,
             labels: resolved.manifest.labels,
             model: resolved.manifest.model,
-            instructions: instructions,
+            instructions: texts.instructions,
             contract: resolved.manifest.contract ?? Contract(input: nil, output: nil),
             tools: tools(resolved),
             delegates: resolved.manifest.delegates.map(\.value).sorted(),
@@ -30,6 +30,10 @@ package enum Compiler {
             limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
             runtime: resolved.manifest.runtime ?? .null
         )
+        bundle.prompts = texts.prompts
+        bundle.name = resolved.manifest.name?.value
+        bundle.triggers = resolved.deployment.triggers ?? resolved.manifest.triggers
+        return bundle
     }
 
     /// A bundle with its bytes and their digest.
@@ -67,46 +71,51 @@ package enum Compiler {
             }
             // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
             guard !operations.isEmpty else { continue }
-            tools.append(
-                BundleTool(
-                    tool: tool.name,
-                    version: tool.version,
-                    description: tool.value.description,
-                    server: tool.binding?.server ?? tool.value.server,
-                    credentials: tool.binding?.credentials ?? tool.value.credentials,
-                    operations: operations
-                )
+            var granted = BundleTool(
+                tool: tool.name,
+                version: tool.version,
+                description: tool.value.description,
+                server: tool.binding?.server ?? tool.value.server,
+                credentials: tool.binding?.credentials ?? tool.value.credentials,
+                operations: operations
             )
+            granted.store = tool.value.store
+            tools.append(granted)
         }
         return tools
     }
 
     /// The digest of what does not depend on the environment: model, instructions, contract, needs, tool operations, and
     /// `runtime` where it is declared.
-    private static func artifact(_ resolved: ResolvedDeployment, _ instructions: String) -> Digest {
-        let rest = artifactWithoutRuntime(resolved, instructions)
+    private static func artifact(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> Digest {
+        let rest = artifactWithoutRuntime(resolved, texts)
         guard let runtime = resolved.manifest.runtime else { return rest }
         let part: JSONValue = ["artifact": .string(rest.description), "runtime": runtime]
         return digest(of: part.canonicalBytes())
     }
 
-    private static func artifactWithoutRuntime(_ resolved: ResolvedDeployment, _ instructions: String) -> Digest {
+    private static func artifactWithoutRuntime(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> Digest {
         let manifest = resolved.manifest
         var tools: [JSONValue] = []
         for tool in resolved.tools.values.sorted(by: { $0.name < $1.name }) {
             var operations = JSONObject()
             for name in tool.needed { operations[name.value] = tool.value.operations[name.value]?.json }
-            tools.append([
+            var part: JSONObject = [
                 "tool": .string(tool.name), "version": .string(tool.version.description),
                 "operations": .object(operations),
-            ])
+            ]
+            if let store = tool.value.store { part["store"] = store.json }
+            tools.append(.object(part))
         }
-        let part: JSONValue = [
-            "model": manifest.model.json, "instructions": .string(instructions),
+        var part: JSONObject = [
+            "model": manifest.model?.json ?? .null, "instructions": texts.instructions.map { .string($0) } ?? .null,
             "contract": (manifest.contract ?? Contract(input: nil, output: nil)).json, "tools": .array(tools),
             "delegates": .array(manifest.delegates.map(\.value).sorted().map { .string($0.description) }),
         ]
-        return digest(of: part.canonicalBytes())
+        if !texts.prompts.isEmpty {
+            part["prompts"] = .object(JSONObject(texts.prompts.map { ($0.key, .string($0.value)) }))
+        }
+        return digest(of: JSONValue.object(part).canonicalBytes())
     }
 }
 
@@ -115,7 +124,7 @@ extension Compiler {
     ///
     /// - Returns: nil when the version or a tool that it needs cannot be read.
     package static func compileAlone(_ loaded: LoadedAgent, fleet: Fleet) throws -> CompiledBundle? {
-        guard let manifest = loaded.value, let instructions = loaded.instructions,
+        guard let manifest = loaded.value, let texts = loaded.texts,
             let deployment = Deployment.granting, let settings = Environment.any
         else { return nil }
         var tools: [String: ResolvedTool] = [:]
@@ -130,7 +139,7 @@ extension Compiler {
                 value: value,
                 path: tool.path,
                 binding: nil,
-                needed: need.operations
+                needs: need.operations
             )
             permissions += self.permissions(need, value, path: loaded.path)
         }
@@ -146,12 +155,12 @@ extension Compiler {
             tools: tools,
             permissions: permissions
         )
-        return compile(resolved, instructions: instructions)
+        return compile(resolved, texts)
     }
 
     /// All that an agent needs of a tool, without a limit.
     private static func permissions(_ need: ToolNeed, _ tool: Tool, path: String) -> [Permission] {
-        need.operations.compactMap { name in
+        need.operations.selected(from: tool.operations).compactMap { name in
             guard let declaration = tool.operations[name.value] else { return nil }
             return Permission(
                 tool: need.tool.value,

@@ -47,8 +47,8 @@ package struct EnvironmentCompiler {
 
     /// Compiles one deployment; nil when there is none, or when findings say why it cannot be.
     package func compile(_ agent: AgentID) throws -> (bundle: CompiledBundle, manifest: Agent, path: String)? {
-        guard let resolved = try resolve(agent), let instructions = resolved.loaded.instructions else { return nil }
-        return (Compiler.compile(resolved, instructions: instructions), resolved.manifest, resolved.loaded.path)
+        guard let resolved = try resolve(agent), let texts = resolved.loaded.texts else { return nil }
+        return (Compiler.compile(resolved, texts), resolved.manifest, resolved.loaded.path)
     }
 
     /// Compiles another version of an agent under the permissions of its deployment. Reports no findings: nil when
@@ -62,8 +62,8 @@ package struct EnvironmentCompiler {
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
             .resolve(as: version) { try quiet.agent(agent, $0) }
         let obstacles = quiet.findings.filter { $0.severity == .error && $0.code != "delegate-not-deployed" }
-        guard let resolved, let instructions = resolved.loaded.instructions, obstacles.isEmpty else { return nil }
-        let compiled = Compiler.compile(resolved, instructions: instructions)
+        guard let resolved, let texts = resolved.loaded.texts, obstacles.isEmpty else { return nil }
+        let compiled = Compiler.compile(resolved, texts)
         let delegates = try compiled.bundle.delegates.filter { delegate in
             try fleet.deploys(delegate, in: environment) || isLive(delegate)
         }

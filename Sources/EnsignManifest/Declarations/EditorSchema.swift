@@ -41,6 +41,10 @@ extension ManifestKind {
                 object["type"] = form.takesAnyScalar ? ["string", "number", "boolean", "null"] : ["string", "number"]
             }
             return object
+        case .textOr(let form, let fields):
+            var object = record(fields)
+            object["minProperties"] = 1
+            return ["anyOf": [.object(schema(of: .text(form))), .object(object)]]
         case .integer(let range):
             return ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
         case .number(let range):
@@ -53,6 +57,10 @@ extension ManifestKind {
             object["maxItems"] = .integer(Int64(count.upperBound))
             return object
         case .record(let fields), .canary(let fields): return record(fields)
+        case .agent(let fields):
+            var object = record(fields)
+            object["anyOf"] = [["required": ["model"]], ["required": ["runtime"]]]
+            return object
         case .choice(let fields):
             var object = record(fields)
             object["minProperties"] = 1

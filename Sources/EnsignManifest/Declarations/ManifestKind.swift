@@ -66,7 +66,7 @@ package enum ManifestKind: String, Sendable, CaseIterable {
                     ),
                 ])
             ),
-            Field("spec", "What is declared.", .record(spec), required: true),
+            Field("spec", "What is declared.", self == .agent ? .agent(spec) : .record(spec), required: true),
         ]
     }
 

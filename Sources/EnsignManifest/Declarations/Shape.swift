@@ -3,6 +3,8 @@
 /// Checking, decoding's defaults, the JSON Schemas for editors and the reference in docs/ all read these declarations.
 package indirect enum Shape: Sendable {
     case text(TextForm)
+    /// A text, or a record in which at least one of the fields is set.
+    case textOr(TextForm, [Field])
     case integer(ClosedRange<Int64>)
     /// A JSON number in a range.
     case number(ClosedRange<Double>)
@@ -28,6 +30,8 @@ package indirect enum Shape: Sendable {
     case metric([Field])
     /// A record of a canary: its steps grow, and its deadline leaves time for them.
     case canary([Field])
+    /// The `spec` of an agent: it has a model, or its runtime names what it runs; see `ShapeChecker+Agent.swift`.
+    case agent([Field])
 }
 
 /// One field of a record.

@@ -11,19 +11,28 @@ extension ManifestKind {
         Field(
             "model",
             "The language model it calls.",
-            .record([
-                Field("provider", "Who runs the model.", .text(.line), required: true),
-                Field("name", "The model's name at the provider.", .text(.line), required: true),
-                Field("parameters", "Handed to the provider untouched.", .object),
-            ]),
-            required: true
+            .record(
+                model + [
+                    Field(
+                        "fallbacks",
+                        "The models that take over when this one cannot answer, in their order.",
+                        .list(.record(model), count: 1...10)
+                    )
+                ]
+            )
+        ),
+        Field("instructions", "A file beside this one; its text goes into the bundle.", .text(.fileName)),
+        Field(
+            "prompts",
+            "Further files beside this one, by the name under which the runtime finds their text.",
+            .map(keys: .promptName, values: .text(.fileName), count: 1...100)
         ),
         Field(
-            "instructions",
-            "A file beside this one; its text goes into the bundle.",
-            .text(.fileName),
-            required: true
+            "name",
+            "What telemetry may call the agent too, for frameworks that cannot bear `<team>/<agent>`.",
+            .text(.alias)
         ),
+        Field("triggers", "What starts a run, as data for the runtime; a deployment may replace it.", triggers),
         Field(
             "contract",
             "JSON Schemas of what goes in and what comes out.",
@@ -57,19 +66,91 @@ extension ManifestKind {
         Field("runtime", "Passed to the runtime untouched.", .object),
     ]
 
+    private static let model: [Field] = [
+        Field("provider", "Who runs the model.", .text(.line), required: true),
+        Field("name", "The model's name at the provider.", .text(.line), required: true),
+        Field("parameters", "Handed to the provider untouched.", .object),
+    ]
+
+    private static let triggers: Shape = .list(
+        .form([
+            [
+                Field("cron", "Minute, hour, day of the month, month, day of the week.", .text(.cron), required: true),
+                Field("timezone", "A name of the time zone database.", .text(.timezone), standard: "UTC"),
+                Field("input", "What the run is started with.", .object),
+            ],
+            [
+                Field("webhook", "The path that is called.", .text(.webhook), required: true),
+                Field("credentials", "Who may call it.", .record(credentials)),
+            ],
+            [
+                Field("queue", "The queue whose messages start runs.", .text(.line), required: true),
+                Field("credentials", "What reading it needs.", .record(credentials)),
+            ],
+        ]),
+        count: 0...50
+    )
+
+    /// One element of a list of operations.
+    private static let selector: Shape = .textOr(
+        .operationOrAll,
+        [
+            Field("access", "All operations with this access.", .text(.oneOf(Access.self))),
+            Field("risk", "All operations with this risk.", .text(.oneOf(Risk.self))),
+        ]
+    )
+
     private static let toolNeed: [Field] = [
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field("version", "The tool's released version.", .text(.release), required: true),
-        Field("operations", "The operations it calls.", .list(.text(.operation), count: 1...500), required: true),
+        Field(
+            "operations",
+            "The operations it calls: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
+            required: true
+        ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
     ]
 
     static let server: Shape = .choice([
         Field(
             "mcp",
             "A Model Context Protocol server; started or called by the agent's runtime, never by Ensign.",
-            .choice([
-                Field("command", "The program and its arguments.", .list(.text(.prose), count: 1...100)),
-                Field("url", "Where the server listens; who may call it stands in `credentials`.", .text(.url)),
+            .form([
+                [
+                    Field(
+                        "command",
+                        "The program and its arguments.",
+                        .list(.text(.prose), count: 1...100),
+                        required: true
+                    ),
+                    Field(
+                        "env",
+                        "Its environment: text, or `{ref: <scheme>:<path>}` for what is secret.",
+                        .map(keys: .variable, values: .textOr(.prose, credentials), count: 0...100)
+                    ),
+                    Field("cwd", "The folder it is started in.", .text(.line)),
+                    Field("transport", "How it is spoken to.", .text(.oneOf(["stdio"])), standard: "stdio"),
+                ],
+                [
+                    Field(
+                        "url",
+                        "Where the server listens; who may call it stands in `credentials`.",
+                        .text(.url),
+                        required: true
+                    ),
+                    Field(
+                        "headers",
+                        "Sent with each request: text, or `{ref: <scheme>:<path>}` for what is secret.",
+                        .map(keys: .header, values: .textOr(.prose, credentials), count: 0...100)
+                    ),
+                    Field(
+                        "transport",
+                        "How it is spoken to: `http` is streamable HTTP, `sse` its predecessor.",
+                        .text(.oneOf(["http", "sse"])),
+                        standard: "http"
+                    ),
+                ],
             ])
         )
     ])
@@ -89,7 +170,7 @@ extension ManifestKind {
 
     static let toolSpec: [Field] = [
         Field("owner", "The team that answers for the tool.", .text(.name), required: true),
-        Field("description", "What the tool is.", .text(.prose)),
+        Field("description", "What the tool is.", .text(.manual)),
         Field("server", "How the runtime reaches it; a Binding may replace it.", server),
         Field(
             "operations",
@@ -97,7 +178,7 @@ extension ManifestKind {
             .map(
                 keys: .operation,
                 values: .record([
-                    Field("description", "What the operation does.", .text(.prose)),
+                    Field("description", "What the operation does.", .text(.manual)),
                     Field("access", "What it does to the world.", .text(.oneOf(Access.self)), required: true),
                     Field("risk", "How bad a wrong call can be.", .text(.oneOf(Risk.self)), required: true),
                     Field("idempotent", "Whether repeating a call changes nothing more.", .boolean, standard: "false"),
@@ -111,16 +192,27 @@ extension ManifestKind {
             required: true
         ),
         Field("credentials", "What the server needs; a Binding may replace it.", .record(credentials)),
+        Field(
+            "store",
+            "What it keeps, where the tool is a store of skills, memory or knowledge.",
+            .record([
+                Field("kind", "What is kept.", .text(.oneOf(Store.Kind.self)), required: true),
+                Field("scope", "Who sees what an agent keeps there.", .text(.oneOf(Store.Scope.self)), required: true),
+                Field("retention", "How long what is written stays; absent: for ever.", .text(.duration)),
+                Field("digest", "The content of a store that does not change, `sha256:<64 hex>`.", .text(.digest)),
+            ])
+        ),
     ]
 
     static let grant: Shape = .record([
         Field("tool", "The tool's name.", .text(.name), required: true),
         Field(
             "operations",
-            "The operations that are allowed.",
-            .list(.text(.operation), count: 1...500),
+            "The operations that are allowed: names, `\"*\"` for all, `{access: read}` or `{risk: low}` for all of a kind.",
+            .list(selector, count: 1...500),
             required: true
         ),
+        Field("except", "Operations to leave out again, written alike.", .list(selector, count: 1...500)),
         Field(
             "approval",
             "Who must agree to each call.",
@@ -144,6 +236,7 @@ extension ManifestKind {
         Field("halted", "Stops the agent: no session gets a route.", .boolean, standard: "false"),
         Field("rollout", "How a change takes over; absent: the environment's default.", rollout),
         Field("killSwitch", "Rules that halt the agent.", .list(killRule, count: 0...20)),
+        Field("triggers", "What starts a run here, in place of the agent's own triggers.", triggers),
     ]
 
     static let environmentSpec: [Field] = [

@@ -3,6 +3,8 @@ import EnsignModel
 extension TextForm {
     /// Prose of up to 4 KB.
     static let prose = TextForm("text", maxBytes: 4_096)
+    /// What a tool's server tells models: some write pages.
+    static let manual = TextForm("text", maxBytes: 65_536)
     /// A short text of one line.
     static let line = TextForm("a line of text", maxBytes: 256) { text in
         text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil
@@ -18,6 +20,14 @@ extension TextForm {
     static let operation = TextForm("the name of an operation", pattern: "^[A-Za-z0-9_.-]{1,128}$") { text in
         guard !OperationName.isValid(text) else { return nil }
         return "'\(text.cut(utf8: 140))' is not the name of an operation: \(OperationName.rule)"
+    }
+
+    /// An operation, or all of them.
+    static let operationOrAll = TextForm(
+        "the name of an operation or \"*\"",
+        pattern: "^([A-Za-z0-9_.-]{1,128}|[*])$"
+    ) { text in
+        text == "*" ? nil : operation.problem(text)
     }
 
     static let agent = TextForm(
@@ -59,16 +69,63 @@ extension TextForm {
 
     static let fileName = TextForm("the name of a file", pattern: "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", maxBytes: 128) {
         text in
-        let plain = text.utf8.allSatisfy { byte in
-            switch byte {
-            case 0x61...0x7A, 0x41...0x5A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
-            default: false
-            }
-        }
-        if text.isEmpty || !plain || text.hasPrefix(".") || text == "agent.yaml" {
+        if text.isEmpty || !text.utf8.allSatisfy(isNamePart) || text.hasPrefix(".") || text == "agent.yaml" {
             return "'\(text)' is not the name of a file beside this one: use A-Z, a-z, 0-9, '.', '_' and '-'"
         }
         return nil
+    }
+
+    /// The name of a prompt, as the runtime asks for it.
+    static let promptName = TextForm("a name", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", maxBytes: 64) { text in
+        let isName =
+            text.first.map { $0.isASCII && ($0.isLetter || $0.isNumber) } == true
+            && text.utf8.allSatisfy(isNamePart)
+        return isName ? nil : "'\(text)' is not a name: use A-Z, a-z, 0-9, '.', '_' and '-'"
+    }
+
+    /// What a framework calls an agent: any line, since each has rules of its own.
+    static let alias = TextForm("a name", maxBytes: 128) { line.problem($0) }
+
+    /// A variable of an environment, as POSIX has it (Base Definitions, section 8.1).
+    static let variable = TextForm("a variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$") { text in
+        let isName =
+            text.utf8.first.map { !(0x30...0x39).contains($0) } == true
+            && text.utf8.allSatisfy { isNamePart($0) && $0 != 0x2D && $0 != 0x2E }
+        return isName ? nil : "'\(text)' is not a variable: use A-Z, a-z, 0-9 and '_'"
+    }
+
+    /// The name of a header field: RFC 9110, section 5.1.
+    static let header = TextForm("a header's name", pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") { text in
+        let isToken = !text.isEmpty && text.utf8.allSatisfy { isNamePart($0) || "!#$%&'*+^`|~".utf8.contains($0) }
+        return isToken ? nil : "'\(text)' is not the name of a header"
+    }
+
+    static let digest = TextForm("a digest", pattern: "^sha256:[0-9a-f]{64}$") { text in
+        Digest(text) == nil ? "'\(text)' is not a digest: write sha256: and 64 hexadecimal digits" : nil
+    }
+
+    static let timezone = TextForm("a time zone", pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$", maxBytes: 64) { text in
+        let isName =
+            text.first.map { $0.isASCII && $0.isLetter } == true
+            && text.utf8.allSatisfy { isNamePart($0) && $0 != 0x2E || $0 == 0x2B || $0 == 0x2F }
+        return isName ? nil : "'\(text)' is not a time zone: write a name such as Europe/Berlin"
+    }
+
+    static let webhook = TextForm("a path", pattern: "^/[^\\s?#]*$") { text in
+        let isPath = text.hasPrefix("/") && !text.contains { $0.isWhitespace || $0 == "?" || $0 == "#" }
+        return isPath ? nil : "'\(text)' is not a path: begin with '/', without a query"
+    }
+
+    /// The five fields of crontab: POSIX, crontab, section INPUT FILES; steps and names as in Vixie's.
+    static let cron = TextForm("a schedule of five fields", pattern: "^\\S+( +\\S+){4}$") { text in
+        Schedule.problem(text)
+    }
+
+    private static func isNamePart(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x61...0x7A, 0x41...0x5A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
+        default: false
+        }
     }
 
     /// `<scheme>:<path>`: where a secret is kept, never the secret.

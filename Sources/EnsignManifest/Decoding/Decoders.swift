@@ -19,21 +19,15 @@ extension Agent: ManifestValue {
 
     package static func decode(spec: ManifestSpec, labels: [String: String]) -> Agent? {
         let spec = spec.record
-        guard let instructions = spec.located("instructions") else { return nil }
-        let model = spec.record("model")
         let contract = spec.record("contract")
         let needs = spec.record("needs")
         let limits = spec.record("limits")
-        return Agent(
+        var agent = Agent(
             labels: labels,
             description: spec.text("description") ?? "",
-            model: Model(
-                provider: model?.text("provider") ?? "",
-                name: model?.text("name") ?? "",
-                parameters: model?.json("parameters")
-            ),
-            instructions: instructions,
-            contract: contract.map { Contract(input: $0.json("input"), output: $0.json("output")) },
+            model: spec.record("model").map(Model.decode),
+            instructions: spec.located("instructions"),
+            contract: contract.map { Contract(input: $0.schema("input"), output: $0.schema("output")) },
             tools: (needs?.records("tools") ?? []).compactMap { need in
                 guard let tool = need.located("tool"), let text = need.located("version"),
                     let version = SemanticVersion(text.value)
@@ -41,7 +35,7 @@ extension Agent: ManifestValue {
                 return ToolNeed(
                     tool: tool,
                     version: Located(version, at: text.position),
-                    operations: need.texts("operations")
+                    operations: need.selection("operations", except: "except")
                 )
             },
             delegates: (needs?.texts("agents") ?? []).compactMap { text in
@@ -55,6 +49,41 @@ extension Agent: ManifestValue {
             ),
             runtime: spec.json("runtime")
         )
+        for (name, node) in spec.pairs("prompts") { agent.prompts[name] = spec.located(node) }
+        agent.name = spec.located("name")
+        agent.triggers = spec.json("triggers")?.array ?? []
+        return agent
+    }
+}
+
+extension Model {
+    fileprivate static func decode(_ record: Record) -> Model {
+        Model(
+            provider: record.text("provider") ?? "",
+            name: record.text("name") ?? "",
+            parameters: record.json("parameters"),
+            fallbacks: record.records("fallbacks").map(decode)
+        )
+    }
+}
+
+extension Record {
+    /// How a tool is reached. Values of `env` and `headers` are text, however they are written.
+    fileprivate var server: JSONValue? {
+        guard var server = json("server")?.object, var mcp = server["mcp"]?.object else { return json("server") }
+        let written = record("server")?.record("mcp")
+        for (key, pairs) in [("env", written?.pairs("env") ?? []), ("headers", written?.pairs("headers") ?? [])]
+        where !pairs.isEmpty {
+            mcp[key] = .object(
+                JSONObject(
+                    pairs.compactMap { name, node in
+                        (text(node).map { .string($0) } ?? JSONValue(tape, node)).map { (name, $0) }
+                    }
+                )
+            )
+        }
+        server["mcp"] = .object(mcp)
+        return .object(server)
     }
 }
 
@@ -73,19 +102,30 @@ extension Tool: ManifestValue {
                 risk: record.choice("risk") ?? .high,
                 idempotent: record.boolean("idempotent") ?? false,
                 timeout: record.duration("timeout"),
-                input: record.json("input"),
-                output: record.json("output"),
+                input: record.schema("input"),
+                output: record.schema("output"),
                 serverTool: record.record("mcp")?.text("tool"),
                 position: record.position
             )
         }
-        return Tool(
+        var tool = Tool(
             owner: owner,
             description: spec.text("description"),
-            server: spec.json("server"),
+            server: spec.server,
             operations: operations,
             credentials: spec.record("credentials")?.text("ref")
         )
+        if let store = spec.record("store"), let kind: Store.Kind = store.choice("kind"),
+            let scope: Store.Scope = store.choice("scope")
+        {
+            tool.store = Store(
+                kind: kind,
+                scope: scope,
+                retention: store.duration("retention"),
+                digest: store.text("digest").flatMap { Digest($0) }
+            )
+        }
+        return tool
     }
 }
 
@@ -93,14 +133,14 @@ extension Grant {
     static func decode(_ record: Record) -> Grant? {
         guard let tool = record.located("tool") else { return nil }
         let arguments = record.node("arguments").flatMap { node in
-            JSONValue(record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
+            JSONValue(schema: record.tape, node).map { Located($0, at: Position(record.tape.mark(of: node))) }
         }
         let expires = record.located("expires").flatMap { text in
             CalendarDate(text.value).map { Located($0, at: text.position) }
         }
         return Grant(
             tool: tool,
-            operations: record.texts("operations"),
+            operations: record.selection("operations", except: "except"),
             approval: record.choice("approval") ?? .none,
             arguments: arguments,
             expires: expires
@@ -148,7 +188,7 @@ extension Binding: ManifestValue {
     package static var kind: ManifestKind { .binding }
 
     package static func decode(spec: ManifestSpec, labels: [String: String]) -> Binding? {
-        Binding(server: spec.record.json("server"), credentials: spec.record.record("credentials")?.text("ref"))
+        Binding(server: spec.record.server, credentials: spec.record.record("credentials")?.text("ref"))
     }
 }
 
@@ -183,7 +223,7 @@ extension Deployment: ManifestValue {
         let version = spec.located("version").flatMap { text in
             AgentVersion(text.value).map { Located($0, at: text.position) }
         }
-        return Deployment(
+        var deployment = Deployment(
             version: version,
             autonomy: spec.choice("autonomy") ?? .full,
             autonomyPosition: spec.located("autonomy")?.position,
@@ -194,6 +234,8 @@ extension Deployment: ManifestValue {
             rollout: spec.record("rollout").flatMap(Rollout.decode),
             killSwitch: spec.records("killSwitch").compactMap(KillRule.decode)
         )
+        deployment.triggers = spec.json("triggers")?.array
+        return deployment
     }
 }
 

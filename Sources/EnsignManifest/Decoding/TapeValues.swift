@@ -1,9 +1,11 @@
-import EnsignModel
-import EnsignYAML
+package import EnsignModel
+package import EnsignYAML
 
 extension JSONValue {
     /// The value of a node; nil when something in it was refused.
-    init?(_ tape: YAMLTape, _ node: Int) {
+    ///
+    /// - Parameter replacements: Values for nodes that have none of their own (``YAMLTape/clampedBounds(below:)``).
+    init?(_ tape: YAMLTape, _ node: Int, replacements: [Int: JSONValue] = [:]) {
         switch tape.kind(of: node) {
         case .invalid: return nil
         case .quoted: self = .string(tape.string(of: node))
@@ -14,14 +16,21 @@ extension JSONValue {
             case .integer(let value): self = .integer(value)
             case .number(let value): self = JSONValue(value)
             case .text: self = .string(tape.string(of: node))
-            case .ambiguous, .outOfRange: return nil
+            case .outOfRange:
+                guard let value = replacements[node] else { return nil }
+                self = value
+            case .ambiguous: return nil
             }
         case .sequence:
             var elements: [JSONValue] = []
             elements.reserveCapacity(tape.count(of: node))
             var isWhole = true
             tape.forEachElement(of: node) { child in
-                if let element = JSONValue(tape, child) { elements.append(element) } else { isWhole = false }
+                if let element = JSONValue(tape, child, replacements: replacements) {
+                    elements.append(element)
+                } else {
+                    isWhole = false
+                }
             }
             guard isWhole else { return nil }
             self = .array(elements)
@@ -30,7 +39,7 @@ extension JSONValue {
             members.reserveCapacity(tape.count(of: node))
             var isWhole = true
             tape.forEachPair(of: node) { key, child in
-                if let value = JSONValue(tape, child) {
+                if let value = JSONValue(tape, child, replacements: replacements) {
                     members.append((tape.string(of: key), value))
                 } else {
                     isWhole = false
@@ -42,7 +51,56 @@ extension JSONValue {
     }
 }
 
+extension JSONValue {
+    /// An operation's fields as they are written, schemas as they are used.
+    package init?(operation tape: YAMLTape, _ node: Int) {
+        guard tape.kind(of: node) == .mapping else { return nil }
+        var fields = JSONObject()
+        tape.forEachPair(of: node) { key, value in
+            let name = tape.string(of: key)
+            let isSchema = name == "input" || name == "output"
+            fields[name] = isSchema ? JSONValue(schema: tape, value) : JSONValue(tape, value)
+        }
+        self = .object(fields)
+    }
+
+    /// A schema, with bounds that no number reaches clamped.
+    init?(schema tape: YAMLTape, _ node: Int) {
+        self.init(tape, node, replacements: tape.clampedBounds(below: node))
+    }
+}
+
 extension YAMLTape {
+    /// Bounds of a schema that are beyond what numbers hold exactly and that keep nothing out (`maximum: 2^63-1`), with
+    /// what to use instead.
+    ///
+    /// Only where schemas stand: in `default` and `enum` a number is a value, and stays one.
+    func clampedBounds(below schema: Int) -> [Int: JSONValue] {
+        var found: [Int: JSONValue] = [:]
+        var rest = [schema]
+        while let node = rest.popLast() {
+            guard kind(of: node) == .mapping else { continue }
+            forEachPair(of: node) { key, value in
+                let keyword = string(of: key)
+                if kind(of: value) == .plain, let bound = clampedBound(keyword, value) { found[value] = bound }
+                switch (SchemaPositions.form(of: keyword), kind(of: value)) {
+                case (.one, _), (.oneOrList, .mapping): rest.append(value)
+                case (.list, .sequence), (.oneOrList, .sequence): forEachElement(of: value) { rest.append($0) }
+                case (.members, .mapping), (.membersOrNames, .mapping): forEachPair(of: value) { rest.append($1) }
+                default: break
+                }
+            }
+        }
+        return found
+    }
+
+    private func clampedBound(_ keyword: String, _ node: Int) -> JSONValue? {
+        let bytes = bytes(of: node)
+        guard case .outOfRange = Scalar(plain: bytes), bytes.allSatisfy({ $0 == 0x2D || (0x30...0x39).contains($0) })
+        else { return nil }
+        return SchemaTranslation.clamped(keyword, isNegative: bytes.first == 0x2D)
+    }
+
     /// The node that a JSON Pointer's segments lead to below `node`, or the nearest one above it that exists.
     ///
     /// If the last segment names an existing key, it leads to the key itself: that is where people look.
@@ -132,6 +190,8 @@ struct Record {
 
     func json(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(tape, $0) } }
 
+    func schema(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(schema: tape, $0) } }
+
     func choice<Value: RawRepresentable>(_ name: StaticString) -> Value? where Value.RawValue == String {
         text(name).flatMap { Value(rawValue: $0) }
     }
@@ -141,6 +201,23 @@ struct Record {
     }
 
     func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
+
+    /// A list of operations, and what is left out of it.
+    func selection(_ name: StaticString, except: StaticString) -> OperationSelection {
+        OperationSelection(elements(name).compactMap(selector), except: elements(except).compactMap(selector))
+    }
+
+    private func selector(_ node: Int) -> Located<OperationSelector>? {
+        let position = Position(tape.mark(of: node))
+        if let text = text(node) { return Located(text == "*" ? .all : .name(text), at: position) }
+        guard let record = Record(tape, node) else { return nil }
+        let (access, risk): (Access?, Risk?) = (record.choice("access"), record.choice("risk"))
+        // One without a part that was refused would select more than is meant.
+        guard (access == nil) == (record.node("access") == nil), (risk == nil) == (record.node("risk") == nil),
+            access != nil || risk != nil
+        else { return nil }
+        return Located(.matching(access: access, risk: risk), at: position)
+    }
 
     func pairs(_ name: StaticString) -> [(key: String, value: Int)] {
         guard let node = node(name) else { return [] }
@@ -156,7 +233,7 @@ struct Record {
         }
     }
 
-    private func located(_ node: Int) -> Located<String>? {
+    func located(_ node: Int) -> Located<String>? {
         text(node).map { Located($0, at: Position(tape.mark(of: node))) }
     }
 
@@ -165,5 +242,35 @@ struct Record {
         var result: [Int] = []
         tape.forEachElement(of: node) { result.append($0) }
         return result
+    }
+}
+
+extension JSONValue {
+    /// The value of a node in a document of somebody else's: a scalar that YAML's readers disagree on is text.
+    package init?(foreign tape: YAMLTape, _ node: Int) {
+        switch tape.kind(of: node) {
+        case .invalid: return nil
+        case .quoted: self = .string(tape.string(of: node))
+        case .plain:
+            let text = tape.string(of: node)
+            switch Scalar(plain: tape.bytes(of: node)) {
+            case .null: self = .null
+            case .boolean(let value): self = .bool(value)
+            case .integer(let value): self = .integer(value)
+            case .number(let value): self = JSONValue(value)
+            case .outOfRange: self = Int64(text).map(JSONValue.integer) ?? JSONValue(Double(text) ?? .infinity)
+            case .ambiguous: self = text == "~" ? .null : .string(text)
+            case .text: self = .string(text)
+            }
+        case .sequence:
+            var elements: [JSONValue] = []
+            tape.forEachElement(of: node) { elements.append(JSONValue(foreign: tape, $0) ?? .null) }
+            self = .array(elements)
+        case .mapping:
+            var members: [JSONObject.Element] = []
+            tape.forEachPair(of: node) { members.append((tape.string(of: $0), JSONValue(foreign: tape, $1) ?? .null)) }
+            guard case .success(let object) = JSONObject.unique(members) else { return nil }
+            self = .object(object)
+        }
     }
 }

@@ -26,7 +26,8 @@ package enum VersionEdit {
         return bytes[..<first] + Array(version.description.utf8) + bytes[(first + old.count)...]
     }
 
-    private static func offset(of mark: YAMLMark, in bytes: [UInt8], from start: Int) -> Int? {
+    /// The index of the byte at which a node begins.
+    static func offset(of mark: YAMLMark, in bytes: [UInt8], from start: Int) -> Int? {
         var (line, column, index) = (UInt32(1), UInt32(1), start)
         while index < bytes.count {
             if line == mark.line, column == mark.column { return index }

@@ -94,6 +94,9 @@ package final class Fleet {
         return children
     }
 
+    /// Whether there is a file or a folder at a path.
+    package func has(_ path: String) throws -> Bool { try node(path) != nil }
+
     /// The file or folder at a path; nil when there is none.
     func node(_ path: String) throws -> SnapshotNode? {
         guard let slash = path.lastIndex(of: "/") else { return try rootChildren().first { $0.name == path } }
@@ -246,21 +249,39 @@ package final class Fleet {
             value: manifest.value,
             isValid: manifest.isValid,
             files: files,
-            instructions: nil
+            texts: nil
         )
-        if let value = manifest.value { try readInstructions(of: value, into: &loaded, folder) }
+        if let value = manifest.value { loaded.texts = try texts(of: value, loaded, folder) }
         return loaded
     }
 
-    private func readInstructions(of value: Agent, into loaded: inout LoadedAgent, _ folder: String) throws {
-        let name = value.instructions.value
+    /// Nil when one of them could not be read.
+    private func texts(of value: Agent, _ loaded: LoadedAgent, _ folder: String) throws -> AgentTexts? {
+        var texts = AgentTexts(instructions: nil)
+        var isWhole = true
+        if let file = value.instructions {
+            texts.instructions = try text(of: file, "the instructions", loaded, folder)
+            isWhole = texts.instructions != nil
+        }
+        for (name, file) in value.prompts.sorted(by: { $0.key < $1.key }) {
+            texts.prompts[name] = try text(of: file, "the prompt", loaded, folder)
+            isWhole = isWhole && texts.prompts[name] != nil
+        }
+        return isWhole ? texts : nil
+    }
+
+    /// The text of a file beside the manifest; nil, with a finding, when it could not be read.
+    private func text(of named: Located<String>, _ what: String, _ loaded: LoadedAgent, _ folder: String) throws
+        -> String?
+    {
+        let name = named.value
         guard let file = loaded.files.first(where: { $0.name == name }) else {
             report(
                 Finding(
                     code: "missing-file",
                     "there is no file '\(name)' beside this one",
                     path: loaded.path,
-                    at: value.instructions.position,
+                    at: named.position,
                     hint: Suggestion.hint(
                         for: name,
                         among: loaded.files.map(\.name).filter { $0 != "agent.yaml" },
@@ -268,39 +289,63 @@ package final class Fleet {
                     )
                 )
             )
-            return
+            return nil
         }
         let path = "\(folder)/\(name)"
-        guard acceptsKind(of: file, at: path) else { return }
+        guard acceptsKind(of: file, at: path) else { return nil }
         guard file.kind == .file else {
-            return report(
+            report(
                 Finding(
                     code: "wrong-type",
                     "'\(name)' must be a file",
                     path: loaded.path,
-                    at: value.instructions.position
+                    at: named.position
                 )
             )
+            return nil
         }
-        guard let bytes = try bytes(of: file, path) else { return }
+        guard let bytes = try bytes(of: file, path) else { return nil }
         guard !ManifestLoader.isLFSPointer(bytes) else {
-            return report(
+            report(
                 Finding(
                     code: "lfs-pointer",
-                    "this is a Git LFS pointer, not the instructions",
+                    "this is a Git LFS pointer, not \(what)",
                     path: path,
                     hint: ManifestLoader.lfsHint
                 )
             )
+            return nil
         }
         let scan = TextScan.scan(bytes, manifest: false)
         report(scan.problems.map { Finding($0, path, .error) } + scan.warnings.map { Finding($0, path, .warning) })
-        guard scan.isText else { return }
+        guard scan.isText else { return nil }
         if bytes.count == scan.start {
-            report(Finding(code: "empty-file", "the instructions are empty", path: path))
+            report(
+                Finding(
+                    code: "empty-file",
+                    what == "the prompt" ? "the prompt is empty" : "the instructions are empty",
+                    path: path
+                )
+            )
+        }
+        if let secret = SecretForms.known(in: bytes) {
+            let line = bytes[..<secret.offset].count { $0 == 0x0A } + 1
+            let start = bytes[..<secret.offset].lastIndex(of: 0x0A).map { $0 + 1 } ?? scan.start
+            if !SecretChecker.isException(bytes, line: line) {
+                report(
+                    Finding(
+                        loaded.version == .next ? .error : .warning,
+                        code: Finding.secret,
+                        "this looks like \(secret.title): a literal secret is never accepted",
+                        path: path,
+                        at: Position(line: UInt32(line), column: UInt32(secret.offset - start + 1)),
+                        hint: SecretChecker.hint
+                    )
+                )
+            }
         }
         // The text is digested with LF line ends, so that a clone with core.autocrlf makes the same bundle.
-        loaded.instructions = String(decoding: bytes[scan.start...].withoutCarriageReturns, as: UTF8.self)
+        return String(decoding: bytes[scan.start...].withoutCarriageReturns, as: UTF8.self)
     }
 
     /// The bytes of a file at a path, for showing a line of it; nil when there is none.
@@ -377,8 +422,8 @@ package struct LoadedAgent: Sendable {
     /// Whether the manifest has no errors: then everything that it declares is in `value`.
     package var isValid: Bool
     package var files: [SnapshotNode]
-    /// The text of the instructions; nil when it could not be read.
-    package var instructions: String?
+    /// The texts that it names; nil when one could not be read.
+    package var texts: AgentTexts?
 }
 
 extension SnapshotNode {

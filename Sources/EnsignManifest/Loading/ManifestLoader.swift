@@ -53,6 +53,8 @@ package enum ManifestLoader {
         var checker = ShapeChecker(tape: tape, findings: findings)
         checker.check(root, .record(kind.fields), "the manifest")
         findings = checker.findings
+        let severity: Finding.Severity = version.map { SemanticVersion($0) != nil } == true ? .warning : .error
+        findings.add(SecretChecker(tape: tape, bytes: bytes).found, of: tape, severity)
         let metadata = document?.record("metadata")
         checkIdentity(metadata?.located("name"), "metadata.name", name, &findings)
         checkIdentity(metadata?.located("version"), "metadata.version", version, &findings)
@@ -156,4 +158,34 @@ package enum ManifestLoader {
             )
         }
     }
+}
+
+extension FindingCollector {
+    /// In a released version it is a warning: the branch may have it already, and then no push can mend it. Whoever
+    /// checks what is new refuses it; see ``Finding/isSecretInRelease``.
+    fileprivate mutating func add(
+        _ secrets: [(message: String, node: Int)],
+        of tape: YAMLTape,
+        _ severity: Finding.Severity
+    ) {
+        for (message, node) in secrets {
+            let position = Position(tape.mark(of: node))
+            // What has a form of its own has been refused already.
+            guard !findings.contains(where: { $0.code == Finding.secret && $0.position == position }) else { continue }
+            add(
+                severity,
+                Finding.secret,
+                "\(message): a literal secret is never accepted",
+                at: position,
+                hint: SecretChecker.hint
+            )
+        }
+    }
+}
+
+extension Finding {
+    package static let secret = "literal-secret"
+
+    /// Whether it is about a secret in a released version, which is refused where the version is new.
+    package var isSecretInRelease: Bool { code == Self.secret && severity == .warning }
 }

@@ -70,13 +70,36 @@ struct AgentChecker {
             return
         }
         guard let operations = tool.value?.operations else { return }
-        for operation in need.operations where operations[operation.value] == nil {
+        for operation in need.operations.names where operations[operation.value] == nil {
             try missing(
                 loaded,
                 "unknown-operation",
                 "tool '\(name)' \(need.version.value) has no operation '\(operation.value)'",
                 operation.position,
                 hint: Suggestion.hint(for: operation.value, among: operations.keys.sorted(), plural: "its operations")
+            )
+        }
+        for problem in EmptySelection.problems(need.operations, operations) {
+            try missing(
+                loaded,
+                EmptySelection.code,
+                "\(problem.message) of tool '\(name)' \(need.version.value)",
+                problem.position,
+                hint: problem.hint
+            )
+        }
+        let unknown = try fleet.unknownExceptions(of: need.operations, name, beside: operations)
+        for operation in unknown?.operations ?? [] {
+            try missing(
+                loaded,
+                "unknown-operation",
+                Fleet.inNoVersion(operation, name),
+                operation.position,
+                hint: Suggestion.hint(
+                    for: operation.value,
+                    among: unknown?.known.sorted() ?? [],
+                    plural: "its operations"
+                )
             )
         }
     }

@@ -69,8 +69,8 @@ package struct DeploymentResolver {
 
     /// What nobody reads back must not be published.
     private func checkSize(_ resolved: ResolvedDeployment) {
-        guard resolved.tools.count > Self.fewTools, let instructions = resolved.loaded.instructions else { return }
-        let size = Compiler.compile(resolved, instructions: instructions).bytes.count
+        guard resolved.tools.count > Self.fewTools, let texts = resolved.loaded.texts else { return }
+        let size = Compiler.compile(resolved, texts).bytes.count
         guard size > Bundle.maxBytes else { return }
         report(
             "too-large",
@@ -136,7 +136,7 @@ package struct DeploymentResolver {
                 value: value,
                 path: tool.path,
                 binding: binding?.value,
-                needed: need.operations
+                needs: need.operations
             )
         }
         return tools
@@ -228,8 +228,9 @@ package struct DeploymentResolver {
             if role == nil { try checkExists(grant) }
             return false
         }
+        try checkSelection(grant, path, role, tool)
         var helps = false
-        for name in grant.operations {
+        for name in grant.operations.selected(from: tool.value.operations) {
             guard let declaration = tool.value.operations[name.value] else {
                 if role == nil {
                     fleet.reportUnknown(
@@ -244,29 +245,13 @@ package struct DeploymentResolver {
                 }
                 continue
             }
-            guard tool.needed.contains(where: { $0.value == name.value }) else { continue }
+            guard tool.needs(name.value) else { continue }
             helps = true
-            var input = declaration.input
             if let arguments = grant.arguments {
                 fleet.checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", in: path)
-                input = Narrowing.combine(declaration.input, arguments.value)
             }
-            let permission = Permission(
-                tool: tool.name,
-                version: tool.version,
-                operation: name.value,
-                declaration: declaration,
-                approval: grant.approval,
-                effectiveApproval: deployment.autonomy.approval(
-                    for: declaration.access,
-                    risk: declaration.risk,
-                    granted: grant.approval
-                ),
-                input: input,
-                arguments: grant.arguments,
-                expires: grant.expires?.value,
-                origin: GrantOrigin(path: path, position: name.position, role: role)
-            )
+            let origin = GrantOrigin(path: path, position: name.position, role: role)
+            let permission = Permission(name.value, declaration, of: tool, grant, deployment.autonomy, origin)
             let key = "\(tool.name).\(name.value)"
             guard let other = granted[key] else {
                 granted[key] = permission
@@ -275,6 +260,23 @@ package struct DeploymentResolver {
             if !other.grantsSame(as: permission) { reportTwice(key, permission, other) }
         }
         return helps
+    }
+
+    /// Checks what is more than a list of names.
+    private func checkSelection(_ grant: Grant, _ path: String, _ role: String?, _ tool: ResolvedTool) throws {
+        guard !grant.operations.isWrittenOut else { return }
+        try GrantChecker(fleet: fleet, path: path)
+            .checkExceptions(of: grant.operations, tool.name, beside: tool.value.operations)
+        // A role is for agents with other versions of the tool too.
+        guard role == nil else { return }
+        for problem in EmptySelection.problems(grant.operations, tool.value.operations) {
+            report(
+                EmptySelection.code,
+                "\(problem.message) of tool '\(tool.name)' \(tool.version)",
+                at: problem.position,
+                hint: problem.hint
+            )
+        }
     }
 
     private func warnIfExpired(_ grant: Grant, _ path: String) {
@@ -298,7 +300,8 @@ package struct DeploymentResolver {
                 "'\(name)' is granted twice, with different limits",
                 path: permission.origin.path,
                 at: permission.origin.position,
-                hint: "keep one of the grants: Ensign does not guess which one is meant",
+                hint:
+                    "keep one of the grants, or name it under 'except' in the other: Ensign does not guess which one is meant",
                 notes: [
                     Finding.Note(
                         path: other.origin.path,
@@ -322,8 +325,12 @@ package struct DeploymentResolver {
     /// Whether everything that a grant names exists; if not, reports that.
     private func isKnown(_ grant: Grant, _ tools: [String: ResolvedTool]) throws -> Bool {
         guard let tool = tools[grant.tool.value] else { return try !fleet.toolVersions(grant.tool.value).isEmpty }
-        return grant.operations.contains { tool.value.operations[$0.value] != nil }
+        return grant.operations.selected(from: tool.value.operations).contains {
+            tool.value.operations[$0.value] != nil
+        }
     }
+
+    private static let shownNeeds = 10
 
     private func warnAboutUngranted(
         _ deployment: Deployment,
@@ -331,14 +338,16 @@ package struct DeploymentResolver {
         _ permissions: [Permission]
     ) {
         for tool in tools.values.sorted(by: { $0.name < $1.name }) {
+            let granted = Set(permissions.lazy.filter { $0.tool == tool.name }.map(\.operation))
             let missing = tool.needed.map(\.value).filter { name in
-                tool.value.operations[name] != nil
-                    && !permissions.contains { $0.tool == tool.name && $0.operation == name }
+                tool.value.operations[name] != nil && !granted.contains(name)
             }
             guard !missing.isEmpty else { continue }
+            let shown = missing.prefix(Self.shownNeeds).map { "\(tool.name).\($0)" }.joined(separator: ", ")
+            let more = missing.count > Self.shownNeeds ? " and \(missing.count - Self.shownNeeds) more" : ""
             report(
                 "need-without-grant",
-                "the agent needs \(missing.map { "\(tool.name).\($0)" }.joined(separator: ", ")), which nothing here grants",
+                "the agent needs \(shown)\(more), which nothing here grants",
                 at: deployment.version?.position ?? .start,
                 hint: "add a grant or a role; without it the agent runs without the operation",
                 severity: .warning
@@ -380,6 +389,33 @@ package struct DeploymentResolver {
 }
 
 extension Permission {
+    /// What a grant gives of one operation.
+    fileprivate init(
+        _ operation: String,
+        _ declaration: Operation,
+        of tool: ResolvedTool,
+        _ grant: Grant,
+        _ autonomy: Autonomy,
+        _ origin: GrantOrigin
+    ) {
+        self.init(
+            tool: tool.name,
+            version: tool.version,
+            operation: operation,
+            declaration: declaration,
+            approval: grant.approval,
+            effectiveApproval: autonomy.approval(
+                for: declaration.access,
+                risk: declaration.risk,
+                granted: grant.approval
+            ),
+            input: grant.arguments.map { Narrowing.combine(declaration.input, $0.value) } ?? declaration.input,
+            arguments: grant.arguments,
+            expires: grant.expires?.value,
+            origin: origin
+        )
+    }
+
     /// Whether two grants of one operation say the same.
     fileprivate func grantsSame(as other: Permission) -> Bool {
         approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires

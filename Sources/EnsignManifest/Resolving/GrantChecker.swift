@@ -28,25 +28,75 @@ struct GrantChecker {
         // A tool that could not be read may have any operation.
         guard tools.allSatisfy({ $0.value != nil }) else { return }
         let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
-        for operation in grant.operations where !known.contains(operation.value) {
-            fleet.reportUnknown(
-                operation,
-                "no version of tool '\(grant.tool.value)' has an operation '\(operation.value)'",
-                among: known,
-                in: path
-            )
+        for operation in grant.operations.names + grant.operations.excepted.compactMap(\.named)
+        where !known.contains(operation.value) {
+            reportUnknown(operation, grant.tool.value, known)
         }
+        let operations = tools.compactMap { $0.value?.operations }
+        reportEmpty(grant, operations)
         guard let arguments = grant.arguments else { return }
         // Against the newest version that has the operation.
-        for operation in grant.operations {
-            guard let declaration = tools.reversed().lazy.compactMap({ $0.value?.operations[operation.value] }).first
-            else { continue }
-            fleet.checkNarrowing(arguments, of: declaration, "\(grant.tool.value).\(operation.value)", in: path)
+        var checked: Set<String> = []
+        for declarations in operations.reversed() {
+            for name in grant.operations.selected(from: declarations) {
+                guard let declaration = declarations[name.value], checked.insert(name.value).inserted else { continue }
+                fleet.checkNarrowing(arguments, of: declaration, "\(grant.tool.value).\(name.value)", in: path)
+            }
         }
+    }
+
+    /// A selector that selects nothing in any version.
+    private func reportEmpty(_ grant: Grant, _ versions: [[String: Operation]]) {
+        let problems = versions.map { EmptySelection.problems(grant.operations, $0) }
+        guard let first = problems.first else { return }
+        for problem in first
+        where problems.allSatisfy({ $0.contains { $0.position == problem.position && $0.message == problem.message } })
+        {
+            fleet.report(
+                Finding(
+                    code: EmptySelection.code,
+                    "\(problem.message) of tool '\(grant.tool.value)', in any version",
+                    path: path,
+                    at: problem.position,
+                    hint: problem.hint
+                )
+            )
+        }
+    }
+
+    /// Reports exceptions that no version of a tool has.
+    func checkExceptions(of selection: OperationSelection, _ tool: String, beside present: [String: Operation]) throws {
+        guard let unknown = try fleet.unknownExceptions(of: selection, tool, beside: present) else { return }
+        for operation in unknown.operations { reportUnknown(operation, tool, unknown.known) }
+    }
+
+    private func reportUnknown(_ operation: Located<String>, _ tool: String, _ known: Set<String>) {
+        fleet.reportUnknown(operation, Fleet.inNoVersion(operation, tool), among: known, in: path)
     }
 }
 
 extension Fleet {
+    /// Exceptions that no version of a tool has: a slip there would let in what is meant to be left out.
+    ///
+    /// - Parameter present: The operations of one version; only what is not among them is looked up in the others.
+    /// - Returns: These, and the operations that there are; nil when there are none, or a version cannot be read.
+    func unknownExceptions(
+        of selection: OperationSelection,
+        _ tool: String,
+        beside present: [String: Operation]
+    ) throws -> (operations: [Located<String>], known: Set<String>)? {
+        let missing = selection.excepted.compactMap(\.named).filter { present[$0.value] == nil }
+        guard !missing.isEmpty else { return nil }
+        let versions = try toolVersions(tool).map { try self.tool(tool, $0)?.value }
+        guard versions.allSatisfy({ $0 != nil }) else { return nil }
+        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
+        return (missing.filter { !known.contains($0.value) }, known)
+    }
+
+    static func inNoVersion(_ operation: Located<String>, _ tool: String) -> String {
+        "no version of tool '\(tool)' has an operation '\(operation.value)'"
+    }
+
     /// Reports an operation that a tool does not have.
     func reportUnknown(
         _ operation: Located<String>,

@@ -8,8 +8,8 @@ package enum Narrowing {
     /// read one flat schema better; where a merge could change the meaning, `allOf` keeps both.
     package static func combine(_ base: JSONValue?, _ narrowing: JSONValue) -> JSONValue {
         guard let base else { return narrowing }
-        let whole = SchemaDefinitions(base)
-        let narrower = SchemaDefinitions(narrowing).apart(from: whole)
+        let (whole, own) = SchemaDefinitions.readable(together: base, narrowing)
+        let narrower = own.apart(from: whole)
         return SchemaDefinitions.join(combineBodies(whole.body, narrower.body), whole, narrower)
     }
 
@@ -23,7 +23,9 @@ package enum Narrowing {
         guard case .object(var result) = base, case .object(let extra) = narrowing else { return nil }
         // In draft-07 a reference ignores its neighbours, and these keywords depend on theirs.
         let coupled: Set<String> = [
-            "$ref", "additionalProperties", "patternProperties", "items", "additionalItems", "if", "then", "else",
+            "$ref", "additionalProperties", "patternProperties", "items", "additionalItems", "prefixItems",
+            "minContains",
+            "maxContains", "if", "then", "else",
         ]
         if result["$ref"] != nil { return nil }
         // `additionalProperties` means the same on both sides only if both name the same properties beside it.
@@ -213,9 +215,9 @@ package enum Narrowing {
         "multipleOf": ["number", "integer"],
         "maxLength": ["string"], "minLength": ["string"], "pattern": ["string"],
         "maxItems": ["array"], "minItems": ["array"], "uniqueItems": ["array"], "items": ["array"],
-        "contains": ["array"], "additionalItems": ["array"],
+        "contains": ["array"], "additionalItems": ["array"], "prefixItems": ["array"],
         "maxProperties": ["object"], "minProperties": ["object"], "required": ["object"], "properties": ["object"],
         "patternProperties": ["object"], "additionalProperties": ["object"], "dependencies": ["object"],
-        "propertyNames": ["object"],
+        "dependentRequired": ["object"], "dependentSchemas": ["object"], "propertyNames": ["object"],
     ]
 }

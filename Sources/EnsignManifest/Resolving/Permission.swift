@@ -48,5 +48,27 @@ package struct ResolvedTool: Sendable {
     package var value: Tool
     package var path: String
     package var binding: Binding?
-    package var needed: [Located<String>]
+    /// What of it is needed, each operation once.
+    package let needed: [Located<String>]
+    private let neededNames: Set<String>
+
+    /// - Parameter needs: Resolved against `value`.
+    package init(
+        name: String,
+        version: SemanticVersion,
+        value: Tool,
+        path: String,
+        binding: Binding?,
+        needs: OperationSelection
+    ) {
+        self.name = name
+        self.version = version
+        self.value = value
+        self.path = path
+        self.binding = binding
+        needed = needs.selected(from: value.operations)
+        neededNames = Set(needed.map(\.value))
+    }
+
+    package func needs(_ operation: String) -> Bool { neededNames.contains(operation) }
 }

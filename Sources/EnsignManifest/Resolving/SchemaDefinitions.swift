@@ -1,20 +1,37 @@
 import EnsignModel
 
-/// A schema taken apart: `$defs`, `definitions` and `$schema` are only at the root, so a schema that becomes part of
-/// another must leave them there.
+/// A schema taken apart: definitions and `$schema` are at the root, so a schema that becomes part of another must leave
+/// them there.
 struct SchemaDefinitions {
     private(set) var body: JSONValue
     private var definitions: [String: JSONObject] = [:]
     private var dialect: JSONValue?
+    private let reading: SchemaReading
 
     private static let containers = ["$defs", "definitions"]
 
+    /// - Parameter schema: References may lead anywhere in it: what they lead to is then copied into definitions.
     init(_ schema: JSONValue) {
+        let schema = SchemaTranslation.selfContained(schema)
+        reading = SchemaReading(of: schema)
         body = schema
         guard case .object(var keywords) = schema else { return }
         for container in Self.containers { definitions[container] = keywords.take(container)?.object }
         dialect = keywords.take("$schema")
+        _ = keywords.take("$id")
         body = .object(keywords)
+    }
+
+    /// Two schemas that can become one: as they are, if their words mean the same in one dialect; else both in 2020-12's.
+    static func readable(together one: JSONValue, _ other: JSONValue) -> (SchemaDefinitions, SchemaDefinitions) {
+        let parts = (SchemaDefinitions(one), SchemaDefinitions(other))
+        let agree = parts.0.reading.dialect == parts.1.reading.dialect
+        if parts.0.reading.isNeutral || parts.1.reading.isNeutral || agree { return parts }
+        return (parts.0.latest(of: one), parts.1.latest(of: other))
+    }
+
+    private func latest(of schema: JSONValue) -> SchemaDefinitions {
+        reading.dialect == .draft2020 ? self : SchemaDefinitions(SchemaTranslation.latest(schema))
     }
 
     /// The schema with its definitions renamed so that none clashes with one of `other`.
@@ -38,7 +55,12 @@ struct SchemaDefinitions {
             for (name, schema) in other.definitions[container] ?? [:] { members[name] = schema }
             if !members.isEmpty { keywords[container] = .object(members) }
         }
-        if let dialect = one.dialect ?? other.dialect { keywords["$schema"] = dialect }
+        // The label of the one whose words depend on it; it may have none.
+        let ruling = one.reading.isNeutral && !other.reading.isNeutral ? other : one
+        if let dialect = one.dialect ?? other.dialect {
+            let isLabelled = ruling.reading.isLabelled || ruling.reading.isNeutral
+            keywords["$schema"] = isLabelled ? ruling.dialect ?? dialect : .string(ruling.reading.dialect.label)
+        }
         return .object(keywords)
     }
 
@@ -47,20 +69,13 @@ struct SchemaDefinitions {
     private static func renaming(_ schema: JSONValue, _ prefix: String) -> JSONValue {
         guard case .object(var keywords) = schema else { return schema }
         for (key, value) in keywords {
-            switch key {
-            case "$ref":
+            if key == "$ref" {
                 guard let target = value.string else { continue }
                 for container in containers where target.hasPrefix("#/\(container)/") {
                     keywords[key] = .string("#/\(container)/\(prefix)\(target.dropFirst(container.count + 3))")
                 }
-            case "items", "additionalItems", "contains", "additionalProperties", "propertyNames", "if", "then", "else",
-                "not", "allOf", "anyOf", "oneOf":
-                keywords[key] = value.array.map { .array($0.map { renaming($0, prefix) }) } ?? renaming(value, prefix)
-            case "properties", "patternProperties", "dependencies":
-                keywords[key] = value.object.map { members in
-                    .object(JSONObject(members.map { ($0.key, renaming($0.value, prefix)) }))
-                }
-            default: break
+            } else {
+                keywords[key] = SchemaPositions.mapping(key, value) { renaming($0, prefix) }
             }
         }
         return .object(keywords)

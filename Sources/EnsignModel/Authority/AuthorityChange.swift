@@ -31,6 +31,8 @@ package struct AuthorityChange: Sendable, Hashable {
         case credentials(tool: String, Difference<String?>)
         /// How a tool is reached, in words.
         case server(tool: String, Difference<String>)
+        /// What a tool keeps, in words; nil where it is no store.
+        case store(tool: String, Difference<String?>)
         /// Which tool of its server an operation is.
         case serverTool(String, Difference<String>)
         case delegate(AgentID)
@@ -88,6 +90,7 @@ extension AuthorityChange {
         case .serverTool(let name, _): "tools.\(name).mcp.tool"
         case .credentials(let tool, _): "tools.\(tool).credentials"
         case .server(let tool, _): "tools.\(tool).server"
+        case .store(let tool, _): "tools.\(tool).store"
         case .delegate, .through, .throughOthers, .delegateGains, .othersGain, .uncompared: "delegates"
         case .limit(let limit, _): "limits.\(limit.rawValue)"
         case .identity: "identity"
@@ -118,6 +121,7 @@ extension AuthorityChange {
         case .credentials(let tool, let reference):
             "calls \(tool) with credentials \(reference.now ?? "none") (was \(reference.was ?? "none"))"
         case .server(let tool, let server): "reaches \(tool) through \(server.now) (was \(server.was))"
+        case .store(let tool, let store): "\(tool) is \(store.now ?? "no store") (was \(store.was ?? "no store"))"
         case .serverTool(let name, let tool):
             "by \(name) calls the server's '\(tool.now)' (was '\(tool.was)')"
         case .delegate(let agent):

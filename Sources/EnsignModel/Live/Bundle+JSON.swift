@@ -2,7 +2,7 @@ extension Bundle {
     /// The file's content. Every field is always present, null where nothing was declared; only those that came after the
     /// first version are left out, so that older bundles keep their digests.
     package var json: JSONValue {
-        [
+        var object: JSONObject = [
             "agent": .string(agent.description),
             "artifact": .string(artifact.description),
             "autonomy": .string(autonomy.rawValue),
@@ -11,21 +11,25 @@ extension Bundle {
             "description": .string(description),
             "environment": .string(environment),
             "identity": .string(identity),
-            "instructions": .string(instructions),
+            "instructions": instructions.map { .string($0) } ?? .null,
             "labels": .object(JSONObject(labels.map { ($0.key, .string($0.value)) })),
             "limits": limits.json,
-            "model": model.json,
+            "model": model?.json ?? .null,
             "owner": .string(agent.team),
             "runtime": runtime,
             "tools": .array(tools.map(\.json)),
             "version": .string(version.description),
         ]
+        if !prompts.isEmpty { object["prompts"] = .object(JSONObject(prompts.map { ($0.key, .string($0.value)) })) }
+        if let name { object["name"] = .string(name) }
+        if !triggers.isEmpty { object["triggers"] = .array(triggers) }
+        return .object(object)
     }
 
     /// The file's bytes: RFC 8785, plus a final newline.
     package var bytes: [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(instructions.utf8.count + 4_096)
+        bytes.reserveCapacity((instructions?.utf8.count ?? 0) + 4_096)
         json.appendCanonical(to: &bytes)
         bytes.append(0x0A)
         return bytes
@@ -40,8 +44,7 @@ extension Bundle {
             let identity = json["identity"]?.string,
             let description = json["description"]?.string,
             let labels = json["labels"]?.object,
-            let model = json["model"], let provider = model["provider"]?.string, let name = model["name"]?.string,
-            let instructions = json["instructions"]?.string,
+            let modelValue = json["model"], let instructions = json["instructions"],
             let tools = json["tools"]?.array,
             let delegates = json["delegates"]?.array,
             let autonomy = json["autonomy"]?.string.flatMap({ Autonomy(rawValue: $0) }),
@@ -49,7 +52,10 @@ extension Bundle {
         else { return nil }
         let parsedTools = tools.compactMap { BundleTool(json: $0) }
         let parsedDelegates = delegates.compactMap { $0.string.flatMap { AgentID($0) } }
-        guard parsedTools.count == tools.count, parsedDelegates.count == delegates.count else { return nil }
+        let model = Model(json: modelValue)
+        guard parsedTools.count == tools.count, parsedDelegates.count == delegates.count,
+            (model == nil) == modelValue.isNull, (instructions.string == nil) == instructions.isNull
+        else { return nil }
         self.init(
             agent: agent,
             version: version,
@@ -61,8 +67,8 @@ extension Bundle {
                 labels.map { ($0.key, $0.value.string ?? "") },
                 uniquingKeysWith: { first, _ in first }
             ),
-            model: Model(provider: provider, name: name, parameters: model["parameters"]),
-            instructions: instructions,
+            model: model,
+            instructions: instructions.string,
             contract: Contract(
                 input: json["contract"]?["input"]?.declared,
                 output: json["contract"]?["output"]?.declared
@@ -73,12 +79,15 @@ extension Bundle {
             limits: BundleLimits(json: limits),
             runtime: json["runtime"] ?? .null
         )
+        for (name, text) in json["prompts"]?.object ?? [:] { prompts[name] = text.string }
+        name = json["name"]?.string
+        triggers = json["triggers"]?.array ?? []
     }
 }
 
 extension BundleTool {
     fileprivate var json: JSONValue {
-        [
+        var object: JSONObject = [
             "credentials": credentials.map { ["ref": .string($0)] } ?? .null,
             "description": description.map { .string($0) } ?? .null,
             "operations": .object(JSONObject(operations.map { ($0.key, $0.value.json) })),
@@ -86,6 +95,8 @@ extension BundleTool {
             "tool": .string(tool),
             "version": .string(version.description),
         ]
+        if let store { object["store"] = store.json }
+        return .object(object)
     }
 
     fileprivate init?(json: JSONValue) {
@@ -106,6 +117,10 @@ extension BundleTool {
             credentials: json["credentials"]?["ref"]?.string,
             operations: parsed
         )
+        if let value = json["store"] {
+            guard let store = Store(json: value) else { return nil }
+            self.store = store
+        }
     }
 }
 

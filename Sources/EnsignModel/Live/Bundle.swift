@@ -14,9 +14,16 @@ package struct Bundle: Sendable, Hashable {
     package var identity: String
     package var description: String
     package var labels: [String: String]
-    package var model: Model
-    /// The full text.
-    package var instructions: String
+    /// Nil for an agent whose `runtime` names what it runs.
+    package var model: Model?
+    /// The full text; nil without any.
+    package var instructions: String?
+    /// Further texts by name; in the file only where there are any.
+    package var prompts: [String: String] = [:]
+    /// What telemetry may call the agent too; in the file only where it is declared.
+    package var name: String?
+    /// What starts a run, as data for the runtime; in the file only where there are any.
+    package var triggers: [JSONValue] = []
     package var contract: Contract
     /// Sorted by tool.
     package var tools: [BundleTool]
@@ -34,8 +41,8 @@ package struct Bundle: Sendable, Hashable {
         identity: String,
         description: String,
         labels: [String: String],
-        model: Model,
-        instructions: String,
+        model: Model?,
+        instructions: String?,
         contract: Contract,
         tools: [BundleTool],
         delegates: [AgentID],
@@ -73,6 +80,8 @@ package struct BundleTool: Sendable, Hashable {
     package var description: String?
     package var server: JSONValue?
     package var credentials: String?
+    /// What it keeps, if it is a store; in the file only where it is declared.
+    package var store: Store?
     package var operations: [String: BundleOperation]
 
     package init(

@@ -3,9 +3,16 @@ package struct Agent: Sendable {
     /// Free labels, always text.
     package var labels: [String: String]
     package var description: String
-    package var model: Model
-    /// The name of the file, beside the manifest, whose text goes into the bundle.
-    package var instructions: Located<String>
+    /// Nil for an agent whose `runtime` names what it runs, models included.
+    package var model: Model?
+    /// The name of the file, beside the manifest, whose text goes into the bundle; nil without one.
+    package var instructions: Located<String>?
+    /// Further files, by the name under which the runtime finds their text.
+    package var prompts: [String: Located<String>] = [:]
+    /// What frameworks that cannot bear `<team>/<agent>` call it in telemetry.
+    package var name: Located<String>?
+    /// What starts a run, as data for the runtime, each with exactly one of `cron`, `webhook` and `queue`.
+    package var triggers: [JSONValue] = []
     /// JSON Schemas of the input and the output.
     package var contract: Contract?
     package var tools: [ToolNeed]
@@ -18,8 +25,8 @@ package struct Agent: Sendable {
     package init(
         labels: [String: String],
         description: String,
-        model: Model,
-        instructions: Located<String>,
+        model: Model?,
+        instructions: Located<String>?,
         contract: Contract?,
         tools: [ToolNeed],
         delegates: [Located<AgentID>],
@@ -36,6 +43,23 @@ package struct Agent: Sendable {
         self.limits = limits
         self.runtime = runtime
     }
+
+    /// The files that it names.
+    package var files: [Located<String>] {
+        [instructions].compactMap { $0 } + prompts.sorted { $0.key < $1.key }.map(\.value)
+    }
+}
+
+/// The texts that a version brings.
+package struct AgentTexts: Sendable, Hashable {
+    /// Nil where none are declared.
+    package var instructions: String?
+    package var prompts: [String: String]
+
+    package init(instructions: String?, prompts: [String: String] = [:]) {
+        self.instructions = instructions
+        self.prompts = prompts
+    }
 }
 
 /// The language model that an agent calls.
@@ -43,18 +67,37 @@ package struct Model: Sendable, Hashable {
     package var provider: String
     package var name: String
     package var parameters: JSONValue?
+    /// The models that take over when this one cannot answer, in their order; they have no fallbacks themselves.
+    package var fallbacks: [Model]
 
-    package init(provider: String, name: String, parameters: JSONValue?) {
+    package init(provider: String, name: String, parameters: JSONValue?, fallbacks: [Model] = []) {
         self.provider = provider
         self.name = name
         self.parameters = parameters
+        self.fallbacks = fallbacks
     }
 
     /// `<provider>/<name>`, the key in a price list.
     package var key: String { "\(provider)/\(name)" }
 
+    /// The keys of the model and its fallbacks.
+    package var keys: [String] { [key] + fallbacks.map(\.key) }
+
     package var json: JSONValue {
-        ["provider": .string(provider), "name": .string(name), "parameters": parameters ?? [:]]
+        var object: JSONObject = [
+            "provider": .string(provider), "name": .string(name), "parameters": parameters ?? [:],
+        ]
+        if !fallbacks.isEmpty { object["fallbacks"] = .array(fallbacks.map(\.json)) }
+        return .object(object)
+    }
+
+    /// Reads a model back; nil when a field is missing or has the wrong type.
+    package init?(json: JSONValue) {
+        guard let provider = json["provider"]?.string, let name = json["name"]?.string else { return nil }
+        let fallbacks = json["fallbacks"]?.array ?? []
+        let known = fallbacks.compactMap { Model(json: $0) }
+        guard known.count == fallbacks.count else { return nil }
+        self.init(provider: provider, name: name, parameters: json["parameters"], fallbacks: known)
     }
 }
 
@@ -75,9 +118,9 @@ package struct Contract: Sendable, Hashable {
 package struct ToolNeed: Sendable {
     package var tool: Located<String>
     package var version: Located<SemanticVersion>
-    package var operations: [Located<String>]
+    package var operations: OperationSelection
 
-    package init(tool: Located<String>, version: Located<SemanticVersion>, operations: [Located<String>]) {
+    package init(tool: Located<String>, version: Located<SemanticVersion>, operations: OperationSelection) {
         self.tool = tool
         self.version = version
         self.operations = operations

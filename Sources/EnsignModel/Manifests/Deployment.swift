@@ -13,6 +13,8 @@ package struct Deployment: Sendable {
     package var halted: Bool
     package var rollout: Rollout?
     package var killSwitch: [KillRule]
+    /// Replaces the agent's own triggers here; nil where they are not replaced.
+    package var triggers: [JSONValue]?
 
     package init(
         version: Located<AgentVersion>?,

@@ -1,7 +1,7 @@
 /// Permission to call some operations of a tool, within limits.
 package struct Grant: Sendable {
     package var tool: Located<String>
-    package var operations: [Located<String>]
+    package var operations: OperationSelection
     /// Needed for each call.
     package var approval: Approval
     /// A JSON Schema that narrows the operation's own input schema, and its position.
@@ -11,7 +11,7 @@ package struct Grant: Sendable {
 
     package init(
         tool: Located<String>,
-        operations: [Located<String>],
+        operations: OperationSelection,
         approval: Approval,
         arguments: Located<JSONValue>?,
         expires: Located<CalendarDate>?

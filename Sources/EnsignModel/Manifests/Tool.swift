@@ -7,6 +7,8 @@ package struct Tool: Sendable {
     package var server: JSONValue?
     package var operations: [String: Operation]
     package var credentials: String?
+    /// What it keeps, if it is a store.
+    package var store: Store?
 
     package init(
         owner: Located<String>,

@@ -1,12 +1,35 @@
 /// The schemas that the value at one place must satisfy, all of them: the schema there, and what the schemas around it
 /// say about that place.
 ///
-/// Sound: no value there can have a type that is left out. Not complete: `not`, `patternProperties` and `dependencies`
-/// are taken to allow everything.
-struct SchemaPlace {
+/// Sound: no value there can have a type that is left out. Not complete: `not`, `patternProperties`, `dependencies` and
+/// what replaced them are taken to allow everything.
+struct SchemaPlace: Hashable {
+    /// The whole schema that one of them is part of: where its references lead, and how it is read.
+    struct Root: Hashable {
+        let schema: JSONValue
+        let dialect: SchemaDialect
+        /// Tells the few roots of one walk apart.
+        let number: Int
+
+        init(_ schema: JSONValue, number: Int) {
+            self.schema = schema
+            self.number = number
+            dialect = SchemaReading(of: schema).dialect
+        }
+
+        func target(of reference: JSONValue) -> (pointer: [String], schema: JSONValue)? {
+            guard let reference = reference.string.flatMap({ SchemaReference($0) }) else { return nil }
+            return reference.target(in: schema).map { (reference.segments, $0) }
+        }
+
+        static func == (left: Root, right: Root) -> Bool { left.number == right.number }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(number) }
+    }
+
     /// One of the schemas, with its references and alternatives followed.
-    private enum Demand {
-        case keywords(JSONObject, root: JSONValue)
+    private enum Demand: Hashable {
+        case keywords(JSONObject, root: Root)
         /// At least one of these places; `branches` are the schemas that they come from, if these are at this place.
         case either([SchemaPlace], branches: [JSONValue]?)
         case nothing
@@ -51,18 +74,18 @@ struct SchemaPlace {
     ///   - root: The schema whose definitions its references lead to.
     ///   - budget: How many schemas are still followed. Beyond it nothing more is demanded: references that fan out can
     ///     mean too many schemas to follow.
-    mutating func add(_ schema: JSONValue, root: JSONValue, _ budget: inout Int, depth: Int = 0) {
+    mutating func add(_ schema: JSONValue, root: Root, _ budget: inout Int, depth: Int = 0) {
         guard budget > 0, depth < 128 else { return }
         budget -= 1
         switch schema {
         case .bool(false): append(.nothing)
         case .object(let keywords):
-            // In draft 7 a reference ignores its neighbours.
             if let reference = keywords["$ref"] {
-                guard let target = reference.string.flatMap({ SchemaReference($0) }),
-                    let schema = root[target.container]?[target.name]
-                else { return }
-                return add(schema, root: root, &budget, depth: depth + 1)
+                if let target = root.target(of: reference) {
+                    add(target.schema, root: root, &budget, depth: depth + 1)
+                }
+                // In draft 7 a reference ignores its neighbours.
+                if !root.dialect.readsBesideReference { return }
             }
             append(.keywords(keywords, root: root))
             for part in keywords["allOf"]?.array ?? [] { add(part, root: root, &budget, depth: depth + 1) }
@@ -76,7 +99,7 @@ struct SchemaPlace {
         }
     }
 
-    private mutating func add(either branches: [JSONValue], _ root: JSONValue, _ budget: inout Int, _ depth: Int) {
+    private mutating func add(either branches: [JSONValue], _ root: Root, _ budget: inout Int, _ depth: Int) {
         let places = branches.map { branch in
             var place = SchemaPlace()
             place.add(branch, root: root, &budget, depth: depth + 1)
@@ -151,6 +174,7 @@ struct SchemaPlace {
             return .either(named.map(\.value) + [rest])
         case .item:
             guard let items = keywords["items"] else { return .unknown }
+            if let first = keywords["prefixItems"]?.array { return .either(first + [items]) }
             guard let list = items.array else { return .one(items) }
             guard let rest = keywords["additionalItems"] else { return .unknown }
             return .either(list + [rest])

@@ -1,66 +1,109 @@
-/// Where a `$ref` leads: a definition at the root of the schema.
+/// Where a `$ref` leads: to a schema in the same document.
 package struct SchemaReference: Sendable {
-    /// Where definitions may be, at the root of a schema.
+    /// Where definitions usually are, at the root of a schema.
     package static let containers = ["$defs", "definitions"]
 
-    /// One of ``containers``.
-    package let container: String
-    package let name: String
+    /// JSON Pointer segments (RFC 6901) from the root, unescaped. Empty: the root itself.
+    package let segments: [String]
 
-    /// The name of the definition in `#/$defs/<name>` or `#/definitions/<name>`, or `nil`.
+    /// The pointer in `#`, `#/$defs/<name>`, `#/properties/<name>` and so on, or `nil`.
     ///
-    /// `~0`, `~1` (RFC 6901) and percent signs (RFC 3986) are decoded.
+    /// Percent signs (RFC 3986) are decoded first, then `~0` and `~1`, as RFC 6901 section 6 says.
     package init?(_ reference: String) {
-        guard
-            let container = Self.containers.first(where: { reference.utf8.starts(with: "#/\($0)/".utf8) })
-        else { return nil }
-        var name: [UInt8] = []
-        var rest = reference.utf8.dropFirst(container.utf8.count + 3)
+        guard reference.utf8.first == UInt8(ascii: "#") else { return nil }
+        var bytes: [UInt8] = []
+        var rest = reference.utf8.dropFirst()
         while let byte = rest.popFirst() {
-            switch byte {
-            case UInt8(ascii: "/"):
-                return nil
-            case UInt8(ascii: "%"):
-                guard let high = rest.popFirst()?.hexDigit, let low = rest.popFirst()?.hexDigit else { return nil }
-                name.append(high << 4 | low)
-            default:
-                name.append(byte)
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
             }
+            guard let high = rest.popFirst()?.hexDigit, let low = rest.popFirst()?.hexDigit else { return nil }
+            bytes.append(high << 4 | low)
         }
-        guard let decoded = String(validating: name, as: UTF8.self) else { return nil }
-        var unescaped = ""
-        var scalars = decoded.unicodeScalars.makeIterator()
+        guard let pointer = String(validating: bytes, as: UTF8.self) else { return nil }
+        if pointer.isEmpty {
+            segments = []
+            return
+        }
+        guard pointer.utf8.first == UInt8(ascii: "/") else { return nil }
+        var segments: [String] = []
+        for part in pointer.unicodeScalars.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            guard let segment = Self.unescaped(part) else { return nil }
+            segments.append(segment)
+        }
+        self.segments = segments
+    }
+
+    package init(segments: [String]) { self.segments = segments }
+
+    private static func unescaped(_ part: Substring.UnicodeScalarView) -> String? {
+        var text = String.UnicodeScalarView()
+        var scalars = part.makeIterator()
         while let scalar = scalars.next() {
             guard scalar == "~" else {
-                unescaped.unicodeScalars.append(scalar)
+                text.append(scalar)
                 continue
             }
             switch scalars.next() {
-            case "0": unescaped.append("~")
-            case "1": unescaped.append("/")
+            case "0": text.append("~")
+            case "1": text.append("/")
             default: return nil
             }
         }
-        self.container = container
-        self.name = unescaped
+        return String(text)
     }
 
-    package init(container: String, name: String) {
-        self.container = container
-        self.name = name
+    /// Whether it leads to a definition at the root of the schema.
+    package var isRootDefinition: Bool { segments.count == 2 && Self.containers.contains(segments[0]) }
+
+    /// The reference as `$ref` has it.
+    package var text: String {
+        var text = "#"
+        for segment in segments {
+            text += "/"
+            for scalar in segment.unicodeScalars {
+                switch scalar {
+                case "~": text += "~0"
+                case "/": text += "~1"
+                case "%": text += "%25"
+                default: text.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return text
+    }
+
+    /// The schema that it leads to; nil unless keywords that hold schemas lead there.
+    package func target(in root: JSONValue) -> JSONValue? {
+        var schema = root
+        var rest = segments[...]
+        while let keyword = rest.popFirst() {
+            guard let form = SchemaPositions.form(of: keyword), let value = schema[keyword] else { return nil }
+            switch form {
+            case .one: schema = value
+            case .oneOrList where value.array == nil: schema = value
+            case .list, .oneOrList:
+                guard let index = rest.popFirst(), let number = Int(index), String(number) == index,
+                    let element = value[number]
+                else { return nil }
+                schema = element
+            case .members, .membersOrNames:
+                guard let name = rest.popFirst(), let member = value[name], member.array == nil else { return nil }
+                schema = member
+            }
+        }
+        return schema
     }
 }
 
 extension SchemaReference: Hashable {
     // By code points, as keys are. String's own equality treats canonically equivalent names as equal.
     package static func == (left: SchemaReference, right: SchemaReference) -> Bool {
-        left.container == right.container && left.name.utf8.elementsEqual(right.name.utf8)
+        left.segments.elementsEqual(right.segments) { $0.hasSameUTF8(as: $1) }
     }
 
-    package func hash(into hasher: inout Hasher) {
-        hasher.combine(container)
-        hasher.combine(name)
-    }
+    package func hash(into hasher: inout Hasher) { hasher.combine(segments) }
 }
 
 extension UInt8 {

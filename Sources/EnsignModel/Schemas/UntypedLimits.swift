@@ -22,6 +22,8 @@ package struct UntypedLimits: Sendable, Hashable {
     package private(set) var isComplete = true
     /// The outermost keywords that accept less when a definition accepts more.
     private var inversions: Set<[String]> = []
+    /// Where references lead.
+    private var targets: Set<SchemaReference> = []
 
     /// Finds them.
     ///
@@ -29,13 +31,17 @@ package struct UntypedLimits: Sendable, Hashable {
     ///
     /// - Parameter other: A schema that the same value must satisfy: types that it fixes count as fixed.
     package init(in schema: JSONValue, beside other: JSONValue? = nil) {
-        var walk = Walk(root: schema, budget: 8 * (schema.valueCount + (other?.valueCount ?? 0)) + 10_000)
+        var walk = Walk(
+            root: SchemaPlace.Root(schema, number: 0),
+            budget: 8 * (schema.valueCount + (other?.valueCount ?? 0)) + 10_000
+        )
         var spot = Spot()
-        spot.place.add(schema, root: schema, &walk.budget)
-        if let other { spot.place.add(other, root: other, &walk.budget) }
+        spot.place.add(schema, root: walk.root, &walk.budget)
+        if let other { spot.place.add(other, root: SchemaPlace.Root(other, number: 1), &walk.budget) }
         walk.visit(schema, spot)
         limits = walk.found
         inversions = walk.inversions
+        targets = walk.targets
         isComplete = walk.budget > 0
     }
 
@@ -50,7 +56,8 @@ package struct UntypedLimits: Sendable, Hashable {
         let untyped = UntypedLimits(ofArguments: schema)
         guard untyped.isComplete else { return true }
         var removals = untyped.limits.map(\.removal)
-        if removals.contains(where: { $0.first.map(SchemaReference.containers.contains) ?? false }) {
+        // What a reference leads to may also be referred to below what turns it round.
+        if removals.contains(where: { removal in untyped.targets.contains { removal.starts(with: $0.segments) } }) {
             removals += untyped.inversions
         }
         return removals.reduce(schema) { $0.removing($1[...]) }
@@ -77,9 +84,10 @@ extension UntypedLimits {
             "maximum": number, "exclusiveMaximum": number, "minimum": number, "exclusiveMinimum": number,
             "multipleOf": number, "maxLength": string, "minLength": string, "pattern": string, "format": format,
             "items": array, "additionalItems": array, "maxItems": array, "minItems": array, "uniqueItems": array,
-            "contains": array, "maxProperties": object, "minProperties": object, "required": object,
+            "contains": array, "prefixItems": array, "maxProperties": object, "minProperties": object,
+            "required": object,
             "properties": object, "patternProperties": object, "additionalProperties": object,
-            "dependencies": object, "propertyNames": object,
+            "dependencies": object, "dependentRequired": object, "dependentSchemas": object, "propertyNames": object,
         ]
     }()
 
@@ -106,17 +114,20 @@ extension UntypedLimits {
         /// The outermost keyword around it that accepts less when a part of it accepts more; nil when there is none.
         var inversion: [String]?
         var depth = 0
+        /// Definitions that are being examined, each with what held there: the same again has nothing new.
+        var following: [[String]: [SchemaPlace]] = [:]
     }
 
     private struct Walk {
-        let root: JSONValue
+        let root: SchemaPlace.Root
         /// How many schemas are still examined.
         var budget: Int
         var found: [Limit] = []
         var inversions: Set<[String]> = []
-        private var seen: Set<[String]> = []
+        var targets: Set<SchemaReference> = []
+        private var seen: Set<SchemaReference> = []
 
-        init(root: JSONValue, budget: Int) {
+        init(root: SchemaPlace.Root, budget: Int) {
             self.root = root
             self.budget = budget
         }
@@ -127,14 +138,8 @@ extension UntypedLimits {
             budget -= 1
             guard let keywords = schema.object else { return }
             if let reference = keywords["$ref"] {
-                guard let target = reference.string.flatMap({ SchemaReference($0) }),
-                    let definition = root[target.container]?[target.name]
-                else { return }
-                if let inversion = spot.inversion { inversions.insert(inversion) }
-                var inner = spot
-                inner.pointer = [target.container, target.name]
-                inner.depth += 1
-                return visit(definition, inner)
+                if let target = root.target(of: reference) { follow(to: target, from: spot) }
+                if !root.dialect.readsBesideReference { return }
             }
             for (keyword, value) in keywords {
                 check(keyword, value, spot)
@@ -142,11 +147,23 @@ extension UntypedLimits {
             }
         }
 
+        private mutating func follow(to target: (pointer: [String], schema: JSONValue), from spot: Spot) {
+            targets.insert(SchemaReference(segments: target.pointer))
+            if let inversion = spot.inversion { inversions.insert(inversion) }
+            guard spot.following[target.pointer]?.contains(spot.place) != true else { return }
+            var inner = spot
+            inner.pointer = target.pointer
+            inner.depth += 1
+            inner.following[target.pointer, default: []].append(spot.place)
+            visit(target.schema, inner)
+        }
+
         private mutating func check(_ keyword: String, _ value: JSONValue, _ spot: Spot) {
             let pointer = spot.pointer + [keyword]
             let types = spot.place.types.subtracting(.null)
             guard let kind = UntypedLimits.kinds[keyword], !UntypedLimits.isInert(keyword, value),
-                !kind.types.contains(where: { types.isSubset(of: $0) }), seen.insert(pointer).inserted
+                !kind.types.contains(where: { types.isSubset(of: $0) }),
+                seen.insert(SchemaReference(segments: pointer)).inserted
             else { return }
             found.append(
                 Limit(
@@ -182,9 +199,9 @@ extension UntypedLimits {
                 return isOne ? [adding(value, spot)] : (value.object ?? [:]).map { adding($1, spot, $0) }
             case "propertyNames":
                 spot.place = SchemaPlace()
-                spot.place.add(["type": "string"], root: true, &budget)
+                spot.place.add(["type": "string"], root: root, &budget)
                 return [adding(value, spot)]
-            case "items", "contains", "additionalItems":
+            case "items", "contains", "additionalItems", "prefixItems":
                 spot.place = spot.place.inside(.item, &budget)
                 return value.array.map { list(of: $0, spot) } ?? [adding(value, spot)]
             case "allOf":
@@ -199,7 +216,7 @@ extension UntypedLimits {
                 // More than one may match then, which `oneOf` does not accept.
                 if keyword == "oneOf" { spot.inversion = spot.inversion ?? spot.pointer }
                 return list(of: value.array ?? [], spot)
-            case "dependencies":
+            case "dependencies", "dependentSchemas":
                 return (value.object ?? [:]).compactMap { name, schema in
                     schema.array == nil ? adding(schema, spot, name) : nil
                 }
@@ -246,7 +263,11 @@ extension JSONValue {
         switch self {
         case .object(var members):
             if pointer.count == 1 {
-                let hanging = ["if": ["then", "else"], "items": ["additionalItems"]][first] ?? []
+                let hanging =
+                    [
+                        "if": ["then", "else"], "items": ["additionalItems"], "prefixItems": ["items"],
+                        "contains": ["minContains", "maxContains"],
+                    ][first] ?? []
                 for key in [first] + hanging { members[key] = nil }
             } else if let inner = members[first] {
                 members[first] = inner.removing(pointer.dropFirst())

@@ -63,6 +63,13 @@ package struct AuthorityDifference: Sendable, Hashable {
         if was.credentials != now.credentials {
             gain(.credentials(tool: name, .init(was: was.credentials, now: now.credentials)))
         }
+        if was.store != now.store {
+            let isGained = now.store.map { now in was.store.map(now.isWider) ?? true } ?? false
+            note(
+                gained: isGained,
+                .store(tool: name, .init(was: was.store?.sentence, now: now.store?.sentence))
+            )
+        }
         guard was.server != now.server else { return }
         let isSame = was.serverWords == now.serverWords
         let (old, new) =

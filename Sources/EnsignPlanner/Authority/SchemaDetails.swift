@@ -1,7 +1,7 @@
-import EnsignModel
+package import EnsignModel
 
 /// The differences of two schemas in words, for reviewers: "amount: maximum 500 (was 100)".
-enum SchemaDetails {
+package enum SchemaDetails {
     /// One difference in words, and whether it provably allows less.
     private struct Difference {
         var text: String
@@ -9,7 +9,7 @@ enum SchemaDetails {
     }
 
     /// Every difference, those first that may allow more: none of them hides behind another.
-    static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
+    package static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
         var found: [Difference] = []
         compare(was ?? .bool(true), now ?? .bool(true), at: "", into: &found, depth: 0)
         return (found.filter { !$0.isTighter } + found.filter(\.isTighter)).map(\.text)
@@ -31,7 +31,8 @@ enum SchemaDetails {
 
     /// Keywords inside which less may be more.
     private static let turning: Set = [
-        "not", "if", "then", "else", "oneOf", "anyOf", "contains", "dependencies", "$ref", "definitions",
+        "not", "if", "then", "else", "oneOf", "anyOf", "contains", "minContains", "maxContains", "dependencies",
+        "dependentSchemas", "$ref", "$defs", "definitions",
     ]
 
     private static func compare(
@@ -115,7 +116,7 @@ enum SchemaDetails {
         }
     }
 
-    private static let quiet: Set<String> = ["title", "description", "examples", "$comment", "default"]
+    private static let quiet: Set<String> = ["title", "description", "examples", "example", "$comment", "default"]
 
     static func short(_ value: JSONValue) -> String { short(value.text) }
 

@@ -35,6 +35,9 @@ package enum SchemaLimits {
         for (name, inner) in (schema["properties"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
             collect(inner, at: place.isEmpty ? name : "\(place).\(name)", into: &found, depth: depth + 1)
         }
+        for (index, part) in (schema["prefixItems"]?.array ?? []).enumerated() {
+            collect(part, at: "\(place)[\(index)]", into: &found, depth: depth + 1)
+        }
         collect(schema["items"], at: "\(place)[]", into: &found, depth: depth + 1)
         for part in schema["allOf"]?.array ?? [] { collect(part, at: place, into: &found, depth: depth + 1) }
     }

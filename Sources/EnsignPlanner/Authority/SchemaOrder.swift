@@ -2,17 +2,26 @@ package import EnsignModel
 
 /// Whether one JSON Schema accepts no more than another.
 ///
-/// Sound and not complete: true only where it follows from the keywords; everything else counts as wider. Draft-07's
-/// keywords are a conjunction, so every keyword of the old schema must be implied by the new one.
+/// Sound and not complete: true only where it follows from the keywords; everything else counts as wider. Both are compared
+/// in one form (``SchemaTranslation``), whatever their dialects. Its keywords are a conjunction, so every keyword of the
+/// old schema must be implied by the new one.
 package struct SchemaOrder {
     /// Whether every value that `new` accepts is accepted by `old`.
     package static func isProvablyNarrower(_ new: JSONValue?, than old: JSONValue?) -> Bool {
         let (new, old) = (new ?? .bool(true), old ?? .bool(true))
-        // Equal references mean the same only if their targets are the same.
-        let haveSameDefinitions = ["$defs", "definitions"].allSatisfy { new[$0] == old[$0] }
-        guard haveSameDefinitions || !refers(old) else { return false }
-        var order = SchemaOrder()
-        return order.narrower(new, old, depth: 0)
+        var order = SchemaOrder(new: SchemaTranslation.plain(new), old: SchemaTranslation.plain(old))
+        return order.narrower(order.new, order.old, depth: 0)
+    }
+
+    private let new: JSONValue
+    private let old: JSONValue
+    /// Equal references mean the same only if their targets are the same.
+    private let haveSameDefinitions: Bool
+
+    private init(new: JSONValue, old: JSONValue) {
+        self.new = new
+        self.old = old
+        haveSameDefinitions = new["$defs"] == old["$defs"]
     }
 
     /// How a schema of arguments changed.
@@ -39,6 +48,16 @@ package struct SchemaOrder {
     /// How many pairs of schemas are still compared: nested alternatives can have too many.
     private var remaining = 5_000
 
+    /// Two schemas of which one is a reference, while they are compared.
+    private struct Pair: Hashable {
+        let new: JSONValue
+        let old: JSONValue
+    }
+
+    /// The pairs at hand, each with how many steps into the value led to it.
+    private var following: [Pair: Int] = [:]
+    private var steps = 0
+
     private static func refers(_ schema: JSONValue) -> Bool {
         switch schema {
         case .object(let members): members["$ref"] != nil || members.contains { refers($0.value) }
@@ -47,15 +66,21 @@ package struct SchemaOrder {
         }
     }
 
+    /// Whether equal text of both schemas means the same.
+    private func areSame(_ new: JSONValue?, _ old: JSONValue?) -> Bool {
+        guard new == old else { return false }
+        return haveSameDefinitions || !(old.map(Self.refers) ?? false)
+    }
+
     private mutating func narrower(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
         guard remaining > 0 else { return false }
         remaining -= 1
-        if new == old || new == .bool(false) || old == .bool(true) { return true }
-        guard depth < 64, case .object(let old) = old else { return false }
-        if old.allSatisfy({ Self.annotations.contains($0.key) }) { return true }
+        if new == .bool(false) || old == .bool(true) || areSame(new, old) { return true }
+        guard depth < 64 else { return false }
+        if new["$ref"] != nil || old["$ref"] != nil { return narrowerFollowing(new, old, depth: depth) }
+        guard case .object(let old) = old else { return false }
+        if old.allSatisfy({ $0.key == "$defs" }) { return true }
         guard case .object(let new) = new else { return false }
-        // References are compared whole, above.
-        if new["$ref"] != nil { return false }
         if case .array(let parts)? = new["allOf"],
             parts.contains(where: { narrower($0, .object(old), depth: depth + 1) })
         {
@@ -66,16 +91,34 @@ package struct SchemaOrder {
         {
             return true
         }
-        if old["$ref"] != nil { return false }
-        return old.allSatisfy { key, value in
-            Self.annotations.contains(key) || implies(new, key, value, old, depth)
-        }
+        return old.allSatisfy { key, value in key == "$defs" || implies(new, key, value, old, depth) }
     }
 
-    private static let annotations: Set<String> = [
-        "title", "description", "default", "examples", "format", "$comment", "readOnly", "writeOnly", "deprecated",
-        "$schema", "definitions", "$defs",
-    ]
+    /// Compares what references lead to.
+    ///
+    /// A pair that comes up again inside a property or an item holds if everything else does: by induction over the
+    /// value, whose parts are smaller. One that comes up at the same value proves nothing.
+    private mutating func narrowerFollowing(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
+        let pair = Pair(new: new, old: old)
+        if let start = following[pair] { return start < steps }
+        guard let newTarget = Self.target(of: new, in: self.new), let oldTarget = Self.target(of: old, in: self.old)
+        else { return false }
+        following[pair] = steps
+        defer { following[pair] = nil }
+        return narrower(newTarget, oldTarget, depth: depth + 1)
+    }
+
+    private static func target(of schema: JSONValue, in root: JSONValue) -> JSONValue? {
+        guard let text = schema["$ref"] else { return schema }
+        return text.string.flatMap { SchemaReference($0) }?.target(in: root)
+    }
+
+    /// Compares schemas for a part of the value.
+    private mutating func narrowerInside(_ new: JSONValue, _ old: JSONValue, depth: Int) -> Bool {
+        steps += 1
+        defer { steps -= 1 }
+        return narrower(new, old, depth: depth + 1)
+    }
 
     /// Whether `new` rules out everything that the keyword `key: value` of `old` rules out.
     private mutating func implies(
@@ -109,46 +152,48 @@ package struct SchemaOrder {
             }
             return wanted.allSatisfy(present.contains)
         case "items":
-            if new["items"] == value { return true }
-            return value.object != nil && new["items"]?.object != nil
-                && narrower(new["items"] ?? .bool(true), value, depth: depth + 1)
+            if areSame(new["items"], value) { return true }
+            // Behind a list, another keyword speaks of the rest.
+            guard value.array == nil, let items = new["items"], items.array == nil else { return value == .bool(true) }
+            return narrowerInside(items, value, depth: depth)
         case "properties", "additionalProperties": return propertiesNarrower(new, old, depth)
         case "allOf":
             return value.array?.allSatisfy { narrower(.object(new), $0, depth: depth + 1) } ?? false
         case "anyOf":
-            return new["anyOf"] == value
+            return areSame(new["anyOf"], value)
                 || value.array?.contains { narrower(.object(new), $0, depth: depth + 1) } ?? false
-        default: return new[key] == value && Self.coupledEqual(key, new, old)
+        default: return areSame(new[key], value) && coupledEqual(key, new, old)
         }
     }
 
     /// Keywords that depend on others beside them are equal only if those are equal too.
-    private static func coupledEqual(_ key: String, _ new: JSONObject, _ old: JSONObject) -> Bool {
+    private func coupledEqual(_ key: String, _ new: JSONObject, _ old: JSONObject) -> Bool {
         let partners: [String]
         switch key {
         case "if", "then", "else": partners = ["if", "then", "else"]
         case "patternProperties": partners = ["properties", "additionalProperties"]
         case "additionalItems": partners = ["items"]
+        case "contains", "minContains", "maxContains": partners = ["contains", "minContains", "maxContains"]
         default: partners = []
         }
-        return partners.allSatisfy { new[$0] == old[$0] }
+        return partners.allSatisfy { areSame(new[$0], old[$0]) }
     }
 
     /// `old` must accept every property that `new` accepts, whatever its name.
     private mutating func propertiesNarrower(_ new: JSONObject, _ old: JSONObject, _ depth: Int) -> Bool {
         let keywords = ["properties", "patternProperties", "additionalProperties"]
-        if keywords.allSatisfy({ new[$0] == old[$0] }) { return true }
+        if keywords.allSatisfy({ areSame(new[$0], old[$0]) }) { return true }
         guard new["patternProperties"] == nil, old["patternProperties"] == nil else { return false }
         let (newNamed, oldNamed) = (new["properties"]?.object ?? [:], old["properties"]?.object ?? [:])
         let newRest = new["additionalProperties"] ?? .bool(true)
         let oldRest = old["additionalProperties"] ?? .bool(true)
-        for (name, schema) in oldNamed where !narrower(newNamed[name] ?? newRest, schema, depth: depth + 1) {
+        for (name, schema) in oldNamed where !narrowerInside(newNamed[name] ?? newRest, schema, depth: depth) {
             return false
         }
         for (name, schema) in newNamed where oldNamed[name] == nil {
-            if !narrower(schema, oldRest, depth: depth + 1) { return false }
+            if !narrowerInside(schema, oldRest, depth: depth) { return false }
         }
-        return narrower(newRest, oldRest, depth: depth + 1)
+        return narrowerInside(newRest, oldRest, depth: depth)
     }
 
     private static func bound(

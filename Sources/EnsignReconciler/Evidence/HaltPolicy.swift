@@ -2,6 +2,7 @@ import EnsignHost
 import EnsignJudge
 import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 
 /// The consequences of telemetry: which agents are stopped, which alarms are raised, which drifts are found. Reads and
 /// stops nothing itself.
@@ -86,10 +87,10 @@ struct HaltPolicy {
         let rules = book.killRules(agent)
         guard !rules.isEmpty else { return }
         var activity = activity
-        var meaning: String??
+        var meaning: ToolNames.Meaning??
         if case .call(var call) = activity.kind {
             meaning = book.meaning(of: call.tool, agent, activity.bundle)
-            call.meaning = meaning ?? nil
+            call.meaning = (meaning ?? nil)?.text
             activity.kind = .call(call)
         }
         let trip = state.kept.killSwitch.observe(activity, rules: rules) { _, _, _ in meaning.map { $0 != nil } }

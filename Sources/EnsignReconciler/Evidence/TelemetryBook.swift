@@ -58,14 +58,14 @@ package final class TelemetryBook {
     private struct Grants {
         let agent: AgentID
         let names: ToolNames
-        /// As `fleet/prices.yaml` names it.
-        let model: String
-        var known: [String: String?] = [:]
+        /// As `fleet/prices.yaml` names it; nil for an agent without a model of its own.
+        let model: String?
+        var known: [String: ToolNames.Meaning?] = [:]
 
         init(_ bundle: Bundle) {
             agent = bundle.agent
             names = ToolNames(bundle)
-            model = bundle.model.key
+            model = bundle.model?.key
         }
     }
 
@@ -288,12 +288,12 @@ package final class TelemetryBook {
     /// What a call's name means among the grants of the bundle that made it, else of the agent's stable one.
     ///
     /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
-    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> String?? {
+    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         // Another agent's bundle says nothing about this one.
         guard let found = grants(of: digest), found.agent == agent else { return nil }
         if let known = found.known[tool] { return .some(known) }
-        let meaning = found.names.meaning(of: tool, declared: operations)
+        let meaning = found.names.reading(of: tool, declared: operations)
         // Names that telemetry makes up must not take room forever.
         if found.known.count >= 64 { grants[digest]??.known = [:] }
         grants[digest]??.known[tool] = .some(meaning)

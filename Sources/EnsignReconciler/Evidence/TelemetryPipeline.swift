@@ -3,6 +3,7 @@ package import EnsignJudge
 import EnsignLedger
 package import EnsignModel
 package import EnsignPlanner
+import EnsignPolicy
 import EnsignSystem
 import EnsignTelemetry
 import Synchronization
@@ -17,6 +18,7 @@ package final class TelemetryPipeline: Sendable {
     private let file: StateFile<TelemetryCheckpoint>
     private let trafficFile: StateFile<TrafficBook>
     private let readingFile: StateFile<TelemetryReading>
+    private let files: LedgerFiles
     private let halts: HaltSwitch
     private let mutex = Mutex(())
     /// Not a `Mutex<TelemetryState>`: the reader has folders open, which are for one thread at a time and so not
@@ -90,6 +92,7 @@ package final class TelemetryPipeline: Sendable {
         (self.environment, self.directory) = (environment, directory)
         (self.file, self.trafficFile) = (file, trafficFile)
         readingFile = StateFile(site.files, environment)
+        files = site.files
         halts = try HaltSwitch(site, environment)
         self.lock = lock
         unsafe box = Box(
@@ -131,6 +134,7 @@ package final class TelemetryPipeline: Sendable {
             state.note(batch, now)
             Self.judge(batch, book, now, &policy, &state)
             state.holdSamples(batch.isComplete, now)
+            if batch.isComplete, state.reading.unreadFiles == 0 { state.uses.completed(Day(now)) }
             var step = Step(
                 trips: policy.trips,
                 alarms: policy.alarms,
@@ -168,6 +172,7 @@ package final class TelemetryPipeline: Sendable {
         let output = state.kept.attribution.add(batch, at: now, context)
         if batch.bytes > 0 || !output.samples.isEmpty { state.isDirty = true }
         for activity in output.activities {
+            note(activity, book, &state)
             policy.judge(activity, &state)
             if case .call(let call) = activity.kind {
                 state.traffic.take(call, of: activity.agent, at: activity.time)
@@ -178,6 +183,18 @@ package final class TelemetryPipeline: Sendable {
             policy.watch(sample, &state)
         }
         state.kept.keep(output.samples.filter { book.isJudged($0.metric, of: $0.agent) })
+    }
+
+    /// Remembers what was called, and that there is telemetry of that day.
+    private static func note(_ activity: Activity, _ book: TelemetryBook, _ state: inout TelemetryState) {
+        let day = Day(activity.time)
+        state.uses.happened(day)
+        guard case .call(let call) = activity.kind,
+            let meaning = book.meaning(of: call.tool, activity.agent, activity.bundle)
+        else { return }
+        // A second name of a call that is known by its own says nothing when it means nothing.
+        if meaning == nil, !call.isNamed { return }
+        state.uses.note(call.tool, meaning?.operations ?? [], by: activity.agent, on: day)
     }
 
     /// Reads everything that is there, as a single reconcile does.
@@ -274,6 +291,7 @@ package final class TelemetryPipeline: Sendable {
         var checkpoint: TelemetryCheckpoint
         var traffic: TrafficBook
         var reading: TelemetryReading
+        var uses: UseBook.News
     }
 
     /// Writes what is needed to go on, if anything happened since. Copies under the lock, encodes and writes outside.
@@ -281,12 +299,22 @@ package final class TelemetryPipeline: Sendable {
         guard lock != nil else { return }
         try writing.withLock { _ in
             let copy = guarded { state -> Copy? in
-                guard state.isDirty, state.unremembered.isEmpty else { return nil }
+                guard state.isDirty || state.uses.hasNews, state.unremembered.isEmpty else { return nil }
                 state.isDirty = false
-                return Copy(checkpoint: state.checkpoint, traffic: state.traffic, reading: state.reading)
+                return Copy(
+                    checkpoint: state.checkpoint,
+                    traffic: state.traffic,
+                    reading: state.reading,
+                    uses: state.uses.takeNews()
+                )
             }
             guard let copy else { return }
             do {
+                // Before the checkpoint: what is read again after a crash is noted again, and what is not is lost.
+                do { try copy.uses.write(files, environment) } catch {
+                    guarded { $0.uses.putBack(copy.uses) }
+                    throw error
+                }
                 try file.write(copy.checkpoint)
                 // Summaries that lag behind after a crash are just as good.
                 try trafficFile.write(copy.traffic)

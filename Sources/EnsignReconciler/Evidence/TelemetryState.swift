@@ -8,6 +8,7 @@ struct TelemetryState: ~Copyable {
     var reader: TelemetryReader
     var kept: TelemetryCheckpoint
     var traffic: TrafficBook
+    var uses = UseBook()
     /// Agents with a raised alarm, until they are resumed.
     var alarmed: Set<AgentID> = []
     /// Stops that could not be remembered: nothing may be kept that has forgotten them.

@@ -195,7 +195,7 @@ package struct PlanMaker {
             agents: resolved.items.filter { $0.compiled != nil }.map(\.agent),
             now: situation.now
         )
-        let blind = [sight?.sentence, try unpriced(resolved)].compactMap { $0 }
+        let blind = [sight?.sentence, try unpriced(resolved), hidden(plan, resolved)].compactMap { $0 }
         let key = Settings.prometheusKey(environment)
         guard site.settings.prometheus(environment) == nil else { return blind }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
@@ -207,13 +207,27 @@ package struct PlanMaker {
         ]
     }
 
+    /// What agents that change may bring along past their grants, in a sentence; nil for nothing.
+    private func hidden(_ plan: Plan, _ resolved: Resolved) -> String? {
+        let changing = Set(plan.changes.map(\.agent))
+        var found: [(agent: AgentID, sentence: String)] = []
+        for item in resolved.items where changing.contains(item.agent) {
+            guard let runtime = item.compiled?.bundle.runtime, let sentence = HiddenAuthority.sentence(in: runtime)
+            else { continue }
+            found.append((item.agent, sentence))
+        }
+        found.sort { $0.agent < $1.agent }
+        guard let (agent, sentence) = found.first else { return nil }
+        return "\(agent): \(sentence)" + (found.count > 1 ? "; and \(found.count - 1) more agents alike" : "")
+    }
+
     /// That limits in dollars do not see what some models cost, in a sentence; nil when they do, or there are none.
     private func unpriced(_ resolved: Resolved) throws -> String? {
         let rules = resolved.settings?.killSwitch ?? []
         let limited = resolved.items.filter { item in
             rules.contains(where: \.countsMoney) || item.rollout.countsMoney
         }
-        let models = Set(limited.compactMap { $0.compiled?.bundle.model.key })
+        let models = Set(limited.flatMap { $0.compiled?.bundle.model?.keys ?? [] })
         guard !models.isEmpty else { return nil }
         let prices = try Fleet(snapshot: resolved.fleet.snapshot, today: today).prices()?.value?.models ?? [:]
         let unknown = models.filter { prices[$0] == nil }.sorted()
@@ -281,16 +295,16 @@ package struct PlanMaker {
     // MARK: Compiling
 
     private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?) -> DesiredAgent {
-        guard let resolved, let instructions = resolved.loaded.instructions else {
+        guard let resolved, let texts = resolved.loaded.texts else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return item(resolved, instructions)
+        return item(resolved, texts)
     }
 
-    private static func item(_ resolved: ResolvedDeployment, _ instructions: String) -> DesiredAgent {
+    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> DesiredAgent {
         DesiredAgent(
             agent: resolved.agent,
-            compiled: Compiler.compile(resolved, instructions: instructions),
+            compiled: Compiler.compile(resolved, texts),
             rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
             declaredOnly: resolved.deployment.declaredOnly
         )
@@ -320,10 +334,10 @@ package struct PlanMaker {
             for (number, team) in teams.enumerated() where number % threads == index {
                 for agent in try compiler.agents(of: team) {
                     guard let resolved = try compiler.resolve(agent),
-                        let instructions = resolved.loaded.instructions
+                        let texts = resolved.loaded.texts
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
-                    part.items.append(Self.item(resolved, instructions))
+                    part.items.append(Self.item(resolved, texts))
                     part.uses[agent] = resolved.uses
                 }
             }

@@ -1,0 +1,93 @@
+import EnsignImport
+import EnsignModel
+
+/// What came of importing one tool or agent: rendered as text, as JSON, and as an exit status.
+struct ImportOutcome {
+    /// What it is called in the fleet.
+    var name: String
+    /// The file that was, or would be, written; nil when there is none.
+    var path: String?
+    var state: State
+    var differences: [ImportDifference] = []
+    var decisions: [ImportDecision] = []
+    /// Why nothing could be imported at all.
+    var failure: String?
+    var hints: [String] = []
+
+    enum State: String {
+        case created, updated, unchanged
+        case wouldCreate = "would-create"
+        case wouldUpdate = "would-update"
+        /// Nothing could be declared.
+        case refused
+        /// The source could not be read or asked.
+        case failed
+    }
+
+    var json: JSONValue {
+        [
+            "name": .string(name), "path": path.map { .string($0) } ?? .null, "state": .string(state.rawValue),
+            "differences": .array(differences.map(\.json)), "decisions": .array(decisions.map(\.json)),
+            "failure": failure.map { .string($0) } ?? .null,
+        ]
+    }
+
+    var differs: Bool { state == .wouldCreate || state == .wouldUpdate }
+
+    /// The worst of several decides: what failed, what was left out, what differs.
+    static func status(_ outcomes: [ImportOutcome]) -> ExitCode {
+        if outcomes.contains(where: { $0.state == .failed }) { return .failed }
+        if outcomes.contains(where: \.differs) { return .differences }
+        let leftOut = outcomes.contains { outcome in
+            outcome.state == .refused || outcome.decisions.contains { $0.kind == .leftOut }
+        }
+        return leftOut ? .invalid : .done
+    }
+}
+
+extension Invocation {
+    /// Shows what came of an import.
+    func show(_ outcomes: [ImportOutcome]) -> ExitCode {
+        if format == .json {
+            json(["version": 1, "imports": .array(outcomes.map(\.json))])
+            return ImportOutcome.status(outcomes)
+        }
+        for outcome in outcomes { show(outcome) }
+        return ImportOutcome.status(outcomes)
+    }
+
+    private func show(_ outcome: ImportOutcome) {
+        if let failure = outcome.failure {
+            console.note("ensign: error: \(outcome.name.onOneLine(utf8: 140)): \(failure)")
+            for hint in outcome.hints { console.note("  \(hint)") }
+        }
+        if let path = outcome.path {
+            console.line(isQuiet ? path : "\(path): \(Self.words(outcome.state))")
+        }
+        guard !isQuiet else { return }
+        let shown = outcome.state == .created ? [] : outcome.differences
+        for difference in shown.prefix(200) { console.line("  \(difference.text)") }
+        if shown.count > 200 { console.line("  and \(shown.count - 200) more") }
+        if outcome.state == .created, outcome.differences.count > 1 {
+            console.line("  \(counted(outcome.differences.count, "operation"))")
+        }
+        guard !outcome.decisions.isEmpty else { return }
+        console.note("To decide:")
+        for decision in outcome.decisions.prefix(200) {
+            console.note("  [\(decision.kind.rawValue)] \(decision.text)")
+        }
+        if outcome.decisions.count > 200 { console.note("  and \(outcome.decisions.count - 200) more") }
+    }
+
+    private static func words(_ state: ImportOutcome.State) -> String {
+        switch state {
+        case .created: "created"
+        case .updated: "updated"
+        case .unchanged: "unchanged"
+        case .wouldCreate: "is new"
+        case .wouldUpdate: "differs"
+        case .refused: "nothing can be declared"
+        case .failed: "failed"
+        }
+    }
+}

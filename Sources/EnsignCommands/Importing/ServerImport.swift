@@ -1,0 +1,216 @@
+import EnsignImport
+import EnsignJSON
+import EnsignMCP
+import EnsignModel
+import EnsignSystem
+
+/// `import mcp`: from a server that runs, from what one has answered, or from a configuration's servers.
+struct ServerImport {
+    let invocation: Invocation
+
+    init(_ invocation: Invocation) { self.invocation = invocation }
+
+    func run() throws -> ExitCode {
+        let sources = ["command", "url", "from", "client-config"].filter { invocation.has($0) }
+        guard sources.count == 1, let source = sources.first else {
+            throw UsageError(
+                message: "name one source: --command, --url, --from or --client-config",
+                verb: invocation.verb.name
+            )
+        }
+        let destination = try ToolDestination(invocation)
+        if source == "client-config" { return try configured(destination) }
+        guard let name = invocation.argument(1) else {
+            throw UsageError(message: "'import mcp' needs the NAME of the tool", verb: invocation.verb.name)
+        }
+        try requireName(name)
+        return invocation.show([try named(name, source, destination)])
+    }
+
+    private func requireName(_ name: String) throws {
+        guard Name.isValid(name) else {
+            throw UsageError(
+                message: "\(name.quoted(utf8: 70)) is not a name: \(Name.rule)",
+                verb: invocation.verb.name
+            )
+        }
+    }
+
+    // MARK: One server
+
+    private func named(_ name: String, _ source: String, _ destination: ToolDestination) throws -> ImportOutcome {
+        switch source {
+        case "command":
+            let words = try CommandWords.split(invocation["command"] ?? "")
+            return try bring(name, destination, server: ["mcp": ["command": .array(words.map { .string($0) })]]) {
+                () throws(MCPError) in try StdioTransport(words, environment: environment([:]))
+            }
+        case "url":
+            let url = invocation["url"] ?? ""
+            let headers = try invocation.all("header").map(Self.header)
+            return try bring(name, destination, server: ["mcp": ["url": .string(url)]]) {
+                () throws(MCPError) in try HTTPTransport(url, headers: headers)
+            }
+        default:
+            let file = invocation["from"] ?? ""
+            let bytes = try file == "-" ? Console.readInput() : read(file)
+            do throws(MCPError) {
+                return try bring(try ServerListing(answer: bytes), name, destination, server: nil)
+            } catch {
+                throw Failure(message: "\(file): \(error.description)", code: .invalid)
+            }
+        }
+    }
+
+    private func read(_ file: String) throws -> [UInt8] {
+        guard let bytes = try Files.read(file, limit: 64 << 20) else {
+            throw Failure(message: "there is no file '\(file)'")
+        }
+        return bytes
+    }
+
+    /// What a server that runs gets of this environment.
+    private func environment(_ own: [String: String]) -> [String: String] {
+        var variables: [String: String] = [:]
+        for name in StdioTransport.inherited + invocation.all("pass-env") {
+            if let value = Machine.environment(name) { variables[name] = value }
+        }
+        return variables.merging(own) { _, new in new }
+    }
+
+    private static func header(_ text: String) throws -> (name: String, value: String) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw UsageError(message: "a header is 'NAME: VALUE'", verb: "import") }
+        return (String(parts[0]), String(parts[1].drop { $0 == " " }))
+    }
+
+    private func budget() throws -> MCPBudget {
+        guard let text = invocation["timeout"] else { return MCPBudget() }
+        guard let seconds = Int(text), (1...3_600).contains(seconds) else {
+            throw UsageError(message: "--timeout is 1 to 3600 seconds", verb: invocation.verb.name)
+        }
+        return MCPBudget(time: .seconds(seconds))
+    }
+
+    /// Asks a server, and brings its tool to what it says. A server that cannot be asked is an outcome, not the end.
+    private func bring(
+        _ name: String,
+        _ destination: ToolDestination,
+        server: JSONValue,
+        _ open: () throws(MCPError) -> any MCPTransport
+    ) throws -> ImportOutcome {
+        let budget = try budget()
+        do throws(MCPError) {
+            let listing = try MCPClient.listing(try open(), budget: budget, version: App.version)
+            return try bring(listing, name, destination, server: server)
+        } catch {
+            var outcome = ImportOutcome(name: name, path: nil, state: .failed)
+            outcome.failure = error.description
+            outcome.hints = error.said.split(separator: "\n").suffix(6).map(String.init)
+            return outcome
+        }
+    }
+
+    private func bring(
+        _ listing: ServerListing,
+        _ name: String,
+        _ destination: ToolDestination,
+        server: JSONValue?
+    ) throws(MCPError) -> ImportOutcome {
+        let offered = listing.tools.map { tool in
+            OfferedOperation(
+                name: tool.name,
+                description: tool.description,
+                input: tool.input,
+                output: tool.output,
+                isReadOnly: tool.isReadOnly,
+                isDestructive: tool.isDestructive,
+                isIdempotent: tool.isIdempotent
+            )
+        }
+        let own = listing.name.onOneLine(utf8: 80)
+        do {
+            return try destination.bring(
+                name,
+                offered,
+                version: listing.version?.onOneLine(utf8: 80),
+                origin: own.isEmpty ? "an MCP server" : "the MCP server '\(own)'",
+                description: own.isEmpty ? nil : "The MCP server \(own).",
+                server: server
+            )
+        } catch let failure as Failure {
+            var outcome = ImportOutcome(name: name, path: nil, state: .failed)
+            outcome.failure = failure.message
+            outcome.hints = failure.hints.filter { !$0.isEmpty }
+            return outcome
+        } catch {
+            var outcome = ImportOutcome(name: name, path: nil, state: .failed)
+            let explanation = Explanation(error)
+            outcome.failure = explanation.message
+            outcome.hints = explanation.hints
+            return outcome
+        }
+    }
+
+    // MARK: A configuration's servers
+
+    private func configured(_ destination: ToolDestination) throws -> ExitCode {
+        let file = invocation["client-config"] ?? ""
+        let servers = try ConfiguredServer.read(try read(file), file: file, only: invocation.argument(1))
+        guard invocation.has("run") else {
+            for server in servers { invocation.console.line("\(server.name): \(server.words)") }
+            throw UsageError(
+                message: "nothing is started or asked unless the command line says so: add --run",
+                hint: "ensign import mcp NAME --client-config \(file) --run takes one server",
+                verb: invocation.verb.name
+            )
+        }
+        var outcomes: [ImportOutcome] = []
+        for server in servers {
+            var outcome = try bring(server.name, destination, server: server.manifest) { () throws(MCPError) in
+                if let url = server.url {
+                    return try HTTPTransport(
+                        Self.expanded(url),
+                        headers: server.headers.map { ($0, Self.expanded($1)) }
+                    )
+                }
+                let own = server.environment.mapValues(Self.expanded)
+                return try StdioTransport(
+                    server.command.map(Self.expanded),
+                    environment: environment(own),
+                    directory: server.directory
+                )
+            }
+            if outcome.state != .failed { outcome.decisions += server.decisions }
+            outcomes.append(outcome)
+        }
+        return invocation.show(outcomes)
+    }
+
+    /// `${NAME}` and `${NAME:-default}`, as the clients that read these files have it.
+    private static func expanded(_ text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let start = rest.range(of: "${"), let end = rest[start.upperBound...].firstIndex(of: "}") {
+            result += rest[..<start.lowerBound]
+            let inside = rest[start.upperBound..<end]
+            let name = inside.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+            let fallback = inside.dropFirst(name.count).hasPrefix(":-") ? inside.dropFirst(name.count + 2) : ""
+            result += Machine.environment(String(name)) ?? String(fallback)
+            rest = rest[rest.index(after: end)...]
+        }
+        return result + rest
+    }
+}
+
+extension Substring {
+    /// Where a short text first stands.
+    fileprivate func range(of text: String) -> Range<Substring.Index>? {
+        var index = startIndex
+        while index < endIndex {
+            if self[index...].hasPrefix(text) { return index..<self.index(index, offsetBy: text.count) }
+            index = self.index(after: index)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,140 @@
+import EnsignGit
+import EnsignHost
+import EnsignImport
+import EnsignManifest
+import EnsignModel
+import EnsignReconciler
+import EnsignSystem
+
+/// Where an imported tool goes: which version is continued, which file is written.
+struct ToolDestination {
+    let invocation: Invocation
+    /// Ends in `/`.
+    private let root: String
+    private let fleet: Fleet
+    /// What the branch has; nil without a repository or a commit.
+    private let branch: Fleet?
+
+    init(_ invocation: Invocation) throws {
+        let scaffold = try Scaffold(invocation)
+        self.invocation = invocation
+        root = scaffold.root
+        fleet = scaffold.fleet
+        branch = try? invocation.site().fleet(at: nil, today: invocation.today).fleet
+    }
+
+    /// The team that is to own what is new.
+    func owner() throws -> String {
+        let teams = try fleet.names(in: "teams", files: true)
+        if let named = invocation["team"] {
+            guard teams.contains(named) else {
+                throw Failure(
+                    message: "there is no team \(named.quoted(utf8: 70))",
+                    hints: [Suggestion.hint(for: named, among: teams, plural: "teams") ?? "", "ensign new team NAME"]
+                )
+            }
+            return named
+        }
+        guard let only = teams.first, teams.count == 1 else {
+            throw UsageError(
+                message: teams.isEmpty ? "there is no team yet" : "there are several teams: name the owner with --team",
+                hint: teams.isEmpty ? "ensign new team NAME" : "teams: \(teams.prefix(8).joined(separator: ", "))",
+                verb: invocation.verb.name
+            )
+        }
+        return only
+    }
+
+    /// Brings a tool to what a source offers.
+    func bring(
+        _ name: String,
+        _ offered: [OfferedOperation],
+        version: String?,
+        origin: String,
+        description: String?,
+        server: JSONValue?
+    ) throws -> ImportOutcome {
+        let newest = try fleet.toolVersions(name).last
+        let existing = try newest.map { try text(of: name, $0) }
+        var versionDecision: ImportDecision?
+        let target: SemanticVersion
+        if let newest {
+            let isReleased = branch?.source(RepositoryPath.tool(name, newest)) != nil
+            target = isReleased ? ImportedVersion.next(after: newest, version) : newest
+        } else {
+            (target, versionDecision) = ImportedVersion.first(version)
+        }
+        let owner = existing == nil ? try owner() : ""
+        let source = ToolImport.Source(owner: owner, description: description, server: server, origin: origin)
+        let result: ToolImport
+        do {
+            result = try ToolImport(offered, of: source, existing: existing)
+        } catch {
+            let path = newest.map { RepositoryPath.tool(name, $0) } ?? name
+            throw Failure(message: "\(path) cannot be continued: \(error.description)", code: .invalid)
+        }
+        var outcome = ImportOutcome(name: name, path: nil, state: .refused)
+        outcome.differences = result.differences
+        outcome.decisions = (versionDecision.map { [$0] } ?? []) + result.decisions
+        if server == nil, existing == nil {
+            let why = "how the runtime reaches it is not known: add server.mcp with its command or address"
+            outcome.decisions.append(ImportDecision(.look, "server", why))
+        }
+        guard var text = result.text else { return outcome }
+        if let existing, result.differences.isEmpty {
+            outcome.path = newest.map { RepositoryPath.tool(name, $0) }
+            outcome.state = .unchanged
+            text = existing
+            return outcome
+        }
+        return try write(text, name, target, isNew: newest == nil, outcome)
+    }
+
+    func has(_ path: String) -> Bool { (try? Files.status(root + path)) != nil }
+
+    func bytes(_ path: String) -> [UInt8]? { fleet.source(path) }
+
+    /// Writes a file, unless only a check is wanted.
+    ///
+    /// - Returns: Whether it was written.
+    func put(_ path: String, _ bytes: [UInt8]) throws -> Bool {
+        guard !invocation.has("check") else { return false }
+        if let folder = Files.parent(of: root + path) { try Files.makeDirectories(folder) }
+        try Files.replace(root + path, with: bytes)
+        return true
+    }
+
+    private func text(of name: String, _ version: SemanticVersion) throws -> String {
+        let path = RepositoryPath.tool(name, version)
+        guard let bytes = fleet.source(path), let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure(message: "\(path) cannot be read")
+        }
+        return text
+    }
+
+    /// Writes the manifest, if it is one: nothing that does not validate is left behind.
+    private func write(
+        _ text: String,
+        _ name: String,
+        _ version: SemanticVersion,
+        isNew: Bool,
+        _ draft: ImportOutcome
+    ) throws -> ImportOutcome {
+        var outcome = draft
+        let path = RepositoryPath.tool(name, version)
+        outcome.path = path
+        let bytes = Array(text.utf8)
+        let loaded = ManifestLoader.load(Tool.self, bytes, path: path, name: name, version: version.description)
+        let errors = loaded.findings.filter { $0.severity == .error }
+        guard errors.isEmpty else {
+            outcome.state = .refused
+            outcome.decisions += errors.prefix(20).map { finding in
+                ImportDecision(.leftOut, "line \(finding.position.line)", "\(finding.message) [\(finding.code)]")
+            }
+            return outcome
+        }
+        let isWritten = try put(path, bytes)
+        outcome.state = isWritten ? (isNew ? .created : .updated) : (isNew ? .wouldCreate : .wouldUpdate)
+        return outcome
+    }
+}

@@ -1,0 +1,223 @@
+import EnsignGit
+import EnsignHost
+import EnsignLedger
+import EnsignManifest
+import EnsignModel
+import EnsignPlanner
+import EnsignQueries
+import EnsignReconciler
+
+extension Verb {
+    static let tighten = Verb(
+        name: "tighten",
+        group: .declare,
+        summary: "Take away grants that an agent does not use",
+        discussion: """
+            On the host of the fleet: compares what the agent is granted with the calls that telemetry showed, and takes \
+            out of its deployment file what was not called in so many days, on a new branch, with a commit and the text of \
+            a pull request. Refused where telemetry is not known for all of these days, or shows no call of the agent at \
+            all. What a role grants, and what was granted only lately, is listed and stays.
+            """,
+        arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
+        options: [
+            .environment,
+            Option(name: "days", summary: "How many days without a call; 30 if absent", value: "N"),
+            Option(name: "dry-run", summary: "Say what would go, and make no branch"),
+            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+        ],
+        formats: [.text, .json, .markdown],
+        examples: [
+            Example(
+                command: "ensign tighten support/refund-triage --env prod --dry-run",
+                meaning: "what it did not call in 30 days"
+            ),
+            Example(
+                command:
+                    "ensign tighten support/refund-triage --env prod --days 90 --output markdown > pull-request.md",
+                meaning: "in 90 days, with the text for the pull request"
+            ),
+        ]
+    ) { invocation in
+        let site = try invocation.site()
+        let agent = try invocation.agent(0)
+        let environment = try invocation.environment()
+        try site.require(environment, among: site.environmentNames())
+        try invocation.requireKnown(agent, environment, site)
+        let command = TightenCommand(site: site, invocation: invocation, agent: agent, environment: environment)
+        return try command.run(days: invocation.days())
+    }
+}
+
+extension Invocation {
+    fileprivate func days() throws(UsageError) -> Int64 {
+        guard let text = self["days"] else { return 30 }
+        guard let days = Int64(text), (1...Tightening.most).contains(days) else {
+            throw UsageError(message: "--days is a number from 1 to \(Tightening.most)", verb: verb.name)
+        }
+        return days
+    }
+}
+
+/// One call of `tighten`.
+private struct TightenCommand {
+    let site: Site
+    let invocation: Invocation
+    let agent: AgentID
+    let environment: String
+
+    func run(days: Int64) throws -> ExitCode {
+        let (_, base) = try site.fleet(at: nil, today: invocation.today)
+        let found: Tightening
+        do {
+            found = try Tightening.find(
+                site,
+                agent,
+                environment,
+                days: days,
+                at: base,
+                today: invocation.today,
+                now: invocation.now
+            )
+        } catch let refusal as Tightening.Refusal {
+            throw Refusal(message: refusal.message, hints: refusal.hints)
+        }
+        guard let edited = found.edited, !invocation.has("dry-run") else { return try show(found, nil) }
+        let title = "Tighten \(agent) in \(environment)"
+        let message = "\(title)\n\nNot called in \(days) days: \(found.removed.map(\.name).joined(separator: ", "))\n"
+        let commit = try UserCommit(site: site).make([found.path: edited], on: base, message: message)
+        let (plan, findings) = try Proposal(site: site, invocation: invocation).plan(environment, commit, "tightened")
+        guard let plan else {
+            if invocation.format == .json {
+                var object = found.json
+                object["findings"] = .array(findings.map(\.json))
+                invocation.json(.object(object))
+            }
+            return .invalid
+        }
+        let name = invocation["branch"] ?? "ensign/tighten/\(environment)/\(agent)"
+        let tip = try UserCommit(site: site).branch(name, at: commit)
+        return try show(found, Result(plan: plan, findings: findings, title: title, branch: name, commit: tip))
+    }
+
+    /// What was made for review.
+    private struct Result {
+        var plan: Plan
+        var findings: [Finding]
+        var title: String
+        var branch: String
+        var commit: ObjectID
+    }
+
+    private func show(_ found: Tightening, _ result: Result?) throws -> ExitCode {
+        switch invocation.format {
+        case .json:
+            var object = found.json
+            if let result {
+                object["branch"] = .string(result.branch)
+                object["commit"] = .string(result.commit.description)
+                object["title"] = .string(result.title)
+                object["findings"] = .array(result.findings.map(\.json))
+                object["plan"] = try PlanReport(result.plan).json()
+            }
+            invocation.json(.object(object))
+        case .markdown:
+            invocation.console.out("# \(result?.title ?? "Tighten \(agent) in \(environment)")\n\n" + found.markdown)
+            if let result { invocation.console.out("\n" + (try PlanRenderer(plan: result.plan).markdown())) }
+        case .text, .sarif:
+            invocation.console.out(found.table.render(invocation.console))
+            if let result {
+                invocation.console.line("")
+                invocation.console.out(try PlanRenderer(plan: result.plan, paint: invocation.console.paint).text())
+                invocation.console.line(
+                    "\nBranch \(result.branch) has the commit \(result.commit.short): \(result.title)"
+                )
+            }
+        }
+        guard !invocation.isQuiet else { return .done }
+        if let sentence = found.unknownSentence { invocation.console.note("warning: \(sentence)") }
+        if found.removed.isEmpty {
+            invocation.console.note("Nothing to take away: \(agent) called all that can be taken out here.")
+        } else if let result {
+            invocation.console.note("Next: git push origin \(result.branch), and open a pull request.")
+        }
+        return .done
+    }
+}
+
+extension Tightening {
+    /// What is in every answer; the rest is null without a branch.
+    fileprivate var json: JSONObject {
+        [
+            "v": 1, "agent": .string(agent.description), "environment": .string(environment), "days": .integer(days),
+            "since": .string(since.description), "operations": .array(operations.map(\.json)),
+            "unknownCalls": .array(
+                unknownCalls.map { ["name": .string($0.name), "lastCall": .string($0.last.description)] }
+            ),
+            "branch": .null, "commit": .null, "title": .null, "plan": .null, "findings": [],
+        ]
+    }
+
+    fileprivate var table: TextTable {
+        var table = TextTable(header: ["OPERATION", "LAST CALL", "THROUGH", "PROPOSED", "WHERE"])
+        for row in operations {
+            table.rows.append([
+                row.name, row.lastCall?.description ?? "-", row.through, row.verdict.words.onOneLine,
+                "\(row.origin.path):\(row.origin.position.line)",
+            ])
+        }
+        return table
+    }
+
+    fileprivate var markdown: String {
+        var text =
+            "Of what `\(agent)` is granted in `\(environment)`, it did not call this in \(counted(Int(days), "day")):\n\n"
+        for row in removed { text += "- `\(row.name)`: \(row.lastCall.map { "last on \($0)" } ?? "never seen")\n" }
+        if removed.isEmpty { text += "- nothing that can be taken out here\n" }
+        let kept = operations.filter { if case .keep = $0.verdict { true } else { false } }
+        if !kept.isEmpty {
+            text += "\nNot called either, and kept:\n\n"
+            for row in kept { text += "- `\(row.name)`: \(row.verdict.words.inMarkdown)\n" }
+        }
+        if let sentence = unknownSentence { text += "\nWarning: \(sentence.inMarkdown)\n" }
+        return text
+    }
+
+    /// That it called something else, which may be one of these under a name that nobody knows.
+    fileprivate var unknownSentence: String? {
+        guard !unknownCalls.isEmpty else { return nil }
+        let names = unknownCalls.map { $0.name.quoted(utf8: 80) }.joined(separator: ", ")
+        return "\(agent) also called \(names), which means none of its grants: make sure that it is none of these"
+    }
+}
+
+extension Tightening.Row {
+    fileprivate var through: String { origin.role.map { "role \($0)" } ?? "grant" }
+
+    fileprivate var json: JSONValue {
+        let reason: JSONValue = if case .keep(let why) = verdict { .string(why) } else { .null }
+        return [
+            "tool": .string(tool), "operation": .string(operation),
+            "lastCall": lastCall.map { .string($0.description) } ?? .null, "through": .string(through),
+            "path": .string(origin.path), "line": .integer(Int64(origin.position.line)),
+            "verdict": .string(verdict.word), "reason": reason,
+        ]
+    }
+}
+
+extension Tightening.Verdict {
+    fileprivate var word: String {
+        switch self {
+        case .used: "used"
+        case .remove: "remove"
+        case .keep: "keep"
+        }
+    }
+
+    fileprivate var words: String {
+        switch self {
+        case .used: "-"
+        case .remove: "remove"
+        case .keep(let why): "keep: \(why)"
+        }
+    }
+}

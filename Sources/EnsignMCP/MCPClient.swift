@@ -1,0 +1,217 @@
+import EnsignJSON
+import EnsignModel
+
+/// Asks one server what it offers. It speaks both eras of the protocol: `initialize` (2024-11-05 to 2025-11-25), and
+/// `server/discover` with requests that each say their version (2026-07-28).
+///
+/// Nothing is offered to the server: what it asks for itself, elicitation and sampling among it, is refused.
+package struct MCPClient {
+    private let transport: any MCPTransport
+    private var budget: MCPBudget
+    private let version: String
+    private var era: Era?
+    private var lastID: Int64 = 0
+
+    /// How requests say which version they are of.
+    private enum Era {
+        /// Agreed on once.
+        case handshake(version: String)
+        /// In each request.
+        case stateless(version: String)
+    }
+
+    private static let stateless = "2026-07-28"
+    private static let handshakes = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+
+    /// - Parameter version: Ensign's own, for servers that want to know who asks.
+    package init(_ transport: any MCPTransport, budget: MCPBudget, version: String) {
+        self.transport = transport
+        self.budget = budget
+        self.version = version
+    }
+
+    /// What the server is and offers: the whole conversation, which ends with it.
+    package static func listing(
+        _ transport: any MCPTransport,
+        budget: MCPBudget,
+        version: String
+    ) throws(MCPError) -> ServerListing {
+        defer { transport.finish() }
+        var client = MCPClient(transport, budget: budget, version: version)
+        let info = try client.begin()
+        return try client.list(info)
+    }
+
+    // MARK: Beginning
+
+    /// Finds out which era the server is of. Its first message decides: a server of both answers the newer one.
+    private mutating func begin() throws(MCPError) -> JSONValue {
+        // Old servers may not answer what they do not know.
+        let answer = try request(
+            "server/discover",
+            [:],
+            era: .stateless(version: Self.stateless),
+            patience: .seconds(5)
+        )
+        if case .result(let result)? = answer {
+            let versions = result["supportedVersions"]?.array?.compactMap(\.string) ?? []
+            if versions.contains(Self.stateless) {
+                era = .stateless(version: Self.stateless)
+                return result["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? result["serverInfo"] ?? .null
+            }
+        }
+        return try shakeHands()
+    }
+
+    private mutating func shakeHands() throws(MCPError) -> JSONValue {
+        let parameters: JSONObject = [
+            "protocolVersion": .string(Self.handshakes[0]), "capabilities": [:], "clientInfo": client,
+        ]
+        guard let answer = try request("initialize", parameters, era: nil, patience: nil) else {
+            throw budget.timedOut("initialize")
+        }
+        let result = try answer.result(of: "initialize")
+        guard let agreed = result["protocolVersion"]?.string, Self.handshakes.contains(agreed) else {
+            let theirs = result["protocolVersion"]?.string ?? "none"
+            throw MCPError(.malformed, "the server speaks version \(theirs.quoted(utf8: 40)), which is not known here")
+        }
+        era = .handshake(version: agreed)
+        _ = try transport.exchange(
+            ["jsonrpc": "2.0", "method": "notifications/initialized"],
+            method: "notifications/initialized",
+            version: agreed,
+            patience: nil,
+            budget: &budget,
+            take: nil
+        )
+        return result["serverInfo"] ?? .null
+    }
+
+    private var client: JSONValue { ["name": "ensign", "version": .string(version)] }
+
+    // MARK: Listing
+
+    private mutating func list(_ info: JSONValue) throws(MCPError) -> ServerListing {
+        var listing = ServerListing(info: info)
+        var cursor: String?
+        var cursors: Set<String> = []
+        repeat {
+            let parameters: JSONObject = cursor.map { ["cursor": .string($0)] } ?? [:]
+            guard let answer = try request("tools/list", parameters, era: era, patience: nil) else {
+                throw budget.timedOut("tools/list")
+            }
+            let page = try answer.result(of: "tools/list")
+            try listing.add(page)
+            cursor = page["nextCursor"]?.string
+            if let cursor, !cursors.insert(cursor).inserted {
+                throw MCPError(.malformed, "the server's pages go round in a circle")
+            }
+            guard cursors.count <= ServerListing.mostPages else {
+                throw MCPError(.limit, "the server has more than \(ServerListing.mostPages) pages of tools")
+            }
+        } while cursor != nil
+        return listing
+    }
+
+    // MARK: Requests
+
+    private enum Answer {
+        case result(JSONValue)
+        case error(code: Int64, message: String)
+
+        func result(of method: String) throws(MCPError) -> JSONValue {
+            switch self {
+            case .result(let result) where result.object != nil: return result
+            case .result: throw MCPError(.malformed, "the server's answer to '\(method)' is not an object")
+            case .error(let code, let message):
+                throw MCPError(.refused(code), "the server refuses '\(method)': \(message.quoted(utf8: 200)) (\(code))")
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer with the same id. What the server asks or says meanwhile is refused or passed over.
+    ///
+    /// - Returns: Nil when the patience ended first.
+    private mutating func request(
+        _ method: String,
+        _ parameters: JSONObject,
+        era: Era?,
+        patience: Duration?
+    ) throws(MCPError) -> Answer? {
+        lastID += 1
+        let id = lastID
+        var parameters = parameters
+        var version: String?
+        switch era {
+        case .stateless(let own):
+            version = own
+            parameters["_meta"] = [
+                "io.modelcontextprotocol/protocolVersion": .string(own),
+                "io.modelcontextprotocol/clientInfo": client,
+                "io.modelcontextprotocol/clientCapabilities": [:],
+            ]
+        case .handshake(let own): version = own
+        case nil: break
+        }
+        var message: JSONObject = ["jsonrpc": "2.0", "id": .integer(id), "method": .string(method)]
+        if !parameters.isEmpty { message["params"] = .object(parameters) }
+        var answer: Answer?
+        var refusals: [JSONValue] = []
+        var next: JSONValue = .object(message)
+        // Each refusal is sent before more is read, as far as the transport can.
+        let canAnswer = transport.takesAnswers
+        while true {
+            let isProbe = method == "server/discover"
+            do throws(MCPError) {
+                let isDone = try transport.exchange(
+                    next,
+                    method: method,
+                    version: version,
+                    patience: patience,
+                    budget: &budget
+                ) { (value) throws(MCPError) -> Bool in
+                    if let found = try Self.answer(in: value, to: id) {
+                        answer = found
+                        return true
+                    }
+                    guard canAnswer, let refusal = Self.refusal(of: value) else { return false }
+                    refusals.append(refusal)
+                    return true
+                }
+                if !isDone { return nil }
+            } catch  where isProbe && error.isOnlyRefused {
+                return nil
+            }
+            if let answer { return answer }
+            guard let refusal = refusals.popLast() else { return nil }
+            next = refusal
+        }
+    }
+
+    private static func answer(in value: JSONValue, to id: Int64) throws(MCPError) -> Answer? {
+        guard value["method"] == nil, value["id"] == .integer(id) || (value["id"] == .null && value["error"] != nil)
+        else {
+            return nil
+        }
+        if let error = value["error"] {
+            return .error(code: error["code"]?.int ?? 0, message: error["message"]?.string ?? "")
+        }
+        guard let result = value["result"] else { throw MCPError(.malformed, "an answer has neither result nor error") }
+        return .result(result)
+    }
+
+    /// The answer to a request of the server's own: `ping` is fine, anything else is not offered.
+    private static func refusal(of value: JSONValue) -> JSONValue? {
+        guard let method = value["method"]?.string, let id = value["id"], !id.isNull else { return nil }
+        if method == "ping" { return ["jsonrpc": "2.0", "id": id, "result": [:]] }
+        return ["jsonrpc": "2.0", "id": id, "error": ["code": -32601, "message": "not offered by this client"]]
+    }
+}
+
+extension MCPError {
+    /// Whether another era may be what the server speaks.
+    fileprivate var isOnlyRefused: Bool {
+        if case .refused = code { return true }
+        return false
+    }
+}

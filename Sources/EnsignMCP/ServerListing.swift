@@ -1,0 +1,103 @@
+import EnsignJSON
+package import EnsignModel
+
+/// What a server says of itself and of its tools. All of it is the server's word.
+package struct ServerListing: Sendable, Hashable {
+    /// The name that the server gives itself; may be empty.
+    package var name = ""
+    /// The version that it gives; nil where it gives none.
+    package var version: String?
+    /// In the order of the server. Names may be repeated.
+    package var tools: [Tool] = []
+
+    /// One tool, as it is said to be.
+    package struct Tool: Sendable, Hashable {
+        package var name: String
+        package var description: String?
+        /// Nil where there is none.
+        package var input: JSONValue?
+        package var output: JSONValue?
+        /// `annotations.readOnlyHint`, `destructiveHint` and `idempotentHint`; nil where the server is silent.
+        package var isReadOnly: Bool?
+        package var isDestructive: Bool?
+        package var isIdempotent: Bool?
+
+        package init(
+            name: String,
+            description: String? = nil,
+            input: JSONValue? = nil,
+            output: JSONValue? = nil,
+            isReadOnly: Bool? = nil,
+            isDestructive: Bool? = nil,
+            isIdempotent: Bool? = nil
+        ) {
+            self.name = name
+            self.description = description
+            self.input = input
+            self.output = output
+            self.isReadOnly = isReadOnly
+            self.isDestructive = isDestructive
+            self.isIdempotent = isIdempotent
+        }
+    }
+
+    /// The most tools and pages of one server.
+    package static let mostTools = 10_000
+    package static let mostPages = 1_000
+
+    /// - Parameter info: The protocol's `serverInfo`.
+    package init(info: JSONValue) {
+        name = info["name"]?.string ?? ""
+        version = info["version"]?.string
+    }
+
+    package init(name: String = "", version: String? = nil, tools: [Tool]) {
+        self.name = name
+        self.version = version
+        self.tools = tools
+    }
+
+    /// Adds the tools of one answer to `tools/list`.
+    package mutating func add(_ page: JSONValue) throws(MCPError) {
+        guard let tools = page["tools"]?.array else {
+            throw MCPError(.malformed, "the answer to 'tools/list' has no list 'tools'")
+        }
+        guard self.tools.count + tools.count <= Self.mostTools else {
+            throw MCPError(.limit, "the server has more than \(Self.mostTools) tools")
+        }
+        for tool in tools {
+            guard let name = tool["name"]?.string else {
+                throw MCPError(.malformed, "a tool of the server has no name")
+            }
+            self.tools.append(Tool(name: name, tool))
+        }
+    }
+
+    /// Reads an answer to `tools/list` that somebody kept: the whole message, its `result`, or the list alone.
+    ///
+    /// - Throws: ``MCPError`` for anything else.
+    package init(answer bytes: [UInt8]) throws(MCPError) {
+        let value: JSONValue
+        do {
+            value = try JSONParser.parse(bytes)
+        } catch {
+            throw MCPError(.malformed, "it is not JSON: \(error.description)")
+        }
+        self.init(info: value["serverInfo"] ?? value["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? .null)
+        try add(value.array == nil ? value["result"] ?? value : ["tools": value])
+    }
+}
+
+extension ServerListing.Tool {
+    init(name: String, _ value: JSONValue) {
+        self.init(
+            name: name,
+            description: value["description"]?.string,
+            input: value["inputSchema"].flatMap { $0.isNull ? nil : $0 },
+            output: value["outputSchema"].flatMap { $0.isNull ? nil : $0 },
+            isReadOnly: value["annotations"]?["readOnlyHint"]?.bool,
+            isDestructive: value["annotations"]?["destructiveHint"]?.bool,
+            isIdempotent: value["annotations"]?["idempotentHint"]?.bool
+        )
+    }
+}

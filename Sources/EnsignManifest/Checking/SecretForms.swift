@@ -1,0 +1,198 @@
+/// Texts that look like a secret: the forms in which well-known services write tokens, and what is too random to be a
+/// name.
+///
+/// The forms are those that the services document so that scanners find them. Digests and UUIDs are never secrets.
+enum SecretForms {
+    // MARK: Well-known forms
+
+    private enum Alphabet {
+        /// `A-Z a-z 0-9 _`, the same with `-`, with `-` and `.`, with `-` and `/`; `A-Z 0-9`.
+        case word, token, dotted, path, upper
+
+        func contains(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 0x41...0x5A, 0x30...0x39: true
+            case 0x61...0x7A, 0x5F: self != .upper
+            case 0x2D: self == .token || self == .dotted || self == .path
+            case 0x2E: self == .dotted
+            case 0x2F: self == .path
+            default: false
+            }
+        }
+    }
+
+    private struct Form {
+        var title: String
+        var prefix: [UInt8]
+        /// The fewest bytes of the alphabet that follow the prefix.
+        var least: Int
+        var alphabet: Alphabet
+
+        init(_ title: String, _ prefix: String, _ least: Int, _ alphabet: Alphabet) {
+            (self.title, self.prefix, self.least, self.alphabet) = (title, Array(prefix.utf8), least, alphabet)
+        }
+    }
+
+    private static let forms: [Form] = [
+        Form("a GitHub token", "ghp_", 30, .word), Form("a GitHub token", "gho_", 30, .word),
+        Form("a GitHub token", "ghu_", 30, .word), Form("a GitHub token", "ghs_", 30, .word),
+        Form("a GitHub token", "ghr_", 30, .word), Form("a GitHub token", "github_pat_", 30, .word),
+        Form("a GitLab token", "glpat-", 16, .token), Form("a GitLab token", "gldt-", 16, .token),
+        Form("a GitLab token", "glrt-", 16, .token), Form("an Anthropic key", "sk-ant-", 16, .token),
+        Form("an OpenAI key", "sk-proj-", 16, .token), Form("an OpenAI key", "sk-svcacct-", 16, .token),
+        Form("an API key", "sk-", 32, .word), Form("a Slack token", "xoxb-", 16, .token),
+        Form("a Slack token", "xoxp-", 16, .token), Form("a Slack token", "xoxa-", 16, .token),
+        Form("a Slack token", "xoxr-", 16, .token), Form("a Slack token", "xoxs-", 16, .token),
+        Form("a Slack token", "xapp-", 16, .token),
+        Form("a Slack webhook", "hooks.slack.com/services/", 20, .path),
+        Form("an AWS key", "AKIA", 16, .upper), Form("an AWS key", "ASIA", 16, .upper),
+        Form("a Google key", "AIza", 30, .token), Form("a Google token", "ya29.", 20, .token),
+        Form("a Stripe key", "sk_live_", 16, .word), Form("a Stripe key", "sk_test_", 16, .word),
+        Form("a Stripe key", "rk_live_", 16, .word), Form("a Stripe key", "rk_test_", 16, .word),
+        Form("a signing secret", "whsec_", 16, .word), Form("an npm token", "npm_", 30, .word),
+        Form("a PyPI token", "pypi-AgE", 16, .token), Form("a Hugging Face token", "hf_", 30, .word),
+        Form("a SendGrid key", "SG.", 30, .dotted), Form("a DigitalOcean token", "dop_v1_", 30, .word),
+        Form("a Shopify token", "shpat_", 30, .word), Form("a Linear key", "lin_api_", 30, .word),
+        Form("an Atlassian token", "ATATT3", 20, .token), Form("a Vault token", "hvs.", 20, .token),
+        Form("a private key", "AGE-SECRET-KEY-1", 40, .upper), Form("a Notion token", "ntn_", 30, .word),
+    ]
+
+    /// Which forms begin with a byte, so that a text costs one look for each of its words.
+    private static let byFirst: [UInt8: [Form]] = Dictionary(grouping: forms) { $0.prefix[0] }
+
+    /// What a text holds, in words, and where it begins in bytes; nil when nothing in it has a well-known form.
+    static func known(in text: some RandomAccessCollection<UInt8>) -> (title: String, offset: Int)? {
+        guard text.count >= 16 else { return nil }
+        let bytes = ContiguousArray(text)
+        var isInWord = false
+        for index in bytes.indices {
+            let byte = bytes[index]
+            defer { isInWord = Alphabet.word.contains(byte) }
+            if byte == 0x2D, has(bytes, index, "-----BEGIN "), isPrivateKey(bytes, index) {
+                return ("a private key", index)
+            }
+            if byte == 0x3A, has(bytes, index, "://"), isPassword(bytes, index + 3) {
+                return ("a password in a URL", index + 3)
+            }
+            guard !isInWord else { continue }
+            if byte == 0x65, isJWT(bytes, index) { return ("a JSON Web Token", index) }
+            for form in byFirst[byte] ?? [] where bytes[index...].starts(with: form.prefix) {
+                let rest = bytes[(index + form.prefix.count)...].prefix(while: form.alphabet.contains)
+                if rest.count >= form.least { return (form.title, index) }
+            }
+        }
+        return nil
+    }
+
+    private static func has(_ bytes: ContiguousArray<UInt8>, _ index: Int, _ text: StaticString) -> Bool {
+        unsafe bytes[index...].starts(
+            with: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        )
+    }
+
+    /// `-----BEGIN OPENSSH PRIVATE KEY-----` and its like: RFC 7468, section 2.
+    private static func isPrivateKey(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
+        String(decoding: bytes[start...].prefix(64), as: UTF8.self).contains("PRIVATE KEY")
+    }
+
+    /// Three parts of base64url, the first two of which begin with `{"`: RFC 7515, section 3.1.
+    private static func isJWT(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
+        guard has(bytes, start, "eyJ") else { return false }
+        let parts = bytes[start...].prefix(while: Alphabet.dotted.contains).split(separator: 0x2E)
+        return parts.count >= 3 && parts[1].starts(with: "eyJ".utf8) && parts.prefix(3).allSatisfy { $0.count >= 10 }
+    }
+
+    /// `user:password@` at the beginning of an authority, unless a variable stands for the password.
+    private static func isPassword(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
+        let authority = bytes[start...].prefix { $0 > 0x20 && $0 != 0x2F && $0 != 0x3F && $0 != 0x23 && $0 != 0x22 }
+        guard let at = authority.lastIndex(of: 0x40), let colon = authority[..<at].firstIndex(of: 0x3A) else {
+            return false
+        }
+        let password = String(decoding: authority[(colon + 1)..<at], as: UTF8.self)
+        return !password.isEmpty && !isPlaceholder(password)
+    }
+
+    // MARK: What is random
+
+    /// Whether a part of a text is too random to be a name: at least 20 letters and digits in a row that change their
+    /// kind as often as chance has it. Digests and UUIDs are not meant.
+    static func isRandom(_ text: some Sequence<UInt8>) -> Bool {
+        var part: [UInt8] = []
+        for byte in text {
+            switch byte {
+            case 0x41...0x5A, 0x61...0x7A, 0x30...0x39: part.append(byte)
+            default:
+                if isRandom(part: part) { return true }
+                part.removeAll(keepingCapacity: true)
+            }
+        }
+        return isRandom(part: part)
+    }
+
+    /// Lengths of digests in hexadecimal digits: MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
+    private static let digests: Set = [32, 40, 56, 64, 96, 128]
+
+    private static func isRandom(part: [UInt8]) -> Bool {
+        guard part.count >= 20 else { return false }
+        var (upper, lower, digits, hex, changes) = (0, 0, 0, 0, 0)
+        var counts = [Int](repeating: 0, count: 256)
+        var last = 0
+        for byte in part {
+            counts[Int(byte)] += 1
+            let kind = byte >= 0x61 ? 1 : byte >= 0x41 ? 2 : 3
+            if kind == 1 { lower += 1 } else if kind == 2 { upper += 1 } else { digits += 1 }
+            if kind == 3 || (byte | 0x20) <= 0x66 { hex += 1 }
+            if last != 0, kind != last { changes += 1 }
+            last = kind
+        }
+        guard counts.count(where: { $0 > 0 }) >= 10, digits < part.count else { return false }
+        if hex == part.count, upper == 0 || lower == 0 {
+            return digits > 0 && part.count >= 24 && !digests.contains(part.count)
+        }
+        // Three kinds change in 62 of 100 places by chance, two in 40; words and numbers do so far less often.
+        if upper > 0, lower > 0 { return digits > 0 && changes * 100 >= part.count * 46 }
+        return digits >= 4 && part.count >= 24 && changes * 5 >= part.count
+    }
+
+    // MARK: Names that tell
+
+    private static let endings = [
+        "token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "credentials",
+    ]
+    private static let whole: Set = [
+        "authorization", "proxyauthorization", "cookie", "pat", "jwt", "bearer", "pgpassword", "auth",
+    ]
+    private static let keys: Set = [
+        "api", "access", "secret", "private", "auth", "encryption", "signing", "account", "master", "service",
+        "subscription", "license",
+    ]
+
+    /// Whether a variable, a header or an option of this name holds a secret.
+    static func isTelling(_ name: some StringProtocol) -> Bool {
+        var words: [String] = [""]
+        var wasLower = false
+        for letter in name {
+            if !letter.isLetter && !letter.isNumber {
+                words.append("")
+            } else {
+                // `apiKey` is two words.
+                if letter.isUppercase, wasLower { words.append("") }
+                words[words.count - 1] += letter.lowercased()
+            }
+            wasLower = letter.isLowercase
+        }
+        words.removeAll(where: \.isEmpty)
+        guard let last = words.last else { return false }
+        if whole.contains(words.joined()) || whole.contains(last) && words.count > 1 { return true }
+        if endings.contains(where: last.hasSuffix) { return true }
+        return last == "key" && words.dropLast().last.map(keys.contains) ?? false
+    }
+
+    /// Whether a value stands for another one, or is none: a variable, a placeholder, a path, a number, a switch.
+    static func isPlaceholder(_ value: some StringProtocol) -> Bool {
+        value.isEmpty || value.hasPrefix("$") || value.hasPrefix("{") || value.hasPrefix("<") || value.hasPrefix("/")
+            || value.contains("${") || value.contains("{{") || value.contains("{credentials}")
+            || Double(value) != nil && value.count <= 9
+            || ["true", "false", "null", "none"].contains(value.lowercased())
+    }
+}

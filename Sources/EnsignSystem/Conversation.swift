@@ -1,0 +1,146 @@
+import CSystem
+import Glibc
+
+/// Another program to which lines are said and which answers with lines.
+///
+/// It leads a process group of its own, and the group is ended as one: what it started does not stay behind. For one thread
+/// at a time. The process must ignore SIGPIPE, as the program does: a child that has ended is an error here.
+package final class Conversation {
+    private let child: pid_t
+    private let input: FileDescriptor
+    private let output: FileDescriptor
+    private let errors: FileDescriptor
+    private var pending: [UInt8] = []
+    /// Where the search for the next line's end goes on.
+    private var searched = 0
+    private var hasEnded = false
+    private var isInputOpen = true
+    private var errorsOpen = true
+    /// The end of what it wrote to standard error, at most 8 KiB.
+    package private(set) var said: [UInt8] = []
+
+    /// Starts the program.
+    ///
+    /// - Parameter program: Its `input`, `deadline` and `outputLimit` are not used.
+    /// - Throws: ``SystemError`` when it cannot be started.
+    package init(_ program: Subprocess) throws(SystemError) {
+        let (input, output, errors) = (try Subprocess.Pipe(), try Subprocess.Pipe(), try Subprocess.Pipe())
+        self.input = FileDescriptor(owning: input.write)
+        self.output = FileDescriptor(owning: output.read)
+        self.errors = FileDescriptor(owning: errors.read)
+        defer {
+            close(input.read)
+            close(output.write)
+            close(errors.write)
+        }
+        // A child that does not read must not hold this process up.
+        for number in [input.write, output.read, errors.read] {
+            try attempt("talk to \(program.program)") { csystem_do_not_block(number) }
+        }
+        child = try program.start(input.read, output.write, errors.write, ownGroup: true, ownSession: false)
+    }
+
+    deinit { finish() }
+
+    /// What came of waiting for a line.
+    package enum Line: Sendable, Hashable {
+        case line([UInt8])
+        /// The program has closed its output.
+        case end
+        case timedOut
+        /// A line is longer than is read.
+        case tooLong
+    }
+
+    /// Says one line.
+    ///
+    /// - Returns: false when the program does not take it before the deadline, or is gone.
+    package func say(_ line: [UInt8], until deadline: ContinuousClock.Instant) -> Bool {
+        var rest = (line + [0x0A])[...]
+        while !rest.isEmpty {
+            guard isInputOpen else { return false }
+            let written = unsafe rest.withUnsafeBytes { unsafe write(input.number, $0.baseAddress, $0.count) }
+            if written > 0 {
+                rest = rest.dropFirst(written)
+            } else if errno != EINTR, errno != EAGAIN {
+                return false
+            } else {
+                guard wait(for: input.number, POLLOUT, until: deadline) else { return false }
+            }
+        }
+        return true
+    }
+
+    /// The next line, without its end.
+    ///
+    /// - Parameter most: The most bytes of a line.
+    package func nextLine(most: Int, until deadline: ContinuousClock.Instant) -> Line {
+        while true {
+            if let end = pending[searched...].firstIndex(of: 0x0A) {
+                let line = Array(pending[..<end])
+                pending.removeSubrange(...end)
+                searched = 0
+                return line.count > most ? .tooLong : .line(line)
+            }
+            searched = pending.count
+            guard pending.count <= most else { return .tooLong }
+            if hasEnded { return .end }
+            guard wait(for: output.number, POLLIN, until: deadline) else { return .timedOut }
+            take()
+        }
+    }
+
+    /// Closes its input, waits a moment, and ends the group: what it started too. May be called more than once.
+    package func finish() {
+        guard isInputOpen else { return }
+        isInputOpen = false
+        // Closed for the program; the number itself is closed with this object.
+        _ = csystem_shut(input.number)
+        var status: Int32 = 0
+        var hasExited = wait(for: &status, .milliseconds(500))
+        if !hasExited {
+            kill(-child, SIGTERM)
+            hasExited = wait(for: &status, .seconds(1))
+        }
+        kill(-child, SIGKILL)
+        if !hasExited { _ = wait(for: &status, .seconds(2)) }
+    }
+
+    private func wait(for status: inout Int32, _ time: Duration) -> Bool {
+        let deadline = ContinuousClock.now + time
+        repeat {
+            if unsafe waitpid(child, &status, WNOHANG) != 0 { return true }
+            usleep(2_000)
+        } while ContinuousClock.now < deadline
+        return false
+    }
+
+    /// Waits until something can be read or written, and takes what is said on standard error meanwhile.
+    private func wait(for number: Int32, _ events: Int32, until deadline: ContinuousClock.Instant) -> Bool {
+        while true {
+            let left = deadline - ContinuousClock.now
+            guard left > .zero else { return false }
+            var polls = [
+                pollfd(fd: number, events: Int16(events), revents: 0),
+                pollfd(fd: errorsOpen ? errors.number : -1, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = unsafe poll(&polls, 2, Int32(min(left / .milliseconds(1), 1_000)) + 1)
+            if polls[1].revents != 0 { takeErrors() }
+            if ready > 0, polls[0].revents != 0 { return true }
+        }
+    }
+
+    private func take() {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        let count = unsafe read(output.number, &chunk, chunk.count)
+        if count > 0 { pending += chunk[..<count] }
+        if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { hasEnded = true }
+    }
+
+    private func takeErrors() {
+        var chunk = [UInt8](repeating: 0, count: 8_192)
+        let count = unsafe read(errors.number, &chunk, chunk.count)
+        if count > 0 { said = (said + chunk[..<count]).suffix(8_192) }
+        if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { errorsOpen = false }
+    }
+}

@@ -1,0 +1,169 @@
+import EnsignImport
+import EnsignJSON
+import EnsignModel
+import Testing
+
+@Suite("Importing an interface's description")
+struct OpenAPITests {
+    private func document(_ text: String) throws -> OpenAPIDocument {
+        try OpenAPIDocument(try ForeignDocument.read(Array(text.utf8)))
+    }
+
+    private static let old = """
+        openapi: 3.0.3
+        info: {title: Billing, version: v2}
+        servers: [{url: https://billing.example.com}]
+        paths:
+          /invoices/{id}:
+            parameters:
+              - {name: id, in: path, required: true, schema: {type: string}}
+            get:
+              operationId: getInvoice
+              summary: Reads an invoice.
+              parameters:
+                - {name: id, in: query, schema: {type: integer, minimum: 0, exclusiveMinimum: true}}
+                - {name: Authorization, in: header, schema: {type: string}}
+              responses:
+                '200':
+                  content:
+                    application/json:
+                      schema: {$ref: '#/components/schemas/Invoice'}
+            delete:
+              responses: {'204': {description: gone}}
+          /invoices:
+            post:
+              operationId: create invoice
+              requestBody: {$ref: '#/components/requestBodies/Invoice'}
+              responses: {}
+            put:
+              operationId: broken
+              requestBody:
+                content: {application/json: {schema: {$ref: 'other.yaml#/Invoice'}}}
+        components:
+          requestBodies:
+            Invoice:
+              required: true
+              content: {application/json: {schema: {$ref: '#/components/schemas/Invoice'}}}
+          schemas:
+            Invoice:
+              type: object
+              required: [total]
+              properties:
+                total: {type: number}
+                note: {type: string, nullable: true, example: 2026-01-01}
+                parent: {$ref: '#/components/schemas/Invoice', description: ignored here}
+          securitySchemes: {key: {type: apiKey}}
+        """
+
+    @Test("Each operation has its parameters and body in one schema, and the definitions that it uses")
+    func operations() throws {
+        let document = try document(Self.old)
+        #expect(document.operations.map(\.name) == ["post_create_invoice", "getInvoice", "delete_invoices_id"])
+        #expect(document.operations.map(\.method) == ["post", "get", "delete"])
+        for operation in document.operations {
+            for schema in [operation.input, operation.output].compactMap({ $0 }) {
+                #expect(lintSchema(schema).filter { $0.severity == .error } == [])
+            }
+        }
+        let get = try #require(document.operations.first { $0.name == "getInvoice" })
+        let input = try JSONSchema(try #require(get.input))
+        #expect(input.validate(["id": "a", "query_id": 1]).isEmpty)
+        for value: JSONValue in [["query_id": 1], ["id": 1], ["id": "a", "query_id": 0], ["id": "a", "other": 1]] {
+            #expect(!input.validate(value).isEmpty, "\(value)")
+        }
+        let output = try JSONSchema(try #require(get.output))
+        #expect(output.validate(["total": 1, "note": .null, "parent": ["total": 2]]).isEmpty)
+        for value: JSONValue in [[:], ["total": 1, "note": 1], ["total": 1, "parent": [:]]] {
+            #expect(!output.validate(value).isEmpty, "\(value)")
+        }
+        #expect(document.decisions.map(\.kind) == [.leftOut, .look, .look])
+    }
+
+    @Test(
+        "What is no such description is said to be so",
+        arguments: ["", "[]", "{}", "swagger: '2.0'", "a: &x 1", "{\"openapi\": \"3.0\"", "openapi: 4.0.0"]
+    )
+    func others(text: String) {
+        #expect(throws: ForeignDocumentError.self) { try document(text) }
+    }
+
+    @Test("References that go round end, and what leads nowhere is left out")
+    func circles() throws {
+        let document = try document(
+            """
+            {"openapi": "3.1.0", "paths": {"/a": {"$ref": "#/paths/~1a", "get": {"parameters": [{"$ref": "#/components/parameters/p"}],
+            "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/none"}}}}}},
+            "/b": {"get": {"responses": {"200": {"content": {"application/json": {"schema":
+            {"$ref": "#/components/schemas/s", "maximum": 3}}}}}}}},
+            "components": {"parameters": {"p": {"$ref": "#/components/parameters/p"}}, "schemas": {"s": {"type": "integer"}}}}
+            """
+        )
+        #expect(document.operations.map(\.name) == ["get_b"])
+        let output = try JSONSchema(try #require(document.operations[0].output))
+        #expect(output.validate(3).isEmpty && !output.validate(4).isEmpty && !output.validate("1").isEmpty)
+    }
+}
+
+@Suite("Importing agents from frameworks' files")
+struct AgentFilesTests {
+    private func read(_ text: String) throws -> JSONValue { try ForeignDocument.read(Array(text.utf8)) }
+
+    @Test("crewAI's agents get role, goal, backstory and their tasks as the prompt")
+    func crew() throws {
+        let agents = try AgentFiles.crewAI(
+            agents: read(
+                """
+                senior_researcher:
+                  role: >
+                    Senior researcher of {topic}
+                  goal: Find what is new.
+                  backstory: You read everything.
+                  llm: openai/gpt-5
+                  max_iter: 12
+                  allow_delegation: true
+                writer: {role: Writer}
+                """
+            ),
+            tasks: read(
+                """
+                research: {description: Look for news., expected_output: A list., agent: senior_researcher}
+                write: {description: Write., agent: writer}
+                """
+            )
+        )
+        #expect(agents.map(\.name) == ["senior-researcher", "writer"])
+        let first = agents[0]
+        #expect(first.description == "Find what is new." && first.model?.name == "gpt-5" && first.steps == 12)
+        for part in ["Senior researcher of {topic}", "You read everything.", "Look for news.", "A list."] {
+            #expect(first.prompt?.contains(part) == true)
+        }
+        #expect(first.prompt?.contains("Write.") == false)
+        #expect(first.decisions.contains { $0.text.contains("{topic}") })
+        #expect(first.decisions.contains { $0.text.contains("allow_delegation") })
+        #expect(first.manifest(fallback: nil) != nil)
+        #expect(agents[1].manifest(fallback: nil) == nil)
+        #expect(agents[1].manifest(fallback: ("openai", "gpt-5"))?.contains("# guess") == true)
+    }
+
+    @Test("Each graph of langgraph.json is an agent; values of env are not taken")
+    func graphs() throws {
+        let agents = try AgentFiles.langGraph(
+            read(
+                #"{"graphs": {"My Agent": "./a.py:graph", "b": {"path": "./b.py:g"}}, "env": {"KEY": "s3cret"}, "dependencies": ["."]}"#
+            )
+        )
+        #expect(agents.map(\.name) == ["my-agent", "b"])
+        #expect(agents[0].runtime == ["kind": "langgraph", "graph": "./a.py:graph"])
+        #expect(agents.flatMap(\.decisions).allSatisfy { !$0.text.contains("s3cret") })
+        #expect(agents.flatMap(\.decisions).contains { $0.text.contains("KEY") })
+    }
+
+    @Test(
+        "Files that are something else are refused",
+        arguments: ["[]", "a: 1", "{}", "\u{1b}", "graphs: {}", "é: {}"]
+    )
+    func others(text: String) {
+        #expect(throws: ForeignDocumentError.self) { try AgentFiles.crewAI(agents: read(text), tasks: nil) }
+        #expect(throws: ForeignDocumentError.self) { try AgentFiles.langGraph(read(text)) }
+    }
+}

@@ -1,0 +1,258 @@
+import EnsignImport
+import EnsignJSON
+import EnsignMCP
+import EnsignManifest
+import EnsignModel
+import EnsignTestSupport
+import Testing
+
+@Suite("Importing a tool")
+struct ToolImportTests {
+    private static let source = ToolImport.Source(
+        owner: "support",
+        description: "The MCP server tracker.",
+        server: ["mcp": ["command": ["tracker-mcp", "--stdio"]]],
+        origin: "the MCP server 'tracker'"
+    )
+
+    private func bring(_ operations: [OfferedOperation], existing: String? = nil) throws(ToolTextError) -> ToolImport {
+        try ToolImport(operations, of: Self.source, existing: existing)
+    }
+
+    private func errors(_ text: String) -> [String] {
+        let loaded = ManifestLoader.load(Tool.self, Array(text.utf8), path: "fleet/tools/t/1.0.0.yaml")
+        return loaded.findings.filter { $0.severity == .error }.map { "\($0.position.line): \($0.message)" }
+    }
+
+    private static let search = OfferedOperation(
+        name: "search",
+        description: "Searches.",
+        input: ["type": "object", "properties": ["query": ["type": "string"]], "required": ["query"]],
+        isReadOnly: true
+    )
+
+    @Test("A new tool is a manifest in Ensign's own style, guesses marked")
+    func new() throws {
+        let result = try bring([
+            Self.search, OfferedOperation(name: "close", description: "Closes.\nFor good.", input: ["type": "object"]),
+        ])
+        #expect(
+            result.text == """
+                # From the MCP server 'tracker'. 'ensign import' updates what the source says, and keeps the rest.
+                apiVersion: ensign.dev/v1
+                kind: Tool
+                spec:
+                  owner: support
+                  description: The MCP server tracker.
+                  server:
+                    mcp:
+                      command: [tracker-mcp, "--stdio"]
+                  operations:
+                    close:
+                      description: |-
+                        Closes.
+                        For good.
+                      access: execute  # guess: no readOnlyHint
+                      risk: high
+                      input:
+                        type: object
+                    search:
+                      description: Searches.
+                      access: read  # readOnlyHint, the server's own word
+                      risk: low
+                      input:
+                        properties:
+                          query:
+                            type: string
+                        required: [query]
+                        type: object
+
+                """
+        )
+        #expect(errors(result.text ?? "") == [])
+        #expect(result.decisions.map(\.kind) == [.guess])
+    }
+
+    @Test("An update changes what the server says, and keeps what people wrote")
+    func update() throws {
+        let existing = """
+            apiVersion: ensign.dev/v1
+            kind: Tool
+            # Reviewed by Ada.
+            spec:
+              owner: support
+              operations:
+                # Never grant this one.
+                drop:
+                  access: execute
+                  risk: high
+                  input: {type: object}
+
+                search:   # asked daily
+                  access: read      # seen its code
+                  risk: medium
+                  description: Searches.
+                  timeout: 5s
+                  input:
+                    type: object
+                    properties:
+                      query: {type: string}
+                  # the end
+              credentials: {ref: "vault:tracker"}
+            # bye
+
+            """
+        var search = Self.search
+        search.description = "Searches everything."
+        let result = try bring(
+            [search, OfferedOperation(name: "read", input: ["type": "object"], isReadOnly: true)],
+            existing: existing
+        )
+        #expect(
+            result.text == """
+                apiVersion: ensign.dev/v1
+                kind: Tool
+                # Reviewed by Ada.
+                spec:
+                  owner: support
+                  operations:
+                    # Never grant this one.
+
+                    read:
+                      access: read  # readOnlyHint, the server's own word
+                      risk: low
+                      input:
+                        type: object
+                    search:   # asked daily
+                      access: read      # seen its code
+                      risk: medium
+                      description: Searches everything.
+                      timeout: 5s
+                      input:
+                        properties:
+                          query:
+                            type: string
+                        required: [query]
+                        type: object
+                      # the end
+                  credentials: {ref: "vault:tracker"}
+                # bye
+
+                """
+        )
+        #expect(
+            result.differences.map(\.text) == [
+                "- drop", "+ read",
+                "~ search: description 'Searches everything.' (was 'Searches.'); input: required [\"query\"] (was not limited)",
+            ]
+        )
+        #expect(errors(result.text ?? "") == [])
+        let again = try bring(
+            [search, OfferedOperation(name: "read", input: ["type": "object"], isReadOnly: true)],
+            existing: result.text
+        )
+        #expect(again.differences == [] && again.text == result.text)
+    }
+
+    @Test("An operation that has another name than the server's tool is found again by mcp.tool")
+    func renamed() throws {
+        let first = try bring([Self.search])
+        let text = (first.text ?? "").replacing("    search:\n", with: "    look-up:\n      mcp: {tool: search}\n")
+        var search = Self.search
+        search.description = "Searches all."
+        let result = try bring([search], existing: text)
+        #expect(result.differences.map(\.kind) == [.changed])
+        #expect(result.text?.contains("look-up:\n      mcp: {tool: search}\n      description: Searches all.") == true)
+    }
+
+    @Test("A server that no longer says that an operation only reads is told of, and the manifest stays")
+    func hint() throws {
+        let first = try bring([Self.search])
+        var search = Self.search
+        search.isReadOnly = false
+        let result = try bring([search], existing: first.text)
+        #expect(result.differences == [])
+        #expect(result.decisions.map(\.subject) == ["search"])
+    }
+
+    @Test("What cannot be declared is left out, with the reason; the rest is declared")
+    func leftOut() throws {
+        let result = try bring([
+            Self.search, Self.search, OfferedOperation(name: "a b"), OfferedOperation(name: ""),
+            OfferedOperation(name: "x\u{1b}[2J"), OfferedOperation(name: String(repeating: "n", count: 129)),
+            OfferedOperation(name: "dyn", input: ["$dynamicRef": "#a"]),
+            OfferedOperation(name: "out", input: [:], output: ["type": "strin"]),
+            OfferedOperation(name: "long", description: String(repeating: "x", count: 65_537)),
+            OfferedOperation(name: "big", input: ["enum": [.integer(.max)]]),
+            OfferedOperation(name: "deep", input: ["default": (0..<60).reduce(1) { value, _ in [value] }]),
+            OfferedOperation(name: "key", input: ["properties": [String(repeating: "k", count: 2_000): [:]]]),
+            OfferedOperation(name: "fine", input: ["type": "integer", "maximum": .integer(.max)]),
+        ])
+        #expect(result.operations == 2)
+        #expect(result.decisions.count { $0.kind == .leftOut } == 11)
+        #expect(result.decisions.allSatisfy { !$0.text.contains("\u{1b}") })
+        #expect(errors(result.text ?? "") == [])
+        let many = try bring((0..<501).map { OfferedOperation(name: "o\($0)", isReadOnly: true) })
+        #expect(many.text == nil && many.decisions.last?.kind == .leftOut)
+        let flood = try bring((0..<100_000).map { _ in OfferedOperation(name: " ") })
+        #expect(flood.decisions.count < 110)
+    }
+
+    @Test("Any text and any value comes back from the manifest as it was", arguments: 0..<40 as Range<UInt64>)
+    func roundTrip(batch: UInt64) throws {
+        var random = SeededGenerator(for: "import \(batch)", standard: 4_100 + batch)
+        let texts =
+            Hostile.texts.map { $0.cut(utf8: 400) } + [
+                Hostile.unsafeText, "y", "no", "null", "~", "1", "1.0", "0x1F", "2026-01-01", "12:30", "a: b", "a #b",
+                "- a", "'", "\"", "|", "x:",
+            ]
+        func text() -> String { texts.randomElement(using: &random) ?? "" }
+        func value(_ depth: Int) -> JSONValue {
+            switch Int.random(in: 0...(depth > 0 ? 6 : 3), using: &random) {
+            case 0: return .string(text())
+            case 1: return .integer(.random(in: -100...100, using: &random))
+            case 2: return JSONValue(.random(in: -1...1, using: &random))
+            case 3: return [.null, true, .bool(false)].randomElement(using: &random) ?? .null
+            case 4: return .array((0..<Int.random(in: 0...4, using: &random)).map { _ in value(depth - 1) })
+            default:
+                var members = JSONObject()
+                for _ in 0..<Int.random(in: 0...4, using: &random) { members[text()] = value(depth - 1) }
+                return .object(members)
+            }
+        }
+        for _ in 0..<25 {
+            let schema: JSONValue = [
+                "type": "object", "default": value(3), "x-any": value(3), "examples": [value(2)],
+                "properties": ["a": ["description": .string(text()), "const": value(2)]],
+            ]
+            let operation = OfferedOperation(name: "op", description: text(), input: schema, isReadOnly: true)
+            let result = try bring([operation])
+            guard let manifest = result.text else { continue }
+            let said = "seed \(random.seed)\n\(manifest)"
+            let loaded = ManifestLoader.load(Tool.self, Array(manifest.utf8), path: "fleet/tools/t/1.0.0.yaml")
+            let errors = loaded.findings.filter { $0.severity == .error }
+            try #require(errors == [], "\(said)")
+            #expect(loaded.value?.operations["op"]?.input == schema, "\(said)")
+            // The same again is no change.
+            let again = try bring([operation], existing: manifest)
+            #expect(again.differences == [], "\(said)")
+        }
+    }
+
+    @Test("The version is the server's where that is SemVer, else a decision")
+    func versions() throws {
+        let cases: [(String?, String)] = [
+            ("1.2.3", "1.2.3"), ("v2.1.1", "2.1.1"), (nil, "0.1.0"), ("", "0.1.0"), ("2.3", "0.1.0"),
+            ("\u{1b}[0m", "0.1.0"),
+        ]
+        for (claimed, expected) in cases {
+            let (version, decision) = ImportedVersion.first(claimed)
+            #expect(version.description == expected && decision != nil)
+            #expect(decision?.text.contains("\u{1b}") == false)
+        }
+        let newest = try #require(SemanticVersion("1.4.2"))
+        #expect(ImportedVersion.next(after: newest, "2.0.0").description == "2.0.0")
+        #expect(ImportedVersion.next(after: newest, "1.4.2").description == "1.5.0")
+        #expect(ImportedVersion.next(after: newest, nil).description == "1.5.0")
+    }
+}

@@ -1,0 +1,195 @@
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Foundation
+import Testing
+
+@testable import EnsignMCP
+
+private let servers = (#filePath as NSString).deletingLastPathComponent + "/Servers"
+
+/// As the program does: a server that has ended is an error, not a signal.
+private let ignoresBrokenPipes: Bool = {
+    signal(SIGPIPE, SIG_IGN)
+    return true
+}()
+
+@Suite("Asking a server of the Model Context Protocol")
+struct MCPClientTests {
+    private func listing(
+        _ behaviour: String,
+        time: Duration = .seconds(20),
+        bytes: Int = 4 << 20
+    ) throws(MCPError) -> ServerListing {
+        _ = ignoresBrokenPipes
+        let transport = try StdioTransport(
+            ["python3", "\(servers)/server.py", behaviour],
+            environment: ["PATH": "/usr/bin:/bin"]
+        )
+        let budget = MCPBudget(time: time, bytes: bytes, message: 1 << 20)
+        return try MCPClient.listing(transport, budget: budget, version: "0")
+    }
+
+    @Test(
+        "Both eras are spoken, and what a server asks for itself is refused without harm",
+        arguments: [
+            ("modern", "v2.1.1"), ("legacy", "1.4.0"), ("banner", "v2.1.1"), ("elicit", "v2.1.1"), ("ping", "v2.1.1"),
+            ("slow", "v2.1.1"),
+        ]
+    )
+    func eras(behaviour: String, version: String) throws {
+        let listing = try listing(behaviour)
+        #expect(listing.name == "tracker" && listing.version == version)
+        #expect(listing.tools.map(\.name) == ["search_issues", "close_issue"])
+        #expect(listing.tools.map(\.isReadOnly) == [true, nil])
+        #expect(listing.tools.map(\.isDestructive) == [nil, true])
+    }
+
+    @Test("A server that does not answer what it does not know is asked in the old way")
+    func silent() throws {
+        let listing = try listing("silent")
+        #expect(listing.version == "1.4.0")
+    }
+
+    @Test("All pages are read")
+    func pages() throws {
+        let listing = try listing("pages")
+        #expect(listing.tools.map(\.name) == (0..<5).map { "tool_\($0)" })
+    }
+
+    @Test(
+        "A server that lies, hangs or floods ends the import in time, with the reason",
+        arguments: [
+            ("circle", "go round in a circle"), ("endless", "more than 1000 pages"), ("million", "more than"),
+            ("hang", "did not answer 'tools/list' within 3 seconds"), ("die", "ended before it answered"),
+            ("flood", "says more than is read"), ("huge", "is longer than"), ("garbage", "not JSON"),
+            ("wrong-id", "did not answer"), ("nameless", "has no name"),
+        ]
+    )
+    func hostile(behaviour: String, reason: String) throws {
+        let clock = ContinuousClock()
+        var found: MCPError?
+        let elapsed = clock.measure {
+            do throws(MCPError) {
+                _ = try listing(behaviour, time: .seconds(behaviour == "hang" || behaviour == "wrong-id" ? 3 : 20))
+            } catch {
+                found = error
+            }
+        }
+        let error = try #require(found)
+        #expect(error.message.contains(reason), "\(error)")
+        #expect(elapsed < .seconds(24))
+        #expect(!error.said.contains("\u{1b}"))
+        if behaviour == "die" { #expect(error.said.contains("no such database")) }
+    }
+
+    @Test("What a server has started is ended with it")
+    func group() throws {
+        let scratch = try ScratchDirectory()
+        let script = "sleep 300 & echo $! > \(scratch.path)/child; cat > /dev/null; sleep 300"
+        let transport = try StdioTransport(["sh", "-c", script], environment: ["PATH": "/usr/bin:/bin"])
+        let budget = MCPBudget(time: .seconds(1))
+        #expect(throws: MCPError.self) { _ = try MCPClient.listing(transport, budget: budget, version: "0") }
+        let text = try String(contentsOfFile: "\(scratch.path)/child", encoding: .utf8)
+        let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        // A child of nobody may be a zombie for a moment: init has to take it.
+        var isGone = false
+        for _ in 0..<100 where !isGone {
+            let stat = (try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8)) ?? ""
+            isGone = stat.isEmpty || stat.contains(") Z ")
+            usleep(20_000)
+        }
+        #expect(isGone)
+    }
+
+    @Test("A program that is not there is said to be so")
+    func missing() {
+        #expect(throws: MCPError.self) { _ = try StdioTransport(["/does/not/exist"], environment: [:]) }
+    }
+
+    // MARK: HTTP
+
+    private func withServer<Result>(_ behaviour: String, _ body: (String) throws -> Result) throws -> Result {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "\(servers)/http_server.py", behaviour]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        defer {
+            try? input.fileHandleForWriting.close()
+            process.waitUntilExit()
+        }
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        return try body("http://127.0.0.1:\(line.trimmingCharacters(in: .whitespacesAndNewlines))/mcp")
+    }
+
+    private func asked(
+        _ url: String,
+        _ headers: [(name: String, value: String)] = [],
+        time: Duration = .seconds(20)
+    ) throws -> ServerListing {
+        let budget = MCPBudget(time: time, bytes: 4 << 20, message: 1 << 20)
+        return try MCPClient.listing(try HTTPTransport(url, headers: headers), budget: budget, version: "0")
+    }
+
+    @Test(
+        "A server is asked by HTTP: plain answers, streams of events, sessions",
+        arguments: [("modern", "3.0.0"), ("legacy", "1.0.0"), ("events", "1.0.0")]
+    )
+    func http(behaviour: String, version: String) throws {
+        let listing = try withServer(behaviour) { url in try asked(url) }
+        #expect(listing.version == version && listing.tools.map(\.name) == ["search"])
+    }
+
+    @Test("Headers are sent, and their lack is said")
+    func headers() throws {
+        try withServer("who") { url in
+            #expect(throws: MCPError.self) { _ = try asked(url) }
+            let listing = try asked(url, [("Authorization", "Bearer t0ken")])
+            #expect(listing.tools.count == 1)
+        }
+    }
+
+    @Test(
+        "A server by HTTP that hangs, floods or sends elsewhere ends the import in time",
+        arguments: [("hang", "did not answer"), ("flood", "is longer than"), ("redirect", "another address")]
+    )
+    func hostileHTTP(behaviour: String, reason: String) throws {
+        try withServer(behaviour) { url in
+            do {
+                _ = try asked(url, time: .seconds(behaviour == "hang" ? 2 : 20))
+                Issue.record("no error")
+            } catch let error as MCPError {
+                #expect(error.message.contains(reason), "\(error)")
+            }
+        }
+    }
+
+    @Test(
+        "An address in the clear is of this machine alone",
+        arguments: [
+            "http://example.com/", "http://localhost@example.com/", "ftp://localhost/", "http://127.0.0.1.example.com/",
+            "https://a b/",
+        ]
+    )
+    func addresses(url: String) {
+        #expect(throws: MCPError.self) { _ = try HTTPTransport(url) }
+    }
+
+    @Test("Events are read whole, whatever their line ends and however they arrive")
+    func events() {
+        let stream = Array(": hi\r\nevent: x\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:2\n\nid: 3\ndata: ".utf8)
+        for size in [1, 3, 1000] {
+            var (pending, found): ([UInt8], [String]) = ([], [])
+            for start in stride(from: 0, to: stream.count, by: size) {
+                pending += stream[start..<min(start + size, stream.count)]
+                while let event = HTTPTransport.nextEvent(&pending) {
+                    found.append(String(decoding: event, as: UTF8.self))
+                }
+            }
+            #expect(found == ["{\"a\":\n1}", "2"])
+        }
+    }
+}

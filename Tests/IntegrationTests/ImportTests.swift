@@ -1,0 +1,135 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// `ensign import`, against servers that run.
+@Suite struct ImportTests {
+    private let scratch: ScratchDirectory
+    private let server = "python3 \(packageRoot)/Tests/EnsignMCPTests/Servers/server.py"
+
+    init() throws {
+        scratch = try ScratchDirectory()
+        try #require(try run("git", ["init", "-q", "-b", "main"], in: scratch.path).status == 0)
+        try #require(try ensign(["new", "team", "support"]).status == 0)
+    }
+
+    private func ensign(_ words: [String], _ environment: [String: String] = [:]) throws -> CommandResult {
+        try run(Host.ensign, words, in: scratch.path, environment: environment)
+    }
+
+    private func text(_ path: String) throws -> String {
+        try String(contentsOfFile: "\(scratch.path)/\(path)", encoding: .utf8)
+    }
+
+    private func write(_ text: String, _ path: String) throws {
+        try text.write(toFile: "\(scratch.path)/\(path)", atomically: true, encoding: .utf8)
+    }
+
+    private func commit() throws {
+        for arguments in [["add", "-A"], ["commit", "-q", "-m", "x"]] {
+            #expect(try run("git", arguments, in: scratch.path).status == 0)
+        }
+    }
+
+    @Test("A server becomes a manifest that validates; again changes nothing; a frozen version goes on as the next")
+    func running() throws {
+        let command = ["import", "mcp", "tracker", "--command", "\(server) modern"]
+        let first = try ensign(command)
+        #expect(first.status == 0, "\(first.errors)")
+        #expect(first.output.hasPrefix("fleet/tools/tracker/2.1.1.yaml: created\n  2 operations\n"))
+        #expect(first.errors.contains("[guess] version: the source says 'v2.1.1'; it is 2.1.1"))
+        #expect(try ensign(["validate"]).status == 0)
+        #expect(try ensign(command + ["--check"]).status == 0)
+        // What people decide stays, and the branch's version is frozen.
+        let path = "fleet/tools/tracker/2.1.1.yaml"
+        try write(
+            try text(path).replacingOccurrences(of: "access: read", with: "access: write  # it writes a log"),
+            path
+        )
+        try commit()
+        let pages = ["import", "mcp", "tracker", "--command", "\(server) pages"]
+        let check = try ensign(pages + ["--check", "--output", "json"])
+        #expect(check.status == 2, "\(check.errors)")
+        #expect(check.output.contains(#""state": "would-update""#))
+        #expect(try ensign(["validate"]).status == 0)
+        let second = try ensign(pages)
+        #expect(second.status == 0, "\(second.errors)")
+        #expect(second.output.contains("fleet/tools/tracker/2.2.0.yaml: updated"))
+        #expect(second.output.contains("+ tool_0") && second.output.contains("- search_issues"))
+        let back = try ensign(command)
+        #expect(back.status == 0 && back.output.contains("2.2.0.yaml: updated"))
+        #expect(try ensign(["validate"]).status == 0)
+        #expect(try text(path).contains("# it writes a log"))
+    }
+
+    @Test("A server that cannot be asked is a failure with its own words made safe, and writes nothing")
+    func failing() throws {
+        for behaviour in ["die", "circle", "garbage", "nameless"] {
+            let result = try ensign(["import", "mcp", "tracker", "--command", "\(server) \(behaviour)"])
+            #expect(result.status == 1, "\(behaviour): \(result.output)")
+            #expect(!result.errors.contains("\u{1b}[2J"))
+            #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/fleet/tools"))
+        }
+        let hang = try ensign(["import", "mcp", "tracker", "--timeout", "2", "--command", "\(server) hang"])
+        #expect(hang.status == 1 && hang.errors.contains("within 2 seconds"))
+    }
+
+    @Test("A configuration's servers run only when the command line says so, and their secrets are never written")
+    func configuration() throws {
+        let script =
+            "import os, runpy, sys; assert len(os.environ['KEY']) == 12 and 'OTHER' not in os.environ; "
+            + "sys.argv = ['server', 'legacy']; runpy.run_path('\(packageRoot)/Tests/EnsignMCPTests/Servers/server.py')"
+        try write(
+            """
+            {"mcpServers": {"My Tracker": {"command": "python3", "args": ["-c", "\(script)"], "env": {"KEY": "${SECRET}"}},
+             "touch": {"command": "touch", "args": ["\(scratch.path)/ran"]}}}
+            """,
+            ".mcp.json"
+        )
+        let listed = try ensign(["import", "mcp", "--client-config", ".mcp.json"])
+        #expect(listed.status == 64 && listed.output.contains("my-tracker: python3"))
+        #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/ran"))
+        let result = try ensign(
+            ["import", "mcp", "my-tracker", "--client-config", ".mcp.json", "--run"],
+            ["SECRET": "s3cret-value", "OTHER": "x"]
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/ran"))
+        #expect(result.errors.contains("[guess] KEY"))
+        let manifest = try text("fleet/tools/my-tracker/1.4.0.yaml")
+        #expect(manifest.contains("ref: env:SECRET"))
+        #expect(!(manifest + result.output + result.errors).contains("s3cret-value"))
+        #expect(try ensign(["validate"]).status == 0)
+    }
+
+    @Test("What cannot be declared is left out, and the exit status says so")
+    func leftOut() throws {
+        let tools =
+            ##"{"tools": [{"name": "a", "inputSchema": {}}, {"name": "b", "inputSchema": {"$dynamicRef": "#x"}}]}"##
+        try write(tools, "tools.json")
+        let result = try ensign(["import", "mcp", "t", "--from", "tools.json"])
+        #expect(result.status == 3 && result.errors.contains("[left-out] b: its input schema"))
+        #expect(try ensign(["validate"]).status == 0)
+        try write("{", "tools.json")
+        #expect(try ensign(["import", "mcp", "t", "--from", "tools.json"]).status == 3)
+    }
+
+    @Test("Agents of frameworks become manifests that validate; again they follow the prompt only")
+    func agents() throws {
+        try write("planner: {role: Planner, goal: Plan it., backstory: You plan.}\n", "agents.yaml")
+        try write(#"{"graphs": {"flow": "./flow.py:graph"}}"#, "langgraph.json")
+        #expect(try ensign(["import", "crewai", "."]).status == 3)
+        for kind in ["crewai", "langgraph"] {
+            let result = try ensign(["import", kind, ".", "--model", "openai/gpt-5"])
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        let folder = "fleet/agents/support/planner/next"
+        #expect(try ensign(["validate"]).status == 0)
+        try write(try text("\(folder)/agent.yaml") + "# mine\n", "\(folder)/agent.yaml")
+        try write("planner: {role: Planner, goal: Plan it all., backstory: You plan.}\n", "agents.yaml")
+        #expect(try ensign(["import", "crewai", ".", "--check"]).status == 2)
+        #expect(try ensign(["import", "crewai", "."]).output.contains("prompt.md: updated"))
+        #expect(try text("\(folder)/agent.yaml").hasSuffix("# mine\n"))
+        #expect(try text("\(folder)/prompt.md").contains("Plan it all."))
+    }
+}
