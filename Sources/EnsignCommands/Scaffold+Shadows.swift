@@ -68,7 +68,9 @@ extension Scaffold {
         _ files: inout [String: String]
     ) throws -> [String] {
         guard try fleet.toolVersions(tool).isEmpty else { return [] }
-        let names = Set(shadow.tools.compactMap { ShadowReport.folded($0) }).sorted()
+        let names = Set(
+            shadow.tools.compactMap { OperationName.isValid($0) ? $0 : ShadowReport.folded($0) }
+        ).sorted()
         guard !names.isEmpty else { return [] }
         files[RepositoryPath.tool(tool, "0.1.0")] = ManifestTemplate.shadowTool(tool, owner: owner, names)
         return names
@@ -95,7 +97,8 @@ extension ManifestTemplate {
             """
         if let tool {
             text += "  needs:\n    tools:\n"
-            text += "      - {tool: \(tool), version: 0.1.0, operations: [\(operations.joined(separator: ", "))]}\n"
+            text +=
+                "      - {tool: \(tool), version: 0.1.0, operations: [\(operations.map(OperationName.inYAML).joined(separator: ", "))]}\n"
         }
         return text + "  limits: {steps: 8, tokens: 20000, costUSD: 0.50, seconds: 90}      # guesses\n"
     }
@@ -114,7 +117,7 @@ extension ManifestTemplate {
             """
         for operation in operations {
             text += """
-                    \(operation):
+                    \(OperationName.inYAML(operation)):
                       access: write          # a guess, on the safe side
                       risk: high             # a guess, on the safe side
                       input: {type: object}  # a guess: any arguments

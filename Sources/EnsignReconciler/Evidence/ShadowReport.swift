@@ -156,9 +156,9 @@ package struct ShadowReport: Sendable {
         var operations: [String: Set<String>] = [:]
         for tool in try fleet.names(in: "tools", files: false) {
             for version in try fleet.toolVersions(tool) {
-                operations[tool, default: []].formUnion(
-                    try fleet.tool(tool, version)?.value?.operations.keys.map { $0 } ?? []
-                )
+                for (name, operation) in try fleet.tool(tool, version)?.value?.operations ?? [:] {
+                    operations[tool, default: []].formUnion([name, operation.serverTool ?? name])
+                }
             }
         }
         return operations
