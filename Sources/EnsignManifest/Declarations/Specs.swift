@@ -29,7 +29,7 @@ extension ManifestKind {
         ),
         Field(
             "name",
-            "What telemetry may call the agent too, for frameworks that cannot bear `<team>/<agent>`.",
+            "What a framework that cannot bear `<team>/<agent>` calls the agent.",
             .text(.alias)
         ),
         Field("triggers", "What starts a run, as data for the runtime; a deployment may replace it.", triggers),

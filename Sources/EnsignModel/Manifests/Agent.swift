@@ -9,7 +9,7 @@ package struct Agent: Sendable {
     package var instructions: Located<String>?
     /// Further files, by the name under which the runtime finds their text.
     package var prompts: [String: Located<String>] = [:]
-    /// What frameworks that cannot bear `<team>/<agent>` call it in telemetry.
+    /// What frameworks that cannot bear `<team>/<agent>` call it.
     package var name: Located<String>?
     /// What starts a run, as data for the runtime, each with exactly one of `cron`, `webhook` and `queue`.
     package var triggers: [JSONValue] = []
