@@ -11,15 +11,17 @@ extension Invocation {
     var directory: String { self["repo"] ?? "." }
 
     /// Opens the repository.
-    func site(insideHook: Bool = false) throws -> Site {
+    ///
+    /// - Parameter path: Where the repository is; nil for the one that the command works on.
+    func site(at path: String? = nil, insideHook: Bool = false) throws -> Site {
         let objects = insideHook ? Machine.environment("GIT_QUARANTINE_PATH") : nil
         do {
             let site = try Site(
-                Site.Opening(path: directory, insideHook: insideHook, objectDirectory: objects),
+                Site.Opening(path: path ?? directory, insideHook: insideHook, objectDirectory: objects),
                 overrides: overrides
             )
             // Git itself has chosen a hook's repository.
-            if self["repo"] == nil, !insideHook {
+            if path == nil, self["repo"] == nil, !insideHook {
                 try Discovery.check(site.repository, site.configuration, from: directory)
             }
             return site

@@ -8,13 +8,13 @@ import EnsignSystem
 struct UserCommit {
     let site: Site
 
-    /// Writes a commit that sets some files on top of `parent`.
+    /// Writes a commit that sets some files on top of `parent`; nil removes one.
     ///
     /// Stock git makes it, so that the user's identity, signing key and settings hold.
-    func make(_ files: [String: [UInt8]], on parent: ObjectID, message: String) throws -> ObjectID {
+    func make(_ files: [String: [UInt8]?], on parent: ObjectID, message: String) throws -> ObjectID {
         var writer = ObjectWriter(site.repository)
         var blobs: [String: ObjectID?] = [:]
-        for (path, bytes) in files { blobs[path] = .some(try writer.write(bytes, .blob)) }
+        for (path, bytes) in files { blobs[path] = .some(try bytes.map { try writer.write($0, .blob) }) }
         guard let tree = try writer.tree(try site.repository.commit(parent).tree, edits: blobs) else {
             throw Failure(message: "the commit would be empty")
         }

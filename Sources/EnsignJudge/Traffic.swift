@@ -190,8 +190,14 @@ package struct TrafficBook: Sendable, Hashable {
         agents[sample.agent] = traffic
     }
 
-    /// Takes a call of an agent that has runs.
-    package mutating func take(_ call: ToolCall, of agent: AgentID) { agents[agent]?.take(call: call) }
+    /// Takes a call, which mostly is known before the run that it belongs to.
+    package mutating func take(_ call: ToolCall, of agent: AgentID, at time: Moment) {
+        if agents[agent] == nil {
+            makeRoom()
+            agents[agent] = Traffic(first: time, latest: time, runs: 0, metrics: [:])
+        }
+        agents[agent]?.take(call: call)
+    }
 
     private mutating func makeRoom() {
         guard agents.count >= Self.maxAgents else { return }

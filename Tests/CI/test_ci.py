@@ -179,6 +179,18 @@ class DocumentTests(unittest.TestCase):
         sys.path.insert(0, str(ROOT / "Tests" / "Ecosystem"))
         self.addCleanup(sys.path.pop, 0)
 
+    def test_all_that_is_released_has_one_version(self) -> None:
+        found = {}
+        for path, pattern in (
+            ("Sources/EnsignCommands/App.swift", r'static let version = "(.*)"'),
+            ("clients/python/ensign.py", r'^__version__ = "(.*)"'),
+            ("clients/javascript/ensign.mjs", r'^export const version = "(.*)"'),
+            ("clients/javascript/package.json", r'"version": "(.*)"'),
+        ):
+            match = re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+            found[path] = match and match[1]
+        self.assertEqual(len(set(found.values())), 1, found)
+
     def test_every_pair_has_its_lines_its_row_its_packages_and_its_fixture(self) -> None:
         import document
         from pairs import PAIRS
@@ -290,6 +302,16 @@ class RealTests(unittest.TestCase):
         self.edit("fleet/tools/crm/2.1.0.yaml", "description:", "description: Another one;")
         self.commit("a frozen version")
         self.assertIn(self.ci().returncode, (3, 4))
+
+    def test_the_probe_of_the_page_tells_a_host_that_reconciles_from_one_that_does_not(self) -> None:
+        page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+        block = page.partition("- >-\n")[2].partition("initialDelaySeconds")[0]
+        probe = " ".join(line.strip() for line in block.splitlines()).replace("/srv/git/fleet.git", str(self.host))
+        self.assertNotEqual(run("sh", "-c", probe, folder=self.folder, check=False, PATH=self.path).returncode, 0)
+        run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
+        run("sh", "-c", probe, folder=self.folder, PATH=self.path)
+        late = probe.replace("-lt 300", "-lt 0")
+        self.assertNotEqual(run("sh", "-c", late, folder=self.folder, check=False, PATH=self.path).returncode, 0)
 
     def test_the_follower_of_the_page_follows_changes_and_halts(self) -> None:
         page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")

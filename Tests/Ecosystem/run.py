@@ -115,6 +115,13 @@ class Fleet:
             watch.terminate()
             watch.wait(30)
 
+    def check(self, name: str) -> dict[str, tuple[int, int, int]]:
+        """Returns what `ensign telemetry check` says of each version: runs, those that failed, calls."""
+        told = json.loads(
+            self._ensign("telemetry", "check", str(self.folder / name / "telemetry"), "--env", name, "-o", "json")
+        )
+        return {each["version"]: (each["runs"], each["failed"], each["calls"]) for each in told["versions"]}
+
     def _evidence(self, name: str) -> Any:
         return json.loads(self._ensign("evidence", AGENT, "--env", name, "--output", "json"))
 
@@ -274,6 +281,7 @@ def main() -> int:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="ensign-ecosystem-"))
     if options.keep:
         shutil.rmtree(folder, ignore_errors=True)
+    options.packages = options.packages.resolve()
     options.packages.mkdir(parents=True, exist_ok=True)
     needed = list(dict.fromkeys([*(PAIRS[name].packages for name in names), "client"]))
     with ThreadPoolExecutor(2) as pool:
@@ -294,7 +302,14 @@ def main() -> int:
         (folder / name / "evidence.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         if options.record:
             record(name, folder / name / "telemetry" / "spans.jsonl", truth, models[name].tokens, fleet.live(name))
-        problems[name] = "\n".join(
+        happened = {
+            version: (len(runs), sum(run["failed"] for run in runs), sum(run["calls"] for run in runs))
+            for version in VERSIONS
+            if (runs := [run for run in truth if run["version"] == version])
+        }
+        if (told := fleet.check(name)) != happened:
+            problems[name] = f"  runs, failures, calls: {happened}, and `telemetry check` says {told}\n"
+        problems[name] += "\n".join(
             f"  {metric}: {sum_of(wanted[metric])}, and Ensign counted {sum_of(seen.get(metric, (0, 0.0)))}"
             for metric in wanted
             if wanted[metric] != seen.get(metric, (0, 0.0))

@@ -279,6 +279,38 @@ struct QueryTests {
         #expect(everything.holders.count == 6)
     }
 
+    @Test("What a grant or a need leaves out is refused where it says so")
+    func exceptions() throws {
+        var fixture = FleetFixture()
+        fixture.replace("[find, update, erase]", with: "[\"*\"]", in: FleetFixture.agentPath)
+        fixture.replace(
+            "operations: [erase]",
+            with: "operations: [{access: execute}, {risk: medium}], except: [update]",
+            in: FleetFixture.deploymentPath
+        )
+        fixture.replace("operations: [update]", with: "operations: [find]", in: FleetFixture.deploymentPath)
+        fixture.replace(
+            "credit: {maximum: 100}",
+            with: "name: {maxLength: 100}",
+            in: FleetFixture.deploymentPath
+        )
+        fixture.replace("  roles: [reader]\n", with: "", in: FleetFixture.deploymentPath)
+        func answer(_ operation: String) throws -> PermissionCheck.Answer? {
+            let check = PermissionCheck(fleet: fixture.fleet(), environment: "prod", today: Self.now.date)
+            return try check.answer(.triage, tool: "crm", operation: operation, arguments: nil)
+        }
+        #expect(try answer("erase")?.verdict == .needsApproval, "\(fixture.check())")
+        let granted = try #require(try answer("update"))
+        #expect(granted.verdict == .refused && granted.reason == "the deployment's grant leaves out crm.update")
+        #expect(granted.path == FleetFixture.deploymentPath)
+        let text = try #require(fixture[FleetFixture.deploymentPath])
+        let line = text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains("except") }
+        #expect(granted.position?.line == line.map { UInt32($0 + 1) })
+        fixture.replace("[\"*\"]}", with: "[\"*\"], except: [erase]}", in: FleetFixture.agentPath)
+        let needed = try #require(try answer("erase"))
+        #expect(needed.reason == "the agent needs 'crm' without 'erase'" && needed.path == FleetFixture.agentPath)
+    }
+
     @Test("A chain of promotions ends where nothing promotes from it")
     func promotions() throws {
         let (declared, _) = try desired()

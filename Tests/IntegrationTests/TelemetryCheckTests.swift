@@ -206,4 +206,77 @@ import Testing
         #expect(watch.output.contains("telemetry is read from \(folder) from now on"))
         #expect(try watch.stop() == 0)
     }
+
+    /// A run of the fleet's agent, with one answer of a model that has no price, and a call or none.
+    private func run(_ number: Int, _ bundle: String, call arguments: String?) -> String {
+        let marks = [("ensign.bundle", bundle)]
+        var spans = [
+            Span(
+                name: "chat",
+                id: 2,
+                parent: 1,
+                attributes: [
+                    ("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "strands-agents"),
+                    ("gen_ai.request.model", "m"), ("llm.usage.total_tokens", "1"),
+                ] + marks
+            )
+        ]
+        if let arguments {
+            spans.append(
+                Span(
+                    name: "find",
+                    id: 3,
+                    parent: 1,
+                    attributes: [
+                        ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", "crm__find"),
+                        ("gen_ai.tool.call.arguments", arguments),
+                    ] + marks
+                )
+            )
+        }
+        spans.append(Span(name: "run", id: 1, attributes: [("gen_ai.operation.name", "invoke_agent")] + marks))
+        return line(spans, trace: String(format: "%032x", number + 1_000))
+            .replacing(
+                #"{"key":"llm.usage.total_tokens","value":{"stringValue":"1"}}"#,
+                with: #"{"key":"gen_ai.usage.input_tokens","value":{"intValue":"1000"}}"#
+            )
+    }
+
+    @Test(
+        "Rules about calls that telemetry keeps blind are named, and costs by the bundle's own model",
+        arguments: [nil, #"{\"type\": \"object\", \"properties\": {}}"#, #"{\"id\": 1}"#]
+    )
+    func blind(_ arguments: String?) throws {
+        var fleet = FleetFixture()
+        fleet.replace(
+            "keepFor: 7d",
+            with: "keepFor: 7d\n  killSwitch: [{repeatedCall: 1000, within: 1m}, {steps: 50}]",
+            in: FleetFixture.environmentPath
+        )
+        let host = try Host(fleet: fleet)
+        let folder = "\(host.scratch.path)/telemetry"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try host.hostGit("config", "ensign.prod.telemetry", folder)
+        let bundle = try digest(host)
+        _ = try write((0..<30).map { run($0, bundle, call: arguments) }.joined(), "telemetry/a.jsonl", in: host)
+        for _ in 0..<2 {
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+            host.pass(seconds: 16)
+        }
+        let status = try host.ensign("status", "--env", "prod").errors
+        switch arguments {
+        case nil:
+            #expect(status.contains("repeatedCall, steps of support/triage cannot fire: "), "\(status)")
+            #expect(status.contains("and not one call"), "\(status)")
+        case let text? where text.contains("properties"):
+            #expect(status.contains("repeatedCall of support/triage cannot fire: none of its 30 calls"), "\(status)")
+        default: #expect(!status.contains("cannot fire"), "\(status)")
+        }
+        let evidence = try host.ensign("evidence", "support/triage", "--env", "prod")
+        #expect(
+            evidence.output.contains("tokens of 30 spans are priced as the bundle's own model"),
+            "\(evidence.output)\(evidence.errors)"
+        )
+        #expect(evidence.output.contains("'strands-agents/m', which has no price"))
+    }
 }

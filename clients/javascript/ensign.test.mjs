@@ -1,4 +1,4 @@
-// Tests of ensign.mjs. Hermetic: each builds a live directory of its own. Run with `node --test clients/javascript`.
+// Tests of ensign.mjs. Hermetic: each builds a live directory of its own. Run with `node --test` and this file.
 // agreement.py beside this file holds the client against the one for Python.
 
 import assert from "node:assert/strict";

@@ -11,6 +11,11 @@ ensign validate --quiet --output sarif > ensign.sarif
 git fetch -q origin '+refs/ensign/ledger/*:refs/ensign/ledger/*' 2> /dev/null || true
 ensign -c ensign.remote=origin plan --output markdown HEAD > plan.md || true
 cat plan.md
-# Everything that `validate` finds, and released versions that change.
-echo "$(git rev-parse "$base") $(git rev-parse HEAD) refs/heads/main" | ensign hook pre-receive || status=$?
+# Everything that `validate` finds, and released versions that change: what a host with this branch would say to the push.
+host=$(mktemp -d)
+trap 'rm -rf "$host"' EXIT
+old=$(git rev-parse "$base^{commit}") new=$(git rev-parse HEAD)
+git clone -q --bare --shared . "$host/fleet.git"
+git -C "$host/fleet.git" update-ref refs/heads/main "$old"
+(cd "$host/fleet.git" && echo "$old $new refs/heads/main" | ensign hook pre-receive) || status=$?
 exit "$status"

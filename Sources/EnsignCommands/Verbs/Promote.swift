@@ -77,7 +77,7 @@ private struct Promotion {
         let (moves, leftOut) = try self.moves(fleet, target, environment)
         for agent in leftOut { invocation.console.note("left out: \(agent.agent): \(agent.reason)") }
         guard !moves.isEmpty else { return try nothing(target, leftOut, base) }
-        var files: [String: [UInt8]] = [:]
+        var files: [String: [UInt8]?] = [:]
         for move in moves {
             let path = RepositoryPath.deployment(move.agent, in: target)
             guard let bytes = fleet.source(path), let edited = VersionEdit.replacing(bytes, with: move.to) else {

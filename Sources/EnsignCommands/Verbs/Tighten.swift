@@ -123,7 +123,7 @@ private struct TightenCommand {
         case .markdown:
             invocation.console.out("# \(result?.title ?? "Tighten \(agent) in \(environment)")\n\n" + found.markdown)
             if let result { invocation.console.out("\n" + (try PlanRenderer(plan: result.plan).markdown())) }
-        case .text:
+        case .text, .sarif:
             invocation.console.out(found.table.render(invocation.console))
             if let result {
                 invocation.console.line("")

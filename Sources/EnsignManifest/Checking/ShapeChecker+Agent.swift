@@ -28,29 +28,19 @@ extension ShapeChecker {
         image.split(separator: "@", maxSplits: 1).last.map { image.contains("@") && Digest(String($0)) != nil } ?? false
     }
 
-    /// Keys under which frameworks look for what only grants may give.
-    private static let hidden: [String: String] = [
-        "mcpservers": "servers", "mcp_servers": "servers", "mcp-servers": "servers", "servers": "servers",
-        "mcp": "servers", "tools": "tools", "toolsets": "tools", "toolset": "tools", "functions": "tools",
-        "plugins": "tools", "skills": "skills", "memory": "a store", "memory_stores": "a store",
-        "knowledge": "a store", "vector_store": "a store", "vectorstore": "a store",
-    ]
-
     /// `runtime` is handed on untouched: what stands there is granted by nobody, and no plan shows it.
     private mutating func checkHidden(_ runtime: Int) {
         for node in runtime..<tape.end(of: runtime) where tape.kind(of: node) == .mapping {
-            var found: [(key: Int, what: String)] = []
+            var found: [(key: Int, sentence: String)] = []
             tape.forEachPair(of: node) { key, _ in
-                guard tape.kind(of: key) == .plain || tape.kind(of: key) == .quoted,
-                    let what = Self.hidden[tape.string(of: key).lowercased()]
-                else { return }
-                found.append((key, what))
+                guard tape.kind(of: key) == .plain || tape.kind(of: key) == .quoted else { return }
+                HiddenAuthority.sentence(tape.string(of: key)).map { found.append((key, $0)) }
             }
-            for (key, what) in found {
+            for (key, sentence) in found {
                 findings.add(
                     .warning,
                     "hidden-authority",
-                    "'\(tape.string(of: key).cut(utf8: 40))' in runtime may bring \(what) that nobody grants and no plan shows",
+                    sentence,
                     at: Position(tape.mark(of: key)),
                     hint: "declare it as a tool, name it in needs, and grant it"
                 )

@@ -247,27 +247,11 @@ package struct DeploymentResolver {
             }
             guard tool.needs(name.value) else { continue }
             helps = true
-            var input = declaration.input
             if let arguments = grant.arguments {
                 fleet.checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", in: path)
-                input = Narrowing.combine(declaration.input, arguments.value)
             }
-            let permission = Permission(
-                tool: tool.name,
-                version: tool.version,
-                operation: name.value,
-                declaration: declaration,
-                approval: grant.approval,
-                effectiveApproval: deployment.autonomy.approval(
-                    for: declaration.access,
-                    risk: declaration.risk,
-                    granted: grant.approval
-                ),
-                input: input,
-                arguments: grant.arguments,
-                expires: grant.expires?.value,
-                origin: GrantOrigin(path: path, position: name.position, role: role)
-            )
+            let origin = GrantOrigin(path: path, position: name.position, role: role)
+            let permission = Permission(name.value, declaration, of: tool, grant, deployment.autonomy, origin)
             let key = "\(tool.name).\(name.value)"
             guard let other = granted[key] else {
                 granted[key] = permission
@@ -405,6 +389,33 @@ package struct DeploymentResolver {
 }
 
 extension Permission {
+    /// What a grant gives of one operation.
+    fileprivate init(
+        _ operation: String,
+        _ declaration: Operation,
+        of tool: ResolvedTool,
+        _ grant: Grant,
+        _ autonomy: Autonomy,
+        _ origin: GrantOrigin
+    ) {
+        self.init(
+            tool: tool.name,
+            version: tool.version,
+            operation: operation,
+            declaration: declaration,
+            approval: grant.approval,
+            effectiveApproval: autonomy.approval(
+                for: declaration.access,
+                risk: declaration.risk,
+                granted: grant.approval
+            ),
+            input: grant.arguments.map { Narrowing.combine(declaration.input, $0.value) } ?? declaration.input,
+            arguments: grant.arguments,
+            expires: grant.expires?.value,
+            origin: origin
+        )
+    }
+
     /// Whether two grants of one operation say the same.
     fileprivate func grantsSame(as other: Permission) -> Bool {
         approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires

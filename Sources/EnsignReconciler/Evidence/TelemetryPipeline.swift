@@ -174,7 +174,9 @@ package final class TelemetryPipeline: Sendable {
         for activity in output.activities {
             note(activity, book, &state)
             policy.judge(activity, &state)
-            if case .call(let call) = activity.kind { state.traffic.take(call, of: activity.agent) }
+            if case .call(let call) = activity.kind {
+                state.traffic.take(call, of: activity.agent, at: activity.time)
+            }
         }
         for sample in output.samples {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)

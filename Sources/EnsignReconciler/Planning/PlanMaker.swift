@@ -195,7 +195,7 @@ package struct PlanMaker {
             agents: resolved.items.filter { $0.compiled != nil }.map(\.agent),
             now: situation.now
         )
-        let blind = [sight?.sentence, try unpriced(resolved)].compactMap { $0 }
+        let blind = [sight?.sentence, try unpriced(resolved), hidden(plan, resolved)].compactMap { $0 }
         let key = Settings.prometheusKey(environment)
         guard site.settings.prometheus(environment) == nil else { return blind }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
@@ -205,6 +205,20 @@ package struct PlanMaker {
         return blind + [
             "\(key) is not set, and the analysis of \(who) asks Prometheus: no verdict, and the weight stays"
         ]
+    }
+
+    /// What agents that change may bring along past their grants, in a sentence; nil for nothing.
+    private func hidden(_ plan: Plan, _ resolved: Resolved) -> String? {
+        let changing = Set(plan.changes.map(\.agent))
+        var found: [(agent: AgentID, sentence: String)] = []
+        for item in resolved.items where changing.contains(item.agent) {
+            guard let runtime = item.compiled?.bundle.runtime, let sentence = HiddenAuthority.sentence(in: runtime)
+            else { continue }
+            found.append((item.agent, sentence))
+        }
+        found.sort { $0.agent < $1.agent }
+        guard let (agent, sentence) = found.first else { return nil }
+        return "\(agent): \(sentence)" + (found.count > 1 ? "; and \(found.count - 1) more agents alike" : "")
     }
 
     /// That limits in dollars do not see what some models cost, in a sentence; nil when they do, or there are none.

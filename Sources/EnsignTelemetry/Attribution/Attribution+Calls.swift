@@ -77,17 +77,18 @@ extension Attribution {
             evaluated = trace.groups[joined.root]?.takeEvaluations()
         }
         take(arrival, in: event.key, at: now, &output)
-        if waitsForName {
-            names.append((now.advanced(milliseconds: limits.settleMilliseconds), event.key, event.span))
-            if names.count > limits.spans {
-                // Names of traces that had to go may still wait here.
-                let traces = traces
-                names.keep { traces[$0.trace]?.pendingNames[$0.span] != nil }
-            }
-        }
+        if waitsForName { wait(forNameOf: event.span, in: event.key, at: now) }
         output.activities += activities
         tell(evaluated, &output)
         if let rejection { reject(event, rejection, &output) }
+    }
+
+    private mutating func wait(forNameOf span: SpanID, in key: TraceKey, at now: Moment) {
+        names.append((now.advanced(milliseconds: limits.settleMilliseconds), key, span))
+        guard names.count > limits.spans else { return }
+        // Names of traces that had to go may still wait here.
+        let traces = traces
+        names.keep { traces[$0.trace]?.pendingNames[$0.span] != nil }
     }
 
     /// Reports the name of a call that has waited long enough for a call around it.

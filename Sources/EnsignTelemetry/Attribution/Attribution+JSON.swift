@@ -100,7 +100,7 @@ extension OpenTrace {
                     [
                         .string(hex(span)), .string(hex(link.parent)), .bool(link.coversUsage),
                         link.claimant.map { .string($0.description) } ?? .null, .bool(link.isBarrier),
-                        .integer((link.isWork ? 1 : 0) | (link.isEntry ? 2 : 0)),
+                        .integer((link.isWork ? 1 : 0) | (link.isEntry ? 2 : 0) | (link.isNameless ? 4 : 0)),
                     ]
                 }
             ),
@@ -140,7 +140,8 @@ extension OpenTrace {
                 isBarrier: link[4]?.bool ?? covers,
                 claimant: link[3]?.string.flatMap { AgentID($0) },
                 isWork: (link[5]?.int ?? 0) & 1 != 0,
-                isEntry: (link[5]?.int ?? 0) & 2 != 0
+                isEntry: (link[5]?.int ?? 0) & 2 != 0,
+                isNameless: (link[5]?.int ?? 0) & 4 != 0
             )
         }
         for entry in groups {

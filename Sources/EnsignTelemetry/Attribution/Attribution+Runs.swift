@@ -13,10 +13,7 @@ extension Attribution {
     ) {
         let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: !isWeak)
         guard let claimant = event.claimant else {
-            // A framework's own name for a part of itself: what is below it belongs to the run above it.
-            reject(event, event.claim.bundle == nil ? .unknownAgent : .unknownBundle, &output)
-            self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
-            return
+            return addNameless(event, as: link, at: now, context, &output)
         }
         let agent = context.routes[claimant] == nil ? nil : claimant
         let target = target(of: event, agent, problem, context, &output)
@@ -43,6 +40,29 @@ extension Attribution {
         run.price = context.price(of: target ?? bundle)
         place(run, event, at: now, context, &output)
         for evaluation in event.evaluations { add(evaluation, event.key, event.span, at: now, &output) }
+    }
+
+    /// Takes an agent's span that is nobody's: what is below it belongs to the run above it.
+    ///
+    /// Most are a framework's parts of what somebody else has named, which is nothing to tell of. Whether a run is around it is
+    /// known when the trace is quiet.
+    private mutating func addNameless(
+        _ event: SpanEvent,
+        as link: OpenTrace.Link,
+        at now: Moment,
+        _ context: Context,
+        _ output: inout Output
+    ) {
+        var link = link
+        if event.claim.bundle == nil {
+            link.isNameless = true
+            waits.append((now.advanced(milliseconds: limits.quietMilliseconds), event.key, event.span))
+            forgetClosed(&waits)
+            if explains { output.fates.append((event.spanKey, .rejected(.unknownAgent))) }
+        } else {
+            reject(event, .unknownBundle, &output)
+        }
+        self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
     }
 
     /// The target that a run counts for; nil, and the reason counted, if it counts for none.
@@ -141,14 +161,21 @@ extension Attribution {
     private func forgetClosed(_ queue: inout Queue<(due: Moment, trace: TraceKey, span: SpanID)>) {
         guard queue.count > limits.spans + limits.traces else { return }
         let traces = traces
-        queue.keep { traces[$0.trace]?.groups[$0.span]?.run != nil }
+        queue.keep {
+            guard let trace = traces[$0.trace] else { return false }
+            return trace.groups[$0.span]?.run != nil || trace.links[$0.span]?.isNameless == true
+        }
     }
 
     /// Looks whether anything still comes in the trace of a run whose surroundings are not known.
     mutating func reconsider(_ key: TraceKey, _ span: SpanID, at now: Moment, _ output: inout Output) {
-        guard let trace = traces[key], let group = trace.groups[span], let run = group.run, !run.isComplete,
-            !group.isSettled
-        else { return }
+        guard let trace = traces[key] else { return }
+        if trace.links[span]?.isNameless == true, trace.groups[trace.root(of: span)]?.run == nil {
+            output.rejections.add(.unknownAgent)
+            traces.change(key) { $0.links[span]?.isNameless = false }
+            return
+        }
+        guard let group = trace.groups[span], let run = group.run, !run.isComplete, !group.isSettled else { return }
         let quiet = trace.touched.advanced(milliseconds: limits.quietMilliseconds)
         let latest = run.since.advanced(milliseconds: limits.longestWaitMilliseconds)
         guard now < min(quiet, latest) else { return settle(key, span, at: now, &output) }
@@ -264,6 +291,8 @@ extension Attribution {
                 group.calls + Int64(group.evaluations.count) + (group.hasUsage ? 1 : 0)
             )
         }
+        let nameless = trace.links.filter { $0.value.isNameless && trace.groups[trace.root(of: $0.key)]?.run == nil }
+        output.rejections.add(.unknownAgent, Int64(nameless.count))
         if explains { output.fates += trace.orphans(in: key) }
     }
 }

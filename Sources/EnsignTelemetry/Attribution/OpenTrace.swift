@@ -20,6 +20,9 @@ struct OpenTrace: Sendable {
         var isWork = false
         /// Whether work came in with it from another process, which may write its spans elsewhere.
         var isEntry = false
+        /// Whether it says that an agent was asked that is none of a fleet: a framework's part of itself, if a run is around
+        /// it.
+        var isNameless = false
     }
 
     /// The name of a call; the call around it, if there is one, has not come yet.

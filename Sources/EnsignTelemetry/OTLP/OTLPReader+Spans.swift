@@ -70,13 +70,7 @@ extension OTLPReader {
             isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
             session: session(attributes)
         )
-        if case .call(var call) = event.operation {
-            (call.arguments, event.hasUnusableArguments) = try arguments(attributes)
-            event.operation = .call(call)
-        }
-        // One end of a connection (opentelemetry/proto/trace/v1/trace.proto, SpanKind) is not the work itself.
-        event.isEntry = kind == 2 || kind == 5
-        event.isPassive = kind >= 2 || isMaking(attributes)
+        try complete(&event, attributes, kind: kind)
         if describes {
             event.details = SpanDetails(
                 name: name.map { scanner.string($0) } ?? "",
@@ -85,6 +79,22 @@ extension OTLPReader {
             )
         }
         events.append(.span(event))
+    }
+
+    /// Adds what only some spans have.
+    ///
+    /// - Parameter kind: SpanKind (opentelemetry/proto/trace/v1/trace.proto). One end of a connection is not the work
+    ///   itself.
+    private mutating func complete(
+        _ event: inout SpanEvent,
+        _ attributes: Attributes,
+        kind: Int64
+    ) throws(MalformedJSON) {
+        event.isEntry = kind == 2 || kind == 5
+        event.isPassive = kind >= 2 || isMaking(attributes)
+        guard case .call(var call) = event.operation else { return }
+        (call.arguments, event.hasUnusableArguments) = try arguments(attributes)
+        event.operation = .call(call)
     }
 
     func claim(_ attributes: Attributes, _ resource: Resource) -> Claim {

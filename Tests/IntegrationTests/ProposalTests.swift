@@ -1,0 +1,64 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// A service's own repository offers what its agent is to the fleet.
+@Suite struct ProposalTests {
+    private let next = "fleet/agents/support/refund-triage/next"
+
+    /// A folder of a service with what the fleet has as 'next'.
+    private func service(_ host: Host) throws -> String {
+        let folder = "\(host.scratch.path)/service/agent"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for name in ["agent.yaml", "prompt.md"] {
+            try FileManager.default.copyItem(atPath: "\(host.work)/\(next)/\(name)", toPath: "\(folder)/\(name)")
+        }
+        return folder
+    }
+
+    private func propose(_ host: Host, _ folder: String, _ more: String...) throws -> CommandResult {
+        try run(
+            Host.ensign,
+            ["propose", folder, "--agent", "support/refund-triage", "--to", host.work] + more,
+            in: host.scratch.path
+        )
+    }
+
+    @Test("A changed prompt becomes a branch that changes nothing else; the same again is the same branch")
+    func prompt() throws {
+        let host = try Host()
+        let folder = try service(host)
+        let nothing = try propose(host, folder)
+        #expect(nothing.status == 0 && nothing.errors.contains("says this already"), "\(nothing.errors)")
+        try host.scratch.write("service/agent/prompt.md", "Be kind.\n")
+        let dry = try propose(host, folder, "--dry-run")
+        #expect(dry.status == 0 && dry.output == "+ \(next)/prompt.md\n", "\(dry.output)\(dry.errors)")
+        for _ in 0..<2 {
+            let result = try propose(host, folder)
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        let branch = "ensign/propose/support/refund-triage"
+        #expect(try host.git("show", "\(branch):\(next)/prompt.md") == "Be kind.")
+        #expect(try host.git("diff", "--name-only", "HEAD", branch) == "\(next)/prompt.md")
+        #expect(try host.git("status", "--porcelain").isEmpty)
+    }
+
+    @Test("What would not be valid is not proposed, and what is no longer named goes")
+    func validity() throws {
+        let host = try Host()
+        let folder = try service(host)
+        let text = try host.scratch.read("service/agent/agent.yaml")
+        try host.scratch.write("service/agent/agent.yaml", text + "  oops: 1\n")
+        let invalid = try propose(host, folder, "--output", "json")
+        #expect(invalid.status == 3 && invalid.errors.contains("unknown-field"), "\(invalid.errors)")
+        #expect(invalid.output.contains("\"branch\": null"), "\(invalid.output)")
+        let renamed = text.replacing("instructions: prompt.md", with: "instructions: text.md")
+        try host.scratch.write("service/agent/agent.yaml", renamed)
+        #expect(try propose(host, folder).status == 1)
+        try host.scratch.write("service/agent/text.md", "Be kind.\n")
+        #expect(try propose(host, folder).status == 0)
+        let files = try host.git("ls-tree", "--name-only", "ensign/propose/support/refund-triage:\(next)")
+        #expect(files == "agent.yaml\ntext.md")
+        #expect(try run(Host.ensign, ["propose", folder, "--to", host.work], in: host.scratch.path).status == 64)
+    }
+}
