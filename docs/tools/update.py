@@ -45,7 +45,17 @@ forms = {
 }
 
 
+# Patterns that no probe tells apart.
+special = {
+    "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$": "name", "^[A-Za-z_][A-Za-z0-9_]*$": "variable",
+    "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$": "header", "^sha256:[0-9a-f]{64}$": "`sha256:<64 hex>`",
+    "^[A-Za-z][A-Za-z0-9_+/-]*$": "time zone", "^/[^\\s?#]*$": "path", "^\\S+( +\\S+){4}$": "schedule",
+}
+
+
 def form(pattern):
+    if pattern in special:
+        return special[pattern]
     return forms[" ".join(text for text in probes if re.search(pattern, text))]
 
 
@@ -58,7 +68,11 @@ def kind_of(schema):
         records = [part for part in schema["anyOf"] if "properties" in part]
         if not records:
             return "number or percentage"
+        if "ref" in records[0]["properties"]:
+            return "text, or `{ref: <scheme>:<path>}`"
         return "operation, `\"*\"`, or mapping of " + ", ".join(f"`{name}`" for name in records[0]["properties"])
+    if "oneOf" in schema:
+        return "one of these forms"
     wanted = schema.get("type")
     if wanted == ["object", "boolean"]:
         return "JSON Schema"
@@ -106,12 +120,18 @@ def alternatives(records, path):
     for record in records:
         for name in record["properties"]:
             by_name.setdefault(name, []).append(record)
-    own = [name for name in by_name if len(by_name[name]) == 1]
+    own = [name for name in by_name if len(by_name[name]) == 1 and name in by_name[name][0].get("required", [])]
     for name in sorted(by_name, key=lambda name: name not in own):
-        field = by_name[name][0]["properties"][name]
-        beside = [f"`{other}`" for other in own if name in by_name[other][0]["required"] and other != name]
-        when = "exactly one of these" if name in own else f"required beside {', '.join(beside)}"
-        yield f"| `{path}.{name}` | {kind_of(field)} | {when} | {field['description']} |"
+        with_it = by_name[name]
+        beside = ", ".join(f"`{other}`" for other in own for record in with_it if other in record["properties"] and other != name)
+        needed = "required beside" if all(name in record.get("required", []) for record in with_it) else "beside"
+        when = "exactly one of these" if name in own else f"{needed} {beside}"
+        fields = [record["properties"][name] for record in with_it]
+        found = [re.search(r"^(.*) Default: (.*)\.$", one["description"]) for one in fields]
+        text = found[-1][1] if found[-1] else fields[-1]["description"]
+        standards = list(dict.fromkeys(f"`{one[2]}`" for one in found if one))
+        kinds = " or ".join(dict.fromkeys(kind_of(one) for one in fields))
+        yield f"| `{path}.{name}` | {kinds} | {'; '.join([when, *standards])} | {text} |"
 
 
 def below(field, place, shared):
@@ -119,6 +139,8 @@ def below(field, place, shared):
         yield from rows(field, place, shared)
     elif "properties" in field.get("items", {}):
         yield from rows(field["items"], place + "[]", shared)
+    elif "oneOf" in field:
+        yield from alternatives(field["oneOf"], place)
     elif "oneOf" in field.get("items", {}):
         yield from alternatives(field["items"]["oneOf"], place + "[]")
     elif isinstance(inner := field.get("additionalProperties"), dict):
