@@ -154,13 +154,13 @@ extension Planner {
         var found: [CompiledBundle] = []
         for digest in try recorded.earlier(agent) {
             guard let bundle = try recorded.bundle(digest) else { continue }
-            // As it is known now, and as it was recorded.
-            let compiled = try context.compile(agent, bundle.version)
-            let known = [
-                VersionIdentity(digest: digest, artifact: bundle.artifact),
-                compiled.flatMap { $0.identity.isArtifact(of: bundle) ? $0.identity : nil },
-            ].compactMap { $0 }
-            if known.contains(where: { work.machine.state.quarantine(of: $0) != nil }) { continue }
+            var known = VersionIdentity(digest: digest, artifact: bundle.artifact)
+            // Its artifact may have another name since it was recorded.
+            if let compiled = try context.compile(agent, bundle.version), compiled.identity.isArtifact(of: bundle) {
+                known.artifact = compiled.bundle.artifact
+                known.formerArtifact = compiled.formerArtifact
+            }
+            if work.machine.state.quarantine(of: known) != nil { continue }
             let earlier =
                 try narrowed(bundle, work.item.compiled, present, context)
                 ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
