@@ -49,8 +49,14 @@ struct ModelNameTests {
 
 /// The files that tests share with the clients.
 enum Vectors {
+    /// The package's folder.
+    static var package: String {
+        var url = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { url.deleteLastPathComponent() }
+        return url.path
+    }
+
     static func read(_ file: String) throws -> Data {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        return try Data(contentsOf: folder.appendingPathComponent("Vectors/\(file)"))
+        try Data(contentsOf: URL(fileURLWithPath: "\(package)/Tests/Vectors/\(file)"))
     }
 }

@@ -149,6 +149,65 @@ struct ToolNameTests {
         }
     }
 
+    /// Asks the Python client the same: `[[granted, names], ...]` in, `[[[operation, ...], ...], ...]` out.
+    private static let client = """
+        import json, sys
+        import ensign
+        def operation(tool, name, server):
+            values = dict.fromkeys(ensign.Operation.__dataclass_fields__)
+            return ensign.Operation(**{**values, "tool": tool, "name": name, "server_tool": server or name})
+        answers = []
+        for granted, names in json.load(sys.stdin):
+            index = ensign._Names(operation(*each) for each in granted)
+            answers.append([[f"{one.tool}.{one.name}" for one in index.find(name)] for name in names])
+        print(json.dumps(answers))
+        """
+
+    @Test("The Python client decides the same, whatever is granted and however it is spelled")
+    func pythonClient() throws {
+        var generator = SeededGenerator(for: "clients", standard: 0x0A11)
+        var questions: [[[[String?]]]] = []
+        for _ in 0..<200 {
+            var granted: [[String?]] = []
+            for _ in 0..<generator.int(1...8) {
+                let tool = generator.pick(["a", "b", "a-b", "a--b", "mcp", "ab"])
+                let name = String((0..<generator.int(1...6)).map { _ in generator.pick(Array("ab_-.AB0")) })
+                let server = generator.once(in: 5) ? generator.pick(["a/b", "A.b/c", "a b", "b_a"]) : nil
+                if !granted.contains(where: { $0[0] == tool && $0[1] == name }) {
+                    granted.append([tool, name, server])
+                }
+            }
+            var names: [String?] = []
+            for each in granted {
+                let (tool, name) = (each[0] ?? "", (generator.once(in: 2) ? each[2] : nil) ?? each[1] ?? "")
+                let separator = generator.pick(["__", "_", ".", "/", "-"])
+                let whole = [name, "\(tool)\(separator)\(name)", "mcp__\(tool)__\(name)", ModelName.name(tool, name)]
+                names += whole
+                names += whole.map { generator.once(in: 2) ? $0.uppercased() : $0.replacing("__", with: "_") }
+            }
+            questions.append([granted, [names]])
+        }
+        let input = try JSONEncoder().encode(questions)
+        let folder = Vectors.package + "/clients/python"
+        // The names are one list in the second part.
+        let script = Self.client.replacing("for granted, names in", with: "for granted, (names,) in")
+        let result = try run("python3", ["-c", script], in: folder, input: String(decoding: input, as: UTF8.self))
+        #expect(result.status == 0, "\(result.errors)")
+        let answers = try JSONDecoder().decode([[[String]]].self, from: Data(result.output.utf8))
+        for (question, answer) in zip(questions, answers) {
+            let tools = names(question[0].map { ("\($0[0] ?? "").\($0[1] ?? "")", $0[2]) })
+            for (name, means) in zip(question[1][0], answer) {
+                let found: [String] =
+                    switch tools.resolve(name ?? "") {
+                    case .operation(let operation): [operation.description]
+                    case .ambiguous(let operations): operations.map(\.description)
+                    case .nothing: []
+                    }
+                #expect(found == means, "\(name ?? "") among \(question[0]), seed \(generator.seed)")
+            }
+        }
+    }
+
     @Test("The name of an operation that is not granted does not mean one that is")
     func declared() {
         let names = names([("docs.search", "find_all"), ("x.a.b", nil), ("y.a__b", nil)])
