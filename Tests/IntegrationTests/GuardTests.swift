@@ -55,6 +55,26 @@ import Testing
 
     private func drifts(_ host: Host) throws -> Int { try host.kinds().count { $0 == "drift" } }
 
+    @Test(
+        "Triggers and stores are for the runtime: the plan says that nothing enforces them, and what `runtime` may hide"
+    )
+    func declaredOnly() throws {
+        var fleet = FleetFixture()
+        fleet.replace("limits:", with: "triggers: [{queue: tickets}]\n  limits:", in: FleetFixture.deploymentPath)
+        fleet.replace(
+            "operations:",
+            with: "store: {kind: memory, scope: team}\n  operations:",
+            in: FleetFixture.toolPath
+        )
+        fleet.replace("kind: langgraph", with: "kind: langgraph, skills: [x]", in: FleetFixture.agentPath)
+        let host = try Host(fleet: fleet)
+        try host.edit(FleetFixture.deploymentPath, "maximum: 100", "maximum: 200")
+        let plan = try host.ensignInWork("plan", "--env", "prod", "--worktree")
+        for part in ["triggers", "store of crm", "'skills' in runtime may bring skills that nobody grants"] {
+            #expect(plan.output.contains(part), "\(plan.output)\(plan.errors)")
+        }
+    }
+
     @Test("A fall though nothing was deployed is recorded once and told; a new version begins anew")
     func drift() throws {
         let host = try host("true")

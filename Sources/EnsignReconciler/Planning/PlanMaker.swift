@@ -143,7 +143,7 @@ package struct PlanMaker {
             context: try context(resolved, evidence, source)
         )
         plan.declaredOnly = settings?.declaredOnly ?? []
-        plan.warnings = situation.caveats + (try warnings(plan, resolved))
+        plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
         plan.guards = try situation.guards(resolved.desired)
         plan.rules = try rules(resolved)
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
@@ -195,7 +195,7 @@ package struct PlanMaker {
             agents: resolved.items.filter { $0.compiled != nil }.map(\.agent),
             now: situation.now
         )
-        let blind = [sight?.sentence, try unpriced(resolved), hidden(plan, resolved)].compactMap { $0 }
+        let blind = [sight?.sentence, try unpriced(resolved)].compactMap { $0 }
         let key = Settings.prometheusKey(environment)
         guard site.settings.prometheus(environment) == nil else { return blind }
         let starting = Set(plan.changes.filter { $0.state?.rollout != nil }.map(\.agent))
@@ -302,11 +302,12 @@ package struct PlanMaker {
     }
 
     private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> DesiredAgent {
-        DesiredAgent(
+        let compiled = Compiler.compile(resolved, texts)
+        return DesiredAgent(
             agent: resolved.agent,
-            compiled: Compiler.compile(resolved, texts),
+            compiled: compiled,
             rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
-            declaredOnly: resolved.deployment.declaredOnly
+            declaredOnly: resolved.deployment.declaredOnly + compiled.bundle.declaredOnly
         )
     }
 
@@ -353,6 +354,13 @@ package struct PlanMaker {
         }
         all.findings += all.graph.cycles(in: environment)
         return all
+    }
+}
+
+extension Bundle {
+    /// What is handed to the runtime, and nothing enforces yet.
+    fileprivate var declaredOnly: [String] {
+        (triggers.isEmpty ? [] : ["triggers"]) + tools.filter { $0.store != nil }.map { "store of \($0.tool)" }
     }
 }
 
