@@ -88,6 +88,8 @@ package final class HTTPTransport: MCPTransport {
         }
         let result = post(message, method, version, left, answer)
         budget = remaining
+        // Also of an answer that is a stream; what was refused begins no session.
+        if let session = result.answer.session, (200..<300).contains(result.status) { self.session = session }
         if let problem = result.answer.problem { throw problem }
         if hasEnough { return true }
         switch Int(result.code) {
@@ -110,7 +112,6 @@ package final class HTTPTransport: MCPTransport {
         _ take: ((JSONValue) throws(MCPError) -> Bool)?
     ) throws(MCPError) -> Bool {
         let answer = result.answer
-        if let session = answer.session { self.session = session }
         guard let take else {
             guard (200..<300).contains(result.status) else { throw refusal(result.status) }
             return true
@@ -127,7 +128,10 @@ package final class HTTPTransport: MCPTransport {
             throw result.status >= 400 ? refusal(result.status) : error
         }
         guard value["jsonrpc"] != nil || result.status < 400 else { throw refusal(result.status) }
-        guard try take(value) else { throw MCPError(.malformed, "the answer to '\(method)' has another id") }
+        guard try take(value) else {
+            throw result.status >= 400
+                ? refusal(result.status) : MCPError(.malformed, "the answer to '\(method)' has another id")
+        }
         return true
     }
 

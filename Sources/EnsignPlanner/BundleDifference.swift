@@ -55,6 +55,11 @@ package struct BundleDifference: Sendable, Hashable {
         add("model", before.model?.key ?? "none", after.model?.key ?? "none")
         compareObjects("model.parameters", before.model?.parameters, after.model?.parameters)
         add("model.fallbacks", fallbacks(before.model), fallbacks(after.model))
+        // The same words can be said of different models: `a/b` and `c`, or `a` and `b/c`.
+        let isSaid = lines.contains { $0.field.hasPrefix("model") }
+        if before.model?.json != after.model?.json, !isSaid {
+            add("model", before.model?.json.text ?? "none", after.model?.json.text ?? "none")
+        }
         add("name", before.name ?? "none", after.name ?? "none")
         add("triggers", triggers(before), triggers(after))
         compareSchema("contract.input", before.contract.input, after.contract.input)

@@ -160,6 +160,13 @@ extension Planner {
                 known.artifact = compiled.bundle.artifact
                 known.formerArtifact = compiled.formerArtifact
             }
+            for quarantine in work.machine.state.quarantine where quarantine.version == bundle.version {
+                guard case .digest(let marked) = quarantine.mark, marked != digest,
+                    let failed = try recorded.bundle(marked), known.isArtifact(of: failed),
+                    BundleDifference(before: failed, after: bundle).isEmpty
+                else { continue }
+                known.formerDigests.insert(marked)
+            }
             if work.machine.state.quarantine(of: known) != nil { continue }
             let earlier =
                 try narrowed(bundle, work.item.compiled, present, context)

@@ -14,7 +14,9 @@ extension CompiledBundle {
         var identity = identity
         for quarantine in state.quarantine where quarantine.version == bundle.version {
             guard case .digest(let marked) = quarantine.mark, marked != digest else { continue }
-            if try recorded(marked)?.saysTheSame(as: self) == true { identity.formerDigests.insert(marked) }
+            // Of one that is no longer kept nobody can tell: it holds.
+            let isSame = try recorded(marked).map { $0.saysTheSame(as: self) } ?? (formerArtifact != nil)
+            if isSame { identity.formerDigests.insert(marked) }
         }
         return identity
     }

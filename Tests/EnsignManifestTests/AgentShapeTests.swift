@@ -158,6 +158,37 @@ import Testing
     }
 
     @Test(
+        "What readers of YAML take for different things is the text that is written, and takes nothing else along",
+        arguments: ["on", "01234", "12:30", "1_000", "12345678901234567890", "~"]
+    )
+    func ambiguous(_ text: String) throws {
+        let bundle = try compile { fixture in
+            fixture[FleetFixture.bindingPath] =
+                "apiVersion: ensign.dev/v1\nkind: Binding\nspec: {server: {mcp: {command: [crm-mcp, \"a\"], cwd: /x, env: {A: \"\(text)\", B: c}}}}\n"
+            fixture.replace(
+                "limits:",
+                with: "triggers: [{queue: a}, {queue: \"\(text)\"}]\n  limits:",
+                in: FleetFixture.agentPath
+            )
+        }
+        var plain = FleetFixture()
+        plain[FleetFixture.bindingPath] =
+            "apiVersion: ensign.dev/v1\nkind: Binding\nspec: {server: {mcp: {command: [crm-mcp, a], cwd: /x, env: {A: \(text), B: c}}}}\n"
+        plain.replace(
+            "limits:",
+            with: "triggers: [{queue: a}, {queue: \(text)}]\n  limits:",
+            in: FleetFixture.agentPath
+        )
+        let fleet = plain.fleet()
+        let unquoted = try EnvironmentCompiler(fleet: fleet, environment: "prod").compile(.triage)?.bundle.bundle
+        // Refused, or the same as in quotation marks.
+        if let unquoted, !fleet.hasErrors {
+            #expect(unquoted.tools.first?.server == bundle.tools.first?.server)
+            #expect(unquoted.triggers == bundle.triggers)
+        }
+    }
+
+    @Test(
         "A server, a skill or a store in `runtime` is a warning",
         arguments: [
             "{mcpServers: {shell: {command: bash}}}", "{a: {skills: [x]}}", "{memory: {kind: x}}", "{tools: []}",

@@ -66,12 +66,13 @@ import Testing
     func names() {
         for name in [
             "API_KEY", "apiKey", "GITHUB_TOKEN", "X-Api-Key", "Authorization", "PGPASSWORD", "client_secret", "--token",
-            "GITHUB_PAT", "AUTH",
+            "GITHUB_PAT", "AUTH", "DB_PASS",
         ] {
             #expect(SecretForms.isTelling(name), "\(name)")
         }
         for name in [
-            "SORT_KEY", "KEY", "PATH", "TOKENIZER", "MAX_TOKENS", "SECRETARY", "KEYBOARD", "TOKEN_LIMIT", "AUTHOR",
+            "SORT_KEY", "KEY", "PATH", "TOKENIZER", "MAX_TOKENS", "SECRETARY", "KEYBOARD", "TOKEN_LIMIT", "EOS_TOKEN",
+            "COMPASS", "AUTHOR",
         ] {
             #expect(!SecretForms.isTelling(name), "\(name)")
         }
@@ -123,6 +124,31 @@ import Testing
         #expect(found("").contains("[literal-secret]"))
         #expect(found("# secret-ok:").contains("[literal-secret]"))
         #expect(found("# secret-ok: the public key of the sandbox") == "")
+    }
+
+    @Test("An exception hides no other secret, and what a reference names is a place")
+    func exceptionsAreNarrow() {
+        let (one, two) = ("glpat-" + Self.random, "hf_" + Self.random + Self.random)
+        let found = check(FleetFixture.promptPath, "Use \(one). # secret-ok: an example\nUse \(two).\n")
+        #expect(found.contains("prompt.md:2:5"), "\(found)")
+        for place in ["secret:prod/db", "aws-secret:prod/db", "vault:kv/\(Self.random)"] {
+            #expect(binding("{command: [a], env: {A: {ref: \"\(place)\"}}}") == "", "\(place)")
+        }
+    }
+
+    @Test(
+        "Looking for secrets takes time in proportion to the text",
+        arguments: ["eyJ.", "SG.", "-----BEGIN ", "://a:", "ghp_"]
+    )
+    func linear(_ part: String) {
+        func spent(_ count: Int) -> Double {
+            let text = Array(String(repeating: part, count: count).utf8)
+            return seconds { for _ in 0..<3 { _ = SecretForms.known(in: text) } }
+        }
+        _ = spent(1_000)
+        let (short, long) = (spent(4_000), spent(64_000))
+        // 16 times the text; a quadratic search takes 256 times as long.
+        #expect(long < max(short, 0.001) * 100, "\(part): \(short) and \(long) s")
     }
 
     @Test("In a released version it is a warning, for the branch may have it; in prompts it is found too")

@@ -336,6 +336,27 @@ struct BundleDifferenceTests {
         )
     }
 
+    @Test("No part of a server, a store or a model's name changes unseen")
+    func nothingUnseen() {
+        func with(_ change: @escaping (inout Bundle) -> Void) -> Bundle { bundle("support/triage", "1.0.0", change) }
+        func model(_ provider: String, _ name: String) -> Model {
+            Model(provider: provider, name: name, parameters: nil)
+        }
+        let pairs: [(Bundle, Bundle)] = [
+            (
+                with { $0.model?.fallbacks = [model("a", "b, c/d")] },
+                with { $0.model?.fallbacks = [model("a", "b"), model("c", "d")] }
+            ),
+            (with { $0.model = model("a", "b/c") }, with { $0.model = model("a/b", "c") }),
+        ]
+        for (before, after) in pairs { #expect(BundleDifference(before: before, after: after).kind == .behaviour) }
+        let keeps = with { $0.tools[0].store = Store(kind: .memory, scope: .session) }
+        #expect(BundleDifference(before: keeps, after: bundle()).kind == .widening)
+        let headed = with { $0.tools[0].server = ["mcp": ["url": "https://b/", "headers": ["X-Role": "admin"]]] }
+        let said = BundleDifference(before: bundle(), after: headed).authority.gained.joined()
+        #expect(said.contains("X-Role") && said.contains("admin"), "\(said)")
+    }
+
     @Test("Another behaviour with the same authority, or less, is behaviour")
     func behaviour() {
         let changes: [(inout Bundle) -> Void] = [

@@ -59,6 +59,10 @@ import Testing
         #expect(try propose(host, folder).status == 0)
         let files = try host.git("ls-tree", "--name-only", "ensign/propose/support/refund-triage:\(next)")
         #expect(files == "agent.yaml\ntext.md")
+        // A link may lead anywhere.
+        try FileManager.default.removeItem(atPath: "\(folder)/text.md")
+        try FileManager.default.createSymbolicLink(atPath: "\(folder)/text.md", withDestinationPath: "/etc/hostname")
+        #expect(try propose(host, folder).status == 1)
         #expect(try run(Host.ensign, ["propose", folder, "--to", host.work], in: host.scratch.path).status == 64)
     }
 }

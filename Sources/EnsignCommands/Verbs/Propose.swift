@@ -120,7 +120,10 @@ private struct ProposeCommand {
             files[RepositoryPath.manifestName] ?? [],
             path: "\(folder)/\(RepositoryPath.manifestName)"
         )
-        for file in manifest.value?.files ?? [] { files[file.value] = try read(file.value, in: root) }
+        // With errors it may name anything: they are shown of the file alone.
+        for file in manifest.isValid ? manifest.value?.files ?? [] : [] {
+            files[file.value] = try read(file.value, in: root)
+        }
         guard files.values.reduce(0, { $0 + $1.count }) <= Self.maxBytes else {
             throw Failure(message: "the files of '\(folder)' have more than \(Self.maxBytes >> 20) MiB")
         }
@@ -135,7 +138,10 @@ private struct ProposeCommand {
     }
 
     private func read(_ name: String, in root: String) throws -> [UInt8] {
-        guard let bytes = try Files.read("\(root)/\(name)", limit: 1 << 20) else {
+        // A link may lead out of the folder.
+        guard try Files.status("\(root)/\(name)")?.kind == .file,
+            let bytes = try Files.read("\(root)/\(name)", limit: 1 << 20)
+        else {
             throw Failure(
                 message: "there is no file '\(name)' of at most 1 MiB in '\(folder)'",
                 hints: name == RepositoryPath.manifestName

@@ -7,12 +7,15 @@ import EnsignYAML
 /// name, and any literal under a name such as `API_KEY`.
 struct SecretChecker {
     let tape: YAMLTape
-    /// The file, for the marks of exceptions.
-    let bytes: [UInt8]
+    /// The file's lines, for the marks of exceptions.
+    private let lines: [ArraySlice<UInt8>]
     private(set) var found: [(message: String, node: Int)] = []
+    /// Nobody reads more of them in one file.
+    private static let most = 100
 
     init(tape: YAMLTape, bytes: [UInt8]) {
-        (self.tape, self.bytes) = (tape, bytes)
+        self.tape = tape
+        lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
         if let root = tape.root { look(at: root, "the manifest", isConfiguration: false, parent: "") }
     }
 
@@ -37,7 +40,9 @@ struct SecretChecker {
                 let begins = parent == "server" && field == "mcp" || parent == "spec" && field == "runtime"
                 if isConfiguration, isText(value) { look(atNamed: field, value, name) }
                 let shown = field.cut(utf8: 60)
-                look(at: value, shown, isConfiguration: isConfiguration || begins, parent: field)
+                // What a reference names is a place, whatever it is called.
+                let isPlace = isConfiguration && field == "ref"
+                look(at: value, shown, isConfiguration: (isConfiguration || begins) && !isPlace, parent: field)
             }
         }
     }
@@ -73,7 +78,9 @@ struct SecretChecker {
 
     /// The name in `API_KEY=abc`, `--token=abc` or `Authorization: Bearer abc`; nil when it is none that tells.
     private static func assignment(_ text: String) -> String? {
-        guard let sign = text.firstIndex(where: { $0 == "=" || $0 == ":" }), !text[..<sign].contains(" ") else {
+        guard let sign = text.firstIndex(where: { $0 == "=" || $0 == ":" }),
+            !text[..<sign].contains(where: { $0 == " " || $0 == "/" })
+        else {
             return nil
         }
         let value = text[text.index(after: sign)...].drop { $0 == " " }
@@ -84,8 +91,10 @@ struct SecretChecker {
     }
 
     private mutating func add(_ message: String, _ node: Int) {
-        guard found.last?.node != node else { return }
-        guard !Self.isException(bytes, line: Int(tape.mark(of: node).line)) else { return }
+        guard found.last?.node != node, found.count < Self.most else { return }
+        let line = Int(tape.mark(of: node).line)
+        guard line >= 1, line <= lines.count else { return found.append((message, node)) }
+        guard !Self.isException(lines[line - 1], above: line > 1 ? lines[line - 2] : []) else { return }
         found.append((message, node))
     }
 
@@ -95,19 +104,14 @@ struct SecretChecker {
         "move it to your secret store, name its place there as {ref: vault:...}, and rotate it; if it is none, say why at the end of the line: # secret-ok: REASON"
 
     /// Whether a line, or the one above if it is a comment, says `secret-ok:` and why.
-    ///
-    /// - Parameter line: Counted from 1.
-    static func isException(_ bytes: [UInt8], line: Int) -> Bool {
-        let lines = bytes.split(separator: 0x0A, maxSplits: line, omittingEmptySubsequences: false)
-        guard line >= 1, line <= lines.count else { return false }
-        func says(_ text: ArraySlice<UInt8>) -> Bool {
-            guard let mark = String(decoding: text, as: UTF8.self).firstRange(of: "secret-ok:") else { return false }
-            return !String(decoding: text, as: UTF8.self)[mark.upperBound...].allSatisfy {
-                $0.isWhitespace || "->*/".contains($0)
-            }
-        }
-        if says(lines[line - 1]) { return true }
-        guard line >= 2, lines[line - 2].first(where: { $0 != 0x20 }) == UInt8(ascii: "#") else { return false }
-        return says(lines[line - 2])
+    static func isException(_ line: ArraySlice<UInt8>, above: ArraySlice<UInt8>) -> Bool {
+        if says(line) { return true }
+        return above.first { $0 != 0x20 } == UInt8(ascii: "#") && says(above)
+    }
+
+    private static func says(_ line: ArraySlice<UInt8>) -> Bool {
+        let text = String(decoding: line, as: UTF8.self)
+        guard let mark = text.firstRange(of: "secret-ok:") else { return false }
+        return !text[mark.upperBound...].allSatisfy { $0.isWhitespace || "->*/".contains($0) }
     }
 }

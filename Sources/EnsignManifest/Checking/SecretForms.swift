@@ -40,7 +40,8 @@ enum SecretForms {
         Form("a GitLab token", "glpat-", 16, .token), Form("a GitLab token", "gldt-", 16, .token),
         Form("a GitLab token", "glrt-", 16, .token), Form("an Anthropic key", "sk-ant-", 16, .token),
         Form("an OpenAI key", "sk-proj-", 16, .token), Form("an OpenAI key", "sk-svcacct-", 16, .token),
-        Form("an API key", "sk-", 32, .word), Form("a Slack token", "xoxb-", 16, .token),
+        Form("an OpenRouter key", "sk-or-v1-", 16, .token), Form("an API key", "sk-", 32, .word),
+        Form("a Slack token", "xoxb-", 16, .token),
         Form("a Slack token", "xoxp-", 16, .token), Form("a Slack token", "xoxa-", 16, .token),
         Form("a Slack token", "xoxr-", 16, .token), Form("a Slack token", "xoxs-", 16, .token),
         Form("a Slack token", "xapp-", 16, .token),
@@ -75,10 +76,12 @@ enum SecretForms {
                 return ("a password in a URL", index + 3)
             }
             guard !isInWord else { continue }
-            if byte == 0x65, isJWT(bytes, index) { return ("a JSON Web Token", index) }
+            let isBehindToken = index > 0 && Alphabet.dotted.contains(bytes[index - 1])
+            if byte == 0x65, !isBehindToken, isJWT(bytes, index) { return ("a JSON Web Token", index) }
             for form in byFirst[byte] ?? [] where bytes[index...].starts(with: form.prefix) {
-                let rest = bytes[(index + form.prefix.count)...].prefix(while: form.alphabet.contains)
-                if rest.count >= form.least { return (form.title, index) }
+                // No more than is needed: a text may be made of prefixes alone.
+                let rest = bytes[(index + form.prefix.count)...].prefix(form.least)
+                if rest.count == form.least, rest.allSatisfy(form.alphabet.contains) { return (form.title, index) }
             }
         }
         return nil
@@ -92,7 +95,8 @@ enum SecretForms {
 
     /// `-----BEGIN OPENSSH PRIVATE KEY-----` and its like: RFC 7468, section 2.
     private static func isPrivateKey(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
-        String(decoding: bytes[start...].prefix(64), as: UTF8.self).contains("PRIVATE KEY")
+        let label = bytes[(start + "-----BEGIN ".utf8.count)...].prefix(48).prefix { $0 != 0x2D }
+        return String(decoding: label, as: UTF8.self).hasSuffix("PRIVATE KEY")
     }
 
     /// Three parts of base64url, the first two of which begin with `{"`: RFC 7515, section 3.1.
@@ -183,16 +187,28 @@ enum SecretForms {
         }
         words.removeAll(where: \.isEmpty)
         guard let last = words.last else { return false }
+        // Marks in a model's vocabulary.
+        if last == "token", let kind = words.dropLast().last,
+            ["eos", "bos", "pad", "stop", "unk", "mask", "sep", "cls"].contains(kind)
+        {
+            return false
+        }
+        if words.count > 1, last == "pass" || last == "pwd" { return true }
         if whole.contains(words.joined()) || whole.contains(last) && words.count > 1 { return true }
         if endings.contains(where: last.hasSuffix) { return true }
         return last == "key" && words.dropLast().last.map(keys.contains) ?? false
     }
+
+    /// Values that say how, and not with what.
+    private static let words: Set = [
+        "true", "false", "null", "none", "oauth", "oauth2", "basic", "bearer", "oidc", "iam",
+    ]
 
     /// Whether a value stands for another one, or is none: a variable, a placeholder, a path, a number, a switch.
     static func isPlaceholder(_ value: some StringProtocol) -> Bool {
         value.isEmpty || value.hasPrefix("$") || value.hasPrefix("{") || value.hasPrefix("<") || value.hasPrefix("/")
             || value.contains("${") || value.contains("{{") || value.contains("{credentials}")
             || Double(value) != nil && value.count <= 9
-            || ["true", "false", "null", "none"].contains(value.lowercased())
+            || words.contains(value.lowercased())
     }
 }

@@ -51,7 +51,7 @@ extension Agent: ManifestValue {
         )
         for (name, node) in spec.pairs("prompts") { agent.prompts[name] = spec.located(node) }
         agent.name = spec.located("name")
-        agent.triggers = spec.json("triggers")?.array ?? []
+        agent.triggers = spec.triggers ?? []
         return agent
     }
 }
@@ -68,16 +68,42 @@ extension Model {
 }
 
 extension Record {
+    /// A value whose scalars are text by their shape: one that readers of YAML take for different things is the text that
+    /// it is written as, and nothing goes missing.
+    fileprivate func asWritten(_ node: Int) -> JSONValue {
+        switch tape.kind(of: node) {
+        case .invalid: return .null
+        case .quoted, .plain:
+            let value = JSONValue(tape, node)
+            return value == nil || value?.isNull == true ? .string(tape.string(of: node)) : value ?? .null
+        case .sequence:
+            var elements: [JSONValue] = []
+            tape.forEachElement(of: node) { elements.append(asWritten($0)) }
+            return .array(elements)
+        case .mapping:
+            var members = JSONObject()
+            tape.forEachPair(of: node) { key, value in members[tape.string(of: key)] = asWritten(value) }
+            return .object(members)
+        }
+    }
+
+    /// What starts a run; nil where nothing is said of it.
+    fileprivate var triggers: [JSONValue]? {
+        guard let node = node("triggers") else { return nil }
+        return asWritten(node).array ?? []
+    }
+
     /// How a tool is reached. Values of `env` and `headers` are text, however they are written.
     fileprivate var server: JSONValue? {
-        guard var server = json("server")?.object, var mcp = server["mcp"]?.object else { return json("server") }
+        guard let node = node("server") else { return nil }
+        guard var server = asWritten(node).object, var mcp = server["mcp"]?.object else { return asWritten(node) }
         let written = record("server")?.record("mcp")
         for (key, pairs) in [("env", written?.pairs("env") ?? []), ("headers", written?.pairs("headers") ?? [])]
         where !pairs.isEmpty {
             mcp[key] = .object(
                 JSONObject(
-                    pairs.compactMap { name, node in
-                        (text(node).map { .string($0) } ?? JSONValue(tape, node)).map { (name, $0) }
+                    pairs.map { name, node in
+                        (name, text(node).map { .string($0) } ?? asWritten(node))
                     }
                 )
             )
@@ -234,7 +260,7 @@ extension Deployment: ManifestValue {
             rollout: spec.record("rollout").flatMap(Rollout.decode),
             killSwitch: spec.records("killSwitch").compactMap(KillRule.decode)
         )
-        deployment.triggers = spec.json("triggers")?.array
+        deployment.triggers = spec.triggers
         return deployment
     }
 }

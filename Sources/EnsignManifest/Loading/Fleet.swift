@@ -328,24 +328,30 @@ package final class Fleet {
                 )
             )
         }
-        if let secret = SecretForms.known(in: bytes) {
-            let line = bytes[..<secret.offset].count { $0 == 0x0A } + 1
-            let start = bytes[..<secret.offset].lastIndex(of: 0x0A).map { $0 + 1 } ?? scan.start
-            if !SecretChecker.isException(bytes, line: line) {
-                report(
-                    Finding(
-                        loaded.version == .next ? .error : .warning,
-                        code: Finding.secret,
-                        "this looks like \(secret.title): a literal secret is never accepted",
-                        path: path,
-                        at: Position(line: UInt32(line), column: UInt32(secret.offset - start + 1)),
-                        hint: SecretChecker.hint
-                    )
-                )
-            }
-        }
+        reportSecret(in: bytes, path, isReleased: loaded.version != .next)
         // The text is digested with LF line ends, so that a clone with core.autocrlf makes the same bundle.
         return String(decoding: bytes[scan.start...].withoutCarriageReturns, as: UTF8.self)
+    }
+
+    /// Reports the first line of a text that looks like a secret and is no exception.
+    private func reportSecret(in bytes: [UInt8], _ path: String, isReleased: Bool) {
+        var above: ArraySlice<UInt8> = []
+        for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+            defer { above = line }
+            guard let secret = SecretForms.known(in: line), !SecretChecker.isException(line, above: above) else {
+                continue
+            }
+            return report(
+                Finding(
+                    isReleased ? .warning : .error,
+                    code: Finding.secret,
+                    "this looks like \(secret.title): a literal secret is never accepted",
+                    path: path,
+                    at: Position(line: UInt32(number + 1), column: UInt32(secret.offset + 1)),
+                    hint: SecretChecker.hint
+                )
+            )
+        }
     }
 
     /// The bytes of a file at a path, for showing a line of it; nil when there is none.

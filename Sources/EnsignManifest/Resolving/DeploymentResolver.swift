@@ -64,12 +64,14 @@ package struct DeploymentResolver {
         return resolved
     }
 
-    /// An agent with so few tools cannot have too large a bundle: each is a file of 1 MiB at most.
+    /// An agent with so few tools and prompts cannot have too large a bundle: each is a file of 1 MiB at most.
     private static let fewTools = 20
 
     /// What nobody reads back must not be published.
     private func checkSize(_ resolved: ResolvedDeployment) {
-        guard resolved.tools.count > Self.fewTools, let texts = resolved.loaded.texts else { return }
+        guard let texts = resolved.loaded.texts,
+            resolved.tools.count > Self.fewTools || texts.prompts.count > Self.fewTools
+        else { return }
         let size = Compiler.compile(resolved, texts).bytes.count
         guard size > Bundle.maxBytes else { return }
         report(

@@ -64,7 +64,8 @@ package struct AuthorityDifference: Sendable, Hashable {
             gain(.credentials(tool: name, .init(was: was.credentials, now: now.credentials)))
         }
         if was.store != now.store {
-            let isGained = now.store.map { now in was.store.map(now.isWider) ?? true } ?? false
+            // What no longer says what it keeps may keep anything.
+            let isGained = now.store.map { now in was.store.map(now.isWider) ?? true } ?? true
             note(
                 gained: isGained,
                 .store(tool: name, .init(was: was.store?.sentence, now: now.store?.sentence))
@@ -173,6 +174,7 @@ extension BundleTool {
     /// The server's URL or command.
     fileprivate var serverWords: String {
         guard let server else { return "no server" }
+        guard server["mcp"]?.object?.count == 1 else { return server.text }
         if let url = server["mcp"]?["url"]?.string { return url }
         if let command = server["mcp"]?["command"]?.array?.compactMap(\.string), !command.isEmpty {
             return "the command '\(command.joined(separator: " "))'"
