@@ -136,7 +136,7 @@ struct MCPClientTests {
 
     @Test(
         "A server is asked by HTTP: plain answers, streams of events, sessions",
-        arguments: [("modern", "3.0.0"), ("legacy", "1.0.0"), ("events", "1.0.0")]
+        arguments: [("modern", "3.0.0"), ("legacy", "1.0.0"), ("events", "1.0.0"), ("streams", "1.0.0")]
     )
     func http(behaviour: String, version: String) throws {
         let listing = try withServer(behaviour) { url in try asked(url) }

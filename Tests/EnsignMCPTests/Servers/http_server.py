@@ -27,8 +27,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def stream(self, values):
+    def stream(self, values, stays=True, **headers):
         self.send_response(200)
+        for name, text in headers.items():
+            self.send_header(name.replace("_", "-"), text)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
@@ -37,7 +39,9 @@ class Handler(BaseHTTPRequestHandler):
             data = "".join(f"data: {line}\r\n" for line in text.split("\n"))
             self.wfile.write(f": comment\r\nevent: message\r\n{data}\r\n".encode())
             self.wfile.flush()
-        time.sleep(30)  # A stream stays open.
+        if stays:
+            time.sleep(30)
+        self.close_connection = True
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -57,8 +61,11 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if BEHAVIOUR == "hang":
             time.sleep(600)
-        legacy = BEHAVIOUR in ("legacy", "events")
+        legacy = BEHAVIOUR in ("legacy", "events", "streams")
         if method == "server/discover":
+            if BEHAVIOUR == "streams":  # A refusal that names no request, as some SDKs write it.
+                error = {"code": -32600, "message": "Missing session ID"}
+                return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400, Mcp_Session_Id="refused")
             if legacy:
                 return self.plain({"error": "unknown session"}, 400)
             info = {"io.modelcontextprotocol/serverInfo": {"name": "web", "version": "3.0.0"}}
@@ -66,13 +73,18 @@ class Handler(BaseHTTPRequestHandler):
             return self.plain({"jsonrpc": "2.0", "id": number, "result": result})
         if method == "initialize":
             result = {"protocolVersion": "2025-03-26", "serverInfo": {"name": "web", "version": "1.0.0"}}
-            return self.plain({"jsonrpc": "2.0", "id": number, "result": result}, Mcp_Session_Id="s1")
+            reply = {"jsonrpc": "2.0", "id": number, "result": result}
+            if BEHAVIOUR == "streams":
+                return self.stream([reply], stays=False, Mcp_Session_Id="s1")
+            return self.plain(reply, Mcp_Session_Id="s1")
+        if BEHAVIOUR == "streams" and self.headers.get("Mcp-Session-Id") != "s1":
+            return self.plain({"error": "no session"}, 400)
         if method.startswith("notifications/"):
             return self.plain(None, 202)
         if legacy:
             assert self.headers["Mcp-Session-Id"] == "s1" and self.headers["MCP-Protocol-Version"] == "2025-03-26"
         reply = {"jsonrpc": "2.0", "id": number, "result": {"tools": TOOLS}}
-        if BEHAVIOUR == "events":
+        if BEHAVIOUR in ("events", "streams"):
             asked = {"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}}
             return self.stream([{"jsonrpc": "2.0", "method": "notifications/message"}, asked, reply])
         self.plain(reply)
