@@ -184,6 +184,7 @@ let package = Package(
                 "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),
+        test("EnsignCommandLine"),
         test(
             "EnsignCommands",
             [
