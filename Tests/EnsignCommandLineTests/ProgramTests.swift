@@ -21,7 +21,7 @@ struct ProgramTests {
                 ]
             ) { _ in .done }
         ],
-        common: [.quiet, .help],
+        common: [Option(name: "house", short: "x", summary: "Name the house", value: "H"), .quiet, .help],
         names: { kind, line in kind == .team ? ["\(line.verb?.name ?? "") hall", "kitchen"] : [] },
         explain: { error, invocation in Explanation("\(error)", [invocation?.verb.name ?? "none"], .failed) },
         slip: { _ in nil }
@@ -51,6 +51,17 @@ struct ProgramTests {
         for script in [CompletionScript.bash("lamp"), CompletionScript.zsh("lamp")] {
             #expect(script.contains("lamp") && !script.contains("ensign"))
         }
+    }
+
+    @Test("the value of a letter's option before the verb is no verb")
+    func lettersFirst() throws {
+        let console = Console("lamp", colour: false, errorColour: false, isInteractive: false)
+        guard case .run(let line) = try Parser(Self.program).parse(["-x", "mine", "light", "hall"], console: console)
+        else {
+            Issue.record("it was not parsed")
+            return
+        }
+        #expect(line.verb.name == "light" && line["house"] == "mine" && line.arguments == ["hall"])
     }
 
     @Test("wrong use points at its own help")
