@@ -7,7 +7,7 @@ package struct Program: Sendable {
     package var version: String
     /// One line, without a full stop.
     package var summary: String
-    /// A paragraph of the overview.
+    /// A paragraph of the overview, in lines of at most 80 characters: it is shown as it is written.
     package var discussion: String
     /// In the order of the overview.
     package var groups: [Verb.Group]
