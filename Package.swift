@@ -188,7 +188,8 @@ let package = Package(
             [
                 "EnsignModel", "EnsignJSON", "EnsignCrypto", "EnsignSystem", "EnsignPolicy", "EnsignMCP",
                 "EnsignManifest",
-            ]
+            ],
+            exclude: ["Servers"]
         ),
         test(
             "EnsignReconciler",
