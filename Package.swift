@@ -141,11 +141,17 @@ let package = Package(
             swiftSettings: swift
         ),
 
-        // The command line.
+        // The command line: how programs are spoken to, knowing nothing of what they do.
+        .target(
+            name: "EnsignCommandLine",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
         .target(
             name: "EnsignCommands",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
                 "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
@@ -209,7 +215,8 @@ let package = Package(
         test(
             "EnsignCommands",
             [
-                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
+                "EnsignPlanner",
                 "EnsignReconciler", "EnsignQueries", "EnsignTargets",
             ]
         ),
