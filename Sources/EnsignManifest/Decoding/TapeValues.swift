@@ -205,6 +205,11 @@ package struct Record: Sendable {
 
     package func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
 
+    /// A text, or a list of texts.
+    func oneOrMore(_ name: StaticString) -> [Located<String>] {
+        located(name).map { [$0] } ?? texts(name)
+    }
+
     /// A list of operations, and what is left out of it.
     func selection(_ name: StaticString, except: StaticString) -> OperationSelection {
         OperationSelection(elements(name).compactMap(selector), except: elements(except).compactMap(selector))
