@@ -37,6 +37,7 @@ let package = Package(
         ),
         .target(name: "CYAML", linkerSettings: [archive("yaml")]),
         .target(name: "CSodium", linkerSettings: [archive("sodium")]),
+        .target(name: "CMbedTLS", linkerSettings: [archive("mbedcrypto")]),
         .target(
             name: "CJSONSchema",
             cxxSettings: [.define("VALIJSON_USE_EXCEPTIONS", to: "1")],
@@ -55,7 +56,7 @@ let package = Package(
         // One Swift module for each C library, no policy.
         .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swift),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium", "CMbedTLS", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swift),
 
