@@ -136,7 +136,8 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],
             swiftSettings: swift
