@@ -47,6 +47,7 @@ let package = Package(
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
         // For the gateway alone.
+        .target(name: "CZlib", linkerSettings: [archive("z")]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
 
         // Values.
@@ -135,7 +136,7 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],
             swiftSettings: swift
