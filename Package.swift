@@ -37,6 +37,7 @@ let package = Package(
         ),
         .target(name: "CYAML", linkerSettings: [archive("yaml")]),
         .target(name: "CSodium", linkerSettings: [archive("sodium")]),
+        .target(name: "CMbedTLS", linkerSettings: [archive("mbedcrypto")]),
         .target(
             name: "CJSONSchema",
             cxxSettings: [.define("VALIJSON_USE_EXCEPTIONS", to: "1")],
@@ -46,6 +47,7 @@ let package = Package(
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
         // For the gateway alone.
+        .target(name: "CZlib", linkerSettings: [archive("z")]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
 
         // Values.
@@ -54,7 +56,7 @@ let package = Package(
         // One Swift module for each C library, no policy.
         .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swift),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium", "CMbedTLS", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swift),
 
@@ -134,17 +136,24 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],
             swiftSettings: swift
         ),
 
-        // The command line.
+        // The command line: how programs are spoken to, knowing nothing of what they do.
+        .target(
+            name: "EnsignCommandLine",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
         .target(
             name: "EnsignCommands",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
                 "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
@@ -170,7 +179,7 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"], exclude: ["Peer"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
-        test("EnsignPolicy", ["EnsignModel"]),
+        test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
         test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
@@ -209,7 +218,8 @@ let package = Package(
         test(
             "EnsignCommands",
             [
-                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
+                "EnsignPlanner",
                 "EnsignReconciler", "EnsignQueries", "EnsignTargets",
             ]
         ),
