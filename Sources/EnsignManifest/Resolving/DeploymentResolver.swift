@@ -414,6 +414,10 @@ extension Permission {
             input: grant.arguments.map { Narrowing.combine(declaration.input, $0.value) } ?? declaration.input,
             arguments: grant.arguments,
             expires: grant.expires?.value,
+            approvers: grant.approvers.isEmpty ? nil : Set(grant.approvers.map(\.value)).sorted(),
+            rate: grant.rate,
+            after: grant.after,
+            record: Set(grant.record.map(\.value)).sorted(),
             origin: origin
         )
     }
@@ -421,5 +425,7 @@ extension Permission {
     /// Whether two grants of one operation say the same.
     fileprivate func grantsSame(as other: Permission) -> Bool {
         approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires
+            && approvers == other.approvers && rate == other.rate && after?.value == other.after?.value
+            && record == other.record
     }
 }

@@ -14,6 +14,12 @@ package struct Permission: Sendable {
     package var input: JSONValue?
     package var arguments: Located<JSONValue>?
     package var expires: CalendarDate?
+    /// Who may agree, sorted; nil where the grant names nobody.
+    package var approvers: [Approver]?
+    package var rate: CallRate?
+    package var after: GrantedPrecondition?
+    /// Sorted.
+    package var record: [JSONPointer] = []
     package var origin: GrantOrigin
 }
 
