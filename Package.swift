@@ -160,9 +160,16 @@ let package = Package(
             swiftSettings: swift
         ),
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
+        .target(
+            name: "EnsignGatewayCommands",
+            dependencies: [
+                "EnsignCommandLine", "EnsignModel", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignGateway",
+            ],
+            swiftSettings: swift
+        ),
         .executableTarget(
             name: "ensign-gateway",
-            dependencies: ["EnsignGateway", "EnsignSystem"],
+            dependencies: ["EnsignGatewayCommands", "EnsignSystem"],
             swiftSettings: swift
         ),
 
