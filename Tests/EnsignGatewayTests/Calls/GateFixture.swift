@@ -17,7 +17,7 @@ final class GateFixture: Sendable {
     let desk = MemoryDesk()
     let pins = MemoryPins()
     let server = MemoryServer()
-    let time = Mutex<Int64>(1_950_000_000_000_000_000)
+    let time = StandingClock()
     let gate: Gate
     let environment = "prod"
     private let key = SSHPrivateKey(seed: [UInt8](repeating: 7, count: 32))
@@ -58,7 +58,8 @@ final class GateFixture: Sendable {
         let keys = KeyShelf()
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) })
         let server = self.server
-        let clock: @Sendable () -> Int64 = { [time] in time.withLock { $0 } }
+        let time = self.time
+        let clock: @Sendable () -> Int64 = { time.now }
         gate = Gate(
             Gate.Parts(
                 file: file,
@@ -118,6 +119,20 @@ final class GateFixture: Sendable {
 
     func publish(_ bundle: Bundle) throws { try publish([(bundle, 100)]) }
 
+    /// Makes a policy live in which one person of the agent's team may agree.
+    func publishPolicy(_ change: (inout GatewayPolicy) -> Void = { _ in }) throws {
+        var policy = GatewayPolicy(environment: environment)
+        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com", "bob@example.com"])
+        policy.approvers["ada@example.com"] = [GatewayPolicy.Key(key: "ssh-ed25519 AAAA")]
+        policy.approvers["bob@example.com"] = [GatewayPolicy.Key(key: "ssh-ed25519 BBBB")]
+        change(&policy)
+        let number = entry.withLock { entry in
+            entry += 1
+            return entry
+        }
+        try scratch.write("live/\(LivePath.policy)", bytes: sign(policy.json.object ?? [:], number))
+    }
+
     func header(_ entry: Int64, heard: Timestamp? = nil) throws {
         let id = try #require(ObjectID(String(repeating: "a", count: 40)))
         let header = LiveHeader(
@@ -140,6 +155,8 @@ final class GateFixture: Sendable {
         var isError: Bool { value["isError"]?.bool ?? false }
     }
 
+    var session: Session { Session(agent: Self.agent, run: RunName("r1", .header)) }
+
     func call(
         _ name: String = "crm__find",
         _ arguments: JSONValue = [:],
@@ -159,7 +176,7 @@ final class GateFixture: Sendable {
         return Answer(value: gate.call(call, in: session))
     }
 
-    func pass(seconds: Int64) { time.withLock { $0 += seconds * 1_000_000_000 } }
+    func pass(seconds: Int64) { time.pass(nanoseconds: seconds * 1_000_000_000) }
 }
 
 /// A bundle without limits of the run, whose operations take one number and change nothing.
@@ -181,6 +198,16 @@ func open(_ version: String = "1.0.0", _ change: (inout Bundle) -> Void = { _ in
         ]
         change(&bundle)
     }
+}
+
+/// A clock that stands still until a test moves it.
+final class StandingClock: Sendable {
+    private let value = Mutex<Int64>(1_950_000_000_000_000_000)
+
+    /// Nanoseconds since 1970.
+    var now: Int64 { value.withLock { $0 } }
+
+    func pass(nanoseconds: Int64) { value.withLock { $0 += nanoseconds } }
 }
 
 /// A decision log in memory.
@@ -237,7 +264,10 @@ final class MemoryPins: PinBook, Sendable {
 /// A server that records what it is sent and answers as a test says.
 final class MemoryServer: Upstream, Sendable {
     struct Contents {
-        var calls: [(tool: String, arguments: String)] = []
+        var calls: [UpstreamCall] = []
+        /// Runs when it is asked what it offers, and when it is called.
+        var whenListing: @Sendable () -> Void = {}
+        var whenCalled: @Sendable () -> Void = {}
         var answers: [UpstreamOutcome] = []
         var listing = ServerListing(
             tools: ["find", "update", "list", "secret"].map { ServerListing.Tool(name: $0, input: ["type": "object"]) }
@@ -253,22 +283,28 @@ final class MemoryServer: Upstream, Sendable {
     static let fine: JSONValue = ["content": [["type": "text", "text": "fine"]]]
 
     func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
-        let (listing, failure) = contents.withLock { ($0.listing, $0.listingFailure) }
+        let (listing, failure, hook) = contents.withLock { ($0.listing, $0.listingFailure, $0.whenListing) }
+        hook()
         if let failure { throw failure }
         return listing
     }
 
     func call(_ call: UpstreamCall) -> UpstreamOutcome {
-        let outcome = contents.withLock { contents in
-            contents.calls.append((call.tool, call.arguments.text))
-            return contents.answers.isEmpty ? UpstreamOutcome.result(Self.fine) : contents.answers.removeFirst()
+        // As at the start of a program, or with each request by HTTP.
+        do throws(UpstreamFailure) { _ = try secrets.withLock { $0 }?() } catch { return .notSent(error) }
+        let (outcome, hook) = contents.withLock { contents in
+            contents.calls.append(call)
+            let outcome = contents.answers.isEmpty ? UpstreamOutcome.result(Self.fine) : contents.answers.removeFirst()
+            return (outcome, contents.whenCalled)
         }
+        hook()
         _ = gate.wait(until: nil) { $0 ? true : nil }
         return outcome
     }
 
     func end() {}
 
-    var calls: [String] { contents.withLock { $0.calls.map { "\($0.tool) \($0.arguments)" } } }
+    var calls: [String] { contents.withLock { $0.calls.map { "\($0.tool) \($0.arguments.text)" } } }
+    var last: UpstreamCall? { contents.withLock { $0.calls.last } }
     func answer(_ outcomes: UpstreamOutcome...) { contents.withLock { $0.answers = outcomes } }
 }

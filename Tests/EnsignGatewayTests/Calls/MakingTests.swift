@@ -115,10 +115,7 @@ struct MakingTests {
         let fixture = try GateFixture()
         try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
         #expect(fixture.call("crm__update").reason == "approval-denied", "nobody has a key")
-        var policy = GatewayPolicy(environment: "prod")
-        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com"])
-        policy.approvers["ada@example.com"] = [GatewayPolicy.Key(key: "ssh-ed25519 AAAA")]
-        try fixture.scratch.write("live/policy.json", bytes: fixture.sign(policy.json.object ?? [:], 1))
+        try fixture.publishPolicy()
         let pending = fixture.call("crm__update")
         #expect(pending.reason == "approval-pending" && pending.text.contains("exactly these arguments"))
         #expect(fixture.server.calls.isEmpty)
