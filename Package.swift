@@ -48,7 +48,7 @@ let package = Package(
         .target(name: "CCurl"),
         // For the gateway alone.
         .target(name: "CZlib", linkerSettings: [archive("z")]),
-        .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
+        .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("gnutls")]),
 
         // Values.
         .target(name: "EnsignModel", swiftSettings: swift),

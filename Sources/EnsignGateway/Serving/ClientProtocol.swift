@@ -26,9 +26,12 @@ struct ClientProtocol: Sendable {
     let canListen: Bool
     private let server: JSONValue
 
-    /// - Parameter version: The gateway's own version, for clients that want to know.
-    init(version: String, canListen: Bool) {
+    /// - Parameters:
+    ///   - version: The gateway's own version, for clients that want to know.
+    ///   - agreed: What the transport says was agreed on, where each request stands alone.
+    init(version: String, canListen: Bool, agreed: String? = nil) {
         self.canListen = canListen
+        self.agreed = agreed
         server = ["name": "ensign-gateway", "version": .string(version)]
     }
 

@@ -145,10 +145,10 @@ final class LineConnection: Sendable {
                 state.mark = state.mark ?? mark
             }
         case .listen(let reply): listen(reply)
-        case .list(let reply): return start(reply) { [self] _ in list(reply) }
+        case .list(let reply): return start(reply) { [self] _ in gatekeeper.answer(reply, toListFor: session) }
         case .call(let reply, let call):
             return start(reply) { [self] cancellation in
-                answer(reply, call, cancellation)
+                gatekeeper.answer(reply, to: call, in: session, cancellation) { [self] in write($0) }
             }
         }
         return nil
@@ -197,23 +197,6 @@ final class LineConnection: Sendable {
         "not done: too many calls at the same time. Nothing was done. Try again when others have been answered."
     ).result(decision: nil)
 
-    private func list(_ reply: Reply) -> JSONValue {
-        switch gatekeeper.offer(to: session) {
-        case .success(let tools): reply.list(tools)
-        case .failure(let refusal):
-            Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, refusal.text))
-        }
-    }
-
-    private func answer(_ reply: Reply, _ call: ToolCall, _ cancellation: Cancellation) -> JSONValue {
-        var incoming = call.incoming(reply.version, cancellation)
-        if let token = call.progressToken {
-            incoming.progress = { [self] in write(Reply.progress(token, $0)) }
-        }
-        if let refusal = call.refusal { return reply.call(gatekeeper.refuse(incoming, refusal, in: session)) }
-        return reply.call(gatekeeper.call(incoming, in: session))
-    }
-
     private func write(_ message: JSONValue) { writer.write(message.canonicalBytes()) }
 
     // MARK: Changes
@@ -261,32 +244,6 @@ final class LineConnection: Sendable {
             var stamped = message
             stamped["params"] = ["_meta": [ProtocolVersion.Meta.subscription: id]]
             write(.object(stamped))
-        }
-    }
-}
-
-extension ToolCall {
-    /// The call as the gatekeeper takes it.
-    func incoming(_ version: String, _ cancellation: Cancellation) -> IncomingCall {
-        IncomingCall(
-            name: name,
-            arguments: arguments,
-            traceparent: meta["traceparent"]?.string,
-            tracestate: meta["tracestate"]?.string,
-            asked: meta[ProtocolVersion.Meta.asked]?.string,
-            protocolVersion: version,
-            cancellation: cancellation
-        )
-    }
-
-    /// Why it cannot be passed on, where that is so.
-    var refusal: Refusal? {
-        inexact.map { place in
-            Refusal(
-                .arguments,
-                "refused: the number at \(place.dropFirst("/arguments".count)) is beyond 2^53, where whole numbers are not "
-                    + "exact. Nothing was done. Give it as a text if the tool takes one, or a smaller number."
-            )
         }
     }
 }
