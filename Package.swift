@@ -68,7 +68,7 @@ let package = Package(
         .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(
             name: "EnsignLedger",
-            dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem"],
+            dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignPolicy"],
             swiftSettings: swift
         ),
         .target(
@@ -153,7 +153,7 @@ let package = Package(
         test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
-        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
+        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignPolicy", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test(
             "EnsignTelemetry",
@@ -167,7 +167,7 @@ let package = Package(
             "EnsignReconciler",
             [
                 "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
-                "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
+                "EnsignPlanner", "EnsignPolicy", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
         // Its TestFleet.swift is a link: the host in one process is the reconciler's.
@@ -175,7 +175,7 @@ let package = Package(
             "EnsignQueries",
             [
                 "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
-                "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
+                "EnsignPlanner", "EnsignPolicy", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),
         test(

@@ -2,6 +2,7 @@ import EnsignCrypto
 package import EnsignHost
 import EnsignLedger
 package import EnsignModel
+import EnsignPolicy
 
 /// A key that may sign an environment's ledger.
 package struct SigningKey: Sendable, Hashable {
@@ -26,8 +27,11 @@ package struct SigningKey: Sendable, Hashable {
     /// The name in front of the key in `allowed_signers`.
     package var principal: String { "\(environment)@ensign.invalid" }
 
-    /// A line of `allowed_signers`.
-    package var allowedSigner: String { "\(principal) namespaces=\"git\" \(line)" }
+    /// A line of `allowed_signers`. What is live is signed by the newest key alone: with one that was handed over,
+    /// somebody could sign a route as of an entry that it did sign.
+    package var allowedSigner: String { "\(principal) namespaces=\"\(namespaces.joined(separator: ","))\" \(line)" }
+
+    private var namespaces: [String] { to == nil ? ["git", LiveProof.namespace] : ["git"] }
 
     package static func json(_ keys: [SigningKey]) -> JSONValue { ["v": 1, "keys": .array(keys.map(\.json))] }
 
@@ -36,6 +40,7 @@ package struct SigningKey: Sendable, Hashable {
             "environment": .string(environment), "principal": .string(principal), "key": .string(line),
             "fingerprint": (try? SSHPublicKey(line: line)).map { .string($0.fingerprint) } ?? .null,
             "fromSeq": .integer(from), "toSeq": to.map { .integer($0) } ?? .null,
+            "namespaces": .array(namespaces.map { .string($0) }),
         ]
     }
 }

@@ -234,7 +234,7 @@ struct QueryTests {
         _ = try fleet.reconcile()
         let keys = try SigningKey.all(fleet.site(), "prod")
         #expect(keys.map(\.from) == [0] && keys.map(\.to) == [nil])
-        #expect(keys[0].allowedSigner.hasPrefix("prod@ensign.invalid namespaces=\"git\" ssh-ed25519 "))
+        #expect(keys[0].allowedSigner.hasPrefix("prod@ensign.invalid namespaces=\"git,ensign-live\" ssh-ed25519 "))
         #expect(SigningKey.json(keys)["keys"]?[0]?["fingerprint"]?.string?.hasPrefix("SHA256:") == true)
     }
 

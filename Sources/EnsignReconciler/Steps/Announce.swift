@@ -28,15 +28,18 @@ extension ReconcileSession {
                 )
             )
         }
+        let sealing = try sealing(besides: planned, recorded)
         // A new commit that changes nothing here: no entry, unless it is the first.
-        guard !(planned + repairs).isEmpty || before.entry.kind == .genesis else { return }
+        guard !(planned + sealing.map(\.change) + repairs).isEmpty || before.entry.kind == .genesis else { return }
         let (retired, expired) = try expired(before, recorded, batch)
+        let seal = try nextSeal()
         let announced = Batch.Announced(
             before: before,
             recorded: recorded,
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
-            reason: reason(batch, onlyRepairs: planned.isEmpty && !repairs.isEmpty),
-            changes: planned + repairs,
+            reason: reason(batch, onlyRepairs: (planned + sealing.map(\.change)).isEmpty && !repairs.isEmpty),
+            changes: planned + sealing.map(\.change) + repairs,
+            files: (batch.plan?.changes ?? []).map { $0.files(seal) } + sealing.map { $0.files(seal) },
             expired: expired,
             retired: retired
         )
@@ -51,11 +54,12 @@ extension ReconcileSession {
         intent.counts = announced.counts
         try append(intent)
         self.batch?.announced = announced
+        report.sealed = sealing.map(\.agent)
     }
 
     private func reason(_ batch: Batch, onlyRepairs: Bool) -> String {
-        guard batch.plan != nil else { return "drift" }
-        return Override.reason(onlyRepairs ? "drift" : "sync", reconciler.options.override)
+        let reason = onlyRepairs ? "drift" : "sync"
+        return batch.plan == nil ? reason : Override.reason(reason, reconciler.options.override)
     }
 
     private mutating func begin() throws {
