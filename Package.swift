@@ -131,7 +131,7 @@ let package = Package(
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
+                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport", "EnsignPolicy",
             ],
             swiftSettings: swift
         ),

@@ -2,22 +2,36 @@ import EnsignHost
 import EnsignJSON
 import EnsignLedger
 import EnsignModel
+import EnsignPolicy
 import EnsignTargets
 
 /// The route that agents read now.
 enum LiveRoute {
+    /// - Throws: ``Failure`` for one that readers with the ledger's key would refuse.
     static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> Route? {
-        if !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) {
-            guard let route = try? Route(json: JSONParser.parse(bytes)) else {
-                throw Failure(
-                    message: "the live route of '\(agent)' is damaged",
-                    hints: ["ensign reconcile --env \(environment) --observe all repairs it"],
-                    code: .integrity
-                )
-            }
-            return route
-        }
         let tip = try site.ledger(environment).tip()
-        return try RecordedTree(repository: site.repository, tip: tip).agent(agent)?.route
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        guard !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) else {
+            return try recorded.agent(agent)?.route
+        }
+        guard let route = try? Route(json: JSONParser.parse(bytes)) else {
+            throw failure(agent, environment, "is damaged")
+        }
+        // As recorded it may have no proof yet; while something is published the ledger does not have it yet.
+        if route.phase == .halted { return route }
+        if let node = try recorded.node(LivePath.route(agent)), try recorded.bytes(node) == bytes { return route }
+        let keys = LiveKeys(environment: environment, keys: tip?.successors ?? [])
+        switch RouteReading.read(bytes, of: agent, in: environment, keys: keys) {
+        case .success: return route
+        case .failure(let refusal): throw failure(agent, environment, "is not to be believed: \(refusal)")
+        }
+    }
+
+    private static func failure(_ agent: AgentID, _ environment: String, _ what: String) -> Failure {
+        Failure(
+            message: "the live route of '\(agent)' \(what)",
+            hints: ["ensign reconcile --env \(environment) --observe all repairs it"],
+            code: .integrity
+        )
     }
 }

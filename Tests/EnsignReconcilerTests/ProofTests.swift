@@ -168,6 +168,35 @@ struct ProofTests {
         try expectIntact(fleet)
     }
 
+    @Test("An alarm about a halted agent gives its route the proof of its entry, and is no drift")
+    func alarm() throws {
+        let fleet = try fleet()
+        let triage = AgentID(team: "support", name: "triage")
+        try fleet.halt(.agent(triage))
+        try fleet.reconcile()
+        let time = Moment(Timestamp(seconds: fleet.clock.wall()))
+        let alarm = HaltRecord(kind: .activity, scope: .agent(triage), reason: "it acts", by: "kill-switch", time: time)
+        _ = try HaltSwitch(fleet.site(), TestFleet.environment).pull([alarm])
+        try fleet.reconcile()
+        #expect(try fleet.tip()?.entry.reason == "activity-after-halt")
+        #expect(try fleet.entry(of: "support/triage") == sequence(fleet) && drift(fleet) == [])
+        try expectIntact(fleet)
+    }
+
+    @Test("A key that is prepared is listed for what is live alone, and the next rotation hands over to it")
+    func prepared() throws {
+        let fleet = try fleet()
+        let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: TestFleet.version)
+        let rotation = KeyRotation(site: try fleet.site(), environment: TestFleet.environment, actor: actor)
+        let next = try rotation.prepare()
+        #expect(try rotation.prepare() == next && KeyRotation.prepared(fleet.site(), TestFleet.environment) == next)
+        #expect(try fleet.reconcile().sealed.isEmpty, "it signs nothing yet")
+        try fleet.rotateKey()
+        try fleet.reconcile()
+        #expect(try #require(try fleet.tip()).signer == next && fleet.unproven() == [])
+        #expect(try KeyRotation.prepared(fleet.site(), TestFleet.environment) == nil)
+    }
+
     @Test("Another key signs all routes anew; with the old one nothing that is live is proven any more")
     func rotation() throws {
         let fleet = try fleet()

@@ -29,6 +29,11 @@ struct ReconcileRenderer {
         said += list(report.behaviour.map { ChangeSentence($0).past })
         said += list(report.halts.map { ChangeSentence($0).past })
         said += list(report.drift.map(\.repaired))
+        if !report.sealed.isEmpty {
+            said += list([
+                "\(counted(report.sealed.count, "route")) signed with the ledger's key; nothing else of them changed"
+            ])
+        }
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
         said += list(answer.guards.map(\.line))
         said += list(

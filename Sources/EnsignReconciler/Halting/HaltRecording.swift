@@ -12,7 +12,7 @@ struct HaltRecording {
     private(set) var changes: [Change] = []
     private var states: [AgentID: AgentState] = [:]
     private var hadRoute: Set<AgentID> = []
-    /// The agents that the records stop, also those that are stopped already.
+    /// The agents that the records are about, also those that are stopped already.
     private(set) var covered: Set<AgentID> = []
     private var rules = 0
     private var alarms = 0
@@ -37,10 +37,9 @@ struct HaltRecording {
             case .all: try recorded.agents()
             }
         for agent in agents {
+            covered.insert(agent)
             switch record.kind {
-            case .halt:
-                covered.insert(agent)
-                try halt(agent, record)
+            case .halt: try halt(agent, record)
             case .activity: try alarm(agent, record)
             }
         }
