@@ -201,6 +201,8 @@ class ProofTests(unittest.TestCase):
         self.heard(signer=self.other)
         self.route(16)
         self.assertRaises(Unproven, fleet.session, AGENT)
+        self.route(17, self.other)
+        fleet.session(AGENT)
         # A new ledger with a new key begins at 0: what was seen under a key that is gone does not count.
         keys.write_text(self.signer.line())
         self.heard(2)
