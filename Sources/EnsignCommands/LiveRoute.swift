@@ -19,10 +19,16 @@ enum LiveRoute {
         }
         // As recorded it may have no proof yet; while something is published the ledger does not have it yet.
         if route.phase == .halted { return route }
-        if let node = try recorded.node(LivePath.route(agent)), try recorded.bytes(node) == bytes { return route }
+        let known = try recorded.node(LivePath.route(agent)).map(recorded.bytes)
+        if known == bytes { return route }
         let keys = LiveKeys(environment: environment, keys: tip?.successors ?? [])
         switch RouteReading.read(bytes, of: agent, in: environment, keys: keys) {
-        case .success: return route
+        case .success(let reading):
+            let newest = known.flatMap { try? LiveProof.withoutProof($0).entry } ?? 0
+            guard let entry = reading.proven?.entry, entry >= newest else {
+                throw failure(agent, environment, "is older than the one on record")
+            }
+            return route
         case .failure(let refusal): throw failure(agent, environment, "is not to be believed: \(refusal)")
         }
     }

@@ -994,7 +994,12 @@ class Proofs {
     return route;
   }
 
-  /** Rejects unless the header is proven, not older than one that was seen, and of a host that was heard lately. */
+  /**
+   * Rejects unless the header is proven, not older than one that was seen, and of a host that was heard lately.
+   *
+   * Whoever follows a ledger writes a header without a proof, as nobody but the host can. That one is taken where no age is
+   * asked for and no proven one was ever seen.
+   */
   async header(live) {
     const where = path.join(live, HEADER);
     const data = await read(where, HEADER_LIMIT, CorruptRoute);
@@ -1003,6 +1008,8 @@ class Proofs {
     try {
       proven = this.#prove(data, HEADER);
     } catch (problem) {
+      const mayBeBare = this.#maxAge === undefined && !this.#seen.has(HEADER) && ["unsigned", "file"].includes(problem.code);
+      if (mayBeBare && !["proof", "agent"].some((name) => Object.hasOwn(provenValue(data), name))) return;
       throw this.#unproven(live, HEADER, problem);
     }
     if (this.#maxAge === undefined) return;

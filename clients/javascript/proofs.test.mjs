@@ -179,6 +179,16 @@ test("a host that was not heard is refused where that is asked for", async () =>
   await fleet({ maxAge: 300 }).session(AGENT);
   heard({ by: other });
   await assert.rejects(fleet().session(AGENT), Unproven);
+  // One who follows the ledger cannot sign: nobody who has seen a proven header takes that for the host's.
+  const one = fleet();
+  const bare = '{"environment":"prod"}\n';
+  write("fleet.json", bare);
+  await one.session(AGENT);
+  await assert.rejects(fleet({ maxAge: 300 }).session(AGENT), Unproven);
+  heard();
+  await one.session(AGENT);
+  write("fleet.json", bare);
+  await assert.rejects(one.session(AGENT), Unproven);
   unlinkSync(path.join(live, "fleet.json"));
   await assert.rejects(fleet().session(AGENT), FleetUnavailable);
 });

@@ -1389,7 +1389,11 @@ class _Proofs:
         return route
 
     def header(self, live: str, max_age: Optional[float]) -> None:
-        """Raises unless the header is proven, not older than one that was seen, and of a host that was heard lately."""
+        """Raises unless the header is proven, not older than one that was seen, and of a host that was heard lately.
+
+        Whoever follows a ledger writes a header without a proof, as nobody but the host can. That one is taken where no age
+        is asked for and no proven one was ever seen.
+        """
         path = os.path.join(live, _HEADER)
         data = _read(path, _HEADER_LIMIT, CorruptRoute)
         if data is None:
@@ -1397,6 +1401,8 @@ class _Proofs:
         try:
             proven = self.prove(data, _HEADER)
         except _Refusal as problem:
+            if max_age is None and problem.code in ("unsigned", "file") and self._may_be_bare(data):
+                return
             raise self._unproven(live, _HEADER, problem) from None
         if max_age is None:
             return
@@ -1410,6 +1416,10 @@ class _Proofs:
         age = time.time() - when.replace(tzinfo=datetime.timezone.utc).timestamp()
         if age > max_age:
             raise FleetUnavailable(f"{path}: the host was last heard {int(age)} s ago, and {max_age:g} s are allowed")
+
+    def _may_be_bare(self, data: bytes) -> bool:
+        with self._lock:
+            return _HEADER not in self._seen and not {"proof", "agent"} & set(_proven_value(data))
 
     @staticmethod
     def _unproven(live: str, file: str, problem: _Refusal) -> Unproven:

@@ -180,6 +180,15 @@ class ProofTests(unittest.TestCase):
         self.fleet(max_age=300).session(AGENT)
         self.heard(signer=self.other)
         self.assertRaises(Unproven, self.fleet().session, AGENT)
+        # One who follows the ledger cannot sign: nobody who has seen a proven header takes that for the host's.
+        fleet = self.fleet()
+        self.live.write("fleet.json", canonical({"environment": "prod"}))
+        fleet.session(AGENT)
+        self.assertRaises(Unproven, self.fleet(max_age=300).session, AGENT)
+        self.heard()
+        fleet.session(AGENT)
+        self.live.write("fleet.json", canonical({"environment": "prod"}))
+        self.assertRaises(Unproven, fleet.session, AGENT)
         (self.live.root / "fleet.json").unlink()
         self.assertRaises(FleetUnavailable, self.fleet().session, AGENT)
 
