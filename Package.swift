@@ -162,7 +162,7 @@ let package = Package(
         ),
         test("EnsignHost", ["EnsignModel"]),
         test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
-        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
+        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP", "EnsignPolicy"]),
         test(
             "EnsignReconciler",
             [
