@@ -150,7 +150,7 @@ let package = Package(
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"], exclude: ["Peer"]),
         test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
-        test("EnsignPolicy", ["EnsignModel"]),
+        test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
         test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
