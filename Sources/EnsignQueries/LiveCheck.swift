@@ -101,6 +101,9 @@ package struct LiveCheck: Sendable {
             return no(halt.map { "the agent is halted by \($0.by): \($0.reason)" } ?? "the agent is halted in git")
         case .refused(.notGranted): return no("what is live does not grant \(call.name)")
         case .refused(.expired(let date)): return no("the grant expired on \(date)")
+        case .refused(.precondition(let condition)): return no("it may be called only \(condition)")
+        case .refused(.exhausted(let limit)): return no(limit.sentence)
+        case .refused(.looping(let loop)): return no(loop.sentence)
         case .refused(.arguments(_, let message)): return no("what is live does not allow it: \(message)")
         }
     }

@@ -105,6 +105,12 @@ package struct PermissionCheck {
         case .expired(let date):
             let origin = permission?.origin
             return no("the grant expired on \(date)", origin?.path ?? "", origin?.position ?? .start)
+        // Nothing of these is asked for here: only whoever makes calls counts them.
+        case .precondition(let condition):
+            let origin = permission?.origin
+            return no("it may be called only \(condition)", origin?.path ?? "", origin?.position ?? .start)
+        case .exhausted(let limit): return no(limit.sentence, resolved.deploymentPath, .start)
+        case .looping(let loop): return no(loop.sentence, resolved.deploymentPath, .start)
         case .arguments(_, let message): return try arguments(call, message, permission, resolved)
         }
     }
@@ -169,6 +175,13 @@ package struct PermissionCheck {
                 "\(call.name) does not take these arguments: \(failing.message)",
                 path,
                 position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path)
+            )
+        }
+        if let permission, permission.declaration.input == nil, permission.arguments == nil {
+            return no(
+                "\(call.name) declares no input, so it takes no arguments",
+                resolved.tools[call.tool]?.path ?? "",
+                permission.declaration.position
             )
         }
         let path = permission?.origin.path ?? resolved.deploymentPath
