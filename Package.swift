@@ -136,7 +136,8 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],
             swiftSettings: swift
@@ -154,7 +155,7 @@ let package = Package(
                 "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
                 "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
+                "EnsignPolicy", "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
@@ -201,7 +202,8 @@ let package = Package(
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger",
+                "EnsignManifest", "EnsignModel",
                 "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
@@ -209,7 +211,8 @@ let package = Package(
         test(
             "EnsignQueries",
             [
-                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest",
+                "EnsignModel",
                 "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),

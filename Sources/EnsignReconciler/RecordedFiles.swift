@@ -28,6 +28,7 @@ package final class RecordedFiles: ExpectedFiles {
             for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
                 top[name] = .folder
             }
+            if try tree.node(LivePath.policy) != nil { top[LivePath.policy] = .file }
             return top
         }
         return try entries(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file }
@@ -44,6 +45,7 @@ package final class RecordedFiles: ExpectedFiles {
     }
 
     private func entry(_ path: String) throws -> TreeEntry? {
+        if LivePath.isShared(path) { return try tree.node(path) }
         guard let slash = path.lastIndex(of: "/") else { return nil }
         return try entries(of: String(path[..<slash]))?[String(path[path.index(after: slash)...])]
     }

@@ -5,19 +5,28 @@ extension Fleet {
     /// What all agents of an environment share: who may agree with which keys, limits, prices.
     ///
     /// Reads the environment, the trusted keys, the teams and the prices, and the newest version of each tool where
-    /// anybody may agree. What of it is refused by findings is left out: nobody agrees by a line that cannot be read.
+    /// anybody may agree. Nobody agrees by a line or for a team that cannot be read; limits and prices that cannot be read
+    /// stay what they were.
     ///
+    /// - Parameter before: What was said until now.
     /// - Returns: nil where there is nothing to say, and so nothing to publish.
-    package func policy(of environment: String) throws -> GatewayPolicy? {
+    package func policy(of environment: String, besides before: GatewayPolicy? = nil) throws -> GatewayPolicy? {
         var policy = GatewayPolicy(environment: environment)
         policy.costUSDPerDay = try self.environment(environment)?.value?.costUSDPerDay
-        policy.prices = try prices()?.value?.models ?? [:]
+        if let prices = try prices() {
+            policy.prices = (prices.isValid ? prices.value?.models : nil) ?? before?.prices ?? [:]
+        }
         for entry in AllowedSigners.parse(source(RepositoryPath.allowedSigners) ?? []).0.entries {
             for principal in entry.approvers { policy.approvers[principal, default: []].append(entry.approvalKey) }
         }
         policy.approvers = policy.approvers.mapValues { Set($0).sorted() }
         for name in try names(in: "teams", files: true) {
-            guard let team = try team(name)?.value else { continue }
+            guard let loaded = try team(name) else { continue }
+            guard loaded.isValid, let team = loaded.value else {
+                let limit = before?.teams[name]?.costUSDPerDay
+                if limit != nil { policy.teams[name] = GatewayPolicy.Team(costUSDPerDay: limit) }
+                continue
+            }
             let members = Set(team.members).filter { policy.approvers[$0] != nil }.sorted()
             guard !members.isEmpty || team.costUSDPerDay != nil else { continue }
             policy.teams[name] = GatewayPolicy.Team(members: members, costUSDPerDay: team.costUSDPerDay)

@@ -14,6 +14,7 @@ extension ReconcileSession {
         if tip == nil { try begin() }
         guard let before = tip else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)
+        let policy = batch.plan?.policy.map { PolicyFile(bytes: $0.after?.bytes) }
         let planned = try batch.plan.map { try changes(of: $0, batch.commit) } ?? []
         let repairs = try repairs(batch.drift, recorded)
         if !repairs.isEmpty {
@@ -37,6 +38,7 @@ extension ReconcileSession {
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
             reason: reason(batch, onlyRepairs: planned.isEmpty && !repairs.isEmpty),
             changes: planned + repairs,
+            policy: policy,
             expired: expired,
             retired: retired
         )
