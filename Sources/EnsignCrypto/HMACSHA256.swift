@@ -11,10 +11,9 @@ package enum HMACSHA256 {
         var state = crypto_auth_hmacsha256_state()
         unsafe crypto_auth_hmacsha256_init(&state, key, key.count)
         unsafe crypto_auth_hmacsha256_update(&state, bytes, UInt64(bytes.count))
-        return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { output, count in
-            unsafe crypto_auth_hmacsha256_final(&state, output.baseAddress!)
-            count = byteCount
-        }
+        var output = [UInt8](repeating: 0, count: byteCount)
+        unsafe crypto_auth_hmacsha256_final(&state, &output)
+        return output
     }
 
     /// Whether two authenticators are the same, in a time that does not depend on where they differ.
@@ -28,9 +27,8 @@ package enum HMACSHA256 {
 package enum Randomness {
     package static func bytes(_ count: Int) -> [UInt8] {
         Sodium.start()
-        return unsafe [UInt8](unsafeUninitializedCapacity: count) { output, filled in
-            unsafe randombytes_buf(output.baseAddress!, count)
-            filled = count
-        }
+        var output = [UInt8](repeating: 0, count: count)
+        unsafe randombytes_buf(&output, count)
+        return output
     }
 }

@@ -142,7 +142,7 @@ private struct Question {
             switch try CallPolicy.decide(call, by: .live(bundle), today: today) {
             case .allowed, .needsApproval: isExpired = false
             case .refused(.expired): isExpired = true
-            case .refused(.halted), .refused(.notGranted), .refused(.arguments): continue
+            case .refused: continue
             }
             let written = try permission(name)
             holders.append(

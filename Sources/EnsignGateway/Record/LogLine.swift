@@ -1,5 +1,6 @@
 import EnsignCrypto
 import EnsignJSON
+import EnsignManifest
 package import EnsignModel
 
 /// One line of the decision log (docs/formats/decision-log.md): canonical JSON (RFC 8785) with the digest of the line
@@ -17,7 +18,7 @@ package struct LogLine: Sendable {
 
     package var sequence: Int64 { json["seq"]?.int ?? 0 }
     /// `sha256:` of the line: the next one's `prev`.
-    package var digest: Digest { Digest(hex: SHA256.hex(of: bytes))! }
+    package var digest: Digest { Compiler.digest(of: bytes) }
 
     /// What surrounds a decision in a line.
     package struct Place: Sendable {

@@ -96,7 +96,7 @@ struct LogTail: Sendable {
     }
 
     private mutating func truncate(to length: Int64) throws(RecordFailure) {
-        guard ftruncate(file!.descriptor.number, off_t(length)) == 0 else {
+        guard let file, ftruncate(file.descriptor.number, off_t(length)) == 0 else {
             throw RecordFailure("the decision log cannot be mended: error \(errno)")
         }
         size = length
@@ -108,9 +108,10 @@ struct LogTail: Sendable {
             try reopen(name)
             try folder.setNewest(name)
         }
+        guard let file else { return }
         let bytes = line.bytes + [0x0A]
         do throws(SystemError) {
-            try file!.descriptor.write(bytes, to: "\(folder.path)/\(name)")
+            try file.descriptor.write(bytes, to: "\(folder.path)/\(name)")
         } catch {
             try truncate(to: size)
             throw RecordFailure(error.description)
