@@ -74,10 +74,7 @@ package enum Looping: Sendable, Hashable {
 extension RunProgress {
     /// The first limit of a bundle, or of the operator, that a call would break.
     package func exhausted(_ limits: BundleLimits, _ operation: BundleOperation, _ own: AgentLimits) -> Exhausted? {
-        if let other = otherRuns {
-            if let most = limits.runs, other >= most { return .runs(most) }
-            if let most = own.runsPerHour, runsInHour >= most { return .runsPerHour(most) }
-        }
+        if let other = otherRuns, let most = limits.runs, other >= most { return .runs(most) }
         if let most = limits.run.steps, steps >= most { return .steps(most) }
         if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
         if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
@@ -86,7 +83,13 @@ extension RunProgress {
         if let most = team.limit, team.costUSD >= most { return .teamCostUSD(most) }
         if let most = environment.limit, environment.costUSD >= most { return .environmentCostUSD(most) }
         if let rate = operation.rate, calls[rate.period] ?? 0 >= rate.count { return .rate(rate) }
+        return exhausted(own)
+    }
+
+    /// The first limit of the operator that a call would break.
+    package func exhausted(_ own: AgentLimits) -> Exhausted? {
         if let most = own.stepsPerMinute, stepsInMinute >= most { return .stepsPerMinute(most) }
+        if otherRuns != nil, let most = own.runsPerHour, runsInHour >= most { return .runsPerHour(most) }
         return nil
     }
 

@@ -53,7 +53,9 @@ package struct WebAddress: Sendable, Hashable {
         } else {
             return nil
         }
-        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x5C }), !text.contains("#") else { return nil }
+        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x5C }), !text.contains("#") else {
+            return nil
+        }
         let rest = text.dropFirst(isPlain ? 7 : 8)
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
         guard !authority.isEmpty, !authority.contains("@") else { return nil }

@@ -7,7 +7,12 @@ extension GatewayFile {
         name: "Gateway",
         summary: "What a gateway enforces, for whom, and with which servers: the operator's, never from a repository.",
         spec: [
-            Field("live", "The live directory that it enforces; its environment is the gateway's.", .text(.place), required: true),
+            Field(
+                "live",
+                "The live directory that it enforces; its environment is the gateway's.",
+                .text(.place),
+                required: true
+            ),
             Field("keys", "The lines of `ensign keys`: whose routes count.", .text(.place), required: true),
             Field("state", "Its own folder, mode 0700: log, approvals, runs, pins.", .text(.place), required: true),
             Field(
@@ -16,7 +21,11 @@ extension GatewayFile {
                 .map(keys: .name, values: .record(upstream), count: 0...200),
                 required: true
             ),
-            Field("owner", "The account that must own the live directory; else whoever owns it at start.", .text(.account)),
+            Field(
+                "owner",
+                "The account that must own the live directory; else whoever owns it at start.",
+                .text(.account)
+            ),
             Field("maxAge", "Refuse all calls when nothing was heard of the host for so long.", .text(.duration)),
             Field("listen", "Where clients connect; `stdio` needs none.", .record(listen)),
             Field("agents", "Who may speak for which agent.", .list(.record(agent), count: 0...10_000)),
@@ -66,9 +75,18 @@ extension GatewayFile {
             "For clients on other hosts.",
             .record([
                 Field("address", "An address and a port.", .text(.address), required: true),
-                Field("certificate", "A PEM file with the certificate and what it leads to.", .text(.place), required: true),
+                Field(
+                    "certificate",
+                    "A PEM file with the certificate and what it leads to.",
+                    .text(.place),
+                    required: true
+                ),
                 Field("key", "A PEM file with its private key.", .text(.place), required: true),
-                Field("clientCA", "A PEM file: only clients with a certificate of its authorities are heard.", .text(.place)),
+                Field(
+                    "clientCA",
+                    "A PEM file: only clients with a certificate of its authorities are heard.",
+                    .text(.place)
+                ),
             ])
         ),
     ]
@@ -170,18 +188,24 @@ extension TextForm {
     }
 
     fileprivate static let sha256 = TextForm("64 hexadecimal digits", pattern: "^[0-9a-f]{64}$") { text in
-        Digest(hex: text) == nil ? "is not a SHA-256: write 64 hexadecimal digits in small letters, as sha256sum does" : nil
+        Digest(hex: text) == nil
+            ? "is not a SHA-256: write 64 hexadecimal digits in small letters, as sha256sum does" : nil
     }
 
     fileprivate static let scheme = TextForm("a scheme", pattern: "^[a-z][a-z0-9+.-]*$", maxBytes: 63) { text in
         TextForm.credentials.problem(of: "\(text):x") == nil ? nil : "'\(text)' is not a scheme, such as 'vault'"
     }
 
-    fileprivate static let address = TextForm("an address and a port", pattern: "^(\\[[0-9a-fA-F:]+\\]|[0-9.]+):[0-9]+$") { text in
-        ListenAddress(text) == nil ? "'\(text)' is not an address and a port, such as 127.0.0.1:7411 or [::1]:7411" : nil
+    fileprivate static let address = TextForm(
+        "an address and a port",
+        pattern: "^(\\[[0-9a-fA-F:]+\\]|[0-9.]+):[0-9]+$"
+    ) { text in
+        ListenAddress(text) == nil
+            ? "'\(text)' is not an address and a port, such as 127.0.0.1:7411 or [::1]:7411" : nil
     }
 
-    fileprivate static let loopback = TextForm("an address of this machine and a port", pattern: address.pattern) { text in
+    fileprivate static let loopback = TextForm("an address of this machine and a port", pattern: address.pattern) {
+        text in
         guard let address = ListenAddress(text) else { return TextForm.address.problem(of: text) }
         return address.isLoopback
             ? nil : "'\(text)' can be reached from other hosts, in clear: write 127.0.0.1, or use https"
@@ -189,7 +213,8 @@ extension TextForm {
 
     fileprivate static let webAddress = TextForm("a URL", pattern: "^https?://", maxBytes: 2_048) { text in
         guard let address = WebAddress(text) else {
-            return "'\(text.cut(utf8: 100))' is not a URL such as https://crm.example.com/mcp, without a name or password in it"
+            return
+                "'\(text.cut(utf8: 100))' is not a URL such as https://crm.example.com/mcp, without a name or password in it"
         }
         return address.isEncrypted || address.isLoopback
             ? nil : "http to another host can be read and changed on the way: use https"

@@ -1,4 +1,4 @@
-package import EnsignManifest
+import EnsignManifest
 package import EnsignModel
 import EnsignSystem
 
@@ -130,7 +130,11 @@ extension GatewayFile.UpstreamLine {
         if let url {
             address = .web(url: url, headers: record.textEntries("headers"))
             for name in Self.ofPrograms where record.has(name) {
-                document.add("unknown-field", "\(tool.value): '\(name)' is for a program, and this is a URL", at: tool.position)
+                document.add(
+                    "unknown-field",
+                    "\(tool.value): '\(name)' is for a program, and this is a URL",
+                    at: tool.position
+                )
             }
         } else {
             var program = Program(words: words)
@@ -148,7 +152,11 @@ extension GatewayFile.UpstreamLine {
             address = .program(program)
             GatewayFile.checkProgram(words, tool.value, &document)
             if record.has("headers") {
-                document.add("unknown-field", "\(tool.value): 'headers' are for a URL, and this is a program", at: tool.position)
+                document.add(
+                    "unknown-field",
+                    "\(tool.value): 'headers' are for a URL, and this is a program",
+                    at: tool.position
+                )
             }
         }
     }

@@ -41,7 +41,12 @@ package struct Surroundings: Sendable {
         for issuer in file.issuers { check(issuer, &list) }
         if let https = file.listen.https { check(https, &list) }
         for place in [file.telemetry, file.usage].compactMap({ $0 }) where !isFolder(place.value) {
-            list.add(.warning, "missing-file", "there is no folder \(place.value) yet", at: place.position)
+            list.add(
+                "missing-file",
+                "there is no folder \(place.value) yet",
+                at: place.position,
+                severity: .warning
+            )
         }
         return Finding.unique(list.findings)
     }
@@ -51,11 +56,11 @@ package struct Surroundings: Sendable {
         var findings: [Finding] = []
 
         mutating func add(
-            _ severity: Finding.Severity = .error,
             _ code: String,
             _ message: String,
             at position: Position = .start,
-            hint: String? = nil
+            hint: String? = nil,
+            severity: Finding.Severity = .error
         ) {
             findings.append(Finding(severity, code: code, message, path: path, at: position, hint: hint))
         }
@@ -148,7 +153,11 @@ package struct Surroundings: Sendable {
         if let digest = program.sha256, let bytes = try? Files.read(first.value, limit: 1 << 30),
             SHA256.hex(of: bytes) != digest.value
         {
-            list.add("wrong-program", "\(tool): \(first.value) is not the program with this SHA-256", at: digest.position)
+            list.add(
+                "wrong-program",
+                "\(tool): \(first.value) is not the program with this SHA-256",
+                at: digest.position
+            )
         }
         if let user = program.user {
             let wanted = number(user.value)

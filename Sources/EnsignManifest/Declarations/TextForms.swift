@@ -164,7 +164,8 @@ extension TextForm {
     }
 
     /// `<scheme>:<path>`: where a secret is kept, never the secret.
-    package static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") { text in
+    package static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") {
+        text in
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let isReference =
             parts.count == 2 && !parts[1].isEmpty && parts[0].first.map { ("a"..."z").contains($0) } == true

@@ -239,7 +239,7 @@ package struct Record: Sendable {
     }
 
     /// The texts of a mapping by their keys, in the order of the file.
-    package func textEntries(_ name: StaticString) -> [(key: String, value: Located<String>)] {
+    package func textEntries(_ name: StaticString) -> [(name: String, value: Located<String>)] {
         pairs(name).compactMap { key, value in located(value).map { (key, $0) } }
     }
 
@@ -247,7 +247,9 @@ package struct Record: Sendable {
     package func textLists(_ name: StaticString) -> [[Located<String>]] {
         elements(name).map { list in
             var words: [Located<String>] = []
-            if tape.kind(of: list) == .sequence { tape.forEachElement(of: list) { words += located($0).map { [$0] } ?? [] } }
+            if tape.kind(of: list) == .sequence {
+                tape.forEachElement(of: list) { words += located($0).map { [$0] } ?? [] }
+            }
             return words
         }
     }

@@ -65,12 +65,16 @@ package struct OperatorDocument: Sendable {
 
     /// Adds what only whoever knows the meaning can find.
     package mutating func add(
-        _ severity: Finding.Severity = .error,
+        _ severity: Finding.Severity,
         _ code: String,
         _ message: String,
         at position: Position,
         hint: String? = nil
     ) {
         collector.add(severity, code, message, at: position, hint: hint)
+    }
+    /// Adds an error.
+    package mutating func add(_ code: String, _ message: String, at position: Position, hint: String? = nil) {
+        add(.error, code, message, at: position, hint: hint)
     }
 }
