@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 
 /// Compares what all agents of an environment share, as `policy.json` has it.
 enum PolicyDifferences {

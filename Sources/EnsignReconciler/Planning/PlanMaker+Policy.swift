@@ -1,5 +1,6 @@
 import EnsignGit
 import EnsignHost
+import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
