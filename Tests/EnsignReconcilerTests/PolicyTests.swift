@@ -1,8 +1,10 @@
+import EnsignHost
 import EnsignJSON
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
 import EnsignReconciler
+import EnsignTargets
 import EnsignTestSupport
 import Testing
 
