@@ -25,7 +25,10 @@ func test(_ module: String, _ more: [String] = [], exclude: [String] = []) -> Ta
 
 let package = Package(
     name: "ensign",
-    products: [.executable(name: "ensign", targets: ["ensign"])],
+    products: [
+        .executable(name: "ensign", targets: ["ensign"]),
+        .executable(name: "ensign-gateway", targets: ["ensign-gateway"]),
+    ],
     targets: [
         // C and C++ libraries.
         .target(
@@ -34,6 +37,7 @@ let package = Package(
         ),
         .target(name: "CYAML", linkerSettings: [archive("yaml")]),
         .target(name: "CSodium", linkerSettings: [archive("sodium")]),
+        .target(name: "CMbedTLS", linkerSettings: [archive("mbedcrypto")]),
         .target(
             name: "CJSONSchema",
             cxxSettings: [.define("VALIJSON_USE_EXCEPTIONS", to: "1")],
@@ -42,6 +46,9 @@ let package = Package(
         .target(name: "CSystem"),
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
+        // For the gateway alone.
+        .target(name: "CZlib", linkerSettings: [archive("z")]),
+        .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
 
         // Values.
         .target(name: "EnsignModel", swiftSettings: swift),
@@ -49,7 +56,7 @@ let package = Package(
         // One Swift module for each C library, no policy.
         .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swift),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium", "EnsignModel"], swiftSettings: swift),
+        .target(name: "EnsignCrypto", dependencies: ["CSodium", "CMbedTLS", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swift),
 
@@ -125,17 +132,39 @@ let package = Package(
             swiftSettings: swift
         ),
 
-        // The command line.
+        // The enforcement point. Never sees git, the ledger or its keys.
+        .target(
+            name: "EnsignGateway",
+            dependencies: [
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "EnsignSystem",
+                "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
+            ],
+            swiftSettings: swift
+        ),
+
+        // The command line: how programs are spoken to, knowing nothing of what they do.
+        .target(
+            name: "EnsignCommandLine",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
         .target(
             name: "EnsignCommands",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport", "EnsignPolicy",
+                "EnsignPolicy", "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
+        .executableTarget(
+            name: "ensign-gateway",
+            dependencies: ["EnsignGateway", "EnsignSystem"],
+            swiftSettings: swift
+        ),
 
         // Tests. The support library is a normal target, so that every test target can use it.
         .target(
@@ -162,11 +191,19 @@ let package = Package(
         ),
         test("EnsignHost", ["EnsignModel"]),
         test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
-        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
+        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP", "EnsignPolicy"]),
+        test(
+            "EnsignGateway",
+            [
+                "EnsignModel", "EnsignJSON", "EnsignCrypto", "EnsignSystem", "EnsignPolicy", "EnsignMCP",
+                "EnsignManifest",
+            ]
+        ),
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger",
+                "EnsignManifest", "EnsignModel",
                 "EnsignPlanner", "EnsignPolicy", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
@@ -174,21 +211,23 @@ let package = Package(
         test(
             "EnsignQueries",
             [
-                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest",
+                "EnsignModel",
                 "EnsignPlanner", "EnsignPolicy", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),
         test(
             "EnsignCommands",
             [
-                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
+                "EnsignPlanner",
                 "EnsignReconciler", "EnsignQueries", "EnsignTargets",
             ]
         ),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["EnsignTestSupport", "ensign"],
+            dependencies: ["EnsignTestSupport", "ensign", "ensign-gateway"],
             exclude: ["Golden"],
             swiftSettings: swift
         ),

@@ -48,7 +48,8 @@ package struct ReconcileReport: Sendable {
 
     /// Whether nothing was done to any agent, and nothing recorded.
     package var didNothing: Bool {
-        report.plan?.isEmpty ?? true && report.plan?.rules == nil && report.drift.isEmpty && !report.recovered
+        report.plan?.isEmpty ?? true && report.plan?.rules == nil && report.plan?.policy == nil && report.drift.isEmpty
+            && !report.recovered
             && report.halts.isEmpty && report.sealed.isEmpty
             && report.behaviour.isEmpty
     }

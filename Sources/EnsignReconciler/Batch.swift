@@ -34,6 +34,8 @@ struct Batch {
         var changes: [Change]
         /// The files of each agent that changes.
         var files: [AgentFiles] = []
+        /// The bytes of what all agents share from then on; nil where it stays as it is.
+        var policy: PolicyFile?
         /// Bundles whose time has passed.
         var expired: [Digest]
         var retired: RetiredBundles?
@@ -50,6 +52,7 @@ struct Batch {
             edits.merge(files.edits) { _, new in new }
         }
         for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
+        if let policy = announced.policy { edits[LivePath.policy] = .some(policy.bytes) }
         if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
         return edits
     }
@@ -74,6 +77,12 @@ struct Batch {
             for (digest, bytes) in files.bundles { bundles[LivePath.bundle(digest)] = bytes }
             routes[path] = files.route
             if files.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
+        }
+        if let policy = announced.policy {
+            // Before the routes: what they lead to may need it.
+            bundles[LivePath.policy] = policy.bytes
+            routes[LivePath.policy] = nil
+            if policy.bytes == nil { publication.removals.append(LivePath.policy) }
         }
         for digest in announced.expired { publication.removals.append(LivePath.bundle(digest)) }
         publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

@@ -28,8 +28,8 @@ struct ReconcileSession {
     var isOver = false
     /// What this run does; nil when it does nothing.
     var batch: Batch?
-    /// Agents whose recorded route has no proof of the key that signs now.
-    var unsealed: [AgentID] = []
+    /// What is recorded without a proof of the key that signs now.
+    var unsealed = Unsealed()
 
     init(_ reconciler: Reconciler) throws {
         self.reconciler = reconciler

@@ -11,7 +11,7 @@ package final class RecordedFiles: ExpectedFiles {
 
     /// What the newest entry says should be live.
     package convenience init(_ tip: RecordedEntry, _ ledger: Ledger) throws {
-        try self.init(tip, ledger, allowsBareHeader: !SealedRoutes.missing(tip, ledger).isEmpty)
+        try self.init(tip, ledger, allowsBareHeader: !Unsealed(tip, ledger).isEmpty)
     }
 
     /// - Parameter allowsBareHeader: Whether nothing here was signed yet.
@@ -26,6 +26,7 @@ package final class RecordedFiles: ExpectedFiles {
             for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
                 top[name] = .folder
             }
+            if try tree.node(LivePath.policy) != nil { top[LivePath.policy] = .file }
             return top
         }
         return try entries(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file }
@@ -42,6 +43,7 @@ package final class RecordedFiles: ExpectedFiles {
     }
 
     private func entry(_ path: String) throws -> TreeEntry? {
+        if LivePath.isShared(path) { return try tree.node(path) }
         guard let slash = path.lastIndex(of: "/") else { return nil }
         return try entries(of: String(path[..<slash]))?[String(path[path.index(after: slash)...])]
     }

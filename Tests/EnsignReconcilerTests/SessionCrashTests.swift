@@ -13,12 +13,16 @@ import Testing
 struct SessionCrashTests {
     /// What is asked for: more agents, fewer, other versions, less permission, a repair.
     enum Story: String, CaseIterable, Sendable {
-        case first, changes, canary, promotion, drift, halt, rules, bare, rotated, operatorHalt
+        case first, changes, canary, promotion, drift, halt, rules, approvers, noApprovers, bare, rotated, operatorHalt
     }
 
     /// A fleet to which the story is about to happen.
     private func prepare(_ story: Story) throws -> TestFleet {
         let fleet = try TestFleet(rollout: story == .changes ? "{immediate: {}}" : TestFleet.rollouts[0])
+        if story == .noApprovers {
+            fleet.files[RepositoryPath.allowedSigners] = TestFleet.signers[0] + "\n"
+            try fleet.commit("ada may agree")
+        }
         guard story != .first else { return fleet }
         try fleet.reconcile()
         switch story {
@@ -43,6 +47,13 @@ struct SessionCrashTests {
         case .halt:
             fleet.deploy("support/triage", "1.1.0", ["find"], 100, halted: true)
             try fleet.commit("stopped by git")
+        case .approvers:
+            fleet.files[RepositoryPath.allowedSigners] = TestFleet.signers.joined(separator: "\n") + "\n"
+            fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)
+            try fleet.commit("two may agree, and 1.1.0")
+        case .noApprovers:
+            fleet.files[RepositoryPath.allowedSigners] = nil
+            try fleet.commit("nobody may agree")
         case .rules:
             fleet.environment(rollout: TestFleet.rollouts[0], share: 0.2)
             fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)

@@ -1,3 +1,4 @@
+import EnsignCrypto
 import EnsignHost
 import EnsignLedger
 import EnsignModel
@@ -50,6 +51,11 @@ final class TestFleet {
 
     private static let team =
         "apiVersion: ensign.dev/v1\nkind: Team\nspec: {members: [ada@example.com], escalation: a@b.c}\n"
+
+    /// Lines of people who may agree to calls.
+    static let signers = ["ada@example.com", "bo@example.com"].map {
+        "\($0) namespaces=\"ensign-approval\" \(SSHPrivateKey.generate().publicKey.line)"
+    }
 
     private static let tool = """
         apiVersion: ensign.dev/v1
@@ -115,7 +121,7 @@ final class TestFleet {
         let version = random.pick(["1.0.0", "1.1.0", "1.2.0"])
         let operations = ["find", "update", "erase"].filter { _ in !random.once(in: 3) }
         let credit = random.pick([50, 100, 200])
-        switch random.int(0...15) {
+        switch random.int(0...17) {
         case 0...4:
             deploy(agent, version, operations, credit, halted: random.once(in: 8))
             try commit("deploy \(agent) \(version) \(operations) \(credit)")
@@ -135,6 +141,12 @@ final class TestFleet {
             deploy(agent, version, operations, credit, halted: random.once(in: 2))
             try commit("nearly everything goes")
         case 10: try revert()
+        case 11, 12:
+            let lines = Self.signers.filter { _ in random.once(in: 2) }
+            files[RepositoryPath.allowedSigners] = lines.isEmpty ? nil : lines.joined(separator: "\n") + "\n"
+            files["fleet/teams/support.yaml"] =
+                random.once(in: 2) ? Self.team : Self.team.replacing("ada@", with: "bo@")
+            try commit("who may agree")
         default: advance()
         }
     }

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignModel
 import EnsignPlanner
 
@@ -18,6 +19,9 @@ extension PlanRenderer {
         // Rules that guard agents have said it themselves.
         if plan.guards.isEmpty, let rules = plan.rules?.rules {
             text += "\n  ~ rules of the environment  \(rules.names.joined(separator: ", "))\n"
+        }
+        if let policy = plan.policy, plan.isEmpty, plan.guards.isEmpty, plan.rules == nil {
+            text += "\n  ~ \(LivePath.policy)  who may agree, limits and prices  [\(policy.kind.rawValue)]\n"
         }
         return text
     }

@@ -1,5 +1,7 @@
+import EnsignCrypto
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 
 /// A route that gets the proof of the key that signs now, and nothing else.
 struct Sealing {
@@ -31,13 +33,46 @@ extension ReconcileSession {
     /// Routes that have no proof of the key that signs now, and are not planned to change: all of them once, when a
     /// version that signs them finds them without, and when the key has changed.
     func sealing(besides planned: [Change], _ recorded: RecordedTree) throws -> [Sealing] {
-        guard !unsealed.isEmpty else { return [] }
+        guard !unsealed.agents.isEmpty else { return [] }
         let changing = Set(planned.compactMap(\.agent))
-        return try unsealed.filter { !changing.contains($0) }.compactMap { agent in
+        return try unsealed.agents.filter { !changing.contains($0) }.compactMap { agent in
             do { return try Sealing(agent, recorded, environment: environment) } catch LedgerError.unreadableState {
                 // One that cannot be read keeps no other without its proof.
                 return nil
             }
         }
+    }
+}
+
+/// `policy.json` as it is published.
+struct PolicyFile {
+    /// With its proof. Nil removes it.
+    var bytes: [UInt8]?
+
+    private var digest: Digest? { bytes.flatMap { Digest(hex: SHA256.hex(of: $0)) } }
+
+    /// Planned changes with the digest of the file as it is published, which nobody could know before; where none of them
+    /// changes it, it is only signed.
+    func completing(_ planned: [Change]) -> [Change] {
+        var changes = planned
+        let file = Evidence.LiveFile(path: LivePath.policy, digest: digest)
+        for index in changes.indices where changes[index].file?.path == LivePath.policy {
+            changes[index].explain { $0.file = file }
+        }
+        guard !changes.contains(where: { $0.file?.path == LivePath.policy }) else { return changes }
+        var change = Change(agent: nil, action: .update, from: nil, to: nil, kind: .none)
+        change.explain { $0.file = file }
+        return changes + [change]
+    }
+}
+
+extension ReconcileSession {
+    /// What all agents share, where it changes or has no proof of the key that signs now; nil where it stays as it is.
+    func policy(_ plan: Plan?, _ recorded: RecordedTree, _ seal: LiveSeal) throws -> PolicyFile? {
+        if let planned = plan?.policy { return PolicyFile(bytes: planned.after?.json.object.map(seal.file)) }
+        guard unsealed.policy else { return nil }
+        do { return try recorded.policy()?.json.object.map { PolicyFile(bytes: seal.file($0)) } } catch LedgerError
+            .unreadableState
+        { return nil }
     }
 }

@@ -29,17 +29,20 @@ extension ReconcileSession {
             )
         }
         let sealing = try sealing(besides: planned, recorded)
-        // A new commit that changes nothing here: no entry, unless it is the first.
-        guard !(planned + sealing.map(\.change) + repairs).isEmpty || before.entry.kind == .genesis else { return }
-        let (retired, expired) = try expired(before, recorded, batch)
         let seal = try nextSeal()
+        let policy = try policy(batch.plan, recorded, seal)
+        let ownChanges = (policy?.completing(planned) ?? planned) + sealing.map(\.change)
+        // A new commit that changes nothing here: no entry, unless it is the first.
+        guard !(ownChanges + repairs).isEmpty || before.entry.kind == .genesis else { return }
+        let (retired, expired) = try expired(before, recorded, batch)
         let announced = Batch.Announced(
             before: before,
             recorded: recorded,
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
-            reason: reason(batch, onlyRepairs: (planned + sealing.map(\.change)).isEmpty && !repairs.isEmpty),
-            changes: planned + sealing.map(\.change) + repairs,
+            reason: reason(batch, onlyRepairs: ownChanges.isEmpty && !repairs.isEmpty),
+            changes: ownChanges + repairs,
             files: (batch.plan?.changes ?? []).map { $0.files(seal) } + sealing.map { $0.files(seal) },
+            policy: policy,
             expired: expired,
             retired: retired
         )

@@ -8,7 +8,7 @@ extension ReconcileSession {
     mutating func observe() throws {
         guard let tip else { return }
         let place = StateFile<ObservationPlace>(site.files, environment)
-        unsealed = try SealedRoutes.missing(tip, ledger, usesMemo: !reconciler.options.ignoresCache)
+        unsealed = try Unsealed(tip, ledger, usesMemo: !reconciler.options.ignoresCache)
         let expected = try RecordedFiles(tip, ledger, allowsBareHeader: !unsealed.isEmpty)
         let scope: ObservationScope =
             reconciler.options.observeEverything

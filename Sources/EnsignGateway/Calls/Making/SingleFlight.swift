@@ -1,0 +1,122 @@
+package import EnsignModel
+import EnsignSystem
+
+/// Makes a call once, however often it is asked for while it runs: clients give up and ask again.
+///
+/// An outcome that nobody was there to take is kept for a minute for the same call.
+package final class SingleFlight: Sendable {
+    /// What makes two calls the same.
+    package struct Key: Sendable, Hashable {
+        package var agent: AgentID
+        package var run: String
+        package var bundle: Digest
+        package var operation: String
+        package var arguments: JSONValue
+
+        package init(agent: AgentID, run: String, bundle: Digest, operation: String, arguments: JSONValue) {
+            self.agent = agent
+            self.run = run
+            self.bundle = bundle
+            self.operation = operation
+            self.arguments = arguments
+        }
+    }
+
+    /// What becomes of somebody who asks.
+    package enum Place: Sendable {
+        /// It makes the call, and says what came of it.
+        case first
+        /// Somebody made it, and this came of it.
+        case joined(JSONValue)
+        /// Somebody makes it, and whoever asked does not want to know any more.
+        case gone
+    }
+
+    private enum Flight {
+        case running
+        case over(JSONValue, at: ContinuousClock.Instant, isTaken: Bool)
+    }
+
+    private struct State {
+        var flights: [Key: Flight] = [:]
+        var waiting: [Key: Int] = [:]
+        var swept = ContinuousClock.now
+    }
+
+    private let state = Condition(State())
+    static let kept = Duration.seconds(60)
+    /// Outcomes that are kept; beyond, all of them go.
+    static let most = 10_000
+
+    package init() {}
+
+    /// Whether the same call is under way, or came to an end that nobody took.
+    package func isKnown(_ key: Key) -> Bool {
+        state.withLock { state in
+            Self.forget(&state)
+            return state.flights[key] != nil
+        }
+    }
+
+    /// Joins a call that is under way, or begins it. Blocks while somebody else makes it.
+    package func join(_ key: Key, _ cancellation: Cancellation) -> Place {
+        let isFirst: Bool = state.withLock { state in
+            Self.forget(&state)
+            guard state.flights[key] == nil else {
+                state.waiting[key, default: 0] += 1
+                return false
+            }
+            state.flights[key] = .running
+            return true
+        }
+        if isFirst { return .first }
+        return cancellation.whileWatching({ [state] in state.update { _ in } }) {
+            let place: Place? = state.wait(until: nil) { state in
+                if case .over(let result, let time, _)? = state.flights[key] {
+                    state.flights[key] = .over(result, at: time, isTaken: true)
+                    return .joined(result)
+                }
+                // It was given up without an outcome: whoever waits does not make it in its place.
+                if state.flights[key] == nil { return .gone }
+                return cancellation.isCancelled ? .gone : nil
+            }
+            state.withLock { state in
+                state.waiting[key, default: 1] -= 1
+                if state.waiting[key] ?? 0 > 0 { return }
+                state.waiting[key] = nil
+                if case .over(_, _, true)? = state.flights[key] { state.flights[key] = nil }
+            }
+            return place ?? .gone
+        }
+    }
+
+    /// The call is over.
+    ///
+    /// - Parameter isTaken: Whether whoever made it takes the outcome.
+    package func finish(_ key: Key, _ result: JSONValue, isTaken: Bool) {
+        state.update { state in
+            if isTaken, state.waiting[key] ?? 0 == 0 {
+                state.flights[key] = nil
+            } else {
+                state.flights[key] = .over(result, at: .now, isTaken: isTaken)
+            }
+        }
+    }
+
+    private static func forget(_ state: inout State) {
+        let now = ContinuousClock.now
+        // Looking costs as much as there are.
+        guard now - state.swept >= .seconds(1) else { return }
+        state.swept = now
+        state.flights = state.flights.filter { key, flight in !isOld(flight, now) || state.waiting[key] ?? 0 > 0 }
+        guard state.flights.count > most else { return }
+        for (key, flight) in state.flights {
+            if case .over = flight, state.waiting[key] == nil { state.flights[key] = nil }
+        }
+    }
+
+    private static func isOld(_ flight: Flight, _ now: ContinuousClock.Instant) -> Bool {
+        if case .over(_, let time, _) = flight { return now - time >= kept }
+        return false
+    }
+}

@@ -1,0 +1,96 @@
+package import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import Synchronization
+
+/// The live directory, as soon as there is one: a gateway may start before its disk is mounted, and recovers by itself.
+///
+/// The environment is the one that was found first, for as long as the state stays: another live directory in its place is
+/// trouble, not another environment. Safe from any number of threads.
+package final class LiveSource: Sendable {
+    private struct Known {
+        /// Whoever owned the directory when it was first seen, if nobody said who must.
+        var owner: UInt32?
+        var reader: LiveReader?
+    }
+
+    private let live: String
+    private let keys: String
+    private let maxAge: TimeSpan?
+    private let state: String
+    private let patience: Duration
+    private let known: Mutex<Known>
+
+    /// - Parameters:
+    ///   - keys: The file of the operator's keys.
+    ///   - owner: The account that must own the directory; nil for whoever does when it is first seen.
+    ///   - state: The gateway's own folder; must exist.
+    package init(
+        live: String,
+        keys: String,
+        owner: UInt32?,
+        maxAge: TimeSpan?,
+        state: String,
+        patience: Duration = .milliseconds(200)
+    ) {
+        (self.live, self.keys, self.maxAge, self.state, self.patience) = (live, keys, maxAge, state, patience)
+        known = Mutex(Known(owner: owner))
+    }
+
+    /// The reader of the directory.
+    package func ready() throws(LiveTrouble) -> LiveReader {
+        let result: Result<LiveReader, LiveTrouble> = known.withLock { known in
+            if let reader = known.reader { return .success(reader) }
+            return Result { () throws(LiveTrouble) in
+                let found = try open(&known)
+                known.reader = found
+                return found
+            }
+        }
+        return try result.get()
+    }
+
+    private func open(_ known: inout Known) throws(LiveTrouble) -> LiveReader {
+        let keys = try readKeys()
+        if known.owner == nil, let path = Files.canonical(live) { known.owner = (try? Files.status(path))?.owner }
+        guard let owner = known.owner else { throw LiveTrouble("there is no live directory \(live)") }
+        let environment = try LiveReader.environment(of: live, owner: owner, keys: keys)
+        try remember(environment)
+        return LiveReader(
+            live: live,
+            environment: environment,
+            keys: keys,
+            owner: owner,
+            maxAge: maxAge,
+            state: state,
+            patience: patience
+        )
+    }
+
+    private func readKeys() throws(LiveTrouble) -> LiveKeys {
+        let bytes: [UInt8]?
+        do throws(SystemError) { bytes = try Files.read(keys, limit: 1 << 20) } catch {
+            throw LiveTrouble(error.description)
+        }
+        guard let bytes else { throw LiveTrouble("there is no file \(keys)") }
+        switch LiveKeys.read(bytes) {
+        case .success(let read): return read
+        case .failure(let problems): throw LiveTrouble("\(keys):\(problems.all[0])")
+        }
+    }
+
+    private func remember(_ environment: String) throws(LiveTrouble) {
+        let path = "\(state)/environment"
+        let line = Array("\(environment)\n".utf8)
+        let found: [UInt8]?
+        do throws(SystemError) {
+            _ = try Files.create(path, with: line, mode: 0o600)
+            found = try Files.readOwn(path, limit: 256)
+        } catch {
+            throw LiveTrouble(error.description)
+        }
+        guard found == line else {
+            throw LiveTrouble("\(live) is of the environment '\(environment)', and \(state) belongs to another one")
+        }
+    }
+}
