@@ -197,7 +197,8 @@ let package = Package(
             [
                 "EnsignModel", "EnsignJSON", "EnsignCrypto", "EnsignSystem", "EnsignPolicy", "EnsignMCP",
                 "EnsignManifest",
-            ]
+            ],
+            exclude: ["Servers"]
         ),
         test(
             "EnsignReconciler",
@@ -216,6 +217,7 @@ let package = Package(
                 "EnsignPlanner", "EnsignPolicy", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),
+        test("EnsignCommandLine"),
         test(
             "EnsignCommands",
             [

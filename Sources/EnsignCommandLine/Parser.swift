@@ -35,7 +35,7 @@ package struct Parser: Sendable {
         var onlyArguments = false
         // Before the verb is known, the options of any verb count.
         let verbName = firstVerb(words)
-        let verb = verbName.flatMap { name in program.verbs.first { $0.name == name } }
+        let verb = verbName.flatMap(program.verb)
         let known = program.common + (verb.map { $0.options + Self.outputOption($0) } ?? [])
         while let word = rest.popFirst() {
             if onlyArguments || word == "-" || !word.hasPrefix("-") {
@@ -61,7 +61,7 @@ package struct Parser: Sendable {
         guard let first = positional.first else { return .nothing }
         if first == "help" {
             guard let name = positional.dropFirst().first else { return .help(nil) }
-            guard let verb = program.verbs.first(where: { $0.name == name }) else { throw unknownVerb(name) }
+            guard let verb = program.verb(named: name) else { throw unknownVerb(name) }
             return .help(verb)
         }
         guard let verb else { throw unknownVerb(first) }
@@ -118,11 +118,15 @@ package struct Parser: Sendable {
 
     /// An option's name, and the value in the same word.
     private func split(_ word: String) -> (name: String, inline: String?) {
-        let options = program.common + [.output([])]
-        if let option = options.first(where: { $0.short.map { "-\($0)" } == word }) { return (option.name, nil) }
+        if let option = short(word) { return (option.name, nil) }
         guard word.hasPrefix("--") else { return (String(word.dropFirst()), nil) }
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
+    }
+
+    /// The option that one letter names.
+    private func short(_ word: String) -> Option? {
+        (program.common + [.output([])]).first { $0.short.map { "-\($0)" } == word }
     }
 
     package static func outputOption(_ verb: Verb) -> [Option] {
@@ -135,8 +139,8 @@ package struct Parser: Sendable {
         while let word = rest.popFirst() {
             guard word.hasPrefix("-"), word != "-" else { return word }
             if word == "--" { return rest.first }
-            if word == "-c" || word == "-o" {
-                _ = rest.popFirst()
+            if let option = short(word) {
+                if option.value != nil { _ = rest.popFirst() }
             } else if word.hasPrefix("--"), !word.contains("=") {
                 let name = word.dropFirst(2)
                 let takesValue =

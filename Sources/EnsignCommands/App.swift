@@ -11,8 +11,10 @@ package enum App {
         name: name,
         version: version,
         summary: "GitOps for fleets of AI agents",
-        discussion:
-            "Ensign keeps a fleet of AI agents exactly as a git repository says, and signs a record of every change.",
+        discussion: """
+            Ensign keeps a fleet of AI agents exactly as a git repository says, and signs
+            a record of every change.
+            """,
         groups: [.declare, .apply, .ask, .record, .setUp],
         verbs: Verbs.all,
         common: Option.common,

@@ -52,7 +52,7 @@ extension Verb {
             do { keys += try SigningKey.all(site, name) } catch {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
-                explanation.print(to: invocation.console, program: App.name)
+                explanation.print(to: invocation.console)
                 if worst != .integrity { worst = explanation.code }
             }
         }
