@@ -5,14 +5,31 @@ package import EnsignModel
 ///
 /// Pure: the bundle says who, the environment's policy with which keys.
 package struct ApprovalRule: Sendable, Hashable {
-    /// Somebody who agreed, and with which key: `<type> <base64>`.
+    /// Somebody who agreed, and how that is known.
     package struct Signature: Sendable, Hashable {
-        package var principal: String
-        package var key: String
+        package enum Proof: Sendable, Hashable {
+            /// A signature by a key, `<type> <base64>`.
+            case key(String)
+            /// The word of an issuer whom the operator trusts, for this person.
+            case issuer(String)
+        }
 
-        package init(principal: String, key: String) {
+        package var principal: String
+        package var proof: Proof
+
+        package init(principal: String, proof: Proof) {
             self.principal = principal
-            self.key = key
+            self.proof = proof
+        }
+
+        package init(principal: String, key: String) { self.init(principal: principal, proof: .key(key)) }
+
+        /// What nobody else may use: a key, or an issuer's word for one person.
+        fileprivate var instrument: String {
+            switch proof {
+            case .key(let key): key
+            case .issuer(let issuer): "\(issuer)\n\(principal)"
+            }
         }
     }
 
@@ -22,6 +39,8 @@ package struct ApprovalRule: Sendable, Hashable {
     package private(set) var needed: Int
     /// Those who may, with their keys: without whoever asks.
     package private(set) var people: [String: [GatewayPolicy.Key]]
+    /// Those who may by the word of an issuer whom the operator trusts, with or without a key: without whoever asks.
+    package private(set) var everyone: Set<String>
 
     /// - Parameters:
     ///   - operation: Of a tool of the bundle; one that it does not grant needs nobody, and nobody may agree to it.
@@ -29,13 +48,15 @@ package struct ApprovalRule: Sendable, Hashable {
     ///   - asking: The principals of the agent itself, and of whoever it acts for: they never count.
     package init(_ bundle: Bundle, tool: String, operation: String, policy: GatewayPolicy?, asking: Set<String> = []) {
         guard let grant = bundle.operation(tool, operation) else {
-            (approvers, needed, people) = ([], 0, [:])
+            (approvers, needed, people, everyone) = ([], 0, [:], [])
             return
         }
         needed = grant.approval.people
         approvers = grant.approvers ?? Self.standard(bundle, tool, policy)
         people = [:]
+        everyone = []
         guard let policy else { return }
+        everyone = Set(approvers.flatMap(policy.everyone)).subtracting(asking)
         for principal in approvers.flatMap(policy.people) where !asking.contains(principal) {
             people[principal] = policy.approvers[principal]
         }
@@ -54,6 +75,7 @@ package struct ApprovalRule: Sendable, Hashable {
         var both = self
         both.needed = max(needed, other.needed)
         both.people = people.filter { other.people[$0.key] != nil }
+        both.everyone = everyone.intersection(other.everyone)
         if approvers != other.approvers {
             both.approvers = approvers.filter(other.approvers.contains)
             // In words each of them is somebody, also where only people are left in common.
@@ -64,7 +86,10 @@ package struct ApprovalRule: Sendable, Hashable {
 
     /// Whether a signature counts at a time.
     package func accepts(_ signature: Signature, at time: Timestamp) -> Bool {
-        people[signature.principal]?.contains { $0.key == signature.key && $0.isValid(at: time) } ?? false
+        switch signature.proof {
+        case .key(let key): people[signature.principal]?.contains { $0.key == key && $0.isValid(at: time) } ?? false
+        case .issuer: everyone.contains(signature.principal)
+        }
     }
 
     /// Whether these are enough: so many different people, with as many different keys.
@@ -85,7 +110,7 @@ package struct ApprovalRule: Sendable, Hashable {
 
     /// Whether two different people used two different keys. One person with two keys, and two people with one, are not.
     private static func hasTwo(_ signatures: Set<Signature>) -> Bool {
-        let keys = Dictionary(grouping: signatures, by: \.principal).mapValues { Set($0.map(\.key)) }
+        let keys = Dictionary(grouping: signatures, by: \.principal).mapValues { Set($0.map(\.instrument)) }
         guard keys.count >= 2 else { return false }
         // With two people, only where both have the same single key do they not have two.
         return Set(keys.values.flatMap { $0 }).count >= 2

@@ -1,5 +1,5 @@
-package import EnsignCrypto
-package import EnsignModel
+import EnsignCrypto
+import EnsignModel
 package import EnsignPolicy
 
 /// What one person answered to a request: a signature, or a token of an issuer that the operator trusts.
@@ -68,7 +68,6 @@ package enum ApprovalAnswer: Sendable, Hashable {
         token text: [UInt8],
         over request: ApprovalRequest,
         rule: ApprovalRule,
-        approvers: Set<String>,
         issuers: [TokenIssuer],
         now: Timestamp
     ) -> Result<ApprovalAnswer, Refusal> {
@@ -81,9 +80,8 @@ package enum ApprovalAnswer: Sendable, Hashable {
         }
         guard claims.members["ensign_request"]?.string == request.digest.description else { return .failure(.otherRequest) }
         let person = claims.members["email"]?.string ?? claims.subject
-        guard approvers.contains(person) else { return .failure(.nobody) }
-        // In place of a key: one issuer vouches for one person once.
-        let signature = ApprovalRule.Signature(principal: person, key: "token of \(claims.issuer) for \(person)")
+        guard rule.everyone.contains(person) else { return .failure(.nobody) }
+        let signature = ApprovalRule.Signature(principal: person, proof: .issuer(claims.issuer))
         switch claims.members["ensign_decision"]?.string {
         case "approve": return .success(.agreed(signature))
         case "deny": return .success(.denied(signature))

@@ -1,6 +1,6 @@
 import EnsignCrypto
 package import EnsignModel
-package import EnsignPolicy
+import EnsignPolicy
 import EnsignSystem
 import Synchronization
 

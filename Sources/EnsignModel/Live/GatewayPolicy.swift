@@ -78,6 +78,14 @@ package struct GatewayPolicy: Sendable, Hashable {
     /// Whether it says nothing: then it is not published.
     package var isEmpty: Bool { approvers.isEmpty && teams.isEmpty && costUSDPerDay == nil && prices.isEmpty }
 
+    /// The people whom an approver means, with or without a key.
+    package func everyone(_ approver: Approver) -> [String] {
+        switch approver {
+        case .team(let name): teams[name]?.members ?? []
+        case .principal(let name): [name]
+        }
+    }
+
     /// The people with a key whom an approver means, sorted.
     package func people(_ approver: Approver) -> [String] {
         switch approver {
