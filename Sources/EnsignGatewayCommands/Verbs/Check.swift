@@ -63,7 +63,12 @@ struct SurveyRenderer {
         console.line("\(console.paint(tool.name, .bold)) \(console.paint(server, .dim))")
         for problem in tool.problems { console.line("  \(console.paint("off", .red)) \(problem.onOneLine(utf8: 500))") }
         if tool.isUnused { console.line("  \(console.paint("unused", .yellow)) no agent is granted anything of it") }
-        for operation in tool.operations { console.line("  " + words(operation)) }
+        let unknown = tool.operations.filter { $0.state == .unknown }
+        for operation in tool.operations where operation.state != .unknown { console.line("  " + words(operation)) }
+        if !unknown.isEmpty {
+            let names = unknown.map { "\($0.name) (\(counted($0.agents.count, "agent")))" }
+            console.line("  granted, and not asked about: \(names.joined(separator: ", "))")
+        }
         guard !tool.others.isEmpty else { return }
         let shown = tool.others.prefix(10).map { $0.onOneLine(utf8: 130) }.joined(separator: ", ")
         let more = tool.others.count > 10 ? ", ..." : ""
@@ -83,7 +88,7 @@ struct SurveyRenderer {
             let place = operation.isPinnedInGit ? "pinned in git" : "first seen"
             return "\(console.paint("off", .red)) \(name): the server offers \(offered), and \(place) is \(pin)"
         case .missing: return "\(console.paint("off", .red)) \(name): the server does not offer it"
-        case .unknown: return "\(console.paint("off", .red)) \(name): the server was not asked"
+        case .unknown: return name
         }
     }
 }
