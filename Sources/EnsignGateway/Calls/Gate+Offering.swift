@@ -9,12 +9,13 @@ extension Gate {
             let (run, present) = try listed(session)
             var tools: [OfferedTool] = []
             for tool in run.bundle.tools {
+                let structured = tool.operations.values.contains { $0.output != nil } ? structured(tool) : []
                 for (name, operation) in tool.operations {
                     guard present.digest == run.digest || present.bundle.operation(tool.tool, name) != nil else {
                         continue
                     }
                     if let expires = operation.expires, expires < now.date { continue }
-                    tools.append(offered(tool, name, operation))
+                    tools.append(offered(tool, name, operation, structured))
                 }
             }
             return .success(tools.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
@@ -42,12 +43,17 @@ extension Gate {
         return (then, present)
     }
 
-    private func offered(_ tool: BundleTool, _ name: String, _ operation: BundleOperation) -> OfferedTool {
+    private func offered(
+        _ tool: BundleTool,
+        _ name: String,
+        _ operation: BundleOperation,
+        _ structured: Set<String>
+    ) -> OfferedTool {
         OfferedTool(
             name: ModelName.name(tool.tool, name),
             description: operation.description ?? tool.description,
             input: Self.input(operation.input),
-            output: operation.output.flatMap { output in isStructured(tool, name, operation) ? output : nil }
+            output: structured.contains(operation.serverTool ?? name) ? operation.output : nil
         )
     }
 
@@ -59,21 +65,19 @@ extension Gate {
         return .object(members)
     }
 
-    /// Whether the server says that it gives structured results: clients fail when an output schema is shown and none comes.
-    ///
-    /// A server that cannot be asked soon shows no schema; its tools are listed all the same.
-    private func isStructured(_ tool: BundleTool, _ name: String, _ operation: BundleOperation) -> Bool {
+    /// The server's tools that give structured results, as it says: clients fail when an output schema is shown and none
+    /// comes. A server that cannot be asked soon shows no schema; its tools are listed all the same.
+    private func structured(_ tool: BundleTool) -> Set<String> {
         guard case .success(let reference) = parts.upstreams.reference(of: tool),
             let station = parts.upstreams.station(tool.tool, reference: reference), station.breaker.admits()
-        else { return false }
+        else { return [] }
         do throws(UpstreamFailure) {
             let listing = try station.upstream.listing(within: .seconds(2))
             station.breaker.passed()
-            let serverTool = operation.serverTool ?? name
-            return listing.tools.contains { $0.name.utf8.elementsEqual(serverTool.utf8) && $0.output != nil }
+            return Set(listing.tools.filter { $0.output != nil }.map(\.name))
         } catch {
             station.breaker.failed()
-            return false
+            return []
         }
     }
 }

@@ -1,30 +1,51 @@
-import EnsignModel
+package import EnsignModel
 
 /// Cuts secrets out of what a server answers: a server may echo what it was given.
 ///
 /// Exact values, wherever text stands: members' names too.
-struct SecretCutter: Sendable {
-    private let secrets: [String]
+package struct SecretCutter: Sendable {
+    private let secrets: [[UInt8]]
 
     static let mark = "[credentials]"
     /// Shorter values are everywhere in ordinary text, and are no secrets worth the name.
     static let shortest = 4
 
     /// - Parameter secrets: The longest first, so that one within another is cut with it.
-    init(_ secrets: [String]) { self.secrets = secrets.filter { $0.utf8.count >= Self.shortest } }
+    package init(_ secrets: [String]) {
+        self.secrets = secrets.map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
+    }
 
     var isEmpty: Bool { secrets.isEmpty }
 
-    func cut(_ text: String) -> String {
-        var text = text
-        for secret in secrets where text.utf8.count >= secret.utf8.count {
-            text = text.replacing(secret, with: Self.mark)
+    package func cut(_ text: String) -> String {
+        guard !isEmpty else { return text }
+        let bytes = Array(text.utf8)
+        var result: [UInt8] = []
+        var start = 0
+        var place = 0
+        while place < bytes.count {
+            guard let length = secret(at: place, in: bytes) else {
+                place += 1
+                continue
+            }
+            result += bytes[start..<place] + Self.mark.utf8
+            place += length
+            start = place
         }
-        return text
+        guard start > 0 else { return text }
+        return String(decoding: result + bytes[start...], as: UTF8.self)
+    }
+
+    /// Bytes are compared, not characters: a mark that is put behind a secret makes another character of its last one.
+    private func secret(at place: Int, in bytes: [UInt8]) -> Int? {
+        for secret in secrets where bytes[place] == secret[0] && bytes.count - place >= secret.count {
+            if bytes[place..<place + secret.count].elementsEqual(secret) { return secret.count }
+        }
+        return nil
     }
 
     /// Recursion follows the value, whose depth the reader has limited.
-    func cut(_ value: JSONValue) -> JSONValue {
+    package func cut(_ value: JSONValue) -> JSONValue {
         guard !isEmpty else { return value }
         switch value {
         case .null, .bool, .integer, .number: return value

@@ -11,8 +11,27 @@ package final class SecretShelf: Sendable {
         let secret = Mutex<(value: String, read: ContinuousClock.Instant)?>(nil)
     }
 
+    /// What was given to servers. A program keeps what it was started with, whatever has become of it since: it is known
+    /// here for as long, so that it can be cut out of what the program says.
+    private struct Given {
+        var values: [String: [String]] = [:]
+        /// The longest first.
+        var all: [String] = []
+
+        /// Values of one reference.
+        static let most = 8
+
+        mutating func add(_ value: String, of reference: String) {
+            var own = values[reference, default: []].filter { !$0.utf8.elementsEqual(value.utf8) }
+            own.append(value)
+            values[reference] = own.suffix(Self.most)
+            all = values.values.joined().sorted { $0.utf8.count > $1.utf8.count }
+        }
+    }
+
     private let commands: [String: [String]]
     private let slots = Mutex<[String: Slot]>([:])
+    private let given = Mutex(Given())
     private let deadline: Duration
 
     /// How long a secret is kept.
@@ -40,6 +59,7 @@ package final class SecretShelf: Sendable {
             kept = nil
             return Result { () throws(UpstreamFailure) in
                 let value = try read(reference)
+                given.withLock { $0.add(value, of: reference) }
                 kept = (value, .now)
                 return value
             }
@@ -52,11 +72,9 @@ package final class SecretShelf: Sendable {
         slots.withLock { $0[reference] }?.secret.withLock { $0 = nil }
     }
 
-    /// All secrets that are kept now, the longest first: what must not be in a result.
-    package var all: [String] {
-        let slots = slots.withLock { Array($0.values) }
-        return slots.compactMap { $0.secret.withLock { $0?.value } }.sorted { $0.utf8.count > $1.utf8.count }
-    }
+    /// What must not be in a result: the secrets of each reference that were given last, the longest first. Waits for no
+    /// command.
+    package var all: [String] { given.withLock { $0.all } }
 
     private func read(_ reference: String) throws(UpstreamFailure) -> String {
         guard let scheme = GatewayFile.scheme(of: reference), let words = commands[scheme], let program = words.first

@@ -40,20 +40,24 @@ package final class SingleFlight: Sendable {
     private struct State {
         var flights: [Key: Flight] = [:]
         var waiting: [Key: Int] = [:]
-        var swept = ContinuousClock.now
+        var swept: ContinuousClock.Instant
     }
 
-    private let state = Condition(State())
+    private let state: Condition<State>
+    private let now: @Sendable () -> ContinuousClock.Instant
     static let kept = Duration.seconds(60)
     /// Outcomes that are kept; beyond, all of them go.
     static let most = 10_000
 
-    package init() {}
+    package init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.now = now
+        state = Condition(State(swept: now()))
+    }
 
     /// Whether the same call is under way, or came to an end that nobody took.
     package func isKnown(_ key: Key) -> Bool {
         state.withLock { state in
-            Self.forget(&state)
+            Self.forget(&state, now())
             return state.flights[key] != nil
         }
     }
@@ -61,7 +65,7 @@ package final class SingleFlight: Sendable {
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it.
     package func join(_ key: Key, _ cancellation: Cancellation) -> Place {
         let isFirst: Bool = state.withLock { state in
-            Self.forget(&state)
+            Self.forget(&state, now())
             guard state.flights[key] == nil else {
                 state.waiting[key, default: 0] += 1
                 return false
@@ -98,13 +102,12 @@ package final class SingleFlight: Sendable {
             if isTaken, state.waiting[key] ?? 0 == 0 {
                 state.flights[key] = nil
             } else {
-                state.flights[key] = .over(result, at: .now, isTaken: isTaken)
+                state.flights[key] = .over(result, at: now(), isTaken: isTaken)
             }
         }
     }
 
-    private static func forget(_ state: inout State) {
-        let now = ContinuousClock.now
+    private static func forget(_ state: inout State, _ now: ContinuousClock.Instant) {
         // Looking costs as much as there are.
         guard now - state.swept >= .seconds(1) else { return }
         state.swept = now
