@@ -86,8 +86,11 @@ enum SocketOpening: Sendable {
                 hello.agent = agent
             case ("agreed", .string(let text)) where ProtocolVersion.handshakes.contains(text): hello.agreed = text
             case ("for", .string(let text)): hello.asked = text
-            case ("key", .string(let text)) where isFine(text): hello.key = text
-            case ("run", .string(let text)) where isFine(text): hello.run = text
+            case ("key", .string(let text)), ("run", .string(let text)):
+                guard isFine(text) else {
+                    return .defect("'\(name)' is 1 to 256 printable characters of ASCII without blanks")
+                }
+                if name == "key" { hello.key = text } else { hello.run = text }
             case ("token", .string(let text)): hello.token = text
             case ("told", .bool(let isTold)): hello.isTold = isTold
             default: return .defect("a hello has no such \(name.quoted(utf8: 40))")
