@@ -72,7 +72,7 @@ prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with ot
 # The client for JavaScript: its tests, its types, and that it says what the client for Python says.
 TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext
 check-javascript:
-	node --test clients/javascript/ensign.test.mjs
+	node --test clients/javascript/ensign.test.mjs clients/javascript/proofs.test.mjs
 	$(TSC) clients/javascript/usage.mts
 	python3 clients/javascript/agreement.py
 

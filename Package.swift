@@ -75,7 +75,7 @@ let package = Package(
         .target(name: "EnsignPlanner", dependencies: ["EnsignModel", "EnsignJudge"], swiftSettings: swift),
         .target(
             name: "EnsignLedger",
-            dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem"],
+            dependencies: ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignPolicy"],
             swiftSettings: swift
         ),
         .target(
@@ -155,14 +155,21 @@ let package = Package(
                 "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
                 "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
-                "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
+                "EnsignPolicy", "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
+        .target(
+            name: "EnsignGatewayCommands",
+            dependencies: [
+                "EnsignCommandLine", "EnsignModel", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignGateway",
+            ],
+            swiftSettings: swift
+        ),
         .executableTarget(
             name: "ensign-gateway",
-            dependencies: ["EnsignGateway", "EnsignSystem"],
+            dependencies: ["EnsignGatewayCommands", "EnsignSystem"],
             swiftSettings: swift
         ),
 
@@ -182,7 +189,7 @@ let package = Package(
         test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
         test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
-        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
+        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignPolicy", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test(
             "EnsignTelemetry",
@@ -191,7 +198,7 @@ let package = Package(
         ),
         test("EnsignHost", ["EnsignModel"]),
         test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
-        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
+        test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP", "EnsignPolicy"]),
         test(
             "EnsignGateway",
             [
@@ -203,16 +210,18 @@ let package = Package(
         test(
             "EnsignReconciler",
             [
-                "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
-                "EnsignPlanner", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger",
+                "EnsignManifest", "EnsignModel",
+                "EnsignPlanner", "EnsignPolicy", "EnsignSystem", "EnsignTargets", "EnsignTelemetry",
             ]
         ),
         // Its TestFleet.swift is a link: the host in one process is the reconciler's.
         test(
             "EnsignQueries",
             [
-                "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
-                "EnsignPlanner", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
+                "EnsignCrypto", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignManifest",
+                "EnsignModel",
+                "EnsignPlanner", "EnsignPolicy", "EnsignReconciler", "EnsignSystem", "EnsignTargets",
             ]
         ),
         test("EnsignCommandLine"),

@@ -34,8 +34,12 @@ package struct Parser: Sendable {
         var positional: [String] = []
         var onlyArguments = false
         // Before the verb is known, the options of any verb count.
-        let verbName = firstVerb(words)
-        let verb = verbName.flatMap(program.verb)
+        let place = firstVerb(words)
+        let verb = place.flatMap { program.verb(named: words[$0]) }
+        if let verb, let place, verb.passesOn {
+            let arguments = Array(words[(place + 1)...])
+            return .run(Invocation(program: program, verb: verb, values: [:], arguments: arguments, console: console))
+        }
         let known = program.common + (verb.map { $0.options + Self.outputOption($0) } ?? [])
         while let word = rest.popFirst() {
             if onlyArguments || word == "-" || !word.hasPrefix("-") {
@@ -133,12 +137,12 @@ package struct Parser: Sendable {
         verb.formats.isEmpty ? [] : [.output(verb.formats)]
     }
 
-    /// The first word that is neither an option nor a common option's value.
-    private func firstVerb(_ words: [String]) -> String? {
+    /// The place of the first word that is neither an option nor an option's value.
+    private func firstVerb(_ words: [String]) -> Int? {
         var rest = words[...]
         while let word = rest.popFirst() {
-            guard word.hasPrefix("-"), word != "-" else { return word }
-            if word == "--" { return rest.first }
+            guard word.hasPrefix("-"), word != "-" else { return rest.startIndex - 1 }
+            if word == "--" { return rest.isEmpty ? nil : rest.startIndex }
             if let option = short(word) {
                 if option.value != nil { _ = rest.popFirst() }
             } else if word.hasPrefix("--"), !word.contains("=") {

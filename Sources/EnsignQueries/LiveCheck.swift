@@ -48,6 +48,7 @@ package struct LiveCheck: Sendable {
             ).answer(agent, tool: tool, operation: operation, arguments: arguments)
         }
         let halt = try live.agent(agent)?.state.halt
+        let policy = try live.policy()
         let answers = try versions.map { version in
             let standing = version.isHalted ? CallPolicy.Standing.halted : .live(version.bundle)
             let verdict = try CallPolicy.decide(call, by: standing, today: today)
@@ -58,6 +59,9 @@ package struct LiveCheck: Sendable {
             {
                 answer = written
             }
+            answer.agreement =
+                answer.verdict == .needsApproval
+                ? WhoAgrees(ApprovalRule(version.bundle, tool: tool, operation: operation, policy: policy)) : nil
             return Version(version: version.side.version, weight: version.weight, answer: answer)
         }
         var through: [AgentID] = []

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 extension Machine {
@@ -19,6 +20,12 @@ extension Files {
 }
 
 extension Machine {
+    /// The account of the process that connected to a Unix socket (`SO_PEERCRED`); nil for anything else.
+    package static func account(ofPeerOn socket: Int32) -> UInt32? {
+        let number = csystem_peer_account(socket)
+        return number < 0 ? nil : UInt32(number)
+    }
+
     /// Does nothing for a moment.
     package static func pause(milliseconds: UInt32) { _ = usleep(milliseconds * 1_000) }
 }

@@ -182,10 +182,10 @@ struct MCPClientTests {
     func events() {
         let stream = Array(": hi\r\nevent: x\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:2\n\nid: 3\ndata: ".utf8)
         for size in [1, 3, 1000] {
-            var (pending, found): ([UInt8], [String]) = ([], [])
+            var (pending, found): (EventStream, [String]) = (EventStream(), [])
             for start in stride(from: 0, to: stream.count, by: size) {
-                pending += stream[start..<min(start + size, stream.count)]
-                while let event = HTTPTransport.nextEvent(&pending) {
+                pending.add(stream[start..<min(start + size, stream.count)])
+                while let event = pending.next() {
                     found.append(String(decoding: event, as: UTF8.self))
                 }
             }

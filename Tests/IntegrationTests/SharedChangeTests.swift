@@ -47,9 +47,13 @@ import Testing
             let result = try run(program, arguments, in: host.scratch.path)
             try #require(result.status == 0, "\(arguments): \(result.errors)", sourceLocation: sourceLocation)
         }
-        let folders = ["\(fresh)/ensign/live/prod/agents", "\(host.live())/agents"]
-        let difference = try run("diff", ["-r"] + folders, in: host.scratch.path)
-        #expect(difference.status == 0, "\(what): \(difference.output)", sourceLocation: sourceLocation)
+        // Another host has another key, and other entries.
+        let script =
+            #"find . -name '*.json' | sort | while read -r f; do echo "$f"; sed 's/,"proof":{[^}]*}//' "$f"; done"#
+        let routes = try ["\(fresh)/ensign/live/prod/agents", "\(host.live())/agents"].map {
+            try run("sh", ["-c", script], in: $0).output
+        }
+        #expect(routes[0] == routes[1] && !routes[0].isEmpty, "\(what)", sourceLocation: sourceLocation)
     }
 
     @Test("Roles, bindings, teams and removals reach everyone who uses them, whatever the cache holds")

@@ -55,12 +55,20 @@ special = {
     "^/": "absolute path", "^https?://": "URL", "^[0-9a-f]{64}$": "SHA-256", "^[a-z][a-z0-9+.-]*$": "scheme",
     "^([a-z_][a-z0-9_-]*|[0-9]+)$": "account", "^(\\[[0-9a-fA-F:]+\\]|[0-9.]+):[0-9]+$": "address and port",
     "^[A-Za-z][A-Za-z0-9_+/-]*$": "time zone", "^/[^\\s?#]*$": "path", "^\\S+( +\\S+){4}$": "schedule",
+    "^([1-9][0-9]{0,5}|1000000)/[smhd]$": "rate, such as `30/m`", "^(/([^~/]|~[01])*)+$": "JSON Pointer",
+    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.[A-Za-z0-9_.-]{1,128}$": "`<tool>.<operation>`",
 }
+
+
+def is_approver(pattern):
+    return pattern.startswith("^([a-z0-9]") and "@" in pattern
 
 
 def form(pattern):
     if pattern in special:
         return special[pattern]
+    if is_approver(pattern):
+        return "team or principal"
     return forms[" ".join(text for text in probes if re.search(pattern, text))]
 
 
@@ -71,6 +79,9 @@ def kind_of(schema):
         return " \\| ".join(f"`{word}`" for word in words)
     if "anyOf" in schema:
         records = [part for part in schema["anyOf"] if "properties" in part]
+        lists = [part for part in schema["anyOf"] if part.get("type") == "array"]
+        if lists:
+            return f"{kind_of(lists[0]['items'])}, or {kind_of(lists[0])}"
         if not records:
             return "number or percentage"
         if "ref" in records[0]["properties"]:

@@ -23,3 +23,5 @@ int csystem_rename_new(const char *from, const char *to);
 int csystem_do_not_block(int fd);
 /// Makes a descriptor refer to nothing, so that the other end of its pipe sees the end; the number stays taken.
 int csystem_shut(int fd);
+/// The account of the process at the other end of a Unix socket, when it connected (SO_PEERCRED); -1 for other descriptors.
+long long csystem_peer_account(int fd);

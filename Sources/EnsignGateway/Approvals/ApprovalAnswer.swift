@@ -54,7 +54,9 @@ package enum ApprovalAnswer: Sendable, Hashable {
         guard [GatewayPolicy.namespace, GatewayPolicy.denialNamespace].contains(namespace) else {
             return .failure(.wrongNamespace(namespace))
         }
-        guard signature.verdict(on: request.bytes, namespace: namespace) == .good else { return .failure(.otherRequest) }
+        guard signature.verdict(on: request.bytes, namespace: namespace) == .good else {
+            return .failure(.otherRequest)
+        }
         let key = signature.publicKey.line
         // One key may stand for several people; each is somebody who may.
         let people = rule.people.keys.sorted().map { ApprovalRule.Signature(principal: $0, key: key) }
@@ -78,7 +80,9 @@ package enum ApprovalAnswer: Sendable, Hashable {
         } catch {
             return .failure(.token("\(error)"))
         }
-        guard claims.members["ensign_request"]?.string == request.digest.description else { return .failure(.otherRequest) }
+        guard claims.members["ensign_request"]?.string == request.digest.description else {
+            return .failure(.otherRequest)
+        }
         let person = claims.members["email"]?.string ?? claims.subject
         guard rule.everyone.contains(person) else { return .failure(.nobody) }
         let signature = ApprovalRule.Signature(principal: person, proof: .issuer(claims.issuer))

@@ -106,7 +106,7 @@ package final class ApprovalFolder: ApprovalDesk {
     }
 
     /// What counts of the files beside a request, oldest name first.
-    private func answers(to request: ApprovalRequest, _ rule: ApprovalRule, _ now: Timestamp)
+    func answers(to request: ApprovalRequest, _ rule: ApprovalRule, _ now: Timestamp)
         throws(RecordFailure) -> [ApprovalAnswer]
     {
         let folder = "\(path)/granted"
@@ -123,7 +123,7 @@ package final class ApprovalFolder: ApprovalDesk {
         return answers
     }
 
-    private func read(
+    func read(
         _ bytes: [UInt8],
         isToken: Bool,
         _ request: ApprovalRequest,
@@ -184,7 +184,9 @@ package final class ApprovalFolder: ApprovalDesk {
             for number in 1...Self.mostAnswers {
                 let name = "\(id).\(number).\(suffix)"
                 if try recording({ try Files.create("\(folder)/\(name)", with: answer, mode: 0o600) }) { return name }
-                if try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) == answer { return name }
+                if try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) == answer {
+                    return name
+                }
             }
             throw RecordFailure("request \(id) has \(Self.mostAnswers) answers already")
         }
@@ -194,7 +196,9 @@ package final class ApprovalFolder: ApprovalDesk {
     package func tidy(now: Timestamp) throws(RecordFailure) {
         try locked { () throws(RecordFailure) in
             for name in try self.names() {
-                guard let request = try self.request(name), now.seconds(since: request.until) > Self.keptFor else { continue }
+                guard let request = try self.request(name), now.seconds(since: request.until) > Self.keptFor else {
+                    continue
+                }
                 let answers = try recording { try Files.list("\(self.path)/granted") ?? [] }
                 try recording {
                     for answer in answers where answer.hasPrefix("\(name).") {
@@ -218,7 +222,8 @@ package final class ApprovalFolder: ApprovalDesk {
     private func open(_ names: [String], of agent: AgentID, _ now: Timestamp) throws(RecordFailure) -> Int {
         var count = 0
         for name in names {
-            guard let request = try request(name), request.agent == agent, request.until >= now, try !isUsed(name) else {
+            guard let request = try request(name), request.agent == agent, request.until >= now, try !isUsed(name)
+            else {
                 continue
             }
             count += 1

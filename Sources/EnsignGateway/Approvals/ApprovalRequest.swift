@@ -92,11 +92,14 @@ package struct ApprovalRequest: Sendable, Hashable {
 
     /// Whether a text can be a request's name: it becomes a file's.
     package static func isID(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) || $0 == 0x2D }
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) || $0 == 0x2D }
     }
 
     /// What the names of an agent's requests begin with.
-    static func prefix(of agent: AgentID) -> String { String(SHA256.hex(of: Array(agent.description.utf8)).prefix(4)) + "-" }
+    static func prefix(of agent: AgentID) -> String {
+        String(SHA256.hex(of: Array(agent.description.utf8)).prefix(4)) + "-"
+    }
 
     /// What the names of requests for the same question begin with.
     static func prefix(of question: ApprovalQuestion) -> String {

@@ -143,6 +143,9 @@ package final class Gate: Gatekeeper {
 
     // MARK: At the same time
 
+    /// Whether no call is under way.
+    package var isIdle: Bool { underWay.withLock { $0.isEmpty } }
+
     private func enter(_ agent: AgentID) -> Bool {
         underWay.withLock { underWay in
             let count = underWay[agent] ?? 0

@@ -30,9 +30,20 @@ enum RefusalWords {
             return Refusal(
                 .arguments,
                 "refused: \(call.name): \(message.cut(utf8: 1_000)). \(again)",
-                pointer: JSONPointer.text(pointer)
+                pointer: JSONPointer.text(place(pointer))
             )
         }
+    }
+
+    /// Where in the arguments, and which keyword: a place in their schema without the steps of the schema itself.
+    private static func place(_ pointer: [String]) -> [String] {
+        var place: [String] = []
+        var rest = pointer[...]
+        while let step = rest.popFirst() {
+            // A property may have that name, too: then it stands where names do.
+            if step == "properties", let name = rest.popFirst() { place.append(name) } else { place.append(step) }
+        }
+        return place
     }
 
     static func notGranted(_ name: String) -> Refusal {

@@ -38,14 +38,19 @@ package final class SpanWriter: Sendable {
     }
 
     private let folder: String
-    private let resource: JSONValue
+    private let environment: @Sendable () -> String
     private let state = Mutex(State())
 
-    package init(folder: String, environment: String) {
+    /// - Parameter environment: Asked for each span: a gateway may start before its live directory is there.
+    package init(folder: String, environment: @escaping @autoclosure @Sendable () -> String) {
         self.folder = folder
-        resource = [
+        self.environment = environment
+    }
+
+    private var resource: JSONValue {
+        [
             "attributes": .array([
-                Self.text("service.name", "ensign-gateway"), Self.text("deployment.environment.name", environment),
+                Self.text("service.name", "ensign-gateway"), Self.text("deployment.environment.name", environment()),
             ])
         ]
     }

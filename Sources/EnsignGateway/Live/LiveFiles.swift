@@ -42,6 +42,22 @@ struct LiveFiles: Sendable {
         }
     }
 
+    /// The agents whose routes are there by name.
+    func agents() throws(LiveTrouble) -> [AgentID] {
+        let folder = "\(root)/\(LivePath.agents)"
+        do throws(SystemError) {
+            var agents: [AgentID] = []
+            for team in try Files.list(folder) ?? [] where !team.hasPrefix(".") {
+                for name in try Files.list("\(folder)/\(team)") ?? [] {
+                    if let agent = LivePath.agent(atRoute: "\(LivePath.agents)/\(team)/\(name)") { agents.append(agent) }
+                }
+            }
+            return agents
+        } catch {
+            throw LiveTrouble(error.description)
+        }
+    }
+
     /// - Returns: False for a folder that is not there.
     private func check(_ status: FileStatus?, _ path: String, isRoot: Bool) throws(SystemError) -> Bool {
         guard let status else { return false }

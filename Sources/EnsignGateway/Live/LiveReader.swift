@@ -97,6 +97,11 @@ package final class LiveReader: Sendable {
         }
     }
 
+    /// All agents that have a route, sorted. What their routes say is another question.
+    package func agents() throws(LiveTrouble) -> [AgentID] {
+        try files.agents().sorted()
+    }
+
     private func checkAge() throws(LiveTrouble) {
         guard let maxAge else { return }
         guard let bytes = try files.read(LivePath.header, limit: Self.most) else {

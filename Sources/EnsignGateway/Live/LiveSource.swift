@@ -50,6 +50,13 @@ package final class LiveSource: Sendable {
         return try result.get()
     }
 
+    /// The environment; empty for as long as nobody can say which one it is.
+    package var knownEnvironment: String {
+        if let reader = try? ready() { return reader.environment }
+        let line = try? Files.readOwn("\(state)/environment", limit: 256)
+        return line.map { String(decoding: $0.dropLast(), as: UTF8.self) } ?? ""
+    }
+
     private func open(_ known: inout Known) throws(LiveTrouble) -> LiveReader {
         let keys = try readKeys()
         if known.owner == nil, let path = Files.canonical(live) { known.owner = (try? Files.status(path))?.owner }

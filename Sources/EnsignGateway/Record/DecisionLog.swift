@@ -17,7 +17,7 @@ package final class DecisionLog: DecisionRecord {
     package static let secondsBetweenHeads: Int64 = 60
 
     private let folder: LogFolder
-    private let environment: String
+    private let environment: @Sendable () -> String
     private let secret: LogSecret
     private let key: SSHPrivateKey
     private let clock: @Sendable () -> Moment
@@ -26,10 +26,11 @@ package final class DecisionLog: DecisionRecord {
 
     /// Opens the log, and writes down what a killed process left open.
     ///
+    /// - Parameter environment: Asked for each line: a gateway may start before its live directory is there.
     /// - Throws: ``RecordFailure``.
     package init(
         _ state: StateFolder,
-        environment: String,
+        environment: @escaping @autoclosure @Sendable () -> String,
         clock: @escaping @Sendable () -> Moment = { Moment(nanoseconds: Machine.nanoseconds) },
         anchor: @escaping Anchor = { _ in }
     ) throws(RecordFailure) {
@@ -102,7 +103,7 @@ package final class DecisionLog: DecisionRecord {
             sequence: tail.sequence + 1,
             previous: tail.digest,
             time: now,
-            environment: environment,
+            environment: environment(),
             writer: tail.writer
         )
         let line = LogLine(decision, at: place, secret: secret)
@@ -119,7 +120,7 @@ package final class DecisionLog: DecisionRecord {
         let age = now.timestamp.seconds(since: tail.head.time)
         guard always || age >= Self.secondsBetweenHeads || age < 0 else { return }
         let head = LogHead(
-            environment: environment,
+            environment: environment(),
             sequence: tail.sequence,
             digest: digest,
             time: now.timestamp,

@@ -77,10 +77,7 @@ package struct StateFolder: Sendable, Hashable {
 
     private func readSecret(_ file: String) throws(RecordFailure) -> LogSecret? {
         guard let text = try recording({ try Files.readOwn(file, limit: 256) }) else { return nil }
-        guard text.count == 65, text.last == 0x0A, let bytes = Hex.decode(Array(text.dropLast())) else {
-            throw RecordFailure("\(file) is damaged: it has 64 hexadecimal digits and a line feed")
-        }
-        return LogSecret(bytes)
+        return try LogSecret(text: text, file)
     }
 }
 
@@ -93,6 +90,23 @@ package struct LogSecret: Sendable {
     package init(_ bytes: [UInt8]) {
         lines = HMACSHA256.digest(of: Array("ensign-log lines".utf8), key: bytes)
         values = HMACSHA256.digest(of: Array("ensign-log values".utf8), key: bytes)
+    }
+
+    /// The secret that a file holds.
+    ///
+    /// - Throws: ``RecordFailure`` where there is none.
+    package init(file: String) throws(RecordFailure) {
+        guard let text = try recording({ try Files.read(file, limit: 256) }) else {
+            throw RecordFailure("there is no file \(file)")
+        }
+        try self.init(text: text, file)
+    }
+
+    fileprivate init(text: [UInt8], _ file: String) throws(RecordFailure) {
+        guard text.count == 65, text.last == 0x0A, let bytes = Hex.decode(Array(text.dropLast())) else {
+            throw RecordFailure("\(file) is no secret of a log: it has 64 hexadecimal digits and a line feed")
+        }
+        self.init(bytes)
     }
 
     package func mac(ofLine bytes: [UInt8]) -> String { Self.text(HMACSHA256.digest(of: bytes, key: lines)) }

@@ -12,6 +12,8 @@ final class LineConnection: Sendable {
     private let workers: WorkerPool
     private let limits: Limits
     private let writer: LineWriter
+    /// What must not be closed while a call may still be answered.
+    private let held: (any Sendable)?
     private let reading: Mutex<Reading>
     private let state: Condition<State>
 
@@ -48,7 +50,7 @@ final class LineConnection: Sendable {
     /// - Parameters:
     ///   - input: Descriptors that stay open until ``serve()`` returns.
     ///   - version: The gateway's own.
-    init(
+    convenience init(
         input: Int32,
         output: Int32,
         gatekeeper: any Gatekeeper,
@@ -57,6 +59,33 @@ final class LineConnection: Sendable {
         version: String,
         limits: Limits = Limits()
     ) {
+        self.init(
+            reader: LineReader(input, most: ClientMessage.most),
+            output: output,
+            gatekeeper: gatekeeper,
+            session: session,
+            workers: workers,
+            version: version,
+            limits: limits
+        )
+    }
+
+    /// - Parameters:
+    ///   - reader: May have read on already.
+    ///   - agreed: The version that was agreed on before.
+    ///   - held: Kept as long as the connection is.
+    init(
+        reader: consuming LineReader,
+        output: Int32,
+        gatekeeper: any Gatekeeper,
+        session: Session,
+        workers: WorkerPool,
+        version: String,
+        limits: Limits = Limits(),
+        agreed: String? = nil,
+        holding held: (any Sendable)? = nil
+    ) {
+        self.held = held
         self.gatekeeper = gatekeeper
         self.session = session
         self.workers = workers
@@ -64,8 +93,8 @@ final class LineConnection: Sendable {
         writer = LineWriter(output)
         reading = Mutex(
             Reading(
-                reader: LineReader(input, most: ClientMessage.most),
-                messages: ClientProtocol(version: version, canListen: true)
+                reader: reader,
+                messages: ClientProtocol(version: version, canListen: true, agreed: agreed)
             )
         )
         state = Condition(State())
@@ -138,12 +167,7 @@ final class LineConnection: Sendable {
         case .cancel(let id):
             let reply = state.withLock { $0.listeners.removeValue(forKey: id) }
             if reply == nil { state.withLock { $0.calls[id] }?.cancel() }
-        case .initialized:
-            let mark = gatekeeper.offerMark(for: session)
-            state.withLock { state in
-                state.isTold = true
-                state.mark = state.mark ?? mark
-            }
+        case .initialized: beginTelling()
         case .listen(let reply): listen(reply)
         case .list(let reply): return start(reply) { [self] _ in gatekeeper.answer(reply, toListFor: session) }
         case .call(let reply, let call):
@@ -225,6 +249,15 @@ final class LineConnection: Sendable {
                 ],
             ]
         )
+    }
+
+    /// Says so from now on when the list of tools changes.
+    func beginTelling() {
+        let mark = gatekeeper.offerMark(for: session)
+        state.withLock { state in
+            state.isTold = true
+            state.mark = state.mark ?? mark
+        }
     }
 
     /// Says that the list of tools has changed, if it has.

@@ -14,11 +14,17 @@ struct LineReader: ~Copyable, Sendable {
     }
 
     private let number: Int32
-    private let most: Int
+    private var most: Int
     private var bytes: [UInt8] = []
     private var start = 0
     private var searched = 0
     private var isPassingOver = false
+
+    /// The same from here on, with another bound.
+    consuming func reading(most: Int) -> LineReader {
+        self.most = most
+        return self
+    }
 
     /// - Parameters:
     ///   - number: A descriptor that stays open as long as this is used. Blocking.

@@ -30,6 +30,8 @@ extension Compiler {
     private static func restrict(_ tool: BundleTool, to allowed: BundleTool, _ team: String) -> BundleTool? {
         var part = tool
         part.operations = [:]
+        let owners = Set([tool.owner, allowed.owner].compactMap { $0 })
+        let usual = Set(([team] + (owners.count == 1 ? Array(owners) : [])).map { Approver.team($0) })
         for (name, operation) in tool.operations {
             // Under one name, two tools of a server are not the same permission, nor are two definitions of one.
             guard let limit = allowed.operations[name], limit.serverTool == operation.serverTool,
@@ -43,11 +45,7 @@ extension Compiler {
             both.after = Precondition.all(operation.after, limit.after)
             both.record = Set(operation.record + limit.record).sorted()
             both.pin = operation.pin ?? limit.pin
-            both.approvers = approvers(
-                operation,
-                limit,
-                usual: Set([team, tool.owner ?? allowed.owner].compactMap { $0.map { .team($0) } })
-            )
+            both.approvers = approvers(operation, limit, usual: usual)
             part.operations[name] = both
         }
         if part.owner == nil, part.operations.values.contains(where: { $0.approvers != nil }) {

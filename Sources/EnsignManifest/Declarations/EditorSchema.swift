@@ -50,6 +50,12 @@ extension ManifestKind {
             var object = record(fields)
             object["minProperties"] = 1
             return ["anyOf": [.object(schema(of: .text(form))), .object(object)]]
+        case .oneOrMore(let form, let count):
+            return [
+                "anyOf": [
+                    .object(schema(of: .text(form))), .object(schema(of: .list(.text(form), count: count))),
+                ]
+            ]
         case .integer(let range):
             return ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
         case .number(let range):

@@ -5,6 +5,8 @@ package indirect enum Shape: Sendable {
     case text(TextForm)
     /// A text, or a record in which at least one of the fields is set.
     case textOr(TextForm, [Field])
+    /// A text, or a list of such.
+    case oneOrMore(TextForm, count: ClosedRange<Int>)
     case integer(ClosedRange<Int64>)
     /// A JSON number in a range.
     case number(ClosedRange<Double>)

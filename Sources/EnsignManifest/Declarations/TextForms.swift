@@ -104,6 +104,41 @@ extension TextForm {
         Digest(text) == nil ? "'\(text)' is not a digest: write sha256: and 64 hexadecimal digits" : nil
     }
 
+    /// A team, or a person as `allowed_signers` names one.
+    static let approver = TextForm(
+        "a team or a principal",
+        pattern: "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\(principalPart)+@\(principalPart)+)$"
+    ) { text in
+        guard Approver(text) == nil else { return nil }
+        return
+            "'\(text)' is neither a team nor one person: write a team's name, or a principal of allowed_signers such as ada@example.com"
+    }
+
+    /// What `Approver.isExact` takes.
+    private static let principalPart = "[#-)+./0-9:;<=>@A-Z[\\]^_`a-z{|}~-]"
+
+    static let rate = TextForm("a rate", pattern: "^([1-9][0-9]{0,5}|1000000)/[smhd]$", maxBytes: 32) { text in
+        CallRate(text) == nil
+            ? "'\(text)' is not a rate: write a whole number, '/' and s, m, h or d, such as 30/m" : nil
+    }
+
+    static let toolOperation = TextForm(
+        "an operation of a tool",
+        pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.[A-Za-z0-9_.-]{1,128}$"
+    ) { text in
+        Precondition.operation(text) == nil ? "'\(text)' is not an operation: write <tool>.<operation>" : nil
+    }
+
+    /// RFC 6901.
+    static let pointer = TextForm(
+        "a JSON Pointer",
+        pattern: "^(/([^~/]|~[01])*)+$",
+        maxBytes: JSONPointer.maxBytes
+    ) { text in
+        JSONPointer(text) == nil
+            ? "'\(text)' is not a JSON Pointer into the arguments: write '/' and a name, such as /ticket" : nil
+    }
+
     static let timezone = TextForm("a time zone", pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$", maxBytes: 64) { text in
         let isName =
             text.first.map { $0.isASCII && $0.isLetter } == true

@@ -8,7 +8,7 @@ package enum Approver: Sendable, Hashable, Comparable, CustomStringConvertible {
     package init?(_ text: some StringProtocol) {
         if Name.isValid(text) {
             self = .team(String(text))
-        } else if text.contains("@"), Self.isExact(text) {
+        } else if text.dropFirst().dropLast().contains("@"), Self.isExact(text) {
             self = .principal(String(text))
         } else {
             return nil

@@ -3,14 +3,14 @@ package import EnsignModel
 
 /// The newest entry that a reader has seen of each file, so that no older one is taken for it.
 ///
+/// When a host was last heard is not remembered: an older header says so itself, and whoever minds how old it is sees it.
+///
 /// Counted for each key: a ledger that begins anew with another key counts from 0 again. A file that was seen under a key
 /// that is not among the keys any more is as if it had not been seen.
 package struct SeenEntries: Sendable, Hashable {
     private struct Seen: Sendable, Hashable {
         var entry: Int64
         var key: String
-        /// Of the header: when the host was last heard, in seconds.
-        var heard: Int64?
     }
 
     private var files: [String: Seen] = [:]
@@ -34,15 +34,12 @@ package struct SeenEntries: Sendable, Hashable {
         of environment: String,
         keys: LiveKeys
     ) -> Verdict {
-        let heard = file == .header ? LiveHeader.heard(proven.value)?.seconds : nil
-        let now = Seen(entry: proven.entry, key: proven.key.fingerprint, heard: heard)
+        let now = Seen(entry: proven.entry, key: proven.key.fingerprint)
         if let before = files[file.path], keys.allow(fingerprint: before.key, in: environment) {
-            guard now.entry >= before.entry else { return .older(than: before.entry) }
-            if now.entry == before.entry {
-                guard now.heard ?? .min >= before.heard ?? .min else { return .older(than: before.entry) }
-                // What a route was signed with last counts: a key that hands over must not take the place back.
-                guard now.key == before.key || file == .header else { return .older(than: before.entry) }
-            }
+            // What it was signed with last counts: a key that was handed over must not take the place back. The header is
+            // signed again and again, and says itself when.
+            let isSame = now.entry == before.entry && (now.key == before.key || file == .header)
+            guard now.entry > before.entry || isSame else { return .older(than: before.entry) }
         }
         if files[file.path] != now { files[file.path] = now }
         return .current
@@ -54,9 +51,7 @@ package struct SeenEntries: Sendable, Hashable {
 extension SeenEntries {
     package var json: JSONValue {
         let seen = files.map { path, seen -> (String, JSONValue) in
-            var object: JSONObject = ["entry": .integer(seen.entry), "key": .string(seen.key)]
-            if let heard = seen.heard { object["heard"] = .string(Timestamp(seconds: heard).description) }
-            return (path, .object(object))
+            (path, ["entry": .integer(seen.entry), "key": .string(seen.key)])
         }
         return ["v": 1, "seen": .object(JSONObject(seen))]
     }
@@ -66,12 +61,7 @@ extension SeenEntries {
         guard json["v"]?.int == 1, let seen = json["seen"]?.object else { return nil }
         for (path, value) in seen {
             guard let entry = value["entry"]?.count, let key = value["key"]?.string else { return nil }
-            var heard: Int64?
-            if let text = value["heard"] {
-                guard let time = text.string.flatMap({ Timestamp($0) }) else { return nil }
-                heard = time.seconds
-            }
-            files[path] = Seen(entry: entry, key: key, heard: heard)
+            files[path] = Seen(entry: entry, key: key)
         }
     }
 }

@@ -158,6 +158,12 @@ struct HTTPRules: Sendable {
         }
     }
 
+    /// The other way round.
+    static func encoded(_ value: String) -> String {
+        let isPlain = value.utf8.allSatisfy { (0x21...0x7E).contains($0) } && !value.hasPrefix("=?base64?")
+        return isPlain ? value : "=?base64?\(Base64.encode(Array(value.utf8)))?="
+    }
+
     /// A value that a header cannot hold as it is comes as `=?base64?...?=` (2026-07-28, "Streamable HTTP").
     static func decoded(_ value: String) -> String? {
         guard value.hasPrefix("=?base64?"), value.hasSuffix("?="), value.utf8.count >= 11 else { return value }

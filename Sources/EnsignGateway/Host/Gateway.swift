@@ -1,0 +1,121 @@
+import EnsignCrypto
+import EnsignModel
+import EnsignSystem
+
+/// The gateway of one environment: all that the operator's file names, put together.
+///
+/// Safe from any number of threads. Several processes may share one state: clients that start a process for each call do.
+package final class Gateway: Sendable {
+    package let file: GatewayFile
+    package let gate: Gate
+    package let live: LiveSource
+    package let log: DecisionLog
+    package let approvals: ApprovalFolder
+    package let pins: PinFolder
+    package let upstreams: UpstreamDesk
+    package let admission: Admission
+    private let errands: Errands
+    private let keeper: Keeper
+
+    /// - Parameters:
+    ///   - version: The gateway's own.
+    ///   - say: Tells the operator something, who may have been told before.
+    /// - Throws: ``RecordFailure`` or a system's error where the state cannot be used.
+    package init(
+        _ file: GatewayFile,
+        version: String,
+        surroundings: Surroundings = Surroundings(),
+        say: @escaping @Sendable (String) -> Void
+    ) throws {
+        self.file = file
+        let state = try StateFolder(file.state.value)
+        let errands = Errands(say)
+        let keys = KeyShelf()
+        let live = LiveSource(
+            live: file.live.value,
+            keys: file.keys.value,
+            owner: file.owner.flatMap { surroundings.number($0.value) },
+            maxAge: file.maxAge,
+            state: state.path
+        )
+        let anchors = file.anchors.map { $0.map(\.value) }
+        let log = try DecisionLog(
+            state,
+            environment: live.knownEnvironment,
+            anchor: { head in
+                for words in anchors { errands.run(words, input: head.json.canonicalBytes() + [0x0A]) }
+            }
+        )
+        let (issuers, notify) = (file.approvals.issuers, file.approvals.notify.map(\.value))
+        let approvals = try ApprovalFolder(
+            state,
+            wait: file.approvals.wait,
+            issuers: { issuers.compactMap(keys.issuer) },
+            log: log,
+            notify: { errands.run(notify, input: $0.bytes) }
+        )
+        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) })
+        upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: surroundings.sandbox) { address, secrets in
+            switch address {
+            case .program(let program): ProgramUpstream(program, secrets: secrets, version: version)
+            case .web(let url): WebUpstream(url, secrets: secrets, version: version)
+            }
+        }
+        pins = try PinFolder(state)
+        admission = Admission(file, keys: keys)
+        gate = Gate(
+            Gate.Parts(
+                file: file,
+                admission: admission,
+                keys: keys,
+                live: live,
+                runs: try RunBook(state: state.path),
+                record: log,
+                approvals: approvals,
+                pins: pins,
+                upstreams: upstreams,
+                secrets: secrets,
+                spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
+                usage: nil,
+                say: say
+            )
+        )
+        (self.live, self.log, self.approvals, self.errands) = (live, log, approvals, errands)
+        keeper = Keeper(log: log, approvals: approvals, keep: file.keep, say: say)
+    }
+
+    /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
+    ///
+    /// - Throws: ``RecordFailure``: nothing may be served that cannot be recorded.
+    package func start(_ claim: Claim) throws(RecordFailure) {
+        var decision = Decision(.start)
+        decision.note = claim.sentence
+        _ = try log.append(decision)
+        keeper.start()
+    }
+
+    /// Ends once nothing is under way any more: another gateway serves from now on. Blocks until then, for an hour at most.
+    package func retire() {
+        keeper.stop()
+        let end = ContinuousClock.now + .seconds(3_600)
+        while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 100) }
+        upstreams.end()
+        errands.finish()
+    }
+
+    /// Ends all servers. What is under way was finished before.
+    ///
+    /// - Parameter note: For the log; nil leaves no line there.
+    package func end(_ note: String?) {
+        keeper.stop()
+        upstreams.end()
+        if let note {
+            var decision = Decision(.stop)
+            decision.note = note
+            _ = try? log.append(decision)
+        } else {
+            try? log.signHead()
+        }
+        errands.finish()
+    }
+}
