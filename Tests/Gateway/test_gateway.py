@@ -11,12 +11,16 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from world import AGENT, GATEWAY, Client, Serving, World, reason, words
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Case(unittest.TestCase):
@@ -268,6 +272,26 @@ class ApprovalTests(Case):
         with self.client(world, "--run", "r1") as client:
             id, _ = self.request(client, {"payment": "p", "amount": 50})
             world.gateway("approvals", "approve", id, "--key", str(ada), wanted=4)
+
+    def test_a_token_of_an_issuer_counts_for_a_person_of_the_team_without_a_key(self) -> None:
+        script = str(ROOT / "docs/approvals/ticket.py")
+        world = self.world(approval="manager")
+        key, keys = world.folder / "tickets.pem", world.folder / "tickets.jwks"
+        world.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key)])
+        keys.write_text(world.run([sys.executable, script, "keys", str(key)]))
+        issuer = {"issuer": "https://tickets.example.com", "audience": "ensign", "keys": str(keys)}
+        world.configure(approvals={"issuers": [issuer]})
+        arguments = {"payment": "p", "amount": 50}
+        with self.client(world, "--run", "r1") as client:
+            id, _ = self.request(client, arguments)
+            file = world.folder / f"{id}.json"
+            file.write_text(world.gateway("approvals", "show", id))
+            for person, wanted in (("eve@example.com", 4), ("bo@example.com", 0)):
+                token = world.run([sys.executable, script, "answer", str(key), str(file), "--person", person])
+                (world.folder / f"{id}.jwt").write_text(token)
+                world.gateway("approvals", "submit", str(world.folder / f"{id}.jwt"), wanted=wanted)
+            self.assertIsNone(reason(client.call("payments__refund", arguments)))
+        self.assertEqual(len(world.calls()), 1)
 
     def test_what_turns_text_around_is_shown_escaped_in_what_is_signed(self) -> None:
         world = self.world(approval="manager")
