@@ -77,7 +77,7 @@ package final class Gateway: Sendable {
                 upstreams: upstreams,
                 secrets: secrets,
                 spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
-                usage: nil,
+                usage: file.usage.map { LateUsage(folder: $0.value, live: live, say: say) },
                 say: say
             )
         )

@@ -29,7 +29,11 @@ enum PolicyDifferences {
             let before = Set((was?.members ?? []) + (was?.others ?? []))
             let after = Set((now?.members ?? []) + (now?.others ?? []))
             return after.subtracting(before).intersection(now?.others ?? []).sorted().map { person in
-                GuardDifference("approvers", .loosened, "\(person) may agree to calls for \(team) now, by an issuer's word")
+                GuardDifference(
+                    "approvers",
+                    .loosened,
+                    "\(person) may agree to calls for \(team) now, by an issuer's word"
+                )
             }
                 + before.subtracting(after).intersection(was?.others ?? []).sorted().map { person in
                     GuardDifference("approvers", .tightened, "\(person) no longer agrees to calls for \(team)")
