@@ -9,10 +9,10 @@ watch='' traffic=''
 # One session that stays open: calls go in by a pipe, and what the model is told comes out.
 open_session() {
     prompt "$*    # and it stays open"
-    mkfifo "$scratch/calls"
-    python3 "$here/examples/session.py" "$@" < "$scratch/calls" > "$scratch/session" 2> "$scratch/session.err" &
+    mkfifo "$scratch/pipe"
+    python3 "$here/examples/session.py" "$@" < "$scratch/pipe" > "$scratch/session" 2> "$scratch/session.err" &
     traffic=$!
-    exec 3> "$scratch/calls"
+    exec 3> "$scratch/pipe"
     told=0
     hear
 }
@@ -111,7 +111,8 @@ cat > arguments.jsonl << EOF
 {"payment":"pay_9f3k2m8q1x","amount":40,"reason":"damaged","ticket":"T-4711"}
 EOF
 run ensign-gateway replay --config gateway.yaml --arguments arguments.jsonl
-run "sed -i 's/\"amount\\/maximum\"/\"amount\\/minimum\"/;3s/refund/lookup/' state/log/*.jsonl"
+echo "Somebody makes an allowance of a refusal:"
+run "sed -i '4s/\"refused\"/\"allowed\"/' state/log/*.jsonl"
 refused ensign-gateway verify --config gateway.yaml
 
 step "Done. docs/gateway.md says the rest."
