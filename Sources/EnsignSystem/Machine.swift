@@ -88,7 +88,7 @@ package enum Machine {
         unsafe words.append(nil)
         unsafe execvp(program, &words)
         let error = SystemError(code: errno, operation: "run \(program)")
-        for unsafe word in unsafe words { unsafe free(word) }
+        for index in unsafe words.indices { unsafe free(words[index]) }
         return error
     }
 

@@ -239,9 +239,9 @@ struct DecisionLogTests {
     }
 }
 
-/// A clock that only tests move.
+/// A clock that only tests move; it begins at 2026-11-29T03:00:00Z.
 final class TestClock: Sendable {
-    private let moment = Mutex(Moment(Timestamp("2026-11-29T03:00:00Z")!))
+    private let moment = Mutex(Moment(Timestamp(seconds: 1_795_921_200)))
 
     var now: Moment { moment.withLock { $0 } }
 

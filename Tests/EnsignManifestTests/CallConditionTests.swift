@@ -94,7 +94,7 @@ struct CallConditionManifestTests {
                 == "①: error: operation: 'find' is not an operation: write <tool>.<operation> [invalid-value]"
         )
         #expect(check("after: ①{operation: crm.find}").hasPrefix("①: error: after needs 'within': "))
-        #expect(check("approvers: ①[]").hasPrefix("①: error: approvers must have at least 1"))
+        #expect(check("approvers: ①[]").hasPrefix("①: error: approvers must not be empty [too-few]"))
     }
 
     @Test("Teams that may agree exist; approvers whom nobody asks are a warning")
@@ -136,9 +136,9 @@ struct CallConditionManifestTests {
         )
         #expect(
             check("after: {operation: crm.find, within: 10m, same: ①customer}").hasPrefix(
-                "①: error: crm.find, which must come before crm.update: "
-            ) == false,
-            "an open schema may have it"
+                "①: error: crm.find, which must come before crm.update: the operation has no argument 'customer'"
+            ),
+            "an open schema takes it, and nobody reads it: refused as in 'arguments'"
         )
         #expect(check("after: {operation: crm.find, within: 10m, same: ①nobody}").contains("①: error: crm.update: "))
         #expect(
@@ -147,7 +147,7 @@ struct CallConditionManifestTests {
                   hint: declare the arguments in a new version of the tool
                 """
         )
-        var fixture = granting("after: {operation: ①crm.erase, within: 10m}")
+        var fixture = granting("after: {operation: crm.erase, within: 10m}")
         fixture.replace(
             "    - {tool: crm, operations: [erase], approval: dual}\n",
             with: "",
@@ -155,7 +155,7 @@ struct CallConditionManifestTests {
         )
         #expect(
             fixture.check(only: FleetFixture.deploymentPath).contains(
-                "①: error: 'crm.update' must come after 'crm.erase', which the agent is not granted: it could never be called [ungranted-precondition]"
+                ":10:26: error: 'crm.update' must come after 'crm.erase', which the agent is not granted: it could never be called [ungranted-precondition]"
             )
         )
     }

@@ -262,7 +262,7 @@ final class TestFleet {
 
     static func bare(_ nodes: [String: MemoryTarget.Node]) -> [String: MemoryTarget.Node] {
         var nodes = nodes.filter { $0.key != LivePath.header }
-        for case (let path, .file(let bytes)) in nodes where LivePath.agent(atRoute: path) != nil {
+        for case (let path, .file(let bytes)) in nodes where LiveProof.File(path: path) != nil {
             guard let parts = try? LiveProof.withoutProof(bytes) else { continue }
             nodes[path] = .file(JSONValue.object(parts.value).canonicalBytes())
         }

@@ -49,7 +49,9 @@ struct LiveFiles: Sendable {
             var agents: [AgentID] = []
             for team in try Files.list(folder) ?? [] where !team.hasPrefix(".") {
                 for name in try Files.list("\(folder)/\(team)") ?? [] {
-                    if let agent = LivePath.agent(atRoute: "\(LivePath.agents)/\(team)/\(name)") { agents.append(agent) }
+                    if let agent = LivePath.agent(atRoute: "\(LivePath.agents)/\(team)/\(name)") {
+                        agents.append(agent)
+                    }
                 }
             }
             return agents

@@ -36,7 +36,7 @@ enum ClientMessage: Sendable {
     private init(_ value: JSONValue) {
         guard let message = value.object else {
             let text = value.array == nil ? "a message is a JSON object" : "batches are not taken: send one message"
-            self = .defect(id: .null, ProtocolError(ProtocolError.notAMessage, text))
+            self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
             return
         }
         let id = Self.id(message["id"])

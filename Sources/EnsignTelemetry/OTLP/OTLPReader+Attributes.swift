@@ -14,6 +14,8 @@ extension OTLPReader {
         var openAgent: String?
         var environment: String?
         var service: String?
+        /// `ensign.run`: the run's name.
+        var run: String?
         /// The session's key: what Ensign's client writes, and what the conventions have.
         var session: JSONScanner.Text?
         var conversation: JSONScanner.Text?
@@ -62,7 +64,8 @@ extension OTLPReader {
         return Resource(
             claim: attributes.ownClaim,
             environment: attributes.environment,
-            service: attributes.service
+            service: attributes.service,
+            run: attributes.run
         )
     }
 
@@ -129,6 +132,8 @@ extension OTLPReader {
             attributes.claim.named = try string(most: 256)
         } else if scanner.equals(name, "ensign.session") {
             attributes.session = try text()
+        } else if scanner.equals(name, "ensign.run") {
+            attributes.run = try string(most: 256)
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
         } else if scanner.equals(name, "deployment.environment.name") {

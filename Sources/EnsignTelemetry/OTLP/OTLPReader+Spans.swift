@@ -68,7 +68,8 @@ extension OTLPReader {
             models: usage == nil && !describes ? [] : models(attributes),
             evaluations: evaluations,
             isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
-            session: session(attributes)
+            session: session(attributes),
+            run: attributes.run ?? resource.run
         )
         try complete(&event, attributes, kind: kind)
         if describes {
