@@ -59,4 +59,16 @@ extension Option {
         kind: .file,
         isRequired: true
     )
+
+    /// In place of the file's own: for developers, whose live directory is made anew by each `ensign dev`.
+    static let places = [
+        Option(
+            name: "live",
+            summary: "Take this live directory instead of the file's, as 'ensign dev' prints it",
+            value: "DIR",
+            kind: .file
+        ),
+        Option(name: "keys", summary: "Take these keys instead of the file's", value: "FILE", kind: .file),
+        Option(name: "state", summary: "Take this state instead of the file's", value: "DIR", kind: .file),
+    ]
 }

@@ -16,7 +16,7 @@ extension Verb {
             does not follow from its bundle.
             """,
         arguments: [Argument(name: "LOG...", summary: "Files or folders of a log", isRequired: false, kind: .file)],
-        options: LogFiles.options + [
+        options: LogFiles.options + Option.places.filter { $0.name != "live" } + [
             Option(
                 name: "live",
                 summary: "Name the live directory, or a copy of it; with --config the operator's",

@@ -13,7 +13,7 @@ extension Verb {
             changed, added, moved or cut away. Exit status 5 when it is not whole.
             """,
         arguments: [Argument(name: "LOG...", summary: "Files or folders of a log", isRequired: false, kind: .file)],
-        options: LogFiles.options + [
+        options: LogFiles.options + Option.places + [
             Option(
                 name: "heads",
                 summary: "Hold it against signed heads that were kept elsewhere",
