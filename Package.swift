@@ -230,7 +230,7 @@ let package = Package(
             [
                 "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
                 "EnsignPlanner",
-                "EnsignReconciler", "EnsignQueries", "EnsignTargets",
+                "EnsignReconciler", "EnsignQueries", "EnsignTargets", "EnsignPolicy", "EnsignCrypto", "EnsignManifest",
             ]
         ),
         // Drives the built binary against stock git and ssh-keygen.

@@ -7,7 +7,8 @@ enum Slips {
     static func hint(_ words: [String]) -> String? {
         let line = Completer(App.program, words + [""])
         guard let verb = line.verb else { return nil }
-        if verb.options.contains(where: { $0.name == "gateway" }), let file = line.values["config"], !file.contains("=") {
+        if verb.options.contains(where: { $0.name == "gateway" }), let file = line.values["config"], !file.contains("=")
+        {
             return "did you mean '--gateway \(file)'? --config is for git's settings"
         }
         guard let option = verb.options.first(where: { $0.kind == .environment && line.values[$0.name] == nil }),

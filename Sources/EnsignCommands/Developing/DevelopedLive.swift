@@ -13,8 +13,12 @@ struct DevelopedLive {
     private let key: SSHPrivateKey
     /// The number of the newest publication; 0 before the first.
     private(set) var entry: Int64 = 0
-    /// What is live.
+    /// What is live, or was to be.
     private(set) var state = DevelopedState()
+    /// Whether ``state`` is in place.
+    private(set) var isPlaced = false
+    /// All that were ever to be live.
+    private var known: Set<AgentID> = []
 
     init(environment: String, key: SSHPrivateKey = .generate()) {
         self.environment = environment
@@ -27,26 +31,31 @@ struct DevelopedLive {
         return Array("\(line.allowedSigner)\n".utf8)
     }
 
-    /// Makes a state the live one.
+    /// Makes a state the live one, as soon as what is returned is in place: then ``placed()``.
     ///
-    /// - Returns: What differs, to be put in place; nil where nothing does. The first publication has at least the header.
+    /// - Returns: What differs, to be put in place; nil where nothing does. All of it, where the publication before was not
+    ///   placed whole: nobody knows which part of it was.
     mutating func publish(_ next: DevelopedState, heard: Timestamp) -> Publication? {
-        guard entry == 0 || next != state else { return nil }
+        guard !isPlaced || next != state else { return nil }
+        let all = !isPlaced
+        isPlaced = false
         entry += 1
+        known.formUnion(next.agents.keys)
         var publication = Publication()
-        for (agent, compiled) in next.agents.sorted(by: { $0.key < $1.key }) where state.agents[agent] != compiled {
+        for (agent, compiled) in next.agents.sorted(by: { $0.key < $1.key })
+        where all || state.agents[agent] != compiled {
             // Earlier ones stay: open runs go by them.
             if !compiled.halted { publication.bundles.append((LivePath.bundle(compiled.digest), compiled.bytes)) }
             publication.routes.append((LivePath.route(agent), signed(route(agent, compiled).members)))
         }
-        for agent in state.agents.keys.sorted() where next.agents[agent] == nil {
+        for agent in (all ? known : Set(state.agents.keys)).sorted() where next.agents[agent] == nil {
             publication.removals.append(LivePath.route(agent))
         }
-        if next.policy != state.policy {
+        if all || next.policy != state.policy {
             if let members = next.policy?.json.object {
                 // Before any route: who may agree is known when the first call comes.
                 publication.bundles.append((LivePath.policy, signed(members)))
-            } else {
+            } else if entry > 1 {
                 publication.removals.append(LivePath.policy)
             }
         }
@@ -54,6 +63,9 @@ struct DevelopedLive {
         publication.header = header(heard: heard)
         return publication
     }
+
+    /// Says that the newest publication is in place.
+    mutating func placed() { isPlaced = true }
 
     /// `fleet.json` of the newest publication. There is no commit to name: neither an entry's nor a source's.
     func header(heard: Timestamp) -> [UInt8] {

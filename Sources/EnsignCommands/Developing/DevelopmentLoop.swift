@@ -28,7 +28,7 @@ struct DevelopmentLoop {
         live = DevelopedLive(environment: compiler.environment)
         try Files.replace("\(place)/keys", with: live.keys, mode: 0o600, durable: false)
         // An environment in which nobody is live, until something valid was read: the gateway knows then what it is.
-        if let publication = live.publish(DevelopedState(), heard: now) { try target.publish(publication, gate: nil) }
+        if let publication = live.publish(DevelopedState(), heard: now) { try self.place(publication) }
     }
 
     private var now: Timestamp { Timestamp(seconds: Machine.now) }
@@ -70,12 +70,8 @@ struct DevelopmentLoop {
 
     private mutating func publish(_ state: DevelopedState) throws {
         let change = DevelopedChange(from: live.state, to: state)
-        // Whole or not: what could not be put in place is put there the next time, under a number of its own.
-        var next = live
-        guard let publication = next.publish(state, heard: now) else { return }
-        try target.publish(publication, gate: nil)
-        live = next
-        heard = .now
+        guard let publication = live.publish(state, heard: now) else { return }
+        try place(publication)
         let sentences = change.sentences.joined(separator: "; ")
         console.line("\(now) \(compiler.environment) entry \(live.entry): \(sentences)")
         if change.gains, live.entry > 2 {
@@ -84,6 +80,13 @@ struct DevelopmentLoop {
         if state.agents[compiler.agent] == nil {
             console.note("\(compiler.agent) is not deployed in \(compiler.environment): every call is refused.")
         }
+    }
+
+    /// What is not placed whole is placed whole with the next look, under a higher number.
+    private mutating func place(_ publication: Publication) throws {
+        try target.publish(publication, gate: nil)
+        live.placed()
+        heard = .now
     }
 
     /// Says now and then that somebody is here: an operator's file may ask for that (`maxAge`).
