@@ -47,6 +47,7 @@ let package = Package(
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
         // For the gateway alone.
+        .target(name: "CKeeper"),
         .target(name: "CZlib", linkerSettings: [archive("z")]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("gnutls")]),
 
@@ -136,7 +137,7 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "CMicroHTTPD", "CZlib", "CKeeper", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
                 "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],

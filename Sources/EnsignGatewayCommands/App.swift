@@ -21,7 +21,8 @@ package enum GatewayApp {
             """,
         groups: [.serve, .approve, .ask, .record, .setUp],
         verbs: [
-            .serve, .stdio, .check, .pins, .approvals, .log, .verify, .replay, .completion(of: name, .setUp), .version,
+            .serve, .stdio, .check, .pins, .approvals, .log, .verify, .replay, .schema, .completion(of: name, .setUp),
+            .version,
         ],
         common: [.quiet, .noColour, .help],
         names: { _, _ in [] },

@@ -20,14 +20,12 @@ struct WebUpstreamTests {
 
     /// A running server, and the gateway's way to it.
     private final class Server {
-        private let program: ServedProgram
+        private let program: KeptProgram
         let port: Int
 
         init(_ behaviour: String, seen: String) throws {
-            program = try ServedProgram(
-                ["/usr/bin/python3", "\(servers)/web_upstream.py", behaviour],
-                environment: ["PATH": "/usr/bin:/bin", "SEEN": seen]
-            )
+            program = try ProgramAddress(words: ["/usr/bin/python3", "\(servers)/web_upstream.py", behaviour])
+                .start(environment: ["PATH": "/usr/bin:/bin", "SEEN": seen])
             var text = ""
             while !text.hasSuffix("\n") {
                 var polled = pollfd(fd: program.output, events: Int16(POLLIN), revents: 0)

@@ -230,7 +230,7 @@ class ApprovalTests(Case):
             world.gateway("approvals", "submit", self.sign(world, id, ada, "file"), wanted=4)
             # What was put there by hand counts no more than what is handed in.
             for number, (key, namespace) in enumerate([(eve, "ensign-approval"), (ada, "git")], 1):
-                text = open(self.sign(world, id, key, namespace)).read()
+                text = Path(self.sign(world, id, key, namespace)).read_text()
                 (world.state / f"approvals/granted/{id}.{number}.sig").write_text(text)
             self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
             world.gateway("approvals", "submit", self.sign(world, id, ada, "ensign-denial"))

@@ -26,6 +26,7 @@ package final class ApprovalFolder: ApprovalDesk {
     private let path: String
     private let wait: Int64
     private let issuers: @Sendable () -> [TokenIssuer]
+    package let trustsIssuers: Bool
     private let log: any DecisionRecord
     private let notify: @Sendable (ApprovalRequest) -> Void
     /// Answers that were written down, by request: each is said once by one process.
@@ -33,19 +34,20 @@ package final class ApprovalFolder: ApprovalDesk {
 
     /// - Parameters:
     ///   - wait: How long a request is good, in seconds.
-    ///   - issuers: Whose tokens count like a signature.
+    ///   - issuers: Whose tokens count like a signature; nil where no token does.
     ///   - notify: Tells people of a new request; must not block.
     package init(
         _ state: StateFolder,
         wait: Int64,
-        issuers: @escaping @Sendable () -> [TokenIssuer] = { [] },
+        issuers: (@Sendable () -> [TokenIssuer])? = nil,
         log: any DecisionRecord,
         notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
         for name in ["requests", "granted", "used"] { _ = try state.folder("approvals/\(name)") }
         self.wait = wait
-        self.issuers = issuers
+        self.issuers = issuers ?? { [] }
+        trustsIssuers = issuers != nil
         self.log = log
         self.notify = notify
     }

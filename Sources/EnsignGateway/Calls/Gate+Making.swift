@@ -63,7 +63,9 @@ extension Gate {
 
     private func granted(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> (id: String, by: [String]) {
         let rule = try rule(ruling, context)
-        guard rule.isPossible(at: now) else { throw RefusalWords.nobodyApproves(context.operation) }
+        guard rule.isPossible(at: now, byIssuers: parts.approvals.trustsIssuers) else {
+            throw RefusalWords.nobodyApproves(context.operation)
+        }
         let question = ApprovalQuestion(
             agent: context.agent,
             environment: ruling.run.bundle.environment,

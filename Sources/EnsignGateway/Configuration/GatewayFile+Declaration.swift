@@ -1,7 +1,10 @@
 package import EnsignManifest
-import EnsignModel
+package import EnsignModel
 
 extension GatewayFile {
+    /// The JSON Schema that editors check a file with.
+    package static var editorSchema: JSONValue { kind.editorSchema }
+
     /// The operator's file: checked, shown to editors and written up from this declaration.
     package static let kind = OperatorDocument.Kind(
         name: "Gateway",

@@ -46,11 +46,12 @@ package final class Gateway: Sendable {
                 for words in anchors { errands.run(words, input: head.json.canonicalBytes() + [0x0A]) }
             }
         )
-        let (issuers, notify) = (file.approvals.issuers, file.approvals.notify.map(\.value))
+        let (lines, notify) = (file.approvals.issuers, file.approvals.notify.map(\.value))
+        let issuers: @Sendable () -> [TokenIssuer] = { lines.compactMap(keys.issuer) }
         let approvals = try ApprovalFolder(
             state,
             wait: file.approvals.wait,
-            issuers: { issuers.compactMap(keys.issuer) },
+            issuers: lines.isEmpty ? nil : issuers,
             log: log,
             notify: { errands.run(notify, input: $0.bytes) }
         )
@@ -76,7 +77,7 @@ package final class Gateway: Sendable {
                 upstreams: upstreams,
                 secrets: secrets,
                 spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
-                usage: nil,
+                usage: file.usage.map { LateUsage(folder: $0.value, live: live, say: say) },
                 say: say
             )
         )

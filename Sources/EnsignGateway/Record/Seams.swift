@@ -69,6 +69,9 @@ package enum ApprovalState: Sendable, Hashable {
 
 /// Requests to people and what they answered. Safe from any number of threads and processes.
 package protocol ApprovalDesk: Sendable {
+    /// Whether the word of an issuer counts like a signature.
+    var trustsIssuers: Bool { get }
+
     /// Asks, or finds what was answered to the same question: same agent, bundle, operation, arguments and run.
     func ask(_ question: ApprovalQuestion, now: Timestamp) throws(RecordFailure) -> ApprovalState
 

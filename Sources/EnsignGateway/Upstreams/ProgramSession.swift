@@ -51,7 +51,7 @@ final class ProgramSession: Sendable {
         init(wantsProgress: Bool) { self.wantsProgress = wantsProgress }
     }
 
-    private let program: ServedProgram
+    private let program: KeptProgram
     private let limits: Limits
     private let state = Mutex(State())
     /// Whether somebody writes: a pipe takes lines one after another.
@@ -60,7 +60,7 @@ final class ProgramSession: Sendable {
     private let thread = Mutex<EnsignSystem.Thread?>(nil)
 
     /// Starts to read.
-    init(_ program: ServedProgram, limits: Limits = Limits()) throws(SystemError) {
+    init(_ program: KeptProgram, limits: Limits = Limits()) throws(SystemError) {
         self.program = program
         self.limits = limits
         wakeup = try Wakeup()

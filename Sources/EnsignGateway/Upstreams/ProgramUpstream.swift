@@ -200,8 +200,8 @@ package final class ProgramUpstream: Upstream {
 
     private func launch() throws(UpstreamFailure) -> ProgramSession {
         let environment = Dictionary(try secrets().map { ($0.name, $0.value) }) { _, last in last }
+        let program = try address.start(environment: environment)
         do throws(SystemError) {
-            let program = try ServedProgram(address.words, environment: environment, directory: address.directory)
             return try ProgramSession(program, limits: limits)
         } catch {
             throw UpstreamFailure(.unreachable, error.description)

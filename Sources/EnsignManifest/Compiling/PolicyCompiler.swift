@@ -27,11 +27,15 @@ extension Fleet {
                 if limit != nil { policy.teams[name] = GatewayPolicy.Team(costUSDPerDay: limit) }
                 continue
             }
-            let members = Set(team.members).filter { policy.approvers[$0] != nil }.sorted()
-            guard !members.isEmpty || team.costUSDPerDay != nil else { continue }
-            policy.teams[name] = GatewayPolicy.Team(members: members, costUSDPerDay: team.costUSDPerDay)
+            let all = Set(team.members).sorted()
+            guard !all.isEmpty || team.costUSDPerDay != nil else { continue }
+            policy.teams[name] = GatewayPolicy.Team(
+                members: all.filter { policy.approvers[$0] != nil },
+                others: all.filter { policy.approvers[$0] == nil },
+                costUSDPerDay: team.costUSDPerDay
+            )
         }
-        if !policy.approvers.isEmpty {
+        if !policy.approvers.isEmpty || policy.teams.values.contains(where: { !$0.others.isEmpty }) {
             for tool in try names(in: "tools", files: false) {
                 guard let newest = try toolVersions(tool).last else { continue }
                 policy.owners[tool] = try self.tool(tool, newest)?.value?.owner.value

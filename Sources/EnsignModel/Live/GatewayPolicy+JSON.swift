@@ -64,18 +64,26 @@ extension GatewayPolicy.Key {
 
 extension GatewayPolicy.Team {
     fileprivate var json: JSONValue {
-        [
+        var object: JSONObject = [
             "members": .array(members.map { .string($0) }),
             "limits": ["costUSDPerDay": costUSDPerDay.map { JSONValue($0) } ?? .null],
         ]
+        if !others.isEmpty { object["others"] = .array(others.map { .string($0) }) }
+        return .object(object)
     }
 
     fileprivate init?(json: JSONValue) {
         guard let members = json["members"]?.array, let cost = json["limits"]?["costUSDPerDay"],
             cost.isNull || cost.double != nil
         else { return nil }
-        self.init(members: members.compactMap(\.string), costUSDPerDay: cost.double)
-        guard self.members.count == members.count else { return nil }
+        let others = json["others"] ?? []
+        guard let others = others.array else { return nil }
+        self.init(
+            members: members.compactMap(\.string),
+            others: others.compactMap(\.string),
+            costUSDPerDay: cost.double
+        )
+        guard self.members.count == members.count, self.others.count == others.count else { return nil }
     }
 }
 

@@ -38,11 +38,14 @@ package struct GatewayPolicy: Sendable, Hashable {
     package struct Team: Sendable, Hashable {
         /// Those of its members who have a key, sorted.
         package var members: [String]
+        /// Its members without one, sorted: they agree only by the word of an issuer whom the operator of a gateway trusts.
+        package var others: [String]
         /// US dollars that all its agents together may cost in the environment; nil means unlimited.
         package var costUSDPerDay: Double?
 
-        package init(members: [String] = [], costUSDPerDay: Double? = nil) {
+        package init(members: [String] = [], others: [String] = [], costUSDPerDay: Double? = nil) {
             self.members = members
+            self.others = others
             self.costUSDPerDay = costUSDPerDay
         }
     }
@@ -50,9 +53,9 @@ package struct GatewayPolicy: Sendable, Hashable {
     package var environment: String
     /// The keys of each person who may agree to something, sorted; nobody is here without a key.
     package var approvers: [String: [Key]]
-    /// Teams with such members, or with a limit.
+    /// Teams with members, or with a limit.
     package var teams: [String: Team]
-    /// The team that answers for each tool's newest version; only where there are approvers.
+    /// The team that answers for each tool's newest version; only where anybody may agree.
     package var owners: [String: String]
     /// US dollars that all agents of the environment together may cost; nil means unlimited.
     package var costUSDPerDay: Double?
@@ -81,7 +84,7 @@ package struct GatewayPolicy: Sendable, Hashable {
     /// The people whom an approver means, with or without a key.
     package func everyone(_ approver: Approver) -> [String] {
         switch approver {
-        case .team(let name): teams[name]?.members ?? []
+        case .team(let name): teams[name].map { $0.members + $0.others } ?? []
         case .principal(let name): [name]
         }
     }

@@ -5,7 +5,7 @@ enum PolicyDifferences {
     /// Who may agree for whom, and what teams may spend: what no other guard says.
     static func guards(_ old: GatewayPolicy?, _ new: GatewayPolicy?) -> [GuardDifference] {
         let (old, new) = (old ?? GatewayPolicy(environment: ""), new ?? GatewayPolicy(environment: ""))
-        return members(old, new) + owners(old, new) + teamLimits(old, new)
+        return members(old, new) + others(old, new) + owners(old, new) + teamLimits(old, new)
     }
 
     /// People of a team who have a key.
@@ -16,6 +16,26 @@ enum PolicyDifferences {
                 GuardDifference("approvers", .loosened, "\(person) may agree to calls for \(team) now")
             }
                 + was.subtracting(now).sorted().map { person in
+                    GuardDifference("approvers", .tightened, "\(person) no longer agrees to calls for \(team)")
+                }
+        }
+    }
+
+    /// People without a key, who agree only where the operator of a gateway trusts an issuer for them. Of a team that was
+    /// there before: what a new one may is said by the grants that name it, and by what it owns.
+    private static func others(_ old: GatewayPolicy, _ new: GatewayPolicy) -> [GuardDifference] {
+        old.teams.keys.sorted().flatMap { team -> [GuardDifference] in
+            let (was, now) = (old.teams[team], new.teams[team])
+            let before = Set((was?.members ?? []) + (was?.others ?? []))
+            let after = Set((now?.members ?? []) + (now?.others ?? []))
+            return after.subtracting(before).intersection(now?.others ?? []).sorted().map { person in
+                GuardDifference(
+                    "approvers",
+                    .loosened,
+                    "\(person) may agree to calls for \(team) now, by an issuer's word"
+                )
+            }
+                + before.subtracting(after).intersection(was?.others ?? []).sorted().map { person in
                     GuardDifference("approvers", .tightened, "\(person) no longer agrees to calls for \(team)")
                 }
         }

@@ -229,6 +229,7 @@ final class MemoryLog: DecisionRecord, Sendable {
 
 /// People who answer as a test says.
 final class MemoryDesk: ApprovalDesk, Sendable {
+    let trustsIssuers = false
     struct Contents {
         var answer: ApprovalState?
         var questions: [ApprovalQuestion] = []
