@@ -15,9 +15,10 @@ package enum GatewayApp {
         version: version,
         summary: "What merged git lets an agent do, held at every call",
         discussion: """
-            Stands between agents and their MCP servers: offers what the live bundle grants,
-            checks every call, and records each decision. It needs no repository and no key of
-            the ledger: a live directory, the fleet's public keys, and the operator's file.
+            Stands between agents and their MCP servers: offers what the live bundle
+            grants, checks every call, and records each decision. It needs no repository
+            and no key of the ledger: a live directory, the fleet's public keys, and the
+            operator's file.
             """,
         groups: [.serve, .approve, .ask, .record, .setUp],
         verbs: [
