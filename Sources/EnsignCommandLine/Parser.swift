@@ -170,7 +170,7 @@ package struct Parser: Sendable {
                 verb: verb.name
             )
         }
-        if arguments.count > verb.arguments.count {
+        if arguments.count > verb.arguments.count, verb.arguments.last?.isRepeatable != true {
             throw UsageError(
                 message: "'\(verb.name)' does not know what to do with '\(arguments[verb.arguments.count])'",
                 verb: verb.name

@@ -64,12 +64,21 @@ package struct Argument: Sendable {
     package var name: String
     package var summary: String
     package var isRequired: Bool
+    /// Whether it may stand several times; only the last argument.
+    package var isRepeatable: Bool
     package var kind: ValueKind
 
-    package init(name: String, summary: String, isRequired: Bool = true, kind: ValueKind = .text) {
+    package init(
+        name: String,
+        summary: String,
+        isRequired: Bool = true,
+        isRepeatable: Bool = false,
+        kind: ValueKind = .text
+    ) {
         self.name = name
         self.summary = summary
         self.isRequired = isRequired
+        self.isRepeatable = isRepeatable
         self.kind = kind
     }
 }

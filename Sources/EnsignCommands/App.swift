@@ -5,7 +5,7 @@ package enum App {
     static let name = "ensign"
 
     /// Ensign's own version.
-    package static let version = "0.1.0"
+    package static let version = Product.version
 
     package static let program = Program(
         name: name,

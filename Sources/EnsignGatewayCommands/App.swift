@@ -8,7 +8,7 @@ package enum GatewayApp {
     static let name = "ensign-gateway"
 
     /// Ensign's own version.
-    package static let version = "0.1.0"
+    package static let version = Product.version
 
     package static let program = Program(
         name: name,

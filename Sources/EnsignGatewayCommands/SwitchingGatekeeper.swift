@@ -29,7 +29,7 @@ final class SwitchingGatekeeper: Gatekeeper {
             speaker.say($0)
         }
         let claim = Claim(operatorFile.file, isStarted: false)
-        try next.start(claim)
+        next.start(claim)
         serving.withLock { $0 = next }
         speaker.tell("the file was read again; claim \(claim.sentence)")
         if !retiring.run({ before.retire() }) { speaker.tell("servers of an earlier file go on until the end") }

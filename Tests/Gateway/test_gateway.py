@@ -333,6 +333,52 @@ class RecordTests(Case):
         self.assertIn("it was cut" if len(lines) > 2 else "", world.gateway("verify", wanted=None))
         file.write_text(whole)
         world.gateway("verify")
+        # Files by themselves, and two of them: the chain, and the heads with the public key.
+        one, two = world.folder / "one.jsonl", world.folder / "two.jsonl"
+        one.write_text("".join(lines[:3]))
+        two.write_text("".join(lines[3:]))
+        heads, key = world.state / "log/heads.jsonl", world.state / "gateway.pub"
+        options = ["--heads", str(heads), "--key", str(key)]
+        world.run([GATEWAY, "verify", str(one), str(two), *options])
+        world.run([GATEWAY, "verify", str(two), str(one), *options], wanted=5)
+        world.run([GATEWAY, "replay", str(one), str(two), "--live", str(world.live)])
+
+    def test_a_log_that_was_cut_with_its_heads_is_named_by_a_head_that_was_kept_elsewhere(self) -> None:
+        world = self.world()
+        keeper, kept = world.folder / "keep", world.folder / "kept.jsonl"
+        keeper.write_text(f"#!/bin/sh\ncat >> {kept}\n")
+        keeper.chmod(0o755)
+        world.configure(anchors=[[str(keeper)]])
+        with Client(world) as client:
+            client.call("payments__refund", {"payment": "p", "amount": 10})
+        world.gateway("verify", "--heads", str(kept))
+        file = self.file(world)
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:1]))
+        heads = world.state / "log/heads.jsonl"
+        heads.write_text(heads.read_text().splitlines(keepends=True)[0])
+        world.gateway("verify")
+        self.assertIn("it was cut", world.gateway("verify", "--heads", str(kept), wanted=5))
+        # Stock tools check a head.
+        head = json.loads(kept.read_text().splitlines()[-1])
+        signature = world.folder / "head.sig"
+        signature.write_text(head.pop("signature"))
+        text = json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n"
+        (world.folder / "signers").write_text("gateway " + (world.state / "gateway.pub").read_text())
+        words_ = ["-Y", "verify", "-f", "signers", "-I", "gateway", "-n", "ensign-log", "-s", str(signature)]
+        world.run(["ssh-keygen", *words_], world.folder, text=text)
+
+    def test_with_a_full_disk_what_only_reads_goes_on_and_the_rest_is_refused(self) -> None:
+        world = self.world()
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+        full = ["prlimit", f"--fsize={self.file(world).stat().st_size}", "--"]
+        with Client(world, under=full) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 10})), "unavailable")
+        self.assertEqual([call["name"] for call in world.calls()], ["lookup", "lookup"])
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 10})))
+        world.gateway("verify")
 
     def test_recorded_verdicts_follow_from_their_bundles_and_a_changed_one_does_not(self) -> None:
         world = self.logged()

@@ -197,15 +197,17 @@ class World:
         return [json.loads(line)["params"] for line in self.log.read_text().splitlines()]
 
     def decisions(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.gateway("log", "--limit", "0", "-o", "json").splitlines()]
+        return list(json.loads(self.gateway("log", "--limit", "0", "-o", "json"))["entries"])
 
 
 class Client:
     """A client over standard input and output."""
 
-    def __init__(self, world: World, *words: str, agent: str = AGENT, version: str = "2025-11-25") -> None:
+    def __init__(
+        self, world: World, *words: str, agent: str = AGENT, version: str = "2025-11-25", under: list[str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [GATEWAY, "stdio", "--config", str(world.config), "--agent", agent, *words],
+            [*(under or []), GATEWAY, "stdio", "--config", str(world.config), "--agent", agent, *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=world.environment,
         )
         self.errors: list[str] = []

@@ -24,8 +24,8 @@ kinds = ["Agent", "Tool", "Role", "Team", "Prices", "Environment", "Binding", "D
 stale = []
 
 
-def ask(*words):
-    return subprocess.run([ensign, *words], check=True, capture_output=True, text=True).stdout
+def ask(*words, program=ensign):
+    return subprocess.run([program, *words], check=True, capture_output=True, text=True).stdout
 
 
 schemas = {kind: json.loads(ask("schema", kind)) for kind in kinds}
@@ -181,8 +181,12 @@ def table(words):
     return lines + list(below(schema, name, shared))
 
 
-def usage(verb):
-    text = re.search(r"^USAGE: (.*)$", ask(verb, "--help"), re.M)[1]
+def usage(words):
+    """`plan`, or `ensign-gateway serve`."""
+    *program, verb = words.split()
+    # Beside the other one. The verb that becomes it has its own help by another way.
+    asked = str(pathlib.Path(ensign).with_name(program[0])) if program else ensign
+    text = re.search(r"^USAGE: (.*)$", ask("help", verb, program=asked), re.M)[1]
     return ["```", text, "```"]
 
 

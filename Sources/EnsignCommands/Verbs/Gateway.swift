@@ -10,7 +10,9 @@ extension Verb {
             Replaces itself by ensign-gateway, with all that follows: it listens, and never has a key of the ledger. It \
             is looked for beside this program, then in PATH. 'ensign gateway --help' is its own help.
             """,
-        arguments: [Argument(name: "WORD...", summary: "What ensign-gateway is given", isRequired: false)],
+        arguments: [
+            Argument(name: "WORD...", summary: "What ensign-gateway is given", isRequired: false, isRepeatable: true)
+        ],
         examples: [
             Example(
                 command: "ensign gateway check --config gateway.yaml",

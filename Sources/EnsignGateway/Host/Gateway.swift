@@ -16,6 +16,7 @@ package final class Gateway: Sendable {
     package let admission: Admission
     private let errands: Errands
     private let keeper: Keeper
+    private let say: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - version: The gateway's own.
@@ -81,17 +82,17 @@ package final class Gateway: Sendable {
                 say: say
             )
         )
-        (self.live, self.log, self.approvals, self.errands) = (live, log, approvals, errands)
+        (self.live, self.log, self.approvals, self.errands, self.say) = (live, log, approvals, errands, say)
         keeper = Keeper(log: log, approvals: approvals, keep: file.keep, say: say)
     }
 
     /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
     ///
-    /// - Throws: ``RecordFailure``: nothing may be served that cannot be recorded.
-    package func start(_ claim: Claim) throws(RecordFailure) {
+    /// Where that cannot be written it serves all the same: what only reads goes on, and the rest is refused call by call.
+    package func start(_ claim: Claim) {
         var decision = Decision(.start)
         decision.note = claim.sentence
-        _ = try log.append(decision)
+        do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
         keeper.start()
     }
 

@@ -48,7 +48,7 @@ extension Verb {
         }
         if limit > 0 { lines = Array(lines.suffix(limit)) }
         if invocation.format == .json {
-            for line in lines { invocation.console.out(line.canonicalBytes() + [0x0A]) }
+            invocation.json(["v": 1, "entries": .array(lines)])
         } else {
             invocation.console.out(table(lines).render(invocation.console))
         }

@@ -15,7 +15,15 @@ extension Verb {
             counted. Refusals for counts, approvals, pins and servers are not decided again. Exit status 5 when a verdict \
             does not follow from its bundle.
             """,
-        arguments: [Argument(name: "LOG...", summary: "Files or folders of a log", isRequired: false, kind: .file)],
+        arguments: [
+            Argument(
+                name: "LOG...",
+                summary: "Files or folders of a log",
+                isRequired: false,
+                isRepeatable: true,
+                kind: .file
+            )
+        ],
         options: LogFiles.options + [
             Option(
                 name: "live",

@@ -41,7 +41,7 @@ extension Verb {
         let service = SwitchingGatekeeper(gateway)
         let fronts = try Fronts(file, service)
         let claim = Claim(file, isStarted: false)
-        try gateway.start(claim)
+        gateway.start(claim)
         for address in fronts.addresses { speaker.tell("listening on \(address)") }
         speaker.tell("claim \(claim.sentence)")
         while TerminationSignals.wait() == SIGHUP {

@@ -53,7 +53,7 @@ extension Verb {
         guard let session = gateway.gate.admit(peer) else {
             throw Failure(message: "the operator's file lets nobody speak for \(agent)", code: .refused)
         }
-        try gateway.start(Claim(file, isStarted: true))
+        gateway.start(Claim(file, isStarted: true))
         StdioFront.serve(gatekeeper: gateway.gate, session: session, version: GatewayApp.version)
         gateway.end(nil)
         return .done

@@ -12,7 +12,15 @@ extension Verb {
             gateway signed: in the log, and with --heads in a copy that was kept elsewhere. Names the line that was \
             changed, added, moved or cut away. Exit status 5 when it is not whole.
             """,
-        arguments: [Argument(name: "LOG...", summary: "Files or folders of a log", isRequired: false, kind: .file)],
+        arguments: [
+            Argument(
+                name: "LOG...",
+                summary: "Files or folders of a log",
+                isRequired: false,
+                isRepeatable: true,
+                kind: .file
+            )
+        ],
         options: LogFiles.options + [
             Option(
                 name: "heads",

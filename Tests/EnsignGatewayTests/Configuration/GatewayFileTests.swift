@@ -168,7 +168,7 @@ struct GatewayFileTests {
         var more = spec.object ?? [:]
         more["modle"] = 1
         #expect(schema.validate(["apiVersion": "ensign.dev/v1", "kind": "Gateway", "spec": .object(more)]).count == 1)
-        let golden = Golden("../docs/schemas/gateway.json", besides: "\(packageRoot)/x")
+        let golden = Golden(inPackage: "docs/schemas/gateway.json")
         let bytes = source.prettyBytes() + [0x0A]
         #expect(try golden.expected(recording: bytes) == bytes, "docs/schemas/gateway.json: ENSIGN_RECORD=1 records it")
     }
