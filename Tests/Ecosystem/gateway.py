@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "Gateway")]
 
 import world as gateway
-from gateway_clients import CLIENTS
+from gateway_clients import CLIENTS, Client
 from run import environment
 from world import Serving, World
 
@@ -180,8 +180,8 @@ approve)
     id=$({own} approvals list -o json --config {config} | {shlex.quote(sys.executable)} -c "import json, sys; {pick}")
     {own} approvals approve "$id" --key {shlex.quote(str(self.key))} --config {config} ;;
 revoke)
-    sed -i '/operations: .close./d' {DEPLOYMENT}
-    git commit -q -a -m 'Nothing is closed any more'
+    sed -i -e '/operations: .close./d' -e 's/maximum: 100/maximum: 50/' {DEPLOYMENT}
+    git commit -q -a -m 'Nothing is closed any more, and less is sent back'
     {ensign} reconcile --env prod ;;
 halt)
     {ensign} halt {AGENT} --env prod --reason test ;;
@@ -209,6 +209,7 @@ esac
         for process in self.processes:
             process.wait(30)
         shutil.copy(self.serving.output, self.folder)
+        shutil.copytree(self.world.state / "log", self.folder / "log")
         self.world.end()
 
 
@@ -237,13 +238,15 @@ WORDS = {
     "above": "at most 100",
     "unknown": "there is no tool",
     "revoked": "there is no tool",
+    "narrowed": "at most 50",
     "halted": "this agent has been stopped",
 }
 
 
-def answers(way: str, calls: list[dict[str, Any]], direct: bool) -> list[str]:
+def answers(way: str, calls: list[dict[str, Any]], client: type[Client]) -> list[str]:
     """What is wrong with what the model read."""
     problems = []
+    direct = client.direct
     exported = {call["tool"]: call for call in calls if call["step"] == "slow"}
     for call in calls:
         step, (tool, _, operation) = call["step"], call["tool"].partition("__")
@@ -251,6 +254,8 @@ def answers(way: str, calls: list[dict[str, Any]], direct: bool) -> list[str]:
         if step == "slow":
             if call is exported[call["tool"]] and f"exported {way}-slow" not in call["text"]:
                 problems.append(told)
+        elif step == "above" and client.own_check in (call["raised"] or ""):
+            continue
         elif call["raised"]:
             problems.append(told)
         elif step == "asked":
@@ -260,7 +265,7 @@ def answers(way: str, calls: list[dict[str, Any]], direct: bool) -> list[str]:
         elif WORDS[operation if step == "allowed" else step] not in call["text"]:
             problems.append(told)
     steps = Counter(call["step"] for call in calls)
-    wanted = {"allowed": 12, "above": 4, "asked": 5, "revoked": 4, "halted": 4, **({"unknown": 4} if direct else {})}
+    wanted = {"allowed": 12, "above": 4, "asked": 5, "revoked": 4, "narrowed": 4, "halted": 4, **({"unknown": 4} if direct else {})}
     problems += [f"  {steps[step]} calls of {step}" for step, count in wanted.items() if steps[step] != count]
     return problems
 
@@ -314,7 +319,7 @@ def play(name: str, python: Path, stand: Stand, way: str) -> tuple[dict[str, Any
     if failed:
         return {}, [said[-3_000:]]
     found = json.loads(out.read_text())
-    return found, listing(found["listed"]) + answers(way, found["calls"], CLIENTS[name].client.direct)
+    return found, listing(found["listed"]) + answers(way, found["calls"], CLIENTS[name].client)
 
 
 def matrix(name: str, pythons: dict[str, Path], folder: Path) -> tuple[str, list[str]]:

@@ -87,6 +87,7 @@ class Play:
         await self.change("revoke")
         for tool in self.job["tools"]:
             await self.call("revoked", f"{tool}__close")
+            await self.call("narrowed", f"{tool}__refund", amount=75)
         await self.change("halt")
         for tool in self.job["tools"]:
             await self.call("halted", f"{tool}__look_up")
