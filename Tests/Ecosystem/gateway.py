@@ -117,6 +117,19 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def wait_for(port: int) -> None:
+    """Waits until a server listens."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 class Stand:
     """The fleet, the servers and the gateway of one client."""
 
@@ -124,8 +137,18 @@ class Stand:
         self.folder = folder
         folder.mkdir(parents=True)
         self.processes: list[subprocess.Popen[bytes]] = []
+        try:
+            self.start(pythons)
+        except BaseException:
+            self.end_servers()
+            raise
+
+    def start(self, pythons: dict[str, Path]) -> None:
+        folder = self.folder
         source = (HERE / "gateway_server.py").read_text()
-        servers, upstreams = {}, {}
+        servers: dict[str, Any] = {}
+        upstreams: dict[str, Any] = {}
+        ports = []
         for tool in TOOLS:
             sdk, way = tool.split("-")
             program = folder / f"{tool}.py"
@@ -137,6 +160,7 @@ class Stand:
                 servers[tool] = {"command": [program.name, *words[1:]]}
             else:
                 port = free_port()
+                ports.append(port)
                 upstreams[tool] = servers[tool] = {"url": f"http://127.0.0.1:{port}/mcp"}
                 out = (folder / f"{tool}.out").open("wb")
                 self.processes.append(subprocess.Popen([*words, str(port)], stdout=out, stderr=subprocess.STDOUT))
@@ -162,6 +186,8 @@ class Stand:
             "control": str(folder / "control.sh"),
         }
         self.job.write_text(json.dumps(job, indent=1))
+        for port in ports:
+            wait_for(port)
         self.serving = Serving(self.world)
 
     def log(self, tool: str) -> Path:
@@ -202,12 +228,15 @@ esac
         seen = [json.loads(line) for line in self.log(tool).read_text().splitlines()]
         return Counter(f"{call['tool']} {json.dumps(call['arguments'], sort_keys=True)}" for call in seen)
 
-    def end(self) -> None:
-        self.serving.end()
+    def end_servers(self) -> None:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             process.wait(30)
+
+    def end(self) -> None:
+        self.serving.end()
+        self.end_servers()
         shutil.copy(self.serving.output, self.folder)
         shutil.copytree(self.world.state / "log", self.folder / "log")
         self.world.end()
@@ -309,7 +338,7 @@ def play(name: str, python: Path, stand: Stand, way: str) -> tuple[dict[str, Any
         "NO_PROXY": "127.0.0.1",
     }
     out = place / "found.json"
-    command = [python, HERE / "gateway_play.py", name, way, stand.job, out]
+    command = [str(word) for word in (python, HERE / "gateway_play.py", name, way, stand.job, out)]
     try:
         run = subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", timeout=300)
         failed, said = run.returncode != 0, run.stdout + run.stderr

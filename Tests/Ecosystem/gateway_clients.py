@@ -89,7 +89,7 @@ class Modern(Client):
     async def connect(self) -> None:
         from mcp import Client as Session
 
-        self.session = await self.stack.enter_async_context(Session(self.way, mode=self.mode))  # type: ignore[arg-type]
+        self.session = await self.stack.enter_async_context(Session(self.way, mode=self.mode))
         spoken = self.session.session.protocol_version
         assert spoken == self.protocol, f"{spoken} is spoken"
 
