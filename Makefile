@@ -60,10 +60,11 @@ test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascri
 	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/Gateway
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
-# Real frameworks by the lines of docs/runtimes.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
+# Real frameworks by the lines of docs/runtimes.md and docs/gateway.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
 ECOSYSTEM ?= .build/ecosystem
-test-ecosystem: build ## Count the runs of real agent frameworks (Tests/Ecosystem); PAIRS chooses some
+test-ecosystem: build ## Count the runs of real agent frameworks, and lead them through the gateway (Tests/Ecosystem); PAIRS, CLIENTS choose some
 	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
+	python3 Tests/Ecosystem/gateway.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(CLIENTS)
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
 prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed

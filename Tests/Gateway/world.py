@@ -85,7 +85,9 @@ spec:
 class World:
     """One repository with one agent, its live directory, and an operator's file."""
 
-    def __init__(self, behaviour: str = "", approval: str = "none", **spec: Any) -> None:
+    def __init__(
+        self, behaviour: str = "", approval: str = "none", fleet: dict[str, str] = FLEET, **spec: Any
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ensign-gateway-"))
         self.repository = self.folder / "fleet"
         self.log = self.folder / "server.log"
@@ -104,7 +106,7 @@ class World:
         text = (self.folder / "server.py").read_text()
         (self.folder / "server.py").write_text(f"#!{sys.executable}\n{text}")
         (self.folder / "server.py").chmod(0o755)
-        for path, content in FLEET.items():
+        for path, content in fleet.items():
             content = content.replace("[server.py, LOG]", json.dumps(["server.py"] + words[1:]))
             self.write(path, content.replace("APPROVAL", approval).lstrip("\n"))
         self.commit("The fleet")
