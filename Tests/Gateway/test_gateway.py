@@ -394,6 +394,77 @@ class RecordTests(Case):
         self.assertIn("not-granted", world.gateway("replay", "--arguments", str(arguments), wanted=5))
 
 
+class HostileTests(Case):
+    """What somebody tried who wanted to get past it."""
+
+    def test_no_number_and_no_id_ends_the_process(self) -> None:
+        world = self.world()
+        with Client(world) as client:
+            for number in (-(2**63), 2**63 - 1, -(2**53) - 1):
+                client.raw('{"jsonrpc":"2.0","id":%d,"method":"ping"}' % number)
+                self.assertIn("error", client.read())
+            for text in ("-9007199254740993.0", "9007199254740993.0", "1e300"):
+                arguments = '{"payment":"p","amount":%s}' % text
+                client.raw(
+                    '{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"payments__refund","arguments":%s}}'
+                    % arguments
+                )
+                self.assertEqual(reason(client.read()["result"]), "arguments", text)
+        self.assertEqual(world.calls(), [])
+
+    def test_a_policy_that_was_there_and_is_gone_refuses_calls_that_need_it(self) -> None:
+        world = self.world(approval="manager")
+        world.trust("ada@example.com")
+        arguments = {"payment": "p", "amount": 5}
+        with Client(world) as client:
+            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
+            policy = (world.live / "policy.json").read_bytes()
+            (world.live / "policy.json").unlink()
+            self.assertEqual(reason(client.call("payments__refund", {**arguments, "amount": 6})), "unavailable")
+            (world.live / "policy.json").write_bytes(policy)
+            self.assertEqual(reason(client.call("payments__refund", {**arguments, "amount": 7})), "approval-pending")
+
+    def test_keys_that_are_gone_are_not_made_anew_and_an_empty_log_is_not_whole(self) -> None:
+        world = self.world()
+        with Client(world) as client:
+            client.call("payments__lookup", {})
+        for name in ("log.key", "gateway.key"):
+            away = (world.state / name).rename(world.folder / name)
+            result = world.run(
+                [GATEWAY, "stdio", "--config", str(world.config), "--agent", AGENT], world.folder, wanted=1
+            )
+            self.assertEqual(result, "")
+            away.rename(world.state / name)
+        world.gateway("verify")
+        (world.state / "log/heads.jsonl").rename(world.folder / "heads")
+        self.assertIn("no signed head", world.gateway("verify", wanted=5))
+        (world.state / "log").rename(world.folder / "log")
+        self.assertIn("no lines", world.gateway("verify", wanted=5))
+        garbage = world.folder / "garbage.jsonl"
+        garbage.write_text("{}\nnonsense\n")
+        world.run([GATEWAY, "replay", str(garbage), "--live", str(world.live)], wanted=5)
+        world.run([GATEWAY, "replay", str(garbage), "--live", "/nope"], wanted=1)
+
+    def test_the_same_answer_again_takes_no_place(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with Client(world, "--run", "r1") as client:
+            client.call("payments__refund", {"payment": "p", "amount": 5})
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            for _ in range(3):
+                world.gateway("approvals", "approve", request["id"], "--key", str(ada), "--quiet")
+            self.assertEqual(len(list((world.state / "approvals/granted").iterdir())), 1)
+
+    def test_a_name_that_nobody_can_read_is_refused_and_an_agent_that_is_not_live_is_said(self) -> None:
+        world = self.world()
+        stdio = [GATEWAY, "stdio", "--config", str(world.config), "--agent"]
+        world.run([*stdio, AGENT, "--run", "a\nb"], wanted=64)
+        world.run([*stdio, AGENT, "--key", "k" * 300], wanted=64)
+        with Client(world, agent="support/triag") as client:
+            self.assertEqual(client.tools(), [])
+        self.assertIn("did you mean support/triage?", "".join(client.errors))
+
+
 class ServeTests(Case):
     def port(self) -> int:
         with socket.socket() as probe:
@@ -499,6 +570,9 @@ class ServeTests(Case):
             world.config.write_text("nonsense: [")
             serving.process.send_signal(signal.SIGHUP)
             serving.wait_for("the file was not taken")
+            world.configure(upstreams=upstreams, keys=str(world.folder / "nowhere"))
+            serving.process.send_signal(signal.SIGHUP)
+            serving.wait_for("the file before still counts")
             world.configure(upstreams=upstreams)
 
     def test_a_call_that_was_under_way_when_the_gateway_was_killed_is_recorded_as_unknown(self) -> None:
