@@ -13,10 +13,10 @@ extension Gate {
         let cutter = SecretCutter(parts.secrets.all)
         switch outcome {
         case .result(let result):
-            station.breaker.succeeded()
+            station.succeeded()
             return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
         case .refused(_, let message):
-            station.breaker.succeeded()
+            station.succeeded()
             let text = "The server refused it: \(cutter.cut(message).onItsLines.cut(utf8: 2_000))"
             let result: JSONValue = ["content": [["type": "text", "text": .string(text)]], "isError": true]
             return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
@@ -41,9 +41,9 @@ extension Gate {
 
     private func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
         switch failure.kind {
-        case .cancelled: station.breaker.passed()
-        case .unauthorized: station.breaker.succeeded()
-        case .unreachable, .ended, .timedOut, .malformed: station.breaker.failed()
+        case .cancelled: station.passed()
+        case .unauthorized: station.succeeded()
+        case .unreachable, .ended, .timedOut, .malformed: station.failed()
         }
     }
 

@@ -128,8 +128,8 @@ extension Gate {
             guard let station = parts.upstreams.station(ruling.tool, reference: reference) else {
                 throw RefusalWords.off(context.operation)
             }
-            guard station.breaker.admits() else { throw RefusalWords.resting(context.operation) }
-            return station
+            guard let admitted = station.admitted() else { throw RefusalWords.resting(context.operation) }
+            return admitted
         }
     }
 
@@ -147,7 +147,7 @@ extension Gate {
             try checkAgain(ruling, context)
             if let approval { try consume(approval, context) }
         } catch {
-            station.breaker.passed()
+            station.passed()
             throw error
         }
         let intent = try announce(ruling, approval, station, context)
@@ -230,7 +230,7 @@ extension Gate {
     ) throws(Refusal) -> Digest {
         let listing: ServerListing
         do throws(UpstreamFailure) { listing = try Self.listing(station, ruling.timeout, parts.secrets) } catch {
-            if error.kind == .cancelled { station.breaker.passed() } else { station.breaker.failed() }
+            if error.kind == .cancelled { station.passed() } else { station.failed() }
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             throw RefusalWords.unreachable(context.operation)
         }
@@ -323,7 +323,7 @@ extension Gate {
         do throws(RecordFailure) { return try parts.record.append(decision) } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {
-                station.breaker.passed()
+                station.passed()
                 throw RefusalWords.unrecorded
             }
             return nil

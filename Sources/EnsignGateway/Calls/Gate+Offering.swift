@@ -69,14 +69,14 @@ extension Gate {
     /// comes. A server that cannot be asked soon shows no schema; its tools are listed all the same.
     private func structured(_ tool: BundleTool) -> Set<String> {
         guard case .success(let reference) = parts.upstreams.reference(of: tool),
-            let station = parts.upstreams.station(tool.tool, reference: reference), station.breaker.admits()
+            let station = parts.upstreams.station(tool.tool, reference: reference)?.admitted()
         else { return [] }
         do throws(UpstreamFailure) {
             let listing = try station.upstream.listing(within: .seconds(2))
-            station.breaker.passed()
+            station.passed()
             return Set(listing.tools.filter { $0.output != nil }.map(\.name))
         } catch {
-            station.breaker.failed()
+            station.failed()
             return []
         }
     }

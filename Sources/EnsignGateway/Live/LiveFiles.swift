@@ -83,8 +83,9 @@ struct LiveFiles: Sendable {
 
 extension Files {
     /// What a path leads to, symbolic links followed; nil when there is nothing.
-    fileprivate static func canonicalStatus(_ path: String) throws(SystemError) -> FileStatus? {
-        guard let status = try status(path), status.kind == .symlink else { return try status(path) }
+    static func canonicalStatus(_ path: String) throws(SystemError) -> FileStatus? {
+        let status = try status(path)
+        guard status?.kind == .symlink else { return status }
         guard let real = canonical(path) else { return nil }
         return try Files.status(real)
     }

@@ -12,6 +12,8 @@ package final class LiveSource: Sendable {
         /// Whoever owned the directory when it was first seen, if nobody said who must.
         var owner: UInt32?
         var reader: LiveReader?
+        /// The file of the keys that the reader believes, as it was before it was read.
+        var keys: FileStatus?
     }
 
     private let live: String
@@ -37,22 +39,29 @@ package final class LiveSource: Sendable {
         known = Mutex(Known(owner: owner))
     }
 
-    /// The reader of the directory.
+    /// The reader of the directory; another one after the operator's keys have changed.
     package func ready() throws(LiveTrouble) -> LiveReader {
         let result: Result<LiveReader, LiveTrouble> = known.withLock { known in
-            if let reader = known.reader { return .success(reader) }
-            return Result { () throws(LiveTrouble) in
+            Result { () throws(LiveTrouble) in
+                let status = try statusOfKeys()
+                if let reader = known.reader, known.keys == status { return reader }
+                // Whose key was taken out is believed no longer, whatever becomes of the rest.
+                known.reader = nil
                 let found = try open(&known)
-                known.reader = found
+                (known.reader, known.keys) = (found, status)
                 return found
             }
         }
         return try result.get()
     }
 
+    private func statusOfKeys() throws(LiveTrouble) -> FileStatus? {
+        do throws(SystemError) { return try Files.canonicalStatus(keys) } catch { throw LiveTrouble(error.description) }
+    }
+
     /// The environment; empty for as long as nobody can say which one it is.
     package var knownEnvironment: String {
-        if let reader = try? ready() { return reader.environment }
+        if let reader = known.withLock({ $0.reader }) ?? (try? ready()) { return reader.environment }
         let line = try? Files.readOwn("\(state)/environment", limit: 256)
         return line.map { String(decoding: $0.dropLast(), as: UTF8.self) } ?? ""
     }

@@ -88,7 +88,7 @@ package final class DecisionLog: DecisionRecord {
     private func locked<Value>(_ body: (inout LogTail) throws(RecordFailure) -> Value) throws(RecordFailure) -> Value {
         let result: Result<Value, RecordFailure> = state.withLock { tail in
             do throws(RecordFailure) {
-                let lock = try folder.lock()
+                let lock = try folder.lock(&tail.lock)
                 try tail.follow(lock)
                 return .success(try body(&tail))
             } catch {

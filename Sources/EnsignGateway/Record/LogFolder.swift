@@ -119,28 +119,45 @@ package struct LogFolder: Sendable, Hashable {
 
     /// The log's lock, held until it goes out of scope.
     struct Lock: ~Copyable {
-        private let file: FileDescriptor
+        private let file: OpenFile
         private let path: String
 
-        init(_ path: String) throws(SystemError) {
-            let file = try FileDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, operation: "lock \(path)")
-            while flock(file.number, LOCK_EX) != 0 {
+        init(_ file: OpenFile, _ path: String) throws(SystemError) {
+            while flock(file.descriptor.number, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
             }
-            self.file = file
-            self.path = path
+            (self.file, self.path) = (file, path)
         }
+
+        deinit { flock(file.descriptor.number, LOCK_UN) }
 
         /// The name of the newest file; nil before the first.
         func newest() throws(RecordFailure) -> String? {
-            let bytes = try recording { try file.read(from: 0, count: 64, path) }
+            var bytes: [UInt8] = []
+            // It is never longer: a second look would find its end only.
+            _ = try recording { try file.descriptor.read(at: 0, count: 64, appendingTo: &bytes, from: path) }
             let name = String(decoding: bytes, as: UTF8.self)
             return name.hasSuffix(".jsonl") && CalendarDate(name.prefix(10)) != nil ? name : nil
         }
     }
 
-    func lock() throws(RecordFailure) -> Lock {
-        try recording { try Lock("\(path)/newest") }
+    /// - Parameter file: The file of the lock, kept open between its uses; opened where it is not, or is gone.
+    func lock(_ file: inout OpenFile?) throws(RecordFailure) -> Lock {
+        let path = "\(path)/newest"
+        return try recording { () -> Lock in
+            while true {
+                let opened =
+                    try file
+                    ?? OpenFile(
+                        FileDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, operation: "lock \(path)")
+                    )
+                file = opened
+                let lock = try Lock(opened, path)
+                // A file without a name is nobody else's lock.
+                if try opened.descriptor.status(path).links > 0 { return lock }
+                file = nil
+            }
+        }
     }
 
     /// Names the newest file; only under the lock. In its place: another file would be another lock.

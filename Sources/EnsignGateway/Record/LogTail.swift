@@ -14,6 +14,8 @@ struct LogTail: Sendable {
     /// The place of the newest line.
     private(set) var lastStart = LogFolder.Place(name: "", offset: 0)
     var head: (sequence: Int64, time: Timestamp) = (0, Timestamp(seconds: 0))
+    /// The file of the folder's lock, as it was opened last.
+    var lock: OpenFile?
     /// This process, among those that write.
     let writer = String(UInt64.random(in: 0...0xFFFF_FFFF) | 1 << 32, radix: 16)
 

@@ -1,9 +1,19 @@
 package import EnsignModel
 import EnsignSystem
+import Synchronization
 
 /// Definitions that no manifest pins, as they were first seen: `pins/<tool>/<operation>.sha256`.
-package struct PinFolder: PinBook {
+///
+/// Safe from any number of threads and processes.
+package final class PinFolder: PinBook {
+    private struct Known {
+        var status: FileStatus
+        var digest: Digest
+    }
+
     private let path: String
+    /// Files as they were read last: one that has not changed is not read again.
+    private let known = Mutex<[String: Known]>([:])
 
     package init(_ state: StateFolder) throws(RecordFailure) { path = try state.folder("pins") }
 
@@ -20,10 +30,13 @@ package struct PinFolder: PinBook {
     /// What was kept; nil where nothing was.
     package func kept(tool: String, operation: String) throws(RecordFailure) -> Digest? {
         let file = file(tool, operation)
+        guard let status = try recording({ try Files.status(file) }) else { return nil }
+        if let known = known.withLock({ $0[file] }), known.status == status { return known.digest }
         guard let bytes = try recording({ try Files.readOwn(file, limit: 256) }) else { return nil }
         guard bytes.last == 0x0A, let digest = Digest(String(decoding: bytes.dropLast(), as: UTF8.self)) else {
             throw RecordFailure("\(file) is damaged: it holds sha256: and 64 hexadecimal digits")
         }
+        known.withLock { $0[file] = Known(status: status, digest: digest) }
         return digest
     }
 

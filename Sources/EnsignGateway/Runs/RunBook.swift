@@ -262,19 +262,16 @@ private final class Desk: Sendable {
             turn.added.append(line)
         }
 
-        /// A run as its file says; nil for none.
+        /// A run as its file says; nil for none. The agent's lock is for its runs, too.
         mutating func run(_ name: String, _ now: Int64) throws -> RunState? {
-            let path = "\(place)/run-\(name)"
-            guard try Files.status(path) != nil else {
+            var (file, state) = runs[name] ?? (EventFile("\(place)/run-\(name)"), nil)
+            guard let news = try file.news() else {
                 runs[name] = nil
                 return nil
             }
-            var (file, state) = runs[name] ?? (EventFile(path), nil)
-            try file.turn { turn in
-                if turn.isNew { state = turn.lines.first.flatMap { RunState(beginning: $0) } }
-                for line in turn.isNew ? turn.lines.dropFirst() : turn.lines[...] { state?.take(line) }
-                if turn.size > EventFile.most, let state { turn.replacement = state.lines }
-            }
+            if news.isNew { state = news.lines.first.flatMap { RunState(beginning: $0) } }
+            for line in news.isNew ? news.lines.dropFirst() : news.lines[...] { state?.take(line) }
+            if news.size > EventFile.most, let state { try file.replace(state.lines) }
             if runs.count >= Self.most { runs = runs.filter { ($0.value.state?.last ?? 0) > now - AgentState.idle } }
             if runs.count >= Self.most { runs = [:] }
             runs[name] = (file, state)
@@ -285,10 +282,8 @@ private final class Desk: Sendable {
         mutating func write(_ lines: [String], to name: String, _ state: RunState?) throws {
             var (file, _) = runs[name] ?? (EventFile("\(place)/run-\(name)"), nil)
             var state = state
-            try file.turn { turn in
-                turn.added = lines
-                for line in lines { state?.take(line) }
-            }
+            try file.append(lines)
+            for line in lines { state?.take(line) }
             runs[name] = (file, state)
         }
 
@@ -308,10 +303,10 @@ private final class Desk: Sendable {
             var file = contents.file
             defer { contents.file = file }
             return try file.turn { turn in
-                if turn.isNew { contents.agent = AgentState() }
-                for line in turn.lines { contents.agent.take(line) }
+                if turn.news.isNew { contents.agent = AgentState() }
+                for line in turn.news.lines { contents.agent.take(line) }
                 let value = try body(&contents, &turn)
-                if turn.size > EventFile.most {
+                if turn.news.size > EventFile.most {
                     turn.replacement = contents.agent.lines(at: Machine.nanoseconds / 1_000_000)
                 }
                 return value

@@ -37,6 +37,7 @@ extension Verb {
         }
         // Threads that are started from here on leave these signals to this one.
         TerminationSignals.block()
+        FileLimit.raise()
         let gateway = try Gateway(file, version: GatewayApp.version, surroundings: surroundings) { speaker.say($0) }
         let service = SwitchingGatekeeper(gateway)
         let fronts = try Fronts(file, service)

@@ -112,6 +112,19 @@ struct GateTests {
         #expect(throws: LiveTrouble.self) { try again.ready().route(of: GateFixture.agent) }
     }
 
+    @Test("Keys are read again when their file has changed: what they no longer name is not believed")
+    func otherKeys() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        #expect(fixture.call("crm__list").reason == nil)
+        let keys = "\(fixture.scratch.path)/keys"
+        let line = try #require(try Files.read(keys, limit: 1 << 16))
+        try fixture.scratch.write("keys", "# nobody\n")
+        #expect(fixture.call("crm__list").reason == "unavailable")
+        try fixture.scratch.write("keys", bytes: line)
+        #expect(fixture.call("crm__list").reason == nil)
+    }
+
     @Test("With maxAge nothing is done for a host that was not heard of for so long")
     func maxAge() throws {
         let fixture = try GateFixture(more: "maxAge: 5m")

@@ -51,23 +51,39 @@ struct MakingTests {
     }
 
     @Test("After its rest one call asks a server, and what comes of it counts for all")
-    func halfOpen() {
+    func halfOpen() throws {
         let time = Mutex(ContinuousClock.now)
         let breaker = CircuitBreaker { time.withLock { $0 } }
-        for _ in 0..<5 {
-            #expect(breaker.admits())
-            breaker.failed()
-        }
-        #expect(!breaker.admits())
+        for _ in 0..<5 { breaker.failed(try #require(breaker.admits())) }
+        #expect(breaker.admits() == nil)
         time.withLock { $0 += .seconds(31) }
-        #expect(breaker.admits())
-        #expect(!breaker.admits(), "one asks at a time")
-        breaker.failed()
-        #expect(!breaker.admits())
+        let probe = try #require(breaker.admits())
+        #expect(breaker.admits() == nil, "one asks at a time")
+        breaker.failed(probe)
+        #expect(breaker.admits() == nil)
         time.withLock { $0 += .seconds(31) }
-        #expect(breaker.admits())
+        #expect(breaker.admits() != nil)
         breaker.succeeded()
-        #expect(breaker.admits() && breaker.admits())
+        #expect(breaker.admits() != nil && breaker.admits() != nil)
+    }
+
+    @Test("Whoever called before a server rested lets nobody in beside the one who asks")
+    func lateCalls() throws {
+        let time = Mutex(ContinuousClock.now)
+        let breaker = CircuitBreaker { time.withLock { $0 } }
+        let (late, lost) = (try #require(breaker.admits()), try #require(breaker.admits()))
+        for _ in 0..<5 { breaker.failed(try #require(breaker.admits())) }
+        time.withLock { $0 += .seconds(31) }
+        let probe = try #require(breaker.admits())
+        breaker.passed(late)
+        breaker.failed(lost)
+        #expect(breaker.admits() == nil)
+        breaker.passed(probe)
+        let next = try #require(breaker.admits())
+        breaker.passed(probe)
+        #expect(breaker.admits() == nil, "a probe that is over says nothing about the next one")
+        breaker.succeeded()
+        _ = next
     }
 
     @Test("An impatient client that asks again gets the same outcome of one call")

@@ -34,9 +34,25 @@ package final class UpstreamDesk: Sendable {
     /// One server with one set of credentials.
     package struct Station: Sendable {
         package let upstream: any Upstream
-        package let breaker: CircuitBreaker
+        fileprivate let breaker: CircuitBreaker
+        fileprivate var pass: CircuitBreaker.Pass?
         /// The reference of its credentials; nil without any.
         package let reference: String?
+
+        /// The same for one call; nil while nobody may call. Whoever gets it says what came of the call.
+        func admitted() -> Station? {
+            guard let pass = breaker.admits() else { return nil }
+            var station = self
+            station.pass = pass
+            return station
+        }
+
+        /// The server answered.
+        func succeeded() { breaker.succeeded() }
+        /// The transport failed.
+        func failed() { if let pass { breaker.failed(pass) } }
+        /// The call was given up before anything was learned.
+        func passed() { if let pass { breaker.passed(pass) } }
     }
 
     private struct Name: Hashable {
@@ -97,7 +113,7 @@ package final class UpstreamDesk: Sendable {
                     try reference.map { (reference) throws(UpstreamFailure) in try secrets.secret(reference) }
                 )
             }
-            let station = Station(upstream: upstream, breaker: CircuitBreaker(), reference: reference)
+            let station = Station(upstream: upstream, breaker: CircuitBreaker(), pass: nil, reference: reference)
             stations[name] = station
             return station
         }
