@@ -86,7 +86,8 @@ package struct Survey: Sendable {
         for name in Set(wanted.keys).union(gateway.file.upstreams.keys).sorted() {
             var tool = Tool(name: name, server: gateway.file.upstreams[name]?.shown)
             tool.problems = (off[name] ?? []).sorted()
-            tool.isUnused = wanted[name] == nil
+            // Where something could not be read, nobody can say what is used.
+            tool.isUnused = wanted[name] == nil && trouble.isEmpty
             let asked = references[name] ?? []
             let listings = asked.sorted { $0 ?? "" < $1 ?? "" }.map { Self.listing(name, $0, gateway, time) }
             for case .failure(let why) in listings { tool.problems.append(why.message) }

@@ -89,9 +89,10 @@ enum ClientMessage: Sendable {
 
     /// Where a number stands that does not have one reading, as a JSON Pointer (RFC 6901).
     static func inexact(_ value: JSONValue) -> String? {
+        // 2^53 itself may be what a number beyond was rounded to.
         switch value {
-        case .integer(let number): number.magnitude > exact ? "" : nil
-        // Whole, too: a double of that size has no fraction. One beyond may have been rounded to it.
+        case .integer(let number): number.magnitude >= exact ? "" : nil
+        // Whole, too: a double of that size has no fraction.
         case .number(let number): number.magnitude >= Double(exact) ? "" : nil
         case .array(let elements):
             elements.indices.lazy.compactMap { index in inexact(elements[index]).map { "/\(index)\($0)" } }.first
