@@ -220,8 +220,12 @@ struct CallConditionManifestTests {
 
     @Test("Nothing to say, nothing to publish: without approvers, limits and prices there is no policy")
     func nothing() throws {
-        #expect(try policy() == nil)
-        #expect(try policy("ada@example.com \(Self.key)", "ada@example.com namespaces=\"git\" \(Self.key)") == nil)
+        #expect(try policy { $0[RepositoryPath.allowedSigners] = nil } == nil)
+        let found = try #require(
+            try policy("ada@example.com \(Self.key)", "ada@example.com namespaces=\"git\" \(Self.key)")
+        )
+        #expect(found.approvers == [:], "no line is for approvals")
+        #expect(found.teams["support"] == GatewayPolicy.Team(others: ["ada@example.com"]), "an issuer may vouch for her")
         #expect(try FleetFixture().fleet().policy(of: "prod")?.prices.keys.sorted() == ["anthropic/claude-sonnet-4-5"])
     }
 
@@ -246,7 +250,7 @@ struct CallConditionManifestTests {
             "ada@example.com namespaces=\"ensign-approval,!ensign-*\" \(Self.key)",
             "ada@example.com cert-authority,\(option) \(Self.key)", "ada@example.com,!ada@* \(option) \(Self.key)",
         ] {
-            #expect(try policy(line) == nil, "\(line)")
+            #expect(try policy(line)?.approvers == [:], "\(line)")
         }
         let mixed = try #require(try policy("*,ada@example.com,!eve@example.com \(option) \(Self.key)"))
         #expect(mixed.approvers.keys.sorted() == ["ada@example.com"])

@@ -280,6 +280,7 @@ class ApprovalTests(Case):
         key, keys = world.folder / "tickets.pem", world.folder / "tickets.jwks"
         world.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key)])
         keys.write_text(world.run([sys.executable, script, "keys", str(key)]))
+        world.trust("ada@example.com")
         issuer = {"issuer": "https://tickets.example.com", "audience": "ensign", "keys": str(keys)}
         world.configure(approvals={"issuers": [issuer]})
         arguments = {"payment": "p", "amount": 50}

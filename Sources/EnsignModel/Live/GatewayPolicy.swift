@@ -79,7 +79,14 @@ package struct GatewayPolicy: Sendable, Hashable {
     }
 
     /// Whether it says nothing: then it is not published.
-    package var isEmpty: Bool { approvers.isEmpty && teams.isEmpty && costUSDPerDay == nil && prices.isEmpty }
+    ///
+    /// - Parameter countingOthers: Whether members of teams who have no key are something.
+    package func isEmpty(countingOthers: Bool) -> Bool {
+        approvers.isEmpty && costUSDPerDay == nil && prices.isEmpty
+            && teams.values.allSatisfy { team in
+                team.members.isEmpty && team.costUSDPerDay == nil && (team.others.isEmpty || !countingOthers)
+            }
+    }
 
     /// The people whom an approver means, with or without a key.
     package func everyone(_ approver: Approver) -> [String] {
