@@ -31,7 +31,12 @@ extension Gate {
                 made = Made(result: refused(error, context), wasSent: false)
             }
             // What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
-            flights.finish(key, made.result, isTaken: !made.wasSent || !context.call.cancellation.isCancelled)
+            flights.finish(
+                key,
+                made.result,
+                isTaken: !made.wasSent || !context.call.cancellation.isCancelled,
+                happensOnce: made.wasSent && !ruling.isRepeatable
+            )
             return made.result
         }
     }

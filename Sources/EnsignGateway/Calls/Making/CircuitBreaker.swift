@@ -12,7 +12,7 @@ package final class CircuitBreaker: Sendable {
         var isProbing = false
     }
 
-    static let most = 5
+    package static let most = 5
     static let pause = Duration.seconds(30)
 
     private let state = Mutex(State())
