@@ -231,7 +231,7 @@ let package = Package(
             [
                 "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
                 "EnsignPlanner",
-                "EnsignReconciler", "EnsignQueries", "EnsignTargets",
+                "EnsignReconciler", "EnsignQueries", "EnsignTargets", "EnsignPolicy", "EnsignCrypto", "EnsignManifest",
             ]
         ),
         // Drives the built binary against stock git and ssh-keygen.

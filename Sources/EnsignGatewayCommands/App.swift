@@ -15,9 +15,10 @@ package enum GatewayApp {
         version: version,
         summary: "What merged git lets an agent do, held at every call",
         discussion: """
-            Stands between agents and their MCP servers: offers what the live bundle grants,
-            checks every call, and records each decision. It needs no repository and no key of
-            the ledger: a live directory, the fleet's public keys, and the operator's file.
+            Stands between agents and their MCP servers: offers what the live bundle
+            grants, checks every call, and records each decision. It needs no repository
+            and no key of the ledger: a live directory, the fleet's public keys, and the
+            operator's file.
             """,
         groups: [.serve, .approve, .ask, .record, .setUp],
         verbs: [
@@ -60,4 +61,16 @@ extension Option {
         kind: .file,
         isRequired: true
     )
+
+    /// In place of the file's own: for developers, whose live directory is made anew by each `ensign dev`.
+    static let places = [
+        Option(
+            name: "live",
+            summary: "Take this live directory instead of the file's, as 'ensign dev' prints it",
+            value: "DIR",
+            kind: .file
+        ),
+        Option(name: "keys", summary: "Take these keys instead of the file's", value: "FILE", kind: .file),
+        Option(name: "state", summary: "Take this state instead of the file's", value: "DIR", kind: .file),
+    ]
 }

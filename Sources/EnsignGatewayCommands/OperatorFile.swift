@@ -10,7 +10,7 @@ struct OperatorFile {
     /// Of the file alone: warnings.
     var findings: [Finding]
 
-    /// Reads the file that `--config` names.
+    /// Reads the file that `--config` names; `--live`, `--keys` and `--state` count in place of its own.
     ///
     /// - Throws: ``Failure`` after all that is wrong was shown.
     init(_ invocation: Invocation) throws {
@@ -18,7 +18,7 @@ struct OperatorFile {
         guard let bytes = try Files.read(path, limit: GatewayFile.maxBytes) else {
             throw Failure(message: "there is no file \(path)", hints: ["docs/gateway.md says what stands in it"])
         }
-        let (file, findings) = GatewayFile.read(bytes, path: path)
+        let (file, findings) = GatewayFile.read(bytes, path: path, places: Self.places(invocation))
         guard let file else {
             Self.show(findings, bytes, path, invocation.console)
             throw Failure(
@@ -45,6 +45,17 @@ struct OperatorFile {
     private static func show(_ findings: [Finding], _ bytes: [UInt8], _ path: String, _ console: Console) {
         let text = FindingRenderer(paint: console.paintNote) { $0 == path ? bytes : nil }.render(findings.sorted())
         if !text.isEmpty { console.note(String(text.dropLast())) }
+    }
+
+    /// Absolute like the file's own; what is not there yet lies where the program was started.
+    private static func places(_ invocation: Invocation) -> GatewayFile.Places {
+        var paths: [String: String] = [:]
+        for name in GatewayFile.Places.names {
+            guard let path = invocation[name] else { continue }
+            let here = Files.canonical(".") ?? ""
+            paths[name] = Files.canonical(path) ?? (path.hasPrefix("/") ? path : "\(here)/\(path)")
+        }
+        return GatewayFile.Places(paths)
     }
 
     /// Absolute, so that what is relative to nothing means the same wherever it is read.

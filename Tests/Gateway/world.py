@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -204,10 +205,12 @@ class Client:
     """A client over standard input and output."""
 
     def __init__(
-        self, world: World, *words: str, agent: str = AGENT, version: str = "2025-11-25", under: list[str] | None = None
+        self, world: World, *words: str, agent: str = AGENT, version: str = "2025-11-25",
+        under: list[str] | None = None, command: list[str] | None = None,
     ) -> None:
+        usual = [GATEWAY, "stdio", "--config", str(world.config), "--agent", agent]
         self.process = subprocess.Popen(
-            [*(under or []), GATEWAY, "stdio", "--config", str(world.config), "--agent", agent, *words],
+            [*(under or []), *(command or usual), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=world.environment,
         )
         self.errors: list[str] = []
@@ -303,6 +306,58 @@ class Serving:
             self.end()
         else:
             self.file.close()
+
+
+class Developing:
+    """`ensign dev`, until it is ended."""
+
+    def __init__(self, world: World, *words: str) -> None:
+        self.world = world
+        self.temporary = world.folder / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        self.outputs = [world.folder / "dev.out", world.folder / "dev.err"]
+        self.files = [path.open("w") for path in self.outputs]
+        self.process = subprocess.Popen(
+            [ENSIGN, "dev", AGENT, *words], cwd=world.repository, stdin=subprocess.DEVNULL, stdout=self.files[0],
+            stderr=self.files[1], env={**world.environment, "TMPDIR": str(self.temporary)},
+        )
+        self.wait_for("watching ")
+
+    def said(self) -> str:
+        return "".join(path.read_text() for path in self.outputs)
+
+    def wait_for(self, words: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while words not in self.said():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"dev does not say {words!r}: {self.said()}")
+            time.sleep(0.02)
+
+    def snippet(self) -> list[str]:
+        """The command of a client, as `.mcp.json` has it."""
+        text = self.outputs[0].read_text()
+        document, _ = json.JSONDecoder().raw_decode(text[text.index("{\n"):])
+        server = document["mcpServers"]["fleet"]
+        return [server["command"], *server["args"]]
+
+    def line(self) -> list[str]:
+        """The same, as a shell has it."""
+        (line,) = [line for line in self.outputs[0].read_text().splitlines() if " stdio --config " in line]
+        return shlex.split(line)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=30)
+        for file in self.files:
+            file.close()
+        return status
+
+    def __enter__(self) -> "Developing":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.process.poll() is None:
+            self.end()
 
 
 def reason(result: dict[str, Any]) -> str | None:

@@ -21,15 +21,24 @@ extension Verb {
         ],
         passesOn: true
     ) { invocation in
-        let name = "ensign-gateway"
-        let beside = Machine.executable.flatMap { path in
-            path.lastIndex(of: "/").map { "\(path[...$0])\(name)" }
-        }
-        let program = beside.flatMap { Files.isExecutable($0) ? $0 : nil } ?? name
+        let program = GatewayProgram.path
         let error = Machine.become(program, invocation.arguments)
         throw Failure(
             message: "cannot run \(program): \(error.reason)",
             hints: ["'make install' installs both programs"]
         )
+    }
+}
+
+/// The other program of this package.
+enum GatewayProgram {
+    private static let name = "ensign-gateway"
+
+    /// Where it is: beside this program, else wherever PATH leads.
+    static var path: String {
+        let beside = Machine.executable.flatMap { path in
+            path.lastIndex(of: "/").map { "\(path[...$0])\(name)" }
+        }
+        return beside.flatMap { Files.isExecutable($0) ? $0 : nil } ?? name
     }
 }

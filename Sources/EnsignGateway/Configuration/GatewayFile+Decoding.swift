@@ -9,11 +9,18 @@ extension GatewayFile {
     /// Reads a file, with all that is wrong in it. What it names on this machine is not looked at:
     /// ``Surroundings/findings(of:)``.
     ///
+    /// - Parameter places: What counts in place of the file's own; the file need not have those.
     /// - Returns: No value where an error makes it useless.
-    package static func read(_ bytes: [UInt8], path: String) -> (file: GatewayFile?, findings: [Finding]) {
-        var document = OperatorDocument(bytes, path: path, kind: kind)
-        guard let spec = document.spec, let live = spec.located("live"), let keys = spec.located("keys"),
-            let state = spec.located("state")
+    package static func read(
+        _ bytes: [UInt8],
+        path: String,
+        places: Places = Places()
+    ) -> (file: GatewayFile?, findings: [Finding]) {
+        var document = OperatorDocument(bytes, path: path, kind: places.relaxing(kind))
+        func place(_ name: StaticString) -> Located<String>? {
+            places["\(name)"].map { Located($0, at: .start) } ?? document.spec?.located(name)
+        }
+        guard let spec = document.spec, let live = place("live"), let keys = place("keys"), let state = place("state")
         else { return (nil, document.findings) }
         var file = GatewayFile(path: path, live: live, keys: keys, state: state)
         file.owner = spec.located("owner")

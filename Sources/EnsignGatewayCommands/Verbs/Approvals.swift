@@ -37,7 +37,7 @@ extension Verb {
                 value: "FILE",
                 kind: .file
             ),
-        ],
+        ] + Option.places,
         formats: [.text, .json],
         examples: [
             Example(command: "ensign-gateway approvals list --config gateway.yaml", meaning: "what is waiting"),

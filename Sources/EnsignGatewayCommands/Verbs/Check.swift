@@ -13,7 +13,10 @@ extension Verb {
             holds what it offers against what agents are granted. Says of each tool that is off why. Changes nothing. \
             Exit status 0 when all is well, 3 when the file is not valid, 4 when something is off.
             """,
-        options: [.operatorFile],
+        options: [
+            .operatorFile,
+            Option(name: "no-servers", summary: "Start and ask no server: check the file and this machine alone"),
+        ] + Option.places,
         formats: [.text, .json],
         examples: [
             Example(
@@ -26,13 +29,24 @@ extension Verb {
         let console = invocation.console
         let surroundings = Surroundings()
         let findings = (operatorFile.findings + surroundings.findings(of: operatorFile.file)).sorted()
+        let isInvalid = findings.contains { $0.severity == .error }
+        let claim = Claim(operatorFile.file, isStarted: false)
+        if invocation.has("no-servers") {
+            if invocation.format == .json {
+                invocation.json([
+                    "v": 1, "findings": .array(findings.map(\.json)), "survey": .null, "claim": claim.json,
+                ])
+            } else {
+                operatorFile.show(findings, console)
+            }
+            return isInvalid ? .invalid : .done
+        }
         let speaker = Speaker(console)
         let gateway = try Gateway(operatorFile.file, version: GatewayApp.version, surroundings: surroundings) {
             speaker.say($0)
         }
         let survey = Survey(gateway)
         gateway.end(nil)
-        let claim = Claim(operatorFile.file, isStarted: false)
         if invocation.format == .json {
             invocation.json([
                 "v": 1, "findings": .array(findings.map(\.json)), "survey": survey.json, "claim": claim.json,
@@ -42,7 +56,7 @@ extension Verb {
             SurveyRenderer(console: console).render(survey)
             console.line(claim.sentence)
         }
-        if findings.contains(where: { $0.severity == .error }) { return .invalid }
+        if isInvalid { return .invalid }
         return survey.hasProblems ? .refused : .done
     }
 }

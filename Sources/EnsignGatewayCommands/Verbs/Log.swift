@@ -16,7 +16,7 @@ extension Verb {
             .operatorFile,
             Option(name: "limit", summary: "Show so many at most; 50 if left out, 0 for all", value: "N"),
             Option(name: "refused", summary: "Only what was refused, or would have been"),
-        ],
+        ] + Option.places,
         formats: [.text, .json],
         examples: [
             Example(command: "ensign-gateway log --config gateway.yaml", meaning: "the last fifty decisions"),

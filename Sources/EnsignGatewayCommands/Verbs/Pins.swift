@@ -19,7 +19,7 @@ extension Verb {
                 value: "TOOL",
                 kind: .tool
             ),
-        ],
+        ] + Option.places,
         formats: [.text, .json],
         examples: [
             Example(

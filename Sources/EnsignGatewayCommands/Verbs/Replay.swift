@@ -24,7 +24,7 @@ extension Verb {
                 kind: .file
             )
         ],
-        options: LogFiles.options + [
+        options: LogFiles.options + Option.places.filter { $0.name != "live" } + [
             Option(
                 name: "live",
                 summary: "Name the live directory, or a copy of it; with --config the operator's",

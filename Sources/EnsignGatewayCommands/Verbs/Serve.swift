@@ -14,7 +14,7 @@ extension Verb {
             ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
             from then on, and a file that is not valid changes nothing. Addresses and the state need a new start.
             """,
-        options: [.operatorFile],
+        options: [.operatorFile] + Option.places,
         examples: [
             Example(
                 command: "ensign-gateway serve --config /etc/ensign/prod-gateway.yaml",

@@ -19,7 +19,7 @@ extension Verb {
             Option(name: "agent", summary: "Name the agent, <team>/<agent>", value: "T/A", isRequired: true),
             Option(name: "key", summary: "Give the session's key: which of a canary's versions it takes", value: "K"),
             Option(name: "run", summary: "Name the run: what belongs together, and what its limits count", value: "R"),
-        ],
+        ] + Option.places,
         examples: [
             Example(
                 command: "ensign-gateway stdio --config gateway.yaml --agent support/refund-triage --key ticket-4711",

@@ -21,7 +21,7 @@ extension Verb {
                 kind: .file
             )
         ],
-        options: LogFiles.options + [
+        options: LogFiles.options + Option.places + [
             Option(
                 name: "heads",
                 summary: "Hold it against signed heads that were kept elsewhere",

@@ -62,6 +62,23 @@ struct GatewayFileTests {
         #expect(file.output == .strict && file.pins == .strict && file.keep == TimeSpan("180d"))
     }
 
+    @Test("A place that is given counts instead of the file's, which need not have it then, and no other")
+    func places() throws {
+        let places = GatewayFile.Places(["live": "/tmp/live", "keys": "/tmp/keys", "owner": "eve"])
+        func read(_ text: String) -> (file: GatewayFile?, findings: [Finding]) {
+            GatewayFile.read(Array(text.utf8), path: "/etc/ensign/gateway.yaml", places: places)
+        }
+        let file = try #require(read(try Self.example).file)
+        #expect(file.live.value == "/tmp/live" && file.keys.value == "/tmp/keys")
+        #expect(file.state.value == "/var/lib/ensign-gateway/prod" && file.owner?.value == "git")
+        let head = "apiVersion: ensign.dev/v1\nkind: Gateway\n"
+        #expect(read("\(head)spec: {state: /s, upstreams: {}}\n").file?.live.value == "/tmp/live")
+        #expect(read("\(head)spec: {upstreams: {}}\n").findings.map(\.code) == ["missing-field"])
+        #expect(read("\(head)spec: {live: x, state: /s, upstreams: {}}\n").findings.map(\.code) == ["invalid-value"])
+        // Where the state lies in the live directory, whoever gave it.
+        #expect(read("\(head)spec: {state: /tmp/live/s, upstreams: {}}\n").findings.map(\.code) == ["misplaced"])
+    }
+
     @Test("Servers are read with everything that the operator says of them")
     func upstreams() throws {
         let file = try #require(read(try Self.example).file)
