@@ -19,8 +19,12 @@ final class SwitchingGatekeeper: Gatekeeper {
     func reload(_ invocation: Invocation, _ speaker: Speaker) throws {
         let operatorFile = try OperatorFile(invocation)
         let surroundings = Surroundings()
-        operatorFile.show(operatorFile.findings + surroundings.findings(of: operatorFile.file), invocation.console)
-        try operatorFile.requireSafe(surroundings, invocation.console)
+        let findings = operatorFile.findings + surroundings.findings(of: operatorFile.file)
+        operatorFile.show(findings, invocation.console)
+        // What serves is not given up for what has errors.
+        guard !findings.contains(where: { $0.severity == .error }) else {
+            throw Failure(message: "it has errors, and the file before still counts")
+        }
         let before = current
         guard operatorFile.file.isServed(like: before.file) else {
             throw Failure(message: "addresses, the live directory and the state need a new start")

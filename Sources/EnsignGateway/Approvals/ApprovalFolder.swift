@@ -17,7 +17,7 @@ package final class ApprovalFolder: ApprovalDesk {
     /// The most open requests of one agent.
     package static let mostOpen = 8
     /// The most answers that are read for one request.
-    static let mostAnswers = 16
+    static let mostAnswers = 256
     /// The most bytes of an answer.
     package static let mostBytes = 32_768
     /// How long files are kept after their request ended, in seconds.

@@ -121,6 +121,10 @@ package struct ApprovalOffice: Sendable {
         switch gateway.approvals.read(answer, isToken: isToken, request, rule, now) {
         case .failure(let refusal): return Self.error("\(refusal)")
         case .success(let read):
+            // The same person says the same only once: nobody fills the place of others.
+            guard try !gateway.approvals.answers(to: request, rule, now).contains(read) else {
+                return ["v": 1, "id": .string(id), "file": .null, "answer": read.json]
+            }
             let name = try gateway.approvals.submit(answer, isToken: isToken, to: id)
             return ["v": 1, "id": .string(id), "file": .string(name), "answer": read.json]
         }

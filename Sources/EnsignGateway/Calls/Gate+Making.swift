@@ -27,7 +27,11 @@ extension Gate {
             return result
         case .first:
             let made: Made
-            do throws(Refusal) { made = try send(ruling, approval, &context) } catch {
+            do throws(Refusal) {
+                // What was under way a moment ago has ended since: this is a call of its own.
+                if approval == nil { approval = try approve(&ruling, context) }
+                made = try send(ruling, approval, &context)
+            } catch {
                 made = Made(result: refused(error, context), wasSent: false)
             }
             // What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
@@ -139,6 +143,8 @@ extension Gate {
         _ approval: (id: String, by: [String])?,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
+        // One signature, one call: nothing that needs an approval is ever sent without one.
+        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else { throw RefusalWords.changed }
         let station = try station(ruling, context)
         do throws(Refusal) {
             try checkSecret(station, context)
@@ -158,11 +164,26 @@ extension Gate {
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
             cancellation: repeatable ? context.call.cancellation : Cancellation(),
-            progress: context.call.progress
+            progress: context.call.progress.map { told(by: $0) }
         )
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) { outcome = station.upstream.call(call) }
         return conclude(outcome, ruling, station, intent, context)
+    }
+
+    /// What a server says of its progress: secrets are cut out, and its words are short and on one line.
+    private func told(by progress: @escaping @Sendable (JSONObject) -> Void) -> @Sendable (JSONObject) -> Void {
+        { [self] said in
+            let cutter = cutter
+            progress(
+                JSONObject(
+                    said.map { name, value in
+                        guard case .string(let text) = cutter.cut(value) else { return (name, value) }
+                        return (name, .string(text.onOneLine(utf8: 500)))
+                    }
+                )
+            )
+        }
     }
 
     /// Once, where nothing was sent: a call that may be repeated, or one whose credentials were refused.

@@ -137,7 +137,7 @@ enum RefusalWords {
     static func unknown(_ name: String) -> Refusal {
         Refusal(
             .unknownOutcome,
-            "unknown: \(name) was sent, and no answer came. It may have happened: look before you repeat it."
+            "unknown: \(name) was sent, and no answer came that can be used. It may have happened: look before you repeat it."
         )
     }
 

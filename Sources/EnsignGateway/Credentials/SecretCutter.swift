@@ -12,7 +12,29 @@ package struct SecretCutter: Sendable {
 
     /// - Parameter secrets: The longest first, so that one within another is cut with it.
     package init(_ secrets: [String]) {
-        self.secrets = secrets.map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
+        let plain = secrets.map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
+        // Within a text that is JSON itself it stands escaped: as little as must be, and as much as some libraries do.
+        let escaped = secrets.flatMap { [Self.escaped($0, ascii: false), Self.escaped($0, ascii: true)] }
+            .filter { $0.count >= Self.shortest }
+        self.secrets = Array(Set(plain + escaped)).sorted { $0.count > $1.count }
+    }
+
+    /// The inside of a JSON text (RFC 8259, section 7).
+    private static func escaped(_ secret: String, ascii: Bool) -> [UInt8] {
+        let text = JSONValue.string(secret).canonicalBytes().dropFirst().dropLast()
+        guard ascii else { return Array(text) }
+        var result = ""
+        for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+            guard !scalar.isASCII else {
+                result.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return Array(result.utf8)
     }
 
     var isEmpty: Bool { secrets.isEmpty }

@@ -22,15 +22,19 @@ package struct Claim: Sendable, Hashable {
             if case .account(account) = line.proof { reasons.append("\(line.agent) has the same account") }
         }
         for (scheme, words) in file.credentials.sorted(by: { $0.key < $1.key }) {
-            guard let program = words.first?.value, Self.isForEverybody(program) else { continue }
-            reasons.append("everybody on this host may run \(program), which reads '\(scheme)'")
+            guard let program = words.first?.value else { continue }
+            if Self.allows(0o001, program) {
+                reasons.append("everybody on this host may run \(program), which reads '\(scheme)'")
+            } else if file.listen.socket != nil, Self.allows(0o010, program) {
+                reasons.append("a group may run \(program), which reads '\(scheme)', and the socket is open to a group")
+            }
         }
         for (tool, line) in file.upstreams.sorted(by: { $0.key < $1.key }) where !line.wantsCredentials {
             switch line.address {
             case .web(let url, _):
                 reasons.append("\(tool) needs no credentials: whoever reaches \(url.value) may use it")
             case .program(let program):
-                guard let name = program.words.first?.value, Self.isForEverybody(name) else { continue }
+                guard let name = program.words.first?.value, Self.allows(0o001, name) else { continue }
                 reasons.append("\(tool) needs no credentials, and everybody on this host may run \(name)")
             }
         }
@@ -50,8 +54,9 @@ package struct Claim: Sendable, Hashable {
         ["claim": .string(kind.rawValue), "reasons": .array(reasons.map(JSONValue.string))]
     }
 
-    private static func isForEverybody(_ program: String) -> Bool {
+    /// Whether a program's permissions have a bit.
+    private static func allows(_ bit: UInt32, _ program: String) -> Bool {
         guard let path = Files.canonical(program), let status = try? Files.status(path) else { return false }
-        return status.permissions & 0o001 != 0
+        return UInt32(status.permissions) & bit != 0
     }
 }

@@ -149,7 +149,13 @@ package final class LiveReader: Sendable {
     /// Prices, limits and approvers of the environment; nil where none are published.
     package func policy() throws(LiveTrouble) -> GatewayPolicy? {
         try patiently { () throws(LiveTrouble) in
-            guard let bytes = try self.files.read(LivePath.policy, limit: GatewayPolicy.maxBytes) else { return nil }
+            guard let bytes = try self.files.read(LivePath.policy, limit: GatewayPolicy.maxBytes) else {
+                // What limits and who may agree does not end because somebody took a file away.
+                guard try !self.seen.knows(.policy) else {
+                    throw LiveTrouble("there is no \(LivePath.policy), and there was one before")
+                }
+                return nil
+            }
             switch self.proven.withLock({ $0.verify(bytes, as: .policy) }) {
             case .failure(let refusal): throw LiveTrouble("\(LivePath.policy): \(refusal)")
             case .success(let proven):

@@ -65,6 +65,15 @@ final class SeenStore: Sendable {
         }
     }
 
+    /// Whether a file was ever there.
+    func knows(_ file: LiveProof.File) throws(LiveTrouble) -> Bool {
+        do throws(SystemError) {
+            return try Files.status("\(folder)/\(file.path.replacing("/", with: "+"))") != nil
+        } catch {
+            throw LiveTrouble("what was seen before cannot be read: \(error)")
+        }
+    }
+
     /// A file that cannot be understood is not taken for nothing: then anything could be brought back.
     private static func read(_ path: String) throws -> SeenEntries {
         guard let bytes = try Files.readOwn(path, limit: 1 << 20), let json = try? JSONParser.parse(bytes),

@@ -54,16 +54,22 @@ package struct LogCheck: Sendable {
     /// - Parameters:
     ///   - files: Paths of the days' files, oldest first.
     ///   - heads: Files with signed heads, a line each: the log's own, and what was kept elsewhere.
+    ///   - expectsHeads: Whether the log's own heads must be among them.
     /// - Throws: ``RecordFailure`` when one cannot be read.
     package static func check(
         files: [String],
         heads: [String],
-        keys: Keys
+        keys: Keys,
+        expectsHeads: Bool = false
     ) throws(RecordFailure) -> LogCheck {
         var check = LogCheck(keys)
         for file in heads { try check.take(headsOf: file) }
         for file in files { try check.take(linesOf: file) }
         check.end()
+        if check.lines == 0, check.isWhole { check.report("", 0, nil, "there are no lines") }
+        if expectsHeads, check.heads == 0, check.lines > 0 {
+            check.report("", 0, nil, "there is no signed head, and the first line gets one")
+        }
         return check
     }
 

@@ -219,9 +219,10 @@ package struct LogFolder: Sendable, Hashable {
         for name in try names() where name >= from.name {
             let begin = name == from.name ? from.offset : 0
             try LogReader.lines(of: "\(path)/\(name)", from: begin) { bytes, _ in
-                guard let line = LogLine(bytes), line.json["writer"]?.string == writer else { return true }
+                guard let line = LogLine(bytes) else { return true }
                 switch line.json["kind"]?.string {
-                case "intent": open[line.sequence] = line.json
+                case "intent" where line.json["writer"]?.string == writer: open[line.sequence] = line.json
+                // Whoever wrote it: somebody who took over may have died as well.
                 case "outcome": if let intent = line.json["intent"]?.int { open[intent] = nil }
                 default: break
                 }

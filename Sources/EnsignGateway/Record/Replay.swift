@@ -34,8 +34,10 @@ package struct Replay: Sendable {
     /// At most ``mostDifferences`` of them are kept.
     package private(set) var differences: [Difference] = []
     package private(set) var different = 0
-    /// Lines that are no verdicts, or cannot be read.
+    /// Lines that are no verdicts.
     package private(set) var others = 0
+    /// Lines that no gateway wrote like this.
+    package private(set) var unreadable = 0
 
     package static let mostDifferences = 100
 
@@ -65,7 +67,7 @@ package struct Replay: Sendable {
         try LogReader.lines(of: file) { bytes, _ in
             number += 1
             guard let line = LogLine(bytes) else {
-                others += 1
+                unreadable += 1
                 return true
             }
             take(line, file, number)
@@ -173,7 +175,7 @@ package struct Replay: Sendable {
 
     package var json: JSONValue {
         [
-            "v": 1, "same": .integer(Int64(same)), "different": .integer(Int64(different)),
+            "v": 1, "unreadable": .integer(Int64(unreadable)), "same": .integer(Int64(same)), "different": .integer(Int64(different)),
             "undecided": .object(
                 JSONObject(Gap.allCases.map { ($0.rawValue, .integer(Int64(gaps[$0] ?? 0))) })
             ),

@@ -43,6 +43,7 @@ package struct StateFolder: Sendable, Hashable {
     package func signingKey() throws(RecordFailure) -> SSHPrivateKey {
         let file = "\(path)/gateway.key"
         if let key = try readKey(file) { return key }
+        try requireNoLog(beside: file)
         let key = SSHPrivateKey.generate()
         let text = Array(key.openSSHText(comment: "ensign-gateway").utf8)
         // Somebody else may have been first.
@@ -51,6 +52,13 @@ package struct StateFolder: Sendable, Hashable {
         let line = Array("\(key.publicKey.line) ensign-gateway\n".utf8)
         try recording { try Files.replace("\(path)/gateway.pub", with: line) }
         return key
+    }
+
+    /// A log that was begun never gets other keys by itself.
+    private func requireNoLog(beside file: String) throws(RecordFailure) {
+        let names = try recording { try Files.list("\(path)/log") ?? [] }
+        guard names.contains(where: { $0.hasSuffix(".jsonl") || $0.hasSuffix(".gz") }) else { return }
+        throw RecordFailure("\(file) is gone, and \(path)/log was written with it: restore it, or move the log away")
     }
 
     private func readKey(_ file: String) throws(RecordFailure) -> SSHPrivateKey? {
@@ -66,6 +74,7 @@ package struct StateFolder: Sendable, Hashable {
     package func logSecret() throws(RecordFailure) -> LogSecret {
         let file = "\(path)/log.key"
         if let secret = try readSecret(file) { return secret }
+        try requireNoLog(beside: file)
         let text = Array((Hex.encode(Randomness.bytes(32)) + "\n").utf8)
         _ = try recording { try Files.create(file, with: text, mode: 0o600) }
         guard let secret = try readSecret(file) else { throw RecordFailure("\(file) has gone") }

@@ -82,7 +82,7 @@ enum ClientMessage: Sendable {
     private static func id(_ value: JSONValue?) -> JSONValue? {
         switch value {
         case .string: value
-        case .integer(let number) where abs(number) <= exact: value
+        case .integer(let number) where number.magnitude <= exact: value
         default: nil
         }
     }
@@ -91,8 +91,8 @@ enum ClientMessage: Sendable {
     static func inexact(_ value: JSONValue) -> String? {
         switch value {
         case .integer(let number): number.magnitude > exact ? "" : nil
-        // Whole, too: a double of that size has no fraction.
-        case .number(let number): number.magnitude > Double(exact) ? "" : nil
+        // Whole, too: a double of that size has no fraction. One beyond may have been rounded to it.
+        case .number(let number): number.magnitude >= Double(exact) ? "" : nil
         case .array(let elements):
             elements.indices.lazy.compactMap { index in inexact(elements[index]).map { "/\(index)\($0)" } }.first
         case .object(let members):

@@ -54,7 +54,8 @@ extension Verb {
         } else {
             operatorFile.show(findings, console)
             SurveyRenderer(console: console).render(survey)
-            console.line(claim.sentence)
+            // What it could claim with another file is not for this one to say.
+            if !findings.contains(where: { $0.severity == .error }) { console.line(claim.sentence) }
         }
         if isInvalid { return .invalid }
         return survey.hasProblems ? .refused : .done

@@ -47,6 +47,7 @@ extension Verb {
         guard let live else {
             throw UsageError(message: "'replay' needs --live DIR: the bundles are there", verb: "replay")
         }
+        guard try Files.status(live) != nil else { throw Failure(message: "there is no folder \(live)") }
         let arguments = try invocation["arguments"].map(values) ?? []
         if !arguments.isEmpty, log.secret == nil {
             throw UsageError(
@@ -69,11 +70,12 @@ extension Verb {
             }
             console.line(words(replay))
         }
-        return replay.different == 0 ? .done : .integrity
+        return replay.different == 0 && replay.unreadable == 0 ? .done : .integrity
     }
 
     private static func words(_ replay: Replay) -> String {
         var text = "\(counted(replay.same, "verdict")) the same, \(replay.different) different"
+        if replay.unreadable > 0 { text += ", \(counted(replay.unreadable, "line")) that cannot be read" }
         let gaps: [(Replay.Gap, String)] = [
             (.arguments, "without their arguments"), (.bundle, "without their bundle"),
             (.circumstances, "that more than bundle and arguments decided"),

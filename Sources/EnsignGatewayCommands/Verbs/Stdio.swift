@@ -1,5 +1,6 @@
 import EnsignCommandLine
 import EnsignGateway
+import EnsignJSON
 import EnsignModel
 import EnsignSystem
 
@@ -30,6 +31,12 @@ extension Verb {
         guard let agent = AgentID(invocation["agent"] ?? "") else {
             throw UsageError(message: "'--agent' names an agent: <team>/<agent>", verb: "stdio")
         }
+        for name in ["run", "key"] {
+            guard let text = invocation[name] else { continue }
+            guard (1...256).contains(text.utf8.count), !text.unicodeScalars.contains(where: DisplayText.isUnsafe) else {
+                throw UsageError(message: "'--\(name)' is a text of 1 to 256 bytes that can be shown", verb: "stdio")
+            }
+        }
         let operatorFile = try OperatorFile(invocation)
         let file = operatorFile.file
         let run = invocation["run"].map { RunName($0, .option) }
@@ -52,6 +59,10 @@ extension Verb {
         let peer = Peer(.started, agent: agent, run: run, key: invocation["key"])
         guard let session = gateway.gate.admit(peer) else {
             throw Failure(message: "the operator's file lets nobody speak for \(agent)", code: .refused)
+        }
+        if let agents = try? gateway.live.ready().agents(), !agents.contains(agent) {
+            let nearest = closestMatch(to: agent.description, among: agents.map(\.description))
+            speaker.tell("\(agent) is not live here\(nearest.map { "; did you mean \($0)?" } ?? "")")
         }
         gateway.start(Claim(file, isStarted: true))
         StdioFront.serve(gatekeeper: gateway.gate, session: session, version: GatewayApp.version)

@@ -49,7 +49,8 @@ extension Verb {
         let check = try LogCheck.check(
             files: log.files,
             heads: log.heads,
-            keys: LogCheck.Keys(secret: log.secret, heads: log.key)
+            keys: LogCheck.Keys(secret: log.secret, heads: log.key),
+            expectsHeads: invocation.has("config")
         )
         let console = invocation.console
         if invocation.format == .json {

@@ -14,7 +14,9 @@ extension PlanMaker {
         let before = try recorded.policy()
         // Reports no findings: what is wrong elsewhere does not stop an environment.
         let fleet = Fleet(snapshot: resolved.fleet.snapshot, today: today)
-        let after = resolved.settings == nil ? nil : try fleet.policy(of: environment, besides: before)
+        var after = resolved.settings == nil ? nil : try fleet.policy(of: environment, besides: before)
+        // Where there was one, an empty one says that nothing is left: a file that is missing says nothing.
+        if after == nil, before != nil, resolved.settings != nil { after = GatewayPolicy(environment: environment) }
         return PolicyChange(from: before, to: after, digest: after.map { Compiler.digest(of: $0.bytes) })
     }
 

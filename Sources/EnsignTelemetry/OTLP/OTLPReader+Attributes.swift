@@ -16,6 +16,10 @@ extension OTLPReader {
         var service: String?
         /// `ensign.run`: the run's name.
         var run: String?
+        /// `ensign.gateway`: whether a gateway wrote it.
+        var isGateway = false
+        /// `ensign.arguments`: a text that is equal for equal arguments.
+        var mark: JSONScanner.Text?
         /// The session's key: what Ensign's client writes, and what the conventions have.
         var session: JSONScanner.Text?
         var conversation: JSONScanner.Text?
@@ -65,7 +69,8 @@ extension OTLPReader {
             claim: attributes.ownClaim,
             environment: attributes.environment,
             service: attributes.service,
-            run: attributes.run
+            run: attributes.run,
+            isGateway: attributes.isGateway
         )
     }
 
@@ -134,6 +139,10 @@ extension OTLPReader {
             attributes.session = try text()
         } else if scanner.equals(name, "ensign.run") {
             attributes.run = try string(most: 256)
+        } else if scanner.equals(name, "ensign.gateway") {
+            if case .bool(let isGateway) = try scanner.otlpScalar() { attributes.isGateway = isGateway }
+        } else if scanner.equals(name, "ensign.arguments") {
+            attributes.mark = try text()
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
         } else if scanner.equals(name, "deployment.environment.name") {
