@@ -225,7 +225,10 @@ struct CallConditionManifestTests {
             try policy("ada@example.com \(Self.key)", "ada@example.com namespaces=\"git\" \(Self.key)")
         )
         #expect(found.approvers == [:], "no line is for approvals")
-        #expect(found.teams["support"] == GatewayPolicy.Team(others: ["ada@example.com"]), "an issuer may vouch for her")
+        #expect(
+            found.teams["support"] == GatewayPolicy.Team(others: ["ada@example.com"]),
+            "an issuer may vouch for her"
+        )
         #expect(try FleetFixture().fleet().policy(of: "prod")?.prices.keys.sorted() == ["anthropic/claude-sonnet-4-5"])
     }
 

@@ -35,7 +35,12 @@ extension Gate {
                 made = Made(result: refused(error, context), wasSent: false)
             }
             // What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
-            flights.finish(key, made.result, isTaken: !made.wasSent || !context.call.cancellation.isCancelled)
+            flights.finish(
+                key,
+                made.result,
+                isTaken: !made.wasSent || !context.call.cancellation.isCancelled,
+                happensOnce: made.wasSent && !ruling.isRepeatable
+            )
             return made.result
         }
     }
@@ -139,7 +144,9 @@ extension Gate {
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
         // One signature, one call: nothing that needs an approval is ever sent without one.
-        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else { throw RefusalWords.changed }
+        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else {
+            throw RefusalWords.changed
+        }
         let station = try station(ruling, context)
         do throws(Refusal) {
             try checkSecret(station, context)

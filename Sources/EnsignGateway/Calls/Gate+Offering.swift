@@ -8,14 +8,14 @@ extension Gate {
         do throws(Refusal) {
             let (run, present) = try listed(session)
             var tools: [OfferedTool] = []
+            let structured = structured(run.bundle.tools)
             for tool in run.bundle.tools {
-                let structured = tool.operations.values.contains { $0.output != nil } ? structured(tool) : []
                 for (name, operation) in tool.operations {
                     guard present.digest == run.digest || present.bundle.operation(tool.tool, name) != nil else {
                         continue
                     }
                     if let expires = operation.expires, expires < now.date { continue }
-                    tools.append(offered(tool, name, operation, structured))
+                    tools.append(offered(tool, name, operation, structured[tool.tool] ?? []))
                 }
             }
             return .success(tools.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
@@ -65,19 +65,17 @@ extension Gate {
         return .object(members)
     }
 
-    /// The server's tools that give structured results, as it says: clients fail when an output schema is shown and none
-    /// comes. A server that cannot be asked soon shows no schema; its tools are listed all the same.
-    private func structured(_ tool: BundleTool) -> Set<String> {
-        guard case .success(let reference) = parts.upstreams.reference(of: tool),
-            let station = parts.upstreams.station(tool.tool, reference: reference)?.admitted()
-        else { return [] }
-        do throws(UpstreamFailure) {
-            let listing = try station.upstream.listing(within: .seconds(2))
-            station.passed()
-            return Set(listing.tools.filter { $0.output != nil }.map(\.name))
-        } catch {
-            station.failed()
-            return []
+    /// The servers' tools that give structured results, as they say: clients fail when an output schema is shown and none
+    /// comes. A server that does not answer soon shows no schema; its tools are listed all the same. The time is for all of
+    /// them together: OpenAI Agents waits five seconds for the list.
+    private func structured(_ tools: [BundleTool]) -> [String: Set<String>] {
+        var stations: [String: UpstreamDesk.Station] = [:]
+        for tool in tools where tool.operations.values.contains(where: { $0.output != nil }) {
+            guard case .success(let reference) = parts.upstreams.reference(of: tool) else { continue }
+            stations[tool.tool] = parts.upstreams.station(tool.tool, reference: reference)
+        }
+        return parts.upstreams.listings(stations, within: .seconds(2)).mapValues { listing in
+            Set(listing.tools.filter { $0.output != nil }.map(\.name))
         }
     }
 }

@@ -175,7 +175,8 @@ package struct Replay: Sendable {
 
     package var json: JSONValue {
         [
-            "v": 1, "unreadable": .integer(Int64(unreadable)), "same": .integer(Int64(same)), "different": .integer(Int64(different)),
+            "v": 1, "unreadable": .integer(Int64(unreadable)), "same": .integer(Int64(same)),
+            "different": .integer(Int64(different)),
             "undecided": .object(
                 JSONObject(Gap.allCases.map { ($0.rawValue, .integer(Int64(gaps[$0] ?? 0))) })
             ),

@@ -6,6 +6,8 @@ import EnsignSystem
 package final class ProgramUpstream: Upstream {
     private struct State {
         var session: ProgramSession?
+        /// The one that has not said yet what it speaks.
+        var starting: ProgramSession?
         var era: UpstreamProtocol.Era?
         var info: JSONValue = .null
         var listing: ServerListing?
@@ -104,11 +106,12 @@ package final class ProgramUpstream: Upstream {
     }
 
     package func end() {
-        let session = state.update { state in
-            defer { state.session = nil }
-            return state.session
+        let (session, starting) = state.update { state in
+            defer { (state.session, state.starting) = (nil, nil) }
+            return (state.session, state.starting)
         }
-        session?.end(UpstreamFailure(.ended, "the server was ended"))
+        for each in [session, starting] { each?.end(UpstreamFailure(.ended, "the server was ended")) }
+        // Whoever starts the other one waits for its end.
         session?.join()
     }
 
@@ -170,10 +173,12 @@ package final class ProgramUpstream: Upstream {
     private func start(_ asksStateless: Bool) throws(UpstreamFailure) -> (ProgramSession, UpstreamProtocol.Era) {
         do throws(UpstreamFailure) {
             let session = try launch()
+            state.withLock { $0.starting = session }
             do throws(UpstreamFailure) {
                 let (era, info) = try greet(session, asksStateless)
                 state.update { state in
                     state.isStarting = false
+                    state.starting = nil
                     state.session = session
                     state.era = era
                     state.info = info
@@ -181,7 +186,7 @@ package final class ProgramUpstream: Upstream {
                 }
                 return (session, era)
             } catch {
-                let isOver = session.ended != nil
+                let isOver = session.ended != nil && state.withLock { $0.starting === session }
                 session.end(error)
                 session.join()
                 // Some servers end when they are asked what they do not know.
@@ -191,6 +196,7 @@ package final class ProgramUpstream: Upstream {
         } catch {
             state.update { state in
                 state.isStarting = false
+                state.starting = nil
                 state.started = .now
                 Self.took(note: error, in: &state)
             }

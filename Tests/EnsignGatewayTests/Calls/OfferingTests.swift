@@ -79,4 +79,48 @@ struct OfferingTests {
         let down = try fixture.gate.offer(to: fixture.session).get()
         #expect(down.count == 3 && down.allSatisfy { $0.output == nil })
     }
+
+    @Test("Servers are asked what they offer all at once, and none is waited for beyond the time of the list")
+    func listings() {
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        func station(_ server: MemoryServer) -> UpstreamDesk.Station {
+            UpstreamDesk.Station(upstream: server, breaker: CircuitBreaker(), reference: nil)
+        }
+        // Each answers once all of them are asked.
+        let asked = Condition(0)
+        let together = (0..<3).map { _ in MemoryServer() }
+        for server in together {
+            server.contents.withLock { contents in
+                contents.whenListing = {
+                    asked.update { $0 += 1 }
+                    _ = asked.wait(until: nil) { $0 == together.count ? true : nil }
+                }
+            }
+        }
+        let named = Dictionary(uniqueKeysWithValues: together.enumerated().map { ("s\($0)", station($1)) })
+        #expect(desk.listings(named, within: .seconds(60)).count == together.count)
+        // One never answers while the list is made.
+        let isOver = Condition(false)
+        let slow = MemoryServer()
+        slow.contents.withLock { $0.whenListing = { _ = isOver.wait(until: nil) { $0 ? true : nil } } }
+        let found = desk.listings(["slow": station(slow), "quick": station(MemoryServer())], within: .seconds(1))
+        #expect(Array(found.keys) == ["quick"])
+        isOver.update { $0 = true }
+        desk.end()
+        #expect(desk.listings(["quick": station(MemoryServer())], within: .seconds(1)).isEmpty)
+    }
+
+    @Test("A server that takes long to say what it offers is not taken for one that is down")
+    func slowness() {
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        for (kind, admits) in [(UpstreamFailure.Kind.timedOut, true), (.unreachable, false)] {
+            let server = MemoryServer()
+            server.contents.withLock { $0.listingFailure = UpstreamFailure(kind, "no") }
+            let breaker = CircuitBreaker()
+            let station = UpstreamDesk.Station(upstream: server, breaker: breaker, reference: nil)
+            for _ in 0..<CircuitBreaker.most { _ = desk.listings(["it": station], within: .seconds(60)) }
+            #expect((breaker.admits() != nil) == admits)
+        }
+        desk.end()
+    }
 }

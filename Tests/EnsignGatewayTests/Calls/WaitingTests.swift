@@ -111,13 +111,52 @@ struct WaitingTests {
             return false
         }
         #expect(isFirst())
-        flights.finish(key, .null, isTaken: false)
+        flights.finish(key, .null, isTaken: false, happensOnce: false)
         time.pass(.seconds(59))
         #expect(flights.isKnown(key) && !isFirst(), "the outcome is taken now")
         #expect(!flights.isKnown(key) && isFirst())
-        flights.finish(key, .null, isTaken: false)
+        flights.finish(key, .null, isTaken: false, happensOnce: false)
         time.pass(.seconds(61))
         #expect(!flights.isKnown(key) && isFirst())
+    }
+
+    @Test("What changes something is told again for a minute where its client may have left without a word")
+    func toldAgain() throws {
+        let time = StandingInstant()
+        let flights = SingleFlight { time.now }
+        @Sendable func key(_ run: String) -> SingleFlight.Key {
+            SingleFlight.Key(
+                agent: GateFixture.agent,
+                run: run,
+                bundle: Compiled.digest,
+                operation: "crm.update",
+                arguments: [:]
+            )
+        }
+        @Sendable func isFirst(_ run: String) -> Bool {
+            if case .first = flights.join(key(run), Cancellation()) { return true }
+            return false
+        }
+        func makes(_ run: String, in duration: Duration, happensOnce: Bool) {
+            #expect(isFirst(run))
+            time.pass(duration)
+            flights.finish(key(run), .null, isTaken: true, happensOnce: happensOnce)
+        }
+        makes("short", in: .seconds(3), happensOnce: true)
+        #expect(!flights.isKnown(key("short")), "nobody has left so early, and the same call may be meant")
+        makes("repeatable", in: .seconds(7), happensOnce: false)
+        #expect(!flights.isKnown(key("repeatable")))
+        makes("long", in: .seconds(4), happensOnce: true)
+        #expect(!isFirst("long") && !isFirst("long"))
+        // Three seconds, and somebody who asks again meanwhile.
+        #expect(isFirst("twice"))
+        let joining = try Thread { #expect(!isFirst("twice")) }
+        while !flights.isWaitedFor(key("twice")) { Machine.pause(milliseconds: 1) }
+        flights.finish(key("twice"), .null, isTaken: true, happensOnce: true)
+        joining.join()
+        #expect(!isFirst("twice") && !isFirst("twice"))
+        time.pass(.seconds(61))
+        #expect(isFirst("long") && isFirst("twice"))
     }
 
     private enum Compiled {

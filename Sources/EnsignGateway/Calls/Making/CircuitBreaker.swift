@@ -19,7 +19,7 @@ package final class CircuitBreaker: Sendable {
         var probe: Int64?
     }
 
-    static let most = 5
+    package static let most = 5
     static let pause = Duration.seconds(30)
 
     private let state = Mutex(State())

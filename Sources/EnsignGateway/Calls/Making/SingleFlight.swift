@@ -3,7 +3,9 @@ import EnsignSystem
 
 /// Makes a call once, however often it is asked for while it runs: clients give up and ask again.
 ///
-/// An outcome that nobody was there to take is kept for a minute for the same call.
+/// An outcome that nobody was there to take is kept for a minute for the same call. Not every client says that it gave up: some
+/// leave the request and send it again, with a pause between. So what changes something is also told again where its client may
+/// have left: somebody asked twice while it ran, or it took longer than the least patient client waits.
 package final class SingleFlight: Sendable {
     /// What makes two calls the same.
     package struct Key: Sendable, Hashable {
@@ -33,8 +35,17 @@ package final class SingleFlight: Sendable {
     }
 
     private enum Flight {
-        case running
-        case over(JSONValue, at: ContinuousClock.Instant, isTaken: Bool)
+        case running(since: ContinuousClock.Instant)
+        case over(JSONValue, at: ContinuousClock.Instant, Keeping)
+    }
+
+    private enum Keeping {
+        /// Those who wait get it, then it goes.
+        case taken
+        /// Until somebody takes it.
+        case untaken
+        /// For the whole minute, whoever takes it.
+        case toldAgain
     }
 
     private struct State {
@@ -46,6 +57,8 @@ package final class SingleFlight: Sendable {
     private let state: Condition<State>
     private let now: @Sendable () -> ContinuousClock.Instant
     static let kept = Duration.seconds(60)
+    /// OpenAI Agents waits for five seconds, which begin before a call is here.
+    static let patience = Duration.seconds(4)
     /// Outcomes that are kept; beyond, all of them go.
     static let most = 10_000
 
@@ -62,6 +75,9 @@ package final class SingleFlight: Sendable {
         }
     }
 
+    /// Whether somebody waits for a call that another one makes.
+    package func isWaitedFor(_ key: Key) -> Bool { state.withLock { $0.waiting[key] ?? 0 > 0 } }
+
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it.
     package func join(_ key: Key, _ cancellation: Cancellation) -> Place {
         let isFirst: Bool = state.withLock { state in
@@ -70,14 +86,14 @@ package final class SingleFlight: Sendable {
                 state.waiting[key, default: 0] += 1
                 return false
             }
-            state.flights[key] = .running
+            state.flights[key] = .running(since: now())
             return true
         }
         if isFirst { return .first }
         return cancellation.whileWatching({ [state] in state.update { _ in } }) {
             let place: Place? = state.wait(until: nil) { state in
-                if case .over(let result, let time, _)? = state.flights[key] {
-                    state.flights[key] = .over(result, at: time, isTaken: true)
+                if case .over(let result, let time, let keeping)? = state.flights[key] {
+                    if case .untaken = keeping { state.flights[key] = .over(result, at: time, .taken) }
                     return .joined(result)
                 }
                 // It was given up without an outcome: whoever waits does not make it in its place.
@@ -88,7 +104,7 @@ package final class SingleFlight: Sendable {
                 state.waiting[key, default: 1] -= 1
                 if state.waiting[key] ?? 0 > 0 { return }
                 state.waiting[key] = nil
-                if case .over(_, _, true)? = state.flights[key] { state.flights[key] = nil }
+                if case .over(_, _, .taken)? = state.flights[key] { state.flights[key] = nil }
             }
             return place ?? .gone
         }
@@ -96,13 +112,21 @@ package final class SingleFlight: Sendable {
 
     /// The call is over.
     ///
-    /// - Parameter isTaken: Whether whoever made it takes the outcome.
-    package func finish(_ key: Key, _ result: JSONValue, isTaken: Bool) {
+    /// - Parameters:
+    ///   - isTaken: Whether whoever made it takes the outcome.
+    ///   - happensOnce: Whether the call changed something, or may have, that the same call would change again.
+    package func finish(_ key: Key, _ result: JSONValue, isTaken: Bool, happensOnce: Bool) {
+        let now = now()
         state.update { state in
-            if isTaken, state.waiting[key] ?? 0 == 0 {
+            let isAskedTwice = state.waiting[key] ?? 0 > 0
+            var isLong = false
+            if case .running(let since)? = state.flights[key] { isLong = now - since >= Self.patience }
+            if happensOnce, isAskedTwice || isLong {
+                state.flights[key] = .over(result, at: now, .toldAgain)
+            } else if isTaken, !isAskedTwice {
                 state.flights[key] = nil
             } else {
-                state.flights[key] = .over(result, at: now(), isTaken: isTaken)
+                state.flights[key] = .over(result, at: now, isTaken ? .taken : .untaken)
             }
         }
     }

@@ -1,3 +1,4 @@
+package import EnsignMCP
 package import EnsignModel
 import EnsignPolicy
 import EnsignSystem
@@ -53,6 +54,15 @@ package final class UpstreamDesk: Sendable {
         func failed() { if let pass { breaker.failed(pass) } }
         /// The call was given up before anything was learned.
         func passed() { if let pass { breaker.passed(pass) } }
+
+        package init(
+            upstream: any Upstream,
+            breaker: CircuitBreaker,
+            pass: CircuitBreaker.Pass? = nil,
+            reference: String?
+        ) {
+            (self.upstream, self.breaker, self.pass, self.reference) = (upstream, breaker, pass, reference)
+        }
     }
 
     private struct Name: Hashable {
@@ -65,6 +75,7 @@ package final class UpstreamDesk: Sendable {
     private let sandbox: String?
     private let make: UpstreamMaker
     private let stations = Mutex<[Name: Station]>([:])
+    private let askers = WorkerPool(most: 32)
 
     /// - Parameter sandbox: Where bubblewrap is.
     package init(
@@ -119,12 +130,45 @@ package final class UpstreamDesk: Sendable {
         }
     }
 
+    /// What servers offer, by the names they are asked under: all are asked at once, and those that answer in time count.
+    ///
+    /// A server that is started for it goes on starting, and a slow start is no failure of it.
+    package func listings(_ stations: [String: Station], within time: Duration) -> [String: ServerListing] {
+        let found = Condition((listings: [String: ServerListing](), open: 0))
+        let deadline = ContinuousClock.now + time
+        for (name, station) in stations {
+            guard let station = station.admitted() else { continue }
+            found.withLock { $0.open += 1 }
+            let isAsked = askers.run {
+                var listing: ServerListing?
+                do throws(UpstreamFailure) {
+                    listing = try station.upstream.listing(within: time)
+                    station.passed()
+                } catch {
+                    if error.kind == .timedOut { station.passed() } else { station.failed() }
+                }
+                found.update { state in
+                    state.listings[name] = listing
+                    state.open -= 1
+                }
+            }
+            guard !isAsked else { continue }
+            station.passed()
+            found.withLock { $0.open -= 1 }
+        }
+        _ = found.wait(until: deadline) { $0.open == 0 ? true : nil }
+        return found.withLock { $0.listings }
+    }
+
     /// Ends all servers.
     package func end() {
         let all = stations.withLock { stations in
             defer { stations = [:] }
             return Array(stations.values)
         }
+        for station in all { station.upstream.end() }
+        askers.stop()
+        // One that was started at that moment.
         for station in all { station.upstream.end() }
     }
 }
