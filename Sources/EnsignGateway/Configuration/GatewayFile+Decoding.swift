@@ -4,7 +4,7 @@ import EnsignSystem
 
 extension GatewayFile {
     /// The most bytes of a file.
-    package static let maxBytes = 4 << 20
+    package static let maxBytes = 1 << 20
 
     /// Reads a file, with all that is wrong in it. What it names on this machine is not looked at:
     /// ``Surroundings/findings(of:)``.
