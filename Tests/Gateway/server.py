@@ -1,7 +1,7 @@
 """A server of MCP for tests: writes each call that it gets into a file, byte for byte.
 
 `server.py LOG [BEHAVIOUR]`: `drift` offers another definition while the file LOG.drift exists, `slow` takes two seconds for a
-call, `echo` answers with its environment, `die` ends instead of answering, `hang` never answers.
+call, `late` takes three seconds to start, `echo` answers with its environment, `die` ends instead of answering, `hang` never answers.
 """
 
 import json
@@ -47,6 +47,8 @@ def answer(message, line):
     return None
 
 
+if BEHAVIOUR == "late":
+    time.sleep(3)
 for line in sys.stdin:
     message = json.loads(line)
     if "id" not in message:

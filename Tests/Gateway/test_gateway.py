@@ -263,6 +263,25 @@ class ApprovalTests(Case):
             self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
         self.assertEqual(world.calls(), [])
 
+    def test_who_leaves_the_team_while_the_server_starts_has_not_agreed(self) -> None:
+        world = self.world("late", approval="manager")
+        ada = world.trust("ada@example.com")
+        world.trust("bo@example.com")
+        arguments = {"payment": "p", "amount": 50}
+        with self.client(world, "--run", "r1") as client:
+            id, _ = self.request(client, arguments)
+            world.gateway("approvals", "approve", id, "--key", str(ada))
+            results: list[Any] = []
+            call = threading.Thread(target=lambda: results.append(client.call("payments__refund", arguments)))
+            call.start()
+            time.sleep(0.5)
+            world.replace("fleet/teams/support.yaml", "ada@example.com, ", "")
+            world.commit("Ada left")
+            world.reconcile()
+            call.join()
+            self.assertEqual(reason(results[0]), "approval-pending")
+        self.assertEqual(world.calls(), [])
+
     def test_the_principal_of_the_asking_agent_never_counts(self) -> None:
         world = self.world(
             approval="manager",

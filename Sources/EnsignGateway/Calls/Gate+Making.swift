@@ -152,7 +152,11 @@ extension Gate {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
             try checkAgain(ruling, context)
-            if let approval { try consume(approval, context) }
+            if let approval {
+                // Whoever agreed may have left while a server was started.
+                guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
+                try consume(approval, context)
+            }
         } catch {
             station.passed()
             throw error
