@@ -70,7 +70,7 @@ struct OperatorFile {
 /// Tells the operator on standard error, the same at most once a minute.
 final class Speaker: Sendable {
     private let console: Console
-    private let said = Said()
+    private let said = SaidLately()
 
     init(_ console: Console) { self.console = console }
 

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What was said lately, so that one trouble is one line a minute.
-final class Said: Sendable {
+final class SaidLately: Sendable {
     private let times = Mutex<[String: ContinuousClock.Instant]>([:])
 
     private static let most = 1_000

@@ -19,7 +19,20 @@ struct ProgramTests {
                     Option(name: "colour", summary: "Choose one", value: "C", kind: .choice(["red", "green"])),
                     Option(name: "set", summary: "Set a value", value: "KEY=VALUE", kind: .setting),
                 ]
-            ) { _ in .done }
+            ) { _ in .done },
+            Verb(
+                name: "carry",
+                group: Verb.Group("Light"),
+                summary: "Carry things",
+                arguments: [Argument(name: "THING...", summary: "what", isRequired: false, isRepeatable: true)]
+            ) { _ in .done },
+            Verb(
+                name: "other",
+                group: Verb.Group("Light"),
+                summary: "Become another program",
+                arguments: [Argument(name: "WORD...", summary: "its", isRequired: false, isRepeatable: true)],
+                passesOn: true
+            ) { _ in .done },
         ],
         common: [Option(name: "house", short: "x", summary: "Name the house", value: "H"), .quiet, .help],
         names: { kind, line in kind == .team ? ["\(line.verb?.name ?? "") hall", "kitchen"] : [] },
@@ -44,7 +57,7 @@ struct ProgramTests {
 
     @Test("completion asks it for names, and its scripts complete it alone")
     func completion() {
-        #expect(words([""]) == ["light"])
+        #expect(words([""]) == ["light", "carry", "other"])
         #expect(words(["light", ""]) == ["kitchen", "light hall"])
         #expect(words(["light", "--colour", ""]) == ["green", "red"])
         #expect(words(["light", "--set", ""]) == [])
@@ -62,6 +75,20 @@ struct ProgramTests {
             return
         }
         #expect(line.verb.name == "light" && line["house"] == "mine" && line.arguments == ["hall"])
+    }
+
+    @Test("the last argument may stand several times, and a verb that becomes another program passes all words on")
+    func manyWords() throws {
+        let console = Console("lamp", colour: false, errorColour: false, isInteractive: false)
+        func arguments(_ words: String...) throws -> [String] {
+            guard case .run(let line) = try Parser(Self.program).parse(words, console: console) else {
+                return ["no run"]
+            }
+            return line.arguments
+        }
+        #expect(try arguments("carry", "a", "b", "c") == ["a", "b", "c"])
+        #expect(throws: UsageError.self) { try arguments("light", "hall", "kitchen") }
+        #expect(try arguments("--house", "other", "other", "--help", "-q", "--x=1") == ["--help", "-q", "--x=1"])
     }
 
     @Test("wrong use points at its own help")

@@ -79,15 +79,12 @@ package final class SecretShelf: Sendable {
     private func read(_ reference: String) throws(UpstreamFailure) -> String {
         guard let scheme = GatewayFile.scheme(of: reference), let words = commands[scheme], let program = words.first
         else { throw UpstreamFailure(.unreachable, "nothing reads references like '\(reference)'") }
-        var command = Subprocess(
+        let command = Subprocess.ofOperator(
             program,
             Array(words.dropFirst()) + [reference],
-            environment: ["PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"],
             deadline: deadline,
             outputLimit: Self.mostBytes + 1
         )
-        command.inheritsEnvironment = false
-        command.leadsGroup = true
         func failed(_ why: String) -> UpstreamFailure {
             UpstreamFailure(.unreachable, "\(program) gave no secret for '\(reference)': \(why)")
         }

@@ -21,16 +21,13 @@ final class Errands: Sendable {
         underWay.update { $0 += 1 }
         let isTaken = workers.run { [self] in
             defer { underWay.update { $0 -= 1 } }
-            var command = Subprocess(
+            let command = Subprocess.ofOperator(
                 program,
                 Array(words.dropFirst()),
-                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"],
                 input: input,
                 deadline: Self.deadline,
                 outputLimit: 4_096
             )
-            command.inheritsEnvironment = false
-            command.leadsGroup = true
             do {
                 let outcome = try command.run()
                 if outcome.timedOut { return say("\(program) took longer than \(Self.deadline.components.seconds) s") }

@@ -15,7 +15,7 @@ package final class Gateway: Sendable {
     package let upstreams: UpstreamDesk
     package let admission: Admission
     private let errands: Errands
-    private let keeper: Keeper
+    private let housekeeping: Housekeeping
     private let say: @Sendable (String) -> Void
 
     /// - Parameters:
@@ -83,7 +83,7 @@ package final class Gateway: Sendable {
             )
         )
         (self.live, self.log, self.approvals, self.errands, self.say) = (live, log, approvals, errands, say)
-        keeper = Keeper(log: log, approvals: approvals, keep: file.keep, say: say)
+        housekeeping = Housekeeping(log: log, approvals: approvals, keep: file.keep, say: say)
     }
 
     /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
@@ -93,12 +93,12 @@ package final class Gateway: Sendable {
         var decision = Decision(.start)
         decision.note = claim.sentence
         do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
-        keeper.start()
+        housekeeping.start()
     }
 
     /// Ends once nothing is under way any more: another gateway serves from now on. Blocks until then, for an hour at most.
     package func retire() {
-        keeper.stop()
+        housekeeping.stop()
         let end = ContinuousClock.now + .seconds(3_600)
         while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 100) }
         upstreams.end()
@@ -109,7 +109,7 @@ package final class Gateway: Sendable {
     ///
     /// - Parameter note: For the log; nil leaves no line there.
     package func end(_ note: String?) {
-        keeper.stop()
+        housekeeping.stop()
         upstreams.end()
         if let note {
             var decision = Decision(.stop)

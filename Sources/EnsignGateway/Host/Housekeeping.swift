@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignSystem
 
 /// What is done by the clock: heads of the log are signed each minute, old files compressed and removed.
-final class Keeper: Sendable {
+final class Housekeeping: Sendable {
     private struct State {
         var isStopped = false
         var thread: Thread?

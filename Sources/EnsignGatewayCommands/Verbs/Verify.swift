@@ -46,6 +46,9 @@ extension Verb {
         ]
     ) { invocation in
         let log = try LogFiles(invocation)
+        if invocation.has("config"), log.secret == nil, log.files.isEmpty {
+            throw Failure(message: "nothing was recorded here yet")
+        }
         let check = try LogCheck.check(
             files: log.files,
             heads: log.heads,
