@@ -6,8 +6,9 @@ extension StringProtocol {
     ///
     /// - Parameter most: The most bytes that the result takes between the quotes of a JSON text, `...` included; 3 or more.
     package func cut(utf8 most: Int) -> String {
-        // No byte becomes more than six (`\u0000`).
-        if utf8.count <= most / 6 { return String(self) }
+        // No byte becomes more than six (`\u0000`), and most stay one.
+        let count = utf8.count
+        if count <= most / 6 || (count <= most && !utf8.contains(where: \.mustBeEscaped)) { return String(self) }
         var size = 0
         var end = startIndex
         for index in unicodeScalars.indices {
