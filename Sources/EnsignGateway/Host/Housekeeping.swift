@@ -13,10 +13,18 @@ final class Housekeeping: Sendable {
     private let approvals: ApprovalFolder
     /// Days; nil keeps all.
     private let keep: Int64?
+    /// What else is done each minute.
+    private let settle: @Sendable () -> Void
     private let say: @Sendable (String) -> Void
 
-    init(log: DecisionLog, approvals: ApprovalFolder, keep: TimeSpan, say: @escaping @Sendable (String) -> Void) {
-        (self.log, self.approvals, self.say) = (log, approvals, say)
+    init(
+        log: DecisionLog,
+        approvals: ApprovalFolder,
+        keep: TimeSpan,
+        settle: @escaping @Sendable () -> Void,
+        say: @escaping @Sendable (String) -> Void
+    ) {
+        (self.log, self.approvals, self.settle, self.say) = (log, approvals, settle, say)
         self.keep = keep.milliseconds > 0 ? (keep.milliseconds + 86_399_999) / 86_400_000 : nil
     }
 
@@ -47,6 +55,7 @@ final class Housekeeping: Sendable {
 
     private func turn(_ last: inout CalendarDate?) {
         let now = Timestamp(seconds: Machine.now)
+        settle()
         do {
             try log.signHead()
             guard last != now.date else { return }
