@@ -248,7 +248,11 @@ package struct Surroundings: Sendable {
             let bytes = try? Files.read(path, limit: 256 << 20)
         else { return }
         if SHA256.hex(of: bytes) != digest.value {
-            list.add("wrong-program", "\(tool): \(program) is not the program with this SHA-256", at: digest.position)
+            return list.add(
+                "wrong-program",
+                "\(tool): \(program) is not the program with this SHA-256",
+                at: digest.position
+            )
         }
         guard let interpreter = Self.interpreter(of: bytes) else { return }
         list.add(

@@ -142,7 +142,7 @@ struct DamagedLogTests {
         try Files.rename("\(folder.path)/\(Self.today)", to: "\(folder.path)/2026-11-28.jsonl")
         #expect(
             try problems().contains(
-                "2026-11-28.jsonl:1: the first line is of \"2026-11-29\", and the file has another day's name"
+                "2026-11-28.jsonl:1: the first line is of '2026-11-29', and the file has another day's name"
             )
         )
     }
@@ -174,7 +174,9 @@ struct DamagedLogTests {
     func tooLong() throws {
         let long = [UInt8](repeating: 0x78, count: 200_000)
         var all: [UInt8] = []
-        for line in try bytes(Self.today).split(separator: 0x0A) { all += Array(line) + [0x0A] as [UInt8] + long + [0x0A] as [UInt8] }
+        for line in try bytes(Self.today).split(separator: 0x0A) {
+            all += Array(line) + [0x0A] as [UInt8] + long + [0x0A] as [UInt8]
+        }
         try write(Self.today, all)
         #expect(
             try problems().count { $0.hasSuffix("this line is longer than the 32768 bytes that a line has at most") }

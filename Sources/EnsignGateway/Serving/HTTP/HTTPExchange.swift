@@ -50,7 +50,11 @@ final class HTTPExchange {
     }
 
     /// Whether the body is not waited for.
-    var isAnsweredAtOnce: Bool { refusal != nil && (site.rules.isTooLong(head) || head["expect"] != nil) }
+    var isAnsweredAtOnce: Bool {
+        guard let refusal else { return false }
+        // A body whose end nobody knows is not read until the end of the connection.
+        return refusal.status == 501 || site.rules.isTooLong(head) || head["expect"] != nil
+    }
 
     /// - Returns: Whether more is read.
     func take(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {

@@ -99,6 +99,10 @@ struct HTTPRules: Sendable {
         if head["content-length"] != nil, head["transfer-encoding"] != nil {
             return .refusal(400, "a request has either 'Content-Length' or 'Transfer-Encoding'")
         }
+        // Whoever codes a body in another way means another end of it than is seen here.
+        guard ["chunked", nil].contains(head["transfer-encoding"]?.lowercased()) else {
+            return .refusal(501, "'Transfer-Encoding' is chunked, or not there")
+        }
         if isTooLong(head) { return Self.tooLong }
         guard Self.isJSON(head["content-type"] ?? "") else {
             return .refusal(415, "'Content-Type' must be application/json, in UTF-8")
