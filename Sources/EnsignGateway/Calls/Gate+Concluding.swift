@@ -10,7 +10,7 @@ extension Gate {
         _ intent: Int64?,
         _ context: CallContext
     ) -> Made {
-        let cutter = SecretCutter(parts.secrets.all)
+        let cutter = parts.secrets.cutter
         switch outcome {
         case .result(let result):
             station.succeeded()

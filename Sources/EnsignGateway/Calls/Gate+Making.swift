@@ -251,7 +251,7 @@ extension Gate {
             parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
             throw RefusalWords.notOffered(context.operation)
         }
-        return ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
+        return station.pins.pin(of: tool)
     }
 
     /// What the server offers; with credentials that were read again, where it refuses those that were kept.
@@ -268,7 +268,7 @@ extension Gate {
         }
     }
 
-    private var cutter: SecretCutter { SecretCutter(parts.secrets.all) }
+    private var cutter: SecretCutter { parts.secrets.cutter }
 
     private func checkSecret(_ station: UpstreamDesk.Station, _ context: CallContext) throws(Refusal) {
         guard let reference = station.reference else { return }

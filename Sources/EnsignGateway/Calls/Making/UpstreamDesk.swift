@@ -35,6 +35,7 @@ package final class UpstreamDesk: Sendable {
     /// One server with one set of credentials.
     package struct Station: Sendable {
         package let upstream: any Upstream
+        let pins = KnownPins()
         fileprivate let breaker: CircuitBreaker
         fileprivate var pass: CircuitBreaker.Pass?
         /// The reference of its credentials; nil without any.
