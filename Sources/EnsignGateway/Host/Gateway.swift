@@ -68,6 +68,7 @@ package final class Gateway: Sendable {
             }
         }
         pins = try PinFolder(state)
+        let flights = try FlightFolder(state: state.path) { String(log.mac(ofArguments: $0).dropFirst("hmac:".count)) }
         admission = Admission(file, keys: keys)
         gate = Gate(
             Gate.Parts(
@@ -79,6 +80,7 @@ package final class Gateway: Sendable {
                 record: log,
                 approvals: approvals,
                 pins: pins,
+                flights: flights,
                 upstreams: upstreams,
                 secrets: secrets,
                 spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
@@ -92,6 +94,7 @@ package final class Gateway: Sendable {
         housekeeping = Housekeeping(
             log: log,
             approvals: approvals,
+            flights: flights,
             keep: file.keep,
             settle: { gate.settle() },
             say: say

@@ -146,7 +146,7 @@ package final class UpstreamDesk: Sendable {
                     listing = try station.upstream.listing(within: time)
                     station.passed()
                 } catch {
-                    if error.kind == .timedOut { station.passed() } else { station.failed() }
+                    if [.timedOut, .resting].contains(error.kind) { station.passed() } else { station.failed() }
                 }
                 found.update { state in
                     state.listings[name] = listing
