@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// From 0.9.77 on the library itself refuses heads that two readers could read as two things.
+#define CHTTPD_IS_STRICT (MHD_VERSION >= 0x00097701)
+
 struct chttpd {
     chttpd_handlers handlers;
     struct MHD_Daemon *daemon;
@@ -85,14 +88,17 @@ chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *han
     options[used++] = (struct MHD_OptionItem){name, (intptr_t)(number), (void *)(uintptr_t)(pointer)}
     OPTION(MHD_OPTION_LISTEN_SOCKET, settings->socket, NULL);
     OPTION(MHD_OPTION_CONNECTION_LIMIT, settings->connections, NULL);
-    OPTION(MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->head, NULL);
+    OPTION(MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory, NULL);
     OPTION(MHD_OPTION_THREAD_STACK_SIZE, settings->stack, NULL);
-    OPTION(MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL);
+#if CHTTPD_IS_STRICT
+    // No folded lines, no blanks before a colon, no byte 0, no line that ends without CR.
+    OPTION(MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL);
+#else
+    // Its own strictness is only a page of HTML for what is refused here all the same: see take_header.
+    OPTION(MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL);
+#endif
     OPTION(MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, server);
     OPTION(MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)notified, server);
-    if (settings->connections_of_one_address > 0) {
-        OPTION(MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_of_one_address, NULL);
-    }
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
     if (settings->certificate != NULL) {
         flags |= MHD_USE_TLS;
@@ -118,21 +124,51 @@ void chttpd_stop(chttpd *server)
 struct taking {
     void *context;
     void (*take)(void *context, const char *name, const char *value);
+    // Where the line after the one before begins; NULL before the first.
+    const char *next;
+    int is_plain;
 };
+
+// Whether a line is as it was received. Earlier versions join a folded line to the *name* of the header before it, and end a
+// value at a byte 0; what they do not touch lies where it was received, the colon and CR LF replaced by zeros.
+static int is_plain(const struct taking *taking, const char *name, const char *value)
+{
+    if (taking->next != NULL && taking->next != name) return 0;
+    const char *place = name + strlen(name) + 1;
+    while (place < value && (*place == ' ' || *place == '\t')) place++;
+    return place == value;
+}
 
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    const struct taking *taking = cls;
-    taking->take(taking->context, name, value == NULL ? "" : value);
+    struct taking *taking = cls;
+    if (value == NULL) value = "";
+    if (!CHTTPD_IS_STRICT) {
+        if (!is_plain(taking, name, value)) taking->is_plain = 0;
+        taking->next = value + strlen(value) + 2;
+    }
+    taking->take(taking->context, name, value);
     return MHD_YES;
 }
 
-void chttpd_headers(
-    chttpd_exchange *exchange, void *context, void (*take)(void *context, const char *name, const char *value))
+int chttpd_headers(
+    chttpd_exchange *exchange, const char *method, void *context,
+    void (*take)(void *context, const char *name, const char *value))
 {
-    struct taking taking = {context, take};
+    struct taking taking = {context, take, NULL, 1};
     MHD_get_connection_values(connection_of(exchange), MHD_HEADER_KIND, take_header, &taking);
+    const size_t size = chttpd_head_size(exchange);
+    // The last line is followed by an empty one, and that is the end.
+    if (!CHTTPD_IS_STRICT && taking.next != NULL && size > 0 && taking.next + 2 != method + size) taking.is_plain = 0;
+    return taking.is_plain;
+}
+
+size_t chttpd_head_size(chttpd_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info
+        = MHD_get_connection_info(connection_of(exchange), MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info == NULL ? 0 : info->header_size;
 }
 
 int chttpd_client_is_known(chttpd_exchange *exchange)

@@ -4,8 +4,10 @@ import EnsignGateway
 import EnsignModel
 import EnsignSystem
 
-/// The files of a decision log that a verb reads: those of the operator's state, or those that are named.
+/// The files of a decision log that a verb reads: those that are named, else those of the operator's state.
 struct LogFiles {
+    /// The folder of the whole log of the operator's state; nil where files are named.
+    var folder: LogFolder?
     /// Oldest first.
     var files: [String] = []
     /// Files with signed heads.
@@ -17,13 +19,28 @@ struct LogFiles {
     init(_ invocation: Invocation) throws {
         if invocation.has("config") {
             let state = try OperatorFile(invocation).file.state.value
-            try add(folder: "\(state)/log")
-            secret = try StateFolder(state).existingLogSecret()
-            key = try Self.key("\(state)/gateway.pub")
+            secret = try StateFolder.logSecret(ofState: state)
+            if invocation.arguments.isEmpty {
+                folder = LogFolder("\(state)/log")
+                try add(folder: "\(state)/log")
+            }
+            // Before the first line there is neither; later nothing is checked with less than both.
+            if secret != nil || !files.isEmpty || !invocation.arguments.isEmpty {
+                guard secret != nil else {
+                    throw Failure(message: "there is no file \(state)/log.key: no line can be checked")
+                }
+                key = try Self.key("\(state)/gateway.pub")
+            }
         }
         for name in invocation.arguments {
-            guard let status = try Files.status(name) else { throw Failure(message: "there is no file \(name)") }
-            if status.kind == .directory { try add(folder: name) } else { files.append(name) }
+            guard let path = Files.canonical(name), let status = try Files.status(path) else {
+                throw Failure(message: "there is no file \(name)")
+            }
+            switch status.kind {
+            case .directory: try add(folder: name)
+            case .file: files.append(name)
+            default: throw Failure(message: "\(name) is no regular file: a log is read from files that end")
+            }
         }
         guard invocation.has("config") || !invocation.arguments.isEmpty else {
             throw UsageError(

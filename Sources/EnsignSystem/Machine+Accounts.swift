@@ -26,6 +26,13 @@ extension Machine {
         return number < 0 ? nil : UInt32(number)
     }
 
+    /// The account that owns the other end of a TCP connection within this machine (sock_diag(7)); nil for other machines,
+    /// for an end that is closed, and where the kernel does not say.
+    package static func account(ofTCPPeerOn socket: Int32) -> UInt32? {
+        let number = csystem_tcp_peer_account(socket)
+        return number < 0 ? nil : UInt32(number)
+    }
+
     /// Does nothing for a moment.
     package static func pause(milliseconds: UInt32) { _ = usleep(milliseconds * 1_000) }
 }

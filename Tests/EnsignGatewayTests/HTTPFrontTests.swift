@@ -227,7 +227,7 @@ struct HTTPFrontTests {
     @Test("whoever dawdles loses the connection, but not while a call is made")
     func dawdling() throws {
         var limits = HTTPConnections.Limits()
-        (limits.head, limits.body) = (.milliseconds(300), .milliseconds(300))
+        (limits.proof, limits.head, limits.body) = (.milliseconds(300), .milliseconds(300), .milliseconds(300))
         let front = try Self.front(gatekeeper, limits)
         let caller = try WebClient(front.port)
         caller.post(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#)

@@ -240,7 +240,11 @@ struct LineConnectionTests {
         for _ in 0..<2 {
             let result = try client.hear()["result"]
             #expect(result?["_meta"]?["dev.ensign/reason"] == "unavailable")
+            #expect(result?["_meta"]?["dev.ensign/decision"] == 8, "it is recorded like every other refusal")
         }
+        #expect(gatekeeper.seen.withLock { $0.refused.count } == 2)
+        client.say(#"{"jsonrpc":"2.0","id":900,"method":"tools/list"}"#)
+        #expect(try client.hear()["error"]?["code"] == -32603, "a list that finds no room is no call")
         client.say(#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"wait"}}"#)
         #expect(try client.hear()["error"]?["message"] == "this id is in use")
         gatekeeper.seen.update { $0.isOpen = true }

@@ -24,10 +24,11 @@ enum {
     CHTTPD_HANG_UP,
 };
 
-// All are called on the connection's thread. `context` is the server's.
+// All are called on the connection's thread, but for `opened`, which the thread that takes connections calls. `context` is the
+// server's.
 typedef struct chttpd_handlers {
     void *_Nullable context;
-    // A connection begins. Returns what is given to the others as `connection`.
+    // A connection begins. Returns what is given to the others as `connection`. Whoever shuts down the socket ends it.
     void *_Nullable (*_Nonnull opened)(void *_Nullable context, int socket);
     // It ends: its socket is closed after this.
     void (*_Nonnull closed)(void *_Nullable context, void *_Nullable connection);
@@ -47,10 +48,8 @@ typedef struct chttpd_settings {
     // Bound and listening; the server closes it.
     int socket;
     unsigned connections;
-    // 0 for no limit.
-    unsigned connections_of_one_address;
-    // The most bytes of a head.
-    size_t head;
+    // Of a connection, in bytes: a head that does not fit is answered by the library, with HTML.
+    size_t memory;
     // The stack of a connection's thread, in bytes.
     size_t stack;
     // PEM; NULL for http.
@@ -65,10 +64,16 @@ chttpd *_Nullable chttpd_start(const chttpd_settings *_Nonnull settings, const c
 // Breaks all connections and waits for their threads: what they do must end by itself.
 void chttpd_stop(chttpd *_Nonnull server);
 
-// Hands over each line of the head.
-void chttpd_headers(
-    chttpd_exchange *_Nonnull exchange, void *_Nullable context,
+// Hands over each line of the head. Returns 0 if not all of them were sent like this: a line was folded, had a byte 0 in it or
+// did not end with CR LF.
+//
+// `method` is what `begun` was given. Only valid within it.
+int chttpd_headers(
+    chttpd_exchange *_Nonnull exchange, const char *_Nonnull method, void *_Nullable context,
     void (*_Nonnull take)(void *_Nullable context, const char *_Nonnull name, const char *_Nonnull value));
+
+// The bytes of the head; 0 where that is not known.
+size_t chttpd_head_size(chttpd_exchange *_Nonnull exchange);
 
 // Whether the client has a certificate of one of the authorities, for this purpose and valid now.
 int chttpd_client_is_known(chttpd_exchange *_Nonnull exchange);

@@ -27,3 +27,6 @@ int csystem_do_not_block(int fd);
 int csystem_shut(int fd);
 /// The account of the process at the other end of a Unix socket, when it connected (SO_PEERCRED); -1 for other descriptors.
 long long csystem_peer_account(int fd);
+/// The account that owns the other end of a TCP connection within this machine (sock_diag(7)); -1 where that is another
+/// machine's, or nobody's any more.
+long long csystem_tcp_peer_account(int fd);

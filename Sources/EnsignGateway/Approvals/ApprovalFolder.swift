@@ -18,6 +18,8 @@ package final class ApprovalFolder: ApprovalDesk {
     package static let mostOpen = 8
     /// The most answers that are read for one request.
     static let mostAnswers = 256
+    /// The most bytes of a request: it is read by people, kept for days, and each call may leave one.
+    package static let mostAsked = 262_144
     /// The most bytes of an answer.
     package static let mostBytes = 32_768
     /// How long files are kept after their request ended, in seconds.
@@ -77,6 +79,7 @@ package final class ApprovalFolder: ApprovalDesk {
                 requested: now,
                 until: now.advanced(seconds: self.wait)
             )
+            guard request.bytes.count <= Self.mostAsked else { return (.tooLong(most: Self.mostAsked), nil) }
             try self.write(request)
             return (.pending(id: request.id, until: request.until), request)
         }
@@ -221,9 +224,17 @@ package final class ApprovalFolder: ApprovalDesk {
             .filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.filter(ApprovalRequest.isID)
     }
 
+    /// How many requests of an agent are open. Those of days before are not read: that they are over follows from when they were
+    /// written.
     private func open(_ names: [String], of agent: AgentID, _ now: Timestamp) throws(RecordFailure) -> Int {
         var count = 0
+        let over = (now.seconds - wait - 60).multipliedReportingOverflow(by: 1_000_000_000)
         for name in names {
+            if !over.overflow, let status = try recording({ try Files.status("\(path)/requests/\(name).json") }),
+                status.modified < over.partialValue
+            {
+                continue
+            }
             guard let request = try request(name), request.agent == agent, request.until >= now, try !isUsed(name)
             else {
                 continue

@@ -95,6 +95,7 @@ extension Gate {
         case .pending(let id, let until): throw RefusalWords.pending(id, context.operation, until: until)
         case .denied(let id, _, _): throw RefusalWords.denied(id, context.operation)
         case .tooMany(let most): throw RefusalWords.tooMany(most, context.operation)
+        case .tooLong(let most): throw RefusalWords.tooLong(most, context.operation)
         }
     }
 

@@ -76,6 +76,7 @@ package final class Gate: Gatekeeper {
 
     let parts: Parts
     let flights = SingleFlight()
+    private let tally = RefusalTally()
     private let underWay = Mutex<[AgentID: Int64]>([:])
 
     package init(_ parts: Parts) { self.parts = parts }
@@ -108,7 +109,9 @@ package final class Gate: Gatekeeper {
         decision.verdict = .refused
         decision.reason = refusal.reason
         decision.pointer = refusal.pointer
-        let number = try? parts.record.append(decision)
+        let number =
+            refusal.isOfMany
+            ? tally.number(of: decision, context.agent, in: parts.record, now: now) : try? parts.record.append(decision)
         write(context, reason: refusal.reason, error: Self.errorType(refusal.reason))
         return refusal.result(decision: number)
     }
@@ -142,6 +145,11 @@ package final class Gate: Gatekeeper {
             )
         )
     }
+
+    /// Writes down how many refusals have no line of their own, once the minute is over that they came in.
+    ///
+    /// - Parameter all: Those of this minute, too.
+    package func settle(all: Bool = false) { tally.settle(in: parts.record, now: all ? nil : now) }
 
     // MARK: At the same time
 

@@ -100,10 +100,12 @@ enum RefusalWords {
     }
 
     static func inFlight(_ most: Int64) -> Refusal {
-        Refusal(
+        var refusal = Refusal(
             .budget,
             "refused: \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
         )
+        refusal.isOfMany = true
+        return refusal
     }
 
     static func pending(_ id: String, _ name: String, until: Timestamp) -> Refusal {
@@ -124,6 +126,13 @@ enum RefusalWords {
         Refusal(
             .approvalPending,
             "refused: \(name) needs a person's approval, and \(most) requests of this agent are open already, the most. Nothing was done. Try again when one has been answered."
+        )
+    }
+
+    static func tooLong(_ most: Int, _ name: String) -> Refusal {
+        Refusal(
+            .approvalDenied,
+            "refused: \(name) needs a person's approval, and what a person is asked has at most \(most) bytes, the arguments in full. \(again)"
         )
     }
 

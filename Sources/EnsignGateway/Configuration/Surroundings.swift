@@ -40,6 +40,7 @@ package struct Surroundings: Sendable {
         for words in file.anchors { checkProgram(words, "an anchor", &list) }
         for issuer in file.issuers { check(issuer, &list) }
         if let https = file.listen.https { check(https, &list) }
+        if let socket = file.listen.socket { checkFolder(ofSocket: socket, &list) }
         for place in [file.telemetry, file.usage].compactMap({ $0 }) where !isFolder(place.value) {
             list.add(
                 "missing-file",
@@ -75,8 +76,55 @@ package struct Surroundings: Sendable {
         Files.canonical(path).flatMap { try? Files.status($0) }
     }
 
+    /// Whether somebody else could put another file in the place of one: whoever may write to a folder above it can.
+    private func checkFolders(above path: String, at position: Position, _ list: inout Listing) {
+        // The folders that the path names, and those that it leads to through links.
+        for start in [path, Files.canonical(path)].compactMap({ $0 }) {
+            var folder = Files.parent(of: start)
+            while let current = folder {
+                if let danger = danger(of: current) {
+                    list.add(
+                        "unsafe-folder",
+                        "\(danger.words) \(current), and so could put another file in the place of \(path)",
+                        at: position,
+                        hint: danger.hint,
+                        severity: danger.severity
+                    )
+                    return
+                }
+                folder = current == "/" ? nil : Files.parent(of: current)
+            }
+        }
+    }
+
+    private func danger(of folder: String) -> (words: String, hint: String?, severity: Finding.Severity)? {
+        guard let status = try? Files.status(folder), status.kind == .directory else { return nil }
+        // With the sticky bit names are taken away or replaced by their owners alone (chmod(2)).
+        if status.permissions & 0o1000 == 0 {
+            if status.permissions & 0o002 != 0 { return ("everybody may write to", "chmod o-w \(folder)", .error) }
+            if status.permissions & 0o020 != 0 { return ("a group may write to", "chmod g-w \(folder)", .warning) }
+        }
+        return status.owner == 0 || status.owner == account ? nil : ("another account owns", nil, .warning)
+    }
+
+    /// Whether somebody else could listen there, and be taken for the gateway by clients that show it their tokens.
+    private func checkFolder(ofSocket place: Located<String>, _ list: inout Listing) {
+        checkFolders(above: place.value, at: place.position, &list)
+        guard let folder = Files.parent(of: place.value), let status = status(folder),
+            status.permissions & 0o1002 == 0o1002
+        else { return }
+        list.add(
+            "unsafe-folder",
+            "everybody may listen in \(folder) before the gateway does, and be shown its clients' tokens",
+            at: place.position,
+            hint: "take a folder of the gateway's own, such as /run/ensign-gateway",
+            severity: .warning
+        )
+    }
+
     private func checkOwnFile(_ file: GatewayFile, _ list: inout Listing) {
         guard let status = status(file.path) else { return }
+        checkFolders(above: file.path, at: .start, &list)
         if status.permissions & 0o022 != 0 {
             list.add("unsafe-file", "others than its owner may change this file", hint: "chmod go-w \(file.path)")
         }
@@ -107,6 +155,7 @@ package struct Surroundings: Sendable {
         if status.permissions & 0o022 != 0 {
             list.add("unsafe-file", "others than its owner may change \(place.value)", at: place.position)
         }
+        checkFolders(above: place.value, at: place.position, &list)
         guard let bytes = try? Files.read(place.value, limit: 1 << 20) else {
             return list.add("unreadable", "\(place.value) cannot be read", at: place.position)
         }
@@ -118,6 +167,7 @@ package struct Surroundings: Sendable {
     private func checkState(_ file: GatewayFile, _ list: inout Listing) {
         let place = file.state
         guard let status = status(place.value) else { return }
+        checkFolders(above: place.value, at: place.position, &list)
         if status.kind != .directory {
             list.add("missing-file", "\(place.value) is not a folder", at: place.position)
         } else if status.owner != account {
@@ -129,6 +179,20 @@ package struct Surroundings: Sendable {
                 at: place.position,
                 hint: "chmod 700 \(place.value)"
             )
+        }
+        for name in StateFolder.secretFiles {
+            let file = "\(place.value)/\(name)"
+            guard let status = self.status(file) else { continue }
+            if status.owner != account {
+                list.add("unsafe-file", "\(file) does not belong to the gateway's account", at: place.position)
+            } else if status.permissions & 0o077 != 0 {
+                list.add(
+                    "unsafe-file",
+                    "others than the gateway may read \(file): they could write the log",
+                    at: place.position,
+                    hint: "chmod 600 \(file)"
+                )
+            }
         }
     }
 
@@ -145,20 +209,13 @@ package struct Surroundings: Sendable {
         if status.permissions & 0o022 != 0 {
             list.add("unsafe-file", "\(name): others than its owner may change \(program.value)", at: program.position)
         }
+        checkFolders(above: program.value, at: program.position, &list)
     }
 
     private func check(_ line: GatewayFile.UpstreamLine, _ tool: String, _ list: inout Listing) {
         guard case .program(let program) = line.address, let first = program.words.first else { return }
         checkProgram(program.words, tool, &list)
-        if let digest = program.sha256, let bytes = try? Files.read(first.value, limit: 1 << 30),
-            SHA256.hex(of: bytes) != digest.value
-        {
-            list.add(
-                "wrong-program",
-                "\(tool): \(first.value) is not the program with this SHA-256",
-                at: digest.position
-            )
-        }
+        if let digest = program.sha256 { check(digest, of: first.value, tool, &list) }
         if let user = program.user {
             let wanted = number(user.value)
             if wanted == nil {
@@ -185,6 +242,37 @@ package struct Surroundings: Sendable {
         }
     }
 
+    private func check(_ digest: Located<String>, of program: String, _ tool: String, _ list: inout Listing) {
+        // A pipe or a device has no SHA-256, and would be read without end.
+        guard let path = Files.canonical(program), status(path)?.kind == .file,
+            let bytes = try? Files.read(path, limit: 256 << 20)
+        else { return }
+        if SHA256.hex(of: bytes) != digest.value {
+            return list.add(
+                "wrong-program",
+                "\(tool): \(program) is not the program with this SHA-256",
+                at: digest.position
+            )
+        }
+        guard let interpreter = Self.interpreter(of: bytes) else { return }
+        list.add(
+            "interpreter-not-held",
+            "\(tool): sha256 holds the script \(program), and not \(interpreter.onOneLine(utf8: 200)), which runs it, nor what "
+                + "that loads",
+            at: digest.position,
+            hint: "name a program that needs no interpreter, or see to it that only root may change it",
+            severity: .warning
+        )
+    }
+
+    /// The program that the kernel starts for a script (execve(2)); nil for a program.
+    static func interpreter(of bytes: [UInt8]) -> String? {
+        guard bytes.starts(with: "#!".utf8) else { return nil }
+        let line = bytes.dropFirst(2).prefix(254).prefix { $0 != 0x0A }
+        let words = line.split { $0 == 0x20 || $0 == 0x09 }
+        return words.first.map { String(decoding: $0, as: UTF8.self) } ?? "a shell"
+    }
+
     // MARK: Keys of others
 
     private func check(_ issuer: GatewayFile.IssuerLine, _ list: inout Listing) {
@@ -200,6 +288,7 @@ package struct Surroundings: Sendable {
         if let status = status(place.value), status.permissions & 0o022 != 0 {
             list.add("unsafe-file", "others than its owner may change \(place.value)", at: place.position)
         }
+        checkFolders(above: place.value, at: place.position, &list)
     }
 
     private func check(_ https: GatewayFile.Listen.Encrypted, _ list: inout Listing) {

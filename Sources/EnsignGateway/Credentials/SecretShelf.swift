@@ -32,15 +32,35 @@ package final class SecretShelf: Sendable {
     private let slots = Mutex<[String: Slot]>([:])
     private let given = Mutex(Given())
     private let deadline: Duration
+    private let say: @Sendable (String) -> Void
 
     /// How long a secret is kept.
     static let kept = Duration.seconds(300)
     static let mostBytes = 65_536
 
-    /// - Parameter commands: Programs and their arguments by scheme; the reference is added as the last one.
-    package init(_ commands: [String: [String]], deadline: Duration = .seconds(10)) {
+    /// - Parameters:
+    ///   - commands: Programs and their arguments by scheme; the reference is added as the last one.
+    ///   - say: Tells the operator something, who may have been told before.
+    package init(
+        _ commands: [String: [String]],
+        deadline: Duration = .seconds(10),
+        say: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         self.commands = commands
         self.deadline = deadline
+        self.say = say
+    }
+
+    /// References whose secret is too short to be cut out of what servers say, sorted.
+    package var uncut: [String] {
+        given.withLock { given in
+            given.values.filter { $0.value.contains { $0.utf8.count < SecretCutter.shortest } }.keys.sorted()
+        }
+    }
+
+    /// What an operator must know of such a reference.
+    package static func warning(ofUncut reference: String) -> String {
+        "the secret of '\(reference)' has fewer than \(SecretCutter.shortest) bytes: it is not cut out of what servers answer"
     }
 
     /// The secret of a reference.
@@ -59,6 +79,7 @@ package final class SecretShelf: Sendable {
             return Result { () throws(UpstreamFailure) in
                 let value = try read(reference)
                 given.withLock { $0.add(value, of: reference) }
+                if value.utf8.count < SecretCutter.shortest { say(Self.warning(ofUncut: reference)) }
                 kept = (value, .now)
                 return value
             }

@@ -16,6 +16,9 @@ package final class Gateway: Sendable {
     package let admission: Admission
     private let errands: Errands
     private let housekeeping: Housekeeping
+    /// What opens the servers' doors.
+    package let secrets: SecretShelf
+    private let beginsAnew: Bool
     private let say: @Sendable (String) -> Void
 
     /// - Parameters:
@@ -39,6 +42,7 @@ package final class Gateway: Sendable {
             maxAge: file.maxAge,
             state: state.path
         )
+        beginsAnew = try state.beginsAnew
         let anchors = file.anchors.map { $0.map(\.value) }
         let log = try DecisionLog(
             state,
@@ -56,7 +60,7 @@ package final class Gateway: Sendable {
             log: log,
             notify: { errands.run(notify, input: $0.bytes) }
         )
-        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) })
+        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
         upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: surroundings.sandbox) { address, secrets in
             switch address {
             case .program(let program): ProgramUpstream(program, secrets: secrets, version: version)
@@ -85,7 +89,16 @@ package final class Gateway: Sendable {
             )
         )
         (self.live, self.log, self.approvals, self.errands, self.say) = (live, log, approvals, errands, say)
-        housekeeping = Housekeeping(log: log, approvals: approvals, flights: flights, keep: file.keep, say: say)
+        self.secrets = secrets
+        let gate = gate
+        housekeeping = Housekeeping(
+            log: log,
+            approvals: approvals,
+            flights: flights,
+            keep: file.keep,
+            settle: { gate.settle() },
+            say: say
+        )
     }
 
     /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
@@ -94,6 +107,12 @@ package final class Gateway: Sendable {
     package func start(_ claim: Claim) {
         var decision = Decision(.start)
         decision.note = claim.sentence
+        if beginsAnew {
+            let note =
+                "the decision log begins with number 1, and its keys are older: the log before it is not there any more"
+            decision.note = "\(note); claim \(claim.sentence)"
+            say(note)
+        }
         do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
         housekeeping.start()
     }
@@ -104,6 +123,7 @@ package final class Gateway: Sendable {
         let end = ContinuousClock.now + .seconds(3_600)
         while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 100) }
         upstreams.end()
+        gate.settle(all: true)
         errands.finish()
     }
 
@@ -113,6 +133,7 @@ package final class Gateway: Sendable {
     package func end(_ note: String?) {
         housekeeping.stop()
         upstreams.end()
+        gate.settle(all: true)
         if let note {
             var decision = Decision(.stop)
             decision.note = note

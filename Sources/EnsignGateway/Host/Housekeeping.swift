@@ -15,6 +15,8 @@ final class Housekeeping: Sendable {
     private let flights: FlightFolder
     /// Days; nil keeps all.
     private let keep: Int64?
+    /// What else is done each minute.
+    private let settle: @Sendable () -> Void
     private let say: @Sendable (String) -> Void
 
     init(
@@ -22,9 +24,10 @@ final class Housekeeping: Sendable {
         approvals: ApprovalFolder,
         flights: FlightFolder,
         keep: TimeSpan,
+        settle: @escaping @Sendable () -> Void,
         say: @escaping @Sendable (String) -> Void
     ) {
-        (self.log, self.approvals, self.flights, self.say) = (log, approvals, flights, say)
+        (self.log, self.approvals, self.flights, self.settle, self.say) = (log, approvals, flights, settle, say)
         self.keep = keep.milliseconds > 0 ? (keep.milliseconds + 86_399_999) / 86_400_000 : nil
     }
 
@@ -55,6 +58,7 @@ final class Housekeeping: Sendable {
 
     private func turn(_ last: inout CalendarDate?) {
         let now = Timestamp(seconds: Machine.now)
+        settle()
         flights.sweep()
         do {
             try log.signHead()

@@ -47,6 +47,8 @@ package struct Survey: Sendable {
     package private(set) var tools: [Tool] = []
     /// What of the live directory cannot be read, an agent each.
     package private(set) var trouble: [String] = []
+    /// What an operator should know of the credentials that were read.
+    package private(set) var warnings: [String] = []
     package private(set) var agents = 0
     package private(set) var environment: String?
 
@@ -99,6 +101,7 @@ package struct Survey: Sendable {
             tool.others = (listing?.tools ?? []).map(\.name).filter { !taken.contains($0) }.sorted()
             tools.append(tool)
         }
+        warnings = gateway.secrets.uncut.map(SecretShelf.warning)
     }
 
     // MARK: What is granted
@@ -170,7 +173,8 @@ extension Survey {
     package var json: JSONValue {
         [
             "environment": environment.map(JSONValue.string) ?? .null, "agents": .integer(Int64(agents)),
-            "trouble": .array(trouble.map(JSONValue.string)), "tools": .array(tools.map(\.json)),
+            "trouble": .array(trouble.map(JSONValue.string)), "warnings": .array(warnings.map(JSONValue.string)),
+            "tools": .array(tools.map(\.json)),
         ]
     }
 }

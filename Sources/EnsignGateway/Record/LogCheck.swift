@@ -1,5 +1,6 @@
 package import EnsignCrypto
 package import EnsignModel
+import EnsignSystem
 
 /// Whether a decision log is whole: each line follows from the one before, was written by the gateway, and agrees with every
 /// signed head.
@@ -54,20 +55,21 @@ package struct LogCheck: Sendable {
     /// - Parameters:
     ///   - files: Paths of the days' files, oldest first.
     ///   - heads: Files with signed heads, a line each: the log's own, and what was kept elsewhere.
-    ///   - expectsHeads: Whether the log's own heads must be among them.
+    ///   - folder: The folder of a whole log, whose own heads must be among them.
     /// - Throws: ``RecordFailure`` when one cannot be read.
     package static func check(
         files: [String],
         heads: [String],
         keys: Keys,
-        expectsHeads: Bool = false
+        folder: LogFolder? = nil
     ) throws(RecordFailure) -> LogCheck {
         var check = LogCheck(keys)
         for file in heads { try check.take(headsOf: file) }
         for file in files { try check.take(linesOf: file) }
         check.end()
+        if let folder { try check.take(newestOf: folder) }
         if check.lines == 0, check.isWhole { check.report("", 0, nil, "there are no lines") }
-        if expectsHeads, check.heads == 0, check.lines > 0 {
+        if folder != nil, check.heads == 0, check.lines > 0 {
             check.report("", 0, nil, "there is no signed head, and the first line gets one")
         }
         return check
@@ -97,6 +99,44 @@ package struct LogCheck: Sendable {
         }
     }
 
+    // MARK: Files
+
+    /// Whether the folder's word for where the next line goes can be one.
+    private mutating func take(newestOf folder: LogFolder) throws(RecordFailure) {
+        let file = "\(folder.path)/newest"
+        guard try recording({ try Files.status(file) }) != nil else { return }
+        guard let bytes = try recording({ try Files.readOwn(file, limit: 64) }) else {
+            return report(file, 0, nil, "this is longer than the name of a file")
+        }
+        switch LogFolder.name(ofNewest: bytes) {
+        case .none: break
+        case .garbage: report(file, 1, nil, "this names no file of a day: it was edited, or the disk is damaged")
+        case .name(let name):
+            do throws(RecordFailure) { _ = try folder.newest(name) } catch {
+                report(
+                    file,
+                    1,
+                    nil,
+                    "this names \(name), which is not the newest file: it was edited, or files are missing"
+                )
+            }
+        }
+    }
+
+    /// Whether a file has the name of the day on which its first line was written: the only one that it ever gets.
+    private mutating func take(day line: LogLine, of file: String) {
+        let name = file.split(separator: "/").last.map(String.init) ?? file
+        guard let day = line.json["time"]?.string?.prefix(10), CalendarDate(name.prefix(10)) != nil,
+            name.dropFirst(10).hasPrefix(".jsonl"), day != name.prefix(10)
+        else { return }
+        report(
+            file,
+            1,
+            line.sequence,
+            "the first line is of \(String(day).quoted(utf8: 20)), and the file has another day's name"
+        )
+    }
+
     // MARK: Lines
 
     private mutating func take(linesOf file: String) throws(RecordFailure) {
@@ -104,15 +144,24 @@ package struct LogCheck: Sendable {
         try LogReader.lines(of: file) { bytes, isWhole throws(RecordFailure) in
             number += 1
             guard isWhole, let line = LogLine(bytes) else {
-                let message = isWhole ? "this line is not as the gateway writes lines" : "the last line has no end"
-                report(file, number, last.map { $0 + 1 }, message)
+                report(file, number, last.map { $0 + 1 }, Self.words(bytes, isWhole))
                 previous = nil
                 last = last.map { $0 + 1 }
                 return problems.count < Self.mostProblems
             }
+            if number == 1 { take(day: line, of: file) }
             take(line, file, number)
             return problems.count < Self.mostProblems
         }
+    }
+
+    /// What is wrong with bytes that are no line.
+    private static func words(_ bytes: [UInt8], _ isWhole: Bool) -> String {
+        if bytes.count > LogLine.mostBytes {
+            let rest = isWhole ? "" : ", and what may be behind it was not read"
+            return "this line is longer than the \(LogLine.mostBytes) bytes that a line has at most\(rest)"
+        }
+        return isWhole ? "this line is not as the gateway writes lines" : "the last line has no end"
     }
 
     private mutating func take(_ line: LogLine, _ file: String, _ number: Int) {

@@ -46,13 +46,64 @@ package struct LogFolder: Sendable, Hashable {
             // Two lines of the greatest length: the last one, and one that is not whole.
             let start = max(0, size - Int64(2 * LogLine.mostBytes + 2))
             let bytes = try opened.read(from: start, count: Int(size - start), file)
-            guard let last = bytes.lastIndex(of: 0x0A) else { return (nil, 0) }
+            let last = bytes.lastIndex(of: 0x0A)
+            // What has no end was cut off by a power failure, and is never longer than a line.
+            guard bytes.count - (last.map { $0 + 1 } ?? 0) <= LogLine.mostBytes else {
+                throw damaged(file, before: size + 1)
+            }
+            guard let last else { return (nil, 0) }
             let begin = bytes[..<last].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
             guard let line = LogLine(Array(bytes[begin..<last])) else {
-                throw SystemError(code: EBADMSG, operation: "read the last line of \(file)")
+                throw damaged(file, before: start + Int64(last))
             }
             return (line, start + Int64(last) + 1)
         }
+    }
+
+    /// A file whose last line nobody can write behind.
+    private func damaged(_ file: String, before end: Int64) -> RecordFailure {
+        // Only for the message: where it cannot be counted, it is left out.
+        var number: Int64 = 1
+        var offset: Int64 = 0
+        if let reader = try? Compressed.Reader(file) {
+            while offset < end, let chunk = try? reader.next(), !chunk.isEmpty {
+                number += Int64(chunk.prefix(Int(min(end - offset, Int64(chunk.count)))).count { $0 == 0x0A })
+                offset += Int64(chunk.count)
+            }
+        }
+        return RecordFailure(
+            "\(file):\(number): the last line is not as the gateway writes lines, and nothing is written behind it: "
+                + "it was changed, or the disk is damaged. \(wayOut)"
+        )
+    }
+
+    /// What an operator does about a log that cannot go on.
+    var wayOut: String {
+        "'ensign-gateway verify --config FILE' names all that is wrong. To go on, stop the gateway and move \(path) away as it "
+            + "is: it is the evidence. At its next start a new log begins there, with number 1"
+    }
+
+    /// The file that the next line goes to, unless a new day has begun; nil before the first.
+    ///
+    /// - Parameter named: What `newest` says.
+    /// - Throws: ``RecordFailure`` where that is not the newest file: behind another one the chain would have two ends.
+    func newest(_ named: String?) throws(RecordFailure) -> String? {
+        let names = try names()
+        guard let named else { return names.last { $0.hasSuffix(".jsonl") } }
+        guard !names.isEmpty else { return named }
+        // A file of a day that has begun may be there already, empty: then the process died before it could name it.
+        var later: String?
+        for name in names where name > named {
+            if try recording({ try Files.status("\(path)/\(name)")?.size ?? 0 }) > 0 { later = name }
+        }
+        guard later == nil, names.contains(named) else {
+            throw RecordFailure(
+                "\(path)/newest names \(named), and the newest file is \(later ?? names.last ?? ""): it was edited, or files were "
+                    + "taken away. 'ensign-gateway verify --config FILE' names what is wrong. To go on with the newest "
+                    + "file, remove \(path)/newest"
+            )
+        }
+        return named
     }
 
     /// The last line before a file.
@@ -117,6 +168,21 @@ package struct LogFolder: Sendable, Hashable {
 
     // MARK: The lock
 
+    /// What the file `newest` says.
+    enum Newest: Hashable, Sendable {
+        /// Nothing: there was no line yet, or the machine lost power before its bytes were on the disk.
+        case none
+        case name(String)
+        case garbage
+    }
+
+    static func name(ofNewest bytes: [UInt8]) -> Newest {
+        guard bytes.contains(where: { $0 != 0 }) else { return .none }
+        let name = String(decoding: bytes, as: UTF8.self)
+        return bytes.count == 16 && name.hasSuffix(".jsonl") && CalendarDate(name.prefix(10)) != nil
+            ? .name(name) : .garbage
+    }
+
     /// The log's lock, held until it goes out of scope.
     struct Lock: ~Copyable {
         private let file: OpenFile
@@ -139,8 +205,15 @@ package struct LogFolder: Sendable, Hashable {
             // It is never longer: a second look would find its end only.
             _ = try recording { try file.descriptor.read(at: 0, count: 64, appendingTo: &bytes, from: path) }
             if let known, bytes.elementsEqual(known.utf8) { return known }
-            let name = String(decoding: bytes, as: UTF8.self)
-            return name.hasSuffix(".jsonl") && CalendarDate(name.prefix(10)) != nil ? name : nil
+            switch LogFolder.name(ofNewest: bytes) {
+            case .none: return nil
+            case .name(let name): return name
+            case .garbage:
+                throw RecordFailure(
+                    "\(path) names no file of a day, but \(String(decoding: bytes, as: UTF8.self).quoted(utf8: 64)): it was "
+                        + "edited, or the disk is damaged. To go on with the newest file, remove \(path)"
+                )
+            }
         }
     }
 

@@ -3,14 +3,18 @@ import EnsignModel
 import EnsignSystem
 import Glibc
 
-/// Reads lines of files, compressed or not, in bounded memory.
+/// Reads lines of files, compressed or not, in bounded memory and time.
 package enum LogReader {
     /// What is read and longer than any line is handed over as one that is cut.
     static let most = LogLine.mostBytes + 1
+    /// The most bytes that are passed over because a line is too long: what is behind them is not read.
+    static let mostPassedOver = 64 << 20
 
-    /// Hands over each line without its line feed, and whether it has one. Stops when `take` returns false.
+    /// Hands over each line without its line feed, and whether it has one. Stops when `take` returns false, and behind a line
+    /// that is far too long.
     ///
     /// - Parameter offset: Where to begin, in bytes of the file as it is before compression.
+    /// - Throws: ``RecordFailure`` where it is no file that ends: a pipe, a device.
     package static func lines(
         of file: String,
         from offset: Int64 = 0,
@@ -19,19 +23,36 @@ package enum LogReader {
         let reader = try Compressed.Reader(file)
         if offset > 0 { try reader.skip(to: offset) }
         var pending: [UInt8] = []
+        var passedOver = 0
+        func add(_ bytes: ArraySlice<UInt8>) {
+            let kept = bytes.prefix(most - pending.count)
+            pending += kept
+            passedOver += bytes.count - kept.count
+        }
         while true {
             let chunk = try reader.next()
             if chunk.isEmpty { break }
-            var rest = chunk[...]
-            while let end = rest.firstIndex(of: 0x0A) {
-                pending += rest[..<end].prefix(most - min(pending.count, most))
+            var start = 0
+            while let end = lineEnd(in: chunk, from: start) {
+                add(chunk[start..<end])
                 guard try take(pending, true) else { return }
                 pending.removeAll(keepingCapacity: true)
-                rest = rest[(end + 1)...]
+                passedOver = 0
+                start = end + 1
             }
-            pending += rest.prefix(most - min(pending.count, most))
+            add(chunk[start...])
+            if passedOver > mostPassedOver { break }
         }
         if !pending.isEmpty { _ = try take(pending, false) }
+    }
+
+    private static func lineEnd(in bytes: [UInt8], from start: Int) -> Int? {
+        unsafe bytes.withUnsafeBytes { buffer in
+            guard start < buffer.count, let base = buffer.baseAddress,
+                let found = unsafe memchr(base + start, 0x0A, buffer.count - start)
+            else { return nil }
+            return unsafe UnsafeRawPointer(found) - base
+        }
     }
 }
 
@@ -44,8 +65,15 @@ enum Compressed {
         private let name: String
 
         init(_ name: String) throws(RecordFailure) {
-            guard let handle = unsafe gzopen(name, "rbe") else {
-                throw RecordFailure("cannot read \(name): \(SystemError(code: errno, operation: "open it"))")
+            // Never waits for a writer, even if somebody has put a pipe there.
+            let file = try recording { try FileDescriptor(name, O_RDONLY | O_NONBLOCK, operation: "read \(name)") }
+            guard try recording({ try file.isRegular(name) }) else {
+                throw RecordFailure("\(name) is no regular file: a log is read from files that end")
+            }
+            let number = fcntl(file.number, F_DUPFD_CLOEXEC, 0)
+            guard number >= 0, let handle = unsafe gzdopen(number, "rb") else {
+                if number >= 0 { close(number) }
+                throw RecordFailure(SystemError(code: errno, operation: "read \(name)").description)
             }
             unsafe self.handle = unsafe handle
             self.name = name

@@ -32,7 +32,7 @@ struct LogTail: Sendable {
     mutating func follow(_ lock: borrowing LogFolder.Lock) throws(RecordFailure) {
         let newest = try lock.newest(name)
         if let newest, try isUnchanged(newest) { return }
-        guard let newest = try Self.newest(newest, folder) else {
+        guard let newest = try folder.newest(newest) else {
             if let head = try folder.lastHead() { try goOn(after: head) }
             return
         }
@@ -54,7 +54,7 @@ struct LogTail: Sendable {
         guard head.sequence <= sequence else {
             throw RecordFailure(
                 "the decision log ends at \(sequence), and a signed head names \(head.sequence): it was cut. "
-                    + "'ensign-gateway verify' says where"
+                    + folder.wayOut
             )
         }
     }
@@ -65,11 +65,6 @@ struct LogTail: Sendable {
         sequence = newest.sequence
         digest = newest.digest
         head = (newest.sequence, newest.time)
-    }
-
-    private static func newest(_ named: String?, _ folder: LogFolder) throws(RecordFailure) -> String? {
-        if let named { return named }
-        return try folder.names().last { $0.hasSuffix(".jsonl") }
     }
 
     /// Whether the newest file is the one that is open, as this process left it.

@@ -36,10 +36,11 @@ package struct Replay: Sendable {
     package private(set) var different = 0
     /// Lines that are no verdicts.
     package private(set) var others = 0
-    /// Lines that no gateway wrote like this.
+    /// Lines that no gateway wrote like this. A file with ``mostUnreadable`` of them is not read any further.
     package private(set) var unreadable = 0
 
     package static let mostDifferences = 100
+    package static let mostUnreadable = 1_000
 
     private let live: String
     private let secret: LogSecret?
@@ -68,7 +69,7 @@ package struct Replay: Sendable {
             number += 1
             guard let line = LogLine(bytes) else {
                 unreadable += 1
-                return true
+                return unreadable % Self.mostUnreadable != 0
             }
             take(line, file, number)
             return true

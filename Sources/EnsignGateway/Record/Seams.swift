@@ -65,6 +65,8 @@ package enum ApprovalState: Sendable, Hashable {
     case denied(id: String, by: String, until: Timestamp)
     /// The agent has too many open requests.
     case tooMany(most: Int)
+    /// What would be asked is longer than anybody reads.
+    case tooLong(most: Int)
 }
 
 /// Requests to people and what they answered. Safe from any number of threads and processes.

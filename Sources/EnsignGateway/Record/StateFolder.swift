@@ -55,6 +55,16 @@ package struct StateFolder: Sendable, Hashable {
         return key
     }
 
+    /// Whether there are keys of a log, made more than a minute ago, and no log: somebody has moved it away, or removed it.
+    var beginsAnew: Bool {
+        get throws(RecordFailure) {
+            guard let key = try recording({ try Files.status("\(path)/gateway.key") }),
+                key.modified < Machine.nanoseconds - 60_000_000_000
+            else { return false }
+            return try recording { try Files.list("\(path)/log") ?? [] }.allSatisfy { !$0.contains(".jsonl") }
+        }
+    }
+
     /// A log that was begun never gets other keys by itself.
     private func requireNoLog(beside file: String) throws(RecordFailure) {
         let names = try recording { try Files.list("\(path)/log") ?? [] }
@@ -63,7 +73,7 @@ package struct StateFolder: Sendable, Hashable {
     }
 
     private func readKey(_ file: String) throws(RecordFailure) -> SSHPrivateKey? {
-        guard let text = try recording({ try Files.readOwn(file, limit: 16_384) }) else { return nil }
+        guard let text = try Self.readPrivate(file, limit: 16_384, owner: Machine.effectiveUserID) else { return nil }
         do {
             return try SSHPrivateKey(openSSH: text)
         } catch {
@@ -82,12 +92,46 @@ package struct StateFolder: Sendable, Hashable {
         return secret
     }
 
-    /// The secret, if there is one already.
-    package func existingLogSecret() throws(RecordFailure) -> LogSecret? { try readSecret("\(path)/log.key") }
-
     private func readSecret(_ file: String) throws(RecordFailure) -> LogSecret? {
-        guard let text = try recording({ try Files.readOwn(file, limit: 256) }) else { return nil }
+        guard let text = try Self.readPrivate(file, limit: 256, owner: Machine.effectiveUserID) else { return nil }
         return try LogSecret(text: text, file)
+    }
+
+    /// The secret of a state, if there is one: for whoever checks its log, and makes nothing there.
+    ///
+    /// - Throws: ``RecordFailure`` where it does not prove anything: others could read it.
+    package static func logSecret(ofState path: String) throws(RecordFailure) -> LogSecret? {
+        guard let owner = try recording({ try Files.status(path) })?.owner else { return nil }
+        let file = "\(path)/log.key"
+        return try readPrivate(file, limit: 256, owner: owner).map { (text) throws(RecordFailure) in
+            try LogSecret(text: text, file)
+        }
+    }
+
+    /// Files of the state that nobody else may read: whoever has them writes lines and heads like the gateway.
+    package static let secretFiles = ["gateway.key", "log.key"]
+
+    /// A file that one account alone may read and change; nil where there is none.
+    private static func readPrivate(_ file: String, limit: Int, owner: UInt32) throws(RecordFailure) -> [UInt8]? {
+        try recording {
+            guard try Files.status(file) != nil else { return nil }
+            // Never waits for a writer, even if somebody has put a pipe there.
+            let opened = try FileDescriptor(file, O_RDONLY | O_NONBLOCK, operation: "read \(file)")
+            let status = try opened.status(file)
+            guard status.kind == .file else { throw RecordFailure("\(file) is not a file") }
+            guard status.owner == owner else {
+                throw RecordFailure(
+                    "\(file) belongs to another account, which could write the log: it is the gateway's alone"
+                )
+            }
+            guard status.permissions & 0o077 == 0 else {
+                throw RecordFailure(
+                    "others may read \(file), and whoever did could write the log: chmod 600 \(file), and where that may "
+                        + "have happened, move \(Files.parent(of: file) ?? "the state") away, so that new keys are made"
+                )
+            }
+            return try opened.read(limit: limit, from: file)
+        }
     }
 }
 

@@ -25,6 +25,31 @@ extension Gatekeeper {
         if let refusal = call.refusal { return reply.call(refuse(incoming, refusal, in: session)) }
         return reply.call(self.call(incoming, in: session))
     }
+
+    /// Answers a call that is not passed on.
+    func refuse(_ reply: Reply, _ call: ToolCall, _ refusal: Refusal, in session: Session) -> JSONValue {
+        reply.call(refuse(call.incoming(reply.version, Cancellation()), refusal, in: session))
+    }
+}
+
+extension Refusal {
+    /// There is no room for one more call.
+    static let noRoom: Refusal = {
+        var refusal = Refusal(
+            .unavailable,
+            "not done: too many calls at the same time. Nothing was done. Try again when others have been answered."
+        )
+        refusal.isOfMany = true
+        return refusal
+    }()
+}
+
+extension ProtocolError {
+    /// There is no room for one more question.
+    static let noRoom = ProtocolError(
+        internalFailure,
+        "too many requests at the same time: try again when others have been answered"
+    )
 }
 
 extension ToolCall {

@@ -31,6 +31,17 @@ enum ClientMessage: Sendable {
         }
     }
 
+    /// About how many bytes more a message takes once it is read: a value is far larger than the two bytes that it may be
+    /// written with. What is short is not counted.
+    static func memory(for bytes: [UInt8]) -> Int {
+        guard bytes.count > 65_536 else { return 0 }
+        var values = 0
+        for byte in bytes where byte == UInt8(ascii: ",") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") {
+            values += 1
+        }
+        return values * 48
+    }
+
     static let tooLong = "a message is longer than \(most) bytes"
 
     private init(_ value: JSONValue) {

@@ -100,6 +100,9 @@ final class LineConnection: Sendable {
         state = Condition(State())
     }
 
+    /// Whether nothing is under way.
+    var isResting: Bool { state.withLock { $0.calls.isEmpty } }
+
     /// Serves until the client's last word, and until its calls are over: they get a moment, then they are cancelled.
     func serve() {
         state.withLock { $0.threads = 1 }
@@ -169,9 +172,13 @@ final class LineConnection: Sendable {
             if reply == nil { state.withLock { $0.calls[id] }?.cancel() }
         case .initialized: beginTelling()
         case .listen(let reply): listen(reply)
-        case .list(let reply): return start(reply) { [self] _ in gatekeeper.answer(reply, toListFor: session) }
+        case .list(let reply):
+            return start(reply, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
+                gatekeeper.answer(reply, toListFor: session)
+            }
         case .call(let reply, let call):
-            return start(reply) { [self] cancellation in
+            let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom, in: session) }
+            return start(reply, ifBusy: busy) { [self] cancellation in
                 gatekeeper.answer(reply, to: call, in: session, cancellation) { [self] in write($0) }
             }
         }
@@ -179,7 +186,13 @@ final class LineConnection: Sendable {
     }
 
     /// Takes note of a request under way, and sees to it that somebody goes on reading.
-    private func start(_ reply: Reply, _ body: @escaping (Cancellation) -> JSONValue?) -> Job? {
+    ///
+    /// - Parameter busy: The answer where there are too many.
+    private func start(
+        _ reply: Reply,
+        ifBusy busy: () -> JSONValue,
+        _ body: @escaping (Cancellation) -> JSONValue?
+    ) -> Job? {
         let cancellation = Cancellation()
         enum Place { case taken, full, fine(needsReader: Bool) }
         let place = state.withLock { state -> Place in
@@ -196,7 +209,7 @@ final class LineConnection: Sendable {
             write(Reply.message(.null, ProtocolError(ProtocolError.notAMessage, "this id is in use")))
             return nil
         case .full:
-            write(reply.call(Self.busy))
+            write(busy())
             return nil
         case .fine(let needsReader):
             if needsReader, !workers.run({ [self] in work() }) {
@@ -204,7 +217,7 @@ final class LineConnection: Sendable {
                     state.threads -= 1
                     state.calls[reply.id] = nil
                 }
-                write(reply.call(Self.busy))
+                write(busy())
                 return nil
             }
             return Job { [self] in
@@ -215,11 +228,6 @@ final class LineConnection: Sendable {
             }
         }
     }
-
-    private static let busy = Refusal(
-        .unavailable,
-        "not done: too many calls at the same time. Nothing was done. Try again when others have been answered."
-    ).result(decision: nil)
 
     private func write(_ message: JSONValue) { writer.write(message.canonicalBytes()) }
 

@@ -1,3 +1,4 @@
+import EnsignCrypto
 package import EnsignSystem
 import Glibc
 
@@ -8,6 +9,9 @@ package struct ListeningSocket: ~Copyable, Sendable {
     package let host: String
     /// The one that was given, or the one that the system chose.
     package let port: UInt16
+
+    /// How many connections wait at most until they are taken.
+    static let waiting: Int32 = 1_024
 
     /// Listens.
     package init(_ address: ListenAddress) throws(SystemError) {
@@ -42,7 +46,7 @@ package struct ListeningSocket: ~Copyable, Sendable {
             }
             try Self.check(operation, bind(number, &address, MemoryLayout<sockaddr_in>.size))
         }
-        try Self.check(operation, listen(number, 128))
+        try Self.check(operation, listen(number, Self.waiting))
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let found = unsafe withUnsafeMutableBytes(of: &storage) { bytes -> UInt16 in
@@ -70,6 +74,28 @@ private func bind<Address>(_ number: Int32, _ address: inout Address, _ size: In
     unsafe withUnsafeBytes(of: &address) { bytes in
         guard let base = bytes.baseAddress else { return -1 }
         return unsafe Glibc.bind(number, base.assumingMemoryBound(to: sockaddr.self), socklen_t(size))
+    }
+}
+
+extension Places.Holder {
+    /// Whoever is at the other end of a connection of TCP: of this machine the account, of others the address. What belongs to
+    /// one customer of a network by IPv6 counts as one address (RFC 6177).
+    init(ofPeerOn socket: Int32) {
+        if let account = Machine.account(ofTCPPeerOn: socket) {
+            self = .account(account)
+            return
+        }
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let bytes = unsafe withUnsafeMutableBytes(of: &storage) { bytes -> [UInt8] in
+            guard let base = bytes.baseAddress,
+                unsafe getpeername(socket, base.assumingMemoryBound(to: sockaddr.self), &size) == 0
+            else { return [] }
+            // Both have family and port before it (RFC 3493, section 3.3); that of IPv6 a label of flows besides.
+            let isNew = unsafe bytes.load(as: sockaddr.self).sa_family == sa_family_t(AF_INET6)
+            return unsafe isNew ? Array(bytes[8..<16]) : Array(bytes[4..<8])
+        }
+        self = .address(Hex.encode(bytes))
     }
 }
 

@@ -10,7 +10,8 @@ extension Verb {
         discussion: """
             Each line follows from the one before, was written with the log's secret, and agrees with every head that the \
             gateway signed: in the log, and with --heads in a copy that was kept elsewhere. Names the line that was \
-            changed, added, moved or cut away. Exit status 5 when it is not whole.
+            changed, added, moved or cut away. Exit status 5 when it is not whole. Where files are named those alone are \
+            checked, and --config only says whose secret and key count.
             """,
         arguments: [
             Argument(
@@ -46,21 +47,22 @@ extension Verb {
         ]
     ) { invocation in
         let log = try LogFiles(invocation)
-        if invocation.has("config"), log.secret == nil, log.files.isEmpty {
+        if log.folder != nil, log.secret == nil, log.files.isEmpty {
             throw Failure(message: "nothing was recorded here yet")
         }
         let check = try LogCheck.check(
             files: log.files,
             heads: log.heads,
             keys: LogCheck.Keys(secret: log.secret, heads: log.key),
-            expectsHeads: invocation.has("config")
+            folder: log.folder
         )
         let console = invocation.console
         if invocation.format == .json {
             invocation.json(check.json)
         } else {
             for problem in check.problems {
-                let place = problem.file.isEmpty ? "the log" : "\(problem.file):\(problem.line)"
+                let line = problem.line > 0 ? ":\(problem.line)" : ""
+                let place = problem.file.isEmpty ? "the log" : "\(problem.file)\(line)"
                 console.line("\(place.onOneLine): \(problem.message)")
             }
             console.line(words(check, log, console))

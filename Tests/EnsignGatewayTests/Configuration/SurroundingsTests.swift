@@ -1,9 +1,11 @@
-import EnsignGateway
+import EnsignCrypto
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
 import Glibc
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("What the operator's file depends on")
 struct SurroundingsTests {
@@ -82,6 +84,86 @@ struct SurroundingsTests {
         _ = try machine.findings()
         try machine.mode(name, mode)
         #expect(try machine.findings() == ["\(line) unsafe-file error"])
+    }
+
+    @Test(
+        "Whoever may write to a folder above a file could replace it",
+        arguments: [
+            ("a", 0o777, "error"), ("a", 0o775, "warning"), ("a/b", 0o777, "error"), ("a", 0o1777, nil),
+            ("a", 0o755, nil),
+        ]
+            as [(String, UInt32, String?)]
+    )
+    func folders(_ name: String, _ mode: UInt32, _ severity: String?) throws {
+        let machine = try Machine()
+        try Files.makeDirectories("\(machine.scratch.path)/a/b", mode: 0o755)
+        try machine.scratch.write("a/b/server", "#!/bin/sh\n")
+        try machine.mode("a/b/server", 0o755)
+        try machine.mode(name, mode)
+        let wanted = severity.map { ["10 unsafe-folder \($0)"] } ?? []
+        #expect(try machine.findings { $0.replacing("/server]", with: "/a/b/server]") } == wanted)
+        // By a link from a folder that is safe, and by one that lies in the folder.
+        #expect(unsafe symlink("\(machine.scratch.path)/a/b/server", "\(machine.scratch.path)/link") == 0)
+        #expect(try machine.findings { $0.replacing("/server]", with: "/link]") } == wanted)
+        #expect(unsafe symlink("\(machine.scratch.path)/server", "\(machine.scratch.path)/a/b/link") == 0)
+        #expect(try machine.findings { $0.replacing("/server]", with: "/a/b/link]") } == wanted)
+    }
+
+    @Test("Where everybody may listen first, everybody may be taken for the gateway")
+    func socketFolder() throws {
+        let machine = try Machine()
+        try Files.makeDirectories("\(machine.scratch.path)/run", mode: 0o755)
+        func found(_ mode: UInt32) throws -> [String] {
+            try machine.mode("run", mode)
+            return try machine.findings {
+                $0.replacing("owner: git", with: "owner: git\n  listen: {socket: \(machine.scratch.path)/run/g.sock}")
+            }
+        }
+        #expect(try found(0o755) == [])
+        #expect(try found(0o1777) == ["8 unsafe-folder warning"])
+        #expect(try found(0o777) == ["8 unsafe-folder error"])
+    }
+
+    @Test("Keys of the state that others may read are not safe", arguments: ["log.key", "gateway.key"])
+    func openKeys(_ name: String) throws {
+        let machine = try Machine()
+        try machine.scratch.write("state/\(name)", "x")
+        try machine.mode("state/\(name)", 0o600)
+        #expect(try machine.findings() == [])
+        for mode: UInt32 in [0o644, 0o640, 0o602] {
+            try machine.mode("state/\(name)", mode)
+            #expect(try machine.findings() == ["6 unsafe-file error"])
+        }
+    }
+
+    @Test("A SHA-256 holds a script and not what runs it, which is said")
+    func scripts() throws {
+        let machine = try Machine()
+        func found(_ text: String) throws -> [String] {
+            try machine.scratch.write("server", text)
+            try machine.mode("server", 0o755)
+            let digest = SHA256.hex(of: Array(text.utf8))
+            return try machine.findings { $0.replacing("user: crm", with: "sha256: \(digest)") }
+        }
+        #expect(try found("#!/bin/sh\n") == ["10 interpreter-not-held warning"])
+        #expect(try found("\u{7F}ELF") == [])
+        #expect(Surroundings.interpreter(of: Array("#! /usr/bin/env python3\n".utf8)) == "/usr/bin/env")
+        #expect(Surroundings.interpreter(of: Array("#!/bin/sh".utf8)) == "/bin/sh")
+        #expect(Surroundings.interpreter(of: Array("#!\n".utf8)) == "a shell")
+        #expect(Surroundings.interpreter(of: Array("#".utf8)) == nil)
+    }
+
+    @Test("A device in place of a program is not read for its SHA-256")
+    func device() throws {
+        let digest = String(repeating: "a", count: 64)
+        #expect(
+            try Machine().findings {
+                $0.replacing("command: [", with: "command: [/dev/zero, ").replacing(
+                    "user: crm",
+                    with: "sha256: \(digest)"
+                )
+            }.contains("10 missing-file error")
+        )
     }
 
     @Test("Accounts must be there, and only root runs a program as another one")

@@ -3,6 +3,7 @@ import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
 import Glibc
+import Synchronization
 import Testing
 
 @Suite("Secrets")
@@ -28,6 +29,24 @@ struct SecretTests {
         #expect(
             shelf.cutter.cut(said) == "[credentials], [credentials]",
             "a program may have been started with the first"
+        )
+    }
+
+    @Test("A secret that is too short to be cut out is told to the operator")
+    func short() throws {
+        let scratch = try ScratchDirectory()
+        let resolver = try scratch.write("resolve", "#!/bin/sh\necho ${1#vault:}\n")
+        #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
+        let said = Mutex<[String]>([])
+        let shelf = SecretShelf(["vault": [resolver]]) { text in said.withLock { $0.append(text) } }
+        #expect(try shelf.secret("vault:abcd") == "abcd")
+        #expect(shelf.uncut.isEmpty && said.withLock { $0.isEmpty })
+        #expect(try shelf.secret("vault:abc") == "abc")
+        #expect(shelf.uncut == ["vault:abc"])
+        #expect(
+            said.withLock { $0 } == [
+                "the secret of 'vault:abc' has fewer than 4 bytes: it is not cut out of what servers answer"
+            ]
         )
     }
 

@@ -2,23 +2,23 @@ import EnsignModel
 import EnsignSystem
 import Glibc
 
-/// The open connections of HTTP: how long each may still take, and which calls nobody waits for any more.
+/// The open connections of HTTP: who may keep one, how long each may still take, and which calls nobody waits for any more.
 ///
 /// A client that closes its connection cancels its call; one that dawdles loses it. Looked at four times a second.
 final class HTTPConnections: Sendable {
     /// What bounds all connections together.
     struct Limits: Sendable {
-        var connections = 1_024
-        /// Of one address, where other hosts may connect.
-        var connectionsOfOneAddress = 256
+        var connections = FileLimit.connections
+        /// How long whoever has not proven who it is may take for a request as a whole.
+        var proof = Duration.seconds(10)
         /// How long a connection may be silent between requests, and how long a head may take.
         var head = Duration.seconds(75)
         /// How long a body may take.
         var body = Duration.seconds(60)
         /// How long an answer may take.
         var answer = Duration.seconds(120)
-        /// The most bytes of bodies that are being read.
-        var buffered = 64 << 20
+        /// The most bytes of memory that messages may take, from their first byte to their answer; one agent's half of it.
+        var memory = 256 << 20
     }
 
     private struct Entry {
@@ -37,34 +37,69 @@ final class HTTPConnections: Sendable {
 
     private struct State {
         var entries: [Int: Entry] = [:]
+        var places: Places
         var last = 0
-        var buffered = 0
+        /// What messages take, by agents.
+        var memory: [AgentID: Int] = [:]
         var named: [Name: [Cancellation]] = [:]
         var isStopping = false
     }
 
     let limits: Limits
-    private let state = Condition(State())
+    private let state: Condition<State>
 
-    init(_ limits: Limits) { self.limits = limits }
+    init(_ limits: Limits) {
+        self.limits = limits
+        state = Condition(State(places: Places(limits.connections)))
+    }
 
     // MARK: A connection's life
 
-    func opened(_ socket: Int32) -> Int {
+    /// Takes note of a connection. Where there is no room, the one that gives way is ended: this one, too.
+    ///
+    /// - Parameter holder: The account or the address at its other end.
+    func opened(_ socket: Int32, _ holder: Places.Holder) -> Int {
         state.withLock { state in
+            let now = ContinuousClock.now
             state.last += 1
-            state.entries[state.last] = Entry(socket: socket, deadline: .now + limits.head)
-            return state.last
+            let number = state.last
+            state.entries[number] = Entry(socket: socket, deadline: now + limits.proof)
+            let entries = state.entries
+            let ended = state.places.enter(number, holder, now: now) { entries[$0]?.cancellation != nil }
+            for number in ended {
+                if let entry = state.entries[number] { _ = shutdown(entry.socket, Int32(SHUT_RDWR)) }
+            }
+            return number
         }
     }
 
-    func closed(_ number: Int) { state.withLock { _ = $0.entries.removeValue(forKey: number) } }
+    func closed(_ number: Int) {
+        state.withLock { state in
+            state.entries[number] = nil
+            state.places.leave(number)
+        }
+    }
 
-    func reads(_ number: Int) { state.withLock { $0.entries[number]?.deadline = .now + limits.body } }
+    /// Takes note of who it is.
+    func proved(_ number: Int, _ agent: AgentID) { state.withLock { $0.places.prove(number, agent) } }
+
+    func reads(_ number: Int) {
+        state.withLock { state in
+            let isProven = state.places.isProven(number)
+            state.entries[number]?.deadline = .now + (isProven ? limits.body : limits.proof)
+        }
+    }
 
     func answers(_ number: Int) { state.withLock { $0.entries[number]?.deadline = .now + limits.answer } }
 
-    func rests(_ number: Int) { state.withLock { $0.entries[number]?.deadline = .now + limits.head } }
+    func rests(_ number: Int) {
+        state.withLock { state in
+            let now = ContinuousClock.now
+            let isProven = state.places.isProven(number)
+            state.entries[number]?.deadline = now + (isProven ? limits.head : limits.proof)
+            if isProven { state.places.touch(number, now: now) }
+        }
+    }
 
     /// Whether its client is known by its certificate; looked at once.
     func isKnown(_ number: Int, _ look: () -> Bool) -> Bool {
@@ -74,18 +109,28 @@ final class HTTPConnections: Sendable {
         return true
     }
 
-    // MARK: Bodies
+    // MARK: Messages
 
-    /// Takes room for a piece of a body.
-    func takeRoom(_ count: Int) -> Bool {
+    /// Takes room for a message, or a piece of one.
+    func takeRoom(_ count: Int, _ agent: AgentID) -> Bool {
         state.withLock { state in
-            guard state.buffered + count <= limits.buffered else { return false }
-            state.buffered += count
+            let own = state.memory[agent] ?? 0
+            let all = state.memory.values.reduce(0, +)
+            guard own + count <= limits.memory / 2, all + count <= limits.memory else { return false }
+            state.memory[agent] = own + count
             return true
         }
     }
 
-    func giveRoom(_ count: Int) { state.withLock { $0.buffered -= count } }
+    /// Takes room whether there is any or not: what comes next finds less.
+    func holdRoom(_ count: Int, _ agent: AgentID) { state.withLock { $0.memory[agent, default: 0] += count } }
+
+    func giveRoom(_ count: Int, _ agent: AgentID) {
+        state.withLock { state in
+            let left = (state.memory[agent] ?? 0) - count
+            state.memory[agent] = left > 0 ? left : nil
+        }
+    }
 
     // MARK: Calls
 

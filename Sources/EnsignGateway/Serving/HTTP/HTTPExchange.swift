@@ -8,6 +8,8 @@ final class HTTPExchange {
     private var session: Session?
     private var refusal: HTTPAnswer?
     private var body: [UInt8] = []
+    /// What it has taken of the room for messages.
+    private var room = 0
 
     /// Decides whether its message will be looked at. What is refused is read all the same where it is short: a client that
     /// still sends would not see the answer.
@@ -16,7 +18,9 @@ final class HTTPExchange {
         self.connection = connection
         self.site = site
         do throws(HTTPAnswer) {
-            session = try admit(isKnown)
+            let session = try admit(isKnown)
+            site.connections.proved(connection, session.agent)
+            self.session = session
             refusal = site.rules.refusal(ofBody: head)
         } catch {
             refusal = error
@@ -24,7 +28,16 @@ final class HTTPExchange {
         site.connections.reads(connection)
     }
 
-    deinit { site.connections.giveRoom(body.count) }
+    deinit {
+        if let session, room > 0 { site.connections.giveRoom(room, session.agent) }
+    }
+
+    private func takeRoom(_ count: Int) -> Bool {
+        guard let session, count > 0 else { return true }
+        guard site.connections.takeRoom(count, session.agent) else { return false }
+        room += count
+        return true
+    }
 
     private func admit(_ isKnown: () -> Bool) throws(HTTPAnswer) -> Session {
         if site.wantsCertificate, !site.connections.isKnown(connection, isKnown) {
@@ -37,7 +50,11 @@ final class HTTPExchange {
     }
 
     /// Whether the body is not waited for.
-    var isAnsweredAtOnce: Bool { refusal != nil && (site.rules.isTooLong(head) || head["expect"] != nil) }
+    var isAnsweredAtOnce: Bool {
+        guard let refusal else { return false }
+        // A body whose end nobody knows is not read until the end of the connection.
+        return refusal.status == 501 || site.rules.isTooLong(head) || head["expect"] != nil
+    }
 
     /// - Returns: Whether more is read.
     func take(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -49,8 +66,8 @@ final class HTTPExchange {
         }
         if isTooLong {
             refusal = HTTPRules.tooLong
-        } else if !site.connections.takeRoom(bytes.count) {
-            refusal = .refusal(503, "too many requests at the same time: try again", [("Retry-After", "1")])
+        } else if !takeRoom(bytes.count) {
+            refusal = busy()
         } else {
             unsafe body.append(contentsOf: bytes)
         }
@@ -59,11 +76,45 @@ final class HTTPExchange {
 
     private var passedOver = 0
 
+    /// The body is not read, so nobody knows which request this would answer, nor what it asks for.
+    private func busy() -> HTTPAnswer {
+        var decision: JSONValue?
+        if let session {
+            let call = IncomingCall(
+                name: head["mcp-name"].flatMap(HTTPRules.decoded) ?? "tools/call",
+                arguments: [:],
+                protocolVersion: head["mcp-protocol-version"] ?? "2025-03-26",
+                cancellation: Cancellation()
+            )
+            let result = site.gatekeeper.refuse(call, Refusal.noRoom, in: session)
+            decision = result["_meta"]?["dev.ensign/decision"]
+        }
+        let error = ProtocolError(
+            ProtocolError.notAMessage,
+            "too many requests at the same time: try again",
+            data: decision.map { ["dev.ensign/decision": $0] }
+        )
+        var answer = HTTPAnswer(503, Reply.message(.null, error))
+        answer.headers = [("Retry-After", "1")]
+        return answer
+    }
+
     /// The answer; nil where nobody waits for it any more. Blocks as long as a call takes.
     func finish() -> HTTPAnswer? {
         defer { site.connections.answers(connection) }
+        let answer = decide()
+        if let session, let count = answer?.body.count {
+            // An answer that its client does not read takes memory as well. What was done is told all the same.
+            site.connections.holdRoom(count, session.agent)
+            room += count
+        }
+        return answer
+    }
+
+    private func decide() -> HTTPAnswer? {
         if let refusal { return refusal }
         guard let session else { return nil }
+        guard takeRoom(ClientMessage.memory(for: body)) else { return busy() }
         let message = ClientMessage(body)
         var agreed: String?
         switch message {

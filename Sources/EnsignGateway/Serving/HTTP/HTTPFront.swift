@@ -123,9 +123,9 @@ package final class HTTPFront: Sendable {
         {
             var settings = unsafe chttpd_settings(
                 socket: socket,
-                connections: UInt32(limits.connections),
-                connections_of_one_address: encryption == nil ? 0 : UInt32(limits.connectionsOfOneAddress),
-                head: 32_768,
+                // Those that give way are still there for a moment.
+                connections: UInt32(limits.connections + limits.connections / 4 + 16),
+                memory: HTTPHead.memory,
                 // Checking recurses along nested values, bounded at 64 levels.
                 stack: 8 << 20,
                 key: key,
@@ -171,7 +171,8 @@ extension HTTPFront {
             opened: { context, socket in
                 guard let context = unsafe context else { return nil }
                 let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
-                return unsafe UnsafeMutableRawPointer(bitPattern: shared.site.connections.opened(socket))
+                let holder = Places.Holder(ofPeerOn: socket)
+                return unsafe UnsafeMutableRawPointer(bitPattern: shared.site.connections.opened(socket, holder))
             },
             closed: { context, connection in
                 guard let context = unsafe context else { return }
@@ -181,11 +182,7 @@ extension HTTPFront {
             begun: { context, connection, exchange, method, path, request in
                 guard let context = unsafe context else { return Int32(CHTTPD_HANG_UP) }
                 let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
-                let head = unsafe HTTPHead(
-                    method: String(cString: method),
-                    path: String(cString: path),
-                    headers: HTTPFront.headers(of: exchange)
-                )
+                let head = unsafe HTTPFront.head(of: exchange, method, path)
                 let number = Int(bitPattern: connection)
                 let own = HTTPExchange(head, connection: number, site: shared.site) {
                     unsafe chttpd_client_is_known(exchange) == 1
@@ -213,15 +210,34 @@ extension HTTPFront {
         )
     }
 
-    fileprivate static func headers(of exchange: OpaquePointer) -> [String: [String]] {
+    fileprivate static func head(
+        of exchange: OpaquePointer,
+        _ method: UnsafePointer<CChar>,
+        _ path: UnsafePointer<CChar>
+    ) -> HTTPHead {
         let box = HeaderBox()
-        unsafe chttpd_headers(exchange, Unmanaged.passUnretained(box).toOpaque()) { context, name, value in
+        let isPlain = unsafe chttpd_headers(exchange, method, Unmanaged.passUnretained(box).toOpaque()) {
+            context,
+            name,
+            value in
             guard let context = unsafe context else { return }
             let box = unsafe Unmanaged<HeaderBox>.fromOpaque(context).takeUnretainedValue()
             let name = unsafe String(cString: name).lowercased()
-            unsafe box.headers[name, default: []].append(String(cString: value))
+            unsafe box.headers[name, default: []].append(HTTPFront.withoutBlanks(String(cString: value)))
         }
-        return box.headers
+        return unsafe HTTPHead(
+            method: String(cString: method),
+            path: String(cString: path),
+            headers: box.headers,
+            size: chttpd_head_size(exchange),
+            isPlain: isPlain != 0
+        )
+    }
+
+    /// Blanks behind a value are none of it (RFC 9112, section 5.1).
+    private static func withoutBlanks(_ value: String) -> String {
+        guard let last = value.utf8.lastIndex(where: { $0 != 0x20 && $0 != 0x09 }) else { return "" }
+        return String(value[...last])
     }
 
     fileprivate static func send(_ answer: HTTPAnswer, _ exchange: OpaquePointer) -> Bool {

@@ -7,6 +7,32 @@ struct HTTPHead: Sendable {
     var path: String
     /// By names in small letters; a name that stands there twice has two values.
     var headers: [String: [String]]
+    /// In bytes; 0 where nobody knows.
+    var size = 0
+    /// Whether its lines are what was sent, and nothing was joined or left out.
+    var isPlain = true
+
+    /// The most bytes of a head.
+    static let most = 32_768
+    /// What a connection has for it, so that one that is too long can be answered in words.
+    static let memory = 131_072
+
+    /// The first name that is none: with a blank before the colon it would be another one to another reader (RFC 9112, section
+    /// 5.1).
+    var badName: String? { headers.keys.filter { !Self.isToken($0) }.min() }
+
+    /// A `token` (RFC 9110, section 5.6.2).
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: Array("!#$%&'*+-.^_`|~".utf8).contains(byte)
+                }
+            }
+    }
 
     /// Those that decide something. Where one stands twice, two readers could read two things.
     static let single = [

@@ -17,6 +17,15 @@ struct HTTPRules: Sendable {
 
     /// Why a request cannot be for this server; nil where it can be.
     func refusal(of head: HTTPHead) -> HTTPAnswer? {
+        guard head.size <= HTTPHead.most else {
+            return .refusal(431, "the head of a request is longer than \(HTTPHead.most) bytes")
+        }
+        guard head.isPlain else {
+            return .refusal(400, "a line of the head is folded, has a byte 0 in it, or does not end with CR LF")
+        }
+        if let name = head.badName {
+            return .refusal(400, "\(name.quoted(utf8: 100)) is no name of a header: there is no blank before the colon")
+        }
         if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
             return .refusal(400, "the header '\(name)' stands there more than once")
         }
@@ -90,13 +99,35 @@ struct HTTPRules: Sendable {
         if head["content-length"] != nil, head["transfer-encoding"] != nil {
             return .refusal(400, "a request has either 'Content-Length' or 'Transfer-Encoding'")
         }
+        // Whoever codes a body in another way means another end of it than is seen here.
+        guard ["chunked", nil].contains(head["transfer-encoding"]?.lowercased()) else {
+            return .refusal(501, "'Transfer-Encoding' is chunked, or not there")
+        }
         if isTooLong(head) { return Self.tooLong }
-        let type = head["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
-        guard type == "application/json" else { return .refusal(415, "'Content-Type' must be application/json") }
+        guard Self.isJSON(head["content-type"] ?? "") else {
+            return .refusal(415, "'Content-Type' must be application/json, in UTF-8")
+        }
         guard ["identity", nil].contains(head["content-encoding"]?.lowercased()) else {
             return .refusal(415, "'Content-Encoding' must be identity")
         }
         return nil
+    }
+
+    /// Whether a media type is JSON's (RFC 9110, section 8.3.1). It is UTF-8 always (RFC 8259, section 8.1): whoever says that
+    /// it is something else means other text than is read here. Other parameters say nothing.
+    static func isJSON(_ type: String) -> Bool {
+        let parts = type.split(separator: ";", omittingEmptySubsequences: false).map { part in
+            part.drop { $0 == " " || $0 == "\t" }.lowercased()
+        }
+        func trimmed(_ text: String) -> Substring {
+            text.lastIndex { $0 != " " && $0 != "\t" }.map { text[...$0] } ?? ""
+        }
+        guard trimmed(parts[0]) == "application/json" else { return false }
+        return parts.dropFirst().allSatisfy { part in
+            let words = trimmed(part).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard words[0] == "charset" else { return !words[0].hasPrefix("charset") }
+            return words.count == 2 && ["utf-8", "\"utf-8\"", "utf8"].contains(words[1])
+        }
     }
 
     func isTooLong(_ head: HTTPHead) -> Bool {

@@ -10,8 +10,28 @@ package final class SocketFront: Sendable {
     /// What an operator wants, and which account it is.
     package typealias Admin = @Sendable (_ wanted: JSONObject, _ uid: UInt32) -> JSONValue
 
+    /// What bounds all connections together.
+    struct Limits: Sendable {
+        var connections = FileLimit.connections
+        /// How long the first line may take.
+        var hello = Duration.seconds(10)
+    }
+
+    private struct Entry {
+        let socket: OpenSocket
+        /// Until when its first line must have come; nil after it.
+        var deadline: ContinuousClock.Instant?
+        /// Whether an operator's question is being answered.
+        var isAnswered = false
+        var connection: LineConnection?
+
+        var isBusy: Bool { isAnswered || connection?.isResting == false }
+    }
+
     private struct State {
-        var open: [ObjectIdentifier: OpenSocket] = [:]
+        var entries: [Int: Entry] = [:]
+        var places: Places
+        var last = 0
         var isStopping = false
     }
 
@@ -23,10 +43,11 @@ package final class SocketFront: Sendable {
     private let file: FileStatus?
     private let wakeup: Wakeup
     /// For connections, which stay; and for calls. Apart, since the former must not keep the latter waiting.
-    private let attendants = WorkerPool(most: 1_024)
+    private let attendants: WorkerPool
     private let workers = WorkerPool(most: 1_024)
     private let teller = ChangeTeller()
-    private let state = Condition(State())
+    private let limits: Limits
+    private let state: Condition<State>
     private let thread: Condition<EnsignSystem.Thread?>
 
     /// Starts to serve. The process must ignore SIGPIPE.
@@ -35,13 +56,27 @@ package final class SocketFront: Sendable {
     ///   - path: At most 107 bytes. Who may connect is decided by its folder and its group; who may speak, by the gatekeeper.
     ///   - version: The gateway's own.
     /// - Throws: ``SystemError`` when it cannot listen there: another process does, or the path is no socket's.
-    package init(_ path: String, gatekeeper: any Gatekeeper, version: String, admin: @escaping Admin)
+    package convenience init(_ path: String, gatekeeper: any Gatekeeper, version: String, admin: @escaping Admin)
         throws(SystemError)
     {
+        try self.init(path, gatekeeper, version, Limits(), admin)
+    }
+
+    init(
+        _ path: String,
+        _ gatekeeper: any Gatekeeper,
+        _ version: String,
+        _ limits: Limits,
+        _ admin: @escaping Admin
+    ) throws(SystemError) {
         self.path = path
         self.gatekeeper = gatekeeper
         self.version = version
         self.admin = admin
+        self.limits = limits
+        state = Condition(State(places: Places(limits.connections)))
+        // Those that give way are still there for a moment.
+        attendants = WorkerPool(most: limits.connections + limits.connections / 4 + 16)
         wakeup = try Wakeup()
         listener = OpenSocket(try UnixSocket.listen(path))
         file = try? Files.status(path)
@@ -65,7 +100,7 @@ package final class SocketFront: Sendable {
         thread.join()
         let open = state.withLock { state in
             state.isStopping = true
-            return Array(state.open.values)
+            return state.entries.values.map(\.socket)
         }
         for socket in open { socket.shut() }
         attendants.stop()
@@ -81,7 +116,7 @@ package final class SocketFront: Sendable {
                 pollfd(fd: listener.number, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0),
             ]
-            _ = unsafe poll(&polls, 2, -1)
+            _ = unsafe poll(&polls, 2, wait())
             if polls[1].revents != 0 { return }
             guard polls[0].revents != 0 else { continue }
             let number = Glibc.accept(listener.number, nil, nil)
@@ -91,16 +126,57 @@ package final class SocketFront: Sendable {
                 continue
             }
             _ = fcntl(number, F_SETFD, FD_CLOEXEC)
-            let socket = OpenSocket(FileDescriptor(owning: number))
-            state.withLock { $0.open[ObjectIdentifier(socket)] = socket }
-            let isTaken = attendants.run { [self] in
-                attend(socket)
-                state.withLock { _ = $0.open.removeValue(forKey: ObjectIdentifier(socket)) }
+            take(OpenSocket(FileDescriptor(owning: number)))
+        }
+    }
+
+    /// Ends connections whose first line has taken too long.
+    ///
+    /// - Returns: Milliseconds until it must be looked again; -1 where nobody is waited for.
+    private func wait() -> Int32 {
+        state.withLock { state in
+            let now = ContinuousClock.now
+            var next: ContinuousClock.Instant?
+            for entry in state.entries.values {
+                guard let deadline = entry.deadline else { continue }
+                if deadline <= now { entry.socket.shut() } else { next = min(next ?? deadline, deadline) }
             }
-            if !isTaken {
-                state.withLock { _ = $0.open.removeValue(forKey: ObjectIdentifier(socket)) }
-                say(SocketWelcome.refusal("too many connections: try again"), socket)
+            return next.map { Int32(($0 - now) / .milliseconds(1)) + 1 } ?? -1
+        }
+    }
+
+    private func take(_ socket: OpenSocket) {
+        guard let uid = Machine.account(ofPeerOn: socket.number) else { return }
+        let (number, ended) = state.withLock { state -> (Int, [OpenSocket]) in
+            let now = ContinuousClock.now
+            state.last += 1
+            let number = state.last
+            let entries = state.entries
+            let ended = state.places.enter(number, .account(uid), now: now) { entries[$0]?.isBusy ?? false }
+            if !ended.contains(number) {
+                state.entries[number] = Entry(socket: socket, deadline: now + limits.hello)
             }
+            return (number, ended.compactMap { entries[$0]?.socket })
+        }
+        for socket in ended { socket.shut() }
+        let isTaken =
+            state.withLock { $0.entries[number] != nil }
+            && attendants.run { [self] in
+                attend(socket, uid, number)
+                leave(number)
+            }
+        guard !isTaken else { return }
+        leave(number)
+        // Without a wait: whoever connects while there is no room must not hold up the next one.
+        LineWriter(socket.number, patience: .milliseconds(1)).write(
+            SocketWelcome.refusal("too many connections: try again").canonicalBytes()
+        )
+    }
+
+    private func leave(_ number: Int) {
+        state.withLock { state in
+            state.entries[number] = nil
+            state.places.leave(number)
         }
     }
 
@@ -108,23 +184,24 @@ package final class SocketFront: Sendable {
         LineWriter(socket.number, patience: .seconds(10)).write(message.canonicalBytes())
     }
 
-    private func attend(_ socket: OpenSocket) {
-        guard let uid = Machine.account(ofPeerOn: socket.number) else { return }
-        socket.setPatience(seconds: 10)
+    private func attend(_ socket: OpenSocket, _ uid: UInt32, _ number: Int) {
         var reader = LineReader(socket.number, most: SocketOpening.most)
         guard case .line(let line) = reader.next() else { return }
-        socket.setPatience(seconds: 0)
+        state.withLock { $0.entries[number]?.deadline = nil }
         switch SocketOpening(line) {
         case .defect(let text): say(SocketWelcome.refusal(text), socket)
-        case .admin(let wanted): say(admin(wanted, uid), socket)
+        case .admin(let wanted):
+            state.withLock { $0.entries[number]?.isAnswered = true }
+            say(admin(wanted, uid), socket)
         case .hello(let hello):
             guard let session = gatekeeper.admit(hello.peer(uid: uid)) else {
                 let agent = hello.agent.map { " for \($0)" } ?? ""
                 say(SocketWelcome.refusal("the account \(uid) may not speak here\(agent)"), socket)
                 return
             }
+            state.withLock { $0.places.prove(number, session.agent) }
             say(SocketWelcome.welcome(session.agent), socket)
-            serve(session, hello, socket, reader)
+            serve(session, hello, socket, number, reader)
         }
     }
 
@@ -132,6 +209,7 @@ package final class SocketFront: Sendable {
         _ session: Session,
         _ hello: SocketHello,
         _ socket: OpenSocket,
+        _ number: Int,
         _ reader: consuming LineReader
     ) {
         let connection = LineConnection(
@@ -145,6 +223,7 @@ package final class SocketFront: Sendable {
             holding: socket
         )
         if hello.isTold { connection.beginTelling() }
+        state.withLock { $0.entries[number]?.connection = connection }
         teller.add(connection)
         connection.serve()
         teller.remove(connection)

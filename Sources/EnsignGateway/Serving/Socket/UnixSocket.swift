@@ -26,7 +26,7 @@ enum UnixSocket {
         try check(fchmod(socket.number, 0o600), operation)
         try check(unsafe with(temporary, operation) { unsafe bind(socket.number, $0, $1) }, operation)
         do throws(SystemError) {
-            try check(Glibc.listen(socket.number, 128), operation)
+            try check(Glibc.listen(socket.number, ListeningSocket.waiting), operation)
             try check(unsafe chmod(temporary, 0o660), operation)
             try Files.rename(temporary, to: path)
         } catch {

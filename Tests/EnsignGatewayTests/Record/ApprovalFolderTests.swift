@@ -1,0 +1,85 @@
+import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import EnsignTestSupport
+import Glibc
+import Testing
+
+@testable import EnsignGateway
+
+@Suite("Requests to people")
+struct ApprovalFolderTests {
+    private let scratch: ScratchDirectory
+    private let log = MemoryLog()
+    private let now = Timestamp(seconds: Machine.now)
+
+    init() throws { scratch = try ScratchDirectory() }
+
+    private func desk() throws -> ApprovalFolder {
+        try ApprovalFolder(StateFolder("\(scratch.path)/state"), wait: 600, log: log)
+    }
+
+    private func question(_ arguments: JSONValue) throws -> ApprovalQuestion {
+        let bundle = open { $0.tools[0].operations["update"]?.approval = .manager }
+        return ApprovalQuestion(
+            agent: GateFixture.agent,
+            environment: "prod",
+            version: bundle.version,
+            bundle: try #require(Digest(hex: String(repeating: "a", count: 64))),
+            operation: "crm.update",
+            arguments: arguments,
+            run: RunName("r", .header),
+            needed: .manager,
+            rule: ApprovalRule(bundle, tool: "crm", operation: "update", policy: nil)
+        )
+    }
+
+    private func isPending(_ state: ApprovalState) -> Bool { if case .pending = state { true } else { false } }
+
+    private var requests: [String] {
+        get throws { try Files.list("\(scratch.path)/state/approvals/requests") ?? [] }
+    }
+
+    @Test("Nobody is asked to read more than 256 KiB, and nothing of it is kept")
+    func long() throws {
+        let desk = try desk()
+        let text = JSONValue.string(String(repeating: "x", count: ApprovalFolder.mostAsked))
+        #expect(try desk.ask(question(["note": text]), now: now) == .tooLong(most: 262_144))
+        #expect(try requests.isEmpty && log.kinds.isEmpty)
+        let shorter = JSONValue.string(String(repeating: "x", count: ApprovalFolder.mostAsked - 2_000))
+        #expect(try isPending(desk.ask(question(["note": shorter]), now: now)))
+    }
+
+    @Test("Eight are open at a time; those of days before are not even read")
+    func most() throws {
+        let desk = try desk()
+        for amount in Int64(0)..<8 {
+            #expect(try isPending(desk.ask(question(["amount": .integer(amount)]), now: now)))
+        }
+        #expect(try desk.ask(question(["amount": 8]), now: now) == .tooMany(most: 8))
+        // The same question is the same request.
+        #expect(try isPending(desk.ask(question(["amount": 3]), now: now)))
+        // Long over by the time of its file: what stands in it is not looked at.
+        let name = try #require(try requests.first)
+        let file = "\(scratch.path)/state/approvals/requests/\(name)"
+        var times = [timespec](repeating: timespec(tv_sec: Int(now.seconds - 700), tv_nsec: 0), count: 2)
+        #expect(unsafe utimensat(AT_FDCWD, file, &times, 0) == 0)
+        #expect(try isPending(desk.ask(question(["amount": 8]), now: now)))
+        // By its own word, too.
+        #expect(try isPending(desk.ask(question(["amount": 9]), now: now.advanced(seconds: 601))))
+    }
+
+    @Test("Of two that take one approval at once one gets it")
+    func race() throws {
+        let desk = try desk()
+        guard case .pending(let id, _) = try desk.ask(question(["amount": 1]), now: now) else { return }
+        let won = Condition(0)
+        let threads = try (0..<8).map { _ in
+            try Thread { if (try? desk.consume(id: id, now: now)) == true { won.update { $0 += 1 } } }
+        }
+        for thread in threads { thread.join() }
+        #expect(won.withLock { $0 } == 1)
+        #expect(try !desk.consume(id: "../\(id)", now: now))
+        #expect(try !desk.consume(id: id, now: now.advanced(seconds: 700)))
+    }
+}
