@@ -51,7 +51,6 @@ let package = Package(
         .target(name: "CSystem"),
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
-        // For the gateway alone.
         .target(name: "CKeeper"),
         .target(name: "CZlib", linkerSettings: [archive("z")]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("gnutls")]),
@@ -68,7 +67,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
-        .target(name: "EnsignSystem", dependencies: ["CSystem"], swiftSettings: swift),
+        .target(name: "EnsignSystem", dependencies: ["CSystem", "CKeeper"], swiftSettings: swift),
 
         // What Ensign is.
         .target(
@@ -146,7 +145,7 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CZlib", "CKeeper", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
+                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
                 "EnsignSystem",
                 "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],

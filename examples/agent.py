@@ -75,26 +75,10 @@ def run(session: Session, ticket: str) -> None:
 
 def decide(session: Session, name: str, given: dict[str, Any]) -> str:
     """Says what happens to a call. Every call goes through here, whatever the model was told."""
-    operation = session.resolve(name)
-    if operation is None:
-        return "refused: not granted to this agent"
-    if broken := list(violations(given, operation.input)):
-        return f"refused: {'; '.join(broken)}"
-    return f"waits for approval: {operation.approval}" if operation.needs_approval else "would be called"
-
-
-def violations(value: Any, schema: dict[str, Any], name: str = "arguments") -> Iterator[str]:
-    """Yields what a value breaks: the keywords that this script meets. A real agent uses the `jsonschema` package."""
-    if isinstance(value, dict):
-        yield from (f"{member} is missing" for member in schema.get("required", []) if member not in value)
-        for member in value:
-            yield from violations(value[member], schema.get("properties", {}).get(member, {}), member)
-    elif isinstance(value, (int, float)) and value > schema.get("maximum", value):
-        yield f"{name} {value:g} is above the maximum of {schema['maximum']:g}"
-    elif isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
-        yield f"{name} {value!r} does not match {schema['pattern']}"
-    for part in schema.get("allOf", []):
-        yield from violations(value, part, name)
+    decision = session.decide(name, given)
+    if decision.verdict == "needs-approval" and decision.operation is not None:
+        return f"waits for approval: {decision.operation.approval}"
+    return "would be called" if decision.allowed else decision.text
 
 
 def script(session: Session, ticket: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -175,6 +175,10 @@ static void keep(const struct kept *kept, int life, int failure) {
   sigprocmask(SIG_SETMASK, &all, NULL);
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
+  if (kept->program->passes_signals) {
+    sigaddset(&child, SIGHUP);
+    sigaddset(&child, SIGTERM);
+  }
   struct sigaction usual = {.sa_handler = SIG_DFL};
   sigaction(SIGCHLD, &usual, NULL);
   const int ended = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -194,7 +198,10 @@ static void keep(const struct kept *kept, int life, int failure) {
   for (;;) {
     if (poll(polls, 2, -1) < 0 && errno != EINTR) break;
     struct signalfd_siginfo said;
-    while (read(watch, &said, sizeof said) > 0) continue;
+    while (read(watch, &said, sizeof said) > 0) {
+      // To the program alone: what it has started is its own business.
+      if (said.ssi_signo != SIGCHLD && status == -1) kill(program, (int)said.ssi_signo);
+    }
     const int is_done = take_ended(program, &status);
     // What a program has left running may go on until nobody listens any more: some only start the server.
     if (is_done || polls[0].revents != 0) break;

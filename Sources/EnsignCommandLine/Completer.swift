@@ -18,6 +18,8 @@ package struct Completer: Sendable {
     private var pending: Option?
     /// What is being written.
     package let current: String
+    /// The words of another program, the last of which is being written; nil where they are this one's.
+    package private(set) var passedOn: [String]?
 
     /// - Parameter words: After the program's name; the last one is being written, and may be empty.
     package init(_ program: Program, _ words: [String]) {
@@ -28,6 +30,10 @@ package struct Completer: Sendable {
             guard word.hasPrefix("-"), word != "-", word != "--" else {
                 if word == "--" { continue }
                 if verb == nil { verb = program.verb(named: word) } else { arguments.append(word) }
+                if verb?.passesOn != nil {
+                    passedOn = Array(rest) + [current]
+                    return
+                }
                 continue
             }
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)

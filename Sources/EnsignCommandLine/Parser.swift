@@ -36,7 +36,7 @@ package struct Parser: Sendable {
         // Before the verb is known, the options of any verb count.
         let place = firstVerb(words)
         let verb = place.flatMap { program.verb(named: words[$0]) }
-        if let verb, let place, verb.passesOn {
+        if let verb, let place, verb.passesOn != nil {
             let arguments = Array(words[(place + 1)...])
             return .run(Invocation(program: program, verb: verb, values: [:], arguments: arguments, console: console))
         }

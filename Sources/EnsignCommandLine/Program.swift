@@ -55,9 +55,7 @@ package struct Program: Sendable {
         // A file that is opened in the place of a closed stream would get what is meant for the stream.
         Machine.fillStandardStreams()
         if words.first == CompletionScript.verb {
-            let rest = words.dropFirst()
-            let lines = Completer(self, Array(rest.dropFirst())).lines(rest.first ?? "")
-            Console.standard(name, noColour: true).out(lines)
+            complete(words.dropFirst().first ?? "", Array(words.dropFirst(2)))
             return ExitCode.done.rawValue
         }
         let console = Console.standard(name, noColour: words.contains("--no-color"))
@@ -84,5 +82,15 @@ package struct Program: Sendable {
             explanation.print(to: console)
             return explanation.code.rawValue
         }
+    }
+
+    /// Prints what may stand next. Where that is another program's, that is asked; what is not installed offers nothing.
+    private func complete(_ shell: String, _ words: [String]) {
+        let completer = Completer(self, words)
+        if let passed = completer.passedOn, let other = completer.verb?.passesOn {
+            _ = Machine.become(other(), [CompletionScript.verb, shell] + passed)
+            return
+        }
+        Console.standard(name, noColour: true).out(completer.lines(shell))
     }
 }

@@ -13,8 +13,8 @@ package struct Verb: Sendable {
     /// Whether `--output` makes sense, and which formats.
     package var formats: [Format]
     package var examples: [Example]
-    /// Whether all words behind it are another program's, options among them.
-    package var passesOn: Bool
+    /// The other program whose all words behind it are, options among them; nil for none. Asked when it is needed.
+    package var passesOn: (@Sendable () -> String)?
     package var run: @Sendable (Invocation) throws -> ExitCode
 
     package init(
@@ -26,7 +26,7 @@ package struct Verb: Sendable {
         options: [Option] = [],
         formats: [Format] = [],
         examples: [Example] = [],
-        passesOn: Bool = false,
+        passesOn: (@Sendable () -> String)? = nil,
         run: @escaping @Sendable (Invocation) throws -> ExitCode
     ) {
         self.name = name

@@ -26,7 +26,7 @@ struct Proposal {
             return (nil, outcome.findings)
         }
         var shown = try basis.compare(plan, desired)?.0 ?? plan
-        shown.addPower(site, now: invocation.now)
+        shown.addEvidence(site, now: invocation.now)
         return (shown, outcome.findings)
     }
 }

@@ -30,6 +30,8 @@ package struct Plan: Sendable, Hashable {
     package var held: [HeldAgent] = []
     /// When time alone may change something next: the end of a hold or a deadline. Nil when nothing waits for time.
     package var due: Timestamp?
+    /// How many agents are only observed; nil where none is, and until requested.
+    package var observing: PlannedObserving?
     /// How many agents are live beforehand.
     package var liveBefore: Int64
     /// Why it must not be applied; nil when it may.
@@ -140,6 +142,8 @@ package struct PlannedChange: Sendable, Hashable {
     package var startsCanary: Bool
     /// What that canary can detect; nil until requested, and when nothing judges it.
     package var power: PlannedPower?
+    /// What is known of an agent that is only observed, or no longer; nil until requested, and for any other.
+    package var observation: PlannedObservation?
 
     package init(
         agent: AgentID,

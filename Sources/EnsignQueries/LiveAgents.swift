@@ -36,6 +36,12 @@ package struct LiveAgents: Sendable {
         package var reason: String?
         /// The bundles that sessions have, the stable one last.
         package var bundles: [Bundle]
+
+        /// What the gateway does with what it would refuse of it; `observe` if it lets it through of some of its sessions.
+        /// Nil where there are none.
+        package var mode: EnforcementMode? {
+            bundles.isEmpty ? nil : bundles.contains { $0.mode == .observe } ? .observe : .enforce
+        }
     }
 
     /// Reads what is live, and plans without changing anything to know why.
@@ -221,6 +227,7 @@ extension LiveAgents.Row {
                 JSONObject((bundle?.labels ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
             ),
             "model": bundle?.model.map { .string($0.key) } ?? .null,
+            "mode": mode.map { .string($0.rawValue) } ?? .null,
             "tools": .array((bundle?.tools.map(\.tool) ?? []).sorted().map { .string($0) }),
         ]
     }

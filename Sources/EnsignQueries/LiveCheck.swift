@@ -45,7 +45,7 @@ package struct LiveCheck: Sendable {
                 fleet: Fleet(snapshot: fleet.snapshot, today: today),
                 environment: live.environment,
                 today: today
-            ).answer(agent, tool: tool, operation: operation, arguments: arguments)
+            ).granted(agent, call)
         }
         let halt = try live.agent(agent)?.state.halt
         let policy = try live.policy()
@@ -62,12 +62,15 @@ package struct LiveCheck: Sendable {
             answer.agreement =
                 answer.verdict == .needsApproval
                 ? WhoAgrees(ApprovalRule(version.bundle, tool: tool, operation: operation, policy: policy)) : nil
+            // A halt holds whoever is observed.
+            if !version.isHalted { answer = answer.held(version.bundle.mode) }
             return Version(version: version.side.version, weight: version.weight, answer: answer)
         }
         var through: [AgentID] = []
         for version in versions where !version.isHalted {
             for (delegate, bundles) in try Delegates.reached(from: agent, version.bundle.delegates, live.running) {
                 let may = try bundles.contains { bundle in
+                    if bundle.mode == .observe { return true }
                     if case .refused = try CallPolicy.decide(call, by: .live(bundle), today: today) { return false }
                     return true
                 }
@@ -133,8 +136,9 @@ extension PermissionCheck.Answer {
     fileprivate var strictness: Int {
         switch verdict {
         case .allowed: 0
-        case .needsApproval: approval == .dual ? 2 : 1
-        case .refused: 3
+        case .wouldRefuse: 1
+        case .needsApproval: approval == .dual ? 3 : 2
+        case .refused: 4
         }
     }
 }

@@ -19,6 +19,8 @@ package struct PermissionCheck {
         package enum Verdict: String, Sendable {
             case allowed, refused
             case needsApproval = "needs-approval"
+            /// The grants do not allow it, and the gateway lets it through all the same: it only observes.
+            case wouldRefuse = "would-refuse"
         }
 
         package var verdict: Verdict
@@ -29,6 +31,17 @@ package struct PermissionCheck {
         /// Nil where the manifests no longer say the same as what is live.
         package var path: String?
         package var position: Position?
+
+        /// The same for an agent of which the gateway may only observe: then it forwards what the grants do not allow, and
+        /// waits for nobody.
+        func held(_ mode: EnforcementMode) -> Answer {
+            guard mode == .observe, verdict != .allowed else { return self }
+            var answer = self
+            answer.verdict = .wouldRefuse
+            answer.agreement = nil
+            if verdict == .needsApproval { answer.reason = "\(approval.phrase) is not waited for: \(reason)" }
+            return answer
+        }
 
         package var json: JSONValue {
             [
@@ -50,11 +63,33 @@ package struct PermissionCheck {
         operation: String,
         arguments: JSONValue?
     ) throws -> Answer? {
+        guard let (resolved, texts) = try resolve(agent) else { return nil }
+        let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
+        let answer = try granted(call, resolved, texts)
+        // A halt holds whoever is observed.
+        return resolved.deployment.halted ? answer : answer?.held(resolved.deployment.mode)
+    }
+
+    /// The same by the grants alone, whatever the gateway does with it.
+    func granted(_ agent: AgentID, _ call: CallPolicy.Call) throws -> Answer? {
+        guard let (resolved, texts) = try resolve(agent) else { return nil }
+        return try granted(call, resolved, texts)
+    }
+
+    private func resolve(_ agent: AgentID) throws -> (ResolvedDeployment, AgentTexts)? {
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts else {
             return nil
         }
-        let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
+        return (resolved, texts)
+    }
+
+    private func granted(
+        _ call: CallPolicy.Call,
+        _ resolved: ResolvedDeployment,
+        _ texts: AgentTexts
+    ) throws -> Answer? {
+        let (tool, operation) = (call.tool, call.operation)
         let standing = CallPolicy.Standing(resolved, texts)
         let permission = resolved.permissions.first { $0.tool == tool && $0.operation == operation }
         switch try CallPolicy.decide(call, by: standing, today: today) {

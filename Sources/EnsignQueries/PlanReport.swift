@@ -52,6 +52,7 @@ package struct PlanReport: Sendable {
             ),
             "historyRewritten": .bool(plan.historyRewritten),
             "declaredOnly": .array(plan.declaredOnly.map { .string($0) }),
+            "observing": plan.observing?.json ?? .null,
             "warnings": .array(plan.warnings.map { .string($0) }),
             "refusal": plan.refusal.map {
                 [
@@ -87,6 +88,7 @@ package struct PlanReport: Sendable {
         }
         object["notes"] = .array(planned.notes.map { .string($0) })
         object["power"] = planned.power?.json ?? .null
+        object["observed"] = planned.observation?.json ?? .null
         object["declaredOnly"] = .array(planned.declaredOnly.map { .string($0) })
         return .object(object)
     }

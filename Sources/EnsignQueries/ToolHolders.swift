@@ -13,6 +13,16 @@ package struct ToolHolders: Sendable {
     package var holders: [Holder]
     /// Agents that may not, because they are halted, and that could as soon as they are resumed.
     package var halted: [Holder] = []
+    /// Versions of which the gateway only observes, sorted by agent: it lets them call the tool whatever they are granted.
+    package var observed: [Observed] = []
+
+    /// A version of an agent that is only observed.
+    package struct Observed: Sendable, Hashable {
+        package var agent: AgentID
+        package var version: AgentVersion
+        /// Its share of the sessions in per cent; nil where the manifests were asked.
+        package var weight: Int64?
+    }
 
     /// One version of an agent that may call an operation, or have it called.
     package struct Holder: Sendable, Hashable {
@@ -38,6 +48,8 @@ package struct ToolHolders: Sendable {
         package var limits: [String]
         package var expires: CalendarDate?
         package var isExpired: Bool
+        /// Whether the gateway only observes whoever calls: then neither limits nor approvals nor the end keep anything out.
+        package var isObserved: Bool
     }
 
     /// Finds those that the manifests declare.
@@ -72,7 +84,9 @@ package struct ToolHolders: Sendable {
                 holders += Question.through(agent, bundle, weight: nil, direct) { bundles[$0] ?? [] }
             }
         }
-        return ToolHolders(environment: environment, holders: holders.sorted())
+        var found = ToolHolders(environment: environment, holders: holders.sorted())
+        found.observed = bundles.values.joined().compactMap { Observed($0, weight: nil) }.sorted { $0.agent < $1.agent }
+        return found
     }
 
     /// Finds those whose sessions have it now: every version that takes sessions, and whoever hands work to one.
@@ -96,6 +110,9 @@ package struct ToolHolders: Sendable {
                     return try places?.permission(agent, (tool, name), operation)
                 }
                 if version.isHalted { found.halted += holders } else { found.holders += holders }
+                if !version.isHalted, let observed = Observed(version.bundle, weight: version.weight) {
+                    found.observed.append(observed)
+                }
             }
         }
         let direct = Dictionary(grouping: found.holders, by: \.agent)
@@ -118,7 +135,28 @@ package struct ToolHolders: Sendable {
         [
             "v": 1, "environment": .string(environment), "entry": entry.map { .integer($0) } ?? .null,
             "holders": .array(holders.map(\.json)), "halted": .array(halted.map(\.json)),
+            "observed": .array(
+                observed.map {
+                    [
+                        "agent": .string($0.agent.description), "version": .string($0.version.description),
+                        "weight": $0.weight.map { .integer($0) } ?? .null,
+                    ]
+                }
+            ),
         ]
+    }
+}
+
+extension ToolHolders.Observed {
+    /// Nil for a bundle whose refusals hold.
+    fileprivate init?(_ bundle: Bundle, weight: Int64?) {
+        guard bundle.mode == .observe else { return nil }
+        self.init(agent: bundle.agent, version: bundle.version, weight: weight)
+    }
+
+    /// `support/triage 1.4.0`, with its share during a canary.
+    package var text: String {
+        "\(agent) \(version)" + (weight.map { $0 == 100 ? "" : " (\($0) %)" } ?? "")
     }
 }
 
@@ -160,7 +198,8 @@ private struct Question {
                     arguments: written?.arguments?.value,
                     limits: SchemaLimits.phrases(written?.arguments?.value ?? granted.input),
                     expires: granted.expires,
-                    isExpired: isExpired
+                    isExpired: isExpired,
+                    isObserved: bundle.mode == .observe
                 )
             )
         }
@@ -204,6 +243,7 @@ extension ToolHolders.Holder: Comparable {
             "line": position.map { .integer(Int64($0.line)) } ?? .null, "arguments": arguments ?? .null,
             "limits": .array(limits.map { .string($0) }),
             "expires": expires.map { .string($0.description) } ?? .null, "expired": .bool(isExpired),
+            "observed": .bool(isObserved),
         ]
     }
 }

@@ -17,6 +17,14 @@ extension Machine {
 extension Files {
     /// Whether this process may run a program.
     package static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
+
+    /// The absolute path of a program: of a path, or of a name that PATH leads to; nil where there is none.
+    package static func program(_ name: String) -> String? {
+        guard !name.contains("/") else { return canonical(name) }
+        let folders = Machine.environment("PATH")?.split(separator: ":", omittingEmptySubsequences: true) ?? []
+        return folders.lazy.map { "\($0)/\(name)" }.first { isExecutable($0) && Self.canonical($0) != nil }
+            .flatMap { Self.canonical($0) }
+    }
 }
 
 extension Machine {

@@ -143,7 +143,7 @@ package struct Subprocess: Sendable {
         return child
     }
 
-    private static func currentEnvironment() -> [String: String] {
+    static func currentEnvironment() -> [String: String] {
         var variables: [String: String] = [:]
         guard var entry = unsafe csystem_environment() else { return [:] }
         while let text = unsafe entry.pointee {

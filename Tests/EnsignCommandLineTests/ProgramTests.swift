@@ -31,7 +31,7 @@ struct ProgramTests {
                 group: Verb.Group("Light"),
                 summary: "Become another program",
                 arguments: [Argument(name: "WORD...", summary: "its", isRequired: false, isRepeatable: true)],
-                passesOn: true
+                passesOn: { "torch" }
             ) { _ in .done },
         ],
         common: [Option(name: "house", short: "x", summary: "Name the house", value: "H"), .quiet, .help],
@@ -64,6 +64,18 @@ struct ProgramTests {
         for script in [CompletionScript.bash("lamp"), CompletionScript.zsh("lamp")] {
             #expect(script.contains("lamp") && !script.contains("ensign"))
         }
+    }
+
+    @Test("what stands behind a verb that becomes another program is that program's to complete")
+    func passedOn() {
+        func passed(_ line: String) -> [String]? {
+            Completer(Self.program, line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))
+                .passedOn
+        }
+        #expect(passed("other ") == [""] && passed("other che") == ["che"])
+        #expect(passed("-x mine other --quiet check --con") == ["--quiet", "check", "--con"])
+        #expect(passed("other -- light ") == ["--", "light", ""])
+        #expect(passed("other") == nil && passed("light other") == nil && passed("--house other ") == nil)
     }
 
     @Test("the value of a letter's option before the verb is no verb")

@@ -88,6 +88,27 @@ struct GatewayCallTests {
         }
     }
 
+    @Test("What a gateway would have refused is told with its reason, and nobody else can say it")
+    func rulings() {
+        func verdict(_ span: SpanText, _ reason: String) -> SpanText {
+            span.adding("ensign.verdict", SpanText.string("would-refuse")).adding(
+                "ensign.reason",
+                SpanText.string(reason)
+            )
+        }
+        let refused = gateway(3, error: "permission_denied").adding("ensign.reason", SpanText.string("arguments"))
+        let output = attributed(
+            line([
+                gateway(1), verdict(gateway(2, tool: "payments.refund"), "arguments"), refused,
+                verdict(gateway(4), "Hä?"), verdict(by("r1", SpanText.call(5, in: 0)), "arguments"),
+            ]),
+            line([verdict(gateway(2, tool: "payments.refund"), "arguments")])
+        )
+        #expect(output.rulings.map(\.wouldRefuse) == [nil, "arguments", nil, "unknown"])
+        #expect(output.rulings.dropFirst().first?.operation == "payments.refund")
+        #expect(output.rulings.allSatisfy { $0.agent == agent("support/desk") && $0.bundle == stableDigest })
+    }
+
     @Test("Equal arguments are equal by the gateway's mark of them, and no other attribute makes a gateway")
     func marks() {
         let output = attributed(line([gateway(1), gateway(2)]))

@@ -156,6 +156,7 @@ func attributed(
     func add(_ output: Attribution.Output) {
         result.samples += output.samples
         result.activities += output.activities
+        result.rulings += output.rulings
         result.rejections.add(output.rejections)
     }
     for (index, line) in lines.enumerated() {

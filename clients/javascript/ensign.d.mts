@@ -64,7 +64,23 @@ export interface Operation {
   /** The last day (UTC) on which it may be called, such as `2027-06-30`. */
   readonly expires: string | null;
   readonly description: string | null;
+  /** The schema as the bundle has it: an object, true, false, or null where none is declared. */
+  readonly declaredInput: JSONObject | boolean | null;
+  /** What only the gateway can hold, because it counts: `after`, `rate`. */
+  readonly conditions: readonly string[];
   expired(today?: string): boolean;
+  decide(args: unknown, options?: OfDay): Decision;
+}
+
+/** What can be said of one call beforehand: the words are those of `ensign check` and of the gateway. */
+export interface Decision {
+  /** `unknown` where only the gateway can say. */
+  readonly verdict: "allowed" | "needs-approval" | "refused" | "unknown";
+  /** What the name means; null where that is not granted. */
+  readonly operation: Operation | null;
+  /** Of a refusal: `not-granted`, `expired` or `arguments`. Of what is unknown: `schema`, `after` or `rate`. */
+  readonly reason: string | null;
+  readonly text: string;
 }
 
 export interface Model {
@@ -117,6 +133,10 @@ export interface TracerLike {
 export interface Traced {
   /** OpenTelemetry's span; undefined without a tracer. */
   readonly span: SpanLike | undefined;
+  /** The run's name: what was given, else the trace's id, else a random one. */
+  readonly run: string | undefined;
+  /** What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version. */
+  readonly gatewayHeaders: { readonly [name: string]: string };
   /** Says that the run or call failed though nothing is thrown; `reason` is its `error.type`. */
   fail(reason?: string): void;
   /** Says how many tokens the whole run used, where no span inside says it. */
@@ -175,6 +195,9 @@ export declare class Session {
   allowed(tool: string, operation: string, options?: OfDay): Operation | null;
   resolve(name: string, options?: OfDay): Operation | null;
   candidates(name: string): Operation[];
+  decide(name: string, args: unknown, options?: OfDay): Decision;
+  /** `observe` where the gateway lets through, and logs, what it would refuse; else `enforce`. */
+  readonly mode: string;
   toolSchemas(options?: OfDay): ToolSchema[];
   allows(tool: unknown, options?: OfTools): boolean;
   toolsFor<T>(tools: Iterable<T>, options?: OfTools): Selected<T[]>;
@@ -182,7 +205,7 @@ export declare class Session {
   exceeded(used: { steps?: number; tokens?: number; costUSD?: number; seconds?: number }): string | null;
   telemetryAttributes(): { [name: string]: string };
   within<R>(work: () => R): R;
-  run<R>(work: (run: Traced) => R, options?: { tracer?: TracerLike }): R;
+  run<R>(work: (run: Traced) => R, options?: { tracer?: TracerLike; name?: string }): R;
   call<R>(name: string, args: unknown, work: (call: Traced) => R, options?: { tracer?: TracerLike }): R;
   raiseIfHalted(): Promise<void>;
 }

@@ -275,17 +275,716 @@ function toolName(tool) {
 
 const GROUPS = ["functionDeclarations", "function_declarations"]; // Gemini's.
 
+// ------------------------------------------------------------------------------------------------------- arguments
+
+/** It would take too long to say, here or at the gateway, which then refuses. */
+class TooMuch extends Error {}
+
+/** A value that cannot be sent as it is. */
+class NotJSON extends Error {}
+
+const EXACT = 2 ** 53;
+const MOST_NODES = 20_000;
+const MOST_DEPTH = 32;
+
+/** Returns a value as JSON has it, or throws. */
+function plain(value, room, depth = 0) {
+  room.left -= 1;
+  if (room.left < 0 || depth > MOST_DEPTH) throw new TooMuch();
+  if (value === null || typeof value === "boolean") return value;
+  if (typeof value === "string") {
+    if (!isWellFormed(value)) throw new NotJSON("a text that is not valid Unicode");
+    return value;
+  }
+  if (typeof value === "number") {
+    if (!(Math.abs(value) < EXACT)) throw new NotJSON("a number beyond 2^53, where whole numbers are not exact");
+    return value + 0;
+  }
+  if (Array.isArray(value)) return Array.from(value, (each) => plain(each, room, depth + 1));
+  if (isPlainObject(value)) {
+    const found = Object.create(null);
+    for (const [name, member] of Object.entries(value)) found[plain(name, room, depth)] = plain(member, room, depth + 1);
+    return found;
+  }
+  throw new NotJSON(`${kind(value)} that JSON does not have`);
+}
+
+function isPlainObject(value) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Returns a text that is equal for equal values of JSON. */
+function keyOf(value) {
+  if (Array.isArray(value)) return `[${value.map(keyOf).join(",")}]`;
+  if (isObject(value)) {
+    return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${keyOf(value[name])}`).join(",")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+const isCount = (value) => Number.isInteger(value) && value >= 0;
+const isNames = (value) =>
+  Array.isArray(value) && value.every((each) => typeof each === "string") && new Set(value).size === value.length;
+const has = (object, name) => isObject(object) && Object.hasOwn(object, name);
+const isOwn = (keyword) => keyword.startsWith("x-") && keyword.length > 2;
+
+const JSON_TYPES = {
+  array: Array.isArray,
+  boolean: (value) => typeof value === "boolean",
+  integer: Number.isInteger,
+  null: (value) => value === null,
+  number: (value) => typeof value === "number",
+  object: isObject,
+  string: (value) => typeof value === "string",
+};
+const DIALECTS = {
+  "http://json-schema.org/draft-07/schema": 7,
+  "https://json-schema.org/draft/2019-09/schema": 2019,
+  "https://json-schema.org/draft/2020-12/schema": 2020,
+};
+const ONLY_IN = {
+  dependencies: [7],
+  additionalItems: [7, 2019],
+  prefixItems: [2020],
+  dependentRequired: [2019, 2020],
+  dependentSchemas: [2019, 2020],
+  minContains: [2019, 2020],
+  maxContains: [2019, 2020],
+};
+const TEXTS = ["title", "description", "format", "$comment", "contentEncoding", "contentMediaType", "$schema", "$id"];
+const FLAGS = ["readOnly", "writeOnly", "deprecated"];
+const ANNOTATIONS = new Set([
+  ...TEXTS, ...FLAGS, "default", "examples", "example", "contentSchema", "discriminator", "$defs", "definitions",
+]);
+const ONE_SCHEMA = ["additionalItems", "contains", "additionalProperties", "propertyNames", "if", "then", "else", "not"];
+const SCHEMA_LISTS = ["allOf", "anyOf", "oneOf", "prefixItems"];
+const SCHEMAS_BY_NAME = ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"];
+const LIMITS = ["maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"];
+const COUNTS = [
+  "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "minContains", "maxContains",
+];
+const AT_THE_SAME_VALUE = [
+  "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependencies", "dependentSchemas",
+];
+
+/**
+ * One JSON Schema of a bundle, as far as it can be held against values exactly (docs/json-schema.md).
+ *
+ * Answers are true, false, or null where this cannot tell: a pattern with parts that not every engine reads alike, a keyword
+ * of a later Ensign. Null is never taken for true. It decides as the client for Python does, step by step.
+ */
+class Schema {
+  #root;
+  #patterns = new Map();
+  #budget = 0;
+  #dialect = 7;
+  #isSound = false;
+
+  constructor(root) {
+    this.#root = root;
+    // Ensign refuses a schema of which a part is not what it must be: then no value passes.
+    this.#isSound = this.#look();
+  }
+
+  holds(value) {
+    this.#budget = 200_000;
+    const answer = orNull(() => this.#judge(this.#root, value));
+    return answer === true && !this.#isSound ? null : answer;
+  }
+
+  /** Returns, in words, where a value that is refused does not fit. */
+  culprit(value) {
+    let schema = this.#root;
+    let place = "";
+    const isFalse = (inner, member) => {
+      this.#budget = 20_000;
+      return orNull(() => this.#judge(inner, member)) === false;
+    };
+    while (isObject(schema)) {
+      const members = isObject(value) && isObject(schema.properties) ? Object.entries(schema.properties) : [];
+      const inner = members.find(([name, member]) => has(value, name) && isFalse(member, value[name]));
+      if (!inner) {
+        const broken = (Array.isArray(schema.allOf) ? schema.allOf : []).find((part) => isFalse(part, value));
+        if (broken === undefined) break;
+        schema = broken;
+        continue;
+      }
+      place += `${place ? "." : ""}${inner[0].slice(0, 80)}`;
+      value = value[inner[0]];
+      schema = inner[1];
+    }
+    const silent = ["properties", "additionalProperties", "$ref"];
+    const words = isObject(schema) ? Object.entries(schema) : [];
+    const broken = words.find(([keyword, limit]) => !silent.includes(keyword) && isFalse({ [keyword]: limit }, value));
+    let text = broken ? `${broken[0]}: ${JSON.stringify(broken[1]).slice(0, 120)}` : "it does not fit the schema";
+    if (!broken && isObject(schema) && isObject(value) && schema.additionalProperties === false) {
+      const unknown = Object.keys(value).find((name) => !has(schema.properties, name));
+      if (unknown !== undefined && !schema.patternProperties) text = `unexpected property '${unknown.slice(0, 80)}'`;
+    }
+    return place ? `${place}: ${text}` : text;
+  }
+
+  // What is in it.
+
+  #look() {
+    if (!isObject(this.#root)) return typeof this.#root === "boolean";
+    const words = new Set();
+    const answer = orNull(() => {
+      collect(this.#root, words, 0);
+      const label = this.#root.$schema;
+      const uses = (names) => names.some((name) => words.has(name));
+      if (label === undefined) {
+        const later = uses(["prefixItems", "dependentRequired", "dependentSchemas", "minContains", "maxContains"]);
+        if (later && uses(["dependencies", "additionalItems", "a list in items"])) return false;
+        this.#dialect = later ? 2020 : 7;
+      } else {
+        const dialect = typeof label === "string" ? label.replace(/#$/, "") : "";
+        if (!has(DIALECTS, dialect)) return false;
+        this.#dialect = DIALECTS[dialect];
+        if ([...words].some((word) => has(ONLY_IN, word) && !ONLY_IN[word].includes(this.#dialect))) return false;
+      }
+      return this.#check(this.#root, 0) && this.#ends();
+    });
+    return answer === true;
+  }
+
+  /** Whether each part is what Ensign takes. */
+  #check(schema, depth) {
+    if (!isObject(schema)) return typeof schema === "boolean";
+    return (
+      Object.entries(schema).every(([keyword, value]) => this.#fits(schema, keyword, value, depth)) &&
+      [...inside(schema)].every(([, inner]) => this.#check(inner, depth + 1))
+    );
+  }
+
+  #fits(schema, keyword, value, depth) {
+    if (isOwn(keyword)) return true;
+    if (["$schema", "$id"].includes(keyword) && depth > 0) return false;
+    if (keyword === "$id") return typeof value === "string" && value !== "" && !value.includes("#");
+    if (has(schema, "$ref") && this.#dialect === 7 && keyword !== "$ref" && !ANNOTATIONS.has(keyword)) return false;
+    if (ANNOTATIONS.has(keyword) && !["$defs", "definitions"].includes(keyword)) {
+      if (TEXTS.includes(keyword)) return typeof value === "string";
+      if (FLAGS.includes(keyword)) return typeof value === "boolean";
+      return keyword !== "examples" || Array.isArray(value);
+    }
+    if (keyword === "type") {
+      const names = typeof value === "string" ? [value] : value;
+      return isNames(names) && names.length > 0 && names.every((name) => has(JSON_TYPES, name));
+    }
+    if (keyword === "enum") return Array.isArray(value) && value.length > 0 && isExact(value);
+    if (keyword === "const") return isExact(value);
+    if (LIMITS.includes(keyword) || keyword === "multipleOf") {
+      return typeof value === "number" && Math.abs(value) <= EXACT && (keyword !== "multipleOf" || value > 0);
+    }
+    if (COUNTS.includes(keyword)) return isCount(value) && (!keyword.endsWith("Contains") || has(schema, "contains"));
+    if (keyword === "pattern") return typeof value === "string" && this.#pattern(value) !== null;
+    if (keyword === "required") return isNames(value) && value.every((name) => !name.includes("\0"));
+    if (keyword === "uniqueItems") return typeof value === "boolean";
+    if (keyword === "$ref") return this.#target(value) !== null;
+    if (keyword === "additionalItems") return Array.isArray(schema.items);
+    if (ONE_SCHEMA.includes(keyword)) return !["then", "else"].includes(keyword) || has(schema, "if");
+    if (keyword === "items") return !Array.isArray(value) || (value.length > 0 && this.#dialect !== 2020);
+    if (SCHEMA_LISTS.includes(keyword)) return Array.isArray(value) && value.length > 0;
+    const isNeeds = ["dependencies", "dependentRequired"].includes(keyword);
+    if (!SCHEMAS_BY_NAME.includes(keyword) && !isNeeds) return false;
+    if (!isObject(value) || Object.keys(value).some((name) => name.includes("\0"))) return false;
+    if (keyword === "patternProperties") return Object.keys(value).every((name) => this.#pattern(name) !== null);
+    const lists = Object.values(value).filter((each) => Array.isArray(each) || keyword === "dependentRequired");
+    return !isNeeds || lists.every(isNames);
+  }
+
+  /** Whether no reference comes back to the value that it began at. */
+  #ends() {
+    const open = new Set();
+    const done = new Set();
+    const visit = (schema) => {
+      if (!isObject(schema) || done.has(schema)) return true;
+      if (open.has(schema)) return false;
+      open.add(schema);
+      const targets = [...inside(schema)].filter(([word]) => AT_THE_SAME_VALUE.includes(word)).map(([, inner]) => inner);
+      if (has(schema, "$ref")) targets.push(this.#target(schema.$ref));
+      const good = targets.every(visit);
+      open.delete(schema);
+      done.add(schema);
+      return good;
+    };
+    const everywhere = (schema) =>
+      !isObject(schema) || (visit(schema) && [...inside(schema)].every(([, inner]) => everywhere(inner)));
+    return everywhere(this.#root);
+  }
+
+  /** Returns the schema that a `$ref` leads to; null where there is none. */
+  #target(reference) {
+    // Percent signs are decoded by Ensign; no generator writes them.
+    if (typeof reference !== "string" || !/^#(?:\/[^]*)?$/.test(reference) || reference.includes("%")) return null;
+    let found = this.#root;
+    let keyword = null;
+    for (const part of reference.split("/").slice(1).map((each) => each.replaceAll("~1", "/").replaceAll("~0", "~"))) {
+      if (keyword === null) {
+        if (!has(found, part)) return null;
+        found = found[part];
+        if (ONE_SCHEMA.includes(part) || (part === "items" && !Array.isArray(found))) continue;
+        if (!SCHEMA_LISTS.includes(part) && !SCHEMAS_BY_NAME.includes(part) && !["items", "dependencies"].includes(part)) {
+          return null;
+        }
+        keyword = part;
+        continue;
+      }
+      const isIndex = Array.isArray(found) && /^(?:0|[1-9][0-9]{0,8})$/.test(part) && Number(part) < found.length;
+      if (!isIndex && !has(found, part)) return null;
+      found = found[part];
+      keyword = null;
+    }
+    return keyword === null && (isObject(found) || typeof found === "boolean") ? found : null;
+  }
+
+  #pattern(text) {
+    if (!this.#patterns.has(text)) {
+      let pattern = null;
+      try {
+        pattern = new Pattern(text);
+      } catch (problem) {
+        if (!(problem instanceof SyntaxError || problem instanceof RangeError)) throw problem;
+      }
+      this.#patterns.set(text, pattern);
+    }
+    return this.#patterns.get(text);
+  }
+
+  // Values. Of several answers one false decides, then one null.
+
+  #spend(units = 1) {
+    this.#budget -= units;
+    if (this.#budget < 0) throw new TooMuch();
+  }
+
+  #judge(schema, value) {
+    this.#spend();
+    if (typeof schema === "boolean") return schema;
+    if (!isObject(schema)) return null;
+    return all(Object.entries(schema), ([keyword, limit]) => this.#word(schema, keyword, limit, value));
+  }
+
+  #word(schema, keyword, limit, value) {
+    if (ANNOTATIONS.has(keyword) || isOwn(keyword)) return true;
+    if (!this.#isSound && !this.#fits(schema, keyword, limit, 0)) return null;
+    this.#spend();
+    if (keyword === "type") return (typeof limit === "string" ? [limit] : limit).some((name) => JSON_TYPES[name](value));
+    if (keyword === "enum" || keyword === "const") {
+      const allowed = keyword === "enum" ? limit : [limit];
+      this.#spend(allowed.length);
+      const wanted = keyOf(value);
+      return allowed.some((each) => keyOf(each) === wanted);
+    }
+    if (keyword === "$ref") return this.#judge(this.#target(limit), value);
+    if (["allOf", "anyOf", "oneOf", "not", "if"].includes(keyword)) return this.#logic(schema, keyword, limit, value);
+    // Judged with what they belong to.
+    if (["then", "else", "additionalItems", "minContains", "maxContains"].includes(keyword)) return true;
+    if (Array.isArray(value)) return this.#array(schema, keyword, limit, value);
+    if (isObject(value)) return this.#object(schema, keyword, limit, value);
+    if (typeof value === "string") return this.#text(keyword, limit, value);
+    return typeof value === "number" ? holdsNumber(keyword, limit, value) : true;
+  }
+
+  #logic(schema, keyword, limit, value) {
+    if (keyword === "allOf") return all(limit, (each) => this.#judge(each, value));
+    if (keyword === "not") {
+      const answer = this.#judge(limit, value);
+      return answer === null ? null : !answer;
+    }
+    if (keyword === "if") {
+      const [then, otherwise] = ["then", "else"].map((name) => this.#judge(has(schema, name) ? schema[name] : true, value));
+      const answer = this.#judge(limit, value);
+      if (answer === null) return then === otherwise ? then : null;
+      return answer ? then : otherwise;
+    }
+    const answers = limit.map((each) => this.#judge(each, value));
+    const sure = answers.filter((each) => each === true).length;
+    if (keyword === "anyOf") return sure > 0 ? true : answers.includes(null) ? null : false;
+    if (sure > 1) return false;
+    return answers.includes(null) ? null : sure === 1;
+  }
+
+  #text(keyword, limit, value) {
+    if (keyword === "maxLength") return [...value].length <= limit;
+    if (keyword === "minLength") return [...value].length >= limit;
+    return keyword === "pattern" ? this.#matches(limit, value) : true;
+  }
+
+  #matches(pattern, text) {
+    const found = this.#pattern(pattern);
+    if (found === null) return null;
+    const { answer, cost } = found.search(text);
+    this.#spend(cost);
+    return answer;
+  }
+
+  #array(schema, keyword, limit, value) {
+    if (keyword === "maxItems") return value.length <= limit;
+    if (keyword === "minItems") return value.length >= limit;
+    if (keyword === "uniqueItems") {
+      this.#spend(value.length);
+      return !limit || new Set(value.map(keyOf)).size === value.length;
+    }
+    if (keyword === "contains") {
+      const answers = value.map((each) => this.#judge(limit, each));
+      const least = has(schema, "minContains") ? schema.minContains : 1;
+      const most = has(schema, "maxContains") ? schema.maxContains : value.length;
+      if (!isCount(least) || !isCount(most)) return null;
+      const sure = answers.filter((each) => each === true).length;
+      const perhaps = answers.filter((each) => each === null).length;
+      if (sure > most || sure + perhaps < least) return false;
+      return sure >= least && sure + perhaps <= most ? true : null;
+    }
+    if (keyword === "prefixItems" || (keyword === "items" && Array.isArray(limit))) {
+      const rest = keyword === "items" && has(schema, "additionalItems") ? schema.additionalItems : true;
+      return all([...value.entries()], ([at, each]) => this.#judge(at < limit.length ? limit[at] : rest, each));
+    }
+    if (keyword === "items") {
+      const behind = Array.isArray(schema.prefixItems) ? schema.prefixItems.length : 0;
+      return all(value.slice(behind), (each) => this.#judge(limit, each));
+    }
+    return true;
+  }
+
+  #object(schema, keyword, limit, value) {
+    const names = Object.keys(value);
+    if (keyword === "maxProperties") return names.length <= limit;
+    if (keyword === "minProperties") return names.length >= limit;
+    if (keyword === "required") return limit.every((name) => has(value, name));
+    if (keyword === "properties") {
+      const there = Object.keys(limit).filter((name) => has(value, name));
+      return all(there, (name) => this.#judge(limit[name], value[name]));
+    }
+    if (keyword === "propertyNames") return all(names, (name) => this.#judge(limit, name));
+    if (keyword === "patternProperties") {
+      const pairs = Object.keys(limit).flatMap((pattern) => names.map((name) => [pattern, name]));
+      return all(pairs, ([pattern, name]) => {
+        const matches = this.#matches(pattern, name);
+        const answer = this.#judge(limit[pattern], value[name]);
+        return matches === false ? true : answer || matches ? answer : null;
+      });
+    }
+    if (keyword === "additionalProperties") return all(names, (name) => this.#additional(schema, limit, name, value[name]));
+    if (["dependencies", "dependentRequired", "dependentSchemas"].includes(keyword)) {
+      const there = Object.keys(limit).filter((name) => has(value, name));
+      return all(there, (name) =>
+        Array.isArray(limit[name]) ? limit[name].every((other) => has(value, other)) : this.#judge(limit[name], value),
+      );
+    }
+    return true;
+  }
+
+  #additional(schema, limit, name, member) {
+    if (has(schema.properties, name)) return true;
+    const matches = Object.keys(schema.patternProperties ?? {}).map((pattern) => this.#matches(pattern, name));
+    if (matches.includes(true)) return true;
+    const answer = this.#judge(limit, member);
+    return matches.includes(null) && answer !== true ? null : answer;
+  }
+}
+
+/** What `work` answers; null where it takes too long. */
+function orNull(work) {
+  try {
+    return work();
+  } catch (problem) {
+    if (problem instanceof TooMuch || problem instanceof RangeError) return null;
+    throw problem;
+  }
+}
+
+function all(values, judge) {
+  let found = true;
+  for (const value of values) {
+    const answer = judge(value);
+    if (answer === false) return false;
+    if (answer === null) found = null;
+  }
+  return found;
+}
+
+function collect(schema, words, depth) {
+  if (depth > MOST_DEPTH) throw new TooMuch();
+  if (!isObject(schema)) return;
+  for (const keyword of Object.keys(schema)) words.add(keyword);
+  if (Array.isArray(schema.items)) words.add("a list in items");
+  for (const [, inner] of inside(schema)) collect(inner, words, depth + 1);
+}
+
+/** The schemas directly inside of one, with the keyword that they are below. */
+function* inside(schema) {
+  for (const [keyword, value] of Object.entries(schema)) {
+    const isList = Array.isArray(value);
+    if (ONE_SCHEMA.includes(keyword) || (keyword === "items" && !isList)) yield [keyword, value];
+    else if ((SCHEMA_LISTS.includes(keyword) || keyword === "items") && isList) for (const each of value) yield [keyword, each];
+    else if (SCHEMAS_BY_NAME.includes(keyword) && isObject(value)) for (const each of Object.values(value)) yield [keyword, each];
+    else if (keyword === "dependencies" && isObject(value)) {
+      for (const each of Object.values(value)) if (!Array.isArray(each)) yield [keyword, each];
+    }
+  }
+}
+
+function isExact(value) {
+  if (Array.isArray(value)) return value.every(isExact);
+  if (isObject(value)) return Object.values(value).every(isExact);
+  return typeof value !== "number" || Math.abs(value) < EXACT;
+}
+
+function holdsNumber(keyword, limit, value) {
+  switch (keyword) {
+    case "maximum": return value <= limit;
+    case "exclusiveMaximum": return value < limit;
+    case "minimum": return value >= limit;
+    case "exclusiveMinimum": return value > limit;
+    case "multipleOf": {
+      // By what is written: 0.3 is a multiple of 0.1.
+      const [left, right] = [decimal(value), decimal(limit)];
+      const scale = Math.min(left.exponent, right.exponent);
+      const whole = (number) => number.digits * 10n ** BigInt(number.exponent - scale);
+      return whole(left) % whole(right) === 0n;
+    }
+    default: return true;
+  }
+}
+
+function decimal(number) {
+  const [, sign, before, after = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(String(number));
+  return { digits: BigInt(`${sign}${before}${after}`), exponent: Number(exponent) - after.length };
+}
+
+const DIGITS = [[0x30, 0x39]];
+const WORDS = [[0x30, 0x39], [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]];
+const SPACES = [
+  [0x09, 0x0d], [0x20, 0x20], [0xa0, 0xa0], [0x1680, 0x1680], [0x2000, 0x200a], [0x2028, 0x2029], [0x202f, 0x202f],
+  [0x205f, 0x205f], [0x3000, 0x3000], [0xfeff, 0xfeff],
+];
+const LINE_ENDS = [[0x0a, 0x0a], [0x0d, 0x0d], [0x2028, 0x2029]];
+const ESCAPED = new Map([
+  ["f", "\f"], ["n", "\n"], ["r", "\r"], ["t", "\t"], ["v", "\v"], ...Array.from("^$\\.*+?()[]{}|/", (each) => [each, each]),
+]);
+
+/**
+ * A regular expression of ECMAScript, flag `u`, of the parts that all engines read alike: sets, repetitions, groups,
+ * alternatives, `^` and `$`. Anything else throws SyntaxError. V8 reads more, and has no bound on time.
+ *
+ * It searches as the gateway's engine does, by trying, and counts each try. Where that takes long it does not say what it
+ * would find: the gateway gives up, too, and refuses then.
+ */
+class Pattern {
+  static #most = 60_000;
+  #text;
+  #at = 0;
+  #size = 0;
+  #alternatives;
+  #isAnchored;
+
+  constructor(text) {
+    this.#text = [...text];
+    if (this.#text.length > 500) throw new SyntaxError("a long pattern");
+    this.#alternatives = this.#disjunction(0);
+    if (this.#at < this.#text.length) throw new SyntaxError("a ) without a (");
+    this.#isAnchored = this.#alternatives.every((each) => each[0]?.kind === "start");
+  }
+
+  #take(wanted) {
+    if (this.#text[this.#at] !== wanted) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #disjunction(depth) {
+    if (depth > 10) throw new SyntaxError("deep groups");
+    const alternatives = [this.#alternative(depth)];
+    while (this.#take("|")) alternatives.push(this.#alternative(depth));
+    return alternatives;
+  }
+
+  #alternative(depth) {
+    const parts = [];
+    while (this.#at < this.#text.length && !"|)".includes(this.#text[this.#at])) {
+      if (this.#take("^")) parts.push({ kind: "start", least: 1, most: 1 });
+      else if (this.#take("$")) parts.push({ kind: "end", least: 1, most: 1 });
+      else {
+        const before = this.#size;
+        const part = { ...this.#atom(depth), ...this.#repetition() };
+        // What the gateway's engine compiles it to must stay small.
+        if (part.kind === "group") {
+          this.#size = before + (this.#size - before) * (part.most === Infinity ? part.least + 1 : Math.max(1, part.most));
+        }
+        if (this.#size > 30_000) throw new SyntaxError("a large pattern");
+        parts.push(part);
+      }
+    }
+    return parts;
+  }
+
+  #atom(depth) {
+    this.#size += 10;
+    if (this.#take("(")) {
+      if (this.#take("?") && !this.#take(":")) throw new SyntaxError("a group of another kind");
+      const inside = this.#disjunction(depth + 1);
+      if (!this.#take(")")) throw new SyntaxError("a ( without a )");
+      return { kind: "group", value: inside };
+    }
+    if (this.#take("[")) {
+      this.#size += 200;
+      return { kind: "set", value: this.#class() };
+    }
+    if (this.#take(".")) {
+      this.#size += 60;
+      return { kind: "set", value: { negated: true, ranges: LINE_ENDS } };
+    }
+    if (this.#take("\\")) return { kind: "set", value: this.#escape(false) };
+    const character = this.#text[this.#at];
+    if ("*+?{}]".includes(character)) throw new SyntaxError("nothing to repeat, or a character to be escaped");
+    this.#at += 1;
+    const code = character.codePointAt(0);
+    return { kind: "set", value: { negated: false, ranges: [[code, code]] } };
+  }
+
+  #escape(inClass) {
+    if (this.#at >= this.#text.length) throw new SyntaxError("a \\ at the end");
+    const letter = this.#text[this.#at];
+    this.#at += 1;
+    const named = { d: DIGITS, w: WORDS, s: SPACES, D: DIGITS, W: WORDS, S: SPACES }[letter];
+    if (named) {
+      this.#size += 100;
+      return { negated: "DWS".includes(letter), ranges: named };
+    }
+    if (!ESCAPED.has(letter) && !(inClass && letter === "-")) throw new SyntaxError("another escape");
+    const code = (ESCAPED.get(letter) ?? letter).codePointAt(0);
+    return { negated: false, ranges: [[code, code]] };
+  }
+
+  #class() {
+    const negated = this.#take("^");
+    const ranges = [];
+    while (!this.#take("]")) {
+      let first = this.#member();
+      if (this.#text[this.#at] === "-" && this.#text[this.#at + 1] !== "]") {
+        this.#at += 1;
+        const last = this.#member();
+        const isOne = (set) => set.length === 1 && set[0][0] === set[0][1];
+        if (!isOne(first) || !isOne(last)) throw new SyntaxError("a range of sets");
+        if (last[0][0] < first[0][0]) throw new SyntaxError("a range that is out of order");
+        first = [[first[0][0], last[0][0]]];
+      }
+      ranges.push(...first);
+    }
+    return { negated, ranges };
+  }
+
+  #member() {
+    if (this.#at >= this.#text.length) throw new SyntaxError("a [ without a ]");
+    if (this.#take("\\")) {
+      const { negated, ranges } = this.#escape(true);
+      if (negated) throw new SyntaxError("the opposite of a set within a set");
+      return ranges;
+    }
+    const code = this.#text[this.#at].codePointAt(0);
+    this.#at += 1;
+    return [[code, code]];
+  }
+
+  #repetition() {
+    let [least, most] = [1, 1];
+    if (this.#take("*")) [least, most] = [0, Infinity];
+    else if (this.#take("+")) most = Infinity;
+    else if (this.#take("?")) least = 0;
+    else if (this.#take("{")) {
+      const rest = this.#text.slice(this.#at, this.#at + 11).join("");
+      const bounds = /^([0-9]{1,4})(?:(,)([0-9]{1,4})?)?\}/.exec(rest);
+      if (!bounds) throw new SyntaxError("no repetition");
+      this.#at += bounds[0].length;
+      least = Number(bounds[1]);
+      most = !bounds[2] ? least : bounds[3] ? Number(bounds[3]) : Infinity;
+      if (most < least) throw new SyntaxError("a repetition that is out of order");
+    } else return { least, most };
+    this.#take("?"); // Which one is tried first makes no difference to whether there is one.
+    return { least, most };
+  }
+
+  /** Returns whether it matches anywhere, null where that takes too long; and what it has cost. */
+  search(text) {
+    const codes = Array.from(text, (each) => each.codePointAt(0));
+    const unit = 1 + Math.floor(Buffer.byteLength(text, "utf8") / 32);
+    let spent = 0;
+    const spend = (depth) => {
+      spent += unit;
+      if (spent > Pattern.#most || depth > 180) throw new TooMuch();
+    };
+    const run = (parts, start, from, depth, then) => {
+      let [index, at] = [start, from];
+      for (;;) {
+        spend(depth);
+        if (index === parts.length) return then(at, depth);
+        const { kind: part, value, least, most } = parts[index];
+        // What leaves no choice goes on here.
+        if (part === "start") {
+          if (at > 0) return false;
+        } else if (part === "end") {
+          if (at < codes.length) return false;
+        } else if (part === "set" && least === 1 && most === 1) {
+          if (at === codes.length || !isIn(codes[at], value)) return false;
+          at += 1;
+        } else break;
+        index += 1;
+      }
+      const { kind: part, value, least, most } = parts[index];
+      if (part === "set") {
+        let end = at;
+        while (end < codes.length && end - at < most && isIn(codes[end], value)) end += 1;
+        for (let place = end; place >= at + least; place -= 1) if (run(parts, index + 1, place, depth + 1, then)) return true;
+        return false;
+      }
+      const again = (count, place, level) => {
+        const next = (end, below) => (end !== place || count < least) && again(count + 1, end, below);
+        spend(level);
+        if (count < most && value.some((each) => run(each, 0, place, level + 1, next))) return true;
+        return count >= least && run(parts, index + 1, place, level + 1, then);
+      };
+      return again(0, at, depth);
+    };
+    const answer = orNull(() => {
+      const last = this.#isAnchored ? 0 : codes.length;
+      for (let start = 0; start <= last; start += 1) {
+        if (this.#alternatives.some((each) => run(each, 0, start, 0, () => true))) return true;
+      }
+      return false;
+    });
+    return { answer, cost: spent };
+  }
+}
+
+function isIn(code, { negated, ranges }) {
+  return ranges.some(([first, last]) => first <= code && code <= last) !== negated;
+}
+
 // --------------------------------------------------------------------------------------------------------- sessions
+
+/** A schema as model APIs take it: an object. What declares none takes no arguments, and false takes nothing at all. */
+function shown(declared) {
+  if (declared === null) return { type: "object", properties: {}, additionalProperties: false };
+  if (declared === true) return { type: "object" };
+  if (declared === false) return { type: "object", not: {} };
+  return Object.keys(declared).length ? declared : { type: "object" };
+}
 
 /** One operation of a tool that the agent was granted. */
 class Operation {
+  #schema;
+
   constructor(fields, tool, name, toolDescription) {
     this.tool = tool;
     this.name = name;
     this.access = fields.text("access");
     this.risk = fields.text("risk");
     this.approval = fields.text("approval");
-    this.input = fields.optionalSchema("input") ?? { type: "object" }; // Model APIs want to hear that much.
+    this.declaredInput = fields.schema("input");
+    this.input = shown(this.declaredInput);
     this.output = fields.optionalSchema("output");
     this.timeout = fields.optionalDuration("timeout");
     this.idempotent = fields.optionalBoolean("idempotent");
@@ -293,7 +992,43 @@ class Operation {
     this.description = fields.optionalText("description") ?? toolDescription;
     this.serverTool = fields.object("mcp", false).optionalText("tool") || name;
     this.schemaName = modelName(tool, name);
+    this.conditions = ["after", "rate"].filter((each) => (fields.value[each] ?? null) !== null);
     freeze(this);
+  }
+
+  /** Says whether a call with these arguments is allowed; see `Session.decide`. */
+  decide(args, { today } = {}) {
+    const name = `${this.tool}.${this.name}`;
+    const answer = (verdict, reason, text) => ({ verdict, operation: this, reason, text });
+    if (this.expired(today)) return answer("refused", "expired", `refused: ${name} was granted until ${this.expires}`);
+    let fits;
+    let why;
+    try {
+      if (!isPlainObject(args)) throw new NotJSON("arguments that are not an object");
+      const value = plain(args, { left: MOST_NODES });
+      this.#schema ??= new Schema(this.declaredInput === null ? this.input : this.declaredInput);
+      fits = this.#schema.holds(value);
+      if (fits === false) why = this.#schema.culprit(value);
+    } catch (problem) {
+      if (problem instanceof NotJSON) [fits, why] = [false, `it has ${problem.message}`];
+      else if (problem instanceof TooMuch || problem instanceof RangeError) fits = null;
+      else throw problem;
+    }
+    if (fits === false) {
+      const what = this.declaredInput === null ? "it takes no arguments" : why;
+      return answer("refused", "arguments", `refused: ${name}: ${what}. Nothing was done.`);
+    }
+    if (fits === null) {
+      const text = `${name}: whether its schema allows these arguments cannot be said here; the gateway can`;
+      return answer("unknown", "schema", text);
+    }
+    if (this.conditions.length) {
+      const [condition] = this.conditions;
+      const text = `${name} has the condition '${condition}', which only the gateway can hold: it counts calls`;
+      return answer("unknown", condition, text);
+    }
+    if (this.needsApproval) return answer("needs-approval", null, `${name} needs approval: ${this.approval}`);
+    return answer("allowed", null, `${name} is allowed`);
   }
 
   /** Whether someone must agree to each call. True for an approval that this client does not know. */
@@ -311,7 +1046,7 @@ const active = new AsyncLocalStorage();
 
 /** Returns the session whose `session.within` or `session.run` this code is in, or undefined. */
 export function currentSession() {
-  return active.getStore();
+  return active.getStore()?.session;
 }
 
 /** What one session of an agent runs with. Made by `Fleet.session`; never changes. */
@@ -406,6 +1141,24 @@ export class Session {
   resolve(name, { today } = {}) {
     const found = this.candidates(name);
     return found.length === 1 && !found[0].expired(today) ? found[0] : null;
+  }
+
+  /**
+   * Says whether a call by a name, with these arguments, is allowed: held against the bundle before anything is done.
+   *
+   * `unknown` means that only the gateway can say: it is never `allowed` here and refused there, by what a bundle says of one
+   * call. It has no counts, and no halts since: call `raiseIfHalted` too.
+   */
+  decide(name, args, { today } = {}) {
+    const found = this.candidates(name);
+    if (found.length === 1) return found[0].decide(args, { today });
+    const text = `refused: ${this.agent} is not granted ${JSON.stringify(String(name).slice(0, 128))}`;
+    return { verdict: "refused", operation: null, reason: "not-granted", text };
+  }
+
+  /** `observe` where the gateway lets through, and logs, what it would refuse; else `enforce`. */
+  get mode() {
+    return String(this.bundle.mode ?? "enforce");
   }
 
   /** Returns every granted operation that a name can mean, expired or not: none, the one, or all of several. */
@@ -517,18 +1270,40 @@ export class Session {
 
   /** Makes this the session of what `work` does, also later in its promises; returns what `work` returns. */
   within(work) {
-    return active.run(this, work);
+    // What is opened inside of a run is of that run, unless it is another one.
+    const around = active.getStore();
+    return active.run({ session: this, run: around?.session === this ? around.run : undefined }, work);
   }
 
   /**
    * Does one run inside of its own span, `invoke_agent`, and of `within`. What `work` throws makes it a failed run, and
    * goes on. `tracer` is OpenTelemetry's, such as `trace.getTracer("agents")`; without one there is no span.
    *
+   * `name` names the run, such as a ticket: the gateway's calls belong to it by that name, so give both the same
+   * (`gatewayHeaders` of what `work` gets, or `ensign-gateway stdio --run`). Without one it is the trace's id, which the
+   * gateway takes where a client passes the trace on. It is on all spans of the run, as `ensign.run`.
+   *
    * `work` gets a `Traced`: `fail(why)` where a framework swallows its errors, `usage` where no span inside says it.
    */
-  run(work, { tracer } = {}) {
+  run(work, { tracer, name } = {}) {
+    if (name !== undefined) {
+      const size = typeof name === "string" ? Buffer.byteLength(name, "utf8") : 0;
+      if (size < 1 || size > 256) throw new InvalidArgument("a run's name is a text of 1 to 256 bytes");
+    }
     const attributes = { "gen_ai.operation.name": "invoke_agent", ...this.telemetryAttributes() };
-    return this.within(() => traced(tracer, `invoke_agent ${this.agent}`, attributes, work));
+    if (name !== undefined) attributes["ensign.run"] = name;
+    return active.run({ session: this, run: name }, () => {
+      const named = (span) => {
+        if (name !== undefined) return;
+        const known = attempt(() => span?.spanContext?.().traceId);
+        // Without an SDK a span has no id.
+        const isKnown = typeof known === "string" && /^(?!0+$)[0-9a-f]{32}$/.test(known);
+        const run = isKnown ? known : randomBytes(16).toString("hex");
+        active.getStore().run = run;
+        span?.setAttribute("ensign.run", run);
+      };
+      return traced(tracer, `invoke_agent ${this.agent}`, attributes, work, named);
+    });
   }
 
   /**
@@ -544,6 +1319,8 @@ export class Session {
     };
     const recorded = args === undefined ? undefined : attempt(() => JSON.stringify(args));
     if (recorded !== undefined) attributes["gen_ai.tool.call.arguments"] = recorded;
+    const around = active.getStore();
+    if (around?.session === this && around.run !== undefined) attributes["ensign.run"] = around.run;
     return this.within(() => traced(tracer, `execute_tool ${name}`, attributes, work));
   }
 
@@ -599,10 +1376,14 @@ export class PermissionDenied extends Error {
 
 const ERROR = 2; // SpanStatusCode.ERROR of OpenTelemetry's API.
 
-function traced(tracer, name, attributes, work) {
+function traced(tracer, name, attributes, work, named) {
   const run = (span) => {
+    named?.(span);
+    const { session, run: runName } = active.getStore();
     const given = {
       span,
+      run: runName,
+      gatewayHeaders: { ...(runName === undefined ? {} : { "Ensign-Run": runName }), "Ensign-Key": session.key },
       fail(reason = "failed") {
         span?.setAttribute("error.type", reason);
         span?.setStatus({ code: ERROR, message: reason });
@@ -639,6 +1420,7 @@ const STAMPED = [
   "deployment.environment.name",
   "ensign.bundle",
   "ensign.session",
+  "ensign.run",
 ];
 const SPAN_KEY = Symbol.for("OpenTelemetry Context Key SPAN"); // Of OpenTelemetry's API, every copy of it.
 const BAGGAGE_KEY = Symbol.for("OpenTelemetry Baggage Key");
@@ -667,7 +1449,7 @@ export class SpanProcessor {
     if ("ensign.bundle" in given) {
       stamp = Object.fromEntries(STAMPED.filter((name) => name in given).map((name) => [name, given[name]]));
     } else {
-      stamp = currentSession()?.telemetryAttributes() ?? (parent ? stamps.get(parent) : undefined);
+      stamp = stampOf(active.getStore()) ?? (parent ? stamps.get(parent) : undefined);
       stamp ??= this.#baggage ? attempt(() => carried(parentContext)) : undefined;
       if (!stamp) return;
       span.setAttributes(Object.fromEntries(Object.entries(stamp).filter(([name]) => !(name in given))));
@@ -680,6 +1462,11 @@ export class SpanProcessor {
   async forceFlush() {}
 
   async shutdown() {}
+}
+
+function stampOf(store) {
+  if (!store) return undefined;
+  return { ...store.session.telemetryAttributes(), ...(store.run === undefined ? {} : { "ensign.run": store.run }) };
 }
 
 function carried(context) {
@@ -1401,10 +2188,16 @@ class Fields {
   }
 
   /** `true` is the JSON Schema that accepts everything. */
+  /** A JSON Schema: an object, true (anything), false (nothing), or null where there is none. */
+  schema(name) {
+    const value = this.value[name] ?? null;
+    return value === null || typeof value === "boolean" ? value : this.object(name).value;
+  }
+
   optionalSchema(name) {
-    if (this.value[name] === true) return null;
-    const value = this.object(name, false).value;
-    return Object.keys(value).length ? value : null;
+    const value = this.schema(name);
+    if (value === false) return { not: {} };
+    return isObject(value) && Object.keys(value).length ? value : null;
   }
 
   object(name, required = true) {

@@ -482,7 +482,7 @@ test("malformed bundles", async () => {
     [{ limits: { costUSD: "1" } }, "limits: costUSD: expected a number"],
     [tool({ operations: ["refund"] }), "tools[0]: operations: expected an object"],
     [operation({ approval: undefined }), "refund: approval: missing"],
-    [operation({ input: false }), "refund: input: expected an object"],
+    [operation({ input: 7 }), "refund: input: expected an object"],
     [operation({ timeout: "20 s" }), "refund: timeout: '20 s' is not a whole number and"],
     [operation({ expires: "2027-02-30" }), "refund: expires: '2027-02-30' is not a date"],
     [operation({ expires: "20270630" }), "refund: expires: '20270630' is not a date"],
@@ -576,6 +576,7 @@ test("a run and a call have their spans, and fail as their work does", async () 
   assert.deepEqual(run.attributes, {
     "gen_ai.operation.name": "invoke_agent",
     ...session.telemetryAttributes(),
+    "ensign.run": run.attributes["ensign.run"],
     "gen_ai.usage.input_tokens": 100,
     "gen_ai.usage.output_tokens": 20,
   });
@@ -589,6 +590,58 @@ test("a run and a call have their spans, and fail as their work does", async () 
   const round = {};
   round.round = round;
   assert.equal(session.call("x", round, () => 1, { tracer }), 1);
+});
+
+test("a run has a name on all spans of its block", async () => {
+  const session = await open();
+  const { spans, tracer } = tracing();
+  const processor = new ensign.SpanProcessor();
+  session.run(
+    (run) => {
+      assert.equal(run.run, "ticket-7");
+      assert.deepEqual(run.gatewayHeaders, { "Ensign-Run": "ticket-7", "Ensign-Key": session.key });
+      session.call("x", undefined, (call) => assert.equal(call.run, "ticket-7"), { tracer });
+      spans.push(new Span("inner", processor), session.within(() => new Span("same", processor)));
+    },
+    { tracer, name: "ticket-7" },
+  );
+  assert.deepEqual(spans.map((span) => span.attributes["ensign.run"]), Array(4).fill("ticket-7"));
+  const trace = "0af7651916cd43dd8448eb211c80319c";
+  const known = { startActiveSpan: (name, { attributes }, work) => work(Object.assign(new Span(name, undefined, undefined, attributes), { spanContext: () => ({ traceId: trace }) })) };
+  session.run((run) => assert.deepEqual([run.run, run.span.attributes["ensign.run"]], [trace, trace]), { tracer: known });
+  const names = [1, 2].map(() => session.run((run) => run.run));
+  assert.ok(names.every((name) => /^[0-9a-f]{32}$/.test(name)) && names[0] !== names[1]);
+  for (const name of ["", "x".repeat(257), 7]) assert.throws(() => session.run(() => 1, { name }), ensign.InvalidArgument);
+});
+
+test("a call is held against grant, day, schema and approval in this order", async () => {
+  const decided = async (change, args, name = "refund") => {
+    const bundle = makeBundle();
+    Object.assign(bundle.tools[1].operations.refund, { approval: "none", expires: null, ...change });
+    const session = await open({ tools: bundle.tools });
+    const { verdict, reason, text } = session.decide(name, args, { today: "2026-01-01" });
+    return [verdict, reason, text];
+  };
+  const input = { type: "object", properties: { amount: { type: "number", maximum: 100 } }, additionalProperties: false };
+  const cases = [
+    [{ input }, { amount: 100 }, "allowed", null],
+    [{ input }, { amount: 4000 }, "refused", "arguments"],
+    [{ input }, { amount: "50" }, "refused", "arguments"],
+    [{ input, expires: "2025-12-31" }, { amount: 4000 }, "refused", "expired"],
+    [{ input, approval: "manager" }, {}, "needs-approval", null],
+    [{ input, approval: "manager" }, { amount: 4000 }, "refused", "arguments"],
+    [{ input: null }, {}, "allowed", null],
+    [{ input: null }, { a: 1 }, "refused", "arguments"],
+    [{ input: false }, {}, "refused", "arguments"],
+    [{ input: true }, { a: 1 }, "allowed", null],
+    [{ input: true, rate: "30/m" }, {}, "unknown", "rate"],
+    [{ input: { type: "object", properties: { a: { type: "string", pattern: "(?=a)" } } } }, { a: "a" }, "unknown", "schema"],
+    ...[NaN, Infinity, 2 ** 53, 1n, undefined, () => 1, new Date(), "\ud800"].map((a) => [{ input: true }, { a }, "refused", "arguments"]),
+    ...[[1], "x", null, 7, new Map()].map((args) => [{ input: true }, args, "refused", "arguments"]),
+  ];
+  for (const [change, args, ...wanted] of cases) assert.deepEqual((await decided(change, args)).slice(0, 2), wanted, JSON.stringify(change));
+  assert.deepEqual((await decided({ input }, {}, "payments__drop")).slice(0, 2), ["refused", "not-granted"]);
+  assert.equal((await decided({ input }, { amount: 4000 }))[2], "refused: payments.refund: amount: maximum: 100. Nothing was done.");
 });
 
 // ----------------------------------------------------------------------------------------------------- command line

@@ -24,11 +24,13 @@ import base64
 import contextlib
 import contextvars
 import datetime
+import fractions
 import functools
 import hashlib
 import importlib
 import json
 import logging
+import operator
 import os
 import re
 import secrets
@@ -43,7 +45,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, cast
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor as _SpanProcessor  # type: ignore[import-not-found,unused-ignore]
@@ -55,6 +57,7 @@ __all__ = [
     "AgentNotFound",
     "CorruptBundle",
     "CorruptRoute",
+    "Decision",
     "EnsignError",
     "Fleet",
     "FleetUnavailable",
@@ -395,7 +398,8 @@ class Operation:
     approval: str
     """Who must agree to each call: `none`, `manager` or `dual`."""
     input: JSONObject
-    """JSON Schema of the arguments, already narrowed to what was granted. Check each call against it."""
+    """JSON Schema of the arguments, already narrowed to what was granted: `decide` holds each call against it. One that
+    declares none takes no arguments."""
     output: Optional[JSONObject]
     timeout: Optional[float]
     """Seconds that a call may take."""
@@ -405,6 +409,42 @@ class Operation:
     description: Optional[str]
     server_tool: str
     """What the tool's MCP server calls it: its own name, unless the tool says otherwise."""
+    conditions: tuple[str, ...] = ()
+    """What only the gateway can hold, because it counts: `after`, `rate`."""
+    declared_input: object = field(default=None, repr=False)
+    """The schema as the bundle has it: an object, true, false, or None where none is declared."""
+
+    @functools.cached_property
+    def _schema(self) -> _Schema:
+        return _Schema(self.input if self.declared_input is None else self.declared_input)
+
+    def decide(self, arguments: Mapping[str, Any], *, today: Optional[datetime.date] = None) -> Decision:
+        """Says whether a call with these arguments is allowed; see `Session.decide`."""
+        name = f"{self.tool}.{self.name}"
+        if self.expired(today):
+            return Decision("refused", self, "expired", f"refused: {name} was granted until {self.expires}")
+        try:
+            if not isinstance(arguments, Mapping):
+                raise _NotJSON("arguments that are not an object")
+            plain = _plain(arguments, [_MOST_NODES])
+            fits = self._schema.holds(plain)
+            why = "" if fits is not False else self._schema.culprit(plain)
+        except _NotJSON as problem:
+            fits, why = False, f"it has {problem}"
+        except (_TooMuch, RecursionError):
+            fits, why = None, ""
+        if fits is False:
+            what = "it takes no arguments" if self.declared_input is None else why
+            return Decision("refused", self, "arguments", f"refused: {name}: {what}. Nothing was done.")
+        if fits is None:
+            text = f"{name}: whether its schema allows these arguments cannot be said here; the gateway can"
+            return Decision("unknown", self, "schema", text)
+        for condition in self.conditions:
+            text = f"{name} has the condition '{condition}', which only the gateway can hold: it counts calls"
+            return Decision("unknown", self, condition, text)
+        if self.needs_approval:
+            return Decision("needs-approval", self, None, f"{name} needs approval: {self.approval}")
+        return Decision("allowed", self, None, f"{name} is allowed")
 
     @property
     def schema_name(self) -> str:
@@ -518,6 +558,25 @@ class Session:
             named = ", ".join(operation.schema_name for operation in found)
             _log.warning("%s: %r is ambiguous, and resolves to nothing: say which of %s", self.agent, name, named)
         return found[0] if len(found) == 1 and not found[0].expired(today) else None
+
+    def decide(
+        self, name: str, arguments: Mapping[str, Any], *, today: Optional[datetime.date] = None
+    ) -> Decision:
+        """Says whether a call by a name, with these arguments, is allowed: held against the bundle before anything is done.
+
+        `unknown` means that only the gateway can say: it is never `allowed` here and refused there, by what a bundle says
+        of one call. It has no counts, and no halts since: call `raise_if_halted` too.
+        """
+        found = self.candidates(name)
+        if len(found) != 1:
+            return Decision("refused", None, "not-granted", f"refused: {self.agent} is not granted {name[:128]!r}")
+        return found[0].decide(arguments, today=today)
+
+    @property
+    def mode(self) -> str:
+        """`observe` where the gateway lets through, and logs, what it would refuse; else `enforce`."""
+        mode = self.bundle.get("mode")
+        return "enforce" if mode is None else str(mode)
 
     def candidates(self, name: str) -> list[Operation]:
         """Returns every granted operation that a name can mean, expired or not: none, the one, or all of several."""
@@ -643,16 +702,27 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         self.__exit__()
 
-    def run(self, *, baggage: bool = False, tracer: Optional[Any] = None) -> Traced:
+    def run(
+        self, name: Optional[str] = None, *, baggage: bool = False, tracer: Optional[Any] = None
+    ) -> Traced:
         """Opens the span of one run, `invoke_agent`, around a `with` or `async with` block; implies `with session:`.
+
+        `name` names the run, such as a ticket: the gateway's calls belong to it by that name, so give both the same
+        (`gateway_headers` of what `with` gives, or `ensign-gateway stdio --run`). Without one it is the trace's id, which
+        the gateway takes where a client passes the trace on. It is written on all spans of the block, as `ensign.run`, so
+        that no call counts twice.
 
         An exception that leaves the block makes the run a failed one, and goes on. Where a framework swallows it, call
         `fail` on what `with` gives. `baggage` passes `ensign.bundle` on to the services that the run calls, by W3C
         baggage: only for services of your own, since it names the version. `tracer` is that of the global provider by
         default. Without the package `opentelemetry` there is no span, and the rest is the same.
         """
+        if name is not None and (not isinstance(name, str) or not 0 < len(name.encode("utf-8", "replace")) <= 256):
+            raise InvalidArgument("a run's name is a text of 1 to 256 bytes")
         attributes = {"gen_ai.operation.name": "invoke_agent", **self.telemetry_attributes()}
-        return Traced(self, f"invoke_agent {self.agent}", attributes, baggage=baggage, tracer=tracer)
+        return Traced(
+            self, f"invoke_agent {self.agent}", attributes, baggage=baggage, tracer=tracer, is_run=True, run=name
+        )
 
     def call(self, name: str, arguments: Optional[Mapping[str, Any]] = None, *, tracer: Optional[Any] = None) -> Traced:
         """Opens the span of one call, `execute_tool`, around a `with` block: for what writes none by itself.
@@ -766,21 +836,785 @@ def _parse_tool(fields: _Fields) -> Tool:
     )
 
 
+def _shown(declared: object) -> JSONObject:
+    """A schema as model APIs take it: an object. What declares none takes no arguments, and false takes nothing at all."""
+    if declared is None:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    if isinstance(declared, bool):
+        return {"type": "object"} if declared else {"type": "object", "not": {}}
+    return cast(JSONObject, declared) or {"type": "object"}
+
+
 def _parse_operation(fields: _Fields, tool: str, name: str, tool_description: Optional[str]) -> Operation:
+    declared = fields.schema("input")
     return Operation(
         tool=tool,
         name=name,
         access=fields.text("access"),
         risk=fields.text("risk"),
         approval=fields.text("approval"),
-        input=fields.optional_schema("input") or {"type": "object"},  # Model APIs want to hear that much.
+        input=_shown(declared),
         output=fields.optional_schema("output"),
         timeout=fields.optional_duration("timeout"),
         idempotent=fields.optional_boolean("idempotent"),
         expires=fields.optional_date("expires"),
         description=fields.optional_text("description") or tool_description,
         server_tool=fields.object("mcp", required=False).optional_text("tool") or name,
+        conditions=tuple(each for each in ("after", "rate") if fields.value.get(each) is not None),
+        declared_input=declared,
     )
+
+
+# ------------------------------------------------------------------------------------------------------- arguments
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What can be said of one call beforehand: the words are those of `ensign check` and of the gateway.
+
+    It never says `allowed` of what the gateway refuses by the grant, the day or the arguments. What is counted, and what
+    happens meanwhile, is not in it: halts since the session began, steps and money of a run, a server that has changed.
+    """
+
+    verdict: str
+    """`allowed`, `needs-approval`, `refused`, or `unknown` where only the gateway can say."""
+    operation: Optional[Operation]
+    """What the name means; None where that is not granted."""
+    reason: Optional[str]
+    """Of a refusal: `not-granted`, `expired` or `arguments`. Of what is unknown: `schema`, `after` or `rate`."""
+    text: str
+    """For a model or for people."""
+
+    @property
+    def allowed(self) -> bool:
+        return self.verdict == "allowed"
+
+
+class _TooMuch(Exception):
+    """It would take too long to say, here or at the gateway, which then refuses."""
+
+
+class _NotJSON(Exception):
+    """A value that cannot be sent as it is."""
+
+
+_EXACT = 1 << 53
+_MOST_NODES, _MOST_DEPTH = 20_000, 32
+
+
+def _plain(value: object, room: list[int], depth: int = 0) -> Any:
+    """Returns a value as JSON has it, or raises. Whole numbers of decimals become integers, as every reader takes them."""
+    room[0] -= 1
+    if room[0] < 0 or depth > _MOST_DEPTH:
+        raise _TooMuch
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as problem:
+            raise _NotJSON("a text that is not valid Unicode") from problem
+        return str(value)
+    if isinstance(value, (int, float)):
+        if not -_EXACT < value < _EXACT:
+            raise _NotJSON("a number beyond 2^53, where whole numbers are not exact")
+        return int(value) if value == int(value) else float(value)
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise _NotJSON("an object whose names are not all text")
+        return {_plain(name, room, depth): _plain(member, room, depth + 1) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member, room, depth + 1) for member in value]
+    raise _NotJSON(f"a {type(value).__name__}, which JSON does not have")
+
+
+def _key(value: Any) -> Any:
+    """Returns something that is equal for equal values of JSON: 1 is 1.0, and not true."""
+    if isinstance(value, dict):
+        return "o", frozenset((name, _key(member)) for name, member in value.items())
+    if isinstance(value, list):
+        return "a", tuple(map(_key, value))
+    return ("b" if isinstance(value, bool) else "n" if isinstance(value, (int, float)) else "s", value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value) and len(set(value)) == len(value)
+
+
+_JSON_TYPES: dict[str, Callable[[Any], bool]] = {
+    "array": lambda value: isinstance(value, list),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: _is_number(value) and value == int(value),
+    "null": lambda value: value is None,
+    "number": _is_number,
+    "object": lambda value: isinstance(value, dict),
+    "string": lambda value: isinstance(value, str),
+}
+
+_DIALECTS = {
+    "http://json-schema.org/draft-07/schema": 7,
+    "https://json-schema.org/draft/2019-09/schema": 2019,
+    "https://json-schema.org/draft/2020-12/schema": 2020,
+}
+_ONLY_IN = {
+    "dependencies": (7,),
+    "additionalItems": (7, 2019),
+    "prefixItems": (2020,),
+    "dependentRequired": (2019, 2020),
+    "dependentSchemas": (2019, 2020),
+    "minContains": (2019, 2020),
+    "maxContains": (2019, 2020),
+}
+_TEXTS = ("title", "description", "format", "$comment", "contentEncoding", "contentMediaType", "$schema", "$id")
+_FLAGS = ("readOnly", "writeOnly", "deprecated")
+_ANNOTATIONS = {*_TEXTS, *_FLAGS, "default", "examples", "example", "contentSchema", "discriminator", "$defs", "definitions"}
+_ONE_SCHEMA = ("additionalItems", "contains", "additionalProperties", "propertyNames", "if", "then", "else", "not")
+_SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SCHEMAS_BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_LIMITS = ("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum")
+_COUNTS = ("maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "minContains", "maxContains")
+_AT_THE_SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependencies", "dependentSchemas")
+
+
+class _Schema:
+    """One JSON Schema of a bundle, as far as it can be held against values exactly (docs/json-schema.md).
+
+    Answers are True, False, or None where this cannot tell: a pattern with parts that only a regular expression of
+    ECMAScript has, a keyword of a later Ensign. None is never taken for True.
+    """
+
+    def __init__(self, root: object) -> None:
+        self._root = root
+        self._patterns: dict[str, Optional[_Pattern]] = {}
+        self._budget = 0
+        self._dialect = 7
+        self._is_sound = False
+        # Ensign refuses a schema of which a part is not what it must be: then no value passes.
+        self._is_sound = self._look()
+
+    def holds(self, value: Any) -> Optional[bool]:
+        self._budget = 200_000
+        try:
+            answer = self._judge(self._root, value)
+        except (_TooMuch, RecursionError):
+            return None
+        return answer if answer is not True or self._is_sound else None
+
+    def culprit(self, value: Any) -> str:
+        """Returns, in words, where a value that is refused does not fit."""
+        schema, place = self._root, ""
+        while isinstance(schema, dict):
+            members = schema.get("properties") if isinstance(value, dict) else None
+            inner = [
+                (name, member)
+                for name, member in (members.items() if isinstance(members, dict) else ())
+                if name in value and self._quick(member, value[name]) is False
+            ]
+            if not inner:
+                parts = schema.get("allOf")
+                broken = [part for part in parts if self._quick(part, value) is False] if isinstance(parts, list) else []
+                if not broken:
+                    break
+                schema = broken[0]
+                continue
+            name, schema = inner[0]
+            value, place = value[name], f"{place}{'.' if place else ''}{name[:80]}"
+        words = next(
+            (
+                f"{keyword}: {json.dumps(limit, ensure_ascii=False)[:120]}"
+                for keyword, limit in (schema.items() if isinstance(schema, dict) else ())
+                if keyword not in ("properties", "additionalProperties", "$ref")
+                and self._quick({keyword: limit}, value) is False
+            ),
+            "it does not fit the schema",
+        )
+        if isinstance(schema, dict) and isinstance(value, dict) and schema.get("additionalProperties") is False:
+            unknown = [name for name in value if name not in schema.get("properties", ())]
+            if words.startswith("it does") and unknown and "patternProperties" not in schema:
+                words = f"unexpected property '{unknown[0][:80]}'"
+        return f"{place}: {words}" if place else words
+
+    def _quick(self, schema: object, value: Any) -> Optional[bool]:
+        self._budget = 20_000
+        try:
+            return self._judge(schema, value)
+        except (_TooMuch, RecursionError):
+            return None
+
+    # What is in it.
+
+    def _look(self) -> bool:
+        if not isinstance(self._root, dict):
+            return isinstance(self._root, bool)
+        label = self._root.get("$schema")
+        words: set[str] = set()
+        try:
+            self._collect(self._root, words, 0)
+            if label is None:
+                later = words & {"prefixItems", "dependentRequired", "dependentSchemas", "minContains", "maxContains"}
+                if later and words & {"dependencies", "additionalItems", "a list in items"}:
+                    return False
+                self._dialect = 2020 if later else 7
+            elif isinstance(label, str) and label.rstrip("#") in _DIALECTS and not label.endswith("##"):
+                self._dialect = _DIALECTS[label.rstrip("#")]
+                if any(self._dialect not in _ONLY_IN[word] for word in words & _ONLY_IN.keys()):
+                    return False
+            else:
+                return False
+            return self._check(self._root, 0) and self._ends()
+        except (_TooMuch, RecursionError):
+            return False
+
+    def _collect(self, schema: object, words: set[str], depth: int) -> None:
+        if depth > _MOST_DEPTH:
+            raise _TooMuch
+        if isinstance(schema, dict):
+            words.update(schema)
+            if isinstance(schema.get("items"), list):
+                words.add("a list in items")
+            for _, inner in _inner(schema):
+                self._collect(inner, words, depth + 1)
+
+    def _check(self, schema: object, depth: int) -> bool:
+        """Whether each part is what Ensign takes."""
+        if not isinstance(schema, dict):
+            return isinstance(schema, bool)
+        return all(self._fits(schema, keyword, value, depth) for keyword, value in schema.items()) and all(
+            self._check(inner, depth + 1) for _, inner in _inner(schema)
+        )
+
+    def _fits(self, schema: JSONObject, keyword: str, value: Any, depth: int) -> bool:
+        if keyword.startswith("x-") and len(keyword) > 2:
+            return True
+        if keyword in ("$schema", "$id") and depth > 0:
+            return False
+        if keyword == "$id":
+            return isinstance(value, str) and value != "" and "#" not in value
+        if "$ref" in schema and self._dialect == 7 and keyword != "$ref" and keyword not in _ANNOTATIONS:
+            return False
+        if keyword in _ANNOTATIONS and keyword not in ("$defs", "definitions"):
+            if keyword in _TEXTS:
+                return isinstance(value, str)
+            return isinstance(value, bool) if keyword in _FLAGS else keyword != "examples" or isinstance(value, list)
+        if keyword == "type":
+            names = [value] if isinstance(value, str) else value
+            return _is_names(names) and names != [] and all(name in _JSON_TYPES for name in names)
+        if keyword in ("enum", "const"):
+            return _is_exact(value) and (keyword == "const" or (isinstance(value, list) and value != []))
+        if keyword in _LIMITS or keyword == "multipleOf":
+            return _is_number(value) and -_EXACT <= value <= _EXACT and (keyword != "multipleOf" or value > 0)
+        if keyword in _COUNTS:
+            return _is_count(value) and (not keyword.endswith("Contains") or "contains" in schema)
+        if keyword == "pattern":
+            return isinstance(value, str) and self._pattern(value) is not None
+        if keyword == "required":
+            return _is_names(value) and all("\0" not in name for name in value)
+        if keyword == "uniqueItems":
+            return isinstance(value, bool)
+        if keyword == "$ref":
+            return self._target(value) is not None
+        if keyword in _ONE_SCHEMA:
+            if keyword == "additionalItems":
+                return isinstance(schema.get("items"), list)
+            return keyword not in ("then", "else") or "if" in schema
+        if keyword == "items":
+            return not isinstance(value, list) or (value != [] and self._dialect != 2020)
+        if keyword in _SCHEMA_LISTS:
+            return isinstance(value, list) and value != []
+        if keyword in _SCHEMAS_BY_NAME or keyword in ("dependencies", "dependentRequired"):
+            if not isinstance(value, dict) or any("\0" in name for name in value):
+                return False
+            if keyword == "patternProperties":
+                return all(self._pattern(name) is not None for name in value)
+            lists = [each for each in value.values() if isinstance(each, list) or keyword == "dependentRequired"]
+            return keyword not in ("dependencies", "dependentRequired") or all(map(_is_names, lists))
+        return False
+
+    def _ends(self) -> bool:
+        """Whether no reference comes back to the value that it began at."""
+        open_, done = set(), set()
+
+        def visit(schema: object) -> bool:
+            if not isinstance(schema, dict) or id(schema) in done:
+                return True
+            if id(schema) in open_:
+                return False
+            open_.add(id(schema))
+            targets = [inner for keyword, inner in _inner(schema) if keyword in _AT_THE_SAME_VALUE]
+            if "$ref" in schema:
+                targets.append(self._target(schema["$ref"]))
+            good = all(map(visit, targets))
+            open_.discard(id(schema))
+            done.add(id(schema))
+            return good
+
+        def everywhere(schema: object) -> bool:
+            if not isinstance(schema, dict):
+                return True
+            return visit(schema) and all(everywhere(inner) for _, inner in _inner(schema))
+
+        return everywhere(self._root)
+
+    def _target(self, reference: object) -> object:
+        """Returns the schema that a `$ref` leads to; None where there is none."""
+        if not isinstance(reference, str) or not re.fullmatch("#(?:/.*)?", reference, re.DOTALL):
+            return None
+        if "%" in reference:
+            return None  # Percent signs are decoded by Ensign; no generator writes them.
+        found: Any = self._root
+        keyword: Optional[str] = None
+        for part in reference.split("/")[1:]:
+            part = part.replace("~1", "/").replace("~0", "~")
+            if keyword is None:
+                if not isinstance(found, dict) or part not in found:
+                    return None
+                found = found[part]
+                if part in _ONE_SCHEMA or (part == "items" and not isinstance(found, list)):
+                    continue
+                if part in _SCHEMA_LISTS or part in _SCHEMAS_BY_NAME or part in ("items", "dependencies"):
+                    keyword = part
+                    continue
+                return None
+            if isinstance(found, list) and re.fullmatch("0|[1-9][0-9]{0,8}", part) and int(part) < len(found):
+                found = found[int(part)]
+            elif isinstance(found, dict) and part in found:
+                found = found[part]
+            else:
+                return None
+            keyword = None
+        return found if keyword is None and isinstance(found, (dict, bool)) else None
+
+    def _pattern(self, text: str) -> Optional[_Pattern]:
+        if text not in self._patterns:
+            try:
+                self._patterns[text] = _Pattern(text)
+            except (ValueError, RecursionError):
+                self._patterns[text] = None
+        return self._patterns[text]
+
+    # Values. Of several answers one False decides, then one None.
+
+    def _spend(self, units: int = 1) -> None:
+        self._budget -= units
+        if self._budget < 0:
+            raise _TooMuch
+
+    def _judge(self, schema: object, value: Any) -> Optional[bool]:
+        self._spend()
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, dict):
+            return None
+        return _all(self._word(schema, keyword, limit, value) for keyword, limit in schema.items())
+
+    def _word(self, schema: JSONObject, keyword: str, limit: Any, value: Any) -> Optional[bool]:
+        if keyword in _ANNOTATIONS or (keyword.startswith("x-") and len(keyword) > 2):
+            return True
+        if not self._is_sound and not self._fits(schema, keyword, limit, 0):
+            return None
+        self._spend()
+        if keyword == "type":
+            return any(_JSON_TYPES[name](value) for name in ([limit] if isinstance(limit, str) else limit))
+        if keyword in ("enum", "const"):
+            allowed = limit if keyword == "enum" else [limit]
+            self._spend(len(allowed))
+            return _key(value) in map(_key, allowed)
+        if keyword == "$ref":
+            return self._judge(self._target(limit), value)
+        if keyword in ("allOf", "anyOf", "oneOf", "not", "if"):
+            return self._logic(schema, keyword, limit, value)
+        if keyword in ("then", "else", "additionalItems", "minContains", "maxContains"):
+            return True  # Judged with what they belong to.
+        if isinstance(value, dict):
+            return self._object(schema, keyword, limit, value)
+        if isinstance(value, list):
+            return self._array(schema, keyword, limit, value)
+        if isinstance(value, str):
+            return self._text(keyword, limit, value)
+        return self._number(keyword, limit, value) if _is_number(value) else True
+
+    def _logic(self, schema: JSONObject, keyword: str, limit: Any, value: Any) -> Optional[bool]:
+        if keyword == "allOf":
+            return _all(self._judge(each, value) for each in limit)
+        if keyword == "not":
+            answer = self._judge(limit, value)
+            return None if answer is None else not answer
+        if keyword == "if":
+            branches = [self._judge(schema.get(name, True), value) for name in ("then", "else")]
+            answer = self._judge(limit, value)
+            if answer is None:
+                return branches[0] if branches[0] is branches[1] else None
+            return branches[0] if answer else branches[1]
+        answers = [self._judge(each, value) for each in limit]
+        if keyword == "anyOf":
+            return True if True in answers else None if None in answers else False
+        if answers.count(True) > 1:
+            return False
+        return None if None in answers else answers.count(True) == 1
+
+    def _number(self, keyword: str, limit: Any, value: Any) -> Optional[bool]:
+        if keyword == "multipleOf":
+            # By what is written: 0.3 is a multiple of 0.1.
+            return fractions.Fraction(repr(value)) % fractions.Fraction(repr(limit)) == 0
+        compare: Optional[Callable[[Any, Any], bool]] = {
+            "maximum": operator.le,
+            "exclusiveMaximum": operator.lt,
+            "minimum": operator.ge,
+            "exclusiveMinimum": operator.gt,
+        }.get(keyword)
+        return compare is None or compare(value, limit)
+
+    def _text(self, keyword: str, limit: Any, value: str) -> Optional[bool]:
+        if keyword == "maxLength":
+            return bool(len(value) <= limit)
+        if keyword == "minLength":
+            return bool(len(value) >= limit)
+        return self._matches(limit, value) if keyword == "pattern" else True
+
+    def _matches(self, pattern: str, text: str) -> Optional[bool]:
+        found = self._pattern(pattern)
+        if found is None:
+            return None
+        answer, cost = found.search(text)
+        self._spend(cost)
+        return answer
+
+    def _array(self, schema: JSONObject, keyword: str, limit: Any, value: list[Any]) -> Optional[bool]:
+        if keyword == "maxItems":
+            return bool(len(value) <= limit)
+        if keyword == "minItems":
+            return bool(len(value) >= limit)
+        if keyword == "uniqueItems":
+            self._spend(len(value))
+            return not limit or len(set(map(_key, value))) == len(value)
+        if keyword == "contains":
+            answers = [self._judge(limit, each) for each in value]
+            least, most = schema.get("minContains", 1), schema.get("maxContains", len(value))
+            if not (_is_count(least) and _is_count(most)):
+                return None
+            sure, perhaps = answers.count(True), answers.count(None)
+            if sure > most or sure + perhaps < least:
+                return False
+            return True if sure >= least and sure + perhaps <= most else None
+        if keyword == "prefixItems" or (keyword == "items" and isinstance(limit, list)):
+            rest = schema.get("additionalItems", True) if keyword == "items" else True
+            return _all(self._judge(limit[at] if at < len(limit) else rest, each) for at, each in enumerate(value))
+        if keyword == "items":
+            prefix = schema.get("prefixItems")
+            behind = len(prefix) if isinstance(prefix, list) else 0
+            return _all(self._judge(limit, each) for each in value[behind:])
+        return True
+
+    def _object(self, schema: JSONObject, keyword: str, limit: Any, value: JSONObject) -> Optional[bool]:
+        if keyword == "maxProperties":
+            return bool(len(value) <= limit)
+        if keyword == "minProperties":
+            return bool(len(value) >= limit)
+        if keyword == "required":
+            return all(name in value for name in limit)
+        if keyword == "properties":
+            return _all(self._judge(inner, value[name]) for name, inner in limit.items() if name in value)
+        if keyword == "propertyNames":
+            return _all(self._judge(limit, name) for name in value)
+        if keyword == "patternProperties":
+            return _all(
+                True if matches is False else answer if answer or matches else None
+                for pattern, inner in limit.items()
+                for name, member in value.items()
+                for matches, answer in ((self._matches(pattern, name), self._judge(inner, member)),)
+            )
+        if keyword == "additionalProperties":
+            return _all(self._additional(schema, limit, name, member) for name, member in value.items())
+        if keyword in ("dependencies", "dependentRequired", "dependentSchemas"):
+            return _all(
+                all(other in value for other in needs) if isinstance(needs, list) else self._judge(needs, value)
+                for name, needs in limit.items()
+                if name in value
+            )
+        return True
+
+    def _additional(self, schema: JSONObject, limit: Any, name: str, member: Any) -> Optional[bool]:
+        if name in schema.get("properties", ()):
+            return True
+        matches = [self._matches(pattern, name) for pattern in schema.get("patternProperties", ())]
+        if True in matches:
+            return True
+        answer = self._judge(limit, member)
+        return None if None in matches and answer is not True else answer
+
+
+def _all(answers: Iterable[Optional[bool]]) -> Optional[bool]:
+    found: Optional[bool] = True
+    for answer in answers:
+        if answer is False:
+            return False
+        if answer is None:
+            found = None
+    return found
+
+
+def _inner(schema: JSONObject) -> Iterator[tuple[str, Any]]:
+    """The schemas directly inside of one, with the keyword that they are below."""
+    for keyword, value in schema.items():
+        if keyword in _ONE_SCHEMA or (keyword == "items" and not isinstance(value, list)):
+            yield keyword, value
+        elif (keyword in _SCHEMA_LISTS or keyword == "items") and isinstance(value, list):
+            yield from ((keyword, each) for each in value)
+        elif keyword in _SCHEMAS_BY_NAME and isinstance(value, dict):
+            yield from ((keyword, each) for each in value.values())
+        elif keyword == "dependencies" and isinstance(value, dict):
+            yield from ((keyword, each) for each in value.values() if not isinstance(each, list))
+
+
+def _is_exact(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_exact, value))
+    if isinstance(value, dict):
+        return all(map(_is_exact, value.values()))
+    return not _is_number(value) or -_EXACT < value < _EXACT  # type: ignore[operator]
+
+
+# A part of a pattern: `^`, `$`, one character of a set, or a group, and how often it comes.
+_Part = tuple[str, Any, int, int]
+_DIGITS = ((0x30, 0x39),)
+_WORDS = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
+_SPACES = tuple(
+    (first, last)
+    for first, last in (
+        (0x09, 0x0D),
+        (0x20, 0x20),
+        (0xA0, 0xA0),
+        (0x1680, 0x1680),
+        (0x2000, 0x200A),
+        (0x2028, 0x2029),
+        (0x202F, 0x202F),
+        (0x205F, 0x205F),
+        (0x3000, 0x3000),
+        (0xFEFF, 0xFEFF),
+    )
+)
+_LINE_ENDS = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
+_ESCAPED = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", **{each: each for each in "^$\\.*+?()[]{}|/"}}
+
+
+class _Pattern:
+    """A regular expression of ECMAScript, flag `u`, of the parts that all engines read alike: sets, repetitions, groups,
+    alternatives, `^` and `$`. Anything else raises ValueError.
+
+    It searches as the gateway's engine does, by trying, and counts each try. Where that takes long it does not say what it
+    would find: the gateway gives up, too, and refuses then.
+    """
+
+    _MOST = 60_000
+
+    def __init__(self, text: str) -> None:
+        if len(text) > 500:
+            raise ValueError("a long pattern")
+        self._text = text
+        self._at = 0
+        self._size = 0
+        self._alternatives = self._disjunction(0)
+        if self._at < len(text):
+            raise ValueError("a ) without a (")
+        self._is_anchored = all(each and each[0][0] == "start" for each in self._alternatives)
+
+    # Reading.
+
+    def _take(self, wanted: str) -> bool:
+        if not self._text.startswith(wanted, self._at):
+            return False
+        self._at += len(wanted)
+        return True
+
+    def _disjunction(self, depth: int) -> tuple[tuple[_Part, ...], ...]:
+        if depth > 10:
+            raise ValueError("deep groups")
+        alternatives = [self._alternative(depth)]
+        while self._take("|"):
+            alternatives.append(self._alternative(depth))
+        return tuple(alternatives)
+
+    def _alternative(self, depth: int) -> tuple[_Part, ...]:
+        parts: list[_Part] = []
+        while self._at < len(self._text) and self._text[self._at] not in "|)":
+            if self._take("^"):
+                parts.append(("start", None, 1, 1))
+            elif self._take("$"):
+                parts.append(("end", None, 1, 1))
+            else:
+                before = self._size
+                kind, value = self._atom(depth)
+                least, most = self._repetition()
+                # What the gateway's engine compiles it to must stay small.
+                if kind == "group":
+                    times = least + 1 if most == sys.maxsize else max(1, most)
+                    self._size = before + (self._size - before) * times
+                if self._size > 30_000:
+                    raise ValueError("a large pattern")
+                parts.append((kind, value, least, most))
+        return tuple(parts)
+
+    def _atom(self, depth: int) -> tuple[str, Any]:
+        self._size += 10
+        if self._take("("):
+            if self._take("?") and not self._take(":"):
+                raise ValueError("a group of another kind")
+            inside = self._disjunction(depth + 1)
+            if not self._take(")"):
+                raise ValueError("a ( without a )")
+            return "group", inside
+        if self._take("["):
+            self._size += 200
+            return "set", self._class()
+        if self._take("."):
+            self._size += 60
+            return "set", (True, _LINE_ENDS)
+        if self._take("\\"):
+            return "set", self._escape(in_class=False)
+        character = self._text[self._at]
+        if character in "*+?{}]":
+            raise ValueError("nothing to repeat, or a character to be escaped")
+        self._at += 1
+        return "set", (False, ((ord(character), ord(character)),))
+
+    def _escape(self, *, in_class: bool) -> tuple[bool, tuple[tuple[int, int], ...]]:
+        if self._at >= len(self._text):
+            raise ValueError("a \\ at the end")
+        letter = self._text[self._at]
+        self._at += 1
+        named = {"d": _DIGITS, "w": _WORDS, "s": _SPACES}.get(letter.lower())
+        if named is not None:
+            self._size += 100
+            return letter.isupper(), named
+        if letter in _ESCAPED or (in_class and letter == "-"):
+            code = ord(_ESCAPED.get(letter, letter))
+            return False, ((code, code),)
+        raise ValueError("another escape")
+
+    def _class(self) -> tuple[bool, tuple[tuple[int, int], ...]]:
+        negated = self._take("^")
+        ranges: list[tuple[int, int]] = []
+        while not self._take("]"):
+            first = self._member()
+            if self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at):
+                self._at += 1
+                last = self._member()
+                if len(first) != 1 or len(last) != 1 or first[0][0] != first[0][1] or last[0][0] != last[0][1]:
+                    raise ValueError("a range of sets")
+                if last[0][0] < first[0][0]:
+                    raise ValueError("a range that is out of order")
+                first = ((first[0][0], last[0][0]),)
+            ranges += first
+        return negated, tuple(ranges)
+
+    def _member(self) -> tuple[tuple[int, int], ...]:
+        if self._at >= len(self._text):
+            raise ValueError("a [ without a ]")
+        if self._take("\\"):
+            negated, ranges = self._escape(in_class=True)
+            if negated:
+                raise ValueError("the opposite of a set within a set")
+            return ranges
+        code = ord(self._text[self._at])
+        self._at += 1
+        return ((code, code),)
+
+    def _repetition(self) -> tuple[int, int]:
+        least, most = 1, 1
+        if self._take("*"):
+            least, most = 0, sys.maxsize
+        elif self._take("+"):
+            most = sys.maxsize
+        elif self._take("?"):
+            least = 0
+        elif self._take("{"):
+            bounds = re.compile("([0-9]{1,4})(?:(,)([0-9]{1,4})?)?\\}").match(self._text, self._at)
+            if bounds is None:
+                raise ValueError("no repetition")
+            self._at = bounds.end()
+            least = int(bounds[1])
+            most = least if not bounds[2] else int(bounds[3]) if bounds[3] else sys.maxsize
+            if most < least:
+                raise ValueError("a repetition that is out of order")
+        else:
+            return least, most
+        self._take("?")  # Which one is tried first makes no difference to whether there is one.
+        return least, most
+
+    # Searching.
+
+    def search(self, text: str) -> tuple[Optional[bool], int]:
+        """Returns whether it matches anywhere, None where that takes too long; and what it has cost."""
+        codes = [ord(character) for character in text]
+        unit = 1 + len(text.encode("utf-8")) // 32
+        spent = 0
+
+        def spend(depth: int) -> None:
+            nonlocal spent
+            spent += unit
+            if spent > self._MOST or depth > 180:
+                raise _TooMuch
+
+        def run(parts: tuple[_Part, ...], index: int, at: int, depth: int, then: Callable[[int, int], bool]) -> bool:
+            while True:
+                spend(depth)
+                if index == len(parts):
+                    return then(at, depth)
+                kind, value, least, most = parts[index]
+                # What leaves no choice goes on here.
+                if kind == "start":
+                    if at > 0:
+                        return False
+                elif kind == "end":
+                    if at < len(codes):
+                        return False
+                elif kind == "set" and least == most == 1:
+                    if at == len(codes) or not _is_in(codes[at], value):
+                        return False
+                    at += 1
+                else:
+                    break
+                index += 1
+            if kind == "set":
+                end = at
+                while end < len(codes) and end - at < most and _is_in(codes[end], value):
+                    end += 1
+                return any(run(parts, index + 1, place, depth + 1, then) for place in range(end, at + least - 1, -1))
+
+            def again(count: int, place: int, depth: int) -> bool:
+                def next_(end: int, depth: int) -> bool:
+                    return (end != place or count < least) and again(count + 1, end, depth)
+
+                spend(depth)
+                if count < most and any(run(each, 0, place, depth + 1, next_) for each in value):
+                    return True
+                return count >= least and run(parts, index + 1, place, depth + 1, then)
+
+            return again(0, at, depth)
+
+        def ends(at: int, depth: int) -> bool:
+            return True
+
+        try:
+            for start in range(1 if self._is_anchored else len(codes) + 1):
+                if any(run(each, 0, start, 0, ends) for each in self._alternatives):
+                    return True, spent
+            return False, spent
+        except (_TooMuch, RecursionError):
+            return None, spent
+
+
+def _is_in(code: int, members: tuple[bool, tuple[tuple[int, int], ...]]) -> bool:
+    negated, ranges = members
+    return any(first <= code <= last for first, last in ranges) is not negated
 
 
 # ------------------------------------------------------------------------------------------------------ tools' names
@@ -862,13 +1696,21 @@ def _say_once(
 class _Activation:
     """One `with session:`. Closed when the block ends, for those who keep a copy of the context it was in."""
 
-    __slots__ = ("attributes", "open", "outer", "session")
+    __slots__ = ("attributes", "open", "outer", "run", "session")
 
     def __init__(self, session: Session, outer: Optional[_Activation]) -> None:
         self.session = session
         self.attributes = session.telemetry_attributes()
         self.outer = outer
         self.open = True
+        self.run: Optional[str] = None
+        # What is opened inside of a run is of that run, unless it is another one.
+        if outer is not None and outer.open and outer.session is session and outer.run is not None:
+            self.name_run(outer.run)
+
+    def name_run(self, name: str) -> None:
+        self.run = name
+        self.attributes = {**self.attributes, _RUN: name}
 
 
 _active: contextvars.ContextVar[Optional[_Activation]] = contextvars.ContextVar("ensign", default=None)
@@ -887,7 +1729,7 @@ def current_session() -> Optional[Session]:
     return None if activation is None else activation.session
 
 
-_BUNDLE, _SESSION = "ensign.bundle", "ensign.session"
+_BUNDLE, _SESSION, _RUN = "ensign.bundle", "ensign.session", "ensign.run"
 _STAMPED = (
     "gen_ai.agent.id",
     "gen_ai.agent.name",
@@ -895,6 +1737,7 @@ _STAMPED = (
     "deployment.environment.name",
     _BUNDLE,
     _SESSION,
+    _RUN,
 )
 
 
@@ -910,21 +1753,51 @@ class Traced:
     """The span of a run or of a call, and the session that it belongs to. Made by `Session.run` and `Session.call`."""
 
     def __init__(
-        self, session: Session, name: str, attributes: Mapping[str, str], *, baggage: bool, tracer: Optional[Any]
+        self,
+        session: Session,
+        name: str,
+        attributes: Mapping[str, str],
+        *,
+        baggage: bool,
+        tracer: Optional[Any],
+        is_run: bool = False,
+        run: Optional[str] = None,
     ) -> None:
         self.session = session
+        self.run: Optional[str] = None
+        """The run's name: what was given, else the trace's id, else a random one; of a call that of the run around it."""
+        self._is_run, self._given = is_run, run
         self.span: Optional[Any] = None
         """OpenTelemetry's span, while the block runs; None without OpenTelemetry."""
         self._name, self._attributes, self._baggage, self._tracer = name, attributes, baggage, tracer
         self._token: Optional[Any] = None
 
+    @property
+    def gateway_headers(self) -> dict[str, str]:
+        """What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version."""
+        headers = {"Ensign-Run": self.run, "Ensign-Key": self.session.key}
+        return {name: value for name, value in headers.items() if value is not None}
+
     def __enter__(self) -> Traced:
+        around_it = _innermost()
+        self.run = self._given
         self.session.__enter__()
+        activation = _active.get()
+        if not self._is_run and around_it is not None and around_it.session is self.session:
+            self.run = around_it.run
+        if activation is not None and self.run is not None:
+            activation.name_run(self.run)
         trace, context = _opentelemetry("trace"), _opentelemetry("context")
         if trace is None or context is None:
-            return self
+            return self._named(secrets.token_hex(16), activation)
         tracer = self._tracer if self._tracer is not None else trace.get_tracer("ensign")
-        self.span = tracer.start_span(self._name, attributes=dict(self._attributes))
+        given = {_RUN: self.run} if self.run is not None else {}
+        self.span = tracer.start_span(self._name, attributes={**self._attributes, **given})
+        if self._is_run and self.run is None:
+            known = self.span.get_span_context()
+            # Without an SDK a span has no id.
+            self._named(f"{known.trace_id:032x}" if known.trace_id else secrets.token_hex(16), activation)
+            self.span.set_attribute(_RUN, self.run)
         around = trace.set_span_in_context(self.span)
         if self._baggage:
             for name in (_BUNDLE, _SESSION):
@@ -949,6 +1822,13 @@ class Traced:
                 self.span.end()
         finally:
             self.session.__exit__()
+
+    def _named(self, name: str, activation: Optional[_Activation]) -> Traced:
+        if self._is_run and self.run is None:
+            self.run = name
+            if activation is not None:
+                activation.name_run(name)
+        return self
 
     async def __aenter__(self) -> Traced:
         return self.__enter__()
@@ -1684,9 +2564,16 @@ class _Fields:
             pass
         self.fail(name, f"{text!r} is not a date like 2027-06-30")
 
+    def schema(self, name: str) -> Union[JSONObject, bool, None]:
+        """A JSON Schema: an object, true (anything), false (nothing), or None where there is none."""
+        value = self.value.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        return self.object(name).value
+
     def optional_schema(self, name: str) -> Optional[JSONObject]:
-        # `true` is the JSON Schema that accepts everything.
-        return None if self.value.get(name) is True else self.object(name, required=False).value or None
+        value = self.schema(name)
+        return {"not": {}} if value is False else None if value is True else value or None
 
     def object(self, name: str, *, required: bool = True) -> _Fields:
         value = self._get(name, dict, "an object", required)

@@ -377,7 +377,11 @@ class SessionTests(FleetTestCase):
         self.assertEqual(
             schemas,
             [
-                {"name": "crm__lookup", "input_schema": {"type": "object"}},
+                # It declares no input, so it takes no arguments.
+                {
+                    "name": "crm__lookup",
+                    "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
+                },
                 {
                     "name": "payments__refund",
                     "description": "Give money back.",
@@ -740,7 +744,7 @@ class MalformedTests(FleetTestCase):
             (tool(operations={"refund": None}), "tools[0]: operations: refund: expected an object"),
             (operation(approval=...), "tools[0]: operations: refund: approval: missing"),
             (operation(access=True), "refund: access: expected text"),
-            (operation(input=False), "refund: input: expected an object"),
+            (operation(input=7), "refund: input: expected an object"),
             (operation(timeout=20), "refund: timeout: expected text"),
             (operation(timeout="20 s"), "refund: timeout: '20 s' is not a whole number and"),
             (operation(idempotent="yes"), "refund: idempotent: expected a boolean"),

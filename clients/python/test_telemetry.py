@@ -94,6 +94,13 @@ class ContextTests(SessionTestCase):
                 raise KeyError
             self.assertIsNone(ensign.current_session())
 
+    def test_a_run_has_a_name_without_opentelemetry_too(self) -> None:
+        with self.one.run("ticket-7") as run, self.one.call("crm__lookup") as call:
+            self.assertEqual((run.run, call.run), ("ticket-7", "ticket-7"))
+        for name in ("", "x" * 257, 7):
+            with self.assertRaises(ensign.InvalidArgument):
+                self.one.run(name)  # type: ignore[arg-type]
+
     def test_without_opentelemetry_there_is_no_span_and_no_error(self) -> None:
         program = f"""
 import sys
@@ -102,6 +109,7 @@ import ensign
 session = ensign.Fleet({str(self.root)!r}).session("support/one")
 with session.run(baggage=True) as run, session.call("crm__lookup", {{}}) as call:
     assert (run.span, call.span, ensign.current_session()) == (None, None, session)
+    assert len(run.run) == 32 and call.run == run.run and run.gateway_headers["Ensign-Run"] == run.run
     run.fail(); run.usage(input_tokens=1, output_tokens=1)
 ensign.SpanProcessor(baggage=True)
 assert not any(name.startswith("opentelemetry.") for name in sys.modules)
@@ -219,6 +227,7 @@ class StampTests(SessionTestCase):
             dict(span.attributes or {}),
             {
                 **self.one.telemetry_attributes(),
+                "ensign.run": run.run,
                 "gen_ai.operation.name": "invoke_agent",
                 "gen_ai.usage.input_tokens": 100,
                 "gen_ai.usage.output_tokens": 20,
@@ -229,6 +238,34 @@ class StampTests(SessionTestCase):
         assert inner.parent is not None and span.context is not None
         self.assertEqual(inner.parent.span_id, span.context.span_id)
         self.assertFalse(trace.get_current_span().get_span_context().is_valid)
+
+    def test_a_run_has_a_name_on_all_spans_of_its_block(self) -> None:
+        with self.one.run("ticket-7", tracer=self.tracer) as run:
+            self.tracer.start_span("inner").end()
+            with self.one.call("crm__lookup", tracer=self.tracer) as call:
+                pass
+            with self.one:
+                self.tracer.start_span("same").end()
+            with self.two:
+                self.tracer.start_span("another").end()
+        self.assertEqual((run.run, call.run), ("ticket-7", "ticket-7"))
+        self.assertEqual(run.gateway_headers, {"Ensign-Run": "ticket-7", "Ensign-Key": "ticket-1"})
+        named = {name: (span.attributes or {}).get("ensign.run") for name, span in self.ended().items()}
+        self.assertEqual(named.pop("another"), None)
+        self.assertEqual(set(named.values()), {"ticket-7"})
+        # Without a name it is what the gateway calls it where a client passes the trace on.
+        self.exporter.clear()
+        block = self.one.run(tracer=self.tracer)
+        names = []
+        for _ in range(2):
+            with block:
+                self.tracer.start_span("inner").end()
+            names.append(block.run)
+            for span in self.exporter.get_finished_spans():
+                assert span.context is not None
+                self.assertEqual((span.attributes or {})["ensign.run"], f"{span.context.trace_id:032x}")
+            self.exporter.clear()
+        self.assertNotEqual(names[0], names[1])
 
     def test_a_run_fails_by_an_exception_a_cancellation_or_when_somebody_says_so(self) -> None:
         def status(problem: Optional[BaseException], reason: Optional[str] = None) -> tuple[Any, Any]:

@@ -27,6 +27,8 @@ typedef struct ckeeper_program {
     uint32_t gid;
     const uint32_t *_Nullable groups;
     size_t group_count;
+    // Whether SIGHUP and SIGTERM that the keeper gets are passed on to the program.
+    int32_t passes_signals;
 } ckeeper_program;
 
 typedef struct ckeeper_started {

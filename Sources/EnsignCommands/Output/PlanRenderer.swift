@@ -40,6 +40,7 @@ struct PlanRenderer {
                 "\n  \(paint("=", .dim)) \(leaving.agent)  no longer declared, its removal waits: \(leaving.sentence)\n"
         }
         text += "\n\(title == nil ? summary : differences)\n"
+        if let observing = plan.observing { text += "\(observing.sentence)\n" }
         if let refusal = plan.refusal {
             text += paint("Refused: \(refusal.message).", .red) + " Removing on purpose? Use --allow-prune.\n"
         }
@@ -129,6 +130,9 @@ struct PlanRenderer {
         text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(planned.difference)
         for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.onOneLine)\n" }
+        for sentence in planned.observation?.sentences ?? [] {
+            text += "      \(paint(sentence.onOneLine, .yellow))\n"
+        }
         if !planned.declaredOnly.isEmpty {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
@@ -241,6 +245,7 @@ struct PlanRenderer {
         if plan.historyRewritten {
             text += "\n**History was rewritten**: the recorded commit is no longer part of it.\n"
         }
+        if let observing = plan.observing { text += "\n\(observing.sentence)\n" }
         for warning in plan.warnings { text += "\n**Warning**: \(warning.inMarkdown)\n" }
         if let refusal = plan.refusal { text += "\n**Refused**: \(refusal.message).\n" }
         for (direction, lines) in guardLines {
@@ -260,6 +265,7 @@ struct PlanRenderer {
             text += list(stableTitle(planned), stableLines(planned))
             text += try markdown(planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
+            text += list("Observed", planned.observation?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {
                 text += "\nDeclared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
             }

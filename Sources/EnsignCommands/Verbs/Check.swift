@@ -15,7 +15,8 @@ extension Verb {
         discussion: """
             Answers from what sessions have now: allowed, needs approval, or refused, for each version that takes some, \
             and through whom else it may have the call made. With --rev, and where there is no ledger, from the \
-            manifests. Exit status 4 means refused for every version.
+            manifests. Of an agent that is only observed (mode: observe) the gateway lets through what its grants \
+            refuse; the answer says so. Exit status 4 means refused for every version.
             """,
         arguments: [
             Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent),
@@ -112,6 +113,7 @@ extension Invocation {
             case .allowed: console.paint("allowed", .green)
             case .needsApproval: console.paint("needs \(answer.approval.phrase)", .yellow)
             case .refused: console.paint("refused", .red)
+            case .wouldRefuse: console.paint("let through, as it is only observed (mode: observe)", .yellow)
             }
         console.line("\(whose)\(word): \(answer.reason.onOneLine)")
         if let agreement = answer.agreement { console.line("  of \(agreement.sentence.onOneLine)") }

@@ -18,7 +18,8 @@ extension Verb {
             signed by a key of this run, and prints how a client starts the gateway over it. Each save is compiled anew: \
             what is valid holds at the next call, what is not is shown and changes nothing. The operator's file is the \
             developer's own; 'live', 'keys' and 'state' need not stand in it. Where it says 'listen', the gateway is \
-            started too. Ctrl-C ends all of it and leaves nothing. No ledger, no commit and no live directory of the \
+            started too. Ctrl-C ends all of it and leaves nothing; should it be killed, the gateway ends with it, and the next \
+            'ensign dev' removes its folder. No ledger, no commit and no live directory of the \
             fleet is touched.
             """,
         arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
@@ -107,8 +108,9 @@ private struct DevCommand {
             service.stop()
         }
         let folder = Machine.environment("TMPDIR").flatMap(Files.canonical) ?? "/tmp"
-        let place = try Files.makePrivateFolder(in: folder, prefix: "ensign-dev-")
-        defer { try? Files.removeTree(place) }
+        let own = try DevelopedFolder(in: folder)
+        defer { own.remove() }
+        let place = own.path
         var loop = try DevelopmentLoop(compiler, place: place, service: service, console: console)
         let words =
             ["--config", config, "--live", "\(place)/live", "--keys", "\(place)/keys"]

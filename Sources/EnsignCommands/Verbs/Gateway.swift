@@ -19,7 +19,7 @@ extension Verb {
                 meaning: "the operator's file, the live directory, and every server"
             )
         ],
-        passesOn: true
+        passesOn: { GatewayProgram.path }
     ) { invocation in
         let program = GatewayProgram.path
         let error = Machine.become(program, invocation.arguments)

@@ -203,7 +203,7 @@ struct Hooks {
         let desired = try Desired(site, commit, name: site.settings.branch)
         let decision = try situation.decide(desired, fallsBack: false)
         guard var plan = decision.shown else { return [] }
-        plan.addPower(site, now: invocation.now)
+        plan.addEvidence(site, now: invocation.now)
         if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
             for warning in plan.warnings { console.note("\(environment): warning: \(warning.onOneLine)") }

@@ -17,7 +17,8 @@ extension Verb {
             Compares what a commit or the work tree declares with what the ledger says is live. Without REV it plans the \
             desired branch, and on another branch what is checked out. Without a ledger it compares with the tip of the \
             desired branch, and says so. On the host it is what the next reconcile does; another clone says what it \
-            cannot know. Nothing is changed.
+            cannot know. Of an agent of which the gateway only observes, or no longer (mode), it says what would have \
+            been refused. Nothing is changed.
             """,
         arguments: [
             Argument(
@@ -126,7 +127,7 @@ private struct PlanCommand {
             if !invocation.isQuiet { invocation.console.note(note) }
         }
         plan.warnings += try site.behind(desired.source) + [refusal?.sentence].compactMap { $0 }
-        plan.addPower(site, runsPerHour: runsPerHour, now: invocation.now)
+        plan.addEvidence(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {
         case .text, .sarif: invocation.console.out(try rendering.text())

@@ -13,7 +13,8 @@ extension Verb {
         summary: "Show the state of each environment",
         discussion: """
             Shows the newest entry, how many agents are live, and when this clone last reconciled; below the table what \
-            somebody should look at: halted and quarantined agents, and canaries that nobody looks after.
+            somebody should look at: halted and quarantined agents, canaries that nobody looks after, and agents of \
+            which the gateway only observes (mode: observe), with what it would have refused.
             """,
         options: [.anyEnvironment],
         formats: [.text, .json],

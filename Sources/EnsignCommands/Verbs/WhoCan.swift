@@ -11,7 +11,7 @@ extension Verb {
         group: .ask,
         summary: "List the agents that may call a tool",
         discussion:
-            "Through which role or grant, or through which agent that it hands work to, with which limits and approvals. Answers from what sessions have now: every version that takes some, and halted agents apart. With --rev, and where there is no ledger, from the manifests.",
+            "Through which role or grant, or through which agent that it hands work to, with which limits and approvals. Answers from what sessions have now: every version that takes some, and halted agents apart. Agents of which the gateway only observes are named below, as it lets them call every tool. With --rev, and where there is no ledger, from the manifests.",
         arguments: [Argument(name: "TOOL[.OPERATION]", summary: "The tool, or one of its operations", kind: .tool)],
         options: [
             .environment,
@@ -56,11 +56,26 @@ extension Verb {
                 "\(environment): \(holder.agent) \(holder.version) is halted; resumed it may call \(holder.tool).\(holder.operation)"
             )
         }
+        if !found.observed.isEmpty, !invocation.isQuiet {
+            invocation.console.note("\(environment): \(found.observedSentence.onOneLine)")
+        }
         return result
     }
 }
 
 extension ToolHolders {
+    /// The most versions that are named.
+    private static let maxNamed = 20
+
+    /// Who may call it without a grant.
+    fileprivate var observedSentence: String {
+        let named = observed.prefix(Self.maxNamed).map(\.text).joined(separator: ", ")
+        let more = observed.count > Self.maxNamed ? " and \(observed.count - Self.maxNamed) more" : ""
+        return
+            "only observed (mode: observe), so the gateway lets through what grants, limits and approvals refuse, of any "
+            + "tool: \(named)\(more)"
+    }
+
     fileprivate var isEmpty: Bool { holders.isEmpty && halted.isEmpty }
 
     var table: TextTable {
@@ -78,7 +93,7 @@ extension ToolHolders {
             table.rows.append(
                 [
                     holder.agent.description, "\(holder.version)\(share)", "\(holder.tool).\(holder.operation)",
-                    holder.origin, holder.approval.rawValue,
+                    holder.origin, holder.approval.rawValue + (holder.isObserved ? " (observed)" : ""),
                 ] + (asks ? [who] : []) + [
                     limits.onOneLine,
                     holder.path.map { "\($0):\(holder.position?.line ?? 1)" } ?? "an earlier commit",

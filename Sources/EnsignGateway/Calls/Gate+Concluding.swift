@@ -24,18 +24,31 @@ extension Gate {
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
             close(context, intent, .toolError, note: "nothing was sent")
-            return Made(result: failed(RefusalWords.unreachable(context.operation), intent, context), wasSent: false)
+            return Made(
+                result: failed(RefusalWords.unreachable(context.operation), ruling, intent, context),
+                wasSent: false
+            )
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
             close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
-            return Made(result: failed(RefusalWords.unknown(context.operation), intent, context), wasSent: true)
+            return Made(result: failed(RefusalWords.unknown(context.operation), ruling, intent, context), wasSent: true)
         }
     }
 
     /// What is told of a call whose end is on record already.
-    private func failed(_ refusal: Refusal, _ intent: Int64?, _ context: CallContext) -> JSONValue {
-        write(context, reason: refusal.reason, error: refusal.reason == .unavailable ? "unavailable" : "timeout")
+    private func failed(
+        _ refusal: Refusal,
+        _ ruling: Ruling,
+        _ intent: Int64?,
+        _ context: CallContext
+    ) -> JSONValue {
+        write(
+            context,
+            reason: refusal.reason,
+            wouldRefuse: ruling.wouldRefuse?.reason,
+            error: refusal.reason == .unavailable ? "unavailable" : "timeout"
+        )
         return refusal.result(decision: intent)
     }
 
@@ -70,7 +83,7 @@ extension Gate {
             bytes: answer.canonicalBytes().count,
             note: passed.note
         )
-        write(context, reason: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
+        write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
         return answer
     }
 

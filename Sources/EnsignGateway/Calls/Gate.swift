@@ -126,7 +126,13 @@ package final class Gate: Gatekeeper {
         }
     }
 
-    func write(_ context: CallContext, reason: Refusal.Reason? = nil, error: String? = nil) {
+    /// - Parameter wouldRefuse: Why a call was only made because its agent is observed.
+    func write(
+        _ context: CallContext,
+        reason: Refusal.Reason? = nil,
+        wouldRefuse: Refusal.Reason? = nil,
+        error: String? = nil
+    ) {
         guard let spans = parts.spans else { return }
         let arguments = parts.runs.mark(of: context.call.arguments, in: context.operation)
         spans.write(
@@ -140,7 +146,8 @@ package final class Gate: Gatekeeper {
                 arguments: arguments,
                 start: context.start,
                 end: parts.clock(),
-                reason: reason,
+                reason: wouldRefuse ?? reason,
+                isObserved: wouldRefuse != nil,
                 error: error
             )
         )

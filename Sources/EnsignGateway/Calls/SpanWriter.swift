@@ -18,6 +18,8 @@ package struct CallSpan: Sendable {
     package var start: Int64
     package var end: Int64
     package var reason: Refusal.Reason?
+    /// Whether it was made all the same, because the agent is only observed.
+    package var isObserved = false
     /// `error.type`: `permission_denied` for refusals by the grant, `tool_error`, `timeout`.
     package var error: String?
 }
@@ -97,6 +99,9 @@ package final class SpanWriter: Sendable {
         if let bundle = span.bundle { attributes.append(text("ensign.bundle", bundle.description)) }
         if let arguments = span.arguments { attributes.append(text("ensign.arguments", arguments)) }
         if let reason = span.reason { attributes.append(text("ensign.reason", reason.rawValue)) }
+        if span.isObserved {
+            attributes.append(text("ensign.verdict", Decision.Verdict.wouldRefuse.rawValue))
+        }
         if let error = span.error { attributes.append(text("error.type", error)) }
         var members: JSONObject = [
             "traceId": .string(span.trace.trace), "spanId": .string(span.trace.span),

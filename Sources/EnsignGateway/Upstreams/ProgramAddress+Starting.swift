@@ -1,4 +1,3 @@
-import CKeeper
 import EnsignCrypto
 import EnsignSystem
 import Glibc
@@ -55,9 +54,7 @@ extension ProgramAddress {
             }
             return started
         }
-        let copy = unsafe bytes.withUnsafeBufferPointer { bytes in
-            unsafe bytes.baseAddress.map { unsafe ckeeper_sealed($0, bytes.count) } ?? -1
-        }
+        let copy = KeptProgram.sealed(bytes)
         guard copy >= 0 else { throw SystemError(code: errno, operation: "copy \(program)") }
         defer { close(copy) }
         plan.third = copy

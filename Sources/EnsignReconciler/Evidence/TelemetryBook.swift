@@ -60,12 +60,15 @@ package final class TelemetryBook {
         let names: ToolNames
         /// As `fleet/prices.yaml` names it; nil for an agent without a model of its own.
         let model: String?
+        /// Whether what the gateway would refuse is let through.
+        let isObserved: Bool
         var known: [String: ToolNames.Meaning?] = [:]
 
         init(_ bundle: Bundle) {
             agent = bundle.agent
             names = ToolNames(bundle)
             model = bundle.model?.key
+            isObserved = bundle.mode == .observe
         }
     }
 
@@ -217,6 +220,9 @@ package final class TelemetryBook {
 
     /// How many operations a bundle grants; nil when it is not known.
     func grantedOperations(_ digest: Digest) -> Int? { grants(of: digest)?.names.count }
+
+    /// Whether calls of a bundle are only observed; false where it is not known.
+    func isObserved(_ digest: Digest) -> Bool { grants(of: digest)?.isObserved ?? false }
 
     func recorded(_ agent: AgentID) -> RecordedAgent? {
         if let known = known[agent] { return known }

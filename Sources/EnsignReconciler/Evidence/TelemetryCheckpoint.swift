@@ -23,6 +23,8 @@ struct TelemetryCheckpoint: Sendable {
     var guards = GuardBook()
     /// Drifts that the ledger does not have yet, oldest first.
     var drifts: [BehaviourDrift] = []
+    /// What would have been refused of agents that are only observed.
+    var observed = ObservationBook()
 
     /// Samples that wait for a consumer; beyond it the oldest go.
     private static let maxSamples = 100_000
@@ -92,14 +94,16 @@ extension TelemetryCheckpoint: StateValue {
             let killSwitch = contents["killSwitch"].flatMap({ KillSwitch(json: $0) }),
             let values = contents["samples"]?.array, let dropped = contents["dropped"]?.int,
             let consumer = contents["consumer"],
-            // A file of a version without guards has neither.
-            let guards = contents["guards"].map({ GuardBook(json: $0) }) ?? GuardBook()
+            // Files of versions without guards, and without observation, have neither.
+            let guards = contents["guards"].map({ GuardBook(json: $0) }) ?? GuardBook(),
+            let observed = contents["observed"].map({ ObservationBook(json: $0) }) ?? ObservationBook()
         else { return nil }
         self.init(environment: environment)
         samples = values.compactMap { Sample(json: $0, environment: environment) }
         guard samples.count == values.count else { return nil }
         (self.cursor, self.attribution, self.killSwitch) = (cursor, attribution, killSwitch)
         (self.dropped, self.consumer, self.guards) = (dropped, consumer, guards)
+        self.observed = observed
         drifts = (contents["drifts"]?.array ?? []).compactMap { BehaviourDrift(json: $0) }
     }
 
@@ -108,6 +112,7 @@ extension TelemetryCheckpoint: StateValue {
             "environment": .string(environment), "cursor": cursor.json, "attribution": attribution.json,
             "killSwitch": killSwitch.json, "samples": .array(samples.map(\.json)), "dropped": .integer(dropped),
             "consumer": consumer, "guards": guards.json, "drifts": .array(drifts.map(\.json)),
+            "observed": observed.json,
         ])
     }
 }

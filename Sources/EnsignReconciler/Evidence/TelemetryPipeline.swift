@@ -18,6 +18,7 @@ package final class TelemetryPipeline: Sendable {
     private let file: StateFile<TelemetryCheckpoint>
     private let trafficFile: StateFile<TrafficBook>
     private let readingFile: StateFile<TelemetryReading>
+    private let observedFile: StateFile<ObservationBook>
     private let files: LedgerFiles
     private let halts: HaltSwitch
     private let mutex = Mutex(())
@@ -92,6 +93,8 @@ package final class TelemetryPipeline: Sendable {
         (self.environment, self.directory) = (environment, directory)
         (self.file, self.trafficFile) = (file, trafficFile)
         readingFile = StateFile(site.files, environment)
+        observedFile = StateFile(site.files, environment)
+        let observed = lock == nil ? nil : observedFile.known()
         files = site.files
         halts = try HaltSwitch(site, environment)
         self.lock = lock
@@ -105,6 +108,11 @@ package final class TelemetryPipeline: Sendable {
                 isDirty: try file.hasFormer() || trafficFile.hasFormer()
             )
         )
+        // The copy may lack what was written just before a crash.
+        guarded { state in
+            state.writtenObserved = observed
+            if observed ?? ObservationBook() != state.kept.observed { state.isDirty = true }
+        }
     }
 
     /// The folders whose changes mean new telemetry.
@@ -132,6 +140,7 @@ package final class TelemetryPipeline: Sendable {
             if state.isFresh { policy.reconsider(&state) }
             let batch = try state.reader.read(changed: changed)
             state.note(batch, now)
+            state.forgetObserved(now)
             Self.judge(batch, book, now, &policy, &state)
             state.holdSamples(batch.isComplete, now)
             if batch.isComplete, state.reading.unreadFiles == 0 { state.uses.completed(Day(now)) }
@@ -178,6 +187,7 @@ package final class TelemetryPipeline: Sendable {
                 state.traffic.take(call, of: activity.agent, at: activity.time)
             }
         }
+        for ruling in output.rulings { state.note(ruling, book) }
         for sample in output.samples {
             state.traffic.take(sample, stable: book.recorded(sample.agent)?.stable?.digest)
             policy.watch(sample, &state)
@@ -292,6 +302,8 @@ package final class TelemetryPipeline: Sendable {
         var traffic: TrafficBook
         var reading: TelemetryReading
         var uses: UseBook.News
+        /// Nil where nothing is new.
+        var observed: ObservationBook?
     }
 
     /// Writes what is needed to go on, if anything happened since. Copies under the lock, encodes and writes outside.
@@ -305,7 +317,9 @@ package final class TelemetryPipeline: Sendable {
                     checkpoint: state.checkpoint,
                     traffic: state.traffic,
                     reading: state.reading,
-                    uses: state.uses.takeNews()
+                    uses: state.uses.takeNews(),
+                    observed: state.kept.observed == state.writtenObserved ?? ObservationBook()
+                        ? nil : state.kept.observed
                 )
             }
             guard let copy else { return }
@@ -319,7 +333,11 @@ package final class TelemetryPipeline: Sendable {
                 // Summaries that lag behind after a crash are just as good.
                 try trafficFile.write(copy.traffic)
                 try readingFile.write(copy.reading)
-                guarded { $0.writtenReading = copy.reading }
+                if let observed = copy.observed { try observedFile.write(observed) }
+                guarded {
+                    $0.writtenReading = copy.reading
+                    if let observed = copy.observed { $0.writtenObserved = observed }
+                }
             } catch {
                 guarded { $0.isDirty = true }
                 throw error

@@ -9,6 +9,10 @@ struct TelemetryState: ~Copyable {
     var kept: TelemetryCheckpoint
     var traffic: TrafficBook
     var uses = UseBook()
+    /// As far as the copy for readers has it.
+    var writtenObserved: ObservationBook?
+    /// When it was last looked what of it is too old.
+    private var forgotten: Day?
     /// Agents with a raised alarm, until they are resumed.
     var alarmed: Set<AgentID> = []
     /// Stops that could not be remembered: nothing may be kept that has forgotten them.
@@ -53,6 +57,23 @@ struct TelemetryState: ~Copyable {
         else { return }
         hold = nil
         kept.release()
+    }
+
+    /// Notes a gateway's decision about an agent that is only observed.
+    mutating func note(_ ruling: GatewayRuling, _ book: TelemetryBook) {
+        guard book.isObserved(ruling.bundle) else { return }
+        kept.observed.take(ruling)
+        isDirty = true
+    }
+
+    /// Forgets, once a day, what was observed too long ago.
+    mutating func forgetObserved(_ now: Moment) {
+        let today = Day(now)
+        guard today != forgotten else { return }
+        forgotten = today
+        let before = kept.observed
+        kept.observed.forget(before: today.advanced(by: -ObservationBook.keptDays).start)
+        if kept.observed != before { isDirty = true }
     }
 
     /// What is to be kept now.

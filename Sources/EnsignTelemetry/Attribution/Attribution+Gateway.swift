@@ -62,6 +62,15 @@ extension Attribution {
         _ output: inout Output
     ) {
         guard case .call(let call) = event.operation else { return }
+        output.rulings.append(
+            GatewayRuling(
+                agent: run.agent,
+                bundle: run.target,
+                operation: call.tool,
+                wouldRefuse: event.wouldRefuse,
+                time: time
+            )
+        )
         let isOver = place(event, call, run, at: time, now: now, context, &output)
         let node = CallNode(call, isProtocol: false, claimant: run.agent, hasFailed: event.hasFailed)
         func activity(_ kind: Activity.Kind) -> Activity {

@@ -81,6 +81,8 @@ package struct Attribution: Sendable {
     package struct Output: Sendable {
         package var samples: [Sample] = []
         package var activities: [Activity] = []
+        /// What gateways decided about calls.
+        package var rulings: [GatewayRuling] = []
         package var rejections = Rejections()
         /// What became of spans, where somebody asked; the last one of a span is true.
         package var fates: [(span: SpanKey, fate: Fate)] = []

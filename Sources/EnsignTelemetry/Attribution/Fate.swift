@@ -98,6 +98,7 @@ extension Attribution.Output {
     mutating func add(_ other: Attribution.Output) {
         samples += other.samples
         activities += other.activities
+        rulings += other.rulings
         rejections.add(other.rejections)
         fates += other.fates
     }

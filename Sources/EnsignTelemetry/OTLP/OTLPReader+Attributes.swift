@@ -18,6 +18,9 @@ extension OTLPReader {
         var run: String?
         /// `ensign.gateway`: whether a gateway wrote it.
         var isGateway = false
+        /// `ensign.verdict` and `ensign.reason`: what a gateway decided, and why.
+        var verdict: JSONScanner.Text?
+        var reason: JSONScanner.Text?
         /// `ensign.arguments`: a text that is equal for equal arguments.
         var mark: JSONScanner.Text?
         /// The session's key: what Ensign's client writes, and what the conventions have.
@@ -143,6 +146,10 @@ extension OTLPReader {
             if case .bool(let isGateway) = try scanner.otlpScalar() { attributes.isGateway = isGateway }
         } else if scanner.equals(name, "ensign.arguments") {
             attributes.mark = try text()
+        } else if scanner.equals(name, "ensign.verdict") {
+            attributes.verdict = try text()
+        } else if scanner.equals(name, "ensign.reason") {
+            attributes.reason = try text()
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
         } else if scanner.equals(name, "deployment.environment.name") {

@@ -100,7 +100,17 @@ extension OTLPReader {
         if event.isGateway, call.arguments == nil, let mark = attributes.mark {
             call.arguments = StableHash.of(scanner.string(mark).utf8)
         }
+        if event.isGateway { event.wouldRefuse = wouldRefuse(attributes) }
         event.operation = .call(call)
+    }
+
+    /// Why a gateway would have refused a call that it made: one of its reasons (docs/gateway.md, "What a client sees"),
+    /// or whatever a later one has in such a word.
+    private func wouldRefuse(_ attributes: Attributes) -> String? {
+        guard let verdict = attributes.verdict, scanner.equals(verdict, "would-refuse") else { return nil }
+        guard let reason = attributes.reason, (1...32).contains(reason.count) else { return "unknown" }
+        let text = scanner.string(reason)
+        return text.utf8.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x2D } ? text : "unknown"
     }
 
     func claim(_ attributes: Attributes, _ resource: Resource) -> Claim {

@@ -99,6 +99,8 @@ package struct SpanEvent: Sendable, Hashable {
     package var run: String?
     /// Whether a gateway reports a call: `ensign.gateway`, on the span or on its resource.
     package var isGateway = false
+    /// Why a gateway would have refused the call, which it made because it only observes; nil for any other.
+    package var wouldRefuse: String?
     /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
     /// Whether it is never a run by itself: one end of a connection, or the making of an agent.

@@ -194,6 +194,23 @@ struct WaitingTests {
         #expect(lines[0].contains("crm.find") && !lines[0].contains("error.type"))
         #expect(lines[1].contains("permission_denied") && lines[1].contains("not-granted"))
     }
+
+    @Test("The span of a call that is made because its agent is only observed says what would have refused it")
+    func observedSpans() throws {
+        let folder = try ScratchDirectory()
+        let fixture = try GateFixture(more: "telemetry: \(folder.path)/spans")
+        try fixture.publish(open { $0.mode = .observe })
+        _ = fixture.call("crm__find")
+        _ = fixture.call("crm__secret")
+        fixture.server.answer(.unknown(UpstreamFailure(.timedOut, "late")))
+        _ = fixture.call("crm__secret", ["a": 1])
+        let name = try #require(try Files.list("\(folder.path)/spans")?.first)
+        let lines = try folder.read("spans/\(name)").split(separator: "\n")
+        let verdict = #""ensign.verdict","value":{"stringValue":"would-refuse"}"#
+        let reason = #""ensign.reason","value":{"stringValue":"not-granted"}"#
+        #expect(lines.map { $0.contains(verdict) && $0.contains(reason) } == [false, true, true])
+        #expect(!lines[1].contains("error.type") && lines[2].contains(#""stringValue":"timeout""#))
+    }
 }
 
 /// A clock of instants that stands still until a test moves it.

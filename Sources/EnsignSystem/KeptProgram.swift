@@ -1,27 +1,28 @@
 import CKeeper
-import EnsignSystem
-import Glibc
+package import Glibc
 
 /// A program that serves this process over its standard streams until one of the two ends, and nothing of which outlives this
 /// process: not what it started, not in a session of its own, not when this process is killed.
 ///
 /// The process must ignore SIGPIPE.
-final class KeptProgram: Sendable {
+package final class KeptProgram: Sendable {
     /// How it is started.
-    struct Plan {
+    package struct Plan {
         /// The file to run, and its arguments: absolute, unless ``file`` is what is run.
-        var path: String
-        var words: [String]
-        var environment: [String: String]
-        var directory: String?
+        package var path: String
+        package var words: [String]
+        package var environment: [String: String]
+        package var directory: String?
         /// An open file that is run, whatever the path leads to by now; -1 for the path. The caller's.
-        var file: Int32 = -1
+        package var file: Int32 = -1
         /// What the program gets as its descriptor 3; -1 for nothing. The caller's.
-        var third: Int32 = -1
+        package var third: Int32 = -1
         /// Nil for this process's own account.
-        var account: UInt32?
+        package var account: UInt32?
+        /// Whether SIGHUP and SIGTERM that its keeper gets are passed on to it.
+        package var passesSignals = false
 
-        init(_ words: [String], environment: [String: String], directory: String?) {
+        package init(_ words: [String], environment: [String: String], directory: String?) {
             path = words.first ?? ""
             self.words = words
             self.environment = environment
@@ -29,7 +30,7 @@ final class KeptProgram: Sendable {
         }
     }
 
-    let keeper: pid_t
+    package let keeper: pid_t
     private let life: FileDescriptor
     private let inputEnd: FileDescriptor
     private let outputEnd: FileDescriptor
@@ -37,10 +38,10 @@ final class KeptProgram: Sendable {
     private let isEnded = Flag()
 
     /// What it reads. Does not block, as the other two.
-    var input: Int32 { inputEnd.number }
+    package var input: Int32 { inputEnd.number }
     /// What it writes.
-    var output: Int32 { outputEnd.number }
-    var errors: Int32 { errorsEnd.number }
+    package var output: Int32 { outputEnd.number }
+    package var errors: Int32 { errorsEnd.number }
 
     /// The most groups of an account.
     private static let mostGroups: Int32 = 1_024
@@ -48,7 +49,7 @@ final class KeptProgram: Sendable {
     /// Starts it.
     ///
     /// - Throws: ``SystemError`` when it cannot be started exactly so.
-    init(_ plan: Plan) throws(SystemError) {
+    package init(_ plan: Plan) throws(SystemError) {
         let operation = "run \(plan.words.first ?? plan.path)"
         var (gid, groups): (UInt32, [UInt32]) = (0, [])
         if let uid = plan.account {
@@ -103,7 +104,8 @@ final class KeptProgram: Sendable {
                         uid: plan.account ?? 0,
                         gid: gid,
                         groups: groups.baseAddress,
-                        group_count: count
+                        group_count: count,
+                        passes_signals: plan.passesSignals ? 1 : 0
                     )
                     return unsafe ckeeper_start(&program, &started)
                 }
@@ -114,7 +116,7 @@ final class KeptProgram: Sendable {
     deinit { end() }
 
     /// Closes its input, waits a moment, and ends what is left of it. Again does nothing.
-    func end(patience: Duration = .milliseconds(500)) {
+    package func end(patience: Duration = .milliseconds(500)) {
         guard isEnded.setFirst() else { return }
         // Closed for the others; the numbers themselves are closed with this object.
         _ = ckeeper_shut(inputEnd.number)
@@ -124,6 +126,18 @@ final class KeptProgram: Sendable {
         if hasExited(within: .seconds(5)) { return }
         kill(keeper, SIGKILL)
         _ = hasExited(within: .seconds(2))
+    }
+
+    /// Has the keeper end what is left of it, and waits for nothing.
+    func release() { _ = ckeeper_shut(life.number) }
+
+    /// A file in memory that nobody can change any more, with these bytes.
+    ///
+    /// - Returns: A descriptor, the caller's to close; below 0 where there is none (`errno`).
+    package static func sealed(_ bytes: [UInt8]) -> Int32 {
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe bytes.baseAddress.map { unsafe ckeeper_sealed($0, bytes.count) } ?? -1
+        }
     }
 
     private func hasExited(within time: Duration) -> Bool {

@@ -1,0 +1,53 @@
+import EnsignTestSupport
+import Foundation
+import Testing
+
+/// Completion of `ensign gateway`: what the other program completes.
+@Suite struct CompletionTests {
+    private func complete(_ program: String, _ words: String..., path: String? = nil) throws -> CommandResult {
+        var environment = ["PATH": path ?? "/usr/bin:/bin"]
+        environment["HOME"] = "/"
+        return try run(program, ["__complete"] + words, in: "/", environment: environment)
+    }
+
+    @Test("Words behind 'gateway' are completed as ensign-gateway completes them, for both shells")
+    func passedOn() throws {
+        let other = Host.ensign + "-gateway"
+        for words in [
+            ["gateway", ""], ["gateway", "che"], ["-q", "gateway", "verify", "--"], ["gateway", "approvals", ""],
+        ] {
+            let rest = words.drop { $0 != "gateway" }.dropFirst()
+            for shell in ["bash", "zsh"] {
+                let mine = try run(Host.ensign, ["__complete", shell] + words, in: "/")
+                let theirs = try run(other, ["__complete", shell] + rest, in: "/")
+                #expect(mine.status == 0 && mine.output == theirs.output, "\(words): \(mine.output)\(mine.errors)")
+                #expect(!theirs.output.isEmpty, "\(words)")
+            }
+        }
+        #expect(
+            try run(Host.ensign, ["__complete", "bash", "gateway", "check", "--con"], in: "/").output == "--config\n"
+        )
+    }
+
+    @Test("In bash itself, by the script that ensign prints")
+    func bash() throws {
+        let script = """
+            source <('\(Host.ensign)' completion bash)
+            COMP_LINE="\(Host.ensign) gateway che"
+            COMP_POINT=${#COMP_LINE}
+            _ensign
+            printf '%s\\n' "${COMPREPLY[@]}"
+            """
+        let result = try run("bash", ["--norc", "-c", script], in: "/")
+        #expect(result.output == "check\n", "\(result.output)\(result.errors)")
+    }
+
+    @Test("Where ensign-gateway is not installed nothing is offered, and nothing is said")
+    func alone() throws {
+        let scratch = try ScratchDirectory()
+        let copy = "\(scratch.path)/ensign"
+        try FileManager.default.copyItem(atPath: Host.ensign, toPath: copy)
+        let result = try complete(copy, "bash", "gateway", "che", path: scratch.path)
+        #expect(result.status == 0 && result.output.isEmpty && result.errors.isEmpty, "\(result)")
+    }
+}
