@@ -104,6 +104,8 @@ int32_t ccurl_post(
     lib.slist_free_all(lines);
     if (code == CURLE_OK) return CCURL_DONE;
     if (transfer.was_stopped) return CCURL_STOPPED;
+    // It was there, and went without a whole answer.
+    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE) return CCURL_CLOSED;
     snprintf(answer->message, sizeof answer->message, "%s", lib.easy_strerror(code));
     return code == CURLE_OPERATION_TIMEDOUT ? CCURL_TIMED_OUT : CCURL_FAILED;
 }

@@ -45,6 +45,7 @@ package final class HTTPTransport: MCPTransport {
     private final class Answer {
         var head: [UInt8] = []
         var body: [UInt8] = []
+        var events = EventStream()
         var isStream = false
         var session: String?
         let most: Int
@@ -71,8 +72,10 @@ package final class HTTPTransport: MCPTransport {
         var hasEnough = false
         let answer = Answer(most: min(budget.message, budget.bytes)) { answer in
             // Whole events only: the rest stays for the next piece.
-            while let event = Self.nextEvent(&answer.body) {
+            while let event = answer.events.next() {
                 do throws(MCPError) {
+                    // Handing over takes time, too.
+                    if remaining.isOver { throw remaining.timedOut(method) }
                     try remaining.took(event.count)
                     guard !event.isEmpty, let take else { continue }
                     if try take(try parsed(event)) {
@@ -99,6 +102,7 @@ package final class HTTPTransport: MCPTransport {
             if budget.isOver || patience == nil { throw budget.timedOut(method) }
             return false
         case Int(CCURL_DONE): break
+        case Int(CCURL_CLOSED): throw MCPError(.ended, "the server ended before it answered '\(method)'")
         default: throw MCPError(.unreachable, "the server cannot be reached: \(result.message)")
         }
         return try settle(result, method, &budget, take)
@@ -211,34 +215,17 @@ package final class HTTPTransport: MCPTransport {
     }
 
     private nonisolated static func takeBody(_ answer: Answer, _ bytes: UnsafeBufferPointer<UInt8>) -> Int32 {
-        unsafe answer.body += bytes
-        if answer.isStream, answer.takeEvent(answer) { return 1 }
-        guard answer.body.count <= answer.most else {
+        if answer.isStream {
+            unsafe answer.events.add(bytes)
+            if answer.takeEvent(answer) { return 1 }
+        } else {
+            unsafe answer.body += bytes
+        }
+        guard answer.isStream ? answer.events.waiting <= answer.most : answer.body.count <= answer.most else {
             answer.problem = MCPError(.limit, "a message of the server is longer than \(answer.most) bytes")
             return 1
         }
         return 0
-    }
-
-    /// Takes one event off a stream: the content of its `data` lines (HTML, "Server-sent events"). Nil while none is whole.
-    static func nextEvent(_ bytes: inout [UInt8]) -> [UInt8]? {
-        var data: [UInt8] = []
-        var start = 0
-        while let end = bytes[start...].firstIndex(where: { $0 == 0x0A }) {
-            var line = bytes[start..<end]
-            if line.last == 0x0D { line = line.dropLast() }
-            start = end + 1
-            if line.isEmpty {
-                bytes.removeSubrange(..<start)
-                return data
-            }
-            guard line.starts(with: "data:".utf8) else { continue }
-            line = line.dropFirst(5)
-            if line.first == 0x20 { line = line.dropFirst() }
-            if !data.isEmpty { data.append(0x0A) }
-            data += line
-        }
-        return nil
     }
 
     package func finish() {}

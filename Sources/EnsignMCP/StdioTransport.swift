@@ -20,7 +20,6 @@ package final class StdioTransport: MCPTransport {
         guard let program = words.first else { throw MCPError(.unreachable, "no command is named") }
         var child = Subprocess(program, Array(words.dropFirst()), environment: environment, directory: directory)
         child.inheritsEnvironment = false
-        child.leadsGroup = true
         do {
             conversation = try Conversation(child)
         } catch {

@@ -3,10 +3,11 @@ import Glibc
 
 /// Another program to which lines are said and which answers with lines.
 ///
-/// It leads a process group of its own, and the group is ended as one: what it started does not stay behind. For one thread
-/// at a time. The process must ignore SIGPIPE, as the program does: a child that has ended is an error here.
+/// It has a keeper: what it started does not stay behind, in a session of its own or not, however this process ends. For one
+/// thread at a time. The process must ignore SIGPIPE, as the program does: a child that has ended is an error here.
 package final class Conversation {
-    private let child: pid_t
+    private let keeper: pid_t
+    private let life: FileDescriptor
     private let input: FileDescriptor
     private let output: FileDescriptor
     private let errors: FileDescriptor
@@ -37,7 +38,9 @@ package final class Conversation {
         for number in [input.write, output.read, errors.read] {
             try attempt("talk to \(program.program)") { csystem_do_not_block(number) }
         }
-        child = try program.start(input.read, output.write, errors.write, ownGroup: true, ownSession: false)
+        let (keeper, life) = try program.startKept(input.read, output.write, errors.write)
+        self.keeper = keeper
+        self.life = FileDescriptor(owning: life)
     }
 
     deinit { finish() }
@@ -90,26 +93,25 @@ package final class Conversation {
         }
     }
 
-    /// Closes its input, waits a moment, and ends the group: what it started too. May be called more than once.
+    /// Closes its input, waits a moment, and ends all that is left: what it started too. May be called more than once.
     package func finish() {
         guard isInputOpen else { return }
         isInputOpen = false
-        // Closed for the program; the number itself is closed with this object.
+        // Closed for the program; the numbers themselves are closed with this object.
         _ = csystem_shut(input.number)
         var status: Int32 = 0
-        var hasExited = wait(for: &status, .milliseconds(500))
-        if !hasExited {
-            kill(-child, SIGTERM)
-            hasExited = wait(for: &status, .seconds(1))
-        }
-        kill(-child, SIGKILL)
-        if !hasExited { _ = wait(for: &status, .seconds(2)) }
+        if wait(for: &status, .milliseconds(500)) { return }
+        _ = csystem_shut(life.number)
+        // The keeper asks, waits a second, and forces.
+        if wait(for: &status, .seconds(4)) { return }
+        kill(keeper, SIGKILL)
+        _ = wait(for: &status, .seconds(2))
     }
 
     private func wait(for status: inout Int32, _ time: Duration) -> Bool {
         let deadline = ContinuousClock.now + time
         repeat {
-            if unsafe waitpid(child, &status, WNOHANG) != 0 { return true }
+            if unsafe waitpid(keeper, &status, WNOHANG) != 0 { return true }
             usleep(2_000)
         } while ContinuousClock.now < deadline
         return false

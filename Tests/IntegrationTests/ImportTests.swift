@@ -102,6 +102,60 @@ import Testing
         #expect(try ensign(["validate"]).status == 0)
     }
 
+    @Test("A server ends with the program, whatever ends that", arguments: [SIGTERM, SIGINT, SIGKILL])
+    func ended(number: Int32) throws {
+        let file = "\(scratch.path)/child"
+        let script = "setsid sh -c 'echo $$ > \(file); exec sleep 300' & cat > /dev/null; sleep 300"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Host.ensign)
+        process.arguments = ["import", "mcp", "t", "--command", "sh -c \"\(script)\""]
+        process.currentDirectoryURL = URL(fileURLWithPath: scratch.path)
+        process.standardError = FileHandle.nullDevice
+        try process.runUnmasked()
+        var child: pid_t?
+        for _ in 0..<500 where child == nil {
+            child = (try? String(contentsOfFile: file, encoding: .utf8)).flatMap { pid_t($0.dropLast()) }
+            usleep(20_000)
+        }
+        kill(process.processIdentifier, number)
+        process.waitUntilExit()
+        let started = try #require(child)
+        var isGone = false
+        for _ in 0..<300 where !isGone {
+            let stat = (try? String(contentsOfFile: "/proc/\(started)/stat", encoding: .utf8)) ?? ""
+            isGone = stat.isEmpty || stat.contains(") Z ")
+            usleep(20_000)
+        }
+        #expect(isGone)
+    }
+
+    @Test("What is asked of this machine in the clear goes through no proxy")
+    func proxy() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "\(packageRoot)/Tests/EnsignMCPTests/Servers/http_server.py", "modern"]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        defer {
+            try? input.fileHandleForWriting.close()
+            process.waitUntilExit()
+        }
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let port = line.trimmingCharacters(in: .whitespacesAndNewlines)
+        // Nothing listens there: whoever asked it would fail.
+        let proxy = "http://127.0.0.1:1"
+        let result = try ensign(
+            [
+                "import", "mcp", "web", "--url", "http://127.0.0.1:\(port)/mcp", "--header",
+                "Authorization: Bearer t0ken",
+            ],
+            ["http_proxy": proxy, "HTTP_PROXY": proxy, "all_proxy": proxy, "ALL_PROXY": proxy, "no_proxy": ""]
+        )
+        #expect(result.status == 0, "\(port) \(result.errors)")
+    }
+
     @Test("What cannot be declared is left out, and the exit status says so")
     func leftOut() throws {
         let tools =

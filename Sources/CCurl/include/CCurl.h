@@ -19,6 +19,8 @@ enum {
     CCURL_FAILED,
     // libcurl.so.4 is not installed.
     CCURL_MISSING,
+    // The server closed the connection without a whole answer.
+    CCURL_CLOSED,
 };
 
 typedef struct ccurl_answer {

@@ -101,7 +101,7 @@ struct ServerImport {
     ) throws -> ImportOutcome {
         let budget = try budget()
         do throws(MCPError) {
-            let listing = try MCPClient.listing(try open(), budget: budget, version: App.version)
+            let listing = try MCPClient.listing(open, budget: budget, version: App.version)
             return try bring(listing, name, destination, server: server)
         } catch {
             var outcome = ImportOutcome(name: name, path: nil, state: .failed)
