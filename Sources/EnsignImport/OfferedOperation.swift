@@ -34,25 +34,29 @@ package struct OfferedOperation: Sendable, Hashable {
         self.method = method
     }
 
+    /// How a comment says that something is written on a source's word, or as a guess.
+    static let ownWord = "the server's own word"
+    static let guess = "guess: "
+
     /// What it does to the world, how bad a wrong call can be, and why that is thought.
     var judgement: (access: Access, risk: Risk, why: String) {
-        if isReadOnly == true { return (.read, .low, "readOnlyHint, the server's own word") }
-        if isDestructive == true { return (.execute, .high, "destructiveHint, the server's own word") }
+        if isReadOnly == true { return (.read, .low, "readOnlyHint, \(Self.ownWord)") }
+        if isDestructive == true { return (.execute, .high, "destructiveHint, \(Self.ownWord)") }
         if isReadOnly == false, isDestructive == false {
-            return (.write, .medium, "not read-only and not destructive, the server's own word")
+            return (.write, .medium, "not read-only and not destructive, \(Self.ownWord)")
         }
         if let method {
             switch method {
-            case "get", "head", "options": return (.read, .low, "guess: \(method.uppercased())")
-            case "put", "patch", "post": return (.write, .medium, "guess: \(method.uppercased())")
-            default: return (.execute, .high, "guess: \(method.uppercased())")
+            case "get", "head", "options": return (.read, .low, "\(Self.guess)\(method.uppercased())")
+            case "put", "patch", "post": return (.write, .medium, "\(Self.guess)\(method.uppercased())")
+            default: return (.execute, .high, "\(Self.guess)\(method.uppercased())")
             }
         }
         // MCP: what is not said to be read-only may write, and may destroy.
-        return (.execute, .high, isReadOnly == nil ? "guess: no readOnlyHint" : "guess: no destructiveHint")
+        return (.execute, .high, isReadOnly == nil ? "\(Self.guess)no readOnlyHint" : "\(Self.guess)no destructiveHint")
     }
 
-    var isGuess: Bool { judgement.why.hasPrefix("guess") }
+    var isGuess: Bool { judgement.why.hasPrefix(Self.guess) }
 
     static let mostDescription = 65_536
 

@@ -102,6 +102,46 @@ import Testing
         #expect(try ensign(["validate"]).status == 0)
     }
 
+    @Test(
+        "What looks like a secret in how a server is started or reached is never written",
+        arguments: [
+            #"{"command": "python3", "args": ["-c", "SCRIPT", "--token", "s3cret-value"]}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT", "--api-key=s3cret-value"]}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT"], "env": {"KEY": "{s3cret}", "OTHER": "$s3cret{x}"}}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT"], "env": {"KEY": "{s3cretvalue}"}}"#,
+        ]
+    )
+    func literal(server: String) throws {
+        let script =
+            "import runpy, sys; sys.argv = ['server', 'modern']; "
+            + "runpy.run_path('\(packageRoot)/Tests/EnsignMCPTests/Servers/server.py')"
+        try write(#"{"mcpServers": {"t": \#(server.replacing("SCRIPT", with: script))}}"#, ".mcp.json")
+        let result = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json", "--run"])
+        let manifest = try text("fleet/tools/t/2.1.1.yaml")
+        #expect(!(manifest + result.output + result.errors).contains("s3cret"), "\(manifest)\(result.errors)")
+        let isLeftOut = server.contains("--")
+        #expect(result.status == (isLeftOut ? 3 : 0) && result.errors.contains("[left-out] server") == isLeftOut)
+        #expect(manifest.contains("server:") != isLeftOut && manifest.contains("search_issues:"))
+        try commit()
+        #expect(try ensign(["validate"]).status == 0)
+    }
+
+    @Test("A released version is never edited, whatever is checked out", arguments: [true, false])
+    func released(hasBranch: Bool) throws {
+        try write(#"{"tools": [{"name": "a", "inputSchema": {}}]}"#, "tools.json")
+        #expect(try ensign(["import", "mcp", "t", "--from", "tools.json"]).status == 0)
+        try commit()
+        #expect(try run("git", ["checkout", "-q", "--detach"], in: scratch.path).status == 0)
+        if !hasBranch { #expect(try run("git", ["branch", "-q", "-D", "main"], in: scratch.path).status == 0) }
+        try write(#"{"tools": [{"name": "b", "inputSchema": {}}]}"#, "tools.json")
+        let result = try ensign(["import", "mcp", "t", "--from", "tools.json"])
+        #expect(result.output.contains("fleet/tools/t/0.2.0.yaml: updated"), "\(result.output)\(result.errors)")
+        #expect(
+            try run("git", ["status", "--porcelain", "fleet"], in: scratch.path).output
+                == "?? fleet/tools/t/0.2.0.yaml\n"
+        )
+    }
+
     @Test("A server ends with the program, whatever ends that", arguments: [SIGTERM, SIGINT, SIGKILL])
     func ended(number: Int32) throws {
         let file = "\(scratch.path)/child"
@@ -180,6 +220,10 @@ import Testing
         let folder = "fleet/agents/support/planner/next"
         #expect(try ensign(["validate"]).status == 0)
         try write(try text("\(folder)/agent.yaml") + "# mine\n", "\(folder)/agent.yaml")
+        let token = "glpat-" + "Zk3vQ9xT1bLp7Rw2Yd8N"
+        try write("planner: {role: Planner, goal: \(token), backstory: You plan.}\n", "agents.yaml")
+        #expect(try ensign(["import", "crewai", "."]).status == 3)
+        #expect(try !text("\(folder)/prompt.md").contains(token))
         try write("planner: {role: Planner, goal: Plan it all., backstory: You plan.}\n", "agents.yaml")
         #expect(try ensign(["import", "crewai", ".", "--check"]).status == 2)
         #expect(try ensign(["import", "crewai", "."]).output.contains("prompt.md: updated"))

@@ -46,10 +46,11 @@ struct ConfiguredServer {
 
     /// `X` of `${X}` and `Bearer ${X}`.
     private static func variable(in value: String) -> String? {
-        let parts = value.split(separator: "$")
-        guard let last = parts.last, parts.count <= 2, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
-        let name = last.dropFirst().prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-        return name.isEmpty || name.count + 2 != last.count ? nil : String(name)
+        let parts = value.split(separator: "$", omittingEmptySubsequences: false)
+        guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
+        let name = last.dropFirst().dropLast()
+        let isName = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+        return isName && !name.isEmpty ? String(name) : nil
     }
 
     private static func plain(_ name: String) -> String {

@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 import EnsignYAML
 
 /// Finds what looks like a secret in a manifest: everybody may read it, and git and the record keep it for ever.
@@ -113,5 +113,32 @@ struct SecretChecker {
         let text = String(decoding: line, as: UTF8.self)
         guard let mark = text.firstRange(of: "secret-ok:") else { return false }
         return !text[mark.upperBound...].allSatisfy { $0.isWhitespace || "->*/".contains($0) }
+    }
+}
+
+extension Finding {
+    package static let secret = "literal-secret"
+
+    /// Whether it is about a secret in a released version, which is refused where the version is new.
+    package var isSecretInRelease: Bool { code == Self.secret && severity == .warning }
+
+    /// The first line of a prompt or another text that looks like a secret and is no exception; nil when there is none.
+    package static func secret(inText bytes: [UInt8], _ path: String, isReleased: Bool) -> Finding? {
+        var above: ArraySlice<UInt8> = []
+        for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+            defer { above = line }
+            guard let secret = SecretForms.known(in: line), !SecretChecker.isException(line, above: above) else {
+                continue
+            }
+            return Finding(
+                isReleased ? .warning : .error,
+                code: Finding.secret,
+                "this looks like \(secret.title): a literal secret is never accepted",
+                path: path,
+                at: Position(line: UInt32(number + 1), column: UInt32(secret.offset + 1)),
+                hint: SecretChecker.hint
+            )
+        }
+        return nil
     }
 }
