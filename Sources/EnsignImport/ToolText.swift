@@ -69,7 +69,8 @@ struct ToolText {
                     serverName: JSONValue(operation: tape, value)?["mcp"]?["tool"]?.string ?? tape.string(of: key),
                     key: key,
                     value: value,
-                    range: isBlock ? region(from: line, indent) : region(ofInline: line),
+                    range: isBlock || tape.kind(of: value) != .mapping
+                        ? region(from: line, indent) : region(ofInline: line),
                     isBlock: isBlock
                 )
             )

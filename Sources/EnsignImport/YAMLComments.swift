@@ -3,7 +3,7 @@
 /// Quotes begin where a value may begin: `don't # so` has a comment.
 enum YAMLComments {
     /// What stands behind `#`, for each line of a value in flow style or of one that begins in its line; and the index of
-    /// the line in which the braces that it opens are closed, nil if none are open at its end.
+    /// the line in which the first braces that it opens are closed, nil if there are none.
     static func scan(_ lines: ArraySlice<String>) -> (comments: [String?], closed: Int?) {
         var comments: [String?] = []
         var closed: Int?
@@ -37,7 +37,7 @@ enum YAMLComments {
                 case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
                 case UInt8(ascii: "}"), UInt8(ascii: "]"):
                     depth -= 1
-                    if depth == 0 { closed = index }
+                    if depth == 0 { closed = closed ?? index }
                 default: break
                 }
                 isBehindBlank = byte == 0x20 || byte == 0x09
