@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
-	libcurl4-openssl-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
+	libcurl4-openssl-dev libmicrohttpd-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
 # Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
 # Prometheus, which is unpacked below .build and not installed: its package starts a service.
 TEST_PACKAGES := openssh-server zsh curl node-typescript

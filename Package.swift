@@ -25,7 +25,10 @@ func test(_ module: String, _ more: [String] = [], exclude: [String] = []) -> Ta
 
 let package = Package(
     name: "ensign",
-    products: [.executable(name: "ensign", targets: ["ensign"])],
+    products: [
+        .executable(name: "ensign", targets: ["ensign"]),
+        .executable(name: "ensign-gateway", targets: ["ensign-gateway"]),
+    ],
     targets: [
         // C and C++ libraries.
         .target(
@@ -42,6 +45,8 @@ let package = Package(
         .target(name: "CSystem"),
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
+        // For the gateway alone.
+        .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
 
         // Values.
         .target(name: "EnsignModel", swiftSettings: swift),
@@ -125,17 +130,38 @@ let package = Package(
             swiftSettings: swift
         ),
 
-        // The command line.
+        // The enforcement point. Never sees git, the ledger or its keys.
+        .target(
+            name: "EnsignGateway",
+            dependencies: [
+                "CMicroHTTPD", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
+            ],
+            swiftSettings: swift
+        ),
+
+        // The command line: how programs are spoken to, knowing nothing of what they do.
+        .target(
+            name: "EnsignCommandLine",
+            dependencies: ["EnsignModel", "EnsignJSON", "EnsignSystem"],
+            swiftSettings: swift
+        ),
         .target(
             name: "EnsignCommands",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem",
+                "EnsignManifest",
                 "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
                 "EnsignQueries", "EnsignSupervisor", "EnsignMCP", "EnsignImport",
             ],
             swiftSettings: swift
         ),
         .executableTarget(name: "ensign", dependencies: ["EnsignCommands", "EnsignSystem"], swiftSettings: swift),
+        .executableTarget(
+            name: "ensign-gateway",
+            dependencies: ["EnsignGateway", "EnsignSystem"],
+            swiftSettings: swift
+        ),
 
         // Tests. The support library is a normal target, so that every test target can use it.
         .target(
@@ -164,6 +190,13 @@ let package = Package(
         test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
         test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP"]),
         test(
+            "EnsignGateway",
+            [
+                "EnsignModel", "EnsignJSON", "EnsignCrypto", "EnsignSystem", "EnsignPolicy", "EnsignMCP",
+                "EnsignManifest",
+            ]
+        ),
+        test(
             "EnsignReconciler",
             [
                 "EnsignGit", "EnsignHost", "EnsignJSON", "EnsignJudge", "EnsignLedger", "EnsignManifest", "EnsignModel",
@@ -181,14 +214,15 @@ let package = Package(
         test(
             "EnsignCommands",
             [
-                "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger", "EnsignPlanner",
+                "EnsignCommandLine", "EnsignModel", "EnsignGit", "EnsignHost", "EnsignJudge", "EnsignLedger",
+                "EnsignPlanner",
                 "EnsignReconciler", "EnsignQueries", "EnsignTargets",
             ]
         ),
         // Drives the built binary against stock git and ssh-keygen.
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["EnsignTestSupport", "ensign"],
+            dependencies: ["EnsignTestSupport", "ensign", "ensign-gateway"],
             exclude: ["Golden"],
             swiftSettings: swift
         ),

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignLedger
@@ -121,7 +122,4 @@ extension Invocation {
     func actor(_ mode: Entry.Actor.Mode) -> Entry.Actor {
         Entry.Actor(mode: mode, name: Machine.userName, host: Machine.hostName, version: App.version)
     }
-
-    /// Writes a JSON result: sorted keys, indented, one final newline.
-    func json(_ value: JSONValue) { console.out(value.prettyBytes() + [0x0A]) }
 }

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignLedger
@@ -13,29 +14,13 @@ struct Refusal: Error, Sendable, Hashable {
     var hints: [String] = []
 }
 
-/// Something that could not be done: exit 1.
-struct Failure: Error, Sendable, Hashable {
-    var message: String
-    var hints: [String] = []
-    var code: ExitCode = .failed
-}
-
 /// What a person reads about an error, and the exit status: the one place that decides.
-struct Explanation {
-    var message: String
-    var hints: [String]
-    var code: ExitCode
-
+extension Explanation {
     init(_ error: any Error) {
         switch error {
-        case let error as UsageError:
-            self.init(
-                error.message,
-                [error.hint, "ensign \(error.verb.map { "\($0) " } ?? "")--help"].compactMap { $0 },
-                .usage
-            )
+        case let error as UsageError: self.init(error, of: App.name)
         case let error as Refusal: self.init(error.message, error.hints, .refused)
-        case let error as Failure: self.init(error.message, error.hints, error.code)
+        case let error as Failure: self.init(error)
         case let error as ReconcileError: self.init(error)
         case let error as LedgerError:
             self.init(
@@ -52,12 +37,6 @@ struct Explanation {
         case let error as SettingsError: self.init(error.description, [], .failed)
         default: self.init("\(error)", [], .failed)
         }
-    }
-
-    private init(_ message: String, _ hints: [String], _ code: ExitCode) {
-        self.message = message
-        self.hints = hints
-        self.code = code
     }
 
     private init(_ error: ReconcileError) {
@@ -96,11 +75,6 @@ struct Explanation {
             let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
             self.init(error.description, [nearest], .usage)
         }
-    }
-
-    func print(to console: Console) {
-        console.note("ensign: \(console.paintNote("error", .red)): \(message.onOneLine)")
-        for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.onOneLine)") }
     }
 }
 

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignHost
 import EnsignLedger
 import EnsignModel

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import Testing
 
 @testable import EnsignCommands
@@ -7,7 +8,7 @@ struct ParserTests {
     private static let console = Console(colour: false, errorColour: false, isInteractive: false)
 
     private func run(_ words: String...) throws -> Invocation {
-        guard case .run(let invocation) = try Parser.parse(words, console: Self.console) else {
+        guard case .run(let invocation) = try Parser(App.program).parse(words, console: Self.console) else {
             throw UsageError(message: "not a call: \(words)")
         }
         return invocation
@@ -15,7 +16,7 @@ struct ParserTests {
 
     private func message(_ words: String...) -> String? {
         do {
-            _ = try Parser.parse(words, console: Self.console)
+            _ = try Parser(App.program).parse(words, console: Self.console)
             return nil
         } catch {
             return (error as? UsageError)?.message
@@ -28,7 +29,7 @@ struct ParserTests {
             ["--env", "prod", "log", "support/desk"], ["log", "--env", "prod", "support/desk"],
             ["log", "support/desk", "--env=prod"],
         ] {
-            guard case .run(let invocation) = try Parser.parse(words, console: Self.console) else {
+            guard case .run(let invocation) = try Parser(App.program).parse(words, console: Self.console) else {
                 Issue.record("not a call: \(words)")
                 continue
             }
@@ -77,7 +78,7 @@ struct ParserTests {
         #expect(message("log", "--env") == "option '--env' needs a value: ENV")
         #expect(message("log", "-c", "nothing") == "'nothing' is not KEY=VALUE")
         do {
-            _ = try Parser.parse(["stauts"], console: Self.console)
+            _ = try Parser(App.program).parse(["stauts"], console: Self.console)
         } catch let error as UsageError {
             #expect(error.hint == "did you mean 'status'?")
         }
@@ -86,19 +87,19 @@ struct ParserTests {
     @Test("Help and version are answers, nothing is no answer")
     func answers() throws {
         guard
-            case .help(let verb?) = try Parser.parse(
+            case .help(let verb?) = try Parser(App.program).parse(
                 ["plan", "--nonsense", "-h"].filter { $0 != "--nonsense" },
                 console: Self.console
             )
         else { throw UsageError(message: "no help") }
         #expect(verb.name == "plan")
-        guard case .help(nil) = try Parser.parse(["help"], console: Self.console) else {
+        guard case .help(nil) = try Parser(App.program).parse(["help"], console: Self.console) else {
             throw UsageError(message: "no overview")
         }
-        guard case .nothing = try Parser.parse([], console: Self.console) else {
+        guard case .nothing = try Parser(App.program).parse([], console: Self.console) else {
             throw UsageError(message: "something")
         }
-        guard case .version = try Parser.parse(["--version"], console: Self.console) else {
+        guard case .version = try Parser(App.program).parse(["--version"], console: Self.console) else {
             throw UsageError(message: "no version")
         }
     }
@@ -126,9 +127,10 @@ struct VerbTests {
     @Test("Completion knows each verb, its options and its choices, also after others and before the verb")
     func completion() {
         func words(_ line: String) -> [String] {
-            Completer(line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)).candidates().map(
-                \.word
-            )
+            Completer(App.program, line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))
+                .candidates().map(
+                    \.word
+                )
         }
         #expect(words("") == Verbs.all.map(\.name))
         #expect(words("reco") == ["reconcile"] && words("--repo /nowhere reco") == ["reconcile"])
@@ -150,7 +152,7 @@ struct VerbTests {
     @Test("Help names everything that a verb takes, and no line is wider than a terminal")
     func help() {
         for verb in Verbs.all {
-            let text = Help.verb(verb)
+            let text = Help(App.program).verb(verb)
             for argument in verb.arguments { #expect(text.contains(argument.name)) }
             for option in verb.options { #expect(text.contains("--\(option.name)"), "\(verb.name)") }
             let body = text.prefix(upTo: text.firstRange(of: "\nEXAMPLES:")?.lowerBound ?? text.endIndex)

@@ -1,8 +1,10 @@
+import EnsignCommandLine
+
 /// What somebody meant who left out an option's name.
 enum Slips {
     /// `plan prod` for `plan --env prod`, `promote AGENT prod` for `promote AGENT --to prod`; nil when it is neither.
     static func hint(_ words: [String]) -> String? {
-        let line = Completer(words + [""])
+        let line = Completer(App.program, words + [""])
         guard let verb = line.verb else { return nil }
         guard let option = verb.options.first(where: { $0.kind == .environment && line.values[$0.name] == nil }),
             let word = line.arguments.last, line.knownEnvironments.contains(word)

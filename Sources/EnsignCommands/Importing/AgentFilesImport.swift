@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignImport
 import EnsignManifest
 import EnsignModel

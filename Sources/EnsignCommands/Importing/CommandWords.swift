@@ -1,3 +1,5 @@
+import EnsignCommandLine
+
 /// The words of a command as a person writes it: blanks part them, quotes keep them together. Nothing is expanded and no
 /// shell is asked.
 enum CommandWords {

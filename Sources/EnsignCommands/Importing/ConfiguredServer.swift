@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignImport
 import EnsignJSON
 import EnsignManifest

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import Glibc
 
 /// Lines of standard input, in place: a hundred million samples are read without a copy of each.

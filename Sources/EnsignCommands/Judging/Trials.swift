@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignJudge
 import EnsignModel
 

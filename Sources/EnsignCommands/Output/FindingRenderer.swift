@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignModel
 
 /// Renders findings as text: `path:line:column: error: message [code]`, the line, a caret, a hint.

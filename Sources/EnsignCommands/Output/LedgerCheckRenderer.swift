@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignLedger
 import EnsignModel
 import EnsignQueries

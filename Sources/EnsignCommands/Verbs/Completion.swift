@@ -1,3 +1,5 @@
+import EnsignCommandLine
+
 extension Verb {
     static let completion = Verb(
         name: "completion",
@@ -9,7 +11,9 @@ extension Verb {
             Example(command: "ensign completion zsh > ~/.zfunc/_ensign", meaning: "in a folder of fpath"),
         ]
     ) { invocation in
-        invocation.console.out(invocation.argument(0) == "zsh" ? CompletionScript.zsh() : CompletionScript.bash())
+        let name = invocation.program.name
+        let script = invocation.argument(0) == "zsh" ? CompletionScript.zsh(name) : CompletionScript.bash(name)
+        invocation.console.out(script)
         return .done
     }
 }

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignLedger
@@ -251,7 +252,7 @@ struct Hooks {
                 // One environment that fails does not stop the others.
                 let explanation = Explanation(error)
                 console.note("\(environment): failed")
-                explanation.print(to: console)
+                explanation.print(to: console, program: App.name)
                 if worst == .done { worst = explanation.code }
             }
         }

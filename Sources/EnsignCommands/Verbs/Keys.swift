@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignCrypto
 import EnsignHost
 import EnsignLedger
@@ -41,7 +42,7 @@ extension Verb {
             do { keys += try SigningKey.all(site, name) } catch {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
-                explanation.print(to: invocation.console)
+                explanation.print(to: invocation.console, program: App.name)
                 if worst != .integrity { worst = explanation.code }
             }
         }

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignHost
 import EnsignModel
 import EnsignReconciler

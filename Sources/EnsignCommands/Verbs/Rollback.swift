@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignManifest

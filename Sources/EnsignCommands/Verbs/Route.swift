@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignCrypto
 import EnsignHost
 import EnsignModel

@@ -1,3 +1,4 @@
+import EnsignCommandLine
 import EnsignManifest
 import EnsignModel
 

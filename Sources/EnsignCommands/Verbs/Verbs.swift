@@ -1,3 +1,5 @@
+import EnsignCommandLine
+
 /// Every verb, in the order of the overview.
 enum Verbs {
     static let all: [Verb] = [

@@ -1,27 +1,41 @@
-import EnsignSystem
+package import EnsignSystem
 import Glibc
 
 /// A line of output: a result, or what is said beside results.
-enum Said: Sendable, Hashable {
+package enum Said: Sendable, Hashable {
     case result(String)
     case note(String)
 }
 
 /// The two output streams of a command.
-struct Console: Sendable {
+package struct Console: Sendable {
     /// Whether results may be coloured.
-    var colour: Bool
+    package var colour: Bool
     /// Whether what is said beside the results may be coloured.
-    var errorColour: Bool
+    package var errorColour: Bool
     /// Whether someone watches standard error on a terminal.
-    var isInteractive: Bool
+    package var isInteractive: Bool
     /// How many columns the terminal has that results go to; nil when they go elsewhere.
-    var width: Int?
+    package var width: Int?
     /// Whether the program ends when results cannot be written: true for questions. Work goes on without a reader.
-    var endsWithReader = true
+    package var endsWithReader = true
+
+    package init(
+        colour: Bool,
+        errorColour: Bool,
+        isInteractive: Bool,
+        width: Int? = nil,
+        endsWithReader: Bool = true
+    ) {
+        self.colour = colour
+        self.errorColour = errorColour
+        self.isInteractive = isInteractive
+        self.width = width
+        self.endsWithReader = endsWithReader
+    }
 
     /// The console of this process. `NO_COLOR` (https://no-color.org) and `TERM=dumb` are honoured.
-    static func standard(noColour: Bool) -> Console {
+    package static func standard(noColour: Bool) -> Console {
         let plain =
             noColour || Machine.environment("NO_COLOR").map { !$0.isEmpty } ?? false
             || Machine.environment("TERM") == "dumb"
@@ -34,25 +48,25 @@ struct Console: Sendable {
     }
 
     /// Writes results to standard output.
-    func out(_ text: String) { out(Array(text.utf8)) }
+    package func out(_ text: String) { out(Array(text.utf8)) }
 
-    func line(_ text: String = "") { out(text + "\n") }
+    package func line(_ text: String = "") { out(text + "\n") }
 
     /// A reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
-    func out(_ bytes: [UInt8]) {
+    package func out(_ bytes: [UInt8]) {
         guard let code = Self.write(bytes, to: 1), endsWithReader else { return }
         if code == EPIPE { exit(ExitCode.done.rawValue) }
-        note("ensign: error: cannot write the output")
+        note("error: cannot write the output")
         exit(ExitCode.failed.rawValue)
     }
 
     /// Writes everything else to standard error.
-    func note(_ text: String) { _ = Self.write(Array("\(text)\n".utf8), to: 2) }
+    package func note(_ text: String) { _ = Self.write(Array("\(text)\n".utf8), to: 2) }
 
     /// Everything on standard input.
     ///
     /// - Throws: ``SystemError`` when it cannot be read to its end, with `EFBIG` when it is longer than 16 MiB.
-    static func readInput() throws(SystemError) -> [UInt8] {
+    package static func readInput() throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -65,7 +79,7 @@ struct Console: Sendable {
         }
     }
 
-    func say(_ lines: [Said]) {
+    package func say(_ lines: [Said]) {
         for line in lines {
             switch line {
             case .result(let text): self.line(text)
@@ -74,11 +88,11 @@ struct Console: Sendable {
         }
     }
 
-    func paint(_ text: String, _ style: Style) -> String { colour ? style.apply(text) : text }
+    package func paint(_ text: String, _ style: Style) -> String { colour ? style.apply(text) : text }
 
-    func paintNote(_ text: String, _ style: Style) -> String { errorColour ? style.apply(text) : text }
+    package func paintNote(_ text: String, _ style: Style) -> String { errorColour ? style.apply(text) : text }
 
-    enum Style: String, Sendable {
+    package enum Style: String, Sendable {
         case bold = "1"
         case dim = "2"
         case red = "31"
@@ -86,7 +100,7 @@ struct Console: Sendable {
         case yellow = "33"
         case cyan = "36"
 
-        func apply(_ text: String) -> String { "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" }
+        package func apply(_ text: String) -> String { "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" }
     }
 
     /// Writes all bytes; the error's code when that is not possible.

@@ -1,16 +1,26 @@
 import EnsignJSON
 
 /// Wrong use of the command line.
-struct UsageError: Error, Sendable, Hashable {
-    var message: String
-    var hint: String?
+package struct UsageError: Error, Sendable, Hashable {
+    package var message: String
+    package var hint: String?
     /// The verb whose help explains it.
-    var verb: String?
+    package var verb: String?
+
+    package init(message: String, hint: String? = nil, verb: String? = nil) {
+        self.message = message
+        self.hint = hint
+        self.verb = verb
+    }
 }
 
 /// Turns words into an invocation. Options may come before or after arguments, also before the verb.
-enum Parser {
-    enum Result: Sendable {
+package struct Parser: Sendable {
+    private let program: Program
+
+    package init(_ program: Program) { self.program = program }
+
+    package enum Result: Sendable {
         case run(Invocation)
         case help(Verb?)
         /// No command was named.
@@ -18,15 +28,15 @@ enum Parser {
         case version
     }
 
-    static func parse(_ words: [String], console: Console) throws -> Result {
+    package func parse(_ words: [String], console: Console) throws -> Result {
         var rest = words[...]
         var values: [String: [String]] = [:]
         var positional: [String] = []
         var onlyArguments = false
         // Before the verb is known, the options of any verb count.
         let verbName = firstVerb(words)
-        let verb = verbName.flatMap { name in Verbs.all.first { $0.name == name } }
-        let known = Option.common + (verb.map { $0.options + outputOption($0) } ?? [])
+        let verb = verbName.flatMap { name in program.verbs.first { $0.name == name } }
+        let known = program.common + (verb.map { $0.options + Self.outputOption($0) } ?? [])
         while let word = rest.popFirst() {
             if onlyArguments || word == "-" || !word.hasPrefix("-") {
                 positional.append(word)
@@ -51,17 +61,17 @@ enum Parser {
         guard let first = positional.first else { return .nothing }
         if first == "help" {
             guard let name = positional.dropFirst().first else { return .help(nil) }
-            guard let verb = Verbs.all.first(where: { $0.name == name }) else { throw unknownVerb(name) }
+            guard let verb = program.verbs.first(where: { $0.name == name }) else { throw unknownVerb(name) }
             return .help(verb)
         }
         guard let verb else { throw unknownVerb(first) }
         let arguments = Array(positional.dropFirst())
         try check(arguments, values, verb)
-        return .run(Invocation(verb: verb, values: values, arguments: arguments, console: console))
+        return .run(Invocation(program: program, verb: verb, values: values, arguments: arguments, console: console))
     }
 
     /// The option's value, from the same word or the next one; empty for an option that takes none.
-    private static func value(
+    private func value(
         of option: Option,
         _ inline: String?,
         _ rest: inout ArraySlice<String>,
@@ -83,13 +93,13 @@ enum Parser {
                 verb: verb?.name
             )
         }
-        if name == "config", !value.contains("=") {
+        if option.kind == .setting, !value.contains("=") {
             throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
         }
         return value
     }
 
-    private static func unknownOption(_ word: String, _ name: String, among known: [Option], _ verb: Verb?)
+    private func unknownOption(_ word: String, _ name: String, among known: [Option], _ verb: Verb?)
         -> UsageError
     {
         let begun = known.map(\.name).filter { name.count > 1 && $0.hasPrefix(name) }
@@ -101,26 +111,26 @@ enum Parser {
         )
     }
 
-    private static func unknownVerb(_ name: String) -> UsageError {
-        let nearest = closestMatch(to: name, among: Verbs.all.map(\.name))
+    private func unknownVerb(_ name: String) -> UsageError {
+        let nearest = closestMatch(to: name, among: program.verbs.map(\.name))
         return UsageError(message: "there is no command '\(name)'", hint: nearest.map { "did you mean '\($0)'?" })
     }
 
     /// An option's name, and the value in the same word.
-    private static func split(_ word: String) -> (name: String, inline: String?) {
-        let options = Option.common + [.output([])]
+    private func split(_ word: String) -> (name: String, inline: String?) {
+        let options = program.common + [.output([])]
         if let option = options.first(where: { $0.short.map { "-\($0)" } == word }) { return (option.name, nil) }
         guard word.hasPrefix("--") else { return (String(word.dropFirst()), nil) }
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
     }
 
-    static func outputOption(_ verb: Verb) -> [Option] {
+    package static func outputOption(_ verb: Verb) -> [Option] {
         verb.formats.isEmpty ? [] : [.output(verb.formats)]
     }
 
     /// The first word that is neither an option nor a common option's value.
-    private static func firstVerb(_ words: [String]) -> String? {
+    private func firstVerb(_ words: [String]) -> String? {
         var rest = words[...]
         while let word = rest.popFirst() {
             guard word.hasPrefix("-"), word != "-" else { return word }
@@ -130,9 +140,9 @@ enum Parser {
             } else if word.hasPrefix("--"), !word.contains("=") {
                 let name = word.dropFirst(2)
                 let takesValue =
-                    Option.common.contains { $0.name == name && $0.value != nil }
-                    || Verbs.all.contains { verb in
-                        (verb.options + outputOption(verb)).contains { $0.name == name && $0.value != nil }
+                    program.common.contains { $0.name == name && $0.value != nil }
+                    || program.verbs.contains { verb in
+                        (verb.options + Self.outputOption(verb)).contains { $0.name == name && $0.value != nil }
                     }
                 if takesValue { _ = rest.popFirst() }
             }
@@ -140,7 +150,7 @@ enum Parser {
         return nil
     }
 
-    private static func check(
+    private func check(
         _ arguments: [String],
         _ values: [String: [String]],
         _ verb: Verb

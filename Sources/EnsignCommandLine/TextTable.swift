@@ -1,11 +1,16 @@
 import EnsignModel
 
 /// Columns of text, each as wide as its widest cell; on a terminal the widest are cut until a line fits.
-struct TextTable {
-    var header: [String]
-    var rows: [[String]] = []
+package struct TextTable {
+    package var header: [String]
+    package var rows: [[String]] = []
 
-    func render(_ console: Console) -> String {
+    package init(header: [String], rows: [[String]] = []) {
+        self.header = header
+        self.rows = rows
+    }
+
+    package func render(_ console: Console) -> String {
         guard !rows.isEmpty else { return "" }
         var widths = header.map(\.count)
         for row in rows {

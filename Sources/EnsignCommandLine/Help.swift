@@ -1,42 +1,45 @@
 /// Renders help from the verbs' declarations.
-enum Help {
+package struct Help: Sendable {
     private static let width = 80
 
-    static func overview() -> String {
+    private let program: Program
+
+    package init(_ program: Program) { self.program = program }
+
+    package func overview() -> String {
         var text = """
-            OVERVIEW: GitOps for fleets of AI agents
+            OVERVIEW: \(program.summary)
 
-            Ensign keeps a fleet of AI agents exactly as a git repository says, and signs
-            a record of every change.
+            \(Self.wrap(program.discussion).dropLast())
 
-            USAGE: ensign COMMAND [ARGUMENTS] [OPTIONS]
+            USAGE: \(program.name) COMMAND [ARGUMENTS] [OPTIONS]
 
             """
-        for group in Verb.Group.allCases {
-            let verbs = Verbs.all.filter { $0.group == group }
+        for group in program.groups {
+            let verbs = program.verbs.filter { $0.group == group }
             guard !verbs.isEmpty else { continue }
-            text += "\n\(group.rawValue.uppercased()):\n"
-            text += table(verbs.map { ($0.name, $0.summary) })
+            text += "\n\(group.title.uppercased()):\n"
+            text += Self.table(verbs.map { ($0.name, $0.summary) })
         }
         text += "\nOPTIONS OF EVERY COMMAND:\n"
-        text += table(Option.common.map { (fullLabel($0), $0.summary) })
+        text += Self.table(program.common.map { (Self.fullLabel($0), $0.summary) })
         text += """
 
-            'ensign COMMAND --help' explains one command, with examples.
+            '\(program.name) COMMAND --help' explains one command, with examples.
 
             """
         return text
     }
 
-    static func verb(_ verb: Verb) -> String {
+    package func verb(_ verb: Verb) -> String {
         var text = "OVERVIEW: \(verb.summary)\n"
-        if !verb.discussion.isEmpty { text += "\n" + wrap(verb.discussion) }
+        if !verb.discussion.isEmpty { text += "\n" + Self.wrap(verb.discussion) }
         text += "\nUSAGE: \(usage(verb))\n"
         if !verb.arguments.isEmpty {
-            text += "\nARGUMENTS:\n" + table(verb.arguments.map { ($0.name, $0.summary) })
+            text += "\nARGUMENTS:\n" + Self.table(verb.arguments.map { ($0.name, $0.summary) })
         }
-        let options = verb.options + Parser.outputOption(verb) + Option.common
-        text += "\nOPTIONS:\n" + table(options.map { (fullLabel($0), $0.summary) })
+        let options = verb.options + Parser.outputOption(verb) + program.common
+        text += "\nOPTIONS:\n" + Self.table(options.map { (Self.fullLabel($0), $0.summary) })
         if !verb.examples.isEmpty {
             text += "\nEXAMPLES:\n"
             for example in verb.examples { text += "  \(example.command)\n      \(example.meaning)\n" }
@@ -44,11 +47,11 @@ enum Help {
         return text
     }
 
-    static func usage(_ verb: Verb) -> String {
-        var parts = ["ensign", verb.name]
+    package func usage(_ verb: Verb) -> String {
+        var parts = [program.name, verb.name]
         parts += verb.arguments.map { $0.isRequired ? $0.name : "[\($0.name)]" }
         for option in verb.options {
-            let shown = label(option)
+            let shown = Self.label(option)
             parts.append(option.isRequired ? shown : option.isRepeatable ? "[\(shown) ...]" : "[\(shown)]")
         }
         return parts.joined(separator: " ")
@@ -60,14 +63,14 @@ enum Help {
 
     /// With the short form behind it.
     private static func fullLabel(_ option: Option) -> String {
-        label(option) + (option.short.map { ", -\($0)" } ?? "")
+        Self.label(option) + (option.short.map { ", -\($0)" } ?? "")
     }
 
     private static func table(_ rows: [(String, String)]) -> String {
         let column = min(28, (rows.map(\.0.count).max() ?? 0) + 4)
         var text = ""
         for (name, summary) in rows {
-            let lines = fold(summary, width - column)
+            let lines = Self.fold(summary, width - column)
             if name.count + 4 > column {
                 text += "  \(name)\n"
                 for line in lines { text += String(repeating: " ", count: column) + line + "\n" }
@@ -82,7 +85,7 @@ enum Help {
 
     private static func wrap(_ text: String) -> String {
         text.split(separator: "\n\n", omittingEmptySubsequences: true)
-            .map { fold(String($0).replacing("\n", with: " "), width).joined(separator: "\n") + "\n" }
+            .map { Self.fold(String($0).replacing("\n", with: " "), width).joined(separator: "\n") + "\n" }
             .joined(separator: "\n")
     }
 

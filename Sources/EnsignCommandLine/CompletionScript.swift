@@ -1,13 +1,13 @@
 /// Completion scripts. They ask the program itself at each press of the key, so that names are the repository's, wherever
 /// that is; see ``Completer``.
-enum CompletionScript {
+package enum CompletionScript {
     /// What the scripts call: `ensign __complete SHELL WORD ...`, the last word being the one that is written.
-    static let verb = "__complete"
+    package static let verb = "__complete"
 
-    static func bash() -> String {
+    package static func bash(_ program: String) -> String {
         """
-        # Completion for ensign in bash. Made by: ensign completion bash
-        _ensign() {
+        # Completion for \(program) in bash. Made by: \(program) completion bash
+        _\(program)() {
             local line="${COMP_LINE:0:COMP_POINT}" current before
             local -a words
             read -ra words <<<"$line"
@@ -23,25 +23,25 @@ enum CompletionScript {
             [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *@ ]] && compopt -o nospace 2>/dev/null
             return 0
         }
-        complete -o default -F _ensign ensign
+        complete -o default -F _\(program) \(program)
 
         """
     }
 
-    static func zsh() -> String {
+    package static func zsh(_ program: String) -> String {
         """
-        #compdef ensign
-        # Completion for ensign in zsh. Made by: ensign completion zsh
-        _ensign() {
+        #compdef \(program)
+        # Completion for \(program) in zsh. Made by: \(program) completion zsh
+        _\(program)() {
             local -a found
             found=("${(@f)$("${words[1]}" \(verb) zsh "${(@)words[2,CURRENT]}" 2>/dev/null)}")
             if [[ -n "${found[*]}" ]]; then
-                _describe 'ensign' found
+                _describe '\(program)' found
             else
                 _files
             fi
         }
-        _ensign "$@"
+        _\(program) "$@"
 
         """
     }

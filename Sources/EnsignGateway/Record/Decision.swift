@@ -1,0 +1,73 @@
+package import EnsignModel
+
+/// What the gateway decided, and what came of it: one line of the decision log, before it has its place in it.
+///
+/// Values that are not for the log (arguments, keys) are turned into HMACs when it is written.
+package struct Decision: Sendable {
+    package enum Kind: String, Sendable, Hashable {
+        /// Before a call is sent.
+        case intent
+        /// After it.
+        case outcome
+        case refused
+        /// A request, a signature that counts, a denial, a consumption.
+        case approval
+        case start, stop
+    }
+
+    package enum Verdict: String, Sendable, Hashable {
+        case allowed, refused
+        /// Forwarded all the same: the agent is only observed.
+        case wouldRefuse = "would-refuse"
+    }
+
+    package enum Outcome: String, Sendable, Hashable {
+        case ok
+        case toolError = "tool-error"
+        case timeout
+        case unknown
+    }
+
+    package struct Asked: Sendable, Hashable {
+        package var issuer: String
+        package var subject: String
+
+        package init(issuer: String, subject: String) {
+            self.issuer = issuer
+            self.subject = subject
+        }
+    }
+
+    package var kind: Kind
+    package var agent: AgentID?
+    package var version: AgentVersion?
+    package var bundle: Digest?
+    /// The entry of the ledger that the route was published by.
+    package var entry: Int64?
+    package var run: RunName?
+    package var key: String?
+    package var asked: Asked?
+    /// `TOOL.OPERATION`.
+    package var operation: String?
+    package var arguments: JSONValue?
+    package var verdict: Verdict?
+    package var reason: Refusal.Reason?
+    /// A JSON Pointer into the schema.
+    package var pointer: String?
+    package var approval: (id: String, by: [String])?
+    package var outcome: Outcome?
+    package var milliseconds: Double?
+    package var bytes: Int?
+    package var trace: String?
+    /// Values that the grant keeps in clear (`record`), by JSON Pointer.
+    package var recorded: [(pointer: String, value: JSONValue)] = []
+    /// The intent that an outcome belongs to.
+    package var intent: Int64?
+    /// One sentence, for `start`, `stop` and for what an operator must know.
+    package var note: String?
+
+    package init(_ kind: Kind, agent: AgentID? = nil) {
+        self.kind = kind
+        self.agent = agent
+    }
+}

@@ -1,0 +1,111 @@
+package import EnsignModel
+
+/// Where decisions are written. Safe from any number of threads.
+package protocol DecisionRecord: Sendable {
+    /// Writes one line, durably enough to outlive this process; approvals also outlive the machine's power.
+    ///
+    /// - Returns: Its number, `seq`.
+    /// - Throws: ``RecordFailure`` when it cannot be written: then nothing may be done that had to be written first.
+    func append(_ decision: Decision) throws(RecordFailure) -> Int64
+}
+
+/// The decision log, approvals or pins cannot be written or read.
+package struct RecordFailure: Error, Sendable, Hashable {
+    /// One sentence for the operator, printable.
+    package var message: String
+
+    package init(_ message: String) { self.message = message }
+}
+
+/// What somebody has to agree to.
+package struct ApprovalQuestion: Sendable {
+    package var agent: AgentID
+    /// The account that the agent acts as, which never approves.
+    package var principal: String?
+    package var environment: String
+    package var version: AgentVersion
+    package var bundle: Digest
+    /// `TOOL.OPERATION`.
+    package var operation: String
+    package var arguments: JSONValue
+    package var run: RunName
+    package var needed: Approval
+    /// Who may agree, exact principals, with their keys: from the bundle and `policy.json`.
+    package var approvers: [Approver]
+
+    package init(
+        agent: AgentID,
+        principal: String?,
+        environment: String,
+        version: AgentVersion,
+        bundle: Digest,
+        operation: String,
+        arguments: JSONValue,
+        run: RunName,
+        needed: Approval,
+        approvers: [Approver]
+    ) {
+        self.agent = agent
+        self.principal = principal
+        self.environment = environment
+        self.version = version
+        self.bundle = bundle
+        self.operation = operation
+        self.arguments = arguments
+        self.run = run
+        self.needed = needed
+        self.approvers = approvers
+    }
+}
+
+/// Somebody who may agree.
+package struct Approver: Sendable, Hashable {
+    package var principal: String
+    /// Public keys in OpenSSH's text form (`ssh-ed25519 AAAA...`), each with the seconds since 1970 between which it is good.
+    package var keys: [Key]
+
+    package struct Key: Sendable, Hashable {
+        package var line: String
+        package var validAfter: Int64?
+        package var validBefore: Int64?
+
+        package init(line: String, validAfter: Int64? = nil, validBefore: Int64? = nil) {
+            self.line = line
+            self.validAfter = validAfter
+            self.validBefore = validBefore
+        }
+    }
+
+    package init(principal: String, keys: [Key]) {
+        self.principal = principal
+        self.keys = keys
+    }
+}
+
+/// Whether people have agreed to one call.
+package enum ApprovalState: Sendable, Hashable {
+    /// Not yet asked, or asked and not answered: until when the request is good.
+    case pending(id: String, until: Timestamp)
+    /// Enough have agreed. Good for one call, which must be taken with ``Approvals/consume(_:)`` before it is sent.
+    case granted(id: String, by: [String])
+    case denied(id: String, by: String)
+    /// The agent has too many open requests.
+    case tooMany(most: Int)
+}
+
+/// Requests to people and what they answered. Safe from any number of threads and processes.
+package protocol ApprovalDesk: Sendable {
+    /// Asks, or finds what was answered to the same question: same agent, bundle, operation, arguments and run.
+    func ask(_ question: ApprovalQuestion, now: Timestamp) throws(RecordFailure) -> ApprovalState
+
+    /// Takes an approval, durably and once.
+    ///
+    /// - Returns: false when somebody took it before.
+    func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool
+}
+
+/// What the gateway first saw of definitions that no manifest pins. Safe from any number of threads and processes.
+package protocol PinBook: Sendable {
+    /// - Returns: The digest that was kept for an operation: what is given, when nothing was kept before.
+    func pinned(tool: String, operation: String, seen: Digest) throws(RecordFailure) -> Digest
+}

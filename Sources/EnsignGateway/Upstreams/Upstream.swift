@@ -1,0 +1,119 @@
+package import EnsignMCP
+package import EnsignModel
+
+/// A server behind the gateway, shared by all who may use it. Started at the first use, started again after it ended, and
+/// ended when nobody used it for a while.
+///
+/// Safe from any number of threads; calls run beside each other. Knows nothing of agents and grants.
+package protocol Upstream: Sendable {
+    /// What it offers now, all pages. Kept until it says that its list has changed, or its connection ends.
+    func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing
+
+    /// Makes one call and blocks until it is over.
+    func call(_ call: UpstreamCall) -> UpstreamOutcome
+
+    /// Ends it, with everything that it started. It may be used again.
+    func end()
+}
+
+/// What is sent, and nothing else of the client's.
+package struct UpstreamCall: Sendable {
+    /// The server's own name of the operation.
+    package var tool: String
+    /// Checked; the canonical bytes of exactly this are sent.
+    package var arguments: JSONValue
+    /// Trace context for `_meta`; empty without any.
+    package var meta: JSONObject
+    /// From sending to the answer.
+    package var timeout: Duration
+    /// The most bytes of an answer.
+    package var most: Int
+    /// The server is told (`notifications/cancelled`), and the answer dropped.
+    package var cancellation: Cancellation
+    package var progress: (@Sendable (JSONObject) -> Void)?
+
+    package init(
+        tool: String,
+        arguments: JSONValue,
+        meta: JSONObject = [:],
+        timeout: Duration,
+        most: Int = 4 << 20,
+        cancellation: Cancellation,
+        progress: (@Sendable (JSONObject) -> Void)? = nil
+    ) {
+        self.tool = tool
+        self.arguments = arguments
+        self.meta = meta
+        self.timeout = timeout
+        self.most = most
+        self.cancellation = cancellation
+        self.progress = progress
+    }
+}
+
+/// How a call ended.
+package enum UpstreamOutcome: Sendable {
+    /// Its `CallToolResult`, as it came: it may say `isError`.
+    case result(JSONValue)
+    /// A JSON-RPC error: the server did not do it, and says so.
+    case refused(code: Int64, message: String)
+    /// It certainly did not happen: nothing was sent.
+    case notSent(UpstreamFailure)
+    /// It was sent, and no answer came.
+    case unknown(UpstreamFailure)
+}
+
+/// Why a server did not answer.
+package struct UpstreamFailure: Error, Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
+        /// It cannot be started or reached.
+        case unreachable
+        /// It ended, or closed the connection.
+        case ended
+        case timedOut
+        case cancelled
+        /// It says what is not the protocol, or too much.
+        case malformed
+        /// It wants other credentials (HTTP 401, 403): nothing was done.
+        case unauthorized
+    }
+
+    package var kind: Kind
+    /// One sentence for the operator, printable. Never for a model.
+    package var message: String
+
+    package init(_ kind: Kind, _ message: String) {
+        self.kind = kind
+        self.message = message
+    }
+}
+
+/// How to get at an upstream: the operator's words, with secrets resolved when it is started.
+package enum UpstreamAddress: Sendable, Hashable {
+    /// A program: absolute path and arguments, its whole environment, where it runs, and as whom.
+    case program(ProgramAddress)
+    /// `https://...`, or `http://` of this machine.
+    case web(url: String)
+}
+
+/// A program that is a server.
+package struct ProgramAddress: Sendable, Hashable {
+    /// The program's absolute path and its arguments, one or more. No shell reads them. With a sandbox, these are its words.
+    package var words: [String]
+    package var directory: String?
+    /// The SHA-256 that the program's file must have, in hexadecimal; nil where any will do.
+    package var sha256: String?
+    /// The account that it runs as; nil for this process's own.
+    package var user: String?
+
+    package init(words: [String], directory: String? = nil, sha256: String? = nil, user: String? = nil) {
+        self.words = words
+        self.directory = directory
+        self.sha256 = sha256
+        self.user = user
+    }
+}
+
+/// What is put into an upstream's environment or headers, with the secrets in it. Asked for at each start of a program and
+/// each request by HTTP; whoever gives it keeps secrets for at most five minutes.
+package typealias UpstreamSecrets = @Sendable () throws(UpstreamFailure) -> [(name: String, value: String)]
