@@ -1,10 +1,10 @@
 # Every target installs what it needs on a fresh Debian machine that has a Swift toolchain.
 
 PREFIX ?= /usr/local
-VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommands/App.swift)
+VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommandLine/Product.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
-	libcurl4-openssl-dev libmicrohttpd-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
+	libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
 # Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
 # Prometheus, which is unpacked below .build and not installed: its package starts a service.
 TEST_PACKAGES := openssh-server zsh curl node-typescript
@@ -18,13 +18,13 @@ OTEL_PACKAGES := opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-file
 # shared one the toolchain asks for besides is then not needed.
 STATIC := $(CURDIR)/.build/static
 RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(gcc -print-file-name=libgcc_eh.a) $(STATIC) && \
-	swift build -c release --static-swift-stdlib --product ensign \
-	-Xswiftc -no-toolchain-stdlib-rpath -Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed
+	for product in ensign ensign-gateway; do swift build -c release --static-swift-stdlib --product $$product \
+	-Xswiftc -no-toolchain-stdlib-rpath -Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed || exit 1; done
 BINARY := .build/release/ensign
 
 .PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install bench setup clean
 
-build: setup ## Build the release binary
+build: setup ## Build the two release binaries
 	$(RELEASE)
 
 setup: ## Install the Debian packages that are missing
@@ -32,6 +32,7 @@ setup: ## Install the Debian packages that are missing
 
 demo: build ## Show the main job in two minutes
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
+	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/gateway.sh
 
 # In a folder that apt's own user may write to; nothing of the package runs here.
 $(PROMETHEUS):
@@ -56,12 +57,14 @@ test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascri
 	swift build --build-tests
 	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
 	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/CI
+	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/Gateway
 	sh Tests/release.sh $(CURDIR)/$(BINARY)
 
-# Real frameworks by the lines of docs/runtimes.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
+# Real frameworks by the lines of docs/runtimes.md and docs/gateway.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
 ECOSYSTEM ?= .build/ecosystem
-test-ecosystem: build ## Count the runs of real agent frameworks (Tests/Ecosystem); PAIRS chooses some
+test-ecosystem: build ## Count the runs of real agent frameworks, and lead them through the gateway (Tests/Ecosystem); PAIRS, CLIENTS choose some
 	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
+	python3 Tests/Ecosystem/gateway.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(CLIENTS)
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
 prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed
@@ -72,7 +75,7 @@ prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with ot
 # The client for JavaScript: its tests, its types, and that it says what the client for Python says.
 TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext
 check-javascript:
-	node --test clients/javascript/ensign.test.mjs
+	node --test clients/javascript/ensign.test.mjs clients/javascript/proofs.test.mjs
 	$(TSC) clients/javascript/usage.mts
 	python3 clients/javascript/agreement.py
 
@@ -87,12 +90,14 @@ check-python: $(OTEL)
 	python3 -m unittest discover -s clients/python
 	$(OTEL) -m unittest discover -s clients/python -p test_telemetry.py
 
-install: build ## Install the binary and completions below PREFIX
+install: build ## Install both binaries and their completions below PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -s -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ensign
-	$(BINARY) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ensign
-	$(BINARY) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ensign
+	for name in ensign ensign-gateway; do \
+		install -s -m 755 .build/release/$$name $(DESTDIR)$(PREFIX)/bin/$$name && \
+		.build/release/$$name completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$name && \
+		.build/release/$$name completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$name || exit 1; \
+	done
 
 include packaging/packaging.mk
 

@@ -20,6 +20,7 @@ done
 lintian --fail-on error,warning --info "$deb"
 dpkg-deb -x "$deb" "$scratch/deb"
 says "$scratch/deb/usr/bin/ensign"
+[ "$("$scratch/deb/usr/bin/ensign" gateway version)" = "ensign-gateway $version" ]
 (cd "$scratch/deb" && dpkg-deb --info "$OLDPWD/$deb" md5sums | md5sum -c --quiet -)
 
 # pip installs the wheel, and its metadata are right.

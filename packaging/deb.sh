@@ -12,12 +12,15 @@ chmod 755 "$stage"
 umask 022
 doc=$stage/usr/share/doc/ensign
 
-install -D -m 755 "$binary" "$stage/usr/bin/ensign"
-strip --strip-unneeded --remove-section=.comment --remove-section=.note "$stage/usr/bin/ensign"
 mkdir -p "$stage/usr/share/bash-completion/completions" "$stage/usr/share/zsh/vendor-completions" "$stage/usr/share/man/man1"
-"$binary" completion bash > "$stage/usr/share/bash-completion/completions/ensign"
-"$binary" completion zsh > "$stage/usr/share/zsh/vendor-completions/_ensign"
-python3 "$root/packaging/man.py" "$binary" "$SOURCE_DATE_EPOCH" | gzip -9n > "$stage/usr/share/man/man1/ensign.1.gz"
+for name in ensign ensign-gateway; do
+    program=$(dirname "$binary")/$name
+    install -D -m 755 "$program" "$stage/usr/bin/$name"
+    strip --strip-unneeded --remove-section=.comment --remove-section=.note "$stage/usr/bin/$name"
+    "$program" completion bash > "$stage/usr/share/bash-completion/completions/$name"
+    "$program" completion zsh > "$stage/usr/share/zsh/vendor-completions/_$name"
+    python3 "$root/packaging/man.py" "$program" "$SOURCE_DATE_EPOCH" | gzip -9n > "$stage/usr/share/man/man1/$name.1.gz"
+done
 for file in python/ensign.py python/py.typed python/pyproject.toml javascript/ensign.mjs javascript/ensign.d.mts javascript/package.json; do
     install -D -m 644 "$root/clients/$file" "$stage/usr/share/ensign/clients/$file"
 done
@@ -49,6 +52,11 @@ END
 
 # What the binary was linked with stays known, and what it needs is what its symbols say.
 glibc=$(objdump -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+# What the gateway loads beside the C library.
+loaded=$(objdump -p "$(dirname "$binary")/ensign-gateway" | awk '$1 == "NEEDED" {print $2}' |
+    grep -vE '^(libc|libm|libpthread|libdl|ld-linux.*)\.so' | while read -r library; do
+        dpkg -S "*/$library" | sed -n '1s/[:,].*//p'
+    done | sort -u | sed 's/^/, /' | tr -d '\n')
 used=$(dpkg-query -W -f '${source:Package} (= ${source:Version})\n' \
     libgit2-dev libyaml-dev libsodium-dev libpcre2-dev zlib1g-dev libmbedtls-dev libhttp-parser-dev | sort -u | paste -sd, | sed 's/,/, /g')
 mkdir "$stage/DEBIAN"
@@ -59,7 +67,7 @@ Architecture: $(dpkg --print-architecture)
 Maintainer: $author
 Built-Using: $used
 Installed-Size: $(du -ks "$stage/usr" | cut -f1)
-Depends: libc6 (>= ${glibc#GLIBC_}), git (>= 1:2.34), openssh-client
+Depends: libc6 (>= ${glibc#GLIBC_}), git (>= 1:2.34), openssh-client$loaded
 Recommends: curl
 Section: vcs
 Priority: optional
@@ -68,6 +76,8 @@ Description: GitOps for fleets of AI agents
  agents exist, which version runs where, what each may call and within which
  limits. It checks the manifests, shows what would change, publishes static
  files that agents read, and signs a record of everything that it did.
+ ensign-gateway stands between agents and their MCP servers, and holds every
+ call against what was merged.
 END
 install -D -m 644 "$root/packaging/lintian-overrides" "$stage/usr/share/lintian/overrides/ensign"
 (cd "$stage" && find usr -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)

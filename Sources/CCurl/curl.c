@@ -3,18 +3,28 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <strings.h>
+#include <stdlib.h>
+#include <string.h>
 
 // What is used of libcurl.
 static struct {
     CURLcode (*global_init)(long);
     CURL *(*easy_init)(void);
+    void (*easy_reset)(CURL *);
     CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
-    CURLcode (*easy_perform)(CURL *);
     CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
     void (*easy_cleanup)(CURL *);
     const char *(*easy_strerror)(CURLcode);
+    CURLM *(*multi_init)(void);
+    CURLMcode (*multi_add_handle)(CURLM *, CURL *);
+    CURLMcode (*multi_remove_handle)(CURLM *, CURL *);
+    CURLMcode (*multi_perform)(CURLM *, int *);
+    CURLMcode (*multi_poll)(CURLM *, struct curl_waitfd *, unsigned, int, int *);
+    CURLMcode (*multi_wakeup)(CURLM *);
+    CURLMsg *(*multi_info_read)(CURLM *, int *);
+    CURLMcode (*multi_cleanup)(CURLM *);
     struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
     void (*slist_free_all)(struct curl_slist *);
 } lib;
@@ -27,33 +37,82 @@ static void load(void)
     // Never closed: libcurl keeps global state.
     void *handle = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) return;
-#define FIND(member, name) *(void **)&lib.member = dlsym(handle, name)
-    FIND(global_init, "curl_global_init");
-    FIND(easy_init, "curl_easy_init");
-    FIND(easy_setopt, "curl_easy_setopt");
-    FIND(easy_perform, "curl_easy_perform");
-    FIND(easy_getinfo, "curl_easy_getinfo");
-    FIND(easy_cleanup, "curl_easy_cleanup");
-    FIND(easy_strerror, "curl_easy_strerror");
-    FIND(slist_append, "curl_slist_append");
-    FIND(slist_free_all, "curl_slist_free_all");
+    int found = 1;
+#define FIND(member) found &= (*(void **)&lib.member = dlsym(handle, "curl_" #member)) != NULL
+    FIND(global_init);
+    FIND(easy_init);
+    FIND(easy_reset);
+    FIND(easy_setopt);
+    FIND(easy_getinfo);
+    FIND(easy_cleanup);
+    FIND(easy_strerror);
+    FIND(multi_init);
+    FIND(multi_add_handle);
+    FIND(multi_remove_handle);
+    FIND(multi_perform);
+    FIND(multi_poll);
+    FIND(multi_wakeup);
+    FIND(multi_info_read);
+    FIND(multi_cleanup);
+    FIND(slist_append);
+    FIND(slist_free_all);
 #undef FIND
-    is_loaded = lib.global_init && lib.easy_init && lib.easy_setopt && lib.easy_perform && lib.easy_getinfo
-        && lib.easy_cleanup && lib.easy_strerror && lib.slist_append && lib.slist_free_all
-        && lib.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    is_loaded = found && lib.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+struct ccurl_line {
+    CURL *easy;
+    // Holds the connections.
+    CURLM *multi;
+    atomic_int is_cancelled;
+};
+
+ccurl_line *ccurl_open(void)
+{
+    pthread_once(&once, load);
+    if (!is_loaded) return NULL;
+    struct ccurl_line *line = calloc(1, sizeof *line);
+    if (line == NULL) return NULL;
+    line->easy = lib.easy_init();
+    line->multi = lib.multi_init();
+    if (line->easy != NULL && line->multi != NULL) return line;
+    ccurl_close(line);
+    return NULL;
+}
+
+void ccurl_close(ccurl_line *line)
+{
+    if (line->easy != NULL) lib.easy_cleanup(line->easy);
+    if (line->multi != NULL) lib.multi_cleanup(line->multi);
+    free(line);
+}
+
+void ccurl_cancel(ccurl_line *line)
+{
+    atomic_store(&line->is_cancelled, 1);
+    lib.multi_wakeup(line->multi);
 }
 
 struct transfer {
-    ccurl_reader head;
-    ccurl_reader reader;
-    void *context;
+    const ccurl_request *request;
+    size_t sent;
     int was_stopped;
 };
+
+static size_t give_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    const size_t left = transfer->request->count - transfer->sent;
+    const size_t piece = size * count < left ? size * count : left;
+    if (piece > 0) memcpy(bytes, transfer->request->body + transfer->sent, piece);
+    transfer->sent += piece;
+    return piece;
+}
 
 static size_t take_head(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
-    if (transfer->head(transfer->context, (const uint8_t *)bytes, size * count) == 0) return size * count;
+    if (transfer->request->head(transfer->request->context, (const uint8_t *)bytes, size * count) == 0) return size * count;
     transfer->was_stopped = 1;
     return 0;
 }
@@ -62,50 +121,82 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
     if (size * count == 0) return 0;
-    if (transfer->reader(transfer->context, (const uint8_t *)bytes, size * count) == 0) return size * count;
+    if (transfer->request->reader(transfer->request->context, (const uint8_t *)bytes, size * count) == 0) {
+        return size * count;
+    }
     transfer->was_stopped = 1;
     return 0;
 }
 
-int32_t ccurl_post(
-    const char *url, const char *const *headers, const uint8_t *body, size_t count, long timeout, ccurl_reader head,
-    ccurl_reader reader, void *context, ccurl_answer *answer)
+static void set_options(CURL *curl, const ccurl_request *request, struct transfer *transfer, struct curl_slist *lines)
 {
-    answer->status = 0;
-    answer->message[0] = 0;
-    pthread_once(&once, load);
-    if (!is_loaded) return CCURL_MISSING;
-    CURL *curl = lib.easy_init();
-    if (curl == NULL) return CCURL_FAILED;
-
-    struct transfer transfer = {head, reader, context, 0};
-    struct curl_slist *lines = NULL;
-    for (size_t i = 0; headers[i] != NULL; i++) lines = lib.slist_append(lines, headers[i]);
-    lib.easy_setopt(curl, CURLOPT_URL, url);
+    lib.easy_setopt(curl, CURLOPT_URL, request->url);
     // Numbers, not names: CURLOPT_PROTOCOLS_STR is newer than some installed libraries.
     lib.easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     lib.easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     lib.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    // In clear only to this machine: no proxy gets to see what is sent there.
-    if (strncasecmp(url, "http:", 5) == 0) lib.easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    lib.easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout);
-    lib.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, timeout < 10000 ? timeout : 10000L);
+    if (request->direct) lib.easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    lib.easy_setopt(curl, CURLOPT_TIMEOUT_MS, request->timeout);
+    lib.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, request->timeout < 10000 ? request->timeout : 10000L);
+    // Many servers close what is idle for five seconds; a request must not meet that.
+    lib.easy_setopt(curl, CURLOPT_MAXAGE_CONN, 4L);
     lib.easy_setopt(curl, CURLOPT_HTTPHEADER, lines);
     lib.easy_setopt(curl, CURLOPT_POST, 1L);
-    lib.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)count);
-    lib.easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    lib.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->count);
+    // Not as POSTFIELDS: those are sent again by the library when a kept connection dies. What cannot be read from its start
+    // again is not.
+    lib.easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+    lib.easy_setopt(curl, CURLOPT_READDATA, transfer);
     lib.easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_head);
-    lib.easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
+    lib.easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
     lib.easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    lib.easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-    const CURLcode code = lib.easy_perform(curl);
-    lib.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
-    lib.easy_cleanup(curl);
+    lib.easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+}
+
+// Runs a transfer that has been added to its end. Returns whether it was cancelled.
+static int run(ccurl_line *line, CURLcode *code)
+{
+    for (;;) {
+        int running = 0, left = 0;
+        if (lib.multi_perform(line->multi, &running) != CURLM_OK) return 0;
+        for (CURLMsg *message; (message = lib.multi_info_read(line->multi, &left)) != NULL;) {
+            if (message->msg != CURLMSG_DONE) continue;
+            *code = message->data.result;
+            return 0;
+        }
+        if (atomic_load(&line->is_cancelled)) return 1;
+        if (running == 0 || lib.multi_poll(line->multi, NULL, 0, 1000, NULL) != CURLM_OK) return 0;
+    }
+}
+
+int32_t ccurl_post(ccurl_line *line, const ccurl_request *request, ccurl_answer *answer)
+{
+    answer->status = 0;
+    answer->was_sent = 0;
+    answer->message[0] = 0;
+    struct transfer transfer = {request, 0, 0};
+    struct curl_slist *lines = NULL;
+    for (size_t i = 0; request->headers[i] != NULL; i++) {
+        struct curl_slist *more = lib.slist_append(lines, request->headers[i]);
+        if (more != NULL) lines = more;
+    }
+    // Keeps the connections.
+    lib.easy_reset(line->easy);
+    set_options(line->easy, request, &transfer, lines);
+    CURLcode code = CURLE_FAILED_INIT;
+    int was_cancelled = 0;
+    if (lib.multi_add_handle(line->multi, line->easy) == CURLM_OK) {
+        was_cancelled = run(line, &code);
+        lib.easy_getinfo(line->easy, CURLINFO_RESPONSE_CODE, &answer->status);
+        // Breaks the connection if the transfer is not over.
+        lib.multi_remove_handle(line->multi, line->easy);
+    }
+    atomic_store(&line->is_cancelled, 0);
     lib.slist_free_all(lines);
+    answer->was_sent = transfer.sent > 0;
+    if (was_cancelled) return CCURL_CANCELLED;
     if (code == CURLE_OK) return CCURL_DONE;
     if (transfer.was_stopped) return CCURL_STOPPED;
-    // It was there, and went without a whole answer.
-    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE) return CCURL_CLOSED;
     snprintf(answer->message, sizeof answer->message, "%s", lib.easy_strerror(code));
     return code == CURLE_OPERATION_TIMEDOUT ? CCURL_TIMED_OUT : CCURL_FAILED;
 }

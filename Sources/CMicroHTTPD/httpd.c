@@ -1,1 +1,172 @@
 #include "CMicroHTTPD.h"
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct chttpd {
+    chttpd_handlers handlers;
+    struct MHD_Daemon *daemon;
+};
+
+// A request as the library's callbacks know it.
+struct request {
+    void *own;
+    int must_hang_up;
+};
+
+static struct MHD_Connection *connection_of(chttpd_exchange *exchange) { return (struct MHD_Connection *)exchange; }
+
+static enum MHD_Result handle(
+    void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *data,
+    size_t *count, void **state)
+{
+    (void)version;
+    struct chttpd *server = cls;
+    const chttpd_handlers *handlers = &server->handlers;
+    chttpd_exchange *exchange = (chttpd_exchange *)connection;
+    struct request *request = *state;
+    if (request == NULL) {
+        request = calloc(1, sizeof *request);
+        if (request == NULL) return MHD_NO;
+        *state = request;
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        switch (handlers->begun(
+            handlers->context, info == NULL ? NULL : info->socket_context, exchange, method, url, &request->own)) {
+        case CHTTPD_READ: return MHD_YES;
+        case CHTTPD_ANSWER: return handlers->finished(request->own, exchange) == 0 ? MHD_YES : MHD_NO;
+        default: return MHD_NO;
+        }
+    }
+    if (*count > 0) {
+        const int32_t said = handlers->took(request->own, (const uint8_t *)data, *count);
+        *count = 0;
+        return said == 0 ? MHD_YES : MHD_NO;
+    }
+    return handlers->finished(request->own, exchange) == 0 ? MHD_YES : MHD_NO;
+}
+
+static void completed(
+    void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    (void)code;
+    struct chttpd *server = cls;
+    struct request *request = *state;
+    if (request == NULL) return;
+    if (request->own != NULL) server->handlers.done(request->own);
+    free(request);
+    *state = NULL;
+}
+
+static void notified(
+    void *cls, struct MHD_Connection *connection, void **own, enum MHD_ConnectionNotificationCode code)
+{
+    struct chttpd *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *own = server->handlers.opened(server->handlers.context, info == NULL ? -1 : info->connect_fd);
+    } else {
+        server->handlers.closed(server->handlers.context, *own);
+        *own = NULL;
+    }
+}
+
+chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *handlers)
+{
+    struct chttpd *server = calloc(1, sizeof *server);
+    if (server == NULL) return NULL;
+    server->handlers = *handlers;
+    struct MHD_OptionItem options[16];
+    size_t used = 0;
+#define OPTION(name, number, pointer) \
+    options[used++] = (struct MHD_OptionItem){name, (intptr_t)(number), (void *)(uintptr_t)(pointer)}
+    OPTION(MHD_OPTION_LISTEN_SOCKET, settings->socket, NULL);
+    OPTION(MHD_OPTION_CONNECTION_LIMIT, settings->connections, NULL);
+    OPTION(MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->head, NULL);
+    OPTION(MHD_OPTION_THREAD_STACK_SIZE, settings->stack, NULL);
+    OPTION(MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL);
+    OPTION(MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, server);
+    OPTION(MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)notified, server);
+    if (settings->connections_of_one_address > 0) {
+        OPTION(MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_of_one_address, NULL);
+    }
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+    if (settings->certificate != NULL) {
+        flags |= MHD_USE_TLS;
+        OPTION(MHD_OPTION_HTTPS_MEM_KEY, 0, settings->key);
+        OPTION(MHD_OPTION_HTTPS_MEM_CERT, 0, settings->certificate);
+        OPTION(MHD_OPTION_HTTPS_PRIORITIES, 0, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
+        if (settings->authorities != NULL) OPTION(MHD_OPTION_HTTPS_MEM_TRUST, 0, settings->authorities);
+    }
+    OPTION(MHD_OPTION_END, 0, NULL);
+#undef OPTION
+    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (server->daemon != NULL) return server;
+    free(server);
+    return NULL;
+}
+
+void chttpd_stop(chttpd *server)
+{
+    MHD_stop_daemon(server->daemon);
+    free(server);
+}
+
+struct taking {
+    void *context;
+    void (*take)(void *context, const char *name, const char *value);
+};
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    const struct taking *taking = cls;
+    taking->take(taking->context, name, value == NULL ? "" : value);
+    return MHD_YES;
+}
+
+void chttpd_headers(
+    chttpd_exchange *exchange, void *context, void (*take)(void *context, const char *name, const char *value))
+{
+    struct taking taking = {context, take};
+    MHD_get_connection_values(connection_of(exchange), MHD_HEADER_KIND, take_header, &taking);
+}
+
+int chttpd_client_is_known(chttpd_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info
+        = MHD_get_connection_info(connection_of(exchange), MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info == NULL || info->tls_session == NULL) return 0;
+    gnutls_typed_vdata_st purpose = {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT, 0};
+    unsigned status = ~0u;
+    return gnutls_certificate_verify_peers(info->tls_session, &purpose, 1, &status) == GNUTLS_E_SUCCESS && status == 0;
+}
+
+int chttpd_answer(
+    chttpd_exchange *exchange, unsigned status, const char *const *names, const char *const *values, const uint8_t *body,
+    size_t count)
+{
+    // It is copied: the caller's array lives no longer than this call.
+    struct MHD_Response *response = MHD_create_response_from_buffer(count, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL) return 0;
+    for (size_t i = 0; names[i] != NULL; i++) MHD_add_response_header(response, names[i], values[i]);
+    const enum MHD_Result queued = MHD_queue_response(connection_of(exchange), status, response);
+    MHD_destroy_response(response);
+    return queued == MHD_YES;
+}
+
+int chttpd_is_for(const char *certificate, const char *host)
+{
+    gnutls_x509_crt_t parsed;
+    if (gnutls_x509_crt_init(&parsed) != GNUTLS_E_SUCCESS) return -1;
+    const gnutls_datum_t pem = {(unsigned char *)(uintptr_t)certificate, (unsigned)strlen(certificate)};
+    int result = -1;
+    if (gnutls_x509_crt_import(parsed, &pem, GNUTLS_X509_FMT_PEM) == GNUTLS_E_SUCCESS) {
+        result = gnutls_x509_crt_check_hostname(parsed, host) != 0;
+    }
+    gnutls_x509_crt_deinit(parsed);
+    return result;
+}

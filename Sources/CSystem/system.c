@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <sys/auxv.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /// Starts writing a file's pages out without waiting for the disk's cache: one fsync afterwards pays for all.
@@ -59,4 +60,10 @@ int csystem_shut(int fd) {
   const int status = dup3(nothing, fd, O_CLOEXEC);
   close(nothing);
   return status;
+}
+
+long long csystem_peer_account(int fd) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? -1 : (long long)peer.uid;
 }

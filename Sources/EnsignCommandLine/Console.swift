@@ -9,6 +9,8 @@ package enum Said: Sendable, Hashable {
 
 /// The two output streams of a command.
 package struct Console: Sendable {
+    /// The program that speaks.
+    package var program: String
     /// Whether results may be coloured.
     package var colour: Bool
     /// Whether what is said beside the results may be coloured.
@@ -21,12 +23,14 @@ package struct Console: Sendable {
     package var endsWithReader = true
 
     package init(
+        _ program: String,
         colour: Bool,
         errorColour: Bool,
         isInteractive: Bool,
         width: Int? = nil,
         endsWithReader: Bool = true
     ) {
+        self.program = program
         self.colour = colour
         self.errorColour = errorColour
         self.isInteractive = isInteractive
@@ -35,11 +39,12 @@ package struct Console: Sendable {
     }
 
     /// The console of this process. `NO_COLOR` (https://no-color.org) and `TERM=dumb` are honoured.
-    package static func standard(noColour: Bool) -> Console {
+    package static func standard(_ program: String, noColour: Bool) -> Console {
         let plain =
             noColour || Machine.environment("NO_COLOR").map { !$0.isEmpty } ?? false
             || Machine.environment("TERM") == "dumb"
         return Console(
+            program,
             colour: !plain && Machine.isTerminal(1),
             errorColour: !plain && Machine.isTerminal(2),
             isInteractive: Machine.isTerminal(2),
@@ -56,7 +61,7 @@ package struct Console: Sendable {
     package func out(_ bytes: [UInt8]) {
         guard let code = Self.write(bytes, to: 1), endsWithReader else { return }
         if code == EPIPE { exit(ExitCode.done.rawValue) }
-        note("error: cannot write the output")
+        note("\(program): error: cannot write the output")
         exit(ExitCode.failed.rawValue)
     }
 

@@ -36,8 +36,8 @@ package struct Explanation: Sendable, Hashable {
 
     package init(_ failure: Failure) { self.init(failure.message, failure.hints, failure.code) }
 
-    package func print(to console: Console, program: String) {
-        console.note("\(program): \(console.paintNote("error", .red)): \(message.onOneLine)")
+    package func print(to console: Console) {
+        console.note("\(console.program): \(console.paintNote("error", .red)): \(message.onOneLine)")
         for hint in hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.onOneLine)") }
     }
 }

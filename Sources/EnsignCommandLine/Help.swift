@@ -10,7 +10,7 @@ package struct Help: Sendable {
         var text = """
             OVERVIEW: \(program.summary)
 
-            \(Self.wrap(program.discussion).dropLast())
+            \(program.discussion)
 
             USAGE: \(program.name) COMMAND [ARGUMENTS] [OPTIONS]
 

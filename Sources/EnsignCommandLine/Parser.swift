@@ -34,8 +34,12 @@ package struct Parser: Sendable {
         var positional: [String] = []
         var onlyArguments = false
         // Before the verb is known, the options of any verb count.
-        let verbName = firstVerb(words)
-        let verb = verbName.flatMap { name in program.verbs.first { $0.name == name } }
+        let place = firstVerb(words)
+        let verb = place.flatMap { program.verb(named: words[$0]) }
+        if let verb, let place, verb.passesOn {
+            let arguments = Array(words[(place + 1)...])
+            return .run(Invocation(program: program, verb: verb, values: [:], arguments: arguments, console: console))
+        }
         let known = program.common + (verb.map { $0.options + Self.outputOption($0) } ?? [])
         while let word = rest.popFirst() {
             if onlyArguments || word == "-" || !word.hasPrefix("-") {
@@ -61,7 +65,7 @@ package struct Parser: Sendable {
         guard let first = positional.first else { return .nothing }
         if first == "help" {
             guard let name = positional.dropFirst().first else { return .help(nil) }
-            guard let verb = program.verbs.first(where: { $0.name == name }) else { throw unknownVerb(name) }
+            guard let verb = program.verb(named: name) else { throw unknownVerb(name) }
             return .help(verb)
         }
         guard let verb else { throw unknownVerb(first) }
@@ -118,25 +122,29 @@ package struct Parser: Sendable {
 
     /// An option's name, and the value in the same word.
     private func split(_ word: String) -> (name: String, inline: String?) {
-        let options = program.common + [.output([])]
-        if let option = options.first(where: { $0.short.map { "-\($0)" } == word }) { return (option.name, nil) }
+        if let option = short(word) { return (option.name, nil) }
         guard word.hasPrefix("--") else { return (String(word.dropFirst()), nil) }
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
+    }
+
+    /// The option that one letter names.
+    private func short(_ word: String) -> Option? {
+        (program.common + [.output([])]).first { $0.short.map { "-\($0)" } == word }
     }
 
     package static func outputOption(_ verb: Verb) -> [Option] {
         verb.formats.isEmpty ? [] : [.output(verb.formats)]
     }
 
-    /// The first word that is neither an option nor a common option's value.
-    private func firstVerb(_ words: [String]) -> String? {
+    /// The place of the first word that is neither an option nor an option's value.
+    private func firstVerb(_ words: [String]) -> Int? {
         var rest = words[...]
         while let word = rest.popFirst() {
-            guard word.hasPrefix("-"), word != "-" else { return word }
-            if word == "--" { return rest.first }
-            if word == "-c" || word == "-o" {
-                _ = rest.popFirst()
+            guard word.hasPrefix("-"), word != "-" else { return rest.startIndex - 1 }
+            if word == "--" { return rest.isEmpty ? nil : rest.startIndex }
+            if let option = short(word) {
+                if option.value != nil { _ = rest.popFirst() }
             } else if word.hasPrefix("--"), !word.contains("=") {
                 let name = word.dropFirst(2)
                 let takesValue =
@@ -162,7 +170,7 @@ package struct Parser: Sendable {
                 verb: verb.name
             )
         }
-        if arguments.count > verb.arguments.count {
+        if arguments.count > verb.arguments.count, verb.arguments.last?.isRepeatable != true {
             throw UsageError(
                 message: "'\(verb.name)' does not know what to do with '\(arguments[verb.arguments.count])'",
                 verb: verb.name

@@ -7,7 +7,7 @@ package struct Program: Sendable {
     package var version: String
     /// One line, without a full stop.
     package var summary: String
-    /// A paragraph of the overview.
+    /// A paragraph of the overview, in lines of at most 80 characters: it is shown as it is written.
     package var discussion: String
     /// In the order of the overview.
     package var groups: [Verb.Group]
@@ -29,9 +29,9 @@ package struct Program: Sendable {
         groups: [Verb.Group],
         verbs: [Verb],
         common: [Option],
-        names: @escaping @Sendable (ValueKind, Completer) -> [String] = { _, _ in [] },
+        names: @escaping @Sendable (ValueKind, Completer) -> [String],
         explain: @escaping @Sendable (any Error, Invocation?) -> Explanation,
-        slip: @escaping @Sendable ([String]) -> String? = { _ in nil }
+        slip: @escaping @Sendable ([String]) -> String?
     ) {
         self.name = name
         self.version = version
@@ -57,10 +57,10 @@ package struct Program: Sendable {
         if words.first == CompletionScript.verb {
             let rest = words.dropFirst()
             let lines = Completer(self, Array(rest.dropFirst())).lines(rest.first ?? "")
-            Console.standard(noColour: true).out(lines)
+            Console.standard(name, noColour: true).out(lines)
             return ExitCode.done.rawValue
         }
-        let console = Console.standard(noColour: words.contains("--no-color"))
+        let console = Console.standard(name, noColour: words.contains("--no-color"))
         var invocation: Invocation?
         do {
             switch try Parser(self).parse(words, console: console) {
@@ -81,7 +81,7 @@ package struct Program: Sendable {
         } catch {
             var explanation = explain(error, invocation)
             if explanation.code == .usage, let hint = slip(words) { explanation.hints.insert(hint, at: 0) }
-            explanation.print(to: console, program: name)
+            explanation.print(to: console)
             return explanation.code.rawValue
         }
     }

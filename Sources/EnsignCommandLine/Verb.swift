@@ -13,6 +13,8 @@ package struct Verb: Sendable {
     /// Whether `--output` makes sense, and which formats.
     package var formats: [Format]
     package var examples: [Example]
+    /// Whether all words behind it are another program's, options among them.
+    package var passesOn: Bool
     package var run: @Sendable (Invocation) throws -> ExitCode
 
     package init(
@@ -24,6 +26,7 @@ package struct Verb: Sendable {
         options: [Option] = [],
         formats: [Format] = [],
         examples: [Example] = [],
+        passesOn: Bool = false,
         run: @escaping @Sendable (Invocation) throws -> ExitCode
     ) {
         self.name = name
@@ -34,6 +37,7 @@ package struct Verb: Sendable {
         self.options = options
         self.formats = formats
         self.examples = examples
+        self.passesOn = passesOn
         self.run = run
     }
 
@@ -60,12 +64,21 @@ package struct Argument: Sendable {
     package var name: String
     package var summary: String
     package var isRequired: Bool
+    /// Whether it may stand several times; only the last argument.
+    package var isRepeatable: Bool
     package var kind: ValueKind
 
-    package init(name: String, summary: String, isRequired: Bool = true, kind: ValueKind = .text) {
+    package init(
+        name: String,
+        summary: String,
+        isRequired: Bool = true,
+        isRepeatable: Bool = false,
+        kind: ValueKind = .text
+    ) {
         self.name = name
         self.summary = summary
         self.isRequired = isRequired
+        self.isRepeatable = isRepeatable
         self.kind = kind
     }
 }

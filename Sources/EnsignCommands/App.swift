@@ -5,14 +5,16 @@ package enum App {
     static let name = "ensign"
 
     /// Ensign's own version.
-    package static let version = "0.1.0"
+    package static let version = Product.version
 
     package static let program = Program(
         name: name,
         version: version,
         summary: "GitOps for fleets of AI agents",
-        discussion:
-            "Ensign keeps a fleet of AI agents exactly as a git repository says, and signs a record of every change.",
+        discussion: """
+            Ensign keeps a fleet of AI agents exactly as a git repository says, and signs
+            a record of every change.
+            """,
         groups: [.declare, .apply, .ask, .record, .setUp],
         verbs: Verbs.all,
         common: Option.common,

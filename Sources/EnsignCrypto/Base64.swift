@@ -10,12 +10,15 @@ package enum Base64 {
         case padded
         /// Not filled up; when decoding, it must not be.
         case unpadded
+        /// Not filled up, in the alphabet with `-` and `_` (RFC 4648, section 5), as tokens are written.
+        case url
 
         /// libsodium's number for it.
         fileprivate var variant: Int32 {
             switch self {
             case .padded: sodium_base64_VARIANT_ORIGINAL
             case .unpadded: sodium_base64_VARIANT_ORIGINAL_NO_PADDING
+            case .url: sodium_base64_VARIANT_URLSAFE_NO_PADDING
             }
         }
     }
@@ -88,7 +91,7 @@ package enum Base64 {
         switch (padding, rest) {
         case (_, 0): return quads * 4
         case (.padded, _): return quads * 4 + 4
-        case (.unpadded, _): return quads * 4 + rest + 1
+        case (.unpadded, _), (.url, _): return quads * 4 + rest + 1
         }
     }
 

@@ -1,4 +1,4 @@
-import EnsignCrypto
+package import EnsignCrypto
 package import EnsignLedger
 package import EnsignModel
 import EnsignSystem
@@ -57,6 +57,29 @@ package struct KeyRotation {
         )
         try finish(entry, path)
         return entry
+    }
+
+    /// Makes the key that the next rotation hands over to, so that whoever reads what is live can have its line before.
+    ///
+    /// - Returns: Its public half; of a key that was prepared before, that one.
+    /// - Throws: ``ReconcileError/missingKey(environment:path:)`` when the ledger has not begun or its key is missing.
+    package func prepare() throws -> SSHPublicKey {
+        let lock = try FileLock(site.files.lock(environment), timeout: .seconds(60))
+        defer { withExtendedLifetime(lock) {} }
+        let path = site.settings.signingKey(environment, site.files)
+        guard let tip = try site.ledger(environment).tip(), try LedgerKey.load(environment, path: path) != nil else {
+            throw ReconcileError.missingKey(environment: environment, path: path)
+        }
+        if try Self.isInterrupted(after: tip, environment, path) {
+            throw ReconcileError.rotationInterrupted(environment: environment)
+        }
+        return try LedgerKey.create(environment, path: Self.next(path)).publicKey
+    }
+
+    /// The key that the next rotation hands over to; nil when none was prepared.
+    package static func prepared(_ site: Site, _ environment: String) throws -> SSHPublicKey? {
+        let path = next(site.settings.signingKey(environment, site.files))
+        return try LedgerKey.isMissing(path) ? nil : LedgerKey.load(environment, path: path)?.publicKey
     }
 
     private func finish(_ entry: RecordedEntry, _ path: String) throws {

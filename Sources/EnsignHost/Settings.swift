@@ -80,6 +80,12 @@ package struct Settings: Sendable, Hashable {
         return value
     }
 
+    /// Where the gateway of an environment runs, in the operator's words; nil where none enforces what bundles say.
+    package func gateway(_ environment: String) -> String? {
+        guard let value = values["ensign.\(environment).gateway"], !value.isEmpty else { return nil }
+        return value
+    }
+
     /// The first key of an environment's ledger that another clone writes: `SHA256:...`, or a line of `ensign keys`.
     package func firstKey(_ environment: String) -> String? { values["ensign.\(environment).firstkey"] }
 

@@ -13,6 +13,8 @@ package struct OfferedOperation: Sendable, Hashable {
     package var isIdempotent: Bool?
     /// What a method of HTTP implies; used where the source itself is silent.
     package var method: String?
+    /// The digest of the definition as its server gives it; nil where the source is no server.
+    package var pin: Digest?
 
     package init(
         name: String,
@@ -22,7 +24,8 @@ package struct OfferedOperation: Sendable, Hashable {
         isReadOnly: Bool? = nil,
         isDestructive: Bool? = nil,
         isIdempotent: Bool? = nil,
-        method: String? = nil
+        method: String? = nil,
+        pin: Digest? = nil
     ) {
         self.name = name
         self.description = description
@@ -32,6 +35,7 @@ package struct OfferedOperation: Sendable, Hashable {
         self.isDestructive = isDestructive
         self.isIdempotent = isIdempotent
         self.method = method
+        self.pin = pin
     }
 
     /// How a comment says that something is written on a source's word, or as a guess.

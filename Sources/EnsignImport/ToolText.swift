@@ -182,6 +182,11 @@ struct ToolText {
             case (_, nil): details.append("\(key) is gone")
             }
         }
+        if let pin = new.pin, fields["pin"]?.string != pin.description {
+            changed.append(("pin", .string(pin.description)))
+            let was = fields["pin"]?.string.flatMap { Digest($0) }
+            details.append("pin \(pin.short) (was \(was?.short ?? "none"))")
+        }
         noteHints(old, fields, new)
         guard !changed.isEmpty else { return [] }
         if old.isBlock { replace(changed, in: old) } else { rewrite(old, fields, changed) }
@@ -237,7 +242,9 @@ struct ToolText {
             if let range {
                 edit(range, text)
             } else {
-                let line = key == "description" ? old.range.lowerBound + 1 : old.range.upperBound
+                let before = key == "pin" ? places["input"] ?? places["output"] : nil
+                let line =
+                    key == "description" ? old.range.lowerBound + 1 : before?.lowerBound ?? old.range.upperBound
                 edit(line..<line, text)
             }
         }
@@ -251,7 +258,7 @@ struct ToolText {
         let beside = comments.first.flatMap { $0 }.map { "  # \($0)" } ?? ""
         var text = [String(repeating: " ", count: indent) + YAMLWriter.text(old.name) + ":" + beside]
         text += comments.dropFirst().compactMap { $0 }.map { String(repeating: " ", count: indent + 2) + "# \($0)" }
-        let order = ["description", "access", "risk", "idempotent", "timeout", "input", "output"]
+        let order = ["description", "access", "risk", "idempotent", "timeout", "pin", "input", "output"]
         for (key, value) in fields.sorted(by: {
             (order.firstIndex(of: $0.key) ?? 4) < (order.firstIndex(of: $1.key) ?? 4)
         }) {
@@ -301,6 +308,9 @@ struct ToolText {
         if operation.isIdempotent == true, access != .read {
             let why = "idempotentHint, \(OfferedOperation.ownWord)"
             lines += YAMLWriter.member("idempotent", true, indent: indent + 2, comment: why)
+        }
+        if let pin = operation.pin {
+            lines += YAMLWriter.member("pin", .string(pin.description), indent: indent + 2)
         }
         if let input = operation.input { lines += YAMLWriter.member("input", input, indent: indent + 2) }
         if let output = operation.output { lines += YAMLWriter.member("output", output, indent: indent + 2) }

@@ -259,6 +259,11 @@ package struct RecordedEntry: Sendable {
         root.first { $0.name.elementsEqual(name.utf8) && $0.mode == .directory }?.id
     }
 
+    /// The file of that name at the top of its tree; nil when there is none.
+    package func file(_ name: String) -> TreeEntry? {
+        root.first { $0.name.elementsEqual(name.utf8) && $0.mode == .file }
+    }
+
     /// The top of its tree without the entry itself: the recorded state.
     package var state: LazyFilterSequence<[TreeEntry]> {
         root.lazy.filter { !$0.isNamed("entry.json") && !$0.isNamed(Self.changesFile) }

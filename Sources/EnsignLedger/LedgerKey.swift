@@ -8,9 +8,9 @@ package struct LedgerKey: Sendable {
 
     package var publicKey: SSHPublicKey { key.publicKey }
 
-    /// Signs bytes as git does.
-    package func sign(_ payload: [UInt8]) -> String {
-        SSHSignature.sign(payload, key: key, namespace: LedgerCommit.namespace)
+    /// Signs bytes, as git does or for what else the namespace says.
+    package func sign(_ payload: [UInt8], namespace: String = LedgerCommit.namespace) -> String {
+        SSHSignature.sign(payload, key: key, namespace: namespace)
     }
 
     /// Reads the key of an environment.

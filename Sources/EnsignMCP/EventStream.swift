@@ -9,7 +9,7 @@ struct EventStream {
     private var data: [UInt8] = []
 
     /// How many bytes wait for the end of their event.
-    var waiting: Int { bytes.count - start + data.count }
+    var pending: Int { bytes.count - start + data.count }
 
     mutating func add(_ piece: some Sequence<UInt8>) {
         if start > 0 {

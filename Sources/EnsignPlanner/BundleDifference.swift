@@ -31,7 +31,7 @@ package struct BundleDifference: Sendable, Hashable {
         authority = AuthorityDifference(before: before, after: after, delegated: delegated)
         kind = .none
         if let before, let after { compare(before, after) }
-        let behaves = !lines.allSatisfy { Self.inert.contains($0.field) } || !texts.isEmpty
+        let behaves = !lines.allSatisfy { Self.isInert($0.field) } || !texts.isEmpty
         if authority.gains || before == nil {
             kind = .widening
         } else if behaves {
@@ -45,7 +45,9 @@ package struct BundleDifference: Sendable, Hashable {
     package var isEmpty: Bool { lines.isEmpty && texts.isEmpty && authority.changes.isEmpty }
 
     /// Fields that do not affect the agent's behaviour.
-    private static let inert: Set<String> = ["description", "labels", "name"]
+    private static func isInert(_ field: String) -> Bool {
+        ["description", "labels", "name"].contains(field) || field.hasSuffix(".approvers") || field.hasSuffix(".owner")
+    }
 
     private mutating func compare(_ before: Bundle, _ after: Bundle) {
         compareTexts("instructions", before.instructions, after.instructions)
@@ -74,6 +76,9 @@ package struct BundleDifference: Sendable, Hashable {
             guard let was = old[tool.tool] else { continue }
             add("tools", "\(tool.tool) \(was.version)", "\(tool.tool) \(tool.version)")
             add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
+            if was.owner != nil, tool.owner != nil {
+                add("tools.\(tool.tool).owner", was.owner ?? "", tool.owner ?? "")
+            }
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 guard let wasOperation = was.operations[name] else { continue }
                 // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
@@ -85,6 +90,10 @@ package struct BundleDifference: Sendable, Hashable {
                             text: "\(details); this keeps nothing out: values of another type get past it"
                         )
                     )
+                }
+                // Where nobody is asked, before or now, they are no authority.
+                if wasOperation.approval == .none || operation.approval == .none {
+                    add("tools.\(tool.tool).\(name).approvers", approvers(wasOperation), approvers(operation))
                 }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
                 add(
@@ -119,6 +128,10 @@ package struct BundleDifference: Sendable, Hashable {
             guard let parameters = fallback.parameters?.object, !parameters.isEmpty else { return fallback.key }
             return "\(fallback.key) \(JSONValue.object(parameters).text)"
         }.joined(separator: ", ")
+    }
+
+    private func approvers(_ operation: BundleOperation) -> String {
+        operation.approvers?.map(\.description).joined(separator: ", ") ?? "not named"
     }
 
     private func triggers(_ bundle: Bundle) -> String {

@@ -21,6 +21,8 @@ package struct Plan: Sendable, Hashable {
     package var halts: FleetHalts?
     /// The change of the environment's own rules against those of the recorded source; nil when none changes.
     package var rules: Change?
+    /// The change of what all agents share, for whoever holds calls against their bundles; nil when it stays.
+    package var policy: PolicyChange?
     /// Changes of what guards agents, loosenings first: they apply as soon as the commit is accepted, without a
     /// rollout.
     package var guards: [GuardChange] = []
@@ -68,9 +70,9 @@ package struct Plan: Sendable, Hashable {
     /// Whether it leaves agents as they are; see ``guards`` for the rest.
     package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
     /// Whether anything changes: what agents do, or what guards them.
-    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty || rules != nil }
+    package var hasDifferences: Bool { !isEmpty || !guards.isEmpty || rules != nil || policy != nil }
     /// What it changes that belongs to no agent.
-    package var common: [Change] { [fleetChange, rules].compactMap { $0 } }
+    package var common: [Change] { [fleetChange, rules, policy?.change].compactMap { $0 } }
     /// What git asks for but a person has to allow first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 
@@ -291,6 +293,7 @@ extension Plan {
         }
         result.changes.sort { $0.agent < $1.agent }
         result.refusal = nil
+        result.policy = PolicyChange(from: base.policy?.after, to: policy?.after, digest: policy?.digest)
         return result
     }
 }

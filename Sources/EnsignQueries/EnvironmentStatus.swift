@@ -21,6 +21,8 @@ package struct EnvironmentStatus: Sendable {
     package let halts: FleetHalts
     /// Whether guards can see anything; nil where nobody reconciles, and where it cannot be said.
     package let sight: TelemetrySight?
+    /// Agents of which the gateway only observes, sorted.
+    package let observing: [AgentID]
     /// Stable versions that are no longer what they were.
     package let drifts: [BehaviourRecord.Drift]
     package let pending: HaltsFile.Contents
@@ -54,6 +56,7 @@ package struct EnvironmentStatus: Sendable {
         (forge, refusal, isRetired, rollouts) = (nil, nil, false, [:])
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
+        observing = []
     }
 
     private init(_ name: String, _ site: Site, _ now: Timestamp) throws {
@@ -77,6 +80,7 @@ package struct EnvironmentStatus: Sendable {
         rollouts = isReadable ? try Self.rollouts(recorded) : [:]
         sight = isReadable ? try site.sight(name, tip, now: now) : nil
         drifts = try tip.map { try BehaviourRecord.load(site, name, tip: $0).drifts } ?? []
+        observing = try tip.map { try ObservingAgents.find($0, site.ledger(name)) } ?? []
         pending = try HaltsFile(path: site.files.halts(name)).read()
         attendance = Attendance.of(name, site, now: now)
         let hasTelemetry = (try? site.settings.telemetry(name)) != .some(nil)
@@ -151,6 +155,7 @@ package struct EnvironmentStatus: Sendable {
                 }
             ), "haltedAsAWhole": halts.json, "guards": sight?.json ?? .null,
             "behaviour": .array(drifts.map(\.json)),
+            "observing": .array(observing.map { .string($0.description) }),
             "telemetry": reading?.json ?? .null,
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
             "ageSeconds": age.map { .integer(max(0, $0)) } ?? .null,

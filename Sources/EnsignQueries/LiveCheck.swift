@@ -48,6 +48,7 @@ package struct LiveCheck: Sendable {
             ).answer(agent, tool: tool, operation: operation, arguments: arguments)
         }
         let halt = try live.agent(agent)?.state.halt
+        let policy = try live.policy()
         let answers = try versions.map { version in
             let standing = version.isHalted ? CallPolicy.Standing.halted : .live(version.bundle)
             let verdict = try CallPolicy.decide(call, by: standing, today: today)
@@ -58,6 +59,9 @@ package struct LiveCheck: Sendable {
             {
                 answer = written
             }
+            answer.agreement =
+                answer.verdict == .needsApproval
+                ? WhoAgrees(ApprovalRule(version.bundle, tool: tool, operation: operation, policy: policy)) : nil
             return Version(version: version.side.version, weight: version.weight, answer: answer)
         }
         var through: [AgentID] = []
@@ -101,6 +105,9 @@ package struct LiveCheck: Sendable {
             return no(halt.map { "the agent is halted by \($0.by): \($0.reason)" } ?? "the agent is halted in git")
         case .refused(.notGranted): return no("what is live does not grant \(call.name)")
         case .refused(.expired(let date)): return no("the grant expired on \(date)")
+        case .refused(.precondition(let condition)): return no("it may be called only \(condition)")
+        case .refused(.exhausted(let limit)): return no(limit.sentence)
+        case .refused(.looping(let loop)): return no(loop.sentence)
         case .refused(.arguments(_, let message)): return no("what is live does not allow it: \(message)")
         }
     }

@@ -24,6 +24,9 @@ package struct LiveFleet {
         package var isHalted: Bool
     }
 
+    /// What all agents share; nil where nothing is recorded of that.
+    package func policy() throws -> GatewayPolicy? { try recorded.policy() }
+
     /// Live agents, halted ones included; sorted.
     package func agents() throws -> [AgentID] { try recorded.agents() }
 

@@ -23,6 +23,8 @@ package struct PermissionCheck {
 
         package var verdict: Verdict
         package var approval: Approval
+        /// Who may agree; nil where nobody has to.
+        package var agreement: WhoAgrees?
         package var reason: String
         /// Nil where the manifests no longer say the same as what is live.
         package var path: String?
@@ -31,7 +33,8 @@ package struct PermissionCheck {
         package var json: JSONValue {
             [
                 "verdict": .string(verdict.rawValue), "approval": .string(approval.rawValue),
-                "reason": .string(reason), "path": path.map { .string($0) } ?? .null,
+                "agreement": agreement?.json ?? .null, "reason": .string(reason),
+                "path": path.map { .string($0) } ?? .null,
                 "line": position.map { .integer(Int64($0.line)) } ?? .null,
                 "column": position.map { .integer(Int64($0.column)) } ?? .null,
             ]
@@ -57,7 +60,14 @@ package struct PermissionCheck {
         switch try CallPolicy.decide(call, by: standing, today: today) {
         case .refused(let refusal): return try why(refusal, call, permission, resolved)
         case .allowed: return permission.map { granted(call, $0, .none, resolved) }
-        case .needsApproval(let approval): return permission.map { granted(call, $0, approval, resolved) }
+        case .needsApproval(let approval):
+            guard let permission else { return nil }
+            var answer = granted(call, permission, approval, resolved)
+            // Reports no findings: what is wrong elsewhere is not asked about.
+            let policy = try Fleet(snapshot: fleet.snapshot, today: today).policy(of: environment)
+            let bundle = Compiler.bundle(resolved, texts)
+            answer.agreement = WhoAgrees(ApprovalRule(bundle, tool: tool, operation: operation, policy: policy))
+            return answer
         }
     }
 
@@ -105,6 +115,12 @@ package struct PermissionCheck {
         case .expired(let date):
             let origin = permission?.origin
             return no("the grant expired on \(date)", origin?.path ?? "", origin?.position ?? .start)
+        // Nothing of these is asked for here: only whoever makes calls counts them.
+        case .precondition(let condition):
+            let origin = permission?.origin
+            return no("it may be called only \(condition)", origin?.path ?? "", origin?.position ?? .start)
+        case .exhausted(let limit): return no(limit.sentence, resolved.deploymentPath, .start)
+        case .looping(let loop): return no(loop.sentence, resolved.deploymentPath, .start)
         case .arguments(_, let message): return try arguments(call, message, permission, resolved)
         }
     }
@@ -169,6 +185,13 @@ package struct PermissionCheck {
                 "\(call.name) does not take these arguments: \(failing.message)",
                 path,
                 position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path)
+            )
+        }
+        if let permission, permission.declaration.input == nil, permission.arguments == nil {
+            return no(
+                "\(call.name) declares no input, so it takes no arguments",
+                resolved.tools[call.tool]?.path ?? "",
+                permission.declaration.position
             )
         }
         let path = permission?.origin.path ?? resolved.deploymentPath

@@ -31,6 +31,7 @@ package struct PlanReport: Sendable {
             ),
             "guards": .array(plan.guards.map(\.json)),
             "rules": plan.rules?.json ?? .null,
+            "policy": plan.policy?.change.json ?? .null,
             "changes": .array(try plan.changes.map(json)),
             "held": .array(try plan.held.map(json)),
             "kept": .array(plan.kept.map { .string($0.description) }),

@@ -48,8 +48,9 @@ package struct ReconcileReport: Sendable {
 
     /// Whether nothing was done to any agent, and nothing recorded.
     package var didNothing: Bool {
-        report.plan?.isEmpty ?? true && report.plan?.rules == nil && report.drift.isEmpty && !report.recovered
-            && report.halts.isEmpty
+        report.plan?.isEmpty ?? true && report.plan?.rules == nil && report.plan?.policy == nil && report.drift.isEmpty
+            && !report.recovered
+            && report.halts.isEmpty && report.sealed.isEmpty
             && report.behaviour.isEmpty
     }
 
@@ -75,6 +76,7 @@ package struct ReconcileReport: Sendable {
                 "removed": .array(report.branches.removed.map { .string($0) }),
             ],
             "notes": .array(report.notes.map { .string($0) }), "canaryWaiting": waiting?.json ?? .null,
+            "signed": .array(report.sealed.map { .string($0.description) }),
             "behaviour": .array(report.behaviour.map(\.json)), "halts": .array(report.halts.map(\.json)),
             "warnings": .array(report.warnings.map { .string($0) }),
             "drift": .array(report.drift.map(\.json)),

@@ -23,6 +23,8 @@ package struct ToolHolders: Sendable {
         package var tool: String
         package var operation: String
         package var approval: Approval
+        /// Who may agree; nil where nobody has to.
+        package var agreement: WhoAgrees?
         /// `role support-agent`, or `grant`; `through support/desk` for one that hands work to an agent that may.
         package var origin: String
         /// The agent that makes the call for it; nil when it calls by itself.
@@ -50,6 +52,8 @@ package struct ToolHolders: Sendable {
     ) throws -> ToolHolders {
         var holders: [Holder] = []
         var bundles: [AgentID: [Bundle]] = [:]
+        // Reports no findings: what is wrong elsewhere is not asked about.
+        let policy = try Fleet(snapshot: fleet.snapshot, today: today).policy(of: environment)
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         for agent in try fleet.deployedAgents(in: environment) {
             guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts,
@@ -57,7 +61,7 @@ package struct ToolHolders: Sendable {
             else { continue }
             let bundle = Compiler.bundle(resolved, texts)
             bundles[agent] = [bundle]
-            let asked = Question(tool: tool, operation: operation, today: today)
+            let asked = Question(tool: tool, operation: operation, today: today, policy: policy)
             holders += try asked.holders(bundle, weight: nil) { operation in
                 resolved.permissions.first { $0.tool == tool && $0.operation == operation }
             }
@@ -83,7 +87,7 @@ package struct ToolHolders: Sendable {
     ) throws -> ToolHolders {
         var found = ToolHolders(environment: live.environment, entry: live.entry.entry.sequence, holders: [])
         var places = fleet.map { GrantPlaces($0, live.environment) }
-        let asked = Question(tool: tool, operation: operation, today: today)
+        let asked = Question(tool: tool, operation: operation, today: today, policy: try live.policy())
         let agents = try live.agents()
         for agent in agents {
             for version in try live.versions(of: agent) {
@@ -124,6 +128,7 @@ private struct Question {
     /// Nil for all operations.
     let operation: String?
     let today: CalendarDate
+    let policy: GatewayPolicy?
 
     /// What a bundle may call by itself.
     func holders(_ bundle: Bundle, weight: Int64?, _ permission: (String) throws -> Permission?) throws
@@ -137,7 +142,7 @@ private struct Question {
             switch try CallPolicy.decide(call, by: .live(bundle), today: today) {
             case .allowed, .needsApproval: isExpired = false
             case .refused(.expired): isExpired = true
-            case .refused(.halted), .refused(.notGranted), .refused(.arguments): continue
+            case .refused: continue
             }
             let written = try permission(name)
             holders.append(
@@ -148,6 +153,7 @@ private struct Question {
                     tool: tool,
                     operation: name,
                     approval: granted.approval,
+                    agreement: WhoAgrees(ApprovalRule(bundle, tool: tool, operation: name, policy: policy)),
                     origin: written?.origin.role.map { "role \($0)" } ?? "grant",
                     path: written?.origin.path,
                     position: written?.origin.position,
@@ -191,7 +197,8 @@ extension ToolHolders.Holder: Comparable {
         [
             "agent": .string(agent.description), "version": .string(version.description),
             "weight": weight.map { .integer($0) } ?? .null, "tool": .string(tool),
-            "operation": .string(operation), "approval": .string(approval.rawValue), "through": .string(origin),
+            "operation": .string(operation), "approval": .string(approval.rawValue),
+            "agreement": agreement?.json ?? .null, "through": .string(origin),
             "via": via.map { .string($0.description) } ?? .null,
             "path": path.map { .string($0) } ?? .null,
             "line": position.map { .integer(Int64($0.line)) } ?? .null, "arguments": arguments ?? .null,

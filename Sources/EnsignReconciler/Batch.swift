@@ -13,8 +13,6 @@ struct Batch {
     let commit: ObjectID
     /// The environment's own; nil where nothing expires.
     let keepFor: TimeSpan?
-    /// The files of each agent that changes.
-    let files: [AgentFiles]
     /// What is in the intent; nil when there is nothing to announce.
     var announced: Announced?
 
@@ -23,7 +21,6 @@ struct Batch {
         self.drift = drift
         self.commit = commit
         self.keepFor = keepFor
-        files = (plan?.changes ?? []).map(\.files)
     }
 
     /// The part that the ledger says of it before anything happens.
@@ -33,8 +30,12 @@ struct Batch {
         var recorded: RecordedTree
         var cause: ReconcileSession.Cause
         var reason: String
-        /// The plan's, then the repairs.
+        /// The plan's, then the routes that are only signed, then the repairs.
         var changes: [Change]
+        /// The files of each agent that changes.
+        var files: [AgentFiles] = []
+        /// The bytes of what all agents share from then on; nil where it stays as it is.
+        var policy: PolicyFile?
         /// Bundles whose time has passed.
         var expired: [Digest]
         var retired: RetiredBundles?
@@ -47,8 +48,11 @@ struct Batch {
     /// What becomes of the recorded tree.
     func edits(_ announced: Announced) -> [String: [UInt8]?] {
         var edits: [String: [UInt8]?] = [:]
-        for files in files where !announced.held.contains(files.agent) { edits.merge(files.edits) { _, new in new } }
+        for files in announced.files where !announced.held.contains(files.agent) {
+            edits.merge(files.edits) { _, new in new }
+        }
         for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
+        if let policy = announced.policy { edits[LivePath.policy] = .some(policy.bytes) }
         if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
         return edits
     }
@@ -68,11 +72,17 @@ struct Batch {
             let bytes = try recorded.bytes(node)
             if file.path.hasPrefix(LivePath.bundles) { bundles[file.path] = bytes } else { routes[file.path] = bytes }
         }
-        for files in files {
+        for files in announced.files {
             let path = LivePath.route(files.agent)
             for (digest, bytes) in files.bundles { bundles[LivePath.bundle(digest)] = bytes }
             routes[path] = files.route
             if files.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
+        }
+        if let policy = announced.policy {
+            // Before the routes: what they lead to may need it.
+            bundles[LivePath.policy] = policy.bytes
+            routes[LivePath.policy] = nil
+            if policy.bytes == nil { publication.removals.append(LivePath.policy) }
         }
         for digest in announced.expired { publication.removals.append(LivePath.bundle(digest)) }
         publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -83,10 +93,10 @@ struct Batch {
 
 extension PlannedChange {
     /// The files that follow from it.
-    fileprivate var files: AgentFiles {
+    func files(_ seal: LiveSeal) -> AgentFiles {
         AgentFiles(
             agent: agent,
-            route: route?.bytes,
+            route: route.map(seal.route),
             state: state?.bytes,
             bundles: Dictionary(bundles.map { ($0.digest, $0.bytes) }) { first, _ in first }
         )

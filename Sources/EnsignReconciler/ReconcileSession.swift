@@ -28,6 +28,8 @@ struct ReconcileSession {
     var isOver = false
     /// What this run does; nil when it does nothing.
     var batch: Batch?
+    /// What is recorded without a proof of the key that signs now.
+    var unsealed = Unsealed()
 
     init(_ reconciler: Reconciler) throws {
         self.reconciler = reconciler
@@ -36,7 +38,7 @@ struct ReconcileSession {
         ledger = site.ledger(environment)
         target = try site.target(environment)
         halts = try HaltSwitch(site, environment)
-        gate = HaltGate(halts.file, environment: environment)
+        gate = HaltGate(halts.file)
         tip = try ledger.tip()
     }
 
@@ -45,9 +47,20 @@ struct ReconcileSession {
     /// Before the first entry: what asks for a notification from here on is found again, whatever dies.
     func prepareNotifications() { Courier.prepare(site, environment, tip) }
 
-    func publishHeader() throws {
+    /// Writes `fleet.json`, with the time and its proof.
+    mutating func publishHeader() throws {
         guard let tip else { return }
-        try target.publish(Publication(header: try ledger.publishing(tip).header), gate: gate)
+        var header = try ledger.publishing(tip).header
+        header.heard = now
+        let seal = LiveSeal(key: try key(), entry: header.sequence)
+        let bytes = seal.file(header.members)
+        try target.publish(Publication(header: bytes), gate: gate)
+        report.header = bytes
+    }
+
+    /// What goes live by the next entry is signed with its number.
+    mutating func nextSeal() throws -> LiveSeal {
+        LiveSeal(key: try key(), entry: tip.map { $0.entry.sequence + 1 } ?? 0)
     }
 }
 

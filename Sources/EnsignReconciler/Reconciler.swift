@@ -90,6 +90,10 @@ package struct Reconciler {
         package var entry: PlanEntry?
         /// Where git asks for what is quarantined, and what became of the branches that make it agree.
         package var branches = RollbackBranches.Report()
+        /// `fleet.json` as this run wrote it last; nil when it did not.
+        package var header: [UInt8]?
+        /// Routes that were signed although nothing else of them changed.
+        package var sealed: [AgentID] = []
         /// What else could not be done, in sentences; none of it changes what is live.
         package var notes: [String] = []
 

@@ -5,21 +5,19 @@ package import EnsignTargets
 
 /// The recorded state as a target is compared with it.
 package final class RecordedFiles: ExpectedFiles {
-    /// What the newest entry says should be live.
-    package static func at(_ tip: RecordedEntry, _ ledger: Ledger) throws -> RecordedFiles {
-        RecordedFiles(
-            tree: RecordedTree(repository: ledger.repository, tip: tip),
-            header: try ledger.publishing(tip).header
-        )
-    }
-
     private let tree: RecordedTree
-    private let header: [UInt8]
+    private let header: ExpectedHeader
     private var last: (folder: String, entries: [String: TreeEntry]?)?
 
-    init(tree: RecordedTree, header: [UInt8]) {
-        self.tree = tree
-        self.header = header
+    /// What the newest entry says should be live.
+    package convenience init(_ tip: RecordedEntry, _ ledger: Ledger) throws {
+        try self.init(tip, ledger, allowsBareHeader: !Unsealed(tip, ledger).isEmpty)
+    }
+
+    /// - Parameter allowsBareHeader: Whether nothing here was signed yet.
+    init(_ tip: RecordedEntry, _ ledger: Ledger, allowsBareHeader: Bool) throws {
+        tree = RecordedTree(repository: ledger.repository, tip: tip)
+        header = ExpectedHeader(try ledger.publishing(tip), tip: tip, allowsBare: allowsBareHeader)
     }
 
     package func children(of folder: String) throws -> [String: ExpectedNode]? {
@@ -28,22 +26,24 @@ package final class RecordedFiles: ExpectedFiles {
             for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
                 top[name] = .folder
             }
+            if try tree.node(LivePath.policy) != nil { top[LivePath.policy] = .file }
             return top
         }
         return try entries(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file }
     }
 
     package func bytes(at path: String) throws -> [UInt8] {
-        if path == LivePath.header { return header }
+        if path == LivePath.header { return header.bytes }
         return try entry(path).map { try tree.bytes($0) } ?? []
     }
 
     package func matches(_ bytes: [UInt8], at path: String) throws -> Bool {
-        if path == LivePath.header { return bytes == header }
+        if path == LivePath.header { return header.matches(bytes) }
         return try entry(path)?.id == Repository.objectID(of: bytes, .blob)
     }
 
     private func entry(_ path: String) throws -> TreeEntry? {
+        if LivePath.isShared(path) { return try tree.node(path) }
         guard let slash = path.lastIndex(of: "/") else { return nil }
         return try entries(of: String(path[..<slash]))?[String(path[path.index(after: slash)...])]
     }

@@ -62,8 +62,14 @@ struct EnvironmentChanges {
     ///
     /// - Parameters:
     ///   - untilTelemetry: Whether a canary is under way that could not be judged yet, without the pipeline.
+    ///   - header: `fleet.json` as the last run wrote it: to find that is no news.
     ///   - calm: For how long changes of live files are gathered before they count. Refs and halts count at once.
-    func wait(untilTelemetry: Bool = false, calm: Duration = .zero, atMost time: Duration) throws -> News {
+    func wait(
+        untilTelemetry: Bool = false,
+        header: [UInt8]? = nil,
+        calm: Duration = .zero,
+        atMost time: Duration
+    ) throws -> News {
         let start = ContinuousClock.now
         let deadline = start + (monitor.isBlind ? min(time, .seconds(2)) : time)
         var gathered: News?
@@ -75,7 +81,7 @@ struct EnvironmentChanges {
             if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { break }
             guard awakening.readable.contains(monitor.number) else { continue }
             guard let events = try monitor.events() else { return .anything }
-            guard let (news, isUrgent) = try news(in: events) else { continue }
+            guard let (news, isUrgent) = try news(in: events, header) else { continue }
             gathered = news.and(gathered)
             if isUrgent || ContinuousClock.now >= start + calm { break }
         }
@@ -83,10 +89,15 @@ struct EnvironmentChanges {
     }
 
     /// - Returns: nil when nothing of it matters; and whether it is more than live files.
-    private func news(in events: [ChangeMonitor.Event]) throws -> (News, isUrgent: Bool)? {
+    private func news(in events: [ChangeMonitor.Event], _ header: [UInt8]?) throws -> (News, isUrgent: Bool)? {
         var news = News()
         var isUrgent = false
         for event in events where !event.name.hasSuffix(".lock") && !event.name.hasPrefix(LivePath.temporaryPrefix) {
+            if event.folder == live, event.name == LivePath.header, let header,
+                try Files.read("\(live)/\(LivePath.header)", limit: 65_536) == header
+            {
+                continue
+            }
             if event.folder == live || event.folder.hasPrefix(live + "/") {
                 news.folders.insert(String(event.folder.dropFirst(live.count + 1)))
             } else if event.folder.hasSuffix("/refs") || event.folder.contains("/refs/")

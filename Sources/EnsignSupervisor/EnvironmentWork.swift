@@ -65,6 +65,7 @@ struct EnvironmentWork: ServiceWork {
             news = try changes.wait(
                 // Judged as soon as the other thread has opened what was read before this start.
                 untilTelemetry: report.hasRollouts && !hadTelemetry,
+                header: report.header,
                 calm: calm(after: report),
                 atMost: min(pause.delay(using: &generator), untilLook(report))
             )

@@ -119,6 +119,19 @@ package enum Files {
         _ = unsafe chmod(path, mode)
     }
 
+    /// Makes a folder that this account alone can look into.
+    ///
+    /// - Parameters:
+    ///   - folder: The folder that it lies in.
+    ///   - prefix: How its name begins; the rest is drawn.
+    /// - Returns: Its path.
+    package static func makePrivateFolder(in folder: String, prefix: String) throws(SystemError) -> String {
+        let path = "\(folder)/\(prefix)\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        // Never one that is there already: somebody else may have made it.
+        try attempt("make the directory \(path)") { unsafe mkdir(path, 0o700) }
+        return path
+    }
+
     /// Writes a file so that readers see the old bytes or the new ones, never anything in between.
     ///
     /// - Parameter durable: true waits for the disk, file and directory.

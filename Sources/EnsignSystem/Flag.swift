@@ -7,4 +7,14 @@ package final class Flag: Sendable {
 
     package var isSet: Bool { value.withLock { $0 } }
     package func set() { value.withLock { $0 = true } }
+
+    /// Sets it.
+    ///
+    /// - Returns: Whether it was not set before.
+    package func setFirst() -> Bool {
+        value.withLock { isSet in
+            defer { isSet = true }
+            return !isSet
+        }
+    }
 }

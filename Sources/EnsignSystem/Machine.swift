@@ -79,6 +79,19 @@ package enum Machine {
             ?? (unsafe csystem_program().flatMap { Files.canonical(unsafe String(cString: $0)) })
     }
 
+    /// Replaces this process by another program, with its environment and its streams.
+    ///
+    /// - Parameter program: A path, or a name to look for in `PATH`.
+    /// - Returns: Only where that is not possible: why.
+    package static func become(_ program: String, _ arguments: [String]) -> SystemError {
+        var words: [UnsafeMutablePointer<CChar>?] = unsafe ([program] + arguments).map { unsafe strdup($0) }
+        unsafe words.append(nil)
+        unsafe execvp(program, &words)
+        let error = SystemError(code: errno, operation: "run \(program)")
+        for index in unsafe words.indices { unsafe free(words[index]) }
+        return error
+    }
+
     /// Opens `/dev/null` in place of each standard stream that is closed.
     package static func fillStandardStreams() {
         for number: Int32 in 0...2 where fcntl(number, F_GETFD) < 0 { _ = unsafe open("/dev/null", O_RDWR) }

@@ -126,54 +126,21 @@ package struct Subprocess: Sendable {
         if ownGroup { flags |= POSIX_SPAWN_SETPGROUP }
         unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
-        var child: pid_t = 0
-        let status = unsafe withWords { words, variables in
-            unsafe posix_spawnp(&child, program, &actions, &attributes, words, variables)
-        }
-        guard status == 0 else { throw SystemError(code: status, operation: "run \(program)") }
-        return child
-    }
-
-    /// Starts the program under a keeper, which ends all that is left of it when this process closes `life` or ends, by
-    /// whatever way; a new session is no way out.
-    ///
-    /// - Returns: The keeper's process, whose exit status is the program's, and the end of the pipe that it watches.
-    func startKept(_ input: Int32, _ output: Int32, _ errors: Int32) throws(SystemError) -> (keeper: pid_t, life: Int32)
-    {
-        var life: Int32 = -1
-        var code: Int32 = 0
-        let keeper = unsafe withWords { words, variables in
-            let keeper = unsafe csystem_start_kept(
-                program,
-                words,
-                variables,
-                directory,
-                [input, output, errors],
-                &life
-            )
-            code = errno
-            return keeper
-        }
-        guard keeper >= 0 else { throw SystemError(code: code, operation: "run \(program)") }
-        return (keeper, life)
-    }
-
-    private typealias Words = [UnsafeMutablePointer<CChar>?]
-
-    /// The program's words and variables as C has them, for the length of a call.
-    private func withWords<Result>(_ body: (Words, Words) -> Result) -> Result {
-        var words: Words = unsafe ([program] + arguments).map { unsafe strdup($0) }
+        var words: [UnsafeMutablePointer<CChar>?] = unsafe ([program] + arguments).map { unsafe strdup($0) }
         unsafe words.append(nil)
         var variables = inheritsEnvironment ? Self.currentEnvironment() : [:]
         for (name, value) in environment { variables[name] = value }
-        var settings: Words = unsafe variables.sorted { $0.key < $1.key }
+        var settings: [UnsafeMutablePointer<CChar>?] = unsafe variables.sorted { $0.key < $1.key }
             .map { unsafe strdup("\($0.key)=\($0.value)") }
         unsafe settings.append(nil)
         defer {
             for index in unsafe words.indices { unsafe free(words[index]) }
             for index in unsafe settings.indices { unsafe free(settings[index]) }
         }
-        return unsafe body(words, settings)
+        var child: pid_t = 0
+        let status = unsafe posix_spawnp(&child, program, &actions, &attributes, words, settings)
+        guard status == 0 else { throw SystemError(code: status, operation: "run \(program)") }
+        return child
     }
 
     private static func currentEnvironment() -> [String: String] {

@@ -13,6 +13,11 @@ package struct Golden {
         path = "\((file as NSString).deletingLastPathComponent)/Golden/\(name)"
     }
 
+    /// A file that is part of the package for others, too.
+    ///
+    /// - Parameter path: From the package's root.
+    package init(inPackage path: String) { self.path = "\(packageRoot)/\(path)" }
+
     /// The recorded bytes, after recording `actual` if that was asked for; nil when there are none.
     package func expected(recording actual: [UInt8]) throws -> [UInt8]? {
         if ProcessInfo.processInfo.environment["ENSIGN_RECORD"] != nil {

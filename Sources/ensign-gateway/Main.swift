@@ -1,9 +1,10 @@
-import EnsignGateway
+import EnsignGatewayCommands
+import EnsignSystem
 import Glibc
 
 @main
-enum Program {
+enum EnsignGateway {
     static func main() {
-        exit(64)
+        exit(GatewayApp.run(Machine.arguments))
     }
 }

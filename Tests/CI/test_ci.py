@@ -182,7 +182,7 @@ class DocumentTests(unittest.TestCase):
     def test_all_that_is_released_has_one_version(self) -> None:
         found = {}
         for path, pattern in (
-            ("Sources/EnsignCommands/App.swift", r'static let version = "(.*)"'),
+            ("Sources/EnsignCommandLine/Product.swift", r'static let version = "(.*)"'),
             ("clients/python/ensign.py", r'^__version__ = "(.*)"'),
             ("clients/javascript/ensign.mjs", r'^export const version = "(.*)"'),
             ("clients/javascript/package.json", r'"version": "(.*)"'),

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The command line is words, and words become an invocation")
 struct ParserTests {
-    private static let console = Console(colour: false, errorColour: false, isInteractive: false)
+    private static let console = Console("ensign", colour: false, errorColour: false, isInteractive: false)
 
     private func run(_ words: String...) throws -> Invocation {
         guard case .run(let invocation) = try Parser(App.program).parse(words, console: Self.console) else {

@@ -14,7 +14,7 @@ import Testing
 
 /// Console and values that renderers take.
 enum Shown {
-    static let plain = Console(colour: false, errorColour: false, isInteractive: false)
+    static let plain = Console("ensign", colour: false, errorColour: false, isInteractive: false)
     static let side = Change.Side(version: version("1.0.0"), digest: compiled(bundle()).digest)
     static let next = Change.Side(version: version("1.1.0"), digest: compiled(bundle("support/triage", "1.1.0")).digest)
 

@@ -3,6 +3,7 @@ import EnsignJSON
 import EnsignMCP
 import EnsignManifest
 import EnsignModel
+import EnsignPolicy
 import EnsignTestSupport
 import Testing
 
@@ -150,6 +151,52 @@ struct ToolImportTests {
             existing: result.text
         )
         #expect(again.differences == [] && again.text == result.text)
+    }
+
+    @Test("The pin of a server's definition is written, brought up to date, and said; a source without one leaves it")
+    func pins() throws {
+        var search = Self.search
+        search.pin = ToolPin.digest(name: "search", input: search.input, output: nil)
+        let pin = try #require(search.pin)
+        let first = try bring([search])
+        let written = "      risk: low\n      pin: \(pin)\n      input:\n"
+        #expect(first.text?.contains(written) == true && errors(first.text ?? "") == [])
+        #expect(try bring([search], existing: first.text).differences == [])
+        #expect(try bring([Self.search], existing: first.text).text == first.text, "an API's description has no pin")
+        let old = try #require(try bring([Self.search]).text)
+        let pinned = try bring([search], existing: old)
+        #expect(pinned.differences.map(\.text) == ["~ search: pin \(pin.short) (was none)"])
+        #expect(pinned.text?.contains(written) == true)
+        var changed = search
+        changed.input = ["type": "object", "properties": ["query": ["type": "string"], "page": ["type": "integer"]]]
+        changed.pin = ToolPin.digest(name: "search", input: changed.input, output: nil)
+        let result = try bring([changed], existing: first.text)
+        let now = try #require(changed.pin)
+        #expect(result.differences.first?.text.hasSuffix("pin \(now.short) (was \(pin.short))") == true)
+        #expect(result.text?.contains("pin: \(now)\n      input:\n") == true && errors(result.text ?? "") == [])
+    }
+
+    @Test("A pin is over name and schemas alone, whatever their order and however numbers are written")
+    func pinned() throws {
+        let base = #"{"name":"refund","inputSchema":{"type":"object","properties":{"amount":{"maximum":5000}}}}"#
+        let pin = ToolPin.digest(of: try JSONParser.parse(Array(base.utf8)))
+        #expect(pin?.description == "sha256:3e40ce8b773ab58283f25715be13d9b828ea16de63379422fe886d2c35e87a1f")
+        for same in [
+            #"{"inputSchema":{"properties":{"amount":{"maximum":5e3}},"type":"object"},"name":"refund","outputSchema":null}"#,
+            #"{"name":"refund","description":"x","title":"y","annotations":{"readOnlyHint":true},"inputSchema":{"type":"object","properties":{"amount":{"maximum":5000.0}}}}"#,
+        ] {
+            #expect(ToolPin.digest(of: try JSONParser.parse(Array(same.utf8))) == pin)
+        }
+        for other in [
+            #"{"name":"refund2","inputSchema":{"type":"object","properties":{"amount":{"maximum":5000}}}}"#,
+            #"{"name":"refund","inputSchema":{"type":"object","properties":{"amount":{"maximum":5001}}}}"#,
+            #"{"name":"refund","inputSchema":{"type":"object","properties":{"amount":{"maximum":5000}}},"outputSchema":{}}"#,
+            #"{"name":"refund"}"#,
+        ] {
+            let digest = ToolPin.digest(of: try JSONParser.parse(Array(other.utf8)))
+            #expect(digest != nil && digest != pin)
+        }
+        #expect(ToolPin.digest(of: ["inputSchema": [:]]) == nil)
     }
 
     @Test("An operation that has another name than the server's tool is found again by mcp.tool")

@@ -253,7 +253,7 @@ struct MCPClientTests {
                 while let event = events.next() { found += event.count }
             }
         }
-        #expect(found == 2 << 20 && events.waiting == 0)
+        #expect(found == 2 << 20 && events.pending == 0)
         // Each byte again for each piece would be 17 thousand million looks.
         #expect(elapsed < .seconds(30))
     }

@@ -25,7 +25,7 @@ struct StructureTests {
         #expect(
             checkTeam("{members: [], ①owner: x}") == """
                 ①: error: unknown field 'owner' [unknown-field]
-                  hint: fields here: members, escalation
+                  hint: fields here: members, escalation, limits
                 """
         )
         #expect(
@@ -53,7 +53,7 @@ struct StructureTests {
     func missingField() {
         #expect(
             checkTeam("①{escalation: x}")
-                == "①: error: spec needs 'members': the people in the team. [missing-field]"
+                == "①: error: spec needs 'members': the people in the team, as `allowed_signers` names those who sign. [missing-field]"
         )
         #expect(
             check(
@@ -100,7 +100,7 @@ struct StructureTests {
                 == """
                 \(FleetFixture.teamPath):①: error: kind: must be 'Team', and this is 'Taem' [invalid-value]
                   hint: did you mean 'Team'?
-                \(FleetFixture.teamPath):②: error: spec needs 'members': the people in the team. [missing-field]
+                \(FleetFixture.teamPath):②: error: spec needs 'members': the people in the team, as `allowed_signers` names those who sign. [missing-field]
                 \(FleetFixture.teamPath):3:8: error: unknown field 'member' [unknown-field]
                   hint: did you mean 'members'?
                 """.replacing("②: error: spec", with: "3:7: error: spec").replacing("3:8", with: "②")
@@ -144,7 +144,7 @@ struct StructureTests {
         #expect(
             checkTeam("①text") == """
                 ①: error: spec must be a mapping, and this is text [wrong-type]
-                  hint: its fields: members, escalation
+                  hint: its fields: members, escalation, limits
                 """
         )
         #expect(

@@ -1,4 +1,5 @@
 import EnsignJSON
+import EnsignManifest
 import EnsignModel
 import EnsignPlanner
 import EnsignTestSupport
@@ -26,6 +27,43 @@ struct ChangeClassPropertyTests {
         for kind in [Change.Class.narrowing, .none, .behaviour, .widening] {
             #expect(seen[kind, default: 0] > 4, "\(kind)")
         }
+    }
+}
+
+@Suite("A bundle restricted to what another one allows, held against every call of a small world")
+struct RestrictionPropertyTests {
+    @Test("What is left may do nothing that either of the two may not", arguments: 0..<6 as Range<UInt64>)
+    func restricted(batch: UInt64) throws {
+        var world = SmallWorld(SeededGenerator(for: "restriction \(batch)", standard: 91_000 + batch))
+        var kept = 0
+        for _ in 0..<120 {
+            let before = world.bundle()
+            let allowed = world.changed(before)
+            let part = Compiler.restrict(before, to: allowed).bundle
+            kept += part.tools.isEmpty ? 0 : 1
+            for (name, side) in [("itself", before), ("the other", allowed)] {
+                // A server has no order: the bundle keeps its own, and so the calls that go there.
+                var side = side
+                for index in side.tools.indices {
+                    guard let own = part.tools.first(where: { $0.tool == side.tools[index].tool }) else { continue }
+                    (side.tools[index].server, side.tools[index].credentials) = (own.server, own.credentials)
+                    for (operation, value) in side.tools[index].operations {
+                        // Nor has what an operation does to the world.
+                        guard let other = own.operations[operation] else { continue }
+                        side.tools[index].operations[operation]?.access = max(value.access, other.access)
+                        side.tools[index].operations[operation]?.risk = max(value.risk, other.risk)
+                    }
+                }
+                if let call = try world.newlyAllowed(side, part) {
+                    Issue.record("seed \(world.random.seed): \(name) does not allow \(call)\n  \(part.json.text)")
+                }
+                let conditions = AuthorityDifference(before: side, after: part).changes.filter {
+                    if case .condition = $0.what { $0.direction == .gained } else { false }
+                }
+                #expect(conditions.map(\.sentence) == [], "seed \(world.random.seed): against \(name)")
+            }
+        }
+        #expect(kept > 50)
     }
 }
 
@@ -71,7 +109,7 @@ private struct SmallWorld {
         for operation in Self.operations where operations.isEmpty || !random.once(in: 3) {
             operations[operation] = self.operation()
         }
-        return BundleTool(
+        var tool = BundleTool(
             tool: name,
             version: version,
             description: nil,
@@ -79,9 +117,45 @@ private struct SmallWorld {
             credentials: random.pick(Self.credentials),
             operations: operations
         )
+        if operations.values.contains(where: { $0.approvers != nil }) { tool.owner = "crm-people" }
+        return tool
+    }
+
+    private static let rates = ["1/s", "2/s", "3/m", "100/m", "120/m"].compactMap { CallRate($0) }
+    private static let pointers = ["/ticket", "/amount"].compactMap { JSONPointer($0) }
+    private static let pins = ["a", "b"].compactMap { Digest(hex: String(repeating: $0, count: 64)) }
+    private static let people: [Approver] = [.team("support"), .team("crm-people"), .principal("ada@example.com")]
+    private static let spans = ["1m", "10m"].compactMap { TimeSpan($0) }
+
+    private mutating func precondition() -> Precondition {
+        Precondition(
+            tool: "crm",
+            operation: random.pick(["verify", "look"]),
+            within: random.pick(Self.spans),
+            same: random.pick([nil, "customer", "ticket"])
+        )
+    }
+
+    /// Changes one of the conditions, or leaves it out.
+    private mutating func condition(_ operation: inout BundleOperation, _ which: Int) {
+        switch which {
+        case 0:
+            let list = Self.people.filter { _ in random.once(in: 2) }.sorted()
+            operation.approvers = random.once(in: 3) ? nil : list
+        case 1: operation.rate = random.once(in: 3) ? nil : random.pick(Self.rates)
+        case 2: operation.after = (0..<random.int(0...2)).map { _ in precondition() }
+        case 3: operation.record = Self.pointers.filter { _ in random.once(in: 2) }
+        default: operation.pin = random.once(in: 3) ? nil : random.pick(Self.pins)
+        }
     }
 
     private mutating func operation() -> BundleOperation {
+        var operation = plainOperation()
+        for which in 0...4 where random.once(in: 3) { condition(&operation, which) }
+        return operation
+    }
+
+    private mutating func plainOperation() -> BundleOperation {
         BundleOperation(
             description: nil,
             access: random.pick(Access.allCases),
@@ -112,12 +186,14 @@ private struct SmallWorld {
     }
 
     private mutating func change(_ bundle: inout Bundle) {
-        switch random.int(0...11) {
+        switch random.int(0...13) {
         case 0: bundle.instructions = (bundle.instructions ?? "") + "More.\n"
         case 1: bundle.labels["a"] = "b"
         case 2: bundle.delegates = Self.agents.filter { _ in random.once(in: 2) }
         case 3: bundle.limits.run.steps = random.once(in: 4) ? nil : random.pick(Self.steps)
         case 4: bundle.limits.run.costUSD = random.once(in: 4) ? nil : random.pick(Self.dollars)
+        case 12: bundle.limits.runs = random.once(in: 4) ? nil : random.pick(Self.steps)
+        case 13: bundle.mode = random.pick([.enforce, .observe])
         case 5 where !bundle.tools.isEmpty: bundle.tools.remove(at: random.int(0...bundle.tools.count - 1))
         default:
             guard let index = bundle.tools.indices.randomElement(using: &random),
@@ -127,7 +203,8 @@ private struct SmallWorld {
                 if random.once(in: 4) { bundle.tools[index].operations[name] = operation() }
                 return
             }
-            switch random.int(0...9) {
+            switch random.int(0...14) {
+            case 10...14: condition(&operation, random.int(0...4))
             case 0: bundle.tools[index].server = random.pick(Self.servers)
             case 1: bundle.tools[index].credentials = random.pick(Self.credentials)
             case 2: operation.access = random.pick(Access.allCases)
@@ -144,10 +221,43 @@ private struct SmallWorld {
                 }
             }
             bundle.tools[index].operations[name] = operation
+            if operation.approvers != nil { bundle.tools[index].owner = "crm-people" }
         }
     }
 
     // MARK: Brute force
+
+    /// What was before a call, and is around it.
+    struct Circumstances {
+        /// Who agrees, where somebody must.
+        var approver: Approver
+        /// How many calls this would be within a second, and within a minute.
+        var inSecond: Int64
+        var inMinute: Int64
+        /// What succeeded before, so many seconds ago, with these arguments alike.
+        var earlier: [(operation: String, seconds: Int64, same: Set<String>)]
+        /// What nobody may find in the record.
+        var hidden: Set<JSONPointer>
+        /// The definition that the server offers.
+        var offered: Digest?
+    }
+
+    private mutating func circumstances() -> Circumstances {
+        let burst = Int64(random.pick([1, 2, 3, 4]))
+        return Circumstances(
+            approver: random.pick(Self.people),
+            inSecond: burst,
+            inMinute: max(burst, Int64(random.pick([1, 3, 4, 100, 101, 120, 121]))),
+            earlier: (0..<random.int(0...2)).map { _ in
+                (
+                    random.pick(["verify", "look"]), random.pick([30, 300, 900]),
+                    Set(["customer", "ticket"].filter { _ in random.once(in: 2) })
+                )
+            },
+            hidden: Set(Self.pointers.filter { _ in random.once(in: 3) }),
+            offered: random.pick([nil] + Self.pins)
+        )
+    }
 
     /// Something that an agent might do.
     struct Call: CustomStringConvertible {
@@ -160,9 +270,10 @@ private struct SmallWorld {
         var approval: Approval
         var day: CalendarDate
         var arguments: JSONValue
+        var circumstances: Circumstances
 
         var description: String {
-            "\(tool).\(operation) \(arguments.text) on \(day), \(approval) given, \(access)/\(risk), \(server.text) \(credentials ?? "-")"
+            "\(tool).\(operation) \(arguments.text) on \(day), \(approval) given, \(access)/\(risk), \(server.text) \(credentials ?? "-"), \(circumstances)"
         }
     }
 
@@ -177,12 +288,16 @@ private struct SmallWorld {
         for sum in Self.dollars where within(sum, after.limits.run.costUSD) && !within(sum, before.limits.run.costUSD) {
             return "\(sum) USD"
         }
-        let values = (0..<12).map { _ in schemas.value(depth: 3) }
+        for count in Self.steps where within(count, after.limits.runs) && !within(count, before.limits.runs) {
+            return "\(count) runs at a time"
+        }
+        if after.mode == .observe, before.mode == .enforce { return "what is refused" }
+        let values = (0..<12).map { _ in (schemas.value(depth: 3), circumstances()) }
         for tool in after.tools {
             for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
                 let was = before.tools.first { $0.tool == tool.tool }
                 let (now, then) = try (validator(operation.input), validator(was?.operations[name]?.input))
-                for arguments in values where now(arguments) {
+                for (arguments, circumstances) in values where now(arguments) {
                     let fits = was?.operations[name] != nil && then(arguments)
                     for approval in [Approval.none, .manager, .dual] {
                         for day in Self.days {
@@ -195,7 +310,8 @@ private struct SmallWorld {
                                 risk: operation.risk,
                                 approval: approval,
                                 day: day,
-                                arguments: arguments
+                                arguments: arguments,
+                                circumstances: circumstances
                             )
                             if allows(after, call, fits: true), !allows(before, call, fits: fits) { return "\(call)" }
                         }
@@ -223,5 +339,24 @@ private struct SmallWorld {
         else { return false }
         return fits && call.approval >= operation.approval && operation.expires.map { call.day <= $0 } ?? true
             && call.access <= operation.access && call.risk <= operation.risk
+            && allows(operation, call.circumstances)
+    }
+
+    private func allows(_ operation: BundleOperation, _ around: Circumstances) -> Bool {
+        let usual: [Approver] = [.team("support"), .team("crm-people")]
+        if operation.approval != .none, !(operation.approvers ?? usual).contains(around.approver) { return false }
+        if let rate = operation.rate {
+            if rate.period == .second ? around.inSecond > rate.count : around.inMinute > rate.count { return false }
+            // So many in a minute are spread evenly, as far as the burst allows.
+            if rate.period == .second, around.inMinute > rate.count * 60 { return false }
+        }
+        let isPrepared = operation.after.allSatisfy { condition in
+            around.earlier.contains { earlier in
+                earlier.operation == condition.operation && earlier.seconds <= condition.within.seconds
+                    && condition.same.map(earlier.same.contains) ?? true
+            }
+        }
+        return isPrepared && around.hidden.isDisjoint(with: operation.record)
+            && (operation.pin == nil || operation.pin == around.offered)
     }
 }

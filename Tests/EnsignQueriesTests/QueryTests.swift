@@ -234,8 +234,18 @@ struct QueryTests {
         _ = try fleet.reconcile()
         let keys = try SigningKey.all(fleet.site(), "prod")
         #expect(keys.map(\.from) == [0] && keys.map(\.to) == [nil])
-        #expect(keys[0].allowedSigner.hasPrefix("prod@ensign.invalid namespaces=\"git\" ssh-ed25519 "))
+        #expect(keys[0].allowedSigner.hasPrefix("prod@ensign.invalid namespaces=\"git,ensign-live\" ssh-ed25519 "))
         #expect(SigningKey.json(keys)["keys"]?[0]?["fingerprint"]?.string?.hasPrefix("SHA256:") == true)
+        // A prepared key signs nothing of the ledger yet, and one that was handed over nothing live any more.
+        let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: "0")
+        let rotation = try KeyRotation(site: fleet.site(), environment: "prod", actor: actor)
+        _ = try rotation.prepare()
+        func namespaces() throws -> [String] {
+            try SigningKey.all(fleet.site(), "prod").map { String($0.allowedSigner.split(separator: " ")[1]) }
+        }
+        #expect(try namespaces() == ["namespaces=\"git,ensign-live\"", "namespaces=\"ensign-live\""])
+        _ = try rotation.run(reason: "rotated", now: Timestamp(seconds: 1_800_000_000))
+        #expect(try namespaces() == ["namespaces=\"git\"", "namespaces=\"git,ensign-live\""])
     }
 
     // MARK: what is declared

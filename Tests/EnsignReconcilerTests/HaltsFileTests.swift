@@ -172,7 +172,7 @@ import Testing
         let publisher = DispatchGroup()
         let isDone = Flag()
         DispatchQueue.global().async(group: publisher) {
-            let gate = HaltGate(file, environment: "prod")
+            let gate = HaltGate(file)
             while !isDone.isSet { _ = try? target.publish(Publication(routes: routes), gate: gate) }
         }
         for agent in agents {
@@ -181,7 +181,7 @@ import Testing
         }
         isDone.set()
         publisher.wait()
-        let gate = HaltGate(file, environment: "prod")
+        let gate = HaltGate(file)
         #expect(try target.publish(Publication(routes: routes), gate: gate) == Set(agents))
         for agent in agents {
             #expect(try target.read(LivePath.route(agent)) == Route.halted(agent, "prod").bytes, "\(agent)")

@@ -13,12 +13,16 @@ import Testing
 struct SessionCrashTests {
     /// What is asked for: more agents, fewer, other versions, less permission, a repair.
     enum Story: String, CaseIterable, Sendable {
-        case first, changes, canary, promotion, drift, halt, rules
+        case first, changes, canary, promotion, drift, halt, rules, approvers, noApprovers, bare, rotated, operatorHalt
     }
 
     /// A fleet to which the story is about to happen.
     private func prepare(_ story: Story) throws -> TestFleet {
         let fleet = try TestFleet(rollout: story == .changes ? "{immediate: {}}" : TestFleet.rollouts[0])
+        if story == .noApprovers {
+            fleet.files[RepositoryPath.allowedSigners] = TestFleet.signers[0] + "\n"
+            try fleet.commit("ada may agree")
+        }
         guard story != .first else { return fleet }
         try fleet.reconcile()
         switch story {
@@ -43,17 +47,22 @@ struct SessionCrashTests {
         case .halt:
             fleet.deploy("support/triage", "1.1.0", ["find"], 100, halted: true)
             try fleet.commit("stopped by git")
+        case .approvers:
+            fleet.files[RepositoryPath.allowedSigners] = TestFleet.signers.joined(separator: "\n") + "\n"
+            fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)
+            try fleet.commit("two may agree, and 1.1.0")
+        case .noApprovers:
+            fleet.files[RepositoryPath.allowedSigners] = nil
+            try fleet.commit("nobody may agree")
         case .rules:
             fleet.environment(rollout: TestFleet.rollouts[0], share: 0.2)
             fleet.deploy("support/triage", "1.1.0", ["find", "update"], 100)
             try fleet.commit("other rules, and 1.1.0")
+        case .bare: try fleet.takeProofsAway()
+        case .rotated: try fleet.rotateKey()
+        case .operatorHalt: try fleet.halt(.team("support"))
         }
         return fleet
-    }
-
-    /// What agents read, but for the header, which names an entry.
-    private func live(_ fleet: TestFleet) -> [String: MemoryTarget.Node] {
-        fleet.target.nodes.filter { $0.key != LivePath.header }
     }
 
     @Test(
@@ -65,7 +74,7 @@ struct SessionCrashTests {
         undisturbed.target.fail(nil)
         try undisturbed.reconcile()
         let steps = undisturbed.target.steps
-        let wanted = live(undisturbed)
+        let wanted = undisturbed.live()
         let agents = try #require(try undisturbed.tip()).agents
         #expect(steps > 3)
         for step in 0..<steps {
@@ -75,13 +84,15 @@ struct SessionCrashTests {
                 let fleet = try prepare(story)
                 fleet.target.fail(trouble)
                 #expect(throws: MemoryTarget.Failure.self, "\(trouble)") { try fleet.reconcile() }
+                if story == .operatorHalt { try fleet.expectHalted("\(trouble)") }
                 try expectUnbroken(fleet, "\(trouble)")
                 fleet.target.fail(nil)
                 try fleet.reconcile()
-                #expect(live(fleet) == wanted, "\(trouble)")
+                #expect(fleet.live() == wanted, "\(trouble)")
+                #expect(try fleet.unproven() == [], "\(trouble)")
                 let tip = try #require(try fleet.tip())
                 #expect(tip.agents == agents, "\(trouble)")
-                #expect(fleet.target.nodes[LivePath.header] == .file(try fleet.publishedHeader()), "\(trouble)")
+                #expect(try fleet.hasHeader(), "\(trouble)")
                 #expect(try rulesOnRecord(fleet) == (story == .rules ? 1 : 0), "\(trouble)")
                 // And nothing is left to do.
                 let last = try fleet.reconcile()

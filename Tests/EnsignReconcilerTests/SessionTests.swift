@@ -51,7 +51,8 @@ struct SessionTests {
         #expect(try kinds(fleet) == [.genesis, .intent, .outcome])
         let tip = try #require(try fleet.tip())
         #expect(tip.acceptedSource == fleet.repository.head && tip.entry.result == .ok && tip.agents == 3)
-        #expect(fleet.target.nodes[LivePath.header] == .file(tip.header))
+        #expect(try fleet.hasHeader())
+        #expect(try fleet.unproven() == [])
         let agents = try fleet.target.agents(of: nil)
         #expect(agents.map(\.description) == ["support/clerk", "support/desk", "support/triage"])
         for agent in agents {

@@ -1,13 +1,16 @@
+import EnsignCrypto
 import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 import EnsignReconciler
 import EnsignSystem
 import EnsignTargets
 import EnsignTestSupport
 import Foundation
 import Synchronization
+import Testing
 
 /// A host in one process, without any other: its repository is real, its live directory is in memory, and a test decides
 /// about its clock, its commits and its operators.
@@ -48,6 +51,11 @@ final class TestFleet {
 
     private static let team =
         "apiVersion: ensign.dev/v1\nkind: Team\nspec: {members: [ada@example.com], escalation: a@b.c}\n"
+
+    /// Lines of people who may agree to calls.
+    static let signers = ["ada@example.com", "bo@example.com"].map {
+        "\($0) namespaces=\"ensign-approval\" \(SSHPrivateKey.generate().publicKey.line)"
+    }
 
     private static let tool = """
         apiVersion: ensign.dev/v1
@@ -113,7 +121,7 @@ final class TestFleet {
         let version = random.pick(["1.0.0", "1.1.0", "1.2.0"])
         let operations = ["find", "update", "erase"].filter { _ in !random.once(in: 3) }
         let credit = random.pick([50, 100, 200])
-        switch random.int(0...15) {
+        switch random.int(0...17) {
         case 0...4:
             deploy(agent, version, operations, credit, halted: random.once(in: 8))
             try commit("deploy \(agent) \(version) \(operations) \(credit)")
@@ -133,6 +141,12 @@ final class TestFleet {
             deploy(agent, version, operations, credit, halted: random.once(in: 2))
             try commit("nearly everything goes")
         case 10: try revert()
+        case 11, 12:
+            let lines = Self.signers.filter { _ in random.once(in: 2) }
+            files[RepositoryPath.allowedSigners] = lines.isEmpty ? nil : lines.joined(separator: "\n") + "\n"
+            files["fleet/teams/support.yaml"] =
+                random.once(in: 2) ? Self.team : Self.team.replacing("ada@", with: "bo@")
+            try commit("who may agree")
         default: advance()
         }
     }
@@ -241,10 +255,106 @@ final class TestFleet {
         return try situation.decide(site.desiredCommit().map { try Desired(site, $0, name: "main") })
     }
 
-    /// `fleet.json` as the newest entry that published has it.
-    func publishedHeader() throws -> [UInt8] {
+    // MARK: What is live
+
+    /// What agents read, but for the header, which names an entry, and without the proofs.
+    func live() -> [String: MemoryTarget.Node] { Self.bare(target.nodes) }
+
+    static func bare(_ nodes: [String: MemoryTarget.Node]) -> [String: MemoryTarget.Node] {
+        var nodes = nodes.filter { $0.key != LivePath.header }
+        for case (let path, .file(let bytes)) in nodes where LiveProof.File(path: path) != nil {
+            guard let parts = try? LiveProof.withoutProof(bytes) else { continue }
+            nodes[path] = .file(JSONValue.object(parts.value).canonicalBytes())
+        }
+        return nodes
+    }
+
+    /// The live files that a reader who has the ledger's present key would refuse, and why.
+    func unproven() throws -> [String] {
+        guard let tip = try tip() else { return [] }
+        let keys = LiveKeys(environment: Self.environment, keys: tip.successors)
+        return target.nodes.compactMap { path, node in
+            guard let file = LiveProof.File(path: path) else { return nil }
+            guard case .file(let bytes) = node else { return "\(path): not a file" }
+            switch LiveProof.verify(bytes, as: file, of: Self.environment, keys: keys) {
+            case .success(let proven): return proven.entry <= tip.entry.sequence ? nil : "\(path): of a later entry"
+            case .failure(let refusal): return "\(path): \(refusal)"
+            }
+        }.sorted()
+    }
+
+    /// Whether the header is the one that the newest entry which published asks for.
+    func hasHeader() throws -> Bool {
+        guard let tip = try tip(), case .file(let bytes) = target.nodes[LivePath.header] else { return false }
         let ledger = try site().ledger(Self.environment)
-        return try ledger.tip().map { try ledger.publishing($0).header } ?? []
+        return try ExpectedHeader(ledger.publishing(tip), tip: tip, allowsBare: false).matches(bytes)
+    }
+
+    /// Makes of the newest state what a version left that did not sign: the same routes without proofs, recorded and live.
+    func takeProofsAway() throws {
+        let site = try site()
+        let ledger = site.ledger(Self.environment)
+        guard let tip = try ledger.tip(), let accepted = tip.acceptedSource,
+            let key = try LedgerKey.load(Self.environment, path: site.files.key(Self.environment))
+        else { return }
+        let source = try SourceInspector.inspect(accepted, in: site)
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        var changes: [Change] = []
+        var edits: [String: [UInt8]?] = [:]
+        for agent in try recorded.agents() {
+            guard let known = try recorded.agent(agent), let route = known.route else { continue }
+            var change = Change(agent: agent, action: .update, from: known.stable, to: known.stable, kind: .none)
+            if try recorded.node(AgentState.path(agent)) != nil { change.remember(known.state) }
+            changes.append(change)
+            edits[LivePath.route(agent)] = .some(route.bytes)
+            target.set(LivePath.route(agent), .file(route.bytes))
+        }
+        func draft(_ kind: Entry.Kind, _ result: Entry.Result) -> EntryDraft {
+            EntryDraft(
+                kind: kind,
+                source: source,
+                parent: accepted,
+                actor: Entry.Actor(mode: .cli, name: "ada", host: "here", version: Self.version),
+                time: Timestamp(seconds: clock.wall()),
+                reason: "sync",
+                changes: changes,
+                agents: tip.agents,
+                result: result
+            )
+        }
+        let intent = try ledger.append(draft(.intent, .pending), after: tip, key: key)
+        let outcome = try ledger.append(draft(.outcome, .ok), after: intent, edits: edits, key: key)
+        target.set(LivePath.header, .file(outcome.header.bytes))
+        story.append("an earlier version ran")
+    }
+
+    /// Hands over to another key.
+    func rotateKey() throws {
+        let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: Self.version)
+        _ = try KeyRotation(site: site(), environment: Self.environment, actor: actor)
+            .run(reason: "rotated", now: Timestamp(seconds: clock.wall()))
+        story.append("another key")
+    }
+
+    /// Stops agents at once; nothing is recorded by that.
+    func halt(_ scope: HaltRecord.Scope) throws {
+        let time = Moment(Timestamp(seconds: clock.wall()))
+        let record = HaltRecord(scope: scope, reason: "it loops", by: "ada@here", time: time)
+        _ = try HaltSwitch(site(), Self.environment).pull([record])
+        story.append("halt \(scope)")
+    }
+
+    /// No agent of support has an open route.
+    func expectHalted(_ what: String) throws {
+        for case (let path, .file(let bytes)) in target.nodes where path.hasPrefix("agents/support/") {
+            #expect(Route.isHalted(bytes), "\(what): \(path)")
+        }
+    }
+
+    /// The entry that a live route names.
+    func entry(of agent: String) throws -> Int64? {
+        guard case .file(let bytes) = target.nodes["agents/\(agent).json"] else { return nil }
+        return try LiveProof.withoutProof(bytes).entry
     }
 
     func tip() throws -> RecordedEntry? { try site().ledger(Self.environment).tip() }

@@ -113,6 +113,8 @@ import Testing
             // The header names the entry, which has another time, and a recovery adds one.
             found["fleet.json"] = nil
             wanted["fleet.json"] = nil
+            // A route names the entry that it came with, and a recovery adds one.
+            (found, wanted) = (found.mapValues(Host.bare), wanted.mapValues(Host.bare))
             #expect(found == wanted, "step \(step): the live directory ends differently")
             let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: repository)
             #expect(verify.status == 0, "step \(step): \(verify.output)\(verify.errors)")

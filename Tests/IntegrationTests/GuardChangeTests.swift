@@ -100,6 +100,8 @@ import Testing
         return try #require(object?["guards"] as? [[String: Any]])
     }
 
+    private static let recorded = [FleetFixture.environmentPath, FleetFixture.pricesPath]
+
     @Test("Each loosening is in the plan before the push, in the push, in what reconcile says, and then no more")
     func eachLoosening() throws {
         let host = try Host(fleet: Self.guarded())
@@ -126,8 +128,8 @@ import Testing
             #expect(remote.contains("remote:       + \(edit.said)\n"), "\(remote)")
             #expect(!remote.contains("prod: no changes"))
             #expect(remote.contains("remote: prod: loosened: \(edit.said)\n"), "\(remote)")
-            // The environment's own rules are on record; what others say of it is not.
-            let isRule = edit.path == FleetFixture.environmentPath
+            // The environment's own rules are on record, and the prices, as a part of policy.json; what others say of it is not.
+            let isRule = Self.recorded.contains(edit.path)
             #expect(
                 remote.contains("remote: prod: \(isRule ? "converged, recorded as" : "nothing else to do, at") entry ")
             )
@@ -144,7 +146,7 @@ import Testing
             let isPrune = edit.new.contains("prune: false")
             #expect(back.contains(isPrune ? "1 guard loosened." : "1 guard tightened."), "\(back)")
         }
-        let rules = Self.edits.count { $0.path == FleetFixture.environmentPath }
+        let rules = Self.edits.count { Self.recorded.contains($0.path) }
         #expect(try host.entries().count == entries.count + 4 * rules)
         try host.expectSound()
     }

@@ -90,6 +90,20 @@ import Testing
             let route = try ledger.git("show", "\(ledger.tip):\(path)") + "\n"
             return try ledger.forged(ledger.tip, files: [path: route.replacing("1.0.0", with: "6.6.6")])
         },
+        Attack("a route has the proof of another entry", "broken at 4") { ledger in
+            let path = "agents/support/triage.json"
+            let route = try ledger.git("show", "\(ledger.tip):\(path)") + "\n"
+            let forged = route.replacing("\"entry\":3", with: "\"entry\":2")
+            try #require(forged != route)
+            return try ledger.forged(ledger.tip, files: [path: forged])
+        },
+        Attack("a route has the proof of another route", "broken at 4") { ledger in
+            let paths = ["agents/support/triage.json", "agents/support/desk.json"]
+            let routes = try paths.map { try ledger.git("show", "\(ledger.tip):\($0)") + "\n" }
+            let proofs = try routes.map { try #require($0.firstMatch(of: /"signature":"[^"]*"/)).0 }
+            let forged = routes[0].replacing(proofs[0], with: proofs[1])
+            return try ledger.forged(ledger.tip, files: [paths[0]: forged])
+        },
         Attack("a bundle changes under its name", "broken at 4") { ledger in
             let path = try #require(
                 try ledger.git("ls-tree", "-r", "--name-only", ledger.tip, "bundles/").split(separator: "\n").first

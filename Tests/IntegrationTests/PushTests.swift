@@ -140,7 +140,8 @@ import Testing
         #expect((entry["actor"] as? [String: Any])?["mode"] as? String == "hook")
         #expect((entry["source"] as? [String: Any])?["ref"] as? String == "refs/heads/main")
         #expect((entry["source"] as? [String: Any])?["signature"] as? String == "none")
-        #expect((entry["changes"] as? [[String: Any]])?.count == 7)
+        // Seven agents, and policy.json.
+        #expect((entry["changes"] as? [[String: Any]])?.count == 8)
     }
 
     @Test("halted: true in git takes the route away, and false brings the version back")

@@ -8,6 +8,8 @@ export declare class AgentNotFound extends EnsignError {}
 export declare class AgentHalted extends EnsignError {}
 export declare class FleetUnavailable extends EnsignError {}
 export declare class CorruptRoute extends EnsignError {}
+export declare class Unproven extends CorruptRoute {}
+export declare class InvalidKeys extends EnsignError {}
 export declare class CorruptBundle extends EnsignError {}
 export declare class NotDeclared extends EnsignError {}
 export declare class PermissionDenied extends Error {}
@@ -186,7 +188,20 @@ export declare class Session {
 }
 
 export declare class Fleet {
-  constructor(live: string, options?: { cacheBytes?: number; warn?: (message: string) => void });
+  constructor(
+    live: string,
+    options?: {
+      /** The lines that `ensign keys` prints, or the path of a file with them; default `ENSIGN_KEYS`. */
+      keys?: string;
+      environment?: string;
+      /** The path of a file that remembers what was seen. */
+      state?: string;
+      /** Seconds since the host was last heard. */
+      maxAge?: number;
+      cacheBytes?: number;
+      warn?: (message: string) => void;
+    },
+  );
   readonly path: string;
   route(agent: string): Promise<Route>;
   session(agent: string, options?: { key?: string }): Promise<Session>;

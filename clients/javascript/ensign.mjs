@@ -12,8 +12,8 @@
 // once it is open; the next one sees whatever is live then. What is live is described in docs/runtimes.md.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createHash, randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
+import { constants, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
@@ -46,6 +46,12 @@ export class FleetUnavailable extends EnsignError {}
 
 /** A route does not say what a route must say. Ensign repairs it at its next reconcile; `ensign drift` shows it. */
 export class CorruptRoute extends EnsignError {}
+
+/** A route, or the header, is not signed by one of the keys, or is older than one that was seen. Nothing of it counts. */
+export class Unproven extends CorruptRoute {}
+
+/** The keys cannot be used. Nothing is believed without them. */
+export class InvalidKeys extends EnsignError {}
 
 /** A bundle's bytes do not have the digest that the route names, or are not a bundle. No part of it was used. */
 export class CorruptBundle extends EnsignError {}
@@ -312,12 +318,13 @@ export function currentSession() {
 export class Session {
   #instructions;
   #live;
+  #proofs;
   #model;
   #names;
   #warn;
   #said = new Set();
 
-  constructor(data, route, choice, key, number, live, warn) {
+  constructor(data, route, choice, key, number, live, proofs, warn) {
     const where = `bundle ${choice.digest}`;
     const bundle = decode(data, where, CorruptBundle);
     const fields = new Fields(bundle, where, CorruptBundle);
@@ -361,6 +368,7 @@ export class Session {
     // Not shown when a session is printed: it may name a customer.
     Object.defineProperty(this, "key", { value: key });
     this.#live = live;
+    this.#proofs = proofs;
     this.#warn = warn;
     Object.freeze(this);
   }
@@ -543,7 +551,7 @@ export class Session {
   async raiseIfHalted() {
     let route;
     try {
-      route = await readRoute(this.#live, this.agent);
+      route = await readRoute(this.#live, this.agent, this.#proofs);
     } catch (problem) {
       if (!(problem instanceof AgentNotFound)) throw problem;
       const message = `agent ${this.agent} has no route in ${this.environment} any more: stop`;
@@ -684,6 +692,339 @@ function carried(context) {
   return { "ensign.bundle": bundle, ...(isText ? { "ensign.session": session } : {}) };
 }
 
+// ---------------------------------------------------------------------------------------------------------- proofs
+
+const PROOF_NAMESPACE = "ensign-live";
+const PRINCIPAL = "@ensign.invalid";
+const HEADER = "fleet.json";
+const HEADER_LIMIT = 64 * 1024;
+const KEYS_LIMIT = 1024 * 1024;
+const STATE_LIMIT = 64 * 1024 * 1024;
+const MOST = 2 ** 40;
+const ARMOR = /^-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END SSH SIGNATURE-----\n?$/;
+const ED25519 = Buffer.from("302a300506032b6570032100", "hex"); // What a key's 32 bytes stand behind in DER.
+const KEY_START = Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0 ", "latin1");
+
+/** Why a file is not proven: in one word, the same in every client, and for people. */
+class Refusal extends Error {
+  constructor(code, why) {
+    super(why);
+    this.code = code;
+  }
+}
+
+function fingerprint(blob) {
+  return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+}
+
+function fromBase64(text) {
+  const data = Buffer.from(text, "base64");
+  return data.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "") ? data : null;
+}
+
+/**
+ * Reads the lines that `ensign keys` prints. A line that cannot be followed refuses all: it may be the one that takes a key
+ * away. Those for other namespaces alone, as of keys that were handed over, are left out.
+ */
+export function parseKeys(text, where = "keys") {
+  const keys = [];
+  text.split("\n").forEach((line, index) => {
+    const refuse = (why) => {
+      throw new InvalidKeys(`${where}:${index + 1}: ${why}`);
+    };
+    let words = line.trim().split(/\s+/);
+    if (words[0] === "" || words[0].startsWith("#")) return;
+    const names = words[0].split(",");
+    words = words.slice(1);
+    const options = /^namespaces="([A-Za-z0-9@._,-]+)"$/.exec(words[0] ?? "");
+    if (options) {
+      if (!options[1].split(",").includes(PROOF_NAMESPACE)) return;
+      words = words.slice(1);
+    }
+    if (words.length < 2 || words[0] !== "ssh-ed25519" || names.some((name) => /[*?!"]/.test(name))) {
+      refuse("not a line that `ensign keys` prints");
+    }
+    const blob = fromBase64(words[1]) ?? refuse("the key is not base64");
+    if (blob.length !== 51 || !blob.subarray(0, 19).equals(KEY_START)) refuse("not a key of type ssh-ed25519");
+    const environments = names.filter((name) => name.endsWith(PRINCIPAL)).map((name) => name.slice(0, -PRINCIPAL.length));
+    const key = createPublicKey({ key: Buffer.concat([ED25519, blob.subarray(19)]), format: "der", type: "spki" });
+    keys.push({ blob, fingerprint: fingerprint(blob), environments, key });
+  });
+  if (!keys.length) {
+    throw new InvalidKeys(`${where}: no line allows a key for '${PROOF_NAMESPACE}': take those that \`ensign keys\` prints`);
+  }
+  return keys;
+}
+
+/** RFC 8785 for what is in a route and a header: no number with a fraction is among it, so none is taken. */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (isObject(value)) {
+    const members = Object.keys(value).sort();
+    return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+  }
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new SyntaxError("a number that is not whole");
+  return JSON.stringify(value);
+}
+
+const file = (value) => Buffer.from(`${canonical(value)}\n`, "utf8");
+
+function without(value, member) {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== member));
+}
+
+/** Holds a file, `agents/<team>/<agent>.json` or `fleet.json`, against its proof; throws a Refusal. */
+export function prove(data, name, environment, keys) {
+  const value = provenValue(data);
+  const isHeader = Object.hasOwn(value, "entry");
+  const agent = name.startsWith("agents/") ? name.slice("agents/".length, -".json".length) : null;
+  if (isHeader !== (name === HEADER) || (agent === null && Object.hasOwn(value, "agent"))) {
+    throw new Refusal("file", "another kind of file is in its place");
+  }
+  if (agent !== null && value.agent !== agent) throw new Refusal("agent", `it is the route of '${value.agent}'`);
+  if (value.environment !== environment) {
+    throw new Refusal("environment", `it is of the environment '${value.environment}'`);
+  }
+  if (!Object.hasOwn(value, "proof")) throw new Refusal("unsigned", "it is not signed");
+  const { entry, signature: text } = isObject(value.proof) ? value.proof : {};
+  if (!Number.isSafeInteger(entry) || entry < 0 || entry > MOST || typeof text !== "string") {
+    throw new Refusal("malformed", "its proof cannot be read: `entry` must be a number, `signature` a text");
+  }
+  const { blob, namespace, algorithm, signature } = parseSignature(text);
+  if (namespace !== PROOF_NAMESPACE) {
+    throw new Refusal("namespace", `its signature is for '${namespace}', not for '${PROOF_NAMESPACE}'`);
+  }
+  const key = keys.find((each) => each.blob.equals(blob) && each.environments.includes(environment));
+  if (!key) throw new Refusal("key", `it is signed by ${fingerprint(blob)}, which is not among the keys`);
+  const message = file({ ...value, proof: without(value.proof, "signature") });
+  const parts = [PROOF_NAMESPACE, "", algorithm, createHash(algorithm).update(message).digest()].map((part) => {
+    const bytes = Buffer.from(part);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  });
+  if (!verify(null, Buffer.concat([Buffer.from("SSHSIG"), ...parts]), key.key, signature)) {
+    throw new Refusal("altered", "it is not what was signed");
+  }
+  return { value: without(value, "proof"), entry, key: key.fingerprint };
+}
+
+/** One spelling only: what two readers could read as two values is refused before anybody asks who signed it. */
+function provenValue(data) {
+  let why = "it is not canonical JSON (RFC 8785) and a line feed";
+  try {
+    const value = decode(data, "it", EnsignError);
+    if (file(value).equals(data)) return value;
+  } catch (problem) {
+    why = problem.message;
+  }
+  throw new Refusal("unreadable", `it cannot be read: ${why}`);
+}
+
+/** Reads an SSH signature (PROTOCOL.sshsig). */
+function parseSignature(text) {
+  const refuse = (why) => {
+    throw new Refusal("malformed", `its proof cannot be read: ${why}`);
+  };
+  const armor = ARMOR.exec(text) ?? refuse("it is not an SSH signature");
+  const data = fromBase64(armor[1].replaceAll("\n", "")) ?? refuse("it is not valid base64");
+  if (!data.subarray(0, 10).equals(Buffer.from("SSHSIG\0\0\0\x01", "latin1"))) {
+    refuse("it is not an SSH signature of version 1");
+  }
+  const strings = (bytes) => {
+    const found = [];
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 4 <= bytes.length ? at + 4 + bytes.readUInt32BE(at) : Infinity;
+      if (end > bytes.length) refuse("it ends too early");
+      found.push(bytes.subarray(at + 4, end));
+      at = end;
+    }
+    return found;
+  };
+  const [blob, namespace, reserved, hash, inner, ...rest] = strings(data.subarray(10));
+  const algorithm = hash?.toString("latin1");
+  if (!inner || rest.length || reserved.length || !["sha256", "sha512"].includes(algorithm)) {
+    refuse("it is not a signature that Ensign makes");
+  }
+  const [type, signature, ...more] = strings(inner);
+  if (more.length || type?.toString("latin1") !== "ssh-ed25519" || signature?.length !== 64) {
+    refuse("it is not a signature by a key of type ssh-ed25519");
+  }
+  return { blob, namespace: namespace.toString("utf8"), algorithm, signature };
+}
+
+/**
+ * What of a live directory is proven, with the keys that it is given and what was seen before.
+ *
+ * Proven once, a file is known until its bytes change. The newest entry of each file is remembered, in memory and, if a path
+ * is given, there: an older file that was signed is refused. The keys are read again when their file changes.
+ */
+class Proofs {
+  #given;
+  #wanted;
+  #state;
+  #maxAge;
+  #stamp = "";
+  #keys = [];
+  #environment = "";
+  #known = new Map();
+  #seen = new Map();
+
+  constructor(keys, { environment, state, maxAge }) {
+    this.#given = keys;
+    this.#wanted = environment;
+    this.#state = state;
+    this.#maxAge = maxAge;
+    this.#loadKeys();
+    this.#loadSeen();
+  }
+
+  #loadKeys() {
+    let text = this.#given;
+    let stamp = "text";
+    let where = "keys";
+    if (typeof text !== "string") throw new InvalidKeys("keys are the lines of `ensign keys`, or the path of a file with them");
+    if (!text.includes("ssh-ed25519")) {
+      where = text;
+      try {
+        const status = statSync(where, { bigint: true });
+        stamp = `${status.mtimeNs} ${status.size} ${status.ino}`;
+        if (stamp === this.#stamp) return;
+        if (status.size > KEYS_LIMIT) throw new Error(`it is larger than ${KEYS_LIMIT} bytes`);
+        text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(where));
+      } catch (problem) {
+        throw new InvalidKeys(`cannot read ${where}: ${problem.message}`, { cause: problem });
+      }
+    }
+    if (stamp === this.#stamp) return;
+    this.#stamp = ""; // What follows may fail: then it is tried again.
+    const keys = parseKeys(text, where);
+    const names = [...new Set(keys.flatMap((key) => key.environments))];
+    const environment = this.#wanted ?? (names.length === 1 ? names[0] : undefined);
+    if (environment === undefined) {
+      throw new InvalidKeys(`${where}: keys of several environments: say which one with \`environment\``);
+    }
+    this.#keys = keys.filter((key) => key.environments.includes(environment));
+    if (!this.#keys.length) throw new InvalidKeys(`${where}: no key of the environment '${environment}'`);
+    this.#environment = environment;
+    this.#known = new Map();
+    this.#stamp = stamp;
+  }
+
+  /** Returns what is proven of a file, and remembers it. */
+  #prove(data, name) {
+    this.#loadKeys();
+    const known = this.#known.get(name);
+    const proven = known?.data.equals(data) ? known.proven : prove(data, name, this.#environment, this.#keys);
+    this.#known.set(name, { data, proven });
+    this.#admit(proven, name);
+    return proven;
+  }
+
+  #counts(seen) {
+    return seen !== undefined && this.#keys.some((key) => key.fingerprint === seen.key);
+  }
+
+  #admit({ entry, key }, name) {
+    const before = this.#seen.get(name);
+    if (before?.entry === entry && before.key === key) return;
+    const refuse = (newest) => {
+      throw new Refusal("older", `it is of entry ${entry}, and one of entry ${newest} was there before`);
+    };
+    if (this.#counts(before) && (entry < before.entry || (entry === before.entry && name !== HEADER))) {
+      refuse(before.entry);
+    }
+    if (this.#state !== undefined) {
+      // What other processes have seen meanwhile counts too.
+      this.#loadSeen();
+      const newest = this.#seen.get(name);
+      if (this.#counts(newest) && newest.entry > entry) refuse(newest.entry);
+      this.#keep(new Map(this.#seen).set(name, { entry, key }));
+    }
+    this.#seen.set(name, { entry, key });
+  }
+
+  #loadSeen() {
+    if (this.#state === undefined) return;
+    let data;
+    try {
+      data = readFileSync(this.#state);
+    } catch (problem) {
+      if (problem.code === "ENOENT") return;
+      throw new FleetUnavailable(`cannot read ${this.#state}: ${problem.message}`, { cause: problem });
+    }
+    if (data.length > STATE_LIMIT) throw new FleetUnavailable(`${this.#state} is larger than ${STATE_LIMIT} bytes`);
+    const fields = new Fields(decode(data, this.#state, FleetUnavailable), this.#state, FleetUnavailable);
+    if (fields.integer("v") !== 1) fields.fail("v", "is not 1: another version wrote it");
+    const seen = fields.object("seen");
+    for (const name of Object.keys(seen.value)) {
+      const one = seen.object(name);
+      const found = { entry: one.integer("entry"), key: one.text("key") };
+      const before = this.#seen.get(name);
+      if (!this.#counts(before) || found.entry >= before.entry) this.#seen.set(name, found);
+    }
+  }
+
+  #keep(seen) {
+    const temporary = `${this.#state}.${randomBytes(8).toString("hex")}`;
+    try {
+      writeFileSync(temporary, file({ v: 1, seen: Object.fromEntries(seen) }), { flush: true });
+      renameSync(temporary, this.#state);
+    } catch (problem) {
+      throw new FleetUnavailable(`cannot write ${this.#state}: ${problem.message}`, { cause: problem });
+    }
+  }
+
+  #unproven(live, name, problem) {
+    if (!(problem instanceof Refusal)) return problem;
+    return new Unproven(
+      `${path.join(live, name)} is not to be believed: ${problem.message} ` +
+        "(`ensign drift` shows it, `ensign reconcile` repairs it)",
+    );
+  }
+
+  /** Returns a route that may be used. A halted one needs no proof, and with one it takes back what was before. */
+  route(data, route, live) {
+    const name = `agents/${route.agent}.json`;
+    try {
+      this.#prove(data, name);
+    } catch (problem) {
+      if (route.phase !== "halted" || !(problem instanceof Refusal)) throw this.#unproven(live, name, problem);
+    }
+    return route;
+  }
+
+  /**
+   * Rejects unless the header is proven, not older than one that was seen, and of a host that was heard lately.
+   *
+   * Whoever follows a ledger writes a header without a proof, as nobody but the host can. That one is taken where no age is
+   * asked for and no proven one was ever seen.
+   */
+  async header(live) {
+    const where = path.join(live, HEADER);
+    const data = await read(where, HEADER_LIMIT, CorruptRoute);
+    if (!data) throw new FleetUnavailable(`no fleet in ${live}: it has no fleet.json (is the path right, and was it reconciled?)`);
+    let proven;
+    try {
+      proven = this.#prove(data, HEADER);
+    } catch (problem) {
+      const mayBeBare = this.#maxAge === undefined && !this.#seen.has(HEADER) && ["unsigned", "file"].includes(problem.code);
+      if (mayBeBare && !["proof", "agent"].some((name) => Object.hasOwn(provenValue(data), name))) return;
+      throw this.#unproven(live, HEADER, problem);
+    }
+    if (this.#maxAge === undefined) return;
+    const { heard } = proven.value;
+    const when = typeof heard === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(heard) ? Date.parse(heard) : NaN;
+    if (Number.isNaN(when)) throw new FleetUnavailable(`${where} does not say when the host was last heard`);
+    const age = (Date.now() - when) / 1_000;
+    if (age > this.#maxAge) {
+      throw new FleetUnavailable(
+        `${where}: the host was last heard ${Math.floor(age)} s ago, and ${this.#maxAge} s are allowed`,
+      );
+    }
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------- reading files
 
 const ROUTE_LIMIT = 64 * 1024;
@@ -695,22 +1036,38 @@ const RETRY_DELAYS = [1, 5, 20, 50, 100];
  *
  * Opening it reads nothing, so a process may start before the fleet's first reconcile. Each session reads its route anew.
  * Bundles never change, so verified ones are kept, up to `cacheBytes`.
+ *
+ * With `keys`, the lines that `ensign keys` prints or the path of a file with them (default: the environment variable
+ * ENSIGN_KEYS), only what the ledger's key has signed counts, and nothing older than what was seen: in this process or, with
+ * `state`, the path of a file of this program's own, in earlier ones too. Without keys whoever may write to the directory
+ * decides. `environment` says which one, where the keys are of several. `maxAge`, in seconds, refuses sessions when the host
+ * was not heard for so long.
  */
 export class Fleet {
   #cache = new Map(); // Least recently used first.
   #cacheBytes;
   #cached = 0;
   #warn;
+  #proofs;
 
-  constructor(live, { cacheBytes = 16 * 1024 * 1024, warn = console.warn } = {}) {
+  constructor(
+    live,
+    { keys = process.env.ENSIGN_KEYS || undefined, environment, state, maxAge, cacheBytes = 16 * 1024 * 1024, warn = console.warn } = {},
+  ) {
     this.path = live;
+    if (keys === undefined && (environment ?? state ?? maxAge) !== undefined) {
+      throw new InvalidKeys("`environment`, `state` and `maxAge` are about what is signed: they need `keys`");
+    }
+    this.#proofs = keys === undefined ? null : new Proofs(keys, { environment, state, maxAge });
     this.#cacheBytes = cacheBytes;
     this.#warn = warn;
   }
 
   /** Returns which versions of an agent are live now. A halted agent has a route too, with none. */
-  route(agent) {
-    return readRoute(this.path, agent);
+  async route(agent) {
+    const route = await readRoute(this.path, agent, this.#proofs);
+    if (route.phase !== "halted") await this.#proofs?.header(this.path);
+    return route;
   }
 
   /**
@@ -725,7 +1082,7 @@ export class Fleet {
       const route = await this.route(agent);
       const { bucket: number, choice } = select(route, key);
       const data = await this.#bundle(choice.digest);
-      if (data) return new Session(data, route, choice, key, number, this.path, this.#warn);
+      if (data) return new Session(data, route, choice, key, number, this.path, this.#proofs, this.#warn);
       if (turn === RETRY_DELAYS.length) {
         throw new FleetUnavailable(
           `the route of ${agent} names bundle ${choice.digest}, which is not in ${this.path} ` +
@@ -768,15 +1125,18 @@ export class Fleet {
   }
 }
 
-async function readRoute(live, agent) {
+async function readRoute(live, agent, proofs) {
   // Before it becomes part of a path: neither `..` nor a slash too many gets past the pattern.
   if (typeof agent !== "string" || !AGENT.test(agent)) {
     const shown = typeof agent === "string" ? JSON.stringify(agent) : kind(agent);
     throw new InvalidArgument(`${shown} is not an agent's name: <team>/<agent>, each of a-z, 0-9 and inner hyphens`);
   }
-  const file = path.join(live, "agents", `${agent}.json`);
-  const data = await read(file, ROUTE_LIMIT, CorruptRoute);
-  if (data) return parseRoute(data, agent, file);
+  const where = path.join(live, "agents", `${agent}.json`);
+  const data = await read(where, ROUTE_LIMIT, CorruptRoute);
+  if (data) {
+    const route = parseRoute(data, agent, where);
+    return proofs ? proofs.route(data, route, live) : route;
+  }
   const header = await stat(path.join(live, "fleet.json")).catch(() => null);
   if (!header) {
     throw new FleetUnavailable(`no fleet in ${live}: it has no fleet.json (is the path right, and was it reconciled?)`);
@@ -1082,18 +1442,20 @@ class Fields {
 /** Prints which version a session takes, as JSON. Returns the exit status, with the meanings `ensign` gives them. */
 export async function main(given, print = console.log, complain = console.error) {
   const places = [];
-  let key = randomBytes(16).toString("hex");
+  const options = { key: randomBytes(16).toString("hex") };
   for (let index = 0; index < given.length; index += 1) {
-    if (given[index] === "--key" && index + 1 < given.length) key = given[(index += 1)];
-    else if (given[index].startsWith("--key=")) key = given[index].slice(6);
+    const [, name, value] = /^--(key|keys|environment|state)(?:=(.*))?$/s.exec(given[index]) ?? [];
+    if (value !== undefined) options[name] = value;
+    else if (name && index + 1 < given.length) options[name] = given[(index += 1)];
     else places.push(given[index]);
   }
+  const { key, ...about } = options;
   if (places.length !== 2 || places.some((place) => place.startsWith("--"))) {
-    complain("usage: node ensign.mjs LIVE_DIR AGENT [--key KEY]");
+    complain("usage: node ensign.mjs LIVE_DIR AGENT [--key KEY] [--keys FILE] [--environment ENV] [--state FILE]");
     return 64;
   }
   try {
-    const route = await new Fleet(places[0]).route(places[1]);
+    const route = await new Fleet(places[0], about).route(places[1]);
     const { bucket: number, choice } = select(route, key);
     const answer = {
       agent: route.agent,
@@ -1108,7 +1470,7 @@ export async function main(given, print = console.log, complain = console.error)
   } catch (problem) {
     if (!(problem instanceof EnsignError)) throw problem;
     complain(`error: ${problem.message}`);
-    if (problem instanceof InvalidArgument) return 64;
+    if (problem instanceof InvalidArgument || problem instanceof InvalidKeys) return 64;
     if (problem instanceof AgentHalted) return 4;
     return problem instanceof CorruptRoute || problem instanceof CorruptBundle ? 5 : 1;
   }

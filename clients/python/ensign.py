@@ -20,6 +20,7 @@ With OpenTelemetry two lines let Ensign count what any framework does. Without i
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import contextvars
 import datetime
@@ -31,8 +32,11 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import stat
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -55,6 +59,7 @@ __all__ = [
     "Fleet",
     "FleetUnavailable",
     "InvalidArgument",
+    "InvalidKeys",
     "Limits",
     "Model",
     "NotDeclared",
@@ -65,6 +70,7 @@ __all__ = [
     "Tool",
     "Tools",
     "Traced",
+    "Unproven",
     "WeightedVersion",
     "bucket",
     "current_session",
@@ -103,6 +109,14 @@ class FleetUnavailable(EnsignError):
 
 class CorruptRoute(EnsignError):
     """A route does not say what a route must say. Ensign repairs it at its next reconcile; `ensign drift` shows it."""
+
+
+class Unproven(CorruptRoute):
+    """A route, or the header, is not signed by one of the keys, or is older than one that was seen. Nothing of it counts."""
+
+
+class InvalidKeys(EnsignError, ValueError):
+    """The keys cannot be used, or nothing here can check a signature. Nothing is believed without them."""
 
 
 class CorruptBundle(EnsignError):
@@ -460,6 +474,7 @@ class Session:
     _model: Optional[Model] = field(repr=False)
     _instructions: Optional[str] = field(repr=False)
     _live: str = field(repr=False)
+    _proofs: Optional[_Proofs] = field(repr=False)
 
     @property
     def has_model(self) -> bool:
@@ -655,17 +670,26 @@ class Session:
     def raise_if_halted(self) -> None:
         """Raises AgentHalted if the agent was halted, or removed, since the session began; else does nothing.
 
-        Reads one small file: call it before each step of a long run, so that a kill switch stops runs too.
+        Reads one small file: call it before each step of a long run, so that a kill switch stops runs too. Raises Unproven
+        for a route that is not proven, where the fleet was opened with keys.
         """
         try:
-            route = _read_route(self._live, self.agent)
+            route = _read_route(self._live, self.agent, self._proofs)
         except AgentNotFound as problem:
             raise AgentHalted(f"agent {self.agent} has no route in {self.environment} any more: stop") from problem
         if route.phase == "halted":
             raise AgentHalted(f"agent {self.agent} was halted in {self.environment} during this session: stop")
 
 
-def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str, number: int, live: str) -> Session:
+def _parse_session(
+    data: bytes,
+    route: Route,
+    choice: WeightedVersion,
+    key: str,
+    number: int,
+    live: str,
+    proofs: Optional[_Proofs],
+) -> Session:
     where = f"bundle {choice.digest}"
     bundle = _decode(data, where, CorruptBundle)
     fields = _Fields(bundle, where, CorruptBundle)
@@ -711,6 +735,7 @@ def _parse_session(data: bytes, route: Route, choice: WeightedVersion, key: str,
         _model=_parse_model(fields.object("model")) if fields.present("model") else None,
         _instructions=fields.text("instructions") if fields.present("instructions") else None,
         _live=live,
+        _proofs=proofs,
     )
 
 
@@ -1027,6 +1052,381 @@ class SpanProcessor(_SpanProcessor):  # type: ignore[misc,unused-ignore]
         return True
 
 
+# ---------------------------------------------------------------------------------------------------------- proofs
+
+_PROOF_NAMESPACE = "ensign-live"
+_HEADER = "fleet.json"
+_HEADER_LIMIT = 64 << 10
+_KEYS_LIMIT = 1 << 20
+_STATE_LIMIT = 64 << 20
+_MOST = 1 << 40
+_ARMOR = re.compile(
+    "-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END SSH SIGNATURE-----\n?"
+)
+
+
+class _Refusal(Exception):
+    """Why a file is not proven: in one word, the same in every client, and for people."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key that may sign what is live, and the environments that it may sign."""
+
+    blob: bytes
+    line: str
+    environments: frozenset[str]
+
+    @property
+    def fingerprint(self) -> str:
+        return "SHA256:" + base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
+
+
+def _parse_keys(data: bytes, where: str) -> tuple[_Key, ...]:
+    """Reads the lines that `ensign keys` prints. A line that cannot be followed refuses all: it may be the one that
+    takes a key away. Those for other namespaces alone, as of keys that were handed over, are left out."""
+    keys = []
+    try:
+        lines = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as problem:
+        raise InvalidKeys(f"{where}: not UTF-8: {problem}") from problem
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        rest = words[1:]
+        options = re.fullmatch('namespaces="([A-Za-z0-9@._,-]+)"', rest[0]) if rest else None
+        if options is not None:
+            if _PROOF_NAMESPACE not in options[1].split(","):
+                continue
+            rest = rest[1:]
+        if len(rest) < 2 or rest[0] != "ssh-ed25519" or re.search('[*?!"]', words[0]):
+            raise InvalidKeys(f"{where}:{number}: not a line that `ensign keys` prints")
+        try:
+            blob = base64.b64decode(rest[1], validate=True)
+        except ValueError as problem:
+            raise InvalidKeys(f"{where}:{number}: the key is not base64") from problem
+        if len(blob) != 51 or not blob.startswith(b"\0\0\0\x0bssh-ed25519\0\0\0 "):
+            raise InvalidKeys(f"{where}:{number}: not a key of type ssh-ed25519")
+        suffix = "@ensign.invalid"
+        names = frozenset(name[: -len(suffix)] for name in words[0].split(",") if name.endswith(suffix))
+        keys.append(_Key(blob, f"ssh-ed25519 {rest[1]}", names))
+    if not keys:
+        raise InvalidKeys(f"{where}: no line allows a key for {_PROOF_NAMESPACE!r}: take those that `ensign keys` prints")
+    return tuple(keys)
+
+
+def _canonical(value: object) -> bytes:
+    """RFC 8785 for what is in a route and a header: no number with a fraction is among it, so none is taken."""
+    return json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+
+
+def _ordered(value: object) -> object:
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        return {name: _ordered(value[name]) for name in names}
+    if isinstance(value, list):
+        return [_ordered(each) for each in value]
+    if isinstance(value, float):
+        raise ValueError("a number with a fraction")
+    return value
+
+
+@dataclass(frozen=True)
+class _Proven:
+    value: JSONObject
+    entry: int
+    key: _Key
+
+
+def _prove(data: bytes, file: str, environment: str, keys: tuple[_Key, ...]) -> _Proven:
+    """Holds a file, `agents/<team>/<agent>.json` or `fleet.json`, against its proof. Raises: _Refusal."""
+    value = _proven_value(data)
+    header = "entry" in value
+    agent = file[len("agents/") : -len(".json")] if file.startswith("agents/") else None
+    if header != (file == _HEADER) or (agent is None and "agent" in value):
+        raise _Refusal("file", "another kind of file is in its place")
+    if agent is not None and value.get("agent") != agent:
+        raise _Refusal("agent", f"it is the route of {value.get('agent')!r}")
+    if value.get("environment") != environment:
+        raise _Refusal("environment", f"it is of the environment {value.get('environment')!r}")
+    if "proof" not in value:
+        raise _Refusal("unsigned", "it is not signed")
+    proof = value["proof"]
+    entry = proof.get("entry") if isinstance(proof, dict) else None
+    text = proof.get("signature") if isinstance(proof, dict) else None
+    if type(entry) is not int or not 0 <= entry <= _MOST or not isinstance(text, str):
+        raise _Refusal("malformed", "its proof cannot be read: `entry` must be a number, `signature` a text")
+    blob, namespace, algorithm, signature = _parse_signature(text)
+    if namespace != _PROOF_NAMESPACE.encode():
+        raise _Refusal("namespace", f"its signature is for {namespace!r}, not for {_PROOF_NAMESPACE!r}")
+    key = next((key for key in keys if key.blob == blob and environment in key.environments), None)
+    if key is None:
+        raise _Refusal("key", f"it is signed by {_Key(blob, '', frozenset()).fingerprint}, which is not among the keys")
+    signed = _canonical({**value, "proof": {name: part for name, part in proof.items() if name != "signature"}})
+    if not _signed(signed, key, environment, algorithm, signature, text):
+        raise _Refusal("altered", "it is not what was signed")
+    return _Proven({name: part for name, part in value.items() if name != "proof"}, entry, key)
+
+
+def _proven_value(data: bytes) -> JSONObject:
+    """One spelling only: what two readers could read as two values is refused before anybody asks who signed it."""
+    try:
+        value = _decode(data, "it", EnsignError)
+        if _canonical(value) == data:
+            return value
+    except (EnsignError, ValueError, RecursionError) as problem:
+        raise _Refusal("unreadable", f"it cannot be read: {problem}") from problem
+    raise _Refusal("unreadable", "it cannot be read: it is not canonical JSON (RFC 8785) and a line feed")
+
+
+def _parse_signature(text: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """Reads an SSH signature (PROTOCOL.sshsig): its key, namespace, hash and 64 bytes."""
+
+    def fail(why: str) -> NoReturn:
+        raise _Refusal("malformed", f"its proof cannot be read: {why}")
+
+    armor = _ARMOR.fullmatch(text)
+    if armor is None:
+        fail("it is not an SSH signature")
+    try:
+        data = base64.b64decode(armor[1].replace("\n", ""), validate=True)
+    except ValueError:
+        fail("it is not valid base64")
+    if data[:10] != b"SSHSIG\0\0\0\x01":
+        fail("it is not an SSH signature of version 1")
+
+    def strings(data: bytes) -> list[bytes]:
+        found, at = [], 0
+        while at < len(data):
+            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+            if end > len(data) or at + 4 > len(data):
+                fail("it ends too early")
+            found.append(data[at + 4 : end])
+            at = end
+        return found
+
+    parts = strings(data[10:])
+    if len(parts) != 5 or parts[2] or parts[3] not in (b"sha512", b"sha256"):
+        fail("it is not a signature that Ensign makes")
+    inner = strings(parts[4])
+    if len(inner) != 2 or inner[0] != b"ssh-ed25519" or len(inner[1]) != 64:
+        fail("it is not a signature by a key of type ssh-ed25519")
+    return parts[0], parts[1], parts[3], inner[1]
+
+
+def _signed(message: bytes, key: _Key, environment: str, algorithm: bytes, signature: bytes, armored: str) -> bool:
+    """Whether a key made a signature: by the package `cryptography` where it is, else by ssh-keygen."""
+    public_key = _ed25519()
+    if public_key is None:
+        return _signed_by_keygen(message, key, environment, armored)
+    digest = hashlib.new(algorithm.decode(), message).digest()
+    parts = (_PROOF_NAMESPACE.encode(), b"", algorithm, digest)
+    text = b"SSHSIG" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    try:
+        public_key.from_public_bytes(key.blob[-32:]).verify(signature, text)
+    except Exception:  # It has one kind of error for what does not verify, and others for what is no key.
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=None)
+def _ed25519() -> Any:
+    try:
+        return importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519").Ed25519PublicKey
+    except Exception:  # Not there, or not for this Python.
+        return None
+
+
+def _signed_by_keygen(message: bytes, key: _Key, environment: str, armored: str) -> bool:
+    principal = f"{environment}@ensign.invalid"
+    with tempfile.TemporaryDirectory(prefix="ensign-") as folder:
+        paths = [os.path.join(folder, name) for name in ("keys", "signature")]
+        texts = (f'{principal} namespaces="{_PROOF_NAMESPACE}" {key.line}\n', armored)
+        for path, text in zip(paths, texts):
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        command = ["ssh-keygen", "-Y", "verify", "-f", paths[0], "-I", principal, "-n", _PROOF_NAMESPACE, "-s", paths[1]]
+        try:
+            result = subprocess.run(command, input=message, capture_output=True, timeout=30, check=False)
+        except (OSError, subprocess.SubprocessError) as problem:
+            raise FleetUnavailable(f"no signature can be checked: ssh-keygen: {problem}") from problem
+    return result.returncode == 0
+
+
+class _Proofs:
+    """What of a live directory is proven, with the keys that it is given and what was seen before. Safe in threads.
+
+    Proven once, a file is known until its bytes change. The newest entry of each file is remembered, in memory and, if a
+    path is given, there: an older file that was signed is refused. The keys are read again when their file changes.
+    """
+
+    def __init__(self, keys: Union[str, bytes, os.PathLike[str]], environment: Optional[str], state: Optional[str]) -> None:
+        self._given, self._wanted, self._state = keys, environment, state
+        self._lock = threading.RLock()
+        self._stamp = ""
+        self._keys: tuple[_Key, ...] = ()
+        self.environment = ""
+        self._known: dict[str, tuple[bytes, _Proven]] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
+        if _ed25519() is None and shutil.which("ssh-keygen") is None:
+            raise InvalidKeys(
+                "no signature can be checked here: install the Python package `cryptography`, or ssh-keygen (openssh-client)"
+            )
+        with self._lock:
+            self._load_keys()
+            self._load_seen()
+
+    def __reduce__(self) -> tuple[type[_Proofs], tuple[object, ...]]:
+        return (_Proofs, (self._given, self._wanted, self._state))
+
+    def _load_keys(self) -> None:
+        given = self._given
+        if isinstance(given, bytes) or isinstance(given, str) and "ssh-ed25519" in given:
+            data, where, stamp = given if isinstance(given, bytes) else given.encode("utf-8"), "keys", "text"
+            if stamp == self._stamp:
+                return
+        else:
+            where = os.fspath(given)
+            try:
+                status = os.stat(where)
+                stamp = f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"
+                if stamp == self._stamp:
+                    return
+                with open(where, "rb") as file:
+                    data = file.read(_KEYS_LIMIT + 1)
+            except (OSError, ValueError) as problem:
+                raise InvalidKeys(f"cannot read {where}: {getattr(problem, 'strerror', None) or problem}") from problem
+            if len(data) > _KEYS_LIMIT:
+                raise InvalidKeys(f"{where} is larger than {_KEYS_LIMIT} bytes")
+        self._stamp = ""  # What follows may fail: then it is tried again.
+        keys = _parse_keys(data, where)
+        names = set().union(*(key.environments for key in keys))
+        environment = self._wanted or (names.pop() if len(names) == 1 else None)
+        if environment is None:
+            raise InvalidKeys(f"{where}: keys of several environments: say which one with `environment=`")
+        self._keys = tuple(key for key in keys if environment in key.environments)
+        if not self._keys:
+            raise InvalidKeys(f"{where}: no key of the environment {environment!r}")
+        self.environment, self._known, self._stamp = environment, {}, stamp
+
+    def prove(self, data: bytes, file: str) -> _Proven:
+        """Returns what is proven of a file, and remembers it. Raises: _Refusal; InvalidKeys; FleetUnavailable."""
+        with self._lock:
+            self._load_keys()
+            known = self._known.get(file)
+            if known is not None and known[0] == data:
+                proven = known[1]
+            else:
+                proven = _prove(data, file, self.environment, self._keys)
+                self._known[file] = (data, proven)
+            self._admit(proven, file)
+            return proven
+
+    def _admit(self, proven: _Proven, file: str) -> None:
+        now = (proven.entry, proven.key.fingerprint)
+        before = self._seen.get(file)
+        if before == now:
+            return
+        if before is not None and any(key.fingerprint == before[1] for key in self._keys):
+            if now[0] < before[0] or (now[0] == before[0] and file != _HEADER):
+                raise _Refusal("older", f"it is of entry {now[0]}, and one of entry {before[0]} was there before")
+        if self._state is not None:
+            self._keep(file, now)
+        self._seen[file] = now
+
+    def _load_seen(self) -> None:
+        if self._state is None:
+            return
+        data = _read(self._state, _STATE_LIMIT, FleetUnavailable)
+        if data is None:
+            return
+        fields = _Fields(_decode(data, self._state, FleetUnavailable), self._state, FleetUnavailable)
+        if fields.integer("v") != 1:
+            fields.fail("v", "is not 1: another version wrote it")
+        seen = fields.object("seen")
+        for file in seen.value:
+            one = seen.object(file)
+            found = (one.integer("entry"), one.text("key"))
+            before = self._seen.get(file)
+            if before is None or found[0] >= before[0] or all(key.fingerprint != before[1] for key in self._keys):
+                self._seen[file] = found
+
+    def _keep(self, file: str, now: tuple[int, str]) -> None:
+        """Writes what was seen, with what other processes have seen meanwhile."""
+        assert self._state is not None
+        try:
+            with open(f"{self._state}.lock", "a", encoding="utf-8") as lock:
+                with contextlib.suppress(ImportError):  # Without it (Windows) the last of two writers wins.
+                    importlib.import_module("fcntl").flock(lock, 2)
+                self._load_seen()
+                newest = self._seen.get(file)
+                if newest is not None and newest[0] > now[0] and any(key.fingerprint == newest[1] for key in self._keys):
+                    raise _Refusal("older", f"it is of entry {now[0]}, and one of entry {newest[0]} was there before")
+                seen = {**self._seen, file: now}
+                value = {"v": 1, "seen": {name: {"entry": entry, "key": key} for name, (entry, key) in seen.items()}}
+                temporary = f"{self._state}.{secrets.token_hex(8)}"
+                with open(temporary, "wb") as written:
+                    written.write(_canonical(value))
+                    written.flush()
+                    os.fsync(written.fileno())
+                os.replace(temporary, self._state)
+        except OSError as problem:
+            raise FleetUnavailable(f"cannot write {self._state}: {problem.strerror or problem}") from problem
+
+    def route(self, data: bytes, route: Route, live: str) -> Route:
+        """Returns a route that may be used. A halted one needs no proof, and with one it takes back what was before."""
+        file = f"agents/{route.agent}.json"
+        try:
+            self.prove(data, file)
+        except _Refusal as problem:
+            if route.phase != "halted":
+                raise self._unproven(live, file, problem) from None
+        return route
+
+    def header(self, live: str, max_age: Optional[float]) -> None:
+        """Raises unless the header is proven, not older than one that was seen, and of a host that was heard lately.
+
+        Whoever follows a ledger writes a header without a proof, as nobody but the host can. That one is taken where no age
+        is asked for and no proven one was ever seen.
+        """
+        path = os.path.join(live, _HEADER)
+        data = _read(path, _HEADER_LIMIT, CorruptRoute)
+        if data is None:
+            raise FleetUnavailable(f"no fleet in {live}: it has no fleet.json (is the path right, and was it reconciled?)")
+        try:
+            proven = self.prove(data, _HEADER)
+        except _Refusal as problem:
+            if max_age is None and problem.code in ("unsigned", "file") and self._may_be_bare(data):
+                return
+            raise self._unproven(live, _HEADER, problem) from None
+        if max_age is None:
+            return
+        heard = proven.value.get("heard")
+        try:
+            when = datetime.datetime.strptime(heard, "%Y-%m-%dT%H:%M:%SZ") if isinstance(heard, str) else None
+        except ValueError:
+            when = None
+        if when is None:
+            raise FleetUnavailable(f"{path} does not say when the host was last heard")
+        age = time.time() - when.replace(tzinfo=datetime.timezone.utc).timestamp()
+        if age > max_age:
+            raise FleetUnavailable(f"{path}: the host was last heard {int(age)} s ago, and {max_age:g} s are allowed")
+
+    def _may_be_bare(self, data: bytes) -> bool:
+        with self._lock:
+            return _HEADER not in self._seen and not {"proof", "agent"} & set(_proven_value(data))
+
+    @staticmethod
+    def _unproven(live: str, file: str, problem: _Refusal) -> Unproven:
+        path = os.path.join(live, *file.split("/"))
+        return Unproven(f"{path} is not to be believed: {problem} (`ensign drift` shows it, `ensign reconcile` repairs it)")
+
+
 # ---------------------------------------------------------------------------------------------------- reading files
 
 _ROUTE_LIMIT = 64 << 10
@@ -1039,10 +1439,31 @@ class Fleet:
 
     Opening it reads nothing, so a process may start before the fleet's first reconcile. Each session reads its route
     anew. Bundles never change, so verified ones are kept, up to `cache_bytes`.
+
+    With `keys`, the lines that `ensign keys` prints or the path of a file with them (default: the environment variable
+    ENSIGN_KEYS), only what the ledger's key has signed counts, and nothing older than what was seen: in this process or,
+    with `state`, the path of a file of this program's own, in earlier ones too. Without keys whoever may write to the
+    directory decides. `environment` says which one, where the keys are of several. `max_age`, in seconds, refuses sessions
+    when the host was not heard for so long. Signatures are checked by the package `cryptography` where it is installed,
+    else by ssh-keygen. Raises: InvalidKeys; FleetUnavailable if `state` cannot be read.
     """
 
-    def __init__(self, path: Union[str, os.PathLike[str]], *, cache_bytes: int = 16 << 20) -> None:
+    def __init__(
+        self,
+        path: Union[str, os.PathLike[str]],
+        *,
+        keys: Union[str, bytes, os.PathLike[str], None] = None,
+        environment: Optional[str] = None,
+        state: Union[str, os.PathLike[str], None] = None,
+        max_age: Optional[float] = None,
+        cache_bytes: int = 16 << 20,
+    ) -> None:
         self.path = os.fspath(path)
+        given = os.environ.get("ENSIGN_KEYS") or None if keys is None else keys
+        if given is None and (state is not None or max_age is not None or environment is not None):
+            raise InvalidKeys("`environment`, `state` and `max_age` are about what is signed: they need `keys`")
+        self._proofs = None if given is None else _Proofs(given, environment, None if state is None else os.fspath(state))
+        self._max_age = max_age
         self._cache_bytes = cache_bytes
         self._cached: OrderedDict[str, bytes] = OrderedDict()  # Least recently used first.
         self._lock = threading.Lock()
@@ -1051,9 +1472,12 @@ class Fleet:
         """Returns which versions of an agent are live now.
 
         A halted agent has a route too, with none. Raises: InvalidArgument, AgentNotFound, FleetUnavailable,
-        CorruptRoute.
+        CorruptRoute; with keys also Unproven, which is a CorruptRoute, and InvalidKeys.
         """
-        return _read_route(self.path, agent)
+        route = _read_route(self.path, agent, self._proofs)
+        if self._proofs is not None and route.phase != "halted":
+            self._proofs.header(self.path, self._max_age)
+        return route
 
     def session(self, agent: str, key: Optional[str] = None) -> Session:
         """Opens a session of an agent, named `<team>/<agent>`.
@@ -1062,7 +1486,7 @@ class Fleet:
         ticket or a conversation. Without a key the session is a run of its own, with a random one.
 
         Raises: AgentHalted; AgentNotFound; InvalidArgument; FleetUnavailable if files cannot be read; CorruptRoute or
-        CorruptBundle if they can, and are wrong. Nothing else.
+        CorruptBundle if they can, and are wrong; with keys Unproven, a CorruptRoute, and InvalidKeys. Nothing else.
         """
         if key is None:
             key = secrets.token_hex(16)
@@ -1071,7 +1495,7 @@ class Fleet:
             number, choice = route.select(key)
             data = self._bundle(choice.digest)
             if data is not None:
-                return _parse_session(data, route, choice, key, number, self.path)
+                return _parse_session(data, route, choice, key, number, self.path, self._proofs)
             if delay is not None:  # Removed since we read the route, which then names another one by now.
                 time.sleep(delay)
         raise FleetUnavailable(
@@ -1106,7 +1530,7 @@ class Fleet:
         return data
 
 
-def _read_route(live: str, agent: str) -> Route:
+def _read_route(live: str, agent: str, proofs: Optional[_Proofs]) -> Route:
     # Before it becomes part of a path: neither `..` nor a slash too many gets past the pattern.
     if not isinstance(agent, str) or not _AGENT.fullmatch(agent):
         raise InvalidArgument(f"{agent!r} is not an agent's name: <team>/<agent>, each of a-z, 0-9 and inner hyphens")
@@ -1114,7 +1538,8 @@ def _read_route(live: str, agent: str) -> Route:
     path = os.path.join(live, "agents", team, f"{name}.json")
     data = _read(path, _ROUTE_LIMIT, CorruptRoute)
     if data is not None:
-        return _parse_route(data, agent, path)
+        route = _parse_route(data, agent, path)
+        return route if proofs is None else proofs.route(data, route, live)
     if not os.path.exists(os.path.join(live, "fleet.json")):
         raise FleetUnavailable(f"no fleet in {live}: it has no fleet.json (is the path right, and was it reconciled?)")
     raise AgentNotFound(f"no agent {agent} in {live}")
@@ -1305,13 +1730,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("live", metavar="LIVE_DIR", help="the live directory, which holds fleet.json")
     parser.add_argument("agent", metavar="AGENT", help="<team>/<agent>")
     parser.add_argument("--key", help="the session's key (default: a random one)")
+    parser.add_argument("--keys", metavar="FILE", help="lines of `ensign keys`: only what is signed counts (or ENSIGN_KEYS)")
+    parser.add_argument("--environment", metavar="ENV", help="which one, where the keys are of several")
+    parser.add_argument("--state", metavar="FILE", help="remember what was seen, and refuse what is older")
     options = parser.parse_args(arguments)
     try:
-        route = Fleet(options.live).route(options.agent)
+        given = {"keys": options.keys, "environment": options.environment, "state": options.state}
+        route = Fleet(options.live, **given).route(options.agent)
         number, choice = route.select(secrets.token_hex(16) if options.key is None else options.key)
     except EnsignError as problem:
         print(f"error: {problem}", file=sys.stderr)
-        if isinstance(problem, InvalidArgument):
+        if isinstance(problem, (InvalidArgument, InvalidKeys)):
             return 64
         if isinstance(problem, AgentHalted):
             return 4

@@ -2,6 +2,7 @@
 """Brings the generated parts of docs/ up to date with the code:
 
     docs/schemas/<kind>.json    what `ensign schema KIND` prints
+    docs/gateway-file.md        the field tables, from docs/schemas/gateway.json, which a test of the gateway writes
     docs/manifests.md           the field tables between <!-- fields: ... --> and <!-- /fields -->
     docs/cli.md                 the usage lines between <!-- usage: ... --> and <!-- /usage -->
 
@@ -23,11 +24,13 @@ kinds = ["Agent", "Tool", "Role", "Team", "Prices", "Environment", "Binding", "D
 stale = []
 
 
-def ask(*words):
-    return subprocess.run([ensign, *words], check=True, capture_output=True, text=True).stdout
+def ask(*words, program=ensign):
+    return subprocess.run([program, *words], check=True, capture_output=True, text=True).stdout
 
 
 schemas = {kind: json.loads(ask("schema", kind)) for kind in kinds}
+# Of the gateway's program: ENSIGN_RECORD=1 writes it.
+schemas["Gateway"] = json.loads((docs / "schemas" / "gateway.json").read_text())
 
 # What a pattern means, by which of these texts it accepts.
 probes = ["next", "1.4.0", "90m", "2027-06-30", "a/b", "a_B.md", "a.b", "vault:a/b", "."]
@@ -49,13 +52,23 @@ forms = {
 special = {
     "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$": "name", "^[A-Za-z_][A-Za-z0-9_]*$": "variable",
     "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$": "header", "^sha256:[0-9a-f]{64}$": "`sha256:<64 hex>`",
+    "^/": "absolute path", "^https?://": "URL", "^[0-9a-f]{64}$": "SHA-256", "^[a-z][a-z0-9+.-]*$": "scheme",
+    "^([a-z_][a-z0-9_-]*|[0-9]+)$": "account", "^(\\[[0-9a-fA-F:]+\\]|[0-9.]+):[0-9]+$": "address and port",
     "^[A-Za-z][A-Za-z0-9_+/-]*$": "time zone", "^/[^\\s?#]*$": "path", "^\\S+( +\\S+){4}$": "schedule",
+    "^([1-9][0-9]{0,5}|1000000)/[smhd]$": "rate, such as `30/m`", "^(/([^~/]|~[01])*)+$": "JSON Pointer",
+    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.[A-Za-z0-9_.-]{1,128}$": "`<tool>.<operation>`",
 }
+
+
+def is_approver(pattern):
+    return pattern.startswith("^([a-z0-9]") and "@" in pattern
 
 
 def form(pattern):
     if pattern in special:
         return special[pattern]
+    if is_approver(pattern):
+        return "team or principal"
     return forms[" ".join(text for text in probes if re.search(pattern, text))]
 
 
@@ -66,6 +79,9 @@ def kind_of(schema):
         return " \\| ".join(f"`{word}`" for word in words)
     if "anyOf" in schema:
         records = [part for part in schema["anyOf"] if "properties" in part]
+        lists = [part for part in schema["anyOf"] if part.get("type") == "array"]
+        if lists:
+            return f"{kind_of(lists[0]['items'])}, or {kind_of(lists[0])}"
         if not records:
             return "number or percentage"
         if "ref" in records[0]["properties"]:
@@ -78,7 +94,7 @@ def kind_of(schema):
         return "JSON Schema"
     if wanted == "string":
         return form(schema["pattern"])
-    if wanted == ["string", "number"]:
+    if wanted in (["string", "number"], ["string", "number", "boolean", "null"]):
         return "text"
     if wanted in ("integer", "number"):
         low, high = schema["minimum"], schema["maximum"]
@@ -165,8 +181,12 @@ def table(words):
     return lines + list(below(schema, name, shared))
 
 
-def usage(verb):
-    text = re.search(r"^USAGE: (.*)$", ask(verb, "--help"), re.M)[1]
+def usage(words):
+    """`plan`, or `ensign-gateway serve`."""
+    *program, verb = words.split()
+    # Beside the other one. The verb that becomes it has its own help by another way.
+    asked = str(pathlib.Path(ensign).with_name(program[0])) if program else ensign
+    text = re.search(r"^USAGE: (.*)$", ask("help", verb, program=asked), re.M)[1]
     return ["```", text, "```"]
 
 
@@ -188,9 +208,8 @@ def write(path, text):
 
 for kind in kinds:
     write(docs / "schemas" / f"{kind.lower()}.json", ask("schema", kind))
-manifests = docs / "manifests.md"
-if manifests.exists():
-    write(manifests, replace(manifests.read_text(), "fields", table))
+for name in ["manifests.md", "gateway-file.md"]:
+    write(docs / name, replace((docs / name).read_text(), "fields", table))
 cli = docs / "cli.md"
 if cli.exists():
     write(cli, replace(cli.read_text(), "usage", usage))

@@ -1,4 +1,4 @@
-// One POST through libcurl, which is loaded when it is first needed: most commands never speak HTTP, and linking it would
+// POST through libcurl, which is loaded when it is first needed: most commands never speak HTTP, and linking it would
 // make each of them load thirty libraries first.
 //
 // Redirects are not followed, and only http and https are spoken. Certificates are checked against the system's.
@@ -17,15 +17,14 @@ enum {
     CCURL_STOPPED,
     CCURL_TIMED_OUT,
     CCURL_FAILED,
-    // libcurl.so.4 is not installed.
-    CCURL_MISSING,
-    // The server closed the connection without a whole answer.
-    CCURL_CLOSED,
+    CCURL_CANCELLED,
 };
 
 typedef struct ccurl_answer {
     // The status of HTTP; 0 if no answer came.
     long status;
+    // Whether anything of the body was written.
+    int32_t was_sent;
     // Why it failed; empty otherwise.
     char message[256];
 } ccurl_answer;
@@ -33,12 +32,33 @@ typedef struct ccurl_answer {
 // Takes a piece of the body, or a line of the head. Anything but 0 ends the transfer.
 typedef int32_t (*_Nonnull ccurl_reader)(void *_Nullable context, const uint8_t *_Nonnull bytes, size_t count);
 
-// Sends a body and reads the answer.
-//
-// `headers` are whole lines, ending with NULL. `timeout` is in milliseconds and counts from here to the end of the body.
+// A connection that is kept from one transfer to the next, as long as it is used. For one transfer at a time.
+typedef struct ccurl_line ccurl_line;
+
+// NULL where libcurl is not installed.
+ccurl_line *_Nullable ccurl_open(void);
+void ccurl_close(ccurl_line *_Nonnull line);
+// Ends the transfer that is under way, or the next one. From any thread.
+void ccurl_cancel(ccurl_line *_Nonnull line);
+
+typedef struct ccurl_request {
+    const char *_Nonnull url;
+    // Whole lines, ending with NULL.
+    const char *_Nullable const *_Nonnull headers;
+    const uint8_t *_Nullable body;
+    size_t count;
+    // In milliseconds, from here to the end of the answer.
+    long timeout;
+    // Whether no proxy is used, whatever the environment says.
+    int32_t direct;
+    ccurl_reader head;
+    ccurl_reader reader;
+    void *_Nullable context;
+} ccurl_request;
+
+// Sends a body once, and reads the answer: where a kept connection turns out to be dead after something was written, it fails.
 int32_t ccurl_post(
-    const char *_Nonnull url, const char *_Nullable const *_Nonnull headers, const uint8_t *_Nullable body, size_t count,
-    long timeout, ccurl_reader head, ccurl_reader reader, void *_Nullable context, ccurl_answer *_Nonnull answer);
+    ccurl_line *_Nonnull line, const ccurl_request *_Nonnull request, ccurl_answer *_Nonnull answer);
 
 #ifdef __cplusplus
 }

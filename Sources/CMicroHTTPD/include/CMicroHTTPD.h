@@ -1,6 +1,86 @@
-// libmicrohttpd, for the gateway alone. Its options are variadic: each combination that is used is a function here.
+// A server of HTTP by libmicrohttpd, for the gateway alone: one thread for each connection, so that a slow client holds up
+// nobody and a call is made where it is read. The library's options are variadic, so this is all that is used of it.
+//
+// It has no time limits: the library's would also count the time of a call. Who starts it shuts down sockets.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
-#include <microhttpd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct chttpd chttpd;
+// One request under way. Only valid within the functions below.
+typedef struct chttpd_exchange chttpd_exchange;
+
+// What to do after the head.
+enum {
+    // Read the body, and then finish.
+    CHTTPD_READ,
+    // Answer without reading it; the connection ends with the answer.
+    CHTTPD_ANSWER,
+    CHTTPD_HANG_UP,
+};
+
+// All are called on the connection's thread. `context` is the server's.
+typedef struct chttpd_handlers {
+    void *_Nullable context;
+    // A connection begins. Returns what is given to the others as `connection`.
+    void *_Nullable (*_Nonnull opened)(void *_Nullable context, int socket);
+    // It ends: its socket is closed after this.
+    void (*_Nonnull closed)(void *_Nullable context, void *_Nullable connection);
+    // The head of a request has been read. Sets `request`, which `done` gets back.
+    int32_t (*_Nonnull begun)(
+        void *_Nullable context, void *_Nullable connection, chttpd_exchange *_Nonnull exchange, const char *_Nonnull method,
+        const char *_Nonnull path, void *_Nullable *_Nonnull request);
+    // A piece of the body. Anything but 0 ends the connection.
+    int32_t (*_Nonnull took)(void *_Nullable request, const uint8_t *_Nonnull bytes, size_t count);
+    // All of it has come: answers, by chttpd_answer. Anything but 0 ends the connection.
+    int32_t (*_Nonnull finished)(void *_Nullable request, chttpd_exchange *_Nonnull exchange);
+    // The answer is out, or the connection broken.
+    void (*_Nonnull done)(void *_Nullable request);
+} chttpd_handlers;
+
+typedef struct chttpd_settings {
+    // Bound and listening; the server closes it.
+    int socket;
+    unsigned connections;
+    // 0 for no limit.
+    unsigned connections_of_one_address;
+    // The most bytes of a head.
+    size_t head;
+    // The stack of a connection's thread, in bytes.
+    size_t stack;
+    // PEM; NULL for http.
+    const char *_Nullable key;
+    const char *_Nullable certificate;
+    // Whose clients' certificates count; NULL if none are asked for.
+    const char *_Nullable authorities;
+} chttpd_settings;
+
+// NULL if it cannot be started: the certificate and its key do not fit, or there are no threads.
+chttpd *_Nullable chttpd_start(const chttpd_settings *_Nonnull settings, const chttpd_handlers *_Nonnull handlers);
+// Breaks all connections and waits for their threads: what they do must end by itself.
+void chttpd_stop(chttpd *_Nonnull server);
+
+// Hands over each line of the head.
+void chttpd_headers(
+    chttpd_exchange *_Nonnull exchange, void *_Nullable context,
+    void (*_Nonnull take)(void *_Nullable context, const char *_Nonnull name, const char *_Nonnull value));
+
+// Whether the client has a certificate of one of the authorities, for this purpose and valid now.
+int chttpd_client_is_known(chttpd_exchange *_Nonnull exchange);
+
+// Sends an answer. `names` and `values` are its headers, ending with NULL. Returns 0 if it could not be queued.
+int chttpd_answer(
+    chttpd_exchange *_Nonnull exchange, unsigned status, const char *_Nullable const *_Nonnull names,
+    const char *_Nullable const *_Nonnull values, const uint8_t *_Nullable body, size_t count);
+
+// Whether a certificate in PEM is for a host: a name, or an address without brackets. -1 if it cannot be read.
+int chttpd_is_for(const char *_Nonnull certificate, const char *_Nonnull host);
+
+#ifdef __cplusplus
+}
+#endif

@@ -23,13 +23,5 @@ int csystem_rename_new(const char *from, const char *to);
 int csystem_do_not_block(int fd);
 /// Makes a descriptor refer to nothing, so that the other end of its pipe sees the end; the number stays taken.
 int csystem_shut(int fd);
-
-/// Starts a program that a keeper of its own waits for. The keeper is a process of this one's code that ends what is left
-/// of the program: when the program has ended, or when `life` (the write end of a pipe, given back here) is closed, by
-/// whatever end of this process. It adopts what the program's children leave behind (prctl(2), PR_SET_CHILD_SUBREAPER), so
-/// that a new session is no way out.
-///
-/// `words` and `variables` end with NULL; `directory` may be NULL; `streams` are the program's first three descriptors.
-/// Returns the keeper's process id, whose exit status is the program's (128 and the signal's number), or -1 with errno.
-int csystem_start_kept(const char *program, char *const *words, char *const *variables, const char *directory,
-                       const int streams[3], int *life);
+/// The account of the process at the other end of a Unix socket, when it connected (SO_PEERCRED); -1 for other descriptors.
+long long csystem_peer_account(int fd);

@@ -3,6 +3,7 @@ import EnsignImport
 import EnsignJSON
 import EnsignMCP
 import EnsignModel
+import EnsignPolicy
 import EnsignSystem
 
 /// `import mcp`: from a server that runs, from what one has answered, or from a configuration's servers.
@@ -126,7 +127,8 @@ struct ServerImport {
                 output: tool.output,
                 isReadOnly: tool.isReadOnly,
                 isDestructive: tool.isDestructive,
-                isIdempotent: tool.isIdempotent
+                isIdempotent: tool.isIdempotent,
+                pin: ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
             )
         }
         let own = listing.name.onOneLine(utf8: 80)

@@ -20,6 +20,9 @@ extension PlanRenderer {
         if plan.guards.isEmpty, let rules = plan.rules?.rules {
             text += "\n  ~ rules of the environment  \(rules.names.joined(separator: ", "))\n"
         }
+        if let policy = plan.policy, plan.isEmpty, plan.guards.isEmpty, plan.rules == nil {
+            text += "\n  ~ \(LivePath.policy)  who may agree, limits and prices  [\(policy.kind.rawValue)]\n"
+        }
         return text
     }
 

@@ -30,12 +30,19 @@ struct ReconcileRenderer {
         said += list(report.behaviour.map { ChangeSentence($0).past })
         said += list(report.halts.map { ChangeSentence($0).past })
         said += list(report.drift.map(\.repaired))
+        if !report.sealed.isEmpty {
+            said += list([
+                "\(counted(report.sealed.count, "route")) signed with the ledger's key; nothing else of them changed"
+            ])
+        }
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
         said += list(answer.guards.map(\.line))
         said += list(
             // Rules that guard agents have said it themselves.
-            (report.plan?.common ?? []).filter { $0.rules == nil || answer.guards.isEmpty }
-                .map { ChangeSentence($0).past }
+            (report.plan?.common ?? []).filter {
+                ($0.rules == nil || answer.guards.isEmpty) && ($0.file == nil || isAlone)
+            }
+            .map { ChangeSentence($0).past }
                 + inOrder(report.plan?.changes ?? []).flatMap(lines)
         )
         if !quiet {
@@ -55,6 +62,9 @@ struct ReconcileRenderer {
         if let waiting = answer.waiting { said.append(note(waiting.sentence)) }
         return said
     }
+
+    /// Whether nothing else changes: what says who may agree comes with the agents and guards that it belongs to.
+    private var isAlone: Bool { answer.guards.isEmpty && report.plan?.isEmpty ?? true && report.plan?.rules == nil }
 
     private func note(_ text: String) -> Said { .note("\(environment): \(text)") }
 

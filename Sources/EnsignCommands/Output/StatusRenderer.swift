@@ -55,6 +55,11 @@ struct StatusRenderer {
             notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
         }
         notes += agents(row) + rollouts(row)
+        if let first = row.observing.first {
+            let who =
+                row.observing.count == 1 ? "\(first) observes" : "\(first) and \(row.observing.count - 1) more observe"
+            notes.append("\(who): what the gateway would refuse is let through (mode: observe)")
+        }
         for drift in row.drifts.prefix(Self.maxNamed) { notes.append(drift.sentence) }
         if row.drifts.count > Self.maxNamed { notes.append("drift: \(row.drifts.count - Self.maxNamed) more") }
         for record in row.pending.pending {

@@ -114,6 +114,7 @@ extension Invocation {
             case .refused: console.paint("refused", .red)
             }
         console.line("\(whose)\(word): \(answer.reason.onOneLine)")
+        if let agreement = answer.agreement { console.line("  of \(agreement.sentence.onOneLine)") }
         guard let path = answer.path, let position = answer.position else { return }
         console.line("  \(path):\(position.line):\(position.column)")
         if let line = line(position, of: fleet?.source(path)) { console.line("    \(line)") }

@@ -252,7 +252,7 @@ struct Hooks {
                 // One environment that fails does not stop the others.
                 let explanation = Explanation(error)
                 console.note("\(environment): failed")
-                explanation.print(to: console, program: App.name)
+                explanation.print(to: console)
                 if worst == .done { worst = explanation.code }
             }
         }

@@ -13,11 +13,16 @@ extension Verb {
         group: .record,
         summary: "Print allowed-signers lines of the ledger's keys",
         discussion: """
-            The lines let stock git verify the ledger. Take them from a place that you trust, such as the host itself: \
-            they are what everything else is proven with.
+            The lines let stock git verify the ledger ('git'), and whoever reads the live directory what is in it \
+            ('ensign-live', the newest key alone). Take them from a place that you trust, such as the host itself: they \
+            are what everything else is proven with.
+
+            A rotation signs everything that is live anew, and readers refuse it until they have the new line. So prepare \
+            the key, give all readers both lines, and rotate then; after a theft, rotate at once.
             """,
         options: [
             .anyEnvironment,
+            Option(name: "prepare", summary: "Make the key that the next rotation hands over to, and print its line"),
             Option(name: "rotate", summary: "Make a new key and hand over to it with an entry that the old key signs"),
         ],
         formats: [.text, .json],
@@ -30,10 +35,15 @@ extension Verb {
                 command: "git log --first-parent --show-signature refs/ensign/ledger/prod",
                 meaning: "then stock git verifies the ledger"
             ),
+            Example(
+                command: "ensign keys --env prod --prepare",
+                meaning: "the line that readers need before a rotation"
+            ),
             Example(command: "ensign keys --env prod --rotate", meaning: "replace prod's key"),
         ]
     ) { invocation in
         let site = try invocation.site()
+        if invocation.has("prepare") { return try invocation.prepare(site) }
         if invocation.has("rotate") { return try invocation.rotate(site) }
         let names = try invocation["env"] == nil ? site.environments([]) : [invocation.knownEnvironment(site)]
         var keys: [SigningKey] = []
@@ -42,7 +52,7 @@ extension Verb {
             do { keys += try SigningKey.all(site, name) } catch {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
-                explanation.print(to: invocation.console, program: App.name)
+                explanation.print(to: invocation.console)
                 if worst != .integrity { worst = explanation.code }
             }
         }
@@ -56,15 +66,48 @@ extension Verb {
 }
 
 extension Invocation {
-    fileprivate func rotate(_ site: Site) throws -> ExitCode {
-        guard self["env"] != nil else { throw UsageError(message: "'keys --rotate' needs --env ENV", verb: verb.name) }
+    /// The rotation of the named environment.
+    private func rotation(_ site: Site, _ option: String) throws -> (KeyRotation, String) {
+        guard self["env"] != nil else {
+            throw UsageError(message: "'keys --\(option)' needs --env ENV", verb: verb.name)
+        }
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }
         let environment = try knownEnvironment(site)
-        let rotation = KeyRotation(site: site, environment: environment, actor: actor(.cli))
+        return (KeyRotation(site: site, environment: environment, actor: actor(.cli)), environment)
+    }
+
+    fileprivate func prepare(_ site: Site) throws -> ExitCode {
+        let (rotation, environment) = try rotation(site, "prepare")
+        let key = SigningKey(environment: environment, line: try rotation.prepare().line, from: nil, to: nil)
+        if format == .json { json(SigningKey.json([key])) } else { console.line(key.allowedSigner.onOneLine) }
+        return .done
+    }
+
+    fileprivate func rotate(_ site: Site) throws -> ExitCode {
+        let (rotation, environment) = try rotation(site, "rotate")
         let entry = try rotation.run(reason: "rotated", now: Timestamp(seconds: Machine.now))
         console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")
         console.note("The old key is kept beside the new one, with '.before-\(entry.entry.sequence)' behind its name.")
-        return .done
+        return try signAnew(site, environment)
+    }
+
+    /// What is live has the old key's proof until the next run. It is not left to that.
+    private func signAnew(_ site: Site, _ environment: String) throws -> ExitCode {
+        var options = Reconciler.Options()
+        options.readsTelemetry = false
+        let reconciler = Reconciler(site: site, environment: environment, actor: actor(.cli), options: options)
+        do {
+            let count = try reconciler.run().sealed.count
+            if count > 0 {
+                console.note("\(environment): signed \(counted(count, "route")) anew: readers need the new line now")
+            }
+            return .done
+        } catch {
+            let explanation = Explanation(error)
+            explanation.print(to: console)
+            console.note("The key has changed; what is live is signed anew by: ensign reconcile --env \(environment)")
+            return explanation.code
+        }
     }
 }

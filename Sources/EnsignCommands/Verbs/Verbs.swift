@@ -6,8 +6,8 @@ enum Verbs {
         .new, .importing, .validate, .plan, .release, .promote, .propose, .tighten, .rollback, .schema,
         .reconcile, .rollout, .watch, .halt, .resume, .notify,
         .status, .get, .diff, .route, .whoCan, .check, .judge, .evidence, .telemetry, .discover,
-        .drift,
+        .drift, .gateway, .dev,
         .log, .verify, .keys,
-        .initialise, .hook, .completion, .version,
+        .initialise, .hook, .completion(of: App.name, .setUp), .version,
     ]
 }

@@ -64,16 +64,26 @@ extension ToolHolders {
     fileprivate var isEmpty: Bool { holders.isEmpty && halted.isEmpty }
 
     var table: TextTable {
-        var table = TextTable(header: ["AGENT", "VERSION", "OPERATION", "THROUGH", "APPROVAL", "LIMITS", "WHERE"])
+        let asks = holders.contains { $0.agreement != nil }
+        var table = TextTable(
+            header: ["AGENT", "VERSION", "OPERATION", "THROUGH", "APPROVAL"] + (asks ? ["OF"] : []) + [
+                "LIMITS", "WHERE",
+            ]
+        )
         for holder in holders {
             var limits = holder.limits.isEmpty ? "-" : holder.limits.joined(separator: ", ").shortened(to: 60)
             if let expires = holder.expires { limits += holder.isExpired ? " expired \(expires)" : " until \(expires)" }
             let share = holder.weight.map { $0 == 100 ? "" : " (\($0) %)" } ?? ""
-            table.rows.append([
-                holder.agent.description, "\(holder.version)\(share)", "\(holder.tool).\(holder.operation)",
-                holder.origin, holder.approval.rawValue, limits.onOneLine,
-                holder.path.map { "\($0):\(holder.position?.line ?? 1)" } ?? "an earlier commit",
-            ])
+            let who = holder.agreement?.sentence.onOneLine ?? "-"
+            table.rows.append(
+                [
+                    holder.agent.description, "\(holder.version)\(share)", "\(holder.tool).\(holder.operation)",
+                    holder.origin, holder.approval.rawValue,
+                ] + (asks ? [who] : []) + [
+                    limits.onOneLine,
+                    holder.path.map { "\($0):\(holder.position?.line ?? 1)" } ?? "an earlier commit",
+                ]
+            )
         }
         return table
     }

@@ -17,9 +17,19 @@ package protocol Gatekeeper: Sendable {
     /// Decides about one call, makes it, and answers with a `CallToolResult`. Blocks until then.
     func call(_ call: IncomingCall, in session: Session) -> JSONValue
 
+    /// Records a call that the front cannot pass on, such as one with a number that has no one reading, and answers with a
+    /// `CallToolResult`. Nothing is forwarded.
+    func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue
+
     /// Changes when the offer may have changed; costs one read of the route. Clients of open connections are told
     /// (`notifications/tools/list_changed`) when it does.
     func offerMark(for session: Session) -> Int
+}
+
+extension Gatekeeper {
+    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
+        refusal.result(decision: nil)
+    }
 }
 
 /// What the transport knows of whoever speaks. Its words (`run`, `key`, `asked`) are the client's and prove nothing.

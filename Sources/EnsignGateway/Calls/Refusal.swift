@@ -32,7 +32,7 @@ package struct Refusal: Error, Sendable, Hashable {
     /// What was refused, the value, the limit, and whether trying again helps. For a model: no paths, no other agents, nothing
     /// that a server wrote to its standard error.
     package var text: String
-    /// The keyword of the arguments' schema that refuses, as a JSON Pointer into it.
+    /// Where in the arguments, and which keyword of their schema refuses, as a JSON Pointer: `/amount/maximum`.
     package var pointer: String?
 
     package init(_ reason: Reason, _ text: String, pointer: String? = nil) {

@@ -41,7 +41,10 @@ package struct Decision: Sendable {
     package var kind: Kind
     package var agent: AgentID?
     package var version: AgentVersion?
+    /// The run's.
     package var bundle: Digest?
+    /// The one that the route gives now, where it is another.
+    package var present: Digest?
     /// The entry of the ledger that the route was published by.
     package var entry: Int64?
     package var run: RunName?

@@ -1,4 +1,5 @@
 package import EnsignModel
+package import EnsignPolicy
 
 /// Where decisions are written. Safe from any number of threads.
 package protocol DecisionRecord: Sendable {
@@ -20,8 +21,6 @@ package struct RecordFailure: Error, Sendable, Hashable {
 /// What somebody has to agree to.
 package struct ApprovalQuestion: Sendable {
     package var agent: AgentID
-    /// The account that the agent acts as, which never approves.
-    package var principal: String?
     package var environment: String
     package var version: AgentVersion
     package var bundle: Digest
@@ -29,13 +28,13 @@ package struct ApprovalQuestion: Sendable {
     package var operation: String
     package var arguments: JSONValue
     package var run: RunName
+    /// What is needed: `manager` or `dual`.
     package var needed: Approval
-    /// Who may agree, exact principals, with their keys: from the bundle and `policy.json`.
-    package var approvers: [Approver]
+    /// Who may agree, and with which keys: whoever asks is not among them.
+    package var rule: ApprovalRule
 
     package init(
         agent: AgentID,
-        principal: String?,
         environment: String,
         version: AgentVersion,
         bundle: Digest,
@@ -43,10 +42,9 @@ package struct ApprovalQuestion: Sendable {
         arguments: JSONValue,
         run: RunName,
         needed: Approval,
-        approvers: [Approver]
+        rule: ApprovalRule
     ) {
         self.agent = agent
-        self.principal = principal
         self.environment = environment
         self.version = version
         self.bundle = bundle
@@ -54,47 +52,26 @@ package struct ApprovalQuestion: Sendable {
         self.arguments = arguments
         self.run = run
         self.needed = needed
-        self.approvers = approvers
-    }
-}
-
-/// Somebody who may agree.
-package struct Approver: Sendable, Hashable {
-    package var principal: String
-    /// Public keys in OpenSSH's text form (`ssh-ed25519 AAAA...`), each with the seconds since 1970 between which it is good.
-    package var keys: [Key]
-
-    package struct Key: Sendable, Hashable {
-        package var line: String
-        package var validAfter: Int64?
-        package var validBefore: Int64?
-
-        package init(line: String, validAfter: Int64? = nil, validBefore: Int64? = nil) {
-            self.line = line
-            self.validAfter = validAfter
-            self.validBefore = validBefore
-        }
-    }
-
-    package init(principal: String, keys: [Key]) {
-        self.principal = principal
-        self.keys = keys
+        self.rule = rule
     }
 }
 
 /// Whether people have agreed to one call.
 package enum ApprovalState: Sendable, Hashable {
-    /// Not yet asked, or asked and not answered: until when the request is good.
+    /// Not yet asked, or asked and not answered enough: until when the request is good.
     case pending(id: String, until: Timestamp)
-    /// Enough have agreed. Good for one call, which must be taken with ``Approvals/consume(_:)`` before it is sent.
+    /// Enough have agreed. Good for one call, which must be taken with ``ApprovalDesk/consume(id:now:)`` before it is sent.
     case granted(id: String, by: [String])
-    case denied(id: String, by: String)
+    case denied(id: String, by: String, until: Timestamp)
     /// The agent has too many open requests.
     case tooMany(most: Int)
 }
 
 /// Requests to people and what they answered. Safe from any number of threads and processes.
 package protocol ApprovalDesk: Sendable {
+    /// Whether the word of an issuer counts like a signature.
+    var trustsIssuers: Bool { get }
+
     /// Asks, or finds what was answered to the same question: same agent, bundle, operation, arguments and run.
     func ask(_ question: ApprovalQuestion, now: Timestamp) throws(RecordFailure) -> ApprovalState
 

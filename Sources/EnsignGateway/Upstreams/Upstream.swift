@@ -100,14 +100,24 @@ package enum UpstreamAddress: Sendable, Hashable {
 package struct ProgramAddress: Sendable, Hashable {
     /// The program's absolute path and its arguments, one or more. No shell reads them. With a sandbox, these are its words.
     package var words: [String]
+    /// The file that is the server: the first word, or what the sandbox runs.
+    package var program: String
     package var directory: String?
-    /// The SHA-256 that the program's file must have, in hexadecimal; nil where any will do.
+    /// The SHA-256 that ``program`` must have, in hexadecimal; nil where any will do.
     package var sha256: String?
     /// The account that it runs as; nil for this process's own.
     package var user: String?
 
-    package init(words: [String], directory: String? = nil, sha256: String? = nil, user: String? = nil) {
+    /// - Parameter program: Nil for the first word.
+    package init(
+        words: [String],
+        program: String? = nil,
+        directory: String? = nil,
+        sha256: String? = nil,
+        user: String? = nil
+    ) {
         self.words = words
+        self.program = program ?? words.first ?? ""
         self.directory = directory
         self.sha256 = sha256
         self.user = user

@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 
 extension Ledger {
     /// The newest entry that published: `refused`, `drift` and `key` entries leave the header as it is.
@@ -35,14 +35,14 @@ extension Ledger {
 }
 
 extension RecordedEntry {
-    /// `fleet.json` as this entry publishes it.
-    package var header: [UInt8] {
+    /// `fleet.json` as this entry publishes it, but for the time and the proof.
+    package var header: LiveHeader {
         LiveHeader(
             environment: entry.environment,
             entry: commit,
             sequence: entry.sequence,
             source: acceptedSource ?? .zero,
             agents: agents
-        ).bytes
+        )
     }
 }

@@ -85,6 +85,13 @@ package final class RecordedTree {
         return halts
     }
 
+    /// What all agents share; nil when nothing is recorded of that.
+    package func policy() throws -> GatewayPolicy? {
+        guard let node = try node(LivePath.policy) else { return nil }
+        guard let policy = GatewayPolicy(json: try json(node)) else { throw damaged(LivePath.policy) }
+        return policy
+    }
+
     /// A bundle that the ledger keeps; nil when it does not.
     package func bundle(_ digest: Digest) throws -> Bundle? {
         guard let node = try node(LivePath.bundle(digest)) else { return nil }
@@ -96,6 +103,7 @@ package final class RecordedTree {
     /// The entry of the tree at a path; nil when there is none.
     package func node(_ path: String) throws -> TreeEntry? {
         let parts = path.split(separator: "/")
+        if LivePath.isShared(path) { return tip?.file(path) }
         guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
         for (index, part) in parts.enumerated().dropFirst() {
             guard let entry = try repository.treeObject(id).entry(named: part) else { return nil }

@@ -180,6 +180,11 @@ struct NeighbourChecker {
             expected.add(FleetHalts.path, halts.bytes)
         }
         let published = Published(effects)
+        // A halt has no intent: it publishes itself.
+        let proof = RecordedProof(
+            environment: ledger.environment,
+            publisher: newer.entry.kind == .halt ? newer : older
+        )
         try checkNamed(effects, newer)
         var removedBundles: [TreeEntry] = []
         let differences = try ledger.repository.differences(from: older.tree, to: newer.tree) { path in
@@ -191,7 +196,7 @@ struct NeighbourChecker {
                     note(sequence, "\(difference.path) changed, and the entry does not say so")
                     continue
                 }
-                if try difference.after?.id != wanted.id || !isStored(wanted) {
+                if try !isStored(difference.after, wanted, proof) {
                     note(sequence, "\(difference.path) is not what the entry says")
                 }
             } else if let digest = LivePath.digest(atBundle: difference.path) {
@@ -211,10 +216,10 @@ struct NeighbourChecker {
             }
         }
         try checkRemoved(removedBundles, newer)
-        try checkShared(changes, newer)
+        try checkShared(changes, newer, proof)
         // Unchanged files must already have been what the entry says.
         for (path, wanted) in expected.rest {
-            if try ledger.repository.entry(at: path, in: newer.tree)?.id != wanted.id {
+            if try !isUnchanged(ledger.repository.entry(at: path, in: newer.tree), wanted) {
                 note(sequence, "\(path) is not what the entry says")
             }
         }
@@ -231,11 +236,15 @@ struct NeighbourChecker {
     }
 
     /// Files that belong to no agent are what the last change that names them says.
-    private mutating func checkShared(_ changes: [Change], _ newer: RecordedEntry) throws {
+    private mutating func checkShared(_ changes: [Change], _ newer: RecordedEntry, _ proof: RecordedProof) throws {
         let last = Dictionary(changes.compactMap(\.file).map { ($0.path, $0) }) { $1 }
         for file in last.values {
-            let stored = try ledger.repository.entry(at: file.path, in: newer.tree).map(contentDigest)
-            if stored != file.digest?.hex { note(newer.entry.sequence, "\(file.path) is not what the entry says") }
+            let stored = try ledger.repository.entry(at: file.path, in: newer.tree).map(contents)
+            if stored.map({ SHA256.hex(of: $0) }) != file.digest?.hex {
+                note(newer.entry.sequence, "\(file.path) is not what the entry says")
+            } else if let stored, !proof.isShared(stored, at: file.path) {
+                note(newer.entry.sequence, "\(file.path) has a proof that is not of the entry that published it")
+            }
         }
     }
 
@@ -255,24 +264,27 @@ struct NeighbourChecker {
         }
     }
 
-    /// The files that an entry's changes make, by path, and the ids of their contents.
+    /// The files that an entry's changes make, by path.
     private struct Expected {
         struct File {
-            /// Nil for a file that must not be there.
+            /// Nil for a file that must not be there. A route's without its proof.
             var bytes: [UInt8]?
-            var id: ObjectID?
+            /// What a route's file says, whoever proves it; nil for other files.
+            var route: Route?
 
-            init(_ bytes: [UInt8]?) {
+            init(_ bytes: [UInt8]?, route: Route? = nil) {
                 self.bytes = bytes
-                id = bytes.map { Repository.objectID(of: $0, .blob) }
+                self.route = route
             }
+
+            var id: ObjectID? { bytes.map { Repository.objectID(of: $0, .blob) } }
         }
 
         private(set) var rest: [String: File] = [:]
 
         init(_ effects: [AgentEffect]) {
             for effect in effects {
-                rest[LivePath.route(effect.agent)] = File(effect.route?.bytes)
+                rest[LivePath.route(effect.agent)] = File(effect.route?.bytes, route: effect.route)
                 rest[AgentState.path(effect.agent)] = File(effect.state?.bytes)
             }
         }
@@ -282,10 +294,21 @@ struct NeighbourChecker {
         mutating func take(_ path: String) -> File? { rest.removeValue(forKey: path) }
     }
 
-    /// Whether the object under a file's id is that file: stock git does not check when it shows one.
-    private func isStored(_ file: Expected.File) throws -> Bool {
-        guard let id = file.id, let bytes = file.bytes else { return true }
-        return try ledger.repository.bytes(of: id, .blob, proof: .ownCheck) == bytes
+    /// Whether what an entry has changed is that file. The object itself is read: stock git does not check what is under
+    /// an id when it shows it.
+    private func isStored(_ stored: TreeEntry?, _ file: Expected.File, _ proof: RecordedProof) throws -> Bool {
+        guard let stored, let bytes = file.bytes else { return stored == nil && file.bytes == nil }
+        let found = try contents(stored)
+        // Content under another object's name: what it says does not matter.
+        guard stored.id == Repository.objectID(of: found, .blob) else { return false }
+        return file.route.map { proof.isRoute(found, $0) } ?? (found == bytes)
+    }
+
+    /// Whether what an entry has left as it was is that file.
+    private func isUnchanged(_ stored: TreeEntry?, _ file: Expected.File) throws -> Bool {
+        if stored?.id == file.id { return true }
+        guard let stored, let route = file.route else { return false }
+        return RecordedProof.says(try contents(stored), route)
     }
 
     /// A bundle may go only when no route names it.
@@ -312,7 +335,7 @@ struct NeighbourChecker {
         return try Route(json: JSONParser.parse(ledger.repository.bytes(of: file.id, .blob)))
     }
 
-    private func contentDigest(_ entry: TreeEntry) throws -> String {
-        SHA256.hex(of: try ledger.repository.bytes(of: entry.id, .blob, proof: .ownCheck))
+    private func contents(_ entry: TreeEntry) throws -> [UInt8] {
+        try ledger.repository.bytes(of: entry.id, .blob, proof: .ownCheck)
     }
 }

@@ -1,4 +1,3 @@
-import EnsignCrypto
 package import EnsignModel
 import EnsignYAML
 
@@ -114,55 +113,6 @@ package struct FleetChecker {
         }
     }
 
-    private func checkTrust() throws {
-        for node in fleet.accepted(try fleet.folder(RepositoryPath.trust) ?? [], in: RepositoryPath.trust) {
-            guard node.name == "allowed_signers", node.kind == .file else {
-                try fleet.ignored(node, in: RepositoryPath.trust)
-                continue
-            }
-            let path = RepositoryPath.allowedSigners
-            guard let bytes = fleet.source(path) else {
-                fleet.report(Finding(code: "too-large", "the file has more than 1 MiB", path: path))
-                continue
-            }
-            let (signers, problems) = AllowedSigners.parse(bytes)
-            for entry in signers.entries { report(uselessSigner: entry) }
-            for problem in problems {
-                fleet.report(
-                    Finding(
-                        code: "allowed-signers",
-                        problem.message,
-                        path: path,
-                        at: Position(line: UInt32(problem.line), column: UInt32(problem.column)),
-                        hint: "see 'ALLOWED SIGNERS' in man ssh-keygen"
-                    )
-                )
-            }
-        }
-    }
-
-    /// A line that no signature will ever be good by.
-    private func report(uselessSigner entry: AllowedSigners.Entry) {
-        let message: String
-        if !entry.key.isCheckable {
-            message = "signatures by a key of type '\(entry.key.typeName.cut(utf8: 64))' cannot be checked"
-        } else if entry.principals.signers.isEmpty {
-            message = "the line names nobody: its own principals exclude each other"
-        } else {
-            return
-        }
-        fleet.report(
-            Finding(
-                .warning,
-                code: "useless-signer",
-                message,
-                path: RepositoryPath.allowedSigners,
-                at: Position(line: UInt32(entry.line), column: 1),
-                hint: "the ledger says 'unknown-key' or 'unsupported' of commits that it should vouch for"
-            )
-        )
-    }
-
     private mutating func checkTools() throws {
         for tool in fleet.accepted(try fleet.folder(RepositoryPath.tools) ?? [], in: RepositoryPath.tools) {
             let folder = RepositoryPath.tool(tool.name)
@@ -233,6 +183,7 @@ package struct FleetChecker {
         }
         try checkManifests(in: "\(folder)/tools") { tool in
             guard let binding = try fleet.binding(name, tool) else { return }
+            try checkPins(binding, tool)
             if try fleet.toolVersions(tool).isEmpty {
                 fleet.report(
                     Finding(
@@ -258,6 +209,18 @@ package struct FleetChecker {
             } else if !Name.isValid(node.name) {
                 invalidName(node, in: "\(folder)/agents")
             }
+        }
+    }
+
+    /// Reports pins of operations that no version of the tool has: a slip there would leave one unpinned.
+    private func checkPins(_ binding: Loaded<Binding>, _ tool: String) throws {
+        guard let pins = binding.value?.pins, !pins.isEmpty else { return }
+        let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
+        guard !versions.isEmpty, versions.allSatisfy({ $0 != nil }) else { return }
+        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
+        for (name, pin) in pins.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
+            let located = Located(name, at: pin.position)
+            fleet.reportUnknown(located, Fleet.inNoVersion(located, tool), among: known, in: binding.path)
         }
     }
 

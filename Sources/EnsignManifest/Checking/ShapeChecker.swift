@@ -18,6 +18,8 @@ struct ShapeChecker {
         switch shape {
         case .text(let form): checkText(node, form, name)
         case .textOr(let form, let fields): checkTextOr(node, form, fields, name)
+        case .oneOrMore(let form, let count):
+            check(node, kind == .sequence ? .list(.text(form), count: count) : .text(form), name)
         case .integer(let range):
             guard let scalar = number(node, name, "a whole number") else { return }
             if case .integer(let value) = scalar {

@@ -27,12 +27,17 @@ package enum Compiler {
             tools: tools(resolved),
             delegates: resolved.manifest.delegates.map(\.value).sorted(),
             autonomy: resolved.deployment.autonomy,
-            limits: BundleLimits(run: resolved.manifest.limits, costUSDPerDay: resolved.deployment.costUSDPerDay),
+            limits: BundleLimits(
+                run: resolved.manifest.limits,
+                costUSDPerDay: resolved.deployment.costUSDPerDay,
+                runs: [resolved.manifest.runs, resolved.deployment.runs].compactMap { $0 }.min()
+            ),
             runtime: resolved.manifest.runtime ?? .null
         )
         bundle.prompts = texts.prompts
         bundle.name = resolved.manifest.name?.value
         bundle.triggers = resolved.deployment.triggers ?? resolved.manifest.triggers
+        bundle.mode = resolved.deployment.mode
         return bundle
     }
 
@@ -56,7 +61,7 @@ package enum Compiler {
             for permission in resolved.permissions where permission.tool == tool.name {
                 guard let approval = permission.effectiveApproval else { continue }
                 let declaration = permission.declaration
-                operations[permission.operation] = BundleOperation(
+                var operation = BundleOperation(
                     description: declaration.description,
                     access: declaration.access,
                     risk: declaration.risk,
@@ -68,6 +73,12 @@ package enum Compiler {
                     output: declaration.output,
                     serverTool: declaration.serverTool
                 )
+                operation.approvers = permission.approvers
+                operation.rate = permission.rate
+                operation.after = [permission.after?.value].compactMap { $0 }
+                operation.record = permission.record
+                operation.pin = tool.binding?.pins[permission.operation]?.value ?? declaration.pin
+                operations[permission.operation] = operation
             }
             // A tool with nothing granted is not one of the agent's tools: it gets no server and no credentials.
             guard !operations.isEmpty else { continue }
@@ -80,6 +91,7 @@ package enum Compiler {
                 operations: operations
             )
             granted.store = tool.value.store
+            if operations.values.contains(where: { $0.approvers != nil }) { granted.owner = tool.value.owner.value }
             tools.append(granted)
         }
         return tools

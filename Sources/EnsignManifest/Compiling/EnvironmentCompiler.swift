@@ -35,9 +35,11 @@ package struct EnvironmentCompiler {
     }
 
     /// Resolves one deployment; nil when there is none, or when findings say why it cannot be.
-    package func resolve(_ agent: AgentID) throws -> ResolvedDeployment? {
+    ///
+    /// - Parameter other: A version to deploy instead of the file's.
+    package func resolve(_ agent: AgentID, as other: AgentVersion? = nil) throws -> ResolvedDeployment? {
         let resolver = DeploymentResolver(fleet: fleet, environment: environment, agent: agent)
-        return try resolver.resolve { version in
+        return try resolver.resolve(as: other) { version in
             guard let loaded = try fleet.agent(agent, version) else { return nil }
             try checker.checkTeam(agent.team, at: .start, in: loaded.path)
             try checker.check(loaded)

@@ -3,10 +3,15 @@ package import EnsignModel
 extension ManifestKind {
     /// The JSON Schema (draft-07) of this kind, for editors and for other checkers.
     package var editorSchema: JSONValue {
-        var object = Self.record(fields)
+        Self.editorSchema(of: fields, kind: rawValue, "\(summary) Stands at \(pathPattern).")
+    }
+
+    /// The JSON Schema of any document that is declared like a manifest.
+    static func editorSchema(of fields: [Field], kind: String, _ description: String) -> JSONValue {
+        var object = record(fields)
         object["$schema"] = "http://json-schema.org/draft-07/schema#"
-        object["title"] = .string("Ensign \(rawValue)")
-        object["description"] = .string("\(summary) Stands at \(pathPattern).")
+        object["title"] = .string("Ensign \(kind)")
+        object["description"] = .string(description)
         return .object(object)
     }
 
@@ -45,6 +50,12 @@ extension ManifestKind {
             var object = record(fields)
             object["minProperties"] = 1
             return ["anyOf": [.object(schema(of: .text(form))), .object(object)]]
+        case .oneOrMore(let form, let count):
+            return [
+                "anyOf": [
+                    .object(schema(of: .text(form))), .object(schema(of: .list(.text(form), count: count))),
+                ]
+            ]
         case .integer(let range):
             return ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
         case .number(let range):

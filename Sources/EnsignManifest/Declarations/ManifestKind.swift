@@ -36,7 +36,7 @@ package enum ManifestKind: String, Sendable, CaseIterable {
         case .team: "The people who own agents and tools."
         case .prices: "US dollars for a million tokens, by model."
         case .environment: "The rules of one environment."
-        case .binding: "One environment's server and credentials for a tool."
+        case .binding: "One environment's server, credentials and pins for a tool."
         case .deployment: "Which version of an agent runs in an environment, and what it may do there."
         }
     }
@@ -75,11 +75,7 @@ package enum ManifestKind: String, Sendable, CaseIterable {
         case .agent: Self.agentSpec
         case .tool: Self.toolSpec
         case .role: [Field("grants", "What the role allows.", .list(Self.grant, count: 1...200), required: true)]
-        case .team:
-            [
-                Field("members", "The people in the team.", .list(.text(.line), count: 0...500), required: true),
-                Field("escalation", "Whom to call when an agent of the team misbehaves.", .text(.line)),
-            ]
+        case .team: Self.teamSpec
         case .prices:
             [
                 Field(
@@ -90,11 +86,7 @@ package enum ManifestKind: String, Sendable, CaseIterable {
                 )
             ]
         case .environment: Self.environmentSpec
-        case .binding:
-            [
-                Field("server", "Replaces the tool's server here.", Self.server),
-                Field("credentials", "Replaces the tool's credentials here.", .record(Self.credentials)),
-            ]
+        case .binding: Self.bindingSpec
         case .deployment: Self.deploymentSpec
         }
     }

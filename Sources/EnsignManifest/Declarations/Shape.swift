@@ -5,6 +5,8 @@ package indirect enum Shape: Sendable {
     case text(TextForm)
     /// A text, or a record in which at least one of the fields is set.
     case textOr(TextForm, [Field])
+    /// A text, or a list of such.
+    case oneOrMore(TextForm, count: ClosedRange<Int>)
     case integer(ClosedRange<Int64>)
     /// A JSON number in a range.
     case number(ClosedRange<Double>)
@@ -45,7 +47,7 @@ package struct Field: Sendable {
     package var standard: String?
     let bytes: [UInt8]
 
-    init(_ name: String, _ summary: String, _ shape: Shape, required: Bool = false, standard: String? = nil) {
+    package init(_ name: String, _ summary: String, _ shape: Shape, required: Bool = false, standard: String? = nil) {
         self.name = name
         self.summary = summary
         self.shape = shape
@@ -69,7 +71,10 @@ package struct TextForm: Sendable {
     /// Why a text is not accepted; nil when it is.
     let problem: @Sendable (String) -> String?
 
-    init(
+    /// Why a text is not accepted; nil when it is.
+    package func problem(of text: String) -> String? { problem(text) }
+
+    package init(
         _ title: String,
         pattern: String? = nil,
         values: [String]? = nil,
@@ -86,7 +91,7 @@ package struct TextForm: Sendable {
     }
 
     /// A text that is one of some words.
-    static func oneOf(_ values: [String]) -> TextForm {
+    package static func oneOf(_ values: [String]) -> TextForm {
         TextForm("one of \(values.joined(separator: ", "))", values: values) { text in
             if values.contains(text) { return nil }
             return values.count == 1
@@ -95,7 +100,7 @@ package struct TextForm: Sendable {
         }
     }
 
-    static func oneOf<Value: CaseIterable & RawRepresentable>(_ type: Value.Type) -> TextForm
+    package static func oneOf<Value: CaseIterable & RawRepresentable>(_ type: Value.Type) -> TextForm
     where Value.RawValue == String {
         oneOf(type.allCases.map(\.rawValue))
     }

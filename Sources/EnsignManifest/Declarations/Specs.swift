@@ -61,6 +61,7 @@ extension ManifestKind {
                 Field("tokens", "Tokens in a run.", .integer(count)),
                 Field("costUSD", "US dollars in a run.", .number(dollars)),
                 Field("seconds", "Seconds that a run may take.", .integer(count)),
+                Field("runs", "Runs at a time; a deployment may ask for fewer.", .integer(count)),
             ])
         ),
         Field("runtime", "Passed to the runtime untouched.", .object),
@@ -168,6 +169,37 @@ extension ManifestKind {
         Field("tool", "The name of the server's tool, where it is another one.", .text(.line), required: true)
     ]
 
+    private static let pin = Field(
+        "pin",
+        "The digest of the server's definition; while what it offers differs, the gateway refuses calls.",
+        .text(.digest)
+    )
+
+    static let bindingSpec: [Field] = [
+        Field("server", "Replaces the tool's server here.", server),
+        Field("credentials", "Replaces the tool's credentials here.", .record(credentials)),
+        Field(
+            "operations",
+            "Replaces pins of the tool's operations here.",
+            .map(keys: .operation, values: .record([pin]), count: 1...500)
+        ),
+    ]
+
+    static let teamSpec: [Field] = [
+        Field(
+            "members",
+            "The people in the team, as `allowed_signers` names those who sign.",
+            .list(.text(.line), count: 0...500),
+            required: true
+        ),
+        Field("escalation", "Whom to call when an agent of the team misbehaves.", .text(.line)),
+        Field(
+            "limits",
+            "Limits of all its agents together, in each environment.",
+            .record([Field("costUSDPerDay", "US dollars a day.", .number(dollars))])
+        ),
+    ]
+
     static let toolSpec: [Field] = [
         Field("owner", "The team that answers for the tool.", .text(.name), required: true),
         Field("description", "What the tool is.", .text(.manual)),
@@ -186,6 +218,7 @@ extension ManifestKind {
                     Field("input", "JSON Schema of the arguments.", .argumentSchema),
                     Field("output", "JSON Schema of the result.", .schema),
                     Field("mcp", "What the operation is on its MCP server.", .record(serverSide)),
+                    pin,
                 ]),
                 count: 1...500
             ),
@@ -221,7 +254,25 @@ extension ManifestKind {
         ),
         Field("arguments", "A JSON Schema that narrows the operation's own input schema.", .schema),
         Field("expires", "The last day on which the grant holds.", .text(.date)),
+        Field(
+            "approvers",
+            "Who may agree: teams, and people as `allowed_signers` names them. Absent: the agent's team and the tool's owner.",
+            .list(.text(.approver), count: 1...50)
+        ),
+        Field("rate", "How often each operation may be called, by each agent.", .text(.rate)),
+        Field("after", "A call that must have succeeded before, in the same run.", .record(after)),
+        Field(
+            "record",
+            "Values of the arguments that the log of calls keeps in clear, as JSON Pointers.",
+            .oneOrMore(.pointer, count: 1...20)
+        ),
     ])
+
+    private static let after: [Field] = [
+        Field("operation", "The other operation, `<tool>.<operation>`.", .text(.toolOperation), required: true),
+        Field("within", "How long ago it may be.", .text(.duration), required: true),
+        Field("same", "An argument that must have the same value in both calls.", .text(.line)),
+    ]
 
     static let deploymentSpec: [Field] = [
         Field("version", "The released version that runs, or `next`.", .text(.agentVersion), required: true),
@@ -231,7 +282,20 @@ extension ManifestKind {
         Field(
             "limits",
             "Limits in this environment.",
-            .record([Field("costUSDPerDay", "US dollars a day.", .number(dollars))])
+            .record([
+                Field("costUSDPerDay", "US dollars a day.", .number(dollars)),
+                Field(
+                    "runs",
+                    "Runs at a time; of this and the agent's own limit the lower one counts.",
+                    .integer(count)
+                ),
+            ])
+        ),
+        Field(
+            "mode",
+            "What the gateway does with a call that it would refuse; `observe`: it forwards and logs it.",
+            .text(.oneOf(EnforcementMode.self)),
+            standard: "enforce"
         ),
         Field("halted", "Stops the agent: no session gets a route.", .boolean, standard: "false"),
         Field("rollout", "How a change takes over; absent: the environment's default.", rollout),
@@ -266,85 +330,6 @@ extension ManifestKind {
         ),
         Field("rollout", "How a change takes over unless a deployment says otherwise.", rollout),
         Field("killSwitch", "Rules that halt any agent.", .list(killRule, count: 0...20)),
-    ]
-
-    static let rollout: Shape = .choice([
-        Field("immediate", "Everyone at once.", .record([])),
-        Field(
-            "canary",
-            "Step by step, judged on the way.",
-            .canary([
-                Field(
-                    "steps",
-                    "Shares of the sessions, each larger than the one before.",
-                    .list(
-                        .record([
-                            Field("weight", "Per cent of the sessions.", .integer(1...100), required: true),
-                            Field("hold", "How long to stay at this weight.", .text(.duration), required: true),
-                        ]),
-                        count: 1...50
-                    ),
-                    required: true
-                ),
-                Field("analysis", "What judges the candidate.", .record(analysis)),
-            ])
-        ),
-    ])
-
-    static let analysis: [Field] = [
-        Field("metrics", "What is measured on both versions.", .list(.metric(metric), count: 1...20), required: true),
-        Field(
-            "confidence",
-            "Of the whole analysis, shared among its metrics.",
-            .number(0.5...0.999999),
-            standard: "0.95"
-        ),
-        Field("deadline", "When a verdict must be there.", .text(.duration)),
-        Field(
-            "onInconclusive",
-            "What happens when it is not.",
-            .text(.oneOf(Analysis.Inconclusive.self)),
-            standard: "hold"
-        ),
-    ]
-
-    private static let metric: [Field] = [
-        Field(
-            "name",
-            "What is measured: `success`, `cost`, `tokens`, `latency`, `steps`, `tool-errors`, `denied-calls`, `evaluation:<name>` or `prometheus:<name>`.",
-            .text(.line),
-            required: true
-        ),
-        Field(
-            "kind",
-            "What it measures; `success` and evaluations are rates, `cost`, `tokens`, `latency` and `steps` are not.",
-            .text(.oneOf(Analysis.Kind.self)),
-            required: true
-        ),
-        Field(
-            "good",
-            "Rates: whether a high rate is good. True for `success` and evaluations if absent; `prometheus:<name>` needs it.",
-            .boolean
-        ),
-        Field("unit", "The unit, for people.", .text(.line)),
-        Field("margin", "How much worse is still no worse; of a rate 1 at most.", .margin, required: true),
-        Field(
-            "guard",
-            "Whether the stable version is judged too; `halt`: and the agent is halted when it drifts.",
-            .booleanOr("halt"),
-            standard: "false"
-        ),
-        Field(
-            "query",
-            "For `prometheus:<name>`, which needs it: PromQL that gives a series for each version, on one line.",
-            .text(.query)
-        ),
-        Field(
-            "step",
-            "For `prometheus:<name>`: how far its samples are apart, 1s to 1h.",
-            .text(.step),
-            standard: PrometheusQuery.standardStep.description
-        ),
     ]
 
     private static let window = Field("within", "The window.", .text(.duration), required: true)

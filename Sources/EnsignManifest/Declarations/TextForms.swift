@@ -2,17 +2,17 @@ import EnsignModel
 
 extension TextForm {
     /// Prose of up to 4 KB.
-    static let prose = TextForm("text", maxBytes: 4_096)
+    package static let prose = TextForm("text", maxBytes: 4_096)
     /// What a tool's server tells models: some write pages.
     static let manual = TextForm("text", maxBytes: 65_536)
     /// A short text of one line.
-    static let line = TextForm("a line of text", maxBytes: 256) { text in
+    package static let line = TextForm("a line of text", maxBytes: 256) { text in
         text.utf8.contains(0x0A) ? "must be one line" : text.isEmpty ? "must not be empty" : nil
     }
     /// A label's value: any text, even one that looks like a boolean.
     static let label = TextForm("text", takesAnyScalar: true)
 
-    static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
+    package static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
         Name.isValid(text) ? nil : "'\(text)' is not a name: \(Name.rule)"
     }
 
@@ -30,7 +30,7 @@ extension TextForm {
         text == "*" ? nil : operation.problem(text)
     }
 
-    static let agent = TextForm(
+    package static let agent = TextForm(
         "an agent, <team>/<agent>",
         pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
     ) { text in
@@ -45,7 +45,7 @@ extension TextForm {
         AgentVersion(text) == nil ? "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0, or next" : nil
     }
 
-    static let duration = TextForm("a duration", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
+    package static let duration = TextForm("a duration", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
         TimeSpan(text) == nil ? "'\(text)' is not a duration: write a whole number and ms, s, m, h or d" : nil
     }
 
@@ -87,7 +87,7 @@ extension TextForm {
     static let alias = TextForm("a name", maxBytes: 128) { line.problem($0) }
 
     /// A variable of an environment, as POSIX has it (Base Definitions, section 8.1).
-    static let variable = TextForm("a variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$") { text in
+    package static let variable = TextForm("a variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$") { text in
         let isName =
             text.utf8.first.map { !(0x30...0x39).contains($0) } == true
             && text.utf8.allSatisfy { isNamePart($0) && $0 != 0x2D && $0 != 0x2E }
@@ -95,13 +95,48 @@ extension TextForm {
     }
 
     /// The name of a header field: RFC 9110, section 5.1.
-    static let header = TextForm("a header's name", pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") { text in
+    package static let header = TextForm("a header's name", pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") { text in
         let isToken = !text.isEmpty && text.utf8.allSatisfy { isNamePart($0) || "!#$%&'*+^`|~".utf8.contains($0) }
         return isToken ? nil : "'\(text)' is not the name of a header"
     }
 
     static let digest = TextForm("a digest", pattern: "^sha256:[0-9a-f]{64}$") { text in
         Digest(text) == nil ? "'\(text)' is not a digest: write sha256: and 64 hexadecimal digits" : nil
+    }
+
+    /// A team, or a person as `allowed_signers` names one.
+    static let approver = TextForm(
+        "a team or a principal",
+        pattern: "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\(principalPart)+@\(principalPart)+)$"
+    ) { text in
+        guard Approver(text) == nil else { return nil }
+        return
+            "'\(text)' is neither a team nor one person: write a team's name, or a principal of allowed_signers such as ada@example.com"
+    }
+
+    /// What `Approver.isExact` takes.
+    private static let principalPart = "[#-)+./0-9:;<=>@A-Z[\\]^_`a-z{|}~-]"
+
+    static let rate = TextForm("a rate", pattern: "^([1-9][0-9]{0,5}|1000000)/[smhd]$", maxBytes: 32) { text in
+        CallRate(text) == nil
+            ? "'\(text)' is not a rate: write a whole number, '/' and s, m, h or d, such as 30/m" : nil
+    }
+
+    static let toolOperation = TextForm(
+        "an operation of a tool",
+        pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.[A-Za-z0-9_.-]{1,128}$"
+    ) { text in
+        Precondition.operation(text) == nil ? "'\(text)' is not an operation: write <tool>.<operation>" : nil
+    }
+
+    /// RFC 6901.
+    static let pointer = TextForm(
+        "a JSON Pointer",
+        pattern: "^(/([^~/]|~[01])*)+$",
+        maxBytes: JSONPointer.maxBytes
+    ) { text in
+        JSONPointer(text) == nil
+            ? "'\(text)' is not a JSON Pointer into the arguments: write '/' and a name, such as /ticket" : nil
     }
 
     static let timezone = TextForm("a time zone", pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$", maxBytes: 64) { text in
@@ -129,7 +164,8 @@ extension TextForm {
     }
 
     /// `<scheme>:<path>`: where a secret is kept, never the secret.
-    static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") { text in
+    package static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") {
+        text in
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let isReference =
             parts.count == 2 && !parts[1].isEmpty && parts[0].first.map { ("a"..."z").contains($0) } == true

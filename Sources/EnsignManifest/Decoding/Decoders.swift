@@ -52,6 +52,7 @@ extension Agent: ManifestValue {
         for (name, node) in spec.pairs("prompts") { agent.prompts[name] = spec.located(node) }
         agent.name = spec.located("name")
         agent.triggers = spec.triggers ?? []
+        agent.runs = limits?.integer("runs")
         return agent
     }
 }
@@ -133,6 +134,7 @@ extension Tool: ManifestValue {
                 serverTool: record.record("mcp")?.text("tool"),
                 position: record.position
             )
+            operations[name]?.pin = record.text("pin").flatMap { Digest($0) }
         }
         var tool = Tool(
             owner: owner,
@@ -164,12 +166,35 @@ extension Grant {
         let expires = record.located("expires").flatMap { text in
             CalendarDate(text.value).map { Located($0, at: text.position) }
         }
-        return Grant(
+        var grant = Grant(
             tool: tool,
             operations: record.selection("operations", except: "except"),
             approval: record.choice("approval") ?? .none,
             arguments: arguments,
             expires: expires
+        )
+        grant.approvers = record.texts("approvers").compactMap { text in
+            Approver(text.value).map { Located($0, at: text.position) }
+        }
+        grant.rate = record.text("rate").flatMap { CallRate($0) }
+        grant.after = record.record("after").flatMap(GrantedPrecondition.decode)
+        grant.record = record.oneOrMore("record").compactMap { text in
+            JSONPointer(text.value).map { Located($0, at: text.position) }
+        }
+        return grant
+    }
+}
+
+extension GrantedPrecondition {
+    fileprivate static func decode(_ record: Record) -> GrantedPrecondition? {
+        guard let operation = record.located("operation"), let parts = Precondition.operation(operation.value),
+            let within = record.duration("within")
+        else { return nil }
+        let same = record.located("same")
+        return GrantedPrecondition(
+            value: Precondition(tool: parts.tool, operation: parts.operation, within: within, same: same?.value),
+            operation: operation.position,
+            same: same?.position
         )
     }
 }
@@ -186,7 +211,11 @@ extension Team: ManifestValue {
     package static var kind: ManifestKind { .team }
 
     package static func decode(spec: ManifestSpec, labels: [String: String]) -> Team? {
-        Team(members: spec.record.texts("members").map(\.value), escalation: spec.record.text("escalation"))
+        Team(
+            members: spec.record.texts("members").map(\.value),
+            escalation: spec.record.text("escalation"),
+            costUSDPerDay: spec.record.record("limits")?.number("costUSDPerDay")
+        )
     }
 }
 
@@ -214,7 +243,17 @@ extension Binding: ManifestValue {
     package static var kind: ManifestKind { .binding }
 
     package static func decode(spec: ManifestSpec, labels: [String: String]) -> Binding? {
-        Binding(server: spec.record.server, credentials: spec.record.record("credentials")?.text("ref"))
+        var binding = Binding(
+            server: spec.record.server,
+            credentials: spec.record.record("credentials")?.text("ref")
+        )
+        for (name, node) in spec.record.pairs("operations") {
+            guard let pin = Record(spec.record.tape, node)?.located("pin"), let digest = Digest(pin.value) else {
+                continue
+            }
+            binding.pins[name] = Located(digest, at: pin.position)
+        }
+        return binding
     }
 }
 
@@ -261,6 +300,8 @@ extension Deployment: ManifestValue {
             killSwitch: spec.records("killSwitch").compactMap(KillRule.decode)
         )
         deployment.triggers = spec.triggers
+        deployment.runs = spec.record("limits")?.integer("runs")
+        deployment.mode = spec.choice("mode") ?? .enforce
         return deployment
     }
 }

@@ -129,7 +129,7 @@ extension YAMLTape {
 }
 
 /// Typed access to a checked mapping. Refused values read as absent: the finding already exists.
-struct Record {
+package struct Record: Sendable {
     let tape: YAMLTape
     let node: Int
 
@@ -139,7 +139,7 @@ struct Record {
         self.node = node
     }
 
-    var position: Position { Position(tape.mark(of: node)) }
+    package var position: Position { Position(tape.mark(of: node)) }
 
     func node(_ name: StaticString) -> Int? {
         guard tape.kind(of: node) == .mapping else { return nil }
@@ -157,27 +157,30 @@ struct Record {
         return nil
     }
 
-    func record(_ name: StaticString) -> Record? { Record(tape, node(name)) }
+    /// Whether there is a field of this name, whatever stands in it.
+    package func has(_ name: String) -> Bool { tape.value(in: node, for: Array(name.utf8)) != nil }
 
-    func text(_ name: StaticString) -> String? { node(name).flatMap(text) }
+    package func record(_ name: StaticString) -> Record? { Record(tape, node(name)) }
 
-    func located(_ name: StaticString) -> Located<String>? { node(name).flatMap(located) }
+    package func text(_ name: StaticString) -> String? { node(name).flatMap(text) }
 
-    func boolean(_ name: StaticString) -> Bool? {
+    package func located(_ name: StaticString) -> Located<String>? { node(name).flatMap(located) }
+
+    package func boolean(_ name: StaticString) -> Bool? {
         guard let node = node(name), tape.kind(of: node) == .plain,
             case .boolean(let value) = Scalar(plain: tape.bytes(of: node))
         else { return nil }
         return value
     }
 
-    func integer(_ name: StaticString) -> Int64? {
+    package func integer(_ name: StaticString) -> Int64? {
         guard let node = node(name), tape.kind(of: node) == .plain,
             case .integer(let value) = Scalar(plain: tape.bytes(of: node))
         else { return nil }
         return value
     }
 
-    func number(_ name: StaticString) -> Double? {
+    package func number(_ name: StaticString) -> Double? {
         guard let node = node(name), tape.kind(of: node) == .plain else { return nil }
         switch Scalar(plain: tape.bytes(of: node)) {
         case .integer(let value): return Double(value)
@@ -186,21 +189,26 @@ struct Record {
         }
     }
 
-    func duration(_ name: StaticString) -> TimeSpan? { text(name).flatMap { TimeSpan($0) } }
+    package func duration(_ name: StaticString) -> TimeSpan? { text(name).flatMap { TimeSpan($0) } }
 
-    func json(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(tape, $0) } }
+    package func json(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(tape, $0) } }
 
     func schema(_ name: StaticString) -> JSONValue? { node(name).flatMap { JSONValue(schema: tape, $0) } }
 
-    func choice<Value: RawRepresentable>(_ name: StaticString) -> Value? where Value.RawValue == String {
+    package func choice<Value: RawRepresentable>(_ name: StaticString) -> Value? where Value.RawValue == String {
         text(name).flatMap { Value(rawValue: $0) }
     }
 
-    func records(_ name: StaticString) -> [Record] {
+    package func records(_ name: StaticString) -> [Record] {
         elements(name).compactMap { Record(tape, $0) }
     }
 
-    func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
+    package func texts(_ name: StaticString) -> [Located<String>] { elements(name).compactMap(located) }
+
+    /// A text, or a list of texts.
+    func oneOrMore(_ name: StaticString) -> [Located<String>] {
+        located(name).map { [$0] } ?? texts(name)
+    }
 
     /// A list of operations, and what is left out of it.
     func selection(_ name: StaticString, except: StaticString) -> OperationSelection {
@@ -217,6 +225,33 @@ struct Record {
             access != nil || risk != nil
         else { return nil }
         return Located(.matching(access: access, risk: risk), at: position)
+    }
+
+    /// The records of a mapping by their keys, in the order of the file; what was refused is left out.
+    package func entries(_ name: StaticString) -> [(key: Located<String>, value: Record)] {
+        guard let node = node(name) else { return [] }
+        var result: [(Located<String>, Record)] = []
+        tape.forEachPair(of: node) { key, value in
+            guard let key = located(key), let value = Record(tape, value) else { return }
+            result.append((key, value))
+        }
+        return result
+    }
+
+    /// The texts of a mapping by their keys, in the order of the file.
+    package func textEntries(_ name: StaticString) -> [(name: String, value: Located<String>)] {
+        pairs(name).compactMap { key, value in located(value).map { (key, $0) } }
+    }
+
+    /// Lists of texts in a list.
+    package func textLists(_ name: StaticString) -> [[Located<String>]] {
+        elements(name).map { list in
+            var words: [Located<String>] = []
+            if tape.kind(of: list) == .sequence {
+                tape.forEachElement(of: list) { words += located($0).map { [$0] } ?? [] }
+            }
+            return words
+        }
     }
 
     func pairs(_ name: StaticString) -> [(key: String, value: Int)] {

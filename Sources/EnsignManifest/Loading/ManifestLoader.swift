@@ -111,7 +111,7 @@ package enum ManifestLoader {
         bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8)
     }
 
-    private static func parse(_ bytes: [UInt8], _ findings: inout FindingCollector) -> YAMLTape? {
+    static func parse(_ bytes: [UInt8], _ findings: inout FindingCollector) -> YAMLTape? {
         guard bytes.count <= TextScan.limit else {
             findings.error("too-large", "the file has \(bytes.count) bytes, more than 1 MiB", at: .start)
             return nil
@@ -163,7 +163,7 @@ package enum ManifestLoader {
 extension FindingCollector {
     /// In a released version it is a warning: the branch may have it already, and then no push can mend it. Whoever
     /// checks what is new refuses it; see ``Finding/isSecretInRelease``.
-    fileprivate mutating func add(
+    mutating func add(
         _ secrets: [(message: String, node: Int)],
         of tape: YAMLTape,
         _ severity: Finding.Severity

@@ -213,6 +213,7 @@ package struct DeploymentResolver {
                 )
             }
         }
+        if isWhole { try CallConditionChecker.checkPreconditions(granted, fleet) }
         return granted.values.sorted { ($0.tool, $0.operation) < ($1.tool, $1.operation) }
     }
 
@@ -231,6 +232,8 @@ package struct DeploymentResolver {
             return false
         }
         try checkSelection(grant, path, role, tool)
+        let conditions = CallConditionChecker(fleet: fleet, path: path)
+        try conditions.checkApprovers(of: grant)
         var helps = false
         for name in grant.operations.selected(from: tool.value.operations) {
             guard let declaration = tool.value.operations[name.value] else {
@@ -252,8 +255,10 @@ package struct DeploymentResolver {
             if let arguments = grant.arguments {
                 fleet.checkNarrowing(arguments, of: declaration, "\(tool.name).\(name.value)", in: path)
             }
+            conditions.checkArguments(of: grant, declaration, "\(tool.name).\(name.value)")
             let origin = GrantOrigin(path: path, position: name.position, role: role)
             let permission = Permission(name.value, declaration, of: tool, grant, deployment.autonomy, origin)
+            warnIfNobodyIsAsked(permission, grant)
             let key = "\(tool.name).\(name.value)"
             guard let other = granted[key] else {
                 granted[key] = permission
@@ -291,6 +296,21 @@ package struct DeploymentResolver {
                 path: path,
                 at: expires.position,
                 hint: "renew it or remove it"
+            )
+        )
+    }
+
+    /// Approvers of an operation that needs no approval: probably `approval` was forgotten.
+    private func warnIfNobodyIsAsked(_ permission: Permission, _ grant: Grant) {
+        guard permission.effectiveApproval == Approval.none, let first = grant.approvers.first else { return }
+        fleet.report(
+            Finding(
+                .warning,
+                code: "approvers-without-approval",
+                "calls of \(permission.tool).\(permission.operation) need no approval: nobody of 'approvers' is asked",
+                path: permission.origin.path,
+                at: first.position,
+                hint: "add approval: manager or dual, or remove the approvers"
             )
         )
     }
@@ -387,39 +407,5 @@ package struct DeploymentResolver {
         severity: Finding.Severity = .error
     ) {
         fleet.report(Finding(severity, code: code, message, path: path, at: position, hint: hint))
-    }
-}
-
-extension Permission {
-    /// What a grant gives of one operation.
-    fileprivate init(
-        _ operation: String,
-        _ declaration: Operation,
-        of tool: ResolvedTool,
-        _ grant: Grant,
-        _ autonomy: Autonomy,
-        _ origin: GrantOrigin
-    ) {
-        self.init(
-            tool: tool.name,
-            version: tool.version,
-            operation: operation,
-            declaration: declaration,
-            approval: grant.approval,
-            effectiveApproval: autonomy.approval(
-                for: declaration.access,
-                risk: declaration.risk,
-                granted: grant.approval
-            ),
-            input: grant.arguments.map { Narrowing.combine(declaration.input, $0.value) } ?? declaration.input,
-            arguments: grant.arguments,
-            expires: grant.expires?.value,
-            origin: origin
-        )
-    }
-
-    /// Whether two grants of one operation say the same.
-    fileprivate func grantsSame(as other: Permission) -> Bool {
-        approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires
     }
 }

@@ -34,13 +34,20 @@ struct GrantChecker {
         }
         let operations = tools.compactMap { $0.value?.operations }
         reportEmpty(grant, operations)
-        guard let arguments = grant.arguments else { return }
+        let conditions = CallConditionChecker(fleet: fleet, path: path)
+        try conditions.checkApprovers(of: grant)
+        if let after = grant.after { try conditions.checkExists(after) }
+        guard grant.arguments != nil || !grant.record.isEmpty || grant.after?.same != nil else { return }
         // Against the newest version that has the operation.
         var checked: Set<String> = []
         for declarations in operations.reversed() {
             for name in grant.operations.selected(from: declarations) {
                 guard let declaration = declarations[name.value], checked.insert(name.value).inserted else { continue }
-                fleet.checkNarrowing(arguments, of: declaration, "\(grant.tool.value).\(name.value)", in: path)
+                let full = "\(grant.tool.value).\(name.value)"
+                if let arguments = grant.arguments {
+                    fleet.checkNarrowing(arguments, of: declaration, full, in: path)
+                }
+                conditions.checkArguments(of: grant, declaration, full)
             }
         }
     }

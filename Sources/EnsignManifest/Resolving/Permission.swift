@@ -14,6 +14,12 @@ package struct Permission: Sendable {
     package var input: JSONValue?
     package var arguments: Located<JSONValue>?
     package var expires: CalendarDate?
+    /// Who may agree, sorted; nil where the grant names nobody.
+    package var approvers: [Approver]?
+    package var rate: CallRate?
+    package var after: GrantedPrecondition?
+    /// Sorted.
+    package var record: [JSONPointer] = []
     package var origin: GrantOrigin
 }
 
@@ -71,4 +77,44 @@ package struct ResolvedTool: Sendable {
     }
 
     package func needs(_ operation: String) -> Bool { neededNames.contains(operation) }
+}
+
+extension Permission {
+    /// What a grant gives of one operation.
+    init(
+        _ operation: String,
+        _ declaration: Operation,
+        of tool: ResolvedTool,
+        _ grant: Grant,
+        _ autonomy: Autonomy,
+        _ origin: GrantOrigin
+    ) {
+        self.init(
+            tool: tool.name,
+            version: tool.version,
+            operation: operation,
+            declaration: declaration,
+            approval: grant.approval,
+            effectiveApproval: autonomy.approval(
+                for: declaration.access,
+                risk: declaration.risk,
+                granted: grant.approval
+            ),
+            input: grant.arguments.map { Narrowing.combine(declaration.input, $0.value) } ?? declaration.input,
+            arguments: grant.arguments,
+            expires: grant.expires?.value,
+            approvers: grant.approvers.isEmpty ? nil : Set(grant.approvers.map(\.value)).sorted(),
+            rate: grant.rate,
+            after: grant.after,
+            record: Set(grant.record.map(\.value)).sorted(),
+            origin: origin
+        )
+    }
+
+    /// Whether two grants of one operation say the same.
+    func grantsSame(as other: Permission) -> Bool {
+        approval == other.approval && arguments?.value == other.arguments?.value && expires == other.expires
+            && approvers == other.approvers && rate == other.rate && after?.value == other.after?.value
+            && record == other.record
+    }
 }

@@ -46,9 +46,12 @@ package struct AuthorityChange: Sendable, Hashable {
         case othersGain(Int)
         /// It reaches more agents than a plan compares, so it counts as gaining.
         case uncompared
+        /// What is asked of a call of an operation, beside its arguments.
+        case condition(String, CallCondition)
         case limit(Limit, Difference<Double?>)
         case identity(Difference<String>)
         case autonomy(Difference<Autonomy>)
+        case mode(Difference<EnforcementMode>)
     }
 
     package struct Difference<Value: Sendable & Hashable>: Sendable, Hashable {
@@ -63,7 +66,7 @@ package struct AuthorityChange: Sendable, Hashable {
 
     /// A limit of an agent, named after the field that sets it.
     package enum Limit: String, Sendable, CaseIterable {
-        case steps, tokens, costUSD, seconds, costUSDPerDay
+        case steps, tokens, costUSD, seconds, costUSDPerDay, runs
 
         fileprivate var unit: String {
             switch self {
@@ -72,6 +75,7 @@ package struct AuthorityChange: Sendable, Hashable {
             case .costUSD: "USD a run"
             case .seconds: "seconds a run"
             case .costUSDPerDay: "USD a day"
+            case .runs: "runs at a time"
             }
         }
     }
@@ -88,6 +92,7 @@ extension AuthorityChange {
         case .expiry(let name, _): "tools.\(name).expires"
         case .arguments(let name, _, _): "tools.\(name).input"
         case .serverTool(let name, _): "tools.\(name).mcp.tool"
+        case .condition(let name, let condition): "tools.\(name).\(condition.field)"
         case .credentials(let tool, _): "tools.\(tool).credentials"
         case .server(let tool, _): "tools.\(tool).server"
         case .store(let tool, _): "tools.\(tool).store"
@@ -95,6 +100,7 @@ extension AuthorityChange {
         case .limit(let limit, _): "limits.\(limit.rawValue)"
         case .identity: "identity"
         case .autonomy: "autonomy"
+        case .mode: "mode"
         }
     }
 
@@ -134,9 +140,14 @@ extension AuthorityChange {
         case .othersGain(let count):
             "\(counted(count, "more agent")) that it reaches \(count == 1 ? "gains" : "gain") too"
         case .uncompared: "reaches more agents than are compared, which counts as more"
+        case .condition(let name, let condition): condition.sentence(name, direction)
         case .limit(let limit, let value): sentence(limit, value)
         case .identity(let identity): "acts as \(identity.now) (was \(identity.was))"
         case .autonomy(let autonomy): "autonomy is \(autonomy.now.rawValue) (was \(autonomy.was.rawValue))"
+        case .mode(let mode):
+            mode.now == .observe
+                ? "what the gateway would refuse is let through and logged (mode: observe)"
+                : "what the gateway refuses is refused (was mode: observe)"
         }
     }
 

@@ -16,8 +16,9 @@ package struct AgentFiles: Sendable, Hashable {
         self.bundles = bundles
     }
 
-    package init(_ effect: AgentEffect, bundles: [Digest: [UInt8]]) {
-        self.init(agent: effect.agent, route: effect.route?.bytes, state: effect.state?.bytes, bundles: bundles)
+    /// - Parameter route: The bytes of the effect's route, with its proof.
+    package init(_ effect: AgentEffect, route: [UInt8]?, bundles: [Digest: [UInt8]]) {
+        self.init(agent: effect.agent, route: route, state: effect.state?.bytes, bundles: bundles)
     }
 
     /// As edits of the recorded tree, by path; nil removes a file.

@@ -23,6 +23,7 @@ extension Bundle {
         if !prompts.isEmpty { object["prompts"] = .object(JSONObject(prompts.map { ($0.key, .string($0.value)) })) }
         if let name { object["name"] = .string(name) }
         if !triggers.isEmpty { object["triggers"] = .array(triggers) }
+        if mode != .enforce { object["mode"] = .string(mode.rawValue) }
         return .object(object)
     }
 
@@ -48,7 +49,7 @@ extension Bundle {
             let tools = json["tools"]?.array,
             let delegates = json["delegates"]?.array,
             let autonomy = json["autonomy"]?.string.flatMap({ Autonomy(rawValue: $0) }),
-            let limits = json["limits"]
+            let limits = json["limits"].flatMap({ BundleLimits(json: $0) })
         else { return nil }
         let parsedTools = tools.compactMap { BundleTool(json: $0) }
         let parsedDelegates = delegates.compactMap { $0.string.flatMap { AgentID($0) } }
@@ -76,12 +77,16 @@ extension Bundle {
             tools: parsedTools,
             delegates: parsedDelegates,
             autonomy: autonomy,
-            limits: BundleLimits(json: limits),
+            limits: limits,
             runtime: json["runtime"] ?? .null
         )
         for (name, text) in json["prompts"]?.object ?? [:] { prompts[name] = text.string }
         name = json["name"]?.string
         triggers = json["triggers"]?.array ?? []
+        if let value = json["mode"] {
+            guard let mode = value.string.flatMap({ EnforcementMode(rawValue: $0) }) else { return nil }
+            self.mode = mode
+        }
     }
 }
 
@@ -96,6 +101,7 @@ extension BundleTool {
             "version": .string(version.description),
         ]
         if let store { object["store"] = store.json }
+        if let owner { object["owner"] = .string(owner) }
         return .object(object)
     }
 
@@ -121,6 +127,7 @@ extension BundleTool {
             guard let store = Store(json: value) else { return nil }
             self.store = store
         }
+        owner = json["owner"]?.string
     }
 }
 
@@ -138,6 +145,11 @@ extension BundleOperation {
             "timeout": timeout.map { .string($0.description) } ?? .null,
         ]
         if let serverTool { object["mcp"] = ["tool": .string(serverTool)] }
+        object["approvers"] = approvers.map { .array($0.map { .string($0.description) }) }
+        object["rate"] = rate.map { .string($0.description) }
+        if !after.isEmpty { object["after"] = after.count == 1 ? after[0].json : .array(after.map(\.json)) }
+        if !record.isEmpty { object["record"] = .array(record.map { .string($0.description) }) }
+        object["pin"] = pin.map { .string($0.description) }
         return .object(object)
     }
 
@@ -159,21 +171,52 @@ extension BundleOperation {
             output: json["output"]?.declared,
             serverTool: json["mcp"]?["tool"]?.string
         )
+        guard readConditions(json) else { return nil }
+    }
+
+    /// Reads what is there only where it is declared; false where one of it cannot be understood: a condition that goes
+    /// missing would allow more.
+    private mutating func readConditions(_ json: JSONValue) -> Bool {
+        if let value = json["approvers"] {
+            let texts = value.array?.compactMap(\.string)
+            approvers = texts?.compactMap { Approver($0) }
+            guard let approvers, approvers.count == value.array?.count else { return false }
+        }
+        if let value = json["rate"] {
+            rate = value.string.flatMap { CallRate($0) }
+            guard rate != nil else { return false }
+        }
+        if let value = json["after"] {
+            let conditions = value.array ?? [value]
+            after = conditions.compactMap { Precondition(json: $0) }
+            guard after.count == conditions.count else { return false }
+        }
+        if let value = json["record"] {
+            record = value.array?.compactMap { $0.string.flatMap { JSONPointer($0) } } ?? []
+            guard record.count == value.array?.count else { return false }
+        }
+        if let value = json["pin"] {
+            pin = value.string.flatMap { Digest($0) }
+            guard pin != nil else { return false }
+        }
+        return true
     }
 }
 
 extension BundleLimits {
     fileprivate var json: JSONValue {
-        [
+        var object: JSONObject = [
             "costUSD": run.costUSD.map { JSONValue($0) } ?? .null,
             "costUSDPerDay": costUSDPerDay.map { JSONValue($0) } ?? .null,
             "seconds": run.seconds.map { .integer($0) } ?? .null,
             "steps": run.steps.map { .integer($0) } ?? .null,
             "tokens": run.tokens.map { .integer($0) } ?? .null,
         ]
+        object["runs"] = runs.map { .integer($0) }
+        return .object(object)
     }
 
-    fileprivate init(json: JSONValue) {
+    fileprivate init?(json: JSONValue) {
         self.init(
             run: RunLimits(
                 steps: json["steps"]?.int,
@@ -181,8 +224,10 @@ extension BundleLimits {
                 costUSD: json["costUSD"]?.double,
                 seconds: json["seconds"]?.int
             ),
-            costUSDPerDay: json["costUSDPerDay"]?.double
+            costUSDPerDay: json["costUSDPerDay"]?.double,
+            runs: json["runs"]?.int
         )
+        guard (runs == nil) == (json["runs"] == nil) else { return nil }
     }
 }
 

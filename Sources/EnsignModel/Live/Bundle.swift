@@ -32,6 +32,8 @@ package struct Bundle: Sendable, Hashable {
     package var autonomy: Autonomy
     package var limits: BundleLimits
     package var runtime: JSONValue
+    /// What a refusal of the gateway does; in the file only where it is `observe`.
+    package var mode: EnforcementMode = .enforce
 
     package init(
         agent: AgentID,
@@ -83,6 +85,9 @@ package struct BundleTool: Sendable, Hashable {
     /// What it keeps, if it is a store; in the file only where it is declared.
     package var store: Store?
     package var operations: [String: BundleOperation]
+    /// The team that answers for it; in the file only where an operation names its approvers, to whom this is an
+    /// alternative.
+    package var owner: String?
 
     package init(
         tool: String,
@@ -115,6 +120,17 @@ package struct BundleOperation: Sendable, Hashable {
     package var output: JSONValue?
     /// What the tool's MCP server calls it; nil where that is the operation's own name.
     package var serverTool: String?
+    /// Who may agree to a call, sorted; nil for the agent's team and the tool's owner team. Empty: nobody may, where two
+    /// lists without anybody in common both count.
+    package var approvers: [Approver]?
+    /// How often an agent may call it.
+    package var rate: CallRate?
+    /// What must have succeeded in the same run before; all of them.
+    package var after: [Precondition] = []
+    /// Values of the arguments that the record of calls keeps in clear, sorted.
+    package var record: [JSONPointer] = []
+    /// The digest that the upstream's definition of it must have; nil where git says nothing of it.
+    package var pin: Digest?
 
     package init(
         description: String?,
@@ -141,14 +157,25 @@ package struct BundleOperation: Sendable, Hashable {
     }
 }
 
-/// Limits of each run, and of a day; nil means unlimited.
+/// Limits of each run, of a day and of a moment; nil means unlimited.
 package struct BundleLimits: Sendable, Hashable {
     package var run: RunLimits
     /// US dollars.
     package var costUSDPerDay: Double?
+    /// Runs at a time; in the file only where it is declared.
+    package var runs: Int64?
 
-    package init(run: RunLimits, costUSDPerDay: Double?) {
+    package init(run: RunLimits, costUSDPerDay: Double?, runs: Int64? = nil) {
         self.run = run
         self.costUSDPerDay = costUSDPerDay
+        self.runs = runs
     }
+}
+
+/// What becomes of a call that the gateway would refuse.
+package enum EnforcementMode: String, Sendable, CaseIterable {
+    /// It is forwarded, and logged as `would-refuse`.
+    case observe
+    /// It is refused.
+    case enforce
 }

@@ -46,23 +46,39 @@ package struct LiveHeader: Sendable, Hashable {
     package var sequence: Int64
     package var source: ObjectID
     package var agents: Int64
+    /// When the host was last heard: it looked whether something is to be done. Nil in what versions before 0.2.0 wrote.
+    package var heard: Timestamp?
 
-    package init(environment: String, entry: ObjectID, sequence: Int64, source: ObjectID, agents: Int64) {
+    package init(
+        environment: String,
+        entry: ObjectID,
+        sequence: Int64,
+        source: ObjectID,
+        agents: Int64,
+        heard: Timestamp? = nil
+    ) {
         self.environment = environment
         self.entry = entry
         self.sequence = sequence
         self.source = source
         self.agents = agents
+        self.heard = heard
     }
 
-    package var json: JSONValue {
-        [
+    package var members: JSONObject {
+        var members: JSONObject = [
             "v": 1, "environment": .string(environment),
             "entry": ["commit": .string(entry.description), "seq": .integer(sequence)],
             "source": ["commit": .string(source.description)],
             "counts": ["agents": .integer(agents)],
         ]
+        if let heard { members["heard"] = .string(heard.description) }
+        return members
     }
 
-    package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
+    /// The file's bytes without its proof.
+    package var bytes: [UInt8] { JSONValue.object(members).canonicalBytes() + [0x0A] }
+
+    /// When a header says that the host was last heard; nil when it does not.
+    package static func heard(_ header: JSONObject) -> Timestamp? { header["heard"]?.string.flatMap { Timestamp($0) } }
 }

@@ -35,7 +35,9 @@ package struct Route: Sendable, Hashable {
     /// The stable version: the last target.
     package var stable: Target? { targets.last }
 
-    package var json: JSONValue {
+    package var json: JSONValue { .object(members) }
+
+    package var members: JSONObject {
         [
             "agent": .string(agent.description), "environment": .string(environment),
             "phase": .string(phase.rawValue),
@@ -50,7 +52,7 @@ package struct Route: Sendable, Hashable {
         ]
     }
 
-    /// The file's bytes: RFC 8785, plus a final newline.
+    /// The file's bytes without its proof: RFC 8785, plus a final newline.
     package var bytes: [UInt8] { json.canonicalBytes() + [0x0A] }
 
     /// Reads a route back; nil when a field is missing, has the wrong type, or the weights do not add up.

@@ -19,6 +19,8 @@ package struct Agent: Sendable {
     /// Agents that this one hands work to.
     package var delegates: [Located<AgentID>]
     package var limits: RunLimits
+    /// Runs at a time; nil means unlimited.
+    package var runs: Int64?
     /// Handed to the runtime untouched.
     package var runtime: JSONValue?
 

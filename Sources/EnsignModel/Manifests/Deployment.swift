@@ -15,6 +15,9 @@ package struct Deployment: Sendable {
     package var killSwitch: [KillRule]
     /// Replaces the agent's own triggers here; nil where they are not replaced.
     package var triggers: [JSONValue]?
+    /// Runs at a time, beside the agent's own limit; nil means unlimited.
+    package var runs: Int64?
+    package var mode: EnforcementMode = .enforce
 
     package init(
         version: Located<AgentVersion>?,

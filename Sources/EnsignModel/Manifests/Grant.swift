@@ -8,6 +8,13 @@ package struct Grant: Sendable {
     package var arguments: Located<JSONValue>?
     /// `YYYY-MM-DD`: the last day on which the grant holds.
     package var expires: Located<CalendarDate>?
+    /// Who may agree to a call; empty for the agent's team and the tool's owner team.
+    package var approvers: [Located<Approver>] = []
+    package var rate: CallRate?
+    /// What must have succeeded before, in the same run.
+    package var after: GrantedPrecondition?
+    /// Values of the arguments that the record of calls keeps in clear.
+    package var record: [Located<JSONPointer>] = []
 
     package init(
         tool: Located<String>,
@@ -21,6 +28,20 @@ package struct Grant: Sendable {
         self.approval = approval
         self.arguments = arguments
         self.expires = expires
+    }
+}
+
+/// A precondition and where its parts are written.
+package struct GrantedPrecondition: Sendable {
+    package var value: Precondition
+    package var operation: Position
+    /// Of `same`; nil without one.
+    package var same: Position?
+
+    package init(value: Precondition, operation: Position, same: Position?) {
+        self.value = value
+        self.operation = operation
+        self.same = same
     }
 }
 
@@ -75,11 +96,15 @@ package struct Role: Sendable {
 
 /// `kind: Team`: the people who own agents and tools.
 package struct Team: Sendable {
+    /// The principals under which they sign; any other text is a name for people.
     package var members: [String]
     package var escalation: String?
+    /// US dollars that all its agents together may cost in an environment; nil means unlimited.
+    package var costUSDPerDay: Double?
 
-    package init(members: [String], escalation: String?) {
+    package init(members: [String], escalation: String?, costUSDPerDay: Double? = nil) {
         self.members = members
         self.escalation = escalation
+        self.costUSDPerDay = costUSDPerDay
     }
 }

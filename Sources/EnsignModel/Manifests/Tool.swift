@@ -37,6 +37,8 @@ package struct Operation: Sendable {
     package var output: JSONValue?
     /// What the tool's MCP server calls it; nil where that is the operation's own name.
     package var serverTool: String?
+    /// The digest that its server's definition must have; a Binding may say another one.
+    package var pin: Digest?
     /// Where the operation is declared in the tool's manifest.
     package var position: Position
 
@@ -71,6 +73,7 @@ package struct Operation: Sendable {
             "output": output ?? .null, "description": description.map { .string($0) } ?? .null,
         ]
         if let serverTool { object["mcp"] = ["tool": .string(serverTool)] }
+        object["pin"] = pin.map { .string($0.description) }
         return .object(object)
     }
 }
@@ -103,10 +106,12 @@ package enum Risk: String, Sendable, CaseIterable, Comparable {
     }
 }
 
-/// `kind: Binding`: one environment's server and credentials for a tool.
+/// `kind: Binding`: one environment's server, credentials and pins for a tool.
 package struct Binding: Sendable {
     package var server: JSONValue?
     package var credentials: String?
+    /// By operation, in place of the tool's own.
+    package var pins: [String: Located<Digest>] = [:]
 
     package init(server: JSONValue?, credentials: String?) {
         self.server = server

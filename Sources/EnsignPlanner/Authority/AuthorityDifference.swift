@@ -28,6 +28,10 @@ package struct AuthorityDifference: Sendable, Hashable {
         compareTools(before, after)
         compareDelegates(before, after)
         for what in delegated { gain(what) }
+        if let after, after.mode != before?.mode ?? .enforce {
+            let (was, now) = (before?.mode ?? .enforce, after.mode)
+            note(gained: now == .observe, .mode(.init(was: was, now: now)))
+        }
         guard let before, let after else { return }
         compareLimits(before.limits, after.limits)
         if before.identity != after.identity { gain(.identity(.init(was: before.identity, now: after.identity))) }
@@ -55,6 +59,13 @@ package struct AuthorityDifference: Sendable, Hashable {
                 let (old, new) = (was?.operations[operation], now?.operations[operation])
                 compareOperation("\(name).\(operation)", old, new)
                 compareServerTool(name, operation, old, new)
+                if let old, let new {
+                    let usual = (
+                        was: before?.usualApprovers(of: was, besides: now) ?? [],
+                        now: after?.usualApprovers(of: now, besides: was) ?? []
+                    )
+                    changes += CallConditions.differences("\(name).\(operation)", old, new, usual: usual)
+                }
             }
         }
     }
@@ -154,6 +165,7 @@ package struct AuthorityDifference: Sendable, Hashable {
         compare(.costUSD, was.run.costUSD, now.run.costUSD)
         compare(.seconds, was.run.seconds.map(Double.init), now.run.seconds.map(Double.init))
         compare(.costUSDPerDay, was.costUSDPerDay, now.costUSDPerDay)
+        compare(.runs, was.runs.map(Double.init), now.runs.map(Double.init))
     }
 
     private mutating func compare(_ limit: AuthorityChange.Limit, _ was: Double?, _ now: Double?) {
@@ -167,6 +179,7 @@ extension BundleOperation {
     /// `amount at most 20`, `until 2029-12-31`: the limits of a new grant.
     fileprivate var limits: [String] {
         SchemaLimits.phrases(input.map(UntypedLimits.enforced)) + (expires.map { ["until \($0)"] } ?? [])
+            + CallConditions.phrases(self)
     }
 }
 

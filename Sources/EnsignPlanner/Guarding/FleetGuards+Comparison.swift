@@ -12,7 +12,9 @@ extension FleetGuards {
         to new: FleetGuards,
         roster: () throws -> [AgentID]
     ) rethrows -> [GuardChange] {
-        let everybody = settingsDifferences(old, new) + TrustedKey.differences(old.signers, new.signers)
+        let everybody =
+            settingsDifferences(old, new) + TrustedKey.differences(old.signers, new.signers)
+            + PolicyDifferences.guards(old.policy, new.policy)
         let priced = PriceDifferences.between(old.prices, new.prices)
         let grouped = agentDifferences(old, new)
         guard !everybody.isEmpty || !priced.isEmpty || !grouped.isEmpty else { return [] }
@@ -72,7 +74,7 @@ extension GuardChange {
         return (direction, subject, "\(what) \(scope)", text)
     }
 
-    private static let subjects = ["killSwitch", "rollout", "limits", "trust", "prices"]
+    private static let subjects = ["killSwitch", "rollout", "limits", "approvers", "trust", "prices"]
 }
 
 /// Describes a set of agents in few words.

@@ -10,6 +10,8 @@ package struct FleetGuards: Sendable {
     /// By model. Nil when they cannot be read: costs are then unknown.
     package var prices: [String: Prices.Price]?
     package var signers: [TrustedKey]
+    /// Who may agree to calls, and what teams may spend; nil where there is nothing of that, or nothing of it differs.
+    package var policy: GatewayPolicy?
 
     package init(
         environment: String,

@@ -75,7 +75,7 @@ extension FleetGuards {
         return found
     }
 
-    private static func limit(
+    static func limit(
         _ field: String,
         _ name: String,
         _ unit: String?,

@@ -73,7 +73,7 @@ package final class TelemetryBook {
         self.site = site
         self.environment = environment
         ledger = site.ledger(environment)
-        gate = HaltGate(HaltsFile(path: site.files.halts(environment)), environment: environment)
+        gate = HaltGate(HaltsFile(path: site.files.halts(environment)))
         recorded = RecordedTree(repository: site.repository, tip: nil)
     }
 

@@ -1,4 +1,5 @@
 import EnsignModel
+import EnsignPolicy
 import EnsignSystem
 import EnsignTargets
 import Glibc
@@ -8,7 +9,6 @@ import Glibc
 /// While routes are put in place the halts file is locked: a halt is either there before, and seen, or comes after, and
 /// then replaces the route itself. Shared by runs that publish; each looks at the records only when something was added.
 final class HaltGate: RouteGate {
-    private let environment: String
     private let file: HaltsFile
     private var descriptor: Descriptor?
     private var counter: [UInt8] = []
@@ -23,10 +23,7 @@ final class HaltGate: RouteGate {
         }
     }
 
-    init(_ file: HaltsFile, environment: String) {
-        self.file = file
-        self.environment = environment
-    }
+    init(_ file: HaltsFile) { self.file = file }
 
     func pass(_ body: (_ isHeld: (AgentID, [UInt8]) -> Bool) throws -> Void) throws {
         let descriptor = try opened()
@@ -40,7 +37,7 @@ final class HaltGate: RouteGate {
             }
             try body { agent, bytes in
                 guard pending.contains(where: { $0.scope.covers(agent) }) else { return false }
-                return Route.halted(agent, environment).bytes != bytes
+                return !Route.isHalted(bytes)
             }
         }
     }

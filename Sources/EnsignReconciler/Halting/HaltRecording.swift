@@ -12,6 +12,8 @@ struct HaltRecording {
     private(set) var changes: [Change] = []
     private var states: [AgentID: AgentState] = [:]
     private var hadRoute: Set<AgentID> = []
+    /// The agents that the records are about, also those that are stopped already.
+    private(set) var covered: Set<AgentID> = []
     private var rules = 0
     private var alarms = 0
     /// What is stopped as a whole.
@@ -35,6 +37,7 @@ struct HaltRecording {
             case .all: try recorded.agents()
             }
         for agent in agents {
+            covered.insert(agent)
             switch record.kind {
             case .halt: try halt(agent, record)
             case .activity: try alarm(agent, record)
@@ -117,17 +120,13 @@ struct HaltRecording {
         return rules > 0 && rules + alarms == changes.count ? "kill-switch" : "halt"
     }
 
-    /// The routes that follow.
-    var routes: [(agent: AgentID, bytes: [UInt8])] {
-        states.sorted { $0.key < $1.key }.compactMap { agent, state in
-            state.route(agent, environment).map { (agent, $0.bytes) }
-        }
-    }
-
-    var edits: [String: [UInt8]?] {
+    /// - Parameter seal: Of the entry that records them.
+    func edits(_ seal: LiveSeal) -> [String: [UInt8]?] {
         var edits: [String: [UInt8]?] = [:]
         for (agent, state) in states {
-            if hadRoute.contains(agent) { edits[LivePath.route(agent)] = state.route(agent, environment)?.bytes }
+            if hadRoute.contains(agent) {
+                edits[LivePath.route(agent)] = state.route(agent, environment).map(seal.route)
+            }
             edits[AgentState.path(agent)] = state.bytes
         }
         if haltsFleet { edits[FleetHalts.path] = .some(halts.bytes) }

@@ -1,6 +1,7 @@
 package import EnsignHost
 import EnsignLedger
 package import EnsignModel
+import EnsignPolicy
 import EnsignSystem
 package import EnsignTargets
 
@@ -67,7 +68,11 @@ package struct HaltSwitch: Sendable {
             }
         }
         effect.agents = agents.sorted()
-        effect.removed = try target.halt(effect.agents.map { ($0, Route.halted($0, environment).bytes) })
+        // Nobody has to prove a halt, so none waits for the key. One that is in place may have its proof already.
+        let open = try effect.agents.filter { agent in
+            try target.read(LivePath.route(agent)).map { !Route.isHalted($0) } ?? true
+        }
+        effect.removed = try target.halt(open.map { ($0, Route.halted($0, environment).bytes) })
     }
 
     /// Whether an agent has a route in the target, halted or not.
@@ -81,7 +86,6 @@ package struct HaltSwitch: Sendable {
         guard let agent = LivePath.agent(atRoute: file.path),
             pending.contains(where: { $0.kind == .halt && $0.scope.covers(agent) })
         else { return false }
-        let found = try target.read(file.path)
-        return found == nil || found == Route.halted(agent, environment).bytes
+        return try target.read(file.path).map { Route.isHalted($0) } ?? true
     }
 }

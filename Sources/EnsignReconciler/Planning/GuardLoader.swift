@@ -40,6 +40,12 @@ struct GuardLoader {
         if differing.contains(RepositoryPath.allowedSigners) {
             (guards.0.signers, guards.1.signers) = (signers(before), signers(after))
         }
+        if [RepositoryPath.allowedSigners, RepositoryPath.teams, RepositoryPath.tools].contains(
+            where: differing.reaches
+        ) {
+            guards.0.policy = try before.policy(of: old.environment)
+            guards.1.policy = try after.policy(of: new.environment)
+        }
         let isForAll = was.rollout != now.rollout || Set(was.killSwitch) != Set(now.killSwitch)
         let named = differing.deployments(of: new.environment)
         if named == nil || isForAll {
@@ -72,6 +78,15 @@ struct GuardLoader {
             }
         }
 
+        /// Whether a file, or one below a folder, may differ.
+        func reaches(_ path: String) -> Bool {
+            switch self {
+            case .nothing: false
+            case .anything: true
+            case .files(let paths): paths.contains { $0 == path || $0.hasPrefix("\(path)/") }
+            }
+        }
+
         /// The agents whose deployments differ; nil when that is not known.
         func deployments(of environment: String) -> Set<AgentID>? {
             guard case .files(let paths) = self else { return self == .nothing ? [] : nil }
@@ -91,7 +106,7 @@ struct GuardLoader {
         guard let before = old.tree, let after = new.tree, old.environment == new.environment else { return .anything }
         let places = [
             RepositoryPath.prices, RepositoryPath.allowedSigners, RepositoryPath.environment(new.environment),
-            RepositoryPath.deployments(in: new.environment),
+            RepositoryPath.deployments(in: new.environment), RepositoryPath.teams, RepositoryPath.tools,
         ]
         let changes = try repository.differences(from: before, to: after) {
             RepositoryPath.leads($0, toOrBelow: places)

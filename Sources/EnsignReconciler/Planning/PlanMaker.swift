@@ -76,10 +76,11 @@ package struct PlanMaker {
         // What is remembered of an agent may concern it although nothing of it changed.
         let asked = situation.request?.agents ?? []
         var found: [AgentID: [String]] = [:]
+        let gateway = site.settings.gateway(environment)
         for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
             let deployment = try compiler.resolve(agent)
             found[agent] = deployment?.uses
-            resolved.items.append(Self.item(agent, deployment))
+            resolved.items.append(Self.item(agent, deployment, gateway))
         }
         if !shared.isEmpty {
             try compiler.checkFolder()
@@ -142,10 +143,12 @@ package struct PlanMaker {
             ),
             context: try context(resolved, evidence, source)
         )
-        plan.declaredOnly = settings?.declaredOnly ?? []
+        plan.declaredOnly =
+            settings.map { DeclaredOnly.names($0, hasGateway: site.settings.gateway(environment) != nil) } ?? []
         plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
         plan.guards = try situation.guards(resolved.desired)
         plan.rules = try rules(resolved)
+        plan.policy = try policy(resolved)
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             let lacks = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
             let source = resolved.desired.source.name
@@ -294,20 +297,21 @@ package struct PlanMaker {
 
     // MARK: Compiling
 
-    private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?) -> DesiredAgent {
+    /// - Parameter gateway: Where it runs; nil where there is none.
+    private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?, _ gateway: String?) -> DesiredAgent {
         guard let resolved, let texts = resolved.loaded.texts else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return item(resolved, texts)
+        return item(resolved, texts, gateway)
     }
 
-    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> DesiredAgent {
+    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts, _ gateway: String?) -> DesiredAgent {
         let compiled = Compiler.compile(resolved, texts)
         return DesiredAgent(
             agent: resolved.agent,
             compiled: compiled,
             rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
-            declaredOnly: resolved.deployment.declaredOnly + compiled.bundle.declaredOnly
+            declaredOnly: DeclaredOnly.names(resolved.deployment, compiled.bundle, hasGateway: gateway != nil)
         )
     }
 
@@ -327,6 +331,7 @@ package struct PlanMaker {
     private func compileAll(_ desired: Desired, teams: [String]) throws -> Compiled {
         let threads = teams.count >= 8 ? min(Parallel.cores, 8) : 1
         let (environment, today, snapshots) = (environment, today, desired.snapshots)
+        let gateway = site.settings.gateway(environment)
         let budget = WalkBudget()
         let parts = try Parallel.map(threads) { index -> Compiled in
             var part = Compiled()
@@ -338,7 +343,7 @@ package struct PlanMaker {
                         let texts = resolved.loaded.texts
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
-                    part.items.append(Self.item(resolved, texts))
+                    part.items.append(Self.item(resolved, texts, gateway))
                     part.uses[agent] = resolved.uses
                 }
             }
@@ -357,38 +362,7 @@ package struct PlanMaker {
     }
 }
 
-extension Bundle {
-    /// What is handed to the runtime, and nothing enforces yet.
-    fileprivate var declaredOnly: [String] {
-        (triggers.isEmpty ? [] : ["triggers"]) + tools.filter { $0.store != nil }.map { "store of \($0.tool)" }
-    }
-}
-
-extension Deployment {
-    /// What this Ensign accepts here and nothing enforces yet.
-    fileprivate var declaredOnly: [String] {
-        var names: [String] = []
-        if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
-        return names + (rollout?.declaredOnly ?? [])
-    }
-}
-
-extension Environment {
-    /// What this Ensign accepts here and nothing enforces yet.
-    fileprivate var declaredOnly: [String] {
-        var names: [String] = []
-        if costUSDPerDay != nil { names.append("limits.costUSDPerDay") }
-        return names + (rollout?.declaredOnly ?? [])
-    }
-}
-
 extension Rollout {
-    /// Parts of an analysis that nothing reads yet.
-    fileprivate var declaredOnly: [String] {
-        guard case .canary(let canary) = self, let metrics = canary.analysis?.metrics else { return [] }
-        return metrics.filter { $0.query != nil && $0.guarding != .off }.map { "guard of \($0.name)" }
-    }
-
     fileprivate var countsMoney: Bool {
         guard case .canary(let canary) = self else { return false }
         return canary.analysis?.metrics.contains { $0.name == "cost" } ?? false

@@ -28,15 +28,21 @@ extension ReconcileSession {
                 )
             )
         }
+        let sealing = try sealing(besides: planned, recorded)
+        let seal = try nextSeal()
+        let policy = try policy(batch.plan, recorded, seal)
+        let ownChanges = (policy?.completing(planned) ?? planned) + sealing.map(\.change)
         // A new commit that changes nothing here: no entry, unless it is the first.
-        guard !(planned + repairs).isEmpty || before.entry.kind == .genesis else { return }
+        guard !(ownChanges + repairs).isEmpty || before.entry.kind == .genesis else { return }
         let (retired, expired) = try expired(before, recorded, batch)
         let announced = Batch.Announced(
             before: before,
             recorded: recorded,
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
-            reason: reason(batch, onlyRepairs: planned.isEmpty && !repairs.isEmpty),
-            changes: planned + repairs,
+            reason: reason(batch, onlyRepairs: ownChanges.isEmpty && !repairs.isEmpty),
+            changes: ownChanges + repairs,
+            files: (batch.plan?.changes ?? []).map { $0.files(seal) } + sealing.map { $0.files(seal) },
+            policy: policy,
             expired: expired,
             retired: retired
         )
@@ -51,11 +57,12 @@ extension ReconcileSession {
         intent.counts = announced.counts
         try append(intent)
         self.batch?.announced = announced
+        report.sealed = sealing.map(\.agent)
     }
 
     private func reason(_ batch: Batch, onlyRepairs: Bool) -> String {
-        guard batch.plan != nil else { return "drift" }
-        return Override.reason(onlyRepairs ? "drift" : "sync", reconciler.options.override)
+        let reason = onlyRepairs ? "drift" : "sync"
+        return batch.plan == nil ? reason : Override.reason(reason, reconciler.options.override)
     }
 
     private mutating func begin() throws {

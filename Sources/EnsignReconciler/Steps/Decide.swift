@@ -11,7 +11,7 @@ extension ReconcileSession {
     mutating func decide() throws {
         let drift = report.drift
         if let desired, try isSettled(desired), reconciler.options.request == nil, try !hasRollouts() {
-            if !drift.isEmpty { batch = Batch(plan: nil, drift: drift, commit: desired) }
+            if !drift.isEmpty || !unsealed.isEmpty { batch = Batch(plan: nil, drift: drift, commit: desired) }
             return
         }
         let decision: Decision
@@ -41,7 +41,7 @@ extension ReconcileSession {
 
     /// What is live goes on as it is recorded.
     private mutating func repairAlone(_ drift: [DriftedFile]) {
-        guard let accepted = tip?.acceptedSource, !drift.isEmpty else { return }
+        guard let accepted = tip?.acceptedSource, !drift.isEmpty || !unsealed.isEmpty else { return }
         batch = Batch(plan: nil, drift: drift, commit: accepted)
     }
 

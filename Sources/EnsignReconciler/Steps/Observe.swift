@@ -8,7 +8,8 @@ extension ReconcileSession {
     mutating func observe() throws {
         guard let tip else { return }
         let place = StateFile<ObservationPlace>(site.files, environment)
-        let expected = try RecordedFiles.at(tip, ledger)
+        unsealed = try Unsealed(tip, ledger, usesMemo: !reconciler.options.ignoresCache)
+        let expected = try RecordedFiles(tip, ledger, allowsBareHeader: !unsealed.isEmpty)
         let scope: ObservationScope =
             reconciler.options.observeEverything
             ? .everything
@@ -19,17 +20,24 @@ extension ReconcileSession {
         let observation = try target.observe(expected, scope, sweeping: true)
         // With drift the next run reads everything again: the repair is its business too.
         cursor = observation.drift.isEmpty ? observation.cursor : nil
-        report.drift = try withoutHalted(observation.drift).filter { try !isStaleHeader($0, tip) }
+        report.drift = []
+        for file in try withoutHalted(observation.drift) where try !isStaleHeader(file, tip) {
+            report.drift.append(file)
+        }
     }
 
     /// A run that died after its outcome and before the header left the header before it: ours, and not drift.
-    private func isStaleHeader(_ file: DriftedFile, _ tip: RecordedEntry) throws -> Bool {
+    private mutating func isStaleHeader(_ file: DriftedFile, _ tip: RecordedEntry) throws -> Bool {
         guard file.path == LivePath.header else { return false }
         let newest = try ledger.publishing(tip)
         let isStale: Bool
         if let found = try target.read(LivePath.header) {
             guard let before = newest.entry.previous else { return false }
-            isStale = try found == ledger.publishing(ledger.read(before.commit)).header
+            isStale = try ExpectedHeader(
+                ledger.publishing(ledger.read(before.commit)),
+                tip: tip,
+                allowsBare: !unsealed.isEmpty
+            ).matches(found)
         } else {
             // Nothing was ever published after genesis.
             isStale = newest.entry.kind == .genesis

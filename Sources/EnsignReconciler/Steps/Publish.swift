@@ -20,15 +20,15 @@ extension ReconcileSession {
         // now. The next run plans it again.
         held.formUnion(departures.compactMap { LivePath.agent(atRoute: $0) })
         try halts.enforce()
-        try target.publish(Publication(removals: try leftovers(of: held, batch, announced.recorded)), gate: gate)
+        try target.publish(Publication(removals: try leftovers(of: held, announced)), gate: gate)
         self.batch?.announced?.held = held
         report.plan?.changes.removeAll { held.contains($0.agent) }
     }
 
     /// Bundles that are in place for agents which were halted meanwhile, and belong to nobody now.
-    private func leftovers(of held: Set<AgentID>, _ batch: Batch, _ recorded: RecordedTree) throws -> [String] {
-        let used = Set(batch.files.filter { !held.contains($0.agent) }.flatMap { $0.bundles.keys })
-        let left = batch.files.filter { held.contains($0.agent) }.flatMap { $0.bundles.keys.sorted() }
-        return try left.filter { try !used.contains($0) && !recorded.keeps($0) }.map { LivePath.bundle($0) }
+    private func leftovers(of held: Set<AgentID>, _ announced: Batch.Announced) throws -> [String] {
+        let used = Set(announced.files.filter { !held.contains($0.agent) }.flatMap { $0.bundles.keys })
+        let left = announced.files.filter { held.contains($0.agent) }.flatMap { $0.bundles.keys.sorted() }
+        return try left.filter { try !used.contains($0) && !announced.recorded.keeps($0) }.map { LivePath.bundle($0) }
     }
 }

@@ -1,6 +1,7 @@
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignPolicy
 import EnsignTargets
 
 /// Steps 4 and 11: stops that are in effect, and not on record yet.
@@ -34,13 +35,13 @@ extension ReconcileSession {
                     agents: before.agents,
                     result: .ok
                 ),
-                edits: recording.edits
+                edits: recording.edits(nextSeal())
             )
             report.halts += recording.changes
-            // A route that was removed for lack of room returns as a halted one when there is room again.
-            _ = try target.halt(recording.routes)
-            try putBack(recording)
+            try prove(recording)
             try publishHeader()
+        } else {
+            try prove(recording)
         }
         settle(contents)
     }
@@ -54,11 +55,17 @@ extension ReconcileSession {
         }
     }
 
-    /// Halted routes whose file is missing: the ledger has them, so they are put in place.
-    private func putBack(_ recording: HaltRecording) throws {
+    /// Puts the routes in place that the ledger has now: the stop itself needed no proof, and may have removed a file for
+    /// lack of room. The proof keeps readers from taking what was signed before for newer.
+    private func prove(_ recording: HaltRecording) throws {
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
         var publication = Publication()
-        for (agent, bytes) in recording.routes where try target.read(LivePath.route(agent)) == nil {
-            publication.routes.append((LivePath.route(agent), bytes))
+        for agent in recording.covered.sorted() {
+            let path = LivePath.route(agent)
+            guard let bytes = try recorded.node(path).map(recorded.bytes), Route.isHalted(bytes),
+                try target.read(path) != bytes
+            else { continue }
+            publication.routes.append((path, bytes))
         }
         if !publication.routes.isEmpty { try target.publish(publication, gate: gate) }
     }

@@ -18,13 +18,14 @@ extension ReconcileSession {
             )
         }
         let recorded = RecordedTree(repository: site.repository, tip: intent)
+        let seal = LiveSeal(key: try key(), entry: intent.entry.sequence)
         var applied: [Change] = []
         var edits: [String: [UInt8]?] = [:]
         var live = intent.agents
         // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
         var leftovers: [String] = []
         for effect in effects {
-            guard let files = try published(effect) else {
+            guard let files = try published(effect, intent, seal) else {
                 for digest in effect.digests.sorted() where try !recorded.keeps(digest) {
                     leftovers.append(LivePath.bundle(digest))
                 }
@@ -62,8 +63,11 @@ extension ReconcileSession {
     }
 
     /// What changes of an agent did to the target; nil when it is not all there.
-    private func published(_ effect: AgentEffect) throws -> AgentFiles? {
-        guard try target.read(LivePath.route(effect.agent)) == effect.route?.bytes else { return nil }
+    private func published(_ effect: AgentEffect, _ intent: RecordedEntry, _ seal: LiveSeal) throws -> AgentFiles? {
+        let found = try target.read(LivePath.route(effect.agent))
+        // A version that did not sign routes may have died here.
+        let isBare = intent.entry.format == .v1 && found == effect.route?.bytes
+        guard isBare || found == effect.route.map(seal.route) else { return nil }
         var bundles: [Digest: [UInt8]] = [:]
         for digest in effect.digests {
             guard let bundle = try target.read(LivePath.bundle(digest)), Compiler.digest(of: bundle) == digest else {
@@ -71,6 +75,6 @@ extension ReconcileSession {
             }
             bundles[digest] = bundle
         }
-        return AgentFiles(effect, bundles: bundles)
+        return AgentFiles(effect, route: found, bundles: bundles)
     }
 }

@@ -2,10 +2,12 @@ import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
+import EnsignTargets
 
 /// Step 12: where the next run goes on.
 extension ReconcileSession {
     mutating func remember() throws {
+        try keepHeard()
         report.hasRollouts = try RecordedTree(repository: site.repository, tip: tip).hasTrials()
         if try hasRollouts() { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
@@ -16,6 +18,20 @@ extension ReconcileSession {
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
     }
+
+    /// Writes the time into `fleet.json` now and then: readers see by it that somebody looks whether they have what git
+    /// says.
+    private mutating func keepHeard() throws {
+        guard let tip, report.header == nil else { return }
+        let expected = ExpectedHeader(try ledger.publishing(tip), tip: tip, allowsBare: false)
+        let heard = try target.read(LivePath.header).flatMap(expected.heard)
+        // Also when the clock was set back: what is written is the truth.
+        if let heard, (0..<Self.heardEvery).contains(now.seconds(since: heard)) { return }
+        try publishHeader()
+    }
+
+    /// In seconds. A watch looks every 30, so that this is written once a minute at least.
+    private static let heardEvery: Int64 = 25
 
     /// Whether time alone may change something.
     func hasRollouts() throws -> Bool {

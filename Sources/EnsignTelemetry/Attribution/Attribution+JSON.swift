@@ -5,7 +5,7 @@ extension Attribution {
     ///
     /// Some 1 MB for the window of span ids when it is full, and some 250 bytes for each open trace.
     package var json: JSONValue {
-        [
+        var object: JSONObject = [
             "v": 1,
             "environment": .string(environment),
             "rejections": rejections.json,
@@ -19,6 +19,10 @@ extension Attribution {
                 traces.inOrder.map { [.integer($0.touched.nanoseconds), .string($0.key.text), $0.trace.json] }
             ),
         ]
+        if reports.count > 0 {
+            object["reports"] = .array(reports.all.map { Self.json($0.due, $0.trace, $0.span) })
+        }
+        return .object(object)
     }
 
     private static func json(_ due: Moment, _ trace: TraceKey, _ span: SpanID) -> JSONValue {
@@ -53,6 +57,10 @@ extension Attribution {
             guard let due = Self.due(value) else { return nil }
             waits.append(due)
         }
+        for value in json["reports"]?.array ?? [] {
+            guard let due = Self.due(value) else { return nil }
+            reports.append(due)
+        }
         fallbacks = FallbackPrices(json: json["fallbacks"])
         for value in traces {
             guard let touched = value[0]?.moment, let key = value[1]?.string.flatMap({ TraceKey($0) }),
@@ -66,22 +74,24 @@ extension Attribution {
 private func hex(_ word: UInt64) -> String { String(word, radix: 16) }
 
 extension TraceKey {
-    /// The trace's 17 to 32 digits, and behind a colon those of the folder, if there is one.
+    /// The trace's 17 to 32 digits, and behind a colon those of the folder, if there is one; behind another one `g` for what
+    /// a gateway reports.
     fileprivate var text: String {
         let low = String(id.low, radix: 16)
         let trace = String(id.high, radix: 16) + String(repeating: "0", count: 16 - low.count) + low
+        if isGateway { return "\(trace):\(hex(folder)):g" }
         return folder == 0 ? trace : "\(trace):\(hex(folder))"
     }
 
     fileprivate init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard let trace = parts.first, parts.count <= 2, trace.utf8.count > 16, trace.utf8.count <= 32,
+        guard let trace = parts.first, parts.count <= 3, trace.utf8.count > 16, trace.utf8.count <= 32,
             let high = UInt64(trace.dropLast(16), radix: 16), let low = UInt64(trace.suffix(16), radix: 16)
         else { return nil }
         self.init(id: TraceID(high: high, low: low))
-        guard parts.count == 2 else { return }
-        guard let folder = UInt64(parts[1], radix: 16) else { return nil }
-        self.folder = folder
+        guard parts.count > 1 else { return }
+        guard let folder = UInt64(parts[1], radix: 16), parts.count == 2 || parts[2] == "g" else { return nil }
+        (self.folder, isGateway) = (folder, parts.count == 3)
     }
 }
 
@@ -100,7 +110,7 @@ extension OpenTrace {
                     [
                         .string(hex(span)), .string(hex(link.parent)), .bool(link.coversUsage),
                         link.claimant.map { .string($0.description) } ?? .null, .bool(link.isBarrier),
-                        .integer((link.isWork ? 1 : 0) | (link.isEntry ? 2 : 0) | (link.isNameless ? 4 : 0)),
+                        .integer(link.flags),
                     ]
                 }
             ),
@@ -117,6 +127,11 @@ extension OpenTrace {
                         name.bundle.map { .string($0.hex) } ?? .null,
                     ]
                 }
+            )
+        }
+        if !gateways.isEmpty {
+            object["gateways"] = .array(
+                gateways.sorted { $0.key < $1.key }.map { [.string($0.key.description), .string($0.value.text)] }
             )
         }
         if share != 0 { object["share"] = .string(hex(share)) }
@@ -141,7 +156,8 @@ extension OpenTrace {
                 claimant: link[3]?.string.flatMap { AgentID($0) },
                 isWork: (link[5]?.int ?? 0) & 1 != 0,
                 isEntry: (link[5]?.int ?? 0) & 2 != 0,
-                isNameless: (link[5]?.int ?? 0) & 4 != 0
+                isNameless: (link[5]?.int ?? 0) & 4 != 0,
+                isGateway: (link[5]?.int ?? 0) & 8 != 0
             )
         }
         for entry in groups {
@@ -156,9 +172,21 @@ extension OpenTrace {
             guard let span = entry[0]?.spanID, let time = entry[1]?.moment else { return nil }
             pendingNames[span] = PendingName(bundle: entry[2]?.string.flatMap { Digest(hex: $0) }, time: time)
         }
+        for entry in json["gateways"]?.array ?? [] {
+            guard let agent = entry[0]?.string.flatMap({ AgentID($0) }),
+                let key = entry[1]?.string.flatMap({ TraceKey($0) })
+            else { return nil }
+            gateways[agent] = key
+        }
         share = json["share"]?.spanID ?? 0
         forgotten = json["forgotten"]?.moment
         rebuildAwaiting()
+    }
+}
+
+extension OpenTrace.Link {
+    fileprivate var flags: Int64 {
+        (isWork ? 1 : 0) | (isEntry ? 2 : 0) | (isNameless ? 4 : 0) | (isGateway ? 8 : 0)
     }
 }
 
@@ -215,6 +243,7 @@ extension Group {
         if let failed { object["failed"] = .integer(failed.nanoseconds) }
         if let began { object["began"] = .integer(began.nanoseconds) }
         if !tops.isEmpty { object["tops"] = .array(tops.map { .string(hex($0)) }) }
+        if !names.isEmpty { object["names"] = .array(names.sorted().map { .string($0) }) }
         if !aliases.isEmpty { object["aliases"] = .object(JSONObject(aliases.map { ($0.key, .string($0.value)) })) }
         return .object(object)
     }
@@ -244,6 +273,7 @@ extension Group {
         failed = json["failed"]?.moment
         began = json["began"]?.moment
         tops = (json["tops"]?.array ?? []).compactMap(\.spanID)
+        names = Set((json["names"]?.array ?? []).compactMap(\.string))
         for (name, alias) in json["aliases"]?.object ?? [:] { aliases[name] = alias.string }
     }
 }
@@ -362,14 +392,19 @@ extension TokenUsage {
 extension Run {
     /// `bundle` is left out where it is the target, as it mostly is.
     fileprivate var json: JSONValue {
-        [
+        let known: [JSONValue] = [
             agent.map { .string($0.description) } ?? .null, target.map { .string($0.hex) } ?? .null,
             bundle == target ? .null : bundle.map { .string($0.hex) } ?? .null, .string(hex(parent)),
             .bool(hasSucceeded), .integer(start.nanoseconds), .integer(end.nanoseconds), own?.json ?? .null,
             session.map { .string(hex($0)) } ?? .null,
-            .integer((isWeak ? 1 : 0) | (isWorkflow ? 2 : 0) | (isComplete ? 4 : 0)),
-            .integer(since.nanoseconds), price?.json ?? .null,
+            .integer(flags), .integer(since.nanoseconds), price?.json ?? .null,
         ]
+        return .array(known + (gateway.map { [.string($0.text)] } ?? []))
+    }
+
+    private var flags: Int64 {
+        (isWeak ? 1 : 0) | (isWorkflow ? 2 : 0) | (isComplete ? 4 : 0) | (isOfGateway ? 8 : 0)
+            | (isAnnounced ? 16 : 0)
     }
 
     fileprivate init?(json: JSONValue) {
@@ -392,7 +427,10 @@ extension Run {
             isWorkflow: (json[9]?.int ?? 4) & 2 != 0,
             isComplete: (json[9]?.int ?? 4) & 4 != 0,
             since: json[10]?.moment ?? end,
-            price: json[11].flatMap { Prices.Price(json: $0) }
+            price: json[11].flatMap { Prices.Price(json: $0) },
+            gateway: json[12]?.string.flatMap { TraceKey($0) },
+            isOfGateway: (json[9]?.int ?? 4) & 8 != 0,
+            isAnnounced: (json[9]?.int ?? 4) & 16 != 0
         )
     }
 }

@@ -38,6 +38,9 @@ extension Attribution {
             since: now
         )
         run.price = context.price(of: target ?? bundle)
+        if let target, let name = event.run {
+            run.gateway = TraceKey.gateway(claimant, target, name, folder: event.key.folder)
+        }
         place(run, event, at: now, context, &output)
         for evaluation in event.evaluations { add(evaluation, event.key, event.span, at: now, &output) }
     }
@@ -56,8 +59,7 @@ extension Attribution {
         var link = link
         if event.claim.bundle == nil {
             link.isNameless = true
-            waits.append((now.advanced(milliseconds: limits.quietMilliseconds), event.key, event.span))
-            forgetClosed(&waits)
+            wait(whetherAnythingComesOf: event.span, in: event.key, at: now)
             if explains { output.fates.append((event.spanKey, .rejected(.unknownAgent))) }
         } else {
             reject(event, .unknownBundle, &output)
@@ -133,8 +135,7 @@ extension Attribution {
         if isLate { reject(event, .late, &output) }
         guard run.target != nil, let placed = traces[event.key]?.groups[span], !placed.isSettled else { return }
         if placed.run?.isComplete == false {
-            waits.append((now.advanced(milliseconds: limits.quietMilliseconds), event.key, span))
-            forgetClosed(&waits)
+            wait(whetherAnythingComesOf: span, in: event.key, at: now)
         }
     }
 
@@ -178,8 +179,20 @@ extension Attribution {
         guard let group = trace.groups[span], let run = group.run, !run.isComplete, !group.isSettled else { return }
         let quiet = trace.touched.advanced(milliseconds: limits.quietMilliseconds)
         let latest = run.since.advanced(milliseconds: limits.longestWaitMilliseconds)
-        guard now < min(quiet, latest) else { return settle(key, span, at: now, &output) }
-        waits.append((now.advanced(milliseconds: limits.quietMilliseconds), key, span))
+        guard now < (run.isAnnounced ? latest : min(quiet, latest)) else { return settle(key, span, at: now, &output) }
+        wait(whetherAnythingComesOf: span, in: key, at: now)
+    }
+
+    /// Looks again in a while whether anything still comes.
+    mutating func wait(whetherAnythingComesOf span: SpanID, in key: TraceKey, at now: Moment) {
+        let due = now.advanced(milliseconds: limits.quietMilliseconds)
+        if key.isGateway {
+            reports.append((due, key, span))
+            forgetClosed(&reports)
+        } else {
+            waits.append((due, key, span))
+            forgetClosed(&waits)
+        }
     }
 
     /// What a span's tokens cost; nil if it says nothing of tokens.
@@ -205,6 +218,7 @@ extension Attribution {
         var isSettled = false
         let (environment, explains) = (environment, explains)
         var fallback: (agent: AgentID, count: Int64, model: String)?
+        let gateway = gatewayCalls(of: span, in: key)
         traces.change(key) { trace in
             guard var group = trace.groups[span], let run = group.run, let agent = run.agent, let target = run.target
             else { return }
@@ -217,8 +231,8 @@ extension Attribution {
                 trace.demote(span, to: trace.root(of: run.parent))
                 return
             }
-            result.samples = Self.samples(of: group, run, agent, target, environment)
-            if run.isWeak {
+            result.samples = Self.samples(of: group, run, agent, target, environment, gateway)
+            if run.isWeak || run.isOfGateway {
                 result.activities.append(Activity(agent: agent, bundle: run.bundle, kind: .ran, time: run.end))
             }
             let spending = group.spending(of: agent)
@@ -226,7 +240,15 @@ extension Attribution {
             if spending.fallbacks > 0 { fallback = (agent, spending.fallbacks, spending.openModel ?? "") }
             result.rejections.add(.orphan, group.callsOfOthers)
             if explains {
-                result.fates = trace.fates(of: span, in: key, agent, target, spending, hasSucceeded: group.hasSucceeded)
+                result.fates = trace.fates(
+                    of: span,
+                    in: key,
+                    agent,
+                    target,
+                    spending,
+                    hasSucceeded: group.hasSucceeded,
+                    isOfGateway: gateway != .none
+                )
             }
             group.isSettled = true
             group.waiting = []
@@ -237,6 +259,9 @@ extension Attribution {
         if let fallback { fallbacks.add(fallback.agent, fallback.count, fallback.model) }
         // Views of its calls may still come for a while.
         if isSettled { wait(for: key, span, at: now) }
+        if isSettled, case .made(_, let key) = gateway {
+            traces.change(key) { $0.groups[OpenTrace.gatewayRun]?.isSettled = true }
+        }
     }
 
     private static func samples(
@@ -244,7 +269,8 @@ extension Attribution {
         _ run: Run,
         _ agent: AgentID,
         _ target: Digest,
-        _ environment: String
+        _ environment: String,
+        _ gateway: GatewayCalls
     ) -> [Sample] {
         var samples: [Sample] = []
         func add(_ metric: MetricName, _ value: Double, occurred: Bool? = nil) {
@@ -263,12 +289,14 @@ extension Attribution {
             )
         }
         let hasSucceeded = group.hasSucceeded
-        add(.success, hasSucceeded ? 1 : 0, occurred: hasSucceeded)
+        // Who only calls says nothing of how it ended.
+        if !run.isOfGateway { add(.success, hasSucceeded ? 1 : 0, occurred: hasSucceeded) }
         add(.latency, Double(run.end.nanoseconds(since: run.start)) / 1e9)
-        let made = group.tally(of: agent).made
-        add(.steps, Double(max(0, made.calls)))
-        add(.toolErrors, Double(max(0, made.failed)), occurred: made.failed > 0)
-        add(.deniedCalls, Double(max(0, made.denied)), occurred: made.denied > 0)
+        if let made = gateway.made(beside: group.tally(of: agent).made) {
+            add(.steps, Double(max(0, made.calls)))
+            add(.toolErrors, Double(max(0, made.failed)), occurred: made.failed > 0)
+            add(.deniedCalls, Double(max(0, made.denied)), occurred: made.denied > 0)
+        }
         let spending = group.spending(of: agent)
         if spending.isKnown, !spending.isBad {
             add(.tokens, Double(spending.tokens))

@@ -96,6 +96,8 @@ package struct Attribution: Sendable {
     var dues = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// Runs whose surroundings are not known, by the time at which it is looked whether anything still comes.
     var waits = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
+    /// What gateways report of runs, in the same way: after the runs themselves, which it belongs to where they come.
+    var reports = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// Calls by the time at which their names are judged if no call around them has come.
     var names = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// All that was ever rejected.
@@ -122,7 +124,7 @@ package struct Attribution: Sendable {
     /// When time alone makes samples, so that ``add(_:at:_:)`` should be called; nil if never.
     package var nextDue: Moment? {
         let idle = traces.firstTouched?.advanced(milliseconds: limits.idleMilliseconds)
-        return [idle, dues.first?.due, names.first?.due, waits.first?.due].compactMap { $0 }.min()
+        return [idle, dues.first?.due, names.first?.due, waits.first?.due, reports.first?.due].compactMap { $0 }.min()
     }
 
     // MARK: - Events
@@ -133,14 +135,16 @@ package struct Attribution: Sendable {
         output.rejections = batch.rejections
         // What is only a link between others comes first: an exporter writes the spans of each library together, and a
         // call is best reported when what is around it is known.
+        // So is what a gateway reports: others' views of its calls do not count beside it.
         for event in batch.events {
-            if case .span(let span) = event, span.operation.isAround { add(span, at: now, context, &output) }
+            guard case .span(let span) = event, span.operation.isAround || span.isGateway else { continue }
+            take(span, at: now, context, &output)
         }
         for event in batch.events {
             switch event {
             case .span(let span):
-                if span.operation.isAround { continue }
-                add(span, at: now, context, &output)
+                if span.operation.isAround || span.isGateway { continue }
+                take(span, at: now, context, &output)
             case .evaluation(let evaluation): add(evaluation, at: now, context, &output)
             }
         }
@@ -153,7 +157,9 @@ package struct Attribution: Sendable {
     private mutating func advance(to now: Moment, _ context: Context, _ output: inout Output) {
         while let next = names.first, next.due <= now {
             _ = names.removeFirst()
+            let count = output.activities.count
             judgeName(of: next.span, in: next.trace, context, &output)
+            leaveOutReported(since: count, in: next.trace, &output)
         }
         while let next = dues.first, next.due <= now {
             _ = dues.removeFirst()
@@ -161,6 +167,10 @@ package struct Attribution: Sendable {
         }
         while let next = waits.first, next.due <= now {
             _ = waits.removeFirst()
+            reconsider(next.trace, next.span, at: now, &output)
+        }
+        while let next = reports.first, next.due <= now {
+            _ = reports.removeFirst()
             reconsider(next.trace, next.span, at: now, &output)
         }
         let idle = now.advanced(milliseconds: -limits.idleMilliseconds)
@@ -174,6 +184,12 @@ package struct Attribution: Sendable {
             output.rejections.add(.evicted)
             close(key, &output)
         }
+    }
+
+    private mutating func take(_ event: SpanEvent, at now: Moment, _ context: Context, _ output: inout Output) {
+        let count = output.activities.count
+        add(event, at: now, context, &output)
+        if !event.isGateway { leaveOutReported(since: count, in: event.key, &output) }
     }
 
     private mutating func add(
@@ -206,13 +222,18 @@ package struct Attribution: Sendable {
         } else if event.end < oldest {
             return reject(event, .stale, &output)
         }
-        open(event.key, share: share(of: event.claimant, context), at: now, &output)
         let time = problem == nil ? min(event.end, now) : now
+        if mayNotSpeak == nil, let run = gatewayRun(of: event, context) {
+            if let problem { reject(event, problem, &output) }
+            return addGatewayCall(event, run, isTimed: problem == nil, at: time, now: now, context, &output)
+        }
+        open(event.key, share: share(of: event.claimant, context), at: now, &output)
         if let mayNotSpeak {
             reject(event, mayNotSpeak, &output)
             refuse(event, at: time, now: now, context, &output)
             return
         }
+        noteGateway(of: event, context)
         switch event.operation {
         case .run:
             addRun(event, isWeak: false, problem, at: now, context, &output)
@@ -319,7 +340,7 @@ package struct Attribution: Sendable {
     }
 
     /// Whose room a trace takes when a span of this agent joins it: of those that have a route.
-    private mutating func share(of claimant: AgentID?, _ context: Context) -> UInt64 {
+    mutating func share(of claimant: AgentID?, _ context: Context) -> UInt64 {
         guard let claimant, context.routes[claimant] != nil else { return 0 }
         if let known = shares[claimant] { return known }
         if shares.count > 100_000 { shares = [:] }

@@ -60,7 +60,8 @@ extension OpenTrace {
         _ agent: AgentID,
         _ bundle: Digest,
         _ spending: Spending,
-        hasSucceeded: Bool
+        hasSucceeded: Bool,
+        isOfGateway: Bool
     ) -> [(span: SpanKey, fate: Fate)] {
         var fates: [(span: SpanKey, fate: Fate)] = [
             (
@@ -68,10 +69,11 @@ extension OpenTrace {
                 .run(agent: agent, bundle: bundle, hasSucceeded: hasSucceeded, cost: Fate.Cost(spending))
             )
         ]
-        for (span, link) in links where root(of: span) == run {
+        // A gateway's calls are told of where they count.
+        for (span, link) in links where !link.isGateway && root(of: span) == run {
             let claimant = calls[span]?.claimant ?? link.claimant
             let fate: Fate
-            if !link.isWork {
+            if !link.isWork || isOfGateway && calls[span] != nil && claimant ?? agent == agent {
                 fate = .inside
             } else if let claimant, claimant != agent {
                 fate = .orphan(isInRun: true)
@@ -86,7 +88,7 @@ extension OpenTrace {
     /// Calls and inferences that are in no run that was counted.
     func orphans(in key: TraceKey) -> [(span: SpanKey, fate: Fate)] {
         links.compactMap { span, link in
-            guard link.isWork, groups[root(of: span)]?.run?.target == nil else { return nil }
+            guard link.isWork, !link.isGateway, groups[root(of: span)]?.run?.target == nil else { return nil }
             return (SpanKey(trace: key, span: span), .orphan(isInRun: false))
         }
     }

@@ -24,10 +24,13 @@ struct Group: Sendable {
     var began: Moment?
     /// What servers call what was asked of them, by the name of the call around.
     var aliases: [String: String] = [:]
+    /// What a gateway reported calls of.
+    var names: Set<String> = []
 
     static let waitingLimit = 256
     static let evaluationLimit = 64
     static let aliasLimit = 64
+    static let nameLimit = 64
 
     /// A call that was not reported yet.
     struct Waiting: Sendable {

@@ -23,6 +23,8 @@ struct OpenTrace: Sendable {
         /// Whether it says that an agent was asked that is none of a fleet: a framework's part of itself, if a run is around
         /// it.
         var isNameless = false
+        /// Whether it is a call that counts elsewhere, as a gateway reported it.
+        var isGateway = false
     }
 
     /// The name of a call; the call around it, if there is one, has not come yet.
@@ -39,6 +41,8 @@ struct OpenTrace: Sendable {
     var awaiting: [SpanID: [SpanID]] = [:]
     /// The end of the last run whose calls were forgotten: the call around a late one may be among them.
     var forgotten: Moment?
+    /// Where calls are that a gateway reports of agents in this trace.
+    var gateways: [AgentID: TraceKey] = [:]
     /// When something of it came last.
     var touched: Moment
     /// Tells it from an earlier one of the same id.

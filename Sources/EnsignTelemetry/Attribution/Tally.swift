@@ -162,4 +162,10 @@ struct Run: Sendable {
     var since: Moment
     /// The price of the bundle's own model.
     var price: Prices.Price?
+    /// Where a gateway's calls of it are, if it has a name by which a gateway may know it.
+    var gateway: TraceKey?
+    /// Whether it is known by a gateway's calls alone: it has no span.
+    var isOfGateway = false
+    /// Whether something else of it has come than a gateway's calls, so that its own span is to be expected.
+    var isAnnounced = false
 }

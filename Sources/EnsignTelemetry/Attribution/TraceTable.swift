@@ -8,6 +8,8 @@ struct TraceKey: Sendable, Hashable {
     var id: TraceID
     /// A hash of the agent whose folder it is; 0 for what is in none.
     var folder: UInt64 = 0
+    /// Whether it is no trace of anybody's, but the calls that a gateway reports of one run.
+    var isGateway = false
 
     /// - Parameter folder: Whose folder; nil for none.
     static func folder(_ agent: AgentID?) -> UInt64 { agent.map { StableHash.of($0.description.utf8) } ?? 0 }
@@ -22,6 +24,8 @@ struct TraceTable: Sendable {
     private(set) var traces: [TraceKey: OpenTrace] = [:]
     /// Spans of all open traces.
     private(set) var spans = 0
+    /// How many of them are what gateways report of runs.
+    private(set) var gateways = 0
     private let limits: Attribution.Limits
     private var all = Touches()
     /// By ``OpenTrace/share``.
@@ -94,6 +98,7 @@ struct TraceTable: Sendable {
         remove(key)
         lastSerial += 1
         traces[key] = trace
+        if key.isGateway { gateways += 1 }
         traces[key]?.serial = lastSerial
         count(1, trace.spanCount, in: trace.share)
         let touch = Touch(time: touched, key: key, serial: lastSerial)
@@ -130,6 +135,7 @@ struct TraceTable: Sendable {
     mutating func remove(_ key: TraceKey) -> OpenTrace? {
         guard let trace = traces.removeValue(forKey: key) else { return nil }
         count(-1, -trace.spanCount, in: trace.share)
+        if key.isGateway { gateways -= 1 }
         return trace
     }
 

@@ -14,6 +14,12 @@ extension OTLPReader {
         var openAgent: String?
         var environment: String?
         var service: String?
+        /// `ensign.run`: the run's name.
+        var run: String?
+        /// `ensign.gateway`: whether a gateway wrote it.
+        var isGateway = false
+        /// `ensign.arguments`: a text that is equal for equal arguments.
+        var mark: JSONScanner.Text?
         /// The session's key: what Ensign's client writes, and what the conventions have.
         var session: JSONScanner.Text?
         var conversation: JSONScanner.Text?
@@ -62,7 +68,9 @@ extension OTLPReader {
         return Resource(
             claim: attributes.ownClaim,
             environment: attributes.environment,
-            service: attributes.service
+            service: attributes.service,
+            run: attributes.run,
+            isGateway: attributes.isGateway
         )
     }
 
@@ -129,6 +137,12 @@ extension OTLPReader {
             attributes.claim.named = try string(most: 256)
         } else if scanner.equals(name, "ensign.session") {
             attributes.session = try text()
+        } else if scanner.equals(name, "ensign.run") {
+            attributes.run = try string(most: 256)
+        } else if scanner.equals(name, "ensign.gateway") {
+            if case .bool(let isGateway) = try scanner.otlpScalar() { attributes.isGateway = isGateway }
+        } else if scanner.equals(name, "ensign.arguments") {
+            attributes.mark = try text()
         } else if scanner.equals(name, "error.type") {
             attributes.errorType = try text()
         } else if scanner.equals(name, "deployment.environment.name") {

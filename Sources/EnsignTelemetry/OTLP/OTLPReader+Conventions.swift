@@ -71,6 +71,9 @@ extension OTLPReader {
             attributes.carried.bundle = try string(most: 128).map(Self.unescaped)
         } else if key.hasSuffix(".ensign.agent") {
             attributes.carried.named = try string(most: 256).map(Self.unescaped)
+        } else if key.hasSuffix(".ensign.run") {
+            let run = try string(most: 256).map(Self.unescaped)
+            attributes.run = attributes.run ?? run
         } else if key.hasSuffix(".ensign.session") {
             let session = try text()
             attributes.session = attributes.session ?? session

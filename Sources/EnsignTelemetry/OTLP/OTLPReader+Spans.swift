@@ -68,9 +68,10 @@ extension OTLPReader {
             models: usage == nil && !describes ? [] : models(attributes),
             evaluations: evaluations,
             isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
-            session: session(attributes)
+            session: session(attributes),
+            run: attributes.run ?? resource.run
         )
-        try complete(&event, attributes, kind: kind)
+        try complete(&event, attributes, resource, kind: kind)
         if describes {
             event.details = SpanDetails(
                 name: name.map { scanner.string($0) } ?? "",
@@ -88,12 +89,17 @@ extension OTLPReader {
     private mutating func complete(
         _ event: inout SpanEvent,
         _ attributes: Attributes,
+        _ resource: Resource,
         kind: Int64
     ) throws(MalformedJSON) {
         event.isEntry = kind == 2 || kind == 5
         event.isPassive = kind >= 2 || isMaking(attributes)
         guard case .call(var call) = event.operation else { return }
         (call.arguments, event.hasUnusableArguments) = try arguments(attributes)
+        event.isGateway = attributes.isGateway || resource.isGateway
+        if event.isGateway, call.arguments == nil, let mark = attributes.mark {
+            call.arguments = StableHash.of(scanner.string(mark).utf8)
+        }
         event.operation = .call(call)
     }
 

@@ -21,6 +21,10 @@ struct OTLPReader {
         var environment: String?
         /// `service.name`, where names are read.
         var service: String?
+        /// `ensign.run`, of a process for each run.
+        var run: String?
+        /// `ensign.gateway`, of a gateway's process.
+        var isGateway = false
     }
 
     /// A place that can only be read when something behind it is known: JSON members may come in any order.

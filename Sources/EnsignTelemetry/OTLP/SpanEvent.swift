@@ -95,6 +95,10 @@ package struct SpanEvent: Sendable, Hashable {
     package var isProtocolCall = false
     /// The session that it is part of, as a hash of its key: `ensign.session`, else `gen_ai.conversation.id`.
     package var session: UInt64?
+    /// The run's name by `ensign.run`, on the span or on its resource.
+    package var run: String?
+    /// Whether a gateway reports a call: `ensign.gateway`, on the span or on its resource.
+    package var isGateway = false
     /// The agent in whose folder it was; nil for none.
     package var folder: AgentID?
     /// Whether it is never a run by itself: one end of a connection, or the making of an agent.

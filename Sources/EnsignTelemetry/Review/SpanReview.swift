@@ -150,6 +150,11 @@ package struct SpanReview: Sendable {
 
     /// The last fate is true, except that what is inside a run is not thereby more than a framework's own part of it.
     private mutating func note(_ key: SpanKey, _ fate: Fate) {
+        if key.trace.isGateway, case .run(let agent, let bundle, let hasSucceeded, let cost) = fate {
+            // A run without a span.
+            totals[Version(agent: agent, bundle: bundle), default: Total()].add(hasSucceeded: hasSucceeded, cost)
+            return
+        }
         guard let before = pending[key]?.fate else {
             pending[key]?.fate = fate
             return

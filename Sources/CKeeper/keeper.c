@@ -1,14 +1,19 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "CSystem.h"
+#include "CKeeper.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -105,17 +110,27 @@ static void close_from(unsigned first, unsigned last) {
 }
 
 struct kept {
-  const char *program;
-  char *const *words;
-  char *const *variables;
-  const char *directory;
-  const int *streams;
+  const ckeeper_program *program;
+  // What the program gets as its descriptors 0 to 2.
+  int streams[3];
 };
 
+// Of this process alone, which has no other threads: the library's functions would look for some.
+static int change_account(const ckeeper_program *program) {
+  if (!program->has_account) return 0;
+  return syscall(SYS_setgroups, program->group_count, program->groups) == 0
+             && syscall(SYS_setresgid, program->gid, program->gid, program->gid) == 0
+             && syscall(SYS_setresuid, program->uid, program->uid, program->uid) == 0
+           ? 0
+           : -1;
+}
+
+// Puts a descriptor where the program looks for it. What it replaces was moved out of the way before.
+static int place(int from, int to) { return from < 0 || dup2(from, to) == to ? 0 : -1; }
+
 static void become_program(const struct kept *kept, int failure) {
+  const ckeeper_program *program = kept->program;
   setpgid(0, 0);
-  // Should somebody end the keeper by force.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   struct sigaction usual = {.sa_handler = SIG_DFL};
   for (int number = 1; number < 65; number++) sigaction(number, &usual, NULL);
   sigset_t none;
@@ -124,12 +139,28 @@ static void become_program(const struct kept *kept, int failure) {
   // Above what is replaced: the ends may have any numbers.
   const int input = fcntl(kept->streams[0], F_DUPFD, 10), output = fcntl(kept->streams[1], F_DUPFD, 10);
   const int errors = fcntl(kept->streams[2], F_DUPFD, 10), said = fcntl(failure, F_DUPFD_CLOEXEC, 10);
-  if (input >= 0 && output >= 0 && errors >= 0 && said >= 0 && dup2(input, 0) >= 0 && dup2(output, 1) >= 0
-      && dup2(errors, 2) >= 0 && (kept->directory == NULL || chdir(kept->directory) == 0)) {
-    // What other code has left open here; the report of a failure closes itself.
-    close_from(3, (unsigned)said - 1);
-    close_from((unsigned)said + 1, ~0u);
-    execvpe(kept->program, kept->words, kept->variables);
+  const int third = program->third < 0 ? -1 : fcntl(program->third, F_DUPFD, 10);
+  // After all others, so that what is closed lies on both sides of it.
+  const int file = program->file < 0 ? -1 : fcntl(program->file, F_DUPFD_CLOEXEC, 10);
+  int is_ready = input >= 0 && output >= 0 && errors >= 0 && said >= 0 && (program->third < 0 || third >= 0)
+    && (program->file < 0 || file >= 0);
+  is_ready = is_ready && place(input, 0) == 0 && place(output, 1) == 0 && place(errors, 2) == 0 && place(third, 3) == 0;
+  if (is_ready && change_account(program) == 0) {
+    // Should somebody end the keeper by force. Forgotten when the account changes (prctl(2)).
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (program->directory == NULL || chdir(program->directory) == 0) {
+      // What other code has left open here; the report of a failure and the file close themselves.
+      const unsigned first = program->third < 0 ? 3 : 4;
+      const unsigned low = (unsigned)(file >= 0 && file < said ? file : said), high = (unsigned)(file > said ? file : said);
+      close_from(first, low - 1);
+      close_from(low + 1, high == low ? ~0u : high - 1);
+      if (high != low) close_from(high + 1, ~0u);
+      if (file >= 0) {
+        syscall(SYS_execveat, file, "", program->words, program->variables, AT_EMPTY_PATH);
+      } else {
+        execve(program->path, program->words, program->variables);
+      }
+    }
   }
   const int number = errno;
   if (write(said >= 0 ? said : failure, &number, sizeof number) < 0) _exit(126);
@@ -173,43 +204,89 @@ static void keep(const struct kept *kept, int life, int failure) {
   _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-int csystem_start_kept(const char *program, char *const *words, char *const *variables, const char *directory,
-                       const int streams[3], int *life) {
-  const struct kept kept = {program, words, variables, directory, streams};
-  int ends[2], failure[2];
-  if (pipe2(ends, O_CLOEXEC) < 0) return -1;
-  if (pipe2(failure, O_CLOEXEC) < 0) {
-    const int number = errno;
-    close(ends[0]);
-    close(ends[1]);
-    errno = number;
-    return -1;
-  }
-  const int keeper = fork();
-  int number = keeper < 0 ? errno : 0;
-  if (keeper == 0) {
-    close(ends[1]);
-    close(failure[0]);
-    keep(&kept, ends[0], failure[1]);
-  }
-  close(ends[0]);
-  close(failure[1]);
-  if (keeper > 0) {
-    ssize_t count;
-    int said = 0;
-    // Ends when the program has been started: the other end closes itself.
-    while ((count = read(failure[0], &said, sizeof said)) < 0 && errno == EINTR) continue;
-    if (count == (ssize_t)sizeof said) number = said;
-  }
-  close(failure[0]);
-  if (number == 0) {
-    *life = ends[1];
-    return keeper;
-  }
-  close(ends[1]);
-  if (keeper > 0) {
-    while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR) continue;
+// MARK: For whoever starts a program
+
+static void close_all(const int *numbers, size_t count) {
+  const int number = errno;
+  for (size_t i = 0; i < count; i++) {
+    if (numbers[i] >= 0) close(numbers[i]);
   }
   errno = number;
+}
+
+// Waits until the program has been started, or not.
+static int outcome_of(int failure) {
+  int number = 0;
+  ssize_t count;
+  // Ends when the program has been started: the other end closes itself.
+  while ((count = read(failure, &number, sizeof number)) < 0 && errno == EINTR) continue;
+  return count == (ssize_t)sizeof number ? number : 0;
+}
+
+int ckeeper_start(const ckeeper_program *program, ckeeper_started *started) {
+  // Input, output, errors, life, failure: each the end that is read, and the one that is written.
+  int ends[10] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+  for (int i = 0; i < 5; i++) {
+    if (pipe2(ends + 2 * i, O_CLOEXEC) < 0) {
+      close_all(ends, 10);
+      return errno;
+    }
+  }
+  const struct kept kept = {program, {ends[0], ends[3], ends[5]}};
+  const int keeper = fork();
+  if (keeper == 0) {
+    close(ends[7]);
+    close(ends[8]);
+    keep(&kept, ends[6], ends[9]);
+  }
+  int number = keeper < 0 ? errno : 0;
+  close_all((int[]){ends[0], ends[3], ends[5], ends[6], ends[9]}, 5);
+  if (keeper > 0) number = outcome_of(ends[8]);
+  close(ends[8]);
+  if (number != 0) {
+    close_all((int[]){ends[1], ends[2], ends[4], ends[7]}, 4);
+    if (keeper > 0) {
+      while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR) continue;
+    }
+    return number;
+  }
+  const int own[3] = {ends[1], ends[2], ends[4]};
+  for (int i = 0; i < 3; i++) fcntl(own[i], F_SETFL, fcntl(own[i], F_GETFL) | O_NONBLOCK);
+  *started = (ckeeper_started){keeper, ends[7], ends[1], ends[2], ends[4]};
+  return 0;
+}
+
+int ckeeper_groups(uint32_t uid, uint32_t *gid, uint32_t *groups, int most) {
+  struct passwd entry, *found = NULL;
+  char buffer[16384];
+  if (getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) != 0 || found == NULL) return -1;
+  *gid = found->pw_gid;
+  int count = most;
+  return getgrouplist(found->pw_name, found->pw_gid, groups, &count) < 0 ? -1 : count;
+}
+
+int ckeeper_sealed(const uint8_t *bytes, size_t count) {
+  const int file = memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (file < 0) return -1;
+  size_t done = 0;
+  while (done < count) {
+    const ssize_t written = write(file, bytes + done, count - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    done += (size_t)written;
+  }
+  if (done == count && lseek(file, 0, SEEK_SET) == 0 && fchmod(file, 0555) == 0
+      && fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0) {
+    return file;
+  }
+  close_all(&file, 1);
   return -1;
+}
+
+int ckeeper_shut(int descriptor) {
+  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (nothing < 0) return -1;
+  const int status = dup3(nothing, descriptor, O_CLOEXEC);
+  close(nothing);
+  return status;
 }

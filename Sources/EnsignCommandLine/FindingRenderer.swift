@@ -1,13 +1,20 @@
-import EnsignCommandLine
-import EnsignModel
+package import EnsignModel
 
 /// Renders findings as text: `path:line:column: error: message [code]`, the line, a caret, a hint.
-struct FindingRenderer {
-    var paint: (String, Console.Style) -> String
+package struct FindingRenderer {
+    private var paint: (String, Console.Style) -> String
     /// A file's bytes, to show the line; nil when there is none.
-    var source: (String) -> [UInt8]?
+    private var source: (String) -> [UInt8]?
 
-    func render(_ findings: [Finding]) -> String {
+    package init(
+        paint: @escaping (String, Console.Style) -> String,
+        source: @escaping (String) -> [UInt8]?
+    ) {
+        self.paint = paint
+        self.source = source
+    }
+
+    package func render(_ findings: [Finding]) -> String {
         var text = ""
         // No output shows a secret, whichever finding the line belongs to.
         var secrets: [String: [Int: Int]] = [:]

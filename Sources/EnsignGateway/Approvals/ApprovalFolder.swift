@@ -1,0 +1,280 @@
+import EnsignCrypto
+package import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import Synchronization
+
+/// Requests to people and their answers, as files of the state folder.
+///
+/// ```
+/// approvals/requests/<id>.json       what is asked (ApprovalRequest)
+/// approvals/granted/<id>.<n>.sig     what was answered: ssh-keygen's signature; or .jwt, a token of an issuer
+/// approvals/used/<id>                taken by a call; its presence alone counts
+/// ```
+///
+/// Safe from any number of threads and processes: one lock, and files that appear complete.
+package final class ApprovalFolder: ApprovalDesk {
+    /// The most open requests of one agent.
+    package static let mostOpen = 8
+    /// The most answers that are read for one request.
+    static let mostAnswers = 256
+    /// The most bytes of an answer.
+    package static let mostBytes = 32_768
+    /// How long files are kept after their request ended, in seconds.
+    static let keptFor: Int64 = 7 * 86_400
+
+    private let path: String
+    private let wait: Int64
+    private let issuers: @Sendable () -> [TokenIssuer]
+    package let trustsIssuers: Bool
+    private let log: any DecisionRecord
+    private let notify: @Sendable (ApprovalRequest) -> Void
+    /// Answers that were written down, by request: each is said once by one process.
+    private let said = Mutex<[String: Set<String>]>([:])
+
+    /// - Parameters:
+    ///   - wait: How long a request is good, in seconds.
+    ///   - issuers: Whose tokens count like a signature; nil where no token does.
+    ///   - notify: Tells people of a new request; must not block.
+    package init(
+        _ state: StateFolder,
+        wait: Int64,
+        issuers: (@Sendable () -> [TokenIssuer])? = nil,
+        log: any DecisionRecord,
+        notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
+    ) throws(RecordFailure) {
+        path = try state.folder("approvals")
+        for name in ["requests", "granted", "used"] { _ = try state.folder("approvals/\(name)") }
+        self.wait = wait
+        self.issuers = issuers ?? { [] }
+        trustsIssuers = issuers != nil
+        self.log = log
+        self.notify = notify
+    }
+
+    // MARK: Asking
+
+    package func ask(_ question: ApprovalQuestion, now: Timestamp) throws(RecordFailure) -> ApprovalState {
+        let (state, isNew) = try locked { () throws(RecordFailure) -> (ApprovalState, ApprovalRequest?) in
+            let prefix = ApprovalRequest.prefix(of: question)
+            let names = try self.names().filter { $0.hasPrefix(ApprovalRequest.prefix(of: question.agent)) }
+            var last = 0
+            for name in names.filter({ $0.hasPrefix(prefix) }) {
+                last = max(last, Int(name.dropFirst(prefix.count)) ?? 0)
+                guard let request = try self.request(name), request.until >= now,
+                    // The question's own bytes: what stands in the folder is not believed.
+                    request.asked == ApprovalRequest.asked(question), try !self.isUsed(name)
+                else { continue }
+                return (try self.state(of: request, question, now), nil)
+            }
+            guard try self.open(names, of: question.agent, now) < Self.mostOpen else {
+                return (.tooMany(most: Self.mostOpen), nil)
+            }
+            let request = ApprovalRequest(
+                question,
+                id: "\(prefix)\(last + 1)",
+                nonce: Hex.encode(Randomness.bytes(16)),
+                requested: now,
+                until: now.advanced(seconds: self.wait)
+            )
+            try self.write(request)
+            return (.pending(id: request.id, until: request.until), request)
+        }
+        if let isNew {
+            _ = try log.append(decision(about: isNew, question, "asked", by: []))
+            notify(isNew)
+        }
+        return state
+    }
+
+    private func state(of request: ApprovalRequest, _ question: ApprovalQuestion, _ now: Timestamp)
+        throws(RecordFailure) -> ApprovalState
+    {
+        let answers = try answers(to: request, question.rule, now)
+        for answer in answers {
+            guard case .denied(let signature) = answer else { continue }
+            try say(answer, about: request, question)
+            return .denied(id: request.id, by: signature.principal, until: request.until)
+        }
+        var signatures: [ApprovalRule.Signature] = []
+        for answer in answers {
+            try say(answer, about: request, question)
+            if case .agreed(let signature) = answer { signatures.append(signature) }
+        }
+        guard question.rule.isFulfilled(by: signatures, at: now) else {
+            return .pending(id: request.id, until: request.until)
+        }
+        return .granted(id: request.id, by: Set(signatures.map(\.principal)).sorted())
+    }
+
+    /// What counts of the files beside a request, oldest name first.
+    func answers(to request: ApprovalRequest, _ rule: ApprovalRule, _ now: Timestamp)
+        throws(RecordFailure) -> [ApprovalAnswer]
+    {
+        let folder = "\(path)/granted"
+        let names = try recording { try Files.list(folder) ?? [] }.filter { $0.hasPrefix("\(request.id).") }
+        var answers: [ApprovalAnswer] = []
+        for name in names.prefix(Self.mostAnswers) {
+            guard let bytes = try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) else {
+                continue
+            }
+            if case .success(let answer) = read(bytes, isToken: name.hasSuffix(".jwt"), request, rule, now) {
+                answers.append(answer)
+            }
+        }
+        return answers
+    }
+
+    func read(
+        _ bytes: [UInt8],
+        isToken: Bool,
+        _ request: ApprovalRequest,
+        _ rule: ApprovalRule,
+        _ now: Timestamp
+    ) -> Result<ApprovalAnswer, ApprovalAnswer.Refusal> {
+        isToken
+            ? ApprovalAnswer.read(token: bytes, over: request, rule: rule, issuers: issuers(), now: now)
+            : ApprovalAnswer.read(signature: bytes, over: request, rule: rule, now: now)
+    }
+
+    // MARK: Using
+
+    package func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
+        guard ApprovalRequest.isID(id), let request = try request(id), request.until >= now else { return false }
+        let file = "\(path)/used/\(id)"
+        let bytes = Array("\(now)\n".utf8)
+        // Durable before the call is sent: a second call never finds it unused.
+        guard try recording({ try Files.create(file, with: bytes, mode: 0o600) }) else { return false }
+        var decision = Decision(.approval, agent: request.agent)
+        decision.operation = request.operation
+        decision.approval = (id, [])
+        decision.note = "used"
+        _ = try log.append(decision)
+        return true
+    }
+
+    // MARK: For approvers
+
+    /// The requests that are open: neither over nor used.
+    package func open(now: Timestamp) throws(RecordFailure) -> [ApprovalRequest] {
+        var open: [ApprovalRequest] = []
+        for name in try names() {
+            guard let request = try request(name), request.until >= now, try !isUsed(name) else { continue }
+            open.append(request)
+        }
+        return open.sorted { ($0.requested, $0.id) < ($1.requested, $1.id) }
+    }
+
+    /// A request by its name; nil where there is none that is readable.
+    package func request(_ id: String) throws(RecordFailure) -> ApprovalRequest? {
+        guard ApprovalRequest.isID(id) else { return nil }
+        let bytes = try recording { try Files.readOwn("\(path)/requests/\(id).json", limit: 8 << 20) }
+        return bytes.flatMap(ApprovalRequest.init).flatMap { $0.id == id ? $0 : nil }
+    }
+
+    package func isUsed(_ id: String) throws(RecordFailure) -> Bool {
+        try recording { try Files.status("\(path)/used/\(id)") } != nil
+    }
+
+    /// Puts an answer beside its request. Whether it counts is decided when the call comes, by what is live then.
+    ///
+    /// - Returns: The name of its file; the same one for the same answer.
+    package func submit(_ answer: [UInt8], isToken: Bool, to id: String) throws(RecordFailure) -> String {
+        try locked { () throws(RecordFailure) in
+            let folder = "\(self.path)/granted"
+            let suffix = isToken ? "jwt" : "sig"
+            for number in 1...Self.mostAnswers {
+                let name = "\(id).\(number).\(suffix)"
+                if try recording({ try Files.create("\(folder)/\(name)", with: answer, mode: 0o600) }) { return name }
+                if try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) == answer {
+                    return name
+                }
+            }
+            throw RecordFailure("request \(id) has \(Self.mostAnswers) answers already")
+        }
+    }
+
+    /// Removes the files of requests that ended long ago.
+    package func tidy(now: Timestamp) throws(RecordFailure) {
+        try locked { () throws(RecordFailure) in
+            for name in try self.names() {
+                guard let request = try self.request(name), now.seconds(since: request.until) > Self.keptFor else {
+                    continue
+                }
+                let answers = try recording { try Files.list("\(self.path)/granted") ?? [] }
+                try recording {
+                    for answer in answers where answer.hasPrefix("\(name).") {
+                        try Files.remove("\(self.path)/granted/\(answer)")
+                    }
+                    // The request first: what is used without one is harmless, and not the other way round.
+                    try Files.remove("\(self.path)/requests/\(name).json")
+                    try Files.remove("\(self.path)/used/\(name)")
+                }
+            }
+        }
+    }
+
+    // MARK: Files
+
+    private func names() throws(RecordFailure) -> [String] {
+        try recording { try Files.list("\(path)/requests") ?? [] }
+            .filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.filter(ApprovalRequest.isID)
+    }
+
+    private func open(_ names: [String], of agent: AgentID, _ now: Timestamp) throws(RecordFailure) -> Int {
+        var count = 0
+        for name in names {
+            guard let request = try request(name), request.agent == agent, request.until >= now, try !isUsed(name)
+            else {
+                continue
+            }
+            count += 1
+        }
+        return count
+    }
+
+    private func write(_ request: ApprovalRequest) throws(RecordFailure) {
+        let file = "\(path)/requests/\(request.id).json"
+        guard try recording({ try Files.create(file, with: request.bytes, mode: 0o600) }) else {
+            throw RecordFailure("\(file) is there and is no request")
+        }
+    }
+
+    private func locked<Value>(_ body: () throws(RecordFailure) -> Value) throws(RecordFailure) -> Value {
+        let lock = try recording { try FileLock("\(path)/lock", timeout: .seconds(10)) }
+        let value = try body()
+        _ = consume lock
+        return value
+    }
+
+    // MARK: Saying
+
+    /// Writes an answer that counts into the log, once.
+    private func say(_ answer: ApprovalAnswer, about request: ApprovalRequest, _ question: ApprovalQuestion)
+        throws(RecordFailure)
+    {
+        let isDenial = if case .denied = answer { true } else { false }
+        let key = "\(isDenial ? "denied" : "agreed") \(answer.principal)"
+        let isNew = said.withLock { $0[request.id, default: []].insert(key).inserted }
+        guard isNew else { return }
+        let note = isDenial ? "denied" : "agreed"
+        _ = try log.append(decision(about: request, question, note, by: [answer.principal]))
+    }
+
+    private func decision(
+        about request: ApprovalRequest,
+        _ question: ApprovalQuestion,
+        _ note: String,
+        by: [String]
+    ) -> Decision {
+        var decision = Decision(.approval, agent: question.agent)
+        decision.version = question.version
+        decision.bundle = question.bundle
+        decision.operation = question.operation
+        decision.arguments = question.arguments
+        decision.run = question.run
+        decision.approval = (request.id, by)
+        decision.note = note
+        return decision
+    }
+}

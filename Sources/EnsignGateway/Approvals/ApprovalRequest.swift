@@ -1,0 +1,109 @@
+import EnsignCrypto
+import EnsignJSON
+import EnsignManifest
+package import EnsignModel
+
+/// What somebody is asked to agree to, as a file: complete, and readable before it is signed.
+///
+/// Its bytes follow from what is asked and from four values of its own (id, nonce, when, until when). A signature is checked over
+/// bytes that are made here and now from the call, never over what a folder holds.
+package struct ApprovalRequest: Sendable, Hashable {
+    package var id: String
+    /// 128 bits, in hexadecimal: no two requests have the same bytes.
+    package var nonce: String
+    package var requested: Timestamp
+    /// The last moment at which it may be agreed to and used.
+    package var until: Timestamp
+    /// Everything that is asked.
+    package var asked: JSONObject
+
+    init(_ question: ApprovalQuestion, id: String, nonce: String, requested: Timestamp, until: Timestamp) {
+        self.id = id
+        self.nonce = nonce
+        self.requested = requested
+        self.until = until
+        asked = Self.asked(question)
+    }
+
+    /// Reads a request's file; nil for anything else.
+    package init?(_ bytes: [UInt8]) {
+        guard let json = try? JSONParser.parse(bytes), json["kind"] == .string(Self.kind),
+            let id = json["id"]?.string, Self.isID(id), let nonce = json["nonce"]?.string,
+            let requested = json["requested"]?.string.flatMap({ Timestamp($0) }),
+            let until = json["until"]?.string.flatMap({ Timestamp($0) }), var asked = json.object
+        else { return nil }
+        for name in ["v", "kind", "id", "nonce", "requested", "until"] { asked[name] = nil }
+        self.id = id
+        self.nonce = nonce
+        self.requested = requested
+        self.until = until
+        self.asked = asked
+        guard self.bytes == bytes else { return nil }
+    }
+
+    private static let kind = "ApprovalRequest"
+
+    static func asked(_ question: ApprovalQuestion) -> JSONObject {
+        [
+            "environment": .string(question.environment), "agent": .string(question.agent.description),
+            "version": .string(question.version.description), "bundle": .string(question.bundle.description),
+            "operation": .string(question.operation), "arguments": question.arguments,
+            "argumentsSHA256": .string(Compiler.digest(of: question.arguments.canonicalBytes()).description),
+            "run": .string(question.run.name), "needs": .string(question.needed.rawValue),
+        ]
+    }
+
+    package var agent: AgentID? { asked["agent"]?.string.flatMap { AgentID($0) } }
+    package var operation: String { asked["operation"]?.string ?? "" }
+    package var needs: String { asked["needs"]?.string ?? "" }
+
+    package var json: JSONValue {
+        var members = asked
+        members["v"] = 1
+        members["kind"] = .string(Self.kind)
+        members["id"] = .string(id)
+        members["nonce"] = .string(nonce)
+        members["requested"] = .string(requested.description)
+        members["until"] = .string(until.description)
+        return .object(members)
+    }
+
+    /// The file: indented JSON with a line feed at its end. What a terminal would not show as it is (control characters, text
+    /// that runs backwards, what cannot be seen) is escaped, so that nobody signs other words than they read.
+    package var bytes: [UInt8] {
+        var text = ""
+        for scalar in String(decoding: json.prettyBytes(), as: UTF8.self).unicodeScalars {
+            guard scalar != "\n", DisplayText.isUnsafe(scalar) else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in Character(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return Array(text.utf8) + [0x0A]
+    }
+
+    /// The digest of the file, as `sha256sum` prints it: what a token of an issuer names.
+    package var digest: Digest { Compiler.digest(of: bytes) }
+
+    // MARK: Names
+
+    /// Whether a text can be a request's name: it becomes a file's.
+    package static func isID(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) || $0 == 0x2D }
+    }
+
+    /// What the names of an agent's requests begin with.
+    static func prefix(of agent: AgentID) -> String {
+        String(SHA256.hex(of: Array(agent.description.utf8)).prefix(4)) + "-"
+    }
+
+    /// What the names of requests for the same question begin with.
+    static func prefix(of question: ApprovalQuestion) -> String {
+        let digest = SHA256.hex(of: JSONValue.object(asked(question)).canonicalBytes())
+        return prefix(of: question.agent) + digest.prefix(8) + "-"
+    }
+}

@@ -1,0 +1,77 @@
+import EnsignModel
+import EnsignPolicy
+
+/// One call on its way: who makes it, in which run, and what is known of it so far.
+struct CallContext: Sendable {
+    let call: IncomingCall
+    let agent: AgentID
+    /// Under which the agent signs, and whoever it acts for: none of them approves.
+    let asking: Set<String>
+    let principal: String?
+    let run: RunName
+    /// The session's key, as the client says it now.
+    let key: String
+    let trace: TraceContext
+    /// Nanoseconds since 1970.
+    let start: Int64
+    let asked: Decision.Asked?
+    /// What an operator must know of it.
+    var note: String?
+
+    // What is found out on the way.
+    var bundle: PreparedBundle?
+    var entry: Int64?
+    /// `TOOL.OPERATION`; what the client wrote where it is none.
+    var operation: String
+
+    /// A line of the log about this call.
+    func decision(_ kind: Decision.Kind) -> Decision {
+        var decision = Decision(kind, agent: agent)
+        decision.version = bundle?.bundle.version
+        decision.bundle = bundle?.digest
+        decision.entry = entry
+        decision.run = run
+        decision.key = key
+        decision.asked = asked
+        decision.operation = operation
+        decision.arguments = call.arguments
+        decision.trace = trace.trace
+        decision.note = note
+        return decision
+    }
+}
+
+/// A call that may be made.
+struct Ruling: Sendable {
+    var run: PreparedBundle
+    var present: PreparedBundle
+    /// The key that chose the present bundle.
+    var key: String
+    var tool: String
+    var name: String
+    /// What the present bundle grants; nil for a call that is only made because the agent is observed.
+    var operation: BundleOperation?
+    var approval: Approval
+    /// Why it would have been refused; nil where it is allowed.
+    var wouldRefuse: Refusal?
+
+    /// Whether it may be made twice, or changes nothing: by both bundles.
+    var isRepeatable: Bool { both { $0.idempotent || $0.access == .read } }
+    var onlyReads: Bool { both { $0.access == .read } }
+
+    private func both(_ test: (BundleOperation) -> Bool) -> Bool {
+        guard let now = present.bundle.operation(tool, name), let then = run.bundle.operation(tool, name) else {
+            return false
+        }
+        return test(now) && test(then)
+    }
+
+    /// The server's own name of the operation.
+    var serverTool: String { operation?.serverTool ?? name }
+
+    /// From sending to the answer: the shorter one of both bundles.
+    var timeout: Duration {
+        let spans = [present, run].compactMap { $0.bundle.operation(tool, name)?.timeout?.milliseconds }
+        return .milliseconds(spans.min() ?? 30_000)
+    }
+}

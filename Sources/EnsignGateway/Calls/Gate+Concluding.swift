@@ -1,0 +1,111 @@
+import EnsignModel
+import EnsignPolicy
+
+/// From what a server answered, or did not, to what the client is told and what is written down.
+extension Gate {
+    func conclude(
+        _ outcome: UpstreamOutcome,
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ intent: Int64?,
+        _ context: CallContext
+    ) -> Made {
+        let cutter = SecretCutter(parts.secrets.all)
+        switch outcome {
+        case .result(let result):
+            station.succeeded()
+            return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
+        case .refused(_, let message):
+            station.succeeded()
+            let text = "The server refused it: \(cutter.cut(message).onItsLines.cut(utf8: 2_000))"
+            let result: JSONValue = ["content": [["type": "text", "text": .string(text)]], "isError": true]
+            return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
+        case .notSent(let failure):
+            parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
+            learn(failure, station)
+            close(context, intent, .toolError, note: "nothing was sent")
+            return Made(result: failed(RefusalWords.unreachable(context.operation), intent, context), wasSent: false)
+        case .unknown(let failure):
+            parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
+            learn(failure, station)
+            close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
+            return Made(result: failed(RefusalWords.unknown(context.operation), intent, context), wasSent: true)
+        }
+    }
+
+    /// What is told of a call whose end is on record already.
+    private func failed(_ refusal: Refusal, _ intent: Int64?, _ context: CallContext) -> JSONValue {
+        write(context, reason: refusal.reason, error: refusal.reason == .unavailable ? "unavailable" : "timeout")
+        return refusal.result(decision: intent)
+    }
+
+    private func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
+        switch failure.kind {
+        case .cancelled: station.passed()
+        case .unauthorized: station.succeeded()
+        case .unreachable, .ended, .timedOut, .malformed: station.failed()
+        }
+    }
+
+    private func answer(
+        _ result: JSONValue,
+        _ ruling: Ruling,
+        _ cutter: SecretCutter,
+        _ intent: Int64?,
+        _ context: CallContext
+    ) -> JSONValue {
+        let hasSchema = ruling.operation?.output != nil
+        let passed = ResultCheck(strictness: parts.output, cutter: cutter)
+            .check(result, hasSchema: hasSchema) { try ruling.present.misfit(ruling.tool, ruling.name, $0) }
+        if let note = passed.note { parts.say("\(context.operation): \(note)") }
+        if !passed.isError { remember(ruling, context) }
+        var members = passed.result
+        if let intent { members["_meta"] = ["dev.ensign/decision": .integer(intent)] }
+        let answer = JSONValue.object(members)
+        close(
+            context,
+            intent,
+            passed.isError ? .toolError : .ok,
+            bytes: answer.canonicalBytes().count,
+            note: passed.note
+        )
+        write(context, reason: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
+        return answer
+    }
+
+    /// Notes a success, where another operation must come after it.
+    private func remember(_ ruling: Ruling, _ context: CallContext) {
+        let conditions = [ruling.present, ruling.run].flatMap { $0.bundle.tools }.flatMap { $0.operations.values }
+            .flatMap(\.after).filter { $0.tool == ruling.tool && $0.operation == ruling.name }
+        guard !conditions.isEmpty else { return }
+        let entry = RunBook.Entry(
+            agent: context.agent,
+            run: context.run.name,
+            operation: "\(ruling.tool).\(ruling.name)",
+            arguments: context.call.arguments
+        )
+        do { try parts.runs.succeeded(entry, names: Set(conditions.compactMap(\.same))) } catch {
+            parts.say("runs cannot be written: \(error)")
+        }
+    }
+
+    private func close(
+        _ context: CallContext,
+        _ intent: Int64?,
+        _ outcome: Decision.Outcome,
+        bytes: Int? = nil,
+        note: String? = nil
+    ) {
+        var decision = context.decision(.outcome)
+        decision.verdict = .allowed
+        decision.intent = intent
+        decision.outcome = outcome
+        decision.bytes = bytes
+        decision.milliseconds = Double((parts.clock() - context.start) / 10_000) / 100
+        if let note { decision.note = note }
+        do throws(RecordFailure) { _ = try parts.record.append(decision) } catch {
+            // An intent without an outcome is recorded as unknown at the next start.
+            parts.say("an outcome cannot be recorded: \(error.message)")
+        }
+    }
+}

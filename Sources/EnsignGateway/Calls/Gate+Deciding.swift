@@ -1,0 +1,214 @@
+import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+
+/// From a call to whether it may be made.
+extension Gate {
+    /// The bundles that decide about a call.
+    struct Grounds {
+        var run: PreparedBundle
+        var present: PreparedBundle
+        var key: String
+        /// Whether a refusal is only written down: both bundles say so.
+        var observes: Bool { run.bundle.mode == .observe && present.bundle.mode == .observe }
+    }
+
+    /// What a session's key gets now. Read for each call: what was live a moment ago decides nothing.
+    func present(_ agent: AgentID, key: String) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
+        do throws(LiveTrouble) {
+            let live = try parts.live.ready()
+            guard case .open(let route, let entry) = try live.route(of: agent), let text = route.bucketText(key: key),
+                let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
+            else { throw LiveTrouble("") }
+            return (try live.bundle(target.digest), entry)
+        } catch {
+            guard !error.message.isEmpty else { throw RefusalWords.halted }
+            parts.say("\(agent): every call is refused: \(error)")
+            throw RefusalWords.unreadable
+        }
+    }
+
+    private func bundle(_ digest: Digest, _ agent: AgentID) throws(Refusal) -> PreparedBundle {
+        do throws(LiveTrouble) { return try parts.live.ready().bundle(digest) } catch {
+            parts.say("\(agent): the bundle of an open run cannot be read: \(error)")
+            throw RefusalWords.unreadable
+        }
+    }
+
+    /// Decides. The call is counted, whatever the answer.
+    func rule(_ context: inout CallContext) throws(Refusal) -> Ruling {
+        // Another thread or process may begin the same run meanwhile; then it is looked at again.
+        for _ in 0..<4 {
+            let beginning = try begun(context)
+            let key = beginning?.key ?? context.key
+            let (present, entry) = try present(context.agent, key: key)
+            let run = try beginning.map { (beginning) throws(Refusal) in
+                beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context.agent)
+            }
+            let grounds = Grounds(run: run ?? present, present: present, key: key)
+            context.bundle = grounds.run
+            context.entry = entry
+            if let ruling = try count(&context, grounds) { return ruling }
+        }
+        throw RefusalWords.changed
+    }
+
+    private func begun(_ context: CallContext) throws(Refusal) -> RunBook.Beginning? {
+        do { return try parts.runs.beginning(of: context.run.name, context.agent) } catch {
+            parts.say("runs cannot be read: \(error)")
+            throw RefusalWords.unrecorded
+        }
+    }
+
+    private func count(_ context: inout CallContext, _ grounds: Grounds) throws(Refusal) -> Ruling? {
+        let named = Self.operation(context.call.name, grounds)
+        if let named { context.operation = "\(named.tool).\(named.name)" }
+        let call = CallPolicy.Call(
+            tool: named?.tool ?? "",
+            operation: named?.name ?? "",
+            arguments: context.call.arguments
+        )
+        let granted = [grounds.present, grounds.run].compactMap { $0.bundle.operation(call.tool, call.operation) }
+        let usage = try usage(context, grounds)
+        let outcome: Result<Ruling, Refusal>?
+        let entry = RunBook.Entry(
+            agent: context.agent,
+            run: context.run.name,
+            operation: context.operation,
+            arguments: context.call.arguments
+        )
+        do {
+            outcome = try parts.runs.count(
+                entry,
+                beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
+                conditions: granted.flatMap(\.after),
+                rates: Set(granted.compactMap { $0.rate?.period })
+            ) { progress in
+                var progress = progress
+                usage(&progress)
+                let outcome = try judge(call, context, grounds, progress)
+                if case .failure = outcome { return (outcome, true) }
+                return (outcome, false)
+            }
+        } catch {
+            outcome = try uncounted(call, context, grounds, error)
+        }
+        return try outcome?.get()
+    }
+
+    /// Where nothing can be counted, what only reads goes on: nothing that it says is lost, and nothing is changed.
+    private func uncounted(
+        _ call: CallPolicy.Call,
+        _ context: CallContext,
+        _ grounds: Grounds,
+        _ error: any Error
+    ) throws(Refusal) -> Result<Ruling, Refusal> {
+        parts.say("calls cannot be counted: \(error)")
+        guard case .success(let ruling)? = try? judge(call, context, grounds, RunProgress()), ruling.onlyReads,
+            ruling.approval == .none, ruling.wouldRefuse == nil
+        else { throw RefusalWords.unrecorded }
+        return .success(ruling)
+    }
+
+    private func judge(
+        _ call: CallPolicy.Call,
+        _ context: CallContext,
+        _ grounds: Grounds,
+        _ progress: RunProgress
+    ) throws -> Result<Ruling, Refusal> {
+        let limits = AgentLimits(
+            repeatedCalls: parts.limits.repeatedCalls,
+            refusals: parts.limits.refusals,
+            stepsPerMinute: parts.limits.stepsPerMinute,
+            runsPerHour: parts.limits.runsPerHour
+        )
+        let circumstances = CallPolicy.Circumstances(today: now.date, progress: progress, limits: limits)
+        let verdict = try CallPolicy.decide(call, run: grounds.run, present: grounds.present, circumstances)
+        var ruling = Ruling(
+            run: grounds.run,
+            present: grounds.present,
+            key: grounds.key,
+            tool: call.tool,
+            name: call.operation,
+            operation: grounds.present.bundle.operation(call.tool, call.operation),
+            approval: .none
+        )
+        switch verdict {
+        case .allowed: return .success(ruling)
+        case .needsApproval(let approval):
+            ruling.approval = approval
+            return .success(ruling)
+        case .refused(let refusal):
+            let words = RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
+            guard grounds.observes else { return .failure(words) }
+            // What the operator limits holds whoever is observed.
+            if let own = Self.ownLimit(progress, limits) { return .failure(own) }
+            ruling.wouldRefuse = words
+            if ruling.tool.isEmpty {
+                guard let (tool, name) = ungranted(context.call.name) else { return .failure(words) }
+                (ruling.tool, ruling.name) = (tool, name)
+            }
+            return .success(ruling)
+        }
+    }
+
+    private static func ownLimit(_ progress: RunProgress, _ limits: AgentLimits) -> Refusal? {
+        if let loop = progress.looping(limits) {
+            return Refusal(.loop, "refused: \(loop.sentence). Nothing was done. \(loop.advice)")
+        }
+        guard let limit = progress.exhausted(limits) else { return nil }
+        return Refusal(.budget, "refused: \(limit.sentence). Nothing was done. \(limit.advice)")
+    }
+
+    // MARK: Names
+
+    /// Which granted operation a name means. The run's bundle comes first: it is the one that was listed.
+    static func operation(_ name: String, _ grounds: Grounds) -> ToolNames.Operation? {
+        for names in [grounds.run.names, grounds.present.names] {
+            if case .operation(let operation) = names.resolve(name) { return operation }
+        }
+        return nil
+    }
+
+    /// The tool and operation of a name that is not granted, if the operator has a server for it.
+    private func ungranted(_ name: String) -> (tool: String, name: String)? {
+        for separator in ["__", ".", "/"] {
+            guard let range = name.firstRange(of: separator) else { continue }
+            let (tool, operation) = (String(name[..<range.lowerBound]), String(name[range.upperBound...]))
+            guard OperationName.isValid(operation), case .success = parts.upstreams.reference(ofUngranted: tool) else {
+                continue
+            }
+            return (tool, operation)
+        }
+        return nil
+    }
+
+    // MARK: Use
+
+    /// What is known of tokens and money, to be put beside what is counted.
+    private func usage(
+        _ context: CallContext,
+        _ grounds: Grounds
+    ) throws(Refusal) -> (inout RunProgress) -> Void {
+        guard let source = parts.usage else { return { _ in } }
+        let policy: GatewayPolicy?
+        do throws(LiveTrouble) { policy = try parts.live.ready().policy() } catch {
+            parts.say("\(context.agent): every call is refused: \(error)")
+            throw RefusalWords.unreadable
+        }
+        let usage = source.usage(of: context.agent, run: context.run.name, policy: policy, now: now)
+        return { progress in
+            progress.tokens = usage.tokens
+            progress.costUSD = usage.costUSD
+            progress.agentCostUSD = usage.agentCostUSD
+            progress.team = RunProgress.Spending(
+                costUSD: usage.teamCostUSD,
+                limit: policy?.teams[context.agent.team]?.costUSDPerDay
+            )
+            progress.environment = RunProgress.Spending(
+                costUSD: usage.environmentCostUSD,
+                limit: policy?.costUSDPerDay
+            )
+        }
+    }
+}

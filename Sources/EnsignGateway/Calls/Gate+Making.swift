@@ -1,0 +1,343 @@
+import EnsignMCP
+import EnsignModel
+import EnsignPolicy
+
+/// From a call that may be made to what came of it.
+extension Gate {
+    /// Makes a call once, whoever asks for it meanwhile.
+    func make(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) -> JSONValue {
+        let key = SingleFlight.Key(
+            agent: context.agent,
+            run: context.run.name,
+            bundle: ruling.run.digest,
+            operation: context.operation,
+            arguments: context.call.arguments
+        )
+        var ruling = ruling
+        var approval: (id: String, by: [String])?
+        // Whoever asks again for what is under way needs no second approval for it.
+        if !flights.isKnown(key) { approval = try approve(&ruling, context) }
+        switch flights.join(key, context.call.cancellation) {
+        case .gone: throw RefusalWords.gone
+        case .joined(let result):
+            var decision = context.decision(.outcome)
+            decision.verdict = .allowed
+            decision.note = "joined the same call"
+            _ = try? parts.record.append(decision)
+            return result
+        case .first:
+            let made: Made
+            do throws(Refusal) {
+                // What was under way a moment ago has ended since: this is a call of its own.
+                if approval == nil { approval = try approve(&ruling, context) }
+                made = try send(ruling, approval, &context)
+            } catch {
+                made = Made(result: refused(error, context), wasSent: false)
+            }
+            // What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
+            flights.finish(
+                key,
+                made.result,
+                isTaken: !made.wasSent || !context.call.cancellation.isCancelled,
+                happensOnce: made.wasSent && !ruling.isRepeatable
+            )
+            return made.result
+        }
+    }
+
+    /// What came of a call.
+    struct Made {
+        var result: JSONValue
+        /// Whether the server may have got it.
+        var wasSent: Bool
+    }
+
+    // MARK: Approval
+
+    /// Asks people where they are needed.
+    ///
+    /// - Returns: The approval that is to be taken before the call is sent; nil where none is needed.
+    private func approve(
+        _ ruling: inout Ruling,
+        _ context: CallContext
+    ) throws(Refusal) -> (id: String, by: [String])? {
+        guard ruling.approval != .none, ruling.wouldRefuse == nil else { return nil }
+        let refusal: Refusal
+        do throws(Refusal) { return try granted(ruling, context) } catch { refusal = error }
+        let grounds = Grounds(run: ruling.run, present: ruling.present, key: ruling.key)
+        guard grounds.observes else { throw refusal }
+        ruling.wouldRefuse = refusal
+        return nil
+    }
+
+    private func granted(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> (id: String, by: [String]) {
+        let rule = try rule(ruling, context)
+        guard rule.isPossible(at: now, byIssuers: parts.approvals.trustsIssuers) else {
+            throw RefusalWords.nobodyApproves(context.operation)
+        }
+        let question = ApprovalQuestion(
+            agent: context.agent,
+            environment: ruling.run.bundle.environment,
+            version: ruling.run.bundle.version,
+            bundle: ruling.run.digest,
+            operation: context.operation,
+            arguments: context.call.arguments,
+            run: context.run,
+            needed: ruling.approval,
+            rule: rule
+        )
+        let state: ApprovalState
+        do throws(RecordFailure) { state = try parts.approvals.ask(question, now: now) } catch {
+            parts.say("approvals cannot be asked for: \(error.message)")
+            throw RefusalWords.unrecorded
+        }
+        switch state {
+        case .granted(let id, let by): return (id, by)
+        case .pending(let id, let until): throw RefusalWords.pending(id, context.operation, until: until)
+        case .denied(let id, _, _): throw RefusalWords.denied(id, context.operation)
+        case .tooMany(let most): throw RefusalWords.tooMany(most, context.operation)
+        }
+    }
+
+    /// Who may agree: by both bundles, and never whoever asks.
+    private func rule(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> ApprovalRule {
+        let policy: GatewayPolicy?
+        do throws(LiveTrouble) { policy = try parts.live.ready().policy() } catch {
+            parts.say("\(context.agent): nobody can be asked: \(error)")
+            throw RefusalWords.unreadable
+        }
+        func rule(_ bundle: PreparedBundle) -> ApprovalRule {
+            ApprovalRule(
+                bundle.bundle,
+                tool: ruling.tool,
+                operation: ruling.name,
+                policy: policy,
+                asking: context.asking
+            )
+        }
+        return rule(ruling.present).both(rule(ruling.run))
+    }
+
+    // MARK: Sending
+
+    /// A server that may be called, with what was reviewed.
+    private func station(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> UpstreamDesk.Station {
+        let tool = ruling.present.bundle.tools.first { $0.tool == ruling.tool }
+        let reference =
+            tool.map { parts.upstreams.reference(of: $0) } ?? parts.upstreams.reference(ofUngranted: ruling.tool)
+        switch reference {
+        case .failure(let off):
+            parts.say("\(ruling.tool) is off: \(off)")
+            throw RefusalWords.off(context.operation)
+        case .success(let reference):
+            guard let station = parts.upstreams.station(ruling.tool, reference: reference) else {
+                throw RefusalWords.off(context.operation)
+            }
+            guard let admitted = station.admitted() else { throw RefusalWords.resting(context.operation) }
+            return admitted
+        }
+    }
+
+    private func send(
+        _ ruling: Ruling,
+        _ approval: (id: String, by: [String])?,
+        _ context: inout CallContext
+    ) throws(Refusal) -> Made {
+        // One signature, one call: nothing that needs an approval is ever sent without one.
+        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else {
+            throw RefusalWords.changed
+        }
+        let station = try station(ruling, context)
+        do throws(Refusal) {
+            try checkSecret(station, context)
+            try checkPins(ruling, station, &context)
+            try checkAgain(ruling, context)
+            if let approval {
+                // Whoever agreed may have left while a server was started.
+                guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
+                try consume(approval, context)
+            }
+        } catch {
+            station.passed()
+            throw error
+        }
+        let intent = try announce(ruling, approval, station, context)
+        let repeatable = ruling.isRepeatable
+        let call = UpstreamCall(
+            tool: ruling.serverTool,
+            arguments: context.call.arguments,
+            meta: context.trace.meta,
+            timeout: ruling.timeout,
+            // What changes something is not stopped in the middle because a client gave up: it may ask again.
+            cancellation: repeatable ? context.call.cancellation : Cancellation(),
+            progress: context.call.progress.map { told(by: $0) }
+        )
+        var outcome = station.upstream.call(call)
+        if isWorthRetrying(outcome, repeatable, station) { outcome = station.upstream.call(call) }
+        return conclude(outcome, ruling, station, intent, context)
+    }
+
+    /// What a server says of its progress: secrets are cut out, and its words are short and on one line.
+    private func told(by progress: @escaping @Sendable (JSONObject) -> Void) -> @Sendable (JSONObject) -> Void {
+        { [self] said in
+            let cutter = cutter
+            progress(
+                JSONObject(
+                    said.map { name, value in
+                        guard case .string(let text) = cutter.cut(value) else { return (name, value) }
+                        return (name, .string(text.onOneLine(utf8: 500)))
+                    }
+                )
+            )
+        }
+    }
+
+    /// Once, where nothing was sent: a call that may be repeated, or one whose credentials were refused.
+    private func isWorthRetrying(
+        _ outcome: UpstreamOutcome,
+        _ repeatable: Bool,
+        _ station: UpstreamDesk.Station
+    ) -> Bool {
+        guard case .notSent(let failure) = outcome else { return false }
+        if failure.kind == .unauthorized, let reference = station.reference {
+            parts.secrets.forget(reference)
+            station.upstream.end()
+            return true
+        }
+        return repeatable && (failure.kind == .unreachable || failure.kind == .ended)
+    }
+
+    // MARK: Before
+
+    /// Whether the server's definition is the one that was reviewed, or first seen.
+    private func checkPins(
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ context: inout CallContext
+    ) throws(Refusal) {
+        guard ruling.operation != nil else { return }
+        let seen = try definition(ruling, station, context)
+        var wanted = [ruling.present, ruling.run].compactMap { $0.bundle.operation(ruling.tool, ruling.name)?.pin }
+        if wanted.isEmpty {
+            do throws(RecordFailure) {
+                wanted = [try parts.pins.pinned(tool: ruling.tool, operation: ruling.name, seen: seen)]
+            } catch {
+                parts.say("pins cannot be read: \(error.message)")
+                throw RefusalWords.unrecorded
+            }
+        }
+        guard wanted.contains(where: { $0 != seen }) else { return }
+        let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
+        parts.say(note)
+        context.note = note
+        if parts.pinRule == .reads, ruling.onlyReads { return }
+        throw RefusalWords.pinned(context.operation)
+    }
+
+    private func definition(
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ context: CallContext
+    ) throws(Refusal) -> Digest {
+        let listing: ServerListing
+        do throws(UpstreamFailure) { listing = try Self.listing(station, ruling.timeout, parts.secrets) } catch {
+            if error.kind == .cancelled { station.passed() } else { station.failed() }
+            parts.say("\(ruling.tool): \(cutter.cut(error.message))")
+            throw RefusalWords.unreachable(context.operation)
+        }
+        let name = ruling.serverTool
+        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
+            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
+            throw RefusalWords.notOffered(context.operation)
+        }
+        return ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
+    }
+
+    /// What the server offers; with credentials that were read again, where it refuses those that were kept.
+    private static func listing(
+        _ station: UpstreamDesk.Station,
+        _ time: Duration,
+        _ secrets: SecretShelf
+    ) throws(UpstreamFailure) -> ServerListing {
+        do throws(UpstreamFailure) { return try station.upstream.listing(within: time) } catch {
+            guard error.kind == .unauthorized, let reference = station.reference else { throw error }
+            secrets.forget(reference)
+            station.upstream.end()
+            return try station.upstream.listing(within: time)
+        }
+    }
+
+    private var cutter: SecretCutter { SecretCutter(parts.secrets.all) }
+
+    private func checkSecret(_ station: UpstreamDesk.Station, _ context: CallContext) throws(Refusal) {
+        guard let reference = station.reference else { return }
+        do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference) } catch {
+            parts.say("\(context.operation): \(error.message)")
+            throw RefusalWords.unreachable(context.operation)
+        }
+    }
+
+    /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
+    private func checkAgain(_ ruling: Ruling, _ context: CallContext) throws(Refusal) {
+        let (present, _) = try present(context.agent, key: ruling.key)
+        guard present.digest != ruling.present.digest else { return }
+        let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
+        let circumstances = CallPolicy.Circumstances(today: now.date)
+        guard let verdict = try? CallPolicy.decide(call, run: ruling.run, present: present, circumstances) else {
+            throw RefusalWords.changed
+        }
+        switch verdict {
+        case .allowed: return
+        case .needsApproval(let approval) where approval <= ruling.approval: return
+        // It is decided anew, and counted, when it comes again.
+        case .needsApproval: throw RefusalWords.changed
+        case .refused(let refusal):
+            guard ruling.wouldRefuse != nil, present.bundle.mode == .observe else {
+                throw RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
+            }
+        }
+    }
+
+    /// Takes an approval, durably: whatever happens from here on, it is used up.
+    private func consume(_ approval: (id: String, by: [String]), _ context: CallContext) throws(Refusal) {
+        do throws(RecordFailure) {
+            guard try parts.approvals.consume(id: approval.id, now: now) else { throw RecordFailure("") }
+        } catch {
+            guard error.message.isEmpty else {
+                parts.say("approvals cannot be taken: \(error.message)")
+                throw RefusalWords.unrecorded
+            }
+            throw RefusalWords.changed
+        }
+    }
+
+    /// Writes down that the call is about to be sent.
+    ///
+    /// - Returns: Nil where that cannot be written and the call only reads.
+    private func announce(
+        _ ruling: Ruling,
+        _ approval: (id: String, by: [String])?,
+        _ station: UpstreamDesk.Station,
+        _ context: CallContext
+    ) throws(Refusal) -> Int64? {
+        var decision = context.decision(.intent)
+        decision.verdict = ruling.wouldRefuse == nil ? .allowed : .wouldRefuse
+        decision.reason = ruling.wouldRefuse?.reason
+        decision.pointer = ruling.wouldRefuse?.pointer
+        decision.approval = approval
+        let places = [ruling.present, ruling.run].flatMap {
+            $0.bundle.operation(ruling.tool, ruling.name)?.record ?? []
+        }
+        decision.recorded = Set(places).sorted().compactMap { place in
+            place.value(in: context.call.arguments).map { (place.description, $0) }
+        }
+        do throws(RecordFailure) { return try parts.record.append(decision) } catch {
+            parts.say("calls cannot be recorded: \(error.message)")
+            guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {
+                station.passed()
+                throw RefusalWords.unrecorded
+            }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import EnsignMCP
+import EnsignModel
+import EnsignPolicy
+
+/// What `tools/list` shows: what was reviewed, and no word of a server.
+extension Gate {
+    package func offer(to session: Session) -> Result<[OfferedTool], Refusal> {
+        do throws(Refusal) {
+            let (run, present) = try listed(session)
+            var tools: [OfferedTool] = []
+            let structured = structured(run.bundle.tools)
+            for tool in run.bundle.tools {
+                for (name, operation) in tool.operations {
+                    guard present.digest == run.digest || present.bundle.operation(tool.tool, name) != nil else {
+                        continue
+                    }
+                    if let expires = operation.expires, expires < now.date { continue }
+                    tools.append(offered(tool, name, operation, structured[tool.tool] ?? []))
+                }
+            }
+            return .success(tools.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
+        } catch {
+            return error.reason == .halted ? .success([]) : .failure(error)
+        }
+    }
+
+    package func offerMark(for session: Session) -> Int {
+        guard let (run, present) = try? listed(session) else { return 0 }
+        var hasher = Hasher()
+        hasher.combine(run.digest)
+        hasher.combine(present.digest)
+        return hasher.finalize()
+    }
+
+    /// The bundles whose operations a session sees: those of its run, as far as it has begun.
+    private func listed(_ session: Session) throws(Refusal) -> (run: PreparedBundle, present: PreparedBundle) {
+        let run = run(of: session, traceparent: nil)
+        let beginning = try? parts.runs.beginning(of: run.name, session.agent)
+        let key = beginning?.key ?? session.key ?? run.name
+        let (present, _) = try present(session.agent, key: key)
+        guard let beginning, beginning.bundle != present.digest else { return (present, present) }
+        guard let then = try? parts.live.ready().bundle(beginning.bundle) else { throw RefusalWords.unreadable }
+        return (then, present)
+    }
+
+    private func offered(
+        _ tool: BundleTool,
+        _ name: String,
+        _ operation: BundleOperation,
+        _ structured: Set<String>
+    ) -> OfferedTool {
+        OfferedTool(
+            name: ModelName.name(tool.tool, name),
+            description: operation.description ?? tool.description,
+            input: Self.input(operation.input),
+            output: structured.contains(operation.serverTool ?? name) ? operation.output : nil
+        )
+    }
+
+    /// The protocol wants an object's schema. An operation without one takes no arguments.
+    private static func input(_ schema: JSONValue?) -> JSONValue {
+        guard let schema else { return ["type": "object", "properties": [:], "additionalProperties": false] }
+        guard var members = schema.object, members["type"] == nil else { return schema }
+        members["type"] = "object"
+        return .object(members)
+    }
+
+    /// The servers' tools that give structured results, as they say: clients fail when an output schema is shown and none
+    /// comes. A server that does not answer soon shows no schema; its tools are listed all the same. The time is for all of
+    /// them together: OpenAI Agents waits five seconds for the list.
+    private func structured(_ tools: [BundleTool]) -> [String: Set<String>] {
+        var stations: [String: UpstreamDesk.Station] = [:]
+        for tool in tools where tool.operations.values.contains(where: { $0.output != nil }) {
+            guard case .success(let reference) = parts.upstreams.reference(of: tool) else { continue }
+            stations[tool.tool] = parts.upstreams.station(tool.tool, reference: reference)
+        }
+        return parts.upstreams.listings(stations, within: .seconds(2)).mapValues { listing in
+            Set(listing.tools.filter { $0.output != nil }.map(\.name))
+        }
+    }
+}

@@ -1,0 +1,212 @@
+package import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import Synchronization
+
+/// What runs have used, by the spans of those who know: tokens and money.
+package protocol UsageSource: Sendable {
+    /// What a run has used since it began, and what the day has cost so far.
+    func usage(of agent: AgentID, run: String, policy: GatewayPolicy?, now: Timestamp) -> RunUsage
+}
+
+/// What was used.
+package struct RunUsage: Sendable, Hashable {
+    package var tokens: Int64 = 0
+    /// US dollars.
+    package var costUSD: Double = 0
+    /// Of today, in UTC.
+    package var agentCostUSD: Double = 0
+    package var teamCostUSD: Double = 0
+    package var environmentCostUSD: Double = 0
+
+    package init() {}
+}
+
+/// The point that every call of an agent passes: decides, makes it, records it (docs/gateway.md, "The order of one call").
+///
+/// The decision is ``CallPolicy``'s; here is what happens before, between and after. Safe from any number of threads.
+package final class Gate: Gatekeeper {
+    /// What a gate is made of.
+    package struct Parts: Sendable {
+        package var limits: GatewayFile.Limits
+        package var asked: [GatewayFile.IssuerLine]
+        package var output: GatewayFile.Strictness
+        package var pinRule: GatewayFile.PinRule
+        package var admission: Admission
+        package var keys: KeyShelf
+        package var live: LiveSource
+        package var runs: RunBook
+        package var record: any DecisionRecord
+        package var approvals: any ApprovalDesk
+        package var pins: any PinBook
+        package var upstreams: UpstreamDesk
+        package var secrets: SecretShelf
+        package var spans: SpanWriter?
+        package var usage: (any UsageSource)?
+        /// Says something to the operator, who may have been told before.
+        package var say: @Sendable (String) -> Void
+        /// Nanoseconds since 1970.
+        package var clock: @Sendable () -> Int64
+
+        package init(
+            file: GatewayFile,
+            admission: Admission,
+            keys: KeyShelf,
+            live: LiveSource,
+            runs: RunBook,
+            record: any DecisionRecord,
+            approvals: any ApprovalDesk,
+            pins: any PinBook,
+            upstreams: UpstreamDesk,
+            secrets: SecretShelf,
+            spans: SpanWriter?,
+            usage: (any UsageSource)?,
+            say: @escaping @Sendable (String) -> Void = { _ in },
+            clock: @escaping @Sendable () -> Int64 = { Machine.nanoseconds }
+        ) {
+            (limits, asked, output, pinRule) = (file.limits, file.asked, file.output, file.pins)
+            (self.admission, self.keys, self.live, self.runs) = (admission, keys, live, runs)
+            (self.record, self.approvals, self.pins) = (record, approvals, pins)
+            (self.upstreams, self.secrets) = (upstreams, secrets)
+            (self.spans, self.usage, self.say, self.clock) = (spans, usage, say, clock)
+        }
+    }
+
+    let parts: Parts
+    let flights = SingleFlight()
+    private let underWay = Mutex<[AgentID: Int64]>([:])
+
+    package init(_ parts: Parts) { self.parts = parts }
+
+    var now: Timestamp { Timestamp(seconds: parts.clock() / 1_000_000_000) }
+
+    // MARK: Gatekeeper
+
+    package func admit(_ peer: Peer) -> Session? { parts.admission.admit(peer) }
+
+    package func call(_ call: IncomingCall, in session: Session) -> JSONValue {
+        var context = context(call, session)
+        do throws(Refusal) {
+            guard enter(session.agent) else { throw RefusalWords.inFlight(parts.limits.callsInFlight) }
+            defer { leave(session.agent) }
+            let ruling = try rule(&context)
+            return try make(ruling, &context)
+        } catch {
+            return refused(error, context)
+        }
+    }
+
+    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
+        refused(refusal, context(call, session))
+    }
+
+    /// Records a refusal, and answers with it.
+    func refused(_ refusal: Refusal, _ context: CallContext) -> JSONValue {
+        var decision = context.decision(.refused)
+        decision.verdict = .refused
+        decision.reason = refusal.reason
+        decision.pointer = refusal.pointer
+        let number = try? parts.record.append(decision)
+        write(context, reason: refusal.reason, error: Self.errorType(refusal.reason))
+        return refusal.result(decision: number)
+    }
+
+    /// Not every refusal denies something: who waits for a person, or for a server, was not refused by the grant.
+    private static func errorType(_ reason: Refusal.Reason) -> String? {
+        switch reason {
+        case .approvalPending: nil
+        case .unavailable: "unavailable"
+        case .unknownOutcome: "unknown"
+        default: "permission_denied"
+        }
+    }
+
+    func write(_ context: CallContext, reason: Refusal.Reason? = nil, error: String? = nil) {
+        guard let spans = parts.spans else { return }
+        let arguments = parts.runs.mark(of: context.call.arguments, in: context.operation)
+        spans.write(
+            CallSpan(
+                trace: context.trace,
+                agent: context.agent,
+                version: context.bundle?.bundle.version,
+                bundle: context.bundle?.digest,
+                run: context.run.name,
+                operation: context.operation,
+                arguments: arguments,
+                start: context.start,
+                end: parts.clock(),
+                reason: reason,
+                error: error
+            )
+        )
+    }
+
+    // MARK: At the same time
+
+    /// Whether no call is under way.
+    package var isIdle: Bool { underWay.withLock { $0.isEmpty } }
+
+    private func enter(_ agent: AgentID) -> Bool {
+        underWay.withLock { underWay in
+            let count = underWay[agent] ?? 0
+            guard count < parts.limits.callsInFlight else { return false }
+            underWay[agent] = count + 1
+            return true
+        }
+    }
+
+    private func leave(_ agent: AgentID) {
+        underWay.withLock { underWay in
+            let count = (underWay[agent] ?? 1) - 1
+            underWay[agent] = count == 0 ? nil : count
+        }
+    }
+
+    // MARK: Who, and in which run
+
+    private func context(_ call: IncomingCall, _ session: Session) -> CallContext {
+        let start = parts.clock()
+        let run = run(of: session, traceparent: call.traceparent)
+        let (asked, note) = asked(call.asked ?? session.asked)
+        var asking = parts.admission.principals(of: session.agent)
+        if let principal = session.principal { asking.insert(principal) }
+        if let asked { asking.insert(asked.subject) }
+        return CallContext(
+            call: call,
+            agent: session.agent,
+            asking: asking,
+            principal: session.principal,
+            run: run,
+            key: session.key.map(Self.bounded) ?? run.name,
+            trace: TraceContext(parent: call.traceparent, state: call.tracestate),
+            start: start,
+            asked: asked,
+            note: note,
+            operation: call.name.onOneLine(utf8: 200)
+        )
+    }
+
+    /// A run's name: as somebody says it, else the trace's id, else one of ten minutes for the agent and its key.
+    func run(of session: Session, traceparent: String?) -> RunName {
+        if let run = session.run, !run.name.isEmpty { return RunName(Self.bounded(run.name), run.source) }
+        if let trace = TraceContext.trace(of: traceparent) { return RunName(trace, .trace) }
+        let key = session.key.map(Self.bounded) ?? ""
+        let name = try? parts.runs.window(of: session.agent, key: key)
+        return RunName(name ?? "window", .window)
+    }
+
+    /// Names of runs and keys are the client's: a long one is known by what cannot be told from its beginning alone.
+    private static func bounded(_ text: String) -> String {
+        text.utf8.count <= 256 ? text : text.cut(utf8: 180) + "~" + Fingerprint.hex(of: text)
+    }
+
+    private func asked(_ token: String?) -> (Decision.Asked?, note: String?) {
+        guard let token else { return (nil, nil) }
+        do throws(JWTVerifier.Refusal) {
+            let claims = try parts.keys.verify(token, parts.asked, now: now)
+            return (Decision.Asked(issuer: claims.issuer, subject: claims.subject), nil)
+        } catch {
+            return (nil, "nobody is taken for who asked: \(error)")
+        }
+    }
+}

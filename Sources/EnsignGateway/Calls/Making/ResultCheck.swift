@@ -1,0 +1,84 @@
+import EnsignJSON
+import EnsignModel
+import EnsignPolicy
+
+/// What of a server's answer is passed on.
+struct ResultCheck {
+    /// Strict withholds a result that does not fit the schema that was reviewed.
+    var strictness: GatewayFile.Strictness
+    var cutter: SecretCutter
+
+    /// An answer that may be passed on.
+    struct Passed {
+        var result: JSONObject
+        var isError: Bool
+        /// What an operator must know of it; nil for nothing.
+        var note: String?
+    }
+
+    /// - Parameters:
+    ///   - result: A `CallToolResult`, as it came.
+    ///   - misfit: Why a structured result does not fit the output schema; nil where it does, or there is none.
+    ///   - hasSchema: Whether the operation has an output schema.
+    func check(
+        _ result: JSONValue,
+        hasSchema: Bool,
+        misfit: (JSONValue) throws -> String?
+    ) -> Passed {
+        if result["resultType"]?.string ?? "complete" != "complete" {
+            return error(
+                "The server asks for input before it answers, which is not passed on. Nothing is known to be done."
+            )
+        }
+        let isError = result["isError"]?.bool ?? false
+        guard let content = content(of: result) else {
+            return error("The call was made, and the server's answer is not one of the protocol.")
+        }
+        var passed: JSONObject = ["content": cutter.cut(.array(content))]
+        if isError { passed["isError"] = true }
+        var structured = result["structuredContent"].flatMap { $0.object == nil ? nil : $0 }
+        // A schema holds results, not errors: servers answer those in words.
+        guard hasSchema, !isError else {
+            passed["structuredContent"] = structured.map(cutter.cut)
+            return Passed(result: passed, isError: isError)
+        }
+        structured = structured ?? Self.object(in: content)
+        passed["structuredContent"] = structured.map(cutter.cut)
+        let problem: String?
+        do {
+            problem = try structured.map { try misfit($0) } ?? "it has no structured content"
+        } catch {
+            problem = "its schema cannot be used: \(error)"
+        }
+        guard let problem else { return Passed(result: passed, isError: false) }
+        let note = "a result does not fit the output schema: \(cutter.cut(problem))".cut(utf8: 500)
+        if strictness == .warn, structured != nil { return Passed(result: passed, isError: false, note: note) }
+        return error(
+            "The call was made. Its result is withheld: it is not of the form that was reviewed. Do not repeat the call for it.",
+            note: note
+        )
+    }
+
+    private func error(_ text: String, note: String? = nil) -> Passed {
+        let result: JSONObject = ["content": [["type": "text", "text": .string(text)]], "isError": true]
+        return Passed(result: result, isError: true, note: note ?? text)
+    }
+
+    /// The content, which must be there; made from the structured one where a server leaves it out.
+    private func content(of result: JSONValue) -> [JSONValue]? {
+        guard result.object != nil else { return nil }
+        if let content = result["content"] {
+            guard let elements = content.array, elements.allSatisfy({ $0["type"]?.string != nil }) else { return nil }
+            return elements
+        }
+        return result["structuredContent"].map { [["type": "text", "text": .string($0.text)]] }
+    }
+
+    /// The object that a single text is.
+    private static func object(in content: [JSONValue]) -> JSONValue? {
+        guard content.count == 1, let text = content[0]["text"]?.string,
+            let value = try? JSONParser.parse(Array(text.utf8)), value.object != nil
+        else { return nil }
+        return value
+    }
+}

@@ -1,0 +1,152 @@
+import EnsignModel
+import EnsignPolicy
+
+/// What a model is told of a call that is not made: what was refused, the value, the limit, whether trying again helps.
+///
+/// Never in it: other agents, other limits, paths, what a server writes to its standard error, and names that would have
+/// been granted.
+enum RefusalWords {
+    private static let again = "Nothing was done. The same call will be refused again."
+
+    /// - Parameter name: As the client wrote it.
+    static func refusal(_ refusal: CallPolicy.Refusal, of call: CallPolicy.Call, calledAs name: String) -> Refusal {
+        switch refusal {
+        case .halted: return halted
+        case .notGranted: return notGranted(name)
+        case .expired(let date):
+            return Refusal(.expired, "refused: the permission for \(call.name) ended on \(date). \(again)")
+        case .precondition(let condition):
+            let same = condition.same.map { ", and '\($0.onOneLine)' must have been the same" } ?? ""
+            let need = "\(condition.name) must have succeeded in this run, at most \(condition.within) before\(same)"
+            return Refusal(
+                .precondition,
+                "refused: before \(call.name), \(need). Nothing was done. Make that call first, then try again."
+            )
+        case .exhausted(let limit):
+            return Refusal(.budget, "refused: \(limit.sentence). Nothing was done. \(limit.advice)")
+        case .looping(let loop):
+            return Refusal(.loop, "refused: \(loop.sentence). Nothing was done. \(loop.advice)")
+        case .arguments(let pointer, let message):
+            return Refusal(
+                .arguments,
+                "refused: \(call.name): \(message.cut(utf8: 1_000)). \(again)",
+                pointer: JSONPointer.text(place(pointer))
+            )
+        }
+    }
+
+    /// Where in the arguments, and which keyword: a place in their schema without the steps of the schema itself.
+    private static func place(_ pointer: [String]) -> [String] {
+        var place: [String] = []
+        var rest = pointer[...]
+        while let step = rest.popFirst() {
+            // A property may have that name, too: then it stands where names do.
+            if step == "properties", let name = rest.popFirst() { place.append(name) } else { place.append(step) }
+        }
+        return place
+    }
+
+    static func notGranted(_ name: String) -> Refusal {
+        Refusal(.notGranted, "refused: there is no tool \(name.quoted(utf8: 130)). \(again)")
+    }
+
+    static let halted = Refusal(
+        .halted,
+        "refused: this agent has been stopped. Nothing was done. Make no more calls; end now."
+    )
+
+    static let unreadable = Refusal(
+        .unavailable,
+        "not done: the gateway cannot read what you may do. Nothing was done. Try again later."
+    )
+
+    static let unrecorded = Refusal(
+        .unavailable,
+        "not done: the gateway cannot record calls now. Nothing was done. Try again later."
+    )
+
+    static func off(_ name: String) -> Refusal {
+        Refusal(.unavailable, "not done: \(name) is switched off here. Nothing was done. Trying again will not help.")
+    }
+
+    static func unreachable(_ name: String) -> Refusal {
+        Refusal(.unavailable, "not done: the server of \(name) cannot be reached. Nothing was done. Try again later.")
+    }
+
+    static func resting(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) has not answered for a while. Nothing was done. Try again in half a minute."
+        )
+    }
+
+    static func notOffered(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) does not offer it now. Nothing was done. Trying again will not help."
+        )
+    }
+
+    static let changed = Refusal(
+        .unavailable,
+        "not done: what you may do has just changed. Nothing was done. Call again."
+    )
+
+    static func pinned(_ name: String) -> Refusal {
+        Refusal(
+            .pinned,
+            "refused: the server's definition of \(name) is not the one that was reviewed. \(again)"
+        )
+    }
+
+    static func inFlight(_ most: Int64) -> Refusal {
+        Refusal(
+            .budget,
+            "refused: \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
+        )
+    }
+
+    static func pending(_ id: String, _ name: String, until: Timestamp) -> Refusal {
+        Refusal(
+            .approvalPending,
+            """
+            Waiting for a person: approval \(id) for \(name), until \(until). Nothing was done. Go on with other work, or end \
+            and say that you wait. Call again later with exactly these arguments; other arguments need a new approval.
+            """
+        )
+    }
+
+    static func denied(_ id: String, _ name: String) -> Refusal {
+        Refusal(.approvalDenied, "refused: a person has denied \(name) (approval \(id)). \(again)")
+    }
+
+    static func tooMany(_ most: Int, _ name: String) -> Refusal {
+        Refusal(
+            .approvalPending,
+            "refused: \(name) needs a person's approval, and \(most) requests of this agent are open already, the most. Nothing was done. Try again when one has been answered."
+        )
+    }
+
+    static func nobodyApproves(_ name: String) -> Refusal {
+        Refusal(
+            .approvalDenied,
+            "refused: \(name) needs a person's approval, and nobody may give it here. \(again)"
+        )
+    }
+
+    static func unknown(_ name: String) -> Refusal {
+        Refusal(
+            .unknownOutcome,
+            "unknown: \(name) was sent, and no answer came that can be used. It may have happened: look before you repeat it."
+        )
+    }
+
+    static let gone = Refusal(.unavailable, "not done: the call was given up.")
+}
+
+extension JSONPointer {
+    /// Segments as a pointer; empty for the whole.
+    static func text(_ segments: [String]) -> String {
+        segments.map { "/" + $0.replacing("~", with: "~0").replacing("/", with: "~1") }.joined()
+    }
+}

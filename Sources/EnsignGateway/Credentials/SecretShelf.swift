@@ -1,0 +1,127 @@
+import EnsignModel
+import EnsignSystem
+import Synchronization
+
+/// Reads secrets by their references, with the operator's commands, and keeps each for at most five minutes.
+///
+/// In memory alone. A command that fails, is slow, says nothing or too much gives no secret, and the call fails. Safe from
+/// any number of threads: those that want the same secret wait for one command.
+package final class SecretShelf: Sendable {
+    private final class Slot: Sendable {
+        let secret = Mutex<(value: String, read: ContinuousClock.Instant)?>(nil)
+    }
+
+    /// What was given to servers. A program keeps what it was started with, whatever has become of it since: it is known
+    /// here for as long, so that it can be cut out of what the program says.
+    private struct Given {
+        var values: [String: [String]] = [:]
+        /// The longest first.
+        var all: [String] = []
+
+        /// Values of one reference.
+        static let most = 8
+
+        mutating func add(_ value: String, of reference: String) {
+            var own = values[reference, default: []].filter { !$0.utf8.elementsEqual(value.utf8) }
+            own.append(value)
+            values[reference] = own.suffix(Self.most)
+            all = values.values.joined().sorted { $0.utf8.count > $1.utf8.count }
+        }
+    }
+
+    private let commands: [String: [String]]
+    private let slots = Mutex<[String: Slot]>([:])
+    private let given = Mutex(Given())
+    private let deadline: Duration
+
+    /// How long a secret is kept.
+    static let kept = Duration.seconds(300)
+    static let mostBytes = 65_536
+
+    /// - Parameter commands: Programs and their arguments by scheme; the reference is added as the last one.
+    package init(_ commands: [String: [String]], deadline: Duration = .seconds(10)) {
+        self.commands = commands
+        self.deadline = deadline
+    }
+
+    /// The secret of a reference.
+    ///
+    /// - Throws: ``UpstreamFailure`` that says what was wrong, and nothing of the secret.
+    package func secret(_ reference: String) throws(UpstreamFailure) -> String {
+        let slot = slots.withLock { slots in
+            if let slot = slots[reference] { return slot }
+            let slot = Slot()
+            slots[reference] = slot
+            return slot
+        }
+        let result: Result<String, UpstreamFailure> = slot.secret.withLock { kept in
+            if let kept, ContinuousClock.now - kept.read < Self.kept { return .success(kept.value) }
+            kept = nil
+            return Result { () throws(UpstreamFailure) in
+                let value = try read(reference)
+                given.withLock { $0.add(value, of: reference) }
+                kept = (value, .now)
+                return value
+            }
+        }
+        return try result.get()
+    }
+
+    /// Forgets a secret that somebody refused, so that the next use reads it again.
+    package func forget(_ reference: String) {
+        slots.withLock { $0[reference] }?.secret.withLock { $0 = nil }
+    }
+
+    /// What must not be in a result: the secrets of each reference that were given last, the longest first. Waits for no
+    /// command.
+    package var all: [String] { given.withLock { $0.all } }
+
+    private func read(_ reference: String) throws(UpstreamFailure) -> String {
+        guard let scheme = GatewayFile.scheme(of: reference), let words = commands[scheme], let program = words.first
+        else { throw UpstreamFailure(.unreachable, "nothing reads references like '\(reference)'") }
+        let command = Subprocess.ofOperator(
+            program,
+            Array(words.dropFirst()) + [reference],
+            deadline: deadline,
+            outputLimit: Self.mostBytes + 1
+        )
+        func failed(_ why: String) -> UpstreamFailure {
+            UpstreamFailure(.unreachable, "\(program) gave no secret for '\(reference)': \(why)")
+        }
+        let outcome: Subprocess.Outcome
+        do throws(SystemError) { outcome = try command.run() } catch { throw failed(error.reason) }
+        if outcome.timedOut { throw failed("it took longer than \(deadline.components.seconds) seconds") }
+        guard outcome.status == 0 else { throw failed("it ended with status \(outcome.status)") }
+        guard outcome.output.count <= Self.mostBytes else { throw failed("it wrote more than 64 KiB") }
+        var bytes = outcome.output[...]
+        while let last = bytes.last, last == 0x0A || last == 0x0D { bytes.removeLast() }
+        guard !bytes.isEmpty else { throw failed("it wrote nothing") }
+        guard !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) else {
+            throw failed("what it wrote is not text")
+        }
+        return text
+    }
+}
+
+extension GatewayFile.UpstreamLine {
+    /// What an upstream gets, with the secret in its place.
+    ///
+    /// - Parameter secret: Nil where the tool names no credentials.
+    func filled(_ secret: String?) throws(UpstreamFailure) -> [(name: String, value: String)] {
+        var result: [(name: String, value: String)] = []
+        for (name, template) in templates {
+            guard template.value.contains(Self.placeholder) else {
+                result.append((name, template.value))
+                continue
+            }
+            guard let secret else {
+                throw UpstreamFailure(.unreachable, "'\(name)' wants credentials, and the tool names none")
+            }
+            if case .web = address, secret.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+                throw UpstreamFailure(.unreachable, "the secret for the header '\(name)' is not one line")
+            }
+            result.append((name, template.value.replacing(Self.placeholder, with: secret)))
+        }
+        return result
+    }
+}

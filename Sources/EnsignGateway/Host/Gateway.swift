@@ -1,0 +1,123 @@
+import EnsignCrypto
+import EnsignModel
+import EnsignSystem
+
+/// The gateway of one environment: all that the operator's file names, put together.
+///
+/// Safe from any number of threads. Several processes may share one state: clients that start a process for each call do.
+package final class Gateway: Sendable {
+    package let file: GatewayFile
+    package let gate: Gate
+    package let live: LiveSource
+    package let log: DecisionLog
+    package let approvals: ApprovalFolder
+    package let pins: PinFolder
+    package let upstreams: UpstreamDesk
+    package let admission: Admission
+    private let errands: Errands
+    private let housekeeping: Housekeeping
+    private let say: @Sendable (String) -> Void
+
+    /// - Parameters:
+    ///   - version: The gateway's own.
+    ///   - say: Tells the operator something, who may have been told before.
+    /// - Throws: ``RecordFailure`` or a system's error where the state cannot be used.
+    package init(
+        _ file: GatewayFile,
+        version: String,
+        surroundings: Surroundings = Surroundings(),
+        say: @escaping @Sendable (String) -> Void
+    ) throws {
+        self.file = file
+        let state = try StateFolder(file.state.value)
+        let errands = Errands(say)
+        let keys = KeyShelf()
+        let live = LiveSource(
+            live: file.live.value,
+            keys: file.keys.value,
+            owner: file.owner.flatMap { surroundings.number($0.value) },
+            maxAge: file.maxAge,
+            state: state.path
+        )
+        let anchors = file.anchors.map { $0.map(\.value) }
+        let log = try DecisionLog(
+            state,
+            environment: live.knownEnvironment,
+            anchor: { head in
+                for words in anchors { errands.run(words, input: head.json.canonicalBytes() + [0x0A]) }
+            }
+        )
+        let (lines, notify) = (file.approvals.issuers, file.approvals.notify.map(\.value))
+        let issuers: @Sendable () -> [TokenIssuer] = { lines.compactMap(keys.issuer) }
+        let approvals = try ApprovalFolder(
+            state,
+            wait: file.approvals.wait,
+            issuers: lines.isEmpty ? nil : issuers,
+            log: log,
+            notify: { errands.run(notify, input: $0.bytes) }
+        )
+        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) })
+        upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: surroundings.sandbox) { address, secrets in
+            switch address {
+            case .program(let program): ProgramUpstream(program, secrets: secrets, version: version)
+            case .web(let url): WebUpstream(url, secrets: secrets, version: version)
+            }
+        }
+        pins = try PinFolder(state)
+        admission = Admission(file, keys: keys)
+        gate = Gate(
+            Gate.Parts(
+                file: file,
+                admission: admission,
+                keys: keys,
+                live: live,
+                runs: try RunBook(state: state.path),
+                record: log,
+                approvals: approvals,
+                pins: pins,
+                upstreams: upstreams,
+                secrets: secrets,
+                spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
+                usage: file.usage.map { LateUsage(folder: $0.value, live: live, say: say) },
+                say: say
+            )
+        )
+        (self.live, self.log, self.approvals, self.errands, self.say) = (live, log, approvals, errands, say)
+        housekeeping = Housekeeping(log: log, approvals: approvals, keep: file.keep, say: say)
+    }
+
+    /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
+    ///
+    /// Where that cannot be written it serves all the same: what only reads goes on, and the rest is refused call by call.
+    package func start(_ claim: Claim) {
+        var decision = Decision(.start)
+        decision.note = claim.sentence
+        do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
+        housekeeping.start()
+    }
+
+    /// Ends once nothing is under way any more: another gateway serves from now on. Blocks until then, for an hour at most.
+    package func retire() {
+        housekeeping.stop()
+        let end = ContinuousClock.now + .seconds(3_600)
+        while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 100) }
+        upstreams.end()
+        errands.finish()
+    }
+
+    /// Ends all servers. What is under way was finished before.
+    ///
+    /// - Parameter note: For the log; nil leaves no line there.
+    package func end(_ note: String?) {
+        housekeeping.stop()
+        upstreams.end()
+        if let note {
+            var decision = Decision(.stop)
+            decision.note = note
+            _ = try? log.append(decision)
+        } else {
+            try? log.signHead(always: true)
+        }
+        errands.finish()
+    }
+}

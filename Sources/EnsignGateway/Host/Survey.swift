@@ -1,0 +1,197 @@
+import EnsignMCP
+package import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+
+/// What agents are granted, held against what the operator's servers offer now.
+package struct Survey: Sendable {
+    /// One tool that some agent is granted, or that the operator has a server for.
+    package struct Tool: Sendable, Hashable {
+        package var name: String
+        /// The operator's server in words; nil without a line.
+        package var server: String?
+        /// Why it is off for some, or does not answer.
+        package var problems: [String] = []
+        package var operations: [Operation] = []
+        /// What the server offers and nobody is granted, by its own names.
+        package var others: [String] = []
+        /// Whether nobody is granted anything of it.
+        package var isUnused = false
+    }
+
+    package struct Operation: Sendable, Hashable {
+        package enum State: String, Sendable, Hashable {
+            /// As it was reviewed, by its pin in git.
+            case pinned
+            /// As it was first seen: nobody has reviewed it.
+            case firstSeen = "first-seen"
+            /// The server is asked for the first time: from now on this counts.
+            case new
+            /// Another definition than the one that is pinned.
+            case changed
+            /// The server does not offer it.
+            case missing
+            /// The server was not asked, or did not answer.
+            case unknown
+        }
+
+        package var name: String
+        package var state: State
+        package var agents: [AgentID]
+        /// In git where it is there, else as it was first seen.
+        package var pin: Digest?
+        package var isPinnedInGit: Bool
+        package var offered: Digest?
+    }
+
+    package private(set) var tools: [Tool] = []
+    /// What of the live directory cannot be read, an agent each.
+    package private(set) var trouble: [String] = []
+    package private(set) var agents = 0
+    package private(set) var environment: String?
+
+    package var hasProblems: Bool {
+        !trouble.isEmpty
+            || tools.contains { tool in
+                !tool.problems.isEmpty || tool.operations.contains { $0.state == .changed || $0.state == .missing }
+            }
+    }
+
+    /// Reads the live directory and asks every server.
+    ///
+    /// - Parameter time: How long one may take.
+    package init(_ gateway: Gateway, within time: Duration = .seconds(15)) {
+        var wanted: [String: [String: Wanted]] = [:]
+        var off: [String: Set<String>] = [:]
+        var references: [String: Set<String?>] = [:]
+        do throws(LiveTrouble) {
+            let live = try gateway.live.ready()
+            environment = live.environment
+            for agent in try live.agents() {
+                agents += 1
+                do throws(LiveTrouble) {
+                    guard case .open(let route, _) = try live.route(of: agent) else { continue }
+                    for target in route.targets {
+                        for tool in try live.bundle(target.digest).bundle.tools {
+                            Self.add(tool, of: agent, to: &wanted)
+                            switch gateway.upstreams.reference(of: tool) {
+                            case .success(let reference): references[tool.tool, default: []].insert(reference)
+                            case .failure(let why): off[tool.tool, default: []].insert("\(why)")
+                            }
+                        }
+                    }
+                } catch { trouble.append("\(agent): \(error)") }
+            }
+        } catch { trouble.append("\(error)") }
+        for name in Set(wanted.keys).union(gateway.file.upstreams.keys).sorted() {
+            var tool = Tool(name: name, server: gateway.file.upstreams[name]?.shown)
+            tool.problems = (off[name] ?? []).sorted()
+            // Where something could not be read, nobody can say what is used.
+            tool.isUnused = wanted[name] == nil && trouble.isEmpty
+            let asked = references[name] ?? []
+            let listings = asked.sorted { $0 ?? "" < $1 ?? "" }.map { Self.listing(name, $0, gateway, time) }
+            for case .failure(let why) in listings { tool.problems.append(why.message) }
+            let listing = listings.compactMap { try? $0.get() }.first
+            tool.operations = (wanted[name] ?? [:]).sorted { $0.key < $1.key }.map { operation, wanted in
+                Self.operation(name, operation, wanted, listing, gateway)
+            }
+            let taken = Set((wanted[name] ?? [:]).values.map(\.serverTool))
+            tool.others = (listing?.tools ?? []).map(\.name).filter { !taken.contains($0) }.sorted()
+            tools.append(tool)
+        }
+    }
+
+    // MARK: What is granted
+
+    private struct Wanted {
+        var serverTool: String
+        var agents: Set<AgentID> = []
+        var pins: Set<Digest> = []
+    }
+
+    private static func add(_ tool: BundleTool, of agent: AgentID, to wanted: inout [String: [String: Wanted]]) {
+        for (name, operation) in tool.operations {
+            var entry = wanted[tool.tool]?[name] ?? Wanted(serverTool: operation.serverTool ?? name)
+            entry.agents.insert(agent)
+            if let pin = operation.pin { entry.pins.insert(pin) }
+            wanted[tool.tool, default: [:]][name] = entry
+        }
+    }
+
+    // MARK: What is offered
+
+    private static func listing(
+        _ tool: String,
+        _ reference: String?,
+        _ gateway: Gateway,
+        _ time: Duration
+    ) -> Result<ServerListing, UpstreamFailure> {
+        Result { () throws(UpstreamFailure) in
+            guard let station = gateway.upstreams.station(tool, reference: reference) else {
+                return ServerListing(tools: [])
+            }
+            return try station.upstream.listing(within: time)
+        }
+    }
+
+    private static func operation(
+        _ tool: String,
+        _ name: String,
+        _ wanted: Wanted,
+        _ listing: ServerListing?,
+        _ gateway: Gateway
+    ) -> Operation {
+        let seen = (try? gateway.pins.kept(tool: tool, operation: name)) ?? nil
+        let pin = wanted.pins.sorted().first ?? seen
+        var operation = Operation(
+            name: name,
+            state: .unknown,
+            agents: wanted.agents.sorted(),
+            pin: pin,
+            isPinnedInGit: !wanted.pins.isEmpty
+        )
+        guard let listing else { return operation }
+        guard let offered = listing.tools.first(where: { $0.name.utf8.elementsEqual(wanted.serverTool.utf8) }) else {
+            operation.state = .missing
+            return operation
+        }
+        let digest = ToolPin.digest(name: offered.name, input: offered.input, output: offered.output)
+        operation.offered = digest
+        if wanted.pins.isEmpty {
+            operation.state = seen.map { $0 == digest ? .firstSeen : .changed } ?? .new
+        } else {
+            operation.state = wanted.pins == [digest] ? .pinned : .changed
+        }
+        return operation
+    }
+}
+
+extension Survey {
+    package var json: JSONValue {
+        [
+            "environment": environment.map(JSONValue.string) ?? .null, "agents": .integer(Int64(agents)),
+            "trouble": .array(trouble.map(JSONValue.string)), "tools": .array(tools.map(\.json)),
+        ]
+    }
+}
+
+extension Survey.Tool {
+    fileprivate var json: JSONValue {
+        [
+            "tool": .string(name), "server": server.map(JSONValue.string) ?? .null, "unused": .bool(isUnused),
+            "problems": .array(problems.map(JSONValue.string)), "operations": .array(operations.map(\.json)),
+            "others": .array(others.map(JSONValue.string)),
+        ]
+    }
+}
+
+extension Survey.Operation {
+    fileprivate var json: JSONValue {
+        [
+            "operation": .string(name), "state": .string(state.rawValue),
+            "agents": .array(agents.map { .string($0.description) }),
+            "pin": pin.map { .string($0.description) } ?? .null, "pinnedInGit": .bool(isPinnedInGit),
+            "offered": offered.map { .string($0.description) } ?? .null,
+        ]
+    }
+}

@@ -1,0 +1,214 @@
+import EnsignCrypto
+import EnsignJSON
+package import EnsignModel
+package import EnsignPolicy
+import EnsignSystem
+import Synchronization
+
+/// What a live directory says of an agent now.
+package enum LiveAnswer: Sendable {
+    /// Stopped, or not there.
+    case halted
+    /// By this route, which the entry published.
+    case open(Route, entry: Int64)
+}
+
+/// Reads the live directory, anew for each call: a halt and a rollback hold at the next one.
+///
+/// Nothing is believed that is not signed by a key of the operator's, of this environment, as new as everything that was
+/// seen, and owned by the right account. What cannot be read is tried again for a fifth of a second, as a publication may
+/// be under way; then it is trouble, which ends by itself. Bundles are kept in memory, since their digests prove them. Safe
+/// from any number of threads.
+package final class LiveReader: Sendable {
+    private let files: LiveFiles
+    package let environment: String
+    private let maxAge: TimeSpan?
+    private let seen: SeenStore
+    private let proven: Mutex<ProvenFiles>
+    private let bundles = Mutex(BundleShelf())
+    private let policies = Mutex<Policies>(Policies())
+    private let patience: Duration
+    private let clock: @Sendable () -> Timestamp
+
+    private struct Policies {
+        var bytes: [UInt8] = []
+        var policy: GatewayPolicy?
+    }
+
+    /// The most bytes of a route and of `fleet.json`.
+    private static let most = 1 << 20
+
+    /// - Parameters:
+    ///   - live: A live directory.
+    ///   - owner: The account that must own everything in it.
+    ///   - state: The gateway's own folder.
+    ///   - patience: How long what cannot be read is tried again.
+    package init(
+        live: String,
+        environment: String,
+        keys: LiveKeys,
+        owner: UInt32,
+        maxAge: TimeSpan?,
+        state: String,
+        patience: Duration = .milliseconds(200),
+        clock: @escaping @Sendable () -> Timestamp = { Timestamp(seconds: Machine.now) }
+    ) {
+        files = LiveFiles(root: live, owner: owner)
+        self.environment = environment
+        self.maxAge = maxAge
+        seen = SeenStore(state: state, environment: environment, keys: keys)
+        proven = Mutex(ProvenFiles(environment: environment, keys: keys))
+        self.patience = patience
+        self.clock = clock
+    }
+
+    /// The environment of a live directory, as its header says and the keys allow.
+    package static func environment(of live: String, owner: UInt32, keys: LiveKeys) throws(LiveTrouble) -> String {
+        guard let bytes = try LiveFiles(root: live, owner: owner).read(LivePath.header, limit: most) else {
+            throw LiveTrouble("there is no \(LivePath.header) in \(live): nothing was published there")
+        }
+        guard let name = (try? JSONParser.parse(bytes))?["environment"]?.string else {
+            throw LiveTrouble("\(live)/\(LivePath.header) names no environment")
+        }
+        switch LiveProof.verify(bytes, as: .header, of: name, keys: keys) {
+        case .success: return name
+        case .failure(let refusal): throw LiveTrouble("\(live)/\(LivePath.header): \(refusal)")
+        }
+    }
+
+    // MARK: Routes
+
+    /// What an agent's route says now.
+    package func route(of agent: AgentID) throws(LiveTrouble) -> LiveAnswer {
+        try patiently { () throws(LiveTrouble) in
+            try self.checkAge()
+            guard let bytes = try self.files.read(LivePath.route(agent), limit: Self.most) else { return .halted }
+            let reading = self.proven.withLock { $0.route(bytes, of: agent) }
+            switch reading {
+            case .failure(let refusal): throw LiveTrouble("\(LivePath.route(agent)): \(refusal)")
+            case .success(.halted(let proven)):
+                // A halt needs no proof; one that has it takes back what was signed before.
+                if let proven { try self.seen.admit(proven, as: .route(agent)) }
+                return .halted
+            case .success(.open(let route, let proven)):
+                try self.seen.admit(proven, as: .route(agent))
+                return .open(route, entry: proven.entry)
+            }
+        }
+    }
+
+    /// All agents that have a route, sorted. What their routes say is another question.
+    package func agents() throws(LiveTrouble) -> [AgentID] {
+        try files.agents().sorted()
+    }
+
+    private func checkAge() throws(LiveTrouble) {
+        guard let maxAge else { return }
+        guard let bytes = try files.read(LivePath.header, limit: Self.most) else {
+            throw LiveTrouble("there is no \(LivePath.header)")
+        }
+        switch proven.withLock({ $0.verify(bytes, as: .header) }) {
+        case .failure(let refusal): throw LiveTrouble("\(LivePath.header): \(refusal)")
+        case .success(let header):
+            try seen.admit(header, as: .header)
+            guard let heard = LiveHeader.heard(header.value) else {
+                throw LiveTrouble("\(LivePath.header) does not say when the host was heard")
+            }
+            let age = clock().seconds(since: heard)
+            guard age <= maxAge.seconds else {
+                throw LiveTrouble("nothing was heard of the host for \(age) seconds, and maxAge is \(maxAge)")
+            }
+        }
+    }
+
+    // MARK: Bundles
+
+    /// A bundle by its digest.
+    package func bundle(_ digest: Digest) throws(LiveTrouble) -> PreparedBundle {
+        if let known = bundles.withLock({ $0.take(digest) }) { return known }
+        return try patiently { () throws(LiveTrouble) in
+            let path = LivePath.bundle(digest)
+            guard let bytes = try self.files.read(path, limit: Bundle.maxBytes) else {
+                throw LiveTrouble("there is no \(path)")
+            }
+            guard SHA256.hex(of: bytes) == digest.hex else { throw LiveTrouble("\(path) is not what its name says") }
+            guard let json = try? JSONParser.parse(bytes), let bundle = Bundle(json: json) else {
+                throw LiveTrouble("\(path) is not a bundle that is understood here")
+            }
+            guard bundle.environment == self.environment else {
+                throw LiveTrouble("\(path) is of the environment '\(bundle.environment.cut(utf8: 100))'")
+            }
+            let prepared = PreparedBundle(bundle, digest: digest)
+            self.bundles.withLock { $0.put(prepared, bytes: bytes.count) }
+            return prepared
+        }
+    }
+
+    // MARK: What all share
+
+    /// Prices, limits and approvers of the environment; nil where none are published.
+    package func policy() throws(LiveTrouble) -> GatewayPolicy? {
+        try patiently { () throws(LiveTrouble) in
+            guard let bytes = try self.files.read(LivePath.policy, limit: GatewayPolicy.maxBytes) else {
+                // What limits and who may agree does not end because somebody took a file away.
+                guard try !self.seen.knows(.policy) else {
+                    throw LiveTrouble("there is no \(LivePath.policy), and there was one before")
+                }
+                return nil
+            }
+            switch self.proven.withLock({ $0.verify(bytes, as: .policy) }) {
+            case .failure(let refusal): throw LiveTrouble("\(LivePath.policy): \(refusal)")
+            case .success(let proven):
+                try self.seen.admit(proven, as: .policy)
+                if let known = self.policies.withLock({ $0.bytes == bytes ? $0.policy : nil }) { return known }
+                guard let policy = GatewayPolicy(json: .object(proven.value)) else {
+                    throw LiveTrouble("\(LivePath.policy) is not understood here")
+                }
+                self.policies.withLock { $0 = Policies(bytes: bytes, policy: policy) }
+                return policy
+            }
+        }
+    }
+
+    // MARK: Patience
+
+    /// Tries again for a while what went wrong.
+    private func patiently<Value>(_ body: () throws(LiveTrouble) -> Value) throws(LiveTrouble) -> Value {
+        let end = ContinuousClock.now + patience
+        while true {
+            do throws(LiveTrouble) { return try body() } catch {
+                guard ContinuousClock.now < end else { throw error }
+                Machine.pause(milliseconds: 20)
+            }
+        }
+    }
+}
+
+/// The bundles that were used last, up to so many bytes of their files.
+private struct BundleShelf {
+    private var bundles: [Digest: (bundle: PreparedBundle, bytes: Int, used: UInt64)] = [:]
+    private var total = 0
+    private var uses: UInt64 = 0
+
+    static let most = 16 << 20
+
+    mutating func take(_ digest: Digest) -> PreparedBundle? {
+        uses += 1
+        bundles[digest]?.used = uses
+        return bundles[digest]?.bundle
+    }
+
+    mutating func put(_ bundle: PreparedBundle, bytes: Int) {
+        guard bundles[bundle.digest] == nil else { return }
+        uses += 1
+        bundles[bundle.digest] = (bundle, bytes, uses)
+        total += bytes
+        guard total > Self.most else { return }
+        // Half of it at once: looking for the oldest costs as much as there are.
+        for (digest, entry) in bundles.sorted(by: { $0.value.used < $1.value.used }) {
+            guard total > Self.most / 2, digest != bundle.digest else { break }
+            bundles[digest] = nil
+            total -= entry.bytes
+        }
+    }
+}

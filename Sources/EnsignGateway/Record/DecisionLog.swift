@@ -1,0 +1,157 @@
+package import EnsignCrypto
+package import EnsignModel
+import EnsignSystem
+import Glibc
+import Synchronization
+
+/// The decision log of a state folder: `log/<date>.jsonl`, append only.
+///
+/// Several processes may write to one log at once: each line is written under a lock on the folder, after the newest one,
+/// whoever wrote that. A line is complete or not there: what a full disk cuts off is taken back. An intent is written before
+/// its call, so that a killed process leaves a call whose outcome is unknown, never a call that nobody knows of.
+package final class DecisionLog: DecisionRecord {
+    /// What runs when a head of the log was signed: the commands that keep it elsewhere. Must not block.
+    package typealias Anchor = @Sendable (LogHead) -> Void
+
+    /// How often a head is signed at most, in seconds.
+    package static let secondsBetweenHeads: Int64 = 60
+
+    private let folder: LogFolder
+    private let environment: @Sendable () -> String
+    private let secret: LogSecret
+    private let key: SSHPrivateKey
+    private let clock: @Sendable () -> Moment
+    private let anchor: Anchor
+    private let state: Mutex<LogTail>
+
+    /// Opens the log, and writes down what a killed process left open.
+    ///
+    /// - Parameter environment: Asked for each line: a gateway may start before its live directory is there.
+    /// - Throws: ``RecordFailure``.
+    package init(
+        _ state: StateFolder,
+        environment: @escaping @autoclosure @Sendable () -> String,
+        clock: @escaping @Sendable () -> Moment = { Moment(nanoseconds: Machine.nanoseconds) },
+        anchor: @escaping Anchor = { _ in }
+    ) throws(RecordFailure) {
+        folder = try LogFolder(state.folder("log"))
+        secret = try state.logSecret()
+        key = try state.signingKey()
+        self.environment = environment
+        self.clock = clock
+        self.anchor = anchor
+        self.state = Mutex(LogTail(folder))
+        try start()
+    }
+
+    package var gatewayKey: SSHPublicKey { key.publicKey }
+
+    /// Stands for arguments in the log.
+    package func mac(ofArguments arguments: JSONValue) -> String { secret.mac(ofArguments: arguments) }
+
+    package func append(_ decision: Decision) throws(RecordFailure) -> Int64 {
+        try locked { (tail: inout LogTail) throws(RecordFailure) -> Int64 in
+            let now = clock()
+            let line = try write(decision, &tail, now)
+            switch decision.kind {
+            case .intent: tail.open[line.sequence] = tail.lastStart
+            case .outcome: if let intent = decision.intent { tail.open[intent] = nil }
+            case .approval: try tail.sync()
+            case .refused, .start, .stop: break
+            }
+            try? tail.rememberPlace()
+            try? signHead(&tail, now, always: decision.kind == .stop)
+            return line.sequence
+        }
+    }
+
+    /// Signs the newest line's digest if that was not done for a minute, or if `always`.
+    package func signHead(always: Bool = false) throws(RecordFailure) {
+        try locked { (tail: inout LogTail) throws(RecordFailure) in try signHead(&tail, clock(), always: always) }
+    }
+
+    /// Compresses the files of earlier days, and removes those that are older.
+    ///
+    /// - Parameter keep: Days; nil keeps all.
+    package func tidy(keep: Int64?) throws(RecordFailure) {
+        let today = clock().timestamp.date
+        let newest = try locked { (tail: inout LogTail) throws(RecordFailure) in tail.name }
+        try folder.tidy(
+            before: min(newest.map { String($0.prefix(10)) } ?? today.description, today.description),
+            keep: keep,
+            today
+        )
+    }
+
+    // MARK: Writing
+
+    private func locked<Value>(_ body: (inout LogTail) throws(RecordFailure) -> Value) throws(RecordFailure) -> Value {
+        let result: Result<Value, RecordFailure> = state.withLock { tail in
+            do throws(RecordFailure) {
+                let lock = try folder.lock(&tail.lock)
+                try tail.follow(lock)
+                return .success(try body(&tail))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private func write(_ decision: Decision, _ tail: inout LogTail, _ now: Moment) throws(RecordFailure) -> LogLine {
+        let place = LogLine.Place(
+            sequence: tail.sequence + 1,
+            previous: tail.digest,
+            time: now,
+            environment: environment(),
+            writer: tail.writer
+        )
+        let line = LogLine(decision, at: place, secret: secret)
+        guard line.bytes.count <= LogLine.mostBytes else { throw RecordFailure("a decision is too long for the log") }
+        // The clock may have gone back: a day that was begun goes on.
+        let day = max(now.timestamp.date.description, tail.name.map { String($0.prefix(10)) } ?? "")
+        if tail.name != nil, tail.name != "\(day).jsonl" { try? signHead(&tail, now, always: true) }
+        try tail.append(line, to: "\(day).jsonl")
+        return line
+    }
+
+    private func signHead(_ tail: inout LogTail, _ now: Moment, always: Bool) throws(RecordFailure) {
+        guard let digest = tail.digest, tail.sequence > tail.head.sequence else { return }
+        let age = now.timestamp.seconds(since: tail.head.time)
+        guard always || age >= Self.secondsBetweenHeads || age < 0 else { return }
+        let head = LogHead(
+            environment: environment(),
+            sequence: tail.sequence,
+            digest: digest,
+            time: now.timestamp,
+            signedBy: key
+        )
+        // What the head signs must outlive the machine's power first.
+        try tail.sync()
+        try folder.append(head)
+        tail.head = (head.sequence, head.time)
+        anchor(head)
+    }
+
+    // MARK: Starting
+
+    /// Takes a place among the writers; for each one that has died, the outcome of its open intents is unknown.
+    private func start() throws(RecordFailure) {
+        try locked { (tail: inout LogTail) throws(RecordFailure) in
+            for writer in try folder.deadWriters() {
+                for intent in try folder.openIntents(of: writer) {
+                    var decision = Decision(.outcome, agent: intent["agent"]?.string.flatMap { AgentID($0) })
+                    decision.version = intent["version"]?.string.flatMap { AgentVersion($0) }
+                    decision.bundle = intent["bundle"]?.string.flatMap { Digest($0) }
+                    decision.operation = intent["operation"]?.string
+                    decision.outcome = .unknown
+                    decision.intent = intent["seq"]?.int
+                    decision.note = "the gateway ended before an answer came"
+                    _ = try write(decision, &tail, clock())
+                }
+                try folder.forget(writer)
+            }
+            try tail.join()
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import EnsignModel
+import EnsignSystem
+import Glibc
+
+/// Where the next line goes. Only whoever holds the folder's lock may touch it.
+struct LogTail: Sendable {
+    /// What is open in this process: intents by number, with the place of their line.
+    var open: [Int64: LogFolder.Place] = [:]
+    private(set) var sequence: Int64 = 0
+    /// Nil before the first line of all.
+    private(set) var digest: Digest?
+    /// The newest file.
+    private(set) var name: String?
+    /// The place of the newest line.
+    private(set) var lastStart = LogFolder.Place(name: "", offset: 0)
+    var head: (sequence: Int64, time: Timestamp) = (0, Timestamp(seconds: 0))
+    /// The file of the folder's lock, as it was opened last.
+    var lock: OpenFile?
+    /// This process, among those that write.
+    let writer = String(UInt64.random(in: 0...0xFFFF_FFFF) | 1 << 32, radix: 16)
+
+    private let folder: LogFolder
+    private var file: OpenFile?
+    private var size: Int64 = 0
+    private var inode: UInt64 = 0
+    private var place: OpenFile?
+    private var linesSincePlace = 0
+
+    init(_ folder: LogFolder) { self.folder = folder }
+
+    /// Catches up with what others wrote since.
+    mutating func follow(_ lock: borrowing LogFolder.Lock) throws(RecordFailure) {
+        let newest = try lock.newest()
+        if let newest, try isUnchanged(newest) { return }
+        guard let newest = try Self.newest(newest, folder) else {
+            if let head = try folder.lastHead() { try goOn(after: head) }
+            return
+        }
+        try reopen(newest)
+        let (line, end) = try folder.lastLine(of: newest)
+        if end < size {
+            // A line without its end: the machine lost power while it was written.
+            try truncate(to: end)
+        }
+        if let line {
+            sequence = line.sequence
+            digest = line.digest
+            lastStart = LogFolder.Place(name: newest, offset: end - Int64(line.bytes.count) - 1)
+        } else if let before = try folder.lastLine(before: newest) {
+            sequence = before.sequence
+            digest = before.digest
+        }
+        if let newestHead = try folder.lastHead() { head = (newestHead.sequence, newestHead.time) }
+        guard head.sequence <= sequence else {
+            throw RecordFailure(
+                "the decision log ends at \(sequence), and a signed head names \(head.sequence): it was cut. "
+                    + "'ensign-gateway verify' says where"
+            )
+        }
+    }
+
+    /// Every file is gone, by age; the chain goes on.
+    private mutating func goOn(after newest: LogHead) throws(RecordFailure) {
+        guard sequence <= newest.sequence else { return }
+        sequence = newest.sequence
+        digest = newest.digest
+        head = (newest.sequence, newest.time)
+    }
+
+    private static func newest(_ named: String?, _ folder: LogFolder) throws(RecordFailure) -> String? {
+        if let named { return named }
+        return try folder.names().last { $0.hasSuffix(".jsonl") }
+    }
+
+    /// Whether the newest file is the one that is open, as this process left it.
+    private func isUnchanged(_ name: String) throws(RecordFailure) -> Bool {
+        guard name == self.name else { return false }
+        let status = try recording { try Files.status("\(folder.path)/\(name)") }
+        return status?.inode == inode && status?.size == size
+    }
+
+    private mutating func reopen(_ name: String) throws(RecordFailure) {
+        let path = "\(folder.path)/\(name)"
+        let opened = try recording {
+            OpenFile(
+                try FileDescriptor(
+                    path,
+                    O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND,
+                    mode: 0o600,
+                    operation: "open \(path)"
+                )
+            )
+        }
+        let status = try recording { try opened.descriptor.status(path) }
+        (size, inode) = (status.size, status.inode)
+        file = opened
+        self.name = name
+    }
+
+    private mutating func truncate(to length: Int64) throws(RecordFailure) {
+        guard let file, ftruncate(file.descriptor.number, off_t(length)) == 0 else {
+            throw RecordFailure("the decision log cannot be mended: error \(errno)")
+        }
+        size = length
+    }
+
+    /// Writes a line, whole or not at all.
+    mutating func append(_ line: LogLine, to name: String) throws(RecordFailure) {
+        if self.name != name {
+            try reopen(name)
+            try folder.setNewest(name)
+        }
+        guard let file else { return }
+        let bytes = line.bytes + [0x0A]
+        do throws(SystemError) {
+            try file.descriptor.write(bytes, to: "\(folder.path)/\(name)")
+        } catch {
+            try truncate(to: size)
+            throw RecordFailure(error.description)
+        }
+        lastStart = LogFolder.Place(name: name, offset: size)
+        size += Int64(bytes.count)
+        sequence = line.sequence
+        digest = line.digest
+        linesSincePlace += 1
+    }
+
+    func sync() throws(RecordFailure) {
+        guard let file else { return }
+        try recording { try file.descriptor.syncData(folder.path) }
+    }
+
+    // MARK: Among the writers
+
+    /// Leaves word that this process writes, from here on.
+    mutating func join() throws(RecordFailure) {
+        place = OpenFile(try folder.join(writer, at: lastStart))
+    }
+
+    /// Says from where on this process may have open intents, now and then: who looks for them later reads from there.
+    mutating func rememberPlace() throws(RecordFailure) {
+        guard linesSincePlace >= 1_024, let place else { return }
+        linesSincePlace = 0
+        let earliest = open.min { $0.key < $1.key }?.value ?? lastStart
+        try folder.write(earliest, to: place.descriptor)
+    }
+}
+
+/// An open file that several values may hold.
+final class OpenFile: Sendable {
+    let descriptor: FileDescriptor
+
+    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+}

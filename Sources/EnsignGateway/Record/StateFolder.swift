@@ -1,0 +1,144 @@
+package import EnsignCrypto
+package import EnsignModel
+import EnsignSystem
+import Glibc
+
+/// The gateway's state: a folder that its account alone may enter.
+///
+/// ```
+/// gateway.key  gateway.pub     signs the heads of the log
+/// log.key                      authenticates its lines, and hides arguments and keys
+/// log/                         decisions, a file a day; heads.jsonl
+/// approvals/                   requests, granted, used
+/// pins/                        definitions that no manifest pins, as they were first seen
+/// ```
+package struct StateFolder: Sendable, Hashable {
+    package let path: String
+
+    /// Makes the folder, or takes the one that is there.
+    ///
+    /// - Throws: ``RecordFailure`` where others may read or write it, or it belongs to somebody else.
+    package init(_ path: String) throws(RecordFailure) {
+        self.path = path
+        try recording {
+            try Files.makeDirectories(path, mode: 0o700)
+        }
+        let status = try recording { try Files.status(path) }
+        guard let status, status.kind == .directory else { throw RecordFailure("\(path) is not a folder") }
+        guard status.owner == Machine.effectiveUserID else {
+            throw RecordFailure("\(path) belongs to another account: the state is this account's alone")
+        }
+        guard status.permissions & 0o077 == 0 else {
+            throw RecordFailure("\(path) is open to others: chmod 700 \(path)")
+        }
+    }
+
+    package func folder(_ name: String) throws(RecordFailure) -> String {
+        let folder = "\(path)/\(name)"
+        try recording { try Files.makeDirectories(folder, mode: 0o700) }
+        return folder
+    }
+
+    /// The key that signs heads of the log: made at the first use.
+    package func signingKey() throws(RecordFailure) -> SSHPrivateKey {
+        let file = "\(path)/gateway.key"
+        if let key = try readKey(file) { return key }
+        try requireNoLog(beside: file)
+        let key = SSHPrivateKey.generate()
+        let text = Array(key.openSSHText(comment: "ensign-gateway").utf8)
+        // Somebody else may have been first.
+        _ = try recording { try Files.create(file, with: text, mode: 0o600) }
+        guard let key = try readKey(file) else { throw RecordFailure("\(file) has gone") }
+        let line = Array("\(key.publicKey.line) ensign-gateway\n".utf8)
+        try recording { try Files.replace("\(path)/gateway.pub", with: line) }
+        return key
+    }
+
+    /// A log that was begun never gets other keys by itself.
+    private func requireNoLog(beside file: String) throws(RecordFailure) {
+        let names = try recording { try Files.list("\(path)/log") ?? [] }
+        guard names.contains(where: { $0.hasSuffix(".jsonl") || $0.hasSuffix(".gz") }) else { return }
+        throw RecordFailure("\(file) is gone, and \(path)/log was written with it: restore it, or move the log away")
+    }
+
+    private func readKey(_ file: String) throws(RecordFailure) -> SSHPrivateKey? {
+        guard let text = try recording({ try Files.readOwn(file, limit: 16_384) }) else { return nil }
+        do {
+            return try SSHPrivateKey(openSSH: text)
+        } catch {
+            throw RecordFailure("\(file) is not a key: \(error)")
+        }
+    }
+
+    /// The secret that lines of the log are authenticated with: made at the first use.
+    package func logSecret() throws(RecordFailure) -> LogSecret {
+        let file = "\(path)/log.key"
+        if let secret = try readSecret(file) { return secret }
+        try requireNoLog(beside: file)
+        let text = Array((Hex.encode(Randomness.bytes(32)) + "\n").utf8)
+        _ = try recording { try Files.create(file, with: text, mode: 0o600) }
+        guard let secret = try readSecret(file) else { throw RecordFailure("\(file) has gone") }
+        return secret
+    }
+
+    /// The secret, if there is one already.
+    package func existingLogSecret() throws(RecordFailure) -> LogSecret? { try readSecret("\(path)/log.key") }
+
+    private func readSecret(_ file: String) throws(RecordFailure) -> LogSecret? {
+        guard let text = try recording({ try Files.readOwn(file, limit: 256) }) else { return nil }
+        return try LogSecret(text: text, file)
+    }
+}
+
+/// What authenticates the lines of a log, and what stands in it for values that are not for it.
+package struct LogSecret: Sendable {
+    private let lines: [UInt8]
+    private let values: [UInt8]
+
+    /// - Parameter bytes: 32 bytes of randomness. A key for each purpose follows from them.
+    package init(_ bytes: [UInt8]) {
+        lines = HMACSHA256.digest(of: Array("ensign-log lines".utf8), key: bytes)
+        values = HMACSHA256.digest(of: Array("ensign-log values".utf8), key: bytes)
+    }
+
+    /// The secret that a file holds.
+    ///
+    /// - Throws: ``RecordFailure`` where there is none.
+    package init(file: String) throws(RecordFailure) {
+        guard let text = try recording({ try Files.read(file, limit: 256) }) else {
+            throw RecordFailure("there is no file \(file)")
+        }
+        try self.init(text: text, file)
+    }
+
+    fileprivate init(text: [UInt8], _ file: String) throws(RecordFailure) {
+        guard text.count == 65, text.last == 0x0A, let bytes = Hex.decode(Array(text.dropLast())) else {
+            throw RecordFailure("\(file) is no secret of a log: it has 64 hexadecimal digits and a line feed")
+        }
+        self.init(bytes)
+    }
+
+    package func mac(ofLine bytes: [UInt8]) -> String { Self.text(HMACSHA256.digest(of: bytes, key: lines)) }
+
+    /// Stands for arguments: nobody without the secret can try which ones they were.
+    package func mac(ofArguments arguments: JSONValue) -> String {
+        mac(of: Array("arguments\n".utf8) + arguments.canonicalBytes())
+    }
+
+    package func mac(ofKey key: String) -> String { mac(of: Array("key\n\(key)".utf8)) }
+
+    private func mac(of bytes: [UInt8]) -> String { Self.text(HMACSHA256.digest(of: bytes, key: values)) }
+
+    private static func text(_ bytes: [UInt8]) -> String { "hmac:" + Hex.encode(bytes) }
+}
+
+/// Runs file operations whose failure means that nothing was recorded.
+func recording<Value: ~Copyable>(_ body: () throws -> Value) throws(RecordFailure) -> Value {
+    do {
+        return try body()
+    } catch let failure as RecordFailure {
+        throw failure
+    } catch {
+        throw RecordFailure("\(error)")
+    }
+}

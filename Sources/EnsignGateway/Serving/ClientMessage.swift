@@ -1,0 +1,121 @@
+import EnsignJSON
+import EnsignModel
+
+/// One message of a client, read strictly: what has two readings has none.
+///
+/// Pure. The bytes are one JSON text (RFC 8259) without repeated keys, at most 64 levels deep and 4 MiB long.
+enum ClientMessage: Sendable {
+    case request(ClientRequest)
+    case notification(method: String, parameters: JSONObject)
+    /// An answer, though nothing is ever asked.
+    case answer
+    /// What cannot be taken: the message to send back.
+    case defect(id: JSONValue, ProtocolError)
+
+    /// The most bytes of one message.
+    static let most = 4 << 20
+
+    /// Beyond it two whole numbers may be one double (RFC 8259, section 6).
+    private static let exact: Int64 = 1 << 53
+
+    init(_ bytes: [UInt8]) {
+        guard bytes.count <= Self.most else {
+            self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, Self.tooLong))
+            return
+        }
+        do throws(JSONError) {
+            self.init(try JSONParser.parse(bytes))
+        } catch {
+            let text = "not JSON that has one reading: \(error.description.onOneLine(utf8: 200))"
+            self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
+        }
+    }
+
+    static let tooLong = "a message is longer than \(most) bytes"
+
+    private init(_ value: JSONValue) {
+        guard let message = value.object else {
+            let text = value.array == nil ? "a message is a JSON object" : "batches are not taken: send one message"
+            self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
+            return
+        }
+        let id = Self.id(message["id"])
+        func refuse(_ text: String) -> ClientMessage {
+            .defect(id: id ?? .null, ProtocolError(ProtocolError.notAMessage, text))
+        }
+        guard message["jsonrpc"] == "2.0" else {
+            self = refuse("'jsonrpc' must be \"2.0\"")
+            return
+        }
+        guard let method = message["method"] else {
+            let isAnswer = message["result"] != nil || message["error"] != nil
+            self = isAnswer ? .answer : refuse("a message has a 'method'")
+            return
+        }
+        guard let method = method.string, !method.isEmpty, method.utf8.count <= 256 else {
+            self = refuse("'method' is a text of 1 to 256 bytes")
+            return
+        }
+        if let unknown = message.first(where: { !["jsonrpc", "id", "method", "params"].contains($0.key) }) {
+            self = refuse("a message has no member \(unknown.key.quoted(utf8: 64))")
+            return
+        }
+        let parameters = message["params"] ?? [:]
+        guard let parameters = parameters.object else {
+            self = .defect(id: id ?? .null, ProtocolError(ProtocolError.badParameters, "'params' is an object"))
+            return
+        }
+        guard message["id"] != nil else {
+            self = .notification(method: method, parameters: parameters)
+            return
+        }
+        guard let id else {
+            self = refuse("'id' is a text or a whole number")
+            return
+        }
+        self = .request(
+            ClientRequest(id: id, method: method, parameters: parameters, inexact: Self.inexact(.object(parameters)))
+        )
+    }
+
+    /// An id that can be given back exactly.
+    private static func id(_ value: JSONValue?) -> JSONValue? {
+        switch value {
+        case .string: value
+        case .integer(let number) where number.magnitude <= exact: value
+        default: nil
+        }
+    }
+
+    /// Where a number stands that does not have one reading, as a JSON Pointer (RFC 6901).
+    static func inexact(_ value: JSONValue) -> String? {
+        // 2^53 itself may be what a number beyond was rounded to.
+        switch value {
+        case .integer(let number): number.magnitude >= exact ? "" : nil
+        // Whole, too: a double of that size has no fraction.
+        case .number(let number): number.magnitude >= Double(exact) ? "" : nil
+        case .array(let elements):
+            elements.indices.lazy.compactMap { index in inexact(elements[index]).map { "/\(index)\($0)" } }.first
+        case .object(let members):
+            members.lazy.compactMap { key, value in
+                inexact(value).map { "/\(key.replacing("~", with: "~0").replacing("/", with: "~1"))\($0)" }
+            }.first
+        default: nil
+        }
+    }
+}
+
+/// A message that wants an answer.
+struct ClientRequest: Sendable {
+    /// A text or a whole number, given back as it came.
+    var id: JSONValue
+    var method: String
+    var parameters: JSONObject
+    /// Where a number stands that does not have one reading.
+    var inexact: String?
+
+    var meta: JSONObject? { parameters["_meta"]?.object }
+
+    /// Whether it says its version itself (2026-07-28). Only such messages have the key.
+    var isStateless: Bool { method != "initialize" && meta?[ProtocolVersion.Meta.version] != nil }
+}

@@ -1,0 +1,240 @@
+import CMicroHTTPD
+import EnsignModel
+package import EnsignSystem
+import Glibc
+
+/// Serves clients by HTTP (MCP 2025-03-26 to 2026-07-28, "Streamable HTTP"), in the clear to this machine and encrypted to
+/// others: POST with a plain JSON answer. Each request stands alone.
+@safe
+package final class HTTPFront: Sendable {
+    /// What an encrypted server needs, as PEM.
+    package struct Encryption: Sendable {
+        package var certificate: String
+        package var key: String
+        /// Whose clients are let in; nil for all.
+        package var authorities: String?
+
+        package init(certificate: String, key: String, authorities: String? = nil) {
+            self.certificate = certificate
+            self.key = key
+            self.authorities = authorities
+        }
+    }
+
+    /// The port that is listened on.
+    package let port: UInt16
+    /// C's, until the server has stopped.
+    private let shared: SharedSite
+    private let server: Condition<Server?>
+    private let watcher: EnsignSystem.Thread
+
+    @safe
+    private struct Server: @unchecked Sendable {
+        // Stopped once, by whoever takes it out.
+        let pointer: OpaquePointer
+    }
+
+    /// Starts to serve. The process must ignore SIGPIPE.
+    ///
+    /// - Parameters:
+    ///   - encryption: Nil for http, which only this machine may reach.
+    ///   - version: The gateway's own.
+    /// - Throws: ``SystemError`` when there are no threads, or the certificate is none for its key.
+    package convenience init(
+        _ socket: consuming ListeningSocket,
+        encryption: Encryption? = nil,
+        gatekeeper: any Gatekeeper,
+        version: String
+    ) throws(SystemError) {
+        try self.init(socket, encryption, gatekeeper, version, HTTPConnections.Limits())
+    }
+
+    init(
+        _ socket: consuming ListeningSocket,
+        _ encryption: Encryption?,
+        _ gatekeeper: any Gatekeeper,
+        _ version: String,
+        _ limits: HTTPConnections.Limits
+    ) throws(SystemError) {
+        let (host, port) = (socket.host, socket.port)
+        let connections = HTTPConnections(limits)
+        let site = HTTPSite(
+            rules: HTTPRules(isEncrypted: encryption != nil, isOwn: Self.names(of: host, encryption)),
+            gatekeeper: gatekeeper,
+            version: version,
+            connections: connections,
+            wantsCertificate: encryption?.authorities != nil
+        )
+        let shared = SharedSite(site)
+        (self.shared, self.port) = (shared, port)
+        guard let pointer = unsafe Self.start(socket.take(), encryption, limits, shared) else {
+            let reason = encryption == nil ? "start its threads" : "start its threads, or use its certificate and key"
+            throw SystemError(code: EINVAL, operation: "listen on \(host), port \(port): cannot \(reason)")
+        }
+        server = unsafe Condition(Server(pointer: pointer))
+        do throws(SystemError) {
+            watcher = try EnsignSystem.Thread { connections.watch() }
+        } catch {
+            withExtendedLifetime(shared) { unsafe chttpd_stop(pointer) }
+            throw error
+        }
+    }
+
+    deinit { stop() }
+
+    /// Cancels what is under way, and waits until it is over. Again does nothing.
+    package func stop() {
+        let taken = server.withLock { server in
+            defer { server = nil }
+            return server
+        }
+        guard let taken else { return }
+        shared.site.connections.stop()
+        unsafe chttpd_stop(taken.pointer)
+        watcher.join()
+    }
+
+    /// Whether a host is this server: the address that it listens on, this machine's names for itself, or for other machines
+    /// what the certificate is for.
+    private static func names(of host: String, _ encryption: Encryption?) -> @Sendable (String) -> Bool {
+        guard let encryption else {
+            return { asked in asked == host || WebAddress("http://\(bracketed(asked))")?.isLoopback == true }
+        }
+        if ["0.0.0.0", "::"].contains(host) { return { _ in true } }
+        let certificate = encryption.certificate
+        return { asked in
+            if asked == host.lowercased() { return true }
+            return unsafe chttpd_is_for(certificate, asked) == 1
+        }
+    }
+
+    private static func bracketed(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
+
+    private static func start(
+        _ socket: Int32,
+        _ encryption: Encryption?,
+        _ limits: HTTPConnections.Limits,
+        _ shared: SharedSite
+    ) -> OpaquePointer? {
+        var handlers = unsafe Self.handlers
+        unsafe handlers.context = Unmanaged.passUnretained(shared).toOpaque()
+        func start(_ key: UnsafePointer<CChar>?, _ certificate: UnsafePointer<CChar>?, _ trust: UnsafePointer<CChar>?)
+            -> OpaquePointer?
+        {
+            var settings = unsafe chttpd_settings(
+                socket: socket,
+                connections: UInt32(limits.connections),
+                connections_of_one_address: encryption == nil ? 0 : UInt32(limits.connectionsOfOneAddress),
+                head: 32_768,
+                // Checking recurses along nested values, bounded at 64 levels.
+                stack: 8 << 20,
+                key: key,
+                certificate: certificate,
+                authorities: trust
+            )
+            return unsafe chttpd_start(&settings, &handlers)
+        }
+        guard let encryption else { return unsafe start(nil, nil, nil) }
+        return unsafe encryption.key.withCString { key in
+            unsafe encryption.certificate.withCString { certificate in
+                guard let authorities = encryption.authorities else { return unsafe start(key, certificate, nil) }
+                return unsafe authorities.withCString { unsafe start(key, certificate, $0) }
+            }
+        }
+    }
+}
+
+/// The site as C holds it.
+private final class SharedSite: Sendable {
+    let site: HTTPSite
+    init(_ site: HTTPSite) { self.site = site }
+}
+
+/// An exchange as C holds it, from the head to the end of the answer.
+private final class HeldExchange {
+    let exchange: HTTPExchange
+    let connection: Int
+    let connections: HTTPConnections
+
+    init(_ exchange: HTTPExchange, _ connection: Int, _ connections: HTTPConnections) {
+        (self.exchange, self.connection, self.connections) = (exchange, connection, connections)
+    }
+}
+
+private final class HeaderBox { var headers: [String: [String]] = [:] }
+
+extension HTTPFront {
+    /// All run on the connection's own thread, one after another.
+    fileprivate static var handlers: chttpd_handlers {
+        unsafe chttpd_handlers(
+            context: nil,
+            opened: { context, socket in
+                guard let context = unsafe context else { return nil }
+                let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
+                return unsafe UnsafeMutableRawPointer(bitPattern: shared.site.connections.opened(socket))
+            },
+            closed: { context, connection in
+                guard let context = unsafe context else { return }
+                let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
+                shared.site.connections.closed(Int(bitPattern: connection))
+            },
+            begun: { context, connection, exchange, method, path, request in
+                guard let context = unsafe context else { return Int32(CHTTPD_HANG_UP) }
+                let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
+                let head = unsafe HTTPHead(
+                    method: String(cString: method),
+                    path: String(cString: path),
+                    headers: HTTPFront.headers(of: exchange)
+                )
+                let number = Int(bitPattern: connection)
+                let own = HTTPExchange(head, connection: number, site: shared.site) {
+                    unsafe chttpd_client_is_known(exchange) == 1
+                }
+                let held = HeldExchange(own, number, shared.site.connections)
+                unsafe request.pointee = Unmanaged.passRetained(held).toOpaque()
+                return Int32(own.isAnsweredAtOnce ? CHTTPD_ANSWER : CHTTPD_READ)
+            },
+            took: { request, bytes, count in
+                guard let request = unsafe request else { return 1 }
+                let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeUnretainedValue()
+                return unsafe held.exchange.take(UnsafeBufferPointer(start: bytes, count: count)) ? 0 : 1
+            },
+            finished: { request, exchange in
+                guard let request = unsafe request else { return 1 }
+                let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeUnretainedValue()
+                guard let answer = held.exchange.finish() else { return 1 }
+                return unsafe HTTPFront.send(answer, exchange) ? 0 : 1
+            },
+            done: { request in
+                guard let request = unsafe request else { return }
+                let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeRetainedValue()
+                held.connections.rests(held.connection)
+            }
+        )
+    }
+
+    fileprivate static func headers(of exchange: OpaquePointer) -> [String: [String]] {
+        let box = HeaderBox()
+        unsafe chttpd_headers(exchange, Unmanaged.passUnretained(box).toOpaque()) { context, name, value in
+            guard let context = unsafe context else { return }
+            let box = unsafe Unmanaged<HeaderBox>.fromOpaque(context).takeUnretainedValue()
+            let name = unsafe String(cString: name).lowercased()
+            unsafe box.headers[name, default: []].append(String(cString: value))
+        }
+        return box.headers
+    }
+
+    fileprivate static func send(_ answer: HTTPAnswer, _ exchange: OpaquePointer) -> Bool {
+        let headers = answer.allHeaders
+        var names: [UnsafePointer<CChar>?] = unsafe headers.map { unsafe UnsafePointer(strdup($0.name)) } + [nil]
+        var values: [UnsafePointer<CChar>?] = unsafe headers.map { unsafe UnsafePointer(strdup($0.value)) } + [nil]
+        defer {
+            for index in unsafe names.indices {
+                unsafe free(UnsafeMutablePointer(mutating: names[index]))
+                unsafe free(UnsafeMutablePointer(mutating: values[index]))
+            }
+        }
+        return unsafe chttpd_answer(exchange, UInt32(answer.status), &names, &values, answer.body, answer.body.count)
+            != 0
+    }
+}

@@ -1,0 +1,172 @@
+import EnsignCrypto
+import EnsignModel
+
+/// What is asked of a request by HTTP besides its message. Pure.
+///
+/// Sources: 2025-11-25 and 2026-07-28, "Transports", Streamable HTTP; RFC 9110; RFC 6750 for the token.
+struct HTTPRules: Sendable {
+    let isEncrypted: Bool
+    /// Whether a host, in small letters and without brackets, is this server's name. A page of another one that a resolver
+    /// points here must not get in ("DNS rebinding").
+    let isOwn: @Sendable (String) -> Bool
+
+    /// Where requests go.
+    static let paths = ["/mcp", "/"]
+
+    // MARK: The head
+
+    /// Why a request cannot be for this server; nil where it can be.
+    func refusal(of head: HTTPHead) -> HTTPAnswer? {
+        if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
+            return .refusal(400, "the header '\(name)' stands there more than once")
+        }
+        guard let host = head["host"].flatMap(address(host:)), isOwn(host.host) else {
+            return .refusal(403, "this is not the server that 'Host' names")
+        }
+        if let origin = head["origin"], address(origin: origin) != host {
+            return .refusal(403, "pages of other servers may not send requests here ('Origin')")
+        }
+        guard Self.paths.contains(head.path) else {
+            return .refusal(404, "there is nothing here: send requests to /mcp")
+        }
+        guard head.method == "POST" else {
+            return .refusal(405, "only POST is taken: there are no streams and no sessions", [("Allow", "POST")])
+        }
+        return nil
+    }
+
+    private func address(host: String) -> WebAddress? {
+        guard !host.contains("/"), !host.contains("?") else { return nil }
+        return WebAddress("\(isEncrypted ? "https" : "http")://\(host)")
+    }
+
+    private func address(origin: String) -> WebAddress? {
+        guard let address = WebAddress(origin), origin.filter({ $0 == "/" }).count == 2, !origin.contains("?") else {
+            return nil
+        }
+        return address
+    }
+
+    /// Whoever asks, by its own words.
+    func peer(of head: HTTPHead) throws(HTTPAnswer) -> Peer {
+        for name in ["ensign-run", "ensign-key"] {
+            guard let value = head[name] else { continue }
+            guard (1...256).contains(value.utf8.count), value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                throw .refusal(400, "'\(name)' is 1 to 256 printable characters of ASCII without blanks")
+            }
+        }
+        return Peer(
+            .bearer(head["authorization"].flatMap(Self.token)),
+            run: head["ensign-run"].map { RunName($0, .header) },
+            key: head["ensign-key"],
+            asked: head["ensign-for"]
+        )
+    }
+
+    private static func token(_ authorization: String) -> String? {
+        let parts = authorization.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        let token = parts[1].drop { $0 == " " }
+        return token.isEmpty || token.contains(" ") ? nil : String(token)
+    }
+
+    /// For whom nobody vouches.
+    static func unknown(_ peer: Peer) -> HTTPAnswer {
+        guard case .bearer(nil) = peer.proof else {
+            return .refusal(
+                401,
+                "this token is nobody's here",
+                [("WWW-Authenticate", "Bearer error=\"invalid_token\"")]
+            )
+        }
+        return .refusal(401, "send a token: Authorization: Bearer ...", [("WWW-Authenticate", "Bearer")])
+    }
+
+    /// Why a body is not taken, before it is read.
+    func refusal(ofBody head: HTTPHead) -> HTTPAnswer? {
+        if let length = head["content-length"], !length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            return .refusal(400, "'Content-Length' is a number")
+        }
+        if head["content-length"] != nil, head["transfer-encoding"] != nil {
+            return .refusal(400, "a request has either 'Content-Length' or 'Transfer-Encoding'")
+        }
+        if isTooLong(head) { return Self.tooLong }
+        let type = head["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
+        guard type == "application/json" else { return .refusal(415, "'Content-Type' must be application/json") }
+        guard ["identity", nil].contains(head["content-encoding"]?.lowercased()) else {
+            return .refusal(415, "'Content-Encoding' must be identity")
+        }
+        return nil
+    }
+
+    func isTooLong(_ head: HTTPHead) -> Bool {
+        guard head["content-length"] != nil else { return false }
+        return head.length.map { $0 > ClientMessage.most } ?? true
+    }
+
+    static let tooLong = HTTPAnswer(
+        413,
+        Reply.message(.null, ProtocolError(ProtocolError.unreadable, ClientMessage.tooLong))
+    )
+
+    // MARK: The message
+
+    /// The version of the handshake that a request is of.
+    ///
+    /// - Throws: ``ProtocolError`` where the head says something else than the message, which comes with status 400.
+    func version(of request: ClientRequest, _ head: HTTPHead) throws(ProtocolError) -> String? {
+        let said = head["mcp-protocol-version"]
+        if request.isStateless || request.method == "server/discover" {
+            // Without one in the message the message itself is refused.
+            guard let version = request.meta?[ProtocolVersion.Meta.version]?.string else { return nil }
+            try agree("MCP-Protocol-Version", said, version)
+            try agree("Mcp-Method", head["mcp-method"], request.method)
+            if request.method == "tools/call", let name = request.parameters["name"]?.string {
+                try agree("Mcp-Name", head["mcp-name"].flatMap(Self.decoded), name)
+            }
+            return nil
+        }
+        // Its version is in the message, and is agreed on there.
+        if request.method == "initialize" { return nil }
+        return try handshake(said)
+    }
+
+    /// The version of a handshake that the head names: the oldest one where it names none (2025-06-18, "Transports").
+    func handshake(_ said: String?) throws(ProtocolError) -> String {
+        guard let said else { return "2025-03-26" }
+        if said == ProtocolVersion.stateless {
+            throw ProtocolError(
+                ProtocolError.otherHeader,
+                "'MCP-Protocol-Version' says \(said), and the message does not: '_meta' must say it too"
+            )
+        }
+        guard ProtocolVersion.handshakes.contains(said) else {
+            throw ProtocolError(
+                ProtocolError.notAMessage,
+                "version \(said.quoted(utf8: 40)) of the protocol is not spoken here"
+            )
+        }
+        return said
+    }
+
+    private func agree(_ name: String, _ said: String?, _ meant: String) throws(ProtocolError) {
+        guard let said, said.utf8.elementsEqual(meant.utf8) else {
+            throw ProtocolError(
+                ProtocolError.otherHeader,
+                "the header '\(name)' must say what the message says: \(meant.quoted(utf8: 100))"
+            )
+        }
+    }
+
+    /// The other way round.
+    static func encoded(_ value: String) -> String {
+        let isPlain = value.utf8.allSatisfy { (0x21...0x7E).contains($0) } && !value.hasPrefix("=?base64?")
+        return isPlain ? value : "=?base64?\(Base64.encode(Array(value.utf8)))?="
+    }
+
+    /// A value that a header cannot hold as it is comes as `=?base64?...?=` (2026-07-28, "Streamable HTTP").
+    static func decoded(_ value: String) -> String? {
+        guard value.hasPrefix("=?base64?"), value.hasSuffix("?="), value.utf8.count >= 11 else { return value }
+        return Base64.decode(String(value.dropFirst(9).dropLast(2))).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+}

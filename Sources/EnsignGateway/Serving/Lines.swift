@@ -1,0 +1,158 @@
+import EnsignSystem
+import Glibc
+import Synchronization
+
+/// Reads lines off a pipe or a socket. For one thread at a time.
+struct LineReader: ~Copyable, Sendable {
+    /// What came of waiting for a line.
+    enum Line: Sendable, Hashable {
+        /// Without its end.
+        case line([UInt8])
+        /// It was longer than is read, and has been passed over.
+        case tooLong
+        case end
+    }
+
+    private let number: Int32
+    private var most: Int
+    private var bytes: [UInt8] = []
+    private var start = 0
+    private var searched = 0
+    private var isPassingOver = false
+
+    /// The same from here on, with another bound.
+    consuming func reading(most: Int) -> LineReader {
+        self.most = most
+        return self
+    }
+
+    /// - Parameters:
+    ///   - number: A descriptor that stays open as long as this is used. Blocking.
+    ///   - most: The most bytes of a line.
+    init(_ number: Int32, most: Int) {
+        self.number = number
+        self.most = most
+    }
+
+    /// The next line; blocks until there is one. What is left at the end without an end of line is a line, too.
+    mutating func next() -> Line {
+        while true {
+            if let end = lineEnd() {
+                let line = Array(bytes[start..<end])
+                (start, searched) = (end + 1, end + 1)
+                if isPassingOver {
+                    isPassingOver = false
+                    return .tooLong
+                }
+                return line.count > most ? .tooLong : .line(line)
+            }
+            searched = bytes.count
+            if bytes.count - start > most {
+                isPassingOver = true
+                bytes.removeAll()
+                (start, searched) = (0, 0)
+            }
+            guard fill() else {
+                defer {
+                    bytes = []
+                    (start, searched) = (0, 0)
+                }
+                if isPassingOver { return .end }
+                return start < bytes.count ? .line(Array(bytes[start...])) : .end
+            }
+        }
+    }
+
+    private func lineEnd() -> Int? {
+        unsafe bytes.withUnsafeBytes { buffer in
+            guard searched < buffer.count, let base = buffer.baseAddress else { return nil }
+            guard let found = unsafe memchr(base + searched, 0x0A, buffer.count - searched) else { return nil }
+            return unsafe UnsafeRawPointer(found) - base
+        }
+    }
+
+    private mutating func fill() -> Bool {
+        if start == bytes.count {
+            bytes.removeAll(keepingCapacity: bytes.capacity <= 1 << 20)
+            (start, searched) = (0, 0)
+        } else if start > 65_536 {
+            bytes.removeFirst(start)
+            searched -= start
+            start = 0
+        }
+        let count = unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer -> Int in
+            while true {
+                let count = unsafe read(number, buffer.baseAddress, buffer.count)
+                if count < 0, errno == EINTR { continue }
+                if count > 0 { unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+                return count
+            }
+        }
+        return count > 0
+    }
+}
+
+/// Writes lines to a pipe or a socket, whole and one after another, from any thread.
+///
+/// The process must ignore SIGPIPE.
+final class LineWriter: Sendable {
+    private let number: Int32
+    private let patience: Duration
+    private let isBroken = Mutex(false)
+
+    /// - Parameters:
+    ///   - number: A descriptor that stays open as long as this is used.
+    ///   - patience: How long a reader that takes nothing is waited for. Then nothing more is written.
+    init(_ number: Int32, patience: Duration = .seconds(30)) {
+        self.number = number
+        self.patience = patience
+    }
+
+    /// - Returns: false when the other side is gone, or takes nothing.
+    @discardableResult
+    func write(_ line: [UInt8]) -> Bool {
+        var line = line
+        line.append(0x0A)
+        return isBroken.withLock { isBroken in
+            guard !isBroken else { return false }
+            var done = 0
+            while done < line.count {
+                // Never more than a pipe takes at once when it is ready (pipe(7), PIPE_BUF): it must not block without end.
+                guard isReady() else {
+                    isBroken = true
+                    return false
+                }
+                let written = unsafe line.withUnsafeBytes { buffer in
+                    let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+                    let sent = unsafe send(
+                        number,
+                        rest.baseAddress,
+                        rest.count,
+                        Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+                    )
+                    guard sent < 0, errno == ENOTSOCK else { return sent }
+                    return unsafe Glibc.write(number, rest.baseAddress, min(rest.count, 4_096))
+                }
+                if written > 0 {
+                    done += written
+                } else if written < 0, errno != EINTR, errno != EAGAIN {
+                    isBroken = true
+                    return false
+                }
+            }
+            return true
+        }
+    }
+
+    private func isReady() -> Bool {
+        let deadline = ContinuousClock.now + patience
+        while true {
+            var polled = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+            let left = deadline - .now
+            guard left > .zero else { return false }
+            let ready = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
+            if ready > 0 { return polled.revents & Int16(POLLOUT) != 0 }
+            if ready < 0, errno != EINTR { return false }
+        }
+    }
+}

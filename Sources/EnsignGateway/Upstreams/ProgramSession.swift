@@ -1,0 +1,384 @@
+import EnsignModel
+import EnsignSystem
+import Glibc
+import Synchronization
+
+/// One running program that is a server: requests run beside each other, each with an id that is never used again, so that
+/// a late answer reaches nobody.
+///
+/// One thread reads. Callers wait for their own answers, and hand their own progress on.
+final class ProgramSession: Sendable {
+    /// What bounds a session.
+    struct Limits: Sendable {
+        /// The most bytes of one line.
+        var line = 16 << 20
+        /// The most lines in a row that are no messages: some programs greet.
+        var garbage = 1_000
+        /// The most notifications of progress that wait for one caller. More are dropped, oldest first.
+        var progress = 64
+        /// The end of standard error that is kept, in bytes.
+        var errors = 8_192
+        /// How long nobody may use it before it is ended.
+        var idle = Duration.seconds(600)
+    }
+
+    private struct State {
+        var waiting: [Int64: Inbox] = [:]
+        var last: Int64 = 0
+        var ended: UpstreamFailure?
+        /// Whether it was ended only because nobody used it.
+        var isAtRest = false
+        var hasNewList = false
+        var lastUse = ContinuousClock.now
+        var said: [UInt8] = []
+    }
+
+    /// What has come for one caller.
+    private final class Inbox: Sendable {
+        struct Content: Sendable {
+            var progress: [JSONObject] = []
+            var end: End?
+            var isCancelled = false
+        }
+
+        enum End: Sendable {
+            case answer(UpstreamAnswer, bytes: Int)
+            case failure(UpstreamFailure)
+        }
+
+        let content = Condition(Content())
+        let wantsProgress: Bool
+        init(wantsProgress: Bool) { self.wantsProgress = wantsProgress }
+    }
+
+    private let program: KeptProgram
+    private let limits: Limits
+    private let state = Mutex(State())
+    /// Whether somebody writes: a pipe takes lines one after another.
+    private let writing = Condition(false)
+    private let wakeup: Wakeup
+    private let thread = Mutex<EnsignSystem.Thread?>(nil)
+
+    /// Starts to read.
+    init(_ program: KeptProgram, limits: Limits = Limits()) throws(SystemError) {
+        self.program = program
+        self.limits = limits
+        wakeup = try Wakeup()
+        let reader = try EnsignSystem.Thread { [self] in read() }
+        thread.withLock { $0 = reader }
+    }
+
+    /// Why it has ended; nil as long as it runs.
+    var ended: UpstreamFailure? { state.withLock { $0.ended } }
+
+    /// Whether it was ended only because nobody used it.
+    var isAtRest: Bool { state.withLock { $0.isAtRest } }
+
+    /// The end of what it wrote to standard error.
+    var said: String { String(decoding: state.withLock { $0.said }, as: UTF8.self).onItsLines }
+
+    /// Whether it said that its list has changed, since somebody asked.
+    func takeNewList() -> Bool {
+        state.withLock { state in
+            defer { state.hasNewList = false }
+            return state.hasNewList
+        }
+    }
+
+    // MARK: Asking
+
+    /// How a request ended.
+    enum Ending: Sendable {
+        case answer(UpstreamAnswer)
+        /// Nothing of it was written.
+        case notSent(UpstreamFailure)
+        case unknown(UpstreamFailure)
+    }
+
+    /// Asks, and blocks until the answer comes or nobody waits for it any more.
+    ///
+    /// - Parameter message: Makes the message of an id.
+    func ask(
+        until deadline: ContinuousClock.Instant,
+        most: Int,
+        cancellation: Cancellation,
+        tells: Bool = true,
+        progress: (@Sendable (JSONObject) -> Void)? = nil,
+        _ message: (Int64) -> JSONValue
+    ) -> Ending {
+        let inbox = Inbox(wantsProgress: progress != nil)
+        let taken = state.withLock { state -> Result<Int64, UpstreamFailure> in
+            if let ended = state.ended { return .failure(ended) }
+            state.last += 1
+            state.lastUse = .now
+            state.waiting[state.last] = inbox
+            return .success(state.last)
+        }
+        let id: Int64
+        switch taken {
+        case .success(let number): id = number
+        case .failure(let failure): return .notSent(failure)
+        }
+        defer {
+            state.withLock { state in
+                state.waiting[id] = nil
+                state.lastUse = .now
+            }
+        }
+        let line = message(id).canonicalBytes()
+        return cancellation.whileWatching({ inbox.content.update { $0.isCancelled = true } }) {
+            switch write(line, until: deadline, cancellation) {
+            case .all: break
+            case .nothing(let failure): return .notSent(failure)
+            case .some(let failure): return .unknown(failure)
+            }
+            let ending = wait(inbox, until: deadline, most: most, progress)
+            if case .unknown(let failure) = ending, tells, [.timedOut, .cancelled].contains(failure.kind) {
+                let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
+                say(UpstreamProtocol.cancelled(id, reason))
+            }
+            return ending
+        }
+    }
+
+    private func wait(
+        _ inbox: Inbox,
+        until deadline: ContinuousClock.Instant,
+        most: Int,
+        _ progress: (@Sendable (JSONObject) -> Void)?
+    ) -> Ending {
+        enum News { case progress([JSONObject]), end(Inbox.End), cancelled }
+        while true {
+            let news = inbox.content.wait(until: deadline) { content -> News? in
+                if !content.progress.isEmpty {
+                    defer { content.progress = [] }
+                    return .progress(content.progress)
+                }
+                if let end = content.end { return .end(end) }
+                return content.isCancelled ? .cancelled : nil
+            }
+            switch news {
+            case .progress(let list): for one in list { progress?(one) }
+            case .end(.answer(_, let bytes)) where bytes > most:
+                return .unknown(UpstreamFailure(.malformed, "the server's answer is longer than \(most) bytes"))
+            case .end(.answer(let answer, _)): return .answer(answer)
+            case .end(.failure(let failure)): return .unknown(failure)
+            case .cancelled: return .unknown(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
+            case nil: return .unknown(UpstreamFailure(.timedOut, "the server did not answer in time"))
+            }
+        }
+    }
+
+    /// Says something that needs no answer; gives up after a second.
+    func say(_ message: JSONValue) {
+        _ = write(message.canonicalBytes(), until: .now + .seconds(1), nil)
+    }
+
+    private enum Written {
+        case all
+        case nothing(UpstreamFailure)
+        case some(UpstreamFailure)
+    }
+
+    private func write(_ line: [UInt8], until deadline: ContinuousClock.Instant, _ cancellation: Cancellation?)
+        -> Written
+    {
+        let turn = writing.wait(until: deadline) { isBusy -> Bool? in
+            guard !isBusy else { return nil }
+            isBusy = true
+            return true
+        }
+        guard turn != nil else { return .nothing(UpstreamFailure(.timedOut, "the server takes no messages")) }
+        defer { writing.updateForOne { $0 = false } }
+        if cancellation?.isCancelled == true {
+            return .nothing(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
+        }
+        var line = line
+        line.append(0x0A)
+        var done = 0
+        while done < line.count {
+            let count = unsafe line.withUnsafeBytes { buffer in
+                unsafe Glibc.write(program.input, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done)
+            }
+            if count > 0 {
+                done += count
+                continue
+            }
+            if errno == EINTR { continue }
+            if errno == EAGAIN {
+                var polled = pollfd(fd: program.input, events: Int16(POLLOUT), revents: 0)
+                let left = deadline - .now
+                if left > .zero {
+                    _ = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
+                    continue
+                }
+            }
+            let isLate = errno == EAGAIN
+            let failure = UpstreamFailure(
+                isLate ? .timedOut : .ended,
+                isLate ? "the server takes no messages" : "the server has ended"
+            )
+            guard done > 0 else { return .nothing(failure) }
+            // Half a line is in its input: whatever came next would be read with it.
+            end(failure)
+            return .some(failure)
+        }
+        return .all
+    }
+
+    // MARK: Reading
+
+    private func read() {
+        var lines = LineBuffer(most: limits.line)
+        var garbage = 0
+        let (output, errors) = (program.output, program.errors)
+        var areErrorsOpen = true
+        let pause = Int32(min(max(limits.idle / .milliseconds(2), 10), 60_000))
+        while true {
+            var polls = [
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: areErrorsOpen ? errors : -1, events: Int16(POLLIN), revents: 0),
+            ]
+            _ = unsafe poll(&polls, 3, pause)
+            if polls[1].revents != 0 { break }
+            if polls[2].revents != 0 { areErrorsOpen = takeErrors(errors) }
+            guard polls[0].revents != 0 else {
+                if isIdle() {
+                    state.withLock { $0.isAtRest = true }
+                    finish(UpstreamFailure(.ended, "nobody used the server for a while"))
+                    return
+                }
+                continue
+            }
+            guard lines.fill(from: output) else { break }
+            while let line = lines.next() {
+                guard take(line) else {
+                    garbage += 1
+                    guard garbage <= limits.garbage else {
+                        finish(UpstreamFailure(.malformed, "the server writes lines that are no messages"))
+                        return
+                    }
+                    continue
+                }
+                garbage = 0
+            }
+            if lines.isTooLong {
+                finish(UpstreamFailure(.malformed, "a message of the server is longer than \(limits.line) bytes"))
+                return
+            }
+        }
+        finish(UpstreamFailure(.ended, "the server has ended"))
+    }
+
+    private func isIdle() -> Bool {
+        state.withLock { $0.waiting.isEmpty && ContinuousClock.now - $0.lastUse >= limits.idle }
+    }
+
+    /// - Returns: Whether the line is a message.
+    private func take(_ line: [UInt8]) -> Bool {
+        switch UpstreamMessage(line) {
+        case .answer(let id, let answer):
+            let inbox = state.withLock { $0.waiting[id] }
+            inbox?.content.update { $0.end = $0.end ?? .answer(answer, bytes: line.count) }
+            return true
+        case .request(let id, let method):
+            say(UpstreamProtocol.refusal(of: id, method))
+            return true
+        case .notification("notifications/progress", let parameters):
+            guard let token = parameters["progressToken"]?.int else { return true }
+            let inbox = state.withLock { $0.waiting[token] }
+            guard let inbox, inbox.wantsProgress else { return true }
+            inbox.content.update { content in
+                if content.progress.count >= limits.progress { content.progress.removeFirst() }
+                content.progress.append(parameters)
+            }
+            return true
+        case .notification("notifications/tools/list_changed", _):
+            state.withLock { $0.hasNewList = true }
+            return true
+        case .notification: return true
+        case .garbage(let id):
+            guard let id, let inbox = state.withLock({ $0.waiting[id] }) else { return false }
+            let failure = UpstreamFailure(.malformed, "the server's answer is not JSON that has one reading")
+            inbox.content.update { $0.end = $0.end ?? .failure(failure) }
+            return false
+        }
+    }
+
+    private func takeErrors(_ number: Int32) -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 8_192)
+        let count = unsafe Glibc.read(number, &chunk, chunk.count)
+        if count > 0 { state.withLock { $0.said = ($0.said + chunk[..<count]).suffix(limits.errors) } }
+        return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
+    }
+
+    // MARK: Ending
+
+    /// Everybody who waits learns that it has ended, and so does the program. On the reading thread.
+    private func finish(_ why: UpstreamFailure) {
+        let waiting = state.withLock { state in
+            state.ended = state.ended ?? why
+            defer { state.waiting = [:] }
+            return Array(state.waiting.values)
+        }
+        let failure = ended ?? why
+        for inbox in waiting { inbox.content.update { $0.end = $0.end ?? .failure(failure) } }
+        program.end()
+    }
+
+    /// Ends it soon: later requests are not sent.
+    func end(_ why: UpstreamFailure) {
+        state.withLock { $0.ended = $0.ended ?? why }
+        wakeup.wake()
+    }
+
+    /// Waits until it has ended, which somebody must have asked for, or which has happened.
+    func join() {
+        let reader = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        reader?.join()
+    }
+}
+
+/// Lines off a descriptor that does not block, as they come.
+struct LineBuffer: Sendable {
+    private let most: Int
+    private var bytes: [UInt8] = []
+    private var start = 0
+    private var searched = 0
+    private(set) var isTooLong = false
+
+    init(most: Int) { self.most = most }
+
+    /// Takes what there is.
+    ///
+    /// - Returns: false at the end.
+    mutating func fill(from number: Int32) -> Bool {
+        if start > 0 {
+            bytes.removeFirst(start)
+            searched -= start
+            start = 0
+        }
+        return unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
+            let count = unsafe Glibc.read(number, buffer.baseAddress, buffer.count)
+            guard count > 0 else { return count < 0 && (errno == EINTR || errno == EAGAIN) }
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            return true
+        }
+    }
+
+    /// The next line without its end; nil while none is whole.
+    mutating func next() -> [UInt8]? {
+        guard let end = bytes[searched...].firstIndex(of: 0x0A) else {
+            searched = bytes.count
+            isTooLong = bytes.count - start > most
+            return nil
+        }
+        defer { (start, searched) = (end + 1, end + 1) }
+        if end - start > most { isTooLong = true }
+        return Array(bytes[start..<end])
+    }
+}

@@ -1,0 +1,278 @@
+package import EnsignMCP
+import EnsignModel
+import EnsignSystem
+
+/// A program behind the gateway: one process, whoever calls.
+package final class ProgramUpstream: Upstream {
+    private struct State {
+        var session: ProgramSession?
+        /// The one that has not said yet what it speaks.
+        var starting: ProgramSession?
+        var era: UpstreamProtocol.Era?
+        var info: JSONValue = .null
+        var listing: ServerListing?
+        var isStarting = false
+        /// How often in a row it could not be started, or ended by itself soon.
+        var failures = 0
+        var lastFailure: UpstreamFailure?
+        var notBefore = ContinuousClock.now
+        var started = ContinuousClock.now
+        /// Whether it once ended because it was asked in the older era.
+        var asksStateless = false
+    }
+
+    private let address: ProgramAddress
+    private let secrets: UpstreamSecrets
+    private let messages: UpstreamProtocol
+    private let limits: ProgramSession.Limits
+    private let state = Condition(State())
+
+    /// The most time that a program may take until it serves.
+    private static let patience = Duration.seconds(30)
+
+    /// - Parameters:
+    ///   - secrets: Its whole environment.
+    ///   - version: The gateway's own.
+    ///   - idle: How long nobody may use it before it is ended.
+    package init(
+        _ address: ProgramAddress,
+        secrets: @escaping UpstreamSecrets,
+        version: String,
+        idle: Duration = .seconds(600)
+    ) {
+        self.address = address
+        self.secrets = secrets
+        messages = UpstreamProtocol(version: version)
+        var limits = ProgramSession.Limits()
+        limits.idle = idle
+        self.limits = limits
+    }
+
+    // MARK: Upstream
+
+    package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+        let deadline = ContinuousClock.now + time
+        let (session, era) = try session(until: deadline, Cancellation())
+        let kept = state.withLock { state -> ServerListing? in
+            if session.takeNewList() { state.listing = nil }
+            return state.session === session ? state.listing : nil
+        }
+        if let kept { return kept }
+        var listing = ServerListing(info: state.withLock { $0.info })
+        var pages = ListingPages()
+        repeat {
+            let parameters = pages.parameters
+            let ending = session.ask(until: deadline, most: limits.line, cancellation: Cancellation()) { id in
+                messages.request(id, "tools/list", parameters, era)
+            }
+            try pages.add(try Self.answer(ending).result(of: "tools/list"), to: &listing)
+        } while pages.hasMore
+        state.withLock { state in
+            // A list that changed meanwhile is asked for again.
+            if state.session === session { state.listing = listing }
+        }
+        return listing
+    }
+
+    package func call(_ call: UpstreamCall) -> UpstreamOutcome {
+        let outcome = callOnce(call)
+        // It ended before anything was sent, a moment ago: that is what starting it again is for.
+        guard case .notSent(let failure) = outcome, failure.kind == .ended else { return outcome }
+        return callOnce(call)
+    }
+
+    private func callOnce(_ call: UpstreamCall) -> UpstreamOutcome {
+        let deadline = ContinuousClock.now + call.timeout
+        let (session, era): (ProgramSession, UpstreamProtocol.Era)
+        do throws(UpstreamFailure) {
+            (session, era) = try self.session(until: deadline, call.cancellation)
+        } catch {
+            return .notSent(error)
+        }
+        // Starting is not part of the call's time.
+        let ending = session.ask(
+            until: .now + call.timeout,
+            most: call.most,
+            cancellation: call.cancellation,
+            progress: call.progress
+        ) { id in
+            messages.request(id, "tools/call", UpstreamProtocol.parameters(of: call, token: id), era)
+        }
+        switch ending {
+        case .answer(let answer): return UpstreamProtocol.outcome(answer)
+        case .notSent(let failure): return .notSent(failure)
+        case .unknown(let failure): return .unknown(failure)
+        }
+    }
+
+    package func end() {
+        let (session, starting) = state.update { state in
+            defer { (state.session, state.starting) = (nil, nil) }
+            return (state.session, state.starting)
+        }
+        for each in [session, starting] { each?.end(UpstreamFailure(.ended, "the server was ended")) }
+        // Whoever starts the other one waits for its end.
+        session?.join()
+    }
+
+    /// The end of what the program wrote to standard error, for operators only.
+    package var said: String { state.withLock { $0.session }?.said ?? "" }
+
+    // MARK: Starting
+
+    /// The running session, which is started where there is none. One thread starts, others wait for it.
+    private func session(
+        until deadline: ContinuousClock.Instant,
+        _ cancellation: Cancellation
+    ) throws(UpstreamFailure) -> (ProgramSession, UpstreamProtocol.Era) {
+        enum Turn {
+            case running(ProgramSession, UpstreamProtocol.Era)
+            case start(old: ProgramSession?, asksStateless: Bool)
+            case failed(UpstreamFailure)
+        }
+        let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
+            state.wait(until: deadline) { state -> Turn? in
+                if cancellation.isCancelled { return .failed(UpstreamFailure(.cancelled, "the caller has gone")) }
+                if let session = state.session, let era = state.era, session.ended == nil {
+                    return .running(session, era)
+                }
+                guard !state.isStarting else { return nil }
+                let old = state.session
+                if let old, !old.isAtRest, let why = old.ended { Self.took(note: why, in: &state) }
+                state.session = nil
+                state.listing = nil
+                if ContinuousClock.now < state.notBefore, let last = state.lastFailure {
+                    return .failed(
+                        UpstreamFailure(last.kind, "\(last.message); it is started again after a moment")
+                    )
+                }
+                state.isStarting = true
+                return .start(old: old, asksStateless: state.asksStateless)
+            }
+        }
+        switch turn {
+        case nil: throw UpstreamFailure(.timedOut, "the server was not ready in time")
+        case .failed(let failure): throw failure
+        case .running(let session, let era): return (session, era)
+        case .start(let old, let asksStateless):
+            old?.join()
+            return try start(asksStateless)
+        }
+    }
+
+    /// Takes note that the program ended by itself: soon after its start it is given a rest.
+    private static func took(note why: UpstreamFailure, in state: inout State) {
+        let lived = ContinuousClock.now - state.started
+        state.failures = lived < .seconds(10) ? min(state.failures + 1, 10) : 1
+        state.lastFailure = why
+        // The first time at once: a crash is often only one.
+        let rest: Duration = state.failures < 2 ? .zero : min(.milliseconds(100) * (1 << state.failures), .seconds(30))
+        state.notBefore = .now + rest
+    }
+
+    private func start(_ asksStateless: Bool) throws(UpstreamFailure) -> (ProgramSession, UpstreamProtocol.Era) {
+        do throws(UpstreamFailure) {
+            let session = try launch()
+            state.withLock { $0.starting = session }
+            do throws(UpstreamFailure) {
+                let (era, info) = try greet(session, asksStateless)
+                state.update { state in
+                    state.isStarting = false
+                    state.starting = nil
+                    state.session = session
+                    state.era = era
+                    state.info = info
+                    state.started = .now
+                }
+                return (session, era)
+            } catch {
+                let isOver = session.ended != nil && state.withLock { $0.starting === session }
+                session.end(error)
+                session.join()
+                // Some servers end when they are asked what they do not know.
+                if isOver, !asksStateless { state.withLock { $0.asksStateless = true } }
+                throw error
+            }
+        } catch {
+            state.update { state in
+                state.isStarting = false
+                state.starting = nil
+                state.started = .now
+                Self.took(note: error, in: &state)
+            }
+            throw error
+        }
+    }
+
+    private func launch() throws(UpstreamFailure) -> ProgramSession {
+        let environment = Dictionary(try secrets().map { ($0.name, $0.value) }) { _, last in last }
+        let program = try address.start(environment: environment)
+        do throws(SystemError) {
+            return try ProgramSession(program, limits: limits)
+        } catch {
+            throw UpstreamFailure(.unreachable, error.description)
+        }
+    }
+
+    /// Finds out which era the server is of; its first message decides. Servers of both are asked in the older one, which
+    /// all of them speak.
+    private func greet(
+        _ session: ProgramSession,
+        _ asksStateless: Bool
+    ) throws(UpstreamFailure) -> (UpstreamProtocol.Era, JSONValue) {
+        let deadline = ContinuousClock.now + Self.patience
+        func ask(_ method: String, _ parameters: JSONObject, _ era: UpstreamProtocol.Era?) -> ProgramSession.Ending {
+            // Whoever asks first never cancels it (2025-11-25, "Cancellation").
+            session.ask(until: deadline, most: limits.line, cancellation: Cancellation(), tells: false) { id in
+                messages.request(id, method, parameters, era)
+            }
+        }
+        if !asksStateless {
+            switch try Self.answer(ask("initialize", messages.handshake, nil)) {
+            case .result(let handshake):
+                let era = try UpstreamProtocol.era(of: handshake)
+                session.say(UpstreamProtocol.initialized)
+                return (era, handshake["serverInfo"] ?? .null)
+            case .error: break
+            }
+        }
+        let discovery = try Self.answer(ask("server/discover", [:], .stateless)).result(of: "server/discover")
+        guard UpstreamProtocol.isStateless(discovery) else {
+            throw UpstreamFailure(.malformed, "the server speaks no version that is known here")
+        }
+        return (.stateless, discovery["_meta"]?[ProtocolVersion.Meta.server] ?? discovery["serverInfo"] ?? .null)
+    }
+
+    private static func answer(_ ending: ProgramSession.Ending) throws(UpstreamFailure) -> UpstreamAnswer {
+        switch ending {
+        case .answer(let answer): return answer
+        case .notSent(let failure), .unknown(let failure): throw failure
+        }
+    }
+}
+
+/// The pages of a server's list, read one after another.
+struct ListingPages: Sendable {
+    private var cursor: String?
+    private var cursors: Set<String> = []
+    private(set) var hasMore = true
+
+    var parameters: JSONObject { cursor.map { ["cursor": .string($0)] } ?? [:] }
+
+    mutating func add(_ page: JSONValue, to listing: inout ServerListing) throws(UpstreamFailure) {
+        do {
+            try listing.add(page)
+        } catch {
+            throw UpstreamFailure(.malformed, error.message)
+        }
+        cursor = page["nextCursor"]?.string
+        hasMore = cursor != nil
+        guard let cursor else { return }
+        guard cursors.insert(cursor).inserted else {
+            throw UpstreamFailure(.malformed, "the server's pages go round in a circle")
+        }
+        guard cursors.count <= ServerListing.mostPages else {
+            throw UpstreamFailure(.malformed, "the server has more than \(ServerListing.mostPages) pages of tools")
+        }
+    }
+}

@@ -1,0 +1,237 @@
+package import EnsignMCP
+import EnsignModel
+import EnsignSystem
+
+/// A server behind the gateway that is reached by HTTP (MCP 2025-03-26 to 2026-07-28, "Streamable HTTP").
+///
+/// Servers of both eras are asked in the newer one, which has no sessions that could be lost. A session that the server no
+/// longer knows is begun again, and the request, which it has not looked at, is sent again.
+package final class WebUpstream: Upstream {
+    private struct State {
+        var greeting: Greeting?
+        var isGreeting = false
+        var last: Int64 = 0
+        var listing: (value: ServerListing, until: ContinuousClock.Instant)?
+    }
+
+    /// What was agreed on with the server.
+    private struct Greeting {
+        var era: UpstreamProtocol.Era
+        var session: String?
+        var info: JSONValue
+        let number: Int64
+    }
+
+    private let channel: WebChannel
+    private let isUsable: Bool
+    private let messages: UpstreamProtocol
+    private let state = Condition(State())
+
+    /// The most time that a server may take until it is known.
+    private static let patience = Duration.seconds(30)
+    /// How long a list is kept: nobody says when it changes where no stream is open.
+    private static let keeping = Duration.seconds(60)
+    /// The most bytes of one message, where the call does not say.
+    private static let most = 16 << 20
+    /// - Parameters:
+    ///   - url: `https://...`, or `http://` of this machine.
+    ///   - secrets: The headers of each request.
+    ///   - version: The gateway's own.
+    package init(_ url: String, secrets: @escaping UpstreamSecrets, version: String) {
+        messages = UpstreamProtocol(version: version)
+        let address = WebAddress(url)
+        isUsable = address.map { $0.isEncrypted || $0.isLoopback } ?? false
+        // No proxy gets to see what stays on this machine.
+        channel = WebChannel(url, isDirect: address?.isLoopback ?? true, secrets: secrets)
+    }
+
+    // MARK: Upstream
+
+    package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+        if let kept = state.withLock({ $0.listing }), kept.until > .now { return kept.value }
+        let deadline = ContinuousClock.now + time
+        let greeting = try self.greeting(until: deadline, Cancellation())
+        var listing = ServerListing(info: greeting.info)
+        var pages = ListingPages()
+        repeat {
+            let ending = ask(Question(method: "tools/list", parameters: pages.parameters, deadline: deadline))
+            guard case .answer(let answer) = ending else { throw ending.failure }
+            try pages.add(try answer.result(of: "tools/list"), to: &listing)
+        } while pages.hasMore
+        state.withLock { $0.listing = (listing, .now + Self.keeping) }
+        return listing
+    }
+
+    package func call(_ call: UpstreamCall) -> UpstreamOutcome {
+        do throws(UpstreamFailure) {
+            // Getting to know it is not part of the call's time.
+            _ = try greeting(until: .now + min(call.timeout, Self.patience), call.cancellation)
+        } catch {
+            return .notSent(error)
+        }
+        var question = Question(method: "tools/call", deadline: .now + call.timeout)
+        question.most = call.most
+        question.call = call
+        question.cancellation = call.cancellation
+        let ending = ask(question)
+        switch ending {
+        case .answer(let answer): return UpstreamProtocol.outcome(answer)
+        case .notSent(let failure): return .notSent(failure)
+        case .unknown(let failure): return .unknown(failure)
+        }
+    }
+
+    package func end() {
+        state.withLock { state in
+            state.greeting = nil
+            state.listing = nil
+        }
+        channel.close()
+    }
+
+    // MARK: Getting to know it
+
+    private func greeting(
+        until deadline: ContinuousClock.Instant,
+        _ cancellation: Cancellation
+    ) throws(UpstreamFailure) -> Greeting {
+        guard isUsable else {
+            throw UpstreamFailure(.unreachable, "only https, or http of this machine, is spoken")
+        }
+        enum Turn { case known(Greeting), mine, cancelled }
+        let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
+            state.wait(until: deadline) { state -> Turn? in
+                if cancellation.isCancelled { return .cancelled }
+                if let greeting = state.greeting { return .known(greeting) }
+                guard !state.isGreeting else { return nil }
+                state.isGreeting = true
+                return .mine
+            }
+        }
+        switch turn {
+        case nil: throw UpstreamFailure(.timedOut, "the server was not ready in time")
+        case .cancelled: throw UpstreamFailure(.cancelled, "the caller has gone")
+        case .known(let greeting): return greeting
+        case .mine: break
+        }
+        // Others wait for this: whoever asks first does not cancel it.
+        do throws(UpstreamFailure) {
+            let greeting = try greet(until: max(deadline, .now + Self.patience))
+            state.update { state in
+                state.isGreeting = false
+                state.greeting = greeting
+            }
+            return greeting
+        } catch {
+            state.update { $0.isGreeting = false }
+            throw error
+        }
+    }
+
+    private func greet(until deadline: ContinuousClock.Instant) throws(UpstreamFailure) -> Greeting {
+        let number = state.withLock { state in
+            state.last += 1
+            return state.last
+        }
+        // Old servers may not answer what they do not know.
+        var probe = Question(method: "server/discover", deadline: min(deadline, .now + .seconds(5)))
+        let probed = exchange(probe, .stateless, nil)
+        switch probed.ending {
+        case .answer(.result(let discovery)) where UpstreamProtocol.isStateless(discovery):
+            let info = discovery["_meta"]?[ProtocolVersion.Meta.server] ?? discovery["serverInfo"] ?? .null
+            return Greeting(era: .stateless, session: nil, info: info, number: number)
+        case .notSent(let failure) where failure.kind == .unauthorized || probed.status == 0: throw failure
+        default: break
+        }
+        probe.method = "initialize"
+        probe.parameters = messages.handshake
+        probe.deadline = deadline
+        let shaken = exchange(probe, nil, nil)
+        guard case .answer(let answer) = shaken.ending else { throw shaken.ending.failure }
+        let handshake = try answer.result(of: "initialize")
+        let era = try UpstreamProtocol.era(of: handshake)
+        tell(UpstreamProtocol.initialized, "notifications/initialized", era, shaken.session)
+        return Greeting(era: era, session: shaken.session, info: handshake["serverInfo"] ?? .null, number: number)
+    }
+
+    // MARK: Asking
+
+    private struct Question {
+        var method: String
+        var parameters: JSONObject = [:]
+        var deadline: ContinuousClock.Instant
+        var most = WebUpstream.most
+        var call: UpstreamCall?
+        var cancellation = Cancellation()
+    }
+
+    /// Asks in the server's era; once more in a new session where the old one has been lost.
+    private func ask(_ question: Question) -> WebEnding {
+        var ending = WebEnding.unknown(UpstreamFailure(.ended, "the server was not asked"))
+        for _ in 0..<2 {
+            let greeting: Greeting
+            do throws(UpstreamFailure) {
+                greeting = try self.greeting(until: question.deadline, question.cancellation)
+            } catch {
+                return .notSent(error)
+            }
+            let found = exchange(question, greeting.era, greeting.session)
+            ending = found.ending
+            // The server no longer knows the session, so that nothing was looked at.
+            guard found.status == 404, greeting.session != nil, ending.isRefusal else { return ending }
+            state.withLock { state in
+                if state.greeting?.number == greeting.number { state.greeting = nil }
+            }
+        }
+        return ending
+    }
+
+    /// One request and its answer.
+    private func exchange(
+        _ question: Question,
+        _ era: UpstreamProtocol.Era?,
+        _ session: String?
+    ) -> (ending: WebEnding, session: String?, status: Int) {
+        let id = state.withLock { state in
+            state.last += 1
+            return state.last
+        }
+        let parameters =
+            question.call.map { UpstreamProtocol.parameters(of: $0, token: id) } ?? question.parameters
+        let reading = WebReading(id: id, most: question.most, progress: question.call?.progress)
+        var post = WebChannel.Post(
+            messages.request(id, question.method, parameters, era),
+            method: question.method,
+            era: era,
+            session: session,
+            deadline: question.deadline
+        )
+        post.tool = question.call?.tool
+        post.most = question.most
+        post.cancellation = question.cancellation
+        let answer: WebAnswer
+        do throws(UpstreamFailure) {
+            answer = try channel.send(post) { [self] event in
+                reading.take(event) { tell($0, "", era, session) }
+            }
+        } catch {
+            return (.notSent(error), nil, 0)
+        }
+        if reading.hasNewList { state.withLock { $0.listing = nil } }
+        let ending = reading.ending(of: answer)
+        if question.call != nil, case .handshake = era, case .unknown(let failure) = ending {
+            // In the newer era, a closed connection says so.
+            let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
+            if [.timedOut, .cancelled].contains(failure.kind) {
+                tell(UpstreamProtocol.cancelled(id, reason), "notifications/cancelled", era, session)
+            }
+        }
+        return (ending, answer.session, answer.status)
+    }
+
+    /// Says something that needs no answer; gives up after two seconds.
+    private func tell(_ message: JSONValue, _ method: String, _ era: UpstreamProtocol.Era?, _ session: String?) {
+        let post = WebChannel.Post(message, method: method, era: era, session: session, deadline: .now + .seconds(2))
+        _ = try? channel.send(post) { _ in true }
+    }
+}

@@ -1,0 +1,107 @@
+import EnsignCommandLine
+import EnsignGateway
+import EnsignModel
+import EnsignSystem
+import Glibc
+
+extension Verb {
+    static let serve = Verb(
+        name: "serve",
+        group: .serve,
+        summary: "Serve the agents of a host, over HTTP and a Unix socket",
+        discussion: """
+            Runs until SIGTERM or SIGINT; what is under way is finished or cancelled first, and servers behind it are \
+            ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
+            from then on, and a file that is not valid changes nothing. Addresses and the state need a new start.
+            """,
+        options: [.operatorFile] + Option.places,
+        examples: [
+            Example(
+                command: "ensign-gateway serve --config /etc/ensign/prod-gateway.yaml",
+                meaning: "what the systemd unit runs"
+            )
+        ]
+    ) { invocation in
+        let operatorFile = try OperatorFile(invocation)
+        let surroundings = Surroundings()
+        let speaker = Speaker(invocation.console)
+        operatorFile.show(operatorFile.findings + surroundings.findings(of: operatorFile.file), invocation.console)
+        try operatorFile.requireSafe(surroundings, invocation.console)
+        let file = operatorFile.file
+        guard file.listen.http != nil || file.listen.https != nil || file.listen.socket != nil else {
+            throw Failure(
+                message: "the operator's file names nothing to listen on",
+                hints: ["listen: {socket: /run/ensign-gateway/prod.sock}", "'stdio' needs none"],
+                code: .invalid
+            )
+        }
+        // Threads that are started from here on leave these signals to this one.
+        TerminationSignals.block()
+        FileLimit.raise()
+        let gateway = try Gateway(file, version: GatewayApp.version, surroundings: surroundings) { speaker.say($0) }
+        let service = SwitchingGatekeeper(gateway)
+        let fronts = try Fronts(file, service)
+        let claim = Claim(file, isStarted: false)
+        gateway.start(claim)
+        for address in fronts.addresses { speaker.tell("listening on \(address)") }
+        speaker.tell("claim \(claim.sentence)")
+        while TerminationSignals.wait() == SIGHUP {
+            do {
+                try service.reload(invocation, speaker)
+            } catch let failure as Failure {
+                speaker.tell("the file was not taken: \(failure.message)")
+            }
+        }
+        fronts.stop()
+        service.current.end("stopped")
+        speaker.tell("stopped")
+        return .done
+    }
+}
+
+/// What is listened on.
+private struct Fronts {
+    private var web: [HTTPFront] = []
+    private var socket: SocketFront?
+    var addresses: [String] = []
+
+    init(_ file: GatewayFile, _ service: SwitchingGatekeeper) throws {
+        if let http = file.listen.http {
+            let front = try HTTPFront(ListeningSocket(http), gatekeeper: service, version: GatewayApp.version)
+            web.append(front)
+            addresses.append("http://\(http)")
+        }
+        if let https = file.listen.https {
+            func text(_ path: String) throws -> String {
+                guard let bytes = try Files.read(path, limit: 1 << 20) else {
+                    throw Failure(message: "there is no file \(path)")
+                }
+                return String(decoding: bytes, as: UTF8.self)
+            }
+            let encryption = HTTPFront.Encryption(
+                certificate: try text(https.certificate.value),
+                key: try text(https.key.value),
+                authorities: try https.clientCA.map { try text($0.value) }
+            )
+            let front = try HTTPFront(
+                ListeningSocket(https.address),
+                encryption: encryption,
+                gatekeeper: service,
+                version: GatewayApp.version
+            )
+            web.append(front)
+            addresses.append("https://\(https.address)")
+        }
+        if let path = file.listen.socket {
+            socket = try SocketFront(path.value, gatekeeper: service, version: GatewayApp.version) { question, uid in
+                ApprovalOffice(service.current).answer(question, uid: uid)
+            }
+            addresses.append(path.value)
+        }
+    }
+
+    func stop() {
+        for front in web { front.stop() }
+        socket?.stop()
+    }
+}

@@ -1,0 +1,132 @@
+package import EnsignModel
+
+/// Who may agree to a call, how many people it takes, and whether what they signed is enough: the one answer for the
+/// gateway, `who-can` and `check`.
+///
+/// Pure: the bundle says who, the environment's policy with which keys.
+package struct ApprovalRule: Sendable, Hashable {
+    /// Somebody who agreed, and how that is known.
+    package struct Signature: Sendable, Hashable {
+        package enum Proof: Sendable, Hashable {
+            /// A signature by a key, `<type> <base64>`.
+            case key(String)
+            /// The word of an issuer whom the operator trusts, for this person.
+            case issuer(String)
+        }
+
+        package var principal: String
+        package var proof: Proof
+
+        package init(principal: String, proof: Proof) {
+            self.principal = principal
+            self.proof = proof
+        }
+
+        package init(principal: String, key: String) { self.init(principal: principal, proof: .key(key)) }
+
+        /// What nobody else may use: a key, or an issuer's word for one person.
+        fileprivate var instrument: String {
+            switch proof {
+            case .key(let key): key
+            case .issuer(let issuer): "\(issuer)\n\(principal)"
+            }
+        }
+    }
+
+    /// Whom the grant names, else the agent's team and the tool's owner team; sorted.
+    package private(set) var approvers: [Approver]
+    /// How many different people must agree, each with a key of their own: 0, 1 or 2.
+    package private(set) var needed: Int
+    /// Those who may, with their keys: without whoever asks.
+    package private(set) var people: [String: [GatewayPolicy.Key]]
+    /// Those who may by the word of an issuer whom the operator trusts, with or without a key: without whoever asks.
+    package private(set) var everyone: Set<String>
+
+    /// - Parameters:
+    ///   - operation: Of a tool of the bundle; one that it does not grant needs nobody, and nobody may agree to it.
+    ///   - policy: The environment's; nil, which is one without any keys, lets nobody agree.
+    ///   - asking: The principals of the agent itself, and of whoever it acts for: they never count.
+    package init(_ bundle: Bundle, tool: String, operation: String, policy: GatewayPolicy?, asking: Set<String> = []) {
+        guard let grant = bundle.operation(tool, operation) else {
+            (approvers, needed, people, everyone) = ([], 0, [:], [])
+            return
+        }
+        needed = grant.approval.people
+        approvers = grant.approvers ?? Self.standard(bundle, tool, policy)
+        people = [:]
+        everyone = []
+        guard let policy else { return }
+        everyone = Set(approvers.flatMap(policy.everyone)).subtracting(asking)
+        for principal in approvers.flatMap(policy.people) where !asking.contains(principal) {
+            people[principal] = policy.approvers[principal]
+        }
+    }
+
+    private static func standard(_ bundle: Bundle, _ tool: String, _ policy: GatewayPolicy?) -> [Approver] {
+        let owner = policy?.owners[tool] ?? bundle.tools.first { $0.tool == tool }?.owner
+        return Set([bundle.agent.team, owner].compactMap { $0 }).sorted().map { .team($0) }
+    }
+
+    /// The rule of a call that two bundles must allow: as many people as the stricter one asks, and of both only those who
+    /// may agree to both. One that needs nobody says nothing of who.
+    package func both(_ other: ApprovalRule) -> ApprovalRule {
+        guard needed > 0 else { return other }
+        guard other.needed > 0 else { return self }
+        var both = self
+        both.needed = max(needed, other.needed)
+        both.people = people.filter { other.people[$0.key] != nil }
+        both.everyone = everyone.intersection(other.everyone)
+        if approvers != other.approvers {
+            both.approvers = approvers.filter(other.approvers.contains)
+            // In words each of them is somebody, also where only people are left in common.
+            if both.approvers.isEmpty { both.approvers = both.people.keys.sorted().map { .principal($0) } }
+        }
+        return both
+    }
+
+    /// Whether a signature counts at a time.
+    package func accepts(_ signature: Signature, at time: Timestamp) -> Bool {
+        switch signature.proof {
+        case .key(let key): people[signature.principal]?.contains { $0.key == key && $0.isValid(at: time) } ?? false
+        case .issuer: everyone.contains(signature.principal)
+        }
+    }
+
+    /// Whether these are enough: so many different people, with as many different keys.
+    package func isFulfilled(by signatures: [Signature], at time: Timestamp) -> Bool {
+        let valid = Set(signatures.filter { accepts($0, at: time) })
+        switch needed {
+        case 0: return true
+        case 1: return !valid.isEmpty
+        default: return Self.hasTwo(valid)
+        }
+    }
+
+    /// Whether anybody could fulfil it at a time at all.
+    ///
+    /// - Parameter byIssuers: Whether issuers are trusted, for whoever has no key.
+    package func isPossible(at time: Timestamp, byIssuers: Bool = false) -> Bool {
+        if byIssuers, everyone.count >= needed { return true }
+        let all = people.flatMap { person, keys in keys.map { Signature(principal: person, key: $0.key) } }
+        return isFulfilled(by: all, at: time)
+    }
+
+    /// Whether two different people used two different keys. One person with two keys, and two people with one, are not.
+    private static func hasTwo(_ signatures: Set<Signature>) -> Bool {
+        let keys = Dictionary(grouping: signatures, by: \.principal).mapValues { Set($0.map(\.instrument)) }
+        guard keys.count >= 2 else { return false }
+        // With two people, only where both have the same single key do they not have two.
+        return Set(keys.values.flatMap { $0 }).count >= 2
+    }
+}
+
+extension Approval {
+    /// How many people must agree.
+    fileprivate var people: Int {
+        switch self {
+        case .none: 0
+        case .manager: 1
+        case .dual: 2
+        }
+    }
+}

@@ -1,0 +1,102 @@
+package import EnsignModel
+
+/// A limit that a run or its agent has reached.
+package enum Exhausted: Sendable, Hashable {
+    // Of the run.
+    case steps(Int64)
+    case seconds(Int64)
+    case tokens(Int64)
+    case costUSD(Double)
+    case runs(Int64)
+    // Of the day, in UTC.
+    case agentCostUSD(Double)
+    case teamCostUSD(Double)
+    case environmentCostUSD(Double)
+    // Of the agent.
+    case rate(CallRate)
+    case stepsPerMinute(Int64)
+    case runsPerHour(Int64)
+
+    /// Which limit it is and what it allows, for the model that called.
+    package var sentence: String {
+        switch self {
+        case .steps(let most): "a run may make \(most) calls, and this one has made them"
+        case .seconds(let most): "a run may take \(most) seconds, and they are over"
+        case .tokens(let most): "a run may use \(most) tokens, and they are used"
+        case .costUSD(let most): "a run may cost \(Self.dollars(most)), and this one has"
+        case .runs(let most): "\(most) runs may be open at a time, and they are"
+        case .agentCostUSD(let most): "this agent may cost \(Self.dollars(most)) a day, and it has today"
+        case .teamCostUSD(let most): "the team's agents may cost \(Self.dollars(most)) a day, and they have today"
+        case .environmentCostUSD(let most): "all agents may cost \(Self.dollars(most)) a day, and they have today"
+        case .rate(let rate): "it may be called \(rate.words), and it was"
+        case .stepsPerMinute(let most): "this agent may make \(most) calls a minute, and it has"
+        case .runsPerHour(let most): "this agent may begin \(most) runs an hour, and it has"
+        }
+    }
+
+    /// Whether trying again helps, and when.
+    package var advice: String {
+        switch self {
+        case .steps, .seconds, .tokens, .costUSD: "Every further call of this run will be refused: end now."
+        case .runs: "Try again when another run has ended."
+        case .agentCostUSD, .teamCostUSD, .environmentCostUSD: "It will be refused until tomorrow, UTC: end now."
+        case .rate(let rate): "Try again in \(rate.period == .hour ? "an" : "a") \(rate.period.word)."
+        case .stepsPerMinute: "Try again in a minute."
+        case .runsPerHour: "Try again in an hour."
+        }
+    }
+
+    private static func dollars(_ value: Double) -> String { "\(JSONValue(value).text) US dollars" }
+}
+
+/// Why calls are taken for a loop.
+package enum Looping: Sendable, Hashable {
+    /// The same call, so often.
+    case sameCall(Int64)
+    /// Refused calls, so many.
+    case refusals(Int64)
+
+    package var sentence: String {
+        switch self {
+        case .sameCall(let most): "exactly this call was made \(most) times already"
+        case .refusals(let most): "\(most) calls were refused already"
+        }
+    }
+
+    package var advice: String {
+        switch self {
+        case .sameCall: "The answer will not change: do something else, or end."
+        case .refusals: "Further calls of this run will be refused: end, and say what you could not do."
+        }
+    }
+}
+
+extension RunProgress {
+    /// The first limit of a bundle, or of the operator, that a call would break.
+    package func exhausted(_ limits: BundleLimits, _ operation: BundleOperation, _ own: AgentLimits) -> Exhausted? {
+        if let other = otherRuns, let most = limits.runs, other >= most { return .runs(most) }
+        if let most = limits.run.steps, steps >= most { return .steps(most) }
+        if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
+        if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
+        if let most = limits.run.costUSD, costUSD >= most { return .costUSD(most) }
+        if let most = limits.costUSDPerDay, agentCostUSD >= most { return .agentCostUSD(most) }
+        if let most = team.limit, team.costUSD >= most { return .teamCostUSD(most) }
+        if let most = environment.limit, environment.costUSD >= most { return .environmentCostUSD(most) }
+        if let rate = operation.rate, calls[rate.period] ?? 0 >= rate.count { return .rate(rate) }
+        return exhausted(own)
+    }
+
+    /// The first limit of the operator that a call would break.
+    package func exhausted(_ own: AgentLimits) -> Exhausted? {
+        if let most = own.stepsPerMinute, stepsInMinute >= most { return .stepsPerMinute(most) }
+        if otherRuns != nil, let most = own.runsPerHour, runsInHour >= most { return .runsPerHour(most) }
+        return nil
+    }
+
+    /// Whether the operator's limits take what is going on for a loop.
+    package func looping(_ own: AgentLimits) -> Looping? {
+        if let most = own.refusals, refusals >= most || refusalsInMinute >= most { return .refusals(most) }
+        if let most = own.repeatedCalls, sameCalls >= most || sameCallsInMinute >= most { return .sameCall(most) }
+        return nil
+    }
+}

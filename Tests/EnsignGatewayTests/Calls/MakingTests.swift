@@ -1,0 +1,253 @@
+import EnsignGateway
+import EnsignMCP
+import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import EnsignTestSupport
+import Glibc
+import Synchronization
+import Testing
+
+@Suite("Making a call")
+struct MakingTests {
+    @Test("A call that was sent and not answered may have happened, and is not sent again")
+    func unknownOutcome() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.answer(.unknown(UpstreamFailure(.ended, "gone")))
+        let answer = fixture.call("crm__update")
+        #expect(answer.reason == "unknown-outcome" && answer.text.contains("look before you repeat"))
+        #expect(fixture.server.calls.count == 1)
+        #expect(fixture.log.kinds == [.intent, .outcome] && fixture.log.last?.outcome == .unknown)
+    }
+
+    @Test("What was certainly not sent is tried once more only where it may be repeated")
+    func retries() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let lost = UpstreamOutcome.notSent(UpstreamFailure(.ended, "gone"))
+        fixture.server.answer(lost, lost)
+        #expect(fixture.call("crm__update").reason == "unavailable")
+        #expect(fixture.server.calls.count == 1)
+        fixture.server.answer(lost)
+        #expect(fixture.call("crm__find").reason == nil)
+        #expect(fixture.server.calls.count == 3)
+    }
+
+    @Test("Five failures of the transport rest a server for half a minute; refusals and errors of it do not")
+    func breaker() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.answer(.refused(code: -32_602, message: "no"), .result(["content": [], "isError": true]))
+        for _ in 0..<2 { #expect(fixture.call("crm__update").isError) }
+        let failure = UpstreamOutcome.unknown(UpstreamFailure(.timedOut, "slow"))
+        for _ in 0..<5 {
+            fixture.server.answer(failure)
+            #expect(fixture.call("crm__update").reason == "unknown-outcome")
+        }
+        let before = fixture.server.calls.count
+        #expect(fixture.call("crm__update").reason == "unavailable")
+        #expect(fixture.server.calls.count == before)
+    }
+
+    @Test("After its rest one call asks a server, and what comes of it counts for all")
+    func halfOpen() throws {
+        let time = Mutex(ContinuousClock.now)
+        let breaker = CircuitBreaker { time.withLock { $0 } }
+        for _ in 0..<5 { breaker.failed(try #require(breaker.admits())) }
+        #expect(breaker.admits() == nil)
+        time.withLock { $0 += .seconds(31) }
+        let probe = try #require(breaker.admits())
+        #expect(breaker.admits() == nil, "one asks at a time")
+        breaker.failed(probe)
+        #expect(breaker.admits() == nil)
+        time.withLock { $0 += .seconds(31) }
+        #expect(breaker.admits() != nil)
+        breaker.succeeded()
+        #expect(breaker.admits() != nil && breaker.admits() != nil)
+    }
+
+    @Test("Whoever called before a server rested lets nobody in beside the one who asks")
+    func lateCalls() throws {
+        let time = Mutex(ContinuousClock.now)
+        let breaker = CircuitBreaker { time.withLock { $0 } }
+        let (late, lost) = (try #require(breaker.admits()), try #require(breaker.admits()))
+        for _ in 0..<5 { breaker.failed(try #require(breaker.admits())) }
+        time.withLock { $0 += .seconds(31) }
+        let probe = try #require(breaker.admits())
+        breaker.passed(late)
+        breaker.failed(lost)
+        #expect(breaker.admits() == nil)
+        breaker.passed(probe)
+        let next = try #require(breaker.admits())
+        breaker.passed(probe)
+        #expect(breaker.admits() == nil, "a probe that is over says nothing about the next one")
+        breaker.succeeded()
+        _ = next
+    }
+
+    @Test("An impatient client that asks again gets the same outcome of one call")
+    func singleFlight() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let answers = Mutex<[Bool]>([])
+        let threads = try (0..<3).map { _ in
+            try Thread {
+                let answer = fixture.call("crm__update", ["amount": 1])
+                answers.withLock { $0.append(answer.text == "fine") }
+            }
+        }
+        while fixture.server.calls.isEmpty || fixture.log.kinds.isEmpty { Machine.pause(milliseconds: 1) }
+        // Two of them wait for the first one.
+        let deadline = ContinuousClock.now + .milliseconds(200)
+        while ContinuousClock.now < deadline { Machine.pause(milliseconds: 10) }
+        fixture.server.gate.update { $0 = true }
+        for thread in threads { thread.join() }
+        #expect(fixture.server.calls.count == 1)
+        #expect(answers.withLock { $0 } == [true, true, true])
+    }
+
+    @Test("An outcome that nobody was there to take is kept for the same call")
+    func unclaimed() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let gone = Cancellation()
+        fixture.server.gate.update { $0 = false }
+        let thread = try Thread { _ = fixture.call("crm__update", ["amount": 1], cancellation: gone) }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        gone.cancel()
+        fixture.server.gate.update { $0 = true }
+        thread.join()
+        #expect(fixture.call("crm__update", ["amount": 1]).text == "fine")
+        #expect(fixture.server.calls.count == 1)
+        // It was taken: the next one is a call of its own.
+        #expect(fixture.call("crm__update", ["amount": 1]).text == "fine")
+        #expect(fixture.server.calls.count == 2)
+    }
+
+    @Test("A call that needs a person waits for one, is made once, and not again by the same approval")
+    func approval() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
+        #expect(fixture.call("crm__update").reason == "approval-denied", "nobody has a key")
+        try fixture.publishPolicy()
+        let pending = fixture.call("crm__update")
+        #expect(pending.reason == "approval-pending" && pending.text.contains("exactly these arguments"))
+        #expect(fixture.server.calls.isEmpty)
+        fixture.desk.contents.withLock { $0.answer = .granted(id: "a1", by: ["ada@example.com"]) }
+        #expect(fixture.call("crm__update").reason == nil)
+        #expect(fixture.call("crm__update").reason == "unavailable", "it was used up")
+        #expect(fixture.server.calls.count == 1)
+        fixture.desk.contents.withLock {
+            $0.answer = .denied(id: "a2", by: "ada@example.com", until: Timestamp(seconds: 0))
+        }
+        #expect(fixture.call("crm__update").reason == "approval-denied")
+    }
+
+    @Test("A definition that is not the pinned one stops calls, whoever pinned it")
+    func pins() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        #expect(fixture.call("crm__find").reason == nil)
+        let changed = ServerListing.Tool(name: "find", input: ["type": "object", "properties": ["all": [:]]])
+        fixture.server.contents.withLock { $0.listing.tools[0] = changed }
+        #expect(fixture.call("crm__find").reason == "pinned")
+        let digest = ToolPin.digest(name: "find", input: changed.input, output: nil)
+        try fixture.publish(open("1.0.1") { $0.tools[0].operations["find"]?.pin = digest })
+        #expect(fixture.call("crm__find", run: "r2").reason == nil)
+        let loose = try GateFixture(more: "pins: reads")
+        try loose.publish(open())
+        for name in ["crm__find", "crm__update"] { #expect(loose.call(name).reason == nil) }
+        loose.server.contents.withLock { contents in
+            contents.listing.tools[0] = changed
+            contents.listing.tools[1] = ServerListing.Tool(name: "update", input: ["type": "array"])
+        }
+        #expect(loose.call("crm__find").reason == nil)
+        #expect(loose.call("crm__update").reason == "pinned")
+    }
+
+    @Test("Where nothing can be recorded only what reads goes on")
+    func diskFull() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.log.isFull.set()
+        #expect(fixture.call("crm__find").reason == nil)
+        #expect(fixture.call("crm__update").reason == "unavailable")
+        #expect(fixture.server.calls == ["find {}"])
+    }
+
+    @Test("A tool is off where the manifest names another server, or credentials that its line does not list")
+    func otherServer() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].server = ["mcp": ["command": ["crm", "--all"]]] })
+        #expect(fixture.call("crm__list").reason == "unavailable")
+        try fixture.publish(open { $0.tools[0].server = ["mcp": ["url": "https://evil.example.com/mcp"]] })
+        #expect(fixture.call("crm__list", run: "r2").reason == "unavailable")
+        // Another folder of the same program, and an environment that the manifest asks for, change nothing.
+        try fixture.publish(
+            open { $0.tools[0].server = ["mcp": ["command": ["/opt/crm"], "env": ["LD_PRELOAD": "/tmp/x.so"]]] }
+        )
+        #expect(fixture.call("crm__list", run: "r3").reason == nil)
+        #expect(fixture.server.calls.count == 1)
+    }
+
+    @Test("A result that does not fit its schema is withheld, or with 'warn' passed on")
+    func outputSchema() throws {
+        func answer(_ more: String, _ result: JSONValue) throws -> GateFixture.Answer {
+            let fixture = try GateFixture(more: more)
+            let output: JSONValue = ["type": "object", "properties": ["id": ["type": "integer"]], "required": ["id"]]
+            try fixture.publish(open { $0.tools[0].operations["find"]?.output = output })
+            fixture.server.answer(.result(result))
+            return fixture.call("crm__find")
+        }
+        let good: JSONValue = ["content": [["type": "text", "text": "x"]], "structuredContent": ["id": 1]]
+        let bad: JSONValue = ["content": [["type": "text", "text": "x"]], "structuredContent": ["id": "1"]]
+        #expect(try !answer("", good).isError)
+        #expect(try answer("", bad).isError)
+        #expect(try answer("output: warn", bad).text == "x")
+        #expect(try answer("", ["content": [["type": "text", "text": "no id here"]]]).isError)
+        #expect(
+            try answer("", ["content": [["type": "text", "text": #"{"id": 3}"#]]]).value["structuredContent"] == [
+                "id": 3
+            ]
+        )
+        #expect(try answer("", ["content": [["type": "text", "text": "failed"]], "isError": true]).text == "failed")
+    }
+
+    @Test("A secret that a server echoes is cut out of its result, and read again when it is refused")
+    func secrets() throws {
+        let scratch = try ScratchDirectory()
+        let resolver = try scratch.write("resolve", "#!/bin/sh\necho x >> \(scratch.path)/asked\necho s3cr3t-\"$1\"\n")
+        #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
+        let fixture = try GateFixture(
+            more: "credentials: {vault: {command: [\(resolver)]}}",
+            upstream: "{command: [/usr/bin/crm], references: [\"vault:crm\"], env: {TOKEN: \"{credentials}\"}}"
+        )
+        try fixture.publish(open { $0.tools[0].credentials = "vault:crm" })
+        fixture.server.answer(.result(["content": [["type": "text", "text": "I got s3cr3t-vault:crm"]]]))
+        #expect(fixture.call("crm__find").text == "I got [credentials]")
+        let filled = try fixture.server.secrets.withLock { try $0?() } ?? []
+        #expect(filled.map(\.value) == ["s3cr3t-vault:crm"])
+        fixture.server.answer(.notSent(UpstreamFailure(.unauthorized, "401")))
+        #expect(fixture.call("crm__update").reason == nil)
+        #expect(try scratch.read("asked").count == 4, "read once, and once again")
+        try fixture.publish(open("1.0.2") { $0.tools[0].credentials = "vault:other" })
+        #expect(fixture.call("crm__find", run: "r2").reason == "unavailable")
+    }
+
+    @Test(
+        "A resolver that fails, says nothing or is slow gives no secret, and the call fails",
+        arguments: [
+            "exit 3", "true", "sleep 5; echo late",
+        ]
+    )
+    func badResolver(_ body: String) throws {
+        let scratch = try ScratchDirectory()
+        let resolver = try scratch.write("resolve", "#!/bin/sh\n\(body)\n")
+        #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
+        let shelf = SecretShelf(["vault": [resolver]], deadline: .milliseconds(300))
+        #expect(throws: UpstreamFailure.self) { try shelf.secret("vault:x") }
+        #expect(shelf.all.isEmpty)
+    }
+}

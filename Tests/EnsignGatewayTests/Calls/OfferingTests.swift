@@ -1,0 +1,126 @@
+import EnsignGateway
+import EnsignMCP
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Synchronization
+import Testing
+
+@Suite("What is offered")
+struct OfferingTests {
+    private func names(_ fixture: GateFixture) -> [String]? {
+        guard case .success(let tools) = fixture.gate.offer(to: fixture.session) else { return nil }
+        return tools.map(\.name)
+    }
+
+    @Test("Tools are listed as they were reviewed, sorted, and without a word of the server")
+    func reviewed() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["find"]?.description = "Finds." })
+        fixture.server.contents.withLock { contents in
+            contents.listing.tools[0] = ServerListing.Tool(name: "find", input: ["type": "string"])
+        }
+        let tools = try fixture.gate.offer(to: fixture.session).get()
+        #expect(tools.map(\.name) == ["crm__find", "crm__list", "crm__update"])
+        #expect(tools[0].description == "Finds." && tools[0].input["properties"]?["amount"] != nil)
+        #expect(tools[1].input == ["type": "object", "properties": [:], "additionalProperties": false])
+    }
+
+    @Test("A list is what the run and the present bundle both grant, today")
+    func both() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open("1.0.0"))
+        let mark = fixture.gate.offerMark(for: fixture.session)
+        #expect(fixture.call("crm__list").reason == nil)
+        try fixture.publish(
+            open("1.0.1") { bundle in
+                bundle.tools[0].operations["find"] = nil
+                bundle.tools[0].operations["secret"] = operation(.read, .low)
+            }
+        )
+        #expect(names(fixture) == ["crm__list", "crm__update"])
+        #expect(fixture.gate.offerMark(for: fixture.session) != mark)
+        let yesterday = Timestamp(seconds: fixture.time.now / 1_000_000_000 - 86_400).date
+        let other = try GateFixture()
+        try other.publish(open { $0.tools[0].operations["find"]?.expires = yesterday })
+        #expect(names(other) == ["crm__list", "crm__update"])
+    }
+
+    @Test("Nothing is offered to who is halted, and nobody is told that nothing is granted where nobody can say")
+    func halted() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        try fixture.publish([])
+        #expect(names(fixture) == [])
+        try Files.rename(fixture.live, to: "\(fixture.live).gone")
+        #expect(names(fixture) == nil)
+    }
+
+    @Test(
+        "An output schema is shown only where the server gives structured results; one that is down is listed all the same"
+    )
+    func output() throws {
+        let fixture = try GateFixture()
+        let output: JSONValue = ["type": "object", "properties": ["id": ["type": "integer"]]]
+        try fixture.publish(
+            open { bundle in
+                for name in ["find", "list"] { bundle.tools[0].operations[name]?.output = output }
+            }
+        )
+        let asked = Mutex(0)
+        fixture.server.contents.withLock { contents in
+            contents.listing.tools[0] = ServerListing.Tool(name: "find", input: [:], output: ["type": "object"])
+            contents.whenListing = { asked.withLock { $0 += 1 } }
+        }
+        let shown = try fixture.gate.offer(to: fixture.session).get().map(\.output)
+        #expect(shown == [output, nil, nil])
+        #expect(asked.withLock { $0 } == 1, "a server is asked once for a list")
+        fixture.server.contents.withLock { $0.listingFailure = UpstreamFailure(.unreachable, "down") }
+        let down = try fixture.gate.offer(to: fixture.session).get()
+        #expect(down.count == 3 && down.allSatisfy { $0.output == nil })
+    }
+
+    @Test("Servers are asked what they offer all at once, and none is waited for beyond the time of the list")
+    func listings() {
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        func station(_ server: MemoryServer) -> UpstreamDesk.Station {
+            UpstreamDesk.Station(upstream: server, breaker: CircuitBreaker(), reference: nil)
+        }
+        // Each answers once all of them are asked.
+        let asked = Condition(0)
+        let together = (0..<3).map { _ in MemoryServer() }
+        for server in together {
+            server.contents.withLock { contents in
+                contents.whenListing = {
+                    asked.update { $0 += 1 }
+                    _ = asked.wait(until: nil) { $0 == together.count ? true : nil }
+                }
+            }
+        }
+        let named = Dictionary(uniqueKeysWithValues: together.enumerated().map { ("s\($0)", station($1)) })
+        #expect(desk.listings(named, within: .seconds(60)).count == together.count)
+        // One never answers while the list is made.
+        let isOver = Condition(false)
+        let slow = MemoryServer()
+        slow.contents.withLock { $0.whenListing = { _ = isOver.wait(until: nil) { $0 ? true : nil } } }
+        let found = desk.listings(["slow": station(slow), "quick": station(MemoryServer())], within: .seconds(1))
+        #expect(Array(found.keys) == ["quick"])
+        isOver.update { $0 = true }
+        desk.end()
+        #expect(desk.listings(["quick": station(MemoryServer())], within: .seconds(1)).isEmpty)
+    }
+
+    @Test("A server that takes long to say what it offers is not taken for one that is down")
+    func slowness() {
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        for (kind, admits) in [(UpstreamFailure.Kind.timedOut, true), (.unreachable, false)] {
+            let server = MemoryServer()
+            server.contents.withLock { $0.listingFailure = UpstreamFailure(kind, "no") }
+            let breaker = CircuitBreaker()
+            let station = UpstreamDesk.Station(upstream: server, breaker: breaker, reference: nil)
+            for _ in 0..<CircuitBreaker.most { _ = desk.listings(["it": station], within: .seconds(60)) }
+            #expect((breaker.admits() != nil) == admits)
+        }
+        desk.end()
+    }
+}

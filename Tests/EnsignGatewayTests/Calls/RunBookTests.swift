@@ -1,0 +1,70 @@
+import EnsignGateway
+import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import EnsignTestSupport
+import Glibc
+import Testing
+
+@Suite("Counts of runs, for longer than a process")
+struct RunBookTests {
+    private let scratch: ScratchDirectory
+    private let bundle = Digest(hex: String(repeating: "a", count: 64))
+
+    init() throws { scratch = try ScratchDirectory() }
+
+    private func book() throws -> RunBook { try RunBook(state: scratch.path) }
+
+    /// Counts a call.
+    ///
+    /// - Returns: What was known before it: calls of the run, and of the agent within a minute.
+    private func count(_ book: RunBook) throws -> [Int64] {
+        let entry = RunBook.Entry(agent: GateFixture.agent, run: "r", operation: "crm.find", arguments: [:])
+        let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
+        let known = try book.count(entry, beginning: beginning, conditions: [], rates: []) { progress in
+            ([progress.steps, progress.stepsInMinute], false)
+        }
+        return try #require(known)
+    }
+
+    @Test("Each of several processes counts what the others did")
+    func shared() throws {
+        let books = [try book(), try book(), try book()]
+        for step in 0..<12 { #expect(try count(books[step % 3]) == [Int64(step), Int64(step)]) }
+        #expect(try count(book()) == [12, 12])
+    }
+
+    @Test("A line whose writer died in the middle of it spoils none that comes after")
+    func torn() throws {
+        #expect(try count(book()) == [0, 0])
+        let folder = "\(scratch.path)/runs/\(GateFixture.agent)"
+        for name in try #require(try Files.list(folder)) {
+            let file = try FileDescriptor("\(folder)/\(name)", O_WRONLY | O_APPEND)
+            try file.write(Array("c 17".utf8), to: name)
+        }
+        let next = try book()
+        _ = try next.beginning(of: "r", GateFixture.agent)
+        #expect(try count(next) == [1, 1])
+        #expect(try count(book()) == [2, 2])
+    }
+
+    @Test("A file that has grown long is made anew, and says the same")
+    func long() throws {
+        let book = try book()
+        for step in 0..<8_000 {
+            let entry = RunBook.Entry(
+                agent: GateFixture.agent,
+                run: "r",
+                operation: "crm.find",
+                arguments: ["number": .integer(Int64(step % 100))]
+            )
+            let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
+            _ = try book.count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), false) }
+        }
+        let folder = "\(scratch.path)/runs/\(GateFixture.agent)"
+        for name in try #require(try Files.list(folder)) {
+            #expect(try #require(try Files.status("\(folder)/\(name)")).size < 300_000)
+        }
+        #expect(try count(self.book())[0] == 8_000)
+    }
+}

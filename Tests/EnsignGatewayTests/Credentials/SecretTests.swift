@@ -1,0 +1,55 @@
+import EnsignGateway
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Glibc
+import Testing
+
+@Suite("Secrets")
+struct SecretTests {
+    /// A resolver that answers with what stands in a file, and counts how often it was asked.
+    private func shelf(_ scratch: ScratchDirectory, _ body: String) throws -> SecretShelf {
+        let resolver = try scratch.write("resolve", "#!/bin/sh\n\(body)\n")
+        #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
+        return SecretShelf(["vault": [resolver]])
+    }
+
+    @Test("A secret is read once, and anew once somebody has refused it; the old one is still cut out")
+    func rotation() throws {
+        let scratch = try ScratchDirectory()
+        try scratch.write("value", "first-secret\n")
+        let shelf = try shelf(scratch, "cat \(scratch.path)/value")
+        #expect(try shelf.secret("vault:x") == "first-secret")
+        try scratch.write("value", "second\n")
+        #expect(try shelf.secret("vault:x") == "first-secret")
+        shelf.forget("vault:x")
+        #expect(try shelf.secret("vault:x") == "second")
+        #expect(shelf.all == ["first-secret", "second"], "a program may have been started with the first")
+    }
+
+    @Test("What a slow command holds up is its own secret, not the answers of other servers")
+    func slow() throws {
+        let scratch = try ScratchDirectory()
+        let shelf = try shelf(
+            scratch,
+            "touch \(scratch.path)/asked; while [ ! -e \(scratch.path)/go ]; do sleep 0.01; done; echo v4lue"
+        )
+        let thread = try Thread { _ = try? shelf.secret("vault:slow") }
+        while try Files.status("\(scratch.path)/asked") == nil { Machine.pause(milliseconds: 1) }
+        #expect(shelf.all.isEmpty)
+        try scratch.write("go", "")
+        thread.join()
+        #expect(shelf.all == ["v4lue"])
+    }
+
+    @Test("A secret is cut by its bytes, wherever text stands, and the longer one of two first")
+    func cutting() {
+        let cutter = SecretCutter(["s3cr3t-long", "s3cr3t", "abc"])
+        #expect(
+            cutter.cut("x s3cr3t-long y s3cr3ts3cr3t z abc") == "x [credentials] y [credentials][credentials] z abc"
+        )
+        #expect(cutter.cut("s3cr3t\u{301}") == "[credentials]\u{301}", "a mark behind it hides nothing")
+        #expect(cutter.cut(["s3cr3t": ["s3cr3t", 1, ["a": "é s3cr3t"]]] as JSONValue).text.contains("s3cr3t") == false)
+        #expect(cutter.cut("s3cr3") == "s3cr3" && cutter.cut("") == "")
+    }
+}

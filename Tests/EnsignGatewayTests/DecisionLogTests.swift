@@ -1,0 +1,251 @@
+import EnsignCrypto
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Glibc
+import Synchronization
+import Testing
+
+@testable import EnsignGateway
+
+@Suite("Decision log")
+struct DecisionLogTests {
+    private let folder: ScratchDirectory
+    private let clock = TestClock()
+
+    init() throws { folder = try ScratchDirectory() }
+
+    private func state() throws -> StateFolder { try StateFolder("\(folder.path)/state") }
+
+    private func open(_ anchor: @escaping DecisionLog.Anchor = { _ in }) throws -> DecisionLog {
+        try DecisionLog(state(), environment: "prod", clock: { [clock] in clock.now }, anchor: anchor)
+    }
+
+    private func intent(_ amount: Int64) -> Decision {
+        var decision = Decision(.intent, agent: AgentID("support/refund-triage"))
+        decision.operation = "payments.refund"
+        decision.arguments = ["amount": .integer(amount)]
+        decision.key = "ticket-4711"
+        decision.run = RunName("run-1", .header)
+        decision.verdict = .allowed
+        return decision
+    }
+
+    private func outcome(_ intent: Int64) -> Decision {
+        var decision = Decision(.outcome, agent: AgentID("support/refund-triage"))
+        decision.intent = intent
+        decision.outcome = .ok
+        return decision
+    }
+
+    private func check(secret: Bool = true, heads: [String]? = nil) throws -> LogCheck {
+        let state = try state()
+        let log = LogFolder("\(state.path)/log")
+        let own = try Files.status("\(log.path)/heads.jsonl") == nil ? [] : ["\(log.path)/heads.jsonl"]
+        return try LogCheck.check(
+            files: log.names().map { "\(log.path)/\($0)" },
+            heads: heads ?? own,
+            keys: LogCheck.Keys(secret: secret ? state.logSecret() : nil, heads: state.signingKey().publicKey)
+        )
+    }
+
+    private func file(_ name: String) throws -> String { "\(try state().path)/log/\(name)" }
+
+    private func text(_ name: String) throws -> String {
+        String(decoding: try #require(try Files.read(file(name), limit: 1 << 24)), as: UTF8.self)
+    }
+
+    @Test("lines have dense numbers, each names the one before, and no value of a call")
+    func chain() throws {
+        let log = try open()
+        for amount in Int64(1)...20 { _ = try log.append(outcome(try log.append(intent(amount)))) }
+        let check = try check()
+        #expect(check.problems == [])
+        #expect((check.lines, check.first, check.last, check.open) == (40, 1, 40, 0))
+        let text = try text("2026-11-29.jsonl")
+        for secret in ["amount", "ticket-4711"] { #expect(!text.contains(secret)) }
+        #expect(text.contains("\"prev\":null") && text.contains("\"runFrom\":\"header\""))
+        let first = try #require(text.split(separator: "\n").first)
+        // sha256sum checks the chain.
+        #expect(text.contains("\"prev\":\"sha256:\(SHA256.hex(of: Array(first.utf8)))\""))
+    }
+
+    @Test("the same arguments have the same HMAC within a gateway, and another one in the next gateway")
+    func hidden() throws {
+        let other = try ScratchDirectory()
+        let log = try open()
+        let foreign = try DecisionLog(StateFolder(other.path + "/state"), environment: "prod")
+        #expect(log.mac(ofArguments: ["a": 1, "b": 2]) == log.mac(ofArguments: ["b": 2, "a": 1]))
+        #expect(log.mac(ofArguments: ["a": 1]) != log.mac(ofArguments: ["a": 2]))
+        #expect(log.mac(ofArguments: ["a": 1]) != foreign.mac(ofArguments: ["a": 1]))
+    }
+
+    @Test("several logs over one folder write one chain")
+    func shared() throws {
+        let logs = try (0..<4).map { _ in try open() }
+        let threads = try logs.map { log in
+            try Thread { [self] in
+                for amount in Int64(1)...100 {
+                    guard let number = try? log.append(intent(amount)) else { continue }
+                    _ = try? log.append(outcome(number))
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        let check = try check()
+        #expect(check.problems == [])
+        #expect((check.lines, check.open) == (800, 0))
+    }
+
+    @Test("a day ends with a signed head; earlier days are compressed, and removed by age, and the chain holds")
+    func days() throws {
+        let heads = Mutex<[LogHead]>([])
+        let log = try open { head in heads.withLock { $0.append(head) } }
+        for day in 0..<4 {
+            for _ in 0..<3 { _ = try log.append(outcome(try log.append(intent(1)))) }
+            if day < 3 { clock.advance(days: 1) }
+        }
+        #expect(try LogFolder("\(state().path)/log").names().count == 4)
+        try log.tidy(keep: 2)
+        #expect(
+            try LogFolder("\(state().path)/log").names() == [
+                "2026-11-30.jsonl.gz", "2026-12-01.jsonl.gz", "2026-12-02.jsonl",
+            ]
+        )
+        #expect(try check().problems == [])
+        #expect(try check().first == 7)
+        // Goes on after a new start, too.
+        _ = try open().append(intent(2))
+        #expect(try check().problems == [])
+        #expect(heads.withLock { $0.count } >= 3)
+        let unzipped = try Subprocess("gzip", ["-dc", file("2026-11-30.jsonl.gz")]).run()
+        #expect(unzipped.outputText.split(separator: "\n").count == 6)
+    }
+
+    @Test("a clock that goes back goes on in the file of the newest day")
+    func clockBack() throws {
+        let log = try open()
+        _ = try log.append(intent(1))
+        clock.advance(days: -3)
+        _ = try log.append(intent(2))
+        #expect(try check().problems == [])
+        #expect(try LogFolder("\(state().path)/log").names() == ["2026-11-29.jsonl"])
+    }
+
+    @Test("a flipped byte anywhere is named, with and without the secret")
+    func flipped() throws {
+        let log = try open()
+        for _ in 0..<5 { _ = try log.append(outcome(try log.append(intent(1)))) }
+        try log.signHead(always: true)
+        let whole = try Array(text("2026-11-29.jsonl").utf8)
+        for position in stride(from: 0, to: whole.count, by: 37) where whole[position] != 0x0A {
+            var bytes = whole
+            bytes[position] ^= 1
+            try Files.replace(file("2026-11-29.jsonl"), with: bytes)
+            #expect(try !check().isWhole, "with the secret, byte \(position)")
+            #expect(try !check(secret: false).isWhole, "without, byte \(position)")
+        }
+        try Files.replace(file("2026-11-29.jsonl"), with: whole)
+        #expect(try check().isWhole)
+    }
+
+    @Test("a log that was cut, or written anew with the secret, disagrees with a signed head")
+    func cut() throws {
+        let log = try open()
+        for _ in 0..<5 { _ = try log.append(outcome(try log.append(intent(1)))) }
+        try log.signHead(always: true)
+        let lines = try text("2026-11-29.jsonl").split(separator: "\n")
+        try Files.replace(
+            file("2026-11-29.jsonl"),
+            with: Array((lines.dropLast(2).joined(separator: "\n") + "\n").utf8)
+        )
+        #expect(try check().problems.map(\.message).contains { $0.hasSuffix("names 10: it was cut") })
+        // And nothing is written behind the cut.
+        #expect(throws: RecordFailure.self) { try log.append(intent(7)) }
+        // Written anew by somebody who has the secret, and without the heads that are kept here.
+        let kept = "\(folder.path)/kept.jsonl"
+        try Files.replace(kept, with: Array(try text("heads.jsonl").utf8))
+        try Files.remove(file("heads.jsonl"))
+        try Files.remove(file("2026-11-29.jsonl"))
+        let anew = try open()
+        for _ in 0..<6 { _ = try anew.append(outcome(try anew.append(intent(2)))) }
+        #expect(try check().isWhole)
+        #expect(try check(heads: [kept]).problems.map(\.message).contains { $0.contains("written anew") })
+    }
+
+    @Test("ssh-keygen verifies a head over the canonical JSON of the rest")
+    func stockHead() throws {
+        let log = try open()
+        _ = try log.append(intent(1))
+        try log.signHead(always: true)
+        let head = try #require(LogHead(Array(try text("heads.jsonl").utf8.dropLast())))
+        var members = try #require(head.json.object)
+        members["signature"] = nil
+        try Files.replace("\(folder.path)/head.sig", with: Array(head.signature.utf8))
+        let line = try #require(try Files.read("\(state().path)/gateway.pub", limit: 4_096))
+        try Files.replace("\(folder.path)/allowed", with: Array("gateway ".utf8) + line)
+        let verified = try Subprocess(
+            "ssh-keygen",
+            [
+                "-Y", "verify", "-f", "\(folder.path)/allowed", "-I", "gateway", "-n", "ensign-log", "-s",
+                "\(folder.path)/head.sig",
+            ],
+            input: JSONValue.object(members).canonicalBytes() + [0x0A]
+        ).run()
+        #expect(verified.status == 0, "\(verified.errorText)")
+    }
+
+    @Test("an intent without an outcome is unknown at the next start, once")
+    func unknown() throws {
+        // The first log is gone, with its lock, when it goes out of scope.
+        try {
+            let log = try open()
+            _ = try log.append(outcome(try log.append(intent(1))))
+            _ = try log.append(intent(2))
+        }()
+        #expect(try check().open == 1)
+        let next = try open()
+        _ = try open()
+        let check = try check()
+        #expect((check.problems, check.open, check.lines) == ([], 0, 4))
+        #expect(try text("2026-11-29.jsonl").split(separator: "\n").last?.contains("\"outcome\":\"unknown\"") == true)
+        _ = next
+    }
+
+    @Test("the intent of a process that still runs stays open")
+    func living() throws {
+        let log = try open()
+        let number = try log.append(intent(1))
+        _ = try open()
+        #expect(try check().open == 1)
+        _ = try log.append(outcome(number))
+        #expect(try check().open == 0)
+    }
+
+    @Test("a line that lost power in the middle is removed, and the chain goes on")
+    func torn() throws {
+        try { _ = try open().append(intent(1)) }()
+        let whole = try text("2026-11-29.jsonl")
+        try Files.replace(file("2026-11-29.jsonl"), with: Array((whole + whole.prefix(100)).utf8))
+        _ = try open().append(intent(2))
+        #expect(try check().problems == [])
+    }
+
+    @Test("a state folder that others may enter is refused")
+    func open777() throws {
+        let path = "\(folder.path)/loose"
+        try Files.makeDirectories(path, mode: 0o755)
+        #expect(throws: RecordFailure.self) { try StateFolder(path) }
+    }
+}
+
+/// A clock that only tests move; it begins at 2026-11-29T03:00:00Z.
+final class TestClock: Sendable {
+    private let moment = Mutex(Moment(Timestamp(seconds: 1_795_921_200)))
+
+    var now: Moment { moment.withLock { $0 } }
+
+    func advance(days: Int64 = 0, seconds: Int64 = 0) {
+        moment.withLock { $0 = $0.advanced(milliseconds: (days * 86_400 + seconds) * 1_000) }
+    }
+}

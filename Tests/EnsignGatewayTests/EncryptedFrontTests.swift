@@ -1,0 +1,147 @@
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Foundation
+import Testing
+
+@testable import EnsignGateway
+
+@Suite("Serving clients by HTTPS")
+struct EncryptedFrontTests {
+    private let gatekeeper = ScriptedGatekeeper()
+    private let scratch: ScratchDirectory
+
+    init() throws {
+        _ = ignoresBrokenPipes
+        scratch = try ScratchDirectory()
+        try authority("ca")
+        try authority("other")
+        try certificate("server", by: "ca", "subjectAltName=DNS:gateway.test,IP:127.0.0.1", "serverAuth")
+        try certificate("client", by: "ca", "subjectAltName=DNS:client.test", "clientAuth")
+        try certificate("stranger", by: "other", "subjectAltName=DNS:client.test", "clientAuth")
+    }
+
+    private func openssl(_ arguments: String...) throws {
+        let outcome = try Subprocess("/usr/bin/openssl", arguments, directory: scratch.path).run()
+        try #require(outcome.status == 0, "\(outcome.errorText)")
+    }
+
+    private func authority(_ name: String) throws {
+        try openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=\(name)",
+            "-keyout",
+            "\(name).key",
+            "-out",
+            "\(name).pem"
+        )
+    }
+
+    private func certificate(_ name: String, by authority: String, _ names: String, _ purpose: String) throws {
+        try openssl(
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=\(name)",
+            "-keyout",
+            "\(name).key",
+            "-out",
+            "\(name).csr"
+        )
+        try scratch.write("\(name).ext", "\(names)\nextendedKeyUsage=\(purpose)\n")
+        try openssl(
+            "x509",
+            "-req",
+            "-in",
+            "\(name).csr",
+            "-CA",
+            "\(authority).pem",
+            "-CAkey",
+            "\(authority).key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "\(name).ext",
+            "-out",
+            "\(name).pem"
+        )
+    }
+
+    private func front(authorities: String?) throws -> HTTPFront {
+        try HTTPFront(
+            ListeningSocket(host: "127.0.0.1", port: 0),
+            encryption: HTTPFront.Encryption(
+                certificate: try scratch.read("server.pem"),
+                key: try scratch.read("server.key"),
+                authorities: try authorities.map { try scratch.read($0) }
+            ),
+            gatekeeper: gatekeeper,
+            version: "0"
+        )
+    }
+
+    /// The status of an answer; 0 for none.
+    private func post(_ port: UInt16, _ host: String = "gateway.test", _ more: [String] = []) throws -> Int {
+        let outcome = try Subprocess(
+            "/usr/bin/curl",
+            [
+                "-s", "-o", "body", "-w", "%{http_code}", "--cacert", "ca.pem", "--resolve",
+                "gateway.test:\(port):127.0.0.1",
+                "-H", "Authorization: Bearer t0ken", "-H", "Content-Type: application/json", "-d",
+                #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, "https://\(host):\(port)/mcp",
+            ] + more,
+            directory: scratch.path
+        ).run()
+        return Int(outcome.outputText) ?? 0
+    }
+
+    @Test("a server is what its certificate says, or its address, and nothing else")
+    func names() throws {
+        let front = try front(authorities: nil)
+        #expect(try post(front.port) == 200)
+        #expect(try read(Array(scratch.read("body").utf8))["result"] == [:])
+        #expect(try post(front.port, "127.0.0.1") == 200)
+        #expect(try post(front.port, "gateway.test", ["-H", "Host: other.test"]) == 403)
+        #expect(try post(front.port, "gateway.test", ["-H", "Origin: https://gateway.test:\(front.port)"]) == 200)
+        #expect(try post(front.port, "gateway.test", ["-H", "Origin: http://gateway.test:\(front.port)"]) == 403)
+        #expect(try post(front.port, "gateway.test", ["--tls-max", "1.1", "--tlsv1.0"]) == 0)
+    }
+
+    @Test("where the operator names an authority, a client has a certificate of it")
+    func clients() throws {
+        let front = try front(authorities: "ca.pem")
+        #expect(try post(front.port) == 403)
+        #expect(gatekeeper.seen.withLock { $0.peers.isEmpty })
+        #expect(try post(front.port, "gateway.test", ["--cert", "client.pem", "--key", "client.key"]) == 200)
+        #expect(
+            try [0, 403].contains(
+                post(front.port, "gateway.test", ["--cert", "stranger.pem", "--key", "stranger.key"])
+            )
+        )
+        // Good for servers, not for clients.
+        #expect(
+            try [0, 403].contains(post(front.port, "gateway.test", ["--cert", "server.pem", "--key", "server.key"]))
+        )
+        #expect(gatekeeper.seen.withLock { $0.peers.count } == 1)
+    }
+
+    @Test("a certificate that is not its key's is no server")
+    func wrongKey() throws {
+        try scratch.write("server.key", try scratch.read("client.key"))
+        #expect(throws: SystemError.self) { _ = try front(authorities: nil) }
+    }
+}

@@ -1,0 +1,346 @@
+import EnsignMCP
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Foundation
+import Synchronization
+import Testing
+
+@testable import EnsignGateway
+
+let servers = (#filePath as NSString).deletingLastPathComponent + "/Servers"
+
+@Suite("A program behind the gateway")
+struct ProgramUpstreamTests {
+    private let scratch: ScratchDirectory
+    private var seen: String { "\(scratch.path)/seen" }
+
+    init() throws {
+        _ = ignoresBrokenPipes
+        scratch = try ScratchDirectory()
+    }
+
+    private func upstream(_ behaviour: String, idle: Duration = .seconds(600)) -> ProgramUpstream {
+        let environment = [
+            ("PATH", "/usr/bin:/bin"), ("SEEN", seen), ("STARTS", "\(scratch.path)/starts"), ("SECRET", "s3cret"),
+        ]
+        return ProgramUpstream(
+            ProgramAddress(words: ["/usr/bin/python3", "\(servers)/upstream.py", behaviour], directory: scratch.path),
+            secrets: { environment.map { (name: $0.0, value: $0.1) } },
+            version: "0",
+            idle: idle
+        )
+    }
+
+    private func call(
+        _ tool: String,
+        _ arguments: JSONValue = [:],
+        timeout: Duration = .seconds(20),
+        most: Int = 4 << 20,
+        cancellation: Cancellation = Cancellation(),
+        progress: (@Sendable (JSONObject) -> Void)? = nil
+    ) -> UpstreamCall {
+        UpstreamCall(
+            tool: tool,
+            arguments: arguments,
+            timeout: timeout,
+            most: most,
+            cancellation: cancellation,
+            progress: progress
+        )
+    }
+
+    private var starts: Int { (try? scratch.read("starts"))?.split(separator: "\n").count ?? 0 }
+
+    @Test(
+        "both eras are spoken, also with servers that end when they are asked in the other one",
+        arguments: [
+            ("legacy", "1"), ("modern", "2"), ("greets", "1"),
+        ]
+    )
+    func eras(behaviour: String, version: String) throws {
+        let upstream = upstream(behaviour)
+        defer { upstream.end() }
+        let listing = try upstream.listing(within: .seconds(20))
+        #expect(listing.name == "up" && listing.version == version)
+        #expect(listing.tools.map(\.name) == ["tool_0_v1", "tool_1_v1", "tool_2_v1"])
+        let result = try upstream.call(call("echo", ["a": 1])).result()
+        #expect(result["structuredContent"] == ["a": 1])
+        #expect(starts == 1)
+    }
+
+    @Test("a server that ends at a handshake is started again, and asked in the newer way")
+    func exits() throws {
+        let upstream = upstream("exits")
+        defer { upstream.end() }
+        #expect(try upstream.call(call("echo", ["a": 2])).result()["structuredContent"] == ["a": 2])
+        #expect(starts == 2)
+    }
+
+    @Test("a server of no known version is not used, and one that is not there is said to be so")
+    func unusable() {
+        let other = upstream("other")
+        guard case .notSent(let failure) = other.call(call("echo")) else { return #expect(Bool(false)) }
+        #expect(failure.kind == .malformed)
+        let missing = ProgramUpstream(ProgramAddress(words: ["/does/not/exist"]), secrets: { [] }, version: "0")
+        guard case .notSent(let failure) = missing.call(call("echo")) else { return #expect(Bool(false)) }
+        #expect(failure.kind == .unreachable)
+    }
+
+    @Test("secrets that cannot be resolved are a call that was not made")
+    func secrets() {
+        let upstream = ProgramUpstream(
+            ProgramAddress(words: ["/bin/cat"]),
+            secrets: { () throws(UpstreamFailure) in throw UpstreamFailure(.unreachable, "no vault") },
+            version: "0"
+        )
+        guard case .notSent(let failure) = upstream.call(call("echo")) else { return #expect(Bool(false)) }
+        #expect(failure.message == "no vault")
+    }
+
+    @Test("the program gets exactly the environment and folder that it is given")
+    func surroundings() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        let text = try #require(try upstream.call(call("environment")).result().said)
+        let environment = try read(Array(text.utf8))
+        // Python itself sets LC_CTYPE.
+        #expect(
+            Set(environment.object?.map(\.key) ?? []).subtracting(["LC_CTYPE"]) == ["PATH", "SEEN", "STARTS", "SECRET"]
+        )
+        #expect(try upstream.call(call("where")).result().said == scratch.path)
+    }
+
+    @Test("the server sees the name, the canonical arguments, the trace, and nothing else")
+    func canonical() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        var call = call("echo", ["b": 1e2, "a": "é"])
+        call.meta = ["traceparent": "00-1"]
+        _ = upstream.call(call)
+        let line = try scratch.read("seen").split(separator: "\n").last { $0.contains("tools/call") }
+        #expect(
+            line
+                == #"{"id":2,"jsonrpc":"2.0","method":"tools/call","params":{"_meta":{"traceparent":"00-1"},"arguments":{"a":"é","b":100},"name":"echo"}}"#
+        )
+    }
+
+    @Test("calls run beside each other")
+    func concurrent() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let time = ContinuousClock().measure {
+            let results = try? Parallel.map(8) { index in
+                try upstream.call(call("slow", ["seconds": 0.5, "n": .integer(Int64(index))])).result().said
+            }
+            #expect(results == Array(repeating: "slow", count: 8))
+        }
+        #expect(time < .seconds(3))
+        #expect(starts == 1)
+    }
+
+    @Test("a late answer reaches nobody")
+    func late() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        guard case .unknown(let failure) = upstream.call(call("late", timeout: .milliseconds(100))) else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.kind == .timedOut)
+        // The late answer comes while this one is awaited.
+        #expect(try upstream.call(call("slow", ["seconds": 1])).result().said == "slow")
+        #expect(try upstream.call(call("echo", ["a": 3])).result()["structuredContent"] == ["a": 3])
+    }
+
+    @Test("a cancelled call is over at once, and the server is told")
+    func cancelled() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let cancellation = Cancellation()
+        let thread = try EnsignSystem.Thread {
+            usleep(200_000)
+            cancellation.cancel()
+        }
+        guard case .unknown(let failure) = upstream.call(call("cancellable", cancellation: cancellation)) else {
+            return #expect(Bool(false))
+        }
+        thread.join()
+        #expect(failure.kind == .cancelled)
+        var isTold = false
+        for _ in 0..<100 where !isTold {
+            isTold = scratch.exists("seen.cancelled")
+            usleep(20_000)
+        }
+        #expect(isTold)
+        // One that was cancelled before it was sent is not sent.
+        guard case .notSent = upstream.call(call("echo", ["never": true], cancellation: cancellation)) else {
+            return #expect(Bool(false))
+        }
+        #expect(try !scratch.read("seen").contains("never"))
+    }
+
+    @Test("progress reaches the caller who wants it, before the answer")
+    func progress() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        let steps = Mutex<[Int64]>([])
+        let call = call("progress") { said in steps.withLock { $0.append(said["progress"]?.int ?? -1) } }
+        #expect(try upstream.call(call).result().said == "done")
+        #expect(steps.withLock { $0 } == [0, 1, 2])
+        #expect(try upstream.call(self.call("progress")).result().said == "done")
+    }
+
+    @Test("a crash leaves the calls under way unknown, and the next call starts it again")
+    func crash() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let other = try EnsignSystem.Thread { [self] in
+            guard case .unknown(let failure) = upstream.call(call("slow", ["seconds": 20])) else {
+                return #expect(Bool(false))
+            }
+            #expect(failure.kind == .ended)
+        }
+        usleep(200_000)
+        guard case .unknown(let failure) = upstream.call(call("die")) else { return #expect(Bool(false)) }
+        #expect(failure.kind == .ended)
+        other.join()
+        #expect(try upstream.call(call("echo", ["a": 4])).result()["structuredContent"] == ["a": 4])
+        #expect(starts == 2)
+    }
+
+    @Test("a program that keeps ending is given a rest")
+    func rest() {
+        let upstream = ProgramUpstream(ProgramAddress(words: ["/bin/false"]), secrets: { [] }, version: "0")
+        var messages: [String] = []
+        for _ in 0..<20 {
+            guard case .notSent(let failure) = upstream.call(call("echo")) else { return #expect(Bool(false)) }
+            messages.append(failure.message)
+        }
+        #expect(messages.contains { $0.contains("started again after a moment") })
+    }
+
+    @Test(
+        "what a server says is bounded, and never ends more than itself",
+        arguments: [
+            ("babble", UpstreamFailure.Kind.malformed), ("endless", .malformed), ("nan", .malformed),
+        ]
+    )
+    func hostile(tool: String, kind: UpstreamFailure.Kind) throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        guard case .unknown(let failure) = upstream.call(call(tool)) else { return #expect(Bool(false)) }
+        #expect(failure.kind == kind)
+        usleep(100_000)
+        #expect(try upstream.call(call("echo", ["a": 5])).result()["structuredContent"] == ["a": 5])
+    }
+
+    @Test("an answer longer than it may be is not taken")
+    func big() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        guard case .unknown(let failure) = upstream.call(call("big", ["bytes": 5000], most: 4096)) else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.kind == .malformed)
+        #expect(try upstream.call(call("big", ["bytes": 300_000])).result().said?.utf8.count == 300_000)
+    }
+
+    @Test("errors are refusals, what the server asks for itself is refused, and nobody speaks for the gateway")
+    func words() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        guard case .refused(let code, let message) = upstream.call(call("error")) else { return #expect(Bool(false)) }
+        #expect(code == -32000 && message.contains("way"))
+        #expect(try upstream.call(call("elicit")).result().said == "the question was refused")
+        guard case .refused = upstream.call(call("input")) else { return #expect(Bool(false)) }
+        let spoof = try upstream.call(call("spoof")).result()
+        #expect(spoof["_meta"] == ["own": 1] && spoof["resultType"] == nil)
+        #expect(try upstream.call(call("noise")).result().said == "noise")
+        #expect(upstream.said.utf8.count < 20_000 && !upstream.said.contains("\u{1b}"))
+    }
+
+    @Test("a list is asked for again when the server says that it has changed, or has been started anew")
+    func listing() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        #expect(try upstream.listing(within: .seconds(20)).tools[0].name == "tool_0_v1")
+        #expect(try upstream.listing(within: .seconds(20)).tools[0].name == "tool_0_v1")
+        let asked = try scratch.read("seen").components(separatedBy: "tools/list").count - 1
+        #expect(asked == 3)
+        _ = upstream.call(call("changed"))
+        #expect(try upstream.listing(within: .seconds(20)).tools[0].name == "tool_0_v2")
+        _ = upstream.call(call("die"))
+        #expect(try upstream.listing(within: .seconds(20)).tools[0].name == "tool_0_v1")
+    }
+
+    @Test("a program that nobody uses is ended, and started when it is needed again")
+    func idle() throws {
+        let upstream = upstream("legacy", idle: .milliseconds(300))
+        defer { upstream.end() }
+        let child = try #require(pid_t(try upstream.call(call("child")).result().said ?? ""))
+        #expect(isGone(child))
+        _ = try upstream.call(call("echo")).result()
+        #expect(starts == 2)
+    }
+
+    @Test(
+        "the end of a program is the end of what it has started, also if it is stubborn",
+        arguments: [
+            "legacy", "stubborn",
+        ]
+    )
+    func end(behaviour: String) throws {
+        let upstream = upstream(behaviour)
+        let child = try #require(pid_t(try upstream.call(call("child")).result().said ?? ""))
+        upstream.end()
+        #expect(isGone(child))
+        _ = try upstream.call(call("echo")).result()
+        upstream.end()
+        #expect(starts == 2)
+    }
+
+    @Test("a server that does not read holds up only its own calls, and not for longer than they may take")
+    func deaf() throws {
+        let upstream = upstream("deaf")
+        defer { upstream.end() }
+        let long = String(repeating: "x", count: 200_000)
+        let time = ContinuousClock().measure {
+            guard
+                case .unknown(let failure) = upstream.call(
+                    call("echo", ["a": .string(long)], timeout: .milliseconds(500))
+                )
+            else { return #expect(Bool(false)) }
+            #expect(failure.kind == .timedOut)
+        }
+        #expect(time < .seconds(10))
+    }
+
+    /// A child of nobody may be a zombie for a moment: init has to take it.
+    private func isGone(_ process: pid_t) -> Bool {
+        for _ in 0..<300 {
+            let stat = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+            if stat.isEmpty || stat.contains(") Z ") { return true }
+            usleep(20_000)
+        }
+        return false
+    }
+}
+
+extension UpstreamOutcome {
+    /// The result; fails the test for anything else.
+    func result() throws -> JSONValue {
+        guard case .result(let result) = self else { throw Surprise(outcome: self) }
+        return result
+    }
+
+    struct Surprise: Error { var outcome: UpstreamOutcome }
+}
+
+extension JSONValue {
+    /// The text of a result's first block.
+    var said: String? { self["content"]?[0]?["text"]?.string }
+}

@@ -1,0 +1,214 @@
+import EnsignGateway
+import EnsignModel
+import EnsignPolicy
+import EnsignSystem
+import EnsignTestSupport
+import Testing
+
+/// A folder of spans, and what is made of them.
+private final class Usage {
+    let scratch: ScratchDirectory
+    let clock = StandingClock()
+    let instant = StandingInstant()
+    let source: SpanUsage
+    var policy = GatewayPolicy(environment: "prod")
+    private var text = ""
+    private var spans: UInt64 = 0
+
+    static let agent = GateFixture.agent
+    static let trace = String(repeating: "a", count: 32)
+
+    init() throws {
+        scratch = try ScratchDirectory()
+        try Files.makeDirectories("\(scratch.path)/spans")
+        let instant = instant
+        source = SpanUsage(
+            folder: "\(scratch.path)/spans",
+            environment: "prod",
+            now: Timestamp(seconds: clock.now / 1_000_000_000),
+            instant: { instant.now }
+        )
+        policy.prices["p/big"] = Prices.Price(input: 1_000_000, output: 0, cacheRead: nil, cacheWrite: nil)
+    }
+
+    /// One line with one span; ten tokens, unless it says otherwise.
+    func span(
+        _ attributes: [String: String] = ["ensign.run": "r1", "ensign.agent": "support/triage"],
+        id: UInt64? = nil,
+        below parent: UInt64? = nil,
+        tokens: Int64? = 10,
+        model: String = "big",
+        trace: String = trace,
+        ended: Int64? = nil,
+        operation: String = "chat"
+    ) -> String {
+        spans += 1
+        var all = attributes
+        all["gen_ai.operation.name"] = operation
+        all["gen_ai.provider.name"] = "p"
+        all["gen_ai.request.model"] = model
+        var list: [JSONValue] = all.map { ["key": .string($0.key), "value": ["stringValue": .string($0.value)]] }
+        if let tokens {
+            list.append(["key": "gen_ai.usage.input_tokens", "value": ["intValue": .string("\(tokens)")]])
+        }
+        func hex(_ number: UInt64) -> JSONValue {
+            let digits = String(number, radix: 16)
+            return .string(String(repeating: "0", count: 16 - digits.count) + digits)
+        }
+        var span: JSONObject = [
+            "traceId": .string(trace), "spanId": hex(id ?? 1_000 + spans), "name": "x",
+            "startTimeUnixNano": .string("\((ended ?? clock.now) - 1)"),
+            "endTimeUnixNano": .string("\(ended ?? clock.now)"), "attributes": .array(list),
+        ]
+        if let parent { span["parentSpanId"] = hex(parent) }
+        return JSONValue.object(["resourceSpans": [["scopeSpans": [["spans": [.object(span)]]]]]]).text
+    }
+
+    func write(_ lines: String..., to file: String = "a.jsonl") throws {
+        let path = "spans/\(file)"
+        let before = (try? scratch.read(path)) ?? ""
+        try scratch.write(path, before + lines.map { $0 + "\n" }.joined())
+    }
+
+    /// What is known a second later.
+    func used(_ run: String = "r1", of agent: AgentID = agent) -> RunUsage {
+        clock.pass(nanoseconds: 1_000_000_000)
+        instant.pass(.seconds(1))
+        return source.usage(
+            of: agent,
+            run: run,
+            policy: policy,
+            now: Timestamp(seconds: clock.now / 1_000_000_000)
+        )
+    }
+}
+
+@Suite("What runs have used")
+struct UsageTests {
+    @Test("A span counts within a second, for its run, its agent, its team and the environment")
+    func counted() throws {
+        let usage = try Usage()
+        #expect(usage.used() == RunUsage())
+        try usage.write(usage.span())
+        let one = usage.used()
+        #expect(one.tokens == 10 && one.costUSD == 10)
+        #expect(one.agentCostUSD == 10 && one.teamCostUSD == 10 && one.environmentCostUSD == 10)
+        try usage.write(usage.span(["ensign.run": "r2", "ensign.agent": "support/triage"]))
+        try usage.write(usage.span(["ensign.run": "r1", "ensign.agent": "support/other"]))
+        try usage.write(usage.span(["ensign.run": "r1", "ensign.agent": "sales/other"]), to: "b.jsonl")
+        let more = usage.used()
+        #expect(more.tokens == 10 && more.agentCostUSD == 20 && more.teamCostUSD == 30 && more.environmentCostUSD == 40)
+        #expect(usage.used("r2").tokens == 10)
+    }
+
+    @Test("A run without a name is known by its trace; one without an agent of its own belongs to the span around it")
+    func trace() throws {
+        let usage = try Usage()
+        try usage.write(usage.span([:], id: 2, below: 1))
+        let early = usage.used(Usage.trace)
+        #expect(early.tokens == 10 && early.agentCostUSD == 0 && early.environmentCostUSD == 10)
+        try usage.write(
+            usage.span(["gen_ai.agent.name": "support/triage"], id: 1, tokens: nil, operation: "invoke_agent")
+        )
+        let late = usage.used(Usage.trace)
+        #expect(late.tokens == 10 && late.agentCostUSD == 10 && late.environmentCostUSD == 10)
+        // What comes later below it belongs to it at once.
+        try usage.write(usage.span([:], id: 3, below: 1))
+        #expect(usage.used(Usage.trace).agentCostUSD == 20)
+    }
+
+    @Test("Tokens that spans around each other report count once, in the order in which spans end", arguments: 0..<4)
+    func nested(_ order: Int) throws {
+        let usage = try Usage()
+        let inner = [usage.span(id: 3, below: 2, tokens: 40), usage.span(id: 4, below: 2, tokens: 50)]
+        let middle = usage.span(id: 2, below: 1, tokens: 60)
+        let outer = usage.span(id: 1, tokens: 90, operation: "invoke_agent")
+        let orders = [
+            inner + [middle, outer], [inner[1], inner[0], middle, outer], [outer, middle] + inner,
+            [middle, inner[0], outer, inner[1]],
+        ]
+        for line in orders[order] { try usage.write(line) }
+        #expect(usage.used().tokens == 90)
+        // A retrying exporter writes a span twice.
+        for line in orders[order] { try usage.write(line, to: "b.jsonl") }
+        #expect(usage.used().tokens == 90)
+    }
+
+    @Test("Spans of another environment, and of another day, do not count for the day")
+    func otherDay() throws {
+        let usage = try Usage()
+        let other = ["ensign.agent": "support/triage", "ensign.run": "r1", "deployment.environment.name": "dev"]
+        try usage.write(usage.span(other))
+        try usage.write(usage.span(ended: usage.clock.now - 86_400_000_000_000))
+        let used = usage.used()
+        #expect(used.tokens == 10 && used.agentCostUSD == 0 && used.environmentCostUSD == 0)
+        try usage.write(usage.span())
+        #expect(usage.used().agentCostUSD == 10)
+        usage.clock.pass(nanoseconds: 86_400_000_000_000)
+        #expect(usage.used().agentCostUSD == 0 && usage.used().tokens == 20)
+    }
+
+    @Test("In an agent's folder no other agent is believed")
+    func folder() throws {
+        let usage = try Usage()
+        try usage.write(usage.span(["ensign.agent": "sales/other", "ensign.run": "r1"]), to: "support/triage/a.jsonl")
+        let used = usage.used()
+        #expect(used.tokens == 10 && used.agentCostUSD == 10)
+        #expect(usage.used(of: agent("sales/other")).agentCostUSD == 0)
+    }
+
+    @Test("A price that is published later counts for what was used before, and a model without one costs nothing")
+    func prices() throws {
+        let usage = try Usage()
+        try usage.write(usage.span(model: "other"))
+        #expect(usage.used().costUSD == 0 && usage.used().tokens == 10)
+        usage.policy.prices["p/other"] = Prices.Price(input: 2_000_000, output: 0, cacheRead: nil, cacheWrite: nil)
+        #expect(usage.used().costUSD == 20)
+    }
+
+    @Test("The next call of whoever has used what it may is refused")
+    func refused() throws {
+        let usage = try Usage()
+        let fixture = try GateFixture(usage: usage.source)
+        func call(_ run: String) -> String? {
+            usage.instant.pass(.seconds(1))
+            return fixture.call("crm__list", run: run).reason
+        }
+        try fixture.publishPolicy { policy in
+            policy.prices = usage.policy.prices
+            policy.costUSDPerDay = 100
+            policy.teams["support"]?.costUSDPerDay = 60
+        }
+        try fixture.publish(
+            open { bundle in
+                bundle.limits.run.tokens = 20
+                bundle.limits.run.costUSD = 15
+                bundle.limits.costUSDPerDay = 40
+            }
+        )
+        func spend(_ run: String, _ tokens: Int64, _ model: String = "big", agent: String = "support/triage") throws {
+            try usage.write(usage.span(["ensign.run": run, "ensign.agent": agent], tokens: tokens, model: model))
+        }
+        try spend("a", 19, "cheap")
+        #expect(call("a") == nil)
+        try spend("a", 1, "cheap")
+        #expect(call("a") == "budget", "20 tokens")
+        try spend("b", 15)
+        #expect(call("b") == "budget", "15 dollars")
+        #expect(call("c") == nil)
+        try spend("d", 10)
+        try spend("e", 15)
+        #expect(call("c") == "budget", "40 dollars of the agent today")
+        try fixture.publish(open("1.0.1"))
+        #expect(call("f") == nil)
+        try spend("x", 20, agent: "support/other")
+        #expect(call("f") == "budget", "60 dollars of the team today")
+        try fixture.publishPolicy { policy in
+            policy.prices = usage.policy.prices
+            policy.costUSDPerDay = 100
+        }
+        #expect(call("f") == nil)
+        try spend("x", 40, agent: "sales/other")
+        #expect(call("f") == "budget", "100 dollars of everybody today")
+    }
+}

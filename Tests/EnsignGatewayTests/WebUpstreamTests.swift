@@ -1,0 +1,282 @@
+import EnsignJSON
+import EnsignMCP
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Foundation
+import Synchronization
+import Testing
+
+@testable import EnsignGateway
+
+@Suite("A server of HTTP behind the gateway")
+struct WebUpstreamTests {
+    private let scratch: ScratchDirectory
+
+    init() throws {
+        _ = ignoresBrokenPipes
+        scratch = try ScratchDirectory()
+    }
+
+    /// A running server, and the gateway's way to it.
+    private final class Server {
+        private let program: KeptProgram
+        let port: Int
+
+        init(_ behaviour: String, seen: String) throws {
+            program = try ProgramAddress(words: ["/usr/bin/python3", "\(servers)/web_upstream.py", behaviour])
+                .start(environment: ["PATH": "/usr/bin:/bin", "SEEN": seen])
+            var text = ""
+            while !text.hasSuffix("\n") {
+                var polled = pollfd(fd: program.output, events: Int16(POLLIN), revents: 0)
+                try #require(unsafe poll(&polled, 1, 20_000) > 0)
+                var byte: UInt8 = 0
+                try #require(unsafe read(program.output, &byte, 1) == 1)
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            }
+            port = Int(text.dropLast()) ?? 0
+        }
+
+        deinit { program.end() }
+
+        func upstream(_ headers: [(String, String)] = [("Authorization", "Bearer t0ken")]) -> WebUpstream {
+            WebUpstream(
+                "http://127.0.0.1:\(port)/mcp",
+                secrets: { headers.map { (name: $0.0, value: $0.1) } },
+                version: "0"
+            )
+        }
+    }
+
+    private func server(_ behaviour: String) throws -> Server { try Server(behaviour, seen: "\(scratch.path)/seen") }
+
+    /// The requests that the server got.
+    private func seen() throws -> [(headers: JSONValue, message: JSONValue)] {
+        try scratch.read("seen").split(separator: "\n").map { line in
+            let value = try read(Array(line.utf8))
+            return (value["headers"] ?? .null, value["message"] ?? .null)
+        }
+    }
+
+    private func call(
+        _ tool: String,
+        _ arguments: JSONValue = [:],
+        timeout: Duration = .seconds(20),
+        most: Int = 4 << 20,
+        cancellation: Cancellation = Cancellation(),
+        progress: (@Sendable (JSONObject) -> Void)? = nil
+    ) -> UpstreamCall {
+        UpstreamCall(
+            tool: tool,
+            arguments: arguments,
+            timeout: timeout,
+            most: most,
+            cancellation: cancellation,
+            progress: progress
+        )
+    }
+
+    private func failure(_ outcome: UpstreamOutcome) -> (isSent: Bool, kind: UpstreamFailure.Kind)? {
+        switch outcome {
+        case .notSent(let failure): (false, failure.kind)
+        case .unknown(let failure): (true, failure.kind)
+        case .result, .refused: nil
+        }
+    }
+
+    @Test("both eras are spoken, and all pages of the list are read", arguments: [("legacy", "1"), ("modern", "2")])
+    func eras(behaviour: String, version: String) throws {
+        let server = try server(behaviour)
+        let upstream = server.upstream()
+        let listing = try upstream.listing(within: .seconds(20))
+        #expect(listing.name == "web" && listing.version == version)
+        #expect(listing.tools.map(\.name) == ["tool_0", "tool_1", "tool_2"])
+        #expect(try upstream.call(call("echo", ["b": 1, "a": 2])).result()["structuredContent"] == ["a": 2, "b": 1])
+        let last = try #require(try seen().last)
+        #expect(last.headers["authorization"] == "Bearer t0ken")
+        #expect(last.headers["mcp-method"] == "tools/call")
+        if behaviour == "modern" {
+            #expect(last.headers["mcp-protocol-version"] == "2026-07-28")
+            #expect(last.headers["mcp-name"] == "echo")
+            #expect(last.headers["mcp-session-id"] == nil)
+            #expect(last.message["params"]?["_meta"]?["io.modelcontextprotocol/protocolVersion"] == "2026-07-28")
+        } else {
+            #expect(last.headers["mcp-protocol-version"] == "2025-06-18")
+            #expect(last.headers["mcp-session-id"] == "s1")
+            #expect(last.message["params"]?["_meta"] == nil)
+        }
+    }
+
+    @Test("a session that the server has forgotten is begun again, and the call is made once")
+    func sessions() throws {
+        let server = try server("legacy")
+        let upstream = server.upstream()
+        _ = try upstream.call(call("forget")).result()
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        let methods = try seen().compactMap { $0.message["method"]?.string }
+        #expect(methods.filter { $0 == "initialize" }.count == 2)
+        #expect(methods.filter { $0 == "tools/call" }.count == 3)
+    }
+
+    @Test("connections are kept, calls run beside each other, and each gets its own answer")
+    func parallel() throws {
+        let server = try server("modern")
+        let upstream = server.upstream()
+        for index in 0..<20 {
+            #expect(
+                try upstream.call(call("echo", ["a": .integer(Int64(index))])).result()["structuredContent"]?["a"]?.int
+                    == Int64(index)
+            )
+        }
+        #expect(try upstream.call(call("connections")).result()["content"]?[0]?["text"] == "1")
+        let started = ContinuousClock.now
+        let results = try Parallel.map(16) { index in
+            _ = try upstream.call(call("slow", ["seconds": 0.5])).result()
+            return try upstream.call(call("echo", ["a": .integer(Int64(index))])).result()["structuredContent"]?["a"]?
+                .int
+        }
+        #expect(results == (0..<16).map { Int64($0) })
+        #expect(ContinuousClock.now - started < .seconds(6))
+    }
+
+    @Test("progress reaches the caller, and what the server asks for is refused")
+    func streams() throws {
+        let server = try server("legacy")
+        let upstream = server.upstream()
+        let steps = Mutex<[Int64]>([])
+        let outcome = upstream.call(
+            call("progress") { said in steps.withLock { $0.append(said["progress"]?.int ?? -1) } }
+        )
+        #expect(try outcome.result()["content"]?[0]?["text"] == "done")
+        #expect(steps.withLock { $0 } == [0, 1, 2])
+        #expect(try upstream.call(call("asks")).result()["content"]?[0]?["text"] == "refused")
+        #expect(try seen().contains { $0.message["id"] == 7 && $0.message["error"]?["code"] == -32601 })
+    }
+
+    @Test("a call that is cancelled ends at once, and the server is told")
+    func cancel() throws {
+        let server = try server("legacy")
+        let upstream = server.upstream()
+        for tool in ["slow", "hangs"] {
+            let cancellation = Cancellation()
+            let canceller = try EnsignSystem.Thread {
+                Machine.pause(milliseconds: 300)
+                cancellation.cancel()
+            }
+            let started = ContinuousClock.now
+            let outcome = upstream.call(call(tool, ["seconds": 15], cancellation: cancellation))
+            canceller.join()
+            #expect(failure(outcome)?.isSent == true && failure(outcome)?.kind == .cancelled)
+            #expect(ContinuousClock.now - started < .seconds(5))
+        }
+        let told = try seen().filter { $0.message["method"] == "notifications/cancelled" }
+        let calls = try seen().filter { $0.message["method"] == "tools/call" }
+        #expect(told.map { $0.message["params"]?["requestId"] } == calls.map { $0.message["id"] })
+        // The next one on the same connection is not.
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+    }
+
+    @Test("a call that takes too long has an unknown outcome")
+    func timeout() throws {
+        let server = try server("modern")
+        let upstream = server.upstream()
+        let outcome = upstream.call(call("slow", ["seconds": 15], timeout: .milliseconds(500)))
+        #expect(failure(outcome)?.isSent == true && failure(outcome)?.kind == .timedOut)
+    }
+
+    @Test(
+        "what certainly was not done is told from what may have been",
+        arguments: [
+            (400, false), (404, false), (413, false), (429, false), (408, true), (500, true), (502, true), (503, true),
+            (202, true), (301, false), (401, false), (403, false),
+        ]
+    )
+    func statuses(status: Int64, isSent: Bool) throws {
+        let server = try server("modern")
+        let outcome = server.upstream().call(call("status", ["status": .integer(status)]))
+        #expect(failure(outcome)?.isSent == isSent)
+        #expect((failure(outcome)?.kind == .unauthorized) == [401, 403].contains(status))
+    }
+
+    @Test("what is no answer is none", arguments: ["die", "stops", "nan", "other", "flood"])
+    func garbage(tool: String) throws {
+        let server = try server("modern")
+        let upstream = server.upstream()
+        _ = try upstream.call(call("echo")).result()
+        let outcome = upstream.call(call(tool))
+        #expect(failure(outcome)?.isSent == true)
+        // Never twice, not even where a kept connection broke.
+        #expect(try seen().filter { $0.headers["mcp-name"] == .string(tool) }.count == 1)
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+    }
+
+    @Test("an answer is as long as the caller says at most", arguments: ["big", "big-event"])
+    func length(tool: String) throws {
+        let server = try server("modern")
+        let upstream = server.upstream()
+        let size = 300_000
+        _ = try upstream.call(call(tool, ["bytes": .integer(Int64(size))], most: size + 1_000)).result()
+        let outcome = upstream.call(call(tool, ["bytes": .integer(Int64(size))], most: size - 1))
+        #expect(failure(outcome)?.isSent == true && failure(outcome)?.kind == .malformed)
+    }
+
+    @Test("an error of the server is one")
+    func error() throws {
+        let server = try server("modern")
+        guard case .refused(-32000, "no") = server.upstream().call(call("error")) else { return #expect(Bool(false)) }
+    }
+
+    @Test("credentials that are not taken are told from everything else, and appear nowhere")
+    func unauthorized() throws {
+        let server = try server("who")
+        guard case .notSent(let failure) = server.upstream([("Authorization", "Bearer wr0ng")]).call(call("echo"))
+        else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.kind == .unauthorized && !failure.message.contains("wr0ng"))
+        guard case .notSent(let other) = server.upstream([("Authorization", "Bearer a\r\nX: b")]).call(call("echo"))
+        else {
+            return #expect(Bool(false))
+        }
+        #expect(other.kind == .unreachable && !other.message.contains("X: b"))
+        #expect(try seen().count == 1)
+    }
+
+    @Test("secrets go to no other address")
+    func redirects() throws {
+        let server = try server("redirect")
+        #expect(failure(server.upstream().call(call("echo")))?.isSent == false)
+        #expect(try seen().allSatisfy { $0.message["method"] != "tools/call" })
+    }
+
+    @Test(
+        "an address in the clear is of this machine alone",
+        arguments: [
+            "http://example.com/mcp", "http://127.0.0.1@example.com/", "ftp://localhost/",
+            "http://127.0.0.1.example.com/",
+        ]
+    )
+    func addresses(url: String) {
+        let upstream = WebUpstream(url, secrets: { [] }, version: "0")
+        let found = failure(upstream.call(call("echo")))
+        #expect(found?.isSent == false && found?.kind == .unreachable)
+    }
+
+    @Test("a server that is not there, and a secret that is not, are a call that was not made")
+    func absent() throws {
+        let socket = try ListeningSocket(host: "127.0.0.1", port: 0)
+        let port = socket.port
+        _ = consume socket
+        let gone = WebUpstream("http://127.0.0.1:\(port)/", secrets: { [] }, version: "0")
+        #expect(failure(gone.call(call("echo")))?.kind == .unreachable)
+        #expect(failure(gone.call(call("echo")))?.isSent == false)
+        let server = try server("modern")
+        let upstream = WebUpstream(
+            "http://127.0.0.1:\(server.port)/",
+            secrets: { () throws(UpstreamFailure) in throw UpstreamFailure(.unreachable, "no vault") },
+            version: "0"
+        )
+        guard case .notSent(let failure) = upstream.call(call("echo")) else { return #expect(Bool(false)) }
+        #expect(failure.message == "no vault")
+    }
+}

@@ -1,0 +1,102 @@
+import EnsignModel
+import EnsignPolicy
+import EnsignTestSupport
+import Testing
+
+@Suite("Who may agree to a call, and when it is enough")
+struct ApprovalRuleTests {
+    private static let now = Timestamp(seconds: 1_800_000_000)
+
+    private func policy() -> GatewayPolicy {
+        var policy = GatewayPolicy(environment: "prod")
+        for (name, keys) in [
+            ("ada@example.com", ["a1", "a2"]), ("bo@example.com", ["b"]), ("cy@example.com", ["b"]),
+            ("dee@example.com", ["d"]), ("svc@example.com", ["s"]),
+        ] {
+            policy.approvers[name] = keys.map { GatewayPolicy.Key(key: $0) }
+        }
+        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com", "svc@example.com"])
+        policy.teams["crm-people"] = GatewayPolicy.Team(members: ["bo@example.com", "cy@example.com"])
+        policy.teams["finance"] = GatewayPolicy.Team(members: ["dee@example.com"])
+        policy.owners["crm"] = "crm-people"
+        return policy
+    }
+
+    private func rule(
+        _ approval: Approval,
+        _ approvers: [Approver]? = nil,
+        asking: Set<String> = [],
+        policy: GatewayPolicy?
+    ) -> ApprovalRule {
+        let bundle = bundle { bundle in
+            bundle.tools[0].operations["update"]?.approval = approval
+            bundle.tools[0].operations["update"]?.approvers = approvers
+        }
+        return ApprovalRule(bundle, tool: "crm", operation: "update", policy: policy, asking: asking)
+    }
+
+    private func signed(_ pairs: (String, String)...) -> [ApprovalRule.Signature] {
+        pairs.map { ApprovalRule.Signature(principal: "\($0.0)@example.com", key: $0.1) }
+    }
+
+    @Test("Without names the agent's team and the tool's owners may agree; with names only those")
+    func who() {
+        let standard = rule(.manager, policy: policy())
+        #expect(standard.approvers == [.team("crm-people"), .team("support")])
+        #expect(standard.people.keys.sorted() == ["ada", "bo", "cy", "svc"].map { "\($0)@example.com" })
+        let named = rule(.manager, [.principal("ada@example.com"), .team("finance")], policy: policy())
+        #expect(named.people.keys.sorted() == ["ada@example.com", "dee@example.com"])
+        #expect(rule(.manager, [.principal("eve@example.com"), .team("none")], policy: policy()).people.isEmpty)
+        #expect(rule(.manager, [], policy: policy()).people.isEmpty, "an empty list is nobody")
+        #expect(rule(.manager, policy: nil).people.isEmpty)
+        let bundle = bundle()
+        #expect(ApprovalRule(bundle, tool: "crm", operation: "erase", policy: policy()).people.isEmpty)
+    }
+
+    @Test("Whoever asks never counts, nor does a key of somebody else, a key out of time, or a stranger")
+    func counted() {
+        var dated = policy()
+        dated.approvers["dee@example.com"] = [
+            GatewayPolicy.Key(
+                key: "d",
+                from: Timestamp(seconds: 1_700_000_000),
+                until: Timestamp(seconds: 1_800_000_000)
+            )
+        ]
+        let rule = rule(.manager, [.team("finance"), .team("support")], asking: ["svc@example.com"], policy: dated)
+        #expect(rule.isFulfilled(by: signed(("ada", "a1")), at: Self.now))
+        #expect(rule.isFulfilled(by: signed(("dee", "d")), at: Self.now), "the last second counts")
+        #expect(!rule.isFulfilled(by: signed(("dee", "d")), at: Self.now.advanced(seconds: 1)))
+        #expect(!rule.isFulfilled(by: signed(("dee", "d")), at: Timestamp(seconds: 1_699_999_999)))
+        for wrong in [signed(("svc", "s")), signed(("ada", "b")), signed(("bo", "b")), signed(("eve", "a1")), []] {
+            #expect(!rule.isFulfilled(by: wrong, at: Self.now), "\(wrong)")
+        }
+    }
+
+    @Test("Dual takes two people and two keys: one person twice, or two with one key, are not enough")
+    func dual() {
+        let rule = rule(.dual, policy: policy())
+        #expect(rule.isPossible(at: Self.now))
+        #expect(rule.isFulfilled(by: signed(("ada", "a1"), ("bo", "b")), at: Self.now))
+        #expect(rule.isFulfilled(by: signed(("bo", "b"), ("cy", "b"), ("ada", "a2")), at: Self.now))
+        for few in [signed(("ada", "a1")), signed(("ada", "a1"), ("ada", "a2")), signed(("bo", "b"), ("cy", "b"))] {
+            #expect(!rule.isFulfilled(by: few, at: Self.now), "\(few)")
+        }
+        let shared = self.rule(.dual, [.team("crm-people")], policy: policy())
+        #expect(!shared.isPossible(at: Self.now), "they have one key together")
+        #expect(self.rule(.none, policy: nil).isFulfilled(by: [], at: Self.now))
+    }
+
+    @Test("Where two bundles must allow a call, the stricter count holds and only those whom both name")
+    func both() {
+        let one = rule(.manager, [.team("support"), .principal("dee@example.com")], policy: policy())
+        let two = rule(.dual, [.team("finance"), .principal("ada@example.com")], policy: policy())
+        for both in [one.both(two), two.both(one)] {
+            #expect(both.needed == 2)
+            #expect(both.people.keys.sorted() == ["ada@example.com", "dee@example.com"])
+            #expect(!both.isFulfilled(by: signed(("svc", "s"), ("ada", "a1")), at: Self.now))
+            #expect(both.isFulfilled(by: signed(("dee", "d"), ("ada", "a1")), at: Self.now))
+        }
+        #expect(one.both(rule(.none, policy: policy())) == one && rule(.none, policy: policy()).both(one) == one)
+    }
+}
