@@ -62,7 +62,10 @@ struct ToolText {
         indent = place(first.0).column
         for (key, value) in keys {
             let line = place(key).line
-            let isBlock = tape.kind(of: value) == .mapping && place(value).line > line
+            // Braces may stand in a line of their own.
+            let start = place(value)
+            let isInBraces = lines[start.line].unicodeScalars.dropFirst(start.column).first == "{"
+            let isBlock = tape.kind(of: value) == .mapping && start.line > line && !isInBraces
             present.append(
                 Present(
                     name: tape.string(of: key),
@@ -162,18 +165,26 @@ struct ToolText {
         edit(start..<end, [])
     }
 
+    /// A member that is to have another value, or none.
+    private struct Replacement {
+        var key: String
+        var value: JSONValue?
+        /// What stands behind it then; nil for what stands there now.
+        var comment: String?
+    }
+
     private mutating func change(_ old: Present, to new: OfferedOperation) -> [String] {
         let fields = JSONValue(operation: tape, old.value)?.object ?? [:]
         var details: [String] = []
-        var changed: [(key: String, value: JSONValue?)] = []
+        var changed: [Replacement] = []
         let description = new.description.flatMap { $0.isEmpty ? nil : JSONValue.string($0) }
         if fields["description"] != description {
-            changed.append(("description", description))
+            changed.append(Replacement(key: "description", value: description))
             let was = fields["description"]?.string ?? "none"
             details.append("description \(Self.words(description?.string ?? "none")) (was \(Self.words(was)))")
         }
         for (key, schema) in [("input", new.input), ("output", new.output)] where fields[key] != schema {
-            changed.append((key, schema))
+            changed.append(Replacement(key: key, value: schema))
             switch (fields[key], schema) {
             case (let was?, let now?):
                 let found = SchemaDetails.differences(was, now)
@@ -183,11 +194,11 @@ struct ToolText {
             }
         }
         if let pin = new.pin, fields["pin"]?.string != pin.description {
-            changed.append(("pin", .string(pin.description)))
+            changed.append(Replacement(key: "pin", value: .string(pin.description)))
             let was = fields["pin"]?.string.flatMap { Digest($0) }
             details.append("pin \(pin.short) (was \(was?.short ?? "none"))")
         }
-        noteHints(old, fields, new)
+        followHints(old, fields, new, &changed, &details)
         guard !changed.isEmpty else { return [] }
         if old.isBlock { replace(changed, in: old) } else { rewrite(old, fields, changed) }
         return details
@@ -195,24 +206,43 @@ struct ToolText {
 
     private static func words(_ text: String) -> String { "'\(text.onOneLine(utf8: 100))'" }
 
-    /// What people decided stays. What the server says of it now may be another thing, or nothing any more: then what was
-    /// written on its word stands on nobody's.
-    private mutating func noteHints(_ old: Present, _ fields: JSONObject, _ new: OfferedOperation) {
-        let (now, _, why) = new.judgement
+    /// What people decided stays, and what the server says now is told. What an import wrote on the source's word stands on
+    /// nobody's when that is gone: then it is what it would be if the operation were new, if that is more.
+    private mutating func followHints(
+        _ old: Present,
+        _ fields: JSONObject,
+        _ new: OfferedOperation,
+        _ changed: inout [Replacement],
+        _ details: inout [String]
+    ) {
+        let (now, risk, why) = new.judgement
         let access = fields["access"]?.string.flatMap { Access(rawValue: $0) }
-        if access == .read, new.isReadOnly == false || new.isDestructive == true {
+        if let access, access < now, isOnSomebodysWord(old, "access") {
+            changed.append(Replacement(key: "access", value: .string(now.rawValue), comment: why))
+            details.append("access \(now.rawValue) (was \(access.rawValue), on a word that is gone: \(why))")
+            // As it was written together with the access; another one is somebody's decision.
+            let was = fields["risk"]?.string.flatMap { Risk(rawValue: $0) }
+            if let was, was == Self.risk(with: access), was < risk {
+                changed.append(Replacement(key: "risk", value: .string(risk.rawValue)))
+                details.append("risk \(risk.rawValue) (was \(was.rawValue))")
+            }
+        } else if access == .read, new.isReadOnly == false || new.isDestructive == true {
             let why =
                 "the manifest says access: read, and the server says that it does not only read; it stays as it is"
             decisions.append(ImportDecision(.look, old.name, why))
-        } else if let access, access < now, isOnSomebodysWord(old, "access") {
-            let why =
-                "the manifest says access: \(access.rawValue) on the source's word, which it no longer gives (\(why))"
-            decisions.append(ImportDecision(.look, old.name, "\(why); it stays as it is"))
         }
         if fields["idempotent"] == true, new.isIdempotent != true, isOnSomebodysWord(old, "idempotent") {
-            let why =
-                "the manifest says idempotent: true on the server's word, which it no longer gives; it stays as it is"
-            decisions.append(ImportDecision(.look, old.name, why))
+            changed.append(Replacement(key: "idempotent", value: nil))
+            details.append("no longer idempotent")
+        }
+    }
+
+    /// The risk that an import writes with an access.
+    private static func risk(with access: Access) -> Risk {
+        switch access {
+        case .read: .low
+        case .write: .medium
+        case .execute: .high
         }
     }
 
@@ -224,10 +254,11 @@ struct ToolText {
                 if tape.string(of: key) == member { comment = YAMLComments.behind(lines[place(key).line]) }
             }
         }
-        return comment.map { $0.hasSuffix(OfferedOperation.ownWord) || $0.hasPrefix(OfferedOperation.guess) } ?? false
+        // With anything more it is somebody's own.
+        return comment.map { OfferedOperation.reasons.contains($0) || OfferedOperation.isGuess($0) } ?? false
     }
 
-    private mutating func replace(_ changed: [(key: String, value: JSONValue?)], in old: Present) {
+    private mutating func replace(_ changed: [Replacement], in old: Present) {
         var places: [String: Range<Int>] = [:]
         var inner = indent + 2
         tape.forEachPair(of: old.value) { key, _ in
@@ -235,10 +266,11 @@ struct ToolText {
             inner = place.column
             places[tape.string(of: key)] = region(from: place.line, place.column)
         }
-        for (key, value) in changed {
+        for replacement in changed {
+            let key = replacement.key
             let range = places[key]
-            let comment = range.flatMap { YAMLComments.behind(lines[$0.lowerBound]) }
-            let text = value.map { YAMLWriter.member(key, $0, indent: inner, comment: comment) } ?? []
+            let comment = replacement.comment ?? range.flatMap { YAMLComments.behind(lines[$0.lowerBound]) }
+            let text = replacement.value.map { YAMLWriter.member(key, $0, indent: inner, comment: comment) } ?? []
             if let range {
                 edit(range, text)
             } else {
@@ -251,9 +283,9 @@ struct ToolText {
     }
 
     /// An operation in braces is written anew: there is no place in it for a schema. Its comments stand first.
-    private mutating func rewrite(_ old: Present, _ fields: JSONObject, _ changed: [(key: String, value: JSONValue?)]) {
+    private mutating func rewrite(_ old: Present, _ fields: JSONObject, _ changed: [Replacement]) {
         var fields = fields
-        for (key, value) in changed { fields[key] = value }
+        for replacement in changed { fields[replacement.key] = replacement.value }
         let comments = YAMLComments.scan(lines[old.range]).comments
         let beside = comments.first.flatMap { $0 }.map { "  # \($0)" } ?? ""
         var text = [String(repeating: " ", count: indent) + YAMLWriter.text(old.name) + ":" + beside]
@@ -306,7 +338,7 @@ struct ToolText {
         lines += YAMLWriter.member("access", .string(access.rawValue), indent: indent + 2, comment: why)
         lines += YAMLWriter.member("risk", .string(risk.rawValue), indent: indent + 2)
         if operation.isIdempotent == true, access != .read {
-            let why = "idempotentHint, \(OfferedOperation.ownWord)"
+            let why = OfferedOperation.repeatable
             lines += YAMLWriter.member("idempotent", true, indent: indent + 2, comment: why)
         }
         if let pin = operation.pin {

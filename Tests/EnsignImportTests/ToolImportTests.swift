@@ -311,31 +311,44 @@ struct ToolImportTests {
         #expect(result.text == text.replacing(try Regex("    # Of b,(.|\n)*?low\n\n"), with: ""))
     }
 
-    @Test("A server that no longer says that an operation only reads is told of, and the manifest stays")
+    @Test("What stands on a server's word alone follows when the word is withdrawn, and what people decided stays")
     func hint() throws {
         var search = Self.search
         search.isIdempotent = true
-        let first = try bring([
+        let offered = [
             search, OfferedOperation(name: "put", isReadOnly: false, isDestructive: false, isIdempotent: true),
-        ])
-        func told(_ change: (inout OfferedOperation) -> Void, _ text: String? = nil) throws -> [String?] {
-            var offered = [
-                search, OfferedOperation(name: "put", isReadOnly: false, isDestructive: false, isIdempotent: true),
-            ]
+        ]
+        let first = try #require(try bring(offered).text)
+        func told(_ change: (inout OfferedOperation) -> Void, _ text: String) throws -> (ToolImport, [String]) {
+            var offered = offered
             for index in offered.indices { change(&offered[index]) }
-            let result = try bring(offered, existing: text ?? first.text)
-            #expect(result.differences == [])
-            return result.decisions.map(\.subject)
+            let result = try bring(offered, existing: text)
+            #expect(errors(result.text ?? "") == [])
+            // Once.
+            #expect(try bring(offered, existing: result.text).differences == [])
+            return (result, result.differences.map(\.text))
         }
-        #expect(try told { _ in } == [])
-        #expect(try told { if $0.name == "search" { $0.isReadOnly = false } } == ["search"])
-        // Silently withdrawn: what was written on the server's word stands on nobody's.
-        #expect(try told { $0.isReadOnly = nil } == ["put", "search"])
-        #expect(try told { if $0.name == "put" { $0.isDestructive = true } } == ["put"])
-        #expect(try told { if $0.name == "put" { $0.isIdempotent = nil } } == ["put"])
-        // What a person has decided is on no server's word.
-        let decided = first.text?.replacing("access: read  # readOnlyHint, the server's own word", with: "access: read")
-        #expect(try told({ if $0.name == "search" { $0.isReadOnly = nil } }, decided) == [])
+        #expect(try told({ _ in }, first).1 == [])
+        let (withdrawn, words) = try told({ $0.isReadOnly = nil }, first)
+        #expect(words.count == 2 && words.allSatisfy { $0.contains("access execute (was ") })
+        #expect(withdrawn.text?.ranges(of: "access: execute  # guess: no readOnlyHint\n      risk: high\n").count == 2)
+        #expect(withdrawn.text?.contains("input:") == true && withdrawn.decisions.isEmpty)
+        let (destructive, _) = try told({ if $0.name == "put" { $0.isDestructive = true } }, first)
+        #expect(destructive.text?.contains("access: execute  # destructiveHint, the server's own word") == true)
+        let (repeated, _) = try told({ if $0.name == "put" { $0.isIdempotent = nil } }, first)
+        #expect(repeated.text?.contains("idempotent") == false)
+        // More trust on the server's word alone is nobody's decision.
+        let unsure = try #require(try bring([OfferedOperation(name: "put")]).text)
+        #expect(try bring([OfferedOperation(name: "put", isReadOnly: true)], existing: unsure).differences == [])
+        // A risk that a person has chosen stays.
+        let risky = first.replacing("own word\n      risk: low", with: "own word\n      risk: medium")
+        let (kept, _) = try told({ if $0.name == "search" { $0.isReadOnly = nil } }, risky)
+        #expect(kept.text?.contains("access: execute  # guess: no readOnlyHint\n      risk: medium\n") == true)
+        // What a person has decided is on no server's word: it stays, and what the server denies is told.
+        let decided = first.replacing("access: read  # readOnlyHint, the server's own word", with: "access: read")
+        #expect(try told({ if $0.name == "search" { $0.isReadOnly = nil } }, decided).0.decisions.isEmpty)
+        let (denied, differences) = try told({ if $0.name == "search" { $0.isReadOnly = false } }, decided)
+        #expect(differences == [] && denied.decisions.map(\.subject) == ["search"])
     }
 
     @Test("An operation whose text holds a secret is left out")

@@ -196,6 +196,80 @@ import Testing
         #expect(result.status == 0, "\(port) \(result.errors)")
     }
 
+    @Test("What is asked of another machine goes through the environment's proxy, and who it lets in is not shown")
+    func foreignProxy() throws {
+        let proxy = """
+            import socket
+            listening = socket.create_server(("127.0.0.1", 0))
+            print(listening.getsockname()[1], flush=True)
+            asked = listening.accept()[0]
+            asked.settimeout(30)
+            print(asked.recv(4096).split(b"\\r\\n")[0].decode(), flush=True)
+            asked.sendall(b"HTTP/1.1 502 Bad Gateway\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            asked.close()
+            """
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "-c", proxy]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        func line() -> String {
+            String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        let address = "http://user:pr0xysecret@127.0.0.1:\(line())"
+        let result = try ensign(
+            [
+                "import", "mcp", "web", "--url", "https://mcp.invalid/mcp", "--header",
+                "Authorization: Bearer t0kent0ken",
+            ],
+            ["https_proxy": address, "HTTPS_PROXY": address, "no_proxy": ""]
+        )
+        #expect(line() == "CONNECT mcp.invalid:443 HTTP/1.1")
+        #expect(result.status == 1, "\(result.errors)")
+        #expect(!(result.output + result.errors).contains("pr0xysecret"), "\(result.errors)")
+    }
+
+    @Test("What a server says again of the secrets that it was given is neither written nor shown")
+    func echoed() throws {
+        let server = """
+            import json, os, sys
+            given = [os.environ.get("DB_PASSWORD", ""), *sys.argv[2:]]
+            print("connecting with", *given, file=sys.stderr, flush=True)
+            for line in sys.stdin:
+                request = json.loads(line)
+                if "end" in given: sys.exit("cannot connect with " + " ".join(given))
+                if request["method"] == "server/discover":
+                    result = {"supportedVersions": ["2026-07-28"], "serverInfo": {"name": "of " + given[0], "version": "1.0.0"}}
+                else:
+                    tools = [{"name": "plain", "inputSchema": {}}, {"name": "told", "description": "By " + given[0]}]
+                    tools += [{"name": "schema", "inputSchema": {"properties": {"a": {"default": given[-1]}}}}]
+                    result = {"tools": tools}
+                print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}), flush=True)
+            """
+        try write(server, "server.py")
+        for end in ["", ", \"end\""] {
+            try write(
+                #"{"mcpServers": {"t": {"command": "python3", "args": ["server.py", "--token", "0ther-s3cret"\#(end)], "#
+                    + #""env": {"DB_PASSWORD": "s3cret value"}}}}"#,
+                ".mcp.json"
+            )
+            let listed = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json"])
+            #expect(listed.output.contains("python3 server.py --token ***"), "\(listed.output)")
+            let result = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json", "--run"])
+            let manifest = end.isEmpty ? try text("fleet/tools/t/1.0.0.yaml") : ""
+            let said = manifest + result.output + result.errors + listed.errors
+            #expect(!said.contains("s3cret"), "\(said)")
+            #expect(result.status == (end.isEmpty ? 3 : 1), "\(said)")
+            #expect(end.isEmpty == manifest.contains("plain:"), "\(said)")
+        }
+    }
+
     @Test("What cannot be declared is left out, and the exit status says so")
     func leftOut() throws {
         let tools =

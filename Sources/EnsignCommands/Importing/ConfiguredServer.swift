@@ -17,8 +17,17 @@ struct ConfiguredServer {
     var isSSE = false
     var decisions: [ImportDecision] = []
 
-    /// What would be started or asked, for people.
-    var words: String { (url ?? command.joined(separator: " ")).onOneLine(utf8: 200) }
+    /// What would be started or asked, for people: without secrets, and a query may have any.
+    var words: String {
+        if let url {
+            let end = url.firstIndex { $0 == "?" || $0 == "#" }
+            return url.contains("@") || LiteralSecrets.isSecret(url)
+                ? "an address with a secret" : (end.map { "\(url[..<$0])?..." } ?? url).onOneLine(utf8: 200)
+        }
+        let secrets = LiteralSecrets.found(in: command)
+        return command.indices.map { secrets[$0] == nil ? command[$0] : "***" }.joined(separator: " ")
+            .onOneLine(utf8: 200)
+    }
 
     /// The manifest's `server`. Values of variables and headers are not in it, but references: they are secrets more often
     /// than not.
