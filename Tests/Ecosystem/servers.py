@@ -125,7 +125,7 @@ class Fleet:
         self.run(self.ensign, "reconcile", "--env", "prod")
         route = json.loads((self.folder / f"live/agents/{AGENT}.json").read_text(encoding="utf-8"))
         digest = route["routes"][-1]["digest"].split(":", 1)[1]
-        (path,) = (self.folder / "live").glob(f"**/*{digest}*")
+        path = self.folder / "live/bundles" / digest[:2] / f"{digest[2:]}.json"
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
 
@@ -148,7 +148,7 @@ def play(ensign: str, name: str, command: list[str], folder: Path) -> str:
     fleet.run(ensign, "import", "mcp", name, "--command", shlex.join(command), "--check")
     bundle = fleet.bundle(name, manifest.stem)
     (declared,) = bundle["tools"]
-    found = {operation["name"]: operation for operation in declared["operations"]}
+    found = declared["operations"]
     if found.keys() != tools.keys():
         problems.append(f"offered are {sorted(tools)}, declared {sorted(found)}")
     for operation in found.keys() & tools.keys():
