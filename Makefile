@@ -64,8 +64,9 @@ test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascri
 
 # Real frameworks by the lines of docs/runtimes.md and docs/gateway.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
 ECOSYSTEM ?= .build/ecosystem
-test-ecosystem: build ## Count the runs of real agent frameworks, and lead them through the gateway (Tests/Ecosystem); PAIRS, CLIENTS choose some
+test-ecosystem: build ## Count the runs of real agent frameworks, and import real servers, and lead the frameworks through the gateway (Tests/Ecosystem); PAIRS, SERVERS, CLIENTS choose some
 	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
+	python3 Tests/Ecosystem/servers.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(SERVERS)
 	python3 Tests/Ecosystem/gateway.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(CLIENTS)
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).

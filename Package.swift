@@ -52,6 +52,7 @@ let package = Package(
         // Loaded when it is first needed: nothing is linked.
         .target(name: "CCurl"),
         .target(name: "CKeeper"),
+        // For the gateway alone.
         .target(name: "CZlib", linkerSettings: [archive("z")]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("gnutls")]),
 

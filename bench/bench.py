@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import generate
+import imports
 from measure import ENVIRONMENT, ROOT, Broken, Machine, Sample, Series, note
 from peers import compile_scanner, install_check_jsonschema, signing_key
 from report import Line, Row, duration, figures, table, times
@@ -384,7 +385,7 @@ def heading(machine: Machine) -> str:
 def main() -> int:
     rows: dict[str, Callable[[Bench], Row]] = {
         "validate": Bench.validate, "nothing": Bench.nothing, "change": Bench.change, "cold": Bench.cold,
-        "verify": Bench.verify,
+        "verify": Bench.verify, "import": lambda bench: imports.measure(bench.machine, bench.slow_runs),
     }
     parser = argparse.ArgumentParser(description="Measure Ensign against what people would use instead.")
     parser.add_argument("--agents", default="1000,10000,100000", help="sizes of fleets, default %(default)s")

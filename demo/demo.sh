@@ -134,6 +134,16 @@ excerpt '/prod: support/p;/prod: converged/p' git push -q
 run cd ../fleet.git
 run ensign log --env prod support/refund-triage
 
+step "Another tool: what its MCP server offers becomes a manifest, and what nobody could know is listed"
+run cd ../work
+server=${MCP_SERVER:-"python3 $here/examples/payments.py"}
+echo "MCP_SERVER='uvx mcp-server-git' make demo takes a real one."
+run "ensign import mcp desk --command '$server' --team finance"
+run "sed -n 1,14p fleet/tools/desk/*.yaml"
+run ensign validate --quiet
+run "ensign import mcp desk --command '$server' --check    # in CI: does it still offer what was reviewed?"
+run cd ../fleet.git
+
 step "Proof, with Ensign and with stock git"
 run ensign verify
 excerpt 1,12p "git -c gpg.ssh.allowedSignersFile=$scratch/allowed_signers log --first-parent --show-signature --format='%h %s' refs/ensign/ledger/prod"

@@ -211,7 +211,7 @@ static void keep(const struct kept *kept, int life, int failure) {
   _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-// MARK: For the gateway
+// MARK: For whoever starts a program
 
 static void close_all(const int *numbers, size_t count) {
   const int number = errno;

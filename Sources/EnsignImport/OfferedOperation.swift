@@ -1,62 +1,38 @@
 import EnsignJSON
-package import EnsignModel
+import EnsignModel
 
-/// An operation as a source describes it, before it becomes part of a manifest.
-package struct OfferedOperation: Sendable, Hashable {
-    package var name: String
-    package var description: String?
-    package var input: JSONValue?
-    package var output: JSONValue?
-    /// Whether it only reads, destroys, may be repeated: the source's word; nil where it is silent.
-    package var isReadOnly: Bool?
-    package var isDestructive: Bool?
-    package var isIdempotent: Bool?
-    /// What a method of HTTP implies; used where the source itself is silent.
-    package var method: String?
-    /// The digest of the definition as its server gives it; nil where the source is no server.
-    package var pin: Digest?
+extension OfferedOperation {
+    /// How a comment says that something is written on a source's word, or as a guess.
+    static let ownWord = "the server's own word"
+    static let guess = "guess: "
 
-    package init(
-        name: String,
-        description: String? = nil,
-        input: JSONValue? = nil,
-        output: JSONValue? = nil,
-        isReadOnly: Bool? = nil,
-        isDestructive: Bool? = nil,
-        isIdempotent: Bool? = nil,
-        method: String? = nil,
-        pin: Digest? = nil
-    ) {
-        self.name = name
-        self.description = description
-        self.input = input
-        self.output = output
-        self.isReadOnly = isReadOnly
-        self.isDestructive = isDestructive
-        self.isIdempotent = isIdempotent
-        self.method = method
-        self.pin = pin
-    }
+    private static let readOnly = "readOnlyHint, \(ownWord)"
+    private static let destructive = "destructiveHint, \(ownWord)"
+    private static let neither = "not read-only and not destructive, \(ownWord)"
+    static let repeatable = "idempotentHint, \(ownWord)"
+    /// All that a comment says of a server's word.
+    static let reasons: Set = [readOnly, destructive, neither, repeatable]
+
+    /// Whether a comment says that something is a guess, and nothing else.
+    static func isGuess(_ comment: String) -> Bool { comment.hasPrefix(guess) && !comment.contains("#") }
 
     /// What it does to the world, how bad a wrong call can be, and why that is thought.
     var judgement: (access: Access, risk: Risk, why: String) {
-        if isReadOnly == true { return (.read, .low, "readOnlyHint, the server's own word") }
-        if isDestructive == true { return (.execute, .high, "destructiveHint, the server's own word") }
-        if isReadOnly == false, isDestructive == false {
-            return (.write, .medium, "not read-only and not destructive, the server's own word")
-        }
+        if isReadOnly == true { return (.read, .low, Self.readOnly) }
+        if isDestructive == true { return (.execute, .high, Self.destructive) }
+        if isReadOnly == false, isDestructive == false { return (.write, .medium, Self.neither) }
         if let method {
             switch method {
-            case "get", "head", "options": return (.read, .low, "guess: \(method.uppercased())")
-            case "put", "patch", "post": return (.write, .medium, "guess: \(method.uppercased())")
-            default: return (.execute, .high, "guess: \(method.uppercased())")
+            case "get", "head", "options": return (.read, .low, "\(Self.guess)\(method.uppercased())")
+            case "put", "patch", "post": return (.write, .medium, "\(Self.guess)\(method.uppercased())")
+            default: return (.execute, .high, "\(Self.guess)\(method.uppercased())")
             }
         }
         // MCP: what is not said to be read-only may write, and may destroy.
-        return (.execute, .high, isReadOnly == nil ? "guess: no readOnlyHint" : "guess: no destructiveHint")
+        return (.execute, .high, isReadOnly == nil ? "\(Self.guess)no readOnlyHint" : "\(Self.guess)no destructiveHint")
     }
 
-    var isGuess: Bool { judgement.why.hasPrefix("guess") }
+    var isGuess: Bool { judgement.why.hasPrefix(Self.guess) }
 
     static let mostDescription = 65_536
 

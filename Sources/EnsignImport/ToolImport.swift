@@ -99,7 +99,8 @@ package struct ToolImport: Sendable {
         let source = Source(owner: "a", description: nil, server: nil, origin: "a test")
         let text = new([operation], source)
         let loaded = ManifestLoader.load(Tool.self, Array(text.utf8), path: "a.yaml")
-        return loaded.findings.first { $0.severity == .error }.map { "\($0.message) [\($0.code)]" }
+        return loaded.findings.first { $0.severity == .error || $0.code == Finding.secret }
+            .map { "\($0.message) [\($0.code)]" }
     }
 
     /// A million refusals are not listed one by one.

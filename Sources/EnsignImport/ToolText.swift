@@ -62,14 +62,18 @@ struct ToolText {
         indent = place(first.0).column
         for (key, value) in keys {
             let line = place(key).line
-            let isBlock = tape.kind(of: value) == .mapping && place(value).line > line
+            // Braces may stand in a line of their own.
+            let start = place(value)
+            let isInBraces = lines[start.line].unicodeScalars.dropFirst(start.column).first == "{"
+            let isBlock = tape.kind(of: value) == .mapping && start.line > line && !isInBraces
             present.append(
                 Present(
                     name: tape.string(of: key),
                     serverName: JSONValue(operation: tape, value)?["mcp"]?["tool"]?.string ?? tape.string(of: key),
                     key: key,
                     value: value,
-                    range: region(from: line, indent),
+                    range: isBlock || tape.kind(of: value) != .mapping
+                        ? region(from: line, indent) : region(ofInline: line),
                     isBlock: isBlock
                 )
             )
@@ -96,41 +100,91 @@ struct ToolText {
         return line..<end
     }
 
+    /// The lines of an operation in braces, which may be closed further out than it begins.
+    private func region(ofInline line: Int) -> Range<Int> {
+        let indented = region(from: line, indent)
+        let end = YAMLComments.scan(lines[line...].prefix(1_000)).closed ?? line
+        return line..<max(indented.upperBound, end + 1)
+    }
+
+    /// Where the comment above an operation begins, which is its own.
+    private func start(above line: Int) -> Int {
+        let start = String(repeating: " ", count: indent) + "#"
+        var line = line
+        while line > 0, lines[line - 1].hasPrefix(start) { line -= 1 }
+        return line
+    }
+
     // MARK: Updating
 
     /// Changes what differs from the operations that the source has now, and says what that was.
     mutating func update(to offered: [OfferedOperation]) -> [ImportDifference] {
         var differences: [ImportDifference] = []
-        let byName = Dictionary(present.map { ($0.serverName, $0) }) { first, _ in first }
-        for operation in offered {
-            if let old = byName[operation.name] {
-                let details = change(old, to: operation)
-                if !details.isEmpty { differences.append(ImportDifference(.changed, operation.name, details)) }
-            } else {
-                insert(operation)
-                differences.append(ImportDifference(.added, operation.name))
-            }
-        }
+        let byName = Dictionary(grouping: present, by: \.serverName)
         let names = Set(offered.map(\.name))
+        var taken = names.union(present.map(\.name))
+        for operation in offered {
+            let known = byName[operation.name] ?? []
+            for old in known {
+                let details = change(old, to: operation)
+                if !details.isEmpty { differences.append(ImportDifference(.changed, old.name, details)) }
+            }
+            guard known.isEmpty else { continue }
+            let name = freeName(for: operation.name, &taken)
+            insert(operation, as: name)
+            differences.append(ImportDifference(.added, name))
+        }
         for old in present where !names.contains(old.serverName) {
-            edit(old.range, [])
+            remove(old)
             differences.append(ImportDifference(.removed, old.name))
         }
         return differences.sorted { $0.subject.utf8.lexicographicallyPrecedes($1.subject.utf8) }
     }
 
+    /// What a tool of the server is called here: its own name, unless that is another operation's. Grants of that one must
+    /// not come to mean this one.
+    private mutating func freeName(for name: String, _ taken: inout Set<String>) -> String {
+        guard present.contains(where: { $0.name == name }) else { return name }
+        var number = 2
+        var free = name
+        repeat {
+            free = "\(name.cut(utf8: 120))-\(number)"
+            number += 1
+        } while !taken.insert(free).inserted
+        let why = "'\(name)' is the name of another operation here, so the server's tool is '\(free)', with mcp.tool"
+        decisions.append(ImportDecision(.look, free, why))
+        return free
+    }
+
+    private mutating func remove(_ old: Present) {
+        let start = start(above: old.range.lowerBound)
+        var end = old.range.upperBound
+        // One empty line of two goes along.
+        let isFirst = present.first?.key == old.key
+        if end < lines.count, lines[end].isEmpty, isFirst || start > 0 && lines[start - 1].isEmpty { end += 1 }
+        edit(start..<end, [])
+    }
+
+    /// A member that is to have another value, or none.
+    private struct Replacement {
+        var key: String
+        var value: JSONValue?
+        /// What stands behind it then; nil for what stands there now.
+        var comment: String?
+    }
+
     private mutating func change(_ old: Present, to new: OfferedOperation) -> [String] {
         let fields = JSONValue(operation: tape, old.value)?.object ?? [:]
         var details: [String] = []
-        var changed: [(key: String, value: JSONValue?)] = []
+        var changed: [Replacement] = []
         let description = new.description.flatMap { $0.isEmpty ? nil : JSONValue.string($0) }
         if fields["description"] != description {
-            changed.append(("description", description))
+            changed.append(Replacement(key: "description", value: description))
             let was = fields["description"]?.string ?? "none"
             details.append("description \(Self.words(description?.string ?? "none")) (was \(Self.words(was)))")
         }
         for (key, schema) in [("input", new.input), ("output", new.output)] where fields[key] != schema {
-            changed.append((key, schema))
+            changed.append(Replacement(key: key, value: schema))
             switch (fields[key], schema) {
             case (let was?, let now?):
                 let found = SchemaDetails.differences(was, now)
@@ -140,11 +194,11 @@ struct ToolText {
             }
         }
         if let pin = new.pin, fields["pin"]?.string != pin.description {
-            changed.append(("pin", .string(pin.description)))
+            changed.append(Replacement(key: "pin", value: .string(pin.description)))
             let was = fields["pin"]?.string.flatMap { Digest($0) }
             details.append("pin \(pin.short) (was \(was?.short ?? "none"))")
         }
-        noteHints(old.name, fields, new)
+        followHints(old, fields, new, &changed, &details)
         guard !changed.isEmpty else { return [] }
         if old.isBlock { replace(changed, in: old) } else { rewrite(old, fields, changed) }
         return details
@@ -152,17 +206,59 @@ struct ToolText {
 
     private static func words(_ text: String) -> String { "'\(text.onOneLine(utf8: 100))'" }
 
-    /// What people decided stays. What the server says of it now may be another thing.
-    private mutating func noteHints(_ name: String, _ fields: JSONObject, _ new: OfferedOperation) {
-        guard fields["access"] == .string(Access.read.rawValue) else { return }
-        if new.isReadOnly == false || new.isDestructive == true {
+    /// What people decided stays, and what the server says now is told. What an import wrote on the source's word stands on
+    /// nobody's when that is gone: then it is what it would be if the operation were new, if that is more.
+    private mutating func followHints(
+        _ old: Present,
+        _ fields: JSONObject,
+        _ new: OfferedOperation,
+        _ changed: inout [Replacement],
+        _ details: inout [String]
+    ) {
+        let (now, risk, why) = new.judgement
+        let access = fields["access"]?.string.flatMap { Access(rawValue: $0) }
+        if let access, access < now, isOnSomebodysWord(old, "access") {
+            changed.append(Replacement(key: "access", value: .string(now.rawValue), comment: why))
+            details.append("access \(now.rawValue) (was \(access.rawValue), on a word that is gone: \(why))")
+            // As it was written together with the access; another one is somebody's decision.
+            let was = fields["risk"]?.string.flatMap { Risk(rawValue: $0) }
+            if let was, was == Self.risk(with: access), was < risk {
+                changed.append(Replacement(key: "risk", value: .string(risk.rawValue)))
+                details.append("risk \(risk.rawValue) (was \(was.rawValue))")
+            }
+        } else if access == .read, new.isReadOnly == false || new.isDestructive == true {
             let why =
                 "the manifest says access: read, and the server says that it does not only read; it stays as it is"
-            decisions.append(ImportDecision(.look, name, why))
+            decisions.append(ImportDecision(.look, old.name, why))
+        }
+        if fields["idempotent"] == true, new.isIdempotent != true, isOnSomebodysWord(old, "idempotent") {
+            changed.append(Replacement(key: "idempotent", value: nil))
+            details.append("no longer idempotent")
         }
     }
 
-    private mutating func replace(_ changed: [(key: String, value: JSONValue?)], in old: Present) {
+    /// The risk that an import writes with an access.
+    private static func risk(with access: Access) -> Risk {
+        switch access {
+        case .read: .low
+        case .write: .medium
+        case .execute: .high
+        }
+    }
+
+    /// Whether a member has the comment with which an import has written it.
+    private func isOnSomebodysWord(_ old: Present, _ member: String) -> Bool {
+        var comment: String?
+        if old.isBlock {
+            tape.forEachPair(of: old.value) { key, _ in
+                if tape.string(of: key) == member { comment = YAMLComments.behind(lines[place(key).line]) }
+            }
+        }
+        // With anything more it is somebody's own.
+        return comment.map { OfferedOperation.reasons.contains($0) || OfferedOperation.isGuess($0) } ?? false
+    }
+
+    private mutating func replace(_ changed: [Replacement], in old: Present) {
         var places: [String: Range<Int>] = [:]
         var inner = indent + 2
         tape.forEachPair(of: old.value) { key, _ in
@@ -170,9 +266,12 @@ struct ToolText {
             inner = place.column
             places[tape.string(of: key)] = region(from: place.line, place.column)
         }
-        for (key, value) in changed {
-            let text = value.map { YAMLWriter.member(key, $0, indent: inner) } ?? []
-            if let range = places[key] {
+        for replacement in changed {
+            let key = replacement.key
+            let range = places[key]
+            let comment = replacement.comment ?? range.flatMap { YAMLComments.behind(lines[$0.lowerBound]) }
+            let text = replacement.value.map { YAMLWriter.member(key, $0, indent: inner, comment: comment) } ?? []
+            if let range {
                 edit(range, text)
             } else {
                 let before = key == "pin" ? places["input"] ?? places["output"] : nil
@@ -183,11 +282,14 @@ struct ToolText {
         }
     }
 
-    /// An operation in braces is written anew: there is no place in it for a schema.
-    private mutating func rewrite(_ old: Present, _ fields: JSONObject, _ changed: [(key: String, value: JSONValue?)]) {
+    /// An operation in braces is written anew: there is no place in it for a schema. Its comments stand first.
+    private mutating func rewrite(_ old: Present, _ fields: JSONObject, _ changed: [Replacement]) {
         var fields = fields
-        for (key, value) in changed { fields[key] = value }
-        var text = [String(repeating: " ", count: indent) + YAMLWriter.text(old.name) + ":"]
+        for replacement in changed { fields[replacement.key] = replacement.value }
+        let comments = YAMLComments.scan(lines[old.range]).comments
+        let beside = comments.first.flatMap { $0 }.map { "  # \($0)" } ?? ""
+        var text = [String(repeating: " ", count: indent) + YAMLWriter.text(old.name) + ":" + beside]
+        text += comments.dropFirst().compactMap { $0 }.map { String(repeating: " ", count: indent + 2) + "# \($0)" }
         let order = ["description", "access", "risk", "idempotent", "timeout", "pin", "input", "output"]
         for (key, value) in fields.sorted(by: {
             (order.firstIndex(of: $0.key) ?? 4) < (order.firstIndex(of: $1.key) ?? 4)
@@ -197,15 +299,10 @@ struct ToolText {
         edit(old.range, text)
     }
 
-    private mutating func insert(_ operation: OfferedOperation) {
-        let text = Self.lines(of: operation, indent: indent)
-        let next = present.first { operation.name.utf8.lexicographicallyPrecedes($0.name.utf8) }
-        var line = next?.range.lowerBound ?? present.last?.range.upperBound ?? lines.count
-        // A comment above an operation is its own.
-        if next != nil {
-            let start = String(repeating: " ", count: indent) + "#"
-            while line > 0, lines[line - 1].hasPrefix(start) { line -= 1 }
-        }
+    private mutating func insert(_ operation: OfferedOperation, as name: String) {
+        let text = Self.lines(of: operation, as: name, indent: indent)
+        let next = present.first { name.utf8.lexicographicallyPrecedes($0.name.utf8) }
+        let line = next.map { start(above: $0.range.lowerBound) } ?? present.last?.range.upperBound ?? lines.count
         edit(line..<line, text)
     }
 
@@ -227,16 +324,21 @@ struct ToolText {
     // MARK: Writing
 
     /// The lines of an operation that is new.
-    static func lines(of operation: OfferedOperation, indent: Int) -> [String] {
+    ///
+    /// - Parameter name: What it is called here; the source's own name by default.
+    static func lines(of operation: OfferedOperation, as name: String? = nil, indent: Int) -> [String] {
         let (access, risk, why) = operation.judgement
-        var lines = [String(repeating: " ", count: indent) + YAMLWriter.text(operation.name) + ":"]
+        var lines = [String(repeating: " ", count: indent) + YAMLWriter.text(name ?? operation.name) + ":"]
+        if let name, name != operation.name {
+            lines += YAMLWriter.member("mcp", ["tool": .string(operation.name)], indent: indent + 2)
+        }
         if let description = operation.description, !description.isEmpty {
             lines += YAMLWriter.member("description", .string(description), indent: indent + 2)
         }
         lines += YAMLWriter.member("access", .string(access.rawValue), indent: indent + 2, comment: why)
         lines += YAMLWriter.member("risk", .string(risk.rawValue), indent: indent + 2)
         if operation.isIdempotent == true, access != .read {
-            let why = "idempotentHint, the server's own word"
+            let why = OfferedOperation.repeatable
             lines += YAMLWriter.member("idempotent", true, indent: indent + 2, comment: why)
         }
         if let pin = operation.pin {

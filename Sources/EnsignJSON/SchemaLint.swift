@@ -14,12 +14,16 @@ let schemaDepthLimit = 64
 
 private let problemLimit = 100
 
+/// The most names that are compared in search of what was meant, in one schema: one problem is enough to need them all.
+private let comparisonLimit = 2_000
+
 private struct SchemaLinter {
     let root: JSONValue
     let reading: SchemaReading
     var problems: [SchemaProblem] = []
     var path: [String] = []
     var references = SchemaReferenceGraph()
+    private var comparisons = comparisonLimit
 
     init(root: JSONValue) {
         self.root = root
@@ -379,10 +383,11 @@ private struct SchemaLinter {
         for (index, name) in required.enumerated() where problems.count < problemLimit {
             guard case .string(let name) = name, properties[name] == nil else { continue }
             path += [SchemaKeyword.required.rawValue, String(index)]
+            let meant = closestMatch(to: name, among: properties.lazy.map(\.key), effort: &comparisons)
             report(
                 .contradiction,
                 "\(name.quotedExcerpt) is required, but neither in 'properties' nor allowed beside them",
-                suggestion: closestMatch(to: name, among: properties.lazy.map(\.key))
+                suggestion: meant
             )
             path.removeLast(2)
         }
@@ -423,11 +428,9 @@ private struct SchemaLinter {
         } else if let counterpart = Self.counterparts[name] {
             report(.unknownKeyword, "'\(name)' is not supported", suggestion: counterpart)
         } else {
-            report(
-                .unknownKeyword,
-                "unknown keyword \(name.quotedExcerpt)",
-                suggestion: closestMatch(to: name, among: SchemaKeyword.allCases.lazy.map(\.rawValue))
-            )
+            let known = SchemaKeyword.allCases.lazy.map(\.rawValue)
+            let meant = closestMatch(to: name, among: known, effort: &comparisons)
+            report(.unknownKeyword, "unknown keyword \(name.quotedExcerpt)", suggestion: meant)
         }
     }
 }

@@ -3,10 +3,18 @@
 /// It is the nearest by Damerau-Levenshtein distance (optimal string alignment), at most 2 away and, for names of fewer
 /// than five characters, at most 1. Of equally near candidates the first wins.
 package func closestMatch(to name: String, among candidates: some Sequence<String>) -> String? {
+    var effort = Int.max
+    return closestMatch(to: name, among: candidates, effort: &effort)
+}
+
+/// The same for as many comparisons as are left.
+func closestMatch(to name: String, among candidates: some Sequence<String>, effort: inout Int) -> String? {
     let name = Array(name.unicodeScalars.prefix(65))
     guard name.count < 65 else { return nil }
     var best: (candidate: String, distance: Int)?
     for candidate in candidates {
+        guard effort > 0 else { break }
+        effort -= 1
         let scalars = Array(candidate.unicodeScalars.prefix(65))
         let most = min(min(name.count, scalars.count) < 5 ? 1 : 2, (best?.distance ?? 3) - 1)
         guard scalars.count < 65, abs(scalars.count - name.count) <= most else { continue }

@@ -56,6 +56,8 @@ package final class HTTPTransport: MCPTransport {
         let limit = min(budget.message, budget.bytes)
         let answer = post(message, method, version, left, limit) { event in
             do throws(MCPError) {
+                // Handing over takes time, too.
+                if remaining.isOver { throw remaining.timedOut(method) }
                 try remaining.took(event.count)
                 guard !event.isEmpty, let take else { return false }
                 hasEnough = try take(try parsed(event))
@@ -77,6 +79,9 @@ package final class HTTPTransport: MCPTransport {
             return false
         case .done, .enough: break
         case .cancelled: throw MCPError(.ended, "the request was cancelled")
+        // It was there, and went without a whole answer.
+        case .failed(let why) where answer.wasSent:
+            throw MCPError(.ended, "the server ended before it answered '\(method)': \(why)")
         case .failed(let why): throw MCPError(.unreachable, "the server cannot be reached: \(why)")
         }
         return try settle(answer, method, &budget, take)

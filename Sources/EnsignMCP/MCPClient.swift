@@ -6,7 +6,7 @@ import EnsignModel
 ///
 /// Nothing is offered to the server: what it asks for itself, elicitation and sampling among it, is refused.
 package struct MCPClient {
-    private let transport: any MCPTransport
+    private var transport: any MCPTransport
     private var budget: MCPBudget
     private let version: String
     private var era: Era?
@@ -31,23 +31,31 @@ package struct MCPClient {
     }
 
     /// What the server is and offers: the whole conversation, which ends with it.
+    ///
+    /// - Parameter open: Opens a way to the server; asked again when the server ends at the first question.
     package static func listing(
-        _ transport: any MCPTransport,
+        _ open: () throws(MCPError) -> any MCPTransport,
         budget: MCPBudget,
         version: String
     ) throws(MCPError) -> ServerListing {
-        defer { transport.finish() }
-        var client = MCPClient(transport, budget: budget, version: version)
-        let info = try client.begin()
+        var client = MCPClient(try open(), budget: budget, version: version)
+        defer { client.transport.finish() }
+        let info = try client.begin(open)
         return try client.list(info)
     }
 
     // MARK: Beginning
 
     /// Finds out which era the server is of. Its first message decides: a server of both answers the newer one.
-    private mutating func begin() throws(MCPError) -> JSONValue {
-        // Old servers may not answer what they do not know.
-        if let info = try discover(patience: .seconds(5)) { return info }
+    private mutating func begin(_ open: () throws(MCPError) -> any MCPTransport) throws(MCPError) -> JSONValue {
+        do throws(MCPError) {
+            // Old servers may not answer what they do not know.
+            if let info = try discover(patience: .seconds(5)) { return info }
+        } catch  where error.code == .ended {
+            // Some end at what they do not know. In a conversation of its own, the old question is the first.
+            transport.finish()
+            transport = try open()
+        }
         do throws(MCPError) {
             return try shakeHands()
         } catch  where error.code == .refused(Self.otherEra) {

@@ -10,36 +10,8 @@ package struct ServerListing: Sendable, Hashable {
     /// In the order of the server. Names may be repeated.
     package var tools: [Tool] = []
 
-    /// One tool, as it is said to be.
-    package struct Tool: Sendable, Hashable {
-        package var name: String
-        package var description: String?
-        /// Nil where there is none.
-        package var input: JSONValue?
-        package var output: JSONValue?
-        /// `annotations.readOnlyHint`, `destructiveHint` and `idempotentHint`; nil where the server is silent.
-        package var isReadOnly: Bool?
-        package var isDestructive: Bool?
-        package var isIdempotent: Bool?
-
-        package init(
-            name: String,
-            description: String? = nil,
-            input: JSONValue? = nil,
-            output: JSONValue? = nil,
-            isReadOnly: Bool? = nil,
-            isDestructive: Bool? = nil,
-            isIdempotent: Bool? = nil
-        ) {
-            self.name = name
-            self.description = description
-            self.input = input
-            self.output = output
-            self.isReadOnly = isReadOnly
-            self.isDestructive = isDestructive
-            self.isIdempotent = isIdempotent
-        }
-    }
+    /// One tool, as it is said to be. Hints are `annotations.readOnlyHint`, `destructiveHint` and `idempotentHint`.
+    package typealias Tool = OfferedOperation
 
     /// The most tools and pages of one server.
     package static let mostTools = 10_000
@@ -69,7 +41,7 @@ package struct ServerListing: Sendable, Hashable {
             guard let name = tool["name"]?.string else {
                 throw MCPError(.malformed, "a tool of the server has no name")
             }
-            self.tools.append(Tool(name: name, tool))
+            self.tools.append(Tool(name: name, definition: tool))
         }
     }
 
@@ -88,8 +60,9 @@ package struct ServerListing: Sendable, Hashable {
     }
 }
 
-extension ServerListing.Tool {
-    init(name: String, _ value: JSONValue) {
+extension OfferedOperation {
+    /// - Parameter value: The protocol's `Tool`.
+    fileprivate init(name: String, definition value: JSONValue) {
         self.init(
             name: name,
             description: value["description"]?.string,

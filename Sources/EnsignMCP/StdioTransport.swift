@@ -18,11 +18,10 @@ package final class StdioTransport: MCPTransport {
     ///   - environment: All that it gets.
     package init(_ words: [String], environment: [String: String], directory: String? = nil) throws(MCPError) {
         guard let program = words.first else { throw MCPError(.unreachable, "no command is named") }
-        var child = Subprocess(program, Array(words.dropFirst()), environment: environment, directory: directory)
-        child.inheritsEnvironment = false
-        child.leadsGroup = true
-        do {
-            conversation = try Conversation(child)
+        do throws(SystemError) {
+            var plan = KeptProgram.Plan(words, environment: environment, directory: directory)
+            plan.path = try Machine.path(ofProgram: program)
+            conversation = try Conversation(plan)
         } catch {
             throw MCPError(.unreachable, error.description)
         }

@@ -1,15 +1,11 @@
-import CSystem
 import Glibc
 
 /// Another program to which lines are said and which answers with lines.
 ///
-/// It leads a process group of its own, and the group is ended as one: what it started does not stay behind. For one thread
-/// at a time. The process must ignore SIGPIPE, as the program does: a child that has ended is an error here.
+/// It has a keeper: what it started does not stay behind, in a session of its own or not, however this process ends. For one
+/// thread at a time. The process must ignore SIGPIPE, as the program does: a child that has ended is an error here.
 package final class Conversation {
-    private let child: pid_t
-    private let input: FileDescriptor
-    private let output: FileDescriptor
-    private let errors: FileDescriptor
+    private let program: KeptProgram
     private var pending: [UInt8] = []
     /// Where the search for the next line's end goes on.
     private var searched = 0
@@ -21,24 +17,8 @@ package final class Conversation {
 
     /// Starts the program.
     ///
-    /// - Parameter program: Its `input`, `deadline` and `outputLimit` are not used.
     /// - Throws: ``SystemError`` when it cannot be started.
-    package init(_ program: Subprocess) throws(SystemError) {
-        let (input, output, errors) = (try Subprocess.Pipe(), try Subprocess.Pipe(), try Subprocess.Pipe())
-        self.input = FileDescriptor(owning: input.write)
-        self.output = FileDescriptor(owning: output.read)
-        self.errors = FileDescriptor(owning: errors.read)
-        defer {
-            close(input.read)
-            close(output.write)
-            close(errors.write)
-        }
-        // A child that does not read must not hold this process up.
-        for number in [input.write, output.read, errors.read] {
-            try attempt("talk to \(program.program)") { csystem_do_not_block(number) }
-        }
-        child = try program.start(input.read, output.write, errors.write, ownGroup: true, ownSession: false)
-    }
+    package init(_ plan: KeptProgram.Plan) throws(SystemError) { program = try KeptProgram(plan) }
 
     deinit { finish() }
 
@@ -59,13 +39,13 @@ package final class Conversation {
         var rest = (line + [0x0A])[...]
         while !rest.isEmpty {
             guard isInputOpen else { return false }
-            let written = unsafe rest.withUnsafeBytes { unsafe write(input.number, $0.baseAddress, $0.count) }
+            let written = unsafe rest.withUnsafeBytes { unsafe write(program.input, $0.baseAddress, $0.count) }
             if written > 0 {
                 rest = rest.dropFirst(written)
             } else if errno != EINTR, errno != EAGAIN {
                 return false
             } else {
-                guard wait(for: input.number, POLLOUT, until: deadline) else { return false }
+                guard wait(for: program.input, POLLOUT, until: deadline) else { return false }
             }
         }
         return true
@@ -85,34 +65,16 @@ package final class Conversation {
             searched = pending.count
             guard pending.count <= most else { return .tooLong }
             if hasEnded { return .end }
-            guard wait(for: output.number, POLLIN, until: deadline) else { return .timedOut }
+            guard wait(for: program.output, POLLIN, until: deadline) else { return .timedOut }
             take()
         }
     }
 
-    /// Closes its input, waits a moment, and ends the group: what it started too. May be called more than once.
+    /// Closes its input, waits a moment, and ends all that is left: what it started too. May be called more than once.
     package func finish() {
         guard isInputOpen else { return }
         isInputOpen = false
-        // Closed for the program; the number itself is closed with this object.
-        _ = csystem_shut(input.number)
-        var status: Int32 = 0
-        var hasExited = wait(for: &status, .milliseconds(500))
-        if !hasExited {
-            kill(-child, SIGTERM)
-            hasExited = wait(for: &status, .seconds(1))
-        }
-        kill(-child, SIGKILL)
-        if !hasExited { _ = wait(for: &status, .seconds(2)) }
-    }
-
-    private func wait(for status: inout Int32, _ time: Duration) -> Bool {
-        let deadline = ContinuousClock.now + time
-        repeat {
-            if unsafe waitpid(child, &status, WNOHANG) != 0 { return true }
-            usleep(2_000)
-        } while ContinuousClock.now < deadline
-        return false
+        program.end()
     }
 
     /// Waits until something can be read or written, and takes what is said on standard error meanwhile.
@@ -122,7 +84,7 @@ package final class Conversation {
             guard left > .zero else { return false }
             var polls = [
                 pollfd(fd: number, events: Int16(events), revents: 0),
-                pollfd(fd: errorsOpen ? errors.number : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errorsOpen ? program.errors : -1, events: Int16(POLLIN), revents: 0),
             ]
             let ready = unsafe poll(&polls, 2, Int32(min(left / .milliseconds(1), 1_000)) + 1)
             if polls[1].revents != 0 { takeErrors() }
@@ -132,14 +94,14 @@ package final class Conversation {
 
     private func take() {
         var chunk = [UInt8](repeating: 0, count: 65_536)
-        let count = unsafe read(output.number, &chunk, chunk.count)
+        let count = unsafe read(program.output, &chunk, chunk.count)
         if count > 0 { pending += chunk[..<count] }
         if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { hasEnded = true }
     }
 
     private func takeErrors() {
         var chunk = [UInt8](repeating: 0, count: 8_192)
-        let count = unsafe read(errors.number, &chunk, chunk.count)
+        let count = unsafe read(program.errors, &chunk, chunk.count)
         if count > 0 { said = (said + chunk[..<count]).suffix(8_192) }
         if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { errorsOpen = false }
     }

@@ -131,15 +131,6 @@ package final class KeptProgram: Sendable {
     /// Has the keeper end what is left of it, and waits for nothing.
     func release() { _ = ckeeper_shut(life.number) }
 
-    /// A file in memory that nobody can change any more, with these bytes.
-    ///
-    /// - Returns: A descriptor, the caller's to close; below 0 where there is none (`errno`).
-    package static func sealed(_ bytes: [UInt8]) -> Int32 {
-        unsafe bytes.withUnsafeBufferPointer { bytes in
-            unsafe bytes.baseAddress.map { unsafe ckeeper_sealed($0, bytes.count) } ?? -1
-        }
-    }
-
     private func hasExited(within time: Duration) -> Bool {
         var status: Int32 = 0
         let deadline = ContinuousClock.now + time
@@ -148,5 +139,16 @@ package final class KeptProgram: Sendable {
             usleep(2_000)
         } while ContinuousClock.now < deadline
         return false
+    }
+
+    /// A file in memory that nobody can change any more, closed in other programs.
+    ///
+    /// - Throws: ``SystemError`` when there is no room for it.
+    package static func sealed(_ bytes: [UInt8], operation: String) throws(SystemError) -> FileDescriptor {
+        let file = unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe bytes.baseAddress.map { unsafe ckeeper_sealed($0, bytes.count) } ?? -1
+        }
+        guard file >= 0 else { throw SystemError(code: errno, operation: operation) }
+        return FileDescriptor(owning: file)
     }
 }

@@ -15,7 +15,7 @@ KEPT = (0, 1, 2, 3, 8, 9)
 # What people and models said, what programs are made of, and where they ran: not for a repository.
 _TEXT = re.compile(
     r"message|prompt|completion|instructions|definitions|description|goal|backstory|^input\.|^output\.|\.(input|output)$"
-    r"|stacktrace|entity\.|schema|^crewai\.|retrieval|metadata|\.result|invocation_parameters|\.host|instance\.id|parameters"
+    r"|stacktrace|entity\.|schema|^crewai\.(?!crew\.token_usage)|retrieval|metadata|\.result|invocation_parameters|\.host|instance\.id|parameters"
 )
 
 

@@ -115,14 +115,11 @@ class Fleet:
             watch.terminate()
             watch.wait(30)
 
-    def check(self, name: str) -> dict[str, tuple[int, int]]:
-        """Returns what `ensign telemetry check` says of each version: runs, and those that failed.
-
-        Its calls are spans: one with two views is two there, and one in the evidence.
-        """
+    def check(self, name: str) -> dict[str, tuple[int, int, int]]:
+        """Returns what `ensign telemetry check` says of each version: runs, those that failed, and calls."""
         folder = str(self.folder / name / "telemetry")
         told = json.loads(self._ensign("telemetry", "check", folder, "--env", name, "--output", "json"))
-        return {each["version"]: (each["runs"], each["failed"]) for each in told["versions"]}
+        return {each["version"]: (each["runs"], each["failed"], each["calls"]) for each in told["versions"]}
 
     def _evidence(self, name: str) -> Any:
         return json.loads(self._ensign("evidence", AGENT, "--env", name, "--output", "json"))
@@ -305,12 +302,12 @@ def main() -> int:
         if options.record:
             record(name, folder / name / "telemetry" / "spans.jsonl", truth, models[name].tokens, fleet.live(name))
         happened = {
-            version: (len(runs), sum(run["failed"] for run in runs))
+            version: (len(runs), sum(run["failed"] for run in runs), sum(run["calls"] for run in runs))
             for version in VERSIONS
             if (runs := [run for run in truth if run["version"] == version])
         }
         if (told := fleet.check(name)) != happened:
-            problems[name] = f"  runs, failures: {happened}, and `telemetry check` says {told}\n"
+            problems[name] = f"  runs, failures, calls: {happened}, and `telemetry check` says {told}\n"
         problems[name] += "\n".join(
             f"  {metric}: {sum_of(wanted[metric])}, and Ensign counted {sum_of(seen.get(metric, (0, 0.0)))}"
             for metric in wanted

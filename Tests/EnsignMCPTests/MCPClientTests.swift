@@ -22,12 +22,11 @@ struct MCPClientTests {
         bytes: Int = 4 << 20
     ) throws(MCPError) -> ServerListing {
         _ = ignoresBrokenPipes
-        let transport = try StdioTransport(
-            ["python3", "\(servers)/server.py", behaviour],
-            environment: ["PATH": "/usr/bin:/bin"]
-        )
         let budget = MCPBudget(time: time, bytes: bytes, message: 1 << 20)
-        return try MCPClient.listing(transport, budget: budget, version: "0")
+        let open = { () throws(MCPError) -> any MCPTransport in
+            try StdioTransport(["python3", "\(servers)/server.py", behaviour], environment: ["PATH": "/usr/bin:/bin"])
+        }
+        return try MCPClient.listing(open, budget: budget, version: "0")
     }
 
     @Test(
@@ -49,6 +48,12 @@ struct MCPClientTests {
     func silent() throws {
         let listing = try listing("silent")
         #expect(listing.version == "1.4.0")
+    }
+
+    @Test("A server that ends at what it does not know is started again, and asked in the old way")
+    func ends() throws {
+        #expect(try listing("ends").version == "1.4.0")
+        #expect(try withServer("ends") { url in try asked(url) }.version == "1.0.0")
     }
 
     @Test("All pages are read")
@@ -83,23 +88,64 @@ struct MCPClientTests {
         if behaviour == "die" { #expect(error.said.contains("no such database")) }
     }
 
-    @Test("What a server has started is ended with it")
-    func group() throws {
+    @Test(
+        "What a server has started is ended with it, whatever it has done to get away",
+        arguments: [
+            "sleep 300 & echo $! > FILE; cat > /dev/null; sleep 300",
+            "setsid sh -c 'echo $$ > FILE; exec sleep 300' & cat > /dev/null; sleep 300",
+            // A daemon: of a session and a parent of its own, and deaf to requests.
+            "setsid sh -c \"trap '' TERM; sh -c 'echo \\$\\$ > FILE; sleep 300' & exit\" & cat > /dev/null; trap '' TERM; sleep 9",
+            "setsid sh -c 'echo $$ > FILE; exec sleep 300' & while [ ! -s FILE ]; do sleep 0.01; done; exit 3",
+        ]
+    )
+    func group(script: String) throws {
         let scratch = try ScratchDirectory()
-        let script = "sleep 300 & echo $! > \(scratch.path)/child; cat > /dev/null; sleep 300"
-        let transport = try StdioTransport(["sh", "-c", script], environment: ["PATH": "/usr/bin:/bin"])
+        let file = "\(scratch.path)/child"
+        let words = ["sh", "-c", script.replacing("FILE", with: file)]
         let budget = MCPBudget(time: .seconds(1))
-        #expect(throws: MCPError.self) { _ = try MCPClient.listing(transport, budget: budget, version: "0") }
-        let text = try String(contentsOfFile: "\(scratch.path)/child", encoding: .utf8)
+        #expect(throws: MCPError.self) {
+            _ = try MCPClient.listing(
+                { () throws(MCPError) in try StdioTransport(words, environment: ["PATH": "/usr/bin:/bin"]) },
+                budget: budget,
+                version: "0"
+            )
+        }
+        let text = try String(contentsOfFile: file, encoding: .utf8)
         let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(isGone(child))
+    }
+
+    private func isGone(_ child: pid_t) -> Bool {
         // A child of nobody may be a zombie for a moment: init has to take it.
-        var isGone = false
-        for _ in 0..<100 where !isGone {
+        for _ in 0..<100 {
             let stat = (try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8)) ?? ""
-            isGone = stat.isEmpty || stat.contains(") Z ")
+            if stat.isEmpty || stat.contains(") Z ") { return true }
             usleep(20_000)
         }
-        #expect(isGone)
+        return false
+    }
+
+    @Test("A program gets its streams, its folder and its variables, and nothing else that is open here")
+    func inheritance() throws {
+        let scratch = try ScratchDirectory()
+        // One that is not closed by itself.
+        let marker = unsafe open("\(scratch.path)/marker", O_RDWR | O_CREAT, 0o600)
+        defer { close(marker) }
+        let script = "(pwd; env; ls -l /proc/self/fd) > seen; cat > /dev/null"
+        let transport = try StdioTransport(
+            ["sh", "-c", script],
+            environment: ["PATH": "/usr/bin:/bin", "A": "b"],
+            directory: scratch.path
+        )
+        var budget = MCPBudget(time: .seconds(10))
+        #expect(marker >= 0)
+        transport.finish()
+        let seen = try String(contentsOfFile: "\(scratch.path)/seen", encoding: .utf8).split(separator: "\n")
+        #expect(seen.first == scratch.path[...] && seen.contains("A=b"))
+        #expect(!seen.contains { $0.hasPrefix("HOME=") || $0.hasSuffix("/marker") })
+        #expect(throws: MCPError.self) {
+            _ = try transport.exchange([:], method: "x", version: nil, patience: nil, budget: &budget, take: nil)
+        }
     }
 
     @Test("A program that is not there is said to be so")
@@ -131,7 +177,11 @@ struct MCPClientTests {
         time: Duration = .seconds(20)
     ) throws -> ServerListing {
         let budget = MCPBudget(time: time, bytes: 4 << 20, message: 1 << 20)
-        return try MCPClient.listing(try HTTPTransport(url, headers: headers), budget: budget, version: "0")
+        return try MCPClient.listing(
+            { () throws(MCPError) in try HTTPTransport(url, headers: headers) },
+            budget: budget,
+            version: "0"
+        )
     }
 
     @Test(
@@ -191,5 +241,20 @@ struct MCPClientTests {
             }
             #expect(found == ["{\"a\":\n1}", "2"])
         }
+    }
+
+    @Test("The time to find an event grows with its bytes, not with how small it is cut")
+    func pieces() {
+        let line = Array("data: \(String(repeating: "x", count: 2 << 20))\n\n".utf8)
+        var (events, found) = (EventStream(), 0)
+        let elapsed = ContinuousClock().measure {
+            for start in stride(from: 0, to: line.count, by: 128) {
+                events.add(line[start..<min(start + 128, line.count)])
+                while let event = events.next() { found += event.count }
+            }
+        }
+        #expect(found == 2 << 20 && events.pending == 0)
+        // Each byte again for each piece would be 17 thousand million looks.
+        #expect(elapsed < .seconds(30))
     }
 }

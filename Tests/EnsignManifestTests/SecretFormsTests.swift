@@ -68,13 +68,13 @@ import Testing
             "API_KEY", "apiKey", "GITHUB_TOKEN", "X-Api-Key", "Authorization", "PGPASSWORD", "client_secret", "--token",
             "GITHUB_PAT", "AUTH", "DB_PASS",
         ] {
-            #expect(SecretForms.isTelling(name), "\(name)")
+            #expect(SecretNames.isTelling(name), "\(name)")
         }
         for name in [
             "SORT_KEY", "KEY", "PATH", "TOKENIZER", "MAX_TOKENS", "SECRETARY", "KEYBOARD", "TOKEN_LIMIT", "EOS_TOKEN",
             "COMPASS", "AUTHOR",
         ] {
-            #expect(!SecretForms.isTelling(name), "\(name)")
+            #expect(!SecretNames.isTelling(name), "\(name)")
         }
     }
 
@@ -93,6 +93,26 @@ import Testing
             "{command: [a, \"Authorization: Bearer abc\"]}",
             "{url: \"https://a/\", headers: {Authorization: Bearer abc}}",
             "{url: \"https://a/\(random)/mcp\"}", "{command: [a], env: {SOME: \(random)}}",
+            "{command: [sh, -c, \"export API_KEY=abc; exec a\"]}", "{command: [sh, -c, \"TOKEN='abc' a\"]}",
+            "{command: [sh, -c, \"a --token abc\"]}", "{command: [sh, -c, \"A=1 B_SECRET=abc a\"]}",
+            "{command: [sh, -c, 'a --header \"X-Api-Key: abc\"']}",
+            "{command: [a, \"--header=Authorization: Bearer abc\"]}",
+            "{command: [a, \"-HAuthorization: Basic abc\"]}", "{command: [a, --header, \"Authorization:abc\"]}",
+            "{command: [java, -Dapi.key=abc, -jar, a]}", "{command: [a, --from-literal=password=abc]}",
+            "{command: [a, '{\"apiKey\": \"abc\"}']}", "{command: [a, '{\\\"token\\\":\\\"abc\\\"}']}",
+            "{command: [a, '[\"--api-key\", \"abc\"]']}",
+            "{command: [python, -c, \"import os; os.environ['API_KEY'] = 'abc'; run()\"]}",
+            "{command: [python, -c, 'run(token=\"abc\")']}", "{command: [a, \"${API_KEY:-abc}\"]}",
+            "{command: [a, \"https://host/mcp?apiKey=abc\"]}", "{command: [a, \"https://host/?x=1&exaApiKey=abc\"]}",
+            "{command: [a, \"https://host/mcp?accessToken=abc&profile=b\"]}",
+            "{url: \"https://host/mcp?exaApiKey=abc\"}", "{url: \"https://host/mcp?accesskey=abc\"}",
+            "{command: [a, --key, 123e4567-e89b-12d3-a456-426614174000]}", "{command: [a, --pass, hunter2hunter2]}",
+            "{command: [a], env: {OPENAI_KEY: hunter2hunter2}}", "{command: [a], env: {PASSWORD: 123456}}",
+            "{command: [a], env: {API_KEY: \"{s3cretvalue}\"}}", "{command: [a], env: {API_KEY: \"$s3cret!\"}}",
+            "{command: [a], env: {DB: \"Server=db;Uid=a;Pwd=hunter2hunter2;\"}}",
+            "{command: [a], env: {S: \"AccountName=a;AccountKey=abc==\"}}",
+            "{command: [a, \"//host/:_authToken=abc\"]}",
+            "{url: \"https://a/\", headers: {x-functions-key: hunter2hunter2}}",
         ]
     )
     func configured(_ server: String) {
@@ -107,10 +127,57 @@ import Testing
             "{command: [a, --token, --verbose]}", "{command: [a], env: {TOKEN_FILE: /run/secrets/a}}",
             "{command: [a, \"--header\", \"Authorization: ${AUTH}\"]}", "{command: [a], env: {MAX_TOKENS: 4000}}",
             "{command: [docker, run, -e, GITHUB_TOKEN, x]}",
+            "{command: [sh, -c, \"export API_KEY=$(cat /run/key); exec a\"]}",
+            "{command: [sh, -c, \"TOKEN=`cat a` b\"]}",
+            "{command: [sh, -c, \"TOKEN=$TOKEN KEY=$A$B a --token $TOKEN --verbose\"]}",
+            "{command: [a, \"--header=Authorization: Bearer ${AUTH}\"]}",
+            "{command: [a, \"https://a/?sort_key=name1234\"]}",
+            "{command: [python, -c, \"token = os.environ['TOKEN']; run(token=os.getenv('A'))\"]}",
+            "{command: [node, -e, \"const token = process.env.TOKEN; if (token == 'abc') run({token: token})\"]}",
+            "{command: [a, '{\"token\": null, \"apiKey\": \"\"}']}",
+            "{command: [a, \"${API_KEY:-}\", \"${env:API_KEY}\"]}",
+            "{command: [a, --max-tokens=4000, --key, ./key.pem, --auth, oauth]}",
+            "{command: [a, -v, \"/run/secret:/data\"]}",
+            "{command: [a], env: {KEY: name, CACHE_KEY: users2024v1, SORT_KEY: created_at_1, COUNT_TOKENS: 5000}}",
+            "{command: [a], env: {TOKEN: \"<your token>\", SECRET: \"{name}\", PASS: \"%PASS%\", AUTH: mtls}}",
+            "{command: [a, \"a sentence that has a token: it says more\"]}",
+            "{command: [a, \"sha256:abc\", \"user:group\"]}",
         ]
     )
     func placeholders(_ server: String) {
         #expect(binding(server) == "", "\(binding(server))")
+    }
+
+    private func agent(_ more: String) -> String {
+        check(
+            "fleet/agents/support/triage/next/agent.yaml",
+            "apiVersion: ensign.dev/v1\nkind: Agent\nspec:\n  description: Sorts.\n\(more)"
+        )
+    }
+
+    @Test(
+        "What is handed on to a model, a runtime and a run is configuration, too",
+        arguments: [
+            "  model: {provider: a, name: b, parameters: {api_key: abc}}\n",
+            "  model: {provider: a, name: b, parameters: {extra_headers: {Authorization: Bearer abc}}}\n",
+            "  model: {provider: a, name: b, fallbacks: [{provider: a, name: c, parameters: {apiKey: abc}}]}\n",
+            "  model: {provider: a, name: b}\n  triggers: [{cron: '0 7 * * *', input: {token: abc}}]\n",
+            "  model: {provider: a, name: b}\n  runtime: {env: [{name: API_KEY, value: abc}]}\n",
+            "  model: {provider: a, name: b}\n  runtime: {password: {value: abc}}\n",
+            "  model: {provider: a, name: b}\n  runtime: {apiKeys: [a1b2c3d4e5]}\n",
+        ]
+    )
+    func handedOn(_ more: String) {
+        let found = agent(more)
+        #expect(found.contains("[literal-secret]"), "\(found)")
+    }
+
+    @Test("Names of secrets and numbers of tokens are none")
+    func named() {
+        let more =
+            "  model: {provider: a, name: b, parameters: {max_tokens: 4000, stop_token: end, logit_bias: {a: 1}}}\n"
+            + "  runtime: {secrets: [db-password], env: [{name: A_TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]}\n"
+        #expect(!agent(more).contains("literal-secret"), "\(agent(more))")
     }
 
     @Test("An exception needs a reason")
@@ -149,6 +216,20 @@ import Testing
         let (short, long) = (spent(4_000), spent(64_000))
         // 16 times the text; a quadratic search takes 256 times as long.
         #expect(long < max(short, 0.001) * 100, "\(part): \(short) and \(long) s")
+    }
+
+    @Test(
+        "Looking for what is given takes time in proportion to the text",
+        arguments: ["token=$", "token:", "--token ", "   ", "\"", "a_token = \\\"${"]
+    )
+    func linearAssignments(_ part: String) {
+        func spent(_ count: Int) -> Double {
+            let text = Array(String(repeating: part, count: count).utf8)
+            return seconds { _ = SecretAssignments.first(in: text[...]) }
+        }
+        _ = spent(100)
+        let (short, long) = (spent(2_000), spent(32_000))
+        #expect(long < max(short, 0.005) * 60, "\(part): \(short) and \(long) s")
     }
 
     @Test("In a released version it is a warning, for the branch may have it; in prompts it is found too")

@@ -140,7 +140,12 @@ struct FrameworkTests {
         #expect(bundles(stamped(helper), resource: resource) == [Self.own])
         for name in ["baggage.ensign.bundle", "traceloop.association.properties.ensign.bundle"] {
             let carried = helper.adding(name, SpanText.string(Self.next.description))
-            #expect(bundles(carried, resource: resource) == [Self.next])
+            // Of the same agent, and of another one: baggage is from whoever asked, and what a framework passes on is not.
+            #expect(bundles(carried, resource: [("ensign.bundle", Self.own.description)]) == [Self.next])
+            let isBaggage = name.hasPrefix("baggage")
+            #expect(bundles(carried, resource: resource) == [isBaggage ? Self.others : Self.next])
+            #expect(bundles(carried, resource: [("ensign.agent", "support/clerk")]) == (isBaggage ? [] : [Self.next]))
+            #expect(bundles(carried, resource: [("ensign.agent", "support/desk")]) == [Self.next])
             #expect(bundles(stamped(carried), resource: resource) == [Self.own])
             #expect(bundles(helper, resource: [(name, Self.next.description)]) == [Self.next])
         }
@@ -163,6 +168,32 @@ struct FrameworkTests {
             .adding("ensign.agent", SpanText.string("support/desk"))
             .adding("gen_ai.agent.version", SpanText.string("1.0.0"))
         #expect(bundles(certain) == [Self.own])
+    }
+
+    @Test("A declared name is its agent's where it is all that there is, on the first span of a trace")
+    func declaredName() {
+        var context = Self.fleet
+        context.aliases = ["desk_helper": agent("support/desk"), "support/desk": agent("support/clerk")]
+        func named(_ span: UInt64, _ name: String, in parent: UInt64 = 0) -> SpanText {
+            SpanText.run(span, agent: name, bundle: nil).changed { $0.parent = parent }
+                .adding("gen_ai.agent.version", SpanText.string("1.0.0"))
+        }
+        let output = attributed([line([named(1, "desk_helper"), SpanText.call(2, in: 1)])], context)
+        #expect(output.samples.allSatisfy { $0.agent == agent("support/desk") && $0.bundle == Self.own })
+        #expect(output.values("success") == [1] && output.values("steps") == [1])
+        // Inside of somebody's run it is a part of that.
+        let inside = attributed(
+            [line([stamped(SpanText.run(1, agent: "x", bundle: nil), Self.others), named(2, "desk_helper", in: 1)])],
+            context
+        )
+        #expect(inside.samples.allSatisfy { $0.agent == agent("support/clerk") } && inside.values("success") == [1])
+        // A bundle, and an agent's own name, come first.
+        let stampedToo = stamped(named(1, "desk_helper"), Self.others)
+        #expect(attributed([line([stampedToo])], context).samples.allSatisfy { $0.agent == agent("support/clerk") })
+        let own = attributed([line([named(1, "support/desk")])], context)
+        #expect(own.samples.allSatisfy { $0.agent == agent("support/desk") } && own.values("success") == [1])
+        // Another word is nobody's.
+        #expect(attributed([line([named(1, "helper")])], context).samples.isEmpty)
     }
 
     @Test("A bundle of one agent beside the certain name of another is a contradiction, and counts for neither")
@@ -463,6 +494,65 @@ struct FrameworkTests {
             #expect(output.values("tokens") == [110])
             #expect(output.values("steps") == [1])
             #expect(calls(output).map(\.tool) == ["get_weather"])
+        }
+    }
+
+    @Test(
+        "What a crew has used is read from the text that its instrumentation writes, and not added to what its models say",
+        arguments: [
+            (
+                "total_tokens=220 prompt_tokens=200 cached_prompt_tokens=0 completion_tokens=20 successful_requests=2",
+                220.0
+            ),
+            ("prompt_tokens=200 completion_tokens=20 cached_prompt_tokens=150 cache_creation_tokens=10", 220.0),
+            ("prompt_tokens=-1 completion_tokens=20", nil), ("prompt_tokens=many completion_tokens=20", nil),
+            ("completion_tokens=20", nil), ("", nil), ("=", nil), ("{'prompt_tokens': 200}", nil),
+        ]
+    )
+    func crew(text: String, tokens: Double?) {
+        let run = stamped(SpanText.run(1, agent: "helper", bundle: nil))
+            .adding("crewai.crew.token_usage", SpanText.string(text))
+        inAnyOrder([run]) { output in
+            #expect(output.values("tokens") == (tokens.map { [$0] } ?? []))
+            #expect(output.values("cost").count == (tokens == nil ? 0 : 1))
+            #expect(output.rejections.isEmpty)
+        }
+        // The same tokens, and 110 of 220.
+        inAnyOrder([run, stamped(model(2, in: 1))]) { #expect($0.values("tokens") == [tokens ?? 110]) }
+    }
+
+    @Test("A review counts calls as they count, whichever of their views says whose they are")
+    func viewsAreReviewed() {
+        func server(_ span: UInt64, in parent: UInt64) -> SpanText {
+            SpanText.call(span, in: parent, tool: "get_weather").adding(
+                "mcp.method.name",
+                SpanText.string("tools/call")
+            )
+        }
+        for (inner, outer) in [(true, true), (true, false), (false, true), (false, false)] {
+            let spans = [
+                stamped(kind("CHAIN", 1)), outer ? stamped(tool(2, in: 1)) : tool(2, in: 1),
+                inner ? stamped(server(3, in: 2)) : server(3, in: 2), tool(4, in: 1),
+                // Two attempts in one call are two.
+                tool(5, in: 1), server(6, in: 5), server(7, in: 5),
+            ]
+            var random = SeededGenerator(for: "order of reviewed spans", standard: 5)
+            for _ in 0..<10 {
+                var attribution = Attribution(environment: "prod", explaining: true)
+                var review = SpanReview()
+                for span in spans.shuffled(using: &random) {
+                    var batch = TelemetryBatch()
+                    batch.events = parsed(line([span])).events
+                    review.add(batch.events, attribution.add(batch, at: after(seconds: 20), Self.fleet))
+                }
+                let output = attribution.finish(Self.fleet)
+                review.add([], output)
+                review.finish()
+                #expect(review.totals.values.map(\.calls) == [4])
+                #expect(output.values("steps") == [4])
+                #expect(review.rows.values.reduce(0) { $0 + $1.inRuns } == 4)
+                #expect(review.rows.values.reduce(0) { $0 + $1.views } == 2)
+            }
         }
     }
 

@@ -102,6 +102,174 @@ import Testing
         #expect(try ensign(["validate"]).status == 0)
     }
 
+    @Test(
+        "What looks like a secret in how a server is started or reached is never written",
+        arguments: [
+            #"{"command": "python3", "args": ["-c", "SCRIPT", "--token", "s3cret-value"]}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT", "--api-key=s3cret-value"]}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT"], "env": {"KEY": "{s3cret}", "OTHER": "$s3cret{x}"}}"#,
+            #"{"command": "python3", "args": ["-c", "SCRIPT"], "env": {"KEY": "{s3cretvalue}"}}"#,
+        ]
+    )
+    func literal(server: String) throws {
+        let script =
+            "import runpy, sys; sys.argv = ['server', 'modern']; "
+            + "runpy.run_path('\(packageRoot)/Tests/EnsignMCPTests/Servers/server.py')"
+        try write(#"{"mcpServers": {"t": \#(server.replacing("SCRIPT", with: script))}}"#, ".mcp.json")
+        let result = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json", "--run"])
+        let manifest = try text("fleet/tools/t/2.1.1.yaml")
+        #expect(!(manifest + result.output + result.errors).contains("s3cret"), "\(manifest)\(result.errors)")
+        let isLeftOut = server.contains("--")
+        #expect(result.status == (isLeftOut ? 3 : 0) && result.errors.contains("[left-out] server") == isLeftOut)
+        #expect(manifest.contains("server:") != isLeftOut && manifest.contains("search_issues:"))
+        try commit()
+        #expect(try ensign(["validate"]).status == 0)
+    }
+
+    @Test("A released version is never edited, whatever is checked out", arguments: [true, false])
+    func released(hasBranch: Bool) throws {
+        try write(#"{"tools": [{"name": "a", "inputSchema": {}}]}"#, "tools.json")
+        #expect(try ensign(["import", "mcp", "t", "--from", "tools.json"]).status == 0)
+        try commit()
+        #expect(try run("git", ["checkout", "-q", "--detach"], in: scratch.path).status == 0)
+        if !hasBranch { #expect(try run("git", ["branch", "-q", "-D", "main"], in: scratch.path).status == 0) }
+        try write(#"{"tools": [{"name": "b", "inputSchema": {}}]}"#, "tools.json")
+        let result = try ensign(["import", "mcp", "t", "--from", "tools.json"])
+        #expect(result.output.contains("fleet/tools/t/0.2.0.yaml: updated"), "\(result.output)\(result.errors)")
+        #expect(
+            try run("git", ["status", "--porcelain", "fleet"], in: scratch.path).output
+                == "?? fleet/tools/t/0.2.0.yaml\n"
+        )
+    }
+
+    @Test("A server ends with the program, whatever ends that", arguments: [SIGTERM, SIGINT, SIGKILL])
+    func ended(number: Int32) throws {
+        let file = "\(scratch.path)/child"
+        let script = "setsid sh -c 'echo $$ > \(file); exec sleep 300' & cat > /dev/null; sleep 300"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Host.ensign)
+        process.arguments = ["import", "mcp", "t", "--command", "sh -c \"\(script)\""]
+        process.currentDirectoryURL = URL(fileURLWithPath: scratch.path)
+        process.standardError = FileHandle.nullDevice
+        try process.runUnmasked()
+        var child: pid_t?
+        for _ in 0..<500 where child == nil {
+            child = (try? String(contentsOfFile: file, encoding: .utf8)).flatMap { pid_t($0.dropLast()) }
+            usleep(20_000)
+        }
+        kill(process.processIdentifier, number)
+        process.waitUntilExit()
+        let started = try #require(child)
+        var isGone = false
+        for _ in 0..<300 where !isGone {
+            let stat = (try? String(contentsOfFile: "/proc/\(started)/stat", encoding: .utf8)) ?? ""
+            isGone = stat.isEmpty || stat.contains(") Z ")
+            usleep(20_000)
+        }
+        #expect(isGone)
+    }
+
+    @Test("What is asked of this machine in the clear goes through no proxy")
+    func proxy() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "\(packageRoot)/Tests/EnsignMCPTests/Servers/http_server.py", "modern"]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        defer {
+            try? input.fileHandleForWriting.close()
+            process.waitUntilExit()
+        }
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let port = line.trimmingCharacters(in: .whitespacesAndNewlines)
+        // Nothing listens there: whoever asked it would fail.
+        let proxy = "http://127.0.0.1:1"
+        let result = try ensign(
+            [
+                "import", "mcp", "web", "--url", "http://127.0.0.1:\(port)/mcp", "--header",
+                "Authorization: Bearer t0ken",
+            ],
+            ["http_proxy": proxy, "HTTP_PROXY": proxy, "all_proxy": proxy, "ALL_PROXY": proxy, "no_proxy": ""]
+        )
+        #expect(result.status == 0, "\(port) \(result.errors)")
+    }
+
+    @Test("What is asked of another machine goes through the environment's proxy, and who it lets in is not shown")
+    func foreignProxy() throws {
+        let proxy = """
+            import socket
+            listening = socket.create_server(("127.0.0.1", 0))
+            print(listening.getsockname()[1], flush=True)
+            asked = listening.accept()[0]
+            asked.settimeout(30)
+            print(asked.recv(4096).split(b"\\r\\n")[0].decode(), flush=True)
+            asked.sendall(b"HTTP/1.1 502 Bad Gateway\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            asked.close()
+            """
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "-c", proxy]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        func line() -> String {
+            String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        let address = "http://user:pr0xysecret@127.0.0.1:\(line())"
+        let result = try ensign(
+            [
+                "import", "mcp", "web", "--url", "https://mcp.invalid/mcp", "--header",
+                "Authorization: Bearer t0kent0ken",
+            ],
+            ["https_proxy": address, "HTTPS_PROXY": address, "no_proxy": ""]
+        )
+        #expect(line() == "CONNECT mcp.invalid:443 HTTP/1.1")
+        #expect(result.status == 1, "\(result.errors)")
+        #expect(!(result.output + result.errors).contains("pr0xysecret"), "\(result.errors)")
+    }
+
+    @Test("What a server says again of the secrets that it was given is neither written nor shown")
+    func echoed() throws {
+        let server = """
+            import json, os, sys
+            given = [os.environ.get("DB_PASSWORD", ""), *sys.argv[2:]]
+            print("connecting with", *given, file=sys.stderr, flush=True)
+            for line in sys.stdin:
+                request = json.loads(line)
+                if "end" in given: sys.exit("cannot connect with " + " ".join(given))
+                if request["method"] == "server/discover":
+                    result = {"supportedVersions": ["2026-07-28"], "serverInfo": {"name": "of " + given[0], "version": "1.0.0"}}
+                else:
+                    tools = [{"name": "plain", "inputSchema": {}}, {"name": "told", "description": "By " + given[0]}]
+                    tools += [{"name": "schema", "inputSchema": {"properties": {"a": {"default": given[-1]}}}}]
+                    result = {"tools": tools}
+                print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}), flush=True)
+            """
+        try write(server, "server.py")
+        for end in ["", ", \"end\""] {
+            try write(
+                #"{"mcpServers": {"t": {"command": "python3", "args": ["server.py", "--token", "0ther-s3cret"\#(end)], "#
+                    + #""env": {"DB_PASSWORD": "s3cret value"}}}}"#,
+                ".mcp.json"
+            )
+            let listed = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json"])
+            #expect(listed.output.contains("python3 server.py --token ***"), "\(listed.output)")
+            let result = try ensign(["import", "mcp", "t", "--client-config", ".mcp.json", "--run"])
+            let manifest = end.isEmpty ? try text("fleet/tools/t/1.0.0.yaml") : ""
+            let said = manifest + result.output + result.errors + listed.errors
+            #expect(!said.contains("s3cret"), "\(said)")
+            #expect(result.status == (end.isEmpty ? 3 : 1), "\(said)")
+            #expect(end.isEmpty == manifest.contains("plain:"), "\(said)")
+        }
+    }
+
     @Test("What cannot be declared is left out, and the exit status says so")
     func leftOut() throws {
         let tools =
@@ -126,6 +294,10 @@ import Testing
         let folder = "fleet/agents/support/planner/next"
         #expect(try ensign(["validate"]).status == 0)
         try write(try text("\(folder)/agent.yaml") + "# mine\n", "\(folder)/agent.yaml")
+        let token = "glpat-" + "Zk3vQ9xT1bLp7Rw2Yd8N"
+        try write("planner: {role: Planner, goal: \(token), backstory: You plan.}\n", "agents.yaml")
+        #expect(try ensign(["import", "crewai", "."]).status == 3)
+        #expect(try !text("\(folder)/prompt.md").contains(token))
         try write("planner: {role: Planner, goal: Plan it all., backstory: You plan.}\n", "agents.yaml")
         #expect(try ensign(["import", "crewai", ".", "--check"]).status == 2)
         #expect(try ensign(["import", "crewai", "."]).output.contains("prompt.md: updated"))

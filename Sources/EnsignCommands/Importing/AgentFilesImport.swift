@@ -78,6 +78,14 @@ struct AgentFilesImport {
         var outcome = ImportOutcome(name: id, path: "\(folder)/agent.yaml", state: .unchanged)
         outcome.decisions = agent.decisions
         let prompt = agent.prompt.map { Array($0.utf8) }
+        if let secret = prompt.flatMap({ Finding.secret(inText: $0, "\(folder)/prompt.md", isReleased: false) }) {
+            outcome.state = .refused
+            outcome.path = nil
+            outcome.decisions.append(
+                ImportDecision(.leftOut, agent.name, "its prompt: \(secret.message) [\(secret.code)]")
+            )
+            return outcome
+        }
         if destination.has("\(folder)/agent.yaml") {
             // What people wrote stays: only the text that the files have is brought along.
             guard let prompt, destination.bytes("\(folder)/prompt.md") != prompt else { return outcome }

@@ -17,8 +17,17 @@ struct ConfiguredServer {
     var isSSE = false
     var decisions: [ImportDecision] = []
 
-    /// What would be started or asked, for people.
-    var words: String { (url ?? command.joined(separator: " ")).onOneLine(utf8: 200) }
+    /// What would be started or asked, for people: without secrets, and a query may have any.
+    var words: String {
+        if let url {
+            let end = url.firstIndex { $0 == "?" || $0 == "#" }
+            return url.contains("@") || LiteralSecrets.isSecret(url)
+                ? "an address with a secret" : (end.map { "\(url[..<$0])?..." } ?? url).onOneLine(utf8: 200)
+        }
+        let secrets = LiteralSecrets.found(in: command)
+        return command.indices.map { secrets[$0] == nil ? command[$0] : "***" }.joined(separator: " ")
+            .onOneLine(utf8: 200)
+    }
 
     /// The manifest's `server`. Values of variables and headers are not in it, but references: they are secrets more often
     /// than not.
@@ -47,10 +56,11 @@ struct ConfiguredServer {
 
     /// `X` of `${X}` and `Bearer ${X}`.
     private static func variable(in value: String) -> String? {
-        let parts = value.split(separator: "$")
-        guard let last = parts.last, parts.count <= 2, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
-        let name = last.dropFirst().prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-        return name.isEmpty || name.count + 2 != last.count ? nil : String(name)
+        let parts = value.split(separator: "$", omittingEmptySubsequences: false)
+        guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
+        let name = last.dropFirst().dropLast()
+        let isName = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+        return isName && !name.isEmpty ? String(name) : nil
     }
 
     private static func plain(_ name: String) -> String {

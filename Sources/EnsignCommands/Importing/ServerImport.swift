@@ -44,20 +44,39 @@ struct ServerImport {
         switch source {
         case "command":
             let words = try CommandWords.split(invocation["command"] ?? "")
-            return try bring(name, destination, server: ["mcp": ["command": .array(words.map { .string($0) })]]) {
+            let passed = Dictionary(
+                invocation.all("pass-env").compactMap { name in Machine.environment(name).map { (name, $0) } }
+            ) { first, _ in first }
+            return try bring(
+                name,
+                destination,
+                server: ["mcp": ["command": .array(words.map { .string($0) })]],
+                holding: HeldSecrets(words: words, environment: passed)
+            ) {
                 () throws(MCPError) in try StdioTransport(words, environment: environment([:]))
             }
         case "url":
             let url = invocation["url"] ?? ""
             let headers = try invocation.all("header").map(Self.header)
-            return try bring(name, destination, server: ["mcp": ["url": .string(url)]]) {
+            return try bring(
+                name,
+                destination,
+                server: ["mcp": ["url": .string(url)]],
+                holding: HeldSecrets(words: [url], headers: headers)
+            ) {
                 () throws(MCPError) in try HTTPTransport(url, headers: headers)
             }
         default:
             let file = invocation["from"] ?? ""
             let bytes = try file == "-" ? Console.readInput() : read(file)
             do throws(MCPError) {
-                return try bring(try ServerListing(answer: bytes), name, destination, server: nil)
+                return try bring(
+                    try ServerListing(answer: bytes),
+                    name,
+                    destination,
+                    server: nil,
+                    holding: HeldSecrets()
+                )
             } catch {
                 throw Failure(message: "\(file): \(error.description)", code: .invalid)
             }
@@ -99,16 +118,17 @@ struct ServerImport {
         _ name: String,
         _ destination: ToolDestination,
         server: JSONValue,
+        holding secrets: HeldSecrets,
         _ open: () throws(MCPError) -> any MCPTransport
     ) throws -> ImportOutcome {
         let budget = try budget()
         do throws(MCPError) {
-            let listing = try MCPClient.listing(try open(), budget: budget, version: App.version)
-            return try bring(listing, name, destination, server: server)
+            let listing = try MCPClient.listing(open, budget: budget, version: App.version)
+            return try bring(listing, name, destination, server: server, holding: secrets)
         } catch {
             var outcome = ImportOutcome(name: name, path: nil, state: .failed)
-            outcome.failure = error.description
-            outcome.hints = error.said.split(separator: "\n").suffix(6).map(String.init)
+            outcome.failure = secrets.hidden(error.description)
+            outcome.hints = error.said.split(separator: "\n").suffix(6).map { secrets.hidden(String($0)) }
             return outcome
         }
     }
@@ -117,30 +137,30 @@ struct ServerImport {
         _ listing: ServerListing,
         _ name: String,
         _ destination: ToolDestination,
-        server: JSONValue?
+        server: JSONValue?,
+        holding secrets: HeldSecrets
     ) throws(MCPError) -> ImportOutcome {
-        let offered = listing.tools.map { tool in
-            OfferedOperation(
-                name: tool.name,
-                description: tool.description,
-                input: tool.input,
-                output: tool.output,
-                isReadOnly: tool.isReadOnly,
-                isDestructive: tool.isDestructive,
-                isIdempotent: tool.isIdempotent,
-                pin: ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
-            )
+        let telling = listing.tools.filter { secrets.isIn($0) }
+        let offered = listing.tools.filter { !secrets.isIn($0) }.map { tool in
+            var operation = tool
+            operation.pin = ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
+            return operation
         }
-        let own = listing.name.onOneLine(utf8: 80)
+        let own = secrets.isIn(listing.name) ? "" : listing.name.onOneLine(utf8: 80)
         do {
-            return try destination.bring(
+            var outcome = try destination.bring(
                 name,
                 offered,
-                version: listing.version?.onOneLine(utf8: 80),
+                version: secrets.isIn(listing.version) ? nil : listing.version?.onOneLine(utf8: 80),
                 origin: own.isEmpty ? "an MCP server" : "the MCP server '\(own)'",
                 description: own.isEmpty ? nil : "The MCP server \(own).",
                 server: server
             )
+            outcome.decisions += telling.map { tool in
+                let why = "it says a secret again that the server was given"
+                return ImportDecision(.leftOut, secrets.hidden(tool.name), why)
+            }
+            return outcome
         } catch let failure as Failure {
             var outcome = ImportOutcome(name: name, path: nil, state: .failed)
             outcome.failure = failure.message
@@ -170,7 +190,13 @@ struct ServerImport {
         }
         var outcomes: [ImportOutcome] = []
         for server in servers {
-            var outcome = try bring(server.name, destination, server: server.manifest) { () throws(MCPError) in
+            let secrets = HeldSecrets(
+                words: server.url.map { [Self.expanded($0)] } ?? server.command.map(Self.expanded),
+                environment: server.environment.mapValues(Self.expanded),
+                headers: server.headers.map { ($0, Self.expanded($1)) }
+            )
+            var outcome = try bring(server.name, destination, server: server.manifest, holding: secrets) {
+                () throws(MCPError) in
                 if let url = server.url {
                     return try HTTPTransport(
                         Self.expanded(url),

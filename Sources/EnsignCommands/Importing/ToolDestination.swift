@@ -13,15 +13,24 @@ struct ToolDestination {
     /// Ends in `/`.
     private let root: String
     private let fleet: Fleet
-    /// What the branch has; nil without a repository or a commit.
-    private let branch: Fleet?
+    /// What is released: what the branch has, or where there is no branch, as in a checkout of one commit, what that commit
+    /// has. Nil without a repository or a commit.
+    private let released: Fleet?
 
     init(_ invocation: Invocation) throws {
         let scaffold = try Scaffold(invocation)
         self.invocation = invocation
         root = scaffold.root
         fleet = scaffold.fleet
-        branch = try? invocation.site().fleet(at: nil, today: invocation.today).fleet
+        released = try Self.released(invocation)
+    }
+
+    private static func released(_ invocation: Invocation) throws -> Fleet? {
+        // Manifests can be started before there is a repository.
+        guard let site = try? invocation.site() else { return nil }
+        if try site.desiredCommit() != nil { return try site.fleet(at: nil, today: invocation.today).fleet }
+        guard try site.repository.reference("HEAD") != nil else { return nil }
+        return try site.fleet(at: "HEAD", today: invocation.today).fleet
     }
 
     /// The team that is to own what is new.
@@ -60,7 +69,7 @@ struct ToolDestination {
         var versionDecision: ImportDecision?
         let target: SemanticVersion
         if let newest {
-            let isReleased = branch?.source(RepositoryPath.tool(name, newest)) != nil
+            let isReleased = released?.source(RepositoryPath.tool(name, newest)) != nil
             target = isReleased ? ImportedVersion.next(after: newest, version) : newest
         } else {
             (target, versionDecision) = ImportedVersion.first(version)
@@ -73,6 +82,22 @@ struct ToolDestination {
         } catch {
             let path = newest.map { RepositoryPath.tool(name, $0) } ?? name
             throw Failure(message: "\(path) cannot be continued: \(error.description)", code: .invalid)
+        }
+        if server != nil, existing == nil, let text = result.text {
+            let found = secrets(in: text, name, target)
+            if let first = found.first {
+                var bare = try bring(
+                    name,
+                    offered,
+                    version: version,
+                    origin: origin,
+                    description: description,
+                    server: nil
+                )
+                let why = "how it is reached is left out of the manifest: \(first.message) [\(first.code)]"
+                bare.decisions.insert(ImportDecision(.leftOut, "server", why), at: 0)
+                return bare
+            }
         }
         var outcome = ImportOutcome(name: name, path: nil, state: .refused)
         outcome.differences = result.differences
@@ -113,6 +138,13 @@ struct ToolDestination {
         return text
     }
 
+    private func secrets(in text: String, _ name: String, _ version: SemanticVersion) -> [Finding] {
+        let path = RepositoryPath.tool(name, version)
+        return ManifestLoader.load(Tool.self, Array(text.utf8), path: path).findings.filter {
+            $0.code == Finding.secret
+        }
+    }
+
     /// Writes the manifest, if it is one: nothing that does not validate is left behind.
     private func write(
         _ text: String,
@@ -126,7 +158,8 @@ struct ToolDestination {
         outcome.path = path
         let bytes = Array(text.utf8)
         let loaded = ManifestLoader.load(Tool.self, bytes, path: path, name: name, version: version.description)
-        let errors = loaded.findings.filter { $0.severity == .error }
+        // A secret is a warning in a released version, and this one is new.
+        let errors = loaded.findings.filter { $0.severity == .error || $0.code == Finding.secret }
         guard errors.isEmpty else {
             outcome.state = .refused
             outcome.decisions += errors.prefix(20).map { finding in

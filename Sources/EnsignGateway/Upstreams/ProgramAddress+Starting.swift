@@ -54,16 +54,14 @@ extension ProgramAddress {
             }
             return started
         }
-        let copy = KeptProgram.sealed(bytes)
-        guard copy >= 0 else { throw SystemError(code: errno, operation: "copy \(program)") }
-        defer { close(copy) }
-        plan.third = copy
+        let copy = try KeptProgram.sealed(bytes, operation: "copy \(program)")
+        plan.third = copy.number
         if isSandboxed {
             plan.words = try Self.showing(program, words)
         } else {
             plan.path = "/proc/self/fd/3"
         }
-        return try KeptProgram(plan)
+        return try withExtendedLifetime(copy) { () throws(SystemError) in try KeptProgram(plan) }
     }
 
     /// The words of bwrap(1) that show its descriptor 3 where they would show a file.

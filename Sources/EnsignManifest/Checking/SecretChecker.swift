@@ -1,4 +1,4 @@
-import EnsignModel
+package import EnsignModel
 import EnsignYAML
 
 /// Finds what looks like a secret in a manifest: everybody may read it, and git and the record keep it for ever.
@@ -34,11 +34,12 @@ struct SecretChecker {
         case .mapping:
             var pairs: [(key: Int, value: Int)] = []
             tape.forEachPair(of: node) { pairs.append(($0, $1)) }
+            if isConfiguration { look(atPairs: pairs, name) }
             for (key, value) in pairs {
                 look(atText: key, "a key of \(name)", isConfiguration)
                 let field = tape.string(of: key)
-                let begins = parent == "server" && field == "mcp" || parent == "spec" && field == "runtime"
-                if isConfiguration, isText(value) { look(atNamed: field, value, name) }
+                let begins = Self.configurations[parent]?.contains(field) == true
+                if isConfiguration { look(atNamed: field, value, name) }
                 let shown = field.cut(utf8: 60)
                 // What a reference names is a place, whatever it is called.
                 let isPlace = isConfiguration && field == "ref"
@@ -46,6 +47,12 @@ struct SecretChecker {
             }
         }
     }
+
+    /// What is handed on to programs and servers as it stands: fields by the name of what they are in.
+    private static let configurations: [String: Set<String>] = [
+        "server": ["mcp"], "spec": ["runtime"], "model": ["parameters"], "fallbacks": ["parameters"],
+        "triggers": ["input"],
+    ]
 
     private func isText(_ node: Int) -> Bool { tape.kind(of: node) == .plain || tape.kind(of: node) == .quoted }
 
@@ -55,39 +62,50 @@ struct SecretChecker {
             add("\(name): this looks like \(title)", node)
         } else if isConfiguration, text.count >= 20, SecretForms.isRandom(text) {
             add("\(name): this looks like a key or a token", node)
-        } else if isConfiguration, let assigned = Self.assignment(tape.string(of: node)) {
+        } else if isConfiguration, let assigned = SecretAssignments.first(in: text)?.name {
             add("\(name): '\(assigned)' is given a literal value", node)
         }
     }
 
-    /// `API_KEY: abc`.
+    /// `API_KEY: abc`, `API_KEYS: [abc1]` and `API_KEY: {value: abc}`.
     private mutating func look(atNamed field: String, _ value: Int, _ name: String) {
-        guard SecretForms.isTelling(field), !SecretForms.isPlaceholder(tape.string(of: value)) else { return }
-        add("\(name): '\(field.cut(utf8: 60))' has a literal value", value)
+        var values: [Int] = []
+        switch tape.kind(of: value) {
+        case .invalid: return
+        case .plain, .quoted: values = [value]
+        // Lists may be of names.
+        case .sequence:
+            tape.forEachElement(of: value) { if SecretNames.looksMade(tape.string(of: $0)) { values.append($0) } }
+        case .mapping:
+            tape.forEachPair(of: value) { if tape.string(of: $0) == "value" { values = [$1] } }
+        }
+        for value in values where isText(value) && SecretNames.isSecret(tape.string(of: value), under: field) {
+            add("\(name): '\(field.cut(utf8: 60))' has a literal value", value)
+        }
+    }
+
+    /// `{name: API_KEY, value: abc}`, as lists of variables and of headers have it.
+    private mutating func look(atPairs pairs: [(key: Int, value: Int)], _ name: String) {
+        var (names, value): ([String], Int?) = ([], nil)
+        for pair in pairs where isText(pair.value) {
+            switch tape.string(of: pair.key) {
+            case "name", "key", "header": names.append(tape.string(of: pair.value))
+            case "value": value = pair.value
+            default: break
+            }
+        }
+        guard let value else { return }
+        for field in names { look(atNamed: field, value, name) }
     }
 
     /// `[--token, abc]`.
     private mutating func look(atOption option: Int, _ value: Int, _ name: String) {
         guard isText(option), isText(value) else { return }
         let (word, text) = (tape.string(of: option), tape.string(of: value))
-        guard word.hasPrefix("-"), !word.contains("="), SecretForms.isTelling(word), !text.hasPrefix("-"),
-            !SecretForms.isPlaceholder(text)
+        guard word.hasPrefix("-"), !word.contains("="), !text.hasPrefix("-"),
+            SecretNames.isSecret(text, under: word)
         else { return }
         add("\(name): '\(word.cut(utf8: 60))' is given a literal value", value)
-    }
-
-    /// The name in `API_KEY=abc`, `--token=abc` or `Authorization: Bearer abc`; nil when it is none that tells.
-    private static func assignment(_ text: String) -> String? {
-        guard let sign = text.firstIndex(where: { $0 == "=" || $0 == ":" }),
-            !text[..<sign].contains(where: { $0 == " " || $0 == "/" })
-        else {
-            return nil
-        }
-        let value = text[text.index(after: sign)...].drop { $0 == " " }
-        guard SecretForms.isTelling(text[..<sign]), !value.hasPrefix("/"), !SecretForms.isPlaceholder(value) else {
-            return nil
-        }
-        return text[..<sign].trimmingPrefix(while: { $0 == "-" }).description.cut(utf8: 60)
     }
 
     private mutating func add(_ message: String, _ node: Int) {
@@ -113,5 +131,32 @@ struct SecretChecker {
         let text = String(decoding: line, as: UTF8.self)
         guard let mark = text.firstRange(of: "secret-ok:") else { return false }
         return !text[mark.upperBound...].allSatisfy { $0.isWhitespace || "->*/".contains($0) }
+    }
+}
+
+extension Finding {
+    package static let secret = "literal-secret"
+
+    /// Whether it is about a secret in a released version, which is refused where the version is new.
+    package var isSecretInRelease: Bool { code == Self.secret && severity == .warning }
+
+    /// The first line of a prompt or another text that looks like a secret and is no exception; nil when there is none.
+    package static func secret(inText bytes: [UInt8], _ path: String, isReleased: Bool) -> Finding? {
+        var above: ArraySlice<UInt8> = []
+        for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+            defer { above = line }
+            guard let secret = SecretForms.known(in: line), !SecretChecker.isException(line, above: above) else {
+                continue
+            }
+            return Finding(
+                isReleased ? .warning : .error,
+                code: Finding.secret,
+                "this looks like \(secret.title): a literal secret is never accepted",
+                path: path,
+                at: Position(line: UInt32(number + 1), column: UInt32(secret.offset + 1)),
+                hint: SecretChecker.hint
+            )
+        }
+        return nil
     }
 }

@@ -113,7 +113,7 @@ enum SecretForms {
             return false
         }
         let password = String(decoding: authority[(colon + 1)..<at], as: UTF8.self)
-        return !password.isEmpty && !isPlaceholder(password)
+        return !password.isEmpty && !SecretNames.isPlaceholder(password)
     }
 
     // MARK: What is random
@@ -156,59 +156,5 @@ enum SecretForms {
         // Three kinds change in 62 of 100 places by chance, two in 40; words and numbers do so far less often.
         if upper > 0, lower > 0 { return digits > 0 && changes * 100 >= part.count * 46 }
         return digits >= 4 && part.count >= 24 && changes * 5 >= part.count
-    }
-
-    // MARK: Names that tell
-
-    private static let endings = [
-        "token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "credentials",
-    ]
-    private static let whole: Set = [
-        "authorization", "proxyauthorization", "cookie", "pat", "jwt", "bearer", "pgpassword", "auth",
-    ]
-    private static let keys: Set = [
-        "api", "access", "secret", "private", "auth", "encryption", "signing", "account", "master", "service",
-        "subscription", "license",
-    ]
-
-    /// Whether a variable, a header or an option of this name holds a secret.
-    static func isTelling(_ name: some StringProtocol) -> Bool {
-        var words: [String] = [""]
-        var wasLower = false
-        for letter in name {
-            if !letter.isLetter && !letter.isNumber {
-                words.append("")
-            } else {
-                // `apiKey` is two words.
-                if letter.isUppercase, wasLower { words.append("") }
-                words[words.count - 1] += letter.lowercased()
-            }
-            wasLower = letter.isLowercase
-        }
-        words.removeAll(where: \.isEmpty)
-        guard let last = words.last else { return false }
-        // Marks in a model's vocabulary.
-        if last == "token", let kind = words.dropLast().last,
-            ["eos", "bos", "pad", "stop", "unk", "mask", "sep", "cls"].contains(kind)
-        {
-            return false
-        }
-        if words.count > 1, last == "pass" || last == "pwd" { return true }
-        if whole.contains(words.joined()) || whole.contains(last) && words.count > 1 { return true }
-        if endings.contains(where: last.hasSuffix) { return true }
-        return last == "key" && words.dropLast().last.map(keys.contains) ?? false
-    }
-
-    /// Values that say how, and not with what.
-    private static let words: Set = [
-        "true", "false", "null", "none", "oauth", "oauth2", "basic", "bearer", "oidc", "iam",
-    ]
-
-    /// Whether a value stands for another one, or is none: a variable, a placeholder, a path, a number, a switch.
-    static func isPlaceholder(_ value: some StringProtocol) -> Bool {
-        value.isEmpty || value.hasPrefix("$") || value.hasPrefix("{") || value.hasPrefix("<") || value.hasPrefix("/")
-            || value.contains("${") || value.contains("{{") || value.contains("{credentials}")
-            || Double(value) != nil && value.count <= 9
-            || words.contains(value.lowercased())
     }
 }

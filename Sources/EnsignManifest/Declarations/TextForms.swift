@@ -190,9 +190,7 @@ extension TextForm {
         let isTelling = names.contains { name in
             // An escaped name may be any.
             name.contains("%")
-                || name.lowercased().split(whereSeparator: { !$0.isLetter && !$0.isNumber }).contains {
-                    tellingWords.contains(String($0))
-                }
+                || SecretNames.words(name).contains(where: tellingWords.contains) || SecretNames.isTelling(name)
         }
         return authority.contains("@") || isTelling
             ? "a name, a password or a token is part of it: a literal secret is never accepted" : nil

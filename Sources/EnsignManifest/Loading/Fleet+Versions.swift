@@ -107,30 +107,9 @@ extension Fleet {
                 )
             )
         }
-        reportSecret(in: bytes, path, isReleased: loaded.version != .next)
+        if let secret = Finding.secret(inText: bytes, path, isReleased: loaded.version != .next) { report(secret) }
         // The text is digested with LF line ends, so that a clone with core.autocrlf makes the same bundle.
         return String(decoding: bytes[scan.start...].withoutCarriageReturns, as: UTF8.self)
-    }
-
-    /// Reports the first line of a text that looks like a secret and is no exception.
-    private func reportSecret(in bytes: [UInt8], _ path: String, isReleased: Bool) {
-        var above: ArraySlice<UInt8> = []
-        for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-            defer { above = line }
-            guard let secret = SecretForms.known(in: line), !SecretChecker.isException(line, above: above) else {
-                continue
-            }
-            return report(
-                Finding(
-                    isReleased ? .warning : .error,
-                    code: Finding.secret,
-                    "this looks like \(secret.title): a literal secret is never accepted",
-                    path: path,
-                    at: Position(line: UInt32(number + 1), column: UInt32(secret.offset + 1)),
-                    hint: SecretChecker.hint
-                )
-            )
-        }
     }
 }
 

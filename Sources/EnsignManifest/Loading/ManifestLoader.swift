@@ -182,10 +182,3 @@ extension FindingCollector {
         }
     }
 }
-
-extension Finding {
-    package static let secret = "literal-secret"
-
-    /// Whether it is about a secret in a released version, which is refused where the version is new.
-    package var isSecretInRelease: Bool { code == Self.secret && severity == .warning }
-}

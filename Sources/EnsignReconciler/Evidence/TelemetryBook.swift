@@ -28,6 +28,10 @@ package final class TelemetryBook {
     /// Whose the bundles are that telemetry names, by digest as text; and those that nobody knows.
     private(set) var owners: [String: AgentID] = [:]
     private var strangeBundles: Set<String> = []
+    /// Agents by what telemetry calls them, and names that are nobody's.
+    private(set) var aliases: [String: AgentID] = [:]
+    private var strangeNames: Set<String> = []
+    private var declaredNames = DeclaredNames()
     /// The models that these bundles name.
     private(set) var models: [Digest: String] = [:]
 
@@ -101,6 +105,7 @@ package final class TelemetryBook {
         (tip, recorded) = (newest, RecordedTree(repository: site.repository, tip: newest))
         strangers = []
         strangeBundles = []
+        (aliases, strangeNames) = ([:], [])
         haltedByGitSince = [:]
         guard let before else { return }
         let changes = try site.repository.differences(from: before.tree, to: newest.tree) {
@@ -114,6 +119,7 @@ package final class TelemetryBook {
             guard let agent else { continue }
             known[agent] = nil
             routes[agent] = nil
+            declaredNames.changed(agent)
             guards[agent] = nil
             judged[agent] = nil
         }
@@ -199,13 +205,29 @@ package final class TelemetryBook {
         load(known.agent)
     }
 
+    /// Loads the agent that declares a name for telemetry.
+    private func load(alias name: String) {
+        guard aliases[name] == nil, !strangeNames.contains(name) else { return }
+        guard let agent = declaredNames.agent(name, in: recorded) else {
+            if strangeNames.count > 10_000 { strangeNames = [] }
+            strangeNames.insert(name)
+            return
+        }
+        aliases[name] = agent
+        load(agent)
+    }
+
     /// Loads whatever an event names.
     func load(_ claim: Claim, in folder: AgentID?) {
         if let bundle = claim.bundle { load(bundle: bundle) }
         if let name = claim.name { load(name) }
+        if claim.bundle == nil, claim.named == nil, let name = claim.agent, AgentID(name) == nil { load(alias: name) }
+        if let host = claim.host { AgentID(host) == nil ? load(bundle: host) : load(host) }
         if let folder { load(folder) }
         // Without a bundle the version decides, and whose model costs what is asked of the bundle that has it.
-        guard claim.bundle == nil, claim.version != nil, let agent = claim.name.flatMap({ AgentID($0) }) else { return }
+        guard claim.bundle == nil, claim.version != nil,
+            let agent = claim.name.flatMap({ AgentID($0) ?? aliases[$0] })
+        else { return }
         for target in routes[agent]?.targets ?? [] where target.version.description == claim.version {
             load(bundle: target.digest.description)
         }
@@ -215,7 +237,14 @@ package final class TelemetryBook {
     ///
     /// - Parameter bound: Agents with a folder of their own.
     func context(bound: Set<AgentID>) -> Attribution.Context {
-        Attribution.Context(routes: routes, prices: prices, bound: bound, owners: owners, models: models)
+        Attribution.Context(
+            routes: routes,
+            prices: prices,
+            bound: bound,
+            owners: owners,
+            models: models,
+            aliases: aliases
+        )
     }
 
     /// How many operations a bundle grants; nil when it is not known.

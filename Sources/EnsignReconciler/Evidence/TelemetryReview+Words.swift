@@ -46,6 +46,7 @@ extension SpanReview.Row {
             if !isCall, withTokens == 0 { text += ", no tokens" }
             words.append(text)
         }
+        if views > 0 { words.append("\(counted(views, "call", "calls")) counted with the span inside") }
         if unusableArguments > 0 {
             words.append("\(unusableArguments) with arguments that say nothing of the call")
         }

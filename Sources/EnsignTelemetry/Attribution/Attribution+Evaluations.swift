@@ -12,6 +12,8 @@ extension Attribution {
             output.rejections.add(.otherEnvironment)
             return
         }
+        var event = event
+        event.claim.settleHost(context)
         if let refusal = refusal(of: event, context) {
             output.rejections.add(refusal)
             return

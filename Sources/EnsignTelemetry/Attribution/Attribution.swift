@@ -41,6 +41,8 @@ package struct Attribution: Sendable {
         package var owners: [String: AgentID]
         /// The bundles' own models, `<provider>/<model>`.
         package var models: [Digest: String]
+        /// Agents by the `name` that they declare for telemetry.
+        package var aliases: [String: AgentID]
 
         /// - Parameter owners: Nil takes them from the routes.
         package init(
@@ -48,13 +50,15 @@ package struct Attribution: Sendable {
             prices: Prices?,
             bound: Set<AgentID> = [],
             owners: [String: AgentID]? = nil,
-            models: [Digest: String] = [:]
+            models: [Digest: String] = [:],
+            aliases: [String: AgentID] = [:]
         ) {
             self.routes = routes
             self.prices = prices
             self.bound = bound
             self.owners = owners ?? Self.owners(of: routes)
             self.models = models
+            self.aliases = aliases
         }
 
         private static func owners(of routes: [AgentID: Route]) -> [String: AgentID] {
@@ -204,6 +208,8 @@ package struct Attribution: Sendable {
             return reject(event, .otherEnvironment, &output)
         }
         var event = event
+        event.claim.settleHost(context)
+        event.settleName(context)
         event.claimant = claimant(event.claim, context)
         let mayNotSpeak = admit(&event, context)
         let isWeak = event.isWeakRun(context)
@@ -369,29 +375,5 @@ package struct Attribution: Sendable {
         let matching = targets.filter { $0.version.description == claim.version }
         guard let first = matching.first else { return .failure(Unresolved(reason: .unknownVersion)) }
         return matching.count == 1 ? .success(first.digest) : .failure(Unresolved(reason: .ambiguousVersion))
-    }
-}
-
-extension SpanEvent {
-    var key: TraceKey { TraceKey(id: trace, folder: TraceKey.folder(folder)) }
-
-    var spanKey: SpanKey { SpanKey(trace: key, span: span) }
-
-    /// Whether it is a run if nothing of its agent is around it, although it does not say that an agent was asked: it
-    /// carries a bundle, and is not one end of a connection. A resource's bundle is on everything that a process does, so
-    /// there only what is said to be a workflow counts.
-    fileprivate func isWeakRun(_ context: Attribution.Context) -> Bool {
-        guard operation.isAround, let bundle = claim.bundle, context.owners[bundle] != nil else { return false }
-        return operation == .workflow || claim.source == .span && !isPassive
-    }
-}
-
-extension SpanEvent.Operation {
-    /// Whether it is around what agents do, and nothing by itself.
-    var isAround: Bool {
-        switch self {
-        case .workflow, .other: true
-        case .run, .call, .inference: false
-        }
     }
 }

@@ -14,6 +14,8 @@ package enum Fate: Sendable, Hashable {
     case part
     /// A call or an inference in a run that was counted.
     case counted(agent: AgentID, bundle: Digest)
+    /// Another view of a call in a run that was counted.
+    case view
     /// Something else in a run that was counted.
     case inside
     /// A call or an inference that counts for no run; it may stand in one of somebody else.
@@ -69,6 +71,7 @@ extension OpenTrace {
                 .run(agent: agent, bundle: bundle, hasSucceeded: hasSucceeded, cost: Fate.Cost(spending))
             )
         ]
+        let outer = outerViews(of: agent)
         // A gateway's calls are told of where they count.
         for (span, link) in links where !link.isGateway && root(of: span) == run {
             let claimant = calls[span]?.claimant ?? link.claimant
@@ -77,12 +80,24 @@ extension OpenTrace {
                 fate = .inside
             } else if let claimant, claimant != agent {
                 fate = .orphan(isInRun: true)
+            } else if outer.contains(span) {
+                fate = .view
             } else {
                 fate = .counted(agent: agent, bundle: bundle)
             }
             fates.append((SpanKey(trace: key, span: span), fate))
         }
         return fates
+    }
+
+    /// Calls that were counted with a view inside them, in runs of an agent.
+    private func outerViews(of agent: AgentID) -> Set<SpanID> {
+        var spans: Set<SpanID> = []
+        for node in calls.values where node.claimant == nil || node.claimant == agent {
+            guard let outer = node.outer, calls[outer]?.said.contains(.made) == false else { continue }
+            spans.insert(outer)
+        }
+        return spans
     }
 
     /// Calls and inferences that are in no run that was counted.

@@ -9,8 +9,10 @@ extension OTLPReader {
         var loopKind: JSONScanner.Text?
         var requestType: JSONScanner.Text?
         var claim = Claim()
-        /// A bundle and a name that came with baggage, or in what a framework passes on: they count where there is no other.
+        /// A bundle and a name in what a framework passes on to its spans: they count where there is no other.
         var carried = Claim()
+        /// The same that came with W3C baggage, from whoever asked.
+        var baggage = Claim()
         var openAgent: String?
         var environment: String?
         var service: String?
@@ -51,6 +53,8 @@ extension OTLPReader {
         var otherOutput: OTLPScalar?
         var otherCacheRead: OTLPScalar?
         var otherCacheWrite: OTLPScalar?
+        /// `crewai.crew.token_usage`.
+        var crewUsage: JSONScanner.Text?
         var evaluation: String?
         var score: OTLPScalar?
         var label: String?
@@ -119,6 +123,8 @@ extension OTLPReader {
         case UInt8(ascii: "t"), UInt8(ascii: "o"), UInt8(ascii: "i"), UInt8(ascii: "a"), UInt8(ascii: "b"):
             try readOtherConvention(name, &attributes)
         case UInt8(ascii: "m"): try readMetadata(name, &attributes)
+        case UInt8(ascii: "c") where scanner.equals(name, "crewai.crew.token_usage"):
+            attributes.crewUsage = try text()
         case UInt8(ascii: "s"):
             if describes, scanner.equals(name, "service.name") {
                 attributes.service = try string(most: 256)

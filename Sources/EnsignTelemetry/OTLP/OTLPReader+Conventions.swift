@@ -66,11 +66,12 @@ extension OTLPReader {
         _ attributes: inout Attributes
     ) throws(MalformedJSON) {
         let key = scanner.string(name)
+        let place: WritableKeyPath<Attributes, Claim> = key.hasPrefix("baggage.") ? \.baggage : \.carried
         if key.hasSuffix(".ensign.bundle") {
             // Some write the header's value as it is, where a colon may be escaped.
-            attributes.carried.bundle = try string(most: 128).map(Self.unescaped)
+            attributes[keyPath: place].bundle = try string(most: 128).map(Self.unescaped)
         } else if key.hasSuffix(".ensign.agent") {
-            attributes.carried.named = try string(most: 256).map(Self.unescaped)
+            attributes[keyPath: place].named = try string(most: 256).map(Self.unescaped)
         } else if key.hasSuffix(".ensign.run") {
             let run = try string(most: 256).map(Self.unescaped)
             attributes.run = attributes.run ?? run
@@ -189,14 +190,20 @@ extension OTLPReader {
 }
 
 extension OTLPReader.Attributes {
-    /// What it says of itself: its own words first, then what was carried along.
+    /// What it says of itself: its own words first, then what was carried along, and what came with baggage.
     var ownClaim: Claim {
-        Claim(
+        let passed = carried.bundle == nil && carried.named == nil ? baggage : carried
+        return Claim(
             agent: claim.agent ?? openAgent,
             version: claim.version,
-            bundle: claim.bundle ?? carried.bundle,
+            bundle: claim.bundle ?? passed.bundle,
             // A name beside another bundle would be somebody else's.
-            named: claim.named ?? (claim.bundle == nil ? carried.named : nil)
+            named: claim.named ?? (claim.bundle == nil ? passed.named : nil)
         )
+    }
+
+    /// Whether its bundle came with baggage alone.
+    var isFromBaggage: Bool {
+        claim.bundle == nil && carried.bundle == nil && carried.named == nil && baggage.bundle != nil
     }
 }

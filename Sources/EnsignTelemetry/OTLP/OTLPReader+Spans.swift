@@ -122,7 +122,10 @@ extension OTLPReader {
             claim.agent = claim.agent ?? around.agent
             claim.version = claim.version ?? around.version
         }
-        guard claim.bundle == nil else { return claim }
+        guard claim.bundle == nil else {
+            if attributes.isFromBaggage { claim.host = around.bundle ?? around.named }
+            return claim
+        }
         claim.named = claim.named ?? around.named
         if let bundle = around.bundle {
             claim.bundle = bundle
@@ -154,12 +157,27 @@ extension OTLPReader {
 
     func usage(_ attributes: Attributes) -> (usage: TokenUsage?, isBad: Bool) {
         let given = (attributes.input ?? attributes.otherInput, attributes.output ?? attributes.otherOutput)
-        guard given.0 != nil || given.1 != nil else { return (nil, false) }
+        guard given.0 != nil || given.1 != nil else { return (crewUsage(attributes), false) }
         guard let input = tokens(given.0), let output = tokens(given.1),
             let read = tokens(attributes.cacheRead ?? attributes.otherCacheRead),
             let written = tokens(attributes.cacheWrite ?? attributes.otherCacheWrite)
         else { return (nil, true) }
         return (TokenUsage(input: input, output: output, cacheRead: read, cacheWrite: written), false)
+    }
+
+    /// What a crew of crewAI has used, which its instrumentation writes as a text: `prompt_tokens=200 completion_tokens=20`.
+    private func crewUsage(_ attributes: Attributes) -> TokenUsage? {
+        guard let text = attributes.crewUsage, text.count <= 1_024 else { return nil }
+        var counts: [Substring: Int64] = [:]
+        for part in scanner.string(text).split(separator: " ") {
+            let sides = part.split(separator: "=", maxSplits: 1)
+            if sides.count == 2, let count = Int64(sides[1]), (0...TokenUsage.most).contains(count) {
+                counts[sides[0]] = count
+            }
+        }
+        guard let input = counts["prompt_tokens"], let output = counts["completion_tokens"] else { return nil }
+        let (read, written) = (counts["cached_prompt_tokens"] ?? 0, counts["cache_creation_tokens"] ?? 0)
+        return TokenUsage(input: input, output: output, cacheRead: read, cacheWrite: written)
     }
 
     /// - Returns: 0 for what is not given; nil for what cannot be.

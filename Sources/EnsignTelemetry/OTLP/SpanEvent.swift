@@ -44,6 +44,8 @@ package struct Claim: Sendable, Hashable {
     /// `ensign.agent`: the agent's name in the fleet, from somebody who knows it.
     package var named: String?
     package var source = Source.span
+    /// Where the bundle came in with baggage, whoever the process says that it is: its bundle, else its agent.
+    package var host: String?
 
     package init(agent: String? = nil, version: String? = nil, bundle: String? = nil, named: String? = nil) {
         self.agent = agent

@@ -54,6 +54,8 @@ package struct SpanReview: Sendable {
         package var parts: Int64 = 0
         /// Calls and inferences in runs.
         package var inRuns: Int64 = 0
+        /// Calls that other spans inside them report, too.
+        package var views: Int64 = 0
         package var withTokens: Int64 = 0
         /// Calls with arguments that say something, and with some that do not.
         package var withArguments: Int64 = 0
@@ -182,6 +184,7 @@ package struct SpanReview: Sendable {
             if item.kind == .inference { totals[version, default: Total()].inferences += 1 }
         case .orphan(let isInRun): row.add(isInRun ? .others : .alone, item.example)
         case .rejected(let reason): row.add(.rejected(reason), item.example)
+        case .view: row.views += 1
         case .inside: break
         // An agent or a chain that carries a bundle and became no run: nothing of an agent is in it.
         case nil: break

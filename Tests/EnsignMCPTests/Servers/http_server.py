@@ -61,8 +61,11 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if BEHAVIOUR == "hang":
             time.sleep(600)
-        legacy = BEHAVIOUR in ("legacy", "events", "streams")
+        legacy = BEHAVIOUR in ("legacy", "events", "streams", "ends")
         if method == "server/discover":
+            if BEHAVIOUR == "ends":
+                self.close_connection = True
+                return
             if BEHAVIOUR == "streams":  # A refusal that names no request, as some SDKs write it.
                 error = {"code": -32600, "message": "Missing session ID"}
                 return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400, Mcp_Session_Id="refused")

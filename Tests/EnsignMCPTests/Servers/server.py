@@ -82,6 +82,8 @@ for line in sys.stdin:
     method = request["method"]
     if method == "server/discover" and BEHAVIOUR == "slow" and era is None:
         time.sleep(6)
+    if method == "server/discover" and BEHAVIOUR == "ends":
+        sys.exit(1)
     if method == "server/discover" and BEHAVIOUR == "silent":
         continue
     if method == "server/discover" and BEHAVIOUR != "legacy":
