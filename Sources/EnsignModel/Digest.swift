@@ -6,7 +6,7 @@ package struct Digest: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Makes a digest from 64 lowercase hexadecimal digits; nil for anything else.
     package init?(hex: some StringProtocol) {
         // In memory that is one piece, which most text is, several times as fast.
-        let isHex = unsafe hex.utf8.withContiguousStorageIfAvailable { unsafe $0.allSatisfy(isLowercaseHex) }
+        let isHex = hex.utf8.withContiguousStorageIfAvailable { unsafe $0.allSatisfy(isLowercaseHex) }
         guard hex.utf8.count == 64, isHex ?? hex.utf8.allSatisfy(isLowercaseHex) else { return nil }
         self.hex = String(hex)
     }

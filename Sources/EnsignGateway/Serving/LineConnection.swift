@@ -115,6 +115,12 @@ final class LineConnection: Sendable {
     /// Reads and works in turns, until the client's last word or until enough others wait to read.
     private func work() {
         while let job = nextJob() {
+            // Not before: whoever reads next waits for the lock that this thread had.
+            if job.needsReader, !workers.run({ [self] in work() }) {
+                state.update { $0.threads -= 1 }
+                job.giveUp()
+                continue
+            }
             job.run()
             // One is enough to go on with.
             if state.withLock({ $0.waiting > 0 }) { break }
@@ -134,7 +140,11 @@ final class LineConnection: Sendable {
 
     /// A call, or another question that blocks, and its way back.
     private struct Job {
+        /// Whether another thread must go on reading.
+        var needsReader: Bool
         var run: () -> Void
+        /// Answers that there is no room for it.
+        var giveUp: () -> Void
     }
 
     private func nextJob() -> Job? {
@@ -185,12 +195,12 @@ final class LineConnection: Sendable {
         return nil
     }
 
-    /// Takes note of a request under way, and sees to it that somebody goes on reading.
+    /// Takes note of a request under way.
     ///
     /// - Parameter busy: The answer where there are too many.
     private func start(
         _ reply: Reply,
-        ifBusy busy: () -> JSONValue,
+        ifBusy busy: @escaping () -> JSONValue,
         _ body: @escaping (Cancellation) -> JSONValue?
     ) -> Job? {
         let cancellation = Cancellation()
@@ -212,20 +222,17 @@ final class LineConnection: Sendable {
             write(busy())
             return nil
         case .fine(let needsReader):
-            if needsReader, !workers.run({ [self] in work() }) {
-                state.update { state in
-                    state.threads -= 1
-                    state.calls[reply.id] = nil
-                }
-                write(busy())
-                return nil
-            }
-            return Job { [self] in
+            let run = { [self] in
                 let message = body(cancellation)
                 state.withLock { $0.calls[reply.id] = nil }
                 // Whoever cancels wants no answer (2025-11-25, "Cancellation").
                 if let message, !cancellation.isCancelled { write(message) }
             }
+            let giveUp = { [self] in
+                state.withLock { $0.calls[reply.id] = nil }
+                write(busy())
+            }
+            return Job(needsReader: needsReader, run: run, giveUp: giveUp)
         }
     }
 
