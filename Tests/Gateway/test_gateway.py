@@ -141,13 +141,27 @@ class CallTests(Case):
         with Client(world) as client:
             self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 3})))
 
-    def test_a_secret_stands_in_no_result_no_log_and_no_state(self) -> None:
+    def test_a_secret_stands_in_no_answer_no_log_no_state_and_in_nothing_that_the_gateway_says_or_shows(self) -> None:
         world = self.world("echo")
         with Client(world) as client:
             result = client.call("payments__lookup", {})
             self.assertIsNone(reason(result))
             self.assertIn("TOKEN", words(result))
             self.assertNotIn("s3cr3t", json.dumps(result))
+            world.behave("leak")
+            client.send({
+                "jsonrpc": "2.0", "id": 9, "method": "tools/call",
+                "params": {"name": "payments__lookup", "_meta": {"progressToken": 1}},
+            })
+            told = [client.read(), client.read()]
+            self.assertIn("The server refused it: no: ", words(told[1]["result"]))
+            self.assertNotIn("s3cr3t", json.dumps(told))
+            world.behave("die")
+            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 5})), "unknown-outcome")
+            for name in ("cmdline", "environ"):
+                with open(f"/proc/{client.process.pid}/{name}", "rb") as file:
+                    self.assertNotIn(b"s3cr3t", file.read())
+        self.assertNotIn("s3cr3t", "".join(client.errors))
         for folder, _, files in os.walk(world.state):
             for name in files:
                 with open(os.path.join(folder, name), "rb") as file:
