@@ -7,7 +7,7 @@ process of each start, LOG.told what it was told besides calls.
 for a call; `hang` never answers; `die` ends instead of answering; `echo` answers with its environment and folder; `read:PATH`
 with what it can read there; `big:N` with N MiB; `babble` says what is no message first; `garble` answers with no JSON; `flood`
 never ends its line; `ask` asks its client first; `progress` tells of it; `change` says that its list is another one from now on;
-`error` says that it failed; `odd` answers with a structured result that is not of the schema.
+`error` says that it failed; `leak` says its secret in all ways that there are; `odd` answers with a structured result that is not of the schema.
 """
 
 import json
@@ -106,6 +106,13 @@ def call(message, line):
         for step in range(3):
             told = {"progressToken": token, "progress": step, "message": "step"}
             say({"jsonrpc": "2.0", "method": "notifications/progress", "params": told})
+    if kind == "leak":
+        secret = os.environ.get("TOKEN", "")
+        print(secret, file=sys.stderr, flush=True)
+        told = {"progressToken": token, "progress": 1, "message": secret}
+        say({"jsonrpc": "2.0", "method": "notifications/progress", "params": told})
+        say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "error", "data": secret}})
+        return say({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32000, "message": f"no: {secret}", "data": secret}})
     if kind == "change":
         note(".drift", "")
         say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import unittest
 from pathlib import Path
+from typing import Any
 
 from clients import Client, Developing, reason
 from world import AGENT, DEPLOYMENT, ENSIGN, Case, World

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-
 import threading
 import time
 import unittest
-from typing import Any
 
 from clients import Client, Serving, reason, words
-from world import AGENT, ENSIGN, GATEWAY, Case, World, eventually
+from world import AGENT, GATEWAY, Case, eventually
 
 
 class CallTests(Case):
@@ -143,13 +141,27 @@ class CallTests(Case):
         with Client(world) as client:
             self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 3})))
 
-    def test_a_secret_stands_in_no_result_no_log_and_no_state(self) -> None:
+    def test_a_secret_stands_in_no_answer_no_log_no_state_and_in_nothing_that_the_gateway_says_or_shows(self) -> None:
         world = self.world("echo")
         with Client(world) as client:
             result = client.call("payments__lookup", {})
             self.assertIsNone(reason(result))
             self.assertIn("TOKEN", words(result))
             self.assertNotIn("s3cr3t", json.dumps(result))
+            world.behave("leak")
+            client.send({
+                "jsonrpc": "2.0", "id": 9, "method": "tools/call",
+                "params": {"name": "payments__lookup", "_meta": {"progressToken": 1}},
+            })
+            told = [client.read(), client.read()]
+            self.assertIn("The server refused it: no: ", words(told[1]["result"]))
+            self.assertNotIn("s3cr3t", json.dumps(told))
+            world.behave("die")
+            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 5})), "unknown-outcome")
+            for name in ("cmdline", "environ"):
+                with open(f"/proc/{client.process.pid}/{name}", "rb") as file:
+                    self.assertNotIn(b"s3cr3t", file.read())
+        self.assertNotIn("s3cr3t", "".join(client.errors))
         for folder, _, files in os.walk(world.state):
             for name in files:
                 with open(os.path.join(folder, name), "rb") as file:
@@ -172,96 +184,6 @@ class CallTests(Case):
                 self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
             self.assertIn("off", world.gateway("check", wanted=4))
         self.assertEqual(world.calls(), [])
-
-
-class RecordTests(Case):
-    def logged(self) -> World:
-        world = self.world()
-        with Client(world, "--run", "r1") as client:
-            for amount in (10, 20, 4000):
-                client.call("payments__refund", {"payment": "p", "amount": amount})
-        world.gateway("verify")
-        return world
-
-    def file(self, world: World) -> Any:
-        (file,) = [f for f in (world.state / "log").iterdir() if f.name[:2] == "20"]
-        return file
-
-    def test_a_line_that_was_flipped_removed_moved_or_cut_is_named(self) -> None:
-        world = self.logged()
-        file = self.file(world)
-        whole = file.read_text()
-        lines = whole.splitlines(keepends=True)
-        edits = {
-            "flipped": [lines[0], lines[1].replace("refund", "lookup"), *lines[2:]],
-            "removed": lines[:2] + lines[3:],
-            "moved": [lines[0], lines[2], lines[1], *lines[3:]],
-        }
-        for name, edited in edits.items():
-            file.write_text("".join(edited))
-            self.assertIn(file.name, world.gateway("verify", wanted=5), name)
-        file.write_text("".join(lines[:2]))
-        self.assertIn("it was cut" if len(lines) > 2 else "", world.gateway("verify", wanted=None))
-        file.write_text(whole)
-        world.gateway("verify")
-        # Files by themselves, and two of them: the chain, and the heads with the public key.
-        one, two = world.folder / "one.jsonl", world.folder / "two.jsonl"
-        one.write_text("".join(lines[:3]))
-        two.write_text("".join(lines[3:]))
-        heads, key = world.state / "log/heads.jsonl", world.state / "gateway.pub"
-        options = ["--heads", str(heads), "--key", str(key)]
-        world.run([GATEWAY, "verify", str(one), str(two), *options])
-        world.run([GATEWAY, "verify", str(two), str(one), *options], wanted=5)
-        world.run([GATEWAY, "replay", str(one), str(two), "--live", str(world.live)])
-
-    def test_a_log_that_was_cut_with_its_heads_is_named_by_a_head_that_was_kept_elsewhere(self) -> None:
-        world = self.world()
-        keeper, kept = world.folder / "keep", world.folder / "kept.jsonl"
-        keeper.write_text(f"#!/bin/sh\ncat >> {kept}\n")
-        keeper.chmod(0o755)
-        world.configure(anchors=[[str(keeper)]])
-        with Client(world) as client:
-            client.call("payments__refund", {"payment": "p", "amount": 10})
-        world.gateway("verify", "--heads", str(kept))
-        file = self.file(world)
-        file.write_text("".join(file.read_text().splitlines(keepends=True)[:1]))
-        heads = world.state / "log/heads.jsonl"
-        heads.write_text(heads.read_text().splitlines(keepends=True)[0])
-        world.gateway("verify")
-        self.assertIn("it was cut", world.gateway("verify", "--heads", str(kept), wanted=5))
-        # Stock tools check a head.
-        head = json.loads(kept.read_text().splitlines()[-1])
-        signature = world.folder / "head.sig"
-        signature.write_text(head.pop("signature"))
-        text = json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n"
-        (world.folder / "signers").write_text("gateway " + (world.state / "gateway.pub").read_text())
-        words_ = ["-Y", "verify", "-f", "signers", "-I", "gateway", "-n", "ensign-log", "-s", str(signature)]
-        world.run(["ssh-keygen", *words_], world.folder, text=text)
-
-    def test_with_a_full_disk_what_only_reads_goes_on_and_the_rest_is_refused(self) -> None:
-        world = self.world()
-        with Client(world) as client:
-            self.assertIsNone(reason(client.call("payments__lookup", {})))
-        full = ["prlimit", f"--fsize={self.file(world).stat().st_size}", "--"]
-        with Client(world, under=full) as client:
-            self.assertIsNone(reason(client.call("payments__lookup", {})))
-            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 10})), "unavailable")
-        self.assertEqual([call["name"] for call in world.calls()], ["lookup", "lookup"])
-        with Client(world) as client:
-            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 10})))
-        world.gateway("verify")
-
-    def test_recorded_verdicts_follow_from_their_bundles_and_a_changed_one_does_not(self) -> None:
-        world = self.logged()
-        arguments = world.folder / "arguments.jsonl"
-        arguments.write_text("".join(json.dumps({"payment": "p", "amount": n}) + "\n" for n in (10, 20, 4000)))
-        without = json.loads(world.gateway("replay", "-o", "json"))
-        self.assertEqual((without["same"], without["undecided"]["arguments"]), (0, 3))
-        replayed = json.loads(world.gateway("replay", "--arguments", str(arguments), "-o", "json"))
-        self.assertEqual((replayed["same"], replayed["different"]), (3, 0))
-        file = self.file(world)
-        file.write_text(file.read_text().replace('"reason":"arguments"', '"reason":"not-granted"'))
-        self.assertIn("not-granted", world.gateway("replay", "--arguments", str(arguments), wanted=5))
 
 
 class HostileTests(Case):

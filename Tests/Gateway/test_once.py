@@ -100,6 +100,7 @@ class ImpatientTests(Case):
             web = world.listens()
             with Serving(world) as serving:
                 self.give_up(web)
+                eventually(world.calls)
                 serving.end(number)
             with Serving(world):
                 again = web.call("payments__refund", REFUND, Ensign_Run="r1")

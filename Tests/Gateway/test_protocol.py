@@ -242,7 +242,7 @@ class RefusalTests(Case):
                 "endTimeUnixNano": str(now), "attributes": attributes,
             }
             (usage / "runtime.jsonl").write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}) + "\n")
-            eventually(lambda: reason(client.call("payments__lookup", {})) == "budget", 2)
+            eventually(lambda: reason(client.call("payments__lookup", {})) == "budget", 3)
         with Client(world, "--run", "r2") as client:
             self.assertIsNone(reason(client.call("payments__lookup", {})))
 

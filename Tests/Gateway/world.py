@@ -129,13 +129,13 @@ class World:
         }
         shutil.copy(HERE / "server.py", self.folder / "server.py")
         text = (self.folder / "server.py").read_text()
-        (self.folder / "server.py").write_text(f"#!{sys.executable}\n{text}")
+        (self.folder / "server.py").write_text(f"#!{sys.executable} -IS\n{text}")
         (self.folder / "server.py").chmod(0o755)
         if behaviour:
             self.behave(behaviour)
         self.publish({path: text.replace("APPROVAL", approval).lstrip("\n") for path, text in fleet.items()})
         self.live = self.repository / ".git/ensign/live/prod"
-        (self.folder / "prod.keys").write_text(self.ensign("keys", "--env", "prod"))
+        shutil.copy(self.repository / ".git/prod.keys", self.folder)
         self.resolver = self.folder / "vault"
         self.resolver.write_text("#!/bin/sh\necho s3cr3t-of-the-vault\n")
         self.resolver.chmod(0o700)
@@ -164,6 +164,7 @@ class World:
         self.commit("The fleet")
         self.ensign("init")
         self.reconcile()
+        (self.repository / ".git/prod.keys").write_text(self.ensign("keys", "--env", "prod"))
         made = Path(tempfile.mkdtemp(prefix="ensign-gateway-"))
         atexit.register(shutil.rmtree, made, ignore_errors=True)
         shutil.copytree(self.repository, made, symlinks=True, dirs_exist_ok=True)

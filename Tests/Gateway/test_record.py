@@ -1,0 +1,141 @@
+"""The decision log: it is whole, it says so, and it tells nothing that it should not.
+
+ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -m unittest discover -s Tests/Gateway`.
+"""
+
+from __future__ import annotations
+
+import json
+import unittest
+from typing import Any
+
+from clients import Client, reason, words
+from world import GATEWAY, Case, World
+
+
+class RecordTests(Case):
+    def logged(self) -> World:
+        world = self.world()
+        with Client(world, "--run", "r1") as client:
+            for amount in (10, 20, 4000):
+                client.call("payments__refund", {"payment": "p", "amount": amount})
+        world.gateway("verify")
+        return world
+
+    def file(self, world: World) -> Any:
+        (file,) = [f for f in (world.state / "log").iterdir() if f.name[:2] == "20"]
+        return file
+
+    def test_a_line_that_was_flipped_removed_moved_or_cut_is_named(self) -> None:
+        world = self.logged()
+        file = self.file(world)
+        whole = file.read_text()
+        lines = whole.splitlines(keepends=True)
+        edits = {
+            "flipped": [lines[0], lines[1].replace("refund", "lookup"), *lines[2:]],
+            "removed": lines[:2] + lines[3:],
+            "moved": [lines[0], lines[2], lines[1], *lines[3:]],
+        }
+        for name, edited in edits.items():
+            file.write_text("".join(edited))
+            self.assertIn(file.name, world.gateway("verify", wanted=5), name)
+        file.write_text("".join(lines[:2]))
+        self.assertIn("it was cut" if len(lines) > 2 else "", world.gateway("verify", wanted=None))
+        file.write_text(whole)
+        world.gateway("verify")
+        # Files by themselves, and two of them: the chain, and the heads with the public key.
+        one, two = world.folder / "one.jsonl", world.folder / "two.jsonl"
+        one.write_text("".join(lines[:3]))
+        two.write_text("".join(lines[3:]))
+        heads, key = world.state / "log/heads.jsonl", world.state / "gateway.pub"
+        options = ["--heads", str(heads), "--key", str(key)]
+        world.run([GATEWAY, "verify", str(one), str(two), *options])
+        world.run([GATEWAY, "verify", str(two), str(one), *options], wanted=5)
+        world.run([GATEWAY, "replay", str(one), str(two), "--live", str(world.live)])
+
+    def test_a_log_that_was_cut_with_its_heads_is_named_by_a_head_that_was_kept_elsewhere(self) -> None:
+        world = self.world()
+        keeper, kept = world.folder / "keep", world.folder / "kept.jsonl"
+        keeper.write_text(f"#!/bin/sh\ncat >> {kept}\n")
+        keeper.chmod(0o755)
+        world.configure(anchors=[[str(keeper)]])
+        with Client(world) as client:
+            client.call("payments__refund", {"payment": "p", "amount": 10})
+        world.gateway("verify", "--heads", str(kept))
+        file = self.file(world)
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:1]))
+        heads = world.state / "log/heads.jsonl"
+        heads.write_text(heads.read_text().splitlines(keepends=True)[0])
+        world.gateway("verify")
+        self.assertIn("it was cut", world.gateway("verify", "--heads", str(kept), wanted=5))
+        # Stock tools check a head.
+        head = json.loads(kept.read_text().splitlines()[-1])
+        signature = world.folder / "head.sig"
+        signature.write_text(head.pop("signature"))
+        text = json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n"
+        (world.folder / "signers").write_text("gateway " + (world.state / "gateway.pub").read_text())
+        words_ = ["-Y", "verify", "-f", "signers", "-I", "gateway", "-n", "ensign-log", "-s", str(signature)]
+        world.run(["ssh-keygen", *words_], world.folder, text=text)
+
+    def test_with_a_full_disk_what_only_reads_goes_on_and_the_rest_is_refused(self) -> None:
+        world = self.world()
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+        full = ["prlimit", f"--fsize={self.file(world).stat().st_size}", "--"]
+        with Client(world, under=full) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 10})), "unavailable")
+        self.assertEqual([call["name"] for call in world.calls()], ["lookup", "lookup"])
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 10})))
+        world.gateway("verify")
+
+    def test_recorded_verdicts_follow_from_their_bundles_and_a_changed_one_does_not(self) -> None:
+        world = self.logged()
+        arguments = world.folder / "arguments.jsonl"
+        arguments.write_text("".join(json.dumps({"payment": "p", "amount": n}) + "\n" for n in (10, 20, 4000)))
+        without = json.loads(world.gateway("replay", "-o", "json"))
+        self.assertEqual((without["same"], without["undecided"]["arguments"]), (0, 3))
+        replayed = json.loads(world.gateway("replay", "--arguments", str(arguments), "-o", "json"))
+        self.assertEqual((replayed["same"], replayed["different"]), (3, 0))
+        file = self.file(world)
+        file.write_text(file.read_text().replace('"reason":"arguments"', '"reason":"not-granted"'))
+        self.assertIn("not-granted", world.gateway("replay", "--arguments", str(arguments), wanted=5))
+
+    def test_earlier_days_are_compressed_and_removed_by_age_and_the_chain_is_whole(self) -> None:
+        world = self.world()
+        world.configure(keep="30d")
+        names = []
+        for days in (0, 2, 3, 40):
+            if days:
+                world.later(86_400 * days)
+            with Client(world) as client:
+                self.assertIsNone(reason(client.call("payments__lookup", {})))
+            names.append(sorted(path.suffixes[-1] for path in (world.state / "log").iterdir() if path.name[:2] == "20"))
+            world.gateway("verify")
+        self.assertEqual(names, [[".jsonl"], [".gz", ".jsonl"], [".gz", ".gz", ".jsonl"], [".jsonl"]])
+        lines = world.decisions()
+        self.assertEqual([line["seq"] for line in lines], list(range(lines[0]["seq"], lines[-1]["seq"] + 1)))
+        self.assertGreater(lines[0]["seq"], 1)
+
+    def test_no_line_holds_an_argument_a_key_or_a_result(self) -> None:
+        world = self.world("who")
+        with Client(world, "--run", "r1", "--key", "Grace-Hopper") as client:
+            self.assertEqual(words(client.call("payments__refund", {"payment": "4111-1111", "amount": 41.5})), "4111-1111")
+            client.call("payments__refund", {"payment": "4111-1111", "amount": 4150})
+            client.call("payments__lookup", {"name": "4111-1111"})
+        for file in world.state.rglob("*"):
+            if file.is_file():
+                for text in (b"4111-1111", b"41.5", b"4150"):
+                    self.assertNotIn(text, file.read_bytes(), file)
+        self.assertNotIn("Grace", self.file(world).read_text())
+        intent, outcome = world.decisions()[1:3]
+        self.assertEqual((outcome["intent"], outcome["outcome"]), (intent["seq"], "ok"))
+        for name in ("v", "seq", "prev", "mac", "time", "environment", "agent", "version", "bundle", "entry", "run", "trace"):
+            self.assertIn(name, intent)
+        self.assertEqual((intent["run"], intent["runFrom"]), ("r1", "option"))
+        self.assertTrue(intent["key"].startswith("hmac:"))
+
+
+if __name__ == "__main__":
+    unittest.main()
