@@ -88,6 +88,9 @@ extension Verb {
 
     /// Values of JSON, a line each.
     private static func values(_ path: String) throws -> [JSONValue] {
+        if let real = Files.canonical(path), try Files.status(real)?.kind != .file {
+            throw Failure(message: "\(path) is no regular file: arguments are read from one that ends")
+        }
         guard let bytes = try Files.read(path, limit: 256 << 20) else {
             throw Failure(message: "there is no file \(path)")
         }
