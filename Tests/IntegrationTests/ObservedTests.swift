@@ -163,6 +163,11 @@ import Testing
             plan.output.contains("not known: the host of the fleet alone reads the gateway's spans"),
             "\(plan.output)"
         )
+        let read = try host.ensignInWork("plan", "--env", "prod", "--worktree", "--output", "json").output
+        let told = try #require(try JSONSerialization.jsonObject(with: Data(read.utf8)) as? [String: Any])
+        let change = try #require((told["changes"] as? [[String: Any]])?.first?["observed"] as? [String: Any])
+        #expect(change["ends"] as? Bool == true && change["evidence"] is NSNull && change["obstacle"] is String)
+        #expect(told["observing"] as? [String: Int] == ["before": 1, "after": 0])
         try host.git("checkout", "--", Self.deployment)
         let push = try host.push(Self.deployment, "  mode: observe\n", "")
         #expect(push.errors.contains("no gateway is named (ensign.prod.gateway)"), "\(push.errors)")

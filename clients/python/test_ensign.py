@@ -860,9 +860,9 @@ class ExampleTests(FleetTestCase):
         self.live.deploy(make_bundle(tools=tools))
         _, out, _ = self.run_example("--ticket", "Please send back 40.00 EUR, no: 2500.00 EUR")
         self.assertIn('payments.refund {"amount": 40.0}\n     -> waits for approval: manager\n', out)
-        self.assertIn('{"amount": 2500.0}\n     -> refused: amount 2500 is above the maximum of 100\n', out)
+        self.assertIn('{"amount": 2500.0}\n     -> refused: payments.refund: amount: maximum: 100. Nothing was done.\n', out)
         self.assertIn("mail.send {", out)
-        self.assertTrue(out.endswith("-> refused: not granted to this agent\n"), out)
+        self.assertTrue(out.endswith(f"-> refused: {AGENT} is not granted 'mail__send'\n"), out)
         self.live.deploy(make_bundle(tools=tools, limits={"steps": 2}))
         self.assertTrue(self.run_example()[1].endswith("stopped: 3 steps, the limit is 2\n"))
 
