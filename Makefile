@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/.*static let version = "\(.*\)"/\1/p' Sources/EnsignCommandLine/Product.swift)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := libgit2-dev libyaml-dev libsodium-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
+PACKAGES := libgit2-dev libyaml-dev libsodium-dev nettle-dev libvalijson-dev nlohmann-json3-dev libpcre2-dev zlib1g-dev \
 	libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libmbedtls-dev libhttp-parser-dev git openssh-client python3 python3-venv make g++ pkg-config
 # Only the tests need these: pushing over ssh, completion for zsh, the client for JavaScript (Node comes with it), queries to
 # Prometheus, which is unpacked below .build and not installed: its package starts a service.
@@ -55,7 +55,9 @@ test: PACKAGES += $(TEST_PACKAGES)
 test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascript ## Run everything that must hold
 	$(RELEASE)
 	swift build --build-tests
-	ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel
+	@# What failed is said again at the end, after some thousand lines.
+	@{ ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel; echo $$? > .build/tests.status; } 2>&1 | \
+		tee .build/tests.log; status=$$(cat .build/tests.status); test $$status = 0 || grep -a '^✘' .build/tests.log; exit $$status
 	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/CI
 	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/Gateway
 	sh Tests/release.sh $(CURDIR)/$(BINARY)

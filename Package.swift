@@ -37,6 +37,11 @@ let package = Package(
         ),
         .target(name: "CYAML", linkerSettings: [archive("yaml")]),
         .target(name: "CSodium", linkerSettings: [archive("sodium")]),
+        // Its names stay inside: the gateway also loads a libnettle, below GnuTLS.
+        .target(
+            name: "CNettle",
+            linkerSettings: [archive("nettle"), .unsafeFlags(["-Xlinker", "--exclude-libs=libnettle.a"])]
+        ),
         .target(name: "CMbedTLS", linkerSettings: [archive("mbedcrypto")]),
         .target(
             name: "CJSONSchema",
@@ -57,7 +62,11 @@ let package = Package(
         // One Swift module for each C library, no policy.
         .target(name: "EnsignYAML", dependencies: ["CYAML", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignGit", dependencies: ["CGit2", "EnsignModel"], swiftSettings: swift),
-        .target(name: "EnsignCrypto", dependencies: ["CSodium", "CMbedTLS", "EnsignModel"], swiftSettings: swift),
+        .target(
+            name: "EnsignCrypto",
+            dependencies: ["CSodium", "CNettle", "CMbedTLS", "EnsignModel"],
+            swiftSettings: swift
+        ),
         .target(name: "EnsignJSON", dependencies: ["CJSONSchema", "EnsignModel"], swiftSettings: swift),
         .target(name: "EnsignSystem", dependencies: ["CSystem", "CKeeper"], swiftSettings: swift),
 
@@ -198,6 +207,7 @@ let package = Package(
             exclude: ["Golden", "Exporter"]
         ),
         test("EnsignHost", ["EnsignModel"]),
+        test("EnsignSupervisor"),
         test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
         test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP", "EnsignPolicy"]),
         test(

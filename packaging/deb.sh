@@ -58,7 +58,7 @@ loaded=$(objdump -p "$(dirname "$binary")/ensign-gateway" | awk '$1 == "NEEDED" 
         dpkg -S "*/$library" | sed -n '1s/[:,].*//p'
     done | sort -u | sed 's/^/, /' | tr -d '\n')
 used=$(dpkg-query -W -f '${source:Package} (= ${source:Version})\n' \
-    libgit2-dev libyaml-dev libsodium-dev libpcre2-dev zlib1g-dev libmbedtls-dev libhttp-parser-dev | sort -u | paste -sd, | sed 's/,/, /g')
+    libgit2-dev libyaml-dev libsodium-dev nettle-dev libpcre2-dev zlib1g-dev libmbedtls-dev libhttp-parser-dev | sort -u | paste -sd, | sed 's/,/, /g')
 mkdir "$stage/DEBIAN"
 cat > "$stage/DEBIAN/control" <<END
 Package: ensign

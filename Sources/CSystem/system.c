@@ -3,11 +3,13 @@
 #endif
 #include "CSystem.h"
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /// Starts writing a file's pages out without waiting for the disk's cache: one fsync afterwards pays for all.
@@ -17,6 +19,23 @@ int csystem_sync_file_range(int fd) {
 }
 
 int csystem_syncfs(int fd) { return syncfs(fd); }
+
+int csystem_is_local_file_system(int fd) {
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return 0;
+  switch ((unsigned)info.f_type) {
+  case EXT4_SUPER_MAGIC:
+  case XFS_SUPER_MAGIC:
+  case BTRFS_SUPER_MAGIC:
+  case F2FS_SUPER_MAGIC:
+  case TMPFS_MAGIC:
+  case OVERLAYFS_SUPER_MAGIC:
+  case 0x2FC12FC1: // ZFS is not part of Linux.
+    return 1;
+  default:
+    return 0;
+  }
+}
 
 int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 

@@ -1,3 +1,4 @@
+import CNettle
 import CSodium
 
 /// HMAC-SHA-256 (RFC 2104, FIPS 198-1).
@@ -7,12 +8,8 @@ package enum HMACSHA256 {
 
     /// Returns the 32 bytes that authenticate `bytes` under `key`, which may have any length.
     package static func digest(of bytes: [UInt8], key: [UInt8]) -> [UInt8] {
-        Sodium.start()
-        var state = crypto_auth_hmacsha256_state()
-        unsafe crypto_auth_hmacsha256_init(&state, key, key.count)
-        unsafe crypto_auth_hmacsha256_update(&state, bytes, UInt64(bytes.count))
         var output = [UInt8](repeating: 0, count: byteCount)
-        unsafe crypto_auth_hmacsha256_final(&state, &output)
+        unsafe cnettle_hmac_sha256(key, key.count, bytes, bytes.count, &output)
         return output
     }
 

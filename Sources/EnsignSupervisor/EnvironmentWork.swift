@@ -25,8 +25,7 @@ struct EnvironmentWork: ServiceWork {
     /// Why what is desired cannot be applied, as the last run said it.
     private var standing: String?
     private var saysBlind = false
-    /// How many runs in a row have found live files changed.
-    private var repairs = 0
+    private var pace = RepairPace()
     /// Why the last turn failed, as it was said; nil when it did not.
     private var failing: String?
 
@@ -140,20 +139,12 @@ struct EnvironmentWork: ServiceWork {
 
     // MARK: Waiting
 
-    /// How long live files may change before they are repaired again. Something that writes them all the time would
-    /// otherwise fill the ledger with repairs.
     private mutating func calm(after report: Reconciler.Report) -> Duration {
-        repairs = report.drift.isEmpty ? 0 : min(repairs + 1, 32)
-        guard repairs > Self.promptRepairs else { return .zero }
-        if repairs == Self.promptRepairs + 1 {
+        if pace.looked(hasRepaired: !report.drift.isEmpty, at: .now) {
             environment.note("live files are changed again and again: they are repaired less often until that ends")
         }
-        return min(.seconds(1 << min(repairs - Self.promptRepairs - 1, 8)), Self.longestCalm)
+        return pace.calm
     }
-
-    /// So many repairs in a row come at once.
-    private static let promptRepairs = 3
-    private static let longestCalm = Duration.seconds(10)
 
     /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
     private func untilLook(_ report: Reconciler.Report) -> Duration {

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 extension FileDescriptor {
@@ -27,6 +28,10 @@ extension FileDescriptor {
             throw SystemError(code: code, operation: "make room for \(name)")
         }
     }
+
+    /// Whether the file is on a file system of this machine alone, so that each change of it shows at once in its status.
+    /// Over a network it may show late. False where nobody knows.
+    package var isOnThisMachine: Bool { csystem_is_local_file_system(number) == 1 }
 
     /// Runs `body` with a lock on the open file, waiting at most `timeout`.
     ///

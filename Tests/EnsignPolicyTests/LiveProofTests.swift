@@ -202,16 +202,6 @@ struct LiveProofTests {
                 == "malformed"
         )
     }
-
-    @Test("Proven once, a file is known until its bytes change")
-    func known() throws {
-        var files = ProvenFiles(environment: "prod", keys: signer.keys)
-        let bytes = signer.sign(try Self.route(), entry: 9)
-        for _ in 0..<3 { #expect(try files.verify(bytes, as: .route(Self.agent)).get().entry == 9) }
-        #expect(files.verify(try Self.route("b").bytes, as: .route(Self.agent)) == .failure(.unsigned))
-        #expect(try files.verify(bytes, as: .route(Self.agent)).get().entry == 9)
-        #expect(files.route(bytes, of: AgentID(team: "a", name: "b")) == .failure(.otherAgent("support/refund-triage")))
-    }
 }
 
 @Suite("Keys of what is live")

@@ -6,17 +6,14 @@ ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import unittest
-from pathlib import Path
 from typing import Any
 
-from world import AGENT, FLEET, Client, World, reason
+from clients import Client, reason
+from world import AGENT, DEPLOYMENT, FLEET, Case, World
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = "environments/prod/environment.yaml"
-DEPLOYMENT = "environments/prod/agents/support/triage.yaml"
 VERSIONS = "fleet/agents/support/triage"
 CANARY = """
   rollout:
@@ -29,22 +26,14 @@ CANARY = """
 """
 
 
-class EvidenceTests(unittest.TestCase):
-    def world(self) -> World:
-        world = World()
-        self.addCleanup(world.end)
+class EvidenceTests(Case):
+    def instrumented(self) -> World:
+        world = self.world()
         self.telemetry = world.folder / "telemetry"
         self.telemetry.mkdir()
         world.git("config", "ensign.prod.telemetry", str(self.telemetry))
         world.configure(telemetry=str(self.telemetry))
         return world
-
-    def later(self, world: World, seconds: int) -> None:
-        """From now on so much more time has passed for what is run: no test waits for minutes."""
-        library = world.folder / "world.so"
-        source = str(ROOT / "Tests/Faults/world.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), source, "-ldl"], check=True)
-        world.environment.update({"LD_PRELOAD": str(library), "WORLD_AHEAD": str(seconds)})
 
     def spans(self) -> list[dict[str, Any]]:
         """What the gateway wrote."""
@@ -75,7 +64,7 @@ class EvidenceTests(unittest.TestCase):
                 lines.write(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [copy]}]}]}) + "\n")
 
     def test_a_canary_is_judged_by_the_calls_that_the_gateway_saw_each_counted_once(self) -> None:
-        world = self.world()
+        world = self.instrumented()
         world.write(f"{VERSIONS}/1.1.0/agent.yaml", FLEET[f"{VERSIONS}/1.0.0/agent.yaml"].lstrip("\n"))
         world.write(f"{VERSIONS}/1.1.0/prompt.md", "Sort with care.\n")
         world.write(ENVIRONMENT, (world.repository / ENVIRONMENT).read_text() + CANARY.lstrip("\n"))
@@ -104,7 +93,7 @@ class EvidenceTests(unittest.TestCase):
         world.reconcile()
         self.assertIn("no-data", world.ensign("evidence", AGENT, "--env", "prod"))
         # A run is over when nothing came for a while.
-        self.later(world, 1900)
+        world.later(1900)
         world.reconcile()
         canary = json.loads(world.ensign("evidence", AGENT, "--env", "prod", "-o", "json"))["canary"]
         # Metrics of calls count from the run after the first one with calls.
@@ -115,7 +104,7 @@ class EvidenceTests(unittest.TestCase):
             self.assertEqual(metric["mean"], {"canary": mean, "stable": mean}, metric)
 
     def test_refusals_at_the_gateway_break_a_rule_and_the_halt_holds_at_its_next_call(self) -> None:
-        world = self.world()
+        world = self.instrumented()
         world.write(DEPLOYMENT, (world.repository / DEPLOYMENT).read_text() + "  killSwitch: [{deniedCalls: 3, within: 1m}]\n")
         world.commit("Whoever is refused three times is stopped")
         world.reconcile()

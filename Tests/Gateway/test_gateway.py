@@ -5,30 +5,17 @@ ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
+
 import threading
 import time
 import unittest
-from pathlib import Path
 from typing import Any
 
-from world import AGENT, ENSIGN, GATEWAY, Client, Developing, Serving, World, reason, words
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Case(unittest.TestCase):
-    def world(self, *arguments: Any, **named: Any) -> World:
-        world = World(*arguments, **named)
-        self.addCleanup(world.end)
-        return world
+from clients import Client, Serving, reason, words
+from world import AGENT, ENSIGN, GATEWAY, Case, World, eventually
 
 
 class CallTests(Case):
@@ -131,6 +118,15 @@ class CallTests(Case):
             self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
             (world.folder / "away").rename(world.live)
             self.assertIsNone(reason(client.call("payments__lookup", {})))
+            if os.getuid() == 0:
+                os.chown(world.live, 65534, 65534)
+                self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
+                os.chown(world.live, 0, 0)
+                self.assertIsNone(reason(client.call("payments__lookup", {})))
+        for bundle in (world.live / "bundles").rglob("*.json"):
+            bundle.write_bytes(bundle.read_bytes().replace(b"100", b"900"))
+        with Client(world) as client:
+            self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
 
     def test_a_definition_that_changed_since_it_was_seen_is_refused_until_an_operator_accepts_it(self) -> None:
         world = self.world()
@@ -176,152 +172,6 @@ class CallTests(Case):
                 self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
             self.assertIn("off", world.gateway("check", wanted=4))
         self.assertEqual(world.calls(), [])
-
-
-class ApprovalTests(Case):
-    def request(self, client: Client, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        result = client.call("payments__refund", arguments)
-        self.assertEqual(reason(result), "approval-pending", words(result))
-        self.assertIn("Nothing was done", words(result))
-        listed = json.loads(client.world.gateway("approvals", "list", "-o", "json"))["requests"]
-        return listed[-1]["id"], result
-
-    def client(self, world: World, *words: str) -> Client:
-        client = Client(world, *words)
-        client.world = world  # type: ignore[attr-defined]
-        return client
-
-    def sign(self, world: World, id: str, key: Any, namespace: str = "ensign-approval") -> str:
-        file = world.folder / f"{id}.json"
-        file.write_text(world.gateway("approvals", "show", id))
-        self.assertEqual(file.read_bytes(), (world.state / f"approvals/requests/{id}.json").read_bytes())
-        signature = world.folder / f"{id}.json.sig"
-        signature.unlink(missing_ok=True)
-        world.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key), str(file)])
-        return str(signature)
-
-    def test_one_signature_is_good_for_one_call_with_those_arguments_in_that_run(self) -> None:
-        world = self.world(approval="manager")
-        ada = world.trust("ada@example.com")
-        arguments = {"payment": "p", "amount": 50}
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, arguments)
-            world.gateway("approvals", "submit", self.sign(world, id, ada))
-            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 51})), "approval-pending")
-            with self.client(world, "--run", "r2") as other:
-                self.assertEqual(reason(other.call("payments__refund", arguments)), "approval-pending")
-            self.assertEqual(world.calls(), [])
-            self.assertIsNone(reason(client.call("payments__refund", arguments)))
-            self.assertEqual(len(world.calls()), 1)
-            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
-        by = [entry["approval"] for entry in world.decisions() if entry["kind"] == "intent"]
-        self.assertEqual(by, [{"by": ["ada@example.com"], "id": id}])
-        world.gateway("verify")
-
-    def test_what_is_signed_wrongly_does_not_count(self) -> None:
-        world = self.world(approval="manager")
-        ada = world.trust("ada@example.com")
-        eve = world.folder / "eve.key"
-        world.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(eve)])
-        with self.client(world, "--run", "r1") as client:
-            arguments = {"payment": "p", "amount": 50}
-            id, _ = self.request(client, arguments)
-            world.gateway("approvals", "submit", self.sign(world, id, eve), wanted=4)
-            world.gateway("approvals", "submit", self.sign(world, id, ada, "file"), wanted=4)
-            # What was put there by hand counts no more than what is handed in.
-            for number, (key, namespace) in enumerate([(eve, "ensign-approval"), (ada, "git")], 1):
-                text = Path(self.sign(world, id, key, namespace)).read_text()
-                (world.state / f"approvals/granted/{id}.{number}.sig").write_text(text)
-            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
-            world.gateway("approvals", "submit", self.sign(world, id, ada, "ensign-denial"))
-            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-denied")
-        self.assertEqual(world.calls(), [])
-
-    def test_two_people_with_two_keys_are_needed_for_dual(self) -> None:
-        world = self.world(approval="dual")
-        ada, bo = world.trust("ada@example.com"), world.trust("bo@example.com")
-        arguments = {"payment": "p", "amount": 50}
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, arguments)
-            world.gateway("approvals", "approve", id, "--key", str(ada))
-            world.gateway("approvals", "approve", id, "--key", str(ada))
-            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
-            world.gateway("approvals", "approve", id, "--key", str(bo))
-            self.assertIsNone(reason(client.call("payments__refund", arguments)))
-
-    def test_a_signature_of_somebody_who_left_the_team_is_worth_nothing(self) -> None:
-        world = self.world(approval="manager")
-        ada = world.trust("ada@example.com")
-        world.trust("bo@example.com")
-        arguments = {"payment": "p", "amount": 50}
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, arguments)
-            world.gateway("approvals", "approve", id, "--key", str(ada))
-            world.replace("fleet/teams/support.yaml", "ada@example.com, ", "")
-            world.commit("Ada left")
-            world.reconcile()
-            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-pending")
-        self.assertEqual(world.calls(), [])
-
-    def test_who_leaves_the_team_while_the_server_starts_has_not_agreed(self) -> None:
-        world = self.world("late", approval="manager")
-        ada = world.trust("ada@example.com")
-        world.trust("bo@example.com")
-        arguments = {"payment": "p", "amount": 50}
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, arguments)
-            world.gateway("approvals", "approve", id, "--key", str(ada))
-            results: list[Any] = []
-            call = threading.Thread(target=lambda: results.append(client.call("payments__refund", arguments)))
-            call.start()
-            time.sleep(0.5)
-            world.replace("fleet/teams/support.yaml", "ada@example.com, ", "")
-            world.commit("Ada left")
-            world.reconcile()
-            call.join()
-            self.assertEqual(reason(results[0]), "approval-pending")
-        self.assertEqual(world.calls(), [])
-
-    def test_the_principal_of_the_asking_agent_never_counts(self) -> None:
-        world = self.world(
-            approval="manager",
-            agents=[{"agent": AGENT, "uid": os.getuid(), "principal": "ada@example.com"}],
-        )
-        ada = world.trust("ada@example.com")
-        world.trust("bo@example.com")
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, {"payment": "p", "amount": 50})
-            world.gateway("approvals", "approve", id, "--key", str(ada), wanted=4)
-
-    def test_a_token_of_an_issuer_counts_for_a_person_of_the_team_without_a_key(self) -> None:
-        script = str(ROOT / "docs/approvals/ticket.py")
-        world = self.world(approval="manager")
-        key, keys = world.folder / "tickets.pem", world.folder / "tickets.jwks"
-        world.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key)])
-        keys.write_text(world.run([sys.executable, script, "keys", str(key)]))
-        world.trust("ada@example.com")
-        issuer = {"issuer": "https://tickets.example.com", "audience": "ensign", "keys": str(keys)}
-        world.configure(approvals={"issuers": [issuer]})
-        arguments = {"payment": "p", "amount": 50}
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, arguments)
-            file = world.folder / f"{id}.json"
-            file.write_text(world.gateway("approvals", "show", id))
-            for person, wanted in (("eve@example.com", 4), ("bo@example.com", 0)):
-                token = world.run([sys.executable, script, "answer", str(key), str(file), "--person", person])
-                (world.folder / f"{id}.jwt").write_text(token)
-                world.gateway("approvals", "submit", str(world.folder / f"{id}.jwt"), wanted=wanted)
-            self.assertIsNone(reason(client.call("payments__refund", arguments)))
-        self.assertEqual(len(world.calls()), 1)
-
-    def test_what_turns_text_around_is_shown_escaped_in_what_is_signed(self) -> None:
-        world = self.world(approval="manager")
-        world.trust("ada@example.com")
-        with self.client(world, "--run", "r1") as client:
-            id, _ = self.request(client, {"payment": "p\u202e001", "amount": 50})
-            shown = world.gateway("approvals", "show", id)
-            self.assertNotIn("\u202e", shown)
-            self.assertIn("\\u202e", shown)
 
 
 class RecordTests(Case):
@@ -486,61 +336,28 @@ class HostileTests(Case):
 
 
 class ServeTests(Case):
-    def port(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    def serving(self, world: World, **listen: Any) -> int:
-        port = self.port()
-        token = hashlib.sha256(b"open-sesame").hexdigest()
-        world.configure(
-            listen={"http": f"127.0.0.1:{port}", **listen}, agents=[{"agent": AGENT, "tokenSHA256": token}]
-        )
-        return port
-
-    def post(self, port: int, message: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        connection.request(
-            "POST", "/mcp", json.dumps(message),
-            {
-                "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-                "Authorization": "Bearer open-sesame", **(headers or {}),
-            },
-        )
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
-        return response.status, json.loads(body) if body else None
-
-    def call(self, port: int, name: str, arguments: dict[str, Any], **headers: str) -> Any:
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
-        status, body = self.post(port, message, {"MCP-Protocol-Version": "2025-11-25", **headers})
-        self.assertEqual(status, 200, body)
-        return body["result"]
-
     def test_a_token_is_asked_for_and_calls_of_http_are_decided_as_all_others(self) -> None:
         world = self.world()
-        port = self.serving(world)
+        web = world.listens()
         with Serving(world):
-            self.assertEqual(self.post(port, {}, {"Authorization": "Bearer wrong"})[0], 401)
-            self.assertEqual(self.post(port, {}, {"Origin": "https://evil.example.com"})[0], 403)
-            self.assertIsNone(reason(self.call(port, "payments__refund", {"payment": "p", "amount": 5})))
-            self.assertEqual(reason(self.call(port, "payments__refund", {"payment": "p", "amount": 500})), "arguments")
+            self.assertEqual(web.post({}, {"Authorization": "Bearer wrong"})[0], 401)
+            self.assertEqual(web.post({}, {"Origin": "https://evil.example.com"})[0], 403)
+            self.assertIsNone(reason(web.call("payments__refund", {"payment": "p", "amount": 5})))
+            self.assertEqual(reason(web.call("payments__refund", {"payment": "p", "amount": 500})), "arguments")
         self.assertEqual(len(world.calls()), 1)
         kinds = [entry["kind"] for entry in world.decisions()]
         self.assertEqual((kinds[0], kinds[-1]), ("start", "stop"))
 
     def test_not_one_call_starts_after_a_halt_returned(self) -> None:
         world = self.world()
-        port = self.serving(world)
+        web = world.listens()
         over = threading.Event()
         reasons: list[tuple[float, str | None]] = []
 
         def agent(number: int) -> None:
             while not over.is_set():
                 started = time.monotonic()
-                result = self.call(port, "payments__lookup", {}, **{"Ensign-Run": f"r{number}"})
+                result = web.call("payments__lookup", {}, Ensign_Run=f"r{number}")
                 reasons.append((started, reason(result)))
                 time.sleep(0.15)
 
@@ -548,11 +365,11 @@ class ServeTests(Case):
             threads = [threading.Thread(target=agent, args=(number,)) for number in range(8)]
             for thread in threads:
                 thread.start()
-            time.sleep(1)
+            eventually(lambda: len(reasons) > 25)
             world.ensign("halt", AGENT, "--env", "prod", "--reason", "test")
             halted = time.monotonic()
             count = len(world.calls())
-            time.sleep(1)
+            eventually(lambda: sum(started > halted for started, _ in list(reasons)) > 25)
             over.set()
             for thread in threads:
                 thread.join()
@@ -563,8 +380,7 @@ class ServeTests(Case):
     def test_the_socket_takes_accounts_and_answers_approvers_and_stdio_never_works_alone_beside_it(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")
-        path = str(world.folder / "gateway.sock")
-        world.configure(listen={"socket": path}, agents=[{"agent": AGENT, "uid": os.getuid()}])
+        world.listens_on_socket()
         with Client(world) as client:
             self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
         with Serving(world):
@@ -579,14 +395,14 @@ class ServeTests(Case):
 
     def test_a_file_is_read_again_on_sighup_and_one_that_is_not_valid_changes_nothing(self) -> None:
         world = self.world()
-        port = self.serving(world)
+        web = world.listens()
         with Serving(world) as serving:
-            self.assertIsNone(reason(self.call(port, "payments__lookup", {})))
+            self.assertIsNone(reason(web.call("payments__lookup", {})))
             upstreams = world.spec["upstreams"]
             world.configure(upstreams={})
             serving.process.send_signal(signal.SIGHUP)
             serving.wait_for("the file was read again")
-            self.assertEqual(reason(self.call(port, "payments__lookup", {})), "unavailable")
+            self.assertEqual(reason(web.call("payments__lookup", {})), "unavailable")
             world.config.write_text("nonsense: [")
             serving.process.send_signal(signal.SIGHUP)
             serving.wait_for("the file was not taken")
@@ -597,15 +413,13 @@ class ServeTests(Case):
 
     def test_a_call_that_was_under_way_when_the_gateway_was_killed_is_recorded_as_unknown(self) -> None:
         world = self.world("hang")
-        port = self.serving(world)
+        web = world.listens()
         serving = Serving(world)
         thread = threading.Thread(
-            target=lambda: self.assertRaises(Exception, self.call, port, "payments__refund", {"payment": "p", "amount": 5})
+            target=lambda: self.assertRaises(Exception, web.call, "payments__refund", {"payment": "p", "amount": 5})
         )
         thread.start()
-        end = time.monotonic() + 10
-        while not world.calls() and time.monotonic() < end:
-            time.sleep(0.02)
+        eventually(world.calls)
         serving.process.kill()
         serving.process.wait()
         serving.file.close()
@@ -616,93 +430,6 @@ class ServeTests(Case):
         self.assertEqual(len(unknown), 1)
         self.assertIn("ended before an answer", unknown[0]["note"])
         world.gateway("verify")
-
-
-class DevelopingTests(Case):
-    path = "environments/prod/agents/support/triage.yaml"
-
-    def own(self, **spec: Any) -> World:
-        """A world whose operator's file has no place of its own: `ensign dev` makes them."""
-        world = self.world()
-        for name in ("live", "keys", "state"):
-            del world.spec[name]
-        world.configure(**spec)
-        return world
-
-    def test_what_is_saved_holds_at_the_next_call_and_what_is_invalid_changes_nothing(self) -> None:
-        world = self.own()
-        (tip,) = world.git("rev-parse", "refs/ensign/ledger/prod").split()
-        with Developing(world, "--gateway", str(world.config)) as dev:
-            self.assertEqual(dev.snippet(), dev.line())
-            (folder,) = dev.temporary.iterdir()
-            self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
-            with Client(world, command=dev.snippet()) as client:
-                refund = {"payment": "p1", "amount": 90}
-                self.assertEqual([tool["name"] for tool in client.tools()], ["payments__lookup", "payments__refund"])
-                self.assertIsNone(reason(client.call("payments__refund", refund)))
-                world.replace(self.path, "maximum: 100", "maximum: 50")
-                dev.wait_for("entry 3: support/triage 1.0.0: may call payments.refund with fewer arguments")
-                self.assertEqual(reason(client.call("payments__refund", {**refund, "payment": "p2"})), "arguments")
-                good = (world.repository / self.path).read_text()
-                world.write(self.path, good.replace("operations: [lookup]", "operations: [lokup]"))
-                dev.wait_for("entry 3 stays live")
-                self.assertRegex(dev.said(), self.path + r":\d+:\d+: error: .*lokup")
-                self.assertIsNone(reason(client.call("payments__lookup", {})))
-                world.write(self.path, good.replace("    - {tool: payments, operations: [lookup]}\n", ""))
-                dev.wait_for("entry 4: support/triage 1.0.0: may no longer call payments.lookup")
-                self.assertEqual(reason(client.call("payments__lookup", {})), "not-granted")
-                world.write("environments/prod/agents/support/new.yaml", "nothing of this agent: [")
-                (world.repository / self.path).unlink()
-                dev.wait_for("is not deployed in prod")
-                self.assertEqual(reason(client.call("payments__refund", {"payment": "p3", "amount": 1})), "halted")
-            self.assertEqual(dev.end(), 0)
-            self.assertEqual(list(dev.temporary.iterdir()), [])
-        self.assertEqual(len(world.calls()), 2)
-        self.assertEqual(world.git("rev-parse", "refs/ensign/ledger/prod").split(), [tip])
-
-    def test_an_operators_file_that_listens_is_served_until_the_end_and_read_again_when_it_is_saved(self) -> None:
-        world = self.own()
-        path = str(world.folder / "gateway.sock")
-        world.configure(listen={"socket": path}, agents=[{"agent": AGENT, "uid": os.getuid()}])
-        with Developing(world, "--gateway", str(world.config)) as dev:
-            dev.wait_for("claim ")
-            with Client(world, command=dev.line()) as client:
-                self.assertIsNone(reason(client.call("payments__lookup", {})))
-            world.configure(limits={"callsInFlight": 8})
-            dev.wait_for("the file was read again")
-            self.assertEqual(dev.end(signal.SIGINT), 0)
-            self.assertIn("stopped", dev.said())
-            self.assertFalse(Path(path).exists())
-            self.assertEqual(list(dev.temporary.iterdir()), [])
-
-    def test_wrong_use_is_named_and_a_committed_operators_file_is_not_taken(self) -> None:
-        world = self.own()
-
-        def dev(*arguments: str) -> tuple[int, str]:
-            result = subprocess.run(
-                [ENSIGN, "dev", *arguments], cwd=world.repository, env=world.environment, capture_output=True, text=True,
-                timeout=60,
-            )
-            return result.returncode, result.stderr
-
-        for arguments, status, message in [
-            (["support/triag"], 64, "did you mean 'support/triage'?"),
-            ([AGENT, "--env", "prot"], 64, "environments: prod"),
-            ([AGENT, "--config", "gateway.yaml"], 64, "did you mean '--gateway gateway.yaml'?"),
-            ([AGENT, "--version", "next-one"], 64, "is not a version"),
-            ([AGENT], 1, "upstreams: {TOOL: {command:"),
-        ]:
-            code, errors = dev(*arguments)
-            self.assertEqual(code, status, errors)
-            self.assertIn(message, errors)
-        world.write("gateway.yaml", world.config.read_text())
-        world.commit("Whoever clones this runs my program")
-        code, errors = dev(AGENT)
-        self.assertEqual(code, 4, errors)
-        world.config.write_text("kind: Gateway\nspecs: {}\n")
-        code, errors = dev(AGENT, "--gateway", str(world.config))
-        self.assertEqual(code, 3, errors)
-        self.assertIn("gateway.yaml:2:1: error: unknown field 'specs'", errors)
 
 
 if __name__ == "__main__":

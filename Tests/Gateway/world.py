@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import json
 import os
-import shlex
 import shutil
-import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import unittest
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
+
+from web import TOKEN, Web
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 ENSIGN = os.environ.get("ENSIGN", "ensign")
 GATEWAY = str(Path(ENSIGN).parent / "ensign-gateway") if "/" in ENSIGN else "ensign-gateway"
 AGENT = "support/triage"
+DEPLOYMENT = "environments/prod/agents/support/triage.yaml"
+TOOL = "fleet/tools/payments/1.0.0.yaml"
 
 FLEET = {
     "fleet/teams/support.yaml": """
@@ -32,7 +38,7 @@ kind: Tool
 spec:
   owner: support
   description: Payments.
-  server: {mcp: {command: [server.py, LOG]}}
+  server: {mcp: {command: [server.py, server.log]}}
   credentials: {ref: "vault:payments"}
   operations:
     lookup:
@@ -82,6 +88,27 @@ spec:
 }
 
 
+_made: dict[tuple[tuple[str, str], ...], Path] = {}
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 20) -> Any:
+    """Waits for what is to become true, and gives it back."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        if time.monotonic() > end:
+            raise AssertionError(f"it has not become true in {seconds} seconds")
+        time.sleep(0.01)
+    return found
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and is more than a name."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class World:
     """One repository with one agent, its live directory, and an operator's file."""
 
@@ -100,18 +127,13 @@ class World:
             "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com",
             "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.com",
         }
-        self.git("init", "-q", "-b", "main", str(self.repository), at=self.folder)
-        words = [str(self.folder / "server.py"), str(self.log)] + ([behaviour] if behaviour else [])
         shutil.copy(HERE / "server.py", self.folder / "server.py")
         text = (self.folder / "server.py").read_text()
         (self.folder / "server.py").write_text(f"#!{sys.executable}\n{text}")
         (self.folder / "server.py").chmod(0o755)
-        for path, content in fleet.items():
-            content = content.replace("[server.py, LOG]", json.dumps(["server.py"] + words[1:]))
-            self.write(path, content.replace("APPROVAL", approval).lstrip("\n"))
-        self.commit("The fleet")
-        self.ensign("init")
-        self.reconcile()
+        if behaviour:
+            self.behave(behaviour)
+        self.publish({path: text.replace("APPROVAL", approval).lstrip("\n") for path, text in fleet.items()})
         self.live = self.repository / ".git/ensign/live/prod"
         (self.folder / "prod.keys").write_text(self.ensign("keys", "--env", "prod"))
         self.resolver = self.folder / "vault"
@@ -121,13 +143,31 @@ class World:
             "live": str(self.live), "keys": str(self.folder / "prod.keys"), "state": str(self.state),
             "upstreams": {
                 "payments": {
-                    "command": words, "references": ["vault:payments"], "env": {"TOKEN": "{credentials}"},
+                    "command": [str(self.folder / "server.py"), self.log.name], "directory": str(self.folder),
+                    "references": ["vault:payments"], "env": {"TOKEN": "{credentials}"},
                 }
             },
             "credentials": {"vault": {"command": [str(self.resolver)]}},
             **spec,
         }
         self.configure()
+
+    def publish(self, fleet: dict[str, str]) -> None:
+        """Makes a repository with these files, and makes it live: once for all tests that begin with the same ones."""
+        made = _made.get(tuple(sorted(fleet.items())))
+        if made:
+            shutil.copytree(made, self.repository, symlinks=True)
+            return
+        self.git("init", "-q", "-b", "main", str(self.repository), at=self.folder)
+        for path, text in fleet.items():
+            self.write(path, text)
+        self.commit("The fleet")
+        self.ensign("init")
+        self.reconcile()
+        made = Path(tempfile.mkdtemp(prefix="ensign-gateway-"))
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        shutil.copytree(self.repository, made, symlinks=True, dirs_exist_ok=True)
+        _made[tuple(sorted(fleet.items()))] = made
 
     def configure(self, **spec: Any) -> None:
         """Writes the operator's file."""
@@ -138,6 +178,25 @@ class World:
 
     def end(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def listens(self, **spec: Any) -> Web:
+        """Has the gateway listen on HTTP, and gives a client of it."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        mine = {"agent": AGENT, "tokenSHA256": hashlib.sha256(TOKEN.encode()).hexdigest()}
+        listen = {"http": f"127.0.0.1:{port}", **spec.pop("listen", {})}
+        self.configure(**{"listen": listen, "agents": [mine], **spec})
+        return Web(port)
+
+    def listens_on_socket(self, **spec: Any) -> str:
+        path = str(self.folder / "gateway.sock")
+        self.configure(**{"listen": {"socket": path}, "agents": [{"agent": AGENT, "uid": os.getuid()}], **spec})
+        return path
+
+    def behave(self, how: str) -> None:
+        """How the server answers from now on (server.py)."""
+        (self.folder / "server.log.now").write_text(how)
 
     # Programs
 
@@ -197,174 +256,35 @@ class World:
             return []
         return [json.loads(line)["params"] for line in self.log.read_text().splitlines()]
 
+    def told(self) -> str:
+        """What the server was told besides calls."""
+        file = self.folder / "server.log.told"
+        return file.read_text() if file.exists() else ""
+
+    def starts(self) -> list[int]:
+        """The processes of the server, as they were started."""
+        file = self.folder / "server.log.starts"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
     def decisions(self) -> list[dict[str, Any]]:
         return list(json.loads(self.gateway("log", "--limit", "0", "-o", "json"))["entries"])
 
 
-class Client:
-    """A client over standard input and output."""
+    def library(self, name: str) -> str:
+        """What a program is started with in LD_PRELOAD: `world` moves its clock, `faults` ends it."""
+        file = self.folder / f"{name}.so"
+        if not file.exists():
+            source = str(ROOT / f"Tests/Faults/{name}.c")
+            self.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(file), source, "-ldl"])
+        return str(file)
 
-    def __init__(
-        self, world: World, *words: str, agent: str = AGENT, version: str = "2025-11-25",
-        under: list[str] | None = None, command: list[str] | None = None,
-    ) -> None:
-        usual = [GATEWAY, "stdio", "--config", str(world.config), "--agent", agent]
-        self.process = subprocess.Popen(
-            [*(under or []), *(command or usual), *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=world.environment,
-        )
-        self.errors: list[str] = []
-        threading.Thread(target=self._drain, daemon=True).start()
-        self.number = 0
-        self.initialised = self.ask(
-            "initialize",
-            {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-        )
-        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-
-    def _drain(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors.append(line)
-
-    def send(self, message: Any) -> None:
-        self.raw(json.dumps(message))
-
-    def raw(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def read(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(f"the gateway has ended: {''.join(self.errors)}")
-        return json.loads(line)
-
-    def ask(self, method: str, params: dict[str, Any]) -> Any:
-        self.number += 1
-        number = self.number
-        self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        while True:
-            message = self.read()
-            if message.get("id") == number:
-                return message
-
-    def tools(self) -> list[dict[str, Any]]:
-        return list(self.ask("tools/list", {})["result"]["tools"])
-
-    def call(self, name: str, arguments: dict[str, Any]) -> Any:
-        return self.ask("tools/call", {"name": name, "arguments": arguments})["result"]
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=20)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.end()
+    def later(self, seconds: int) -> None:
+        """From now on so much more time has passed for what is run: no test waits for minutes."""
+        self.environment.update({"LD_PRELOAD": self.library("world"), "WORLD_AHEAD": str(seconds)})
 
 
-class Serving:
-    """`ensign-gateway serve`, until it is ended."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.output = world.folder / "serve.log"
-        self.file = self.output.open("w")
-        self.process = subprocess.Popen(
-            [GATEWAY, "serve", "--config", str(world.config)], stderr=self.file, stdin=subprocess.DEVNULL,
-            env=world.environment,
-        )
-        self.wait_for("claim ")
-
-    def wait_for(self, words: str, seconds: float = 20) -> None:
-        end = time.monotonic() + seconds
-        while words not in self.output.read_text():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"serve does not say {words!r}: {self.output.read_text()}")
-            time.sleep(0.02)
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        status = self.process.wait(timeout=30)
-        self.file.close()
-        return status
-
-    def __enter__(self) -> "Serving":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        if self.process.poll() is None:
-            self.end()
-        else:
-            self.file.close()
-
-
-class Developing:
-    """`ensign dev`, until it is ended."""
-
-    def __init__(self, world: World, *words: str) -> None:
-        self.world = world
-        self.temporary = world.folder / "tmp"
-        self.temporary.mkdir(exist_ok=True)
-        self.outputs = [world.folder / "dev.out", world.folder / "dev.err"]
-        self.files = [path.open("w") for path in self.outputs]
-        self.process = subprocess.Popen(
-            [ENSIGN, "dev", AGENT, *words], cwd=world.repository, stdin=subprocess.DEVNULL, stdout=self.files[0],
-            stderr=self.files[1], env={**world.environment, "TMPDIR": str(self.temporary)},
-        )
-        self.wait_for("watching ")
-
-    def said(self) -> str:
-        return "".join(path.read_text() for path in self.outputs)
-
-    def wait_for(self, words: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while words not in self.said():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"dev does not say {words!r}: {self.said()}")
-            time.sleep(0.02)
-
-    def snippet(self) -> list[str]:
-        """The command of a client, as `.mcp.json` has it."""
-        text = self.outputs[0].read_text()
-        document, _ = json.JSONDecoder().raw_decode(text[text.index("{\n"):])
-        server = document["mcpServers"]["fleet"]
-        return [server["command"], *server["args"]]
-
-    def line(self) -> list[str]:
-        """The same, as a shell has it."""
-        (line,) = [line for line in self.outputs[0].read_text().splitlines() if " stdio --config " in line]
-        return shlex.split(line)
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        status = self.process.wait(timeout=30)
-        for file in self.files:
-            file.close()
-        return status
-
-    def __enter__(self) -> "Developing":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        if self.process.poll() is None:
-            self.end()
-
-
-def reason(result: dict[str, Any]) -> str | None:
-    """Why a call was refused; None where it was not."""
-    value = result.get("_meta", {}).get("dev.ensign/reason")
-    return str(value) if value is not None else None
-
-
-def words(result: dict[str, Any]) -> str:
-    return "".join(part["text"] for part in result["content"])
+class Case(unittest.TestCase):
+    def world(self, *arguments: Any, **named: Any) -> World:
+        world = World(*arguments, **named)
+        self.addCleanup(world.end)
+        return world

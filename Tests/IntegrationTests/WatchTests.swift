@@ -105,7 +105,10 @@ import Testing
         case .added: try host.scratch.write("fleet.git/ensign/live/prod/agents/support/rogue.json", "{}")
         case .mode: try manager.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
         case .folderRemoved: try manager.removeItem(atPath: "\(host.live())/agents")
-        case .folderAdded: try host.scratch.write("fleet.git/ensign/live/prod/agents/rogue/deep/a.json", "{}")
+        case .folderAdded:
+            // Whole at once: what is half made would be removed under the hands of who makes it.
+            try host.scratch.write("rogue/deep/a.json", "{}")
+            try manager.moveItem(atPath: "\(host.scratch.path)/rogue", toPath: "\(host.live())/agents/rogue")
         case .header: try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(host.live())/fleet.json"))
         }
         var expected = before

@@ -5,6 +5,8 @@
 
 int csystem_sync_file_range(int fd);
 int csystem_syncfs(int fd);
+/// 1 for a file system of this machine alone, 0 for others and for those that are not known here.
+int csystem_is_local_file_system(int fd);
 int csystem_pipe(int ends[2]);
 char **csystem_environment(void);
 /// The arguments of this process, as the kernel handed them over. Kept before main runs, so that they do not depend on

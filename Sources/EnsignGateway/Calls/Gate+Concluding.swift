@@ -10,7 +10,7 @@ extension Gate {
         _ intent: Int64?,
         _ context: CallContext
     ) -> Made {
-        let cutter = SecretCutter(parts.secrets.all)
+        let cutter = parts.secrets.cutter
         switch outcome {
         case .result(let result):
             station.succeeded()
@@ -39,9 +39,10 @@ extension Gate {
         return refusal.result(decision: intent)
     }
 
-    private func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
+    /// What a failure says of a server.
+    func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
         switch failure.kind {
-        case .cancelled: station.passed()
+        case .cancelled, .resting: station.passed()
         case .unauthorized: station.succeeded()
         case .unreachable, .ended, .timedOut, .malformed: station.failed()
         }

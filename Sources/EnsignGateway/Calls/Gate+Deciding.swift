@@ -37,9 +37,9 @@ extension Gate {
 
     /// Decides. The call is counted, whatever the answer.
     func rule(_ context: inout CallContext) throws(Refusal) -> Ruling {
-        // Another thread or process may begin the same run meanwhile; then it is looked at again.
-        for _ in 0..<4 {
-            let beginning = try begun(context)
+        // Another thread or process may begin the same run meanwhile, or have forgotten it; then it is looked at again.
+        for attempt in 0..<4 {
+            let beginning = try begun(context, isRemembered: attempt == 0)
             let key = beginning?.key ?? context.key
             let (present, entry) = try present(context.agent, key: key)
             let run = try beginning.map { (beginning) throws(Refusal) in
@@ -48,19 +48,25 @@ extension Gate {
             let grounds = Grounds(run: run ?? present, present: present, key: key)
             context.bundle = grounds.run
             context.entry = entry
-            if let ruling = try count(&context, grounds) { return ruling }
+            if let ruling = try count(&context, grounds, isBegun: beginning != nil) { return ruling }
         }
         throw RefusalWords.changed
     }
 
-    private func begun(_ context: CallContext) throws(Refusal) -> RunBook.Beginning? {
-        do { return try parts.runs.beginning(of: context.run.name, context.agent) } catch {
+    private func begun(_ context: CallContext, isRemembered: Bool) throws(Refusal) -> RunBook.Beginning? {
+        do {
+            return try parts.runs.beginning(of: context.run.name, context.agent, isRemembered: isRemembered)
+        } catch {
             parts.say("runs cannot be read: \(error)")
             throw RefusalWords.unrecorded
         }
     }
 
-    private func count(_ context: inout CallContext, _ grounds: Grounds) throws(Refusal) -> Ruling? {
+    private func count(
+        _ context: inout CallContext,
+        _ grounds: Grounds,
+        isBegun: Bool
+    ) throws(Refusal) -> Ruling? {
         let named = Self.operation(context.call.name, grounds)
         if let named { context.operation = "\(named.tool).\(named.name)" }
         let call = CallPolicy.Call(
@@ -81,6 +87,7 @@ extension Gate {
             outcome = try parts.runs.count(
                 entry,
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
+                isBegun: isBegun,
                 conditions: granted.flatMap(\.after),
                 rates: Set(granted.compactMap { $0.rate?.period })
             ) { progress in

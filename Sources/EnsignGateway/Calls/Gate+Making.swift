@@ -16,31 +16,30 @@ extension Gate {
         var ruling = ruling
         var approval: (id: String, by: [String])?
         // Whoever asks again for what is under way needs no second approval for it.
-        if !flights.isKnown(key) { approval = try approve(&ruling, context) }
+        if !isKnown(key, ruling) { approval = try approve(&ruling, context) }
         switch flights.join(key, context.call.cancellation) {
         case .gone: throw RefusalWords.gone
         case .joined(let result):
-            var decision = context.decision(.outcome)
-            decision.verdict = .allowed
-            decision.note = "joined the same call"
-            _ = try? parts.record.append(decision)
+            joined(context)
             return result
         case .first:
+            var flight: FlightFolder.Flight?
             let made: Made
             do throws(Refusal) {
+                let place = try takeOff(key, ruling, isAgreed: approval != nil, context)
+                if case .over(let result)? = place {
+                    flights.finish(key, result, .none)
+                    joined(context)
+                    return result
+                }
+                if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
                 if approval == nil { approval = try approve(&ruling, context) }
-                made = try send(ruling, approval, &context)
+                made = try send(ruling, approval, flight, &context)
             } catch {
                 made = Made(result: refused(error, context), wasSent: false)
             }
-            // What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
-            flights.finish(
-                key,
-                made.result,
-                isTaken: !made.wasSent || !context.call.cancellation.isCancelled,
-                happensOnce: made.wasSent && !ruling.isRepeatable
-            )
+            land(key, made, flight, context)
             return made.result
         }
     }
@@ -141,6 +140,7 @@ extension Gate {
     private func send(
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
+        _ flight: FlightFolder.Flight?,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
         // One signature, one call: nothing that needs an approval is ever sent without one.
@@ -161,6 +161,7 @@ extension Gate {
             station.passed()
             throw error
         }
+        try takeNote(of: flight, station)
         let intent = try announce(ruling, approval, station, context)
         let repeatable = ruling.isRepeatable
         let call = UpstreamCall(
@@ -241,7 +242,7 @@ extension Gate {
     ) throws(Refusal) -> Digest {
         let listing: ServerListing
         do throws(UpstreamFailure) { listing = try Self.listing(station, ruling.timeout, parts.secrets) } catch {
-            if error.kind == .cancelled { station.passed() } else { station.failed() }
+            learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             throw RefusalWords.unreachable(context.operation)
         }
@@ -250,7 +251,7 @@ extension Gate {
             parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
             throw RefusalWords.notOffered(context.operation)
         }
-        return ToolPin.digest(name: tool.name, input: tool.input, output: tool.output)
+        return station.pins.pin(of: tool)
     }
 
     /// What the server offers; with credentials that were read again, where it refuses those that were kept.
@@ -267,7 +268,7 @@ extension Gate {
         }
     }
 
-    private var cutter: SecretCutter { SecretCutter(parts.secrets.all) }
+    private var cutter: SecretCutter { parts.secrets.cutter }
 
     private func checkSecret(_ station: UpstreamDesk.Station, _ context: CallContext) throws(Refusal) {
         guard let reference = station.reference else { return }

@@ -39,6 +39,7 @@ package final class Gate: Gatekeeper {
         package var record: any DecisionRecord
         package var approvals: any ApprovalDesk
         package var pins: any PinBook
+        package var flights: FlightFolder
         package var upstreams: UpstreamDesk
         package var secrets: SecretShelf
         package var spans: SpanWriter?
@@ -57,6 +58,7 @@ package final class Gate: Gatekeeper {
             record: any DecisionRecord,
             approvals: any ApprovalDesk,
             pins: any PinBook,
+            flights: FlightFolder,
             upstreams: UpstreamDesk,
             secrets: SecretShelf,
             spans: SpanWriter?,
@@ -67,7 +69,7 @@ package final class Gate: Gatekeeper {
             (limits, asked, output, pinRule) = (file.limits, file.asked, file.output, file.pins)
             (self.admission, self.keys, self.live, self.runs) = (admission, keys, live, runs)
             (self.record, self.approvals, self.pins) = (record, approvals, pins)
-            (self.upstreams, self.secrets) = (upstreams, secrets)
+            (self.flights, self.upstreams, self.secrets) = (flights, upstreams, secrets)
             (self.spans, self.usage, self.say, self.clock) = (spans, usage, say, clock)
         }
     }

@@ -10,7 +10,7 @@ package struct SecretCutter: Sendable {
     /// Shorter values are everywhere in ordinary text, and are no secrets worth the name.
     static let shortest = 4
 
-    /// - Parameter secrets: The longest first, so that one within another is cut with it.
+    /// - Parameter secrets: In any order; of one within another the longer is cut.
     package init(_ secrets: [String]) {
         let plain = secrets.map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
         // Within a text that is JSON itself it stands escaped: as little as must be, and as much as some libraries do.

@@ -15,8 +15,7 @@ package final class SecretShelf: Sendable {
     /// here for as long, so that it can be cut out of what the program says.
     private struct Given {
         var values: [String: [String]] = [:]
-        /// The longest first.
-        var all: [String] = []
+        var cutter = SecretCutter([])
 
         /// Values of one reference.
         static let most = 8
@@ -25,7 +24,7 @@ package final class SecretShelf: Sendable {
             var own = values[reference, default: []].filter { !$0.utf8.elementsEqual(value.utf8) }
             own.append(value)
             values[reference] = own.suffix(Self.most)
-            all = values.values.joined().sorted { $0.utf8.count > $1.utf8.count }
+            cutter = SecretCutter(Array(values.values.joined()))
         }
     }
 
@@ -72,9 +71,8 @@ package final class SecretShelf: Sendable {
         slots.withLock { $0[reference] }?.secret.withLock { $0 = nil }
     }
 
-    /// What must not be in a result: the secrets of each reference that were given last, the longest first. Waits for no
-    /// command.
-    package var all: [String] { given.withLock { $0.all } }
+    /// Cuts out what must not be in a result: the secrets of each reference that were given last. Waits for no command.
+    package var cutter: SecretCutter { given.withLock { $0.cutter } }
 
     private func read(_ reference: String) throws(UpstreamFailure) -> String {
         guard let scheme = GatewayFile.scheme(of: reference), let words = commands[scheme], let program = words.first

@@ -64,6 +64,7 @@ package final class Gateway: Sendable {
             }
         }
         pins = try PinFolder(state)
+        let flights = try FlightFolder(state: state.path) { String(log.mac(ofArguments: $0).dropFirst("hmac:".count)) }
         admission = Admission(file, keys: keys)
         gate = Gate(
             Gate.Parts(
@@ -75,6 +76,7 @@ package final class Gateway: Sendable {
                 record: log,
                 approvals: approvals,
                 pins: pins,
+                flights: flights,
                 upstreams: upstreams,
                 secrets: secrets,
                 spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
@@ -83,7 +85,7 @@ package final class Gateway: Sendable {
             )
         )
         (self.live, self.log, self.approvals, self.errands, self.say) = (live, log, approvals, errands, say)
-        housekeeping = Housekeeping(log: log, approvals: approvals, keep: file.keep, say: say)
+        housekeeping = Housekeeping(log: log, approvals: approvals, flights: flights, keep: file.keep, say: say)
     }
 
     /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.

@@ -1,7 +1,8 @@
 import EnsignModel
 import EnsignSystem
 
-/// What is done by the clock: heads of the log are signed each minute, old files compressed and removed.
+/// What is done by the clock: heads of the log are signed each minute, old files compressed and removed, outcomes that nobody
+/// asked for forgotten.
 final class Housekeeping: Sendable {
     private struct State {
         var isStopped = false
@@ -11,12 +12,19 @@ final class Housekeeping: Sendable {
     private let state = Condition(State())
     private let log: DecisionLog
     private let approvals: ApprovalFolder
+    private let flights: FlightFolder
     /// Days; nil keeps all.
     private let keep: Int64?
     private let say: @Sendable (String) -> Void
 
-    init(log: DecisionLog, approvals: ApprovalFolder, keep: TimeSpan, say: @escaping @Sendable (String) -> Void) {
-        (self.log, self.approvals, self.say) = (log, approvals, say)
+    init(
+        log: DecisionLog,
+        approvals: ApprovalFolder,
+        flights: FlightFolder,
+        keep: TimeSpan,
+        say: @escaping @Sendable (String) -> Void
+    ) {
+        (self.log, self.approvals, self.flights, self.say) = (log, approvals, flights, say)
         self.keep = keep.milliseconds > 0 ? (keep.milliseconds + 86_399_999) / 86_400_000 : nil
     }
 
@@ -47,6 +55,7 @@ final class Housekeeping: Sendable {
 
     private func turn(_ last: inout CalendarDate?) {
         let now = Timestamp(seconds: Machine.now)
+        flights.sweep()
         do {
             try log.signHead()
             guard last != now.date else { return }

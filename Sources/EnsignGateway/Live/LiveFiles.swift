@@ -11,33 +11,88 @@ struct LiveFiles: Sendable {
     /// Who must own everything.
     let owner: UInt32
 
+    /// A file's bytes, and what shows later that nobody has touched it since.
+    struct Content: Sendable {
+        var bytes: [UInt8]
+        /// Nil where a change might not show: only the bytes themselves tell.
+        var mark: FileStatus?
+    }
+
+    /// A file's place, with the folders on the way to it: whoever may write there may put another file in its place.
+    struct Place: Sendable {
+        fileprivate let folders: [String]
+        let path: String
+
+        /// - Parameter path: Within the live directory.
+        init(_ root: String, _ path: String) {
+            let parts = path.split(separator: "/")
+            folders = parts.indices.dropLast().map { "\(root)/" + parts[...$0].joined(separator: "/") }
+            self.path = "\(root)/\(path)"
+        }
+    }
+
+    func place(_ path: String) -> Place { Place(root, path) }
+
     /// A file's bytes; nil when there is none.
-    ///
-    /// The folders on the way to it are looked at, too: whoever may write there may put another file in its place.
     func read(_ path: String, limit: Int) throws(LiveTrouble) -> [UInt8]? {
-        var folder = root
-        let parts = path.split(separator: "/")
+        try read(place(path), limit: limit)?.bytes
+    }
+
+    /// A file's bytes; nil when there is none.
+    func read(_ place: Place, limit: Int) throws(LiveTrouble) -> Content? {
+        try trouble { () throws(SystemError) in try content(of: place, limit) }
+    }
+
+    private func content(of place: Place, _ limit: Int) throws(SystemError) -> Content? {
+        guard try checkFolders(place) else { return nil }
+        let before = Machine.nanoseconds
+        guard let opened = try open(place.path) else { return nil }
+        let status = try opened.descriptor.status(place.path)
+        guard status.kind == .file else { throw SystemError(code: EINVAL, operation: "read \(place.path) as a file") }
+        try check(status, place.path)
+        let isSettled = status.changed < before - Self.settled && opened.descriptor.isOnThisMachine
+        return Content(
+            bytes: try opened.descriptor.read(limit: limit, from: place.path),
+            mark: isSettled ? status : nil
+        )
+    }
+
+    private func open(_ path: String) throws(SystemError) -> OpenFile? {
         do throws(SystemError) {
-            guard try check(Files.canonicalStatus(folder), folder, isRoot: true) else {
-                throw SystemError(code: ENOENT, operation: "read \(root)")
-            }
-            for part in parts.dropLast() {
-                folder += "/\(part)"
-                guard try check(Files.status(folder), folder, isRoot: false) else { return nil }
-            }
-            let whole = "\(root)/\(path)"
-            let file: FileDescriptor
-            do throws(SystemError) {
-                file = try FileDescriptor(whole, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, operation: "read \(whole)")
-            } catch {
-                if error.isMissing { return nil }
-                throw error
-            }
-            let status = try file.status(whole)
-            guard status.kind == .file else { throw SystemError(code: EINVAL, operation: "read \(whole) as a file") }
-            try check(status, whole)
-            return try file.read(limit: limit, from: whole)
+            let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+            return try OpenFile(FileDescriptor(path, flags, operation: "read \(path)"), path)
         } catch {
+            if error.isMissing { return nil }
+            throw error
+        }
+    }
+
+    /// What is at a place now: the same as a content's mark, if that is still what a reader would get.
+    ///
+    /// - Returns: Nil when there is nothing.
+    func mark(of place: Place) throws(LiveTrouble) -> FileStatus? {
+        try trouble { () throws(SystemError) in
+            guard try checkFolders(place) else { return nil }
+            return try Files.status(place.path)
+        }
+    }
+
+    /// How long ago a file must have changed for its next change to have another time, in nanoseconds: kernels count in
+    /// steps of up to ten milliseconds.
+    private static let settled: Int64 = 50_000_000
+
+    private func checkFolders(_ place: Place) throws(SystemError) -> Bool {
+        guard try check(Files.canonicalStatus(root), root, isRoot: true) else {
+            throw SystemError(code: ENOENT, operation: "read \(root)")
+        }
+        for folder in place.folders {
+            guard try check(Files.status(folder), folder, isRoot: false) else { return false }
+        }
+        return true
+    }
+
+    private func trouble<Value>(_ body: () throws(SystemError) -> Value) throws(LiveTrouble) -> Value {
+        do throws(SystemError) { return try body() } catch {
             throw LiveTrouble(error.code == EPERM ? error.operation : error.description)
         }
     }

@@ -24,16 +24,14 @@ package final class LiveReader: Sendable {
     package let environment: String
     private let maxAge: TimeSpan?
     private let seen: SeenStore
-    private let proven: Mutex<ProvenFiles>
+    private let keys: LiveKeys
+    private let routes = LiveShelf<LiveAnswer>()
+    /// When the host was last heard.
+    private let headers = LiveShelf<Timestamp>()
+    private let policies = LiveShelf<GatewayPolicy?>()
     private let bundles = Mutex(BundleShelf())
-    private let policies = Mutex<Policies>(Policies())
     private let patience: Duration
     private let clock: @Sendable () -> Timestamp
-
-    private struct Policies {
-        var bytes: [UInt8] = []
-        var policy: GatewayPolicy?
-    }
 
     /// The most bytes of a route and of `fleet.json`.
     private static let most = 1 << 20
@@ -56,8 +54,8 @@ package final class LiveReader: Sendable {
         files = LiveFiles(root: live, owner: owner)
         self.environment = environment
         self.maxAge = maxAge
+        self.keys = keys
         seen = SeenStore(state: state, environment: environment, keys: keys)
-        proven = Mutex(ProvenFiles(environment: environment, keys: keys))
         self.patience = patience
         self.clock = clock
     }
@@ -76,23 +74,58 @@ package final class LiveReader: Sendable {
         }
     }
 
+    // MARK: Files
+
+    /// What a file says: made anew when somebody has touched it, or what was seen of it.
+    ///
+    /// - Parameter make: Gets nil when there is no file. Gives what ``SeenStore/admit(_:as:)`` says, too.
+    private func look<Value>(
+        at file: LiveProof.File,
+        in shelf: LiveShelf<Value>,
+        limit: Int = LiveReader.most,
+        _ make: ([UInt8]?) throws(LiveTrouble) -> (value: Value, seen: FileStatus?)
+    ) throws(LiveTrouble) -> Value {
+        let entry = shelf.entry(of: file) { .init(place: files.place(file.path), seen: seen.path(of: file)) }
+        let before = try seen.status(entry.seen)
+        if let value = entry.value(try files.mark(of: entry.place), before) { return value }
+        guard let content = try files.read(entry.place, limit: limit) else { return try make(nil).value }
+        if let value = entry.value(content, before) {
+            if let before { shelf.keep(value, of: file, content, seen: before) }
+            return value
+        }
+        let made = try make(content.bytes)
+        if let seen = made.seen { shelf.keep(made.value, of: file, content, seen: seen) }
+        return made.value
+    }
+
+    private func proven(
+        _ bytes: [UInt8],
+        _ file: LiveProof.File
+    ) throws(LiveTrouble) -> (JSONObject, seen: FileStatus?) {
+        switch LiveProof.verify(bytes, as: file, of: environment, keys: keys) {
+        case .failure(let refusal): throw LiveTrouble("\(file.path): \(refusal)")
+        case .success(let proven): return (proven.value, try seen.admit(proven, as: file))
+        }
+    }
+
     // MARK: Routes
 
     /// What an agent's route says now.
     package func route(of agent: AgentID) throws(LiveTrouble) -> LiveAnswer {
         try patiently { () throws(LiveTrouble) in
             try self.checkAge()
-            guard let bytes = try self.files.read(LivePath.route(agent), limit: Self.most) else { return .halted }
-            let reading = self.proven.withLock { $0.route(bytes, of: agent) }
-            switch reading {
-            case .failure(let refusal): throw LiveTrouble("\(LivePath.route(agent)): \(refusal)")
-            case .success(.halted(let proven)):
-                // A halt needs no proof; one that has it takes back what was signed before.
-                if let proven { try self.seen.admit(proven, as: .route(agent)) }
-                return .halted
-            case .success(.open(let route, let proven)):
-                try self.seen.admit(proven, as: .route(agent))
-                return .open(route, entry: proven.entry)
+            return try self.look(at: .route(agent), in: self.routes) { (bytes) throws(LiveTrouble) in
+                guard let bytes else { return (.halted, nil) }
+                switch RouteReading.read(bytes, of: agent, in: self.environment, keys: self.keys) {
+                case .failure(let refusal): throw LiveTrouble("\(LivePath.route(agent)): \(refusal)")
+                case .success(.halted(let proven)):
+                    // A halt needs no proof; one that has it takes back what was signed before.
+                    guard let proven else { return (.halted, nil) }
+                    return (.halted, try self.seen.admit(proven, as: .route(agent)))
+                case .success(.open(let route, let proven)):
+                    let seen = try self.seen.admit(proven, as: .route(agent))
+                    return (.open(route, entry: proven.entry), seen)
+                }
             }
         }
     }
@@ -104,20 +137,17 @@ package final class LiveReader: Sendable {
 
     private func checkAge() throws(LiveTrouble) {
         guard let maxAge else { return }
-        guard let bytes = try files.read(LivePath.header, limit: Self.most) else {
-            throw LiveTrouble("there is no \(LivePath.header)")
-        }
-        switch proven.withLock({ $0.verify(bytes, as: .header) }) {
-        case .failure(let refusal): throw LiveTrouble("\(LivePath.header): \(refusal)")
-        case .success(let header):
-            try seen.admit(header, as: .header)
-            guard let heard = LiveHeader.heard(header.value) else {
+        let heard = try look(at: .header, in: headers) { (bytes) throws(LiveTrouble) in
+            guard let bytes else { throw LiveTrouble("there is no \(LivePath.header)") }
+            let (header, seen) = try self.proven(bytes, .header)
+            guard let heard = LiveHeader.heard(header) else {
                 throw LiveTrouble("\(LivePath.header) does not say when the host was heard")
             }
-            let age = clock().seconds(since: heard)
-            guard age <= maxAge.seconds else {
-                throw LiveTrouble("nothing was heard of the host for \(age) seconds, and maxAge is \(maxAge)")
-            }
+            return (heard, seen)
+        }
+        let age = clock().seconds(since: heard)
+        guard age <= maxAge.seconds else {
+            throw LiveTrouble("nothing was heard of the host for \(age) seconds, and maxAge is \(maxAge)")
         }
     }
 
@@ -149,23 +179,20 @@ package final class LiveReader: Sendable {
     /// Prices, limits and approvers of the environment; nil where none are published.
     package func policy() throws(LiveTrouble) -> GatewayPolicy? {
         try patiently { () throws(LiveTrouble) in
-            guard let bytes = try self.files.read(LivePath.policy, limit: GatewayPolicy.maxBytes) else {
-                // What limits and who may agree does not end because somebody took a file away.
-                guard try !self.seen.knows(.policy) else {
-                    throw LiveTrouble("there is no \(LivePath.policy), and there was one before")
+            let limit = GatewayPolicy.maxBytes
+            return try self.look(at: .policy, in: self.policies, limit: limit) { (bytes) throws(LiveTrouble) in
+                guard let bytes else {
+                    // What limits and who may agree does not end because somebody took a file away.
+                    guard try !self.seen.knows(.policy) else {
+                        throw LiveTrouble("there is no \(LivePath.policy), and there was one before")
+                    }
+                    return (nil, nil)
                 }
-                return nil
-            }
-            switch self.proven.withLock({ $0.verify(bytes, as: .policy) }) {
-            case .failure(let refusal): throw LiveTrouble("\(LivePath.policy): \(refusal)")
-            case .success(let proven):
-                try self.seen.admit(proven, as: .policy)
-                if let known = self.policies.withLock({ $0.bytes == bytes ? $0.policy : nil }) { return known }
-                guard let policy = GatewayPolicy(json: .object(proven.value)) else {
+                let (value, seen) = try self.proven(bytes, .policy)
+                guard let policy = GatewayPolicy(json: .object(value)) else {
                     throw LiveTrouble("\(LivePath.policy) is not understood here")
                 }
-                self.policies.withLock { $0 = Policies(bytes: bytes, policy: policy) }
-                return policy
+                return (policy, seen)
             }
         }
     }

@@ -27,12 +27,16 @@ final class SeenStore: Sendable {
     }
 
     /// Remembers a file that is proven, or refuses it because a newer one was seen.
-    func admit(_ proven: LiveProof.Proven, as file: LiveProof.File) throws(LiveTrouble) {
-        let path = "\(folder)/\(file.path.replacing("/", with: "+"))"
-        let result: Result<Void, LiveTrouble> = known.withLock { known in
+    ///
+    /// - Returns: What is kept about it: as long as that is the same, nothing newer was seen. Nil right after it was written,
+    ///   as another process may have written since.
+    @discardableResult
+    func admit(_ proven: LiveProof.Proven, as file: LiveProof.File) throws(LiveTrouble) -> FileStatus? {
+        let path = path(of: file)
+        let result: Result<FileStatus?, LiveTrouble> = known.withLock { known in
             Result { () throws(LiveTrouble) in try admit(proven, file, path, &known) }
         }
-        try result.get()
+        return try result.get()
     }
 
     private func admit(
@@ -40,7 +44,7 @@ final class SeenStore: Sendable {
         _ file: LiveProof.File,
         _ path: String,
         _ known: inout [String: Known]
-    ) throws(LiveTrouble) {
+    ) throws(LiveTrouble) -> FileStatus? {
         do {
             let status = try Files.status(path)
             var entry = known[path] ?? Known(seen: SeenEntries(), status: nil)
@@ -55,9 +59,10 @@ final class SeenStore: Sendable {
                 try Files.makeDirectories(folder, mode: 0o700)
                 let bytes = entry.seen.json.canonicalBytes() + [0x0A]
                 try Files.replace(path, with: bytes, mode: 0o600)
-                entry.status = try Files.status(path)
+                entry.status = nil
             }
             known[path] = entry
+            return entry.status
         } catch let error as LiveTrouble {
             throw error
         } catch {
@@ -65,14 +70,18 @@ final class SeenStore: Sendable {
         }
     }
 
-    /// Whether a file was ever there.
-    func knows(_ file: LiveProof.File) throws(LiveTrouble) -> Bool {
-        do throws(SystemError) {
-            return try Files.status("\(folder)/\(file.path.replacing("/", with: "+"))") != nil
-        } catch {
+    /// Where what was seen of a file is kept.
+    func path(of file: LiveProof.File) -> String { "\(folder)/\(file.path.replacing("/", with: "+"))" }
+
+    /// What is kept there, as far as its status tells; nil for nothing.
+    func status(_ path: String) throws(LiveTrouble) -> FileStatus? {
+        do throws(SystemError) { return try Files.status(path) } catch {
             throw LiveTrouble("what was seen before cannot be read: \(error)")
         }
     }
+
+    /// Whether a file was ever there.
+    func knows(_ file: LiveProof.File) throws(LiveTrouble) -> Bool { try status(path(of: file)) != nil }
 
     /// A file that cannot be understood is not taken for nothing: then anything could be brought back.
     private static func read(_ path: String) throws -> SeenEntries {

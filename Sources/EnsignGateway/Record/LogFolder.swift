@@ -132,10 +132,13 @@ package struct LogFolder: Sendable, Hashable {
         deinit { flock(file.descriptor.number, LOCK_UN) }
 
         /// The name of the newest file; nil before the first.
-        func newest() throws(RecordFailure) -> String? {
+        ///
+        /// - Parameter known: What it was before.
+        func newest(_ known: String?) throws(RecordFailure) -> String? {
             var bytes: [UInt8] = []
             // It is never longer: a second look would find its end only.
             _ = try recording { try file.descriptor.read(at: 0, count: 64, appendingTo: &bytes, from: path) }
+            if let known, bytes.elementsEqual(known.utf8) { return known }
             let name = String(decoding: bytes, as: UTF8.self)
             return name.hasSuffix(".jsonl") && CalendarDate(name.prefix(10)) != nil ? name : nil
         }
@@ -149,7 +152,8 @@ package struct LogFolder: Sendable, Hashable {
                 let opened =
                     try file
                     ?? OpenFile(
-                        FileDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, operation: "lock \(path)")
+                        FileDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, operation: "lock \(path)"),
+                        path
                     )
                 file = opened
                 let lock = try Lock(opened, path)

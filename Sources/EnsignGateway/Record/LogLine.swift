@@ -32,16 +32,26 @@ package struct LogLine: Sendable {
     }
 
     package init(_ decision: Decision, at place: Place, secret: LogSecret) {
-        var members = decision.members(secret)
+        self.init(decision.members(secret), at: place, secret: secret)
+    }
+
+    /// - Parameter members: The decision's own.
+    init(_ members: JSONObject, at place: Place, secret: LogSecret) {
+        var members = members
         members["v"] = 1
         members["seq"] = .integer(place.sequence)
         members["prev"] = place.previous.map { .string($0.description) } ?? .null
         members["time"] = .string(place.time.milliseconds)
         members["environment"] = .string(place.environment)
         members["writer"] = .string(place.writer)
-        members["mac"] = .string(secret.mac(ofLine: JSONValue.object(members).canonicalBytes()))
+        // Made once: the authenticator is put in its place, after the members that are sorted before it.
+        let before = JSONValue.object(JSONObject(members.filter { $0.key < "mac" })).canonicalBytes().dropLast()
+        let after = JSONValue.object(JSONObject(members.filter { $0.key > "mac" })).canonicalBytes().dropFirst()
+        let comma = UInt8(ascii: ",")
+        let mac = secret.mac(ofLine: Array(before) + [comma] + after)
+        members["mac"] = .string(mac)
         json = .object(members)
-        bytes = json.canonicalBytes()
+        bytes = Array(before) + Array(",\"mac\":\"\(mac)\",".utf8) + after
     }
 
     /// Reads a line back; nil unless it is canonical and has a number.
@@ -66,7 +76,7 @@ package struct LogLine: Sendable {
 
 extension Decision {
     /// The decision's own members.
-    fileprivate func members(_ secret: LogSecret) -> JSONObject {
+    func members(_ secret: LogSecret) -> JSONObject {
         var members: JSONObject = ["kind": .string(kind.rawValue)]
         func add(_ name: String, _ text: String?) {
             if let text { members[name] = .string(text) }

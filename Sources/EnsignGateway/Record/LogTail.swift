@@ -30,7 +30,7 @@ struct LogTail: Sendable {
 
     /// Catches up with what others wrote since.
     mutating func follow(_ lock: borrowing LogFolder.Lock) throws(RecordFailure) {
-        let newest = try lock.newest()
+        let newest = try lock.newest(name)
         if let newest, try isUnchanged(newest) { return }
         guard let newest = try Self.newest(newest, folder) else {
             if let head = try folder.lastHead() { try goOn(after: head) }
@@ -82,13 +82,14 @@ struct LogTail: Sendable {
     private mutating func reopen(_ name: String) throws(RecordFailure) {
         let path = "\(folder.path)/\(name)"
         let opened = try recording {
-            OpenFile(
-                try FileDescriptor(
+            try OpenFile(
+                FileDescriptor(
                     path,
                     O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND,
                     mode: 0o600,
                     operation: "open \(path)"
-                )
+                ),
+                path
             )
         }
         let status = try recording { try opened.descriptor.status(path) }
@@ -134,7 +135,10 @@ struct LogTail: Sendable {
 
     /// Leaves word that this process writes, from here on.
     mutating func join() throws(RecordFailure) {
-        place = OpenFile(try folder.join(writer, at: lastStart))
+        let file = try folder.join(writer, at: lastStart)
+        do throws(SystemError) { place = try OpenFile(file, folder.path) } catch {
+            throw RecordFailure(error.description)
+        }
     }
 
     /// Says from where on this process may have open intents, now and then: who looks for them later reads from there.
@@ -144,11 +148,4 @@ struct LogTail: Sendable {
         let earliest = open.min { $0.key < $1.key }?.value ?? lastStart
         try folder.write(earliest, to: place.descriptor)
     }
-}
-
-/// An open file that several values may hold.
-final class OpenFile: Sendable {
-    let descriptor: FileDescriptor
-
-    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 }

@@ -10,6 +10,7 @@ import Glibc
 /// log.key                      authenticates its lines, and hides arguments and keys
 /// log/                         decisions, a file a day; heads.jsonl
 /// approvals/                   requests, granted, used
+/// flights/                     calls that must not be made twice, while they are made and for a minute (FlightFolder)
 /// pins/                        definitions that no manifest pins, as they were first seen
 /// ```
 package struct StateFolder: Sendable, Hashable {

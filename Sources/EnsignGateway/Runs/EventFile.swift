@@ -11,6 +11,8 @@ struct EventFile: Sendable {
     private var offset: Int64 = 0
     /// Whether the last line has no end: somebody died while writing it.
     private var isTorn = false
+    /// The file of ``inode``, kept open between its uses.
+    private var opened: OpenFile?
 
     /// A file is made anew from what still counts beyond so many bytes.
     static let most: Int64 = 256 << 10
@@ -27,8 +29,7 @@ struct EventFile: Sendable {
     }
 
     /// What was read, and what may be written while nobody else can.
-    struct Turn: ~Copyable {
-        fileprivate var file: FileDescriptor
+    struct Turn {
         let news: News
         /// Lines to append.
         var added: [String] = []
@@ -36,34 +37,35 @@ struct EventFile: Sendable {
         var replacement: [String]?
     }
 
+    /// Keeps no descriptor until the next use.
+    mutating func close() { opened = nil }
+
     // MARK: Files that have a lock
 
     /// Takes a turn: nobody else does meanwhile, in this process or another.
     mutating func turn<Value>(_ body: (inout Turn) throws -> Value) throws -> Value {
-        var turn = try begin()
+        let (file, status) = try lock()
+        defer { flock(file.descriptor.number, LOCK_UN) }
+        var turn = Turn(news: try read(file, status))
         let value = try body(&turn)
         if let replacement = turn.replacement {
             try replace(replacement)
         } else if !turn.added.isEmpty {
-            try append(turn.added, to: turn.file)
+            try append(turn.added, to: file)
         }
         return value
     }
 
-    private mutating func begin() throws(SystemError) -> Turn {
+    private mutating func lock() throws(SystemError) -> (OpenFile, FileStatus) {
         while true {
-            let file = try FileDescriptor(
-                path,
-                O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW,
-                mode: 0o600,
-                operation: "open \(path)"
-            )
-            try file.lock(path)
-            let status = try file.status(path)
-            // Somebody may have replaced it while we waited.
-            guard status.links > 0 else { continue }
-            let news = try read(file, status)
-            return Turn(file: file, news: news)
+            let file = try openedFile()
+            while flock(file.descriptor.number, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
+            }
+            // Somebody may have replaced it while we waited, or since it was opened.
+            if let status = try Files.status(path), status.isFile(of: file) { return (file, status) }
+            flock(file.descriptor.number, LOCK_UN)
+            opened = nil
         }
     }
 
@@ -71,22 +73,34 @@ struct EventFile: Sendable {
 
     /// What others wrote since; nil when there is no file. Nobody else may write meanwhile.
     mutating func news() throws(SystemError) -> News? {
-        guard let status = try Files.status(path) else { return nil }
+        guard let status = try Files.status(path) else {
+            self = EventFile(path)
+            return nil
+        }
         guard status.inode != inode || status.size != offset else { return News(size: status.size) }
-        let file = try FileDescriptor(path, O_RDONLY | O_NOFOLLOW, operation: "open \(path)")
-        return try read(file, try file.status(path))
+        let file = try self.file(of: status)
+        return try read(file, try file.descriptor.status(path))
     }
 
     /// Adds lines. Nobody else may write meanwhile.
     mutating func append(_ lines: [String]) throws(SystemError) {
-        let file = try FileDescriptor(
-            path,
-            O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
-            mode: 0o600,
-            operation: "open \(path)"
-        )
-        if inode == 0 { inode = try file.status(path).inode }
+        let file = try openedFile()
+        inode = file.inode
         try append(lines, to: file)
+    }
+
+    private mutating func openedFile() throws(SystemError) -> OpenFile {
+        if let opened { return opened }
+        let file = try openFile(creating: true)
+        opened = file
+        return file
+    }
+
+    private mutating func file(of status: FileStatus) throws(SystemError) -> OpenFile {
+        if let opened, status.isFile(of: opened) { return opened }
+        let file = try openFile(creating: false)
+        opened = file
+        return file
     }
 
     /// Puts lines in the place of all that there are.
@@ -96,11 +110,17 @@ struct EventFile: Sendable {
         inode = try Files.status(path)?.inode ?? 0
         offset = Int64(bytes.count)
         isTorn = false
+        opened = nil
     }
 
     // MARK: Both
 
-    private mutating func read(_ file: borrowing FileDescriptor, _ status: FileStatus) throws(SystemError) -> News {
+    private func openFile(creating: Bool) throws(SystemError) -> OpenFile {
+        let flags = O_RDWR | O_APPEND | O_NOFOLLOW | (creating ? O_CREAT : 0)
+        return try OpenFile(FileDescriptor(path, flags, mode: 0o600, operation: "open \(path)"), path)
+    }
+
+    private mutating func read(_ file: OpenFile, _ status: FileStatus) throws(SystemError) -> News {
         var news = News(isNew: status.inode != inode || status.size < offset, size: status.size)
         if news.isNew { (inode, offset, isTorn) = (status.inode, 0, false) }
         guard status.size > offset else { return news }
@@ -108,7 +128,7 @@ struct EventFile: Sendable {
         while Int64(bytes.count) < status.size - offset {
             let place = offset + Int64(bytes.count)
             let count = Int(status.size - place)
-            guard try file.read(at: place, count: count, appendingTo: &bytes, from: path) > 0 else {
+            guard try file.descriptor.read(at: place, count: count, appendingTo: &bytes, from: path) > 0 else {
                 throw SystemError(code: EIO, operation: "read \(path)")
             }
         }
@@ -119,19 +139,12 @@ struct EventFile: Sendable {
         return news
     }
 
-    private mutating func append(_ lines: [String], to file: borrowing FileDescriptor) throws(SystemError) {
-        let bytes = Array(((isTorn ? "\n" : "") + lines.map { $0 + "\n" }.joined()).utf8)
-        try file.write(bytes, to: path)
+    private mutating func append(_ lines: [String], to file: OpenFile) throws(SystemError) {
+        var text = isTorn ? "\n" : ""
+        for line in lines { text += line + "\n" }
+        let bytes = Array(text.utf8)
+        try file.descriptor.write(bytes, to: path)
         offset += Int64(bytes.count)
         isTorn = false
-    }
-}
-
-extension FileDescriptor {
-    /// Waits until nobody else holds the lock; it ends with the descriptor.
-    fileprivate func lock(_ path: String) throws(SystemError) {
-        while flock(number, LOCK_EX) != 0 {
-            guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
-        }
     }
 }

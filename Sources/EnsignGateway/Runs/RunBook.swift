@@ -42,12 +42,14 @@ package final class RunBook: Sendable {
     private let folder: String
     private let salt: [UInt8]
     private let clock: @Sendable () -> Int64
-    private let desks = Mutex<[AgentID: Desk]>([:])
+    private let desks = Mutex<[AgentID: RunDesk]>([:])
 
     /// How long after its last call a run is forgotten, in seconds.
     package static let forgotten: Int64 = 86_400
     /// Agents whose counts are kept in memory.
     private static let most = 4_096
+    /// Of them, those whose files stay open: two descriptors each.
+    private static let mostOpen = 256
 
     /// - Parameters:
     ///   - state: The gateway's own folder; must exist.
@@ -77,18 +79,24 @@ package final class RunBook: Sendable {
     package func window(of agent: AgentID, key: String) throws -> String {
         try desk(agent).access { (desk, turn) in
             let now = clock()
-            let mark = fingerprint(["key", key])
+            let mark = mark(["key", key])
             if let name = desk.agent.window(mark, at: now) { return name }
             let name = "window-\(String(UInt64.random(in: .min ... .max), radix: 36))"
-            desk.write(AgentState.window(mark, name, at: now), &turn)
+            desk.write(.window(mark, name: name), at: now, &turn)
             return name
         }
     }
 
     /// How a run began; nil for one that has not.
-    package func beginning(of run: String, _ agent: AgentID) throws -> Beginning? {
-        try desk(agent).access { (desk, _) in
-            try desk.run(fingerprint(["run", run]), clock()).map { Beginning(bundle: $0.bundle, key: $0.key) }
+    ///
+    /// - Parameter isRemembered: Whether what this process remembers is good enough. A run that was forgotten since is
+    ///   found out when its next call is counted.
+    package func beginning(of run: String, _ agent: AgentID, isRemembered: Bool = false) throws -> Beginning? {
+        let (desk, name) = (try desk(agent), mark(["run", run]))
+        if isRemembered, let beginning = desk.remembered(name, at: clock()) { return beginning }
+        return try desk.access { (desk, _) in
+            try desk.look(at: name, clock())
+            return desk.asked(name) { run in run.map { Beginning(bundle: $0.bundle, key: $0.key) } }
         }
     }
 
@@ -96,60 +104,64 @@ package final class RunBook: Sendable {
     /// anybody else's call is counted.
     ///
     /// - Parameters:
-    ///   - beginning: How the run begins, if this is its first call.
+    ///   - beginning: How the run began, or begins if this is its first call.
+    ///   - isBegun: Whether it had begun.
     ///   - conditions: Calls that must have succeeded before.
     ///   - rates: Those of the operation.
-    ///   - decide: Says whether the call is refused. Not called where the run began with another bundle.
-    /// - Returns: Nil where the run began with another bundle than `beginning`: look at that one, then count again.
+    ///   - decide: Says whether the call is refused. Not called where the run began otherwise.
+    /// - Returns: Nil where the run began with another bundle, or has begun, or has not: look at it, then count again.
     package func count<Value>(
         _ entry: Entry,
         beginning: Beginning,
+        isBegun: Bool = false,
         conditions: [Precondition],
         rates: Set<CallRate.Period>,
         _ decide: (RunProgress) throws -> (value: Value, isRefused: Bool)
     ) throws -> Value? {
-        let call = fingerprint(["call", entry.operation, entry.arguments.text])
-        let name = fingerprint(["run", entry.run])
+        let call = mark(["call", entry.operation, entry.arguments.text])
+        let name = mark(["run", entry.run])
         return try desk(entry.agent).access { (desk, turn) in
             let now = clock()
-            var run = try desk.run(name, now)
-            if let run, run.bundle != beginning.bundle { return nil }
-            var progress = self.progress(run, desk.agent, call: call, name, now)
-            for rate in rates {
-                progress.calls[rate] = desk.agent.calls(.init(operation: entry.operation, period: rate), at: now)
-            }
-            for condition in conditions where isFulfilled(condition, entry.arguments, run, now) {
-                progress.fulfilled.insert(condition)
+            try desk.look(at: name, now)
+            let bundle = desk.asked(name) { $0?.bundle }
+            guard bundle.map({ $0 == beginning.bundle }) ?? !isBegun else { return nil }
+            let progress = desk.asked(name) { run in
+                var progress = Self.progress(run, desk.agent, call: call, name, now)
+                for rate in rates {
+                    progress.calls[rate] = desk.agent.calls(.init(operation: entry.operation, period: rate), at: now)
+                }
+                for condition in conditions where isFulfilled(condition, entry.arguments, run, now) {
+                    progress.fulfilled.insert(condition)
+                }
+                return progress
             }
             let (value, isRefused) = try decide(progress)
-            var lines: [String] = []
-            if run == nil {
-                lines.append(RunState.beginning(beginning.bundle, beginning.key, at: now))
-                run = RunState(bundle: beginning.bundle, key: beginning.key, began: now)
-                desk.write(AgentState.begin(run: name, at: now), &turn)
+            var events = [RunEvent.call(call, isRefused: isRefused)]
+            if bundle == nil {
+                events.insert(.began(beginning.bundle, key: beginning.key), at: 0)
+                desk.write(.began(run: name), at: now, &turn)
             }
-            lines.append(RunState.call(call, refused: isRefused, at: now))
-            try desk.write(lines, to: name, run)
-            desk.write(AgentState.call(call, run: name, refused: isRefused, at: now), &turn)
+            try desk.write(events, to: name, at: now)
+            desk.write(.call(call, run: name, isRefused: isRefused), at: now, &turn)
             for rate in rates {
-                desk.write(AgentState.rated(.init(operation: entry.operation, period: rate), at: now), &turn)
+                desk.write(.rated(.init(operation: entry.operation, period: rate), count: 1), at: now, &turn)
             }
             return value
         }
     }
 
-    private func progress(
+    private static func progress(
         _ run: RunState?,
         _ agent: AgentState,
-        call: String,
-        _ name: String,
+        call: Mark,
+        _ name: Mark,
         _ now: Int64
     ) -> RunProgress {
         var progress = RunProgress()
         if let run {
             progress.steps = run.steps
             progress.milliseconds = max(0, now - run.began)
-            progress.sameCalls = run.same[call] ?? 0
+            progress.sameCalls = run.calls(call)
             progress.refusals = run.refusals
         } else {
             progress.otherRuns = agent.openRuns(besides: name, at: now)
@@ -168,13 +180,14 @@ package final class RunBook: Sendable {
     /// - Parameter names: The arguments that conditions ask to be the same.
     package func succeeded(_ entry: Entry, names: Set<String>) throws {
         let arguments = names.sorted().compactMap { name in
-            entry.arguments[name].map { fingerprint(["same", name, $0.text]) }
+            entry.arguments[name].map { mark(["same", name, $0.text]) }
         }
-        let run = fingerprint(["run", entry.run])
+        let run = mark(["run", entry.run])
         try desk(entry.agent).access { (desk, _) in
             let now = clock()
-            guard let state = try desk.run(run, now) else { return }
-            try desk.write([RunState.success(entry.operation, arguments, at: now)], to: run, state)
+            try desk.look(at: run, now)
+            guard desk.asked(run, { $0 != nil }) else { return }
+            try desk.write([.success(entry.operation, arguments: arguments)], to: run, at: now)
         }
     }
 
@@ -184,14 +197,13 @@ package final class RunBook: Sendable {
         _ run: RunState?,
         _ now: Int64
     ) -> Bool {
-        var argument = ""
+        var argument: Mark?
         if let same = condition.same {
             // Without the argument there is nothing that could be the same.
             guard let value = arguments[same] else { return false }
-            argument = fingerprint(["same", same, value.text])
+            argument = mark(["same", same, value.text])
         }
-        let success = RunState.Success(operation: condition.name, argument: argument)
-        guard let time = run?.successes[success] else { return false }
+        guard let time = run?.success(of: condition.name, with: argument) else { return false }
         return time >= now.adding(saturating: -condition.within.milliseconds)
     }
 
@@ -205,10 +217,10 @@ package final class RunBook: Sendable {
                 guard let id = AgentID("\(team)/\(agent)") else { continue }
                 let place = "\(folder)/\(team)/\(agent)"
                 for name in names(in: place) where name.hasPrefix("run-") {
-                    let path = "\(place)/\(name)"
-                    guard let status = try? Files.status(path), status.modified / 1_000_000_000 < now - Self.forgotten
+                    guard let run = Mark(name.dropFirst(4)), let status = try? Files.status("\(place)/\(name)"),
+                        status.modified / 1_000_000_000 < now - Self.forgotten
                     else { continue }
-                    try? desk(id).access { (desk, _) in desk.forget(path) }
+                    try? desk(id).access { (desk, _) in desk.forget(run) }
                 }
             }
         }
@@ -218,13 +230,13 @@ package final class RunBook: Sendable {
 
     // MARK: Desks
 
-    private func desk(_ agent: AgentID) throws -> Desk {
+    private func desk(_ agent: AgentID) throws -> RunDesk {
         try desks.withLock { desks in
             if let desk = desks[agent] { return desk }
             let place = "\(folder)/\(agent.team)/\(agent.name)"
             try Files.makeDirectories(place, mode: 0o700)
             if desks.count >= Self.most { desks = [:] }
-            let desk = Desk(place)
+            let desk = RunDesk(place, keepsOpen: desks.count < Self.mostOpen)
             desks[agent] = desk
             return desk
         }
@@ -232,85 +244,8 @@ package final class RunBook: Sendable {
 
     /// A text that is equal for the same call with equal arguments, and tells nothing of them without the state's secret.
     package func mark(of arguments: JSONValue, in operation: String) -> String {
-        "hmac:" + fingerprint(["call", operation, arguments.text])
+        "hmac:" + mark(["call", operation, arguments.text]).hex
     }
 
-    /// 64 bits of a digest under the state's secret: equal for what is equal, and telling nothing else.
-    private func fingerprint(_ parts: [String]) -> String {
-        var bytes = salt
-        for part in parts {
-            let text = Array(part.utf8)
-            bytes += Array("\(text.count):".utf8) + text
-        }
-        return String(SHA256.hex(of: bytes).prefix(16))
-    }
-}
-
-/// What is known of one agent and its runs.
-private final class Desk: Sendable {
-    struct Contents {
-        let place: String
-        var agent = AgentState()
-        var runs: [String: (file: EventFile, state: RunState?)] = [:]
-        var file: EventFile
-
-        /// Runs that are kept in memory.
-        static let most = 4_096
-
-        mutating func write(_ line: String, _ turn: inout EventFile.Turn) {
-            agent.take(line)
-            turn.added.append(line)
-        }
-
-        /// A run as its file says; nil for none. The agent's lock is for its runs, too.
-        mutating func run(_ name: String, _ now: Int64) throws -> RunState? {
-            var (file, state) = runs[name] ?? (EventFile("\(place)/run-\(name)"), nil)
-            guard let news = try file.news() else {
-                runs[name] = nil
-                return nil
-            }
-            if news.isNew { state = news.lines.first.flatMap { RunState(beginning: $0) } }
-            for line in news.isNew ? news.lines.dropFirst() : news.lines[...] { state?.take(line) }
-            if news.size > EventFile.most, let state { try file.replace(state.lines) }
-            if runs.count >= Self.most { runs = runs.filter { ($0.value.state?.last ?? 0) > now - AgentState.idle } }
-            if runs.count >= Self.most { runs = [:] }
-            runs[name] = (file, state)
-            return state
-        }
-
-        /// Adds lines to a run's file.
-        mutating func write(_ lines: [String], to name: String, _ state: RunState?) throws {
-            var (file, _) = runs[name] ?? (EventFile("\(place)/run-\(name)"), nil)
-            var state = state
-            try file.append(lines)
-            for line in lines { state?.take(line) }
-            runs[name] = (file, state)
-        }
-
-        mutating func forget(_ path: String) {
-            try? Files.remove(path)
-            runs[path.split(separator: "-").last.map(String.init) ?? ""] = nil
-        }
-    }
-
-    private let contents: Condition<Contents>
-
-    init(_ place: String) { contents = Condition(Contents(place: place, file: EventFile("\(place)/agent"))) }
-
-    /// Runs `body` while nobody else looks at this agent, in this process or another.
-    func access<Value>(_ body: (inout Contents, inout EventFile.Turn) throws -> Value) throws -> Value {
-        try contents.withLock { contents in
-            var file = contents.file
-            defer { contents.file = file }
-            return try file.turn { turn in
-                if turn.news.isNew { contents.agent = AgentState() }
-                for line in turn.news.lines { contents.agent.take(line) }
-                let value = try body(&contents, &turn)
-                if turn.news.size > EventFile.most {
-                    turn.replacement = contents.agent.lines(at: Machine.nanoseconds / 1_000_000)
-                }
-                return value
-            }
-        }
-    }
+    private func mark(_ parts: [String]) -> Mark { Mark(of: parts, secret: salt) }
 }

@@ -1,27 +1,26 @@
-import EnsignJSON
 import EnsignModel
 
 /// What is kept of one run.
 struct RunState: Sendable {
     /// The bundle that it began with.
-    var bundle: Digest
+    let bundle: Digest
     /// The session's key that chose it, kept for the run.
-    var key: String
+    let key: String
     /// Milliseconds since 1970.
-    var began: Int64
-    var last: Int64
+    let began: Int64
+    private(set) var last: Int64
     /// Refused calls too.
-    var steps: Int64 = 0
-    var refusals: Int64 = 0
+    private(set) var steps: Int64 = 0
+    private(set) var refusals: Int64 = 0
     /// Calls by what was called, with which arguments.
-    var same: [String: Int64] = [:]
-    /// The last success of an operation with an argument; the operation alone has an empty one.
-    var successes: [Success: Int64] = [:]
+    private var same: [Mark: Int64] = [:]
+    /// The last success of an operation with an argument; the operation alone has none.
+    private var successes: [Success: Int64] = [:]
 
-    struct Success: Hashable, Sendable {
+    private struct Success: Hashable, Sendable {
         var operation: String
-        /// A fingerprint of the argument's name and value; empty without one.
-        var argument: String
+        /// The argument's name and value.
+        var argument: Mark?
     }
 
     /// Different calls that are remembered of a run. Beyond, what was called least is forgotten.
@@ -35,55 +34,37 @@ struct RunState: Sendable {
         last = began
     }
 
-    // MARK: Lines
+    // MARK: Asking
 
-    /// The first line of a run's file.
-    static func beginning(_ bundle: Digest, _ key: String, at now: Int64) -> String {
-        "b \(now) \(bundle.hex) \(JSONValue.string(key).text)"
+    func calls(_ call: Mark) -> Int64 { same[call] ?? 0 }
+
+    /// When an operation succeeded last with an argument; nil for never.
+    func success(of operation: String, with argument: Mark?) -> Int64? {
+        successes[Success(operation: operation, argument: argument)]
     }
 
-    /// Reads the first line; nil for anything else.
-    init?(beginning line: Substring) {
-        let parts = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] == "b", let began = Int64(parts[1]), let bundle = Digest(hex: parts[2]),
-            let key = Self.key(parts[3])
-        else { return nil }
-        self.init(bundle: bundle, key: key, began: began)
-    }
+    // MARK: Events
 
-    static func call(_ fingerprint: String, refused: Bool, at now: Int64) -> String {
-        "\(refused ? "r" : "c") \(now) \(fingerprint)"
-    }
-
-    static func success(_ operation: String, _ arguments: [String], at now: Int64) -> String {
-        (["s", "\(now)", operation] + arguments).joined(separator: " ")
-    }
-
-    /// Takes a line; one that is not understood changes nothing.
-    mutating func take(_ line: some StringProtocol) {
-        let parts = String(line).split(separator: " ", omittingEmptySubsequences: false).map { String($0) }
-        guard parts.count >= 3, let time = Int64(parts[1]) else { return }
+    /// - Parameter time: Milliseconds since 1970.
+    mutating func take(_ event: RunEvent, at time: Int64) {
         last = max(last, time)
-        switch parts[0] {
-        case "c", "r":
+        switch event {
+        case .began: break
+        case .call(let call, let isRefused):
             steps += 1
-            if parts[0] == "r" { refusals += 1 }
-            same[parts[2], default: 0] += 1
+            if isRefused { refusals += 1 }
+            same[call, default: 0] += 1
             if same.count > Self.mostCalls { same = Self.half(of: same) }
-        case "s":
-            let operation = parts[2]
-            for argument in [""] + Array(parts.dropFirst(3)) {
+        case .success(let operation, let arguments):
+            for argument in [nil] + arguments {
                 let success = Success(operation: operation, argument: argument)
                 successes[success] = max(successes[success] ?? .min, time)
             }
             if successes.count > Self.mostSuccesses { successes = Self.half(of: successes) }
-        case "t":
-            // What was forgotten of a longer file: steps, refusals.
-            steps += Int64(parts[2]) ?? 0
-            refusals += parts.count > 3 ? Int64(parts[3]) ?? 0 : 0
-        case "m":
-            if parts.count > 3, let count = Int64(parts[3]) { same[parts[2], default: 0] += count }
-        default: break
+        case .total(let moreSteps, let moreRefusals):
+            steps = steps.adding(saturating: moreSteps)
+            refusals = refusals.adding(saturating: moreRefusals)
+        case .calls(let call, let count): same[call] = (same[call] ?? 0).adding(saturating: count)
         }
     }
 
@@ -95,15 +76,14 @@ struct RunState: Sendable {
 
     /// The lines that say the same, for a file that has grown long.
     var lines: [String] {
-        [Self.beginning(bundle, key, at: began), "t \(last) \(steps) \(refusals)"]
-            + same.map { "m \(last) \($0.key) \($0.value)" }
-            + successes.map { success, time in
-                Self.success(success.operation, success.argument.isEmpty ? [] : [success.argument], at: time)
-            }
-    }
-
-    /// A key that was written as a JSON text.
-    private static func key(_ text: Substring) -> String? {
-        (try? JSONParser.parse(Array(text.utf8)))?.string
+        var lines = [
+            RunEvent.began(bundle, key: key).line(at: began),
+            RunEvent.total(steps: steps, refusals: refusals).line(at: last),
+        ]
+        lines += same.map { RunEvent.calls($0.key, count: $0.value).line(at: last) }
+        lines += successes.map { success, time in
+            RunEvent.success(success.operation, arguments: success.argument.map { [$0] } ?? []).line(at: time)
+        }
+        return lines
     }
 }

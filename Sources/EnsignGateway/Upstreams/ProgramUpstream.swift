@@ -143,7 +143,7 @@ package final class ProgramUpstream: Upstream {
                 state.listing = nil
                 if ContinuousClock.now < state.notBefore, let last = state.lastFailure {
                     return .failed(
-                        UpstreamFailure(last.kind, "\(last.message); it is started again after a moment")
+                        UpstreamFailure(.resting, "\(last.message); it is started again after a moment")
                     )
                 }
                 state.isStarting = true

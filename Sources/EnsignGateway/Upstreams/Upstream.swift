@@ -76,6 +76,8 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         case malformed
         /// It wants other credentials (HTTP 401, 403): nothing was done.
         case unauthorized
+        /// It failed a moment ago and is not asked before it had a rest: nothing was tried, and nothing new is known of it.
+        case resting
     }
 
     package var kind: Kind

@@ -111,11 +111,11 @@ struct WaitingTests {
             return false
         }
         #expect(isFirst())
-        flights.finish(key, .null, isTaken: false, happensOnce: false)
+        flights.finish(key, .null, flights.keeping(key, isTaken: false, happensOnce: false))
         time.pass(.seconds(59))
         #expect(flights.isKnown(key) && !isFirst(), "the outcome is taken now")
         #expect(!flights.isKnown(key) && isFirst())
-        flights.finish(key, .null, isTaken: false, happensOnce: false)
+        flights.finish(key, .null, flights.keeping(key, isTaken: false, happensOnce: false))
         time.pass(.seconds(61))
         #expect(!flights.isKnown(key) && isFirst())
     }
@@ -140,7 +140,7 @@ struct WaitingTests {
         func makes(_ run: String, in duration: Duration, happensOnce: Bool) {
             #expect(isFirst(run))
             time.pass(duration)
-            flights.finish(key(run), .null, isTaken: true, happensOnce: happensOnce)
+            flights.finish(key(run), .null, flights.keeping(key(run), isTaken: true, happensOnce: happensOnce))
         }
         makes("short", in: .seconds(3), happensOnce: true)
         #expect(!flights.isKnown(key("short")), "nobody has left so early, and the same call may be meant")
@@ -152,7 +152,7 @@ struct WaitingTests {
         #expect(isFirst("twice"))
         let joining = try Thread { #expect(!isFirst("twice")) }
         while !flights.isWaitedFor(key("twice")) { Machine.pause(milliseconds: 1) }
-        flights.finish(key("twice"), .null, isTaken: true, happensOnce: true)
+        flights.finish(key("twice"), .null, flights.keeping(key("twice"), isTaken: true, happensOnce: true))
         joining.join()
         #expect(!isFirst("twice") && !isFirst("twice"))
         time.pass(.seconds(61))

@@ -39,13 +39,14 @@ package final class SingleFlight: Sendable {
         case over(JSONValue, at: ContinuousClock.Instant, Keeping)
     }
 
-    private enum Keeping {
+    /// What becomes of an outcome.
+    package enum Keeping: Sendable {
         /// Those who wait get it, then it goes.
-        case taken
+        case none
         /// Until somebody takes it.
-        case untaken
+        case untilTaken
         /// For the whole minute, whoever takes it.
-        case toldAgain
+        case aMinute
     }
 
     private struct State {
@@ -93,7 +94,7 @@ package final class SingleFlight: Sendable {
         return cancellation.whileWatching({ [state] in state.update { _ in } }) {
             let place: Place? = state.wait(until: nil) { state in
                 if case .over(let result, let time, let keeping)? = state.flights[key] {
-                    if case .untaken = keeping { state.flights[key] = .over(result, at: time, .taken) }
+                    if case .untilTaken = keeping { state.flights[key] = .over(result, at: time, .none) }
                     return .joined(result)
                 }
                 // It was given up without an outcome: whoever waits does not make it in its place.
@@ -104,30 +105,33 @@ package final class SingleFlight: Sendable {
                 state.waiting[key, default: 1] -= 1
                 if state.waiting[key] ?? 0 > 0 { return }
                 state.waiting[key] = nil
-                if case .over(_, _, .taken)? = state.flights[key] { state.flights[key] = nil }
+                if case .over(_, _, .none)? = state.flights[key] { state.flights[key] = nil }
             }
             return place ?? .gone
         }
     }
 
-    /// The call is over.
+    /// What is to become of an outcome.
     ///
     /// - Parameters:
-    ///   - isTaken: Whether whoever made it takes the outcome.
+    ///   - isTaken: Whether whoever made the call takes it.
     ///   - happensOnce: Whether the call changed something, or may have, that the same call would change again.
-    package func finish(_ key: Key, _ result: JSONValue, isTaken: Bool, happensOnce: Bool) {
+    package func keeping(_ key: Key, isTaken: Bool, happensOnce: Bool) -> Keeping {
         let now = now()
-        state.update { state in
-            let isAskedTwice = state.waiting[key] ?? 0 > 0
+        return state.withLock { state in
             var isLong = false
             if case .running(let since)? = state.flights[key] { isLong = now - since >= Self.patience }
-            if happensOnce, isAskedTwice || isLong {
-                state.flights[key] = .over(result, at: now, .toldAgain)
-            } else if isTaken, !isAskedTwice {
-                state.flights[key] = nil
-            } else {
-                state.flights[key] = .over(result, at: now, isTaken ? .taken : .untaken)
-            }
+            if happensOnce, isLong || state.waiting[key] ?? 0 > 0 { return .aMinute }
+            return isTaken ? .none : .untilTaken
+        }
+    }
+
+    /// The call is over: whoever waits gets its outcome, and so does whoever asks again for as long as it is kept.
+    package func finish(_ key: Key, _ result: JSONValue, _ keeping: Keeping) {
+        let now = now()
+        state.update { state in
+            let isWaitedFor = state.waiting[key] ?? 0 > 0
+            state.flights[key] = keeping == .none && !isWaitedFor ? nil : .over(result, at: now, keeping)
         }
     }
 

@@ -35,6 +35,7 @@ package final class UpstreamDesk: Sendable {
     /// One server with one set of credentials.
     package struct Station: Sendable {
         package let upstream: any Upstream
+        let pins = KnownPins()
         fileprivate let breaker: CircuitBreaker
         fileprivate var pass: CircuitBreaker.Pass?
         /// The reference of its credentials; nil without any.
@@ -145,7 +146,7 @@ package final class UpstreamDesk: Sendable {
                     listing = try station.upstream.listing(within: time)
                     station.passed()
                 } catch {
-                    if error.kind == .timedOut { station.passed() } else { station.failed() }
+                    if [.timedOut, .resting].contains(error.kind) { station.passed() } else { station.failed() }
                 }
                 found.update { state in
                     state.listings[name] = listing

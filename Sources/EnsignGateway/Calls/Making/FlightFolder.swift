@@ -1,0 +1,185 @@
+import EnsignJSON
+package import EnsignModel
+import EnsignSystem
+import Glibc
+
+/// Calls that must not be made twice, as files of the state folder: what ``SingleFlight`` is within one gateway, between
+/// gateways and processes, and after one of them has ended in the middle of a call.
+///
+/// `flights/<mark>` is locked while somebody makes the call. Then it is gone, or holds the outcome for a minute where its client
+/// may not have got that. One that nobody holds and that was sent without an outcome is of a process that died: what became
+/// of the call is unknown.
+///
+/// A file's first byte says that somebody waits, the second that the call was sent; the outcome follows. Safe from any number of
+/// threads and processes. Nothing is synced: a machine that loses power forgets what its clients waited for.
+package final class FlightFolder: Sendable {
+    /// What becomes of somebody who is about to make a call.
+    package enum Place: Sendable {
+        /// It makes the call, and says what came of it.
+        case first(Flight)
+        /// Somebody made it, and this came of it.
+        case over(JSONValue)
+        /// Somebody began to make it, and nobody knows what came of it.
+        case unknown
+    }
+
+    /// One call that is made here, and by nobody else meanwhile.
+    package final class Flight: Sendable {
+        fileprivate let file: FileDescriptor
+        fileprivate let path: String
+
+        fileprivate init(_ file: consuming FileDescriptor, _ path: String) {
+            self.file = file
+            self.path = path
+        }
+
+        /// The call is about to be sent: from here on it may have happened.
+        package func begins() throws(RecordFailure) {
+            try recording { try file.write([Mark.sent], at: 1, to: path) }
+        }
+
+        /// The call is over.
+        ///
+        /// - Parameter outcome: Nil where it was not sent: then whoever waits makes it.
+        package func end(_ outcome: JSONValue?, _ keeping: SingleFlight.Keeping) {
+            do throws(SystemError) {
+                var first: [UInt8] = []
+                _ = try file.read(at: 0, count: 1, appendingTo: &first, from: path)
+                let isWaitedFor = first == [Mark.waits]
+                if let outcome, isWaitedFor || keeping != .none {
+                    let isToldAgain = isWaitedFor || keeping == .aMinute
+                    let kept: JSONValue = ["again": .bool(isToldAgain), "outcome": outcome]
+                    try file.write(kept.canonicalBytes() + [0x0A], at: 2, to: path)
+                } else if isWaitedFor {
+                    _ = ftruncate(file.number, 0)
+                } else {
+                    try Files.remove(path)
+                }
+            } catch {
+                // What cannot be kept is unknown to whoever asks again.
+            }
+            flock(file.number, LOCK_UN)
+        }
+    }
+
+    private enum Mark {
+        static let waits: UInt8 = 0x77
+        static let sent: UInt8 = 0x73
+    }
+
+    private let folder: String
+    private let name: @Sendable (JSONValue) -> String
+    private let clock: @Sendable () -> Int64
+
+    /// The longest outcome that is kept, in bytes.
+    private static let most = 5 << 20
+    private static let kept = SingleFlight.kept.components.seconds * 1_000_000_000
+
+    /// - Parameters:
+    ///   - state: The gateway's own folder.
+    ///   - clock: Nanoseconds since 1970, as files are stamped.
+    ///   - name: Names the file of a call; tells nothing of its arguments.
+    package init(
+        state: String,
+        clock: @escaping @Sendable () -> Int64 = { Machine.nanoseconds },
+        name: @escaping @Sendable (JSONValue) -> String
+    ) throws {
+        folder = "\(state)/flights"
+        self.clock = clock
+        self.name = name
+        try Files.makeDirectories(folder, mode: 0o700)
+    }
+
+    private func path(of key: SingleFlight.Key) -> String {
+        let call: JSONValue = [
+            "flight", .string("\(key.agent)"), .string(key.run), .string("\(key.bundle)"), .string(key.operation),
+            key.arguments,
+        ]
+        return "\(folder)/\(name(call))"
+    }
+
+    /// Whether the same call is under way somewhere, or its outcome waits for whoever asks again.
+    package func isKnown(_ key: SingleFlight.Key) -> Bool {
+        let path = path(of: key)
+        guard let file = try? FileDescriptor(path, O_RDONLY | O_NOFOLLOW) else { return false }
+        // Shared: two who ask do not take each other for who makes it.
+        guard flock(file.number, LOCK_SH | LOCK_NB) == 0 else { return true }
+        guard let status = try? file.status(path), case .over? = try? look(at: file, status, path)?.place else {
+            return false
+        }
+        return true
+    }
+
+    /// Joins a call that is under way, or begins it. Blocks while somebody else makes it, for as long as a call may take.
+    ///
+    /// - Parameter isAgreed: Whether people have agreed to it anew, so that what became of an earlier one does not matter.
+    package func join(_ key: SingleFlight.Key, isAgreed: Bool) throws(RecordFailure) -> Place {
+        let path = path(of: key)
+        return try recording { () -> Place in
+            var hasWaited = false
+            while true {
+                let file = try FileDescriptor(
+                    path,
+                    O_RDWR | O_CREAT | O_NOFOLLOW,
+                    mode: 0o600,
+                    operation: "open \(path)"
+                )
+                while flock(file.number, LOCK_EX | LOCK_NB) != 0 {
+                    guard errno == EWOULDBLOCK || errno == EINTR else {
+                        throw SystemError(code: errno, operation: "lock \(path)")
+                    }
+                    if !hasWaited { try file.write([Mark.waits], at: 0, to: path) }
+                    hasWaited = true
+                    Machine.pause(milliseconds: 10)
+                }
+                let status = try file.status(path)
+                guard status.links > 0 else {
+                    // It ended before its maker saw that somebody waits.
+                    if hasWaited { return .unknown }
+                    continue
+                }
+                if let (place, isToldAgain) = try look(at: file, status, path) {
+                    guard isAgreed, case .unknown = place else {
+                        if !isToldAgain { try Files.remove(path) }
+                        return place
+                    }
+                }
+                if status.size > 0, ftruncate(file.number, 0) != 0 {
+                    throw SystemError(code: errno, operation: "empty \(path)")
+                }
+                return .first(Flight(file, path))
+            }
+        }
+    }
+
+    /// What a file says that nobody holds; nil where it says nothing any more.
+    private func look(
+        at file: borrowing FileDescriptor,
+        _ status: FileStatus,
+        _ path: String
+    ) throws(SystemError) -> (place: Place, isToldAgain: Bool)? {
+        guard status.size >= 2, clock() - status.modified < Self.kept else { return nil }
+        var bytes: [UInt8] = []
+        while bytes.count <= Self.most {
+            let count = try file.read(at: Int64(bytes.count), count: 65_536, appendingTo: &bytes, from: path)
+            if count == 0 { break }
+        }
+        guard bytes.count >= 2, bytes[1] == Mark.sent else { return nil }
+        guard bytes.last == 0x0A, let kept = try? JSONParser.parse(Array(bytes[2...])),
+            let outcome = kept["outcome"], let isToldAgain = kept["again"]?.bool
+        else { return (.unknown, true) }
+        return (.over(outcome), isToldAgain)
+    }
+
+    /// Removes what nobody asked for within its minute.
+    package func sweep() {
+        for name in ((try? Files.list(folder)) ?? nil) ?? [] {
+            let path = "\(folder)/\(name)"
+            guard let file = try? FileDescriptor(path, O_RDWR | O_NOFOLLOW),
+                flock(file.number, LOCK_EX | LOCK_NB) == 0, let status = try? file.status(path), status.links > 0,
+                clock() - status.modified >= Self.kept
+            else { continue }
+            try? Files.remove(path)
+        }
+    }
+}

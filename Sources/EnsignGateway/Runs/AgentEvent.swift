@@ -1,0 +1,81 @@
+import EnsignModel
+
+/// What happens to an agent, whatever run it is in: a line of its file each.
+enum AgentEvent: Sendable {
+    case call(Mark, run: Mark, isRefused: Bool)
+    case began(run: Mark)
+    /// So many calls of an operation that has a rate.
+    case rated(AgentState.Rate, count: Int64)
+    /// The name of the run without one that begins for a session's key.
+    case window(Mark, name: String)
+    /// A number that is left of a longer file.
+    case kept(Kept, count: Int64)
+
+    enum Kept: Sendable {
+        case steps, refusals, begun
+        case same(Mark)
+        case open(Mark)
+    }
+
+    /// - Parameter time: Milliseconds since 1970.
+    func line(at time: Int64) -> String {
+        switch self {
+        case .call(let call, let run, let isRefused): "\(isRefused ? "r" : "c") \(time) \(call.hex) \(run.hex)"
+        case .began(let run): "n \(time) \(run.hex)"
+        case .rated(let rate, let count):
+            "q \(time) \(rate.period.rawValue) \(rate.operation)\(count == 1 ? "" : " \(count)")"
+        case .window(let key, let name): "w \(time) \(key.hex) \(name)"
+        case .kept(let kept, let count): "k \(time) \(kept.words) \(count)"
+        }
+    }
+
+    /// Reads a line back; nil for one that is not understood, which changes nothing.
+    static func read(_ line: Substring) -> (event: AgentEvent, time: Int64)? {
+        let parts = line.split(separator: " ", omittingEmptySubsequences: false)
+        guard parts.count >= 3, let time = Int64(parts[1]), let event = event(parts) else { return nil }
+        return (event, time)
+    }
+
+    private static func event(_ parts: [Substring]) -> AgentEvent? {
+        let count = parts.count > 4 ? Int64(parts[4]) ?? 1 : 1
+        switch (parts[0], parts.count) {
+        case ("c", 4...), ("r", 4...):
+            guard let call = Mark(parts[2]), let run = Mark(parts[3]) else { return nil }
+            return .call(call, run: run, isRefused: parts[0] == "r")
+        case ("n", _): return Mark(parts[2]).map { .began(run: $0) }
+        case ("q", 4...):
+            guard let period = CallRate.Period(rawValue: String(parts[2])) else { return nil }
+            return .rated(AgentState.Rate(operation: String(parts[3]), period: period), count: count)
+        case ("w", 4...): return Mark(parts[2]).map { .window($0, name: String(parts[3])) }
+        case ("k", 5): return Kept(parts[2], parts[3]).map { .kept($0, count: count) }
+        default: return nil
+        }
+    }
+}
+
+extension AgentEvent.Kept {
+    fileprivate var words: String {
+        switch self {
+        case .steps: "steps -"
+        case .refusals: "refusals -"
+        case .begun: "begun -"
+        case .same(let call): "same \(call.hex)"
+        case .open(let run): "open \(run.hex)"
+        }
+    }
+
+    fileprivate init?(_ kind: Substring, _ name: Substring) {
+        switch kind {
+        case "steps": self = .steps
+        case "refusals": self = .refusals
+        case "begun": self = .begun
+        case "same":
+            guard let call = Mark(name) else { return nil }
+            self = .same(call)
+        case "open":
+            guard let run = Mark(name) else { return nil }
+            self = .open(run)
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,216 @@
+"""Who may speak for an agent, and what the client's own words about runs and keys are worth.
+
+ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -m unittest discover -s Tests/Gateway`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import unittest
+from typing import Any
+
+from clients import Client, Issuer, Serving, reason, words
+from web import Web
+from world import AGENT, DEPLOYMENT, FLEET, Case, World
+
+READER = "support/reader"
+VERSION = "fleet/agents/support/triage/1.0.0"
+# A second agent, which may only look things up.
+BOTH = {
+    **FLEET,
+    "fleet/agents/support/reader/1.0.0/agent.yaml": FLEET[f"{VERSION}/agent.yaml"],
+    "fleet/agents/support/reader/1.0.0/prompt.md": "Read.\n",
+    "environments/prod/agents/support/reader.yaml": FLEET[DEPLOYMENT].split("    - {tool: payments, operations: [refund]")[0],
+}
+
+
+def lines(**tokens: str) -> list[dict[str, Any]]:
+    """Lines of the operator's file, an agent of `support` and its token each."""
+    return [
+        {"agent": f"support/{name}", "tokenSHA256": hashlib.sha256(token.encode()).hexdigest()}
+        for name, token in tokens.items()
+    ]
+
+
+class TokenTests(Case):
+    def test_a_token_of_an_issuer_proves_the_agent_of_its_subject_and_none_that_is_not_its_own_proves_anything(self) -> None:
+        world = self.world(fleet=BOTH)
+        issuer, other = Issuer(world), Issuer(world, "evil")
+        web = world.listens(agents=[
+            {"agent": AGENT, "jwt": {**issuer.line, "subject": "triage"}},
+            {"agent": READER, "jwt": {**issuer.line, "subject": "reader"}},
+        ])
+        forged = other.token("triage", iss=issuer.url)
+        head, body, signature = issuer.token("triage").split(".")
+        changed = issuer.token("reader").split(".")[1]
+        with Serving(world):
+            for subject, wanted in (("triage", None), ("reader", "not-granted")):
+                web.token = issuer.token(subject)
+                self.assertEqual(reason(web.call("payments__refund", {"payment": "p", "amount": 5})), wanted)
+            for name, token in {
+                "nobody's subject": issuer.token("cleaner"),
+                "another audience": issuer.token("triage", aud="payroll"),
+                "expired": issuer.token("triage", exp=int(time.time()) - 300),
+                "not yet": issuer.token("triage", nbf=int(time.time()) + 300),
+                "without an end": issuer.token("triage", exp=None),
+                "another issuer's key": forged,
+                "changed": f"{head}.{changed}.{signature}",
+                "no algorithm": f"{Issuer.encode(json.dumps({'alg': 'none'}).encode())}.{body}.",
+                "a key for another algorithm": issuer.token("triage", algorithm="HS256"),
+            }.items():
+                web.token = token
+                self.assertEqual(web.post({})[0], 401, name)
+            # Keys of the issuer that are exchanged count at once.
+            web.token = issuer.token("triage")
+            self.assertIsNone(reason(web.call("payments__lookup", {})))
+            issuer.keys.write_text(other.keys.read_text())
+            self.assertEqual(web.post({})[0], 401)
+            web.token = forged
+            self.assertIsNone(reason(web.call("payments__lookup", {})))
+        self.assertEqual([line["agent"] for line in world.decisions() if line["kind"] == "refused"], [READER])
+
+    def test_a_token_gives_the_tools_of_its_own_agent_whatever_its_holder_says(self) -> None:
+        world = self.world(fleet=BOTH)
+        web = world.listens(agents=lines(triage="t", reader="r"), listen={"socket": str(world.folder / "gateway.sock")})
+        web.token = "r"
+        with Serving(world):
+            self.assertEqual(reason(web.call("payments__refund", {"payment": "p", "amount": 5})), "not-granted")
+            _, answer = web.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+            self.assertEqual([tool["name"] for tool in answer["result"]["tools"]], ["payments__lookup"])
+            # On the socket, too: neither another agent's name nor an account without a line helps.
+            world.environment["ENSIGN_TOKEN"] = "r"
+            with Client(world, agent=READER) as client:
+                self.assertIsNone(reason(client.call("payments__lookup", {})))
+            for token in ("r", "", "wrong"):
+                world.environment["ENSIGN_TOKEN"] = token
+                with self.assertRaises((AssertionError, OSError)):
+                    Client(world, agent=AGENT)
+        self.assertEqual({line["agent"] for line in world.decisions() if "agent" in line}, {READER})
+
+    def test_an_account_without_a_line_is_nobody_on_the_socket(self) -> None:
+        if os.getuid() != 0:
+            self.skipTest("only root becomes somebody else")
+        world = self.world()
+        path = world.listens_on_socket()
+        world.folder.chmod(0o755)
+        with Serving(world):
+            os.chmod(path, 0o666)
+            with Client(world) as client:
+                self.assertIsNone(reason(client.call("payments__lookup", {})))
+            with self.assertRaises((AssertionError, OSError)):
+                Client(world, under=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+
+    def test_who_asked_is_on_record_by_a_verified_token_only_and_the_token_nowhere(self) -> None:
+        world = self.world()
+        issuer, other = Issuer(world), Issuer(world, "evil")
+        web = world.listens(asked=[issuer.line])
+        good = issuer.token("grace@example.com")
+        with Serving(world):
+            for token in (good, other.token("grace@example.com"), other.token("g", iss=issuer.url), "nonsense"):
+                self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_For=token)))
+            meta = {"name": "payments__lookup", "arguments": {}, "_meta": {"dev.ensign/for": good}}
+            web.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": meta})
+        intents = [line for line in world.decisions() if line["kind"] == "intent"]
+        who = {"iss": issuer.url, "sub": "grace@example.com"}
+        self.assertEqual([line.get("for") for line in intents], [who, None, None, None, who])
+        self.assertTrue(all("nobody is taken for who asked" in line["note"] for line in intents[1:4]))
+        for file in world.state.rglob("*"):
+            if file.is_file():
+                self.assertNotIn(good.encode(), file.read_bytes(), file)
+        self.assertNotIn(good, world.log.read_text())
+
+    def test_whoever_asked_does_not_agree_to_it(self) -> None:
+        world = self.world(approval="manager")
+        ada, bo = world.trust("ada@example.com"), world.trust("bo@example.com")
+        issuer = Issuer(world)
+        web = world.listens(asked=[issuer.line], listen={"socket": str(world.folder / "gateway.sock")})
+        call = lambda: web.call(
+            "payments__refund", {"payment": "p", "amount": 5}, Ensign_Run="r1", Ensign_For=issuer.token("ada@example.com")
+        )
+        with Serving(world):
+            self.assertEqual(reason(call()), "approval-pending")
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            for key, wanted in ((ada, "approval-pending"), (bo, None)):
+                world.gateway("approvals", "approve", request["id"], "--key", str(key), wanted=None)
+                self.assertEqual(reason(call()), wanted)
+
+
+class RunTests(Case):
+    def served(self, fleet: dict[str, str] = BOTH, **spec: Any) -> tuple[World, Web, Web]:
+        world = self.world(fleet=fleet)
+        mine = world.listens(agents=lines(triage="t", reader="r"), **spec)
+        mine.token = "t"
+        return world, mine, Web(mine.port, "r")
+
+    def test_a_run_with_the_name_of_another_agents_run_is_another_run(self) -> None:
+        fleet = {**BOTH, "environments/prod/agents/support/reader.yaml": BOTH[DEPLOYMENT].replace("APPROVAL", "none")}
+        after = "after: {operation: payments.lookup, within: 10m}, approval: none}"
+        fleet = {path: text.replace("approval: none}", after).replace("approval: APPROVAL}", after) for path, text in fleet.items()}
+        fleet[f"{VERSION}/agent.yaml"] = fleet[f"{VERSION}/agent.yaml"].replace("steps: 50", "steps: 3")
+        world, triage, reader = self.served(fleet)
+        refund = {"payment": "p", "amount": 5}
+        with Serving(world):
+            # What one agent has done in a run is nothing that another one has done.
+            self.assertIsNone(reason(triage.call("payments__lookup", {}, Ensign_Run="r1")))
+            self.assertEqual(reason(reader.call("payments__refund", refund, Ensign_Run="r1")), "precondition")
+            # What another one uses up is its own.
+            for _ in range(5):
+                self.assertIsNone(reason(reader.call("payments__lookup", {}, Ensign_Run="r1")))
+            self.assertIsNone(reason(triage.call("payments__refund", refund, Ensign_Run="r1")))
+            self.assertIsNone(reason(triage.call("payments__lookup", {}, Ensign_Run="r1")))
+            self.assertEqual(reason(triage.call("payments__lookup", {}, Ensign_Run="r1")), "budget")
+
+    def test_whatever_runs_an_agent_names_its_own_limits_hold_for_refused_calls_too(self) -> None:
+        world, triage, reader = self.served(limits={"stepsPerMinute": 6})
+        with Serving(world):
+            answers = [
+                reason(triage.call(f"payments__{name}", {}, Ensign_Run=f"run-{number}", Ensign_Key=f"key-{number}"))
+                for number, name in enumerate(["lookup", "wipe"] * 4)
+            ]
+            self.assertEqual(answers, [None, "not-granted"] * 3 + ["budget", "not-granted"])
+            self.assertIsNone(reason(reader.call("payments__lookup", {})), "another agent has its own")
+
+    def test_an_agent_that_begins_one_run_after_another_is_stopped_and_so_is_one_that_goes_round_in_circles(self) -> None:
+        world, triage, reader = self.served(limits={"runsPerHour": 3, "repeatedCalls": 4, "refusals": 3})
+        with Serving(world):
+            answers = [reason(triage.call("payments__lookup", {}, Ensign_Run=f"run-{number}")) for number in range(5)]
+            self.assertEqual(answers, [None] * 3 + ["budget"] * 2)
+            again = triage.call("payments__lookup", {}, Ensign_Run="run-0")
+            self.assertEqual(reason(again), "loop", words(again))
+            for number in range(3):
+                self.assertEqual(reason(reader.call("payments__wipe", {"n": number}, Ensign_Run=f"r{number}")), "not-granted")
+            self.assertEqual(reason(reader.call("payments__lookup", {}, Ensign_Run="r0")), "loop")
+
+    def test_a_chosen_key_picks_one_of_the_reviewed_versions_once_for_a_run_and_gets_around_no_rate(self) -> None:
+        canary = "  rollout: {canary: {steps: [{weight: 50, hold: 1h}]}}\n"
+        new = {path.replace("1.0.0", "1.1.0"): text for path, text in FLEET.items() if path.startswith(VERSION)}
+        world = self.world()
+        for path, text in new.items():
+            world.write(path, text.lstrip("\n").replace("Sort.", "Sort with care."))
+        world.replace(DEPLOYMENT, "version: 1.0.0", "version: 1.1.0")
+        world.replace(DEPLOYMENT, "operations: [lookup]}", "operations: [lookup], rate: 12/m}")
+        world.write(DEPLOYMENT, (world.repository / DEPLOYMENT).read_text() + canary)
+        world.commit("With care")
+        world.reconcile()
+        web = world.listens()
+        with Serving(world):
+            for number in range(8):
+                self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_Run=f"r{number}", Ensign_Key=f"k{number}")))
+            for number in range(4):
+                # The run goes on as it began, whatever its client says now.
+                self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_Run="r0", Ensign_Key=f"other{number}")))
+            limited = web.call("payments__lookup", {}, Ensign_Run="r99", Ensign_Key="k99")
+            self.assertEqual(reason(limited), "budget", words(limited))
+        intents = [line for line in world.decisions() if line["kind"] == "intent"]
+        for number, line in enumerate(intents[:8]):
+            route = json.loads(world.ensign("route", AGENT, "--env", "prod", "--key", f"k{number}", "-o", "json"))
+            self.assertEqual(line["version"], route["version"])
+        self.assertEqual({line["version"] for line in intents[:8]}, {"1.0.0", "1.1.0"})
+        self.assertEqual({line["bundle"] for line in intents if line["run"] == "r0"}, {intents[0]["bundle"]})
+
+
+if __name__ == "__main__":
+    unittest.main()

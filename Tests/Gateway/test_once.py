@@ -1,0 +1,213 @@
+"""What happens once: calls of impatient clients, approvals, and counts of several processes over one state.
+
+ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -m unittest discover -s Tests/Gateway`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import unittest
+from typing import Any, Callable
+
+from clients import Client, Serving, reason, words
+from web import Web
+from world import FLEET, TOOL, Case, World, eventually
+
+REFUND = {"payment": "p", "amount": 50}
+
+
+class ImpatientTests(Case):
+    """Clients that give up and ask again; the server takes longer than they wait, and a refund must not be made twice."""
+
+    def give_up(self, web: Web, arguments: dict[str, Any] = REFUND) -> None:
+        """A client that waits for half a second."""
+        with self.assertRaises(OSError):
+            Web(web.port, timeout=0.5).call("payments__refund", arguments, Ensign_Run="r1")
+
+    def leave(self, world: World) -> None:
+        """A client by a process that is ended as the protocol's libraries do it: its input is closed, and it is told to go."""
+        client = Client(world, "--run", "r1")
+        before = len(world.calls())
+        client.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "payments__refund", "arguments": REFUND}})
+        if not before:
+            eventually(world.calls)
+        client.process.stdin.close()  # type: ignore[union-attr]
+        client.process.terminate()
+        client.process.wait(timeout=20)
+
+    def test_by_http_a_call_is_made_once_and_whoever_asks_again_gets_its_outcome(self) -> None:
+        world = self.world("slow:1.5")
+        web = world.listens()
+        with Serving(world):
+            for _ in range(2):
+                self.give_up(web)
+            done = web.call("payments__refund", REFUND, Ensign_Run="r1")
+            self.assertEqual((reason(done), words(done)), (None, "done"))
+        self.assertEqual(len(world.calls()), 1)
+
+    def test_by_processes_that_speak_to_the_socket_a_call_is_made_once(self) -> None:
+        world = self.world("slow:1.5")
+        world.listens_on_socket()
+        with Serving(world):
+            for _ in range(2):
+                self.leave(world)
+            with Client(world, "--run", "r1") as client:
+                done = client.call("payments__refund", REFUND)
+                self.assertEqual((reason(done), words(done)), (None, "done"))
+        self.assertEqual(len(world.calls()), 1)
+
+    def test_by_processes_that_work_alone_a_call_is_made_once(self) -> None:
+        world = self.world("slow:1.5")
+        self.leave(world)
+        with Client(world, "--run", "r1") as client:
+            again = client.call("payments__refund", REFUND)
+            self.assertEqual(reason(again), "unknown-outcome", words(again))
+            # Another call is none of it, and neither is the same one in another run.
+            self.assertIsNone(reason(client.call("payments__refund", {**REFUND, "payment": "q"})))
+        with Client(world, "--run", "r2") as client:
+            self.assertIsNone(reason(client.call("payments__refund", REFUND)))
+        self.assertEqual(len(world.calls()), 3)
+        world.gateway("verify")
+
+    def test_a_process_joins_what_another_one_is_doing(self) -> None:
+        world = self.world("slow:1.5")
+        answers: list[Any] = []
+        with Client(world, "--run", "r1") as one, Client(world, "--run", "r1") as two:
+            thread = threading.Thread(target=lambda: answers.append(one.call("payments__refund", REFUND)))
+            thread.start()
+            eventually(world.calls)
+            answers.append(two.call("payments__refund", REFUND))
+            thread.join()
+        self.assertEqual([(reason(each), words(each)) for each in answers], [(None, "done")] * 2)
+        self.assertEqual(len(world.calls()), 1)
+
+    def test_a_file_that_is_read_again_in_the_middle_changes_nothing_of_it(self) -> None:
+        world = self.world("slow:1.5")
+        web = world.listens()
+        with Serving(world) as serving:
+            self.give_up(web)
+            serving.reload()
+            done = web.call("payments__refund", REFUND, Ensign_Run="r1")
+            self.assertEqual((reason(done), words(done)), (None, "done"))
+        self.assertEqual(len(world.calls()), 1)
+
+    def test_after_a_restart_or_a_crash_nobody_knows_and_nothing_is_repeated(self) -> None:
+        fleet = {**FLEET, TOOL: FLEET[TOOL].replace("timeout: 5s", "timeout: 2s")}
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            world = self.world("slow:30", fleet=fleet)
+            web = world.listens()
+            with Serving(world) as serving:
+                self.give_up(web)
+                serving.end(number)
+            with Serving(world):
+                again = web.call("payments__refund", REFUND, Ensign_Run="r1")
+                self.assertEqual(reason(again), "unknown-outcome", words(again))
+            self.assertEqual(len(world.calls()), 1)
+            world.gateway("verify")
+
+    def test_what_only_reads_may_be_made_again(self) -> None:
+        world = self.world("slow:30")
+        with Client(world, "--run", "r1") as client:
+            client.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "payments__lookup"}})
+            eventually(world.calls)
+            client.process.kill()
+        world.behave("")
+        with Client(world, "--run", "r1") as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+
+
+class KilledTests(Case):
+    def test_an_approval_is_used_up_and_the_call_is_made_at_most_once_wherever_the_gateway_is_killed(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        faults = {"LD_PRELOAD": world.library("faults"), "FAULT_MODE": "kill"}
+        environment = world.environment
+
+        def ask(at: int) -> Any:
+            """The answer of a process that dies before the given one of its calls that change a file; None where it died."""
+            world.environment = {**environment, **faults, "FAULT_AT": str(at)} if at else environment
+            try:
+                with Client(world, "--run", "r1") as client:
+                    return client.call("payments__refund", REFUND)
+            except (AssertionError, OSError):
+                return None
+            finally:
+                world.environment = environment
+
+        def agree() -> str:
+            """Asks, and has somebody agree."""
+            self.assertEqual(reason(ask(0)), "approval-pending")
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            world.gateway("approvals", "approve", request["id"], "--key", str(ada), "--quiet")
+            return str(request["id"])
+
+        (at, used, between) = (0, 0, 0)
+        answer, id = None, agree()
+        while answer is None:
+            at += 1
+            before = len(world.calls())
+            answer = ask(at)
+            if (world.state / f"approvals/used/{id}").exists():
+                used += 1
+                between += answer is None and len(world.calls()) == before
+                # What was used up is used up, whatever came of it: people are asked again.
+                id = agree()
+            self.assertLessEqual(len(world.calls()), used)
+        self.assertGreaterEqual(between, 2, "before its use is on record, and before the call is")
+        lines = world.decisions()
+        ended = {line["intent"]: line["outcome"] for line in lines if line["kind"] == "outcome" and "intent" in line}
+        self.assertEqual({line["seq"] for line in lines if line["kind"] == "intent"}, set(ended))
+        self.assertIn("unknown", ended.values())
+        world.gateway("verify")
+
+
+class TwoGatewayTests(Case):
+    def together(self, world: World, jobs: list[Callable[[Client], Any]], **named: Any) -> list[Any]:
+        """Each job by a process of its own, all at once."""
+        clients = [Client(world, *named.get("words", ())) for _ in jobs]
+        answers: list[Any] = [None] * len(jobs)
+        begin = threading.Barrier(len(jobs))
+
+        def work(number: int) -> None:
+            begin.wait()
+            answers[number] = jobs[number](clients[number])
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(len(jobs))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for client in clients:
+            client.end()
+        return answers
+
+    def test_calls_of_all_processes_count_together_and_their_lines_are_one_chain(self) -> None:
+        path = "fleet/agents/support/triage/1.0.0/agent.yaml"
+        world = self.world(fleet={**FLEET, path: FLEET[path].replace("steps: 50", "steps: 30")})
+
+        def calls(client: Client) -> list[str | None]:
+            return [reason(client.call("payments__lookup", {"n": 1} if number % 5 == 4 else {})) for number in range(10)]
+
+        answers = [each for list_ in self.together(world, [calls] * 4, words=("--run", "r1")) for each in list_]
+        self.assertEqual(answers.count("budget"), 10)
+        self.assertEqual(len(world.calls()), answers.count(None))
+        lines = world.decisions()
+        self.assertEqual([line["seq"] for line in lines], list(range(1, len(lines) + 1)))
+        world.gateway("verify")
+
+    def test_one_approval_is_one_call_whoever_of_several_processes_comes_first(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with Client(world, "--run", "r1") as client:
+            self.assertEqual(reason(client.call("payments__refund", REFUND)), "approval-pending")
+        (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+        world.gateway("approvals", "approve", request["id"], "--key", str(ada))
+        answers = self.together(world, [lambda client: client.call("payments__refund", REFUND)] * 4, words=("--run", "r1"))
+        self.assertIn(None, [reason(answer) for answer in answers])
+        self.assertEqual(len(world.calls()), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
