@@ -106,6 +106,9 @@ import Testing
             "{command: [a, \"https://host/mcp?apiKey=abc\"]}", "{command: [a, \"https://host/?x=1&exaApiKey=abc\"]}",
             "{command: [a, \"https://host/mcp?accessToken=abc&profile=b\"]}",
             "{url: \"https://host/mcp?exaApiKey=abc\"}", "{url: \"https://host/mcp?accesskey=abc\"}",
+            "{command: [a, \"--user=ada:hunter2\"]}", "{command: [a, --auth-header, Bearer abc]}",
+            "{command: [curl, -u, \"ada:hunter2\", a]}",
+            "{command: [sh, -c, \"curl --user ada:hunter2 a\"]}",
             "{command: [a, --key, 123e4567-e89b-12d3-a456-426614174000]}", "{command: [a, --pass, hunter2hunter2]}",
             "{command: [a], env: {OPENAI_KEY: hunter2hunter2}}", "{command: [a], env: {PASSWORD: 123456}}",
             "{command: [a], env: {API_KEY: \"{s3cretvalue}\"}}", "{command: [a], env: {API_KEY: \"$s3cret!\"}}",
@@ -140,6 +143,8 @@ import Testing
             "{command: [a, -v, \"/run/secret:/data\"]}",
             "{command: [a], env: {KEY: name, CACHE_KEY: users2024v1, SORT_KEY: created_at_1, COUNT_TOKENS: 5000}}",
             "{command: [a], env: {TOKEN: \"<your token>\", SECRET: \"{name}\", PASS: \"%PASS%\", AUTH: mtls}}",
+            "{command: [docker, run, -u, \"1000:1000\", --user, \"nobody:nogroup\", --user=app:app, a]}",
+            "{command: [a, --auth, Basic auth]}", "{command: [a, \"-u\", \"ada:$PASSWORD\"]}",
             "{command: [a, \"a sentence that has a token: it says more\"]}",
             "{command: [a, \"sha256:abc\", \"user:group\"]}",
         ]

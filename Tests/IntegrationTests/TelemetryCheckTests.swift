@@ -115,6 +115,33 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("A name that one agent declares for telemetry is that agent's, and follows the fleet")
+    func declaredName() throws {
+        var fleet = FleetFixture()
+        fleet.replace(
+            "instructions: prompt.md",
+            with: "instructions: prompt.md\n  name: triage_helper",
+            in: FleetFixture.agentPath
+        )
+        let host = try Host(fleet: fleet)
+        func check(_ name: String) throws -> CommandResult {
+            let run = Span(
+                name: "invoke_agent \(name)",
+                id: 1,
+                attributes: [
+                    ("gen_ai.operation.name", "invoke_agent"), ("gen_ai.agent.name", name),
+                    ("gen_ai.agent.version", "1.0.0"),
+                ]
+            )
+            let path = try write(line([run], trace: String(repeating: "1", count: 32)), "\(name).jsonl", in: host)
+            return try host.ensign("telemetry", "check", path, "--env", "prod")
+        }
+        let counted = try check("triage_helper")
+        #expect(counted.output.contains("support/triage 1.0.0: 1 run"), "\(counted.output)\(counted.errors)")
+        let other = try check("other_helper")
+        #expect(other.status == 4 && other.output.contains("unknown-agent"), "\(other.output)")
+    }
+
     @Test("What does not count is named, with the reason, an example and the next step")
     func doesNotCount() throws {
         let host = try host()

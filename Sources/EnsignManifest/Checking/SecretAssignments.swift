@@ -18,6 +18,7 @@ struct SecretAssignments {
     private static let (mostName, mostValue) = (80, 256)
 
     private var first: Found? {
+        if let secret = loneSecret { return secret }
         for index in text.indices {
             switch text[index] {
             case UInt8(ascii: "="), UInt8(ascii: ":"):
@@ -30,6 +31,16 @@ struct SecretAssignments {
             }
         }
         return nil
+    }
+
+    /// `Bearer abc`: what a header would have, alone.
+    private var loneSecret: Found? {
+        guard text.count <= Self.mostValue else { return nil }
+        let words = text.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
+        guard words.count == 2, ["bearer", "basic"].contains(words[0].lowercased()),
+            !SecretNames.isPlaceholder(words[1]), words[1].lowercased() != "auth"
+        else { return nil }
+        return (words[0], words[1])
     }
 
     private func shown(_ name: String) -> String {
@@ -71,7 +82,7 @@ struct SecretAssignments {
         // Options that are written on to their values: curl's -H, Java's -D.
         let bare =
             name.text.hasPrefix("-H") || name.text.hasPrefix("-D") ? String(name.text.dropFirst(2)) : name.text
-        guard SecretNames.weight(bare) != .none else { return nil }
+        guard SecretNames.mayHold(bare) else { return nil }
         var start = sign + 1
         var isDefault = false
         if start < text.endIndex {
@@ -132,7 +143,7 @@ struct SecretAssignments {
         var end = index
         while end < text.endIndex, end - index < Self.mostName, isName(text[end]) { end += 1 }
         let name = String(decoding: text[index..<end], as: UTF8.self)
-        guard SecretNames.weight(name) != .none else { return nil }
+        guard SecretNames.mayHold(name) else { return nil }
         if end < text.endIndex, isQuote(text[end]) { end += 1 }
         var start = end
         if start < text.endIndex, text[start] == UInt8(ascii: ",") { start += 1 }

@@ -71,16 +71,33 @@ enum SecretNames {
     /// Whether a variable, a header or an option of this name holds a secret, whatever it looks like.
     static func isTelling(_ name: some StringProtocol) -> Bool { weight(name) == .surely }
 
+    /// Whether anything under a name may be a secret.
+    static func mayHold(_ name: some StringProtocol) -> Bool {
+        weight(name) != .none || logins.contains(words(name).last ?? "")
+    }
+
     /// Whether a value under a name is a literal secret.
     static func isSecret(_ value: some StringProtocol, under name: some StringProtocol) -> Bool {
         let weight = weight(name)
-        guard weight != .none, !value.isEmpty else { return false }
+        guard weight != .none, !value.isEmpty else { return isLogin(value, under: name) }
         // A number is how many or how long; as a password it is one.
         if Double(value) != nil, value.count <= 9 {
             let isPassword = words(name).last.map { $0.hasPrefix("pass") || $0.hasPrefix("pwd") } ?? false
             return weight == .surely && isPassword && value.count >= 4
         }
         return !isPlaceholder(value) && (weight == .surely || looksMade(value))
+    }
+
+    /// Options that take who somebody is, and often what proves it: curl's `-u`.
+    private static let logins: Set = ["u", "user", "login", "userpwd", "username"]
+
+    /// `name:password` where a name is meant; `name:group` and `1000:1000` are none.
+    private static func isLogin(_ value: some StringProtocol, under name: some StringProtocol) -> Bool {
+        let parts = value.split(separator: ":", maxSplits: 1)
+        guard parts.count == 2, logins.contains(words(name).last ?? ""), parts[0] != parts[1],
+            !isPlaceholder(parts[1]), Int(parts[1]) == nil
+        else { return false }
+        return parts[1].utf8.contains { !(0x61...0x7A).contains($0) && $0 != 0x2D && $0 != 0x5F }
     }
 
     /// Whether a value is made, as keys are: one word of letters and digits.
