@@ -144,7 +144,7 @@ import Testing
             "{command: [a], env: {KEY: name, CACHE_KEY: users2024v1, SORT_KEY: created_at_1, COUNT_TOKENS: 5000}}",
             "{command: [a], env: {TOKEN: \"<your token>\", SECRET: \"{name}\", PASS: \"%PASS%\", AUTH: mtls}}",
             "{command: [docker, run, -u, \"1000:1000\", --user, \"nobody:nogroup\", --user=app:app, a]}",
-            "{command: [a, --auth, Basic auth]}", "{command: [a, \"-u\", \"ada:$PASSWORD\"]}",
+            "{command: [a, Basic auth]}", "{command: [a, \"-u\", \"ada:$PASSWORD\"]}",
             "{command: [a, \"a sentence that has a token: it says more\"]}",
             "{command: [a, \"sha256:abc\", \"user:group\"]}",
         ]
