@@ -33,7 +33,7 @@ struct OperatorFile {
 
     /// What is wrong on this machine and nobody may serve with: others could change what decides here.
     func requireSafe(_ surroundings: Surroundings, _ console: Console) throws {
-        let unsafe: Set<String> = ["unsafe-file", "unsafe-folder", "bad-keys", "not-root", "no-account"]
+        let unsafe: Set<String> = ["unsafe-file", "bad-keys", "not-root", "no-account"]
         let errors = surroundings.findings(of: file).filter { $0.severity == .error && unsafe.contains($0.code) }
         guard !errors.isEmpty else { return }
         show(errors, console)

@@ -101,7 +101,7 @@ package struct Surroundings: Sendable {
         guard let status = try? Files.status(folder), status.kind == .directory else { return nil }
         // With the sticky bit names are taken away or replaced by their owners alone (chmod(2)).
         if status.permissions & 0o1000 == 0 {
-            if status.permissions & 0o002 != 0 { return ("everybody may write to", "chmod o-w \(folder)", .error) }
+            if status.permissions & 0o002 != 0 { return ("everybody may write to", "chmod o-w \(folder)", .warning) }
             if status.permissions & 0o020 != 0 { return ("a group may write to", "chmod g-w \(folder)", .warning) }
         }
         return status.owner == 0 || status.owner == account ? nil : ("another account owns", nil, .warning)
