@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // From 0.9.77 on the library itself refuses heads that two readers could read as two things.
 #define CHTTPD_IS_STRICT (MHD_VERSION >= 0x00097701)
@@ -12,6 +13,8 @@
 struct chttpd {
     chttpd_handlers handlers;
     struct MHD_Daemon *daemon;
+    // The socket that it listened on, once it does so no more; else -1.
+    int socket;
 };
 
 // A request as the library's callbacks know it.
@@ -82,6 +85,7 @@ chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *han
     struct chttpd *server = calloc(1, sizeof *server);
     if (server == NULL) return NULL;
     server->handlers = *handlers;
+    server->socket = -1;
     struct MHD_OptionItem options[16];
     size_t used = 0;
 #define OPTION(name, number, pointer) \
@@ -115,9 +119,16 @@ chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *han
     return NULL;
 }
 
+void chttpd_quiesce(chttpd *server)
+{
+    // The socket is the caller's from here on, and is closed by chttpd_stop.
+    server->socket = MHD_quiesce_daemon(server->daemon);
+}
+
 void chttpd_stop(chttpd *server)
 {
     MHD_stop_daemon(server->daemon);
+    if (server->socket >= 0) close(server->socket);
     free(server);
 }
 

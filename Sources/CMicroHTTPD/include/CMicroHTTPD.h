@@ -61,6 +61,8 @@ typedef struct chttpd_settings {
 
 // NULL if it cannot be started: the certificate and its key do not fit, or there are no threads.
 chttpd *_Nullable chttpd_start(const chttpd_settings *_Nonnull settings, const chttpd_handlers *_Nonnull handlers);
+// Takes no more connections. Those that are open go on.
+void chttpd_quiesce(chttpd *_Nonnull server);
 // Breaks all connections and waits for their threads: what they do must end by itself.
 void chttpd_stop(chttpd *_Nonnull server);
 

@@ -72,7 +72,8 @@ struct CrowdTests {
         let next = try WebClient(front.port)
         next.post(Self.ping)
         #expect(try next.hear().status == 200)
-        #expect(resting[0].isClosed(within: 10))
+        // The end of an answer is noted after its client has read it: two of them may change places.
+        #expect(resting.prefix(3).contains { $0.isClosed(within: 3) })
         resting[6].post(Self.ping)
         #expect(try resting[6].hear().status == 200)
         gatekeeper.seen.update { $0.isOpen = true }

@@ -64,6 +64,7 @@ final class HTTPConnections: Sendable {
             state.last += 1
             let number = state.last
             state.entries[number] = Entry(socket: socket, deadline: now + limits.proof)
+            if state.isStopping { _ = shutdown(socket, Int32(SHUT_RDWR)) }
             let entries = state.entries
             let ended = state.places.enter(number, holder, now: now) { entries[$0]?.cancellation != nil }
             for number in ended {
@@ -74,7 +75,7 @@ final class HTTPConnections: Sendable {
     }
 
     func closed(_ number: Int) {
-        state.withLock { state in
+        state.update { state in
             state.entries[number] = nil
             state.places.leave(number)
         }
@@ -191,12 +192,16 @@ final class HTTPConnections: Sendable {
     /// `POLLRDHUP` of poll(2), whose macro needs _GNU_SOURCE; its value is part of the ABI.
     private static let hangUp: Int16 = 0x2000
 
-    /// Cancels all calls, those that come later too.
-    func stop() {
+    /// Cancels all calls, those that come later too, and ends all connections.
+    ///
+    /// - Parameter patience: How long they are waited for.
+    func stop(within patience: Duration) {
         let calls = state.update { state in
             state.isStopping = true
+            for entry in state.entries.values { _ = shutdown(entry.socket, Int32(SHUT_RDWR)) }
             return state.entries.values.compactMap(\.cancellation)
         }
         for call in calls { call.cancel() }
+        _ = state.wait(until: .now + patience) { $0.entries.isEmpty ? true : nil }
     }
 }

@@ -89,7 +89,10 @@ package final class HTTPFront: Sendable {
             return server
         }
         guard let taken else { return }
-        shared.site.connections.stop()
+        unsafe chttpd_quiesce(taken.pointer)
+        // The library stops badly while it answers nonsense by itself (0.9.75: a response that is not there): connections end
+        // before it does.
+        shared.site.connections.stop(within: .seconds(5))
         unsafe chttpd_stop(taken.pointer)
         watcher.join()
     }

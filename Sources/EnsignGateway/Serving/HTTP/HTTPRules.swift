@@ -21,10 +21,18 @@ struct HTTPRules: Sendable {
             return .refusal(431, "the head of a request is longer than \(HTTPHead.most) bytes")
         }
         guard head.isPlain else {
-            return .refusal(400, "a line of the head is folded, has a byte 0 in it, or does not end with CR LF")
+            return .refusal(
+                400,
+                "a line of the head is folded, has a byte 0 in it, or does not end with CR LF",
+                Self.last
+            )
         }
         if let name = head.badName {
-            return .refusal(400, "\(name.quoted(utf8: 100)) is no name of a header: there is no blank before the colon")
+            return .refusal(
+                400,
+                "\(name.quoted(utf8: 100)) is no name of a header: there is no blank before the colon",
+                Self.last
+            )
         }
         if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
             return .refusal(400, "the header '\(name)' stands there more than once")
@@ -43,6 +51,9 @@ struct HTTPRules: Sendable {
         }
         return nil
     }
+
+    /// Behind a head with two readings nobody knows where the next request begins: there is none.
+    private static let last = [(name: "Connection", value: "close")]
 
     private func address(host: String) -> WebAddress? {
         guard !host.contains("/"), !host.contains("?") else { return nil }
