@@ -156,7 +156,7 @@ extension Gate {
             if let approval {
                 // Whoever agreed may have left while a server was started.
                 guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
-                try consume(approval, context)
+                try consume(approval, ruling, context)
             }
         } catch {
             station.passed()
@@ -301,7 +301,11 @@ extension Gate {
     }
 
     /// Takes an approval, durably: whatever happens from here on, it is used up.
-    private func consume(_ approval: (id: String, by: [String]), _ context: CallContext) throws(Refusal) {
+    private func consume(
+        _ approval: (id: String, by: [String]),
+        _ ruling: Ruling,
+        _ context: CallContext
+    ) throws(Refusal) {
         do throws(RecordFailure) {
             guard try parts.approvals.consume(id: approval.id, now: now) else { throw RecordFailure("") }
         } catch {
@@ -309,6 +313,8 @@ extension Gate {
                 parts.say("approvals cannot be taken: \(error.message)")
                 throw RefusalWords.unrecorded
             }
+            // Another call took it first: what holds now is told, which most often is that people are asked again.
+            _ = try granted(ruling, context)
             throw RefusalWords.changed
         }
     }

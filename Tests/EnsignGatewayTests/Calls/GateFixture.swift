@@ -235,6 +235,8 @@ final class MemoryDesk: ApprovalDesk, Sendable {
         var answer: ApprovalState?
         var questions: [ApprovalQuestion] = []
         var used: Set<String> = []
+        /// What is answered once an approval was taken by somebody else.
+        var answerToTheLate: ApprovalState?
     }
 
     let contents = Mutex(Contents())
@@ -247,7 +249,11 @@ final class MemoryDesk: ApprovalDesk, Sendable {
     }
 
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
-        contents.withLock { $0.used.insert(id).inserted }
+        contents.withLock { contents in
+            if contents.used.insert(id).inserted { return true }
+            contents.answer = contents.answerToTheLate ?? contents.answer
+            return false
+        }
     }
 }
 

@@ -145,6 +145,21 @@ struct MakingTests {
         #expect(fixture.call("crm__update").reason == "approval-denied")
     }
 
+    @Test("Who comes too late to an approval is told what holds: people are asked again")
+    func late() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
+        try fixture.publishPolicy()
+        fixture.desk.contents.withLock { contents in
+            contents.answer = .granted(id: "a1", by: ["ada@example.com"])
+            contents.used = ["a1"]
+            contents.answerToTheLate = .pending(id: "a2", until: Timestamp(seconds: 0))
+        }
+        let answer = fixture.call("crm__update")
+        #expect(answer.reason == "approval-pending" && answer.text.contains("a2"))
+        #expect(fixture.server.calls.isEmpty)
+    }
+
     @Test("A definition that is not the pinned one stops calls, whoever pinned it")
     func pins() throws {
         let fixture = try GateFixture()
