@@ -30,9 +30,10 @@ build: setup ## Build the two release binaries
 setup: ## Install the Debian packages that are missing
 	@SUDO="$(SUDO)" sh Tests/install.sh $(PACKAGES)
 
-demo: build ## Show the main job in two minutes
+demo: build ## Show the main job, the gateway, and a real server with a real framework
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/demo.sh
 	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/gateway.sh
+	@ENSIGN=$(CURDIR)/$(BINARY) sh demo/framework.sh
 
 # In a folder that apt's own user may write to; nothing of the package runs here.
 $(PROMETHEUS):
@@ -68,6 +69,7 @@ test-ecosystem: build ## Count the runs of real agent frameworks, and import rea
 	python3 Tests/Ecosystem/run.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(PAIRS)
 	python3 Tests/Ecosystem/servers.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(SERVERS)
 	python3 Tests/Ecosystem/gateway.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(CLIENTS)
+	ENSIGN=$(CURDIR)/$(BINARY) PACKAGES=$(abspath $(ECOSYSTEM))/demo sh demo/framework.sh
 
 # Suites that others wrote; what no package carries is left out (docs/assurance.md).
 prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed
