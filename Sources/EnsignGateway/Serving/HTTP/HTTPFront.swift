@@ -127,7 +127,7 @@ package final class HTTPFront: Sendable {
             var settings = unsafe chttpd_settings(
                 socket: socket,
                 // Those that give way are still there for a moment.
-                connections: UInt32(limits.connections + limits.connections / 4 + 16),
+                connections: UInt32(limits.connections + max(limits.connections / 4, 128)),
                 memory: HTTPHead.memory,
                 // Checking recurses along nested values, bounded at 64 levels.
                 stack: 8 << 20,

@@ -147,7 +147,7 @@ package final class SocketFront: Sendable {
 
     private func take(_ socket: OpenSocket) {
         guard let uid = Machine.account(ofPeerOn: socket.number) else { return }
-        let (number, ended) = state.withLock { state -> (Int, [OpenSocket]) in
+        let (number, ended, silent) = state.withLock { state -> (Int, [OpenSocket], [Int]) in
             let now = ContinuousClock.now
             state.last += 1
             let number = state.last
@@ -156,9 +156,17 @@ package final class SocketFront: Sendable {
             if !ended.contains(number) {
                 state.entries[number] = Entry(socket: socket, deadline: now + limits.hello)
             }
-            return (number, ended.compactMap { entries[$0]?.socket })
+            return (
+                number, ended.compactMap { entries[$0]?.socket }, ended.filter { entries[$0]?.deadline != nil }
+            )
         }
         for socket in ended { socket.shut() }
+        // In a crowd, the threads of those that have just lost their places would be all that there are. They only read.
+        if !silent.isEmpty {
+            _ = state.wait(until: .now + .milliseconds(200)) { state in
+                silent.allSatisfy { state.entries[$0] == nil } ? true : nil
+            }
+        }
         let isTaken =
             state.withLock { $0.entries[number] != nil }
             && attendants.run { [self] in
@@ -174,7 +182,7 @@ package final class SocketFront: Sendable {
     }
 
     private func leave(_ number: Int) {
-        state.withLock { state in
+        state.update { state in
             state.entries[number] = nil
             state.places.leave(number)
         }
