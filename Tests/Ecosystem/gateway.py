@@ -30,9 +30,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "Gateway")]
 
 import world as gateway
+from clients import Serving
 from gateway_clients import CLIENTS, Client
 from run import environment
-from world import Serving, World
+from world import World
 
 AGENT = "support/refund-triage"
 WAYS = ("remote", "local")
