@@ -11,6 +11,8 @@ import threading
 import time
 from typing import Any
 
+# As it is when a gateway is started: Tests/Ecosystem names other programs.
+import world as built
 from world import AGENT, ENSIGN, GATEWAY, World, eventually
 
 
@@ -124,7 +126,7 @@ class Serving:
         self.output = world.folder / "serve.log"
         self.file = self.output.open("w")
         self.process = subprocess.Popen(
-            [GATEWAY, "serve", "--config", str(world.config)], stderr=self.file, stdin=subprocess.DEVNULL,
+            [built.GATEWAY, "serve", "--config", str(world.config)], stderr=self.file, stdin=subprocess.DEVNULL,
             env={**world.environment, **environment},
         )
         self.wait_for("claim ")
