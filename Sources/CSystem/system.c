@@ -74,19 +74,6 @@ int csystem_rename_new(const char *from, const char *to) {
   return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
-int csystem_do_not_block(int fd) {
-  const int flags = fcntl(fd, F_GETFL);
-  return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
-int csystem_shut(int fd) {
-  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (nothing < 0) return -1;
-  const int status = dup3(nothing, fd, O_CLOEXEC);
-  close(nothing);
-  return status;
-}
-
 long long csystem_peer_account(int fd) {
   struct ucred peer;
   socklen_t size = sizeof peer;

@@ -21,10 +21,6 @@ int csystem_spawn_in(void *actions, const char *directory);
 int csystem_spawn_closing(void *actions, int first);
 /// renameat2 with RENAME_NOREPLACE: fails with EEXIST when `to` exists, with EINVAL where the file system cannot do it.
 int csystem_rename_new(const char *from, const char *to);
-/// fcntl with O_NONBLOCK.
-int csystem_do_not_block(int fd);
-/// Makes a descriptor refer to nothing, so that the other end of its pipe sees the end; the number stays taken.
-int csystem_shut(int fd);
 /// The account of the process at the other end of a Unix socket, when it connected (SO_PEERCRED); -1 for other descriptors.
 long long csystem_peer_account(int fd);
 /// The account that owns the other end of a TCP connection within this machine (sock_diag(7)); -1 where that is another

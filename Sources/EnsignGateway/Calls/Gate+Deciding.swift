@@ -13,7 +13,7 @@ extension Gate {
         var observes: Bool { run.bundle.mode == .observe && present.bundle.mode == .observe }
     }
 
-    /// What a session's key gets now. Read for each call: what was live a moment ago decides nothing.
+    /// What a session's key gets now. Asked for at each call: what was live a moment ago decides nothing.
     func present(_ agent: AgentID, key: String) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
         do throws(LiveTrouble) {
             let live = try parts.live.ready()

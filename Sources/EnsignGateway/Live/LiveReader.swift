@@ -13,7 +13,7 @@ package enum LiveAnswer: Sendable {
     case open(Route, entry: Int64)
 }
 
-/// Reads the live directory, anew for each call: a halt and a rollback hold at the next one.
+/// Asks the live directory at each call: a halt and a rollback hold at the next one. What nobody has touched is not read again.
 ///
 /// Nothing is believed that is not signed by a key of the operator's, of this environment, as new as everything that was
 /// seen, and owned by the right account. What cannot be read is tried again for a fifth of a second, as a publication may

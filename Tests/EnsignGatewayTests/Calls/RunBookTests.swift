@@ -48,6 +48,30 @@ struct RunBookTests {
         #expect(try count(book()) == [2, 2])
     }
 
+    @Test("A run that was forgotten meanwhile is found out when its next call is counted")
+    func forgotten() throws {
+        let book = try book()
+        #expect(try count(book) == [0, 0])
+        let beginning = try #require(try book.beginning(of: "r", GateFixture.agent, isRemembered: true))
+        let folder = "\(scratch.path)/runs/\(GateFixture.agent)"
+        for name in try #require(try Files.list(folder)) where name.hasPrefix("run-") {
+            try Files.remove("\(folder)/\(name)")
+        }
+        let entry = RunBook.Entry(agent: GateFixture.agent, run: "r", operation: "crm.find", arguments: [:])
+        let counted = try book.count(entry, beginning: beginning, isBegun: true, conditions: [], rates: []) { _ in
+            (true, false)
+        }
+        #expect(counted == nil)
+        #expect(try book.beginning(of: "r", GateFixture.agent) == nil)
+        #expect(try count(book) == [0, 1])
+    }
+
+    @Test("A file that another process has made anew is the one that counts from then on")
+    func replaced() throws {
+        let books = [try book(), try book()]
+        for step in 0..<6_000 { #expect(try count(books[step % 2])[0] == Int64(step)) }
+    }
+
     @Test("A file that has grown long is made anew, and says the same")
     func long() throws {
         let book = try book()

@@ -6,7 +6,7 @@ import Glibc
 /// Calls that must not be made twice, as files of the state folder: what ``SingleFlight`` is within one gateway, between
 /// gateways and processes, and after one of them has ended in the middle of a call.
 ///
-/// `flights/<mark>` is locked while somebody makes the call. Then it is gone, or holds the outcome for a minute where its client
+/// `flights/<name>` is locked while somebody makes the call. Then it is gone, or holds the outcome for a minute where its client
 /// may not have got that. One that nobody holds and that was sent without an outcome is of a process that died: what became
 /// of the call is unknown.
 ///
@@ -35,7 +35,7 @@ package final class FlightFolder: Sendable {
 
         /// The call is about to be sent: from here on it may have happened.
         package func begins() throws(RecordFailure) {
-            try recording { try file.write([Mark.sent], at: 1, to: path) }
+            try recording { try file.write([Byte.sent], at: 1, to: path) }
         }
 
         /// The call is over.
@@ -45,7 +45,7 @@ package final class FlightFolder: Sendable {
             do throws(SystemError) {
                 var first: [UInt8] = []
                 _ = try file.read(at: 0, count: 1, appendingTo: &first, from: path)
-                let isWaitedFor = first == [Mark.waits]
+                let isWaitedFor = first == [Byte.waits]
                 if let outcome, isWaitedFor || keeping != .none {
                     let isToldAgain = isWaitedFor || keeping == .aMinute
                     let kept: JSONValue = ["again": .bool(isToldAgain), "outcome": outcome]
@@ -62,7 +62,7 @@ package final class FlightFolder: Sendable {
         }
     }
 
-    private enum Mark {
+    private enum Byte {
         static let waits: UInt8 = 0x77
         static let sent: UInt8 = 0x73
     }
@@ -128,7 +128,7 @@ package final class FlightFolder: Sendable {
                     guard errno == EWOULDBLOCK || errno == EINTR else {
                         throw SystemError(code: errno, operation: "lock \(path)")
                     }
-                    if !hasWaited { try file.write([Mark.waits], at: 0, to: path) }
+                    if !hasWaited { try file.write([Byte.waits], at: 0, to: path) }
                     hasWaited = true
                     Machine.pause(milliseconds: 10)
                 }
@@ -164,7 +164,7 @@ package final class FlightFolder: Sendable {
             let count = try file.read(at: Int64(bytes.count), count: 65_536, appendingTo: &bytes, from: path)
             if count == 0 { break }
         }
-        guard bytes.count >= 2, bytes[1] == Mark.sent else { return nil }
+        guard bytes.count >= 2, bytes[1] == Byte.sent else { return nil }
         guard bytes.last == 0x0A, let kept = try? JSONParser.parse(Array(bytes[2...])),
             let outcome = kept["outcome"], let isToldAgain = kept["again"]?.bool
         else { return (.unknown, true) }
