@@ -11,7 +11,7 @@ struct EnvironmentChanges {
     private let service: Service
     private let desk: EnvironmentDesk
     private let live: String
-    private let monitor = ChangeMonitor()
+    private let monitor: ChangeMonitor
 
     /// What a wait has seen.
     struct News {
@@ -35,6 +35,7 @@ struct EnvironmentChanges {
         self.environment = environment
         self.service = service
         self.desk = desk
+        monitor = environment.monitor(waking: service)
     }
 
     /// Why changes are not seen; nil when all goes well.
@@ -76,10 +77,8 @@ struct EnvironmentChanges {
         while !service.isStopped {
             let left = (gathered == nil ? deadline : min(deadline, start + calm)) - ContinuousClock.now
             guard left > .zero, !untilTelemetry || desk.pipeline == nil else { break }
-            let awakening = service.wait(for: [monitor.number], atMost: left)
-            guard awakening.isWoken || !awakening.readable.isEmpty else { break }
-            if awakening.isWoken, desk.hasAnswers || desk.pipeline?.hasDrifts == true { break }
-            guard awakening.readable.contains(monitor.number) else { continue }
+            guard service.wait(atMost: left).isWoken else { break }
+            if desk.hasAnswers || desk.pipeline?.hasDrifts == true { break }
             guard let events = try monitor.events() else { return .anything }
             guard let (news, isUrgent) = try news(in: events, header) else { continue }
             gathered = news.and(gathered)

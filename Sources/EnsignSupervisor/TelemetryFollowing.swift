@@ -13,7 +13,7 @@ struct TelemetryFollowing {
     private let environment: WatchedEnvironment
     private let service: Service
     private let desk: EnvironmentDesk
-    private let monitor = ChangeMonitor()
+    private let monitor: ChangeMonitor
     /// The files that changed, below the directory; nil to look at all.
     private var changed: Set<String>?
     private var lastFull = ContinuousClock.now
@@ -42,6 +42,7 @@ struct TelemetryFollowing {
         self.environment = environment
         self.service = service
         self.desk = desk
+        monitor = environment.monitor(waking: service)
         book = TelemetryBook(site: site, environment: environment.name)
     }
 
@@ -140,9 +141,8 @@ struct TelemetryFollowing {
             time = min(time, due.nanoseconds == 0 ? .zero : .nanoseconds(max(left, 1_000_000)))
         }
         if monitor.isBlind { time = min(time, .milliseconds(250)) }
-        let ready = service.wait(for: [monitor.number], atMost: time).readable
+        _ = service.wait(atMost: time)
         if monitor.isBlind { return nil }
-        guard ready.contains(monitor.number) else { return [] }
         guard let events = try monitor.events() else { return nil }
         let directory = pipeline.directory
         var names: Set<String> = []

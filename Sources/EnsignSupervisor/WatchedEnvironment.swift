@@ -21,6 +21,8 @@ struct WatchedSite: Sendable {
     let overrides: [(key: String, value: String)]
     /// The git directory that the watch began with, ending in `/`.
     let commonDirectory: String
+    /// Shared by everything that is watched.
+    let hub = ChangeHub()
     let report: @Sendable (WatchEvent) -> Void
 
     /// - Throws: ``RepositoryGone`` before anything else is asked.
@@ -52,6 +54,9 @@ struct WatchedEnvironment: Sendable {
     let place: WatchedSite
 
     func open() throws -> Site { try place.open() }
+
+    /// Sees changes for one of its services.
+    func monitor(waking service: Service) -> ChangeMonitor { ChangeMonitor(place.hub, waking: service) }
 
     func note(_ sentence: String) { place.report(.note(name, sentence)) }
 

@@ -43,7 +43,7 @@ package struct Watcher {
         let hasFetched = Flag()
         let forge = try site.settings.remote == nil ? nil : startForge(hasFetched, waking: service)
         if forge == nil { hasFetched.set() }
-        let monitor = ChangeMonitor()
+        let monitor = ChangeMonitor(place.hub, waking: service)
         var running: [String: EnvironmentWatcher] = [:]
         var isFirst = true
         var isChecked = false
@@ -75,7 +75,8 @@ package struct Watcher {
             }
             // A folder above the repository that is renamed is no event of it.
             let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(30)
-            if !service.wait(for: [monitor.number], atMost: time).readable.isEmpty { _ = try? monitor.events() }
+            _ = service.wait(atMost: time)
+            _ = try? monitor.events()
         }
         forge?.service.stop()
         for watcher in running.values { watcher.stop() }

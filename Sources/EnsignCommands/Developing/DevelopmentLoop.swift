@@ -24,7 +24,7 @@ struct DevelopmentLoop {
         self.console = console
         self.service = service
         target = DirectoryTarget(path: "\(place)/live")
-        watch = WorkTreeWatch(root: compiler.path, environment: compiler.environment)
+        watch = WorkTreeWatch(root: compiler.path, environment: compiler.environment, service)
         live = DevelopedLive(environment: compiler.environment)
         try Files.replace("\(place)/keys", with: live.keys, mode: 0o600, durable: false)
         // An environment in which nobody is live, until something valid was read: the gateway knows then what it is.
@@ -42,7 +42,7 @@ struct DevelopmentLoop {
         read()
         try ready()
         while !service.isStopped {
-            _ = watch.wait(service, atMost: WorkTreeWatch.longest)
+            _ = watch.wait(atMost: WorkTreeWatch.longest)
             guard !service.isStopped else { return }
             read()
             try turn()

@@ -7,7 +7,8 @@ import EnsignSystem
 struct WorkTreeWatch {
     private let root: String
     private let environment: String
-    private let monitor = ChangeMonitor()
+    private let monitor: ChangeMonitor
+    private let service: Service
 
     /// After which time to look, whatever was seen.
     static let longest: Duration = .seconds(5)
@@ -18,9 +19,12 @@ struct WorkTreeWatch {
     /// The most folders that are watched.
     private static let most = 10_000
 
-    init(root: String, environment: String) {
+    /// - Parameter service: Who waits for what is saved.
+    init(root: String, environment: String, _ service: Service) {
         self.root = root
         self.environment = environment
+        self.service = service
+        monitor = ChangeMonitor(ChangeHub(), waking: service)
     }
 
     /// Watches what belongs to agents, folders that are new among it.
@@ -64,18 +68,17 @@ struct WorkTreeWatch {
     /// Waits until something was saved and rests, the service is stopped, or the time is over.
     ///
     /// - Returns: Whether something was saved.
-    func wait(_ service: Service, atMost time: Duration) -> Bool {
-        guard service.wait(for: [monitor.number], atMost: monitor.isBlind ? .seconds(1) : time).readable.isEmpty
-        else { return settle(service) }
-        return false
+    func wait(atMost time: Duration) -> Bool {
+        guard hasNews(within: monitor.isBlind ? .seconds(1) : time) else { return false }
+        let end = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < end, !service.isStopped, hasNews(within: Self.rest) {}
+        return true
     }
 
-    private func settle(_ service: Service) -> Bool {
-        let end = ContinuousClock.now + Self.patience
-        repeat {
-            _ = try? monitor.events()
-        } while ContinuousClock.now < end && !service.isStopped
-            && !service.wait(for: [monitor.number], atMost: Self.rest).readable.isEmpty
-        return true
+    private func hasNews(within time: Duration) -> Bool {
+        _ = service.wait(atMost: time)
+        // What was dropped is news too.
+        guard let events = try? monitor.events() else { return !monitor.isBlind }
+        return !events.isEmpty
     }
 }
