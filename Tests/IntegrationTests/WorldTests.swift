@@ -147,6 +147,21 @@ import Testing
         #expect(try watch.stop() == 0)
     }
 
+    @Test("A watch takes as many files as the system allows, not as many as people's programs have")
+    func fewFiles() throws {
+        let (host, _) = try small()
+        let watch = try Background(
+            "sh",
+            ["-c", "ulimit -Sn 20; exec '\(Host.ensign)' watch"],
+            in: host.bare,
+            log: "\(host.scratch.path)/watch.log"
+        )
+        eventually(within: .seconds(20), "it watches: \(watch.output)") { watch.output.contains(" watching ") }
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        #expect(try watch.stop() == 0)
+        #expect(!watch.output.contains("Too many open files"), "\(watch.output)")
+    }
+
     // MARK: The clock
 
     @Test(

@@ -36,6 +36,7 @@ extension Verb {
     ) { invocation in
         var invocation = invocation
         invocation.console.endsWithReader = false
+        FileLimit.raise()
         let site = try invocation.site()
         guard site.isInitialised else { throw ReconcileError.notInitialised }
         if site.settings.isClient { throw ReconcileError.client }

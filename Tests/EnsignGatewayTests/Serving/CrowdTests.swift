@@ -204,9 +204,9 @@ struct CrowdTests {
 
     @Test("Few files that may be open mean few connections: servers and the log need some, too")
     func files() {
-        #expect(FileLimit.connections(files: 100) == 16)
-        #expect(FileLimit.connections(files: 1_024) == 128)
-        #expect(FileLimit.connections(files: 1 << 20) == 1_024)
+        #expect(ConnectionLimit.connections(files: 100) == 16)
+        #expect(ConnectionLimit.connections(files: 1_024) == 128)
+        #expect(ConnectionLimit.connections(files: 1 << 20) == 1_024)
     }
 }
 

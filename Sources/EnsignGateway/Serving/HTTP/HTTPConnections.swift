@@ -8,7 +8,7 @@ import Glibc
 final class HTTPConnections: Sendable {
     /// What bounds all connections together.
     struct Limits: Sendable {
-        var connections = FileLimit.connections
+        var connections = ConnectionLimit.connections
         /// How long whoever has not proven who it is may take for a request as a whole.
         var proof = Duration.seconds(10)
         /// How long a connection may be silent between requests, and how long a head may take.

@@ -12,7 +12,7 @@ package final class SocketFront: Sendable {
 
     /// What bounds all connections together.
     struct Limits: Sendable {
-        var connections = FileLimit.connections
+        var connections = ConnectionLimit.connections
         /// How long the first line may take.
         var hello = Duration.seconds(10)
     }
