@@ -184,19 +184,11 @@ package struct Ledger {
         for (path, bytes) in edits {
             blobs[path] = .some(try bytes.map { try writer.write($0, .blob) })
         }
-        var bytes = entry.bytes
         blobs["changes.jsonl"] = .some(nil)
-        if entry.changes.count > Entry.maxChanges || bytes.count > Entry.maxBytes {
-            var lines: [UInt8] = []
-            for change in entry.changes {
-                change.json.appendCanonical(to: &lines)
-                lines.append(0x0A)
-            }
-            entry.changesElsewhere = Entry.ChangesFile(
-                total: Int64(entry.changes.count),
-                sha256: SHA256.hex(of: lines)
-            )
-            entry.changes = []
+        // What has many changes is never made into one JSON value.
+        var bytes = entry.changes.count > Entry.maxChanges ? [] : entry.bytes
+        if bytes.isEmpty || bytes.count > Entry.maxBytes {
+            let lines = entry.moveChangesElsewhere()
             blobs["changes.jsonl"] = .some(try writer.write(lines, .blob))
             bytes = entry.bytes
         }
@@ -236,6 +228,22 @@ package struct Ledger {
             if now != expected { throw LedgerError.lostRace(environment: environment) }
             throw error
         }
+    }
+}
+
+extension Entry {
+    /// Leaves only the changes' number and digest in the entry.
+    ///
+    /// - Returns: The bytes of `changes.jsonl`.
+    fileprivate mutating func moveChangesElsewhere() -> [UInt8] {
+        var lines: [UInt8] = []
+        for change in changes {
+            change.json.appendCanonical(to: &lines)
+            lines.append(0x0A)
+        }
+        changesElsewhere = ChangesFile(total: Int64(changes.count), sha256: SHA256.hex(of: lines))
+        changes = []
+        return lines
     }
 }
 

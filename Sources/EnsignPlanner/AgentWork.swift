@@ -6,11 +6,11 @@ struct AgentWork {
     let before: RecordedAgent?
     var machine: RolloutMachine
     /// The recorded stable version, if it differs from what git asks for.
-    var stableBundle: Bundle?
+    @BoxedOptional var stableBundle: Bundle?
     var difference: BundleDifference?
     /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
     var recompiled: CompiledBundle?
-    var succession: Succession?
+    @BoxedOptional var succession: Succession?
     /// Whether the version that git asks for may come in; nil where nothing has to be shown.
     var promotion: PromotionVerdict?
     /// The name under which the agent continues.

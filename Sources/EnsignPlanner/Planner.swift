@@ -31,11 +31,14 @@ package enum Planner {
         )
         var recorded = recorded
         if let request = context.request { try follow(request, desired, &recorded, &plan) }
-        var works: [AgentWork] = []
         let delegated = delegated(desired, recorded)
         let successions = try Successions(desired, recorded, rules, context)?.find(desired) ?? [:]
         var moved: [AgentID: AgentID] = [:]
         for (agent, succession) in successions { if let old = succession.renamedFrom { moved[old] = agent } }
+        // What goes depends on all others; canaries share the environment's places. Whatever else there is, is planned and
+        // let go of one by one: there may be a hundred thousand.
+        let removes = desired.contains { $0.compiled == nil }
+        var works: [AgentWork] = []
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
                 if try recorded.agent(item.agent)?.isLive == true {
@@ -45,17 +48,18 @@ package enum Planner {
                 continue
             }
             let names = (successions[item.agent], moved[item.agent])
-            works.append(try work(item, delegated, names, recorded, context))
+            let work = try work(item, delegated, names, recorded, context)
+            if removes || work.machine.state.trial != nil {
+                works.append(work)
+            } else {
+                try plan.take(work, recorded, context)
+            }
         }
         try place(&works, context)
         plan.leaving = try remove(&works, recorded)
-        for work in works {
-            if let held = held(work) { plan.held.append(held) }
-            if let due = due(work, context) { plan.due = min(plan.due ?? due, due) }
-            guard let change = try change(work, recorded, environment) else { continue }
-            plan.changes.append(change)
-            if work.before?.isLive == true { plan.unchanged -= 1 }
-        }
+        for work in works { try plan.take(work, recorded, context) }
+        plan.changes.sort { $0.agent < $1.agent }
+        plan.held.sort { $0.agent < $1.agent }
         // What waits to go counts when it begins to, and not again when it goes.
         plan.refusal = refusal(plan, removed: Int64(works.count(where: \.isLeavingNow)), rules)
         return plan
@@ -89,7 +93,7 @@ package enum Planner {
     }
 
     /// Why an agent is not what git asks for; nil when nothing holds it.
-    private static func held(_ work: AgentWork) -> HeldAgent? {
+    fileprivate static func held(_ work: AgentWork) -> HeldAgent? {
         guard let reason = work.machine.held, let wanted = work.item.compiled?.side else { return nil }
         var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
         held.stable = work.machine.state.stable
@@ -135,7 +139,7 @@ package enum Planner {
     }
 
     /// When the canary's hold or its deadline ends; nil when neither is ahead.
-    private static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
+    fileprivate static func due(_ work: AgentWork, _ context: RolloutContext) -> Timestamp? {
         if case .soaking(_, let soak)? = work.machine.state.rollout {
             return soak.until.flatMap { $0 > context.now ? $0 : nil }
         }
@@ -151,5 +155,16 @@ package enum Planner {
         let isEmpty = plan.liveAfter == 0
         guard isEmpty || removed > allowed else { return nil }
         return PruneRefusal(removed: removed, live: plan.liveBefore, allowed: allowed, isEmpty: isEmpty)
+    }
+}
+
+extension Plan {
+    /// Takes up what becomes of one agent.
+    fileprivate mutating func take(_ work: AgentWork, _ recorded: RecordedFleet, _ context: RolloutContext) throws {
+        if let held = Planner.held(work) { self.held.append(held) }
+        if let due = Planner.due(work, context) { self.due = min(self.due ?? due, due) }
+        guard let change = try Planner.change(work, recorded, environment) else { return }
+        changes.append(change)
+        if work.before?.isLive == true { unchanged -= 1 }
     }
 }

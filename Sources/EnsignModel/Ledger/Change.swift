@@ -40,7 +40,7 @@ package struct Change: Sendable, Hashable {
     package var kind: Class
     package var weight: Weight?
     /// Why; nil when there is nothing more to say.
-    package var evidence: Evidence?
+    @BoxedOptional package var evidence: Evidence?
 
     package init(
         agent: AgentID?,

@@ -1,6 +1,6 @@
 /// A bundle with its bytes and digest, as one deployment asks for it.
 package struct CompiledBundle: Sendable, Hashable {
-    package var bundle: Bundle
+    @Boxed package var bundle: Bundle
     package var bytes: [UInt8]
     package var digest: Digest
     /// Git's own stop: the agent gets no route.
