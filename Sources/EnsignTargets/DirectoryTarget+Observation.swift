@@ -10,7 +10,7 @@ extension DirectoryTarget {
         _ scope: ObservationScope,
         sweeping: Bool
     ) throws -> Observation {
-        var observer = DirectoryObserver(root: path, expected: expected, sweeps: sweeping)
+        var observer = try DirectoryObserver(root: path, expected: expected, sweeps: sweeping)
         let now = Machine.fileTime
         switch scope {
         case .everything:
@@ -76,10 +76,19 @@ private struct DirectoryObserver {
 
     private let sweeps: Bool
 
-    init(root: String, expected: any ExpectedFiles, sweeps: Bool) {
+    /// From here each look goes two or three names deep, however deep the directory itself is. Nil when there is none.
+    private let stream: FolderStream?
+
+    init(root: String, expected: any ExpectedFiles, sweeps: Bool) throws {
         self.sweeps = sweeps
         self.root = root
         self.expected = expected
+        stream = try FolderStream.open(root)
+    }
+
+    /// What is at a path below the directory; for the directory itself, what is at its own path.
+    private func onDisk(_ path: String) throws -> FileStatus? {
+        try path.isEmpty ? Files.status(root) : stream?.status(of: path)
     }
 
     func observation(_ cursor: SliceCursor) -> Observation {
@@ -101,7 +110,7 @@ private struct DirectoryObserver {
 
     /// Whether a folder's own entries changed since they were last checked.
     func hasChanged(_ folder: String) throws -> Bool {
-        guard let status = try Files.status(place(folder)) else { return true }
+        guard let status = try onDisk(folder) else { return true }
         return status.kind != .directory || max(status.changed, status.modified) >= threshold(folder)
     }
 
@@ -109,7 +118,7 @@ private struct DirectoryObserver {
 
     mutating func look(into folder: String) throws {
         guard let wanted = try expected.children(of: folder) else { return }
-        guard let status = try Files.status(place(folder)), status.kind == .directory || folder.isEmpty,
+        guard let status = try onDisk(folder), status.kind == .directory || folder.isEmpty,
             try !isBehindLink(folder)
         else {
             // The folder above reports it as removed or replaced; its files are still missing.
@@ -132,7 +141,7 @@ private struct DirectoryObserver {
             let path = join(folder, name)
             switch node {
             case .folder:
-                if let found = try Files.status(place(path)), found.kind != .directory {
+                if let found = try onDisk(path), found.kind != .directory {
                     drift.append(DriftedFile(path: path, found: .replaced, size: nil))
                 }
             case .file:
@@ -147,13 +156,13 @@ private struct DirectoryObserver {
         guard let slash = folder.lastIndex(of: "/") else { return false }
         let parent = String(folder[..<slash])
         if let known = links[parent] { return known }
-        let isLink = try Files.status(place(parent))?.kind != .directory || isBehindLink(parent)
+        let isLink = try onDisk(parent)?.kind != .directory || isBehindLink(parent)
         links[parent] = isLink
         return isLink
     }
 
     private mutating func lookAt(_ path: String, _ threshold: Int64) throws {
-        guard let status = try Files.status(place(path)) else {
+        guard let status = try onDisk(path) else {
             drift.append(DriftedFile(path: path, found: .removed, size: nil))
             return
         }
@@ -178,8 +187,8 @@ private struct DirectoryObserver {
     }
 
     private mutating func extra(_ path: String) throws {
-        let status = try Files.status(place(path))
-        if status?.kind == .directory, let names = try Files.list(place(path)),
+        let found = try onDisk(path)
+        if found?.kind == .directory, let names = try Files.list(place(path)),
             names.allSatisfy({ $0.hasPrefix(LivePath.temporaryPrefix) })
         {
             // A killed writer made the folder, but nothing in it yet that anybody reads.
@@ -189,7 +198,7 @@ private struct DirectoryObserver {
             return
         }
         drift.append(
-            DriftedFile(path: path, found: .added, size: status.flatMap { $0.kind == .file ? $0.size : nil })
+            DriftedFile(path: path, found: .added, size: found.flatMap { $0.kind == .file ? $0.size : nil })
         )
     }
 

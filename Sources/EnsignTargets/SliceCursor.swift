@@ -30,7 +30,7 @@ package struct SliceCursor: Sendable, Hashable {
     package static let maxFolders = 4_096
 
     /// The most files that a slice checks.
-    package static let files = 500
+    package static let files = 300
 }
 
 extension SliceCursor {

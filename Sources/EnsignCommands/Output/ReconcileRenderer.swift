@@ -37,14 +37,7 @@ struct ReconcileRenderer {
         }
         // Also while what is desired cannot be applied: time, verdicts and stops go on.
         said += list(answer.guards.map(\.line))
-        said += list(
-            // Rules that guard agents have said it themselves.
-            (report.plan?.common ?? []).filter {
-                ($0.rules == nil || answer.guards.isEmpty) && ($0.file == nil || isAlone)
-            }
-            .map { ChangeSentence($0).past }
-                + inOrder(report.plan?.changes ?? []).flatMap(lines)
-        )
+        said += changes
         if !quiet {
             // What is quarantined is said below, with what to do about it.
             said += list((report.plan?.held ?? []).filter { !isExplained($0) }.map(line))
@@ -103,22 +96,47 @@ struct ReconcileRenderer {
         list(applied.changes.map { ChangeSentence($0).past }) + [note(applied.heading)]
     }
 
-    /// What gains authority first, where not all lines are shown.
-    private func inOrder(_ changes: [PlannedChange]) -> [PlannedChange] {
-        guard changes.count > Self.maxLines else { return changes }
-        func gains(_ planned: PlannedChange) -> Bool {
-            planned.all.contains { $0.kind == .widening && $0.action != .create }
+    /// What was done to the environment and to agents. What gains authority comes first, where not all lines are shown.
+    private var changes: [Said] {
+        // Rules that guard agents have said it themselves.
+        let common = (report.plan?.common ?? []).filter {
+            ($0.rules == nil || answer.guards.isEmpty) && ($0.file == nil || isAlone)
         }
-        return changes.filter(gains) + changes.filter { !gains($0) }
+        var lines = common.map { ChangeSentence($0).past }
+        let changes = report.plan?.changes ?? []
+        var order = Array(changes.indices)
+        if changes.count > Self.maxLines {
+            let gaining = order.filter { gains(changes[$0]) }
+            order = gaining + order.filter { !gains(changes[$0]) }
+        }
+        var more = 0
+        for index in order {
+            // Of a large fleet only those that are shown are put into words.
+            if lines.count < Self.maxLines {
+                lines += self.lines(changes[index])
+            } else {
+                more += count(changes[index])
+            }
+        }
+        return list(lines, more: more)
+    }
+
+    private func gains(_ planned: PlannedChange) -> Bool {
+        planned.all.contains { $0.kind == .widening && $0.action != .create }
     }
 
     /// What was done to one agent. What its stable version lost, or what going back changed, is said too.
     private func lines(_ planned: PlannedChange) -> [String] {
-        var lines = planned.all.map { ChangeSentence($0).past }
-        guard let difference = planned.stableDifference, let side = planned.recompiled?.side else { return lines }
-        let authority = difference.authority
-        lines += (authority.gained + authority.lost).map { "  \(planned.agent) \(side.version) \($0.onOneLine)" }
-        return lines
+        let version = planned.recompiled?.side.version.description ?? ""
+        return planned.all.map { ChangeSentence($0).past }
+            + stableAuthority(planned).map { "  \(planned.agent) \(version) \($0.onOneLine)" }
+    }
+
+    private func count(_ planned: PlannedChange) -> Int { planned.all.count + stableAuthority(planned).count }
+
+    private func stableAuthority(_ planned: PlannedChange) -> [String] {
+        guard planned.recompiled != nil, let authority = planned.stableDifference?.authority else { return [] }
+        return authority.gained + authority.lost
     }
 
     private func isExplained(_ held: HeldAgent) -> Bool {
@@ -139,9 +157,10 @@ struct ReconcileRenderer {
     /// The most changes that are named one by one; the ledger has them all.
     private static let maxLines = 50
 
-    private func list(_ lines: [String]) -> [Said] {
+    /// - Parameter others: How many lines there are besides.
+    private func list(_ lines: [String], more others: Int = 0) -> [Said] {
         var said: [Said] = lines.prefix(Self.maxLines).map { .result("\(environment): \($0)") }
-        let more = lines.count - Self.maxLines
+        let more = lines.count - said.count + others
         if more > 0 { said.append(.result("\(environment): ... and \(more) more: 'ensign log --env \(environment)'")) }
         return said
     }

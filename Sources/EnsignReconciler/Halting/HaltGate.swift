@@ -32,7 +32,7 @@ final class HaltGate: RouteGate {
             var now: [UInt8] = []
             _ = try descriptor.file.read(at: 0, count: 16, appendingTo: &now, from: file.path)
             if now != counter || now.isEmpty {
-                pending = try HaltsFile.contents(file.places(descriptor.file)).pending.filter { $0.kind == .halt }
+                pending = try file.contents(of: descriptor.file).pending.filter { $0.kind == .halt }
                 counter = now
             }
             try body { agent, bytes in

@@ -85,46 +85,56 @@ package struct HaltsFile: Sendable {
     package func read() throws -> Contents {
         guard try Files.status(path) != nil else { return Contents() }
         return try open(writing: false) { file in
-            try file.locked(exclusively: false, timeout: Self.timeout, path) { try Self.contents(places(file)) }
+            try file.locked(exclusively: false, timeout: Self.timeout, path) { try contents(of: file) }
         }
+    }
+
+    /// Each run reads it several times, and nearly all of it is free: a part at a time, into the same room.
+    func contents(of file: borrowing FileDescriptor) throws -> Contents {
+        var contents = Contents()
+        var bytes: [UInt8] = []
+        let size = try size(file)
+        for start in stride(from: 0, to: size, by: Self.part) {
+            bytes.removeAll(keepingCapacity: true)
+            try read(file, from: start, to: min(start + Self.part, size), into: &bytes)
+            contents.add(bytes, isFirst: start == 0)
+        }
+        return contents.inOrder
+    }
+
+    /// In bytes, of 16 places.
+    private static let part = 16 * HaltRecord.size
+
+    private func size(_ file: borrowing FileDescriptor) throws -> Int {
+        min(Int(try file.status(path).size), Self.maxPlaces * HaltRecord.size)
     }
 
     func places(_ file: borrowing FileDescriptor) throws -> [UInt8] {
-        let size = min(Int(try file.status(path).size), Self.maxPlaces * HaltRecord.size)
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(size)
-        while bytes.count < size {
-            let count = try file.read(
-                at: Int64(bytes.count),
-                count: size - bytes.count,
-                appendingTo: &bytes,
-                from: path
-            )
-            if count == 0 { break }
-        }
+        try read(file, from: 0, to: size(file), into: &bytes)
         return bytes
     }
 
-    private static func slots(_ bytes: [UInt8]) -> [(index: Int, slot: HaltRecord.Slot)] {
-        (1..<max(1, bytes.count / HaltRecord.size)).map { index in
-            let start = index * HaltRecord.size
-            return (index, HaltRecord.Slot(bytes[start..<start + HaltRecord.size]))
+    /// Appends the file's bytes from one place to another, or fewer where it ends.
+    private func read(
+        _ file: borrowing FileDescriptor,
+        from start: Int,
+        to end: Int,
+        into bytes: inout [UInt8]
+    ) throws {
+        bytes.reserveCapacity(end - start)
+        while bytes.count < end - start {
+            let place = start + bytes.count
+            if try file.read(at: Int64(place), count: end - place, appendingTo: &bytes, from: path) == 0 { break }
         }
     }
 
-    static func contents(_ bytes: [UInt8]) -> Contents {
-        var contents = Contents()
-        for (_, slot) in slots(bytes) {
-            switch slot {
-            case .free, .done: continue
-            case .pending(let record): contents.pending.append(record)
-            case .damaged: contents.damaged += 1
-            case .unknown: contents.unknown += 1
-            }
+    /// - Parameter first: Of the places that are looked at; the file's own first place is none.
+    fileprivate static func slots(_ bytes: [UInt8], from first: Int = 1) -> [(index: Int, slot: HaltRecord.Slot)] {
+        (first..<max(first, bytes.count / HaltRecord.size)).map { index in
+            let start = index * HaltRecord.size
+            return (index, HaltRecord.Slot(bytes[start..<start + HaltRecord.size]))
         }
-        contents.pending.sort { ($0.time, $0.id) < ($1.time, $1.id) }
-        contents.failure = Counter(bytes).failure
-        return contents
     }
 
     // MARK: Writing
@@ -271,5 +281,26 @@ package struct HaltsFile: Sendable {
             return Array((String(repeating: "0", count: 16 - digits.count) + digits + " ").utf8)
                 + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]
         }
+    }
+}
+
+extension HaltsFile.Contents {
+    /// Takes up a part of the file.
+    fileprivate mutating func add(_ bytes: [UInt8], isFirst: Bool) {
+        for (_, slot) in HaltsFile.slots(bytes, from: isFirst ? 1 : 0) {
+            switch slot {
+            case .free, .done: continue
+            case .pending(let record): pending.append(record)
+            case .damaged: damaged += 1
+            case .unknown: unknown += 1
+            }
+        }
+        if isFirst { failure = HaltsFile.Counter(bytes).failure }
+    }
+
+    fileprivate var inOrder: Self {
+        var contents = self
+        contents.pending.sort { ($0.time, $0.id) < ($1.time, $1.id) }
+        return contents
     }
 }
