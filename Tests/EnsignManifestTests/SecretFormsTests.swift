@@ -89,6 +89,8 @@ import Testing
         "Where a server is configured, a literal under a telling name and what is random are refused",
         arguments: [
             "{command: [a, \(random)]}", "{command: [a], env: {API_KEY: abc}}", "{command: [a, --token, abc]}",
+            "{command: [a, \"/token:abc\"]}", "{command: [a, token, a1b2c3d4e5]}",
+            "{command: [a, API_KEY, a1b2c3d4e5]}",
             "{command: [a, --api-key=abc]}", "{command: [docker, run, -e, GITHUB_TOKEN=abc, x]}",
             "{command: [a, \"Authorization: Bearer abc\"]}",
             "{url: \"https://a/\", headers: {Authorization: Bearer abc}}",
@@ -127,7 +129,8 @@ import Testing
         "Variables, references, paths and switches stand for secrets, and are none",
         arguments: [
             "{command: [a], env: {API_KEY: \"${API_KEY}\"}}", "{command: [a], env: {API_KEY: {ref: \"vault:a\"}}}",
-            "{command: [a, --token, --verbose]}", "{command: [a], env: {TOKEN_FILE: /run/secrets/a}}",
+            "{command: [a, --token, --verbose]}", "{command: [a, token, create]}", "{command: [a, /srv/token:80/x]}",
+            "{command: [a], env: {TOKEN_FILE: /run/secrets/a}}",
             "{command: [a, \"--header\", \"Authorization: ${AUTH}\"]}", "{command: [a], env: {MAX_TOKENS: 4000}}",
             "{command: [docker, run, -e, GITHUB_TOKEN, x]}",
             "{command: [sh, -c, \"export API_KEY=$(cat /run/key); exec a\"]}",

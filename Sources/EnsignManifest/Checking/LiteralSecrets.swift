@@ -11,7 +11,8 @@ package enum LiteralSecrets {
         return SecretForms.known(in: bytes) != nil || bytes.count >= 20 && SecretForms.isRandom(bytes)
     }
 
-    /// The words of a command that hold a secret, by their places, and the secrets in them: `--token abc`, `API_KEY=abc`.
+    /// The words of a command that hold a secret, by their places, and the secrets in them: `--token abc`, `API_KEY=abc`,
+    /// `/token:abc`.
     package static func found(in words: [String]) -> [Int: String] {
         var found: [Int: String] = [:]
         for (index, word) in words.enumerated() {
@@ -20,11 +21,15 @@ package enum LiteralSecrets {
             } else if isSecret(word) {
                 found[index] = word
             }
-            guard index > 0, words[index - 1].hasPrefix("-"), !words[index - 1].contains("="), !word.hasPrefix("-"),
-                SecretNames.isSecret(word, under: words[index - 1])
-            else { continue }
-            found[index] = word
+            if index > 0, isGiven(word, to: words[index - 1]) { found[index] = word }
         }
         return found
+    }
+
+    /// Whether a word is the secret that the word before asks for: `--token abc`. Without a dash, in a command, that may be
+    /// a verb and its object, so the value must look made: `token create`, `token 7f3a9c01`.
+    static func isGiven(_ word: String, to name: String, inCommand: Bool = true) -> Bool {
+        guard !name.contains("="), !word.hasPrefix("-"), SecretNames.isSecret(word, under: name) else { return false }
+        return name.hasPrefix("-") || inCommand && SecretNames.isTelling(name) && SecretNames.looksMade(word)
     }
 }

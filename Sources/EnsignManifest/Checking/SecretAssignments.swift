@@ -1,7 +1,7 @@
 import EnsignModel
 
 /// Literal secrets that a text gives to a name: `export API_KEY=abc`, `--header=Authorization: Bearer abc`,
-/// `https://host/?apiKey=abc`, `{"token": "abc"}`, `--token abc`, `${API_KEY:-abc}`.
+/// `https://host/?apiKey=abc`, `{"token": "abc"}`, `--token abc`, `/token:abc`, `${API_KEY:-abc}`.
 ///
 /// A text is a word of a command, a value, or a script: nobody knows its language. What is written is held against the names
 /// before it, in the forms that shells, headers, URLs, JSON and programs have in common.
@@ -120,12 +120,14 @@ struct SecretAssignments {
         return SecretNames.isSecret(value.text, under: bare) ? value.text : nil
     }
 
-    /// Whether a header's name may begin here, and not a word of a sentence.
+    /// Whether a header's name may begin here, or an option's as Windows writes them (`/token:abc`), and not a word of a
+    /// sentence.
     private func isHeaderStart(_ index: Int) -> Bool {
         guard index > text.startIndex else { return true }
         let before = text[index - 1]
         return isQuote(before) || before == 0x0A || before == UInt8(ascii: "=") || before == UInt8(ascii: "{")
             || isBlank(before) && index - text.startIndex < 8 && text[..<index].allSatisfy(isBlank)
+            || before == UInt8(ascii: "/") && isWordStart(index - 1)
     }
 
     private func isBehindBrace(_ name: Name) -> Bool {

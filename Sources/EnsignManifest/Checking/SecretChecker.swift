@@ -98,13 +98,11 @@ struct SecretChecker {
         for field in names { look(atNamed: field, value, name) }
     }
 
-    /// `[--token, abc]`.
+    /// `[--token, abc]`, and in a command `[token, abc12345]`.
     private mutating func look(atOption option: Int, _ value: Int, _ name: String) {
         guard isText(option), isText(value) else { return }
         let (word, text) = (tape.string(of: option), tape.string(of: value))
-        guard word.hasPrefix("-"), !word.contains("="), !text.hasPrefix("-"),
-            SecretNames.isSecret(text, under: word)
-        else { return }
+        guard LiteralSecrets.isGiven(text, to: word, inCommand: name == "command") else { return }
         add("\(name): '\(word.cut(utf8: 60))' is given a literal value", value)
     }
 
