@@ -61,7 +61,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
             }
             if let failure { throw failure }
             if chunk.isEmpty { return result }
-            result = start == 0 ? chunk : result + chunk
+            if start == 0 { result = chunk } else { result += chunk }
             guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read \(name)") }
             capacity = max(capacity, 65_536)
             if start == 0, chunk.count < expected + 1, info.st_mode & S_IFMT == S_IFREG { return result }

@@ -21,6 +21,8 @@ struct CallContext: Sendable {
     // What is found out on the way.
     var bundle: PreparedBundle?
     var entry: Int64?
+    /// When the route was read that the decision is by.
+    var looked: ContinuousClock.Instant?
     /// `TOOL.OPERATION`; what the client wrote where it is none.
     var operation: String
 

@@ -41,6 +41,7 @@ extension Gate {
         for attempt in 0..<4 {
             let beginning = try begun(context, isRemembered: attempt == 0)
             let key = beginning?.key ?? context.key
+            context.looked = .now
             let (present, entry) = try present(context.agent, key: key)
             let run = try beginning.map { (beginning) throws(Refusal) in
                 beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context.agent)

@@ -152,7 +152,7 @@ extension Gate {
         do throws(Refusal) {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
-            try checkAgain(ruling, context)
+            if approval != nil || hasWaited(context) { try checkAgain(ruling, context) }
             if let approval {
                 // Whoever agreed may have left while a server was started.
                 guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
@@ -172,7 +172,8 @@ extension Gate {
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
             cancellation: repeatable ? context.call.cancellation : Cancellation(),
-            progress: context.call.progress.map { told(by: $0) }
+            progress: context.call.progress.map { told(by: $0) },
+            reading: context.call.reading
         )
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) { outcome = station.upstream.call(call) }
@@ -279,6 +280,11 @@ extension Gate {
         }
     }
 
+    /// Whether anything was waited for since the route was read: no call takes so long to get here by itself.
+    private func hasWaited(_ context: CallContext) -> Bool {
+        context.looked.map { ContinuousClock.now - $0 > .microseconds(500) } ?? true
+    }
+
     /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
     private func checkAgain(_ ruling: Ruling, _ context: CallContext) throws(Refusal) {
         let (present, _) = try present(context.agent, key: ruling.key)
@@ -306,17 +312,15 @@ extension Gate {
         _ ruling: Ruling,
         _ context: CallContext
     ) throws(Refusal) {
-        do throws(RecordFailure) {
-            guard try parts.approvals.consume(id: approval.id, now: now) else { throw RecordFailure("") }
-        } catch {
-            guard error.message.isEmpty else {
-                parts.say("approvals cannot be taken: \(error.message)")
-                throw RefusalWords.unrecorded
-            }
-            // Another call took it first: what holds now is told, which most often is that people are asked again.
-            _ = try granted(ruling, context)
-            throw RefusalWords.changed
+        let isTaken: Bool
+        do throws(RecordFailure) { isTaken = try parts.approvals.consume(id: approval.id, now: now) } catch {
+            parts.say("approvals cannot be taken: \(error.message)")
+            throw RefusalWords.unrecorded
         }
+        guard !isTaken else { return }
+        // Another call took it first: what holds now is told, which most often is that people are asked again.
+        _ = try granted(ruling, context)
+        throw RefusalWords.changed
     }
 
     /// Writes down that the call is about to be sent.

@@ -156,6 +156,8 @@ package struct IncomingCall: Sendable {
     package var cancellation: Cancellation
     /// Takes `progress`, `total` and `message` of the upstream's notifications; nil where the client asked for none.
     package var progress: (@Sendable (JSONObject) -> Void)?
+    /// Nil where another thread reads what the client says meanwhile.
+    package var reading: ClientReading?
 
     package init(
         name: String,

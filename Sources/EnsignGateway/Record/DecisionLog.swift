@@ -51,10 +51,10 @@ package final class DecisionLog: DecisionRecord {
 
     package func append(_ decision: Decision) throws(RecordFailure) -> Int64 {
         // What needs no place in the log is made before anybody waits.
-        let members = decision.members(secret)
+        let hidden = NewLine.Hidden(decision, secret)
         return try locked { (tail: inout LogTail) throws(RecordFailure) -> Int64 in
             let now = clock()
-            let line = try write(members, &tail, now)
+            let line = try write(decision, hidden, &tail, now)
             switch decision.kind {
             case .intent: tail.open[line.sequence] = tail.lastStart
             case .outcome: if let intent = decision.intent { tail.open[intent] = nil }
@@ -100,15 +100,20 @@ package final class DecisionLog: DecisionRecord {
         return try result.get()
     }
 
-    private func write(_ members: JSONObject, _ tail: inout LogTail, _ now: Moment) throws(RecordFailure) -> LogLine {
-        let place = LogLine.Place(
+    private func write(
+        _ decision: Decision,
+        _ hidden: NewLine.Hidden,
+        _ tail: inout LogTail,
+        _ now: Moment
+    ) throws(RecordFailure) -> NewLine {
+        let place = NewLine.Place(
             sequence: tail.sequence + 1,
             previous: tail.digest,
             time: now,
             environment: environment(),
             writer: tail.writer
         )
-        let line = LogLine(members, at: place, secret: secret)
+        let line = NewLine(decision, hidden, at: place, secret: secret)
         guard line.bytes.count <= LogLine.mostBytes else { throw RecordFailure("a decision is too long for the log") }
         // The clock may have gone back: a day that was begun goes on.
         let day = max(now.timestamp.date.description, tail.name.map { String($0.prefix(10)) } ?? "")
@@ -149,7 +154,7 @@ package final class DecisionLog: DecisionRecord {
                     decision.outcome = .unknown
                     decision.intent = intent["seq"]?.int
                     decision.note = "the gateway ended before an answer came"
-                    _ = try write(decision.members(secret), &tail, clock())
+                    _ = try write(decision, NewLine.Hidden(decision, secret), &tail, clock())
                 }
                 try folder.forget(writer)
             }

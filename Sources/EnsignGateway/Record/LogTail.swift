@@ -101,7 +101,7 @@ struct LogTail: Sendable {
     }
 
     /// Writes a line, whole or not at all.
-    mutating func append(_ line: LogLine, to name: String) throws(RecordFailure) {
+    mutating func append(_ line: NewLine, to name: String) throws(RecordFailure) {
         if self.name != name {
             try reopen(name)
             try folder.setNewest(name)

@@ -22,7 +22,12 @@ struct Mark: Hashable, Sendable {
 
     /// 16 hexadecimal digits.
     var hex: String {
-        let digits = String(bits, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        unsafe String(unsafeUninitializedCapacity: 16) { output in
+            for index in 0..<16 {
+                let nibble = UInt8(bits >> UInt64(60 - 4 * index) & 0xF)
+                unsafe output.initializeElement(at: index, to: nibble < 10 ? 0x30 + nibble : 0x57 + nibble)
+            }
+            return 16
+        }
     }
 }

@@ -10,15 +10,19 @@ extension Gatekeeper {
         }
     }
 
-    /// - Parameter progress: Takes notifications of progress; nil where there is no way for them.
+    /// - Parameters:
+    ///   - reading: Nil where another thread reads what the client says meanwhile.
+    ///   - progress: Takes notifications of progress; nil where there is no way for them.
     func answer(
         _ reply: Reply,
         to call: ToolCall,
         in session: Session,
         _ cancellation: Cancellation,
+        reading: ClientReading? = nil,
         progress: (@Sendable (JSONValue) -> Void)?
     ) -> JSONValue {
         var incoming = call.incoming(reply.version, cancellation)
+        incoming.reading = reading
         if let token = call.progressToken, let progress {
             incoming.progress = { progress(Reply.progress(token, $0)) }
         }

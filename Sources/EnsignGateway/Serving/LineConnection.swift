@@ -4,13 +4,15 @@ import Synchronization
 
 /// One client that speaks by lines: over standard input and output, or a Unix socket (2025-11-25, "Transports", stdio).
 ///
-/// The thread that reads a call also makes it, and another goes on reading: no call waits for a hand-over. Answers come in
-/// any order.
+/// The thread that reads a call also makes it. As long as that is the only one, it looks after the client while it waits for
+/// the server; else another goes on reading. So no call waits for a hand-over. Answers come in any order.
 final class LineConnection: Sendable {
     private let gatekeeper: any Gatekeeper
     private let session: Session
     private let workers: WorkerPool
+    private let watch: ReadingWatch
     private let limits: Limits
+    private let input: Int32
     private let writer: LineWriter
     /// What must not be closed while a call may still be answered.
     private let held: (any Sendable)?
@@ -34,8 +36,13 @@ final class LineConnection: Sendable {
     }
 
     private struct State {
-        /// Threads that wait for their turn to read.
-        var waiting = 0
+        /// Whose turn it is to read: raised each time that another thread takes it.
+        var turn = 0
+        /// The call whose thread has the turn.
+        var held: HeldTurn?
+        /// How often in a row nobody was found at a call who had the turn.
+        var calm = 0
+        var isWatched = false
         /// Threads that are in here.
         var threads = 0
         var calls: [JSONValue: Cancellation] = [:]
@@ -47,6 +54,12 @@ final class LineConnection: Sendable {
         var mark: Int?
     }
 
+    private struct HeldTurn {
+        let turn: Int
+        /// Whether it was found once already.
+        var isOld = false
+    }
+
     /// - Parameters:
     ///   - input: Descriptors that stay open until ``serve()`` returns.
     ///   - version: The gateway's own.
@@ -56,6 +69,7 @@ final class LineConnection: Sendable {
         gatekeeper: any Gatekeeper,
         session: Session,
         workers: WorkerPool,
+        watch: ReadingWatch,
         version: String,
         limits: Limits = Limits()
     ) {
@@ -65,6 +79,7 @@ final class LineConnection: Sendable {
             gatekeeper: gatekeeper,
             session: session,
             workers: workers,
+            watch: watch,
             version: version,
             limits: limits
         )
@@ -80,6 +95,7 @@ final class LineConnection: Sendable {
         gatekeeper: any Gatekeeper,
         session: Session,
         workers: WorkerPool,
+        watch: ReadingWatch,
         version: String,
         limits: Limits = Limits(),
         agreed: String? = nil,
@@ -89,7 +105,9 @@ final class LineConnection: Sendable {
         self.gatekeeper = gatekeeper
         self.session = session
         self.workers = workers
+        self.watch = watch
         self.limits = limits
+        input = reader.number
         writer = LineWriter(output)
         reading = Mutex(
             Reading(
@@ -106,27 +124,60 @@ final class LineConnection: Sendable {
     /// Serves until the client's last word, and until its calls are over: they get a moment, then they are cancelled.
     func serve() {
         state.withLock { $0.threads = 1 }
-        work()
+        work(0)
         // This thread may have gone from reading to a call, and others have read on.
         _ = state.wait(until: nil) { $0.hasEnded ? true : nil }
         state.withLock { $0.isOver = true }
     }
 
-    /// Reads and works in turns, until the client's last word or until enough others wait to read.
-    private func work() {
-        while let job = nextJob() {
+    /// Reads and works by turns, until the client's last word or until another thread reads.
+    private func work(_ turn: Int) {
+        while let job = nextJob(turn) {
             // Not before: whoever reads next waits for the lock that this thread had.
-            if job.needsReader, !workers.run({ [self] in work() }) {
-                state.update { $0.threads -= 1 }
-                job.giveUp()
-                continue
-            }
+            if !job.keepsTurn { passOn(turn) }
             job.run()
-            // One is enough to go on with.
-            if state.withLock({ $0.waiting > 0 }) { break }
+            let isOwn = state.withLock { state in
+                guard state.turn == turn else { return false }
+                state.held = nil
+                return true
+            }
+            if !isOwn { break }
         }
         state.update { $0.threads -= 1 }
     }
+
+    /// Lets another thread read. Where there is none, the one that has the turn reads on after its call.
+    private func passOn(_ turn: Int) {
+        state.withLock { state in
+            // With the lock: whoever ends its call meanwhile must know whether it has to read on.
+            guard state.turn == turn, workers.run({ [self] in work(turn + 1) }) else { return }
+            state.turn = turn + 1
+            state.held = nil
+            state.threads += 1
+        }
+    }
+
+    /// Lets another thread read where the one that has the turn has been at its call since this was asked last.
+    ///
+    /// - Returns: Whether to ask again.
+    func passOnIfLong() -> Bool {
+        let turn = state.withLock { state -> Int? in
+            guard let held = state.held else {
+                state.calm += 1
+                return nil
+            }
+            state.calm = 0
+            state.held?.isOld = true
+            return held.isOld ? held.turn : nil
+        }
+        if let turn { passOn(turn) }
+        return state.withLock { state in
+            state.isWatched = !state.isOver && state.calm < Self.mostCalm
+            return state.isWatched
+        }
+    }
+
+    private static let mostCalm = 50
 
     /// Ends what is still under way. Called once, by the thread that has read the client's last word.
     private func end() {
@@ -140,18 +191,14 @@ final class LineConnection: Sendable {
 
     /// A call, or another question that blocks, and its way back.
     private struct Job {
-        /// Whether another thread must go on reading.
-        var needsReader: Bool
+        /// Whether no other thread needs to read meanwhile, unless it takes long.
+        var keepsTurn: Bool
         var run: () -> Void
-        /// Answers that there is no room for it.
-        var giveUp: () -> Void
     }
 
-    private func nextJob() -> Job? {
-        state.withLock { $0.waiting += 1 }
+    private func nextJob(_ turn: Int) -> Job? {
         var isLast = false
         let job: Job? = reading.withLock { reading in
-            state.withLock { $0.waiting -= 1 }
             while !reading.hasEnded {
                 switch reading.reader.next() {
                 case .end:
@@ -163,7 +210,7 @@ final class LineConnection: Sendable {
                 case .line(let line):
                     guard line.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
                     let step = reading.messages.take(ClientMessage(line))
-                    if let job = self.job(for: step) { return job }
+                    if let job = self.job(for: step, turn, hasMore: reading.reader.hasMore) { return job }
                 }
             }
             return nil
@@ -173,7 +220,10 @@ final class LineConnection: Sendable {
     }
 
     /// Does what is done at once; what takes time is a job.
-    private func job(for step: ClientProtocol.Step) -> Job? {
+    ///
+    /// - Parameter hasMore: Whether there is more of the client's already.
+    private func job(for step: ClientProtocol.Step, _ turn: Int, hasMore: Bool) -> Job? {
+        var job: Job?
         switch step {
         case .nothing: break
         case .answer(let message, _): write(message)
@@ -183,16 +233,18 @@ final class LineConnection: Sendable {
         case .initialized: beginTelling()
         case .listen(let reply): listen(reply)
         case .list(let reply):
-            return start(reply, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
+            job = start(reply, turn, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
                 gatekeeper.answer(reply, toListFor: session)
             }
         case .call(let reply, let call):
             let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom, in: session) }
-            return start(reply, ifBusy: busy) { [self] cancellation in
-                gatekeeper.answer(reply, to: call, in: session, cancellation) { [self] in write($0) }
+            let reading = ClientReading(input) { [self] in passOn(turn) }
+            job = start(reply, turn, ifBusy: busy) { [self] cancellation in
+                gatekeeper.answer(reply, to: call, in: session, cancellation, reading: reading) { [self] in write($0) }
             }
         }
-        return nil
+        if hasMore { job?.keepsTurn = false }
+        return job
     }
 
     /// Takes note of a request under way.
@@ -200,18 +252,19 @@ final class LineConnection: Sendable {
     /// - Parameter busy: The answer where there are too many.
     private func start(
         _ reply: Reply,
-        ifBusy busy: @escaping () -> JSONValue,
+        _ turn: Int,
+        ifBusy busy: () -> JSONValue,
         _ body: @escaping (Cancellation) -> JSONValue?
     ) -> Job? {
         let cancellation = Cancellation()
-        enum Place { case taken, full, fine(needsReader: Bool) }
+        enum Place { case taken, full, fine(isAlone: Bool, isWatched: Bool) }
         let place = state.withLock { state -> Place in
             guard state.calls[reply.id] == nil else { return .taken }
             guard state.calls.count < limits.calls else { return .full }
             state.calls[reply.id] = cancellation
-            guard state.waiting == 0 else { return .fine(needsReader: false) }
-            state.threads += 1
-            return .fine(needsReader: true)
+            state.held = HeldTurn(turn: turn)
+            defer { state.isWatched = true }
+            return .fine(isAlone: state.calls.count == 1, isWatched: state.isWatched)
         }
         switch place {
         case .taken:
@@ -221,18 +274,14 @@ final class LineConnection: Sendable {
         case .full:
             write(busy())
             return nil
-        case .fine(let needsReader):
-            let run = { [self] in
+        case .fine(let isAlone, let isWatched):
+            if !isWatched { watch.add(self) }
+            return Job(keepsTurn: isAlone && watch.isThere) { [self] in
                 let message = body(cancellation)
                 state.withLock { $0.calls[reply.id] = nil }
                 // Whoever cancels wants no answer (2025-11-25, "Cancellation").
                 if let message, !cancellation.isCancelled { write(message) }
             }
-            let giveUp = { [self] in
-                state.withLock { $0.calls[reply.id] = nil }
-                write(busy())
-            }
-            return Job(needsReader: needsReader, run: run, giveUp: giveUp)
         }
     }
 

@@ -13,7 +13,7 @@ struct LineReader: ~Copyable, Sendable {
         case end
     }
 
-    private let number: Int32
+    let number: Int32
     private var most: Int
     private var bytes: [UInt8] = []
     private var start = 0
@@ -33,6 +33,9 @@ struct LineReader: ~Copyable, Sendable {
         self.number = number
         self.most = most
     }
+
+    /// Whether there is something that was read already.
+    var hasMore: Bool { start < bytes.count }
 
     /// The next line; blocks until there is one. What is left at the end without an end of line is a line, too.
     mutating func next() -> Line {
@@ -97,6 +100,7 @@ struct LineReader: ~Copyable, Sendable {
 /// The process must ignore SIGPIPE.
 final class LineWriter: Sendable {
     private let number: Int32
+    private let isSocket: Bool
     private let patience: Duration
     private let isBroken = Mutex(false)
 
@@ -106,6 +110,8 @@ final class LineWriter: Sendable {
     init(_ number: Int32, patience: Duration = .seconds(30)) {
         self.number = number
         self.patience = patience
+        var info = stat()
+        isSocket = unsafe fstat(number, &info) == 0 && info.st_mode & S_IFMT == S_IFSOCK
     }
 
     /// - Returns: false when the other side is gone, or takes nothing.
@@ -117,30 +123,31 @@ final class LineWriter: Sendable {
             guard !isBroken else { return false }
             var done = 0
             while done < line.count {
-                // Never more than a pipe takes at once when it is ready (pipe(7), PIPE_BUF): it must not block without end.
-                guard isReady() else {
-                    isBroken = true
-                    return false
-                }
-                let written = unsafe line.withUnsafeBytes { buffer in
-                    let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
-                    let sent = unsafe send(
-                        number,
-                        rest.baseAddress,
-                        rest.count,
-                        Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
-                    )
-                    guard sent < 0, errno == ENOTSOCK else { return sent }
-                    return unsafe Glibc.write(number, rest.baseAddress, min(rest.count, 4_096))
-                }
+                let written = write(line, from: done)
                 if written > 0 {
                     done += written
-                } else if written < 0, errno != EINTR, errno != EAGAIN {
-                    isBroken = true
-                    return false
+                } else if written < 0, errno != EINTR {
+                    guard errno == EAGAIN, isReady() else {
+                        isBroken = true
+                        return false
+                    }
                 }
             }
             return true
+        }
+    }
+
+    /// Writes what there is room for; never blocks without end.
+    private func write(_ line: [UInt8], from done: Int) -> Int {
+        // Never more than a pipe takes at once when it is ready (pipe(7), PIPE_BUF).
+        guard isSocket || isReady() else {
+            errno = EPIPE
+            return -1
+        }
+        return unsafe line.withUnsafeBytes { buffer in
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+            guard isSocket else { return unsafe Glibc.write(number, rest.baseAddress, min(rest.count, 4_096)) }
+            return unsafe send(number, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 

@@ -14,18 +14,21 @@ package enum StdioFront {
         version: String
     ) {
         let workers = WorkerPool()
+        let watch = ReadingWatch()
         let connection = LineConnection(
             input: input,
             output: output,
             gatekeeper: gatekeeper,
             session: session,
             workers: workers,
+            watch: watch,
             version: version
         )
         let teller = ChangeTeller()
         teller.add(connection)
         connection.serve()
         teller.stop()
+        watch.stop()
     }
 }
 

@@ -6,7 +6,8 @@ import Synchronization
 /// One running program that is a server: requests run beside each other, each with an id that is never used again, so that
 /// a late answer reaches nobody.
 ///
-/// One thread reads. Callers wait for their own answers, and hand their own progress on.
+/// One of those who wait for an answer reads for all of them, so that nobody has to be woken for the answer to a single call.
+/// A thread of the session reads while nobody waits, and what the program writes to standard error.
 final class ProgramSession: Sendable {
     /// What bounds a session.
     struct Limits: Sendable {
@@ -30,6 +31,10 @@ final class ProgramSession: Sendable {
         var isAtRest = false
         var hasNewList = false
         var lastUse = ContinuousClock.now
+        /// Who reads for all that wait.
+        var leader: Inbox?
+        /// When somebody was last.
+        var led: ContinuousClock.Instant?
         var said: [UInt8] = []
     }
 
@@ -39,6 +44,8 @@ final class ProgramSession: Sendable {
             var progress: [JSONObject] = []
             var end: End?
             var isCancelled = false
+            /// Whether nobody reads any more, as far as is known.
+            var mayLead = false
         }
 
         enum End: Sendable {
@@ -51,12 +58,25 @@ final class ProgramSession: Sendable {
         init(wantsProgress: Bool) { self.wantsProgress = wantsProgress }
     }
 
+    /// What the program has written, as far as it is no whole line yet.
+    private struct Output {
+        var lines: LineBuffer
+        /// Lines in a row that were no messages.
+        var garbage = 0
+    }
+
+    /// How long after the last leader the session's own thread leaves the output alone: there may be another one soon.
+    private static let lull = Duration.milliseconds(20)
+
     private let program: KeptProgram
     private let limits: Limits
     private let state = Mutex(State())
     /// Whether somebody writes: a pipe takes lines one after another.
     private let writing = Condition(false)
     private let wakeup: Wakeup
+    /// For the leader, who does not wait for its inbox.
+    private let news: Wakeup
+    private let output: Mutex<Output>
     private let thread = Mutex<EnsignSystem.Thread?>(nil)
 
     /// Starts to read.
@@ -64,6 +84,8 @@ final class ProgramSession: Sendable {
         self.program = program
         self.limits = limits
         wakeup = try Wakeup()
+        news = try Wakeup()
+        output = Mutex(Output(lines: LineBuffer(most: limits.line)))
         let reader = try EnsignSystem.Thread { [self] in read() }
         thread.withLock { $0 = reader }
     }
@@ -104,6 +126,7 @@ final class ProgramSession: Sendable {
         cancellation: Cancellation,
         tells: Bool = true,
         progress: (@Sendable (JSONObject) -> Void)? = nil,
+        reading: ClientReading? = nil,
         _ message: (Int64) -> JSONValue
     ) -> Ending {
         let inbox = Inbox(wantsProgress: progress != nil)
@@ -119,20 +142,19 @@ final class ProgramSession: Sendable {
         case .success(let number): id = number
         case .failure(let failure): return .notSent(failure)
         }
-        defer {
-            state.withLock { state in
-                state.waiting[id] = nil
-                state.lastUse = .now
-            }
-        }
+        defer { leave(id, inbox) }
         let line = message(id).canonicalBytes()
-        return cancellation.whileWatching({ inbox.content.update { $0.isCancelled = true } }) {
+        let cancelled: @Sendable () -> Void = { [self] in
+            inbox.content.update { $0.isCancelled = true }
+            wakeLeader(if: inbox)
+        }
+        return cancellation.whileWatching(cancelled) {
             switch write(line, until: deadline, cancellation) {
             case .all: break
             case .nothing(let failure): return .notSent(failure)
             case .some(let failure): return .unknown(failure)
             }
-            let ending = wait(inbox, until: deadline, most: most, progress)
+            let ending = wait(inbox, until: deadline, most: most, progress, reading)
             if case .unknown(let failure) = ending, tells, [.timedOut, .cancelled].contains(failure.kind) {
                 let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
                 say(UpstreamProtocol.cancelled(id, reason))
@@ -141,22 +163,32 @@ final class ProgramSession: Sendable {
         }
     }
 
+    private enum News {
+        case progress([JSONObject])
+        case end(Inbox.End)
+        case cancelled
+        /// Nobody else reads.
+        case lead
+    }
+
     private func wait(
         _ inbox: Inbox,
         until deadline: ContinuousClock.Instant,
         most: Int,
-        _ progress: (@Sendable (JSONObject) -> Void)?
+        _ progress: (@Sendable (JSONObject) -> Void)?,
+        _ reading: ClientReading?
     ) -> Ending {
-        enum News { case progress([JSONObject]), end(Inbox.End), cancelled }
+        var reading = reading
         while true {
-            let news = inbox.content.wait(until: deadline) { content -> News? in
-                if !content.progress.isEmpty {
-                    defer { content.progress = [] }
-                    return .progress(content.progress)
-                }
-                if let end = content.end { return .end(end) }
-                return content.isCancelled ? .cancelled : nil
+            let isLeader = lead(inbox)
+            if !isLeader {
+                reading?.passOn()
+                reading = nil
             }
+            let news =
+                isLeader
+                ? read(for: inbox, until: deadline, &reading)
+                : inbox.content.wait(until: deadline) { Self.news(&$0) }
             switch news {
             case .progress(let list): for one in list { progress?(one) }
             case .end(.answer(_, let bytes)) where bytes > most:
@@ -164,7 +196,80 @@ final class ProgramSession: Sendable {
             case .end(.answer(let answer, _)): return .answer(answer)
             case .end(.failure(let failure)): return .unknown(failure)
             case .cancelled: return .unknown(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
+            case .lead: break
             case nil: return .unknown(UpstreamFailure(.timedOut, "the server did not answer in time"))
+            }
+        }
+    }
+
+    private static func news(_ content: inout Inbox.Content) -> News? {
+        if !content.progress.isEmpty {
+            defer { content.progress = [] }
+            return .progress(content.progress)
+        }
+        if let end = content.end { return .end(end) }
+        if content.isCancelled { return .cancelled }
+        defer { content.mayLead = false }
+        return content.mayLead ? .lead : nil
+    }
+
+    // MARK: Reading for all
+
+    /// Becomes the one who reads, unless somebody else is.
+    private func lead(_ inbox: Inbox) -> Bool {
+        state.withLock { state in
+            if state.leader == nil { state.leader = inbox }
+            return state.leader === inbox
+        }
+    }
+
+    /// Waits no longer. Where nobody reads then, another one does who waits.
+    private func leave(_ id: Int64, _ inbox: Inbox) {
+        let next = state.withLock { state -> Inbox? in
+            state.waiting[id] = nil
+            state.lastUse = .now
+            if state.leader === inbox { (state.leader, state.led) = (nil, state.lastUse) }
+            return state.leader == nil ? state.waiting.first?.value : nil
+        }
+        next?.content.update { $0.mayLead = true }
+    }
+
+    private func wakeLeader(if inbox: Inbox? = nil) {
+        let isThere = state.withLock { state in
+            inbox.map { state.leader === $0 } ?? (state.leader != nil)
+        }
+        if isThere { news.wake() }
+    }
+
+    /// Reads until there is something for the leader, who looks after its client as well.
+    ///
+    /// - Returns: Nil when the time was over first.
+    private func read(
+        for inbox: Inbox,
+        until deadline: ContinuousClock.Instant,
+        _ reading: inout ClientReading?
+    ) -> News? {
+        var isOpen = true
+        while true {
+            // Another thread may have read it.
+            if let news = inbox.content.withLock({ Self.news(&$0) }) { return news }
+            let left = deadline - .now
+            guard left > .zero else { return nil }
+            var polls = [
+                pollfd(fd: isOpen ? program.output : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: news.readEnd, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: reading?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            _ = unsafe poll(&polls, 3, Int32(min(left / .milliseconds(1), 60_000)) + 1)
+            if polls[2].revents != 0 {
+                reading?.passOn()
+                reading = nil
+            }
+            if polls[1].revents != 0 { news.clear() }
+            if polls[0].revents != 0, let failure = takeOutput() {
+                // Everybody is told by the session's own thread.
+                isOpen = false
+                end(failure)
             }
         }
     }
@@ -218,10 +323,9 @@ final class ProgramSession: Sendable {
                 isLate ? .timedOut : .ended,
                 isLate ? "the server takes no messages" : "the server has ended"
             )
-            guard done > 0 else { return .nothing(failure) }
-            // Half a line is in its input: whatever came next would be read with it.
-            end(failure)
-            return .some(failure)
+            // Half a line may be in its input: whatever came next would be read with it.
+            if done > 0 || !isLate { end(failure) }
+            return done > 0 ? .some(failure) : .nothing(failure)
         }
         return .all
     }
@@ -229,18 +333,17 @@ final class ProgramSession: Sendable {
     // MARK: Reading
 
     private func read() {
-        var lines = LineBuffer(most: limits.line)
-        var garbage = 0
         let (output, errors) = (program.output, program.errors)
         var areErrorsOpen = true
-        let pause = Int32(min(max(limits.idle / .milliseconds(2), 10), 60_000))
+        let pause = min(max(limits.idle / .milliseconds(2), 10), 60_000)
         while true {
+            let isLed = isLed
             var polls = [
-                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isLed ? -1 : output, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: areErrorsOpen ? errors : -1, events: Int16(POLLIN), revents: 0),
             ]
-            _ = unsafe poll(&polls, 3, pause)
+            _ = unsafe poll(&polls, 3, Int32(isLed ? min(pause, Self.lull / .milliseconds(1)) : pause))
             if polls[1].revents != 0 { break }
             if polls[2].revents != 0 { areErrorsOpen = takeErrors(errors) }
             guard polls[0].revents != 0 else {
@@ -251,24 +354,47 @@ final class ProgramSession: Sendable {
                 }
                 continue
             }
-            guard lines.fill(from: output) else { break }
-            while let line = lines.next() {
+            guard !self.isLed else { continue }
+            if let failure = takeOutput() {
+                finish(failure)
+                return
+            }
+            // It may have been for somebody who has just begun to read.
+            wakeLeader()
+        }
+        // What it said before its end counts.
+        _ = takeOutput()
+        finish(UpstreamFailure(.ended, "the server has ended"))
+    }
+
+    /// Whether one of those who wait reads, or did a moment ago.
+    private var isLed: Bool {
+        state.withLock { state in
+            state.leader != nil || state.led.map { ContinuousClock.now - $0 < Self.lull } ?? false
+        }
+    }
+
+    /// Takes what the program has written.
+    ///
+    /// - Returns: Why there is no more to come; nil where there may be.
+    private func takeOutput() -> UpstreamFailure? {
+        output.withLock { output in
+            guard output.lines.fill(from: program.output) else {
+                return UpstreamFailure(.ended, "the server has ended")
+            }
+            while let line = output.lines.next() {
                 guard take(line) else {
-                    garbage += 1
-                    guard garbage <= limits.garbage else {
-                        finish(UpstreamFailure(.malformed, "the server writes lines that are no messages"))
-                        return
+                    output.garbage += 1
+                    guard output.garbage <= limits.garbage else {
+                        return UpstreamFailure(.malformed, "the server writes lines that are no messages")
                     }
                     continue
                 }
-                garbage = 0
+                output.garbage = 0
             }
-            if lines.isTooLong {
-                finish(UpstreamFailure(.malformed, "a message of the server is longer than \(limits.line) bytes"))
-                return
-            }
+            guard output.lines.isTooLong else { return nil }
+            return UpstreamFailure(.malformed, "a message of the server is longer than \(limits.line) bytes")
         }
-        finish(UpstreamFailure(.ended, "the server has ended"))
     }
 
     private func isIdle() -> Bool {
@@ -315,7 +441,7 @@ final class ProgramSession: Sendable {
 
     // MARK: Ending
 
-    /// Everybody who waits learns that it has ended, and so does the program. On the reading thread.
+    /// Everybody who waits learns that it has ended, and so does the program. On the session's own thread.
     private func finish(_ why: UpstreamFailure) {
         let waiting = state.withLock { state in
             state.ended = state.ended ?? why
@@ -324,6 +450,7 @@ final class ProgramSession: Sendable {
         }
         let failure = ended ?? why
         for inbox in waiting { inbox.content.update { $0.end = $0.end ?? .failure(failure) } }
+        wakeLeader()
         program.end()
     }
 

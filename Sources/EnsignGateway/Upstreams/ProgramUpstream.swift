@@ -19,6 +19,11 @@ package final class ProgramUpstream: Upstream {
         var started = ContinuousClock.now
         /// Whether it once ended because it was asked in the older era.
         var asksStateless = false
+
+        var running: (ProgramSession, UpstreamProtocol.Era)? {
+            guard let session, let era, session.ended == nil else { return nil }
+            return (session, era)
+        }
     }
 
     private let address: ProgramAddress
@@ -94,7 +99,8 @@ package final class ProgramUpstream: Upstream {
             until: .now + call.timeout,
             most: call.most,
             cancellation: call.cancellation,
-            progress: call.progress
+            progress: call.progress,
+            reading: call.reading
         ) { id in
             messages.request(id, "tools/call", UpstreamProtocol.parameters(of: call, token: id), era)
         }
@@ -130,12 +136,11 @@ package final class ProgramUpstream: Upstream {
             case start(old: ProgramSession?, asksStateless: Bool)
             case failed(UpstreamFailure)
         }
+        if !cancellation.isCancelled, let running = state.withLock({ $0.running }) { return running }
         let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
             state.wait(until: deadline) { state -> Turn? in
                 if cancellation.isCancelled { return .failed(UpstreamFailure(.cancelled, "the caller has gone")) }
-                if let session = state.session, let era = state.era, session.ended == nil {
-                    return .running(session, era)
-                }
+                if let (session, era) = state.running { return .running(session, era) }
                 guard !state.isStarting else { return nil }
                 let old = state.session
                 if let old, !old.isAtRest, let why = old.ended { Self.took(note: why, in: &state) }

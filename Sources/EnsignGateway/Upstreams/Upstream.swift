@@ -31,6 +31,8 @@ package struct UpstreamCall: Sendable {
     /// The server is told (`notifications/cancelled`), and the answer dropped.
     package var cancellation: Cancellation
     package var progress: (@Sendable (JSONObject) -> Void)?
+    /// What the calling thread looks after besides; nil where another one does.
+    package var reading: ClientReading?
 
     package init(
         tool: String,
@@ -39,7 +41,8 @@ package struct UpstreamCall: Sendable {
         timeout: Duration,
         most: Int = 4 << 20,
         cancellation: Cancellation,
-        progress: (@Sendable (JSONObject) -> Void)? = nil
+        progress: (@Sendable (JSONObject) -> Void)? = nil,
+        reading: ClientReading? = nil
     ) {
         self.tool = tool
         self.arguments = arguments
@@ -48,6 +51,7 @@ package struct UpstreamCall: Sendable {
         self.most = most
         self.cancellation = cancellation
         self.progress = progress
+        self.reading = reading
     }
 }
 

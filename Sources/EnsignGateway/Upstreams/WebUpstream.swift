@@ -63,6 +63,8 @@ package final class WebUpstream: Upstream {
     }
 
     package func call(_ call: UpstreamCall) -> UpstreamOutcome {
+        // libcurl waits by itself.
+        call.reading?.passOn()
         do throws(UpstreamFailure) {
             // Getting to know it is not part of the call's time.
             _ = try greeting(until: .now + min(call.timeout, Self.patience), call.cancellation)

@@ -9,11 +9,13 @@ import EnsignSystem
 package final class SingleFlight: Sendable {
     /// What makes two calls the same.
     package struct Key: Sendable, Hashable {
-        package var agent: AgentID
-        package var run: String
-        package var bundle: Digest
-        package var operation: String
-        package var arguments: JSONValue
+        package let agent: AgentID
+        package let run: String
+        package let bundle: Digest
+        package let operation: String
+        package let arguments: JSONValue
+        /// Made once: a key is looked up several times.
+        private let hash: Int
 
         package init(agent: AgentID, run: String, bundle: Digest, operation: String, arguments: JSONValue) {
             self.agent = agent
@@ -21,7 +23,13 @@ package final class SingleFlight: Sendable {
             self.bundle = bundle
             self.operation = operation
             self.arguments = arguments
+            var hasher = Hasher()
+            for text in [agent.team, agent.name, run, bundle.hex, operation] { hasher.combine(text) }
+            hasher.combine(arguments)
+            hash = hasher.finalize()
         }
+
+        package func hash(into hasher: inout Hasher) { hasher.combine(hash) }
     }
 
     /// What becomes of somebody who asks.

@@ -46,6 +46,7 @@ package final class SocketFront: Sendable {
     private let attendants: WorkerPool
     private let workers = WorkerPool(most: 1_024)
     private let teller = ChangeTeller()
+    private let watch = ReadingWatch()
     private let limits: Limits
     private let state: Condition<State>
     private let thread: Condition<EnsignSystem.Thread?>
@@ -106,6 +107,7 @@ package final class SocketFront: Sendable {
         attendants.stop()
         workers.stop()
         teller.stop()
+        watch.stop()
     }
 
     // MARK: Connections
@@ -226,6 +228,7 @@ package final class SocketFront: Sendable {
             gatekeeper: gatekeeper,
             session: session,
             workers: workers,
+            watch: watch,
             version: version,
             agreed: hello.agreed,
             holding: socket

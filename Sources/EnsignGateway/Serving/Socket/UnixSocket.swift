@@ -17,9 +17,17 @@ enum UnixSocket {
         if unsafe lstat(path, &info) == 0, info.st_mode & S_IFMT != S_IFSOCK {
             throw SystemError(code: EEXIST, operation: operation)
         }
-        if (try? connect(path)) != nil { throw SystemError(code: EADDRINUSE, operation: operation) }
         // In the same folder, so that it can be moved; short, since the whole path is bounded.
         let folder = Files.parent(of: path) ?? "."
+        // Of two that start at once the second finds the first: nobody takes the place of one that has just been put there.
+        let turn = try? OpenFile(FileDescriptor(folder, O_RDONLY | O_DIRECTORY, operation: operation), folder)
+        defer { withExtendedLifetime(turn) {} }
+        // Not for ever: others may lock the folder for something else.
+        let end = ContinuousClock.now + .seconds(5)
+        if let number = turn?.descriptor.number {
+            while flock(number, LOCK_EX | LOCK_NB) != 0, ContinuousClock.now < end { Machine.pause(milliseconds: 10) }
+        }
+        if (try? connect(path)) != nil { throw SystemError(code: EADDRINUSE, operation: operation) }
         let temporary = "\(folder)/.\(UInt32.random(in: 0...UInt32.max))"
         let socket = try FileDescriptor.socket(AF_UNIX, operation)
         // Nobody else may connect from the first moment on.

@@ -1,0 +1,129 @@
+import EnsignManifest
+import EnsignModel
+
+/// A line of the decision log as it is written: canonical JSON, straight into bytes. ``LogLine`` is one that was read.
+struct NewLine: Sendable {
+    let sequence: Int64
+    /// Without the line feed.
+    let bytes: [UInt8]
+    /// The next line's `prev`.
+    var digest: Digest { Compiler.digest(of: bytes) }
+
+    /// What surrounds a decision in a line.
+    struct Place: Sendable {
+        var sequence: Int64
+        /// Nil for the first line of all.
+        var previous: Digest?
+        var time: Moment
+        var environment: String
+        /// The process that writes it: an intent is open as long as that process may still write its outcome.
+        var writer: String
+    }
+
+    /// What stands for values that are not for the log. Needs no place: made before anybody waits.
+    struct Hidden: Sendable {
+        var key: String?
+        var arguments: String?
+        /// Values that the grant keeps in clear, or what stands for long ones.
+        var record: JSONValue?
+
+        init(_ decision: Decision, _ secret: LogSecret) {
+            key = decision.key.map(secret.mac(ofKey:))
+            arguments = decision.arguments.map(secret.mac(ofArguments:))
+            guard !decision.recorded.isEmpty else { return }
+            let kept = decision.recorded.prefix(8).map { pointer, value -> (String, JSONValue) in
+                let isShort = value.canonicalBytes().count <= LogLine.mostRecorded
+                return (pointer.cut(utf8: 256), isShort ? value : .string(secret.mac(ofArguments: value)))
+            }
+            record = .object(JSONObject(kept))
+        }
+    }
+
+    init(_ decision: Decision, _ hidden: Hidden, at place: Place, secret: LogSecret) {
+        sequence = place.sequence
+        var members = SortedMembers()
+        members.add("agent", decision.agent?.description)
+        if let approval = decision.approval {
+            let by = approval.by.prefix(8).map { JSONValue.string($0.cut(utf8: 256)) }
+            members.add("approval", ["by": .array(by), "id": .string(approval.id)])
+        }
+        members.add("arguments", hidden.arguments)
+        members.add("at", decision.pointer?.cut(utf8: 1_024))
+        members.add("bundle", decision.bundle?.description)
+        members.add("bytes", decision.bytes.map { .integer(Int64($0)) })
+        members.add("entry", decision.entry.map { .integer($0) })
+        members.add("environment", place.environment)
+        if let asked = decision.asked {
+            let (issuer, subject) = (asked.issuer.cut(utf8: 256), asked.subject.cut(utf8: 256))
+            members.add("for", ["iss": .string(issuer), "sub": .string(subject)])
+        }
+        members.add("intent", decision.intent.map { .integer($0) })
+        members.add("key", hidden.key)
+        members.add("kind", decision.kind.rawValue)
+        let macPlace = members.bytes.count
+        members.add("ms", decision.milliseconds.map { JSONValue(($0 * 1_000).rounded() / 1_000) })
+        members.add("note", decision.note?.cut(utf8: 1_024))
+        members.add("operation", decision.operation?.cut(utf8: 256))
+        members.add("outcome", decision.outcome?.rawValue)
+        members.add("present", decision.present?.description)
+        members.add("prev", place.previous.map { .string($0.description) } ?? .null)
+        members.add("reason", decision.reason?.rawValue)
+        members.add("record", hidden.record)
+        members.add("run", decision.run?.name.cut(utf8: 256))
+        members.add("runFrom", decision.run?.source.rawValue)
+        members.add("seq", .integer(place.sequence))
+        members.add("time", place.time.milliseconds)
+        members.add("trace", decision.trace?.cut(utf8: 64))
+        members.add("v", .integer(1))
+        members.add("verdict", decision.verdict?.rawValue)
+        members.add("version", decision.version?.description)
+        members.add("writer", place.writer)
+        var bytes = members.object
+        let mac = secret.mac(ofLine: bytes)
+        bytes.insert(contentsOf: ",\"mac\":\"\(mac)\"".utf8, at: macPlace)
+        self.bytes = bytes
+    }
+}
+
+/// The members of an object, given in the order of their names (RFC 8785, section 3.2.3), as canonical JSON.
+private struct SortedMembers {
+    private(set) var bytes: [UInt8] = []
+    private var last = ""
+
+    init() { bytes.reserveCapacity(1_024) }
+
+    var object: [UInt8] { bytes + [UInt8(ascii: "}")] }
+
+    mutating func add(_ name: String, _ text: String?) {
+        guard let text else { return }
+        begin(name)
+        JSONValue.appendCanonical(text, to: &bytes)
+    }
+
+    mutating func add(_ name: String, _ value: JSONValue?) {
+        guard let value else { return }
+        begin(name)
+        value.appendCanonical(to: &bytes)
+    }
+
+    private mutating func follows(_ name: String) -> Bool {
+        defer { last = name }
+        return last < name
+    }
+
+    private mutating func begin(_ name: String) {
+        assert(follows(name), "'\(name)' is not in its place")
+        bytes.append(bytes.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+        JSONValue.appendCanonical(name, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+    }
+}
+
+extension Moment {
+    /// `2026-11-29T03:00:00.123Z`.
+    package var milliseconds: String {
+        let rest = nanoseconds - timestamp.seconds * 1_000_000_000
+        let digits = String(1_000 + rest / 1_000_000).dropFirst()
+        return String(timestamp.description.dropLast()) + ".\(digits)Z"
+    }
+}
