@@ -212,6 +212,25 @@ struct DecisionLogTests {
         _ = next
     }
 
+    @Test("an outcome that could not be written is written as soon as that is possible, with a word about it")
+    func late() throws {
+        let log = try open()
+        let number = try log.append(intent(1))
+        let place = try file("newest")
+        try Files.remove(place)
+        try Files.makeDirectories(place)
+        #expect(throws: RecordFailure.self) { try log.append(outcome(number)) }
+        #expect(throws: RecordFailure.self) { try log.append(intent(2)) }
+        _ = unsafe rmdir(place)
+        #expect(try check().open == 1)
+        try log.signHead()
+        #expect(try check().open == 0)
+        _ = try log.append(intent(3))
+        let lines = try text("2026-11-29.jsonl").split(separator: "\n")
+        #expect(lines.count == 3 && lines[1].contains("\"note\":\"it came at 2026-11-29T"))
+        #expect(try check().problems == [])
+    }
+
     @Test("the intent of a process that still runs stays open")
     func living() throws {
         let log = try open()

@@ -140,6 +140,64 @@ struct ProgramUpstreamTests {
         #expect(starts == 1)
     }
 
+    @Test("whoever reads for all and leaves is followed by another one who waits")
+    func following() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let cancellation = Cancellation()
+        let reader = try EnsignSystem.Thread { [self] in
+            guard case .unknown = upstream.call(call("cancellable", cancellation: cancellation)) else {
+                return #expect(Bool(false))
+            }
+        }
+        usleep(100_000)
+        let others = try (0..<3).map { index in
+            try EnsignSystem.Thread { [self] in
+                let seconds = 0.2 + Double(index) / 10
+                #expect((try? upstream.call(call("slow", ["seconds": JSONValue(seconds)])).result().said) == "slow")
+            }
+        }
+        usleep(100_000)
+        cancellation.cancel()
+        for thread in [reader] + others { thread.join() }
+    }
+
+    @Test("whoever waits alone looks after its client as well; whoever waits beside others lets another one do it")
+    func client() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let client = Pipe()
+        let passed = Condition(0)
+        var alone = call("slow", ["seconds": 1])
+        alone.reading = ClientReading(client.fileHandleForReading.fileDescriptor) { passed.update { $0 += 1 } }
+        let (first, second) = (alone, alone)
+        let thread = try EnsignSystem.Thread { #expect((try? upstream.call(first).result().said) == "slow") }
+        usleep(200_000)
+        #expect(passed.withLock { $0 } == 0)
+        let other = try EnsignSystem.Thread { #expect((try? upstream.call(second).result().said) == "slow") }
+        #expect(passed.wait(until: .now + .milliseconds(500)) { $0 == 1 ? true : nil } == true)
+        try client.fileHandleForWriting.write(contentsOf: Data("{".utf8))
+        #expect(passed.wait(until: .now + .milliseconds(500)) { $0 == 2 ? true : nil } == true, "its client speaks")
+        thread.join()
+        other.join()
+        withExtendedLifetime(client) {}
+    }
+
+    @Test("a server that ended a moment ago is started again for the next call, and nothing of it is sent twice")
+    func endsBetween() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        let process = try #require(pid_t(try upstream.call(call("leave")).result().said ?? ""))
+        // Sooner than the session's own thread looks.
+        while let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8), !stat.contains(") Z ") {
+            usleep(200)
+        }
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        #expect(starts == 2)
+    }
+
     @Test("a late answer reaches nobody")
     func late() throws {
         let upstream = upstream("legacy")

@@ -73,6 +73,25 @@ struct SocketFrontTests {
         #expect(try Files.list(scratch.path) == ["gateway.sock"])
     }
 
+    @Test("of several that start at the same time one listens, and the others say so")
+    func once() throws {
+        for round in 0..<10 {
+            let path = "\(scratch.path)/\(round).sock"
+            let listening = Condition(0)
+            let isOver = Condition(false)
+            let threads = try (0..<8).map { _ in
+                try EnsignSystem.Thread {
+                    guard let socket = try? UnixSocket.listen(path) else { return }
+                    listening.withLock { $0 += 1 }
+                    _ = isOver.wait(until: .now + .milliseconds(300)) { $0 ? true : nil }
+                    _ = consume socket
+                }
+            }
+            for thread in threads { thread.join() }
+            #expect(listening.withLock { $0 } == 1)
+        }
+    }
+
     @Test("a socket that is in use is left alone, and one that nobody listens to is replaced")
     func stale() throws {
         let first = try front()

@@ -118,7 +118,7 @@ extension Gate {
         decision.milliseconds = Double((parts.clock() - context.start) / 10_000) / 100
         if let note { decision.note = note }
         do throws(RecordFailure) { _ = try parts.record.append(decision) } catch {
-            // An intent without an outcome is recorded as unknown at the next start.
+            // It is written as soon as that is possible. If the gateway ends before, its call is unknown at the next start.
             parts.say("an outcome cannot be recorded: \(error.message)")
         }
     }

@@ -1,4 +1,5 @@
 import EnsignModel
+import Synchronization
 
 /// Where a call stands in a trace: W3C Trace Context, `traceparent` of version 00.
 package struct TraceContext: Sendable, Hashable {
@@ -17,7 +18,7 @@ package struct TraceContext: Sendable, Hashable {
     package init(
         parent text: String?,
         state: String?,
-        random: () -> UInt64 = { .random(in: 1 ... .max) }
+        random: () -> UInt64 = { TraceNumbers.shared.next() }
     ) {
         func hex(_ number: UInt64) -> String {
             let digits = String(number, radix: 16)
@@ -56,5 +57,19 @@ package struct TraceContext: Sendable, Hashable {
         var members: JSONObject = ["traceparent": .string("00-\(trace)-\(span)-\(flags)")]
         if let state { members["tracestate"] = .string(state) }
         return members
+    }
+}
+
+/// Random numbers for traces, drawn from the system a few at a time.
+private final class TraceNumbers: Sendable {
+    static let shared = TraceNumbers()
+
+    private let drawn = Mutex<[UInt64]>([])
+
+    func next() -> UInt64 {
+        drawn.withLock { drawn in
+            if drawn.isEmpty { drawn = (0..<64).map { _ in .random(in: 1 ... .max) } }
+            return drawn.removeLast()
+        }
     }
 }

@@ -52,8 +52,16 @@ package final class DecisionLog: DecisionRecord {
     package func append(_ decision: Decision) throws(RecordFailure) -> Int64 {
         // What needs no place in the log is made before anybody waits.
         let hidden = NewLine.Hidden(decision, secret)
-        return try locked { (tail: inout LogTail) throws(RecordFailure) -> Int64 in
+        do throws(RecordFailure) { return try append(decision, hidden) } catch {
+            if decision.kind == .outcome, decision.intent != nil { keep(decision, hidden) }
+            throw error
+        }
+    }
+
+    private func append(_ decision: Decision, _ hidden: NewLine.Hidden) throws(RecordFailure) -> Int64 {
+        try locked { (tail: inout LogTail) throws(RecordFailure) -> Int64 in
             let now = clock()
+            try writeLate(&tail, now)
             let line = try write(decision, hidden, &tail, now)
             switch decision.kind {
             case .intent: tail.open[line.sequence] = tail.lastStart
@@ -69,7 +77,11 @@ package final class DecisionLog: DecisionRecord {
 
     /// Signs the newest line's digest if that was not done for a minute, or if `always`.
     package func signHead(always: Bool = false) throws(RecordFailure) {
-        try locked { (tail: inout LogTail) throws(RecordFailure) in try signHead(&tail, clock(), always: always) }
+        try locked { (tail: inout LogTail) throws(RecordFailure) in
+            let now = clock()
+            try writeLate(&tail, now)
+            try signHead(&tail, now, always: always)
+        }
     }
 
     /// Compresses the files of earlier days, and removes those that are older.
@@ -83,6 +95,25 @@ package final class DecisionLog: DecisionRecord {
             keep: keep,
             today
         )
+    }
+
+    // MARK: Outcomes that come while nothing can be written
+
+    private func keep(_ decision: Decision, _ hidden: NewLine.Hidden) {
+        var decision = decision
+        let note = "it came at \(clock().timestamp), when the log could not be written"
+        decision.note = decision.note.map { "\(note); \($0)" } ?? note
+        state.withLock { tail in
+            if tail.late.count < LogTail.LateOutcome.most { tail.late.append(.init(decision: decision, hidden: hidden)) }
+        }
+    }
+
+    private func writeLate(_ tail: inout LogTail, _ now: Moment) throws(RecordFailure) {
+        while let first = tail.late.first {
+            _ = try write(first.decision, first.hidden, &tail, now)
+            if let intent = first.decision.intent { tail.open[intent] = nil }
+            tail.late.removeFirst()
+        }
     }
 
     // MARK: Writing

@@ -13,16 +13,26 @@ struct LogTail: Sendable {
     private(set) var name: String?
     /// The place of the newest line.
     private(set) var lastStart = LogFolder.Place(name: "", offset: 0)
+    /// Outcomes that could not be written when they came, oldest first.
+    var late: [LateOutcome] = []
     var head: (sequence: Int64, time: Timestamp) = (0, Timestamp(seconds: 0))
     /// The file of the folder's lock, as it was opened last.
     var lock: OpenFile?
     /// This process, among those that write.
     let writer = String(UInt64.random(in: 0...0xFFFF_FFFF) | 1 << 32, radix: 16)
 
+    /// What is to be written as soon as that is possible.
+    struct LateOutcome: Sendable {
+        var decision: Decision
+        var hidden: NewLine.Hidden
+
+        /// Beyond, they are not kept: as long as their process lives such calls are open, and then unknown.
+        static let most = 4_096
+    }
+
     private let folder: LogFolder
     private var file: OpenFile?
     private var size: Int64 = 0
-    private var inode: UInt64 = 0
     private var place: OpenFile?
     private var linesSincePlace = 0
 
@@ -69,9 +79,10 @@ struct LogTail: Sendable {
 
     /// Whether the newest file is the one that is open, as this process left it.
     private func isUnchanged(_ name: String) throws(RecordFailure) -> Bool {
-        guard name == self.name else { return false }
-        let status = try recording { try Files.status("\(folder.path)/\(name)") }
-        return status?.inode == inode && status?.size == size
+        guard name == self.name, let file else { return false }
+        // One that was replaced or removed has no name any more.
+        let status = try recording { try file.descriptor.status(folder.path) }
+        return status.links > 0 && status.size == size
     }
 
     private mutating func reopen(_ name: String) throws(RecordFailure) {
@@ -88,7 +99,7 @@ struct LogTail: Sendable {
             )
         }
         let status = try recording { try opened.descriptor.status(path) }
-        (size, inode) = (status.size, status.inode)
+        size = status.size
         file = opened
         self.name = name
     }

@@ -62,8 +62,9 @@ struct EventFile: Sendable {
             while flock(file.descriptor.number, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
             }
-            // Somebody may have replaced it while we waited, or since it was opened.
-            if let status = try Files.status(path), status.isFile(of: file) { return (file, status) }
+            // Somebody may have replaced it while we waited, or since it was opened: then it has no name any more.
+            let status = try file.descriptor.status(path)
+            if status.links > 0 { return (file, status) }
             flock(file.descriptor.number, LOCK_UN)
             opened = nil
         }
@@ -73,6 +74,11 @@ struct EventFile: Sendable {
 
     /// What others wrote since; nil when there is no file. Nobody else may write meanwhile.
     mutating func news() throws(SystemError) -> News? {
+        // One that was replaced or removed has no name any more.
+        if let opened, opened.inode == inode {
+            let status = try opened.descriptor.status(path)
+            if status.links > 0, status.size == offset { return News(size: status.size) }
+        }
         guard let status = try Files.status(path) else {
             self = EventFile(path)
             return nil

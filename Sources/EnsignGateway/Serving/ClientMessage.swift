@@ -15,6 +15,9 @@ enum ClientMessage: Sendable {
     /// The most bytes of one message.
     static let most = 4 << 20
 
+    /// A message of so many bytes takes no memory that would have to be counted.
+    static let short = 65_536
+
     /// Beyond it two whole numbers may be one double (RFC 8259, section 6).
     private static let exact: Int64 = 1 << 53
 
@@ -34,7 +37,7 @@ enum ClientMessage: Sendable {
     /// About how many bytes more a message takes once it is read: a value is far larger than the two bytes that it may be
     /// written with. What is short is not counted.
     static func memory(for bytes: [UInt8]) -> Int {
-        guard bytes.count > 65_536 else { return 0 }
+        guard bytes.count > short else { return 0 }
         var values = 0
         for byte in bytes where byte == UInt8(ascii: ",") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") {
             values += 1

@@ -13,6 +13,7 @@ final class LineConnection: Sendable {
     private let watch: ReadingWatch
     private let limits: Limits
     private let input: Int32
+    private let room: AgentRoom?
     private let writer: LineWriter
     /// What must not be closed while a call may still be answered.
     private let held: (any Sendable)?
@@ -87,6 +88,7 @@ final class LineConnection: Sendable {
 
     /// - Parameters:
     ///   - reader: May have read on already.
+    ///   - room: Where long messages must find room, from their last byte to their answer; nil where there is always some.
     ///   - agreed: The version that was agreed on before.
     ///   - held: Kept as long as the connection is.
     init(
@@ -98,6 +100,7 @@ final class LineConnection: Sendable {
         watch: ReadingWatch,
         version: String,
         limits: Limits = Limits(),
+        room: AgentRoom? = nil,
         agreed: String? = nil,
         holding held: (any Sendable)? = nil
     ) {
@@ -107,6 +110,7 @@ final class LineConnection: Sendable {
         self.workers = workers
         self.watch = watch
         self.limits = limits
+        self.room = room
         input = reader.number
         writer = LineWriter(output)
         reading = Mutex(
@@ -136,6 +140,7 @@ final class LineConnection: Sendable {
             // Not before: whoever reads next waits for the lock that this thread had.
             if !job.keepsTurn { passOn(turn) }
             job.run()
+            room?.give(job.room)
             let isOwn = state.withLock { state in
                 guard state.turn == turn else { return false }
                 state.held = nil
@@ -193,6 +198,8 @@ final class LineConnection: Sendable {
     private struct Job {
         /// Whether no other thread needs to read meanwhile, unless it takes long.
         var keepsTurn: Bool
+        /// The room that its message takes.
+        var room = 0
         var run: () -> Void
     }
 
@@ -207,16 +214,40 @@ final class LineConnection: Sendable {
                 case .tooLong:
                     let error = ProtocolError(ProtocolError.unreadable, ClientMessage.tooLong)
                     write(Reply.message(.null, error))
+                case .noRoom: refuseRoom()
                 case .line(let line):
                     guard line.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
+                    let memory = line.count > ClientMessage.short ? line.count + ClientMessage.memory(for: line) : 0
+                    if let room, !room.take(memory) {
+                        refuseRoom()
+                        continue
+                    }
                     let step = reading.messages.take(ClientMessage(line))
-                    if let job = self.job(for: step, turn, hasMore: reading.reader.hasMore) { return job }
+                    if var job = self.job(for: step, turn, hasMore: reading.reader.hasMore) {
+                        job.room = memory
+                        return job
+                    }
+                    room?.give(memory)
                 }
             }
             return nil
         }
         if isLast { end() }
         return job
+    }
+
+    /// The message is not read, so nobody knows which request this would answer, nor what it asks for.
+    private func refuseRoom() {
+        let call = IncomingCall(
+            name: "tools/call",
+            arguments: [:],
+            protocolVersion: ProtocolVersion.handshakes[0],
+            cancellation: Cancellation()
+        )
+        let decision = gatekeeper.refuse(call, .noRoom, in: session)["_meta"]?["dev.ensign/decision"]
+        var error = ProtocolError.noRoom
+        error.data = decision.map { ["dev.ensign/decision": $0] }
+        write(Reply.message(.null, error))
     }
 
     /// Does what is done at once; what takes time is a job.
@@ -276,12 +307,13 @@ final class LineConnection: Sendable {
             return nil
         case .fine(let isAlone, let isWatched):
             if !isWatched { watch.add(self) }
-            return Job(keepsTurn: isAlone && watch.isThere) { [self] in
+            let run = { [self] in
                 let message = body(cancellation)
                 state.withLock { $0.calls[reply.id] = nil }
                 // Whoever cancels wants no answer (2025-11-25, "Cancellation").
                 if let message, !cancellation.isCancelled { write(message) }
             }
+            return Job(keepsTurn: isAlone && watch.isThere, run: run)
         }
     }
 

@@ -10,6 +10,8 @@ struct LineReader: ~Copyable, Sendable {
         case line([UInt8])
         /// It was longer than is read, and has been passed over.
         case tooLong
+        /// There was no room for it, and it has been passed over.
+        case noRoom
         case end
     }
 
@@ -18,11 +20,18 @@ struct LineReader: ~Copyable, Sendable {
     private var bytes: [UInt8] = []
     private var start = 0
     private var searched = 0
-    private var isPassingOver = false
+    /// What a line that is passed over is.
+    private var passedOver: Line?
+    private var room: AgentRoom?
+    /// What was taken of it.
+    private var held = 0
 
-    /// The same from here on, with another bound.
-    consuming func reading(most: Int) -> LineReader {
+    /// The same from here on, with other bounds.
+    ///
+    /// - Parameter room: Where long lines must find room; nil where there is always some.
+    consuming func reading(most: Int, in room: AgentRoom? = nil) -> LineReader {
         self.most = most
+        self.room = room
         return self
     }
 
@@ -43,27 +52,39 @@ struct LineReader: ~Copyable, Sendable {
             if let end = lineEnd() {
                 let line = Array(bytes[start..<end])
                 (start, searched) = (end + 1, end + 1)
-                if isPassingOver {
-                    isPassingOver = false
-                    return .tooLong
+                if start == bytes.count, line.count > ClientMessage.short { forget() }
+                if let passedOver {
+                    self.passedOver = nil
+                    return passedOver
                 }
                 return line.count > most ? .tooLong : .line(line)
             }
             searched = bytes.count
-            if bytes.count - start > most {
-                isPassingOver = true
-                bytes.removeAll()
-                (start, searched) = (0, 0)
-            }
+            if passedOver == nil { passedOver = refusal() }
+            if passedOver != nil { forget() }
             guard fill() else {
-                defer {
-                    bytes = []
-                    (start, searched) = (0, 0)
-                }
-                if isPassingOver { return .end }
+                defer { forget() }
+                if passedOver != nil { return .end }
                 return start < bytes.count ? .line(Array(bytes[start...])) : .end
             }
         }
+    }
+
+    /// Why the line that is being read is not read on; nil where it is.
+    private mutating func refusal() -> Line? {
+        if bytes.count - start > most { return .tooLong }
+        let more = bytes.count - ClientMessage.short - held
+        guard more > 0, let room else { return nil }
+        guard room.take(more) else { return .noRoom }
+        held += more
+        return nil
+    }
+
+    private mutating func forget() {
+        bytes = []
+        (start, searched) = (0, 0)
+        room?.give(held)
+        held = 0
     }
 
     private func lineEnd() -> Int? {
@@ -75,8 +96,10 @@ struct LineReader: ~Copyable, Sendable {
     }
 
     private mutating func fill() -> Bool {
-        if start == bytes.count {
-            bytes.removeAll(keepingCapacity: bytes.capacity <= 1 << 20)
+        if start == bytes.count, held > 0 {
+            forget()
+        } else if start == bytes.count {
+            bytes.removeAll(keepingCapacity: true)
             (start, searched) = (0, 0)
         } else if start > 65_536 {
             bytes.removeFirst(start)

@@ -118,12 +118,12 @@ struct CrowdTests {
         let client = try WebClient(front.port)
         client.post(wide)
         #expect(try client.hear().status == 503)
-        let connections = HTTPConnections(HTTPConnections.Limits(memory: 100))
+        let room = MessageRoom(100)
         let (one, other) = (AgentID(team: "a", name: "b"), AgentID(team: "a", name: "c"))
-        #expect(connections.takeRoom(50, one) && !connections.takeRoom(1, one))
-        #expect(connections.takeRoom(50, other) && !connections.takeRoom(1, AgentID(team: "a", name: "d")))
-        connections.giveRoom(50, one)
-        #expect(connections.takeRoom(50, one))
+        #expect(room.take(50, one) && !room.take(1, one))
+        #expect(room.take(50, other) && !room.take(1, AgentID(team: "a", name: "d")))
+        room.give(50, one)
+        #expect(room.take(50, one))
     }
 
     // MARK: The Unix socket
@@ -166,6 +166,67 @@ struct CrowdTests {
         #expect(try hear(known)?["result"] == [:])
         #expect(try SocketConnector.ask("\(scratch.path)/g.sock", ["verb": "list"])["uid"] != nil)
         #expect(try hear(crowd[0]) == nil)
+    }
+
+    @Test("What lines take in memory is counted from the first byte on, comes back, and what finds no room is recorded")
+    func longLines() throws {
+        let front = try socketFront { $0.memory = 2_000_000 }
+        defer { front.stop() }
+        func client(_ line: [UInt8]) throws -> OpenSocket {
+            let socket = try connect()
+            #expect(try greet(socket)?["ensign"] == "welcome")
+            unsafe line.withUnsafeBytes { line in
+                var done = 0
+                while done < line.count {
+                    let count = unsafe write(socket.number, line.baseAddress! + done, line.count - done)
+                    guard count > 0 else { return }
+                    done += count
+                }
+            }
+            return socket
+        }
+        let halves = try (0..<2).map { _ in try client([UInt8](repeating: 0x20, count: 500_000)) }
+        let whole = [UInt8](repeating: 0x20, count: 900_000) + Array(Self.ping.utf8) + [0x0A]
+        let answer = try hear(try client(whole))
+        #expect(answer?["error"]?["code"] == -32603 && answer?["error"]?["data"]?["dev.ensign/decision"] == 8)
+        for socket in halves { socket.shut() }
+        var isTaken = false
+        for _ in 0..<100 where !isTaken {
+            isTaken = try hear(try client(whole))?["result"] == [:]
+            if !isTaken { usleep(20_000) }
+        }
+        #expect(isTaken)
+    }
+
+    @Test("Threads of a burst end when nobody needs them, and the next call finds one all the same")
+    func burst() throws {
+        let pool = WorkerPool(most: 64, rest: .milliseconds(50))
+        let state = Condition((running: 0, isOpen: false))
+        func burst(_ count: Int) {
+            state.withLock { $0 = (0, false) }
+            for _ in 0..<count {
+                let isTaken = pool.run {
+                    state.update { $0.running += 1 }
+                    _ = state.wait(until: .now + .seconds(20)) { $0.isOpen ? true : nil }
+                    state.update { $0.running -= 1 }
+                }
+                #expect(isTaken)
+            }
+            #expect(state.wait(until: .now + .seconds(20)) { $0.running == count ? true : nil } == true)
+            #expect(pool.count >= count)
+            state.update { $0.isOpen = true }
+            #expect(state.wait(until: .now + .seconds(20)) { $0.running == 0 ? true : nil } == true)
+        }
+        for _ in 0..<3 {
+            burst(32)
+            let end = ContinuousClock.now + .seconds(20)
+            while pool.count > 0, ContinuousClock.now < end { usleep(10_000) }
+            #expect(pool.count == 0)
+        }
+        burst(64)
+        #expect(!pool.run {} || pool.count <= 64)
+        pool.stop()
+        #expect(!pool.run {})
     }
 
     @Test("A first line that comes byte by byte is not waited for")

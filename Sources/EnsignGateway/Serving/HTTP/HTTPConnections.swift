@@ -39,17 +39,17 @@ final class HTTPConnections: Sendable {
         var entries: [Int: Entry] = [:]
         var places: Places
         var last = 0
-        /// What messages take, by agents.
-        var memory: [AgentID: Int] = [:]
         var named: [Name: [Cancellation]] = [:]
         var isStopping = false
     }
 
     let limits: Limits
+    let room: MessageRoom
     private let state: Condition<State>
 
     init(_ limits: Limits) {
         self.limits = limits
+        room = MessageRoom(limits.memory)
         state = Condition(State(places: Places(limits.connections)))
     }
 
@@ -108,29 +108,6 @@ final class HTTPConnections: Sendable {
         guard look() else { return false }
         state.withLock { $0.entries[number]?.isKnown = true }
         return true
-    }
-
-    // MARK: Messages
-
-    /// Takes room for a message, or a piece of one.
-    func takeRoom(_ count: Int, _ agent: AgentID) -> Bool {
-        state.withLock { state in
-            let own = state.memory[agent] ?? 0
-            let all = state.memory.values.reduce(0, +)
-            guard own + count <= limits.memory / 2, all + count <= limits.memory else { return false }
-            state.memory[agent] = own + count
-            return true
-        }
-    }
-
-    /// Takes room whether there is any or not: what comes next finds less.
-    func holdRoom(_ count: Int, _ agent: AgentID) { state.withLock { $0.memory[agent, default: 0] += count } }
-
-    func giveRoom(_ count: Int, _ agent: AgentID) {
-        state.withLock { state in
-            let left = (state.memory[agent] ?? 0) - count
-            state.memory[agent] = left > 0 ? left : nil
-        }
     }
 
     // MARK: Calls

@@ -29,12 +29,12 @@ final class HTTPExchange {
     }
 
     deinit {
-        if let session, room > 0 { site.connections.giveRoom(room, session.agent) }
+        if let session, room > 0 { site.connections.room.give(room, session.agent) }
     }
 
     private func takeRoom(_ count: Int) -> Bool {
         guard let session, count > 0 else { return true }
-        guard site.connections.takeRoom(count, session.agent) else { return false }
+        guard site.connections.room.take(count, session.agent) else { return false }
         room += count
         return true
     }
@@ -105,7 +105,7 @@ final class HTTPExchange {
         let answer = decide()
         if let session, let count = answer?.body.count {
             // An answer that its client does not read takes memory as well. What was done is told all the same.
-            site.connections.holdRoom(count, session.agent)
+            site.connections.room.hold(count, session.agent)
             room += count
         }
         return answer

@@ -87,7 +87,7 @@ package final class SocketConnector: Sendable {
         while state.withLock({ $0.refusal == nil && $0.isOutputOpen }) {
             switch reader.next() {
             case .end: return
-            case .tooLong:
+            case .tooLong, .noRoom:
                 write(Reply.message(.null, ProtocolError(ProtocolError.unreadable, ClientMessage.tooLong)))
             case .line(let line):
                 guard line.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }

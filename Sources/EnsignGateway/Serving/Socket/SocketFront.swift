@@ -15,6 +15,8 @@ package final class SocketFront: Sendable {
         var connections = ConnectionLimit.connections
         /// How long the first line may take.
         var hello = Duration.seconds(10)
+        /// The most bytes of memory that messages may take, from their first byte to their answer; one agent's half of it.
+        var memory = 256 << 20
     }
 
     private struct Entry {
@@ -48,6 +50,7 @@ package final class SocketFront: Sendable {
     private let teller = ChangeTeller()
     private let watch = ReadingWatch()
     private let limits: Limits
+    private let room: MessageRoom
     private let state: Condition<State>
     private let thread: Condition<EnsignSystem.Thread?>
 
@@ -75,6 +78,7 @@ package final class SocketFront: Sendable {
         self.version = version
         self.admin = admin
         self.limits = limits
+        room = MessageRoom(limits.memory)
         state = Condition(State(places: Places(limits.connections)))
         // Those that give way are still there for a moment.
         attendants = WorkerPool(most: limits.connections + limits.connections / 4 + 16)
@@ -222,14 +226,16 @@ package final class SocketFront: Sendable {
         _ number: Int,
         _ reader: consuming LineReader
     ) {
+        let room = AgentRoom(room: room, agent: session.agent)
         let connection = LineConnection(
-            reader: reader.reading(most: ClientMessage.most),
+            reader: reader.reading(most: ClientMessage.most, in: room),
             output: socket.number,
             gatekeeper: gatekeeper,
             session: session,
             workers: workers,
             watch: watch,
             version: version,
+            room: room,
             agreed: hello.agreed,
             holding: socket
         )
