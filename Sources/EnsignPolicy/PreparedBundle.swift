@@ -9,6 +9,8 @@ package final class PreparedBundle: Sendable {
     package let bundle: Bundle
     package let digest: Digest
     package let names: ToolNames
+    /// What must have succeeded before, of all operations.
+    package let conditions: [Precondition]
     /// Compiled schemas by operation and side; a failure is one for every call.
     private let schemas = Mutex<[Side: Result<JSONSchema, JSONSchemaError>]>([:])
 
@@ -23,6 +25,7 @@ package final class PreparedBundle: Sendable {
         self.bundle = bundle
         self.digest = digest
         names = ToolNames(bundle)
+        conditions = bundle.tools.flatMap { $0.operations.values }.flatMap(\.after)
     }
 
     /// Why arguments are refused by an operation's input schema; nil when it accepts them.

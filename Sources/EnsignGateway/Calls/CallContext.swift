@@ -43,6 +43,21 @@ struct CallContext: Sendable {
     }
 }
 
+/// What both bundles say of one operation, looked up once.
+struct Granted: Sendable {
+    /// What the route gives now.
+    let now: BundleOperation?
+    /// What the run began with.
+    let then: BundleOperation?
+
+    init(_ tool: String, _ name: String, run: PreparedBundle, present: PreparedBundle) {
+        now = present.bundle.operation(tool, name)
+        then = run.digest == present.digest ? now : run.bundle.operation(tool, name)
+    }
+
+    var all: [BundleOperation] { [now, then].compactMap { $0 } }
+}
+
 /// A call that may be made.
 struct Ruling: Sendable {
     var run: PreparedBundle
@@ -53,6 +68,7 @@ struct Ruling: Sendable {
     var name: String
     /// What the present bundle grants; nil for a call that is only made because the agent is observed.
     var operation: BundleOperation?
+    var granted: Granted
     var approval: Approval
     /// Why it would have been refused; nil where it is allowed.
     var wouldRefuse: Refusal?
@@ -62,9 +78,7 @@ struct Ruling: Sendable {
     var onlyReads: Bool { both { $0.access == .read } }
 
     private func both(_ test: (BundleOperation) -> Bool) -> Bool {
-        guard let now = present.bundle.operation(tool, name), let then = run.bundle.operation(tool, name) else {
-            return false
-        }
+        guard let now = granted.now, let then = granted.then else { return false }
         return test(now) && test(then)
     }
 
@@ -73,7 +87,7 @@ struct Ruling: Sendable {
 
     /// From sending to the answer: the shorter one of both bundles.
     var timeout: Duration {
-        let spans = [present, run].compactMap { $0.bundle.operation(tool, name)?.timeout?.milliseconds }
+        let spans = granted.all.compactMap { $0.timeout?.milliseconds }
         return .milliseconds(spans.min() ?? 30_000)
     }
 }

@@ -89,8 +89,8 @@ extension Gate {
 
     /// Notes a success, where another operation must come after it.
     private func remember(_ ruling: Ruling, _ context: CallContext) {
-        let conditions = [ruling.present, ruling.run].flatMap { $0.bundle.tools }.flatMap { $0.operations.values }
-            .flatMap(\.after).filter { $0.tool == ruling.tool && $0.operation == ruling.name }
+        let conditions = [ruling.present, ruling.run].flatMap(\.conditions)
+            .filter { $0.tool == ruling.tool && $0.operation == ruling.name }
         guard !conditions.isEmpty else { return }
         let entry = RunBook.Entry(
             agent: context.agent,

@@ -75,7 +75,7 @@ extension Gate {
             operation: named?.name ?? "",
             arguments: context.call.arguments
         )
-        let granted = [grounds.present, grounds.run].compactMap { $0.bundle.operation(call.tool, call.operation) }
+        let granted = Granted(call.tool, call.operation, run: grounds.run, present: grounds.present)
         let usage = try usage(context, grounds)
         let outcome: Result<Ruling, Refusal>?
         let entry = RunBook.Entry(
@@ -89,17 +89,17 @@ extension Gate {
                 entry,
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
                 isBegun: isBegun,
-                conditions: granted.flatMap(\.after),
-                rates: Set(granted.compactMap { $0.rate?.period })
+                conditions: granted.all.flatMap(\.after),
+                rates: Set(granted.all.compactMap { $0.rate?.period })
             ) { progress in
                 var progress = progress
                 usage(&progress)
-                let outcome = try judge(call, context, grounds, progress)
+                let outcome = try judge(call, context, grounds, granted, progress)
                 if case .failure = outcome { return (outcome, true) }
                 return (outcome, false)
             }
         } catch {
-            outcome = try uncounted(call, context, grounds, error)
+            outcome = try uncounted(call, context, grounds, granted, error)
         }
         return try outcome?.get()
     }
@@ -109,10 +109,11 @@ extension Gate {
         _ call: CallPolicy.Call,
         _ context: CallContext,
         _ grounds: Grounds,
+        _ granted: Granted,
         _ error: any Error
     ) throws(Refusal) -> Result<Ruling, Refusal> {
         parts.say("calls cannot be counted: \(error)")
-        guard case .success(let ruling)? = try? judge(call, context, grounds, RunProgress()), ruling.onlyReads,
+        guard case .success(let ruling)? = try? judge(call, context, grounds, granted, RunProgress()), ruling.onlyReads,
             ruling.approval == .none, ruling.wouldRefuse == nil
         else { throw RefusalWords.unrecorded }
         return .success(ruling)
@@ -122,6 +123,7 @@ extension Gate {
         _ call: CallPolicy.Call,
         _ context: CallContext,
         _ grounds: Grounds,
+        _ granted: Granted,
         _ progress: RunProgress
     ) throws -> Result<Ruling, Refusal> {
         let limits = AgentLimits(
@@ -138,7 +140,8 @@ extension Gate {
             key: grounds.key,
             tool: call.tool,
             name: call.operation,
-            operation: grounds.present.bundle.operation(call.tool, call.operation),
+            operation: granted.now,
+            granted: granted,
             approval: .none
         )
         switch verdict {
@@ -155,6 +158,7 @@ extension Gate {
             if ruling.tool.isEmpty {
                 guard let (tool, name) = ungranted(context.call.name) else { return .failure(words) }
                 (ruling.tool, ruling.name) = (tool, name)
+                ruling.granted = Granted(tool, name, run: grounds.run, present: grounds.present)
             }
             return .success(ruling)
         }

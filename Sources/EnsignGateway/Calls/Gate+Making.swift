@@ -122,10 +122,7 @@ extension Gate {
 
     /// A server that may be called, with what was reviewed.
     private func station(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> UpstreamDesk.Station {
-        let tool = ruling.present.bundle.tools.first { $0.tool == ruling.tool }
-        let reference =
-            tool.map { parts.upstreams.reference(of: $0) } ?? parts.upstreams.reference(ofUngranted: ruling.tool)
-        switch reference {
+        switch parts.upstreams.reference(of: ruling.tool, in: ruling.present) {
         case .failure(let off):
             parts.say("\(ruling.tool) is off: \(off)")
             throw RefusalWords.off(context.operation)
@@ -220,7 +217,7 @@ extension Gate {
     ) throws(Refusal) {
         guard ruling.operation != nil else { return }
         let seen = try definition(ruling, station, context)
-        var wanted = [ruling.present, ruling.run].compactMap { $0.bundle.operation(ruling.tool, ruling.name)?.pin }
+        var wanted = ruling.granted.all.compactMap(\.pin)
         if wanted.isEmpty {
             do throws(RecordFailure) {
                 wanted = [try parts.pins.pinned(tool: ruling.tool, operation: ruling.name, seen: seen)]
@@ -337,9 +334,7 @@ extension Gate {
         decision.reason = ruling.wouldRefuse?.reason
         decision.pointer = ruling.wouldRefuse?.pointer
         decision.approval = approval
-        let places = [ruling.present, ruling.run].flatMap {
-            $0.bundle.operation(ruling.tool, ruling.name)?.record ?? []
-        }
+        let places = ruling.granted.all.flatMap(\.record)
         decision.recorded = Set(places).sorted().compactMap { place in
             place.value(in: context.call.arguments).map { (place.description, $0) }
         }

@@ -137,17 +137,18 @@ package final class DecisionLog: DecisionRecord {
         _ tail: inout LogTail,
         _ now: Moment
     ) throws(RecordFailure) -> NewLine {
+        let today = tail.text(ofDay: now.day)
         let place = NewLine.Place(
             sequence: tail.sequence + 1,
             previous: tail.digest,
-            time: now,
+            time: now.milliseconds(on: today),
             environment: environment(),
             writer: tail.writer
         )
         let line = NewLine(decision, hidden, at: place, secret: secret)
         guard line.bytes.count <= LogLine.mostBytes else { throw RecordFailure("a decision is too long for the log") }
         // The clock may have gone back: a day that was begun goes on.
-        let day = max(now.timestamp.date.description, tail.name.map { String($0.prefix(10)) } ?? "")
+        let day = max(today, tail.name.map { String($0.prefix(10)) } ?? "")
         if tail.name != nil, tail.name != "\(day).jsonl" { try? signHead(&tail, now, always: true) }
         try tail.append(line, to: "\(day).jsonl")
         return line

@@ -35,6 +35,7 @@ struct LogTail: Sendable {
     private var size: Int64 = 0
     private var place: OpenFile?
     private var linesSincePlace = 0
+    private var day: (number: Int64, text: String) = (.min, "")
 
     init(_ folder: LogFolder) { self.folder = folder }
 
@@ -135,6 +136,12 @@ struct LogTail: Sendable {
     func sync() throws(RecordFailure) {
         guard let file else { return }
         try recording { try file.descriptor.syncData(folder.path) }
+    }
+
+    /// A day as text, made once for all lines of it.
+    mutating func text(ofDay number: Int64) -> String {
+        if day.number != number { day = (number, CalendarDate(daysSince1970: number).description) }
+        return day.text
     }
 
     // MARK: Among the writers

@@ -14,7 +14,7 @@ struct NewLine: Sendable {
         var sequence: Int64
         /// Nil for the first line of all.
         var previous: Digest?
-        var time: Moment
+        var time: String
         var environment: String
         /// The process that writes it: an intent is open as long as that process may still write its outcome.
         var writer: String
@@ -72,7 +72,7 @@ struct NewLine: Sendable {
         members.add("run", decision.run?.name.cut(utf8: 256))
         members.add("runFrom", decision.run?.source.rawValue)
         members.add("seq", .integer(place.sequence))
-        members.add("time", place.time.milliseconds)
+        members.add("time", place.time)
         members.add("trace", decision.trace?.cut(utf8: 64))
         members.add("v", .integer(1))
         members.add("verdict", decision.verdict?.rawValue)
@@ -120,10 +120,28 @@ private struct SortedMembers {
 }
 
 extension Moment {
+    /// Days since 1970-01-01, in UTC.
+    var day: Int64 {
+        let seconds = timestamp.seconds
+        return seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
+    }
+
     /// `2026-11-29T03:00:00.123Z`.
-    package var milliseconds: String {
-        let rest = nanoseconds - timestamp.seconds * 1_000_000_000
-        let digits = String(1_000 + rest / 1_000_000).dropFirst()
-        return String(timestamp.description.dropLast()) + ".\(digits)Z"
+    ///
+    /// - Parameter day: That of this moment, which is the same for many.
+    func milliseconds(on day: String) -> String {
+        let second = timestamp.seconds - self.day * 86_400
+        let rest = (nanoseconds - timestamp.seconds * 1_000_000_000) / 1_000_000
+        var bytes = Array(day.utf8)
+        func add(_ mark: UInt8, _ number: Int64, _ places: [Int64]) {
+            bytes.append(mark)
+            for place in places { bytes.append(UInt8(ascii: "0") + UInt8(number / place % 10)) }
+        }
+        add(UInt8(ascii: "T"), second / 3_600, [10, 1])
+        add(UInt8(ascii: ":"), second / 60 % 60, [10, 1])
+        add(UInt8(ascii: ":"), second % 60, [10, 1])
+        add(UInt8(ascii: "."), rest, [100, 10, 1])
+        bytes.append(UInt8(ascii: "Z"))
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

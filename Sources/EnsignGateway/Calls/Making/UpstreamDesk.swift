@@ -71,7 +71,14 @@ package final class UpstreamDesk: Sendable {
         var reference: String?
     }
 
+    private struct Described: Hashable {
+        var bundle: Digest
+        var tool: String
+    }
+
     private let lines: [String: GatewayFile.UpstreamLine]
+    private let described = Mutex<[Described: Result<String?, Off>]>([:])
+    private static let mostDescribed = 4_096
     private let secrets: SecretShelf
     private let sandbox: String?
     private let make: UpstreamMaker
@@ -89,6 +96,20 @@ package final class UpstreamDesk: Sendable {
         self.secrets = secrets
         self.sandbox = sandbox
         self.make = make
+    }
+
+    /// The same for a tool of a bundle, worked out once; of one that the bundle does not describe for agents that are only
+    /// observed.
+    func reference(of tool: String, in bundle: PreparedBundle) -> Result<String?, Off> {
+        let name = Described(bundle: bundle.digest, tool: tool)
+        if let known = described.withLock({ $0[name] }) { return known }
+        let found = bundle.bundle.tools.first { $0.tool == tool }
+        let reference = found.map(reference(of:)) ?? reference(ofUngranted: tool)
+        described.withLock { described in
+            if described.count >= Self.mostDescribed { described = [:] }
+            described[name] = reference
+        }
+        return reference
     }
 
     /// Whether a tool of a bundle may be reached, and with which reference.
