@@ -231,6 +231,31 @@ struct DecisionLogTests {
         #expect(try check().problems == [])
     }
 
+    @Test(
+        "what is long is cut, and every line is canonical",
+        arguments: ["x", "\u{1}", "\"", "é", "👩‍👩‍👧", "\n"]
+    )
+    func long(piece: String) throws {
+        let log = try open()
+        for count in [1, 10, 11, 31, 32, 42, 43, 64, 127, 128, 170, 171, 256, 257, 1_024, 1_025, 5_000] {
+            let text = String(repeating: piece, count: count)
+            var decision = intent(1)
+            (decision.note, decision.operation, decision.pointer, decision.trace) = (text, text, text, text)
+            decision.run = RunName(text, .header)
+            let number = try log.append(decision)
+            let last = try #require(try line(of: number))
+            #expect(last["note"]?.string == text.cut(utf8: 1_024) && last["at"]?.string == text.cut(utf8: 1_024))
+            #expect(last["operation"]?.string == text.cut(utf8: 256) && last["run"]?.string == text.cut(utf8: 256))
+            #expect(last["trace"]?.string == text.cut(utf8: 64))
+        }
+        #expect(try check().problems == [])
+    }
+
+    private func line(of number: Int64) throws -> JSONValue? {
+        let lines = try text("2026-11-29.jsonl").split(separator: "\n")
+        return LogLine(Array(lines[Int(number) - 1].utf8))?.json
+    }
+
     @Test("the intent of a process that still runs stays open")
     func living() throws {
         let log = try open()

@@ -2,7 +2,6 @@ package import EnsignCrypto
 package import EnsignModel
 import EnsignSystem
 import Glibc
-import Synchronization
 
 /// The decision log of a state folder: `log/<date>.jsonl`, append only.
 ///
@@ -22,7 +21,8 @@ package final class DecisionLog: DecisionRecord {
     private let key: SSHPrivateKey
     private let clock: @Sendable () -> Moment
     private let anchor: Anchor
-    private let state: Mutex<LogTail>
+    /// Held while files are written: whoever waits for it sleeps, and does not spin as with `Mutex`.
+    private let state: Condition<LogTail>
 
     /// Opens the log, and writes down what a killed process left open.
     ///
@@ -40,7 +40,7 @@ package final class DecisionLog: DecisionRecord {
         self.environment = environment
         self.clock = clock
         self.anchor = anchor
-        self.state = Mutex(LogTail(folder))
+        self.state = Condition(LogTail(folder))
         try start()
     }
 
@@ -104,7 +104,9 @@ package final class DecisionLog: DecisionRecord {
         let note = "it came at \(clock().timestamp), when the log could not be written"
         decision.note = decision.note.map { "\(note); \($0)" } ?? note
         state.withLock { tail in
-            if tail.late.count < LogTail.LateOutcome.most { tail.late.append(.init(decision: decision, hidden: hidden)) }
+            if tail.late.count < LogTail.LateOutcome.most {
+                tail.late.append(.init(decision: decision, hidden: hidden))
+            }
         }
     }
 

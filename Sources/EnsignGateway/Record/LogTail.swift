@@ -81,9 +81,9 @@ struct LogTail: Sendable {
     /// Whether the newest file is the one that is open, as this process left it.
     private func isUnchanged(_ name: String) throws(RecordFailure) -> Bool {
         guard name == self.name, let file else { return false }
-        // One that was replaced or removed has no name any more.
-        let status = try recording { try file.descriptor.status(folder.path) }
-        return status.links > 0 && status.size == size
+        // By its path: nothing is written into a log that was moved away.
+        let status = try recording { try Files.status("\(folder.path)/\(name)") }
+        return status?.isFile(of: file) == true && status?.size == size
     }
 
     private mutating func reopen(_ name: String) throws(RecordFailure) {

@@ -48,7 +48,7 @@ struct NewLine: Sendable {
             members.add("approval", ["by": .array(by), "id": .string(approval.id)])
         }
         members.add("arguments", hidden.arguments)
-        members.add("at", decision.pointer?.cut(utf8: 1_024))
+        members.add("at", decision.pointer, atMost: 1_024)
         members.add("bundle", decision.bundle?.description)
         members.add("bytes", decision.bytes.map { .integer(Int64($0)) })
         members.add("entry", decision.entry.map { .integer($0) })
@@ -62,18 +62,18 @@ struct NewLine: Sendable {
         members.add("kind", decision.kind.rawValue)
         let macPlace = members.bytes.count
         members.add("ms", decision.milliseconds.map { JSONValue(($0 * 1_000).rounded() / 1_000) })
-        members.add("note", decision.note?.cut(utf8: 1_024))
-        members.add("operation", decision.operation?.cut(utf8: 256))
+        members.add("note", decision.note, atMost: 1_024)
+        members.add("operation", decision.operation, atMost: 256)
         members.add("outcome", decision.outcome?.rawValue)
         members.add("present", decision.present?.description)
         members.add("prev", place.previous.map { .string($0.description) } ?? .null)
         members.add("reason", decision.reason?.rawValue)
         members.add("record", hidden.record)
-        members.add("run", decision.run?.name.cut(utf8: 256))
+        members.add("run", decision.run?.name, atMost: 256)
         members.add("runFrom", decision.run?.source.rawValue)
         members.add("seq", .integer(place.sequence))
         members.add("time", place.time)
-        members.add("trace", decision.trace?.cut(utf8: 64))
+        members.add("trace", decision.trace, atMost: 64)
         members.add("v", .integer(1))
         members.add("verdict", decision.verdict?.rawValue)
         members.add("version", decision.version?.description)
@@ -98,6 +98,17 @@ private struct SortedMembers {
         guard let text else { return }
         begin(name)
         JSONValue.appendCanonical(text, to: &bytes)
+    }
+
+    /// - Parameter most: The most bytes between the quotes; what is longer is cut.
+    mutating func add(_ name: String, _ text: String?, atMost most: Int) {
+        guard let text else { return }
+        begin(name)
+        let start = bytes.count
+        JSONValue.appendCanonical(text, to: &bytes)
+        guard bytes.count - start > most + 2 else { return }
+        bytes.removeSubrange(start...)
+        JSONValue.appendCanonical(text.cut(utf8: most), to: &bytes)
     }
 
     mutating func add(_ name: String, _ value: JSONValue?) {

@@ -70,7 +70,7 @@ enum ClientMessage: Sendable {
             self = refuse("'method' is a text of 1 to 256 bytes")
             return
         }
-        if let unknown = message.first(where: { !["jsonrpc", "id", "method", "params"].contains($0.key) }) {
+        if let unknown = message.first(where: { !Self.members.contains($0.key) }) {
             self = refuse("a message has no member \(unknown.key.quoted(utf8: 64))")
             return
         }
@@ -91,6 +91,8 @@ enum ClientMessage: Sendable {
             ClientRequest(id: id, method: method, parameters: parameters, inexact: Self.inexact(.object(parameters)))
         )
     }
+
+    private static let members: Set = ["jsonrpc", "id", "method", "params"]
 
     /// An id that can be given back exactly.
     private static func id(_ value: JSONValue?) -> JSONValue? {
