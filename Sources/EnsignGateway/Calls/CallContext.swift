@@ -5,8 +5,6 @@ import EnsignPolicy
 struct CallContext: Sendable {
     let call: IncomingCall
     let agent: AgentID
-    /// Under which the agent signs, and whoever it acts for: none of them approves.
-    let asking: Set<String>
     let principal: String?
     let run: RunName
     /// The session's key, as the client says it now.
@@ -17,6 +15,7 @@ struct CallContext: Sendable {
     let asked: Decision.Asked?
     /// What an operator must know of it.
     var note: String?
+    private let hidden = Decision.Hidden()
 
     // What is found out on the way.
     var bundle: PreparedBundle?
@@ -37,6 +36,7 @@ struct CallContext: Sendable {
         decision.asked = asked
         decision.operation = operation
         decision.arguments = call.arguments
+        decision.hidden = hidden
         decision.trace = trace.trace
         decision.note = note
         return decision

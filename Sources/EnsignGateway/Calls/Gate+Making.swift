@@ -106,16 +106,25 @@ extension Gate {
             parts.say("\(context.agent): nobody can be asked: \(error)")
             throw RefusalWords.unreadable
         }
+        let asking = asking(context)
         func rule(_ bundle: PreparedBundle) -> ApprovalRule {
             ApprovalRule(
                 bundle.bundle,
                 tool: ruling.tool,
                 operation: ruling.name,
                 policy: policy,
-                asking: context.asking
+                asking: asking
             )
         }
         return rule(ruling.present).both(rule(ruling.run))
+    }
+
+    /// Under which the agent signs, and whoever it acts for: none of them approves.
+    private func asking(_ context: CallContext) -> Set<String> {
+        var asking = parts.admission.principals(of: context.agent)
+        if let principal = context.principal { asking.insert(principal) }
+        if let asked = context.asked { asking.insert(asked.subject) }
+        return asking
     }
 
     // MARK: Sending

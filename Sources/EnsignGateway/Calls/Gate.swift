@@ -185,13 +185,9 @@ package final class Gate: Gatekeeper {
         let start = parts.clock()
         let run = run(of: session, traceparent: call.traceparent)
         let (asked, note) = asked(call.asked ?? session.asked)
-        var asking = parts.admission.principals(of: session.agent)
-        if let principal = session.principal { asking.insert(principal) }
-        if let asked { asking.insert(asked.subject) }
         return CallContext(
             call: call,
             agent: session.agent,
-            asking: asking,
             principal: session.principal,
             run: run,
             key: session.key.map(Self.bounded) ?? run.name,

@@ -1,4 +1,5 @@
 package import EnsignModel
+import Synchronization
 
 /// What the gateway decided, and what came of it: one line of the decision log, before it has its place in it.
 ///
@@ -38,6 +39,13 @@ package struct Decision: Sendable {
         }
     }
 
+    /// What the lines of one call say in place of its key and its arguments: worked out once.
+    package final class Hidden: Sendable {
+        let words = Mutex<(key: String?, arguments: String?)?>(nil)
+
+        package init() {}
+    }
+
     package var kind: Kind
     package var agent: AgentID?
     package var version: AgentVersion?
@@ -53,6 +61,8 @@ package struct Decision: Sendable {
     /// `TOOL.OPERATION`.
     package var operation: String?
     package var arguments: JSONValue?
+    /// The same for all lines with this key and these arguments; nil for a line by itself.
+    package var hidden: Hidden?
     package var verdict: Verdict?
     package var reason: Refusal.Reason?
     /// A JSON Pointer into the schema.

@@ -1,5 +1,6 @@
 import EnsignManifest
 import EnsignModel
+import Synchronization
 
 /// A line of the decision log as it is written: canonical JSON, straight into bytes. ``LogLine`` is one that was read.
 struct NewLine: Sendable {
@@ -28,8 +29,14 @@ struct NewLine: Sendable {
         var record: JSONValue?
 
         init(_ decision: Decision, _ secret: LogSecret) {
-            key = decision.key.map(secret.mac(ofKey:))
-            arguments = decision.arguments.map(secret.mac(ofArguments:))
+            if let known = decision.hidden?.words.withLock({ $0 }) {
+                (key, arguments) = known
+            } else {
+                key = decision.key.map(secret.mac(ofKey:))
+                arguments = decision.arguments.map(secret.mac(ofArguments:))
+                let words = (key, arguments)
+                decision.hidden?.words.withLock { $0 = words }
+            }
             guard !decision.recorded.isEmpty else { return }
             let kept = decision.recorded.prefix(8).map { pointer, value -> (String, JSONValue) in
                 let isShort = value.canonicalBytes().count <= LogLine.mostRecorded
