@@ -231,6 +231,32 @@ struct LineConnectionTests {
         client.leave()
     }
 
+    @Test("calls one after another are made by the thread that reads them: nobody is woken")
+    func alone() throws {
+        let client = try LineClient(gatekeeper)
+        for id in 0..<200 {
+            client.say(#"{"jsonrpc":"2.0","id":\#(id),"method":"tools/call","params":{"name":"x"}}"#)
+            #expect(try client.hear()["id"] == .integer(Int64(id)))
+        }
+        client.leave()
+        let threads = gatekeeper.seen.withLock { $0.threads }
+        // On a busy machine a call may take so long that another thread reads.
+        #expect(zip(threads, threads.dropFirst()).count { $0 != $1 } < 20)
+    }
+
+    @Test("who speaks while its only call waits is heard soon, whatever that waits for")
+    func heard() throws {
+        let client = try LineClient(gatekeeper)
+        client.say(#"{"jsonrpc":"2.0","id":"w","method":"tools/call","params":{"name":"wait"}}"#)
+        for id in 0..<20 {
+            client.say(#"{"jsonrpc":"2.0","id":\#(id),"method":"ping"}"#)
+            #expect(try client.hear()["id"] == .integer(Int64(id)))
+        }
+        gatekeeper.seen.update { $0.isOpen = true }
+        #expect(try client.hear()["id"] == "w")
+        client.leave()
+    }
+
     @Test("more calls than a connection may have are refused, and none is lost")
     func bounded() throws {
         let client = try LineClient(gatekeeper)

@@ -16,6 +16,7 @@ final class ScriptedGatekeeper: Gatekeeper {
     struct Seen: Sendable {
         var calls: [IncomingCall] = []
         var sessions: [Session] = []
+        var threads: [pthread_t] = []
         var peers: [Peer] = []
         var refused: [String] = []
         var mark = 0
@@ -58,6 +59,7 @@ final class ScriptedGatekeeper: Gatekeeper {
         seen.update { seen in
             seen.calls.append(call)
             seen.sessions.append(session)
+            seen.threads.append(pthread_self())
             seen.running += 1
             seen.mostRunning = max(seen.mostRunning, seen.running)
         }
