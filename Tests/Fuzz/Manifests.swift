@@ -10,8 +10,8 @@ func yaml(_ bytes: [UInt8]) {
     let scan = TextScan.scan(bytes, manifest: true)
     guard scan.isText else { return }
     let (tape, problems) = YAMLParser.parse(scan.text)
-    // The last mapping that is read may have some keys twice, and that the rest is not read is one as well.
-    must(problems.count <= YAMLParser.maxProblems + 13, "\(problems.count) problems")
+    // What is open where reading stops may each have one more, and its keys twice.
+    must(problems.count <= YAMLParser.maxProblems + YAMLParser.maxDepth + 13, "\(problems.count) problems")
     guard let root = tape.root else { return }
     var stack = [root]
     while let node = stack.popLast() {

@@ -54,6 +54,13 @@ import Testing
         }
     }
 
+    @Test("A host that cannot be looked at is not called one that nobody set up")
+    func lookingAt() throws {
+        try Self.each(["keys", "--env", "prod", "--prepare"], "look", EIO, stride: 1) { result, _, step in
+            #expect(!result.errors.contains("is not set up"), "\(step): \(result.errors)")
+        }
+    }
+
     @Test("A rotation that cannot read the ledger it has just extended does not call it broken, and goes on")
     func rotating() throws {
         let rotate = ["keys", "--env", "prod", "--rotate"]
