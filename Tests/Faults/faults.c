@@ -165,15 +165,16 @@ int syncfs(int fd) {
   return REAL(syncfs)(fd);
 }
 
-#define WRITE(name, parameters, ...)                                               \
-  ssize_t name parameters {                                                        \
-    if (fd <= 2) return REAL(name)(fd, bytes, count, ##__VA_ARGS__);                \
-    int error = fault("write", #name, NULL, fd, 1);                                 \
-    if (error > 0) return errno = error, -1;                                        \
+// What is written over needs no room.
+#define WRITE(name, needs_room, parameters, ...)                                             \
+  ssize_t name parameters {                                                                  \
+    if (fd <= 2) return REAL(name)(fd, bytes, count, ##__VA_ARGS__);                         \
+    int error = fault("write", #name, NULL, fd, needs_room);                                 \
+    if (error > 0) return errno = error, -1;                                                 \
     return REAL(name)(fd, bytes, error < 0 && count > 1 ? count / 2 : count, ##__VA_ARGS__); \
   }
-WRITE(write, (int fd, const void *bytes, size_t count))
-WRITE(pwrite, (int fd, const void *bytes, size_t count, off_t offset), offset)
+WRITE(write, 1, (int fd, const void *bytes, size_t count))
+WRITE(pwrite, 0, (int fd, const void *bytes, size_t count, off_t offset), offset)
 
 ssize_t read(int fd, void *bytes, size_t count) {
   if (fd > 2) FAIL("read", NULL, fd, 0, -1)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Kills the built program, and has the file system fail under it; whatever happens, nothing may be lost.
 
-    prove.py kills  [--count 1000] [--seed N] [--jobs N] [--only SCENE] [--keep]
-    prove.py faults [--count 1000] [--seed N] [--jobs N] [--only SCENE] [--keep]
+    prove.py kills  [--count 1000] [--seed N] [--jobs N] [--only SCENE]
+    prove.py faults [--count 1000] [--seed N] [--jobs N] [--only SCENE]
 
 ENSIGN names the program (default: .build/release/ensign), ensign-gateway is beside it. A kill is a SIGKILL that has hit, a
 fault is a call that has failed: trials that ended before theirs do not count. What each must leave is in hosts.py.
