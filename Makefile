@@ -22,7 +22,7 @@ RELEASE := mkdir -p $(STATIC) && ln -sf $$(gcc -print-file-name=libstdc++.a) $$(
 	-Xswiftc -no-toolchain-stdlib-rpath -Xlinker -L$(STATIC) -Xlinker -lgcc_eh -Xlinker --as-needed || exit 1; done
 BINARY := .build/release/ensign
 
-.PHONY: build demo test test-ecosystem prove lint format check-python check-javascript install bench setup clean
+.PHONY: build demo test test-ecosystem prove fuzz lint format check-python check-javascript install bench setup clean
 
 build: setup ## Build the two release binaries
 	$(RELEASE)
@@ -71,11 +71,24 @@ test-ecosystem: build ## Count the runs of real agent frameworks, and import rea
 	python3 Tests/Ecosystem/gateway.py $(CURDIR)/$(BINARY) --packages $(ECOSYSTEM) $(CLIENTS)
 	ENSIGN=$(CURDIR)/$(BINARY) PACKAGES=$(abspath $(ECOSYSTEM))/demo sh demo/framework.sh
 
-# Suites that others wrote; what no package carries is left out (docs/assurance.md).
-prove: setup $(JSONSCHEMA) ## Compare with the official test suites, and with other engines where they are installed
+# docs/assurance.md has the figures. What no package carries of the suites is left out.
+KILLS ?= 1000
+FAULTS ?= 1000
+prove: build $(JSONSCHEMA) ## Compare with the official test suites, kill the program KILLS times, make FAULTS calls fail, and fuzz each parser
 	python3 Tests/suites.py .build/suites
 	swift build --build-tests
 	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|DialectTests|PatternTests|ExporterTests'
+	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Prove/prove.py kills --count $(KILLS)
+	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Prove/prove.py faults --count $(FAULTS)
+	$(MAKE) fuzz
+
+# With the sanitizers of the toolchain, into a folder of its own. What was found to be worth trying is kept below .build/fuzzed.
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 1
+fuzz: build ## Fuzz each parser for FUZZ_SECONDS (3600: an hour), FUZZ_JOBS at a time; PARSERS chooses some
+	ENSIGN_FUZZ=1 swift build -c release --scratch-path .build/fuzz --product ensign-fuzz \
+		--sanitize address --sanitize fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld
+	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(PARSERS)
 
 # The client for JavaScript: its tests, its types, and that it says what the client for Python says.
 TSC := tsc --noEmit --strict --noUncheckedIndexedAccess --target es2022 --module nodenext --moduleResolution nodenext

@@ -23,6 +23,25 @@ func test(_ module: String, _ more: [String] = [], exclude: [String] = []) -> Ta
     )
 }
 
+/// What `make fuzz` builds, with sanitizers and into a folder of its own; nobody else sees it.
+let fuzzed: [Target] =
+    Context.environment["ENSIGN_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "ensign-fuzz",
+            dependencies: [
+                "EnsignModel", "EnsignYAML", "EnsignJSON", "EnsignCrypto", "EnsignGit", "EnsignManifest",
+                "EnsignPolicy",
+                "EnsignPlanner", "EnsignJudge", "EnsignTelemetry", "EnsignImport", "EnsignMCP", "EnsignGateway",
+                "EnsignTestSupport",
+            ],
+            path: "Tests/Fuzz",
+            exclude: ["fuzz.py"],
+            swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]
+        )
+    ]
+
 let package = Package(
     name: "ensign",
     products: [
@@ -251,7 +270,7 @@ let package = Package(
             exclude: ["Golden"],
             swiftSettings: swift
         ),
-    ],
+    ] + fuzzed,
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
 )

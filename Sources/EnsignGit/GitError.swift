@@ -6,11 +6,14 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
     package var code: Int32
     package var operation: String
     package var message: String
+    /// Whether the system failed to give what may well be there: a disk's error, no file handle left, no permission.
+    package var isOfSystem: Bool
 
-    package init(code: Int32, operation: String, message: String) {
+    package init(code: Int32, operation: String, message: String, isOfSystem: Bool = false) {
         self.code = code
         self.operation = operation
         self.message = message
+        self.isOfSystem = isOfSystem
     }
 
     package var description: String { "cannot \(operation): \(message)" }
@@ -33,7 +36,14 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
 func check(_ operation: @autoclosure () -> String, _ call: () -> Int32) throws(GitError) -> Int32 {
     let status = call()
     guard status < 0 else { return status }
-    let message = unsafe git_error_last().map { unsafe String(cString: $0.pointee.message) }
+    let error = unsafe git_error_last().map {
+        unsafe (text: String(cString: $0.pointee.message), isOfSystem: $0.pointee.klass == Int32(GIT_ERROR_OS.rawValue))
+    }
     git_error_clear()
-    throw GitError(code: status, operation: operation(), message: message ?? "libgit2 gave no message")
+    throw GitError(
+        code: status,
+        operation: operation(),
+        message: error?.text ?? "libgit2 gave no message",
+        isOfSystem: error?.isOfSystem ?? false
+    )
 }

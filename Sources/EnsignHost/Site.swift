@@ -63,7 +63,10 @@ package struct Site {
     }
 
     /// Whether `ensign init` was run here.
-    package var isInitialised: Bool { (try? Files.status(files.root)) != nil }
+    package var isInitialised: Bool {
+        // What cannot be looked at is not missing: whoever goes on meets the failure, and says it.
+        do { return try Files.status(files.root) != nil } catch { return true }
+    }
 
     /// Whether this clone reconciles at all: a developer's never does.
     package var reconciles: Bool { isInitialised && !settings.isClient }

@@ -4,18 +4,6 @@ import Testing
 
 /// A reconcile that dies, or finds the disk full, at every single step.
 @Suite struct CrashTests {
-    /// The shim that counts calls and makes the nth one fatal.
-    private static func shim(in host: Host) throws -> String {
-        let path = "\(host.scratch.path)/faults.so"
-        let result = try run(
-            "cc",
-            ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"],
-            in: host.scratch.path
-        )
-        try #require(result.status == 0, "\(result.errors)")
-        return path
-    }
-
     /// A host whose branch has moved on without its hook: prod is to update one agent, create one and delete one.
     private static func prepared() throws -> Host {
         let host = try Host()
@@ -85,7 +73,7 @@ import Testing
     )
     func everyStep(_ mode: String) throws {
         let host = try Self.prepared()
-        let shim = try Self.shim(in: host)
+        let shim = try Faults.library
         let old = try Self.files(host.bare)
         let whole = try Self.copy(host, "whole.git")
         let counter = "\(host.scratch.path)/count"
@@ -133,7 +121,7 @@ import Testing
         every stride: Int,
         _ check: (_ repository: String, _ step: Int) throws -> Void
     ) throws {
-        let shim = try shim(in: host)
+        let shim = try Faults.library
         let counter = "\(host.scratch.path)/count"
         let counting = ["LD_PRELOAD": shim, "FAULT_COUNT": counter]
         #expect(try run(Host.ensign, words, in: copy(host, "whole.git"), environment: counting).status == 0)

@@ -98,6 +98,7 @@ private struct Comparison {
         let desired = try Desired(site, commit, name: name)
         let decision = try Situation.nothing(site, environment, now: invocation.now).decide(desired)
         if let plan = decision.plan { return plan }
+        try decision.checkReadable()
         let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(decision.findings)
         invocation.console.note(String(text.dropLast()))

@@ -107,6 +107,7 @@ private struct PlanCommand {
         try invocation.requireDeclared(environment, desired, basis)
         let isDesired = try desired.source.commit == site.desiredCommit() && !invocation.has("worktree")
         let decision = try basis.situation.decide(desired, fallsBack: isDesired)
+        try decision.checkReadable()
         try show(decision.findings)
         let refusal =
             try site.reconciles

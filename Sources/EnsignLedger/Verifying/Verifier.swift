@@ -67,7 +67,7 @@ package struct Verifier {
     /// Verifies from the ref's tip to genesis.
     ///
     /// - Parameter progress: Called with the number of entries done, now and then, on any thread.
-    /// - Throws: When the ref itself cannot be read.
+    /// - Throws: When the ref itself cannot be read, or the system fails to give what is there.
     package func run(progress: @escaping @Sendable (Int64) -> Void = { _ in }) throws -> Report {
         var report = try verify(progress)
         report.caveat = try caveat(report)
@@ -101,7 +101,7 @@ package struct Verifier {
             guard let stop = Stop(error, sequence: newest) else { throw error }
             return Report(verdict: verdict(stop.broken, stop.missing), entries: 0, tip: nil)
         }
-        let chain = chain(from: commit)
+        let chain = try chain(from: commit)
         let newest = tip.entry.sequence
         let count = chain.count < Self.fewEntries ? 1 : min(Parallel.cores, 8)
         let size = (chain.count + count - 1) / count
@@ -158,18 +158,27 @@ package struct Verifier {
 
     /// The commits from the tip along first parents, as far as they can be read: an entry that cannot be read is found
     /// again, and reported, in its turn.
-    private func chain(from tip: ObjectID) -> [Link] {
+    ///
+    /// - Throws: ``GitError`` where the system fails: by its turn it may answer, and would then pass for the first entry.
+    private func chain(from tip: ObjectID) throws -> [Link] {
         var chain: [Link] = []
         var next: ObjectID? = tip
         var kept = 0
         while let commit = next {
             // Checked by name: content under another commit's name could lead in a circle.
-            let raw = try? ledger.repository.bytes(of: commit, .commit)
+            let raw = try readable(commit)
             kept += raw?.count ?? 0
             chain.append(Link(commit: commit, raw: kept < Self.maxKept ? raw : nil))
             next = raw.flatMap(Commit.firstParent)
         }
         return chain
+    }
+
+    private func readable(_ commit: ObjectID) throws -> [UInt8]? {
+        do { return try ledger.repository.bytes(of: commit, .commit) } catch let error as GitError {
+            guard !error.isOfSystem else { throw error }
+            return nil
+        }
     }
 
     /// The most bytes of commits kept from building the chain until verification; others are read again.
@@ -230,6 +239,8 @@ private struct Stop {
         case LedgerError.missingSource(let commit): missing = "the source commit \(commit) is missing"
         case LedgerError.unreadableState: broken = Verifier.Break(sequence: sequence, why: "\(error)")
         case let error as GitError where error.isNotFound: missing = error.message
+        // A disk that does not answer says nothing about what was signed.
+        case let error as GitError where error.isOfSystem: missing = error.description
         case let error as GitError: broken = Verifier.Break(sequence: sequence, why: error.description)
         default: return nil
         }

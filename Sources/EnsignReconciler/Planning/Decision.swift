@@ -48,6 +48,11 @@ package struct Decision {
     package var meanwhile: Plan? { obstacle == nil ? nil : plan }
 
     package var isInvalid: Bool { if case .invalid = obstacle { true } else { false } }
+
+    /// Throws where what is desired cannot be read: then nobody can say that it is invalid.
+    package func checkReadable() throws {
+        if case .unreadable(let error) = obstacle { throw error }
+    }
 }
 
 extension Situation {
@@ -69,6 +74,7 @@ extension Situation {
         } catch let refusal as RolloutRefusal {
             throw refusal
         } catch {
+            guard fallsBack else { throw error }
             decision.obstacle = .unreadable(error)
         }
         guard fallsBack, let accepted = try accepted(), accepted != desired?.source.commit else { return decision }

@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignGit
 import EnsignHost
 import EnsignLedger
 import EnsignModel
@@ -20,7 +21,11 @@ extension ReconcileSession {
         // then bear it out; that is checked once after a rotation.
         if tip.signer != key.publicKey {
             let handsOver = tip.entry.kind == .key && tip.entry.keys?.contains(key.publicKey.line) == true
-            guard handsOver, try Verifier(ledger).run().verdict == .intact else {
+            let verdict = handsOver ? try Verifier(ledger).run().verdict : nil
+            if case .incomplete(let why)? = verdict {
+                throw GitError(code: -1, operation: "verify the ledger of '\(environment)'", message: why)
+            }
+            guard verdict == .intact else {
                 throw LedgerError.broken(
                     environment: environment,
                     sequence: tip.entry.sequence,
