@@ -9,18 +9,43 @@ import EnsignSystem
 /// Writes new manifests into a work tree, or into any directory that `--repo` names.
 struct Scaffold {
     let invocation: Invocation
-    /// Ends in `/`.
-    let root: String
+    /// Ends in `/`. Nil in a bare repository, which has no files to write to.
+    private let root: String?
     let fleet: Fleet
 
     init(_ invocation: Invocation) throws {
         self.invocation = invocation
         // Manifests can be started before there is a repository.
-        let workTree = (try? invocation.site())?.repository.workTree
-        let place = workTree ?? Files.canonical(invocation.directory).map { $0 + "/" }
+        let site = try? invocation.site()
+        if let site, site.repository.workTree == nil {
+            root = nil
+            fleet = try site.fleet(at: nil, today: invocation.today).fleet
+            return
+        }
+        let place = site?.repository.workTree ?? Files.canonical(invocation.directory).map { $0 + "/" }
         guard let place else { throw Failure(message: "there is no directory '\(invocation.directory)'") }
         root = place
         fleet = Fleet(snapshot: DirectorySnapshot(path: place), today: invocation.today)
+    }
+
+    /// Where a file of the fleet is written.
+    ///
+    /// - Throws: In a bare repository, and where a folder on the way is a symbolic link: what is behind it is not the fleet's.
+    func place(of path: String) throws -> String {
+        guard let root else {
+            throw Failure(
+                message: "'\(invocation.directory)' is a bare repository: there are no files to write to",
+                hints: ["do it in a clone, and push"]
+            )
+        }
+        var folder = ""
+        for part in path.split(separator: "/").dropLast() {
+            folder += folder.isEmpty ? "\(part)" : "/\(part)"
+            if try Files.status(root + folder)?.kind == .symlink {
+                throw Failure(message: "\(folder) is a symbolic link: nothing is written behind it")
+            }
+        }
+        return root + path
     }
 
     func environment(_ name: String) throws -> ExitCode {
@@ -292,13 +317,14 @@ struct Scaffold {
 
     private func write(bytes files: [String: [UInt8]], next: String) throws -> ExitCode {
         let paths = files.keys.sorted()
-        for path in paths where try Files.status(root + path) != nil {
+        for path in paths where try Files.status(place(of: path)) != nil {
             throw Refusal(message: "\(path) exists already: nothing was written")
         }
         for path in paths {
-            guard let folder = Files.parent(of: root + path), let bytes = files[path] else { continue }
+            let place = try place(of: path)
+            guard let folder = Files.parent(of: place), let bytes = files[path] else { continue }
             try Files.makeDirectories(folder)
-            guard try Files.create(root + path, with: bytes, mode: 0o644) else {
+            guard try Files.create(place, with: bytes, mode: 0o644) else {
                 throw Refusal(message: "\(path) exists already")
             }
             invocation.console.line(path)

@@ -18,8 +18,9 @@ extension OfferedOperation {
 
     /// What it does to the world, how bad a wrong call can be, and why that is thought.
     var judgement: (access: Access, risk: Risk, why: String) {
-        if isReadOnly == true { return (.read, .low, Self.readOnly) }
+        // A server that says both is believed the worse.
         if isDestructive == true { return (.execute, .high, Self.destructive) }
+        if isReadOnly == true { return (.read, .low, Self.readOnly) }
         if isReadOnly == false, isDestructive == false { return (.write, .medium, Self.neither) }
         if let method {
             switch method {

@@ -30,13 +30,17 @@ package struct OpenAPIDocument: Sendable {
         title = root["info"]?["title"]?.string ?? ""
         version = root["info"]?["version"]?.string
         servers = (root["servers"]?.array ?? []).compactMap { $0["url"]?.string }
+        let work = SchemaWork()
         for (path, item) in root["paths"]?.object ?? [:] {
-            let item = resolved(item) ?? item
+            guard let item = resolved(item), item.object != nil else {
+                decisions.append(ImportDecision(.leftOut, path, Self.unresolved(item)))
+                continue
+            }
             for method in Self.methods {
                 guard let operation = item[method], operation.object != nil, operations.count < Self.most else {
                     continue
                 }
-                add(operation, path, method, item)
+                add(operation, path, method, item, work)
             }
         }
         noteServers()
@@ -57,13 +61,25 @@ package struct OpenAPIDocument: Sendable {
 
     // MARK: One operation
 
-    private mutating func add(_ operation: JSONValue, _ path: String, _ method: String, _ item: JSONValue) {
+    private mutating func add(
+        _ operation: JSONValue,
+        _ path: String,
+        _ method: String,
+        _ item: JSONValue,
+        _ work: SchemaWork
+    ) {
         let name = Self.name(operation["operationId"]?.string, method, path)
-        var builder = SchemaBuilder(root: root, isOld: isOld)
+        var builder = SchemaBuilder(root: root, isOld: isOld, work: work)
         var properties = JSONObject()
         var required: [JSONValue] = []
+        var problem: String?
+        var missing = Self.variables(path)
         for parameter in parameters(item, operation) {
-            guard let own = parameter["name"]?.string, let place = parameter["in"]?.string else { continue }
+            guard let own = parameter["name"]?.string, let place = parameter["in"]?.string else {
+                problem = problem ?? (parameter["$ref"] == nil ? "a parameter has no name" : Self.unresolved(parameter))
+                continue
+            }
+            if place == "path" { missing.remove(own) }
             if place == "header", ["accept", "content-type", "authorization"].contains(own.lowercased()) { continue }
             let key = properties[own] == nil ? own : "\(place)_\(own)"
             var schema = parameter["schema"] ?? Self.content(parameter["content"]) ?? [:]
@@ -77,17 +93,27 @@ package struct OpenAPIDocument: Sendable {
             properties[key] = builder.schema(schema)
             if parameter["required"] == true || place == "path" { required.append(.string(key)) }
         }
-        if let body = operation["requestBody"].map({ resolved($0) ?? $0 }), let schema = Self.content(body["content"]) {
+        let body = operation["requestBody"].map { resolved($0) ?? $0 }
+        if let body, body["$ref"] != nil { problem = problem ?? Self.unresolved(body) }
+        if let name = missing.min() { problem = problem ?? "its path has {\(name)}, which is no parameter" }
+        if let body, let schema = Self.content(body["content"]) {
             let key = properties["body"] == nil ? "body" : "request_body"
             properties[key] = builder.schema(schema)
             if body["required"] == true { required.append(.string(key)) }
         }
         var input: JSONObject = ["type": "object", "properties": .object(properties), "additionalProperties": false]
         if !required.isEmpty { input["required"] = .array(required) }
-        let output = self.output(operation)
+        let whole = builder.finish(.object(input))
+        problem = problem ?? builder.problem
+        var output: JSONValue?
+        if let (schema, begun) = self.output(operation, work) {
+            var builder = begun
+            output = builder.finish(schema)
+            problem = problem ?? builder.problem
+        }
         let texts = [operation["summary"]?.string, operation["description"]?.string].compactMap { $0 }
         let description = texts.filter { !$0.isEmpty }.joined(separator: "\n\n")
-        if let problem = builder.problem ?? output?.problem {
+        if let problem {
             decisions.append(ImportDecision(.leftOut, name, problem))
             return
         }
@@ -95,22 +121,31 @@ package struct OpenAPIDocument: Sendable {
             OfferedOperation(
                 name: name,
                 description: description.isEmpty ? "\(method.uppercased()) \(path)" : description,
-                input: builder.finish(.object(input)),
-                output: output.map { $0.builder.finish($0.schema) },
+                input: whole,
+                output: output,
                 method: method
             )
         )
     }
 
-    private func output(_ operation: JSONValue) -> (schema: JSONValue, builder: SchemaBuilder, problem: String?)? {
+    private func output(_ operation: JSONValue, _ work: SchemaWork) -> (JSONValue, SchemaBuilder)? {
         let responses = operation["responses"]?.object ?? [:]
         let codes = ["200", "201", "202", "2XX", "2xx", "default"]
         guard let response = codes.lazy.compactMap({ responses[$0] }).first,
             let schema = Self.content((resolved(response) ?? response)["content"])
         else { return nil }
-        var builder = SchemaBuilder(root: root, isOld: isOld)
-        let result = builder.schema(schema)
-        return (result, builder, builder.problem)
+        var builder = SchemaBuilder(root: root, isOld: isOld, work: work)
+        return (builder.schema(schema), builder)
+    }
+
+    /// Why what stands at a reference is not known.
+    private static func unresolved(_ value: JSONValue) -> String {
+        "it is not in this file: \((value["$ref"]?.string ?? value.text).quoted(utf8: 100))"
+    }
+
+    /// What a path leaves open: `id` of `/users/{id}`.
+    private static func variables(_ path: String) -> Set<String> {
+        Set(path.split(separator: "{").dropFirst().compactMap { $0.split(separator: "}").first.map(String.init) })
     }
 
     /// The parameters of the path and of the operation; the operation's own count where both name one.
@@ -165,28 +200,34 @@ package struct OpenAPIDocument: Sendable {
     }
 }
 
+/// How much may be read of a description's schemas, all operations together: a definition is read for each that uses it.
+private final class SchemaWork {
+    /// No manifest has as many values.
+    var left = 200_000
+}
+
 /// One schema of an interface's description as a schema by itself: definitions that it uses come along.
 private struct SchemaBuilder {
     let root: JSONValue
     let isOld: Bool
+    let work: SchemaWork
     /// Why it cannot be by itself.
     private(set) var problem: String?
     private var wanted: [String] = []
     private var known: Set<String> = []
 
-    init(root: JSONValue, isOld: Bool) {
+    init(root: JSONValue, isOld: Bool, work: SchemaWork) {
         self.root = root
         self.isOld = isOld
+        self.work = work
     }
 
-    /// The schema with the definitions that it leads to.
-    func finish(_ schema: JSONValue) -> JSONValue {
-        var builder = self
+    /// The schema with the definitions that it leads to; look at ``problem`` after it.
+    mutating func finish(_ schema: JSONValue) -> JSONValue {
         var definitions = JSONObject()
         var index = 0
-        while index < builder.wanted.count {
-            let name = builder.wanted[index]
-            definitions[name] = builder.schema(root["components"]?["schemas"]?[name] ?? true)
+        while index < wanted.count, problem == nil {
+            definitions[wanted[index]] = self.schema(root["components"]?["schemas"]?[wanted[index]] ?? true)
             index += 1
         }
         guard case .object(var keywords) = schema else { return schema }
@@ -200,6 +241,13 @@ private struct SchemaBuilder {
 
     mutating func schema(_ schema: JSONValue) -> JSONValue {
         guard case .object(let keywords) = schema else { return schema }
+        work.left -= 1
+        guard work.left > 0 else {
+            problem =
+                problem
+                ?? "with its definitions, and with the operations before it, it is more than a manifest may have"
+            return true
+        }
         var result = JSONObject()
         for (keyword, value) in keywords {
             switch keyword {

@@ -53,7 +53,7 @@ package struct ToolImport: Sendable {
             var edit = try ToolText(existing)
             differences = edit.update(to: accepted)
             decisions += edit.decisions
-            result = edit.text
+            result = try edit.text()
         } else {
             result = Self.new(accepted, source)
             differences = accepted.map { ImportDifference(.added, $0.name) }

@@ -35,11 +35,17 @@ struct ToolText {
     }
 
     private let tape: YAMLTape
+    private let lineEnd: String
     private var present: [Present] = []
     private var indent = 4
+    /// What the operations are to be, by name; nil for those that are new.
+    private var meant: [String: JSONValue?] = [:]
 
     init(_ text: String) throws(ToolTextError) {
-        lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        // By bytes: CR LF is one character.
+        let written = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
+        lineEnd = written.first?.last == 0x0D ? "\r\n" : "\n"
+        lines = written.map { String(decoding: $0.last == 0x0D ? $0.dropLast() : $0, as: UTF8.self) }
         if lines.last == "" { lines.removeLast() }
         let scan = TextScan.scan(Array(text.utf8), manifest: true)
         let (tape, problems) = YAMLParser.parse(scan.text)
@@ -60,8 +66,10 @@ struct ToolText {
             throw ToolTextError(description: "its operations are in braces: write one a line, then it can be continued")
         }
         indent = place(first.0).column
-        for (key, value) in keys {
+        let end = end(of: operations, in: spec, in: root)
+        for (index, (key, value)) in keys.enumerated() {
             let line = place(key).line
+            let next = index + 1 < keys.count ? place(keys[index + 1].0).line : end
             // Braces may stand in a line of their own.
             let start = place(value)
             let isInBraces = lines[start.line].unicodeScalars.dropFirst(start.column).first == "{"
@@ -72,12 +80,25 @@ struct ToolText {
                     serverName: JSONValue(operation: tape, value)?["mcp"]?["tool"]?.string ?? tape.string(of: key),
                     key: key,
                     value: value,
-                    range: isBlock || tape.kind(of: value) != .mapping
-                        ? region(from: line, indent) : region(ofInline: line),
+                    range: region(from: line, indent, before: next),
                     isBlock: isBlock
                 )
             )
+            meant[tape.string(of: key)] = .some(JSONValue(operation: tape, value))
         }
+    }
+
+    /// The line in which something follows the operations.
+    private func end(of operations: Int, in spec: Int, in root: Int) -> Int {
+        let start = place(operations).line
+        var end = lines.count
+        for mapping in [root, spec] {
+            tape.forEachPair(of: mapping) { key, _ in
+                let line = place(key).line
+                if line > start { end = min(end, line) }
+            }
+        }
+        return end
     }
 
     /// Line and column, counted from 0.
@@ -86,25 +107,19 @@ struct ToolText {
         return (Int(mark.line) - 1, Int(mark.column) - 1)
     }
 
-    /// The lines of what begins in a line: those that follow and stand further in, without blank ones at the end.
-    private func region(from line: Int, _ indent: Int) -> Range<Int> {
-        var end = line + 1
-        var next = end
-        while next < lines.count {
-            let depth = lines[next].prefix { $0 == " " }.count
-            let isBlank = depth == lines[next].count
-            guard isBlank || depth > indent else { break }
-            next += 1
-            if !isBlank { end = next }
+    /// The lines of what begins in a line: those up to what follows it, without blank ones and comments at the end. A
+    /// comment that stands further in belongs to it.
+    ///
+    /// - Parameter next: The line in which the parser found what follows: comments and texts may stand anywhere.
+    private func region(from line: Int, _ indent: Int, before next: Int) -> Range<Int> {
+        var end = next
+        while end > line + 1 {
+            let rest = lines[end - 1].drop { $0 == " " || $0 == "\t" }
+            let isOuter = lines[end - 1].count - rest.count <= indent
+            guard rest.isEmpty || rest.first == "#" && isOuter else { break }
+            end -= 1
         }
         return line..<end
-    }
-
-    /// The lines of an operation in braces, which may be closed further out than it begins.
-    private func region(ofInline line: Int) -> Range<Int> {
-        let indented = region(from: line, indent)
-        let end = YAMLComments.scan(lines[line...].prefix(1_000)).closed ?? line
-        return line..<max(indented.upperBound, end + 1)
     }
 
     /// Where the comment above an operation begins, which is its own.
@@ -159,10 +174,12 @@ struct ToolText {
     private mutating func remove(_ old: Present) {
         let start = start(above: old.range.lowerBound)
         var end = old.range.upperBound
-        // One empty line of two goes along.
+        // One empty line of two goes along, unless something comes between them.
         let isFirst = present.first?.key == old.key
-        if end < lines.count, lines[end].isEmpty, isFirst || start > 0 && lines[start - 1].isEmpty { end += 1 }
+        let isFree = !edits.contains { $0.range.isEmpty && $0.range.lowerBound == end }
+        if isFree, end < lines.count, lines[end].isEmpty, isFirst || start > 0 && lines[start - 1].isEmpty { end += 1 }
         edit(start..<end, [])
+        meant[old.name] = nil
     }
 
     /// A member that is to have another value, or none.
@@ -200,6 +217,9 @@ struct ToolText {
         }
         followHints(old, fields, new, &changed, &details)
         guard !changed.isEmpty else { return [] }
+        var whole = fields
+        for replacement in changed { whole[replacement.key] = replacement.value }
+        meant[old.name] = .some(.object(whole))
         if old.isBlock { replace(changed, in: old) } else { rewrite(old, fields, changed) }
         return details
     }
@@ -261,10 +281,12 @@ struct ToolText {
     private mutating func replace(_ changed: [Replacement], in old: Present) {
         var places: [String: Range<Int>] = [:]
         var inner = indent + 2
-        tape.forEachPair(of: old.value) { key, _ in
-            let place = place(key)
-            inner = place.column
-            places[tape.string(of: key)] = region(from: place.line, place.column)
+        var keys: [Int] = []
+        tape.forEachPair(of: old.value) { key, _ in keys.append(key) }
+        for (index, key) in keys.enumerated() {
+            let next = index + 1 < keys.count ? place(keys[index + 1]).line : old.range.upperBound
+            inner = place(key).column
+            places[tape.string(of: key)] = region(from: place(key).line, inner, before: next)
         }
         for replacement in changed {
             let key = replacement.key
@@ -286,7 +308,7 @@ struct ToolText {
     private mutating func rewrite(_ old: Present, _ fields: JSONObject, _ changed: [Replacement]) {
         var fields = fields
         for replacement in changed { fields[replacement.key] = replacement.value }
-        let comments = YAMLComments.scan(lines[old.range]).comments
+        let comments = YAMLComments.scan(lines[old.range])
         let beside = comments.first.flatMap { $0 }.map { "  # \($0)" } ?? ""
         var text = [String(repeating: " ", count: indent) + YAMLWriter.text(old.name) + ":" + beside]
         text += comments.dropFirst().compactMap { $0 }.map { String(repeating: " ", count: indent + 2) + "# \($0)" }
@@ -304,6 +326,7 @@ struct ToolText {
         let next = present.first { name.utf8.lexicographicallyPrecedes($0.name.utf8) }
         let line = next.map { start(above: $0.range.lowerBound) } ?? present.last?.range.upperBound ?? lines.count
         edit(line..<line, text)
+        meant[name] = .some(nil)
     }
 
     private mutating func edit(_ range: Range<Int>, _ text: [String]) {
@@ -311,14 +334,36 @@ struct ToolText {
     }
 
     /// The text with all edits.
-    var text: String {
+    ///
+    /// - Throws: ``ToolTextError`` when it would say something else than what is meant: lines are cut by their looks, and
+    ///   nobody's permission may change by that.
+    func text() throws(ToolTextError) -> String {
+        let text = edited
+        let (tape, problems) = YAMLParser.parse(TextScan.scan(Array(text.utf8), manifest: true).text)
+        var said: [String: JSONValue?] = [:]
+        if problems.isEmpty, let root = tape.root, let spec = tape.value(in: root, for: Array("spec".utf8)),
+            let operations = tape.value(in: spec, for: Array("operations".utf8))
+        {
+            tape.forEachPair(of: operations) { said[tape.string(of: $0)] = .some(JSONValue(operation: tape, $1)) }
+        }
+        let names = Set(said.keys).symmetricDifference(meant.keys)
+        let others = meant.filter { name, value in value != nil && said[name] != .some(value) }.map(\.key)
+        guard let name = names.union(others).min() else { return text }
+        throw ToolTextError(
+            description:
+                "the lines of '\(name)' cannot be told from those beside it: write each operation in lines of its own, "
+                + "indented alike"
+        )
+    }
+
+    private var edited: String {
         var result = lines
         let ordered = edits.sorted { left, right in
             (left.range.lowerBound, left.range.upperBound, left.order)
                 < (right.range.lowerBound, right.range.upperBound, right.order)
         }
         for edit in ordered.reversed() { result.replaceSubrange(edit.range, with: edit.lines) }
-        return result.joined(separator: "\n") + "\n"
+        return result.map { $0 + lineEnd }.joined()
     }
 
     // MARK: Writing

@@ -2,14 +2,11 @@
 ///
 /// Quotes begin where a value may begin: `don't # so` has a comment.
 enum YAMLComments {
-    /// What stands behind `#`, for each line of a value in flow style or of one that begins in its line; and the index of
-    /// the line in which the first braces that it opens are closed, nil if there are none.
-    static func scan(_ lines: ArraySlice<String>) -> (comments: [String?], closed: Int?) {
+    /// What stands behind `#`, for each line of a value in flow style or of one that begins in its line.
+    static func scan(_ lines: ArraySlice<String>) -> [String?] {
         var comments: [String?] = []
-        var closed: Int?
-        var depth = 0
         var quote: UInt8?
-        for (index, line) in zip(lines.indices, lines) {
+        for line in lines {
             var comment: String?
             var isAtValue = true
             var isBehindBlank = true
@@ -34,10 +31,6 @@ enum YAMLComments {
                 }
                 switch byte {
                 case UInt8(ascii: "\""), UInt8(ascii: "'"): if isAtValue { quote = byte }
-                case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-                case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                    depth -= 1
-                    if depth == 0 { closed = closed ?? index }
                 default: break
                 }
                 isBehindBlank = byte == 0x20 || byte == 0x09
@@ -45,11 +38,11 @@ enum YAMLComments {
             }
             comments.append(comment)
         }
-        return (comments, closed)
+        return comments
     }
 
     /// The comment behind the first line of a value.
-    static func behind(_ line: String) -> String? { scan([line]).comments[0] }
+    static func behind(_ line: String) -> String? { scan([line])[0] }
 }
 
 extension String {

@@ -55,6 +55,9 @@ package struct ServerListing: Sendable, Hashable {
         } catch {
             throw MCPError(.malformed, "it is not JSON: \(error.description)")
         }
+        guard value["result"]?["nextCursor"]?.string == nil, value["nextCursor"]?.string == nil else {
+            throw MCPError(.malformed, "it is one page of several (nextCursor): save all tools as one list")
+        }
         self.init(info: value["serverInfo"] ?? value["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? .null)
         try add(value.array == nil ? value["result"] ?? value : ["tools": value])
     }

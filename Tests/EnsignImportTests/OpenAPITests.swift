@@ -102,6 +102,43 @@ struct OpenAPITests {
         let output = try JSONSchema(try #require(document.operations[0].output))
         #expect(output.validate(3).isEmpty && !output.validate(4).isEmpty && !output.validate("1").isEmpty)
     }
+
+    @Test(
+        "What an operation names and the file does not have leaves it out: it is never one without arguments",
+        arguments: [
+            "/a: {post: {operationId: a, requestBody: {$ref: '#/components/requestBodies/Nope'}}}",
+            "/a: {get: {operationId: a, parameters: [{$ref: 'common.yaml#/Limit'}]}}",
+            "/a: {get: {operationId: a, parameters: [5]}}", "/a: {$ref: 'c.yaml'}", "/d/{x}: {get: {operationId: d}}",
+            "/a: {get: {operationId: a, parameters: [{name: x, in: query, schema: {$ref: '#/components/schemas/B'}}]}}",
+            "/a: {get: {operationId: a, parameters: [{name: x, in: query, schema: {$ref: '#/components/schemas/C'}}]}}",
+        ]
+    )
+    func unknown(_ path: String) throws {
+        let read = try self.document(
+            "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n  \(path)\n"
+                + "components: {schemas: {B: {$ref: '#/$defs/A'}, C: {items: {$ref: '#'}}}}\n"
+        )
+        #expect(read.operations == [])
+        #expect(read.decisions.count { $0.kind == .leftOut } == 1, "\(read.decisions)")
+    }
+
+    @Test("A description whose definitions multiply ends soon, and says what is left out", .timeLimit(.minutes(1)))
+    func mesh() throws {
+        var text = "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n"
+        for number in 0..<400 {
+            text +=
+                "  /p\(number): {get: {operationId: o\(number), parameters: [{name: x, in: query, "
+                + "schema: {$ref: '#/components/schemas/T0'}}]}}\n"
+        }
+        text += "components:\n  schemas:\n"
+        for number in 0..<300 {
+            let references = (0..<20).map { "p\($0): {$ref: '#/components/schemas/T\((number + $0 * 13 + 1) % 300)'}" }
+            text += "    T\(number): {type: object, properties: {\(references.joined(separator: ", "))}}\n"
+        }
+        let read = try self.document(text)
+        #expect(!read.operations.isEmpty && read.operations.count < 400)
+        #expect(read.decisions.contains { $0.kind == .leftOut && $0.subject == "o399" })
+    }
 }
 
 @Suite("Importing agents from frameworks' files")

@@ -270,6 +270,43 @@ import Testing
         }
     }
 
+    @Test("One page of several is no list of all tools: nothing is written, and nothing taken away")
+    func page() throws {
+        let tool = #"{"name":"a","description":"A","inputSchema":{"type":"object"}}"#
+        let other = #"{"name":"b","description":"B","inputSchema":{"type":"object"}}"#
+        try write("[\(tool),\(other)]", "all.json")
+        try write(#"{"result":{"tools":[\#(tool)],"nextCursor":"2"}}"#, "page.json")
+        #expect(try ensign(["import", "mcp", "t", "--from", "all.json"]).status == 0)
+        let result = try ensign(["import", "mcp", "t", "--from", "page.json"])
+        #expect(result.status == 3 && result.errors.contains("nextCursor"), "\(result)")
+        #expect(try text("fleet/tools/t/0.1.0.yaml").contains("    b:"))
+    }
+
+    @Test("Nothing is written behind a symbolic link, nor into a bare repository, and both are said")
+    func places() throws {
+        try write(#"[{"name":"a","description":"A","inputSchema":{"type":"object"}}]"#, "all.json")
+        try FileManager.default.createDirectory(atPath: "\(scratch.path)/outside", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: "\(scratch.path)/fleet/tools",
+            withIntermediateDirectories: true
+        )
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(scratch.path)/fleet/tools/t",
+            withDestinationPath: "../../outside"
+        )
+        let linked = try ensign(["import", "mcp", "t", "--from", "all.json"])
+        #expect(linked.status == 1 && linked.errors.contains("fleet/tools/t is a symbolic link"), "\(linked)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(scratch.path)/outside") == [])
+        try FileManager.default.removeItem(atPath: "\(scratch.path)/fleet/tools/t")
+        try commit()
+        #expect(try run("git", ["clone", "-q", "--bare", ".", "host.git"], in: scratch.path).status == 0)
+        for words in [["import", "mcp", "t", "--from", "all.json"], ["new", "team", "other"]] {
+            let bare = try ensign(words + ["--repo", "host.git"])
+            #expect(bare.status == 1 && bare.errors.contains("bare repository"), "\(bare)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/host.git/fleet"))
+    }
+
     @Test("What cannot be declared is left out, and the exit status says so")
     func leftOut() throws {
         let tools =

@@ -54,11 +54,14 @@ struct ConfiguredServer {
         )
     }
 
-    /// `X` of `${X}` and `Bearer ${X}`.
+    /// `X` of `${X}`, `${env:X}` and `Bearer ${X}`; nil where anything else stands before it, which a reference would lose.
     private static func variable(in value: String) -> String? {
         let parts = value.split(separator: "$", omittingEmptySubsequences: false)
-        guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}") else { return nil }
-        let name = last.dropFirst().dropLast()
+        guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}"),
+            parts[0].isEmpty || parts[0] == "Bearer " || parts[0] == "Basic "
+        else { return nil }
+        let written = last.dropFirst().dropLast()
+        let name = written.hasPrefix("env:") ? written.dropFirst(4) : written
         let isName = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
         return isName && !name.isEmpty ? String(name) : nil
     }

@@ -10,18 +10,16 @@ import EnsignSystem
 /// Where an imported tool goes: which version is continued, which file is written.
 struct ToolDestination {
     let invocation: Invocation
-    /// Ends in `/`.
-    private let root: String
-    private let fleet: Fleet
+    private let scaffold: Scaffold
+    private var fleet: Fleet { scaffold.fleet }
     /// What is released: what the branch has, or where there is no branch, as in a checkout of one commit, what that commit
     /// has. Nil without a repository or a commit.
     private let released: Fleet?
 
     init(_ invocation: Invocation) throws {
-        let scaffold = try Scaffold(invocation)
+        scaffold = try Scaffold(invocation)
         self.invocation = invocation
-        root = scaffold.root
-        fleet = scaffold.fleet
+        if !invocation.has("check") { _ = try scaffold.place(of: RepositoryPath.tools) }
         released = try Self.released(invocation)
     }
 
@@ -116,7 +114,7 @@ struct ToolDestination {
         return try write(text, name, target, isNew: newest == nil, outcome)
     }
 
-    func has(_ path: String) -> Bool { (try? Files.status(root + path)) != nil }
+    func has(_ path: String) -> Bool { fleet.source(path) != nil }
 
     func bytes(_ path: String) -> [UInt8]? { fleet.source(path) }
 
@@ -125,8 +123,9 @@ struct ToolDestination {
     /// - Returns: Whether it was written.
     func put(_ path: String, _ bytes: [UInt8]) throws -> Bool {
         guard !invocation.has("check") else { return false }
-        if let folder = Files.parent(of: root + path) { try Files.makeDirectories(folder) }
-        try Files.replace(root + path, with: bytes)
+        let place = try scaffold.place(of: path)
+        if let folder = Files.parent(of: place) { try Files.makeDirectories(folder) }
+        try Files.replace(place, with: bytes)
         return true
     }
 
