@@ -30,9 +30,14 @@ struct UserCommit {
     /// Points a new branch at a commit; a branch that has the same tree already is taken as it is, unless it has been
     /// merged: merging it again would change nothing.
     ///
-    /// - Throws: ``Refusal`` when a branch of that name has something else.
+    /// - Throws: ``Refusal`` when a branch of that name has something else, and when none can have it.
     func branch(_ name: String, at commit: ObjectID) throws -> ObjectID {
         let ref = "refs/heads/\(name)"
+        guard !name.hasPrefix("-"), (try? Git.check(["check-ref-format", ref], in: site)) != nil else {
+            throw Refusal(
+                message: "\(name.quoted(utf8: 100)) cannot be the name of a branch: git help check-ref-format"
+            )
+        }
         if let present = try site.repository.reference(ref) {
             if try site.repository.commit(present).tree == site.repository.commit(commit).tree {
                 guard try site.repository.isAncestor(present, of: commit) else { return present }
@@ -41,7 +46,9 @@ struct UserCommit {
             }
             throw Refusal(
                 message: "there is a branch '\(name)' already, with other changes",
-                hints: ["delete it: git branch -D \(name)", "or name another one: --branch NAME"]
+                hints: name == site.settings.branch
+                    ? ["name another one: --branch NAME"]
+                    : ["delete it: git branch -D \(name)", "or name another one: --branch NAME"]
             )
         }
         try Git.check(["update-ref", "-m", "ensign", ref, commit.description, ObjectID.zero.description], in: site)

@@ -64,13 +64,24 @@ package enum AgentFiles {
 
     /// The agents of `agents.yaml`, with the tasks that `tasks.yaml` gives them.
     package static func crewAI(agents: JSONValue, tasks: JSONValue?) throws(ForeignDocumentError) -> [OfferedAgent] {
-        guard let members = agents.object, !members.isEmpty, members.allSatisfy({ isCrewAgent($0.value) }) else {
+        guard let members = agents.object, !members.isEmpty else {
             throw ForeignDocumentError(
                 description: "it is no agents.yaml: a mapping of agents with role, goal and backstory"
             )
         }
+        if let odd = members.first(where: { !isCrewAgent($0.value) }) {
+            throw ForeignDocumentError(
+                description: "it is no agents.yaml: \(odd.key.quoted(utf8: 100)) has neither role, goal nor backstory"
+            )
+        }
         guard members.count <= most else { throw ForeignDocumentError(description: "it has more than \(most) agents") }
-        return try distinct(members.map { crew($0.key, $0.value, tasks) })
+        var found = try distinct(members.map { crew($0.key, $0.value, tasks) })
+        for task in tasks?.object ?? [:] where agents[text(task.value["agent"])] == nil {
+            let whose = text(task.value["agent"])
+            let why = whose.isEmpty ? "names no agent" : "is for \(whose.quoted(utf8: 100)), who is not in agents.yaml"
+            found[0].decisions.append(ImportDecision(.noPlace, "tasks", "the task '\(task.key)' \(why)"))
+        }
+        return found
     }
 
     private static func isCrewAgent(_ value: JSONValue) -> Bool {
@@ -99,7 +110,7 @@ package enum AgentFiles {
                 decisions.append(ImportDecision(.noPlace, name, "the task '\(task.key)' has '\(field)'"))
             }
         }
-        let llm = value["llm"]?.string
+        let llm = value["llm"]?.string ?? value["llm"]?["model"]?.string
         let model = llm.flatMap { ModelName($0) }
         if let llm, model == nil {
             decisions.append(ImportDecision(.look, name, "its model is '\(llm)', without a provider"))
@@ -162,6 +173,9 @@ package enum AgentFiles {
         for (key, graph) in graphs {
             let name = agentName(key)
             let path = graph.string ?? text(graph["path"])
+            guard !path.isEmpty else {
+                throw ForeignDocumentError(description: "the graph \(key.quoted(utf8: 100)) names no file")
+            }
             let why =
                 "its prompts and models are in its code: name the model, or say in runtime.digest what it runs"
             agents.append(

@@ -182,6 +182,20 @@ struct AgentFilesTests {
         #expect(agents[1].manifest(fallback: ("openai", "gpt-5"))?.contains("# guess") == true)
     }
 
+    @Test(
+        "A task of nobody's is said and not lost, a model may be named within llm, and an entry that is no agent is named"
+    )
+    func crewLeftovers() throws {
+        let agents = try ForeignDocument.read(Array("desk: {role: R, llm: {model: openai/gpt-5}}\n".utf8))
+        let tasks = try ForeignDocument.read(Array("one: {agent: other}\ntwo: {description: D}\n".utf8))
+        let found = try AgentFiles.crewAI(agents: agents, tasks: tasks)
+        #expect(found[0].model?.name == "gpt-5")
+        let lost = found[0].decisions.filter { $0.subject == "tasks" }.map(\.message)
+        #expect(lost == ["the task 'one' is for 'other', who is not in agents.yaml", "the task 'two' names no agent"])
+        let odd = try ForeignDocument.read(Array("a: {role: R}\nb: {x: y}\n".utf8))
+        #expect(throws: ForeignDocumentError.self) { try AgentFiles.crewAI(agents: odd, tasks: nil) }
+    }
+
     @Test("Each graph of langgraph.json is an agent; values of env are not taken")
     func graphs() throws {
         let agents = try AgentFiles.langGraph(

@@ -107,6 +107,8 @@ import Testing
             "{command: [python, -c, 'run(token=\"abc\")']}", "{command: [a, \"${API_KEY:-abc}\"]}",
             "{command: [a, \"https://host/mcp?apiKey=abc\"]}", "{command: [a, \"https://host/?x=1&exaApiKey=abc\"]}",
             "{command: [a, \"https://host/mcp?accessToken=abc&profile=b\"]}",
+            "{url: \"https://0123456789abcdef0123456789abcdef@host/mcp\"}",
+            "{command: [git, clone, \"https://0123456789abcdef01234567@host/a\"]}",
             "{url: \"https://host/mcp?exaApiKey=abc\"}", "{url: \"https://host/mcp?accesskey=abc\"}",
             "{command: [a, \"--user=ada:hunter2\"]}", "{command: [a, --auth-header, Bearer abc]}",
             "{command: [curl, -u, \"ada:hunter2\", a]}",

@@ -54,6 +54,10 @@ import Testing
     @Test("promote --all takes everything that differs; 'next' is not promoted")
     func promoteAll() throws {
         let host = try Host()
+        for name in ["bad..name", "-x", "a b"] {
+            let bad = try host.ensignInWork("promote", "--all", "--to", "prod", "--branch=\(name)")
+            #expect(bad.status != 0 && bad.errors.contains("cannot be the name of a branch"), "\(bad)")
+        }
         let result = try host.ensignInWork("promote", "--all", "--to", "prod", "--branch", "all", "--output", "json")
         #expect(result.status == 0)
         #expect(try host.git("diff", "--name-only", "HEAD", "all").split(separator: "\n").count == 3)

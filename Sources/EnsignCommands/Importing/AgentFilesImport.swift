@@ -88,7 +88,9 @@ struct AgentFilesImport {
         }
         if destination.has("\(folder)/agent.yaml") {
             // What people wrote stays: only the text that the files have is brought along.
-            guard let prompt, destination.bytes("\(folder)/prompt.md") != prompt else { return outcome }
+            // Lines may end as the clone's settings want it.
+            let present = destination.bytes("\(folder)/prompt.md").map { String(decoding: $0, as: UTF8.self) }
+            guard let prompt, present?.replacing("\r\n", with: "\n") != agent.prompt else { return outcome }
             outcome.path = "\(folder)/prompt.md"
             outcome.differences = [ImportDifference(.changed, "prompt.md", ["the files say something else"])]
             outcome.state = try destination.put("\(folder)/prompt.md", prompt) ? .updated : .wouldUpdate

@@ -114,7 +114,7 @@ struct ToolDestination {
         return try write(text, name, target, isNew: newest == nil, outcome)
     }
 
-    func has(_ path: String) -> Bool { fleet.source(path) != nil }
+    func has(_ path: String) -> Bool { ((try? Files.status(scaffold.place(of: path))) ?? nil) != nil }
 
     func bytes(_ path: String) -> [UInt8]? { fleet.source(path) }
 

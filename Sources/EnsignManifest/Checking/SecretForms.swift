@@ -55,6 +55,7 @@ enum SecretForms {
         Form("a SendGrid key", "SG.", 30, .dotted), Form("a DigitalOcean token", "dop_v1_", 30, .word),
         Form("a Shopify token", "shpat_", 30, .word), Form("a Linear key", "lin_api_", 30, .word),
         Form("an Atlassian token", "ATATT3", 20, .token), Form("a Vault token", "hvs.", 20, .token),
+        Form("a HubSpot token", "pat-na1-", 30, .token), Form("a HubSpot token", "pat-eu1-", 30, .token),
         Form("a private key", "AGE-SECRET-KEY-1", 40, .upper), Form("a Notion token", "ntn_", 30, .word),
     ]
 
@@ -106,11 +107,14 @@ enum SecretForms {
         return parts.count >= 3 && parts[1].starts(with: "eyJ".utf8) && parts.prefix(3).allSatisfy { $0.count >= 10 }
     }
 
-    /// `user:password@` at the beginning of an authority, unless a variable stands for the password.
+    /// `user:password@` at the beginning of an authority, unless a variable stands for the password; `token@` where what
+    /// stands there is as long as tokens are, and made of letters and digits.
     private static func isPassword(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
         let authority = bytes[start...].prefix { $0 > 0x20 && $0 != 0x2F && $0 != 0x3F && $0 != 0x23 && $0 != 0x22 }
-        guard let at = authority.lastIndex(of: 0x40), let colon = authority[..<at].firstIndex(of: 0x3A) else {
-            return false
+        guard let at = authority.lastIndex(of: 0x40) else { return false }
+        guard let colon = authority[..<at].firstIndex(of: 0x3A) else {
+            let name = authority[..<at]
+            return name.count >= 20 && SecretNames.looksMade(String(decoding: name, as: UTF8.self))
         }
         let password = String(decoding: authority[(colon + 1)..<at], as: UTF8.self)
         return !password.isEmpty && !SecretNames.isPlaceholder(password)
