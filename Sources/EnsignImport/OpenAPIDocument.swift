@@ -140,7 +140,7 @@ package struct OpenAPIDocument: Sendable {
 
     /// Why what stands at a reference is not known.
     private static func unresolved(_ value: JSONValue) -> String {
-        "it is not in this file: \((value["$ref"]?.string ?? value.text).quoted(utf8: 100))"
+        "it leads to nothing in this file: \((value["$ref"]?.string ?? value.text).quoted(utf8: 100))"
     }
 
     /// What a path leaves open: `id` of `/users/{id}`.

@@ -15,7 +15,7 @@ struct CallContext: Sendable {
     let asked: Decision.Asked?
     /// What an operator must know of it.
     var note: String?
-    private let hidden = Decision.Hidden()
+    private let macs = Decision.MACs()
 
     // What is found out on the way.
     var bundle: PreparedBundle?
@@ -36,7 +36,7 @@ struct CallContext: Sendable {
         decision.asked = asked
         decision.operation = operation
         decision.arguments = call.arguments
-        decision.hidden = hidden
+        decision.macs = macs
         decision.trace = trace.trace
         decision.note = note
         return decision

@@ -40,7 +40,7 @@ package struct Decision: Sendable {
     }
 
     /// What the lines of one call say in place of its key and its arguments: worked out once.
-    package final class Hidden: Sendable {
+    package final class MACs: Sendable {
         let words = Mutex<(key: String?, arguments: String?)?>(nil)
 
         package init() {}
@@ -62,7 +62,7 @@ package struct Decision: Sendable {
     package var operation: String?
     package var arguments: JSONValue?
     /// The same for all lines with this key and these arguments; nil for a line by itself.
-    package var hidden: Hidden?
+    package var macs: MACs?
     package var verdict: Verdict?
     package var reason: Refusal.Reason?
     /// A JSON Pointer into the schema.

@@ -29,13 +29,13 @@ struct NewLine: Sendable {
         var record: JSONValue?
 
         init(_ decision: Decision, _ secret: LogSecret) {
-            if let known = decision.hidden?.words.withLock({ $0 }) {
+            if let known = decision.macs?.words.withLock({ $0 }) {
                 (key, arguments) = known
             } else {
                 key = decision.key.map(secret.mac(ofKey:))
                 arguments = decision.arguments.map(secret.mac(ofArguments:))
                 let words = (key, arguments)
-                decision.hidden?.words.withLock { $0 = words }
+                decision.macs?.words.withLock { $0 = words }
             }
             guard !decision.recorded.isEmpty else { return }
             let kept = decision.recorded.prefix(8).map { pointer, value -> (String, JSONValue) in
