@@ -26,6 +26,8 @@ int csystem_sync_file_range(int fd) {
 
 int csystem_syncfs(int fd) { return syncfs(fd); }
 
+int csystem_open_nameless(const char *folder) { return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); }
+
 int csystem_is_local_file_system(int fd) {
   struct statfs info;
   if (fstatfs(fd, &info) != 0) return 0;

@@ -3,7 +3,12 @@ package import EnsignModel
 /// Writes objects and remembers them, so that one sync makes all of them durable before a reference moves.
 package struct ObjectWriter {
     package let repository: Repository
-    private(set) var written: [(id: ObjectID, kind: ObjectKind, bytes: [UInt8])] = []
+    /// How many objects were written.
+    package private(set) var count = 0
+    private var written: [(id: ObjectID, kind: ObjectKind, bytes: [UInt8])] = []
+
+    /// The most objects whose bytes are kept: more are made durable together, without looking at each.
+    package static let fewObjects = 400
 
     package init(_ repository: Repository) {
         self.repository = repository
@@ -11,17 +16,18 @@ package struct ObjectWriter {
 
     package mutating func write(_ bytes: [UInt8], _ kind: ObjectKind) throws(GitError) -> ObjectID {
         let id = try repository.write(bytes, kind)
-        written.append((id, kind, bytes))
+        count += 1
+        if count <= Self.fewObjects { written.append((id, kind, bytes)) } else { written = [] }
         return id
     }
 
-    /// The ids of everything that was written, each once.
+    /// The ids of everything that was written, each once; of no more than ``fewObjects``.
     package var ids: [ObjectID] {
         var seen: Set<ObjectID> = []
         return written.compactMap { seen.insert($0.id).inserted ? $0.id : nil }
     }
 
-    /// What was written under an id; nil if nothing was.
+    /// What was written under an id, of no more than ``fewObjects``; nil if nothing was.
     package func written(_ id: ObjectID) -> (kind: ObjectKind, bytes: [UInt8])? {
         written.first { $0.id == id }.map { ($0.kind, $0.bytes) }
     }

@@ -168,21 +168,21 @@ package struct Ledger {
     ///
     /// - Parameters:
     ///   - tip: The newest entry; nil for `genesis`.
-    ///   - edits: Changes to the tree besides `entry.json`: bytes to write, or nil to remove.
+    ///   - edits: Changes to the tree besides `entry.json`: what to write, or nil to remove.
     /// - Throws: ``LedgerError/lostRace(environment:)`` when the ref moved, ``LedgerError/tooLarge(environment:bytes:)``
     ///   when the entry does not fit although its texts were cut; then nothing was recorded.
     package func append(
         _ draft: EntryDraft,
         after tip: RecordedEntry?,
-        edits: [String: [UInt8]?] = [:],
+        edits: [String: FileContent?] = [:],
         key: LedgerKey
     ) throws -> RecordedEntry {
         var writer = ObjectWriter(repository)
         var entry = draft.entry(environment: environment, after: tip)
         entry.bound()
         var blobs: [String: ObjectID?] = [:]
-        for (path, bytes) in edits {
-            blobs[path] = .some(try bytes.map { try writer.write($0, .blob) })
+        for (path, content) in edits {
+            blobs[path] = .some(try content.map { try writer.write(try $0.read(), .blob) })
         }
         blobs["changes.jsonl"] = .some(nil)
         // What has many changes is never made into one JSON value.

@@ -8,17 +8,14 @@ import Glibc
 /// Git's own "batch" mode (core.fsyncMethod): every file's pages are written out, then one fsync flushes the disk's cache
 /// for all of them. 30 fsyncs take 10 ms where this takes 2.
 enum ObjectSync {
-    /// Above this many objects one syncfs is cheaper than opening each file.
-    private static let manyObjects = 400
-
     static func sync(_ writer: ObjectWriter, objects directory: String) throws {
-        let ids = writer.ids
-        guard !ids.isEmpty else { return }
-        if ids.count > manyObjects {
+        // One syncfs is cheaper than opening each of many files.
+        if writer.count > ObjectWriter.fewObjects {
             let folder = try FileDescriptor(directory, O_RDONLY | O_DIRECTORY, operation: "sync \(directory)")
             try folder.syncFileSystem(directory)
             return
         }
+        let ids = writer.ids
         for (index, id) in ids.enumerated() {
             let hex = id.description
             let path = "\(directory)/\(hex.prefix(2))/\(hex.dropFirst(2))"

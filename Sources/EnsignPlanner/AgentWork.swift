@@ -7,9 +7,9 @@ struct AgentWork {
     var machine: RolloutMachine
     /// The recorded stable version, if it differs from what git asks for.
     @BoxedOptional var stableBundle: Bundle?
-    var difference: BundleDifference?
+    var difference: PlannedDifference?
     /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
-    var recompiled: CompiledBundle?
+    @BoxedOptional var recompiled: CompiledBundle?
     @BoxedOptional var succession: Succession?
     /// Whether the version that git asks for may come in; nil where nothing has to be shown.
     var promotion: PromotionVerdict?
@@ -24,7 +24,7 @@ struct AgentWork {
     /// A bundle that the agent has afterwards; nil when nothing knows it.
     func bundle(_ digest: Digest, _ recorded: RecordedFleet) throws -> Bundle? {
         if let compiled = [item.compiled, recompiled].compactMap({ $0 }).first(where: { $0.digest == digest }) {
-            return compiled.bundle
+            return try compiled.bundle
         }
         return try recorded.bundle(digest)
     }

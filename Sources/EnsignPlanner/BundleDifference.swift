@@ -24,6 +24,12 @@ package struct BundleDifference: Sendable, Hashable {
     /// What kind of change it is for those who must approve it.
     package private(set) var kind: Change.Class
 
+    /// Nothing differs.
+    package init() {
+        authority = AuthorityDifference(before: nil, after: nil)
+        kind = .none
+    }
+
     /// Compares two bundles; nil means that there is no agent.
     ///
     /// - Parameter delegated: What is gained through its delegates.

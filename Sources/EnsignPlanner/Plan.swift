@@ -121,7 +121,7 @@ package struct PlannedChange: Sendable, Hashable {
     package var change: Change
     /// What else happens to the agent at once, in order: a rollback quarantines the version that it leaves.
     package var further: [Change]
-    package var difference: BundleDifference
+    package var differs: PlannedDifference
     /// The route afterwards; nil removes it.
     package var route: Route?
     /// The state afterwards; nil removes it.
@@ -129,9 +129,9 @@ package struct PlannedChange: Sendable, Hashable {
     /// The bundle that git asks for, to publish; nil when none is needed.
     package var bundle: CompiledBundle?
     /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.
-    package var recompiled: CompiledBundle?
+    @BoxedOptional package var recompiled: CompiledBundle?
     /// From the present stable version to that one; nil when the stable version comes from git or stays.
-    package var stableDifference: BundleDifference?
+    @BoxedOptional package var stableDifference: BundleDifference?
     /// What else a person should know, in sentences without a full stop.
     package var notes: [String] = []
     /// What is accepted but not yet enforced, in this agent's deployment.
@@ -141,15 +141,15 @@ package struct PlannedChange: Sendable, Hashable {
     /// Whether the version that git asks for begins as a canary, or waits to.
     package var startsCanary: Bool
     /// What that canary can detect; nil until requested, and when nothing judges it.
-    package var power: PlannedPower?
+    @BoxedOptional package var power: PlannedPower?
     /// What is known of an agent that is only observed, or no longer; nil until requested, and for any other.
-    package var observation: PlannedObservation?
+    @BoxedOptional package var observation: PlannedObservation?
 
     package init(
         agent: AgentID,
         change: Change,
         further: [Change] = [],
-        difference: BundleDifference,
+        difference: PlannedDifference,
         route: Route?,
         state: AgentState?,
         bundle: CompiledBundle?,
@@ -162,7 +162,7 @@ package struct PlannedChange: Sendable, Hashable {
         self.change = change
         self.further = further
         self.recompiled = recompiled
-        self.difference = difference
+        differs = difference
         self.route = route
         self.state = state
         self.bundle = bundle
@@ -180,6 +180,8 @@ extension PlannedChange {
     }
 
     package var all: [Change] { [change] + further }
+
+    package var difference: BundleDifference { get throws { try differs.read() } }
 
     /// The bundles that must be there before the route names them.
     package var bundles: [CompiledBundle] {
@@ -253,7 +255,7 @@ extension Plan {
         var before: [AgentID: CompiledBundle] = [:]
         for change in base.changes { before[change.agent] = change.bundle }
         let (was, now) = (before, Dictionary(changes.map { ($0.agent, $0.bundle) }) { first, _ in first })
-        let delegated = DelegatedAuthority(was: { was[$0]?.bundle }, now: { now[$0]??.bundle })
+        let delegated = DelegatedAuthority(was: { try was[$0]?.bundle }, now: { try now[$0]??.bundle })
         var result = self
         result.liveBefore = Int64(before.count)
         result.unchanged = 0
@@ -268,13 +270,12 @@ extension Plan {
                 continue
             }
             var changed = planned
-            changed.difference = BundleDifference(
-                before: old.bundle,
-                after: new.bundle,
-                delegated: try delegated.gained(before: old.bundle, after: new.bundle)
-            )
+            let (before, after) = (try old.bundle, try new.bundle)
+            let gained = try delegated.gained(before: before, after: after)
+            let difference = BundleDifference(before: before, after: after, delegated: gained)
+            changed.differs = PlannedDifference(difference)
             changed.change.from = old.side
-            changed.change.kind = changed.difference.kind
+            changed.change.kind = difference.kind
             changed.change.action = old.halted == new.halted ? .update : new.halted ? .halt : .resume
             switch changed.change.kind {
             case .behaviour, .widening: changed.startsCanary = !old.halted && !new.halted
@@ -287,7 +288,7 @@ extension Plan {
                 PlannedChange(
                     agent: agent,
                     change: Change(agent: agent, action: .delete, from: old.side, to: nil, kind: .narrowing),
-                    difference: BundleDifference(before: old.bundle, after: nil),
+                    difference: PlannedDifference(BundleDifference(before: try old.bundle, after: nil)),
                     route: nil,
                     state: nil,
                     bundle: nil,

@@ -36,7 +36,7 @@ extension Planner {
         }
         if let stable = work.machine.state.stable, stable.digest != compiled.digest {
             let isNew = work.recompiled?.digest == stable.digest
-            work.stableBundle = isNew ? work.recompiled?.bundle : try recorded.bundle(stable.digest)
+            work.stableBundle = try isNew ? work.recompiled?.bundle : recorded.bundle(stable.digest)
         }
         work.difference = try difference(work, compiled, delegated)
         let desired = try desired(compiled, identity, &work, recorded, context)
@@ -63,9 +63,9 @@ extension Planner {
         work.machine.stableArtifact = present?.artifact
         var operation = request.operation
         if operation == .rollback(to: nil), let previous = try previous(request, work, present, recorded, context) {
-            let kind = BundleDifference(before: present, after: previous.bundle).kind
+            let kind = BundleDifference(before: present, after: try previous.bundle).kind
             operation = .rollback(
-                to: PreviousVersion(side: previous.side, artifact: previous.bundle.artifact, kind: kind)
+                to: PreviousVersion(side: previous.side, artifact: previous.artifact, kind: kind)
             )
             // An abort of a canary leaves the stable version as it is.
             if state.canary == nil { work.recompiled = previous }
@@ -78,13 +78,12 @@ extension Planner {
         _ work: AgentWork,
         _ compiled: CompiledBundle,
         _ delegated: DelegatedAuthority
-    ) throws -> BundleDifference {
-        let isStable = work.machine.state.stable?.digest == compiled.digest
-        return BundleDifference(
-            before: isStable ? compiled.bundle : work.stableBundle,
-            after: compiled.bundle,
-            delegated: try delegated.gained(before: work.stableBundle, after: compiled.bundle)
-        )
+    ) throws -> PlannedDifference {
+        if work.machine.state.stable?.digest == compiled.digest { return .nothing }
+        guard let before = work.stableBundle else { return .all(of: compiled) }
+        let after = try compiled.bundle
+        let gained = try delegated.gained(before: before, after: after)
+        return PlannedDifference(BundleDifference(before: before, after: after, delegated: gained))
     }
 
     /// The version to go back to; nil when there is none, and during a canary, which goes back to the stable one.
@@ -105,9 +104,9 @@ extension Planner {
         guard request.version != stable.version else { throw RolloutRefusal.alreadyStable(stable.version) }
         let earlier = try previous(work, present, recorded, context)
         if let named = request.version {
-            if let found = earlier.first(where: { $0.bundle.version == named }) { return found }
+            if let found = earlier.first(where: { $0.version == named }) { return found }
             var others: [AgentVersion] = []
-            for version in earlier.map(\.bundle.version) where !others.contains(version) { others.append(version) }
+            for version in earlier.map(\.version) where !others.contains(version) { others.append(version) }
             throw RolloutRefusal.notKept(named, others: others)
         }
         if let next = earlier.first, let newest = state.quarantine.max(by: { $0.since < $1.since }) {
@@ -117,7 +116,7 @@ extension Planner {
                     newest,
                     seconds: seconds,
                     stable: stable.version,
-                    next: next.bundle.version
+                    next: next.version
                 )
             }
         }
@@ -157,7 +156,7 @@ extension Planner {
             var known = VersionIdentity(digest: digest, artifact: bundle.artifact)
             // Its artifact may have another name since it was recorded.
             if let compiled = try context.compile(agent, bundle.version), compiled.identity.isArtifact(of: bundle) {
-                known.artifact = compiled.bundle.artifact
+                known.artifact = compiled.artifact
                 known.formerArtifact = compiled.formerArtifact
             }
             for quarantine in work.machine.state.quarantine where quarantine.version == bundle.version {
@@ -172,7 +171,7 @@ extension Planner {
                 try narrowed(bundle, work.item.compiled, present, context)
                 ?? CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: digest, halted: false)
             // Without the permissions that git took away it may equal the present one: going back would change nothing.
-            if let present, BundleDifference(before: present, after: earlier.bundle).isEmpty { continue }
+            if let present, BundleDifference(before: present, after: try earlier.bundle).isEmpty { continue }
             found.append(earlier)
         }
         return found
@@ -189,19 +188,19 @@ extension Planner {
         _ present: Bundle?,
         _ context: RolloutContext
     ) throws -> CompiledBundle? {
-        let isDesired = bundle.version == desired?.bundle.version
+        let isDesired = bundle.version == desired?.version
         let allowed = isDesired ? desired : try context.compile(bundle.agent, bundle.version)
         if let allowed {
-            switch BundleDifference(before: bundle, after: allowed.bundle).kind {
+            switch BundleDifference(before: bundle, after: try allowed.bundle).kind {
             case .narrowing: return allowed
             case .none: return nil
             case .behaviour, .widening: break
             }
         }
         // A version that can no longer be compiled may do no more than what git asks for.
-        guard let limit = allowed?.bundle ?? desired?.bundle ?? present else { return nil }
+        guard let limit = try allowed?.bundle ?? desired?.bundle ?? present else { return nil }
         let part = try context.restrict(bundle, limit)
-        return AuthorityDifference(before: bundle, after: part.bundle).loses ? part : nil
+        return AuthorityDifference(before: bundle, after: try part.bundle).loses ? part : nil
     }
 
     private static func desired(
@@ -232,12 +231,14 @@ extension Planner {
         }
         if let (candidate, _) = state.canary, candidate.side.digest != compiled.digest {
             let before = try recorded.bundle(candidate.side.digest)
-            if let before, before.saysTheSame(as: compiled) {
+            if let before, try before.saysTheSame(as: compiled) {
                 // Only Ensign's way of writing it has changed: the canary goes on with its evidence, and what becomes
                 // stable is written anew then.
                 desired.side = candidate.side
             } else {
-                desired.kindFromCandidate = before.map { BundleDifference(before: $0, after: compiled.bundle).kind }
+                desired.kindFromCandidate = try before.map {
+                    BundleDifference(before: $0, after: try compiled.bundle).kind
+                }
             }
         }
         if let present = work.stableBundle, let narrowed = try narrowed(present, compiled, present, context) {

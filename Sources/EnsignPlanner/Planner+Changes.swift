@@ -21,7 +21,7 @@ extension Planner {
             agent: agent,
             change: changes[0],
             further: Array(changes.dropFirst()),
-            difference: BundleDifference(before: nil, after: nil),
+            difference: .nothing,
             route: route,
             state: state,
             bundle: isPublished ? work.item.compiled : nil,
@@ -33,19 +33,23 @@ extension Planner {
         let present = try work.succession?.before ?? work.before?.stable.flatMap { try recorded.bundle($0.digest) }
         if isDeleted {
             // An agent that continues under another name loses nothing.
-            if work.movedTo == nil { planned.difference = BundleDifference(before: present, after: nil) }
+            if work.movedTo == nil {
+                planned.differs = PlannedDifference(BundleDifference(before: present, after: nil))
+            }
         } else if let was = work.before?.state.canary?.candidate.side, first.action == .update, first.from == was {
             // Narrowed in both routes: the difference is what the candidate loses.
             let candidate = try recorded.bundle(was.digest)
-            planned.difference = BundleDifference(before: candidate, after: work.item.compiled?.bundle)
+            let bundle = try work.item.compiled?.bundle
+            planned.differs = PlannedDifference(BundleDifference(before: candidate, after: bundle))
             planned.startsCanary = false
         } else if let was = work.succession?.before, shown == after.stable?.digest {
-            planned.difference = BundleDifference(before: was, after: work.item.compiled?.bundle)
+            let bundle = try work.item.compiled?.bundle
+            planned.differs = PlannedDifference(BundleDifference(before: was, after: bundle))
         } else if shown == after.stable?.digest || shown == after.rollout?.candidate.side.digest {
-            planned.difference = work.difference ?? planned.difference
+            planned.differs = work.difference ?? planned.differs
         }
         if let recompiled, let present {
-            planned.stableDifference = BundleDifference(before: present, after: recompiled.bundle)
+            planned.stableDifference = BundleDifference(before: present, after: try recompiled.bundle)
         }
         planned.notes = notes(work, isDeleted: isDeleted)
         return planned

@@ -32,10 +32,10 @@ extension Planner {
         case .canary?, .queued?, .soaking?, nil: break
         }
         if try wasHere(agent, version, recorded, context) { return nil }
-        if let override = state.soakOverride, override.version == compiled.bundle.version {
+        if let override = state.soakOverride, override.version == compiled.version {
             return .overridden(override)
         }
-        return rule.verdict(compiled.bundle.version, try context.proven(agent, version), now: context.now)
+        return rule.verdict(compiled.version, try context.proven(agent, version), now: context.now)
     }
 
     /// Whether an artifact was stable here: this very bundle at any time, another one of it within `keepFor`.

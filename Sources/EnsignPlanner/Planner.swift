@@ -71,7 +71,7 @@ package enum Planner {
             try recorded.agent(agent)?.stable.flatMap { try recorded.bundle($0.digest) }
         }
         return DelegatedAuthority(was: running) { agent in
-            if let item = coming[agent] { return item.compiled?.bundle }
+            if let item = coming[agent] { return try item.compiled?.bundle }
             return try running(agent)
         }
     }
@@ -93,7 +93,7 @@ package enum Planner {
     }
 
     /// Why an agent is not what git asks for; nil when nothing holds it.
-    fileprivate static func held(_ work: AgentWork) -> HeldAgent? {
+    fileprivate static func held(_ work: AgentWork) throws -> HeldAgent? {
         guard let reason = work.machine.held, let wanted = work.item.compiled?.side else { return nil }
         var held = HeldAgent(agent: work.item.agent, wanted: wanted, reason: reason)
         held.stable = work.machine.state.stable
@@ -101,7 +101,7 @@ package enum Planner {
         if case .waits(let until, _)? = work.promotion { held.until = until }
         switch reason {
         case .halted, .quarantined, .soaking:
-            if held.stable?.digest != wanted.digest { held.difference = work.difference }
+            if held.stable?.digest != wanted.digest { held.difference = try work.difference?.read() }
         case .queued, .paused, .inconclusive, .noData, .error: break
         }
         return held
@@ -161,7 +161,7 @@ package enum Planner {
 extension Plan {
     /// Takes up what becomes of one agent.
     fileprivate mutating func take(_ work: AgentWork, _ recorded: RecordedFleet, _ context: RolloutContext) throws {
-        if let held = Planner.held(work) { self.held.append(held) }
+        if let held = try Planner.held(work) { self.held.append(held) }
         if let due = Planner.due(work, context) { self.due = min(self.due ?? due, due) }
         guard let change = try Planner.change(work, recorded, environment) else { return }
         changes.append(change)

@@ -75,10 +75,10 @@ package struct PlanReport: Sendable {
 
     private func json(_ planned: PlannedChange) throws -> JSONValue {
         guard var object = planned.change.json.object else { return .null }
-        try describe(planned.difference, in: &object)
+        try describe(try planned.difference, in: &object)
         if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
             object["stable"] = [
-                "version": .string(recompiled.bundle.version.description),
+                "version": .string(recompiled.version.description),
                 "digest": .string(recompiled.digest.description),
                 "gained": .array(authority.inFull(.gained).map { .string($0) }),
                 "lost": .array(authority.inFull(.lost).map { .string($0) }),

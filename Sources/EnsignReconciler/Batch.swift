@@ -46,14 +46,14 @@ struct Batch {
     }
 
     /// What becomes of the recorded tree.
-    func edits(_ announced: Announced) -> [String: [UInt8]?] {
-        var edits: [String: [UInt8]?] = [:]
+    func edits(_ announced: Announced) -> [String: FileContent?] {
+        var edits: [String: FileContent?] = [:]
         for files in announced.files where !announced.held.contains(files.agent) {
             edits.merge(files.edits) { _, new in new }
         }
         for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
-        if let policy = announced.policy { edits[LivePath.policy] = .some(policy.bytes) }
-        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes) }
+        if let policy = announced.policy { edits[LivePath.policy] = .some(policy.bytes.map { .bytes($0) }) }
+        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) }) }
         return edits
     }
 
@@ -61,7 +61,7 @@ struct Batch {
     func publication(_ announced: Announced) throws -> Publication {
         let recorded = announced.recorded
         var publication = Publication()
-        var bundles: [String: [UInt8]] = [:]
+        var bundles: [String: FileContent] = [:]
         var routes: [String: [UInt8]] = [:]
         for file in drift where file.path != LivePath.header {
             // Where a folder belongs, something else is in its place; its files are listed as missing themselves.
@@ -70,17 +70,21 @@ struct Batch {
                 continue
             }
             let bytes = try recorded.bytes(node)
-            if file.path.hasPrefix(LivePath.bundles) { bundles[file.path] = bytes } else { routes[file.path] = bytes }
+            if file.path.hasPrefix(LivePath.bundles) {
+                bundles[file.path] = .bytes(bytes)
+            } else {
+                routes[file.path] = bytes
+            }
         }
         for files in announced.files {
             let path = LivePath.route(files.agent)
-            for (digest, bytes) in files.bundles { bundles[LivePath.bundle(digest)] = bytes }
+            for (digest, content) in files.bundles { bundles[LivePath.bundle(digest)] = content }
             routes[path] = files.route
             if files.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
         }
         if let policy = announced.policy {
             // Before the routes: what they lead to may need it.
-            bundles[LivePath.policy] = policy.bytes
+            bundles[LivePath.policy] = policy.bytes.map { .bytes($0) }
             routes[LivePath.policy] = nil
             if policy.bytes == nil { publication.removals.append(LivePath.policy) }
         }
@@ -98,7 +102,7 @@ extension PlannedChange {
             agent: agent,
             route: route.map(seal.route),
             state: state?.bytes,
-            bundles: Dictionary(bundles.map { ($0.digest, $0.bytes) }) { first, _ in first }
+            bundles: Dictionary(bundles.map { ($0.digest, $0.file) }) { first, _ in first }
         )
     }
 }

@@ -106,7 +106,7 @@ extension ReconcileSession {
 
     /// Writes an entry, which is the newest one then.
     @discardableResult
-    mutating func append(_ draft: EntryDraft, edits: [String: [UInt8]?] = [:]) throws -> RecordedEntry {
+    mutating func append(_ draft: EntryDraft, edits: [String: FileContent?] = [:]) throws -> RecordedEntry {
         let entry = try ledger.append(draft, after: tip, edits: edits, key: key())
         tip = entry
         return entry

@@ -17,7 +17,7 @@ extension DirectoryTarget {
         let files = try routes.filter { try !isThere($0.bytes, at: LivePath.route($0.agent)) }
         guard !files.isEmpty else { return [] }
         // All at once is quickest; if anything goes wrong, each is then tried separately.
-        if (try? put(files.map { (LivePath.route($0.agent), $0.bytes) }, gate: nil)) != nil { return [] }
+        if (try? put(files.map { (LivePath.route($0.agent), .bytes($0.bytes)) }, gate: nil)) != nil { return [] }
         var removed: Set<AgentID> = []
         var failure: (any Error)?
         for (agent, bytes) in files {
@@ -36,7 +36,7 @@ extension DirectoryTarget {
     /// Another process that holds the environment's lock may sweep away a temporary name, so this is retried; a file
     /// that cannot be replaced is removed.
     private func replace(_ path: String, with bytes: [UInt8]) throws -> Replacement {
-        for _ in 0..<4 where (try? put([(path, bytes)], gate: nil)) != nil { return .replaced }
+        for _ in 0..<4 where (try? put([(path, .bytes(bytes))], gate: nil)) != nil { return .replaced }
         let full = "\(self.path)/\(path)"
         try Files.remove(full)
         if let folder = Files.parent(of: full) {

@@ -44,9 +44,9 @@ package struct DirectoryTarget: Target {
         try Files.makeDirectories(path)
         try remove(publication.clearings)
         try put(publication.bundles, gate: nil)
-        let held = try put(publication.routes, gate: gate)
+        let held = try put(publication.routes.map { ($0.path, .bytes($0.bytes)) }, gate: gate)
         try remove(publication.removals)
-        if let header = publication.header { try put([(LivePath.header, header)], gate: nil) }
+        if let header = publication.header { try put([(LivePath.header, .bytes(header))], gate: nil) }
         return held
     }
 
@@ -57,7 +57,7 @@ package struct DirectoryTarget: Target {
     ///
     /// - Returns: The agents whose routes the gate held back.
     @discardableResult
-    func put(_ files: [(path: String, bytes: [UInt8])], gate: (any RouteGate)?) throws -> Set<AgentID> {
+    func put(_ files: [(path: String, content: FileContent)], gate: (any RouteGate)?) throws -> Set<AgentID> {
         guard !files.isEmpty else { return [] }
         var held: Set<AgentID> = []
         var folders: Set<String> = []
@@ -79,7 +79,7 @@ package struct DirectoryTarget: Target {
                 guard fchmod(descriptor.number, 0o644) == 0 else {
                     throw SystemError(code: errno, operation: "set the mode of \(final)")
                 }
-                try descriptor.write(file.bytes, to: final)
+                try descriptor.write(try file.content.read(), to: final)
                 if files.count <= Self.manyFiles {
                     // The last fsync flushes the disk's cache for all of them.
                     if index == files.count - 1 { try descriptor.sync(final) } else { try descriptor.startSync(final) }
@@ -93,7 +93,7 @@ package struct DirectoryTarget: Target {
                         for index in start..<min(start + Self.routesAtOnce, files.count) {
                             let (temporary, final) = pending[index]
                             if let agent = LivePath.agent(atRoute: files[index].path),
-                                isHeld(agent, files[index].bytes)
+                                isHeld(agent, try files[index].content.read())
                             {
                                 held.insert(agent)
                                 try Files.remove(temporary)

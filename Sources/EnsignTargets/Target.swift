@@ -49,7 +49,7 @@ package struct Publication: Sendable {
     /// Removed before anything is put in place: something unrecorded may be where a file belongs.
     package var clearings: [String] = []
     /// Put in place first.
-    package var bundles: [(path: String, bytes: [UInt8])]
+    package var bundles: [(path: String, content: FileContent)]
     package var routes: [(path: String, bytes: [UInt8])]
     /// Removed after the routes are in place.
     package var removals: [String]
@@ -57,7 +57,7 @@ package struct Publication: Sendable {
     package var header: [UInt8]?
 
     package init(
-        bundles: [(path: String, bytes: [UInt8])] = [],
+        bundles: [(path: String, content: FileContent)] = [],
         routes: [(path: String, bytes: [UInt8])] = [],
         removals: [String] = [],
         header: [UInt8]? = nil

@@ -94,7 +94,7 @@ package final class MemoryTarget: Target {
     package func publish(_ publication: Publication, gate: (any RouteGate)?) throws -> Set<AgentID> {
         var held: Set<AgentID> = []
         for path in publication.clearings { try step { $0.clear(path) } }
-        for file in publication.bundles { try put(file) }
+        for file in publication.bundles { try put((file.path, try file.content.read())) }
         for file in publication.routes {
             guard let gate, let agent = LivePath.agent(atRoute: file.path) else {
                 try put(file)

@@ -22,7 +22,8 @@ struct DevelopedLiveTests {
         let publication = try #require(publication)
         let header = publication.header.map { [(path: LivePath.header, bytes: $0)] } ?? []
         var entries: [String: Int64] = [:]
-        for (path, bytes) in publication.bundles + publication.routes + header {
+        let bundles = try publication.bundles.map { (path: $0.path, bytes: try $0.content.read()) }
+        for (path, bytes) in bundles + publication.routes + header {
             if let digest = LivePath.digest(atBundle: path) {
                 #expect(SHA256.hex(of: bytes) == digest.hex)
                 continue
@@ -90,18 +91,18 @@ struct DevelopedLiveTests {
     }
 
     @Test("A save is told in the words of a plan, with both versions, and says whether something was gained")
-    func words() {
+    func words() throws {
         let before = DevelopedState(agents: [.triage: compiled(bundle())])
         var after = DevelopedState(
             agents: [.triage: compiled(bundle("support/triage", "1.1.0") { $0.tools[0].operations["find"] = nil })]
         )
-        let change = DevelopedChange(from: before, to: after)
+        let change = try DevelopedChange(from: before, to: after)
         #expect(change.sentences == ["support/triage 1.0.0 -> 1.1.0: may no longer call crm.find"])
-        #expect(!change.gains && DevelopedChange(from: after, to: before).gains)
+        #expect(try !change.gains && DevelopedChange(from: after, to: before).gains)
         after.agents[.triage]?.halted = true
-        #expect(DevelopedChange(from: before, to: after).sentences == ["support/triage 1.0.0 -> 1.1.0: halted"])
+        #expect(try DevelopedChange(from: before, to: after).sentences == ["support/triage 1.0.0 -> 1.1.0: halted"])
         #expect(
-            DevelopedChange(from: before, to: DevelopedState()).sentences
+            try DevelopedChange(from: before, to: DevelopedState()).sentences
                 == ["support/triage 1.0.0: no longer deployed"]
         )
     }
@@ -167,9 +168,9 @@ struct WorkTreeCompilerTests {
         for (path, entry) in fixture.entries where path.hasPrefix("fleet/agents/support/triage/1.0.0/") {
             fixture.entries[path.replacing("/1.0.0/", with: "/next/")] = entry
         }
-        #expect(try compile(fixture).state?.agents[.triage]?.bundle.version == version("1.0.0"))
+        #expect(try compile(fixture).state?.agents[.triage]?.version == version("1.0.0"))
         let result = try compile(fixture, version: .next)
-        #expect(errors(result) == [] && result.state?.agents[.triage]?.bundle.version == .next)
+        #expect(errors(result) == [] && result.state?.agents[.triage]?.version == .next)
         #expect(try errors(compile(fixture, version: version("9.0.0"))) == ["unknown-version"])
     }
 }

@@ -58,7 +58,7 @@ enum Shown {
                 to: after.side,
                 kind: difference.kind
             ),
-            difference: difference,
+            difference: PlannedDifference(difference),
             route: nil,
             state: nil,
             bundle: after,

@@ -116,7 +116,7 @@ struct EntryFormatTests {
             let scratch = try ScratchLedger()
             for (change, file) in [([Self.policy(first)], first), (changes, bytes)] as [([Change], [UInt8]?)] {
                 try scratch.append(.intent, change, result: .pending)
-                try scratch.append(.outcome, change, edits: [LivePath.policy: file])
+                try scratch.append(.outcome, change, edits: [LivePath.policy: file.map { .bytes($0) }])
             }
             return try scratch.verify().verdict
         }
@@ -135,7 +135,7 @@ struct EntryFormatTests {
         }
         // An intent changes nothing, whatever it announces.
         let scratch = try ScratchLedger()
-        try scratch.append(.intent, [Self.policy(first)], edits: [LivePath.policy: first], result: .pending)
+        try scratch.append(.intent, [Self.policy(first)], edits: [LivePath.policy: .bytes(first)], result: .pending)
         #expect(try scratch.verify().verdict.description == "broken at 1")
     }
 
@@ -145,7 +145,7 @@ struct EntryFormatTests {
         let rules = try scratch.publish([try Self.rules()])
         #expect(LedgerCommit.subject(of: rules.entry) == "prod: rules of the environment changed")
         try scratch.append(.intent, [Self.policy([1])], result: .pending)
-        let file = try scratch.append(.outcome, [Self.policy([1])], edits: [LivePath.policy: [1]])
+        let file = try scratch.append(.outcome, [Self.policy([1])], edits: [LivePath.policy: .bytes([1])])
         #expect(LedgerCommit.subject(of: file.entry) == "prod: policy.json changed")
         #expect(ChangeSentence(try Self.rules()).past == "rules of the environment (soak) changed")
     }

@@ -13,7 +13,7 @@ struct RecordedTests {
     private let three = compiled(bundle("support/triage", "3.0.0"))
     private let lead = compiled(bundle("sales/lead", "1.0.0"))
     private let now = Timestamp(seconds: 1_800_000_000)
-    private var triage: AgentID { one.bundle.agent }
+    private var triage: AgentID { one.agent }
 
     private func recorded(_ scratch: ScratchLedger) throws -> RecordedTree {
         let ledger = try scratch.reopened()
@@ -63,13 +63,13 @@ struct RecordedTests {
     func states() throws {
         let candidate = Candidate(
             side: two.side,
-            artifact: two.bundle.artifact,
+            artifact: two.artifact,
             kind: .behaviour,
             source: .zero,
             wanted: now
         )
         let progress = CanaryProgress(step: 0, weight: 5, stepSince: now, started: now, evidenceSince: now)
-        let (mark, failed) = (Quarantine.Mark.digest(three.digest), three.bundle.version)
+        let (mark, failed) = (Quarantine.Mark.digest(three.digest), three.version)
         let quarantine = Quarantine(mark: mark, version: failed, since: now, reason: "bad")
         for (rollout, hasCanaries) in [(RolloutState.queued(candidate), false), (.canary(candidate, progress), true)] {
             let scratch = try ScratchLedger()
@@ -91,7 +91,7 @@ struct RecordedTests {
         for path in [LivePath.route(triage), AgentState.path(triage), FleetHalts.path] {
             let scratch = try ScratchLedger()
             try scratch.append(.intent, result: .pending)
-            try scratch.append(.outcome, edits: [path: Array(text.utf8)])
+            try scratch.append(.outcome, edits: [path: .bytes(Array(text.utf8))])
             let tree = try recorded(scratch)
             #expect(throws: (any Error).self) { _ = (try tree.agent(triage), try tree.halts()) }
         }

@@ -69,7 +69,7 @@ final class ScratchLedger {
     func append(
         _ kind: Entry.Kind,
         _ changes: [Change] = [],
-        edits: [String: [UInt8]?] = [:],
+        edits: [String: FileContent?] = [:],
         agents: Int64? = nil,
         reason: String = "sync",
         result: Entry.Result = .ok,
@@ -89,13 +89,13 @@ final class ScratchLedger {
     }
 
     /// What changes make of the tree.
-    func edits(_ changes: [Change], _ bundles: [CompiledBundle]) throws -> [String: [UInt8]?] {
-        var edits: [String: [UInt8]?] = [:]
+    func edits(_ changes: [Change], _ bundles: [CompiledBundle]) throws -> [String: FileContent?] {
+        var edits: [String: FileContent?] = [:]
         for effect in try effects(changes) {
-            edits[LivePath.route(effect.agent)] = .some(effect.route?.bytes)
-            edits[AgentState.path(effect.agent)] = .some(effect.state?.bytes)
+            edits[LivePath.route(effect.agent)] = .some((effect.route?.bytes).map { .bytes($0) })
+            edits[AgentState.path(effect.agent)] = .some((effect.state?.bytes).map { .bytes($0) })
         }
-        for bundle in bundles { edits[LivePath.bundle(bundle.digest)] = bundle.bytes }
+        for bundle in bundles { edits[LivePath.bundle(bundle.digest)] = bundle.file }
         return edits
     }
 
@@ -136,21 +136,21 @@ final class ScratchLedger {
 
 extension Change {
     static func create(_ bundle: CompiledBundle) -> Change {
-        Change(agent: bundle.bundle.agent, action: .create, from: nil, to: bundle.side, kind: .widening)
+        Change(agent: bundle.agent, action: .create, from: nil, to: bundle.side, kind: .widening)
     }
 
     static func update(_ old: CompiledBundle, _ new: CompiledBundle) -> Change {
-        Change(agent: new.bundle.agent, action: .update, from: old.side, to: new.side, kind: .behaviour)
+        Change(agent: new.agent, action: .update, from: old.side, to: new.side, kind: .behaviour)
     }
 
     static func delete(_ bundle: CompiledBundle) -> Change {
-        Change(agent: bundle.bundle.agent, action: .delete, from: bundle.side, to: nil, kind: .narrowing)
+        Change(agent: bundle.agent, action: .delete, from: bundle.side, to: nil, kind: .narrowing)
     }
 
     /// A stop of an agent that runs.
     static func halt(_ bundle: CompiledBundle) -> Change {
         var change = Change(
-            agent: bundle.bundle.agent,
+            agent: bundle.agent,
             action: .halt,
             from: bundle.side,
             to: bundle.side,

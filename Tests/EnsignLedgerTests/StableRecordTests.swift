@@ -15,7 +15,7 @@ struct StableRecordTests {
         }
     )
     private let other = compiled(bundle("sales/lead", "1.0.0"))
-    private var triage: AgentID { one.bundle.agent }
+    private var triage: AgentID { one.agent }
     private let now = Timestamp(seconds: 1_800_100_000)
 
     private static func artifact(_ number: Int) -> Digest {
@@ -88,7 +88,7 @@ struct StableRecordTests {
         let back = Change(agent: triage, action: .rollback, from: one.side, to: two.side, kind: .none)
         var state = AgentState(stable: two.side)
         state.quarantine = [
-            Quarantine(mark: .artifact(Self.artifact(1)), version: one.bundle.version, since: now, reason: "x")
+            Quarantine(mark: .artifact(Self.artifact(1)), version: one.version, since: now, reason: "x")
         ]
         try scratch.publish([remembering(back, state)])
         #expect(try record(scratch).periods == [period])

@@ -141,10 +141,10 @@ struct VerifierTests {
     private func tell(_ lie: Lie, _ scratch: ScratchLedger) throws -> String {
         let update = [Change.update(one, two)]
         let honest = try scratch.edits(update, [two])
-        func outcome(_ change: (inout [String: [UInt8]?]) -> Void) throws {
+        func outcome(_ change: (inout [String: FileContent?]) throws -> Void) throws {
             try scratch.append(.intent, update, result: .pending)
             var edits = honest
-            change(&edits)
+            try change(&edits)
             try scratch.append(.outcome, update, edits: edits)
         }
         switch lie {
@@ -159,26 +159,26 @@ struct VerifierTests {
             try scratch.append(.outcome, update, edits: honest)
             return "its changes are not those of the intent"
         case .routeNobodyNamed:
-            try outcome { $0["agents/support/ghost.json"] = Array("{}\n".utf8) }
+            try outcome { $0["agents/support/ghost.json"] = .bytes(Array("{}\n".utf8)) }
             return "the entry does not say so"
         case .routeNotMade:
-            try outcome { $0[LivePath.route(one.bundle.agent)] = nil }
+            try outcome { $0[LivePath.route(one.agent)] = nil }
             return "is not what the entry says"
         case .wrongCount:
             try scratch.append(.intent, update, result: .pending)
             try scratch.append(.outcome, update, edits: honest, agents: 7)
             return "it counts 7 live agents"
         case .strangeFile:
-            try outcome { $0["notes.txt"] = [1] }
+            try outcome { $0["notes.txt"] = .bytes([1]) }
             return "the tree has an entry that no ledger has"
         case .bundleOfOtherBytes:
-            try outcome { $0[LivePath.bundle(two.digest)] = two.bytes + [0x0A] }
+            try outcome { $0[LivePath.bundle(two.digest)] = .bytes(try two.bytes + [0x0A]) }
             return "is not what its name says"
         case .bundleNobodyAskedFor:
-            try outcome { $0[LivePath.bundle(desk.digest)] = desk.bytes }
+            try outcome { $0[LivePath.bundle(desk.digest)] = desk.file }
             return "nobody asked for it"
         case .removedBundleInUse:
-            try outcome { $0[LivePath.bundle(two.digest)] = two.bytes }
+            try outcome { $0[LivePath.bundle(two.digest)] = two.file }
             try scratch.append(.intent, result: .pending)
             try scratch.append(.outcome, edits: [LivePath.bundle(two.digest): nil])
             return "is routed to is gone"

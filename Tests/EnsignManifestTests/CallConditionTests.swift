@@ -50,8 +50,8 @@ struct CallConditionManifestTests {
         #expect(operation.after.map(\.description) == ["after crm.find within 10m"])
         #expect(operation.record.map(\.description) == ["/credit", "/customer"])
         #expect(operation.pin == Digest(Self.pin))
-        #expect(compiled.bundle.tools[0].owner == "support")
-        #expect(compiled.bundle.limits.runs == 5 && compiled.bundle.mode == .observe)
+        #expect(try compiled.bundle.tools[0].owner == "support")
+        #expect(try compiled.bundle.limits.runs == 5 && compiled.bundle.mode == .observe)
         #expect(try Bundle(json: JSONParser.parse(compiled.bytes)) == compiled.bundle)
     }
 

@@ -106,7 +106,7 @@ struct FuzzTests {
                     try JSONParser.parse(compiled.bytes).canonicalBytes() + [0x0A] == compiled.bytes,
                     "\(said("bytes"))"
                 )
-                for operation in compiled.bundle.tools.flatMap(\.operations.values) {
+                for operation in try compiled.bundle.tools.flatMap(\.operations.values) {
                     guard let input = operation.input else { continue }
                     #expect(throws: Never.self, "\(said("input"))") { try JSONSchema(input) }
                 }

@@ -39,7 +39,7 @@ struct RestrictionPropertyTests {
         for _ in 0..<120 {
             let before = world.bundle()
             let allowed = world.changed(before)
-            let part = Compiler.restrict(before, to: allowed).bundle
+            let part = try Compiler.restrict(before, to: allowed).bundle
             kept += part.tools.isEmpty ? 0 : 1
             for (name, side) in [("itself", before), ("the other", allowed)] {
                 // A server has no order: the bundle keeps its own, and so the calls that go there.

@@ -45,7 +45,7 @@ struct DelegatedAuthorityTests {
         )
         #expect(wider.change.kind == .widening)
         #expect(
-            wider.difference.authority.gained == [
+            try wider.difference.authority.gained == [
                 "hands work to it/payer, which gains too: may call crm.update without approval (was: a manager's approval)"
             ]
         )
@@ -92,7 +92,7 @@ struct DelegatedAuthorityTests {
         )
         let desk = try change(try World().with(fleet(desk: { $0.delegates = [] })).plan(fleet()), "it/desk")
         #expect(
-            desk.difference.authority.gained == [
+            try desk.difference.authority.gained == [
                 "may now hand work to it/payer", "through it/payer may now have called: crm.find, crm.update",
             ]
         )

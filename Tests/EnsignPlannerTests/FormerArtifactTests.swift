@@ -128,8 +128,8 @@ import Testing
     }
 
     @Test("A former artifact is the same only with the same `runtime`")
-    func identity() {
-        let old = recorded("1.0.0", "a").bundle
+    func identity() throws {
+        let old = try recorded("1.0.0", "a").bundle
         #expect(renewed("1.0.0", "a", "b").identity.isArtifact(of: old))
         #expect(!renewed("1.0.0", "a", "b", runtime: ["kind": "other"]).identity.isArtifact(of: old))
         #expect(renewed("1.0.0", "a", "b", runtime: ["kind": "other"]).identity.isNamed(by: old.artifact))

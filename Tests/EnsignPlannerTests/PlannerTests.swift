@@ -36,7 +36,9 @@ struct PlannerTests {
         #expect(plan.shown == ["delete support/triage 1.0.0 narrowing"])
         let change = try #require(plan.changes.first)
         #expect(change.route == nil && change.state == nil && change.bundle == nil)
-        #expect(change.difference.authority.lost == ["may no longer call crm.find", "may no longer call crm.update"])
+        #expect(
+            try change.difference.authority.lost == ["may no longer call crm.find", "may no longer call crm.update"]
+        )
         #expect(plan.liveAfter == 0)
         #expect(try World().plan([]).isEmpty)
     }
@@ -80,7 +82,7 @@ struct PlannerTests {
     @Test("A halted agent takes new versions without a route, and can be deleted")
     func changesWhileHalted() throws {
         var world = try World().with([compiled(one.bundle, halted: true)])
-        #expect(world.recorded[one.bundle.agent]?.isHalted == true)
+        #expect(try world.recorded[one.bundle.agent]?.isHalted == true)
         let update = try world.plan([compiled(two.bundle, halted: true)])
         #expect(update.shown == ["update support/triage 1.0.0 -> 2.0.0 none"])
         #expect(update.changes.first?.route?.phase == .halted)
@@ -183,7 +185,7 @@ struct PlannerTests {
     func order() throws {
         let (world, agents) = try world(of: 30)
         let desired = agents.enumerated().filter { $0.offset % 3 != 0 }.map { index, agent in
-            index % 2 == 0 ? agent : compiled(bundle(agent.bundle.agent.description, "2.0.0"))
+            index % 2 == 0 ? agent : compiled(bundle(agent.agent.description, "2.0.0"))
         }
         let plan = try world.plan(desired)
         #expect(plan.changes.map(\.agent) == plan.changes.map(\.agent).sorted())
@@ -215,7 +217,7 @@ struct PlannerTests {
             let again = try world.plan(desired, prune: prune)
             #expect(again.isEmpty, "\(said), then \(again.shown)")
             for wanted in desired {
-                let recorded = world.recorded[wanted.bundle.agent]
+                let recorded = world.recorded[wanted.agent]
                 #expect(recorded?.stable == wanted.side && recorded?.isHalted == wanted.halted, "\(said)")
                 let route = recorded?.route
                 #expect(route.flatMap { Route(json: $0.json) } == route, "\(said)")

@@ -278,7 +278,7 @@ private struct Scenario {
         }
         for planned in plan.changes {
             for sentence in planned.stableDifference?.authority.lost ?? [] {
-                lines.append("\(planned.agent) \(planned.recompiled?.bundle.version.description ?? "") \(sentence)")
+                lines.append("\(planned.agent) \(planned.recompiled?.version.description ?? "") \(sentence)")
             }
             for note in planned.notes { lines.append("\(planned.agent): \(note)") }
         }

@@ -28,7 +28,7 @@ struct World {
 
     mutating func apply(_ plan: Plan, at now: Timestamp = Timestamp(seconds: 1_800_000_000)) {
         for planned in plan.changes {
-            for bundle in planned.bundles { bundles[bundle.digest] = bundle.bundle }
+            for bundle in planned.bundles { bundles[bundle.digest] = try? bundle.bundle }
             guard planned.route != nil || planned.state != nil else {
                 recorded[planned.agent] = nil
                 continue
@@ -55,12 +55,12 @@ struct World {
         context: RolloutContext = .at(1_800_000_000),
         order: ([DesiredAgent]) -> [DesiredAgent] = { $0 }
     ) throws -> Plan {
-        let declared = Set(desired.map(\.bundle.agent))
+        let declared = Set(desired.map(\.agent))
         let items =
             desired.map {
-                let own = wanted[$0.bundle.agent]
+                let own = wanted[$0.agent]
                 return DesiredAgent(
-                    agent: $0.bundle.agent,
+                    agent: $0.agent,
                     compiled: $0,
                     rollout: own?.rollout ?? rollout,
                     wanted: own?.time

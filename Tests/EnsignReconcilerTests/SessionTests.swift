@@ -115,7 +115,7 @@ struct SessionTests {
         _ = try site.ledger(TestFleet.environment).append(
             draft,
             after: tip,
-            edits: [LivePath.route(other): Array("{}".utf8)],
+            edits: [LivePath.route(other): .bytes(Array("{}".utf8))],
             key: #require(try LedgerKey.load(TestFleet.environment, path: path))
         )
         fleet.target.set(LivePath.route(other), .file(Array("{}".utf8)))

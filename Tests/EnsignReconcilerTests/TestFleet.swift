@@ -300,13 +300,13 @@ final class TestFleet {
         let source = try SourceInspector.inspect(accepted, in: site)
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         var changes: [Change] = []
-        var edits: [String: [UInt8]?] = [:]
+        var edits: [String: FileContent?] = [:]
         for agent in try recorded.agents() {
             guard let known = try recorded.agent(agent), let route = known.route else { continue }
             var change = Change(agent: agent, action: .update, from: known.stable, to: known.stable, kind: .none)
             if try recorded.node(AgentState.path(agent)) != nil { change.remember(known.state) }
             changes.append(change)
-            edits[LivePath.route(agent)] = .some(route.bytes)
+            edits[LivePath.route(agent)] = .bytes(route.bytes)
             target.set(LivePath.route(agent), .file(route.bytes))
         }
         func draft(_ kind: Entry.Kind, _ result: Entry.Result) -> EntryDraft {

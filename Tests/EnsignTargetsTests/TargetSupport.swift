@@ -47,15 +47,18 @@ struct LiveState {
     /// A whole publication of it.
     var publication: Publication {
         Publication(
-            bundles: agents.map { (bundle($0), Array("the bundle of \($0) \(version)\n".utf8)) },
+            bundles: agents.map { (bundle($0), .bytes(content($0))) },
             routes: agents.map { (LivePath.route($0), route($0)) },
             header: header
         )
     }
 
+    private func content(_ agent: AgentID) -> [UInt8] { Array("the bundle of \(agent) \(version)\n".utf8) }
+
     /// What is there after it was published over nothing.
     var files: [String: [UInt8]] {
-        let pairs = publication.bundles + publication.routes + [(LivePath.header, header)]
+        let bundles = agents.map { (path: bundle($0), bytes: content($0)) }
+        let pairs = bundles + publication.routes + [(LivePath.header, header)]
         return Dictionary(pairs.map { ($0.path, $0.bytes) }) { $1 }
     }
 

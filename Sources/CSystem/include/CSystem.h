@@ -7,6 +7,8 @@ int csystem_sync_file_range(int fd);
 int csystem_syncfs(int fd);
 /// 1 for a file system of this machine alone, 0 for others and for those that are not known here.
 int csystem_is_local_file_system(int fd);
+/// Opens a new file without a name in a folder (O_TMPFILE), for reading and writing.
+int csystem_open_nameless(const char *folder);
 int csystem_pipe(int ends[2]);
 char **csystem_environment(void);
 /// The arguments of this process, as the kernel handed them over. Kept before main runs, so that they do not depend on

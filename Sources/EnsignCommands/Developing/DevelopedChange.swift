@@ -11,13 +11,13 @@ struct DevelopedChange {
     /// The most things that are said of one agent.
     private static let most = 6
 
-    init(from before: DevelopedState, to after: DevelopedState) {
+    init(from before: DevelopedState, to after: DevelopedState) throws {
         var sentences: [String] = []
         var gains = false
         for agent in Set(before.agents.keys).union(after.agents.keys).sorted() {
             let (was, now) = (before.agents[agent], after.agents[agent])
             guard was != now else { continue }
-            let difference = BundleDifference(before: was.flatMap(Self.bundle), after: now.flatMap(Self.bundle))
+            let difference = BundleDifference(before: try was.flatMap(Self.bundle), after: try now.flatMap(Self.bundle))
             gains = gains || difference.authority.gains
             sentences.append("\(agent) \(Self.version(was, now)): \(Self.words(was, now, difference))")
         }
@@ -26,10 +26,12 @@ struct DevelopedChange {
     }
 
     /// Of an agent that is stopped nothing is live.
-    private static func bundle(_ compiled: CompiledBundle) -> Bundle? { compiled.halted ? nil : compiled.bundle }
+    private static func bundle(_ compiled: CompiledBundle) throws -> Bundle? {
+        compiled.halted ? nil : try compiled.bundle
+    }
 
     private static func version(_ was: CompiledBundle?, _ now: CompiledBundle?) -> String {
-        let (old, new) = (was?.bundle.version.description, now?.bundle.version.description)
+        let (old, new) = (was?.version.description, now?.version.description)
         guard let old, let new, old != new else { return new ?? old ?? "" }
         return "\(old) -> \(new)"
     }

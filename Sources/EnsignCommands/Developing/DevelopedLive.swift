@@ -45,7 +45,9 @@ struct DevelopedLive {
         for (agent, compiled) in next.agents.sorted(by: { $0.key < $1.key })
         where all || state.agents[agent] != compiled {
             // Earlier ones stay: open runs go by them.
-            if !compiled.halted { publication.bundles.append((LivePath.bundle(compiled.digest), compiled.bytes)) }
+            if !compiled.halted {
+                publication.bundles.append((LivePath.bundle(compiled.digest), compiled.file))
+            }
             publication.routes.append((LivePath.route(agent), signed(route(agent, compiled).members)))
         }
         for agent in (all ? known : Set(state.agents.keys)).sorted() where next.agents[agent] == nil {
@@ -54,7 +56,7 @@ struct DevelopedLive {
         if all || next.policy != state.policy {
             if let members = next.policy?.json.object {
                 // Before any route: who may agree is known when the first call comes.
-                publication.bundles.append((LivePath.policy, signed(members)))
+                publication.bundles.append((LivePath.policy, .bytes(signed(members))))
             } else if entry > 1 {
                 publication.removals.append(LivePath.policy)
             }
@@ -81,7 +83,7 @@ struct DevelopedLive {
     }
 
     private func route(_ agent: AgentID, _ compiled: CompiledBundle) -> Route {
-        let target = Route.Target(version: compiled.bundle.version, digest: compiled.digest, weight: 100)
+        let target = Route.Target(version: compiled.version, digest: compiled.digest, weight: 100)
         return Route(
             agent: agent,
             environment: environment,

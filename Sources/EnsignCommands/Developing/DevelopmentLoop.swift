@@ -69,7 +69,7 @@ struct DevelopmentLoop {
     }
 
     private mutating func publish(_ state: DevelopedState) throws {
-        let change = DevelopedChange(from: live.state, to: state)
+        let change = try DevelopedChange(from: live.state, to: state)
         guard let publication = live.publish(state, heard: now) else { return }
         try place(publication)
         let sentences = change.sentences.joined(separator: "; ")

@@ -61,7 +61,7 @@ struct WorkTreeCompiler: Sendable {
             else { continue }
             let compiled = Compiler.compile(resolved, texts)
             state.agents[next] = compiled
-            for delegate in compiled.bundle.delegates where concerned.insert(delegate).inserted {
+            for delegate in compiled.delegates where concerned.insert(delegate).inserted {
                 if try fleet.deploys(delegate, in: environment) { open.append(delegate) }
             }
         }

@@ -128,7 +128,7 @@ struct PlanRenderer {
         var text = ""
         for note in planned.notes { text += "      \(paint(note.onOneLine, .yellow))\n" }
         text += section(stableTitle(planned), stableLines(planned), "-", .green)
-        text += try self.text(planned.difference)
+        text += try self.text(try planned.difference)
         for sentence in planned.power?.sentences ?? [] { text += "      canary: \(sentence.onOneLine)\n" }
         for sentence in planned.observation?.sentences ?? [] {
             text += "      \(paint(sentence.onOneLine, .yellow))\n"
@@ -141,7 +141,7 @@ struct PlanRenderer {
 
     /// The stable version changes beside the one that git wants: all that it may do less, or more.
     private func stableTitle(_ planned: PlannedChange) -> String {
-        "the stable version \(planned.recompiled?.bundle.version.description ?? "") at once"
+        "the stable version \(planned.recompiled?.version.description ?? "") at once"
     }
 
     private func stableLines(_ planned: PlannedChange) -> [String] {
@@ -263,7 +263,7 @@ struct PlanRenderer {
             }
             for note in planned.notes { text += "\(note.inMarkdown)\n\n" }
             text += list(stableTitle(planned), stableLines(planned))
-            text += try markdown(planned.difference)
+            text += try markdown(try planned.difference)
             text += list("Canary", planned.power?.sentences ?? [])
             text += list("Observed", planned.observation?.sentences ?? [])
             if !planned.declaredOnly.isEmpty {

@@ -109,7 +109,7 @@ private struct Comparison {
     private func environments(_ first: String, _ second: String, _ commit: ObjectID) throws -> Plan {
         // Only what differs by itself: the environment's own name is in every bundle.
         var old = try plan(first, commit, first)
-        old.changes = old.changes.map { $0.moved(to: second) }
+        old.changes = try old.changes.map { try $0.moved(to: second) }
         let new = try plan(second, commit, second)
         var result = try Plan.moved(new, to: second).compared(with: old)
         result.guards = try guards(second, commit, since: commit, of: first)
@@ -124,6 +124,7 @@ private struct Comparison {
         guard agent == other else {
             throw UsageError(message: "'\(agent)' and '\(other)' are two agents", verb: "diff")
         }
+        let difference = BundleDifference(before: try old.bundle, after: try new.bundle)
         let change = PlannedChange(
             agent: agent,
             change: Change(
@@ -131,9 +132,9 @@ private struct Comparison {
                 action: .update,
                 from: old.side,
                 to: new.side,
-                kind: BundleDifference(before: old.bundle, after: new.bundle).kind
+                kind: difference.kind
             ),
-            difference: BundleDifference(before: old.bundle, after: new.bundle),
+            difference: PlannedDifference(difference),
             route: nil,
             state: nil,
             bundle: nil,
@@ -143,7 +144,7 @@ private struct Comparison {
             environment: "",
             source: PlanSource(name: site.settings.branch, commit: commit),
             entry: nil,
-            changes: old.bundle.contents == new.bundle.contents ? [] : [change],
+            changes: try old.bundle.contents == new.bundle.contents ? [] : [change],
             unchanged: 0,
             kept: [],
             liveBefore: 1,
@@ -173,22 +174,23 @@ private struct Comparison {
 
 extension PlannedChange {
     /// The change as if it were in another environment.
-    fileprivate func moved(to environment: String) -> PlannedChange {
-        guard var compiled = bundle else { return self }
-        compiled.bundle.environment = environment
-        compiled.bundle.identity = "spiffe://compared/\(environment)/\(agent)"
-        compiled = Compiler.seal(compiled.bundle, halted: compiled.halted)
+    fileprivate func moved(to environment: String) throws -> PlannedChange {
+        guard let compiled = bundle else { return self }
+        var moved = try compiled.bundle
+        moved.environment = environment
+        moved.identity = "spiffe://compared/\(environment)/\(agent)"
         var copy = self
-        copy.bundle = compiled
-        copy.change.to = compiled.side
+        let sealed = Compiler.seal(moved, halted: compiled.halted)
+        copy.bundle = sealed
+        copy.change.to = sealed.side
         return copy
     }
 }
 
 extension Plan {
-    fileprivate static func moved(_ plan: Plan, to environment: String) -> Plan {
+    fileprivate static func moved(_ plan: Plan, to environment: String) throws -> Plan {
         var copy = plan
-        copy.changes = plan.changes.map { $0.moved(to: environment) }
+        copy.changes = try plan.changes.map { try $0.moved(to: environment) }
         return copy
     }
 }

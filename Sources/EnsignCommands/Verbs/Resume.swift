@@ -65,7 +65,7 @@ extension Verb {
         guard code == .done else { return code }
         // A version that waited for this: whoever let it through sees what more it may do.
         for change in report.plan?.changes ?? [] where invocation.format == .text && !invocation.isQuiet {
-            for sentence in change.difference.authority.gained
+            for sentence in try change.difference.authority.gained
             where change.startsCanary || change.change.to?.digest != change.change.from?.digest {
                 invocation.console.note("  \(change.agent) gains: \(sentence.onOneLine)")
             }

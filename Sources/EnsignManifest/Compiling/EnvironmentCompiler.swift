@@ -66,11 +66,11 @@ package struct EnvironmentCompiler {
         let obstacles = quiet.findings.filter { $0.severity == .error && $0.code != "delegate-not-deployed" }
         guard let resolved, let texts = resolved.loaded.texts, obstacles.isEmpty else { return nil }
         let compiled = Compiler.compile(resolved, texts)
-        let delegates = try compiled.bundle.delegates.filter { delegate in
+        let delegates = try compiled.delegates.filter { delegate in
             try fleet.deploys(delegate, in: environment) || isLive(delegate)
         }
-        guard delegates != compiled.bundle.delegates else { return compiled }
-        var bundle = compiled.bundle
+        guard delegates != compiled.delegates else { return compiled }
+        var bundle = try compiled.bundle
         bundle.delegates = delegates
         return Compiler.seal(bundle, halted: compiled.halted)
     }

@@ -72,7 +72,7 @@ package struct DeploymentResolver {
         guard let texts = resolved.loaded.texts,
             resolved.tools.count > Self.fewTools || texts.prompts.count > Self.fewTools
         else { return }
-        let size = Compiler.compile(resolved, texts).bytes.count
+        let size = Compiler.bundle(resolved, texts).bytes.count
         guard size > Bundle.maxBytes else { return }
         report(
             "too-large",

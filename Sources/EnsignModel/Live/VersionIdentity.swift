@@ -35,14 +35,3 @@ package struct VersionIdentity: Sendable, Hashable {
         }
     }
 }
-
-extension CompiledBundle {
-    package var identity: VersionIdentity {
-        VersionIdentity(
-            digest: digest,
-            artifact: bundle.artifact,
-            formerArtifact: formerArtifact,
-            runtime: bundle.runtime
-        )
-    }
-}

@@ -112,11 +112,12 @@ struct Successions {
             var succession = Succession(compiled)
             if let (old, same) = renamed[item.agent] {
                 succession.renamedFrom = old.agent
-                let before = old.bundle.named(as: same.bundle)
+                let bundle = try same.bundle
+                let before = old.bundle.named(as: bundle)
                 succession.before = before
                 // Under another name it keeps what it had: anything more from git takes the usual way.
-                let gains = AuthorityDifference(before: before, after: same.bundle).gains
-                succession.stable = gains ? try context.restrict(before, same.bundle) : same
+                let gains = AuthorityDifference(before: before, after: bundle).gains
+                succession.stable = gains ? try context.restrict(before, bundle) : same
             }
             if let scope = recorded.halts.covering(item.agent) {
                 succession.halt = Halt(
@@ -158,7 +159,7 @@ struct Successions {
         succession.quarantine = [
             Quarantine(
                 mark: .artifact(version.artifact),
-                version: compiled.bundle.version,
+                version: compiled.version,
                 since: context.now,
                 reason: Self.inherited(why, other.agent)
             )
@@ -212,7 +213,7 @@ struct Successions {
         let isRenamed = succession.renamedFrom == other.agent
         // Nobody can remove a flagged agent and bring it back changed: anything that its team creates in that commit is
         // held.
-        let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.bundle.agent.team, other.agent.team)
+        let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
         let isFlagged = other.artifacts.contains(where: compiled.identity.isNamed)
         if succession.halt == nil, let halt = other.state.halt, replaces || isFlagged {
             succession.halt = Halt(since: context.now, reason: "as \(other.agent): \(halt.reason)", by: halt.by)
@@ -223,7 +224,7 @@ struct Successions {
             succession.quarantine.append(
                 Quarantine(
                     mark: mark,
-                    version: isRenamed ? quarantine.version : compiled.bundle.version,
+                    version: isRenamed ? quarantine.version : compiled.version,
                     since: context.now,
                     reason: Self.inherited(quarantine.reason, other.agent)
                 )
@@ -257,11 +258,11 @@ struct Successions {
             if isRenamed || compiled.identity.isNamed(by: artifact) { return .artifact(artifact) }
         case .digest(let digest):
             // The name is part of the digest, so compare the rest.
-            if let bundle = try recorded.bundle(digest), bundle.isSame(exceptForItsName: compiled.bundle) {
+            if let bundle = try recorded.bundle(digest), bundle.isSame(exceptForItsName: try compiled.bundle) {
                 return .digest(compiled.digest)
             }
         }
-        return replaces && !isRenamed ? .artifact(compiled.bundle.artifact) : nil
+        return replaces && !isRenamed ? .artifact(compiled.artifact) : nil
     }
 }
 

@@ -187,15 +187,15 @@ extension PlannedChange {
     fileprivate func observes(_ known: Set<Digest>, _ recorded: RecordedTree) -> Bool {
         (route?.targets ?? []).contains { target in
             if known.contains(target.digest) { return true }
-            let new = bundles.first { $0.digest == target.digest }?.bundle
-            return (new ?? (try? recorded.bundle(target.digest)) ?? nil)?.mode == .observe
+            if let new = bundles.first(where: { $0.digest == target.digest }) { return new.mode == .observe }
+            return (try? recorded.bundle(target.digest))?.mode == .observe
         }
     }
 
     fileprivate var takesSessions: Bool { route?.targets.isEmpty == false }
 
     fileprivate var leavesObservation: Bool {
-        [difference, stableDifference].compactMap { $0 }.flatMap(\.authority.changes).contains { change in
+        [differs.compared, stableDifference].compactMap { $0 }.flatMap(\.authority.changes).contains { change in
             if case .mode = change.what { change.direction == .lost } else { false }
         }
     }

@@ -121,15 +121,16 @@ struct HaltRecording {
     }
 
     /// - Parameter seal: Of the entry that records them.
-    func edits(_ seal: LiveSeal) -> [String: [UInt8]?] {
-        var edits: [String: [UInt8]?] = [:]
+    func edits(_ seal: LiveSeal) -> [String: FileContent?] {
+        var edits: [String: FileContent?] = [:]
         for (agent, state) in states {
             if hadRoute.contains(agent) {
-                edits[LivePath.route(agent)] = state.route(agent, environment).map(seal.route)
+                let route = state.route(agent, environment).map(seal.route)
+                edits[LivePath.route(agent)] = .some(route.map { .bytes($0) })
             }
-            edits[AgentState.path(agent)] = state.bytes
+            edits[AgentState.path(agent)] = .bytes(state.bytes)
         }
-        if haltsFleet { edits[FleetHalts.path] = .some(halts.bytes) }
+        if haltsFleet { edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) }) }
         return edits
     }
 }

@@ -80,7 +80,7 @@ package struct PlanMaker {
         for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
             let deployment = try compiler.resolve(agent)
             found[agent] = deployment?.uses
-            resolved.items.append(Self.item(agent, deployment, gateway))
+            resolved.items.append(try Self.item(agent, deployment, gateway))
         }
         if !shared.isEmpty {
             try compiler.checkFolder()
@@ -215,7 +215,7 @@ package struct PlanMaker {
         let changing = Set(plan.changes.map(\.agent))
         var found: [(agent: AgentID, sentence: String)] = []
         for item in resolved.items where changing.contains(item.agent) {
-            guard let runtime = item.compiled?.bundle.runtime, let sentence = HiddenAuthority.sentence(in: runtime)
+            guard let runtime = item.compiled?.runtime, let sentence = HiddenAuthority.sentence(in: runtime)
             else { continue }
             found.append((item.agent, sentence))
         }
@@ -230,7 +230,7 @@ package struct PlanMaker {
         let limited = resolved.items.filter { item in
             rules.contains(where: \.countsMoney) || item.rollout.countsMoney
         }
-        let models = Set(limited.flatMap { $0.compiled?.bundle.model?.keys ?? [] })
+        let models = Set(limited.flatMap { $0.compiled?.models ?? [] })
         guard !models.isEmpty else { return nil }
         let prices = try Fleet(snapshot: resolved.fleet.snapshot, today: today).prices()?.value?.models ?? [:]
         let unknown = models.filter { prices[$0] == nil }.sorted()
@@ -298,25 +298,29 @@ package struct PlanMaker {
     // MARK: Compiling
 
     /// - Parameter gateway: Where it runs; nil where there is none.
-    private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?, _ gateway: String?) -> DesiredAgent {
+    private static func item(_ agent: AgentID, _ resolved: ResolvedDeployment?, _ gateway: String?) throws
+        -> DesiredAgent
+    {
         guard let resolved, let texts = resolved.loaded.texts else {
             return DesiredAgent(agent: agent, compiled: nil)
         }
-        return item(resolved, texts, gateway)
+        return try item(resolved, texts, gateway)
     }
 
-    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts, _ gateway: String?) -> DesiredAgent {
+    private static func item(_ resolved: ResolvedDeployment, _ texts: AgentTexts, _ gateway: String?) throws
+        -> DesiredAgent
+    {
         let compiled = Compiler.compile(resolved, texts)
         return DesiredAgent(
             agent: resolved.agent,
             compiled: compiled,
             rollout: resolved.deployment.rollout ?? resolved.settings.rollout ?? .immediate,
-            declaredOnly: DeclaredOnly.names(resolved.deployment, compiled.bundle, hasGateway: gateway != nil)
+            declaredOnly: DeclaredOnly.names(resolved.deployment, try compiled.bundle, hasGateway: gateway != nil)
         )
     }
 
     private func cycles(_ compiler: EnvironmentCompiler, _ items: [DesiredAgent]) throws -> [Finding] {
-        let delegating = items.filter { $0.compiled?.bundle.delegates.isEmpty == false }.map(\.agent)
+        let delegating = items.filter { $0.compiled?.delegates.isEmpty == false }.map(\.agent)
         return delegating.isEmpty ? [] : try compiler.cycles(from: delegating)
     }
 
@@ -333,6 +337,7 @@ package struct PlanMaker {
         let (environment, today, snapshots) = (environment, today, desired.snapshots)
         let gateway = site.settings.gateway(environment)
         let budget = WalkBudget()
+        let shelf = DiskShelf(site)
         let parts = try Parallel.map(threads) { index -> Compiled in
             var part = Compiled()
             let fleet = Fleet(snapshot: try snapshots(), today: today, budget: budget)
@@ -343,7 +348,9 @@ package struct PlanMaker {
                         let texts = resolved.loaded.texts
                     else { continue }
                     part.graph.add(agent, resolved.manifest, path: resolved.loaded.path)
-                    part.items.append(Self.item(resolved, texts, gateway))
+                    var item = try Self.item(resolved, texts, gateway)
+                    item.compiled = try item.compiled.map(shelf.keep)
+                    part.items.append(item)
                     part.uses[agent] = resolved.uses
                 }
             }

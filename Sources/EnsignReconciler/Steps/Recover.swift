@@ -20,7 +20,7 @@ extension ReconcileSession {
         let recorded = RecordedTree(repository: site.repository, tip: intent)
         let seal = LiveSeal(key: try key(), entry: intent.entry.sequence)
         var applied: [Change] = []
-        var edits: [String: [UInt8]?] = [:]
+        var edits: [String: FileContent?] = [:]
         var live = intent.agents
         // Bundles that came before their routes: nobody reads them, and they are ours, not drift.
         var leftovers: [String] = []
@@ -41,7 +41,7 @@ extension ReconcileSession {
             guard let file = change.file else { continue }
             let found = try target.read(file.path)
             guard found.map({ Digest(hex: SHA256.hex(of: $0)) }) == file.digest else { continue }
-            edits[file.path] = .some(found)
+            edits[file.path] = .some(found.map { .bytes($0) })
             applied.append(change)
         }
         let wanted = changes.count { $0.action != .repair }
@@ -68,12 +68,12 @@ extension ReconcileSession {
         // A version that did not sign routes may have died here.
         let isBare = intent.entry.format == .v1 && found == effect.route?.bytes
         guard isBare || found == effect.route.map(seal.route) else { return nil }
-        var bundles: [Digest: [UInt8]] = [:]
+        var bundles: [Digest: FileContent] = [:]
         for digest in effect.digests {
             guard let bundle = try target.read(LivePath.bundle(digest)), Compiler.digest(of: bundle) == digest else {
                 return nil
             }
-            bundles[digest] = bundle
+            bundles[digest] = .bytes(bundle)
         }
         return AgentFiles(effect, route: found, bundles: bundles)
     }
