@@ -18,7 +18,7 @@ extension Invocation {
         let objects = insideHook ? Machine.environment("GIT_QUARANTINE_PATH") : nil
         do {
             let site = try Site(
-                Site.Opening(path: path ?? directory, insideHook: insideHook, objectDirectory: objects),
+                Repository.Opening(path: path ?? directory, insideHook: insideHook, objectDirectory: objects),
                 overrides: overrides
             )
             // Git itself has chosen a hook's repository.

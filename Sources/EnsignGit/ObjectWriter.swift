@@ -16,9 +16,15 @@ package struct ObjectWriter {
 
     package mutating func write(_ bytes: [UInt8], _ kind: ObjectKind) throws(GitError) -> ObjectID {
         let id = try repository.write(bytes, kind)
-        count += 1
-        if count <= Self.fewObjects { written.append((id, kind, bytes)) } else { written = [] }
+        note(1)
+        if count <= Self.fewObjects { written.append((id, kind, bytes)) }
         return id
+    }
+
+    /// Counts objects that somebody else has written for it.
+    package mutating func note(_ more: Int) {
+        count += more
+        if count > Self.fewObjects { written = [] }
     }
 
     /// The ids of everything that was written, each once; of no more than ``fewObjects``.

@@ -9,6 +9,8 @@ import EnsignModel
 package final class Repository {
     let handle: OpaquePointer
     let objects: OpaquePointer
+    /// How to open it again on another thread.
+    package let opening: Opening
     /// Recently read trees, up to ``maxRememberedBytes`` in total.
     private(set) var trees: [ObjectID: TreeObject] = [:]
     private var rememberedBytes = 0
@@ -37,6 +39,7 @@ package final class Repository {
     /// - Throws: ``GitError``; `isNotFound` when there is no repository there.
     package init(at path: String, insideHook: Bool = false, objectDirectory: String? = nil) throws(GitError) {
         _ = Self.library
+        opening = Opening(path: path, insideHook: insideHook, objectDirectory: objectDirectory)
         _ = cgit2_set_owner_validation(insideHook ? 0 : 1)
         var repository: OpaquePointer?
         try check("open the repository at \(path)") {

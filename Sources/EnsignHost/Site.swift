@@ -11,8 +11,6 @@ package struct Site {
     package let settings: Settings
     package let configuration: GitConfiguration
     package let files: LedgerFiles
-    /// How to open the same repository again on another thread.
-    package let opening: Opening
     /// The target that replaces the directory in the settings; nil except in tests.
     package var substitute: (any Target)?
     /// Runs stock git.
@@ -25,29 +23,11 @@ package struct Site {
         (process) throws(SystemError) in try process.run()
     }
 
-    /// What it takes to open a repository.
-    package struct Opening: Sendable {
-        package var path: String
-        package var insideHook: Bool
-        package var objectDirectory: String?
-
-        package init(path: String, insideHook: Bool = false, objectDirectory: String? = nil) {
-            self.path = path
-            self.insideHook = insideHook
-            self.objectDirectory = objectDirectory
-        }
-
-        package func open() throws(GitError) -> Repository {
-            try Repository(at: path, insideHook: insideHook, objectDirectory: objectDirectory)
-        }
-    }
-
-    package init(_ opening: Opening, overrides: [(key: String, value: String)] = []) throws {
+    package init(_ opening: Repository.Opening, overrides: [(key: String, value: String)] = []) throws {
         repository = try opening.open()
         configuration = try GitConfiguration.read(repository)
         settings = try Settings(configuration: configuration.values, overrides: overrides)
         files = LedgerFiles(commonDirectory: repository.commonDirectory)
-        self.opening = opening
     }
 
     /// The git directory that all work trees share, ending in `/`.
@@ -100,7 +80,7 @@ package struct Site {
 
     /// A snapshot factory for a tree; each call opens the repository anew, for another thread.
     package func snapshots(of tree: ObjectID) -> @Sendable () throws -> any Snapshot {
-        let opening = opening
+        let opening = repository.opening
         return { GitSnapshot(try opening.open(), tree: tree) }
     }
 

@@ -180,10 +180,7 @@ package struct Ledger {
         var writer = ObjectWriter(repository)
         var entry = draft.entry(environment: environment, after: tip)
         entry.bound()
-        var blobs: [String: ObjectID?] = [:]
-        for (path, content) in edits {
-            blobs[path] = .some(try content.map { try writer.write(try $0.read(), .blob) })
-        }
+        var blobs = try write(edits, &writer)
         blobs["changes.jsonl"] = .some(nil)
         // What has many changes is never made into one JSON value.
         var bytes = entry.changes.count > Entry.maxChanges ? [] : entry.bytes
@@ -215,6 +212,23 @@ package struct Ledger {
             root: try repository.tree(tree),
             signer: key.publicKey
         )
+    }
+
+    /// Writes files, many of them on several threads.
+    private func write(_ edits: [String: FileContent?], _ writer: inout ObjectWriter) throws -> [String: ObjectID?] {
+        guard edits.count > ObjectWriter.fewObjects else {
+            return try edits.mapValues { try $0.map { try writer.write(try $0.read(), .blob) } }
+        }
+        let (files, opening) = (Array(edits), repository.opening)
+        let threads = min(Parallel.cores, 8)
+        let parts = try Parallel.map(threads) { index in
+            let repository = try opening.open()
+            return try stride(from: index, to: files.count, by: threads).map { place in
+                (files[place].key, try files[place].value.map { try repository.write(try $0.read(), .blob) })
+            }
+        }
+        writer.note(edits.count)
+        return Dictionary(uniqueKeysWithValues: parts.joined())
     }
 
     private func move(from expected: ObjectID?, to commit: ObjectID, _ entry: Entry) throws {

@@ -123,9 +123,9 @@ package struct PlannedChange: Sendable, Hashable {
     package var further: [Change]
     package var differs: PlannedDifference
     /// The route afterwards; nil removes it.
-    package var route: Route?
+    @BoxedOptional package var route: Route?
     /// The state afterwards; nil removes it.
-    package var state: AgentState?
+    @BoxedOptional package var state: AgentState?
     /// The bundle that git asks for, to publish; nil when none is needed.
     package var bundle: CompiledBundle?
     /// A stable version that no entry has yet: narrowed, restored under the present permissions, or renamed.

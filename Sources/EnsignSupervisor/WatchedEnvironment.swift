@@ -1,3 +1,4 @@
+import EnsignGit
 import EnsignHost
 import EnsignJudge
 package import EnsignModel
@@ -17,7 +18,7 @@ package enum WatchEvent: Sendable {
 
 /// The repository of a watch, and whom the watch informs. Every service opens it anew: a handle is for one thread.
 struct WatchedSite: Sendable {
-    let opening: Site.Opening
+    let opening: Repository.Opening
     let overrides: [(key: String, value: String)]
     /// The git directory that the watch began with, ending in `/`.
     let commonDirectory: String

@@ -1,3 +1,4 @@
+import EnsignGit
 package import EnsignHost
 import EnsignLedger
 package import EnsignModel
@@ -18,7 +19,7 @@ package struct Watcher {
         report: @escaping @Sendable (WatchEvent) -> Void
     ) {
         place = WatchedSite(
-            opening: site.opening,
+            opening: site.repository.opening,
             overrides: overrides,
             commonDirectory: site.commonDirectory,
             report: report

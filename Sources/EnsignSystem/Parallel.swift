@@ -22,6 +22,21 @@ package enum Parallel {
         return try box.results(count)
     }
 
+    /// The results of `work` for each element, in order: on one thread where they are few.
+    package static func map<Element: Sendable, Value: Sendable>(
+        _ elements: [Element],
+        few: Int = 200,
+        _ work: @escaping @Sendable (Element) throws -> Value
+    ) throws -> [Value] {
+        guard elements.count > few else { return try elements.map(work) }
+        let threads = min(cores, 8)
+        let size = (elements.count + threads - 1) / threads
+        let parts = try map((elements.count + size - 1) / size) { index in
+            try elements[(index * size)..<min((index + 1) * size, elements.count)].map(work)
+        }
+        return Array(parts.joined())
+    }
+
     private final class Box<Value: Sendable>: Sendable {
         private let results = Mutex<[Int: Result<Value, any Error>]>([:])
 

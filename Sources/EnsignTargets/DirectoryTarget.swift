@@ -59,55 +59,41 @@ package struct DirectoryTarget: Target {
     @discardableResult
     func put(_ files: [(path: String, content: FileContent)], gate: (any RouteGate)?) throws -> Set<AgentID> {
         guard !files.isEmpty else { return [] }
-        var held: Set<AgentID> = []
         var folders: Set<String> = []
-        var pending: [(temporary: String, final: String)] = []
+        let pending = files.map { file in
+            let final = "\(path)/\(file.path)"
+            return PendingFile(final: final, temporary: Files.temporaryName(for: final), content: file.content)
+        }
+        var held: Set<AgentID> = []
         do {
-            for (index, file) in files.enumerated() {
-                let final = "\(path)/\(file.path)"
-                guard let folder = Files.parent(of: final) else { preconditionFailure("a live file is in a folder") }
+            for file in pending {
+                guard let folder = Files.parent(of: file.final) else {
+                    preconditionFailure("a live file is in a folder")
+                }
                 if folders.insert(folder).inserted { try makeFolder(folder) }
-                let temporary = Files.temporaryName(for: final)
-                let descriptor = try FileDescriptor(
-                    temporary,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                    mode: 0o644,
-                    operation: "write \(final)"
-                )
-                pending.append((temporary, final))
-                // Whatever the umask, agents must be able to read it.
-                guard fchmod(descriptor.number, 0o644) == 0 else {
-                    throw SystemError(code: errno, operation: "set the mode of \(final)")
-                }
-                try descriptor.write(try file.content.read(), to: final)
-                if files.count <= Self.manyFiles {
-                    // The last fsync flushes the disk's cache for all of them.
-                    if index == files.count - 1 { try descriptor.sync(final) } else { try descriptor.startSync(final) }
-                } else if index == files.count - 1 {
-                    try descriptor.syncFileSystem(path)
-                }
             }
+            try write(pending)
             if let gate {
                 for start in stride(from: 0, to: files.count, by: Self.routesAtOnce) {
                     try gate.pass { isHeld in
                         for index in start..<min(start + Self.routesAtOnce, files.count) {
-                            let (temporary, final) = pending[index]
+                            let file = pending[index]
                             if let agent = LivePath.agent(atRoute: files[index].path),
-                                isHeld(agent, try files[index].content.read())
+                                isHeld(agent, try file.content.read())
                             {
                                 held.insert(agent)
-                                try Files.remove(temporary)
+                                try Files.remove(file.temporary)
                             } else {
-                                try rename(temporary, over: final)
+                                try rename(file.temporary, over: file.final)
                             }
                         }
                     }
                 }
             } else {
-                for (temporary, final) in pending { try rename(temporary, over: final) }
+                for file in pending { try rename(file.temporary, over: file.final) }
             }
         } catch {
-            for (temporary, _) in pending { try? Files.remove(temporary) }
+            for file in pending { try? Files.remove(file.temporary) }
             throw error
         }
         if folders.count > Self.manyFiles {
@@ -117,6 +103,47 @@ package struct DirectoryTarget: Target {
             for folder in folders { try Files.syncDirectory(folder) }
         }
         return held
+    }
+
+    /// A file that is written beside its place first.
+    private struct PendingFile: Sendable {
+        var final: String
+        var temporary: String
+        var content: FileContent
+    }
+
+    /// Writes files under their temporary names, and makes them durable.
+    private func write(_ files: [PendingFile]) throws {
+        guard files.count > Self.manyFiles else {
+            for (index, file) in files.enumerated() {
+                let descriptor = try Self.write(file)
+                // The last fsync flushes the disk's cache for all of them.
+                if index == files.count - 1 {
+                    try descriptor.sync(file.final)
+                } else {
+                    try descriptor.startSync(file.final)
+                }
+            }
+            return
+        }
+        _ = try Parallel.map(files) { _ = try Self.write($0) }
+        let root = try FileDescriptor(path, O_RDONLY | O_DIRECTORY, operation: "sync \(path)")
+        try root.syncFileSystem(path)
+    }
+
+    private static func write(_ file: PendingFile) throws -> FileDescriptor {
+        let descriptor = try FileDescriptor(
+            file.temporary,
+            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+            mode: 0o644,
+            operation: "write \(file.final)"
+        )
+        // Whatever the umask, agents must be able to read it.
+        guard fchmod(descriptor.number, 0o644) == 0 else {
+            throw SystemError(code: errno, operation: "set the mode of \(file.final)")
+        }
+        try descriptor.write(try file.content.read(), to: file.final)
+        return descriptor
     }
 
     /// Makes a folder below the target; whatever is in its way there is removed, above all a link: its target must not

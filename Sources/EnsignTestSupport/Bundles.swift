@@ -68,6 +68,13 @@ package func operation(_ access: Access, _ risk: Risk, _ approval: Approval = .n
     )
 }
 
-package func compiled(_ bundle: Bundle, halted: Bool = false) -> CompiledBundle {
-    CompiledBundle(bundle: bundle, bytes: bundle.bytes, digest: Compiler.digest(of: bundle.bytes), halted: halted)
+package func compiled(_ bundle: Bundle, halted: Bool = false, former: Digest? = nil) -> CompiledBundle {
+    let bytes = bundle.bytes
+    return CompiledBundle(
+        bundle: bundle,
+        bytes: bytes,
+        digest: Compiler.digest(of: bytes),
+        halted: halted,
+        formerArtifact: former
+    )
 }

@@ -18,7 +18,7 @@ struct SignatureMatrixTests {
 
     init() throws {
         scratch = try ScratchRepository()
-        site = try Site(Site.Opening(path: scratch.path))
+        site = try Site(Repository.Opening(path: scratch.path))
     }
 
     /// Keys that ssh-keygen makes, and two of FIDO tokens that openssl plays.

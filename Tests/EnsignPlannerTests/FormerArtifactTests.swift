@@ -30,15 +30,14 @@ import Testing
         instructions: String = "Sort.\n",
         runtime: JSONValue = ["kind": "langgraph"]
     ) -> CompiledBundle {
-        var renewed = compiled(
+        compiled(
             bundle("support/triage", name) {
                 $0.artifact = Self.artifact(artifact)
                 $0.instructions = instructions
                 $0.runtime = runtime
-            }
+            },
+            former: Self.artifact(former)
         )
-        renewed.formerArtifact = Self.artifact(former)
-        return renewed
     }
 
     private var triage: AgentID { agent("support/triage") }
@@ -114,14 +113,13 @@ import Testing
             return
         }
         func again(_ limit: Double) -> CompiledBundle {
-            var again = compiled(
+            compiled(
                 bundle("support/triage", "1.0.0") {
                     $0.artifact = Self.artifact("b")
                     $0.limits.costUSDPerDay = limit
-                }
+                },
+                former: Self.artifact("a")
             )
-            again.formerArtifact = Self.artifact("a")
-            return again
         }
         #expect(try world.plan([again(80)], rollout: canary).held.map(\.reason) == [.quarantined])
         #expect(try world.plan([again(70)], rollout: canary).held.map(\.reason) != [.quarantined])

@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignGit
 import EnsignHost
 import EnsignLedger
 import EnsignModel
@@ -228,7 +229,7 @@ final class TestFleet {
     }
 
     func site() throws -> Site {
-        var site = try Site(Site.Opening(path: repository.path))
+        var site = try Site(Repository.Opening(path: repository.path))
         site.substitute = target
         site.runGit = { [git] (process) throws(SystemError) in try git.run(process) }
         return site

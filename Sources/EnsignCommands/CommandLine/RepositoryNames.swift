@@ -27,7 +27,7 @@ extension Completer {
 
     private var site: Site? {
         let overrides: [(key: String, value: String)] = []
-        return try? Site(Site.Opening(path: values["repo"] ?? "."), overrides: overrides)
+        return try? Site(Repository.Opening(path: values["repo"] ?? "."), overrides: overrides)
     }
 
     /// The desired commit's, then what stands in the work tree.

@@ -107,10 +107,10 @@ package struct Verifier {
         let size = (chain.count + count - 1) / count
         let counter = Counter(progress)
         let environment = ledger.environment
-        let path = ledger.repository.gitDirectory
+        let opening = ledger.repository.opening
         let parts = try Parallel.map(count) { index -> Part in
             // Each thread has its own handle; libgit2's are not shared.
-            let repository = try Repository(at: path)
+            let repository = try opening.open()
             // Trees are also held against their names: a tree that follows from the entries can be shown with other
             // modes, or without what later entries build on.
             repository.wantsPlainTrees = true

@@ -6,18 +6,29 @@ package import EnsignModel
 /// Reads no clock, no commit and no setting of this clone: a revert compiles to the digest it had before, on any machine.
 package enum Compiler {
     package static func compile(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> CompiledBundle {
-        var compiled = seal(bundle(resolved, texts), halted: resolved.deployment.halted)
-        if resolved.manifest.runtime != nil { compiled.formerArtifact = artifactWithoutRuntime(resolved, texts) }
-        return compiled
+        let former = artifactWithoutRuntime(resolved, texts)
+        let bundle = bundle(resolved, texts, artifact(resolved.manifest.runtime, former))
+        let bytes = bundle.bytes
+        return CompiledBundle(
+            bundle: bundle,
+            bytes: bytes,
+            digest: digest(of: bytes),
+            halted: resolved.deployment.halted,
+            formerArtifact: resolved.manifest.runtime == nil ? nil : former
+        )
     }
 
     /// The bundle without its bytes.
     package static func bundle(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> Bundle {
+        bundle(resolved, texts, artifact(resolved.manifest.runtime, artifactWithoutRuntime(resolved, texts)))
+    }
+
+    private static func bundle(_ resolved: ResolvedDeployment, _ texts: AgentTexts, _ artifact: Digest) -> Bundle {
         var bundle = Bundle(
             agent: resolved.agent,
             version: resolved.version,
             environment: resolved.environment,
-            artifact: artifact(resolved, texts),
+            artifact: artifact,
             identity: "spiffe://\(resolved.settings.trustDomain)/\(resolved.environment)/\(resolved.agent)",
             description: resolved.manifest.description,
             labels: resolved.manifest.labels,
@@ -99,9 +110,8 @@ package enum Compiler {
 
     /// The digest of what does not depend on the environment: model, instructions, contract, needs, tool operations, and
     /// `runtime` where it is declared.
-    private static func artifact(_ resolved: ResolvedDeployment, _ texts: AgentTexts) -> Digest {
-        let rest = artifactWithoutRuntime(resolved, texts)
-        guard let runtime = resolved.manifest.runtime else { return rest }
+    private static func artifact(_ runtime: JSONValue?, _ rest: Digest) -> Digest {
+        guard let runtime else { return rest }
         let part: JSONValue = ["artifact": .string(rest.description), "runtime": runtime]
         return digest(of: part.canonicalBytes())
     }

@@ -4,6 +4,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignSystem
 import EnsignTargets
 
 /// Step 8: what is about to happen is on record before it does.
@@ -41,7 +42,7 @@ extension ReconcileSession {
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
             reason: reason(batch, onlyRepairs: ownChanges.isEmpty && !repairs.isEmpty),
             changes: ownChanges + repairs,
-            files: (batch.plan?.changes ?? []).map { $0.files(seal) } + sealing.map { $0.files(seal) },
+            files: try Parallel.map(batch.plan?.changes ?? []) { $0.files(seal) } + sealing.map { $0.files(seal) },
             policy: policy,
             expired: expired,
             retired: retired
