@@ -42,51 +42,61 @@ package struct ObjectWriter {
     ///
     /// Only folders on the way to an edit are read and written.
     ///
-    /// - Parameter edits: By `/`-separated path: a blob to put there, or nil to remove what is there.
     /// - Returns: nil when nothing is left.
+    package mutating func tree(_ base: ObjectID?, _ edits: [FileEdit]) throws -> ObjectID? {
+        // What is in one folder is side by side then.
+        let sorted = edits.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+        return try write(sorted[...], below: 0, base)
+    }
+
+    /// - Parameter edits: By `/`-separated path: a blob to put there, or nil to remove what is there.
     package mutating func tree(_ base: ObjectID?, edits: [String: ObjectID?]) throws -> ObjectID? {
-        var root = Folder()
-        for (path, blob) in edits { root.add(path.split(separator: "/")[...], blob) }
-        return try write(root, base)
+        try tree(base, edits.map { FileEdit(path: $0.key, blob: $0.value) })
     }
 
-    private final class Node {
-        var folder: Folder
-        init(_ folder: Folder) { self.folder = folder }
-    }
-
-    /// Edits arranged as the folders that they touch.
-    private struct Folder {
-        var files: [String: ObjectID?] = [:]
-        var folders: [String: Node] = [:]
-
-        mutating func add(_ path: ArraySlice<Substring>, _ blob: ObjectID?) {
-            guard let first = path.first else { return }
-            if path.count == 1 {
-                files[String(first)] = .some(blob)
-            } else {
-                let node = folders[String(first)] ?? Node(Folder())
-                node.folder.add(path.dropFirst(), blob)
-                folders[String(first)] = node
-            }
-        }
-    }
-
-    private mutating func write(_ folder: Folder, _ base: ObjectID?) throws -> ObjectID? {
+    /// - Parameter start: Where the names in this folder begin in the paths, in bytes.
+    private mutating func write(
+        _ edits: ArraySlice<FileEdit>,
+        below start: Int,
+        _ base: ObjectID?
+    ) throws -> ObjectID? {
         let before = try base.map { try repository.treeObject($0) } ?? .empty
-        var edits: [[UInt8]: TreeEntry?] = [:]
-        for (name, blob) in folder.files {
-            let key = Array(name.utf8)
-            edits[key] = .some(blob.map { TreeEntry(name: key, mode: .file, id: $0) })
+        var changes: [[UInt8]: TreeEntry?] = [:]
+        var rest = edits
+        while let first = rest.first {
+            let name = Array(first.path.utf8.dropFirst(start).prefix { $0 != 0x2F })
+            let end = start + name.count
+            guard first.path.utf8.count > end else {
+                changes[name] = .some(first.blob.map { TreeEntry(name: name, mode: .file, id: $0) })
+                rest = rest.dropFirst()
+                continue
+            }
+            let inside = rest.prefix { edit in
+                let path = edit.path.utf8.dropFirst(start)
+                return path.starts(with: name) && path.dropFirst(name.count).first == 0x2F
+            }
+            let folderName = String(decoding: name, as: UTF8.self)
+            let present = before.entry(named: folderName).flatMap { $0.mode == .directory ? $0.id : nil }
+            let folder = try write(inside, below: end + 1, present)
+            changes[name] = .some(folder.map { TreeEntry(name: name, mode: .directory, id: $0) })
+            rest = rest[inside.endIndex...]
         }
-        for (name, node) in folder.folders {
-            let key = Array(name.utf8)
-            let present = before.entry(named: name).flatMap { $0.mode == .directory ? $0.id : nil }
-            edits[key] = .some(try write(node.folder, present).map { TreeEntry(name: key, mode: .directory, id: $0) })
-        }
-        guard let tree = before.replacing(edits) else { return nil }
+        guard let tree = before.replacing(changes) else { return nil }
         let id = try write(tree.bytes, .tree)
         repository.remember(tree, id)
         return id
+    }
+}
+
+/// One file of a tree that is written.
+package struct FileEdit: Sendable {
+    /// Separated by `/`.
+    package var path: String
+    /// What to put there; nil removes what is there.
+    package var blob: ObjectID?
+
+    package init(path: String, blob: ObjectID?) {
+        self.path = path
+        self.blob = blob
     }
 }

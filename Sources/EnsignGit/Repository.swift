@@ -27,6 +27,8 @@ package final class Repository {
         _ = cgit2_set_fsync_gitdir(0)
         // Trees are kept here, bounded (``remember(_:_:)``); everything else is read once.
         _ = cgit2_set_caching(0)
+        // What is mapped of packs counts as this process's memory.
+        _ = cgit2_set_windows(8 << 20, 64 << 20)
         // Checked on reading, where it is known which objects need no check: see ``withObject(_:_:proof:_:)``.
         _ = cgit2_set_strict_hash_verification(0)
         return status

@@ -164,6 +164,11 @@ package struct Ledger {
 
     // MARK: Writing
 
+    /// Writes an entry that leaves the recorded state as it is.
+    package func append(_ draft: EntryDraft, after tip: RecordedEntry?, key: LedgerKey) throws -> RecordedEntry {
+        try append(draft, after: tip, edits: [], key: key)
+    }
+
     /// Writes an entry and moves the ref to it, durably. The caller holds the environment's lock.
     ///
     /// - Parameters:
@@ -174,26 +179,27 @@ package struct Ledger {
     package func append(
         _ draft: EntryDraft,
         after tip: RecordedEntry?,
-        edits: [String: FileContent?] = [:],
+        edits: some Collection<(key: String, value: FileContent?)>,
         key: LedgerKey
     ) throws -> RecordedEntry {
         var writer = ObjectWriter(repository)
         var entry = draft.entry(environment: environment, after: tip)
         entry.bound()
         var blobs = try write(edits, &writer)
-        blobs["changes.jsonl"] = .some(nil)
+        var changesFile: ObjectID?
         // What has many changes is never made into one JSON value.
         var bytes = entry.changes.count > Entry.maxChanges ? [] : entry.bytes
         if bytes.isEmpty || bytes.count > Entry.maxBytes {
             let lines = entry.moveChangesElsewhere()
-            blobs["changes.jsonl"] = .some(try writer.write(lines, .blob))
+            changesFile = try writer.write(lines, .blob)
             bytes = entry.bytes
         }
         guard bytes.count <= Entry.maxBytes else {
             throw LedgerError.tooLarge(environment: environment, bytes: bytes.count)
         }
-        blobs["entry.json"] = .some(try writer.write(bytes, .blob))
-        guard let tree = try writer.tree(tip?.tree, edits: blobs) else {
+        blobs.append(FileEdit(path: "changes.jsonl", blob: changesFile))
+        blobs.append(FileEdit(path: "entry.json", blob: try writer.write(bytes, .blob)))
+        guard let tree = try writer.tree(tip?.tree, blobs) else {
             preconditionFailure("a tree with entry.json is not empty")
         }
         let parents = tip.map { [$0.commit] + (draft.parent.map { [$0] } ?? []) } ?? []
@@ -215,20 +221,26 @@ package struct Ledger {
     }
 
     /// Writes files, many of them on several threads.
-    private func write(_ edits: [String: FileContent?], _ writer: inout ObjectWriter) throws -> [String: ObjectID?] {
+    private func write(
+        _ edits: some Collection<(key: String, value: FileContent?)>,
+        _ writer: inout ObjectWriter
+    ) throws -> [FileEdit] {
         guard edits.count > ObjectWriter.fewObjects else {
-            return try edits.mapValues { try $0.map { try writer.write(try $0.read(), .blob) } }
+            return try edits.map { path, content in
+                FileEdit(path: path, blob: try content.map { try writer.write(try $0.read(), .blob) })
+            }
         }
         let (files, opening) = (Array(edits), repository.opening)
         let threads = min(Parallel.cores, 8)
         let parts = try Parallel.map(threads) { index in
             let repository = try opening.open()
             return try stride(from: index, to: files.count, by: threads).map { place in
-                (files[place].key, try files[place].value.map { try repository.write(try $0.read(), .blob) })
+                let (path, content) = files[place]
+                return FileEdit(path: path, blob: try content.map { try repository.write(try $0.read(), .blob) })
             }
         }
         writer.note(edits.count)
-        return Dictionary(uniqueKeysWithValues: parts.joined())
+        return Array(parts.joined())
     }
 
     private func move(from expected: ObjectID?, to commit: ObjectID, _ entry: Entry) throws {

@@ -46,14 +46,14 @@ struct Batch {
     }
 
     /// What becomes of the recorded tree.
-    func edits(_ announced: Announced) -> [String: FileContent?] {
-        var edits: [String: FileContent?] = [:]
+    func edits(_ announced: Announced) -> [(key: String, value: FileContent?)] {
+        var edits: [(key: String, value: FileContent?)] = []
         for files in announced.files where !announced.held.contains(files.agent) {
-            edits.merge(files.edits) { _, new in new }
+            edits += files.edits
         }
-        for digest in announced.expired { edits[LivePath.bundle(digest)] = .some(nil) }
-        if let policy = announced.policy { edits[LivePath.policy] = .some(policy.bytes.map { .bytes($0) }) }
-        if let halts = plan?.halts { edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) }) }
+        for digest in announced.expired { edits.append((LivePath.bundle(digest), nil)) }
+        if let policy = announced.policy { edits.append((LivePath.policy, policy.bytes.map { .bytes($0) })) }
+        if let halts = plan?.halts { edits.append((FleetHalts.path, halts.bytes.map { .bytes($0) })) }
         return edits
     }
 
@@ -62,7 +62,7 @@ struct Batch {
         let recorded = announced.recorded
         var publication = Publication()
         var bundles: [String: FileContent] = [:]
-        var routes: [String: [UInt8]] = [:]
+        var routes: [String: FileContent] = [:]
         for file in drift where file.path != LivePath.header {
             // Where a folder belongs, something else is in its place; its files are listed as missing themselves.
             guard let node = try recorded.node(file.path), node.mode != .directory else {
@@ -73,7 +73,7 @@ struct Batch {
             if file.path.hasPrefix(LivePath.bundles) {
                 bundles[file.path] = .bytes(bytes)
             } else {
-                routes[file.path] = bytes
+                routes[file.path] = .bytes(bytes)
             }
         }
         for files in announced.files {
@@ -97,10 +97,12 @@ struct Batch {
 
 extension PlannedChange {
     /// The files that follow from it.
-    func files(_ seal: LiveSeal) -> AgentFiles {
+    ///
+    /// - Parameter shelf: Where the route is kept meanwhile.
+    func files(_ seal: LiveSeal, _ shelf: DiskShelf) -> AgentFiles {
         AgentFiles(
             agent: agent,
-            route: route.map(seal.route),
+            route: route.map { shelf.keep(seal.route($0)) },
             state: state?.bytes,
             bundles: Dictionary(bundles.map { ($0.digest, $0.file) }) { first, _ in first }
         )

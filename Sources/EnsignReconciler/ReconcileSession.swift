@@ -106,7 +106,13 @@ extension ReconcileSession {
 
     /// Writes an entry, which is the newest one then.
     @discardableResult
-    mutating func append(_ draft: EntryDraft, edits: [String: FileContent?] = [:]) throws -> RecordedEntry {
+    mutating func append(_ draft: EntryDraft) throws -> RecordedEntry { try append(draft, edits: []) }
+
+    /// Writes an entry with files of the recorded tree, by path; nil removes one.
+    @discardableResult
+    mutating func append(_ draft: EntryDraft, edits: some Collection<(key: String, value: FileContent?)>) throws
+        -> RecordedEntry
+    {
         let entry = try ledger.append(draft, after: tip, edits: edits, key: key())
         tip = entry
         return entry

@@ -44,7 +44,7 @@ package struct DirectoryTarget: Target {
         try Files.makeDirectories(path)
         try remove(publication.clearings)
         try put(publication.bundles, gate: nil)
-        let held = try put(publication.routes.map { ($0.path, .bytes($0.bytes)) }, gate: gate)
+        let held = try put(publication.routes, gate: gate)
         try remove(publication.removals)
         if let header = publication.header { try put([(LivePath.header, .bytes(header))], gate: nil) }
         return held

@@ -50,7 +50,7 @@ package struct Publication: Sendable {
     package var clearings: [String] = []
     /// Put in place first.
     package var bundles: [(path: String, content: FileContent)]
-    package var routes: [(path: String, bytes: [UInt8])]
+    package var routes: [(path: String, content: FileContent)]
     /// Removed after the routes are in place.
     package var removals: [String]
     /// `fleet.json`, put in place last.
@@ -58,7 +58,7 @@ package struct Publication: Sendable {
 
     package init(
         bundles: [(path: String, content: FileContent)] = [],
-        routes: [(path: String, bytes: [UInt8])] = [],
+        routes: [(path: String, content: FileContent)] = [],
         removals: [String] = [],
         header: [UInt8]? = nil
     ) {

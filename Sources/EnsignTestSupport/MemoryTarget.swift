@@ -95,7 +95,8 @@ package final class MemoryTarget: Target {
         var held: Set<AgentID> = []
         for path in publication.clearings { try step { $0.clear(path) } }
         for file in publication.bundles { try put((file.path, try file.content.read())) }
-        for file in publication.routes {
+        for (path, content) in publication.routes {
+            let file = (path: path, bytes: try content.read())
             guard let gate, let agent = LivePath.agent(atRoute: file.path) else {
                 try put(file)
                 continue

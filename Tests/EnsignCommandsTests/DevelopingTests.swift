@@ -22,8 +22,8 @@ struct DevelopedLiveTests {
         let publication = try #require(publication)
         let header = publication.header.map { [(path: LivePath.header, bytes: $0)] } ?? []
         var entries: [String: Int64] = [:]
-        let bundles = try publication.bundles.map { (path: $0.path, bytes: try $0.content.read()) }
-        for (path, bytes) in bundles + publication.routes + header {
+        let files = try (publication.bundles + publication.routes).map { (path: $0.path, bytes: try $0.content.read()) }
+        for (path, bytes) in files + header {
             if let digest = LivePath.digest(atBundle: path) {
                 #expect(SHA256.hex(of: bytes) == digest.hex)
                 continue
@@ -69,7 +69,7 @@ struct DevelopedLiveTests {
         let publication = try #require(published)
         #expect(publication.bundles.isEmpty)
         #expect(try proven(publication, live) == ["fleet.json": 1, "agents/support/triage.json": 1])
-        let text = String(decoding: publication.routes[0].bytes, as: UTF8.self)
+        let text = String(decoding: try publication.routes[0].content.read(), as: UTF8.self)
         #expect(text.contains(#""phase":"halted""#) && text.contains(#""routes":[]"#))
     }
 

@@ -159,12 +159,14 @@ import Testing
         let routes = agents.map { agent in
             (
                 path: LivePath.route(agent),
-                bytes: Route(
-                    agent: agent,
-                    environment: "prod",
-                    phase: .stable,
-                    targets: [Route.Target(version: version, digest: digest, weight: 100)]
-                ).bytes
+                content: FileContent.bytes(
+                    Route(
+                        agent: agent,
+                        environment: "prod",
+                        phase: .stable,
+                        targets: [Route.Target(version: version, digest: digest, weight: 100)]
+                    ).bytes
+                )
             )
         }
         try target.publish(Publication(routes: routes), gate: nil)

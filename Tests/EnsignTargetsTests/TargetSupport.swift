@@ -48,7 +48,7 @@ struct LiveState {
     var publication: Publication {
         Publication(
             bundles: agents.map { (bundle($0), .bytes(content($0))) },
-            routes: agents.map { (LivePath.route($0), route($0)) },
+            routes: agents.map { (LivePath.route($0), .bytes(route($0))) },
             header: header
         )
     }
@@ -58,7 +58,8 @@ struct LiveState {
     /// What is there after it was published over nothing.
     var files: [String: [UInt8]] {
         let bundles = agents.map { (path: bundle($0), bytes: content($0)) }
-        let pairs = bundles + publication.routes + [(LivePath.header, header)]
+        let routes = agents.map { (path: LivePath.route($0), bytes: route($0)) }
+        let pairs = bundles + routes + [(LivePath.header, header)]
         return Dictionary(pairs.map { ($0.path, $0.bytes) }) { $1 }
     }
 

@@ -23,6 +23,12 @@ static inline int cgit2_set_fsync_gitdir(int enabled) {
   return git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, enabled);
 }
 
+/// Bounds what libgit2 maps of packs at a time, in bytes: each window, and all of them.
+static inline int cgit2_set_windows(size_t each, size_t all) {
+  int status = git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, each);
+  return status != 0 ? status : git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, all);
+}
+
 /// Makes libgit2 keep objects that it has read (1, the default) or not (0).
 static inline int cgit2_set_caching(int enabled) {
   return git_libgit2_opts(GIT_OPT_ENABLE_CACHING, enabled);

@@ -48,7 +48,8 @@ struct DevelopedLive {
             if !compiled.halted {
                 publication.bundles.append((LivePath.bundle(compiled.digest), compiled.file))
             }
-            publication.routes.append((LivePath.route(agent), signed(route(agent, compiled).members)))
+            let route = signed(route(agent, compiled).members)
+            publication.routes.append((LivePath.route(agent), .bytes(route)))
         }
         for agent in (all ? known : Set(state.agents.keys)).sorted() where next.agents[agent] == nil {
             publication.removals.append(LivePath.route(agent))

@@ -6,26 +6,41 @@ import EnsignSystem
 import Glibc
 import Synchronization
 
-/// Keeps the bundles of one plan: the first ones in memory, all others in a file without a name.
+/// Keeps the files of one plan: the first ones in memory, all others in a file without a name.
 ///
 /// Where there is no room for such a file, they stay in memory.
 final class DiskShelf: BundleShelf {
     private let folders: [String]
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
         /// What may still stay in memory, in bytes.
-        var room = 4 << 20
+        var room: Int
         var file: NamelessFile?
         var isWithoutFile = false
     }
 
-    init(_ site: Site) { folders = [site.files.scratch, "/var/tmp", "/tmp"] }
+    convenience init(_ site: Site) { self.init(folders: [site.files.scratch, "/var/tmp", "/tmp"], room: 4 << 20) }
+
+    /// - Parameters:
+    ///   - folders: The first that takes such a file has it.
+    ///   - room: What stays in memory, in bytes.
+    init(folders: [String], room: Int) {
+        self.folders = folders
+        state = Mutex(State(room: room))
+    }
 
     func keep(_ compiled: CompiledBundle) throws -> CompiledBundle {
-        let bytes = try compiled.bytes
-        guard let file = file(for: bytes.count), let offset = try? file.append(bytes) else { return compiled }
-        return compiled.shelved(on: self, at: ShelfPlace(offset: offset, count: bytes.count))
+        guard let place = place(for: try compiled.bytes) else { return compiled }
+        return compiled.shelved(on: self, at: place)
+    }
+
+    func keep(_ bytes: [UInt8]) -> FileContent { place(for: bytes).map { .shelved(self, $0) } ?? .bytes(bytes) }
+
+    /// Puts bytes aside; nil where they stay in memory.
+    private func place(for bytes: [UInt8]) -> ShelfPlace? {
+        guard let file = file(for: bytes.count), let offset = try? file.append(bytes) else { return nil }
+        return ShelfPlace(offset: offset, count: bytes.count)
     }
 
     /// Nil where the next `count` bytes stay in memory.

@@ -25,7 +25,7 @@ struct Sealing {
     }
 
     func files(_ seal: LiveSeal) -> AgentFiles {
-        AgentFiles(effect, route: effect.route.map(seal.route), bundles: [:])
+        AgentFiles(effect, route: effect.route.map { .bytes(seal.route($0)) }, bundles: [:])
     }
 }
 

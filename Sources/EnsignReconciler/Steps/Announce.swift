@@ -36,13 +36,15 @@ extension ReconcileSession {
         // A new commit that changes nothing here: no entry, unless it is the first.
         guard !(ownChanges + repairs).isEmpty || before.entry.kind == .genesis else { return }
         let (retired, expired) = try expired(before, recorded, batch)
+        let shelf = DiskShelf(site)
         let announced = Batch.Announced(
             before: before,
             recorded: recorded,
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
             reason: reason(batch, onlyRepairs: ownChanges.isEmpty && !repairs.isEmpty),
             changes: ownChanges + repairs,
-            files: try Parallel.map(batch.plan?.changes ?? []) { $0.files(seal) } + sealing.map { $0.files(seal) },
+            files: try Parallel.map(batch.plan?.changes ?? []) { $0.files(seal, shelf) }
+                + sealing.map { $0.files(seal) },
             policy: policy,
             expired: expired,
             retired: retired

@@ -65,7 +65,7 @@ extension ReconcileSession {
             guard let bytes = try recorded.node(path).map(recorded.bytes), Route.isHalted(bytes),
                 try target.read(path) != bytes
             else { continue }
-            publication.routes.append((path, bytes))
+            publication.routes.append((path, .bytes(bytes)))
         }
         if !publication.routes.isEmpty { try target.publish(publication, gate: gate) }
     }

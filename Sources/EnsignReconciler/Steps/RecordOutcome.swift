@@ -20,7 +20,8 @@ extension ReconcileSession {
 
     private mutating func append(outcomeOf batch: Batch, _ announced: Batch.Announced) throws {
         let held = announced.held
-        let changes = announced.changes.filter { $0.agent.map { !held.contains($0) } ?? true }
+        var changes = announced.changes
+        if !held.isEmpty { changes.removeAll { $0.agent.map(held.contains) ?? false } }
         var outcome = draft(
             .outcome,
             announced.cause,

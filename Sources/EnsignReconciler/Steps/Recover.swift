@@ -31,7 +31,7 @@ extension ReconcileSession {
                 }
                 continue
             }
-            edits.merge(files.edits) { _, new in new }
+            for (path, content) in files.edits { edits[path] = .some(content) }
             applied += effect.changes
             live += effect.changes.live
         }
@@ -75,6 +75,6 @@ extension ReconcileSession {
             }
             bundles[digest] = .bytes(bundle)
         }
-        return AgentFiles(effect, route: found, bundles: bundles)
+        return AgentFiles(effect, route: found.map { .bytes($0) }, bundles: bundles)
     }
 }
