@@ -55,21 +55,6 @@ extension Invocation {
         return version
     }
 
-    /// `TOOL` or `TOOL.OPERATION`.
-    func call(_ index: Int, needsOperation: Bool) throws -> (tool: String, operation: String?) {
-        let text = argument(index) ?? ""
-        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let isCall = Name.isValid(parts[0]) && parts.dropFirst().allSatisfy { OperationName.isValid($0) }
-        guard isCall, parts.count == 2 || !needsOperation else {
-            throw UsageError(
-                message: "'\(text)' is not \(needsOperation ? "TOOL.OPERATION" : "TOOL or TOOL.OPERATION")",
-                hint: "such as payments.refund",
-                verb: verb.name
-            )
-        }
-        return (parts[0], parts.count == 2 ? parts[1] : nil)
-    }
-
     /// Who asks, for the ledger: `ada@fleet-1`.
     var operatorName: String { "\(Machine.userName)@\(Machine.hostName)" }
 }

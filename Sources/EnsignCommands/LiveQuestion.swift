@@ -38,6 +38,14 @@ extension Invocation {
         return .manifests(fleet)
     }
 
+    /// Where tools are declared: the fleet of what is asked, else the branch's; nil without either.
+    func declaring(_ source: PermissionSource, _ site: Site) -> Fleet? {
+        switch source {
+        case .manifests(let fleet), .live(_, .some(let fleet)): fleet
+        case .live(_, nil): (try? site.fleet(at: nil, today: today))?.fleet
+        }
+    }
+
     private func accepted(_ site: Site, _ tip: RecordedEntry) throws -> Fleet? {
         guard let commit = tip.acceptedSource, site.repository.contains(commit) else { return nil }
         return Fleet(

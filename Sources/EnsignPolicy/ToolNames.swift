@@ -13,6 +13,11 @@ package struct ToolNames: Sendable {
         package let tool: String
         package let name: String
 
+        package init(tool: String, name: String) {
+            self.tool = tool
+            self.name = name
+        }
+
         package var description: String { "\(tool).\(name)" }
 
         package static func < (left: Self, right: Self) -> Bool { (left.tool, left.name) < (right.tool, right.name) }
@@ -29,8 +34,8 @@ package struct ToolNames: Sendable {
     /// The longest name considered, in bytes; a longer one means nothing.
     package static let longest = 256
 
-    /// What is granted, sorted.
-    private let operations: [Operation]
+    /// What is granted or declared, sorted.
+    package let operations: [Operation]
     private let tools: Set<String>
     /// Operations by the name that a model calls them by.
     private var byModelName: [String: [Int]] = [:]
@@ -42,33 +47,23 @@ package struct ToolNames: Sendable {
     private var modelNameWords: [String: [Int]] = [:]
 
     package init(_ bundle: Bundle) {
-        var granted: [Operation: String?] = [:]
+        var granted: [Operation: Set<String>] = [:]
         for tool in bundle.tools {
             for (name, operation) in tool.operations {
-                granted[Operation(tool: tool.tool, name: name)] = operation.serverTool
+                granted[Operation(tool: tool.tool, name: name)] = operation.serverTool.map { [$0] } ?? []
             }
         }
         self.init(granted)
     }
 
-    /// - Parameter declared: Operations by tool, whoever may call them.
-    package init(declared: [String: Set<String>]) {
-        var operations: [Operation: String?] = [:]
-        for (tool, names) in declared {
-            for name in names { operations[Operation(tool: tool, name: name)] = .some(nil) }
-        }
-        self.init(operations)
-    }
-
-    /// - Parameter granted: Operations with the server's own name of each; nil where it is the same.
-    private init(_ granted: [Operation: String?]) {
-        operations = granted.keys.sorted()
+    /// - Parameter known: Operations with the names that their servers have for them, where these are others.
+    package init(_ known: [Operation: Set<String>]) {
+        operations = known.keys.sorted()
         tools = Set(operations.map(\.tool))
         for (index, operation) in operations.enumerated() {
             let modelName = ModelName.name(operation.tool, operation.name)
             byModelName[modelName, default: []].append(index)
-            let serverTool = granted[operation] ?? nil
-            let names = Set([operation.name, serverTool ?? operation.name])
+            let names = (known[operation] ?? []).union([operation.name])
             for name in names { byWriting[name, default: []].append(index) }
             for words in Set(names.flatMap(Self.foldings)) { byWords[words, default: []].append(index) }
             for words in Set(Self.spellings(modelName).map(Self.joined)) {

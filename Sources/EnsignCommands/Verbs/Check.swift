@@ -15,7 +15,8 @@ extension Verb {
         discussion: """
             Answers from what sessions have now: allowed, needs approval, or refused, for each version that takes some, \
             and through whom else it may have the call made. With --rev, and where there is no ledger, from the \
-            manifests. Of an agent that is only observed (mode: observe) the gateway lets through what its grants \
+            manifests. The call may be written as telemetry, a client or a server has it, payments__refund or refund, \
+            where that means one operation alone. Of an agent that is only observed (mode: observe) the gateway lets through what its grants \
             refuse; the answer says so. Exit status 4 means refused for every version.
             """,
         arguments: [
@@ -39,7 +40,6 @@ extension Verb {
         let site = try invocation.site()
         let agent = try invocation.agent(0)
         let environment = try invocation.environment()
-        let (tool, operation) = try invocation.call(1, needsOperation: true)
         let arguments = try invocation["arguments"].map { text in
             do {
                 return try JSONParser.parse(Array(text.utf8))
@@ -47,14 +47,16 @@ extension Verb {
                 throw UsageError(message: "--arguments is not JSON: \(error)", verb: "check")
             }
         }
-        switch try invocation.permissionSource(site, environment) {
+        let source = try invocation.permissionSource(site, environment)
+        let call = try invocation.call(1, needsOperation: true, in: invocation.declaring(source, site))
+        switch source {
         case .live(let live, let fleet):
             let answer = try LiveCheck.make(
                 live,
                 fleet,
                 agent,
-                tool: tool,
-                operation: operation ?? "",
+                tool: call.tool,
+                operation: call.operation ?? "",
                 arguments: arguments,
                 today: invocation.today
             )
@@ -65,12 +67,12 @@ extension Verb {
                     hints: ["'ensign get agents --env \(environment)' says why not"]
                 )
             }
-            return invocation.show(answer, fleet)
+            return invocation.show(answer, call, fleet)
         case .manifests(let fleet):
             let check = PermissionCheck(fleet: fleet, environment: environment, today: invocation.today)
             let answer: PermissionCheck.Answer?
             do {
-                answer = try check.answer(agent, tool: tool, operation: operation ?? "", arguments: arguments)
+                answer = try check.answer(agent, tool: call.tool, operation: call.operation ?? "", arguments: arguments)
             } catch {
                 // A schema that cannot be used is a finding of the manifests first of all.
                 guard fleet.hasErrors else { throw error }
@@ -81,7 +83,7 @@ extension Verb {
             if invocation.format == .json {
                 var object = answer.json.object ?? [:]
                 object["v"] = 1
-                invocation.json(.object(object))
+                invocation.json(object, call)
             } else {
                 invocation.show(answer, "", fleet)
             }
@@ -91,9 +93,17 @@ extension Verb {
 }
 
 extension Invocation {
-    fileprivate func show(_ check: LiveCheck, _ fleet: Fleet?) -> ExitCode {
+    /// An answer, with the call that it is about: its name may have been written in another way.
+    fileprivate func json(_ answer: JSONObject, _ call: NamedCall) {
+        var object = answer
+        object["tool"] = .string(call.tool)
+        object["operation"] = call.operation.map { .string($0) }
+        json(.object(object))
+    }
+
+    fileprivate func show(_ check: LiveCheck, _ call: NamedCall, _ fleet: Fleet?) -> ExitCode {
         if format == .json {
-            json(check.json)
+            json(check.json.object ?? [:], call)
         } else {
             for version in check.versions {
                 show(

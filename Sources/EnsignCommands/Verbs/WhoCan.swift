@@ -11,7 +11,7 @@ extension Verb {
         group: .ask,
         summary: "List the agents that may call a tool",
         discussion:
-            "Through which role or grant, or through which agent that it hands work to, with which limits and approvals. Answers from what sessions have now: every version that takes some, and halted agents apart. Agents of which the gateway only observes are named below, as it lets them call every tool. With --rev, and where there is no ledger, from the manifests.",
+            "Through which role or grant, or through which agent that it hands work to, with which limits and approvals. Answers from what sessions have now: every version that takes some, and halted agents apart. Agents of which the gateway only observes are named below, as it lets them call every tool. An operation may be written as telemetry, a client or a server has it, payments__refund or refund, where that means one alone. With --rev, and where there is no ledger, from the manifests.",
         arguments: [Argument(name: "TOOL[.OPERATION]", summary: "The tool, or one of its operations", kind: .tool)],
         options: [
             .environment,
@@ -22,8 +22,9 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()
-        let (tool, operation) = try invocation.call(0, needsOperation: false)
         let source = try invocation.permissionSource(site, environment)
+        let call = try invocation.call(0, needsOperation: false, in: invocation.declaring(source, site))
+        let (tool, operation) = (call.tool, call.operation)
         let found: ToolHolders
         var result = ExitCode.done
         switch source {

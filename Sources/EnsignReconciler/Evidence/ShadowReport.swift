@@ -96,7 +96,7 @@ package struct ShadowReport: Sendable {
                 )
             )
         }
-        let names = ToolNames(declared: try Self.operations(fleet))
+        let names = try ToolNames(declaredIn: fleet)
         tools = Self.names(survey.tools.filter { names.meaning(of: $0.key) == nil })
         let known = try Self.models(fleet)
         models = Self.names(survey.models.filter { !known.contains($0.key) })
@@ -151,18 +151,6 @@ package struct ShadowReport: Sendable {
     }
 
     // MARK: What is declared
-
-    private static func operations(_ fleet: Fleet) throws -> [String: Set<String>] {
-        var operations: [String: Set<String>] = [:]
-        for tool in try fleet.names(in: "tools", files: false) {
-            for version in try fleet.toolVersions(tool) {
-                for (name, operation) in try fleet.tool(tool, version)?.value?.operations ?? [:] {
-                    operations[tool, default: []].formUnion([name, operation.serverTool ?? name])
-                }
-            }
-        }
-        return operations
-    }
 
     /// The models that agents name, and those with a price.
     private static func models(_ fleet: Fleet) throws -> Set<String> {
