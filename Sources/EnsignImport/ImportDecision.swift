@@ -1,3 +1,4 @@
+import EnsignManifest
 package import EnsignModel
 
 /// Something that an import could not know, for a person to decide.
@@ -22,7 +23,8 @@ package struct ImportDecision: Sendable, Hashable {
     package init(_ kind: Kind, _ subject: String? = nil, _ message: String) {
         self.kind = kind
         self.subject = subject.map { $0.onOneLine(utf8: 140) }
-        self.message = message.onOneLine(utf8: 600)
+        // What a source says may have a secret in it.
+        self.message = LiteralSecrets.hidden(message).onOneLine(utf8: 600)
     }
 
     package var json: JSONValue {
@@ -49,7 +51,7 @@ package struct ImportDifference: Sendable, Hashable {
     package init(_ kind: Kind, _ subject: String, _ details: [String] = []) {
         self.kind = kind
         self.subject = subject.onOneLine(utf8: 140)
-        self.details = details.map { $0.onOneLine(utf8: 300) }
+        self.details = details.map { LiteralSecrets.hidden($0).onOneLine(utf8: 300) }
     }
 
     package var json: JSONValue {

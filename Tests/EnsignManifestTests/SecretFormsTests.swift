@@ -120,6 +120,25 @@ import Testing
             "{command: [a], env: {S: \"AccountName=a;AccountKey=abc==\"}}",
             "{command: [a, \"//host/:_authToken=abc\"]}",
             "{url: \"https://a/\", headers: {x-functions-key: hunter2hunter2}}",
+            // A letter of a program that takes a password with it.
+            "{command: [sshpass, -p, hunter2, ssh, host]}", "{command: [/usr/bin/sshpass, -phunter2, ssh, host]}",
+            "{command: [mysql, -u, root, -phunter2]}", "{command: [mysql, --password, hunter2]}",
+            "{command: [redis-cli, -h, host, -a, hunter2]}", "{command: [docker, login, -u, ada, -p, hunter2]}",
+            "{command: [sh, -c, \"a && sshpass -p hunter2 ssh host\"]}", "{command: [curl, \"-uada:hunter2\", a]}",
+            // A header in words of its own.
+            "{command: [a, Bearer, hunter2]}", "{command: [a, --auth, Bearer, hunter2]}",
+            "{command: [a, \"Authorization: Bearer\", hunter2]}", "{command: [a, --header, Authorization, hunter2]}",
+            "{command: [a, \"X-Api-Key:\", hunter2]}",
+            // A literal that goes on where a reference ends, and what a reference falls back to.
+            "{command: [a, --token, \"${T}lit\"]}", "{command: [a, \"--api-key=${KEY}lit\"]}",
+            "{command: [a], env: {API_KEY: \"lit${X}\"}}", "{command: [a], env: {API_KEY: \"lit-hunter2-${X}\"}}",
+            "{command: [a], env: {API_KEY: \"${env:X:-hunter2}\"}}", "{command: [a], env: {API_KEY: \"{{X}}hunter2\"}}",
+            "{url: \"https://a/\", headers: {Authorization: \"Bearer ${T}hunter2\"}}",
+            "{command: [a], env: {DB: \"postgres://u:hunter2${X}@h/x\"}}",
+            // Another quotation of shells, and of addresses.
+            "{command: [sh, -c, \"PASS=$'hunter2hunter2' a\"]}", "{command: [sh, -c, \"PASSWORD=$'hunter2' a\"]}",
+            "{command: [a, \"https://host/?api%5Fkey=abc\"]}", "{command: [a, \"https://host/?access%54oken=abc\"]}",
+            "{command: [a], env: {URL: \"https://host/?config=%7B%22apiKey%22%3A%22abc%22%7D\"}}",
         ]
     )
     func configured(_ server: String) {
@@ -152,6 +171,17 @@ import Testing
             "{command: [a, Basic auth]}", "{command: [a, \"-u\", \"ada:$PASSWORD\"]}",
             "{command: [a, \"a sentence that has a token: it says more\"]}",
             "{command: [a, \"sha256:abc\", \"user:group\"]}",
+            "{command: [sshpass, -e, ssh, -p, '22x', host]}", "{command: [sshpass, -p, $PASS, ssh, host]}",
+            "{command: [mysql, -p, db]}", "{command: [docker, run, -p, 'host:80:80', a]}",
+            "{command: [npx, -p, \"@scope/pkg@1.2.3\", run]}", "{command: [mkdir, -p, abc12345]}",
+            "{command: [a, --auth-type, bearer, run]}", "{command: [a, --auth-type, Bearer, run]}",
+            "{command: [a, --auth, bearer, --port, '80x']}", "{command: [a, \"Authorization: Bearer\", \"${T}\"]}",
+            "{command: [a], env: {COOKIE: \"session=${S}; x=${Y}\", TOKEN: \"${input:github_token}\"}}",
+            "{command: [a, --api-key, \"${KEY_PREFIX}${KEY}\", --token, \"{{ vault.token }}\"]}",
+            "{command: [a], env: {DB: \"postgresql://u:${PW}@h/x\", AUTHORIZATION: \"Token ${X}\"}}",
+            "{command: [sh, -c, \"API_KEY=${API_KEY:?not set} exec a\"]}", "{command: [a, \"https://a/?q=a%20b%3Dc\"]}",
+            "{command: [uvx, --from, \"mcp-atlassian==0.11.9\", mcp-atlassian]}",
+            "{command: [docker, run, -i, --rm, -e, DATABASE_URI, crystaldba/postgres-mcp, --access-mode=restricted]}",
         ]
     )
     func placeholders(_ server: String) {
@@ -175,6 +205,9 @@ import Testing
             "  model: {provider: a, name: b}\n  runtime: {env: [{name: API_KEY, value: abc}]}\n",
             "  model: {provider: a, name: b}\n  runtime: {password: {value: abc}}\n",
             "  model: {provider: a, name: b}\n  runtime: {apiKeys: [a1b2c3d4e5]}\n",
+            "  model: {provider: a, name: b, parameters: {api_key: {default: abc}}}\n",
+            "  model: {provider: a, name: b, parameters: {base_url: \"https://h/?api%5Fkey=abc\"}}\n",
+            "  model: {provider: a, name: b, parameters: {default_headers: {x: \"Bearer ${T}abc\"}}}\n",
         ]
     )
     func handedOn(_ more: String) {
@@ -230,16 +263,38 @@ import Testing
 
     @Test(
         "Looking for what is given takes time in proportion to the text",
-        arguments: ["token=$", "token:", "--token ", "   ", "\"", "a_token = \\\"${"]
+        arguments: [
+            "token=$", "token:", "--token ", "   ", "\"", "a_token = \\\"${", "sshpass -p ", "token=${A:-", "%5F", "{{",
+        ]
     )
     func linearAssignments(_ part: String) {
         func spent(_ count: Int) -> Double {
             let text = Array(String(repeating: part, count: count).utf8)
-            return seconds { _ = SecretAssignments.first(in: text[...]) }
+            return seconds { _ = LiteralSecrets.assigned(in: text[...]) }
         }
         _ = spent(100)
         let (short, long) = (spent(2_000), spent(32_000))
         #expect(long < max(short, 0.005) * 60, "\(part): \(short) and \(long) s")
+    }
+
+    @Test(
+        "A message for people has no secret in it, and the rest of it as it was",
+        arguments: [
+            (
+                "the server says 'ghp_\(String(repeating: "a1B2", count: 9))' (was 'x')",
+                "the server says '***' (was 'x')"
+            ),
+            ("cannot reach https://ada:hunter2@host/v1, 3 times", "cannot reach ***, 3 times"),
+            ("GET https://host/v1?api_key=hunter2&x=1 failed", "GET https://host/v1?api_key=***&x=1 failed"),
+            ("run: a --token hunter2 --port 80", "run: a --token *** --port 80"),
+            ("password=hunter2, password=hunter3", "password=***, password=***"),
+            ("no such tool: lookup (token is missing)", "no such tool: lookup (token is missing)"),
+            ("input: amount: maximum 100 (was not limited)", "input: amount: maximum 100 (was not limited)"),
+            ("", ""),
+        ]
+    )
+    func hidden(_ text: String, _ shown: String) {
+        #expect(LiteralSecrets.hidden(text) == shown)
     }
 
     @Test("In a released version it is a warning, for the branch may have it; in prompts it is found too")

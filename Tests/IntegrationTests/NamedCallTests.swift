@@ -21,7 +21,9 @@ import Testing
         return try Host(fleet: fleet)
     }
 
-    @Test("Every spelling that means one operation gets the answer of TOOL.OPERATION, from what is live and from manifests")
+    @Test(
+        "Every spelling that means one operation gets the answer of TOOL.OPERATION, from what is live and from manifests"
+    )
     func spellings() throws {
         let host = try host()
         for more in [[], ["--rev", "main"]] {
@@ -48,7 +50,10 @@ import Testing
             }
         }
         let json = try host.ensign("check", "support/triage", "purge_all", "--env", "prod", "-o", "json")
-        #expect(json.output.contains(#/"operation": ?"erase"/#) && json.output.contains(#/"tool": ?"crm"/#), "\(json.output)")
+        #expect(
+            json.output.contains(#/"operation": ?"erase"/#) && json.output.contains(#/"tool": ?"crm"/#),
+            "\(json.output)"
+        )
     }
 
     @Test("A name that several operations have is an error that lists them, never one of them")

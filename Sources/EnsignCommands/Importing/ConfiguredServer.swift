@@ -1,6 +1,5 @@
 import EnsignCommandLine
 import EnsignImport
-import EnsignJSON
 import EnsignManifest
 import EnsignModel
 
@@ -15,6 +14,8 @@ struct ConfiguredServer {
     var headers: [(name: String, value: String)] = []
     var directory: String?
     var isSSE = false
+    /// Whether the client does not start it.
+    var isOff = false
     var decisions: [ImportDecision] = []
 
     /// What would be started or asked, for people: without secrets, and a query may have any.
@@ -70,56 +71,67 @@ struct ConfiguredServer {
         String(name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 
-    /// The servers of a file, by name.
-    ///
-    /// - Parameter only: The one that is wanted, by its own name or by the tool's.
-    static func read(_ bytes: [UInt8], file: String, only: String?) throws -> [ConfiguredServer] {
-        let value: JSONValue
-        do { value = try JSONParser.parse(bytes) } catch {
-            throw Failure(message: "\(file) is not JSON: \(error.description)", code: .invalid)
-        }
-        guard let servers = value["mcpServers"]?.object ?? value["servers"]?.object, !servers.isEmpty else {
-            throw Failure(message: "\(file) names no servers under 'mcpServers'", code: .invalid)
-        }
-        var found: [ConfiguredServer] = []
-        for (name, entry) in servers {
-            let own = toolName(name)
-            guard only == nil || only == name || only == own else { continue }
-            guard Name.isValid(own) else {
-                throw Failure(message: "\(file): \(name.quoted(utf8: 70)) cannot be a tool's name", code: .invalid)
-            }
-            guard !found.contains(where: { $0.name == own }) else {
-                throw Failure(message: "\(file): two servers would be the tool '\(own)'", code: .invalid)
-            }
-            found.append(try ConfiguredServer(own, entry, file))
-        }
-        guard !found.isEmpty else {
-            let names = servers.map { $0.key.onOneLine(utf8: 70) }
-            throw Failure(
-                message: "\(file) has no server \((only ?? "").quoted(utf8: 70))",
-                hints: ["it has \(names.prefix(10).joined(separator: ", "))"]
-            )
-        }
-        return found
-    }
-
-    private init(_ name: String, _ entry: JSONValue, _ file: String) throws {
+    init(_ name: String, _ entry: JSONValue) throws(ConfigurationProblem) {
         self.name = name
-        if let url = entry["url"]?.string ?? entry["serverUrl"]?.string {
+        guard entry.object != nil else { throw ConfigurationProblem("it is no object") }
+        let (address, other) = (try Self.text(entry, "url"), try Self.text(entry, "serverUrl"))
+        if let url = address ?? other {
             self.url = url
-        } else if let program = entry["command"]?.string {
-            command = [program] + (entry["args"]?.array ?? []).compactMap(\.string)
+        } else if let program = try Self.text(entry, "command") {
+            command = [program] + (try Self.arguments(entry["args"]))
         } else {
-            throw Failure(message: "\(file): the server '\(name)' has neither 'command' nor 'url'", code: .invalid)
+            throw ConfigurationProblem("it has neither 'command' nor 'url'")
         }
-        directory = entry["cwd"]?.string
+        directory = try Self.text(entry, "cwd")
         isSSE = (entry["type"] ?? entry["transport"])?.string == "sse"
-        for (name, value) in entry["env"]?.object ?? [:] { environment[name] = value.string ?? value.text }
-        for (name, value) in entry["headers"]?.object ?? [:] { headers.append((name, value.string ?? value.text)) }
-        decide()
+        isOff = entry["disabled"] == true || entry["enabled"] == false
+        for (name, value) in try Self.values(entry, "env") { environment[name] = value }
+        headers = try Self.values(entry, "headers")
+        decide(entry)
     }
 
-    private mutating func decide() {
+    private static func text(_ entry: JSONValue, _ field: String) throws(ConfigurationProblem) -> String? {
+        guard let value = entry[field], value != .null else { return nil }
+        guard let text = value.string else { throw ConfigurationProblem("'\(field)' is no text") }
+        return text
+    }
+
+    private static func arguments(_ value: JSONValue?) throws(ConfigurationProblem) -> [String] {
+        guard let value, value != .null else { return [] }
+        guard let elements = value.array else { throw ConfigurationProblem("'args' is no list") }
+        var words: [String] = []
+        for element in elements {
+            guard let word = scalar(element) else { throw ConfigurationProblem("'args' has something that is no text") }
+            words.append(word)
+        }
+        return words
+    }
+
+    private static func values(_ entry: JSONValue, _ field: String) throws(ConfigurationProblem) -> [(
+        name: String, value: String
+    )] {
+        guard let value = entry[field], value != .null else { return [] }
+        guard let members = value.object else { throw ConfigurationProblem("'\(field)' is no object") }
+        var values: [(name: String, value: String)] = []
+        for (name, value) in members {
+            guard let text = scalar(value) else {
+                throw ConfigurationProblem("'\(field)' has something that is no text: \(name.quoted(utf8: 70))")
+            }
+            values.append((name, text))
+        }
+        return values
+    }
+
+    /// A text, or what clients hand on as one.
+    private static func scalar(_ value: JSONValue) -> String? {
+        switch value {
+        case .string(let text): text
+        case .bool, .integer, .number: value.text
+        case .null, .array, .object: nil
+        }
+    }
+
+    private mutating func decide(_ entry: JSONValue) {
         let secrets = environment.keys.sorted() + headers.map(\.name)
         for name in secrets {
             let why = "its value is not written, but a reference to a variable: say where it is kept"
@@ -130,12 +142,26 @@ struct ConfiguredServer {
                 ImportDecision(.look, "type", "'sse' is the transport of 2024; it is asked as HTTP is today")
             )
         }
+        if entry["envFile"] != nil {
+            decisions.append(ImportDecision(.look, "envFile", "its variables are not read: name them in env"))
+        }
         if url?.contains("${") ?? command.contains(where: { $0.contains("${") }) {
             decisions.append(ImportDecision(.look, "server", "it has a variable, which manifests do not fill in"))
         }
     }
 
-    private static func toolName(_ name: String) -> String {
+    /// The same with its variables filled in, to be started or asked.
+    func filled(_ variables: inout ServerVariables) -> ConfiguredServer {
+        var result = self
+        result.command = command.map { variables.fill($0) }
+        result.url = url.map { variables.fill($0) }
+        result.directory = directory.map { variables.fill($0) }
+        for name in environment.keys.sorted() { result.environment[name] = variables.fill(environment[name] ?? "") }
+        result.headers = headers.map { ($0.name, variables.fill($0.value)) }
+        return result
+    }
+
+    static func toolName(_ name: String) -> String {
         var result = ""
         for scalar in name.lowercased().unicodeScalars {
             let isPlain = ("a"..."z").contains(scalar) || ("0"..."9").contains(scalar)

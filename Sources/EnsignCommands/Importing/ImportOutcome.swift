@@ -53,11 +53,11 @@ extension Invocation {
             json(["version": 1, "imports": .array(outcomes.map(\.json))])
             return ImportOutcome.status(outcomes)
         }
-        for outcome in outcomes { show(outcome) }
+        for outcome in outcomes { show(outcome, isOneOfSeveral: outcomes.count > 1) }
         return ImportOutcome.status(outcomes)
     }
 
-    private func show(_ outcome: ImportOutcome) {
+    private func show(_ outcome: ImportOutcome, isOneOfSeveral: Bool) {
         if let failure = outcome.failure {
             console.note("ensign: error: \(outcome.name.onOneLine(utf8: 140)): \(failure)")
             for hint in outcome.hints { console.note("  \(hint)") }
@@ -73,7 +73,7 @@ extension Invocation {
             console.line("  \(counted(outcome.differences.count, "operation"))")
         }
         guard !outcome.decisions.isEmpty else { return }
-        console.note("To decide:")
+        console.note(isOneOfSeveral ? "To decide about \(outcome.name.onOneLine(utf8: 140)):" : "To decide:")
         for decision in outcome.decisions.prefix(200) {
             console.note("  [\(decision.kind.rawValue)] \(decision.text)")
         }

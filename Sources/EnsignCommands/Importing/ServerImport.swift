@@ -1,7 +1,7 @@
 import EnsignCommandLine
 import EnsignImport
-import EnsignJSON
 import EnsignMCP
+import EnsignManifest
 import EnsignModel
 import EnsignPolicy
 import EnsignSystem
@@ -127,8 +127,10 @@ struct ServerImport {
             return try bring(listing, name, destination, server: server, holding: secrets)
         } catch {
             var outcome = ImportOutcome(name: name, path: nil, state: .failed)
-            outcome.failure = secrets.hidden(error.description)
-            outcome.hints = error.said.split(separator: "\n").suffix(6).map { secrets.hidden(String($0)) }
+            outcome.failure = LiteralSecrets.hidden(secrets.hidden(error.description))
+            outcome.hints = error.said.split(separator: "\n").suffix(6).map {
+                LiteralSecrets.hidden(secrets.hidden(String($0)))
+            }
             return outcome
         }
     }
@@ -179,67 +181,59 @@ struct ServerImport {
 
     private func configured(_ destination: ToolDestination) throws -> ExitCode {
         let file = invocation["client-config"] ?? ""
-        let servers = try ConfiguredServer.read(try read(file), file: file, only: invocation.argument(1))
+        let only = invocation.argument(1)
+        let configuration = try ClientConfiguration(try read(file), file: file, only: only)
+        // Whoever names one means it.
+        let off = only == nil ? configuration.servers.filter(\.isOff) : []
         guard invocation.has("run") else {
-            for server in servers { invocation.console.line("\(server.name): \(server.words)") }
+            for server in configuration.servers {
+                invocation.console.line("\(server.name): \(server.words)\(server.isOff ? " (disabled)" : "")")
+            }
+            for entry in configuration.odd { invocation.console.note("ensign: warning: \(entry.why)") }
             throw UsageError(
                 message: "nothing is started or asked unless the command line says so: add --run",
                 hint: "ensign import mcp NAME --client-config \(file) --run takes one server",
                 verb: invocation.verb.name
             )
         }
+        for server in off where !invocation.isQuiet && invocation.format == .text {
+            invocation.console.note("\(server.name): disabled in \(file), so it is left alone; its NAME takes it")
+        }
         var outcomes: [ImportOutcome] = []
-        for server in servers {
-            let secrets = HeldSecrets(
-                words: server.url.map { [Self.expanded($0)] } ?? server.command.map(Self.expanded),
-                environment: server.environment.mapValues(Self.expanded),
-                headers: server.headers.map { ($0, Self.expanded($1)) }
-            )
-            var outcome = try bring(server.name, destination, server: server.manifest, holding: secrets) {
-                () throws(MCPError) in
-                if let url = server.url {
-                    return try HTTPTransport(
-                        Self.expanded(url),
-                        headers: server.headers.map { ($0, Self.expanded($1)) }
-                    )
-                }
-                let own = server.environment.mapValues(Self.expanded)
-                return try StdioTransport(
-                    server.command.map(Self.expanded),
-                    environment: environment(own),
-                    directory: server.directory
-                )
-            }
-            if outcome.state != .failed { outcome.decisions += server.decisions }
+        for server in configuration.servers where only != nil || !server.isOff {
+            outcomes.append(try ask(server, destination))
+        }
+        for entry in configuration.odd {
+            var outcome = ImportOutcome(name: entry.name.onOneLine(utf8: 70), path: nil, state: .failed)
+            outcome.failure = entry.why
             outcomes.append(outcome)
         }
         return invocation.show(outcomes)
     }
 
-    /// `${NAME}` and `${NAME:-default}`, as the clients that read these files have it.
-    private static func expanded(_ text: String) -> String {
-        var result = ""
-        var rest = text[...]
-        while let start = rest.range(of: "${"), let end = rest[start.upperBound...].firstIndex(of: "}") {
-            result += rest[..<start.lowerBound]
-            let inside = rest[start.upperBound..<end]
-            let name = inside.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-            let fallback = inside.dropFirst(name.count).hasPrefix(":-") ? inside.dropFirst(name.count + 2) : ""
-            result += Machine.environment(String(name)) ?? String(fallback)
-            rest = rest[rest.index(after: end)...]
+    private func ask(_ server: ConfiguredServer, _ destination: ToolDestination) throws -> ImportOutcome {
+        var variables = ServerVariables { Machine.environment($0) }
+        let filled = server.filled(&variables)
+        guard variables.missing.isEmpty else {
+            var outcome = ImportOutcome(name: server.name, path: nil, state: .failed)
+            outcome.failure = "it cannot be started or asked without \(variables.missing.joined(separator: "; "))"
+            return outcome
         }
-        return result + rest
-    }
-}
-
-extension Substring {
-    /// Where a short text first stands.
-    fileprivate func range(of text: String) -> Range<Substring.Index>? {
-        var index = startIndex
-        while index < endIndex {
-            if self[index...].hasPrefix(text) { return index..<self.index(index, offsetBy: text.count) }
-            index = self.index(after: index)
+        let secrets = HeldSecrets(
+            words: filled.url.map { [$0] } ?? filled.command,
+            environment: filled.environment,
+            headers: filled.headers
+        )
+        var outcome = try bring(server.name, destination, server: server.manifest, holding: secrets) {
+            () throws(MCPError) in
+            if let url = filled.url { return try HTTPTransport(url, headers: filled.headers) }
+            return try StdioTransport(
+                filled.command,
+                environment: environment(filled.environment),
+                directory: filled.directory
+            )
         }
-        return nil
+        if outcome.state != .failed { outcome.decisions += server.decisions }
+        return outcome
     }
 }

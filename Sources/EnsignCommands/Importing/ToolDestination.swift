@@ -82,8 +82,8 @@ struct ToolDestination {
             throw Failure(message: "\(path) cannot be continued: \(error.description)", code: .invalid)
         }
         if server != nil, existing == nil, let text = result.text {
-            let found = secrets(in: text, name, target)
-            if let first = found.first {
+            // The operations can be declared: each was looked at alone.
+            if let first = problems(of: text, name, target).first {
                 var bare = try bring(
                     name,
                     offered,
@@ -111,7 +111,7 @@ struct ToolDestination {
             text = existing
             return outcome
         }
-        return try write(text, name, target, isNew: newest == nil, outcome)
+        return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
     }
 
     func has(_ path: String) -> Bool { ((try? Files.status(scaffold.place(of: path))) ?? nil) != nil }
@@ -137,11 +137,17 @@ struct ToolDestination {
         return text
     }
 
-    private func secrets(in text: String, _ name: String, _ version: SemanticVersion) -> [Finding] {
+    /// What a new manifest cannot have. A secret is a warning in a released version, and this one is new.
+    private func problems(of text: String, _ name: String, _ version: SemanticVersion) -> [Finding] {
         let path = RepositoryPath.tool(name, version)
-        return ManifestLoader.load(Tool.self, Array(text.utf8), path: path).findings.filter {
-            $0.code == Finding.secret
-        }
+        let loaded = ManifestLoader.load(
+            Tool.self,
+            Array(text.utf8),
+            path: path,
+            name: name,
+            version: version.description
+        )
+        return loaded.findings.filter { $0.severity == .error || $0.code == Finding.secret }
     }
 
     /// Writes the manifest, if it is one: nothing that does not validate is left behind.
@@ -149,25 +155,27 @@ struct ToolDestination {
         _ text: String,
         _ name: String,
         _ version: SemanticVersion,
-        isNew: Bool,
+        continuing old: (version: SemanticVersion, text: String)?,
         _ draft: ImportOutcome
     ) throws -> ImportOutcome {
         var outcome = draft
         let path = RepositoryPath.tool(name, version)
         outcome.path = path
         let bytes = Array(text.utf8)
-        let loaded = ManifestLoader.load(Tool.self, bytes, path: path, name: name, version: version.description)
-        // A secret is a warning in a released version, and this one is new.
-        let errors = loaded.findings.filter { $0.severity == .error || $0.code == Finding.secret }
+        let errors = problems(of: text, name, version)
         guard errors.isEmpty else {
             outcome.state = .refused
+            // What is refused is in no file: a place is one in the file that is there.
+            let present = old.map { problems(of: $0.text, name, $0.version) } ?? []
             outcome.decisions += errors.prefix(20).map { finding in
-                ImportDecision(.leftOut, "line \(finding.position.line)", "\(finding.message) [\(finding.code)]")
+                let here = present.first { ($0.code, $0.message) == (finding.code, finding.message) }
+                let place = here.map { "\($0.path):\($0.position.line):\($0.position.column)" }
+                return ImportDecision(.leftOut, place ?? path, "\(finding.message) [\(finding.code)]")
             }
             return outcome
         }
         let isWritten = try put(path, bytes)
-        outcome.state = isWritten ? (isNew ? .created : .updated) : (isNew ? .wouldCreate : .wouldUpdate)
+        outcome.state = isWritten ? (old == nil ? .created : .updated) : (old == nil ? .wouldCreate : .wouldUpdate)
         return outcome
     }
 }

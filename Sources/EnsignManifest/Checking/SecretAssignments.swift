@@ -92,6 +92,9 @@ struct SecretAssignments {
                 isDefault = isBehindBrace(name)
                 if isDefault || text[start] == UInt8(ascii: "=") { start += 1 }
             // Comparisons, arrows, paths of modules, schemes of addresses.
+            // ${NAME:?message}
+            case (UInt8(ascii: ":"), UInt8(ascii: "?")), (UInt8(ascii: ":"), UInt8(ascii: "+")):
+                if isBehindBrace(name) { return nil }
             case (_, UInt8(ascii: "=")), (_, UInt8(ascii: ">")), (_, UInt8(ascii: ":")): return nil
             case (UInt8(ascii: ":"), UInt8(ascii: "/"))
             where start + 1 < text.endIndex && text[start + 1] == text[start]:
@@ -162,6 +165,8 @@ struct SecretAssignments {
     private func value(at start: Int) -> (text: String, isQuoted: Bool)? {
         guard start < text.endIndex else { return nil }
         var (start, quote): (Int, UInt8?) = (start, nil)
+        // $'value', as shells quote escapes.
+        if text[start] == UInt8(ascii: "$"), start + 1 < text.endIndex, isQuote(text[start + 1]) { start += 1 }
         if text[start] == Self.backslash, start + 1 < text.endIndex, isQuote(text[start + 1]) { start += 1 }
         if isQuote(text[start]) {
             quote = text[start]

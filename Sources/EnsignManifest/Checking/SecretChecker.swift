@@ -27,8 +27,11 @@ struct SecretChecker {
         case .sequence:
             var elements: [Int] = []
             tape.forEachElement(of: node) { elements.append($0) }
+            let given = isConfiguration ? given(elements, name) : [:]
             for (index, element) in elements.enumerated() {
-                if isConfiguration, index > 0 { look(atOption: elements[index - 1], element, name) }
+                if let option = given[index] {
+                    add("\(name): '\(option.cut(utf8: 60))' is given a literal value", element)
+                }
                 look(at: element, name, isConfiguration: isConfiguration, parent: parent)
             }
         case .mapping:
@@ -62,7 +65,7 @@ struct SecretChecker {
             add("\(name): this looks like \(title)", node)
         } else if isConfiguration, text.count >= 20, SecretForms.isRandom(text) {
             add("\(name): this looks like a key or a token", node)
-        } else if isConfiguration, let assigned = SecretAssignments.first(in: text)?.name {
+        } else if isConfiguration, let assigned = LiteralSecrets.assigned(in: text[...])?.name {
             add("\(name): '\(assigned)' is given a literal value", node)
         }
     }
@@ -77,7 +80,7 @@ struct SecretChecker {
         case .sequence:
             tape.forEachElement(of: value) { if SecretNames.looksMade(tape.string(of: $0)) { values.append($0) } }
         case .mapping:
-            tape.forEachPair(of: value) { if tape.string(of: $0) == "value" { values = [$1] } }
+            tape.forEachPair(of: value) { if ["value", "default"].contains(tape.string(of: $0)) { values.append($1) } }
         }
         for value in values where isText(value) && SecretNames.isSecret(tape.string(of: value), under: field) {
             add("\(name): '\(field.cut(utf8: 60))' has a literal value", value)
@@ -98,12 +101,11 @@ struct SecretChecker {
         for field in names { look(atNamed: field, value, name) }
     }
 
-    /// `[--token, abc]`, and in a command `[token, abc12345]`.
-    private mutating func look(atOption option: Int, _ value: Int, _ name: String) {
-        guard isText(option), isText(value) else { return }
-        let (word, text) = (tape.string(of: option), tape.string(of: value))
-        guard LiteralSecrets.isGiven(text, to: word, inCommand: name == "command") else { return }
-        add("\(name): '\(word.cut(utf8: 60))' is given a literal value", value)
+    /// `[--token, abc]`, and in a command `[token, abc12345]`: the words that are given, with what they are given to.
+    private func given(_ elements: [Int], _ name: String) -> [Int: String] {
+        let words = elements.map { isText($0) ? tape.string(of: $0) : "" }
+        let given = LiteralSecrets.given(in: words, inCommand: name == "command")
+        return Dictionary(given.map { ($0.index, $0.name) }) { first, _ in first }
     }
 
     private mutating func add(_ message: String, _ node: Int) {

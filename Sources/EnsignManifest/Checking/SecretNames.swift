@@ -124,10 +124,11 @@ enum SecretNames {
     /// Whether a value stands for another one, or is none: a variable, a placeholder, a path, a number, a switch.
     static func isPlaceholder(_ value: some StringProtocol) -> Bool {
         guard let first = value.utf8.first, let last = value.last?.utf8.first else { return true }
-        if value.contains("${") || value.contains("{{") || value.contains("{credentials}") { return true }
+        if let references = SecretReferences(value) { return !references.holdLiteral }
         if Double(value) != nil, value.count <= 9 { return true }
         let inside = value.dropFirst().dropLast()
         switch first {
+        case UInt8(ascii: "*"): return value.allSatisfy { $0 == "*" }
         case UInt8(ascii: "$"): return isVariables(value)
         case UInt8(ascii: "%") where last == first: return isFieldName(inside)
         case UInt8(ascii: "`"): return true

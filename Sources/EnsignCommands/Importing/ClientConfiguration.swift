@@ -1,0 +1,62 @@
+import EnsignCommandLine
+import EnsignImport
+import EnsignJSON
+import EnsignManifest
+import EnsignModel
+
+/// Why an entry of a configuration is no server that can be imported. One sentence without a full stop, printable.
+struct ConfigurationProblem: Error {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// The servers that a client's configuration names, in its order.
+struct ClientConfiguration {
+    /// Those that can be imported.
+    private(set) var servers: [ConfiguredServer] = []
+    /// Entries that cannot: what each is called, and why, with its place.
+    private(set) var odd: [(name: String, why: String)] = []
+
+    /// - Parameter only: The one that is wanted, by its own name or by the tool's.
+    init(_ bytes: [UInt8], file: String, only: String?) throws {
+        // Editors keep comments in it.
+        let plain = CommentedJSON.plain(bytes)
+        let value: JSONValue
+        do { value = try JSONParser.parse(plain) } catch {
+            throw Failure(message: "\(file) is not JSON: \(error.description)", code: .invalid)
+        }
+        let key = value["mcpServers"]?.object == nil ? "servers" : "mcpServers"
+        guard let entries = value[key]?.object, !entries.isEmpty else {
+            throw Failure(message: "\(file) names no servers under 'mcpServers' or 'servers'", code: .invalid)
+        }
+        var whose: [String: String] = [:]
+        for (name, entry) in entries {
+            let own = ConfiguredServer.toolName(name)
+            guard only == nil || only == name || only == own else { continue }
+            do throws(ConfigurationProblem) {
+                guard Name.isValid(own) else {
+                    throw ConfigurationProblem("\(name.quoted(utf8: 70)) cannot be a tool's name: \(Name.rule)")
+                }
+                if let first = whose[own] {
+                    throw ConfigurationProblem(
+                        "it would be the tool '\(own)', as \(first.quoted(utf8: 70)) is: rename one of them"
+                    )
+                }
+                whose[own] = name
+                servers.append(try ConfiguredServer(own, entry))
+            } catch {
+                let place = ManifestLoader.position(of: [key, name], below: nil, in: plain)
+                let line = place.line > 1 ? ":\(place.line):\(place.column)" : ""
+                odd.append((name, "\(file)\(line): \(error.description)"))
+            }
+        }
+        guard !servers.isEmpty || !odd.isEmpty else {
+            let names = entries.map { $0.key.onOneLine(utf8: 70) }
+            throw Failure(
+                message: "\(file) has no server \((only ?? "").quoted(utf8: 70))",
+                hints: ["it has \(names.prefix(10).joined(separator: ", "))"]
+            )
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/// JSON as editors keep their settings: with comments, and with a comma behind the last element.
+package enum CommentedJSON {
+    /// The document as plain JSON: blanks stand where comments and commas too many were, so that every place stays.
+    package static func plain(_ bytes: [UInt8]) -> [UInt8] {
+        var result = bytes
+        var index = 0
+        var comma: Int?
+        while index < bytes.count {
+            switch bytes[index] {
+            case UInt8(ascii: "\""):
+                comma = nil
+                index = end(ofText: bytes, index)
+                continue
+            case UInt8(ascii: "/") where index + 1 < bytes.count && "/*".utf8.contains(bytes[index + 1]):
+                let end = end(ofComment: bytes, index)
+                for place in index..<end where bytes[place] != 0x0A && bytes[place] != 0x0D { result[place] = 0x20 }
+                index = end
+                continue
+            case UInt8(ascii: ","): comma = index
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if let comma { result[comma] = 0x20 }
+                comma = nil
+            case 0x20, 0x09, 0x0A, 0x0D: break
+            default: comma = nil
+            }
+            index += 1
+        }
+        return result
+    }
+
+    private static func end(ofText bytes: [UInt8], _ start: Int) -> Int {
+        var index = start + 1
+        while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
+            index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return min(bytes.count, index + 1)
+    }
+
+    /// One that is not closed is no comment: then this is no JSON, and says so.
+    private static func end(ofComment bytes: [UInt8], _ start: Int) -> Int {
+        if bytes[start + 1] == UInt8(ascii: "/") {
+            return bytes[start...].firstIndex { $0 == 0x0A || $0 == 0x0D } ?? bytes.count
+        }
+        var index = start + 2
+        while index + 1 < bytes.count {
+            if bytes[index] == UInt8(ascii: "*"), bytes[index + 1] == UInt8(ascii: "/") { return index + 2 }
+            index += 1
+        }
+        return start + 1
+    }
+}
