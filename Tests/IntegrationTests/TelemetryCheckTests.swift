@@ -202,6 +202,57 @@ import Testing
         #expect(again.output.isEmpty)
     }
 
+    @Test("What is found twice is written once, under whatever team, and its framework's name then is the agent's")
+    func shadowsAgain() throws {
+        let host = try host()
+        func span(_ id: Int, _ operation: String, _ more: (String, String)..., parent: Int = 0) -> Span {
+            Span(name: "x", id: id, parent: parent, attributes: [("gen_ai.operation.name", operation)] + more)
+        }
+        let token = "ghp_" + String(repeating: "a1B2", count: 9)
+        let text = ["Refund Bot", "refund_bot", token].enumerated().map { index, name in
+            line(
+                [
+                    span(1, "invoke_agent", ("gen_ai.agent.name", name)),
+                    span(2, "execute_tool", ("gen_ai.agent.name", name), ("gen_ai.tool.name", "crm__find"), parent: 1),
+                    span(3, "execute_tool", ("gen_ai.agent.name", name), ("gen_ai.tool.name", "jira__find"), parent: 1),
+                    span(4, "execute_tool", ("gen_ai.agent.name", name), ("gen_ai.tool.name", token), parent: 1),
+                ],
+                trace: String(repeating: "\(index + 1)", count: 32)
+            )
+        }
+        let first = try write(text[0] + text[2], "first.jsonl", in: host)
+        let path = try write(text.joined(), "all.jsonl", in: host)
+        let written = try host.ensignInWork("discover", "--telemetry", first, "--write", "--team", "found")
+        #expect(written.status == 0, "\(written.errors)")
+        let agent = try String(
+            contentsOfFile: "\(host.work)/fleet/agents/found/refund-bot/next/agent.yaml",
+            encoding: .utf8
+        )
+        // What the fleet has is needed as it is; the rest is a tool to start from.
+        #expect(agent.contains("{tool: crm, version: 1.0.0, operations: [find]}"), "\(agent)")
+        #expect(agent.contains("{tool: refund-bot-tools, version: 0.1.0, operations: [jira__find]}"), "\(agent)")
+        #expect(agent.contains("name: \"Refund Bot\""), "\(agent)")
+        let tool = try String(
+            contentsOfFile: "\(host.work)/fleet/tools/refund-bot-tools/0.1.0.yaml",
+            encoding: .utf8
+        )
+        #expect(!tool.contains("command") && !(tool + agent).contains(token), "\(tool)")
+        #expect(written.errors.contains("which looks like a secret") && !written.errors.contains(token))
+        let valid = try host.ensignInWork("validate", host.work)
+        #expect(valid.status == 0, "\(valid.output)\(valid.errors)")
+        for more in [["--team", "found"], ["--team", "support"], []] {
+            let again = try EnsignTestSupport.run(
+                Host.ensign,
+                ["discover", "--telemetry", path, "--write"] + more,
+                in: host.work
+            )
+            #expect(again.status == 0 && again.output.isEmpty, "\(more): \(again.output)\(again.errors)")
+            #expect(again.errors.contains("'refund_bot' may be found/refund-bot"), "\(again.errors)")
+        }
+        let listed = try host.ensignInWork("discover", "--telemetry", path)
+        #expect(!listed.output.contains("Refund Bot") && listed.output.contains("refund_bot"), "\(listed.output)")
+    }
+
     @Test("A watch follows where telemetry is set while it runs")
     func setting() throws {
         let host = try host()

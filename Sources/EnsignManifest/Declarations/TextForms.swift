@@ -84,7 +84,7 @@ extension TextForm {
     }
 
     /// What a framework calls an agent: any line, since each has rules of its own.
-    static let alias = TextForm("a name", maxBytes: 128) { line.problem($0) }
+    package static let alias = TextForm("a name", maxBytes: 128) { line.problem($0) }
 
     /// A variable of an environment, as POSIX has it (Base Definitions, section 8.1).
     package static let variable = TextForm("a variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$") { text in

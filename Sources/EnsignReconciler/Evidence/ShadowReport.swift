@@ -45,7 +45,7 @@ package struct ShadowReport: Sendable {
     /// - Throws: ``TelemetryReview/Failure`` for a path that cannot be read.
     package static func make(_ path: String, _ fleet: Fleet) throws -> ShadowReport {
         var opened = try TelemetryReview.open(path)
-        let declared = Set(try fleet.agents())
+        let declared = try names(fleet)
         var survey = ShadowSurvey { declared.contains($0) }
         var rejections = Rejections()
         var changed = opened.first
@@ -61,6 +61,18 @@ package struct ShadowReport: Sendable {
         try report.describe(survey, fleet)
         report.notes = notes(rejections, survey)
         return report
+    }
+
+    /// What declared agents are called, by themselves or by a framework that cannot bear that.
+    private static func names(_ fleet: Fleet) throws -> Set<String> {
+        var names: Set<String> = []
+        for agent in try fleet.agents() {
+            names.insert(agent.description)
+            for version in try fleet.agentVersions(agent) {
+                if let name = try fleet.agent(agent, version)?.value?.name { names.insert(name.value) }
+            }
+        }
+        return names
     }
 
     private static func notes(_ rejections: Rejections, _ survey: ShadowSurvey) -> [String] {

@@ -49,7 +49,7 @@ package struct ShadowSurvey: Sendable {
     package private(set) var otherTraces: Int64 = 0
 
     /// Whether a name is declared.
-    private let isDeclared: @Sendable (AgentID) -> Bool
+    private let isDeclared: @Sendable (String) -> Bool
     private var traces: [TraceID: Trace] = [:]
     private var order = Queue<TraceID>()
 
@@ -65,7 +65,8 @@ package struct ShadowSurvey: Sendable {
     private static let traceLimit = 20_000
     private static let perTrace = 64
 
-    package init(isDeclared: @escaping @Sendable (AgentID) -> Bool) { self.isDeclared = isDeclared }
+    /// - Parameter isDeclared: Whether a name, as telemetry has it, is a declared agent's.
+    package init(isDeclared: @escaping @Sendable (String) -> Bool) { self.isDeclared = isDeclared }
 
     package mutating func add(_ events: [TelemetryEvent]) {
         for case .span(let span) in events { add(span) }
@@ -100,7 +101,7 @@ package struct ShadowSurvey: Sendable {
             Self.note(model, span.end, &models, &unlisted)
         }
         if let name = span.claim.name {
-            if let agent = AgentID(name), isDeclared(agent) {
+            if isDeclared(name) {
                 trace.isDeclared = true
             } else if trace.names[name] != nil || trace.names.count < Self.perTrace {
                 trace.names[name, default: Doings()].add(doings)
