@@ -324,6 +324,7 @@ struct Scaffold {
             let place = try place(of: path)
             guard let folder = Files.parent(of: place), let bytes = files[path] else { continue }
             try Files.makeDirectories(folder)
+            Files.removeLeftovers(in: folder, now: invocation.now)
             guard try Files.create(place, with: bytes, mode: 0o644) else {
                 throw Refusal(message: "\(path) exists already")
             }

@@ -17,15 +17,20 @@ package enum ForeignDocument {
             do {
                 return try JSONParser.parse(bytes)
             } catch {
-                throw ForeignDocumentError(description: "it is not JSON: \(error.description)")
+                throw ForeignDocumentError(
+                    description: "it is not JSON: \(error.message)",
+                    line: error.line,
+                    column: error.column
+                )
             }
         }
         let scan = TextScan.scan(bytes, manifest: false)
         let (tape, problems) = YAMLParser.parse(scan.text)
         if let problem = (scan.problems + problems).first {
-            let place = "line \(problem.mark.line), column \(problem.mark.column)"
             throw ForeignDocumentError(
-                description: "it is not YAML that can be read: \(place): \(problem.message.onOneLine(utf8: 200))"
+                description: "it is not YAML that can be read: \(problem.message.onOneLine(utf8: 200))",
+                line: Int(problem.mark.line),
+                column: Int(problem.mark.column)
             )
         }
         guard let root = tape.root, let value = JSONValue(foreign: tape, root) else {
@@ -36,8 +41,25 @@ package enum ForeignDocument {
 }
 
 /// Why a document cannot be read. One sentence without a full stop, printable.
-package struct ForeignDocumentError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct ForeignDocumentError: Error, Sendable, CustomStringConvertible {
     package let description: String
+    /// Where, counted from 1; nil where it is about the whole.
+    private let place: (line: Int, column: Int)?
+    /// The file that it is about, where that is another one than the one that was named.
+    package var file: String?
 
-    package init(description: String) { self.description = description }
+    package init(description: String) {
+        self.description = description
+        place = nil
+    }
+
+    init(description: String, line: Int, column: Int) {
+        self.description = description
+        place = (line, column)
+    }
+
+    /// With the file in front, and the place in it.
+    package func text(of file: String) -> String {
+        "\(self.file ?? file)\(place.map { ":\($0.line):\($0.column)" } ?? ""): \(description)"
+    }
 }

@@ -19,6 +19,8 @@ package struct ImportDecision: Sendable, Hashable {
     package let subject: String?
     /// One sentence without a full stop, printable.
     package let message: String
+    /// Where the source has it, `FILE:LINE:COLUMN`; nil where that is not known.
+    package var place: String?
 
     package init(_ kind: Kind, _ subject: String? = nil, _ message: String) {
         self.kind = kind
@@ -30,11 +32,11 @@ package struct ImportDecision: Sendable, Hashable {
     package var json: JSONValue {
         [
             "kind": .string(kind.rawValue), "subject": subject.map { .string($0) } ?? .null,
-            "message": .string(message),
+            "message": .string(message), "place": place.map { .string($0) } ?? .null,
         ]
     }
 
-    package var text: String { subject.map { "\($0): \(message)" } ?? message }
+    package var text: String { [place, subject, message].compactMap { $0 }.joined(separator: ": ") }
 }
 
 /// One difference between what is declared and what the source says now, in words.

@@ -10,6 +10,11 @@ package struct OpenAPIDocument: Sendable {
     package private(set) var title = ""
     /// The addresses that it names.
     package private(set) var servers: [String] = []
+    /// Where in the document an operation stands, and what is left out of it: by the subjects of decisions.
+    package private(set) var places: [String: [String]] = [:]
+
+    /// What is not written of operations, in words, with their names.
+    private var unsaid: [String: [String]] = [:]
 
     private let root: JSONValue
     /// Whether schemas are of 3.0: OpenAPI's own dialect, close to draft 5.
@@ -31,22 +36,76 @@ package struct OpenAPIDocument: Sendable {
         version = root["info"]?["version"]?.string
         servers = (root["servers"]?.array ?? []).compactMap { $0["url"]?.string }
         let work = SchemaWork()
+        let names = self.names()
         for (path, item) in root["paths"]?.object ?? [:] {
             guard let item = resolved(item), item.object != nil else {
                 decisions.append(ImportDecision(.leftOut, path, Self.unresolved(item)))
+                places[path] = ["paths", path]
                 continue
             }
             for method in Self.methods {
-                guard let operation = item[method], operation.object != nil, operations.count < Self.most else {
-                    continue
+                guard let operation = item[method], operation.object != nil else { continue }
+                guard operations.count < Self.most else {
+                    decisions.append(ImportDecision(.leftOut, nil, "what comes after \(Self.most) operations"))
+                    return
                 }
-                add(operation, path, method, item, work)
+                let name = names["\(method) \(path)"] ?? Self.name(nil, method, path)
+                places[name] = ["paths", path, method]
+                add(operation, name, path, method, item, work)
             }
         }
+        noteRest()
         noteServers()
     }
 
     private static let methods = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]
+
+    /// What each operation is called, by `METHOD PATH`.
+    ///
+    /// Where several would be called alike, each gets a mark of its own path: none of them may come to mean another one
+    /// when one of them is gone.
+    private mutating func names() -> [String: String] {
+        var keys: [String: [String]] = [:]
+        for (path, item) in root["paths"]?.object ?? [:] {
+            guard let item = resolved(item) else { continue }
+            for method in Self.methods {
+                guard let operation = item[method], operation.object != nil else { continue }
+                keys[Self.name(operation["operationId"]?.string, method, path), default: []].append("\(method) \(path)")
+            }
+        }
+        var names: [String: String] = [:]
+        for (name, several) in keys.sorted(by: { $0.key < $1.key }) {
+            for key in several {
+                names[key] = several.count == 1 ? name : "\(name.prefix(119))_\(Self.mark(of: key))"
+            }
+            guard several.count > 1 else { continue }
+            let which = several.prefix(4).joined(separator: ", ") + (several.count > 4 ? ", ..." : "")
+            let why =
+                "\(several.count) operations would be called so (\(which)), so each has a mark of its path: an operationId of "
+                + "its own names it better"
+            decisions.append(ImportDecision(.look, name, why))
+        }
+        return names
+    }
+
+    /// Eight digits of a text: FNV-1a, 32 bits.
+    private static func mark(of text: String) -> String {
+        let hash = text.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    /// What a manifest has no place for, all operations together.
+    private mutating func noteRest() {
+        for (what, names) in unsaid.sorted(by: { $0.key < $1.key }) {
+            let shown =
+                names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+            decisions.append(ImportDecision(.noPlace, nil, "\(what): \(shown)"))
+        }
+        for field in ["webhooks"] where root[field]?.object?.isEmpty == false {
+            decisions.append(ImportDecision(.noPlace, field, "what others call is no operation"))
+        }
+    }
 
     private mutating func noteServers() {
         let named = servers.isEmpty ? "" : " (\(servers.prefix(3).joined(separator: ", ")))"
@@ -63,13 +122,13 @@ package struct OpenAPIDocument: Sendable {
 
     private mutating func add(
         _ operation: JSONValue,
+        _ name: String,
         _ path: String,
         _ method: String,
         _ item: JSONValue,
         _ work: SchemaWork
     ) {
-        let name = Self.name(operation["operationId"]?.string, method, path)
-        var builder = SchemaBuilder(root: root, isOld: isOld, work: work)
+        var builder = SchemaBuilder(root: root, isOld: isOld, side: .request, work: work)
         var properties = JSONObject()
         var required: [JSONValue] = []
         var problem: String?
@@ -80,9 +139,12 @@ package struct OpenAPIDocument: Sendable {
                 continue
             }
             if place == "path" { missing.remove(own) }
-            if place == "header", ["accept", "content-type", "authorization"].contains(own.lowercased()) { continue }
+            if place == "header", ["accept", "content-type", "authorization"].contains(own.lowercased()) {
+                unsaid["the header \(own.lowercased()) is its caller's, as OpenAPI has it", default: []].append(name)
+                continue
+            }
             let key = properties[own] == nil ? own : "\(place)_\(own)"
-            var schema = parameter["schema"] ?? Self.content(parameter["content"]) ?? [:]
+            var schema = parameter["schema"] ?? Self.content(parameter["content"])?.value["schema"] ?? [:]
             if let text = parameter["description"]?.string, schema["description"] == nil,
                 case .object(var keywords) = schema,
                 keywords["$ref"] == nil
@@ -96,7 +158,16 @@ package struct OpenAPIDocument: Sendable {
         let body = operation["requestBody"].map { resolved($0) ?? $0 }
         if let body, body["$ref"] != nil { problem = problem ?? Self.unresolved(body) }
         if let name = missing.min() { problem = problem ?? "its path has {\(name)}, which is no parameter" }
-        if let body, let schema = Self.content(body["content"]) {
+        if let body, let type = Self.content(body["content"]), type.value["schema"] == nil {
+            unsaid["the body (\(type.key.onOneLine(utf8: 60))) has no schema, and is not declared", default: []].append(
+                name
+            )
+        }
+        if let body, let (type, value) = Self.content(body["content"]), let schema = value["schema"] {
+            if !type.lowercased().contains("json") {
+                let what = "the body is \(type.onOneLine(utf8: 60)), of which the schema is declared alone"
+                unsaid[what, default: []].append(name)
+            }
             let key = properties["body"] == nil ? "body" : "request_body"
             properties[key] = builder.schema(schema)
             if body["required"] == true { required.append(.string(key)) }
@@ -132,9 +203,9 @@ package struct OpenAPIDocument: Sendable {
         let responses = operation["responses"]?.object ?? [:]
         let codes = ["200", "201", "202", "2XX", "2xx", "default"]
         guard let response = codes.lazy.compactMap({ responses[$0] }).first,
-            let schema = Self.content((resolved(response) ?? response)["content"])
+            let schema = Self.content((resolved(response) ?? response)["content"])?.value["schema"]
         else { return nil }
-        var builder = SchemaBuilder(root: root, isOld: isOld, work: work)
+        var builder = SchemaBuilder(root: root, isOld: isOld, side: .response, work: work)
         return (builder.schema(schema), builder)
     }
 
@@ -165,11 +236,10 @@ package struct OpenAPIDocument: Sendable {
         return found.map(\.value)
     }
 
-    private static func content(_ content: JSONValue?) -> JSONValue? {
+    /// The media type that is declared: JSON if there is one.
+    private static func content(_ content: JSONValue?) -> (key: String, value: JSONValue)? {
         guard let types = content?.object else { return nil }
-        let json =
-            types.first { $0.key == "application/json" } ?? types.first { $0.key.contains("json") } ?? types.first
-        return json?.value["schema"]
+        return types.first { $0.key == "application/json" } ?? types.first { $0.key.contains("json") } ?? types.first
     }
 
     /// What a reference leads to; nil for what is none. Chains are followed a little.
@@ -210,15 +280,24 @@ private final class SchemaWork {
 private struct SchemaBuilder {
     let root: JSONValue
     let isOld: Bool
+    let side: Side
     let work: SchemaWork
     /// Why it cannot be by itself.
     private(set) var problem: String?
     private var wanted: [String] = []
     private var known: Set<String> = []
 
-    init(root: JSONValue, isOld: Bool, work: SchemaWork) {
+    /// Who says what the schema is of. Each has properties that only the other one says: OpenAPI 3.0 and 3.1, "Schema Object"
+    /// and JSON Schema's `readOnly` and `writeOnly`.
+    enum Side: String {
+        case request = "readOnly"
+        case response = "writeOnly"
+    }
+
+    init(root: JSONValue, isOld: Bool, side: Side, work: SchemaWork) {
         self.root = root
         self.isOld = isOld
+        self.side = side
         self.work = work
     }
 
@@ -239,8 +318,11 @@ private struct SchemaBuilder {
         return .object(keywords)
     }
 
-    mutating func schema(_ schema: JSONValue) -> JSONValue {
-        guard case .object(let keywords) = schema else { return schema }
+    /// - Parameter others: Properties that only the other side says, of the schema that this one is a part of.
+    mutating func schema(_ schema: JSONValue, others: Set<String> = []) -> JSONValue {
+        guard case .object(let written) = schema else { return schema }
+        let others = others.union(self.others(in: schema))
+        let keywords = others.isEmpty ? written : Self.without(others, written)
         work.left -= 1
         guard work.left > 0 else {
             problem =
@@ -261,11 +343,49 @@ private struct SchemaBuilder {
                     mapped.append(inner)
                     return inner
                 }
-                var done = mapped.map { self.schema($0) }[...]
+                // The parts of one object: what one of them requires, another one may call the other side's.
+                let shared = keyword == "allOf" ? others : []
+                var done = mapped.map { self.schema($0, others: shared) }[...]
                 result[keyword] = SchemaPositions.mapping(keyword, value) { done.popFirst() ?? $0 }
             }
         }
         return isOld ? renewed(result, keywords) : .object(result)
+    }
+
+    /// The properties of an object, and of its parts, that only the other side says.
+    private func others(in schema: JSONValue, depth: Int = 0) -> Set<String> {
+        guard depth < 8 else { return [] }
+        var found: Set<String> = []
+        for (name, property) in schema["properties"]?.object ?? [:] where isOthers(property) { found.insert(name) }
+        for part in schema["allOf"]?.array ?? [] {
+            found.formUnion(others(in: target(of: part) ?? part, depth: depth + 1))
+        }
+        return found
+    }
+
+    private func isOthers(_ property: JSONValue) -> Bool {
+        property[side.rawValue] == true || target(of: property)?[side.rawValue] == true
+    }
+
+    private func target(of schema: JSONValue) -> JSONValue? {
+        guard let reference = schema["$ref"]?.string.flatMap({ SchemaReference($0) }), reference.segments.count == 3,
+            Array(reference.segments.prefix(2)) == ["components", "schemas"]
+        else { return nil }
+        return root["components"]?["schemas"]?[reference.segments[2]]
+    }
+
+    private static func without(_ names: Set<String>, _ keywords: JSONObject) -> JSONObject {
+        var result = keywords
+        if let properties = keywords["properties"]?.object {
+            result["properties"] = .object(
+                JSONObject(properties.filter { !names.contains($0.key) }.map { ($0.key, $0.value) })
+            )
+        }
+        if let required = keywords["required"]?.array {
+            let rest = required.filter { $0.string.map(names.contains) != true }
+            result["required"] = rest.isEmpty ? nil : .array(rest)
+        }
+        return result
     }
 
     /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What stands beside a reference is ignored.

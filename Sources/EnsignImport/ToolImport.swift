@@ -45,7 +45,8 @@ package struct ToolImport: Sendable {
         }
         guard accepted.count <= Self.mostOperations else {
             let rule = "a tool has at most \(Self.mostOperations) operations, and these are \(accepted.count)"
-            decisions.append(ImportDecision(.leftOut, nil, "\(rule): nothing is written"))
+            let way = "take a part of them under each of several names, by --only NAME or --only 'PREFIX*'"
+            decisions.append(ImportDecision(.leftOut, nil, "\(rule), so nothing is written: \(way)"))
             return
         }
         let result: String

@@ -9,6 +9,8 @@ package struct ServerListing: Sendable, Hashable {
     package var version: String?
     /// In the order of the server. Names may be repeated.
     package var tools: [Tool] = []
+    /// Where the list of tools stands in the answer that was read.
+    package private(set) var pointer: [String] = []
 
     /// One tool, as it is said to be. Hints are `annotations.readOnlyHint`, `destructiveHint` and `idempotentHint`.
     package typealias Tool = OfferedOperation
@@ -59,6 +61,7 @@ package struct ServerListing: Sendable, Hashable {
             throw MCPError(.malformed, "it is one page of several (nextCursor): save all tools as one list")
         }
         self.init(info: value["serverInfo"] ?? value["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? .null)
+        pointer = value.array != nil ? [] : value["result"] != nil ? ["result", "tools"] : ["tools"]
         try add(value.array == nil ? value["result"] ?? value : ["tools": value])
     }
 }

@@ -76,7 +76,101 @@ struct OpenAPITests {
         for value: JSONValue in [[:], ["total": 1, "note": 1], ["total": 1, "parent": [:]]] {
             #expect(!output.validate(value).isEmpty, "\(value)")
         }
-        #expect(document.decisions.map(\.kind) == [.leftOut, .look, .look])
+        #expect(document.decisions.map(\.kind) == [.leftOut, .noPlace, .look, .look])
+    }
+
+    @Test(
+        "What only the server says is not asked of a caller, and what only a caller says is not awaited from the server"
+    )
+    func sides() throws {
+        let document = try document(
+            """
+            openapi: 3.0.3
+            info: {title: T, version: '1'}
+            paths:
+              /users:
+                post:
+                  operationId: create
+                  requestBody:
+                    content:
+                      application/json:
+                        schema:
+                          allOf: [{$ref: '#/components/schemas/User'}, {required: [id, name]}]
+                  responses: {'201': {content: {application/json: {schema: {$ref: '#/components/schemas/User'}}}}}
+            components:
+              schemas:
+                Id: {type: string, readOnly: true}
+                User:
+                  type: object
+                  additionalProperties: false
+                  required: [id, created, name, password]
+                  properties:
+                    id: {$ref: '#/components/schemas/Id'}
+                    created: {type: string, readOnly: true}
+                    name: {type: string}
+                    password: {type: string, writeOnly: true}
+            """
+        )
+        let operation = try #require(document.operations.first)
+        let input = try JSONSchema(try #require(operation.input))
+        #expect(input.validate(["body": ["name": "a", "password": "b"]]).isEmpty)
+        for body: JSONValue in [["name": "a"], ["name": "a", "password": "b", "id": "c"]] {
+            #expect(!input.validate(["body": body]).isEmpty, "\(body)")
+        }
+        let output = try JSONSchema(try #require(operation.output))
+        #expect(output.validate(["id": "a", "created": "b", "name": "c"]).isEmpty)
+        #expect(!output.validate(["id": "a", "name": "c"]).isEmpty)
+    }
+
+    @Test("Operations that would be called alike get marks of their own, which do not change with the others")
+    func alike() throws {
+        func names(_ paths: String) throws -> [String] {
+            try document("openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {\(paths)}\n").operations.map(\.name)
+        }
+        let two = try names("'/a/{id}': {get: {parameters: [{name: id, in: path, schema: {}}]}}, '/a/id': {get: {}}")
+        #expect(Set(two).count == 2 && two.allSatisfy { $0.hasPrefix("get_a_id_") && $0.utf8.count == 17 }, "\(two)")
+        let three = try names(
+            "'/a/{id}': {get: {parameters: [{name: id, in: path, schema: {}}]}}, '/a/id': {get: {}}, '/a id': {get: {}}"
+        )
+        #expect(three.count == 3 && Set(three).isSuperset(of: two), "\(three)")
+        #expect(try names("'/a/id': {get: {}}") == ["get_a_id"])
+        let ids = try names("/a: {get: {operationId: x}, put: {operationId: x}}, /b: {get: {operationId: y}}")
+        #expect(ids.count == 3 && ids.filter { $0.hasPrefix("x_") }.count == 2 && ids.contains("y"), "\(ids)")
+        let said = try document(
+            "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {/a: {get: {operationId: x}, put: {operationId: x}}}\n"
+        ).decisions.first { $0.subject == "x" }
+        #expect(said?.text.contains("get /a, put /a") == true && said?.text.contains("operationId") == true)
+    }
+
+    @Test("What a manifest has no place for is said, with whose it is, and where an operation stands is known")
+    func unsaid() throws {
+        let document = try document(
+            """
+            openapi: 3.1.0
+            info: {title: T, version: '1'}
+            servers: [{url: 'https://ada:hunter2@host/v1'}]
+            webhooks: {w: {post: {}}}
+            paths:
+              /a:
+                post:
+                  operationId: upload
+                  parameters: [{name: Authorization, in: header, schema: {type: string}}]
+                  requestBody: {content: {multipart/form-data: {schema: {type: object}}}}
+                put:
+                  operationId: raw
+                  requestBody: {content: {application/octet-stream: {}}}
+                trace: {operationId: t}
+            """
+        )
+        let said = document.decisions.map(\.text).joined(separator: "\n")
+        for words in [
+            "the header authorization is its caller's, as OpenAPI has it: upload",
+            "the body is multipart/form-data, of which the schema is declared alone: upload",
+            "the body (application/octet-stream) has no schema, and is not declared: raw", "webhooks: ",
+        ] { #expect(said.contains(words), "\(words) in \(said)") }
+        #expect(!said.contains("hunter2"), "\(said)")
+        #expect(Set(document.operations.map(\.name)) == ["upload", "raw", "t"])
+        #expect(document.places["raw"] == ["paths", "/a", "put"])
     }
 
     @Test(

@@ -36,4 +36,7 @@ func schemas(_ bytes: [UInt8]) {
 func foreign(_ bytes: [UInt8]) {
     if let document = try? ForeignDocument.read(bytes) { _ = try? OpenAPIDocument(document) }
     _ = try? ServerListing(answer: bytes)
+    let plain = CommentedJSON.plain(bytes)
+    must(plain.count == bytes.count, "comments take no place")
+    must((try? JSONParser.parse(bytes)) == nil || plain == bytes, "JSON without comments is as it was")
 }

@@ -29,10 +29,10 @@ struct AgentFilesImport {
         let destination = try ToolDestination(invocation)
         let team = try destination.owner()
         let agents: [OfferedAgent]
-        do throws(ForeignDocumentError) {
+        do {
             agents = try read(path)
-        } catch {
-            throw Failure(message: "\(path): \(error.description)", code: .invalid)
+        } catch let error as ForeignDocumentError {
+            throw Failure(message: error.text(of: path), code: .invalid)
         }
         let outcomes = try agents.map { agent in
             try bring(agent, team, fallback, destination)
@@ -42,27 +42,36 @@ struct AgentFilesImport {
 
     // MARK: Reading
 
-    private func read(_ path: String) throws(ForeignDocumentError) -> [OfferedAgent] {
+    private func read(_ path: String) throws -> [OfferedAgent] {
         guard isCrew else {
-            return try AgentFiles.langGraph(try document([path, "\(path)/langgraph.json"], "langgraph.json"))
+            guard let graphs = try document([path, "\(path)/langgraph.json"]) else {
+                throw Failure(message: "\(path): there is no langgraph.json that can be read")
+            }
+            return try AgentFiles.langGraph(graphs)
         }
         let folders = [path, "\(path)/config", "\(path)/src/config"]
-        let agents = try document(folders.map { "\($0)/agents.yaml" } + [path], "agents.yaml")
-        var tasks: JSONValue?
-        let folder = path.hasSuffix(".yaml") ? [Files.parent(of: path) ?? "."] : folders
-        for place in folder where tasks == nil {
-            tasks = try? document(["\(place)/tasks.yaml"], "tasks.yaml")
+        guard let agents = try document(folders.map { "\($0)/agents.yaml" } + [path]) else {
+            throw Failure(message: "\(path): there is no agents.yaml that can be read")
         }
-        return try AgentFiles.crewAI(agents: agents, tasks: tasks)
+        let folder = path.hasSuffix(".yaml") ? [Files.parent(of: path) ?? "."] : folders
+        return try AgentFiles.crewAI(agents: agents, tasks: document(folder.map { "\($0)/tasks.yaml" }))
     }
 
-    /// The first of some files that is there.
-    private func document(_ paths: [String], _ name: String) throws(ForeignDocumentError) -> JSONValue {
+    /// The first of some files that is there; nil where none is.
+    private func document(_ paths: [String]) throws -> JSONValue? {
         for path in paths {
-            guard let bytes = try? Files.read(path, limit: 1 << 20) else { continue }
-            return try ForeignDocument.read(bytes)
+            // What is named may be the folder.
+            let isFolder = ((try? Files.status("\(path)/.")) ?? nil) != nil
+            guard !isFolder, let bytes = try Files.read(path, limit: 1 << 20) else { continue }
+            do throws(ForeignDocumentError) {
+                return try ForeignDocument.read(bytes)
+            } catch {
+                var error = error
+                error.file = path
+                throw error
+            }
         }
-        throw ForeignDocumentError(description: "there is no \(name) that can be read")
+        return nil
     }
 
     // MARK: Writing

@@ -24,7 +24,10 @@ struct ClientConfiguration {
         let plain = CommentedJSON.plain(bytes)
         let value: JSONValue
         do { value = try JSONParser.parse(plain) } catch {
-            throw Failure(message: "\(file) is not JSON: \(error.description)", code: .invalid)
+            throw Failure(
+                message: "\(file):\(error.line):\(error.column): it is not JSON: \(error.message)",
+                code: .invalid
+            )
         }
         let key = value["mcpServers"]?.object == nil ? "servers" : "mcpServers"
         guard let entries = value[key]?.object, !entries.isEmpty else {

@@ -1,5 +1,6 @@
 import EnsignCommandLine
 import EnsignImport
+import EnsignManifest
 import EnsignModel
 
 /// What came of importing one tool or agent: rendered as text, as JSON, and as an exit status.
@@ -24,6 +25,24 @@ struct ImportOutcome {
         /// The source could not be read or asked.
         case failed
     }
+
+    /// Says of decisions where a file has what they are about.
+    ///
+    /// - Parameter pointer: Where in the file a subject stands; nil for one that does not.
+    mutating func place(in file: String, _ bytes: [UInt8], _ pointer: (_ subject: String) -> [String]?) {
+        // No more than is shown.
+        let placed = decisions.indices.prefix(Self.shown).compactMap { index in
+            decisions[index].subject.flatMap(pointer).map { (index, $0) }
+        }
+        let positions = ManifestLoader.positions(of: placed.map(\.1), in: bytes)
+        for ((index, _), position) in zip(placed, positions) {
+            guard let position else { continue }
+            decisions[index].place = "\(file):\(position.line):\(position.column)"
+        }
+    }
+
+    /// The most decisions of one import that are shown.
+    static let shown = 200
 
     var json: JSONValue {
         [
@@ -74,10 +93,12 @@ extension Invocation {
         }
         guard !outcome.decisions.isEmpty else { return }
         console.note(isOneOfSeveral ? "To decide about \(outcome.name.onOneLine(utf8: 140)):" : "To decide:")
-        for decision in outcome.decisions.prefix(200) {
+        for decision in outcome.decisions.prefix(ImportOutcome.shown) {
             console.note("  [\(decision.kind.rawValue)] \(decision.text)")
         }
-        if outcome.decisions.count > 200 { console.note("  and \(outcome.decisions.count - 200) more") }
+        if outcome.decisions.count > ImportOutcome.shown {
+            console.note("  and \(outcome.decisions.count - ImportOutcome.shown) more")
+        }
     }
 
     private static func words(_ state: ImportOutcome.State) -> String {

@@ -27,7 +27,7 @@ struct InterfaceImport {
         do throws(ForeignDocumentError) {
             document = try OpenAPIDocument(try ForeignDocument.read(bytes))
         } catch {
-            throw Failure(message: "\(file): \(error.description)", code: .invalid)
+            throw Failure(message: error.text(of: file), code: .invalid)
         }
         var outcome = try destination.bring(
             name,
@@ -38,6 +38,7 @@ struct InterfaceImport {
             server: nil
         )
         outcome.decisions = outcome.decisions.filter { $0.subject != "server" } + document.decisions
+        outcome.place(in: file, bytes) { document.places[$0] }
         return invocation.show([outcome])
     }
 }

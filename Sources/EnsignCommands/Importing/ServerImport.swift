@@ -1,5 +1,6 @@
 import EnsignCommandLine
 import EnsignImport
+import EnsignJSON
 import EnsignMCP
 import EnsignManifest
 import EnsignModel
@@ -69,14 +70,19 @@ struct ServerImport {
         default:
             let file = invocation["from"] ?? ""
             let bytes = try file == "-" ? Console.readInput() : read(file)
-            do throws(MCPError) {
-                return try bring(
-                    try ServerListing(answer: bytes),
-                    name,
-                    destination,
-                    server: nil,
-                    holding: HeldSecrets()
+            do { _ = try JSONParser.parse(bytes) } catch {
+                throw Failure(
+                    message: "\(file):\(error.line):\(error.column): it is not JSON: \(error.message)",
+                    code: .invalid
                 )
+            }
+            do throws(MCPError) {
+                let listing = try ServerListing(answer: bytes)
+                var outcome = try bring(listing, name, destination, server: nil, holding: HeldSecrets())
+                outcome.place(in: file, bytes) { subject in
+                    listing.tools.firstIndex { $0.name == subject }.map { listing.pointer + ["\($0)", "name"] }
+                }
+                return outcome
             } catch {
                 throw Failure(message: "\(file): \(error.description)", code: .invalid)
             }

@@ -53,25 +53,38 @@ struct ToolDestination {
         return only
     }
 
+    /// Those that `--only` names; all without it.
+    private func wanted(_ offered: [OfferedOperation]) throws -> [OfferedOperation] {
+        let only = invocation.all("only")
+        guard !only.isEmpty else { return offered }
+        func takes(_ pattern: String, _ name: String) -> Bool {
+            pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+        }
+        // A pattern for nothing is a typo.
+        if let idle = only.first(where: { pattern in !offered.contains { takes(pattern, $0.name) } }) {
+            let names = offered.map(\.name)
+            throw Failure(
+                message: "the source has no operation \(idle.quoted(utf8: 130))",
+                hints: [Suggestion.hint(for: idle, among: names, plural: "operations") ?? ""],
+                code: .invalid
+            )
+        }
+        return offered.filter { operation in only.contains { takes($0, operation.name) } }
+    }
+
     /// Brings a tool to what a source offers.
     func bring(
         _ name: String,
-        _ offered: [OfferedOperation],
+        _ all: [OfferedOperation],
         version: String?,
         origin: String,
         description: String?,
         server: JSONValue?
     ) throws -> ImportOutcome {
+        let offered = try wanted(all)
         let newest = try fleet.toolVersions(name).last
         let existing = try newest.map { try text(of: name, $0) }
-        var versionDecision: ImportDecision?
-        let target: SemanticVersion
-        if let newest {
-            let isReleased = released?.source(RepositoryPath.tool(name, newest)) != nil
-            target = isReleased ? ImportedVersion.next(after: newest, version) : newest
-        } else {
-            (target, versionDecision) = ImportedVersion.first(version)
-        }
+        let (target, versionDecision) = try target(name, newest, version)
         let owner = existing == nil ? try owner() : ""
         let source = ToolImport.Source(owner: owner, description: description, server: server, origin: origin)
         let result: ToolImport
@@ -86,7 +99,7 @@ struct ToolDestination {
             if let first = problems(of: text, name, target).first {
                 var bare = try bring(
                     name,
-                    offered,
+                    all,
                     version: version,
                     origin: origin,
                     description: description,
@@ -114,6 +127,22 @@ struct ToolDestination {
         return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
     }
 
+    /// The version that is written: the newest one here while it is nobody's yet, else one beyond all that are released. A
+    /// released version that was deleted here is frozen as the others are.
+    private func target(
+        _ name: String,
+        _ newest: SemanticVersion?,
+        _ claimed: String?
+    ) throws -> (SemanticVersion, ImportDecision?) {
+        let frozen = try released?.toolVersions(name) ?? []
+        guard let last = frozen.last else { return newest.map { ($0, nil) } ?? ImportedVersion.first(claimed) }
+        if let newest, last < newest { return (newest, nil) }
+        let target = ImportedVersion.next(after: last, claimed)
+        guard newest != last else { return (target, nil) }
+        let why = "\(last) is released and not here: its number is taken, so this is \(target)"
+        return (target, ImportDecision(.look, "version", why))
+    }
+
     func has(_ path: String) -> Bool { ((try? Files.status(scaffold.place(of: path))) ?? nil) != nil }
 
     func bytes(_ path: String) -> [UInt8]? { fleet.source(path) }
@@ -124,7 +153,10 @@ struct ToolDestination {
     func put(_ path: String, _ bytes: [UInt8]) throws -> Bool {
         guard !invocation.has("check") else { return false }
         let place = try scaffold.place(of: path)
-        if let folder = Files.parent(of: place) { try Files.makeDirectories(folder) }
+        if let folder = Files.parent(of: place) {
+            try Files.makeDirectories(folder)
+            Files.removeLeftovers(in: folder, now: invocation.now)
+        }
         try Files.replace(place, with: bytes)
         return true
     }

@@ -61,6 +61,12 @@ extension Verb {
                 isRepeatable: true
             ),
             Option(name: "timeout", summary: "End an import after this many seconds; 60 if left out", value: "SECONDS"),
+            Option(
+                name: "only",
+                summary: "Take these operations alone: a name, or the beginning of some and '*'",
+                value: "NAME",
+                isRepeatable: true
+            ),
             Option(name: "team", summary: "Name the team that owns what is new", value: "TEAM", kind: .team),
             Option(name: "model", summary: "Name the model of agents whose files name none", value: "PROVIDER/NAME"),
             Option(name: "check", summary: "Write nothing; exit 2 if something differs"),

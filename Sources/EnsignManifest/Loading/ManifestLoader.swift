@@ -92,6 +92,15 @@ package enum ManifestLoader {
         position(of: pointer, below: start, in: tape(of: bytes))
     }
 
+    /// Where each of some values stands in a text of YAML or JSON, which is read once; nil for one that is not found.
+    package static func positions(of pointers: [[String]], in bytes: [UInt8]) -> [Position?] {
+        let tape = tape(of: bytes)
+        return pointers.map { pointer in
+            let position = position(of: pointer, below: nil, in: tape)
+            return position == .start ? nil : position
+        }
+    }
+
     static func tape(of bytes: [UInt8]) -> YAMLTape { YAMLParser.parse(TextScan.scan(bytes, manifest: true).text).tape }
 
     static func position(of pointer: [String], below start: Position?, in tape: YAMLTape) -> Position {
