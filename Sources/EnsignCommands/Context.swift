@@ -29,12 +29,17 @@ extension Invocation {
         } catch let refusal as Discovery.Refusal {
             throw Failure(message: refusal.description, hints: ["if you mean it, name it: --repo \(refusal.path)"])
         } catch let error as GitError {
-            throw explained(error)
+            throw explained(error, at: path ?? directory)
         }
     }
 
-    private func explained(_ error: GitError) -> any Error {
-        if let owned = ownedByAnother() {
+    private func explained(_ error: GitError, at directory: String) -> any Error {
+        guard Files.canonical(directory) != nil || directory.contains("://") else {
+            return directory == "."
+                ? Failure(message: "the folder that this was started in is gone", hints: ["start it in another one"])
+                : Failure(message: "there is no folder '\(directory.onOneLine)'")
+        }
+        if let owned = ownedByAnother(at: directory) {
             return Failure(
                 message: "the repository at \(owned) belongs to another account",
                 hints: ["run it as that account, or trust it: git config --global --add safe.directory \(owned)"]
@@ -64,7 +69,7 @@ extension Invocation {
     }
 
     /// The repository here that libgit2 does not open because it belongs to somebody else.
-    private func ownedByAnother() -> String? {
+    private func ownedByAnother(at directory: String) -> String? {
         guard var place = Files.canonical(directory) else { return nil }
         while true {
             for candidate in [place, "\(place)/.git"] {

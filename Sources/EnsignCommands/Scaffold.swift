@@ -23,7 +23,13 @@ struct Scaffold {
             return
         }
         let place = site?.repository.workTree ?? Files.canonical(invocation.directory).map { $0 + "/" }
-        guard let place else { throw Failure(message: "there is no directory '\(invocation.directory)'") }
+        guard let place else {
+            throw Failure(
+                message: invocation.directory == "."
+                    ? "the folder that this was started in is gone"
+                    : "there is no folder '\(invocation.directory.onOneLine)'"
+            )
+        }
         root = place
         fleet = Fleet(snapshot: DirectorySnapshot(path: place), today: invocation.today)
     }

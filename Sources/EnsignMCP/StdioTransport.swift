@@ -18,6 +18,10 @@ package final class StdioTransport: MCPTransport {
     ///   - environment: All that it gets.
     package init(_ words: [String], environment: [String: String], directory: String? = nil) throws(MCPError) {
         guard let program = words.first else { throw MCPError(.unreachable, "no command is named") }
+        // The system says of a folder that a file is missing, too.
+        if let directory, ((try? Files.status("\(directory)/.")) ?? nil) == nil {
+            throw MCPError(.unreachable, "there is no folder \(directory.quoted(utf8: 200)) to start it in (cwd)")
+        }
         do throws(SystemError) {
             var plan = KeptProgram.Plan(words, environment: environment, directory: directory)
             plan.path = try Machine.path(ofProgram: program)

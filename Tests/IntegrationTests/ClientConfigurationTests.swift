@@ -104,6 +104,13 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
+    @Test("A folder that is not there is said to be missing, not the program")
+    func folder() throws {
+        let result = try imported(#"{"mcpServers": {"t": {"command": "python3", "cwd": "/does/not/exist"}}}"#)
+        #expect(result.status == 1)
+        #expect(result.errors.contains("there is no folder '/does/not/exist' to start it in (cwd)"), "\(result.errors)")
+    }
+
     @Test("What a manifest cannot say of how a server is reached is left out, with the true reason")
     func unsayable() throws {
         let result = try imported(

@@ -32,11 +32,15 @@ import Testing
         #expect(nothing.status == 0 && nothing.errors.contains("says this already"), "\(nothing.errors)")
         try host.scratch.write("service/agent/prompt.md", "Be kind.\n")
         let dry = try propose(host, folder, "--dry-run")
-        #expect(dry.status == 0 && dry.output == "+ \(next)/prompt.md\n", "\(dry.output)\(dry.errors)")
+        #expect(dry.status == 0 && dry.output.hasSuffix("+ \(next)/prompt.md\n"), "\(dry.output)\(dry.errors)")
+        #expect(dry.output.contains("+Be kind.") && dry.output.contains("instructions"), "\(dry.output)")
         for _ in 0..<2 {
             let result = try propose(host, folder)
             #expect(result.status == 0, "\(result.errors)")
+            #expect(result.output.contains("+Be kind."), "\(result.output)")
         }
+        let json = try propose(host, folder, "--dry-run", "--output", "json")
+        #expect(json.output.contains("\"plan\": {") && json.output.contains("Be kind."), "\(json.output)")
         let branch = "ensign/propose/support/refund-triage"
         #expect(try host.git("show", "\(branch):\(next)/prompt.md") == "Be kind.")
         #expect(try host.git("diff", "--name-only", "HEAD", branch) == "\(next)/prompt.md")
@@ -63,6 +67,12 @@ import Testing
         try FileManager.default.removeItem(atPath: "\(folder)/text.md")
         try FileManager.default.createSymbolicLink(atPath: "\(folder)/text.md", withDestinationPath: "/etc/hostname")
         #expect(try propose(host, folder).status == 1)
+        let nowhere = try run(
+            Host.ensign,
+            ["propose", folder, "--agent", "support/refund-triage", "--to", "\(host.scratch.path)/none"],
+            in: host.scratch.path
+        )
+        #expect(nowhere.errors.contains("there is no folder '\(host.scratch.path)/none'"), "\(nowhere.errors)")
         #expect(try run(Host.ensign, ["propose", folder, "--to", host.work], in: host.scratch.path).status == 64)
     }
 }

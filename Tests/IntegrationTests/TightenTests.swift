@@ -58,6 +58,7 @@ import Testing
         #expect(dry.output.contains(/crm\.find +- +role reader +keep: role 'reader' grants it/), "\(dry.output)")
         #expect(dry.output.contains(/crm\.update +\d{4}-\d\d-\d\d +grant +-/), "\(dry.output)")
         #expect(dry.errors.contains("support/triage also called 'mystery', which means none of its grants"))
+        #expect(dry.output.contains("may no longer call crm.erase") && !dry.output.contains("Branch "), "\(dry.output)")
         let branch = "ensign/tighten/prod/support/triage"
         #expect(try host.hostGit("branch", "--list", branch).isEmpty)
         let result = try tighten(host, "--days", "3")

@@ -124,32 +124,7 @@ private struct Comparison {
         guard agent == other else {
             throw UsageError(message: "'\(agent)' and '\(other)' are two agents", verb: "diff")
         }
-        let difference = BundleDifference(before: try old.bundle, after: try new.bundle)
-        let change = PlannedChange(
-            agent: agent,
-            change: Change(
-                agent: agent,
-                action: .update,
-                from: old.side,
-                to: new.side,
-                kind: difference.kind
-            ),
-            difference: PlannedDifference(difference),
-            route: nil,
-            state: nil,
-            bundle: nil,
-            declaredOnly: []
-        )
-        return Plan(
-            environment: "",
-            source: PlanSource(name: site.settings.branch, commit: commit),
-            entry: nil,
-            changes: try old.bundle.contents == new.bundle.contents ? [] : [change],
-            unchanged: 0,
-            kept: [],
-            liveBefore: 1,
-            refusal: nil
-        )
+        return try Plan(comparing: agent, old, new, source: PlanSource(name: site.settings.branch, commit: commit))
     }
 
     private func bundle(_ text: String, _ fleet: Fleet) throws -> (AgentID, CompiledBundle) {
@@ -192,14 +167,5 @@ extension Plan {
         var copy = plan
         copy.changes = try plan.changes.map { try $0.moved(to: environment) }
         return copy
-    }
-}
-
-extension Bundle {
-    /// The bundle without its version.
-    fileprivate var contents: JSONValue {
-        var object = json.object ?? [:]
-        object["version"] = nil
-        return .object(object)
     }
 }

@@ -3,6 +3,7 @@ import EnsignGit
 import EnsignHost
 import EnsignManifest
 import EnsignModel
+import EnsignPlanner
 import EnsignQueries
 import EnsignReconciler
 import EnsignSystem
@@ -60,7 +61,7 @@ private struct ProposeCommand {
         let edits = try edits(fleet)
         let changed = edits.keys.sorted()
         guard !edits.isEmpty else {
-            if invocation.format == .json { invocation.json(json(base: base, changed: [])) }
+            if invocation.format == .json { invocation.json(try json(base: base, changed: [])) }
             invocation.console.note("\(agent): 'next' says this already")
             return .done
         }
@@ -77,14 +78,15 @@ private struct ProposeCommand {
         guard result.errors == 0 else {
             invocation.console.note("Nothing was proposed: the result would not be valid.")
             if invocation.format == .json {
-                invocation.json(json(base: base, changed: changed, findings: result.findings))
+                invocation.json(try json(base: base, changed: changed, findings: result.findings))
             }
             return .invalid
         }
+        let plan = try plan(from: fleet, base, to: Fleet(snapshot: snapshot, today: invocation.today))
         guard !invocation.has("dry-run") else {
-            show(changed, edits)
+            try show(changed, edits, plan)
             if invocation.format == .json {
-                invocation.json(json(base: base, changed: changed, findings: result.findings))
+                invocation.json(try json(base: base, changed: changed, findings: result.findings, plan: plan))
             }
             return .done
         }
@@ -92,10 +94,18 @@ private struct ProposeCommand {
         let tip = try UserCommit(site: site).branch(name, at: commit)
         if invocation.format == .json {
             invocation.json(
-                json(base: base, changed: changed, findings: result.findings, branch: name, commit: tip, title: title)
+                try json(
+                    base: base,
+                    changed: changed,
+                    findings: result.findings,
+                    plan: plan,
+                    branch: name,
+                    commit: tip,
+                    title: title
+                )
             )
         } else {
-            show(changed, edits)
+            try show(changed, edits, plan)
             invocation.console.line("Branch \(name) has the commit \(tip.short): \(title)")
         }
         if !invocation.isQuiet {
@@ -104,8 +114,22 @@ private struct ProposeCommand {
         return .done
     }
 
-    private func show(_ changed: [String], _ edits: [String: [UInt8]?]) {
+    /// What differs in the agent's `next`; nil where there was none, or none that is valid.
+    private func plan(from old: Fleet, _ base: ObjectID, to new: Fleet) throws -> Plan? {
+        guard let before = try old.agent(agent, .next).flatMap({ try Compiler.compileAlone($0, fleet: old) }),
+            let after = try new.agent(agent, .next).flatMap({ try Compiler.compileAlone($0, fleet: new) })
+        else { return nil }
+        return try Plan(comparing: agent, before, after, source: PlanSource(name: "the proposal", commit: base))
+    }
+
+    private func show(_ changed: [String], _ edits: [String: [UInt8]?], _ plan: Plan?) throws {
         guard invocation.format != .json else { return }
+        if let plan, plan.hasDifferences {
+            let title = "\(agent) next"
+            invocation.console.out(
+                try PlanRenderer(plan: plan, title: title, paint: invocation.console.paint).text()
+            )
+        }
         for path in changed { invocation.console.line("\(edits[path] == .some(nil) ? "-" : "+") \(path)") }
     }
 
@@ -167,13 +191,15 @@ private struct ProposeCommand {
         base: ObjectID,
         changed: [String],
         findings: [Finding] = [],
+        plan: Plan? = nil,
         branch: String? = nil,
         commit: ObjectID? = nil,
         title: String? = nil
-    ) -> JSONValue {
+    ) throws -> JSONValue {
         [
             "v": 1, "agent": .string(agent.description), "base": .string(base.description),
             "files": .array(changed.map { .string($0) }), "findings": .array(findings.map(\.json)),
+            "plan": try plan.map { try PlanReport($0).json() } ?? .null,
             "branch": branch.map { .string($0) } ?? .null,
             "commit": commit.map { .string($0.description) } ?? .null, "title": title.map { .string($0) } ?? .null,
         ]

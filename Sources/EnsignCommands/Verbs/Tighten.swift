@@ -82,7 +82,7 @@ private struct TightenCommand {
         } catch let refusal as Tightening.Refusal {
             throw Refusal(message: refusal.message, hints: refusal.hints)
         }
-        guard let edited = found.edited, !invocation.has("dry-run") else { return try show(found, nil) }
+        guard let edited = found.edited else { return try show(found, nil) }
         let title = "Tighten \(agent) in \(environment)"
         let message = "\(title)\n\nNot called in \(days) days: \(found.removed.map(\.name).joined(separator: ", "))\n"
         let commit = try UserCommit(site: site).make([found.path: edited], on: base, message: message)
@@ -95,9 +95,12 @@ private struct TightenCommand {
             }
             return .invalid
         }
+        guard !invocation.has("dry-run") else {
+            return try show(found, Result(plan: plan, findings: findings, title: title, branch: nil))
+        }
         let name = invocation["branch"] ?? "ensign/tighten/\(environment)/\(agent)"
         let tip = try UserCommit(site: site).branch(name, at: commit)
-        return try show(found, Result(plan: plan, findings: findings, title: title, branch: name, commit: tip))
+        return try show(found, Result(plan: plan, findings: findings, title: title, branch: (name, tip)))
     }
 
     /// What was made for review.
@@ -105,8 +108,8 @@ private struct TightenCommand {
         var plan: Plan
         var findings: [Finding]
         var title: String
-        var branch: String
-        var commit: ObjectID
+        /// With its commit; nil where none was to be made.
+        var branch: (name: String, commit: ObjectID)?
     }
 
     private func show(_ found: Tightening, _ result: Result?) throws -> ExitCode {
@@ -114,9 +117,9 @@ private struct TightenCommand {
         case .json:
             var object = found.json
             if let result {
-                object["branch"] = .string(result.branch)
-                object["commit"] = .string(result.commit.description)
-                object["title"] = .string(result.title)
+                object["branch"] = result.branch.map { .string($0.name) } ?? .null
+                object["commit"] = result.branch.map { .string($0.commit.description) } ?? .null
+                object["title"] = result.branch == nil ? .null : .string(result.title)
                 object["findings"] = .array(result.findings.map(\.json))
                 object["plan"] = try PlanReport(result.plan).json()
             }
@@ -129,17 +132,17 @@ private struct TightenCommand {
             if let result {
                 invocation.console.line("")
                 invocation.console.out(try PlanRenderer(plan: result.plan, paint: invocation.console.paint).text())
-                invocation.console.line(
-                    "\nBranch \(result.branch) has the commit \(result.commit.short): \(result.title)"
-                )
+                if let (name, commit) = result.branch {
+                    invocation.console.line("\nBranch \(name) has the commit \(commit.short): \(result.title)")
+                }
             }
         }
         guard !invocation.isQuiet else { return .done }
         if let sentence = found.unknownSentence { invocation.console.note("warning: \(sentence)") }
         if found.removed.isEmpty {
             invocation.console.note("Nothing to take away: \(agent) called all that can be taken out here.")
-        } else if let result {
-            invocation.console.note("Next: git push origin \(result.branch), and open a pull request.")
+        } else if let name = result?.branch?.name {
+            invocation.console.note("Next: git push origin \(name), and open a pull request.")
         }
         return .done
     }
