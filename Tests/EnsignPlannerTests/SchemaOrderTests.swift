@@ -43,6 +43,28 @@ struct SchemaOrderTests {
         }
     }
 
+    @Test("Optional arguments are compared whatever way they are written, and an alternative more is wider")
+    func alternatives() throws {
+        let (optional, list) = (#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#, #"{"type":["string","null"]}"#)
+        let titled = #"{"anyOf":[{"type":"string","title":"x"},{"type":"null"}],"default":null,"title":"Q"}"#
+        for (one, other) in [(optional, list), (optional, titled), (list, titled)] {
+            #expect(try narrower(one, other) && narrower(other, one), "\(one) and \(other)")
+        }
+        let three = #"{"anyOf":[{"type":"string"},{"type":"null"},{"type":"integer"}]}"#
+        let limited = #"{"anyOf":[{"type":"string","maxLength":3},{"type":"null"}]}"#
+        for (new, old) in [
+            (optional, three), (list, three), (limited, optional), (limited, list), (#"{"type":"string"}"#, optional),
+            (#"{"type":["string","null"],"maxLength":3}"#, limited),
+        ] {
+            #expect(try narrower(new, old), "\(new) than \(old)")
+            if new != #"{"type":["string","null"],"maxLength":3}"# {
+                #expect(try !narrower(old, new), "\(old) than \(new)")
+            }
+        }
+        // A value that is both is in neither alternative alone, and still in one of them.
+        #expect(try !narrower(list, #"{"anyOf":[{"type":"string","maxLength":3},{"type":"null"}]}"#))
+    }
+
     @Test("No schema at all accepts everything")
     func absent() {
         #expect(SchemaOrder.isProvablyNarrower(["maximum": 1], than: nil))

@@ -7,8 +7,7 @@ package enum SchemaLimits {
 
     /// A phrase for each argument that is limited, sorted by name; beyond a few they are only counted.
     package static func phrases(_ input: JSONValue?) -> [String] {
-        var found: [String] = []
-        collect(input, at: "", into: &found, depth: 0)
+        let found = limits(input)
         guard found.count > limit else { return found }
         return found.prefix(limit) + ["and \(found.count - limit) more limits"]
     }
@@ -16,30 +15,81 @@ package enum SchemaLimits {
     /// How the limits of arguments differ, wherever in the two schemas they stand: `amount at most 5000 (was amount at most
     /// 100)`. Nil when they do not.
     static func difference(_ was: JSONValue?, _ now: JSONValue?) -> String? {
-        func limits(_ input: JSONValue?) -> [String] {
-            var found: [String] = []
-            collect(input.map(UntypedLimits.enforced), at: "", into: &found, depth: 0)
-            return found
-        }
-        let (old, new) = (limits(was), limits(now))
+        let (old, new) = (limits(was.map(UntypedLimits.enforced)), limits(now.map(UntypedLimits.enforced)))
         let (gone, come) = (old.filter { !new.contains($0) }, Set(new).subtracting(old).sorted())
         guard !gone.isEmpty || !come.isEmpty else { return nil }
         let before = gone.isEmpty ? "not limited" : gone.joined(separator: ", ")
         return "\(come.isEmpty ? "no limit" : come.joined(separator: ", ")) (was \(before))"
     }
 
-    private static func collect(_ schema: JSONValue?, at place: String, into found: inout [String], depth: Int) {
-        guard case .object(let schema)? = schema, depth < 64 else { return }
-        let words = self.words(schema)
-        if !words.isEmpty { found.append("\(place.isEmpty ? "arguments" : place) \(words.joined(separator: " and "))") }
-        for (name, inner) in (schema["properties"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
-            collect(inner, at: place.isEmpty ? name : "\(place).\(name)", into: &found, depth: depth + 1)
+    private static func limits(_ input: JSONValue?) -> [String] {
+        // In one dialect: what stands beside a reference counts in some alone.
+        guard let schema = input.map({ SchemaTranslation.plain($0) }) else { return [] }
+        var search = Search(root: schema)
+        search.collect(schema, at: "", depth: 0)
+        return search.found
+    }
+
+    /// Finds the limits of one schema.
+    private struct Search {
+        let root: JSONValue
+        var found: [String] = []
+        /// References that are being followed.
+        var following: Set<String> = []
+        /// How many schemas are still looked at: references can multiply them.
+        var remaining = 2_000
+
+        mutating func collect(_ schema: JSONValue?, at place: String, depth: Int, ending: String = "") {
+            guard case .object(let schema)? = schema else { return }
+            guard depth < 64, remaining > 0 else { return add("under further conditions", at: place) }
+            remaining -= 1
+            let words = SchemaLimits.words(schema)
+            if !words.isEmpty { add(words.joined(separator: " and ") + ending, at: place) }
+            follow(schema["$ref"], at: place, depth, ending)
+            choose(schema["anyOf"]?.array, at: place, depth)
+            for (name, inner) in (schema["properties"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
+                collect(inner, at: place.isEmpty ? name : "\(place).\(name)", depth: depth + 1)
+            }
+            for (index, part) in (schema["prefixItems"]?.array ?? []).enumerated() {
+                collect(part, at: "\(place)[\(index)]", depth: depth + 1)
+            }
+            collect(schema["items"], at: "\(place)[]", depth: depth + 1)
+            for part in schema["allOf"]?.array ?? [] { collect(part, at: place, depth: depth + 1) }
         }
-        for (index, part) in (schema["prefixItems"]?.array ?? []).enumerated() {
-            collect(part, at: "\(place)[\(index)]", into: &found, depth: depth + 1)
+
+        private mutating func add(_ words: String, at place: String) {
+            found.append("\(place.isEmpty ? "arguments" : place) \(words)")
         }
-        collect(schema["items"], at: "\(place)[]", into: &found, depth: depth + 1)
-        for part in schema["allOf"]?.array ?? [] { collect(part, at: place, into: &found, depth: depth + 1) }
+
+        private mutating func follow(_ reference: JSONValue?, at place: String, _ depth: Int, _ ending: String) {
+            guard let text = reference?.string else { return }
+            // Round a circle the limits are those that were said.
+            guard !following.contains(text) else { return }
+            guard let target = SchemaReference(text)?.target(in: root) else {
+                return add("under further conditions", at: place)
+            }
+            following.insert(text)
+            collect(target, at: place, depth: depth + 1, ending: ending)
+            following.remove(text)
+        }
+
+        /// Alternatives: none of them limits anything that another one allows. One beside null has its limits, as the
+        /// optional arguments of Python's frameworks do.
+        private mutating func choose(_ arms: [JSONValue]?, at place: String, _ depth: Int) {
+            guard let arms else { return }
+            let others = arms.filter { $0["type"] != "null" }
+            if others.count == 1, others.count < arms.count {
+                return collect(others[0], at: place, depth: depth + 1, ending: " or null")
+            }
+            var search = Search(root: root, following: following, remaining: remaining)
+            for arm in arms { search.collect(arm, at: place, depth: depth + 1) }
+            remaining = search.remaining
+            // One that names no type says what else holds of the value.
+            let isConditional = arms.contains { arm in ["type", "$ref", "anyOf"].allSatisfy { arm[$0] == nil } }
+            if !search.found.isEmpty || others.isEmpty || isConditional {
+                add("under further conditions", at: place)
+            }
+        }
     }
 
     private static func words(_ schema: JSONObject) -> [String] {
@@ -58,9 +108,7 @@ package enum SchemaLimits {
         add("pattern") { "matching \($0)" }
         add("maxLength") { "at most \($0) characters" }
         add("maxItems") { "at most \($0) elements" }
-        if ["anyOf", "oneOf", "not", "if", "$ref"].contains(where: { schema[$0] != nil }) {
-            words.append("under further conditions")
-        }
+        if ["oneOf", "not", "if"].contains(where: { schema[$0] != nil }) { words.append("under further conditions") }
         return words
     }
 }

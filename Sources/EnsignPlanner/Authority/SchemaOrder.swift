@@ -91,6 +91,16 @@ package struct SchemaOrder {
         {
             return true
         }
+        // A value has one of the types: each may be another alternative's.
+        if old["anyOf"] != nil, case .array(let types)? = new["type"], types.count > 1,
+            types.allSatisfy({ type in
+                var part = new
+                part["type"] = type
+                return narrower(.object(part), .object(old), depth: depth + 1)
+            })
+        {
+            return true
+        }
         return old.allSatisfy { key, value in key == "$defs" || implies(new, key, value, old, depth) }
     }
 
