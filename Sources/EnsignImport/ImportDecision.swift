@@ -24,8 +24,8 @@ package struct ImportDecision: Sendable, Hashable {
 
     package init(_ kind: Kind, _ subject: String? = nil, _ message: String) {
         self.kind = kind
-        self.subject = subject.map { $0.onOneLine(utf8: 140) }
         // What a source says may have a secret in it.
+        self.subject = subject.map { LiteralSecrets.hidden($0).onOneLine(utf8: 140) }
         self.message = LiteralSecrets.hidden(message).onOneLine(utf8: 600)
     }
 
@@ -52,7 +52,7 @@ package struct ImportDifference: Sendable, Hashable {
 
     package init(_ kind: Kind, _ subject: String, _ details: [String] = []) {
         self.kind = kind
-        self.subject = subject.onOneLine(utf8: 140)
+        self.subject = LiteralSecrets.hidden(subject).onOneLine(utf8: 140)
         self.details = details.map { LiteralSecrets.hidden($0).onOneLine(utf8: 300) }
     }
 

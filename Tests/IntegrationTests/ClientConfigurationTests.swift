@@ -104,6 +104,31 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
+    @Test(
+        "Servers stand under the key that each client has for them, or under none",
+        arguments: [
+            #"{"mcpServers": SERVERS}"#, #"{"servers": SERVERS}"#, #"{"mcp": {"servers": SERVERS}}"#, "SERVERS",
+        ]
+    )
+    func keys(text: String) throws {
+        // As LangChain's adapters take them.
+        let servers = #"{"t": {"command": "python3", "args": ["\#(server)", "modern"], "transport": "stdio"}}"#
+        let result = try imported(text.replacing("SERVERS", with: servers))
+        #expect(result.status == 0 && exists("t"), "\(result.errors)")
+        #expect(try imported("{}").status == 3 && imported("[1]").status == 3)
+    }
+
+    @Test("A path that only this machine has is said")
+    func ownPath() throws {
+        let script = "\(scratch.path)/here.py"
+        try FileManager.default.copyItem(atPath: server, toPath: script)
+        let result = try imported(
+            #"{"t": {"command": "python3", "args": ["./here.py", "modern"]}, "u": {"command": "python3", "args": ["here.py", "modern"]}}"#
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.components(separatedBy: "a path of this machine or folder, './here.py'").count == 2)
+    }
+
     @Test("A folder that is not there is said to be missing, not the program")
     func folder() throws {
         let result = try imported(#"{"mcpServers": {"t": {"command": "python3", "cwd": "/does/not/exist"}}}"#)

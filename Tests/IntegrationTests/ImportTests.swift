@@ -314,6 +314,35 @@ import Testing
         #expect(crew.status == 3 && crew.errors.contains("tasks.yaml:"), "\(crew.errors)")
     }
 
+    @Test("No message repeats a secret, wherever a source has it", arguments: ["text", "json"])
+    func unsaid(_ format: String) throws {
+        let token = "ghp_" + String(repeating: "a1B2", count: 9)
+        func shown(_ words: [String]) throws -> String {
+            let result = try ensign(["import"] + words + ["--output", format])
+            return result.output + result.errors
+        }
+        try write(
+            "openapi: 3.1.0\ninfo: {title: T, version: '1'}\nservers: [{url: 'https://ada:hunter2@host/v1'}]\npaths: {/a: {get: {}}}\n",
+            "api.yaml"
+        )
+        let api = try shown(["openapi", "api", "api.yaml"])
+        #expect(!api.contains("hunter2") && api.contains("MCP servers only"), "\(api)")
+        func tools(_ description: String, _ more: String = "") throws {
+            try write(#"[{"name": "a", "description": "\#(description)", "inputSchema": {}}\#(more)]"#, "tools.json")
+        }
+        try tools("x", #", {"name": "\#(token)", "inputSchema": {}}"#)
+        let named = try shown(["mcp", "t", "--from", "tools.json"])
+        #expect(!named.contains(token) && named.contains("***"), "\(named)")
+        // What a person has put into the manifest, and the server has no longer.
+        let path = "fleet/tools/t/0.1.0.yaml"
+        try write(try text(path).replacing("description: x", with: "description: use \(token)"), path)
+        try tools("y")
+        let was = try shown(["mcp", "t", "--from", "tools.json"])
+        #expect(!was.contains(token) && was.contains("use ***"), "\(was)")
+        let ended = try shown(["mcp", "u", "--command", "sh -c \"echo cannot use token=hunter2 of \(token) >&2\""])
+        #expect(!ended.contains(token) && !ended.contains("hunter2"), "\(ended)")
+    }
+
     @Test("More operations than a tool has are taken in parts, and the refusal says how")
     func parts() throws {
         let tools = (0..<600).map { #"{"name": "\#($0 % 2 == 0 ? "even" : "odd")_\#($0)", "inputSchema": {}}"# }

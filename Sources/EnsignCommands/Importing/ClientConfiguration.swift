@@ -29,8 +29,7 @@ struct ClientConfiguration {
                 code: .invalid
             )
         }
-        let key = value["mcpServers"]?.object == nil ? "servers" : "mcpServers"
-        guard let entries = value[key]?.object, !entries.isEmpty else {
+        guard let (pointer, entries) = Self.entries(value) else {
             throw Failure(message: "\(file) names no servers under 'mcpServers' or 'servers'", code: .invalid)
         }
         var whose: [String: String] = [:]
@@ -49,7 +48,7 @@ struct ClientConfiguration {
                 whose[own] = name
                 servers.append(try ConfiguredServer(own, entry))
             } catch {
-                let place = ManifestLoader.position(of: [key, name], below: nil, in: plain)
+                let place = ManifestLoader.position(of: pointer + [name], below: nil, in: plain)
                 let line = place.line > 1 ? ":\(place.line):\(place.column)" : ""
                 odd.append((name, "\(file)\(line): \(error.description)"))
             }
@@ -61,5 +60,18 @@ struct ClientConfiguration {
                 hints: ["it has \(names.prefix(10).joined(separator: ", "))"]
             )
         }
+    }
+
+    /// The servers by name, and where they stand: under the key that each client has for them, or as frameworks take them,
+    /// without one.
+    private static func entries(_ value: JSONValue) -> (pointer: [String], entries: JSONObject)? {
+        for pointer in [["mcpServers"], ["servers"], ["mcp", "servers"]] {
+            let found = pointer.reduce(Optional(value)) { $0?[$1] }
+            if let entries = found?.object, !entries.isEmpty { return (pointer, entries) }
+        }
+        guard let entries = value.object, !entries.isEmpty,
+            entries.allSatisfy({ $0.value["command"] != nil || $0.value["url"] != nil })
+        else { return nil }
+        return ([], entries)
     }
 }

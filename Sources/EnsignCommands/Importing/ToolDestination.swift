@@ -117,6 +117,11 @@ struct ToolDestination {
             let why = "how the runtime reaches it is not known: add server.mcp with its command or address"
             outcome.decisions.append(ImportDecision(.look, "server", why))
         }
+        if existing == nil, let path = server.flatMap(Self.ownPath) {
+            let why =
+                "its command has a path of this machine or folder, \(path.quoted(utf8: 100)): others start it elsewhere"
+            outcome.decisions.append(ImportDecision(.look, "server", why))
+        }
         guard var text = result.text else { return outcome }
         if let existing, result.differences.isEmpty {
             outcome.path = newest.map { RepositoryPath.tool(name, $0) }
@@ -125,6 +130,14 @@ struct ToolDestination {
             return outcome
         }
         return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
+    }
+
+    /// A path in a server's command that leads to something only here.
+    private static func ownPath(_ server: JSONValue) -> String? {
+        let own = ["./", "../", "~/", "/home/", "/root/", "/Users/", "/tmp/"]
+        return server["mcp"]?["command"]?.array?.lazy.compactMap(\.string).first { word in
+            own.contains { word.hasPrefix($0) }
+        }
     }
 
     /// The version that is written: the newest one here while it is nobody's yet, else one beyond all that are released. A
