@@ -4,6 +4,11 @@ package enum CommentedJSON {
     package static func plain(_ bytes: [UInt8]) -> [UInt8] {
         var result = bytes
         var index = 0
+        // Editors of Windows write a byte order mark.
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+            for place in 0..<3 { result[place] = 0x20 }
+            index = 3
+        }
         var comma: Int?
         while index < bytes.count {
             switch bytes[index] {

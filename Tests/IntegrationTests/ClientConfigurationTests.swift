@@ -37,13 +37,14 @@ import Testing
             ("odd", #"{"command": "a", "args": "x"}"#, "'args' is no list"),
             ("odd", #"{"command": "a", "args": [{}]}"#, "'args' has something that is no text"),
             ("odd", #"{"command": "a", "env": {"A": []}}"#, "'env' has something that is no text: 'A'"),
+            ("odd", #"{"command": "a", "env": {"A=B": "c"}}"#, "'env' has 'A=B', which no variable can be called"),
             ("日本", #"{"command": "a"}"#, "cannot be a tool's name"),
             ("good.one", #"{"command": "a"}"#, "it would be the tool 'good-one', as 'good-one' is"),
         ]
     )
     func odd(name: String, entry: String, why: String) throws {
         let result = try imported(
-            "{\"mcpServers\": {\n  \"good-one\": \(good),\n  \"\(name)\": \(entry),\n  \"last\": \(good)}}"
+            "{\"mcpServers\": {\n  \"good-one\": \(good),\n\t\"\(name)\": \(entry),\n  \"last\": \(good)}}"
         )
         #expect(result.status == 1, "\(result.errors)")
         #expect(result.errors.contains("mcp.json:3:"), "\(result.errors)")
@@ -68,7 +69,7 @@ import Testing
     @Test("VS Code's file is read with its comments and commas, and what it would ask its user is never sent as empty")
     func commented() throws {
         let text = """
-            {
+            \u{FEFF}{
               // What people type "in", once: {
               "inputs": [{"type": "promptString", "id": "token", "password": true,},],
               "servers": {
@@ -120,13 +121,14 @@ import Testing
 
     @Test("A path that only this machine has is said")
     func ownPath() throws {
-        let script = "\(scratch.path)/here.py"
-        try FileManager.default.copyItem(atPath: server, toPath: script)
-        let result = try imported(
-            #"{"t": {"command": "python3", "args": ["./here.py", "modern"]}, "u": {"command": "python3", "args": ["here.py", "modern"]}}"#
-        )
-        #expect(result.status == 0, "\(result.errors)")
-        #expect(result.errors.components(separatedBy: "a path of this machine or folder, './here.py'").count == 2)
+        try FileManager.default.copyItem(atPath: server, toPath: "\(scratch.path)/here.py")
+        for path in ["./here.py", "here.py"] {
+            let result = try imported(
+                #"{"t-\#(path.utf8.count)": {"command": "python3", "args": ["\#(path)", "modern"]}}"#
+            )
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.errors.contains("a path of this machine or folder, '\(path)'"), "\(result.errors)")
+        }
     }
 
     @Test("A folder that is not there is said to be missing, not the program")

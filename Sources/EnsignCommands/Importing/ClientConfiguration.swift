@@ -48,8 +48,8 @@ struct ClientConfiguration {
                 whose[own] = name
                 servers.append(try ConfiguredServer(own, entry))
             } catch {
-                let place = ManifestLoader.position(of: pointer + [name], below: nil, in: plain)
-                let line = place.line > 1 ? ":\(place.line):\(place.column)" : ""
+                let place = ManifestLoader.positions(of: [pointer + [name]], in: plain)[0]
+                let line = place.map { ":\($0.line):\($0.column)" } ?? ""
                 odd.append((name, "\(file)\(line): \(error.description)"))
             }
         }

@@ -85,7 +85,12 @@ struct ConfiguredServer {
         directory = try Self.text(entry, "cwd")
         isSSE = (entry["type"] ?? entry["transport"])?.string == "sse"
         isOff = entry["disabled"] == true || entry["enabled"] == false
-        for (name, value) in try Self.values(entry, "env") { environment[name] = value }
+        for (name, value) in try Self.values(entry, "env") {
+            guard !name.isEmpty, !name.utf8.contains(where: { $0 == UInt8(ascii: "=") || $0 == 0 }) else {
+                throw ConfigurationProblem("'env' has \(name.quoted(utf8: 70)), which no variable can be called")
+            }
+            environment[name] = value
+        }
         headers = try Self.values(entry, "headers")
         decide(entry)
     }

@@ -132,11 +132,15 @@ struct ToolDestination {
         return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
     }
 
-    /// A path in a server's command that leads to something only here.
+    /// A path in a server's command that leads to something only here: one of somebody's own, or a script's that begins
+    /// where the client was started.
     private static func ownPath(_ server: JSONValue) -> String? {
         let own = ["./", "../", "~/", "/home/", "/root/", "/Users/", "/tmp/"]
+        let scripts = [".py", ".js", ".mjs", ".cjs", ".ts", ".sh", ".jar"]
         return server["mcp"]?["command"]?.array?.lazy.compactMap(\.string).first { word in
-            own.contains { word.hasPrefix($0) }
+            let isDrive = word.dropFirst().hasPrefix(":/") || word.dropFirst().hasPrefix(":\\")
+            let isScript = scripts.contains { word.hasSuffix($0) } && !"/-@".contains(word.first ?? "-")
+            return isDrive || isScript && !word.contains("://") || own.contains { word.hasPrefix($0) }
         }
     }
 

@@ -94,7 +94,10 @@ package enum ManifestLoader {
 
     /// Where each of some values stands in a text of YAML or JSON, which is read once; nil for one that is not found.
     package static func positions(of pointers: [[String]], in bytes: [UInt8]) -> [Position?] {
-        let tape = tape(of: bytes)
+        let first = bytes.first { $0 > 0x20 }
+        let isJSON = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+        // JSON may be indented by tabs, and YAML must not.
+        let tape = tape(of: isJSON ? bytes.map { $0 == 0x09 ? 0x20 : $0 } : bytes)
         return pointers.map { pointer in
             let position = position(of: pointer, below: nil, in: tape)
             return position == .start ? nil : position

@@ -23,8 +23,9 @@ package enum SchemaLimits {
     }
 
     private static func limits(_ input: JSONValue?) -> [String] {
+        guard var schema = input else { return [] }
         // In one dialect: what stands beside a reference counts in some alone.
-        guard let schema = input.map({ SchemaTranslation.plain($0) }) else { return [] }
+        if SchemaOrder.refers(schema) { schema = SchemaTranslation.plain(schema) }
         var search = Search(root: schema)
         search.collect(schema, at: "", depth: 0)
         return search.found

@@ -58,7 +58,8 @@ package struct SchemaOrder {
     private var following: [Pair: Int] = [:]
     private var steps = 0
 
-    private static func refers(_ schema: JSONValue) -> Bool {
+    /// Whether a reference may be in it.
+    static func refers(_ schema: JSONValue) -> Bool {
         switch schema {
         case .object(let members): members["$ref"] != nil || members.contains { refers($0.value) }
         case .array(let elements): elements.contains(where: refers)
