@@ -20,6 +20,7 @@ struct SecretReferences {
 
     /// - Returns: Nil for a value without a reference.
     init?(_ value: some StringProtocol) {
+        guard value.utf8.contains(where: { $0 == 0x24 || $0 == 0x7B }) else { return nil }
         let bytes = Array(value.utf8)
         var (index, start, isBehind) = (0, 0, false)
         while index < bytes.count {
