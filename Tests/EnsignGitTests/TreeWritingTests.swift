@@ -9,7 +9,9 @@ struct TreeWritingTests {
     /// Names whose order as bytes is not the order of the folders that they name.
     private static let names = ["a", "a-b", "a.b", "a0", "ab", "b", "\u{e9}"]
 
-    @Test("Edits one after the other give the tree that all files give at once, and stock git finds nothing wrong with it")
+    @Test(
+        "Edits one after the other give the tree that all files give at once, and stock git finds nothing wrong with it"
+    )
     func edits() throws {
         var random = SeededGenerator(for: "writing trees", standard: 11)
         let scratch = try ScratchRepository()

@@ -7,15 +7,16 @@ import EnsignYAML
 /// name, and any literal under a name such as `API_KEY`.
 struct SecretChecker {
     let tape: YAMLTape
+    private let bytes: [UInt8]
     /// The file's lines, for the marks of exceptions.
-    private let lines: [ArraySlice<UInt8>]
+    private lazy var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
     private(set) var found: [(message: String, node: Int)] = []
     /// Nobody reads more of them in one file.
     private static let most = 100
 
     init(tape: YAMLTape, bytes: [UInt8]) {
         self.tape = tape
-        lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
+        self.bytes = bytes
         if let root = tape.root { look(at: root, "the manifest", isConfiguration: false, parent: "") }
     }
 
@@ -38,10 +39,11 @@ struct SecretChecker {
             var pairs: [(key: Int, value: Int)] = []
             tape.forEachPair(of: node) { pairs.append(($0, $1)) }
             if isConfiguration { look(atPairs: pairs, name) }
+            let beginning = Self.configurations[parent]
             for (key, value) in pairs {
-                look(atText: key, "a key of \(name)", isConfiguration)
+                look(atText: key, name, isConfiguration, isKey: true)
                 let field = tape.string(of: key)
-                let begins = Self.configurations[parent]?.contains(field) == true
+                let begins = beginning?.contains(field) == true
                 if isConfiguration { look(atNamed: field, value, name) }
                 let shown = field.cut(utf8: 60)
                 // What a reference names is a place, whatever it is called.
@@ -59,14 +61,16 @@ struct SecretChecker {
 
     private func isText(_ node: Int) -> Bool { tape.kind(of: node) == .plain || tape.kind(of: node) == .quoted }
 
-    private mutating func look(atText node: Int, _ name: String, _ isConfiguration: Bool) {
+    private mutating func look(atText node: Int, _ name: String, _ isConfiguration: Bool, isKey: Bool = false) {
         let text = tape.bytes(of: node)
+        // Words are made where something is found, not for each text of a fleet.
+        func place() -> String { isKey ? "a key of \(name)" : name }
         if let (title, _) = SecretForms.known(in: text) {
-            add("\(name): this looks like \(title)", node)
+            add("\(place()): this looks like \(title)", node)
         } else if isConfiguration, text.count >= 20, SecretForms.isRandom(text) {
-            add("\(name): this looks like a key or a token", node)
+            add("\(place()): this looks like a key or a token", node)
         } else if isConfiguration, let assigned = LiteralSecrets.assigned(in: text[...])?.name {
-            add("\(name): '\(assigned)' is given a literal value", node)
+            add("\(place()): '\(assigned)' is given a literal value", node)
         }
     }
 

@@ -60,7 +60,7 @@ enum SecretForms {
     ]
 
     /// Which forms begin with a byte, so that a text costs one look for each of its words.
-    private static let byFirst: [UInt8: [Form]] = Dictionary(grouping: forms) { $0.prefix[0] }
+    private static let byFirst: [[Form]] = (0...255).map { byte in forms.filter { $0.prefix[0] == byte } }
 
     /// What a text holds, in words, and where it begins in bytes; nil when nothing in it has a well-known form.
     static func known(in text: some RandomAccessCollection<UInt8>) -> (title: String, offset: Int)? {
@@ -79,7 +79,7 @@ enum SecretForms {
             guard !isInWord else { continue }
             let isBehindToken = index > 0 && Alphabet.dotted.contains(bytes[index - 1])
             if byte == 0x65, !isBehindToken, isJWT(bytes, index) { return ("a JSON Web Token", index) }
-            for form in byFirst[byte] ?? [] where bytes[index...].starts(with: form.prefix) {
+            for form in byFirst[Int(byte)] where bytes[index...].starts(with: form.prefix) {
                 // No more than is needed: a text may be made of prefixes alone.
                 let rest = bytes[(index + form.prefix.count)...].prefix(form.least)
                 if rest.count == form.least, rest.allSatisfy(form.alphabet.contains) { return (form.title, index) }
