@@ -92,7 +92,9 @@ extension GitError {
     fileprivate var repair: [String] {
         isLocked
             ? ["if no git process is running here, remove the .lock file that git names"]
-            : Self.damage
+            : isOfSystem
+                ? ["make room, or mend what the system reports, and run it again: nothing is half applied"]
+                : Self.damage
     }
 
     fileprivate static let damage = [

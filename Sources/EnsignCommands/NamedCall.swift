@@ -19,9 +19,11 @@ extension Invocation {
     /// client or a server has for an operation (``ToolNames``) and that means one alone. What such a spelling means is
     /// said.
     ///
-    /// - Parameter fleet: Where tools are declared; nil where that is not known, and then only what is written counts.
+    /// - Parameters:
+    ///   - fleet: Where tools are declared; nil where that is not known, and then only what is written counts.
+    ///   - agent: Whose call it is: of several operations its own counts, as a gateway takes it.
     /// - Throws: ``UsageError`` for what means several, and for what means nothing and is no `TOOL.OPERATION`.
-    func call(_ index: Int, needsOperation: Bool, in fleet: Fleet?) throws -> NamedCall {
+    func call(_ index: Int, needsOperation: Bool, in fleet: Fleet?, of agent: AgentID? = nil) throws -> NamedCall {
         let text = argument(index) ?? ""
         let written = Self.written(text, needsOperation: needsOperation)
         // Reports no findings: what is wrong elsewhere is not asked about.
@@ -30,11 +32,16 @@ extension Invocation {
         }
         if let written, try fleet.declares(written) { return written }
         let names = try ToolNames(declaredIn: fleet)
-        switch names.resolve(text) {
-        case .operation(let found):
+        func take(_ found: ToolNames.Operation) -> NamedCall {
             if !isQuiet, format == .text { console.note("\(text.quoted(utf8: 100)) is \(found)") }
             return NamedCall(tool: found.tool, operation: found.name)
+        }
+        switch names.resolve(text) {
+        case .operation(let found): return take(found)
         case .ambiguous(let several):
+            let needed = try agent.map { try fleet.toolsNeeded(by: $0) } ?? []
+            let own = several.filter { needed.contains($0.tool) }
+            if own.count == 1 { return take(own[0]) }
             let named = several.prefix(8).map(\.description).joined(separator: ", ")
             throw UsageError(
                 message: "\(text.quoted(utf8: 100)) may be one of \(several.count) operations",
@@ -78,6 +85,15 @@ extension Invocation {
 }
 
 extension Fleet {
+    /// The tools that some version of an agent needs.
+    fileprivate func toolsNeeded(by agent: AgentID) throws -> Set<String> {
+        var tools: Set<String> = []
+        for version in try agentVersions(agent) {
+            tools.formUnion(try self.agent(agent, version)?.value?.tools.map(\.tool.value) ?? [])
+        }
+        return tools
+    }
+
     /// Whether some version of the tool has the operation, or one that cannot be read may have it.
     fileprivate func declares(_ call: NamedCall) throws -> Bool {
         let versions = try toolVersions(call.tool)

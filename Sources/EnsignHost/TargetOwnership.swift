@@ -34,6 +34,14 @@ package struct TargetOwnership {
         )
     }
 
+    /// Makes the directory and remembers it, before the first file is in it: whatever dies then, the next run knows it
+    /// again.
+    package func claim() throws {
+        guard try !isDefault() else { return }
+        try Files.makeDirectories(path)
+        try remember()
+    }
+
     /// Remembers the directory as the environment's own.
     package func remember() throws {
         guard try !isDefault(), let identity = try identity(), identity != file.known() else {

@@ -111,11 +111,20 @@ package struct OpenAPIDocument: Sendable {
         let named = servers.isEmpty ? "" : " (\(servers.prefix(3).joined(separator: ", ")))"
         let why = "a manifest has MCP servers only: name the one that makes these calls\(named)"
         decisions.append(ImportDecision(.look, "server", why))
-        let secured = root["components"]?["securitySchemes"]?.object?.map(\.key) ?? []
+        let schemes = root["components"]?["securitySchemes"]?.object?.map(\.key) ?? []
+        // One that nothing asks for is not wanted.
+        let secured = schemes.filter(asked.contains)
         if !secured.isEmpty {
             let names = secured.prefix(5).joined(separator: ", ")
             decisions.append(ImportDecision(.look, "credentials", "it wants \(names): say where they are kept"))
         }
+    }
+
+    /// The schemes that something asks for.
+    private var asked: Set<String> {
+        let operations = (root["paths"]?.object ?? [:]).flatMap { ($0.value.object ?? [:]).map(\.value) }
+        let requirements = ([root] + operations).flatMap { $0["security"]?.array ?? [] }
+        return Set(requirements.flatMap { ($0.object ?? [:]).map(\.key) })
     }
 
     // MARK: One operation

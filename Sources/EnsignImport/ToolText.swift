@@ -205,7 +205,11 @@ struct ToolText {
             switch (fields[key], schema) {
             case (let was?, let now?):
                 let found = SchemaDetails.differences(was, now)
-                details += found.isEmpty ? ["\(key): other words"] : found.prefix(8).map { "\(key): \($0)" }
+                details += found.prefix(8).map { "\(key): \($0)" }
+                // Where a server hides instructions.
+                let words = SchemaWords.differences(was, now)
+                details += words.prefix(8).map { "\(key): \($0.place) \(Self.words($0.text))" }
+                if found.isEmpty, words.isEmpty { details.append("\(key): written in another way") }
             case (nil, _): details.append("\(key) is new")
             case (_, nil): details.append("\(key) is gone")
             }

@@ -19,6 +19,10 @@ package final class HTTPTransport: MCPTransport {
         guard isPlain || url.lowercased().hasPrefix("https://") else {
             throw MCPError(.unreachable, "an address begins with https://")
         }
+        let authority = url.drop { $0 != "/" }.dropFirst(2).prefix { !"/?#".contains($0) }
+        guard !authority.contains("@") else {
+            throw MCPError(.unreachable, "an address has no user and no password: hand them on in a header")
+        }
         guard !isPlain || Self.isLocal(url) else {
             throw MCPError(.unreachable, "only this machine is asked by http://; write https://")
         }
@@ -35,7 +39,6 @@ package final class HTTPTransport: MCPTransport {
 
     private static func isLocal(_ url: String) -> Bool {
         let authority = url.dropFirst("http://".count).prefix { !"/?#".contains($0) }
-        guard !authority.contains("@") else { return false }
         let host = authority.hasPrefix("[") ? authority.prefix { $0 != "]" } + "]" : authority.prefix { $0 != ":" }
         return ["localhost", "127.0.0.1", "[::1]"].contains(host.lowercased())
     }

@@ -102,6 +102,8 @@ package struct BundleDifference: Sendable, Hashable {
                     add("tools.\(tool.tool).\(name).approvers", approvers(wasOperation), approvers(operation))
                 }
                 compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
+                compareWords("tools.\(tool.tool).\(name).input", wasOperation.input, operation.input)
+                compareWords("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
                 add(
                     "tools.\(tool.tool).\(name).description",
                     wasOperation.description ?? "none",
@@ -164,6 +166,20 @@ package struct BundleDifference: Sendable, Hashable {
         let details = SchemaDetails.summary(was, now)
         lines.append(Line(field: field, text: details.isEmpty ? "reworded" : details))
     }
+
+    /// What a model reads of a schema, and nothing else of it.
+    private mutating func compareWords(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
+        let found = SchemaWords.differences(was, now)
+        for difference in found.prefix(Self.mostWords) {
+            lines.append(Line(field: "\(field).\(difference.place)", text: difference.text))
+        }
+        if found.count > Self.mostWords {
+            lines.append(Line(field: field, text: "and \(found.count - Self.mostWords) more texts differ"))
+        }
+    }
+
+    /// The most texts of one schema that are shown.
+    private static let mostWords = 20
 
     private func labels(_ labels: [String: String]) -> String {
         labels.isEmpty

@@ -194,14 +194,16 @@ private struct Window {
     private func unknown(_ day: Day, _ since: Day?) -> Tightening.Refusal {
         guard let since, since < today.advanced(by: -1) else {
             return Tightening.Refusal(
-                message: "telemetry of '\(environment)' is not known for \(days) days: there is none of \(day)"
-                    + (since.map { ", and it begins on \($0)" } ?? ", nor of yesterday"),
+                message:
+                    "telemetry of '\(environment)' is not known for \(counted(days, "day")): there is none of \(day)"
+                    + (since.map { ", and it begins on \($0)" }
+                        ?? (day == today.advanced(by: -1) ? "" : ", nor of yesterday")),
                 hints: ["let 'ensign watch' follow it for as long as you ask about"]
             )
         }
         let known = today.number - since.number
         return Tightening.Refusal(
-            message: "telemetry of '\(environment)' is not known for \(days) days: there is none of \(day), "
+            message: "telemetry of '\(environment)' is not known for \(counted(days, "day")): there is none of \(day), "
                 + "and it is whole since \(since)",
             hints: ["--days \(known) asks about what is known; from \(since.advanced(by: days)) on, \(days) days are"]
         )

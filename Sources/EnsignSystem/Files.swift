@@ -38,6 +38,14 @@ package struct FileStatus: Sendable, Hashable {
 
 /// Ensign's few file operations. "Missing" is nil; "unreadable" throws.
 package enum Files {
+    /// What may still be written in a folder, in bytes; nil where nobody knows.
+    package static func freeBytes(_ folder: String) -> Int64? {
+        var status = statvfs()
+        guard unsafe statvfs(folder, &status) == 0 else { return nil }
+        let (bytes, isMore) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        return isMore ? .max : Int64(clamping: bytes)
+    }
+
     /// What is at a path; a symbolic link is not followed. Nil when there is nothing.
     package static func status(_ path: String) throws(SystemError) -> FileStatus? {
         var info = stat()

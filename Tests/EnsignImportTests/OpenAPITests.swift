@@ -52,7 +52,8 @@ struct OpenAPITests {
                 total: {type: number}
                 note: {type: string, nullable: true, example: 2026-01-01}
                 parent: {$ref: '#/components/schemas/Invoice', description: ignored here}
-          securitySchemes: {key: {type: apiKey}}
+          securitySchemes: {key: {type: apiKey}, unused: {type: http}}
+        security: [{key: []}]
         """
 
     @Test("Each operation has its parameters and body in one schema, and the definitions that it uses")
@@ -77,6 +78,8 @@ struct OpenAPITests {
             #expect(!output.validate(value).isEmpty, "\(value)")
         }
         #expect(document.decisions.map(\.kind) == [.leftOut, .noPlace, .look, .look])
+        // What nothing asks for is not wanted.
+        #expect(document.decisions.last?.message.contains("it wants key: say") == true)
     }
 
     @Test(

@@ -27,6 +27,23 @@ struct DiskShelfTests {
         #expect(try Files.list(scratch.path) == [])
     }
 
+    @Test("What a disk makes something else of is an error, never a bundle")
+    func damaged() throws {
+        let scratch = try ScratchDirectory()
+        let shelf = DiskShelf(folders: [scratch.path], room: 0)
+        let kept = try bundles.prefix(2).map { try shelf.keep($0) }
+        guard case .shelved(_, let first) = kept[0].file, case .shelved(_, let second) = kept[1].file else {
+            Issue.record("they are put aside")
+            return
+        }
+        // Each is read where the other one is: well-formed, and not what was put there.
+        for (place, other) in [(first, second), (second, first)] {
+            let wrong = ShelfPlace(offset: place.offset, count: place.count, check: other.check)
+            #expect(throws: SystemError.self) { try shelf.bytes(at: wrong) }
+            #expect(throws: SystemError.self) { try shelf.bundle(at: wrong) }
+        }
+    }
+
     @Test("Where no folder takes it, it stays in memory")
     func noRoom() throws {
         let shelf = DiskShelf(folders: ["/proc", "/nowhere"], room: 0)

@@ -177,6 +177,23 @@ import Testing
         }
     }
 
+    @Test("A directory of one's own, in which the first run died, is known again", arguments: ["kill", "full"])
+    func firstRun(_ mode: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        for environment in ["dev", "prod"] { try host.hostGit("update-ref", "-d", "refs/ensign/ledger/\(environment)") }
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign")
+        #expect(try run(Host.ensign, ["init"], in: host.bare).status == 0)
+        let target = "\(host.scratch.path)/served"
+        try host.hostGit("config", "ensign.prod.target", "directory:\(target)")
+        try Self.eachStep(of: ["reconcile", "--env", "prod"], mode, on: host, every: 4) { repository, step in
+            let again = try run(Host.ensign, ["reconcile", "--env", "prod"], in: repository)
+            #expect(again.status == 0, "step \(step): \(again.errors)")
+            let drift = try run(Host.ensign, ["drift", "--env", "prod", "--detailed-exitcode"], in: repository)
+            #expect(drift.status == 0, "step \(step): \(drift.output)")
+            try FileManager.default.removeItem(atPath: target)
+        }
+    }
+
     @Test("Several reconciles and pushes at once: one chain, nothing lost, nothing doubled")
     func concurrently() throws {
         let host = try Self.prepared()

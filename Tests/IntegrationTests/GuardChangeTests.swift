@@ -260,6 +260,10 @@ import Testing
         #expect(try host.tryGit("push", "-q", "origin", "main").errors.contains("--allow-prune --reason TEXT"))
         let alone = try host.ensign("reconcile", "--env", "prod", "--reason", "x")
         #expect(alone.status == 64 && alone.errors.contains("--reason is for --allow-prune"))
+        // A plan with it is one of what a reconcile with it does.
+        #expect(try host.ensign("plan", "--env", "prod").status == 4)
+        let plan = try host.ensign("plan", "--env", "prod", "--allow-prune")
+        #expect(plan.status == 0 && !plan.output.contains("Refused"), "\(plan.output)")
         let reason = "the desk\u{1B} is closed" + String(repeating: "a\u{301}", count: 40_000)
         #expect(try host.ensign("reconcile", "--env", "prod", "--allow-prune", "--reason", reason).status == 0)
         for revision in ["refs/ensign/ledger/prod", "refs/ensign/ledger/prod~1"] {

@@ -59,12 +59,14 @@ import Testing
     @Test("A name that several operations have is an error that lists them, never one of them")
     func ambiguous() throws {
         let host = try host()
-        for arguments in [["check", "support/triage", "find"], ["who-can", "find"]] {
-            let result = try host.ensign(arguments: arguments + ["--env", "prod"])
-            #expect(result.status == 64 && result.output.isEmpty)
-            #expect(result.errors.contains("'find' may be one of 2 operations"), "\(result.errors)")
-            #expect(result.errors.contains("address-book.find, crm.find"), "\(result.errors)")
-        }
+        let result = try host.ensign("who-can", "find", "--env", "prod")
+        #expect(result.status == 64 && result.output.isEmpty)
+        #expect(result.errors.contains("'find' may be one of 2 operations"), "\(result.errors)")
+        #expect(result.errors.contains("address-book.find, crm.find"), "\(result.errors)")
+        // Of an agent that needs one of the tools it means that one, as its gateway takes it.
+        let own = try host.ensign("check", "support/triage", "find", "--env", "prod")
+        #expect(own.errors.contains("'find' is crm.find"), "\(own.errors)")
+        #expect(own.output == (try host.ensign("check", "support/triage", "crm.find", "--env", "prod").output))
     }
 
     @Test("What means nothing is answered as before, with the nearest name")

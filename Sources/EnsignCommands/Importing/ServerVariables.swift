@@ -39,7 +39,14 @@ struct ServerVariables {
         if !name.isEmpty, rest.isEmpty || rest.hasPrefix(":-") {
             if let value = environment(String(name)), !value.isEmpty || rest.isEmpty { return value }
             if rest.hasPrefix(":-") { return String(rest.dropFirst(2)) }
-            note("\(written): the variable \(name) is not set here")
+            // Names of variables are written large; these are the editor's own.
+            let isEditors =
+                !inside.hasPrefix("env:") && name.contains { $0.isLowercase } && name.contains { $0.isUppercase }
+            note(
+                isEditors
+                    ? "\(written), which only the editor knows: write the path or ${NAME} in its place"
+                    : "\(written): the variable \(name) is not set here"
+            )
         } else {
             note("\(written), which only the editor knows")
         }

@@ -123,13 +123,40 @@ struct ToolDestination {
             outcome.decisions.append(ImportDecision(.look, "server", why))
         }
         guard var text = result.text else { return outcome }
-        if let existing, result.differences.isEmpty {
-            outcome.path = newest.map { RepositoryPath.tool(name, $0) }
+        if let existing, let newest, let asked = server.flatMap(Self.reach) {
+            let present = ManifestLoader.load(Tool.self, Array(existing.utf8), path: RepositoryPath.tool(name, newest))
+            if let named = present.value?.server.flatMap(Self.reach), named != asked {
+                let why =
+                    "\(RepositoryPath.tool(name, newest)) names another command or address than the one that was asked, and keeps it"
+                outcome.decisions.append(ImportDecision(.look, "server", why))
+            }
+        }
+        if let existing, let newest, result.differences.isEmpty {
+            let wrong = problems(of: existing, name, newest).filter { $0.severity == .error }
+            guard wrong.isEmpty else { return refused(wrong, outcome, RepositoryPath.tool(name, newest)) }
+            outcome.path = RepositoryPath.tool(name, newest)
             outcome.state = .unchanged
             text = existing
             return outcome
         }
         return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
+    }
+
+    /// How a server is reached; nil where that is not said.
+    private static func reach(_ server: JSONValue) -> JSONValue? {
+        guard let mcp = server["mcp"], let reach = mcp["command"] ?? mcp["url"] else { return nil }
+        return reach
+    }
+
+    /// What is there is no manifest: nothing can be said of it, and nothing is written over it.
+    private func refused(_ findings: [Finding], _ draft: ImportOutcome, _ path: String) -> ImportOutcome {
+        var outcome = draft
+        (outcome.path, outcome.state) = (path, .refused)
+        outcome.decisions += findings.prefix(20).map { finding in
+            let place = "\(path):\(finding.position.line):\(finding.position.column)"
+            return ImportDecision(.leftOut, place, "\(finding.message) [\(finding.code)]")
+        }
+        return outcome
     }
 
     /// A path in a server's command that leads to something only here: one of somebody's own, or a script's that begins

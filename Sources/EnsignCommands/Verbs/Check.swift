@@ -48,7 +48,12 @@ extension Verb {
             }
         }
         let source = try invocation.permissionSource(site, environment)
-        let call = try invocation.call(1, needsOperation: true, in: invocation.declaring(source, site))
+        let call = try invocation.call(
+            1,
+            needsOperation: true,
+            in: invocation.declaring(source, site),
+            of: agent
+        )
         switch source {
         case .live(let live, let fleet):
             let answer = try LiveCheck.make(

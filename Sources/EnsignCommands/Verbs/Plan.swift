@@ -106,7 +106,9 @@ private struct PlanCommand {
         let basis = try PlanBasis(site, environment, version: App.version, asksPrometheus: true)
         try invocation.requireDeclared(environment, desired, basis)
         let isDesired = try desired.source.commit == site.desiredCommit() && !invocation.has("worktree")
-        let decision = try basis.situation.decide(desired, fallsBack: isDesired)
+        var situation = basis.situation
+        situation.allowPrune = invocation.has("allow-prune")
+        let decision = try situation.decide(desired, fallsBack: isDesired)
         try decision.checkReadable()
         try show(decision.findings)
         let refusal =

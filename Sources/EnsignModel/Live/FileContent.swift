@@ -27,9 +27,10 @@ package struct ShelfPlace: Sendable, Hashable {
     package var offset: Int64
     /// In bytes.
     package var count: Int
+    /// The first bytes of its SHA-256: a disk may give back something else.
+    package var check: UInt64
 
-    package init(offset: Int64, count: Int) {
-        self.offset = offset
-        self.count = count
+    package init(offset: Int64, count: Int, check: UInt64) {
+        (self.offset, self.count, self.check) = (offset, count, check)
     }
 }

@@ -1,3 +1,4 @@
+import EnsignCrypto
 import EnsignHost
 import EnsignJSON
 import EnsignLedger
@@ -40,7 +41,7 @@ final class DiskShelf: BundleShelf {
     /// Puts bytes aside; nil where they stay in memory.
     private func place(for bytes: [UInt8]) -> ShelfPlace? {
         guard let file = file(for: bytes.count), let offset = try? file.append(bytes) else { return nil }
-        return ShelfPlace(offset: offset, count: bytes.count)
+        return ShelfPlace(offset: offset, count: bytes.count, check: Self.check(bytes))
     }
 
     /// Nil where the next `count` bytes stay in memory.
@@ -51,23 +52,36 @@ final class DiskShelf: BundleShelf {
                 return nil
             }
             if state.file == nil, !state.isWithoutFile {
-                state.file = folders.lazy.compactMap { try? NamelessFile(in: $0) }.first
+                state.file = folders.lazy.filter(Self.hasRoom).compactMap { try? NamelessFile(in: $0) }.first
                 state.isWithoutFile = state.file == nil
             }
             return state.file
         }
     }
 
+    /// What must be free where something is put aside, in bytes: the ledger and the live files come first.
+    private static let reserve: Int64 = 1 << 30
+
+    private static func hasRoom(_ folder: String) -> Bool { (Files.freeBytes(folder) ?? 0) >= reserve }
+
+    private static func check(_ bytes: [UInt8]) -> UInt64 {
+        SHA256.digest(of: bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    // It was written: only the disk can have made something else of it.
+    private static let damaged = SystemError(code: EIO, operation: "read what was put aside")
+
     func bytes(at place: ShelfPlace) throws -> [UInt8] {
         guard let file = state.withLock({ $0.file }) else { preconditionFailure("a place is in the file") }
-        return try file.read(place.count, at: place.offset)
+        let bytes = try file.read(place.count, at: place.offset)
+        guard Self.check(bytes) == place.check else { throw Self.damaged }
+        return bytes
     }
 
     func bundle(at place: ShelfPlace) throws -> Bundle {
         let bytes = try bytes(at: place)
         guard let json = try? JSONParser.parse(bytes), let bundle = Bundle(json: json) else {
-            // It was compiled: only the disk can have made something else of it.
-            throw SystemError(code: EIO, operation: "read a bundle that was put aside")
+            throw Self.damaged
         }
         return bundle
     }

@@ -1,3 +1,4 @@
+import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
@@ -8,6 +9,7 @@ extension ReconcileSession {
     /// If this throws, what reached the target is found by observing: the next run records a recovery.
     mutating func publish() throws {
         guard let batch, let announced = batch.announced else { return }
+        try TargetOwnership(site, environment).claim()
         var publication = try batch.publication(announced)
         let departures = publication.removals.filter { LivePath.agent(atRoute: $0) != nil }
         publication.removals.removeAll { LivePath.agent(atRoute: $0) != nil }
