@@ -51,11 +51,24 @@ package struct OpenAPIDocument: Sendable {
                 }
                 let name = names["\(method) \(path)"] ?? Self.name(nil, method, path)
                 places[name] = ["paths", path, method]
+                noteUnsaid(operation, name, item)
                 add(operation, name, path, method, item, work)
             }
         }
         noteRest()
         noteServers()
+    }
+
+    /// What an operation says that no tool of a manifest can.
+    private mutating func noteUnsaid(_ operation: JSONValue, _ name: String, _ item: JSONValue) {
+        if operation["deprecated"] == true { unsaid["it is deprecated", default: []].append(name) }
+        if operation["callbacks"]?.object?.isEmpty == false {
+            unsaid["what it calls back is no operation", default: []].append(name)
+        }
+        let own = (operation["servers"] ?? item["servers"])?.array?.compactMap { $0["url"]?.string } ?? []
+        if let first = own.first {
+            unsaid["it is at a server of its own, \(first.onOneLine(utf8: 200))", default: []].append(name)
+        }
     }
 
     private static let methods = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]
@@ -153,6 +166,13 @@ package struct OpenAPIDocument: Sendable {
                 continue
             }
             let key = properties[own] == nil ? own : "\(place)_\(own)"
+            if key != own {
+                unsaid[
+                    "the parameter '\(own.onOneLine(utf8: 60))' of its \(place) is declared as '\(key.onOneLine(utf8: 70))'",
+                    default: []
+                ].append(name)
+            }
+            if place == "cookie" { unsaid["a cookie is declared as an argument", default: []].append(name) }
             var schema = parameter["schema"] ?? Self.content(parameter["content"])?.value["schema"] ?? [:]
             if let text = parameter["description"]?.string, schema["description"] == nil,
                 case .object(var keywords) = schema,

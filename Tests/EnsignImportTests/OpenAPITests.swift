@@ -77,7 +77,8 @@ struct OpenAPITests {
         for value: JSONValue in [[:], ["total": 1, "note": 1], ["total": 1, "parent": [:]]] {
             #expect(!output.validate(value).isEmpty, "\(value)")
         }
-        #expect(document.decisions.map(\.kind) == [.leftOut, .noPlace, .look, .look])
+        #expect(document.decisions.map(\.kind) == [.leftOut, .noPlace, .noPlace, .look, .look])
+        #expect(document.decisions[2].message.contains("'id' of its query is declared as 'query_id': getInvoice"))
         // What nothing asks for is not wanted.
         #expect(document.decisions.last?.message.contains("it wants key: say") == true)
     }
@@ -235,6 +236,35 @@ struct OpenAPITests {
         let read = try self.document(text)
         #expect(!read.operations.isEmpty && read.operations.count < 400)
         #expect(read.decisions.contains { $0.kind == .leftOut && $0.subject == "o399" })
+    }
+
+    @Test("What an operation says that no manifest can is listed: that it is old, elsewhere, calls back")
+    func withoutPlace() throws {
+        let offered = try document(
+            """
+            openapi: 3.1.0
+            info: {title: a, version: 1.0.0}
+            paths:
+              /a:
+                servers: [{url: 'https://other.example.com'}]
+                get:
+                  operationId: old
+                  deprecated: true
+                  parameters: [{name: session, in: cookie, schema: {type: string}}]
+                post:
+                  operationId: called
+                  servers: [{url: 'https://third.example.com'}]
+                  callbacks: {done: {'{$request.body#/url}': {post: {}}}}
+            """
+        )
+        #expect(
+            offered.decisions.filter { $0.kind == .noPlace }.map(\.message) == [
+                "a cookie is declared as an argument: old",
+                "it is at a server of its own, https://other.example.com: old",
+                "it is at a server of its own, https://third.example.com: called", "it is deprecated: old",
+                "what it calls back is no operation: called",
+            ]
+        )
     }
 }
 

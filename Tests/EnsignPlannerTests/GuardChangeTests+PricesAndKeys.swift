@@ -92,8 +92,16 @@ extension GuardChangeTests {
         let who = "every agent of prod (5): the key SHA256:a of ada@example.com"
         #expect(trusted([], [key()]) == ["loosened \(who) is trusted now, for git"])
         #expect(trusted([key()], []) == ["tightened \(who) is no longer trusted"])
-        #expect(trusted([key()], [key(for: nil)]) == ["loosened \(who) is trusted now, for everything (was for git)"])
-        #expect(trusted([key(for: nil)], [key()]) == ["tightened \(who) is trusted for git alone (was for everything)"])
+        #expect(
+            trusted([key()], [key(for: nil)]) == [
+                "loosened \(who) is trusted now, for everything but approvals (was for git)"
+            ]
+        )
+        #expect(
+            trusted([key(for: nil)], [key()]) == [
+                "tightened \(who) is trusted for git alone (was for everything but approvals)"
+            ]
+        )
         #expect(
             trusted([key(until: 86_400)], [key(until: 2 * 86_400)]) == [
                 "loosened \(who) is trusted now, for git until 1970-01-03T00:00:00Z (was for git until 1970-01-02T00:00:00Z)"

@@ -170,7 +170,7 @@ import Testing
         for environment in ["dev", "prod"] {
             #expect(push.contains("\(environment): loosened: "), "\(push)")
         }
-        #expect(push.contains("of eve@example.com is trusted now, for everything"))
+        #expect(push.contains("of eve@example.com is trusted now, for everything but approvals"))
         try host.git("rm", "-q", "fleet/trust/allowed_signers")
         try host.git("commit", "-q", "-m", "Distrust")
         #expect(try host.tryGit("push", "origin", "main").errors.contains("of eve@example.com is no longer trusted"))

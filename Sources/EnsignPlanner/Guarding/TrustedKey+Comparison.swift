@@ -37,7 +37,7 @@ extension TrustedKey {
     /// The namespaces and times for which it is trusted, in words.
     private var terms: String {
         var words = isAuthority ? ["for certificates"] : []
-        words.append("for \(namespaces?.cut(utf8: 200) ?? "everything")")
+        words.append("for \(namespaces?.cut(utf8: 200) ?? "everything but approvals")")
         if let validAfter { words.append("from \(Timestamp(seconds: validAfter))") }
         if let validBefore { words.append("until \(Timestamp(seconds: validBefore))") }
         return words.joined(separator: " ")
