@@ -10,6 +10,8 @@ package enum CommentedJSON {
             index = 3
         }
         var comma: Int?
+        // Behind one that does not end none ends: it is looked for once, however many begin.
+        var ends = true
         while index < bytes.count {
             switch bytes[index] {
             case UInt8(ascii: "\""):
@@ -17,7 +19,12 @@ package enum CommentedJSON {
                 index = end(ofText: bytes, index)
                 continue
             case UInt8(ascii: "/") where index + 1 < bytes.count && "/*".utf8.contains(bytes[index + 1]):
-                let end = end(ofComment: bytes, index)
+                guard ends || bytes[index + 1] == UInt8(ascii: "/"), let end = end(ofComment: bytes, index) else {
+                    // It is no comment: then this is no JSON, and says so.
+                    (ends, comma) = (false, nil)
+                    index += 2
+                    continue
+                }
                 for place in index..<end where bytes[place] != 0x0A && bytes[place] != 0x0D { result[place] = 0x20 }
                 index = end
                 continue
@@ -41,8 +48,8 @@ package enum CommentedJSON {
         return min(bytes.count, index + 1)
     }
 
-    /// One that is not closed is no comment: then this is no JSON, and says so.
-    private static func end(ofComment bytes: [UInt8], _ start: Int) -> Int {
+    /// Nil for one that is not closed.
+    private static func end(ofComment bytes: [UInt8], _ start: Int) -> Int? {
         if bytes[start + 1] == UInt8(ascii: "/") {
             return bytes[start...].firstIndex { $0 == 0x0A || $0 == 0x0D } ?? bytes.count
         }
@@ -51,6 +58,6 @@ package enum CommentedJSON {
             if bytes[index] == UInt8(ascii: "*"), bytes[index + 1] == UInt8(ascii: "/") { return index + 2 }
             index += 1
         }
-        return start + 1
+        return nil
     }
 }

@@ -48,10 +48,16 @@ struct ClientConfiguration {
                 whose[own] = name
                 servers.append(try ConfiguredServer(own, entry))
             } catch {
-                let place = ManifestLoader.positions(of: [pointer + [name]], in: plain)[0]
-                let line = place.map { ":\($0.line):\($0.column)" } ?? ""
-                odd.append((name, "\(file)\(line): \(error.description)"))
+                odd.append((name, error.description))
             }
+        }
+        // The file is read once for all of them, and for no more than are shown.
+        let placed = odd.prefix(ImportOutcome.shown).map { pointer + [$0.name] }
+        let places = placed.isEmpty ? [] : ManifestLoader.positions(of: placed, in: plain)
+        for index in odd.indices {
+            let place = index < places.count ? places[index] : nil
+            let line = place.map { ":\($0.line):\($0.column)" } ?? ""
+            odd[index].why = "\(file)\(line): \(odd[index].why)"
         }
         guard !servers.isEmpty || !odd.isEmpty else {
             let names = entries.map { $0.key.onOneLine(utf8: 70) }

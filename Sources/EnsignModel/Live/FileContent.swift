@@ -12,7 +12,7 @@ package enum FileContent: Sendable {
     }
 }
 
-/// Keeps the content of bundles where it takes no memory.
+/// Keeps the content of bundles, and of what else is published with them, where it takes no memory.
 package protocol BundleShelf: Sendable {
     /// - Throws: What the disk reports.
     func bytes(at place: ShelfPlace) throws -> [UInt8]
