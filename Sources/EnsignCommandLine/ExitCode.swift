@@ -15,3 +15,17 @@ package enum ExitCode: Int32, Sendable {
     /// Wrong use of the command line; `EX_USAGE` of sysexits(3).
     case usage = 64
 }
+
+extension ExitCode {
+    /// From the best to the worst.
+    private static let ranks: [ExitCode] = [.done, .differences, .refused, .invalid, .usage, .failed, .integrity]
+
+    /// Of several environments, sources or updates the worst decides.
+    package func worst(_ other: ExitCode) -> ExitCode {
+        for code in Self.ranks.reversed() where code == self || code == other { return code }
+        return self
+    }
+
+    /// ``done`` of none.
+    package static func worst(of codes: some Sequence<ExitCode>) -> ExitCode { codes.reduce(.done) { $0.worst($1) } }
+}

@@ -74,8 +74,8 @@ package struct Site {
     }
 
     /// Whether time and evidence may change something that is live.
-    package func hasRollouts(_ environment: String) throws -> Bool {
-        try RecordedTree(repository: repository, tip: ledger(environment).tip()).hasRollouts()
+    package func waitsForTime(_ environment: String) throws -> Bool {
+        try RecordedTree(repository: repository, tip: ledger(environment).tip()).waitsForTime()
     }
 
     /// A snapshot factory for a tree; each call opens the repository anew, for another thread.

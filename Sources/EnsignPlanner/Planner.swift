@@ -39,6 +39,7 @@ package enum Planner {
         // let go of one by one: there may be a hundred thousand.
         let removes = desired.contains { $0.compiled == nil }
         var works: [AgentWork] = []
+        if recorded.live == 0 { plan.changes.reserveCapacity(desired.count) }
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
                 if try recorded.agent(item.agent)?.isLive == true {

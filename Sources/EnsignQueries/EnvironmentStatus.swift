@@ -92,7 +92,7 @@ package struct EnvironmentStatus: Sendable {
             isReadable && status == nil
             ? try RefusedCommit.find(Set([desired, upstream].compactMap { $0 }), site.ledger(name), tip) : nil
         waiting =
-            try tip != nil && recorded.hasRollouts()
+            try tip != nil && recorded.hasTrials()
             ? attendance.flatMap { WaitingCanary(name, $0) } : nil
     }
 

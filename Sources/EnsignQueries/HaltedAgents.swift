@@ -1,6 +1,7 @@
 import EnsignGit
 package import EnsignHost
 import EnsignLedger
+import EnsignManifest
 package import EnsignModel
 package import EnsignReconciler
 
@@ -46,20 +47,15 @@ package struct HaltedAgents {
         states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys.sorted()
     }
 
-    /// Where git says it: `environments/prod/agents/support/desk.yaml:5: halted: true`.
+    /// Where git says it: `environments/prod/agents/support/desk.yaml:5:3: halted: true`.
     package func place(_ agent: AgentID) throws -> String {
         let path = RepositoryPath.deployment(agent, in: environment)
         guard let commit = try site.desiredCommit(),
             let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
         else { return path }
-        let text = String(decoding: try site.repository.bytes(of: file.id, .blob), as: UTF8.self)
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.split { " \t{},:\"'".contains($0) }
-            if let key = words.firstIndex(of: "halted"), words[(key + 1)...].first == "true" {
-                return "\(path):\(index + 1): \(line.drop { $0 == " " })"
-            }
-        }
-        return path
+        let bytes = try site.repository.bytes(of: file.id, .blob)
+        guard let position = ManifestLoader.positions(of: [["spec", "halted"]], in: bytes)[0] else { return path }
+        return "\(path):\(position.line):\(position.column): halted: true"
     }
 }
 

@@ -24,7 +24,7 @@ package struct ReconcileReport: Sendable {
         ReconcileReport(
             report,
             environment,
-            waiting: WaitingCanary(hasRollouts: report.hasRollouts, environment, site, now: now)
+            waiting: WaitingCanary(hasTrials: report.hasTrials, environment, site, now: now)
         )
     }
 

@@ -102,7 +102,7 @@ package struct RolloutReport: Sendable {
         }
         report.dropped = kept?.dropped
         report.waiting = WaitingCanary(
-            hasRollouts: report.rows.contains { $0.state.trial != nil },
+            hasTrials: report.rows.contains { $0.state.trial != nil },
             environment,
             site,
             now: situation.now

@@ -15,8 +15,8 @@ package struct WaitingCanary: Sendable, Hashable {
     }
 
     /// Looks for a watcher only when there is something to wait for.
-    init?(hasRollouts: Bool, _ environment: String, _ site: Site, now: Timestamp) {
-        guard hasRollouts, let attendance = Attendance.of(environment, site, now: now) else { return nil }
+    init?(hasTrials: Bool, _ environment: String, _ site: Site, now: Timestamp) {
+        guard hasTrials, let attendance = Attendance.of(environment, site, now: now) else { return nil }
         self.init(environment, attendance)
     }
 

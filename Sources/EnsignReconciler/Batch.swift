@@ -48,6 +48,7 @@ struct Batch {
     /// What becomes of the recorded tree.
     func edits(_ announced: Announced) -> [(key: String, value: FileContent?)] {
         var edits: [(key: String, value: FileContent?)] = []
+        edits.reserveCapacity(announced.files.reduce(announced.expired.count + 2) { $0 + $1.bundles.count + 2 })
         for files in announced.files where !announced.held.contains(files.agent) {
             edits += files.edits
         }

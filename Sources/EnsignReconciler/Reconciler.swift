@@ -74,7 +74,7 @@ package struct Reconciler {
         /// What was done.
         package var plan: Plan?
         /// Whether a canary is under way or waits for its turn: time and new telemetry may decide about it.
-        package var hasRollouts = false
+        package var hasTrials = false
         package var findings: [Finding] = []
         /// What was found in the target and repaired.
         package var drift: [DriftedFile] = []
@@ -113,6 +113,9 @@ package struct Reconciler {
     /// - Throws: ``LedgerError``, ``GitError``, ``SystemError`` when the world failed; what was applied by then is
     ///   recorded or will be found by the next run.
     package func run() throws -> Report {
+        // A stop that a crash left half done does not wait for what is read and asked. What fails here fails again below,
+        // after telemetry had its turn.
+        if site.reconciles { _ = try? HaltSwitch(site, environment).enforce() }
         let (telemetry, warning) = readTelemetry()
         let (answers, failure) = askPrometheus(telemetry)
         let report = try locked { session in

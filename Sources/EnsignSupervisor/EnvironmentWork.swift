@@ -63,7 +63,7 @@ struct EnvironmentWork: ServiceWork {
             try changes.watch()
             news = try changes.wait(
                 // Judged as soon as the other thread has opened what was read before this start.
-                untilTelemetry: report.hasRollouts && !hadTelemetry,
+                untilTelemetry: report.hasTrials && !hadTelemetry,
                 header: report.header,
                 calm: calm(after: report),
                 atMost: min(pause.delay(using: &generator), untilLook(report))
@@ -125,7 +125,7 @@ struct EnvironmentWork: ServiceWork {
             environment.place.report(.failed(environment.name, failure))
         }
         courier.wake()
-        if report.hasRollouts { series.wake() }
+        if report.hasTrials { series.wake() }
         environment.note(said.news(report.branches.disagreements.map(\.sentence) + report.notes))
         forge?.leave(environment.name, report.branches.disagreements)
     }
@@ -148,7 +148,7 @@ struct EnvironmentWork: ServiceWork {
 
     /// How long it is until a canary should be looked at: when a hold or a deadline ends, and while one is judged.
     private func untilLook(_ report: Reconciler.Report) -> Duration {
-        let judged: Duration = report.hasRollouts && desk.pipeline != nil ? .seconds(2) : .seconds(86_400)
+        let judged: Duration = report.hasTrials && desk.pipeline != nil ? .seconds(2) : .seconds(86_400)
         guard let due = report.plan?.due else { return judged }
         // Holds count whole seconds.
         return min(judged, max(.milliseconds(100), .seconds(due.seconds(since: Timestamp(seconds: Machine.now)))))

@@ -29,7 +29,7 @@ struct RecordedTests {
             if begins { try scratch.append(.genesis, keys: [scratch.key.publicKey.line]) }
             let tree = try recorded(scratch)
             #expect(try tree.live == 0 && tree.agents() == [] && tree.agents(of: "support") == [])
-            #expect(try tree.remembered() == [] && !tree.hasRollouts() && !tree.hasCanaries())
+            #expect(try tree.remembered() == [] && !tree.waitsForTime() && !tree.hasCanaries())
             #expect(try tree.agent(triage) == nil && !tree.isLive(triage) && tree.bundle(one.digest) == nil)
             #expect(try tree.halts().isEmpty && tree.node("agents") == nil && tree.children(of: "agents") == nil)
         }
@@ -77,7 +77,7 @@ struct RecordedTests {
             let state = AgentState(stable: one.side, rollout: rollout, quarantine: [quarantine])
             try scratch.publish([remembering(state)], bundles: [two])
             let tree = try recorded(scratch)
-            #expect(try tree.remembered() == [triage] && tree.hasRollouts() && tree.hasCanaries() == hasCanaries)
+            #expect(try tree.remembered() == [triage] && tree.waitsForTime() && tree.hasCanaries() == hasCanaries)
             #expect(try tree.agent(triage)?.state == state)
             #expect(try tree.agent(triage)?.route == state.route(triage, "prod"))
         }

@@ -86,7 +86,7 @@ struct SessionTests {
             fleet.advance(seconds)
             let report = try fleet.reconcile()
             #expect(try shares(fleet) == wanted, "\(fleet.story)")
-            #expect(report.hasRollouts == (wanted != "1.1.0 100 %"))
+            #expect(report.hasTrials == (wanted != "1.1.0 100 %"))
         }
         #expect(try fleet.site().ledger("prod").changes(of: #require(try fleet.tip())).map(\.action) == [.promote])
         #expect(try Verifier(fleet.site().ledger("prod")).run().verdict == .intact)

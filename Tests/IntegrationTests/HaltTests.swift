@@ -172,13 +172,14 @@ import Testing
     @Test("Git's flag and the operator's are two: an agent runs when neither is set")
     func gitFlag() throws {
         let host = try host()
-        try host.push(FleetFixture.deploymentPath, "  version: 1.0.0\n", "  version: 1.0.0\n  halted: true\n")
+        let asked = "  # halted: true until Monday\n  version: 1.0.0\n  \"halted\":\n    true\n"
+        try host.push(FleetFixture.deploymentPath, "  version: 1.0.0\n", asked)
         #expect(isHalted(host))
         let refused = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x")
         #expect(refused.status == 4)
-        #expect(refused.errors.contains("environments/prod/agents/support/triage.yaml:5: halted: true"))
+        #expect(refused.errors.contains("environments/prod/agents/support/triage.yaml:6:3: halted: true"))
         #expect(try halt(host, "support/triage").status == 0)
-        try host.push(FleetFixture.deploymentPath, "  halted: true\n", "")
+        try host.push(FleetFixture.deploymentPath, "  \"halted\":\n    true\n", "")
         #expect(isHalted(host))
         #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x").status == 0)
         #expect(!isHalted(host))

@@ -54,7 +54,8 @@ struct ImportOutcome {
 
     var differs: Bool { state == .wouldCreate || state == .wouldUpdate }
 
-    /// The worst of several decides: what failed, what was left out, what differs.
+    /// What failed, then what differs, then what was left out: a job that lives with what is left out must still see that
+    /// something changed.
     static func status(_ outcomes: [ImportOutcome]) -> ExitCode {
         if outcomes.contains(where: { $0.state == .failed }) { return .failed }
         if outcomes.contains(where: \.differs) { return .differences }

@@ -115,7 +115,7 @@ struct Hooks {
             } else {
                 result = ref == .branch ? try receive(update) : .done
             }
-            if worst == .done { worst = result }
+            worst = worst.worst(result)
         }
         return worst
     }
@@ -247,13 +247,13 @@ struct Hooks {
                     appliedBefore: faster
                 )
                 invocation.notify(environment, site, detached: true)
-                if worst == .done { worst = result }
+                worst = worst.worst(result)
             } catch {
                 // One environment that fails does not stop the others.
                 let explanation = Explanation(error)
                 console.note("\(environment): failed")
                 explanation.print(to: console)
-                if worst == .done { worst = explanation.code }
+                worst = worst.worst(explanation.code)
             }
         }
         // Last: a forge that does not answer holds up no environment.

@@ -53,7 +53,7 @@ extension Verb {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
                 explanation.print(to: invocation.console)
-                if worst != .integrity { worst = explanation.code }
+                worst = worst.worst(explanation.code)
             }
         }
         if invocation.format == .json {

@@ -93,8 +93,7 @@ private struct PlanCommand {
         var answers: [JSONValue] = []
         for (index, name) in names.enumerated() {
             if index > 0, invocation.format != .json { invocation.console.line() }
-            let code = try plan(name) { answers.append($0) }
-            if code.isWorse(than: worst) { worst = code }
+            worst = worst.worst(try plan(name) { answers.append($0) })
         }
         if invocation.format == .json { invocation.json(["v": 1, "plans": .array(answers)]) }
         return worst
@@ -150,14 +149,6 @@ private struct PlanCommand {
         let fleet = Fleet(snapshot: try desired.snapshots(), today: invocation.today)
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(new)
         if !text.isEmpty { invocation.console.note(String(text.dropLast())) }
-    }
-}
-
-extension ExitCode {
-    /// Of several environments the worst decides: what is not valid, what is refused, then differences.
-    fileprivate func isWorse(than other: ExitCode) -> Bool {
-        func rank(_ code: ExitCode) -> Int { [.done, .differences, .refused, .invalid].firstIndex(of: code) ?? 4 }
-        return rank(self) > rank(other)
     }
 }
 

@@ -59,12 +59,12 @@ extension Verb {
         // The reconcile itself reports one that cannot be read.
         let before = try? site.desiredCommit()
         // A forge that does not answer must not keep a canary from being judged: what is here comes first.
-        let hasRollouts = try forge != nil && site.hasRollouts(environment)
+        let waitsForTime = try forge != nil && site.waitsForTime(environment)
         let reconciler = invocation.reconciler(environment, site)
-        var result = hasRollouts ? try invocation.finish(reconciler, reconciler.run(), forge: nil) : .done
+        var result = waitsForTime ? try invocation.finish(reconciler, reconciler.run(), forge: nil) : .done
         let isFetched = try forge.map { try invocation.fetch($0, site) } ?? true
         try invocation.requireKnown(environment, site)
-        if !hasRollouts || (try? site.desiredCommit()) != before {
+        if !waitsForTime || (try? site.desiredCommit()) != before {
             result = try invocation.finish(reconciler, reconciler.run(), forge: forge)
         } else if let forge {
             try invocation.settle(environment, site, forge)

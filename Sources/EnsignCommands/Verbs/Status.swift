@@ -34,7 +34,7 @@ extension Verb {
             for note in renderer.notes { invocation.console.note(note) }
             if !invocation.isQuiet, let why = try site.whyNothing(status.environments) { invocation.console.note(why) }
         }
-        return status.environments.lazy.compactMap { $0.unreadable.map { Explanation($0).code } }.first ?? .done
+        return .worst(of: status.environments.compactMap { $0.unreadable.map { Explanation($0).code } })
     }
 }
 

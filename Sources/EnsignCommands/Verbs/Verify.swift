@@ -36,7 +36,7 @@ extension Verb {
             }
             let renderer = LedgerCheckRenderer(check: check, console: invocation.console)
             invocation.console.say(renderer.lines(inJSON: invocation.format == .json))
-            if worst != .integrity, check.code != .done { worst = check.code }
+            worst = worst.worst(check.code)
             checks.append(check)
         }
         if invocation.format == .json { invocation.json(LedgerCheck.json(checks)) }

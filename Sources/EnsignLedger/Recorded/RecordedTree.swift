@@ -67,8 +67,8 @@ package final class RecordedTree {
         return agents.sorted()
     }
 
-    /// Whether a rollout is under way or waits: then time alone may change something.
-    package func hasRollouts() throws -> Bool {
+    /// Whether a rollout is under way, or waits for a place or its soak: then time alone may change something.
+    package func waitsForTime() throws -> Bool {
         try remembered().contains { try agent($0)?.state.rollout != nil }
     }
 

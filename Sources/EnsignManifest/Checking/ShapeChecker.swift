@@ -403,17 +403,6 @@ struct ShapeChecker {
     }
 }
 
-extension TextForm {
-    /// The code of a finding about a refused text.
-    fileprivate var code: String {
-        if title.contains("version") { return "invalid-version" }
-        if title.contains("credentials") { return "literal-secret" }
-        if title.contains("duration") { return "invalid-duration" }
-        if title.contains("name") || title.contains("agent") { return "invalid-name" }
-        return "invalid-value"
-    }
-}
-
 extension String {
     /// The text with its first letter in lower case, to continue a sentence.
     fileprivate var lowercasedFirst: String {

@@ -61,6 +61,8 @@ package struct Field: Sendable {
 package struct TextForm: Sendable {
     /// What the text is, for messages: "a name".
     package var title: String
+    /// The code of a finding about a text that is not accepted.
+    package var code: String
     /// An ECMA-262 regular expression for editors; nil when the values are listed or anything goes.
     package var pattern: String?
     /// The texts that are accepted, when they can be listed.
@@ -76,6 +78,7 @@ package struct TextForm: Sendable {
 
     package init(
         _ title: String,
+        code: String = "invalid-value",
         pattern: String? = nil,
         values: [String]? = nil,
         maxBytes: Int = 256,
@@ -83,6 +86,7 @@ package struct TextForm: Sendable {
         problem: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.title = title
+        self.code = code
         self.pattern = pattern
         self.values = values
         self.maxBytes = maxBytes

@@ -12,12 +12,17 @@ extension TextForm {
     /// A label's value: any text, even one that looks like a boolean.
     static let label = TextForm("text", takesAnyScalar: true)
 
-    package static let name = TextForm("a name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$") { text in
+    package static let name = TextForm("a name", code: "invalid-name", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    { text in
         Name.isValid(text) ? nil : "'\(text)' is not a name: \(Name.rule)"
     }
 
     /// The name of an operation, which is any name of a tool of MCP.
-    static let operation = TextForm("the name of an operation", pattern: "^[A-Za-z0-9_.-]{1,128}$") { text in
+    static let operation = TextForm(
+        "the name of an operation",
+        code: "invalid-name",
+        pattern: "^[A-Za-z0-9_.-]{1,128}$"
+    ) { text in
         guard !OperationName.isValid(text) else { return nil }
         return "'\(text.cut(utf8: 140))' is not the name of an operation: \(OperationName.rule)"
     }
@@ -25,6 +30,7 @@ extension TextForm {
     /// An operation, or all of them.
     static let operationOrAll = TextForm(
         "the name of an operation or \"*\"",
+        code: "invalid-name",
         pattern: "^([A-Za-z0-9_.-]{1,128}|[*])$"
     ) { text in
         text == "*" ? nil : operation.problem(text)
@@ -32,25 +38,35 @@ extension TextForm {
 
     package static let agent = TextForm(
         "an agent, <team>/<agent>",
+        code: "invalid-name",
         pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
     ) { text in
         AgentID(text) == nil ? "'\(text)' is not an agent: write <team>/<agent>" : nil
     }
 
-    static let release = TextForm("a semantic version", pattern: semver) { text in
+    static let release = TextForm("a semantic version", code: "invalid-version", pattern: semver) { text in
         SemanticVersion(text) == nil ? "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0" : nil
     }
 
-    static let agentVersion = TextForm("a semantic version or 'next'", pattern: "^next$|\(semver)") { text in
+    static let agentVersion = TextForm(
+        "a semantic version or 'next'",
+        code: "invalid-version",
+        pattern: "^next$|\(semver)"
+    ) { text in
         AgentVersion(text) == nil ? "'\(text)' is not SemVer: write MAJOR.MINOR.PATCH, such as 1.4.0, or next" : nil
     }
 
-    package static let duration = TextForm("a duration", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
+    package static let duration = TextForm("a duration", code: "invalid-duration", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$")
+    { text in
         TimeSpan(text) == nil ? "'\(text)' is not a duration: write a whole number and ms, s, m, h or d" : nil
     }
 
     /// How far apart the samples of a query are.
-    static let step = TextForm("a duration from 1s to 1h", pattern: "^[0-9]{1,15}(ms|s|m|h|d)$") { text in
+    static let step = TextForm(
+        "a duration from 1s to 1h",
+        code: "invalid-duration",
+        pattern: "^[0-9]{1,15}(ms|s|m|h|d)$"
+    ) { text in
         guard let span = TimeSpan(text) else { return duration.problem(text) }
         return PrometheusQuery.steps.contains(span.milliseconds) ? nil : "'\(text)' is not from 1s to 1h"
     }
@@ -67,7 +83,12 @@ extension TextForm {
         CalendarDate(text) == nil ? "'\(text)' is not a date: write YYYY-MM-DD" : nil
     }
 
-    static let fileName = TextForm("the name of a file", pattern: "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", maxBytes: 128) {
+    static let fileName = TextForm(
+        "the name of a file",
+        code: "invalid-name",
+        pattern: "^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        maxBytes: 128
+    ) {
         text in
         if text.isEmpty || !text.utf8.allSatisfy(isNamePart) || text.hasPrefix(".") || text == "agent.yaml" {
             return "'\(text)' is not the name of a file beside this one: use A-Z, a-z, 0-9, '.', '_' and '-'"
@@ -76,7 +97,12 @@ extension TextForm {
     }
 
     /// The name of a prompt, as the runtime asks for it.
-    static let promptName = TextForm("a name", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", maxBytes: 64) { text in
+    static let promptName = TextForm(
+        "a name",
+        code: "invalid-name",
+        pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        maxBytes: 64
+    ) { text in
         let isName =
             text.first.map { $0.isASCII && ($0.isLetter || $0.isNumber) } == true
             && text.utf8.allSatisfy(isNamePart)
@@ -84,7 +110,7 @@ extension TextForm {
     }
 
     /// What a framework calls an agent: any line, since each has rules of its own.
-    package static let alias = TextForm("a name", maxBytes: 128) { line.problem($0) }
+    package static let alias = TextForm("a name", code: "invalid-name", maxBytes: 128) { line.problem($0) }
 
     /// A variable of an environment, as POSIX has it (Base Definitions, section 8.1).
     package static let variable = TextForm("a variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$") { text in
@@ -95,7 +121,11 @@ extension TextForm {
     }
 
     /// The name of a header field: RFC 9110, section 5.1.
-    package static let header = TextForm("a header's name", pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") { text in
+    package static let header = TextForm(
+        "a header's name",
+        code: "invalid-name",
+        pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+    ) { text in
         let isToken = !text.isEmpty && text.utf8.allSatisfy { isNamePart($0) || "!#$%&'*+^`|~".utf8.contains($0) }
         return isToken ? nil : "'\(text)' is not the name of a header"
     }
@@ -164,7 +194,11 @@ extension TextForm {
     }
 
     /// `<scheme>:<path>`: where a secret is kept, never the secret.
-    package static let credentials = TextForm("a reference to credentials", pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$") {
+    package static let credentials = TextForm(
+        "a reference to credentials",
+        code: "literal-secret",
+        pattern: "^[a-z][a-z0-9+.-]*:[^\\s]+$"
+    ) {
         text in
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let isReference =
@@ -180,7 +214,7 @@ extension TextForm {
 
     /// A server's address. What lets somebody in does not belong into it: everybody may read a bundle, and the record
     /// keeps it for ever.
-    static let url = TextForm("a URL without credentials") { text in
+    static let url = TextForm("a URL without credentials", code: "literal-secret") { text in
         if let problem = line.problem(text) { return problem }
         guard let slashes = text.firstRange(of: "//") else { return nil }
         let rest = text[slashes.upperBound...]
@@ -215,7 +249,8 @@ extension TextForm {
     }
 
     /// `<provider>/<model>`.
-    static let modelKey = TextForm("a model, <provider>/<name>", pattern: "^[^/\\s]+/[^\\s]+$") { text in
+    static let modelKey = TextForm("a model, <provider>/<name>", code: "invalid-name", pattern: "^[^/\\s]+/[^\\s]+$") {
+        text in
         let parts = text.split(separator: "/", maxSplits: 1)
         return parts.count == 2 ? nil : "'\(text)' is not a model: write <provider>/<name>"
     }

@@ -28,11 +28,10 @@ extension KillRule {
     /// As a manifest writes it.
     package var json: JSONValue {
         switch self {
-        case .spend(let amount, let span): ["spend": JSONValue(amount), "within": .string(span.short)]
-        case .repeatedCall(let count, let span): ["repeatedCall": .integer(count), "within": .string(span.short)]
-        case .deniedCalls(let count, let span): ["deniedCalls": .integer(count), "within": .string(span.short)]
-        case .steps(let count): ["steps": .integer(count)]
-        case .unknownTool(let count): ["unknownTool": .integer(count)]
+        case .spend(let amount, let span): .object([name: JSONValue(amount), "within": .string(span.short)])
+        case .repeatedCall(let count, let span), .deniedCalls(let count, let span):
+            .object([name: .integer(count), "within": .string(span.short)])
+        case .steps(let count), .unknownTool(let count): .object([name: .integer(count)])
         }
     }
 }

@@ -116,4 +116,15 @@ package enum KillRule: Sendable, Hashable {
     case steps(Int64)
     /// Calls of a tool that was not granted.
     case unknownTool(Int64)
+
+    /// The field that manifests write it in.
+    package var name: String {
+        switch self {
+        case .spend: "spend"
+        case .repeatedCall: "repeatedCall"
+        case .deniedCalls: "deniedCalls"
+        case .steps: "steps"
+        case .unknownTool: "unknownTool"
+        }
+    }
 }

@@ -63,17 +63,7 @@ extension KillRule {
     }
 
     /// As in manifests.
-    fileprivate var field: String {
-        let name =
-            switch self {
-            case .spend: "spend"
-            case .repeatedCall: "repeatedCall"
-            case .deniedCalls: "deniedCalls"
-            case .steps: "steps"
-            case .unknownTool: "unknownTool"
-            }
-        return "killSwitch.\(name)"
-    }
+    fileprivate var field: String { "killSwitch.\(name)" }
 
     /// The threshold at which it halts, for people.
     fileprivate var words: String {

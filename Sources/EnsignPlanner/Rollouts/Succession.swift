@@ -33,8 +33,9 @@ struct Successions {
     private let context: RolloutContext
     /// Agents with a halt or a quarantine, sorted by name.
     private let flagged: [Flagged]
-    /// Live agents that this plan removes, sorted by name.
-    private let leaving: [Leaving]
+    /// Live agents that this plan removes.
+    private let leaving: [Renames.Leaving]
+    private let gone: Set<AgentID>
     /// Teams in which something is created.
     private let creating: Set<String>
 
@@ -54,15 +55,9 @@ struct Successions {
         }
     }
 
-    private struct Leaving {
-        var agent: AgentID
-        var stable: Change.Side
-        var bundle: Bundle
-    }
-
     /// - Returns: Nil when no agent can be another one.
     init?(_ desired: [DesiredAgent], _ recorded: RecordedFleet, _ rules: PlanRules, _ context: RolloutContext) throws {
-        var leaving: [Leaving] = []
+        var leaving: [Renames.Leaving] = []
         // Includes undeclared agents that stay: `prune` is off.
         var gone: Set<AgentID> = []
         var creating: Set<String> = []
@@ -79,7 +74,7 @@ struct Successions {
             guard rules.prune, isLive, let stable = state?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
-            leaving.append(Leaving(agent: item.agent, stable: stable, bundle: bundle))
+            leaving.append(Renames.Leaving(agent: item.agent, stable: stable, bundle: bundle))
         }
         var flagged: [Flagged] = []
         for agent in try recorded.remembered() {
@@ -96,8 +91,10 @@ struct Successions {
         }
         guard !flagged.isEmpty || !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty) else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
-        self.leaving = leaving.sorted { $0.agent < $1.agent }
-        self.creating = creating
+        let marked = Set(flagged.map(\.agent))
+        for index in leaving.indices { leaving[index].isFlagged = marked.contains(leaving[index].agent) }
+        self.leaving = leaving
+        (self.gone, self.creating) = (Set(leaving.map(\.agent)), creating)
     }
 
     /// What the created agents inherit; agents that inherit nothing are left out.
@@ -106,7 +103,7 @@ struct Successions {
         let created = try desired.filter { item in
             try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
-        let renamed = try renames(created)
+        let renamed = try Renames.find(leaving, created, compile: context.compile)
         for item in created {
             guard let compiled = item.compiled else { continue }
             var succession = Succession(compiled)
@@ -167,46 +164,6 @@ struct Successions {
         return succession
     }
 
-    // MARK: Renames
-
-    /// The most pairs of an old and a new name that are checked: each check reads a version.
-    private static let maxPairs = 2_000
-
-    /// Which live agent continues under which new name: what it runs reappears in the commit that removes its name.
-    ///
-    /// The nearest pairs first: an agent with its name or its team is more likely the same than a stranger that runs
-    /// the same. Among equals the flagged one is the ancestor.
-    private func renames(_ created: [DesiredAgent]) throws -> [AgentID: (Leaving, CompiledBundle)] {
-        let marked = Set(flagged.map(\.agent))
-        var pairs: [(distance: Int, isFlagged: Bool, old: Leaving, item: DesiredAgent)] = []
-        for old in leaving {
-            for item in created {
-                let isNear = item.agent.name == old.agent.name || item.agent.team == old.agent.team
-                let brings = item.compiled?.identity.isArtifact(of: old.bundle) == true
-                pairs.append(((isNear ? 0 : 2) + (brings ? 0 : 1), marked.contains(old.agent), old, item))
-                // Nobody renames so many at once: they are then created and removed.
-                if pairs.count > 1_000_000 { return [:] }
-            }
-        }
-        pairs.sort { left, right in
-            if left.distance != right.distance { return left.distance < right.distance }
-            if left.isFlagged != right.isFlagged { return left.isFlagged }
-            return (left.old.agent, left.item.agent) < (right.old.agent, right.item.agent)
-        }
-        var found: [AgentID: (Leaving, CompiledBundle)] = [:]
-        var taken: Set<AgentID> = []
-        var left = Self.maxPairs
-        for (_, _, old, item) in pairs where found[item.agent] == nil && !taken.contains(old.agent) {
-            guard left > 0 else { break }
-            left -= 1
-            let same = try context.compile(item.agent, old.stable.version)
-            guard let same, same.identity.isArtifact(of: old.bundle) else { continue }
-            found[item.agent] = (old, same)
-            taken.insert(old.agent)
-        }
-        return found
-    }
-
     // MARK: Flags
 
     private func takeOver(_ other: Flagged, _ compiled: CompiledBundle, _ succession: inout Succession) throws {
@@ -240,7 +197,6 @@ struct Successions {
     /// Whether it is the same team, or one that replaces a team with no agents left.
     private func isOfTeam(_ team: String, _ old: String) throws -> Bool {
         if team == old { return true }
-        let gone = Set(leaving.map(\.agent))
         let stays = try creating.contains(old) || recorded.members(old).contains { !gone.contains($0) }
         return try !stays && recorded.members(team).isEmpty
     }

@@ -150,11 +150,10 @@ extension KillRule {
     /// As manifests write it.
     package var text: String {
         switch self {
-        case .spend(let limit, let window): "spend: \(limit), within: \(window)"
-        case .repeatedCall(let count, let window): "repeatedCall: \(count), within: \(window)"
-        case .deniedCalls(let count, let window): "deniedCalls: \(count), within: \(window)"
-        case .steps(let count): "steps: \(count)"
-        case .unknownTool(let count): "unknownTool: \(count)"
+        case .spend(let limit, let window): "\(name): \(JSONValue(limit).text), within: \(window)"
+        case .repeatedCall(let count, let window), .deniedCalls(let count, let window):
+            "\(name): \(count), within: \(window)"
+        case .steps(let count), .unknownTool(let count): "\(name): \(count)"
         }
     }
 }

@@ -20,7 +20,7 @@ package struct OpenSeries {
         let tip = try site.ledger(environment).tip()
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         // Asked as the rules in force say; a new commit's are in force with the next reconcile.
-        guard try recorded.hasRollouts(), let accepted = try site.acceptedCommit(environment, tip: tip) else { return }
+        guard try recorded.waitsForTime(), let accepted = try site.acceptedCommit(environment, tip: tip) else { return }
         let tree = try site.repository.commit(accepted).tree
         let fleet = Fleet(snapshot: try site.snapshots(of: tree)(), today: now.timestamp.date)
         var evidence = try CanaryEvidence(recorded, environment, fleet, site)

@@ -189,17 +189,6 @@ package struct TelemetrySight: Sendable, Hashable {
 extension KillRule {
     /// Whether it looks at calls.
     fileprivate var isOfCalls: Bool { if case .spend = self { false } else { true } }
-
-    /// As manifests write it.
-    fileprivate var name: String {
-        switch self {
-        case .spend: "spend"
-        case .repeatedCall: "repeatedCall"
-        case .deniedCalls: "deniedCalls"
-        case .steps: "steps"
-        case .unknownTool: "unknownTool"
-        }
-    }
 }
 
 extension Rollout {

@@ -2,10 +2,12 @@ import EnsignModel
 
 /// What manifests declare and nothing enforces: a plan says it. What the gateway enforces is said only where there is none.
 enum DeclaredOnly {
-    /// Of an environment's own manifest.
-    static func names(_ environment: Environment, hasGateway: Bool) -> [String] {
-        let limits = environment.costUSDPerDay == nil || hasGateway ? [] : ["limits.costUSDPerDay"]
-        return limits + names(environment.rollout)
+    /// Of an environment's own manifest, and of the teams that have agents in it.
+    static func names(_ environment: Environment, _ policy: GatewayPolicy?, hasGateway: Bool) -> [String] {
+        guard !hasGateway else { return names(environment.rollout) }
+        let own = environment.costUSDPerDay == nil ? [] : ["limits.costUSDPerDay"]
+        let teams = (policy?.teams ?? [:]).filter { $0.value.costUSDPerDay != nil }.keys.sorted()
+        return own + teams.map { "limits.costUSDPerDay of \($0)" } + names(environment.rollout)
     }
 
     /// Of a deployment, and of what it deploys.

@@ -143,12 +143,15 @@ package struct PlanMaker {
             ),
             context: try context(resolved, evidence, source)
         )
-        plan.declaredOnly =
-            settings.map { DeclaredOnly.names($0, hasGateway: site.settings.gateway(environment) != nil) } ?? []
         plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
         plan.guards = try situation.guards(resolved.desired)
         plan.rules = try rules(resolved)
         plan.policy = try policy(resolved)
+        if let settings {
+            let shared = plan.policy.map(\.after) ?? (try? recorded.policy())
+            let hasGateway = site.settings.gateway(environment) != nil
+            plan.declaredOnly = DeclaredOnly.names(settings, shared, hasGateway: hasGateway)
+        }
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
             let lacks = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
             let source = resolved.desired.source.name

@@ -62,7 +62,7 @@ package struct Situation {
         (self.version, self.evidence) = (version, evidence)
         now = Timestamp(seconds: clock.wall())
         clockStep =
-            try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
+            try RecordedTree(repository: site.repository, tip: tip).waitsForTime()
             ? ClockReading.step(clock, since: StateFile(site.files, environment)) : nil
     }
 

@@ -53,7 +53,7 @@ struct PolicyFile {
 
     /// Planned changes with the digest of the file as it is published, which nobody could know before; where none of them
     /// changes it, it is only signed.
-    func completing(_ planned: [Change]) -> [Change] {
+    func completing(_ planned: consuming [Change]) -> [Change] {
         var changes = planned
         let file = Evidence.LiveFile(path: LivePath.policy, digest: digest)
         for index in changes.indices where changes[index].file?.path == LivePath.policy {

@@ -32,17 +32,20 @@ extension ReconcileSession {
         let sealing = try sealing(besides: planned, recorded)
         let seal = try nextSeal()
         let policy = try policy(batch.plan, recorded, seal)
-        let ownChanges = (policy?.completing(planned) ?? planned) + sealing.map(\.change)
+        var announces = policy?.completing(planned) ?? planned
+        announces += sealing.map(\.change)
+        let onlyRepairs = announces.isEmpty && !repairs.isEmpty
+        announces += repairs
         // A new commit that changes nothing here: no entry, unless it is the first.
-        guard !(ownChanges + repairs).isEmpty || before.entry.kind == .genesis else { return }
+        guard !announces.isEmpty || before.entry.kind == .genesis else { return }
         let (retired, expired) = try expired(before, recorded, batch)
         let shelf = DiskShelf(site)
         let announced = Batch.Announced(
             before: before,
             recorded: recorded,
             cause: Cause(source: try source(batch.commit), parent: batch.commit),
-            reason: reason(batch, onlyRepairs: ownChanges.isEmpty && !repairs.isEmpty),
-            changes: ownChanges + repairs,
+            reason: reason(batch, onlyRepairs: onlyRepairs),
+            changes: announces,
             files: try Parallel.map(batch.plan?.changes ?? []) { $0.files(seal, shelf) }
                 + sealing.map { $0.files(seal) },
             policy: policy,

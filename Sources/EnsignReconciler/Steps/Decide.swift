@@ -10,7 +10,7 @@ extension ReconcileSession {
     /// Leaves a batch where something is to be done, or looked at again.
     mutating func decide() throws {
         let drift = report.drift
-        if let desired, try isSettled(desired), reconciler.options.request == nil, try !hasRollouts() {
+        if let desired, try isSettled(desired), reconciler.options.request == nil, try !waitsForTime() {
             if !drift.isEmpty || !unsealed.isEmpty { batch = Batch(plan: nil, drift: drift, commit: desired) }
             return
         }

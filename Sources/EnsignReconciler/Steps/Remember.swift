@@ -8,8 +8,8 @@ import EnsignTargets
 extension ReconcileSession {
     mutating func remember() throws {
         try keepHeard()
-        report.hasRollouts = try RecordedTree(repository: site.repository, tip: tip).hasTrials()
-        if try hasRollouts() { try rememberClock() }
+        report.hasTrials = try RecordedTree(repository: site.repository, tip: tip).hasTrials()
+        if try waitsForTime() { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
             try StateFile<ObservationPlace>(site.files, environment).write(
@@ -34,8 +34,8 @@ extension ReconcileSession {
     private static let heardEvery: Int64 = 25
 
     /// Whether time alone may change something.
-    func hasRollouts() throws -> Bool {
-        try RecordedTree(repository: site.repository, tip: tip).hasRollouts()
+    func waitsForTime() throws -> Bool {
+        try RecordedTree(repository: site.repository, tip: tip).waitsForTime()
     }
 
     /// Remembers what the clock said.
