@@ -19,7 +19,7 @@ extension Invocation {
     func permissionSource(_ site: Site, _ environment: String) throws -> PermissionSource {
         if self["rev"] == nil {
             try site.require(environment, among: site.knownEnvironments())
-            if let tip = try site.ledger(environment).tip() {
+            if let tip = try site.ledger(environment).checkedTip() {
                 say(
                     "from what is live, entry \(tip.entry.sequence)"
                         + (site.reconciles ? "" : " (the newest that was fetched)"),

@@ -10,7 +10,7 @@ import EnsignTargets
 enum LiveRoute {
     /// - Throws: ``Failure`` for one that readers with the ledger's key would refuse.
     static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> Route? {
-        let tip = try site.ledger(environment).tip()
+        let tip = try site.ledger(environment).checkedTip()
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         guard !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) else {
             return try recorded.agent(agent)?.route

@@ -88,7 +88,7 @@ extension Site {
     /// - Throws: ``Failure`` in a clone that has not fetched it: there nobody knows.
     @discardableResult
     func requireLedger(_ environment: String) throws -> RecordedEntry? {
-        if let tip = try ledger(environment).tip() { return tip }
+        if let tip = try ledger(environment).checkedTip() { return tip }
         guard !reconciles else { return nil }
         throw Failure(
             message: "there is no ledger of '\(environment)' here: what is live is not known",

@@ -35,6 +35,15 @@ package struct Ledger {
         try newest().map { try read($0) }
     }
 
+    /// The newest entry, for whoever answers questions from it.
+    ///
+    /// - Throws: ``LedgerError`` also when the ledger is not what was seen here before: rolled back, gone, or forked.
+    package func checkedTip() throws -> RecordedEntry? {
+        let tip = try tip()
+        try checkHighWater(tip)
+        return tip
+    }
+
     /// The commit that the ref names; nil when there is no ref.
     ///
     /// - Throws: Also for a symbolic ref that names nothing: the ledger may be elsewhere.

@@ -21,6 +21,9 @@ struct AgentWork {
         return candidate
     }
 
+    /// Whether its canary was under way under another name.
+    var hadPlace: Bool { succession?.state?.canary != nil }
+
     /// A bundle that the agent has afterwards; nil when nothing knows it.
     func bundle(_ digest: Digest, _ recorded: RecordedFleet) throws -> Bundle? {
         if let compiled = [item.compiled, recompiled].compactMap({ $0 }).first(where: { $0.digest == digest }) {

@@ -15,9 +15,9 @@ package struct Plan: Sendable, Hashable {
     package var kept: [AgentID]
     /// Agents that are no longer declared and stay for now, because others hand work to them; sorted.
     package var leaving: [LeavingAgent] = []
-    /// The end of a stop of everything or of a team, and all that is still stopped as a whole; nil when nothing of that
-    /// changes.
-    package var fleetChange: Change?
+    /// Stops of everything and of teams that end, or go on for a team's new name.
+    package var fleetChanges: [Change] = []
+    /// All that is stopped as a whole afterwards; nil when nothing of that changes.
     package var halts: FleetHalts?
     /// The change of the environment's own rules against those of the recorded source; nil when none changes.
     package var rules: Change?
@@ -70,11 +70,11 @@ package struct Plan: Sendable, Hashable {
     }
 
     /// Whether it leaves agents as they are; see ``guards`` for the rest.
-    package var isEmpty: Bool { changes.isEmpty && fleetChange == nil }
+    package var isEmpty: Bool { changes.isEmpty && fleetChanges.isEmpty }
     /// Whether anything changes: what agents do, or what guards them.
     package var hasDifferences: Bool { !isEmpty || !guards.isEmpty || rules != nil || policy != nil }
     /// What it changes that belongs to no agent.
-    package var common: [Change] { [fleetChange, rules, policy?.change].compactMap { $0 } }
+    package var common: [Change] { fleetChanges + [rules, policy?.change].compactMap { $0 } }
     /// What git asks for but a person has to allow first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 

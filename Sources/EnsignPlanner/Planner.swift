@@ -32,7 +32,8 @@ package enum Planner {
         var recorded = recorded
         if let request = context.request { try follow(request, desired, &recorded, &plan) }
         let delegated = delegated(desired, recorded)
-        let successions = try Successions(desired, recorded, rules, context)?.find(desired) ?? [:]
+        let (successions, teams) = try Successions(desired, recorded, rules, context)?.find(desired) ?? ([:], [:])
+        for (new, old) in teams.sorted(by: { $0.key < $1.key }) { goOn(new, as: old, &recorded, &plan) }
         var moved: [AgentID: AgentID] = [:]
         for (agent, succession) in successions { if let old = succession.renamedFrom { moved[old] = agent } }
         // What goes depends on all others; canaries share the environment's places. Whatever else there is, is planned and
@@ -42,10 +43,15 @@ package enum Planner {
         if recorded.live == 0 { plan.changes.reserveCapacity(desired.count) }
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
-                if try recorded.agent(item.agent)?.isLive == true {
-                    plan.kept.append(item.agent)
-                    plan.unchanged -= 1
-                }
+                guard try recorded.agent(item.agent)?.isLive == true else { continue }
+                plan.kept.append(item.agent)
+                plan.unchanged -= 1
+                // Git says nothing of it, and an operator may.
+                let before = plan.unchanged
+                var work = try work(item, delegated, (nil, nil), recorded, context)
+                try work.machine.handle(.kept)
+                try plan.take(work, recorded, context)
+                plan.unchanged = before
                 continue
             }
             let names = (successions[item.agent], moved[item.agent])
@@ -90,7 +96,24 @@ package enum Planner {
         guard let scope = request.scope, recorded.halts[scope] != nil else { return }
         recorded.halts[scope] = nil
         plan.halts = recorded.halts
-        plan.fleetChange = recorded.halts.change(.resume, scope, reason: request.reason, by: request.by)
+        plan.fleetChanges.append(
+            recorded.halts.change(.resume, scope, reason: request.reason, by: request.by)
+        )
+    }
+
+    /// What stops a team stops it under its new name too; the old name stays stopped.
+    private static func goOn(_ new: String, as old: String, _ recorded: inout RecordedFleet, _ plan: inout Plan) {
+        guard let halt = recorded.halts.teams[old] else { return }
+        recorded.halts.teams[new] = halt
+        plan.halts = recorded.halts
+        plan.fleetChanges.append(
+            recorded.halts.change(
+                .halt,
+                .team(new),
+                reason: "team \(old) is halted, and goes on as \(new): \(halt.reason)",
+                by: halt.by
+            )
+        )
     }
 
     /// Why an agent is not what git asks for; nil when nothing holds it.
@@ -124,10 +147,16 @@ package enum Planner {
     /// Gives places to candidates that wait: the oldest wanted commit first, then by name.
     private static func place(_ works: inout [AgentWork], _ context: RolloutContext) throws {
         var places = context.concurrentRollouts ?? .max
-        for work in works where work.machine.state.canary != nil && places != .max { places = max(0, places - 1) }
+        // The canary of an agent that git no longer declares ends.
+        for work in works where work.item.compiled != nil && work.machine.state.canary != nil && places != .max {
+            places = max(0, places - 1)
+        }
         let queue = works.indices.filter { works[$0].queued != nil }.sorted { left, right in
-            guard let first = works[left].queued, let second = works[right].queued else { return left < right }
-            return (first.wanted, works[left].item.agent) < (second.wanted, works[right].item.agent)
+            let (left, right) = (works[left], works[right])
+            // One that was renamed had its place.
+            guard left.hadPlace == right.hadPlace else { return left.hadPlace }
+            guard let first = left.queued, let second = right.queued else { return false }
+            return (first.wanted, left.item.agent) < (second.wanted, right.item.agent)
         }
         for index in queue {
             guard case .canary(let canary) = works[index].item.rollout, places > 0 else {

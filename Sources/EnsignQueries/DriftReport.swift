@@ -17,7 +17,7 @@ package struct DriftReport: Sendable {
 
     private static func files(_ site: Site, _ environment: String) throws -> [DriftedFile] {
         let ledger = site.ledger(environment)
-        guard let tip = try ledger.tip() else { return [] }
+        guard let tip = try ledger.checkedTip() else { return [] }
         let expected = try RecordedFiles(tip, ledger)
         let drift = try site.target(environment).observe(expected, .everything, sweeping: false).drift
         guard !drift.isEmpty else { return [] }

@@ -63,7 +63,7 @@ package struct EnvironmentStatus: Sendable {
         self.name = name
         self.now = now
         // A ledger that cannot be read does not hide what else is known.
-        let ledger = Result { try site.ledger(name).tip() }
+        let ledger = Result { try site.ledger(name).checkedTip() }
         switch ledger {
         case .success(let tip): (self.tip, unreadable) = (tip, nil)
         case .failure(let error): (tip, unreadable) = (nil, error)

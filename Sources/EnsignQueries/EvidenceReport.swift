@@ -66,7 +66,7 @@ package struct EvidenceReport: Sendable {
         version: String,
         now: Timestamp
     ) throws -> EvidenceReport {
-        let tip = try site.ledger(environment).tip()
+        let tip = try site.ledger(environment).checkedTip()
         let recorded = try RecordedTree(repository: site.repository, tip: tip).agent(agent)
         var report = EvidenceReport(
             environment: environment,

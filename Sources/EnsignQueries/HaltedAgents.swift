@@ -19,7 +19,7 @@ package struct HaltedAgents {
         try self.init(
             site,
             environment,
-            RecordedTree(repository: site.repository, tip: site.ledger(environment).tip())
+            RecordedTree(repository: site.repository, tip: site.ledger(environment).checkedTip())
         )
     }
 

@@ -35,7 +35,7 @@ package struct LedgerLog: Sendable {
     package static func read(_ site: Site, _ environment: String, _ filter: Filter) throws -> LedgerLog {
         let ledger = site.ledger(environment)
         var log = LedgerLog(environment: environment, rows: [])
-        guard let tip = try ledger.tip() else { return log }
+        guard let tip = try ledger.checkedTip() else { return log }
         var answered: Set<ObjectID> = []
         try ledger.walk(from: tip) { entry in
             let kind = entry.entry.kind

@@ -55,7 +55,7 @@ package struct LiveAgents: Sendable {
         guard moment == .newest else { return try earlier(site, environment, moment) }
         let report = try RolloutReport.make(site, environment, agent: nil, version: version)
         let desired = try site.desiredCommit()
-        let tip = try site.ledger(environment).tip()
+        let tip = try site.ledger(environment).checkedTip()
         var live = LiveAgents(environment: environment, now: report.now, obstacle: report.obstacle, rows: [])
         if live.obstacle == nil, !site.reconciles {
             live.obstacle = try RefusedCommit.find(Set([desired].compactMap { $0 }), site.ledger(environment), tip)?

@@ -10,7 +10,7 @@ package struct PromotionSource {
 
     package init(_ site: Site, _ environment: String) throws {
         self.environment = environment
-        live = try site.ledger(environment).tip().map { LiveFleet(site, environment, at: $0) }
+        live = try site.ledger(environment).checkedTip().map { LiveFleet(site, environment, at: $0) }
     }
 
     /// Why a version is not one to take further.

@@ -50,6 +50,7 @@ private struct Scenario {
     private var rollout = Rollout.immediate
     private var analysis: Analysis?
     private var concurrent: Int64?
+    private var prunes = true
     private var keepFor: Int64 = 7 * 86_400
     private var verdicts: [AgentID: Verdict] = [:]
     private var now: Int64 = 1_800_000_000
@@ -101,6 +102,9 @@ private struct Scenario {
             return []
         case "concurrent":
             concurrent = try number(words[0])
+            return []
+        case "prune":
+            prunes = words[0] != "off"
             return []
         case "keepFor":
             keepFor = try span(words[0]).seconds
@@ -259,6 +263,7 @@ private struct Scenario {
         do {
             plan = try world.plan(
                 desired.map { story.compile($0.key, $0.value.version, $0.value) },
+                prune: prunes,
                 rollout: rollout,
                 wanted: desired.mapValues { ($0.rollout, Timestamp(seconds: $0.wanted)) },
                 context: context

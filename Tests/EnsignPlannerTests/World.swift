@@ -27,6 +27,7 @@ struct World {
     var live: Int64 { Int64(recorded.count) }
 
     mutating func apply(_ plan: Plan, at now: Timestamp = Timestamp(seconds: 1_800_000_000)) {
+        if let halts = plan.halts { self.halts = halts }
         for planned in plan.changes {
             for bundle in planned.bundles { bundles[bundle.digest] = try? bundle.bundle }
             guard planned.route != nil || planned.state != nil else {

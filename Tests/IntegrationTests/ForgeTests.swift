@@ -52,6 +52,21 @@ import Testing
         #expect(third.status == 0 && !third.errors.contains("pushed"), "\(third.errors)")
     }
 
+    @Test("A push to the host's own branch is told that the host follows another one, and no plan is promised")
+    func ownBranch() throws {
+        let forge = try forge()
+        let clone = try clone(of: forge).path
+        #expect(try reconcile(clone).status == 0)
+        let before = try tip(clone)
+        try forge.edit(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        try forge.git("commit", "-q", "-a", "-m", "Less")
+        let push = try forge.tryGit("push", clone, "HEAD:refs/heads/main")
+        #expect(push.status == 0, "\(push.errors)")
+        #expect(push.errors.contains("main: this host follows 'main' of 'origin', not its own"), "\(push.errors)")
+        #expect(!push.errors.contains("Plan:"), "\(push.errors)")
+        #expect(try tip(clone) == before)
+    }
+
     @Test("A forge that does not answer is said, the rest is done, and the status is 1")
     func away() throws {
         let forge = try forge()

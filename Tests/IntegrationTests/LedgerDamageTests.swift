@@ -115,6 +115,36 @@ import Testing
         #expect(try ledger.pointsAt().isEmpty)
     }
 
+    @Test(
+        "Nobody answers from a ledger that is behind what was seen here, or gone",
+        arguments: [
+            ["status"], ["status", "--env", "prod"], ["get", "agents", "--env", "prod"],
+            ["who-can", "crm.find", "--env", "prod"],
+            ["check", "support/triage", "crm.find", "--env", "prod"], ["drift", "--env", "prod"],
+            ["log", "--env", "prod"],
+            ["route", "support/triage", "--env", "prod", "--key", "x"], ["rollout", "status", "--env", "prod"],
+            ["evidence", "support/triage", "--env", "prod"], ["plan", "--env", "prod"],
+        ]
+    )
+    func answers(_ words: [String]) throws {
+        let ledger = try LedgerCopy()
+        func ask() throws -> CommandResult { try run(Host.ensign, words, in: ledger.bare) }
+        #expect(try ask().status != 5)
+        for isGone in [false, true] {
+            if isGone {
+                try ledger.git("update-ref", "-d", LedgerCopy.ref)
+            } else {
+                try ledger.git("update-ref", LedgerCopy.ref, "\(LedgerCopy.ref)~1")
+            }
+            let answer = try ask()
+            #expect(answer.status == 5, "\(words): \(answer.output)\(answer.errors)")
+            #expect(
+                (answer.output + answer.errors).contains("rolled back"),
+                "\(words): \(answer.output)\(answer.errors)"
+            )
+        }
+    }
+
     @Test("A lock that a killed run left on the ledger's ref is removed")
     func staleLock() throws {
         let ledger = try LedgerCopy()

@@ -122,6 +122,14 @@ struct Hooks {
 
     private func receive(_ update: Update) throws -> ExitCode {
         let branch = site.settings.branch
+        if let remote = site.settings.remote,
+            try site.repository.finalName(of: site.settings.desiredRef) != site.repository.finalName(of: update.ref)
+        {
+            console.note(
+                "\(branch): this host follows '\(branch)' of '\(remote)', not its own: nothing changes here; push to '\(remote)'"
+            )
+            return .done
+        }
         if update.new == .zero {
             console.note(
                 "\(branch): refused: it is the desired state, and deleting it would leave the fleet without one"

@@ -121,7 +121,7 @@ private struct Promotion {
 
     /// What the files name is not always what runs.
     private func tellOfLive(_ target: String) throws {
-        guard try site.ledger(target).tip() != nil else { return }
+        guard try site.ledger(target).checkedTip() != nil else { return }
         let live = try LiveAgents.make(site, target, at: .newest, version: App.version)
         for row in live.rows where row.wanted != nil && row.wanted != row.stable?.version {
             guard try invocation.has("all") || row.agent == invocation.agent(0) else { continue }

@@ -53,8 +53,15 @@ package struct FleetHalts: Sendable, Hashable {
     }
 
     /// The stop that an agent is subject to; nil when there is none.
-    package func covering(_ agent: AgentID) -> Covering? {
-        for scope in [Scope.all, .team(agent.team)] {
+    ///
+    /// - Parameters:
+    ///   - former: The name of its team before, if that has another now.
+    ///   - renamed: The agent that it was under another name. What that one was subject to says nothing anew: if it runs all
+    ///     the same, somebody has let it go.
+    package func covering(_ agent: AgentID, asTeam former: String? = nil, not renamed: AgentID? = nil) -> Covering? {
+        var scopes: [Scope] = renamed == nil ? [.all] : []
+        for team in [agent.team, former].compactMap({ $0 }) where team != renamed?.team { scopes.append(.team(team)) }
+        for scope in scopes {
             if let halt = self[scope] { return Covering(halt: halt, name: "\(scope) is halted") }
         }
         return nil

@@ -9,6 +9,8 @@ package enum RolloutEvent: Sendable {
     case removed(movedTo: AgentID?)
     /// Git no longer declares the agent, and others still hand work to it: who, in words.
     case stays(users: String, movedTo: AgentID?)
+    /// Git no longer declares the agent, and it is kept because pruning is off.
+    case kept
     /// The agent is about to be created, and may be an existing one under a new name.
     case succeeds(Succession)
     /// A waiting candidate may begin.

@@ -91,7 +91,9 @@ extension RolloutMachine {
         case .settled(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard obstacle == nil else { return held = obstacle }
-            if desired.isImmediate || atOnce {
+            if let paused, !atOnce, !desired.goesBack {
+                goOn(stable, paused, desired)
+            } else if desired.isImmediate || atOnce {
                 replace(stable, desired)
             } else {
                 state.rollout = .queued(candidate(desired))
@@ -158,6 +160,29 @@ extension RolloutMachine {
         state.stable = desired.side
         state.rollout = nil
         record(desired.isEarlier ? .rollback : .update, from: stable, to: desired.side, desired.kind)
+    }
+
+    /// The canary that was paused under the agent's former name is under way under this one, and is paused.
+    private mutating func goOn(_ stable: Change.Side, _ paused: CanaryProgress, _ desired: DesiredVersion) {
+        var progress = paused
+        progress.evidenceSince = now
+        if case .canary(let canary) = desired.rollout, let first = canary.steps.first?.weight {
+            // It begins again.
+            (progress.step, progress.weight) = (0, first)
+            (progress.stepSince, progress.started) = (now, now)
+            progress.pause?.since = now
+        }
+        let trial = Trial(stable: stable, candidate: candidate(desired))
+        state.rollout = .canary(trial.candidate, progress)
+        held = .paused
+        record(
+            .weight,
+            from: stable,
+            to: trial.candidate.side,
+            desired.kind,
+            weight: (0, progress.weight),
+            because(progress.pause.map { "it stays paused: \($0.reason)" })
+        )
     }
 
     private mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {

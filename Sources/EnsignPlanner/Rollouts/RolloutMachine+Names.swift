@@ -13,6 +13,7 @@ extension RolloutMachine {
             state.stable = stable
             let why = succession.renamedFrom.map { "it was \($0)" }
             record(.create, from: nil, to: stable, .widening, because(why))
+            if let known = succession.state { remember(known) }
         }
         let new = succession.quarantine.filter { quarantine in
             !state.quarantine.contains { $0.mark == quarantine.mark }
@@ -23,6 +24,14 @@ extension RolloutMachine {
         let covering = new.last { succession.identity.isCovered(by: $0) }
         guard let covering else { return }
         record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
+    }
+
+    /// What was remembered under the former name holds under this one: git's stop, an operator's word, an alarm, a pause.
+    private mutating func remember(_ known: AgentState) {
+        (state.haltedByGit, state.interrupted) = (known.haltedByGit, known.interrupted)
+        state.activityAfterHalt = known.activityAfterHalt
+        state.soakOverride = state.soakOverride ?? known.soakOverride
+        if let progress = known.canary?.progress, progress.pause != nil { paused = progress }
     }
 
     /// Git no longer declares the agent, and a version that takes sessions still hands work to it: its own rollout ends,
@@ -38,7 +47,7 @@ extension RolloutMachine {
         if state.haltedByGit {
             // There is no file any more in which git could say that the stop ends: an operator may.
             state.haltedByGit = false
-            state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: "git")
+            state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: Self.git)
         }
         let why = because("its removal waits: \(users)")
         let canary = state.canary
@@ -48,6 +57,32 @@ extension RolloutMachine {
         } else if isNew {
             record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
         }
+    }
+
+    /// What it is tried against, and how, is no longer declared: nobody would judge its candidate, or take it back.
+    mutating func kept() {
+        guard let stable = state.stable, let rollout = state.rollout else { return }
+        let why = because("git no longer declares it")
+        state.rollout = nil
+        guard case .canary(let candidate, let progress) = rollout else {
+            return record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
+        }
+        record(.rollback, from: candidate.side, to: stable, .none, weight: (progress.weight, 0), why)
+    }
+
+    /// Who stopped an agent that git had stopped, once git says nothing of it any more.
+    private static let git = "git"
+
+    /// Halts and quarantines have moved with the agent. What somebody has stopped since then, while its removal waited, holds
+    /// under this name: whoever goes on under the other one was not meant.
+    private mutating func forgetWhatMoved() {
+        func stays(_ since: Timestamp) -> Bool { state.leaving.map { since >= $0.since } ?? false }
+        if let halt = state.halt, stays(halt.since), halt.by != Self.git {
+            state.halt?.artifact = stableArtifact ?? halt.artifact
+        } else {
+            state.halt = nil
+        }
+        state.quarantine.removeAll { !stays($0.since) }
     }
 
     mutating func removed(movedTo successor: AgentID?) {
@@ -68,8 +103,7 @@ extension RolloutMachine {
             // Halts and quarantine outlive it: neither redeclaring the agent nor renaming it gets around them.
             if let stableArtifact { state.halt?.artifact = stableArtifact }
         } else {
-            // They have moved with the agent.
-            (state.halt, state.quarantine) = (nil, [])
+            forgetWhatMoved()
         }
         state.stable = nil
         state.rollout = nil

@@ -20,6 +20,8 @@ package struct RolloutMachine: Sendable {
     let now: Timestamp
     /// Why a new agent is halted before its first run; nil when it is not.
     var startsHalted: String?
+    /// The pause of the canary that it had under its former name: it holds for the one that begins now.
+    var paused: CanaryProgress?
     /// What lets in the version that git asks for, if it had to be shown: it is told with the change that brings it.
     var admission: (digest: Digest, verdict: PromotionVerdict)?
 
@@ -38,6 +40,7 @@ package struct RolloutMachine: Sendable {
         case .desired(let desired): self.desired(desired)
         case .removed(let successor): removed(movedTo: successor)
         case .stays(let users, let successor): stays(for: users, movedTo: successor)
+        case .kept: kept()
         case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)

@@ -15,6 +15,8 @@ package struct Succession: Sendable, Hashable {
     package var stable: CompiledBundle?
     /// Its former bundle, under the new name, to compare the stable version with.
     package var before: Bundle?
+    /// What else is remembered of the agent that was renamed; nil when it was not renamed.
+    package var state: AgentState?
     /// The stop that holds, with a sentence that says whose it is.
     package var halt: Halt?
     /// The quarantines that hold, each with its owner in its reason.
@@ -97,18 +99,21 @@ struct Successions {
         (self.gone, self.creating) = (Set(leaving.map(\.agent)), creating)
     }
 
-    /// What the created agents inherit; agents that inherit nothing are left out.
-    func find(_ desired: [DesiredAgent]) throws -> [AgentID: Succession] {
+    /// What the created agents inherit; agents that inherit nothing are left out. With the teams that a stop is for and that
+    /// go on under another name, by the new one.
+    func find(_ desired: [DesiredAgent]) throws -> (agents: [AgentID: Succession], teams: [String: String]) {
         var found: [AgentID: Succession] = [:]
         let created = try desired.filter { item in
             try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
         let renamed = try Renames.find(leaving, created, compile: context.compile)
+        let teams = try movedTeams(renamed.mapValues { $0.0.agent })
         for item in created {
             guard let compiled = item.compiled else { continue }
             var succession = Succession(compiled)
             if let (old, same) = renamed[item.agent] {
                 succession.renamedFrom = old.agent
+                succession.state = try recorded.agent(old.agent)?.state
                 let bundle = try same.bundle
                 let before = old.bundle.named(as: bundle)
                 succession.before = before
@@ -116,7 +121,11 @@ struct Successions {
                 let gains = AuthorityDifference(before: before, after: bundle).gains
                 succession.stable = gains ? try context.restrict(before, bundle) : same
             }
-            if let scope = recorded.halts.covering(item.agent) {
+            if let scope = recorded.halts.covering(
+                item.agent,
+                asTeam: teams[item.agent.team],
+                not: succession.renamedFrom
+            ) {
                 succession.halt = Halt(
                     since: context.now,
                     reason: "\(scope.name): \(scope.halt.reason)",
@@ -133,7 +142,21 @@ struct Successions {
         for item in desired where found[item.agent] == nil {
             if let succession = try arriving(item) { found[item.agent] = succession }
         }
-        return found
+        return (found, teams)
+    }
+
+    /// Stopped teams whose last agents leave in this commit, where all that go on do so in one new team: old by new.
+    private func movedTeams(_ renamed: [AgentID: AgentID]) throws -> [String: String] {
+        var targets: [String: Set<String>] = [:]
+        for (new, old) in renamed where recorded.halts.teams[old.team] != nil {
+            targets[old.team, default: []].insert(new.team)
+        }
+        var moved: [String: String] = [:]
+        for (old, new) in targets.sorted(by: { $0.key < $1.key }) {
+            guard new.count == 1, let team = new.first, team != old, try isOfTeam(team, old) else { continue }
+            moved[team] = old
+        }
+        return moved
     }
 
     /// A flagged artifact that arrives at a live agent with another one: the agent continues as it is, and the version
@@ -173,7 +196,11 @@ struct Successions {
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
         let isFlagged = other.artifacts.contains(where: compiled.identity.isNamed)
         if succession.halt == nil, let halt = other.state.halt, replaces || isFlagged {
-            succession.halt = Halt(since: context.now, reason: "as \(other.agent): \(halt.reason)", by: halt.by)
+            succession.halt = Halt(
+                since: isRenamed ? halt.since : context.now,
+                reason: Self.inherited(halt.reason, other.agent),
+                by: halt.by
+            )
         }
         for quarantine in other.state.quarantine {
             guard let mark = try mark(quarantine, compiled, isRenamed: isRenamed, replaces: replaces) else { continue }

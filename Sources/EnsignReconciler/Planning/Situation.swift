@@ -79,7 +79,7 @@ package struct Situation {
         clock: SystemClock = SystemClock(),
         asksPrometheus: Bool = false
     ) throws -> Situation {
-        let tip = try site.ledger(environment).tip()
+        let tip = try site.ledger(environment).checkedTip()
         let recorded = RecordedTree(repository: site.repository, tip: tip)
         guard try recorded.hasCanaries() else {
             return try Situation(site, environment, tip, clock, version, .store(nil, []))

@@ -70,9 +70,9 @@ final class SourceLedger {
         let (source, ledger) = (rule.source, site.ledger(rule.source))
         guard let tip = try ledger.tip() else {
             throw Distrust(
-                why: site.settings.remote.map {
-                    "there is no ledger of '\(source)' here: git fetch \($0) 'refs/ensign/ledger/*:refs/ensign/ledger/*'"
-                } ?? "'\(source)' has no ledger yet"
+                why: site.reconciles && site.settings.remote == nil
+                    ? "'\(source)' has no ledger yet"
+                    : "there is no ledger of '\(source)' here: git fetch \(site.settings.remote ?? "origin") 'refs/ensign/ledger/*:refs/ensign/ledger/*'"
             )
         }
         do { try ledger.checkHighWater(tip) } catch { throw Distrust(why: "\(error)") }
