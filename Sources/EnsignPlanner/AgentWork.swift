@@ -21,6 +21,11 @@ struct AgentWork {
         return candidate
     }
 
+    /// What git still allows the stable version of an agent that it no longer declares; nil when that is all that it has.
+    var narrowedStable: Change.Side? {
+        item.compiled == nil && machine.state.stable == before?.state.stable ? recompiled?.side : nil
+    }
+
     /// Whether its canary was under way under another name.
     var hadPlace: Bool { succession?.state?.canary != nil }
 

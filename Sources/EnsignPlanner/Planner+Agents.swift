@@ -31,6 +31,11 @@ extension Planner {
         guard let compiled = item.compiled, let identity else {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
+            if let present, work.machine.state.stable == before.stable,
+                let narrowed = try narrowed(present, nil, present, context)
+            {
+                work.recompiled = narrowed
+            }
             // Whether it may go is known when all others are.
             return work
         }

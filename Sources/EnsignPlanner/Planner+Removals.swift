@@ -17,7 +17,9 @@ extension Planner {
                 continue
             }
             let waiting = LeavingAgent(agent: agent, stable: stable, users: users)
-            try works[index].machine.handle(.stays(users: waiting.sentence, movedTo: works[index].movedTo))
+            try works[index].machine.handle(
+                .stays(users: waiting.sentence, movedTo: works[index].movedTo, narrowed: works[index].narrowedStable)
+            )
             leaving.append(waiting)
         }
         return leaving

@@ -49,7 +49,7 @@ package enum Planner {
                 // Git says nothing of it, and an operator may.
                 let before = plan.unchanged
                 var work = try work(item, delegated, (nil, nil), recorded, context)
-                try work.machine.handle(.kept)
+                try work.machine.handle(.kept(narrowed: work.narrowedStable))
                 try plan.take(work, recorded, context)
                 plan.unchanged = before
                 continue

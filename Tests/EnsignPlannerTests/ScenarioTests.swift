@@ -47,6 +47,8 @@ struct ScenarioTests {
 private struct Scenario {
     private var world = World()
     private var desired: [AgentID: Wish] = [:]
+    /// What git said last about agents that it no longer declares.
+    private var former: [AgentID: Wish] = [:]
     private var rollout = Rollout.immediate
     private var analysis: Analysis?
     private var concurrent: Int64?
@@ -147,10 +149,16 @@ private struct Scenario {
             desired[id] = wish
             return options["later"] == nil ? try reconcile() : []
         case "remove":
-            desired[agent(words[0])] = nil
+            former[agent(words[0])] = desired.removeValue(forKey: agent(words[0]))
             return try reconcile()
         case "rename":
+            former[agent(words[0])] = desired[agent(words[0])]
             desired[agent(words[1])] = desired.removeValue(forKey: agent(words[0]))
+            return try reconcile()
+        case "grants":
+            let grants = Set(words[1...])
+            desired[agent(words[0])]?.grants = grants
+            former[agent(words[0])]?.grants = grants
             return try reconcile()
         case "stop":
             let halt = Halt(since: Timestamp(seconds: now), reason: "stop", by: "ada")
@@ -239,14 +247,14 @@ private struct Scenario {
     }
 
     private mutating func reconcile(clockStep: Int64? = nil, request: OperatorRequest? = nil) throws -> [String] {
-        let (verdicts, desired, analysis, story) = (verdicts, desired, analysis, self)
+        let (verdicts, desired, former, analysis, story) = (verdicts, desired, former, analysis, self)
         var context = RolloutContext(
             now: Timestamp(seconds: now),
             clockStep: clockStep,
             keepFor: keepFor,
             concurrentRollouts: concurrent,
             request: request,
-            compile: { id, version in desired[id].map { story.compile(id, version.description, $0) } },
+            compile: { id, version in (desired[id] ?? former[id]).map { story.compile(id, version.description, $0) } },
             restrict: { Compiler.restrict($0, to: $1) },
             verdict: { id, _, _, _ in
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))

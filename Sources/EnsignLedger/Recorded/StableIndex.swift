@@ -55,6 +55,15 @@ package final class StableIndex {
         try times()[agent]?.contains { $0.digest == digest } ?? false
     }
 
+    /// The source commits by which the agent's stable versions were published, the latest first: each of them once.
+    package func sources(_ agent: AgentID) throws -> [ObjectID] {
+        var found: [ObjectID] = []
+        for source in try (times()[agent] ?? []).compactMap(\.source) where !found.contains(source) {
+            found.append(source)
+        }
+        return found
+    }
+
     private func times() throws -> [AgentID: [StableTimes.Time]] {
         if let stable { return stable.times }
         guard let tip else { return [:] }
@@ -76,6 +85,8 @@ struct StableTimes: LedgerWalk {
         var since: Timestamp
         /// What was left by going back to it: somebody took that away.
         var takesBack: Digest?
+        /// The commit that was accepted then; nil at genesis.
+        var source: ObjectID?
     }
 
     init(covering: CoveredEntry) {}
@@ -86,7 +97,12 @@ struct StableTimes: LedgerWalk {
             for effect in AgentEffect.of(try ledger.changes(of: entry), environment: ledger.environment) ?? [] {
                 let back = effect.changes.first { $0.action == .rollback && $0.to == effect.stable }
                 times[effect.agent, default: []].append(
-                    Time(digest: effect.stable?.digest, since: entry.entry.time, takesBack: back?.from?.digest)
+                    Time(
+                        digest: effect.stable?.digest,
+                        since: entry.entry.time,
+                        takesBack: back?.from?.digest,
+                        source: entry.acceptedSource
+                    )
                 )
             }
         case .genesis, .intent, .refused, .drift, .resume, .key: break

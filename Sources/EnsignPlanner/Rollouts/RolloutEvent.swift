@@ -7,10 +7,11 @@ package enum RolloutEvent: Sendable {
     case desired(DesiredVersion)
     /// Git no longer declares the agent, and it may be removed; `movedTo`: the name under which it continues.
     case removed(movedTo: AgentID?)
-    /// Git no longer declares the agent, and others still hand work to it: who, in words.
-    case stays(users: String, movedTo: AgentID?)
+    /// Git no longer declares the agent, and others still hand work to it: who, in words; `narrowed`: the stable version with
+    /// what git still allows it, if that is less than it has.
+    case stays(users: String, movedTo: AgentID?, narrowed: Change.Side?)
     /// Git no longer declares the agent, and it is kept because pruning is off.
-    case kept
+    case kept(narrowed: Change.Side?)
     /// The agent is about to be created, and may be an existing one under a new name.
     case succeeds(Succession)
     /// A waiting candidate may begin.

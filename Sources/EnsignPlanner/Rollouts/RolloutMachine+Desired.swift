@@ -64,7 +64,7 @@ extension RolloutMachine {
     }
 
     /// The stable version continues with what git still allows; earlier measurements no longer count.
-    private mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
+    mutating func narrow(_ stable: Change.Side, to narrowed: Change.Side) {
         state.stable = narrowed
         if case .canary(let candidate, var progress) = state.rollout {
             progress.evidenceSince = now

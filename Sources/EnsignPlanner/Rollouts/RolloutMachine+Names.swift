@@ -59,6 +59,12 @@ extension RolloutMachine {
         }
     }
 
+    /// Lost permissions are lost for every version, also for one that git no longer declares.
+    mutating func lose(_ narrowed: Change.Side?) {
+        guard let stable = state.stable, let narrowed, narrowed.digest != stable.digest else { return }
+        narrow(stable, to: narrowed)
+    }
+
     /// What it is tried against, and how, is no longer declared: nobody would judge its candidate, or take it back.
     mutating func kept() {
         guard let stable = state.stable, let rollout = state.rollout else { return }

@@ -39,8 +39,12 @@ package struct RolloutMachine: Sendable {
         switch event {
         case .desired(let desired): self.desired(desired)
         case .removed(let successor): removed(movedTo: successor)
-        case .stays(let users, let successor): stays(for: users, movedTo: successor)
-        case .kept: kept()
+        case .stays(let users, let successor, let narrowed):
+            stays(for: users, movedTo: successor)
+            lose(narrowed)
+        case .kept(let narrowed):
+            kept()
+            lose(narrowed)
         case .succeeds(let succession): succeed(succession)
         case .place(let canary): place(canary)
         case .time(let canary, let verdict, let clockStep): time(canary, verdict, clockStep)

@@ -83,11 +83,20 @@ package struct PlanMaker {
             resolved.items.append(try Self.item(agent, deployment, gateway))
         }
         if !shared.isEmpty {
+            for agent in try undeclared(compiler) where found[agent] == nil && !asked.contains(agent) {
+                resolved.items.append(DesiredAgent(agent: agent, compiled: nil))
+            }
             try compiler.checkFolder()
             for case .team(let team) in shared where try compiler.deploys(team) { _ = try fleet.team(team) }
             resolved.uses = try uses(resolved.desired, compiler, found)
         }
         resolved.findings = fleet.findings + (try cycles(compiler, resolved.items))
+    }
+
+    /// Agents that are live although the commit does not declare them: what they share with others may give them less.
+    private func undeclared(_ compiler: EnvironmentCompiler) throws -> [AgentID] {
+        guard try compiler.fleet.environment(environment)?.value?.prune == false else { return [] }
+        return try recorded.agents().filter { try !compiler.fleet.deploys($0, in: environment) }
     }
 
     private func resolveAll(_ resolved: inout Resolved) throws {
@@ -141,7 +150,7 @@ package struct PlanMaker {
                 maxPruneShare: try maxPruneShare(resolved),
                 allowPrune: situation.allowPrune
             ),
-            context: try context(resolved, evidence, source)
+            context: try context(resolved, evidence, source, index)
         )
         plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
         plan.guards = try situation.guards(resolved.desired)
@@ -242,14 +251,17 @@ package struct PlanMaker {
         return "limits in USD do not see what runs on \(first)\(more): fleet/prices.yaml has no price for it"
     }
 
-    private func context(_ resolved: Resolved, _ evidence: CanaryEvidence?, _ source: SourceLedger?) throws
-        -> RolloutContext
-    {
+    private func context(
+        _ resolved: Resolved,
+        _ evidence: CanaryEvidence?,
+        _ source: SourceLedger?,
+        _ index: StableIndex
+    ) throws -> RolloutContext {
         var context = RolloutContext(
             now: situation.now,
             clockStep: situation.clockStep,
             request: situation.request,
-            compile: { try compile($0, as: $1, resolved.compiler) },
+            compile: { try compile($0, as: $1, resolved.compiler, index) },
             restrict: { Compiler.restrict($0, to: $1) },
             verdict: { agent, _, _, canary in
                 evidence?.verdict(agent, canary) ?? CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
@@ -282,20 +294,33 @@ package struct PlanMaker {
     }
 
     /// A version under the permissions of the desired deployment. One that was deleted since is read where it was last
-    /// accepted: sessions have it still.
-    private func compile(_ agent: AgentID, as version: AgentVersion, _ compiler: EnvironmentCompiler) throws
-        -> CompiledBundle?
-    {
+    /// accepted: sessions have it still. So is the deployment of an agent that stays although it is no longer declared.
+    private func compile(
+        _ agent: AgentID,
+        as version: AgentVersion,
+        _ compiler: EnvironmentCompiler,
+        _ index: StableIndex
+    ) throws -> CompiledBundle? {
         if let compiled = try compiler.compile(agent, as: version, isLive: recorded.isLive) { return compiled }
         guard let accepted = try situation.accepted() else { return nil }
-        let older = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
-        let both = FallbackSnapshot(
-            compiler.fleet.snapshot,
-            older,
-            below: [RepositoryPath.agent(agent), RepositoryPath.tools]
-        )
-        return try EnvironmentCompiler(fleet: Fleet(snapshot: both, today: today), environment: environment)
-            .compile(agent, as: version, isLive: recorded.isLive)
+        func compile(_ older: ObjectID, _ places: [String]) throws -> CompiledBundle? {
+            let both = FallbackSnapshot(
+                compiler.fleet.snapshot,
+                GitSnapshot(site.repository, tree: try site.repository.commit(older).tree),
+                below: [RepositoryPath.agent(agent), RepositoryPath.tools] + places
+            )
+            return try EnvironmentCompiler(fleet: Fleet(snapshot: both, today: today), environment: environment)
+                .compile(agent, as: version, isLive: recorded.isLive)
+        }
+        if let compiled = try compile(accepted, []) { return compiled }
+        guard try recorded.isLive(agent), try !compiler.fleet.deploys(agent, in: environment) else { return nil }
+        let path = RepositoryPath.deployment(agent, in: environment)
+        let sources = try [accepted] + index.sources(agent)
+        let last = try sources.first { source in
+            try site.repository.contains(source)
+                && site.repository.entry(at: path, in: site.repository.commit(source).tree) != nil
+        }
+        return try last.flatMap { try compile($0, [RepositoryPath.deployments(in: environment)]) }
     }
 
     // MARK: Compiling
