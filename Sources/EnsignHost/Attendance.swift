@@ -19,7 +19,7 @@ package struct Attendance: Sendable, Hashable {
     /// - Returns: nil where that cannot be known: in a clone that does not reconcile, under another account, or when
     ///   the files cannot be read. No command fails because of it.
     package static func of(_ environment: String, _ site: Site, now: Timestamp) -> Attendance? {
-        guard site.isInitialised, !site.settings.isClient else { return nil }
+        guard site.reconciles else { return nil }
         do {
             guard let isWatched = try FileLock.isHeld(site.files.watchLock(environment)) else { return nil }
             let visits = try StateFile<Status>(site.files, environment).read()?.visits ?? Visits()

@@ -17,23 +17,38 @@ extension OfferedOperation {
     static func isGuess(_ comment: String) -> Bool { comment.hasPrefix(guess) && !comment.contains("#") }
 
     /// What it does to the world, how bad a wrong call can be, and why that is thought.
-    var judgement: (access: Access, risk: Risk, why: String) {
+    var judgement: Judgement {
         // A server that says both is believed the worse.
-        if isDestructive == true { return (.execute, .high, Self.destructive) }
-        if isReadOnly == true { return (.read, .low, Self.readOnly) }
-        if isReadOnly == false, isDestructive == false { return (.write, .medium, Self.neither) }
+        if isDestructive == true { return Judgement(.execute, .high, Self.destructive) }
+        if isReadOnly == true { return Judgement(.read, .low, Self.readOnly) }
+        if isReadOnly == false, isDestructive == false { return Judgement(.write, .medium, Self.neither) }
         if let method {
             switch method {
-            case "get", "head", "options": return (.read, .low, "\(Self.guess)\(method.uppercased())")
-            case "put", "patch", "post": return (.write, .medium, "\(Self.guess)\(method.uppercased())")
-            default: return (.execute, .high, "\(Self.guess)\(method.uppercased())")
+            case "get", "head", "options": return Judgement(.read, .low, guess: method.uppercased())
+            case "put", "patch", "post": return Judgement(.write, .medium, guess: method.uppercased())
+            default: return Judgement(.execute, .high, guess: method.uppercased())
             }
         }
         // MCP: what is not said to be read-only may write, and may destroy.
-        return (.execute, .high, isReadOnly == nil ? "\(Self.guess)no readOnlyHint" : "\(Self.guess)no destructiveHint")
+        return Judgement(.execute, .high, guess: isReadOnly == nil ? "no readOnlyHint" : "no destructiveHint")
     }
 
-    var isGuess: Bool { judgement.why.hasPrefix(Self.guess) }
+    struct Judgement {
+        var access: Access
+        var risk: Risk
+        /// As a comment says it.
+        var why: String
+        /// Whether it is not on the source's word.
+        var isGuess: Bool
+
+        fileprivate init(_ access: Access, _ risk: Risk, _ word: String) {
+            (self.access, self.risk, why, isGuess) = (access, risk, word, false)
+        }
+
+        fileprivate init(_ access: Access, _ risk: Risk, guess: String) {
+            (self.access, self.risk, why, isGuess) = (access, risk, OfferedOperation.guess + guess, true)
+        }
+    }
 
     static let mostDescription = 65_536
 

@@ -113,7 +113,7 @@ package struct ToolImport: Sendable {
 
     private mutating func noteGuesses(_ accepted: [OfferedOperation], isNew: Bool) {
         let new = Set(differences.filter { $0.kind == .added }.map(\.subject))
-        let guessed = accepted.filter { $0.isGuess && (isNew || new.contains($0.name)) }
+        let guessed = accepted.filter { $0.judgement.isGuess && (isNew || new.contains($0.name)) }
         guard !guessed.isEmpty else { return }
         let names = guessed.prefix(8).map(\.name).joined(separator: ", ") + (guessed.count > 8 ? ", ..." : "")
         decisions.append(

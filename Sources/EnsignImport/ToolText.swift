@@ -239,7 +239,8 @@ struct ToolText {
         _ changed: inout [Replacement],
         _ details: inout [String]
     ) {
-        let (now, risk, why) = new.judgement
+        let judgement = new.judgement
+        let (now, risk, why) = (judgement.access, judgement.risk, judgement.why)
         let access = fields["access"]?.string.flatMap { Access(rawValue: $0) }
         if let access, access < now, isOnSomebodysWord(old, "access") {
             changed.append(Replacement(key: "access", value: .string(now.rawValue), comment: why))
@@ -376,7 +377,8 @@ struct ToolText {
     ///
     /// - Parameter name: What it is called here; the source's own name by default.
     static func lines(of operation: OfferedOperation, as name: String? = nil, indent: Int) -> [String] {
-        let (access, risk, why) = operation.judgement
+        let judgement = operation.judgement
+        let (access, risk, why) = (judgement.access, judgement.risk, judgement.why)
         var lines = [String(repeating: " ", count: indent) + YAMLWriter.text(name ?? operation.name) + ":"]
         if let name, name != operation.name {
             lines += YAMLWriter.member("mcp", ["tool": .string(operation.name)], indent: indent + 2)

@@ -57,7 +57,7 @@ package struct Power: Sendable, Hashable {
     ) {
         let error = 1 - analysis.confidence
         let failTarget = log(Double(analysis.metrics.count) / error)
-        let passTarget = log(1 / (0.85 * error))
+        let passTarget = log(1 / (MetricJudge.passReserve * error))
         self.runsPerHour = runsPerHour
         deadline = analysis.deadline
         metrics = analysis.metrics.map { metric in

@@ -48,9 +48,9 @@ extension Planner {
         try work.machine.handle(.desired(desired))
         // Time only passes for a canary that was already under way, not for one that begins or changes now.
         if work.machine.changes.isEmpty, case .canary(let canary) = item.rollout,
-            let (candidate, progress) = work.machine.state.canary
+            work.machine.state.canary != nil
         {
-            var verdict = try context.verdict(item.agent, candidate, progress, canary)
+            var verdict = try context.verdict(item.agent, canary)
             verdict.stableArtifact = work.stableBundle?.artifact
             try work.machine.handle(.time(canary, verdict, clockStep: context.clockStep))
         }

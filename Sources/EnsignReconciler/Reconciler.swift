@@ -133,7 +133,7 @@ package struct Reconciler {
     /// reconcile.
     private func readTelemetry() -> (pipeline: TelemetryPipeline?, warning: String?) {
         if let telemetry = options.telemetry { return (telemetry, nil) }
-        guard options.readsTelemetry, site.isInitialised, !site.settings.isClient else { return (nil, nil) }
+        guard options.readsTelemetry, site.reconciles else { return (nil, nil) }
         do {
             guard let opened = try TelemetryPipeline.open(site, environment) else { return (nil, nil) }
             let isComplete = try opened.catchUp(TelemetryBook(site: site, environment: environment))

@@ -75,7 +75,7 @@ struct TelemetryFollowing {
         for trip in step.trips { environment.note("kill switch: \(trip.sentence)") }
         if let effect = step.effect {
             let names = effect.agents.map(\.description).joined(separator: ", ")
-            let milliseconds = effect.duration.components.attoseconds / 1_000_000_000_000_000
+            let milliseconds = effect.duration.milliseconds
             environment.note("halted \(names) in \(effect.duration.components.seconds * 1_000 + milliseconds) ms")
             if let forgotten = effect.forgotten {
                 environment.note("the halt could not be remembered and is tried again: \(forgotten)")

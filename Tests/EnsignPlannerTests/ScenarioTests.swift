@@ -256,7 +256,7 @@ private struct Scenario {
             request: request,
             compile: { id, version in (desired[id] ?? former[id]).map { story.compile(id, version.description, $0) } },
             restrict: { Compiler.restrict($0, to: $1) },
-            verdict: { id, _, _, _ in
+            verdict: { id, _ in
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
             }
         )

@@ -17,7 +17,7 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()
-        guard site.isInitialised, !site.settings.isClient else {
+        guard site.reconciles else {
             throw Refusal(
                 message: "this clone has no live directory to compare",
                 hints: ["run it where the fleet is hosted"]

@@ -282,10 +282,3 @@ private struct HaltCommand {
         return .done
     }
 }
-
-extension Duration {
-    /// Rounded up: nothing takes no time.
-    fileprivate var milliseconds: Int64 {
-        components.seconds * 1_000 + (components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-    }
-}

@@ -84,7 +84,7 @@ extension Invocation {
             options.allowPrune = true
             options.override = Override(
                 name: "allow-prune",
-                by: "\(actor.name)@\(actor.host)",
+                by: operatorName,
                 reason: self["reason"]
             )
         }

@@ -182,7 +182,7 @@ extension Invocation {
         options.request = OperatorRequest(
             agent: agent,
             operation: .rollback(to: nil),
-            by: "\(actor.name)@\(actor.host)",
+            by: operatorName,
             reason: reason
         )
         options.request?.version = try version("to")

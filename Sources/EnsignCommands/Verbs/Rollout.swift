@@ -114,7 +114,7 @@ extension Invocation {
         options.request = OperatorRequest(
             agent: agent,
             operation: operation,
-            by: "\(actor.name)@\(actor.host)",
+            by: operatorName,
             reason: reason
         )
         let reconciler = Reconciler(site: site, environment: environment, actor: actor, options: options)

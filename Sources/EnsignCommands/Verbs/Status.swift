@@ -42,15 +42,14 @@ extension Site {
     /// What is missing before there is something to show; nil when nothing is.
     fileprivate func whyNothing(_ rows: [EnvironmentStatus]) throws -> String? {
         let remotes = try Git.run(["remote"], in: self).outputText.split(separator: "\n")
-        let isHost = isInitialised && !settings.isClient
         if try desiredCommit() == nil, rows.isEmpty {
             let next =
-                remotes.isEmpty || isHost
+                remotes.isEmpty || reconciles
                 ? "" : "; 'git fetch' brings it, or name another: git config ensign.branch NAME"
             return "there is no \(settings.desiredRef) yet, which says what is desired\(next)"
         }
         if rows.isEmpty { return "\(settings.desiredRef) declares no environment: 'ensign new env dev' starts one" }
-        guard rows.allSatisfy({ $0.tip == nil && $0.unreadable == nil }), !isHost, let remote = remotes.first else {
+        guard rows.allSatisfy({ $0.tip == nil && $0.unreadable == nil }), !reconciles, let remote = remotes.first else {
             return nil
         }
         return settings.isClient

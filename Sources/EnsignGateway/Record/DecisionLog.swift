@@ -1,4 +1,4 @@
-package import EnsignCrypto
+import EnsignCrypto
 package import EnsignModel
 import EnsignSystem
 import Glibc
@@ -43,8 +43,6 @@ package final class DecisionLog: DecisionRecord {
         self.state = Condition(LogTail(folder))
         try start()
     }
-
-    package var gatewayKey: SSHPublicKey { key.publicKey }
 
     /// Stands for arguments in the log.
     package func mac(ofArguments arguments: JSONValue) -> String { secret.mac(ofArguments: arguments) }

@@ -22,7 +22,7 @@ package final class RecordedTree {
         var agents: [AgentID] = []
         for (team, entry) in try folder(top) where entry.mode == .directory {
             for name in try folder(entry.id).keys {
-                if let agent = LivePath.agent(atRoute: "agents/\(team)/\(name)") { agents.append(agent) }
+                if let agent = LivePath.agent(atRoute: "\(LivePath.agents)/\(team)/\(name)") { agents.append(agent) }
             }
         }
         return agents.sorted()
@@ -56,7 +56,7 @@ package final class RecordedTree {
 
     /// The agents about which something is remembered, sorted: canaries, queues, halts, quarantines.
     package func remembered() throws -> [AgentID] {
-        guard let top = tip?.folder("state") else { return [] }
+        guard let top = tip?.folder(AgentState.folder) else { return [] }
         var agents: [AgentID] = []
         for team in try repository.tree(top) where team.mode == .directory {
             for file in try repository.tree(team.id) {

@@ -51,7 +51,7 @@ extension Evidence {
 
     /// Whether it has something that entries of the first format do not have.
     var needsV2: Bool {
-        if let asRead { return ["soak", "override", "rules"].contains { asRead[$0] != nil } }
+        if let asRead { return ["soak", "override", "rules", "file"].contains { asRead[$0] != nil } }
         return soak != nil || override != nil || rules != nil || file != nil
     }
 

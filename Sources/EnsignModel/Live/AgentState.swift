@@ -35,7 +35,16 @@ package struct AgentState: Sendable, Hashable {
         self.quarantine = quarantine
     }
 
-    package static func path(_ agent: AgentID) -> String { "state/\(agent.team)/\(agent.name).json" }
+    /// The folder of the ledger's tree.
+    package static let folder = "state"
+
+    package static func path(_ agent: AgentID) -> String { "\(folder)/\(agent.team)/\(agent.name).json" }
+
+    /// The agent whose state is at a path; nil for any other path.
+    package static func agent(atPath path: some StringProtocol) -> AgentID? {
+        guard path.hasPrefix("\(folder)/"), path.hasSuffix(".json") else { return nil }
+        return AgentID(path.dropFirst(folder.utf8.count + 1).dropLast(5))
+    }
 
     package var isHalted: Bool { haltedByGit || halt != nil }
 

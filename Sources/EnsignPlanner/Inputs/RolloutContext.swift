@@ -22,7 +22,7 @@ package struct RolloutContext {
     /// What is known of an artifact of an agent in the environment that it comes from.
     package var proven: (AgentID, VersionIdentity) throws -> SourceRecord = { _, _ in .unknown("nothing is known of it")
     }
-    package var verdict: (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict
+    package var verdict: (AgentID, Canary) throws -> CanaryVerdict
 
     package init(
         now: Timestamp,
@@ -34,7 +34,7 @@ package struct RolloutContext {
         request: OperatorRequest? = nil,
         compile: @escaping (AgentID, AgentVersion) throws -> CompiledBundle?,
         restrict: @escaping (Bundle, Bundle) throws -> CompiledBundle,
-        verdict: @escaping (AgentID, Candidate, CanaryProgress, Canary) throws -> CanaryVerdict = { _, _, _, canary in
+        verdict: @escaping (AgentID, Canary) throws -> CanaryVerdict = { _, canary in
             CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
         }
     ) {

@@ -109,14 +109,12 @@ package final class TelemetryBook {
         haltedByGitSince = [:]
         guard let before else { return }
         let changes = try site.repository.differences(from: before.tree, to: newest.tree) {
-            $0.hasPrefix("agents") || $0.hasPrefix("state")
+            $0.hasPrefix(LivePath.agents) || $0.hasPrefix(AgentState.folder)
         }
         for change in changes {
-            let path = change.path
-            let agent =
-                LivePath.agent(atRoute: path)
-                ?? (path.hasPrefix("state/") && path.hasSuffix(".json") ? AgentID(path.dropFirst(6).dropLast(5)) : nil)
-            guard let agent else { continue }
+            guard let agent = LivePath.agent(atRoute: change.path) ?? AgentState.agent(atPath: change.path) else {
+                continue
+            }
             known[agent] = nil
             routes[agent] = nil
             declaredNames.changed(agent)

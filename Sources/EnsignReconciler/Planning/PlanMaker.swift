@@ -263,7 +263,7 @@ package struct PlanMaker {
             request: situation.request,
             compile: { try compile($0, as: $1, resolved.compiler, index) },
             restrict: { Compiler.restrict($0, to: $1) },
-            verdict: { agent, _, _, canary in
+            verdict: { agent, canary in
                 evidence?.verdict(agent, canary) ?? CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
             }
         )

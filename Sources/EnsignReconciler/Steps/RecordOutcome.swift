@@ -37,15 +37,15 @@ extension ReconcileSession {
             retired.remove(Set(announced.expired))
             try StateFile<RetiredBundles>(site.files, environment).write(retired)
         }
-        pack()
-    }
-
-    /// Lets git pack what has piled up, now and then: loose objects make verification slow.
-    private func pack() {
         guard let tip, tip.entry.sequence % 64 < 2 else { return }
         // So that a question never has to read much of the ledger.
         _ = try? BehaviourRecord.load(site, environment, tip: tip)
-        // What git says about it does not matter to this reconcile.
+        pack()
+    }
+
+    /// Lets git pack what has piled up: loose objects make verification slow. What git says about it does not matter to
+    /// this reconcile.
+    private func pack() {
         _ = try? Git.run(["maintenance", "run", "--auto", "--quiet"], in: site)
     }
 }

@@ -44,10 +44,10 @@ struct OTLPReader {
                 try scanner.skip()
             } else if scanner.equals(key, "resourceSpans") {
                 isKnown = true
-                try readResources("scopeSpans", "spans", &events, &rejections)
+                try readResources("scopeSpans", .spans, &events, &rejections)
             } else if scanner.equals(key, "resourceLogs") {
                 isKnown = true
-                try readResources("scopeLogs", "logRecords", &events, &rejections)
+                try readResources("scopeLogs", .logRecords, &events, &rejections)
             } else {
                 // Metrics say nothing that spans do not say better: a counter cannot be attributed to a run.
                 isKnown = isKnown || scanner.equals(key, "resourceMetrics")
@@ -57,9 +57,21 @@ struct OTLPReader {
         guard isKnown, scanner.peek() == nil else { throw MalformedJSON(offset: scanner.index) }
     }
 
+    /// What a scope has a list of.
+    enum Items {
+        case spans, logRecords
+
+        var key: StaticString {
+            switch self {
+            case .spans: "spans"
+            case .logRecords: "logRecords"
+            }
+        }
+    }
+
     mutating func readResources(
         _ scopes: StaticString,
-        _ items: StaticString,
+        _ items: Items,
         _ events: inout [TelemetryEvent],
         _ rejections: inout Rejections
     ) throws(MalformedJSON) {
@@ -95,12 +107,11 @@ struct OTLPReader {
     }
 
     mutating func readScopes(
-        _ items: StaticString,
+        _ items: Items,
         _ resource: Resource,
         _ events: inout [TelemetryEvent],
         _ rejections: inout Rejections
     ) throws(MalformedJSON) {
-        let areSpans = items.utf8CodeUnitCount == 5
         try scanner.beginArray()
         var isFirst = true
         while try scanner.nextElement(&isFirst) {
@@ -108,7 +119,7 @@ struct OTLPReader {
             try scanner.beginObject()
             var isFirstKey = true
             while let key = try scanner.nextKey(&isFirstKey) {
-                guard scanner.equals(key, items), scanner.peek() == UInt8(ascii: "[") else {
+                guard scanner.equals(key, items.key), scanner.peek() == UInt8(ascii: "[") else {
                     try scanner.skip()
                     continue
                 }
@@ -116,10 +127,9 @@ struct OTLPReader {
                 var isFirstItem = true
                 while try scanner.nextElement(&isFirstItem) {
                     guard events.count < most else { throw MalformedJSON(offset: scanner.index) }
-                    if areSpans {
-                        try readSpan(resource, &events, &rejections)
-                    } else {
-                        try readLogRecord(resource, &events, &rejections)
+                    switch items {
+                    case .spans: try readSpan(resource, &events, &rejections)
+                    case .logRecords: try readLogRecord(resource, &events, &rejections)
                     }
                 }
             }
