@@ -421,7 +421,7 @@ struct ToolImportTests {
             let errors = loaded.findings.filter { $0.severity == .error }
             try #require(errors == [], "\(said)")
             #expect(loaded.value?.operations["op"]?.input == schema, "\(said)")
-            // The same again is no change.
+            // The same again is not a change.
             let again = try bring([operation], existing: manifest)
             #expect(again.differences == [], "\(said)")
         }

@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(
-        "Digests, UUIDs, names, paths and versions are no secrets",
+        "Digests, UUIDs, names, paths and versions are not secrets",
         arguments: [
             "sha256:" + String(repeating: "0a1b2c3d", count: 8), "d41d8cd98f00b204e9800998ecf8427e",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709", "123e4567-e89b-12d3-a456-426614174000",

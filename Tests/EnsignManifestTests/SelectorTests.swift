@@ -272,7 +272,7 @@ struct SelectorTests {
         #expect(found.contains("crm.get_19 and 40 more, which nothing here grants [need-without-grant]"), "\(found)")
     }
 
-    @Test("What is no selector is refused where it stands")
+    @Test("What is not a selector is refused where it stands")
     func malformed() {
         for (element, problem) in [
             (

@@ -62,7 +62,7 @@ struct PrometheusAnswerTests {
         (vector(#"{"value":[1,"1"]},{"value":[1,"1"]}"#), .severalSeries),
     ]
 
-    @Test("What is no single number is an error, and not asked again", arguments: bad)
+    @Test("What is not a single number is an error, and not asked again", arguments: bad)
     func garbage(_ bad: (answer: String, code: PrometheusError.Code)) {
         let server = Server([Self.ok(bad.answer)])
         #expect(code(server.client().query("x")) == bad.code)
@@ -147,7 +147,7 @@ struct PrometheusAnswerTests {
         #expect(range("") == .noData)
     }
 
-    @Test("A range that is no list of series, or too long a one, is an error")
+    @Test("A range that is not a list of series, or too long a one, is an error")
     func badRanges() {
         func code(_ results: String) -> PrometheusError.Code? {
             if case .error(let error) = range(results) { error.code } else { nil }

@@ -188,7 +188,7 @@ struct TelemetryReaderTests {
         #expect(try reader.read().numbers == Array(3...9))
     }
 
-    @Test("Copies are no news")
+    @Test("Copies are not news")
     func copies() throws {
         var reader = reader()
         try writer.append((1...60).map(numbered).joined())
@@ -236,7 +236,7 @@ struct TelemetryReaderTests {
         #expect(rejections.isEmpty)
     }
 
-    @Test("What is no regular file with the right name is left alone")
+    @Test("What is not a regular file with the right name is left alone")
     func names() throws {
         var reader = reader()
         try writer.append(numbered(1), to: "a.txt")

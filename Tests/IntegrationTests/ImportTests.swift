@@ -270,7 +270,7 @@ import Testing
         }
     }
 
-    @Test("One page of several is no list of all tools: nothing is written, and nothing taken away")
+    @Test("One page of several is not a list of all tools: nothing is written, and nothing taken away")
     func page() throws {
         let tool = #"{"name":"a","description":"A","inputSchema":{"type":"object"}}"#
         let other = #"{"name":"b","description":"B","inputSchema":{"type":"object"}}"#

@@ -79,7 +79,7 @@ import Testing
 
     // MARK: The ref
 
-    @Test("An empty ref file is no new ledger: everything stops, and the file stays")
+    @Test("An empty ref file is not a new ledger: everything stops, and the file stays")
     func emptyRef() throws {
         let ledger = try LedgerCopy()
         try ledger.write(LedgerCopy.ref, "")

@@ -4,7 +4,7 @@ import EnsignJSON
 import EnsignManifest
 import EnsignModel
 
-/// Why an entry of a configuration is no server that can be imported. One sentence without a full stop, printable.
+/// Why an entry of a configuration is not a server that can be imported. One sentence without a full stop, printable.
 struct ConfigurationProblem: Error {
     let description: String
 

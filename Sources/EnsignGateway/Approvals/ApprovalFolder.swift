@@ -247,7 +247,7 @@ package final class ApprovalFolder: ApprovalDesk {
     private func write(_ request: ApprovalRequest) throws(RecordFailure) {
         let file = "\(path)/requests/\(request.id).json"
         guard try recording({ try Files.create(file, with: request.bytes, mode: 0o600) }) else {
-            throw RecordFailure("\(file) is there and is no request")
+            throw RecordFailure("\(file) is there, and is not a request")
         }
     }
 

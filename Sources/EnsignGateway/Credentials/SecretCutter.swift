@@ -7,7 +7,7 @@ package struct SecretCutter: Sendable {
     private let secrets: [[UInt8]]
 
     static let mark = "[credentials]"
-    /// Shorter values are everywhere in ordinary text, and are no secrets worth the name.
+    /// Shorter values are everywhere in ordinary text, and are not secrets worth the name.
     static let shortest = 4
 
     /// - Parameter secrets: In any order; of one within another the longer is cut.

@@ -158,7 +158,7 @@ package struct LogSecret: Sendable {
 
     fileprivate init(text: [UInt8], _ file: String) throws(RecordFailure) {
         guard text.count == 65, text.last == 0x0A, let bytes = Hex.decode(Array(text.dropLast())) else {
-            throw RecordFailure("\(file) is no secret of a log: it has 64 hexadecimal digits and a line feed")
+            throw RecordFailure("\(file) is not a secret of a log: it has 64 hexadecimal digits and a line feed")
         }
         self.init(bytes)
     }

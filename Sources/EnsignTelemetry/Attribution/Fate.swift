@@ -72,7 +72,7 @@ extension OpenTrace {
             )
         ]
         let outer = outerViews(of: agent)
-        // A gateway's calls are told of where they count.
+        // What becomes of a gateway's calls is said where they count.
         for (span, link) in links where !link.isGateway && root(of: span) == run {
             let claimant = calls[span]?.claimant ?? link.claimant
             let fate: Fate

@@ -6,7 +6,7 @@ extension OpenTrace {
     enum Place: Sendable, Hashable {
         /// In a run of the same agent: it is a part of that one.
         case within(SpanID)
-        /// In a call or an inference, so that it is no run: only for what does not say itself that an agent was asked.
+        /// In a call or an inference, so that it is not a run: only for what does not say itself that an agent was asked.
         case inside
         /// Nothing of its agent is around it.
         case outermost
