@@ -218,7 +218,7 @@ private final class RealPrometheus {
         try scratch.write(
             "prometheus.yml",
             """
-            global: {scrape_interval: 1s, scrape_timeout: 1s}
+            global: {scrape_interval: 200ms, scrape_timeout: 200ms}
             scrape_configs: [{job_name: test, static_configs: [{targets: ["127.0.0.1:\(exporterPort)"]}]}]
 
             """
@@ -275,10 +275,10 @@ struct RealPrometheusTests {
         policy.timeout = .seconds(2)
         let client = PrometheusClient(base: server.base, policy: policy)
 
-        // Up, and scraped three times.
+        // Up, and scraped for more than a second.
         let deadline = Date().addingTimeInterval(30)
         var samples = 0.0
-        while samples < 3, Date() < deadline {
+        while samples < 8, Date() < deadline {
             if case .value(let point) = client.query("count_over_time(ensign_gauge[1m])") { samples = point.value }
             usleep(200_000)
         }

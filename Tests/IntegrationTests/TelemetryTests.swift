@@ -22,7 +22,7 @@ import Testing
         let log = "\(host.scratch.path)/watch.log"
         let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: host.bare, log: log)
         eventually(within: .seconds(10), watch.output) { watch.output.contains(" watching ") }
-        usleep(300_000)
+        watch.rests()
         return watch
     }
 
@@ -144,10 +144,10 @@ import Testing
         // Somebody else in the name of the desk, then in its own.
         try append(call("crm__find"), to: "support/triage/a.jsonl", in: host)
         try append("\n", to: "support/desk/a.jsonl", in: host)
-        usleep(500_000)
+        try watch.readsToEnd(of: "\(telemetry(host))/support/desk/a.jsonl")
         try append(call("shell__run", by: "support/desk"), to: "support/triage/a.jsonl", in: host)
         try append(call("shell__run", by: "support/desk"), to: "all.jsonl", in: host)
-        usleep(500_000)
+        for file in ["support/triage/a.jsonl", "all.jsonl"] { try watch.readsToEnd(of: "\(telemetry(host))/\(file)") }
         #expect(!isHalted(host) && !isHalted(host, "support/desk"), "\(watch.output)")
         let nameless = call("shell__run", by: "helper")
         try append(nameless, to: "support/triage/a.jsonl", in: host)
