@@ -22,7 +22,6 @@ import Testing
         let log = "\(host.scratch.path)/watch.log"
         let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: host.bare, log: log)
         eventually(within: .seconds(10), watch.output) { watch.output.contains(" watching ") }
-        watch.rests()
         return watch
     }
 
@@ -88,6 +87,7 @@ import Testing
         try file.truncate(atOffset: 4 << 40)
         try file.close()
         let watch = try watch(host)
+        watch.rests()
         try append(call("shell__run"), to: "z.jsonl", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
         #expect(try watch.stop() == 0)
@@ -141,6 +141,7 @@ import Testing
     func folders() throws {
         let host = try host()
         let watch = try watch(host)
+        watch.rests()
         // Somebody else in the name of the desk, then in its own.
         try append(call("crm__find"), to: "support/triage/a.jsonl", in: host)
         try append("\n", to: "support/desk/a.jsonl", in: host)
