@@ -118,7 +118,7 @@ TOKEN = re.compile(
     r"|\b(?P<case>case)\b"
 )
 CASE = re.compile(r"\s*(`?\w+`?)")
-# What may stand between two names of one `case`: a raw value, and the comma.
+# What may be between two names of one `case`: a raw value, and the comma.
 BETWEEN = re.compile(r"(?:\s*=[^,\n]*)?\s*,")
 OPENING, CLOSING = "([{<", ")]}>"
 

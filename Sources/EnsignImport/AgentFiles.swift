@@ -7,7 +7,7 @@ package struct OfferedAgent: Sendable, Hashable {
     package var description: String
     /// Nil where the files name none.
     package var model: (provider: String, name: String)? { modelParts.map { ($0.provider, $0.name) } }
-    /// Nil where it stands in code.
+    /// Nil where it is in code.
     package var prompt: String?
     package var runtime: JSONValue
     package var steps: Int64?

@@ -238,7 +238,7 @@ package struct OpenAPIDocument: Sendable {
         return (builder.schema(schema), builder)
     }
 
-    /// Why what stands at a reference is not known.
+    /// Why what is at a reference is not known.
     private static func unresolved(_ value: JSONValue) -> String {
         "it leads to nothing in this file: \((value["$ref"]?.string ?? value.text).quoted(utf8: 100))"
     }
@@ -417,7 +417,7 @@ private struct SchemaBuilder {
         return result
     }
 
-    /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What stands beside a reference is ignored.
+    /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What is beside a reference is ignored.
     private func renewed(_ keywords: JSONObject, _ old: JSONObject) -> JSONValue {
         var result = keywords
         if let reference = result["$ref"] { return ["$ref": reference] }

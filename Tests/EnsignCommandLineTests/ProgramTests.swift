@@ -66,7 +66,7 @@ struct ProgramTests {
         }
     }
 
-    @Test("what stands behind a verb that becomes another program is that program's to complete")
+    @Test("what is behind a verb that becomes another program is that program's to complete")
     func passedOn() {
         func passed(_ line: String) -> [String]? {
             Completer(Self.program, line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))

@@ -146,7 +146,7 @@ struct OpenAPITests {
         #expect(said?.text.contains("get /a, put /a") == true && said?.text.contains("operationId") == true)
     }
 
-    @Test("What a manifest has no place for is said, with whose it is, and where an operation stands is known")
+    @Test("What a manifest has no place for is said, with whose it is, and the place of an operation is known")
     func unsaid() throws {
         let document = try document(
             """

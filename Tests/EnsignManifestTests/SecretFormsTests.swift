@@ -4,7 +4,7 @@ import Testing
 
 @testable import EnsignManifest
 
-/// What looks like a secret is refused wherever it stands, and what only looks odd is not.
+/// What looks like a secret is refused wherever it is, and what only looks odd is not.
 @Suite("Literal secrets") struct SecretFormsTests {
     private static let random = "Zk3vQ9xT1bLp7Rw2Yd8N"
 

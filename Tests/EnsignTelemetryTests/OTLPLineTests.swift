@@ -66,7 +66,7 @@ struct OTLPLineTests {
         #expect(spans(plain).first?.hasErrorStatus == true)
     }
 
-    @Test("A resource may stand behind its spans")
+    @Test("A resource may be behind its spans")
     func resourceLast() {
         let text =
             #"{"resourceSpans":[{"scopeSpans":[{"spans":[\#(SpanText.run(1).text)]}],"#

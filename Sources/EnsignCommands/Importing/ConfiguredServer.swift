@@ -55,7 +55,7 @@ struct ConfiguredServer {
         )
     }
 
-    /// `X` of `${X}`, `${env:X}` and `Bearer ${X}`; nil where anything else stands before it, which a reference would lose.
+    /// `X` of `${X}`, `${env:X}` and `Bearer ${X}`; nil where anything else is before it, which a reference would lose.
     private static func variable(in value: String) -> String? {
         let parts = value.split(separator: "$", omittingEmptySubsequences: false)
         guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}"),

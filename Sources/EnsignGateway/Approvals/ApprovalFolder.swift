@@ -64,7 +64,7 @@ package final class ApprovalFolder: ApprovalDesk {
             for name in names.filter({ $0.hasPrefix(prefix) }) {
                 last = max(last, Int(name.dropFirst(prefix.count)) ?? 0)
                 guard let request = try self.request(name), request.until >= now,
-                    // The question's own bytes: what stands in the folder is not believed.
+                    // The question's own bytes: what is in the folder is not believed.
                     request.asked == ApprovalRequest.asked(question), try !self.isUsed(name)
                 else { continue }
                 return (try self.state(of: request, question, now), nil)

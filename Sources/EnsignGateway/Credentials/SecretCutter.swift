@@ -2,7 +2,7 @@ package import EnsignModel
 
 /// Cuts secrets out of what a server answers: a server may echo what it was given.
 ///
-/// Exact values, wherever text stands: members' names too.
+/// Exact values, wherever text is: members' names too.
 package struct SecretCutter: Sendable {
     private let secrets: [[UInt8]]
 

@@ -135,7 +135,7 @@ package struct StateFolder: Sendable, Hashable {
     }
 }
 
-/// What authenticates the lines of a log, and what stands in it for values that are not for it.
+/// What authenticates the lines of a log, and what it has in place of values that are not for it.
 package struct LogSecret: Sendable {
     private let lines: [UInt8]
     private let values: [UInt8]

@@ -18,7 +18,7 @@ package enum Fate: Sendable, Hashable {
     case view
     /// Something else in a run that was counted.
     case inside
-    /// A call or an inference that counts for no run; it may stand in one of somebody else.
+    /// A call or an inference that counts for no run; it may be in one of somebody else.
     case orphan(isInRun: Bool)
     /// It does not count.
     case rejected(Rejection)

@@ -2,7 +2,7 @@ import EnsignModel
 
 /// Which span is a run: the outermost one of its agent (docs/telemetry.md, "Runs").
 extension OpenTrace {
-    /// Where a run stands.
+    /// Where a run is.
     enum Place: Sendable, Hashable {
         /// In a run of the same agent: it is a part of that one.
         case within(SpanID)
@@ -17,7 +17,7 @@ extension OpenTrace {
     /// The most runs that wait for one span: it bounds what the span costs.
     static let awaitingLimit = 256
 
-    /// Finds where something of an agent stands that is below this parent.
+    /// Finds the place of something of an agent that is below this parent.
     func place(of agent: AgentID?, isWeak: Bool, below parent: SpanID) -> Place {
         var span = parent
         var isEntered = false
