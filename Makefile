@@ -99,6 +99,7 @@ check-javascript:
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	python3 Tests/lint.py
 
 format: ## Format the sources
 	swift format --in-place --recursive --parallel Package.swift Sources Tests

@@ -137,7 +137,7 @@ let package = Package(
         .target(
             name: "EnsignQueries",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignJSON", "EnsignManifest", "EnsignPolicy", "EnsignJudge",
+                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignManifest", "EnsignPolicy", "EnsignJudge",
                 "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
             ],
             swiftSettings: swift
@@ -156,7 +156,7 @@ let package = Package(
             name: "EnsignSupervisor",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignSystem", "EnsignJudge", "EnsignPlanner", "EnsignLedger",
-                "EnsignTargets", "EnsignTelemetry", "EnsignHost", "EnsignReconciler",
+                "EnsignTelemetry", "EnsignHost", "EnsignReconciler",
             ],
             swiftSettings: swift
         ),
@@ -165,9 +165,8 @@ let package = Package(
         .target(
             name: "EnsignGateway",
             dependencies: [
-                "CMicroHTTPD", "CZlib", "CCurl", "EnsignModel", "EnsignYAML", "EnsignCrypto", "EnsignJSON",
-                "EnsignSystem",
-                "EnsignManifest", "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
+                "CMicroHTTPD", "CZlib", "EnsignModel", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
+                "EnsignPolicy", "EnsignMCP", "EnsignTelemetry",
             ],
             swiftSettings: swift
         ),
@@ -209,25 +208,25 @@ let package = Package(
             swiftSettings: swift
         ),
         test("EnsignModel", ["EnsignCrypto"]),
-        test("EnsignYAML"),
+        test("EnsignYAML", ["EnsignModel"]),
         test("EnsignGit", ["EnsignModel"]),
         test("EnsignSystem"),
         test("EnsignCrypto"),
         test("EnsignJSON", ["EnsignModel"], exclude: ["Peer"]),
-        test("EnsignManifest", ["EnsignModel", "EnsignJSON", "EnsignYAML", "EnsignPlanner"], exclude: ["Golden"]),
-        test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
-        test("EnsignJudge", ["EnsignModel", "EnsignJSON", "EnsignManifest"]),
-        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
-        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignPolicy", "EnsignSystem"]),
-        test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test(
-            "EnsignTelemetry",
-            ["EnsignModel", "EnsignJudge", "EnsignPlanner", "EnsignSystem"],
-            exclude: ["Golden", "Exporter"]
+            "EnsignManifest",
+            ["EnsignModel", "EnsignCrypto", "EnsignJSON", "EnsignYAML", "EnsignPlanner"],
+            exclude: ["Golden"]
         ),
-        test("EnsignHost", ["EnsignModel"]),
+        test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
+        test("EnsignJudge", ["EnsignModel", "EnsignJSON"]),
+        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
+        test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
+        test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
+        test("EnsignTelemetry", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Golden", "Exporter"]),
+        test("EnsignHost", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignLedger", "EnsignSystem"]),
         test("EnsignSupervisor"),
-        test("EnsignMCP", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Servers"]),
+        test("EnsignMCP", ["EnsignModel", "EnsignSystem"], exclude: ["Servers"]),
         test("EnsignImport", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignMCP", "EnsignPolicy"]),
         test(
             "EnsignGateway",

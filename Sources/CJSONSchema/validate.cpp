@@ -78,7 +78,7 @@ public:
     bool check_root(Sink *into) { return check_numbered(0, 0, into); }
 
     /// Whether a node is valid against a schema. References that come back do so at a smaller value, which is linted; as a
-    /// value may be deep, and what stands at each level of it too, the recursion is bounded besides.
+    /// value may be deep, and what is at each level of it too, the recursion is bounded besides.
     bool check(const Subschema *subschema, uint32_t at, Sink *into)
     {
         spend();

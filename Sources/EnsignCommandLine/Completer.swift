@@ -1,4 +1,4 @@
-/// What may stand where a command line is being written: what the completion scripts ask for, at each press of the key.
+/// What may come next in a command line that is being written: what the completion scripts ask for, at each press of the key.
 ///
 /// What cannot be read offers nothing, and says nothing.
 package struct Completer: Sendable {

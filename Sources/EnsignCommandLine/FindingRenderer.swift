@@ -48,7 +48,7 @@ package struct FindingRenderer {
     /// The most places of equal warnings that are named.
     private static let maxPlaces = 5
 
-    /// Warnings that say the same of several places are shown once, where the first stands. Errors are each shown: each has
+    /// Warnings that say the same of several places are shown once, where the first is. Errors are each shown: each has
     /// to be mended.
     private struct Alike {
         private struct Key: Hashable {

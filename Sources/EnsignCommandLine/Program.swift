@@ -14,7 +14,7 @@ package struct Program: Sendable {
     package var verbs: [Verb]
     /// Options that every verb takes.
     package var common: [Option]
-    /// What may stand for a value that is no choice, no text and no file.
+    /// What may be given for a value that is neither a choice nor a text nor a file.
     package var names: @Sendable (ValueKind, Completer) -> [String]
     /// What a person reads about an error. It decides about all kinds.
     package var explain: @Sendable (any Error, Invocation?) -> Explanation
@@ -84,7 +84,7 @@ package struct Program: Sendable {
         }
     }
 
-    /// Prints what may stand next. Where that is another program's, that is asked; what is not installed offers nothing.
+    /// Prints what may come next. Where that is another program's, that is asked; what is not installed offers nothing.
     private func complete(_ shell: String, _ words: [String]) {
         let completer = Completer(self, words)
         if let passed = completer.passedOn, let other = completer.verb?.passesOn {

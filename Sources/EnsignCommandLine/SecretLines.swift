@@ -22,7 +22,7 @@ struct SecretLines {
                 continue
             }
             if let key = below {
-                // A comment ends nothing, wherever it stands.
+                // A comment ends nothing, wherever it is.
                 let isItem = bytes[first] == UInt8(ascii: "-") && indentation >= key
                 if indentation > key || isItem || bytes[first] == UInt8(ascii: "#") {
                     hidden[number] = indentation

@@ -64,7 +64,7 @@ package struct Argument: Sendable {
     package var name: String
     package var summary: String
     package var isRequired: Bool
-    /// Whether it may stand several times; only the last argument.
+    /// Whether it may be given several times; only the last argument.
     package var isRepeatable: Bool
     package var kind: ValueKind
 

@@ -22,7 +22,7 @@ extension Invocation {
     /// - Parameters:
     ///   - fleet: Where tools are declared; nil where that is not known, and then only what is written counts.
     ///   - agent: Whose call it is: of several operations its own counts, as a gateway takes it.
-    /// - Throws: ``UsageError`` for what means several, and for what means nothing and is no `TOOL.OPERATION`.
+    /// - Throws: ``UsageError`` for what means several, and for what means nothing and is not a `TOOL.OPERATION`.
     func call(_ index: Int, needsOperation: Bool, in fleet: Fleet?, of agent: AgentID? = nil) throws -> NamedCall {
         let text = argument(index) ?? ""
         let written = Self.written(text, needsOperation: needsOperation)

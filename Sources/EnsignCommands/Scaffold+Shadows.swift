@@ -89,7 +89,7 @@ private struct ShadowCalls {
     private(set) var new: [String] = []
     /// What the agent is to need, by tool, sorted.
     private(set) var needs: [(tool: String, version: String, operations: [String])] = []
-    /// Names that are not written: they look like secrets, or are no names. Printable.
+    /// Names that are not written: they look like secrets, or are not names. Printable.
     private(set) var leftOut: [String] = []
 
     /// The most operations of a tool.

@@ -39,7 +39,7 @@ struct LogFiles {
             switch status.kind {
             case .directory: try add(folder: name)
             case .file: files.append(name)
-            default: throw Failure(message: "\(name) is no regular file: a log is read from files that end")
+            default: throw Failure(message: "\(name) is not a regular file: a log is read from files that end")
             }
         }
         guard invocation.has("config") || !invocation.arguments.isEmpty else {

@@ -16,7 +16,7 @@ struct OperatorFile {
     init(_ invocation: Invocation) throws {
         let path = try Self.path(invocation)
         guard let bytes = try Files.read(path, limit: GatewayFile.maxBytes) else {
-            throw Failure(message: "there is no file \(path)", hints: ["docs/gateway.md says what stands in it"])
+            throw Failure(message: "there is no file \(path)", hints: ["docs/gateway-file.md says what belongs in it"])
         }
         let (file, findings) = GatewayFile.read(bytes, path: path, places: Self.places(invocation))
         guard let file else {

@@ -168,7 +168,7 @@ extension Repository {
         return found
     }
 
-    /// Writes an object and returns its id. Not durable until ``syncObjects(_:)``.
+    /// Writes an object and returns its id. Not durable by itself: see ``ObjectWriter``.
     @discardableResult
     package func write(_ bytes: [UInt8], _ kind: ObjectKind) throws(GitError) -> ObjectID {
         var oid = git_oid()

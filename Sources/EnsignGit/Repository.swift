@@ -23,7 +23,7 @@ package final class Repository {
     /// libgit2 is started once for the process and never shut down.
     private static let library: Int32 = {
         let status = git_libgit2_init()
-        // Ensign syncs what it writes itself, in batches: see ``syncObjects(_:)``.
+        // Ensign syncs what it writes itself, in batches: see ``ObjectWriter``.
         _ = cgit2_set_fsync_gitdir(0)
         // Trees are kept here, bounded (``remember(_:_:)``); everything else is read once.
         _ = cgit2_set_caching(0)

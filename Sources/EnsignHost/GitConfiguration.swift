@@ -31,7 +31,7 @@ package struct GitConfiguration: Sendable {
 
     /// A boolean; nil when it is not set.
     ///
-    /// - Throws: ``SettingsError`` when it is no boolean.
+    /// - Throws: ``SettingsError`` when it is not a boolean.
     package func bool(_ key: String) throws(SettingsError) -> Bool? {
         try values[key].map { (text) throws(SettingsError) in try Self.bool(key, text) }
     }

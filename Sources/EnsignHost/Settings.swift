@@ -7,7 +7,7 @@ package struct Settings: Sendable, Hashable {
     /// - Parameters:
     ///   - configuration: Git's, with section and key in lower case as git gives them.
     ///   - overrides: From `-c key=value`, which win.
-    /// - Throws: ``SettingsError`` for `ensign.client` that is no boolean: a clone that should never reconcile must not
+    /// - Throws: ``SettingsError`` for `ensign.client` that is not a boolean: a clone that should never reconcile must not
     ///   begin to.
     package init(configuration: [String: String], overrides: [(key: String, value: String)] = []) throws(SettingsError)
     {

@@ -7,7 +7,7 @@ package struct OfferedAgent: Sendable, Hashable {
     package var description: String
     /// Nil where the files name none.
     package var model: (provider: String, name: String)? { modelParts.map { ($0.provider, $0.name) } }
-    /// Nil where it stands in code.
+    /// Nil where it is in code.
     package var prompt: String?
     package var runtime: JSONValue
     package var steps: Int64?
@@ -66,12 +66,13 @@ package enum AgentFiles {
     package static func crewAI(agents: JSONValue, tasks: JSONValue?) throws(ForeignDocumentError) -> [OfferedAgent] {
         guard let members = agents.object, !members.isEmpty else {
             throw ForeignDocumentError(
-                description: "it is no agents.yaml: a mapping of agents with role, goal and backstory"
+                description: "it is not an agents.yaml: a mapping of agents with role, goal and backstory"
             )
         }
         if let odd = members.first(where: { !isCrewAgent($0.value) }) {
             throw ForeignDocumentError(
-                description: "it is no agents.yaml: \(odd.key.quoted(utf8: 100)) has neither role, goal nor backstory"
+                description:
+                    "it is not an agents.yaml: \(odd.key.quoted(utf8: 100)) has neither role, goal nor backstory"
             )
         }
         guard members.count <= most else { throw ForeignDocumentError(description: "it has more than \(most) agents") }
@@ -157,7 +158,7 @@ package enum AgentFiles {
     /// The graphs of `langgraph.json`, an agent each.
     package static func langGraph(_ value: JSONValue) throws(ForeignDocumentError) -> [OfferedAgent] {
         guard let graphs = value["graphs"]?.object, !graphs.isEmpty else {
-            throw ForeignDocumentError(description: "it is no langgraph.json: it has no 'graphs'")
+            throw ForeignDocumentError(description: "it is not a langgraph.json: it has no 'graphs'")
         }
         guard graphs.count <= most else { throw ForeignDocumentError(description: "it has more than \(most) graphs") }
         var shared: [ImportDecision] = []

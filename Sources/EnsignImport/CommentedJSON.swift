@@ -20,7 +20,7 @@ package enum CommentedJSON {
                 continue
             case UInt8(ascii: "/") where index + 1 < bytes.count && "/*".utf8.contains(bytes[index + 1]):
                 guard ends || bytes[index + 1] == UInt8(ascii: "/"), let end = end(ofComment: bytes, index) else {
-                    // It is no comment: then this is no JSON, and says so.
+                    // It is not a comment: then this is not JSON, and says so.
                     (ends, comma) = (false, nil)
                     index += 2
                     continue

@@ -63,7 +63,7 @@ package struct OpenAPIDocument: Sendable {
     private mutating func noteUnsaid(_ operation: JSONValue, _ name: String, _ item: JSONValue) {
         if operation["deprecated"] == true { unsaid["it is deprecated", default: []].append(name) }
         if operation["callbacks"]?.object?.isEmpty == false {
-            unsaid["what it calls back is no operation", default: []].append(name)
+            unsaid["what it calls back is not an operation", default: []].append(name)
         }
         let own = (operation["servers"] ?? item["servers"])?.array?.compactMap { $0["url"]?.string } ?? []
         if let first = own.first {
@@ -116,7 +116,7 @@ package struct OpenAPIDocument: Sendable {
             decisions.append(ImportDecision(.noPlace, nil, "\(what): \(shown)"))
         }
         for field in ["webhooks"] where root[field]?.object?.isEmpty == false {
-            decisions.append(ImportDecision(.noPlace, field, "what others call is no operation"))
+            decisions.append(ImportDecision(.noPlace, field, "what others call is not an operation"))
         }
     }
 
@@ -186,7 +186,7 @@ package struct OpenAPIDocument: Sendable {
         }
         let body = operation["requestBody"].map { resolved($0) ?? $0 }
         if let body, body["$ref"] != nil { problem = problem ?? Self.unresolved(body) }
-        if let name = missing.min() { problem = problem ?? "its path has {\(name)}, which is no parameter" }
+        if let name = missing.min() { problem = problem ?? "its path has {\(name)}, which is not a parameter" }
         if let body, let type = Self.content(body["content"]), type.value["schema"] == nil {
             unsaid["the body (\(type.key.onOneLine(utf8: 60))) has no schema, and is not declared", default: []].append(
                 name
@@ -238,7 +238,7 @@ package struct OpenAPIDocument: Sendable {
         return (builder.schema(schema), builder)
     }
 
-    /// Why what stands at a reference is not known.
+    /// Why what is at a reference is not known.
     private static func unresolved(_ value: JSONValue) -> String {
         "it leads to nothing in this file: \((value["$ref"]?.string ?? value.text).quoted(utf8: 100))"
     }
@@ -417,7 +417,7 @@ private struct SchemaBuilder {
         return result
     }
 
-    /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What stands beside a reference is ignored.
+    /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What is beside a reference is ignored.
     private func renewed(_ keywords: JSONObject, _ old: JSONObject) -> JSONValue {
         var result = keywords
         if let reference = result["$ref"] { return ["$ref": reference] }

@@ -70,7 +70,7 @@ struct ToolText {
         for (index, (key, value)) in keys.enumerated() {
             let line = place(key).line
             let next = index + 1 < keys.count ? place(keys[index + 1].0).line : end
-            // Braces may stand in a line of their own.
+            // Braces may be in a line of their own.
             let start = place(value)
             let isInBraces = lines[start.line].unicodeScalars.dropFirst(start.column).first == "{"
             let isBlock = tape.kind(of: value) == .mapping && start.line > line && !isInBraces
@@ -110,7 +110,7 @@ struct ToolText {
     /// The lines of what begins in a line: those up to what follows it, without blank ones and comments at the end. A
     /// comment that stands further in belongs to it.
     ///
-    /// - Parameter next: The line in which the parser found what follows: comments and texts may stand anywhere.
+    /// - Parameter next: The line in which the parser found what follows: comments and texts may be anywhere.
     private func region(from line: Int, _ indent: Int, before next: Int) -> Range<Int> {
         var end = next
         while end > line + 1 {
@@ -186,7 +186,7 @@ struct ToolText {
     private struct Replacement {
         var key: String
         var value: JSONValue?
-        /// What stands behind it then; nil for what stands there now.
+        /// What is behind it then; nil for what is there now.
         var comment: String?
     }
 

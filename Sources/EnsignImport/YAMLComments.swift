@@ -2,7 +2,7 @@
 ///
 /// Quotes begin where a value may begin: `don't # so` has a comment.
 enum YAMLComments {
-    /// What stands behind `#`, for each line of a value in flow style or of one that begins in its line.
+    /// What is behind `#`, for each line of a value in flow style or of one that begins in its line.
     static func scan(_ lines: ArraySlice<String>) -> [String?] {
         var comments: [String?] = []
         var quote: UInt8?

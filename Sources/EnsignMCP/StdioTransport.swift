@@ -5,7 +5,7 @@ import EnsignSystem
 /// A server that is a program: one JSON object a line (MCP 2025-11-25, "Transports", stdio).
 package final class StdioTransport: MCPTransport {
     private let conversation: Conversation
-    /// How many lines that are no JSON object are passed over: some programs greet.
+    /// How many lines that are not a JSON object are passed over: some programs greet.
     private var greetings = 100
 
     /// The variables that a server gets of this process, as the official clients do it. Keys and tokens are not among them.
@@ -65,7 +65,7 @@ package final class StdioTransport: MCPTransport {
         let first = line.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }
         guard first == UInt8(ascii: "{") else {
             greetings -= first == nil ? 0 : 1
-            guard greetings >= 0 else { throw MCPError(.malformed, "the server writes lines that are no messages") }
+            guard greetings >= 0 else { throw MCPError(.malformed, "the server writes lines that are not messages") }
             return nil
         }
         return try parsed(line)

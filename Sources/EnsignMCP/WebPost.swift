@@ -185,6 +185,6 @@ package struct WebAnswer: Sendable {
     package var isStream: Bool
     /// `Mcp-Session-Id`.
     package var session: String?
-    /// Of an answer that is no stream.
+    /// Of an answer that is not a stream.
     package var body: [UInt8]
 }

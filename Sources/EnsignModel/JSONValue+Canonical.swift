@@ -82,7 +82,7 @@ extension JSONValue {
         case .integer(let value): bytes.appendDigits(of: value)
         case .number(let value): JSONValue.appendCanonical(value, to: &bytes)
         case .string(let value): JSONValue.appendCanonical(value, to: &bytes)
-        case .array, .object: preconditionFailure("a container is no scalar")
+        case .array, .object: preconditionFailure("a container is not a scalar")
         }
     }
 }

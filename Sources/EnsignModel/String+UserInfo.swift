@@ -1,5 +1,5 @@
 extension String {
-    /// The text without the names and passwords in its addresses: what stands between `//` and the last `@` before the
+    /// The text without the names and passwords in its addresses: what is between `//` and the last `@` before the
     /// path (RFC 3986, section 3.2).
     package var withoutUserInfo: String {
         guard utf8.contains(UInt8(ascii: "@")) else { return self }

@@ -97,7 +97,7 @@ package struct BundleDifference: Sendable, Hashable {
                         )
                     )
                 }
-                // Where nobody is asked, before or now, they are no authority.
+                // Where nobody is asked, before or now, they are not authority.
                 if wasOperation.approval == .none || operation.approval == .none {
                     add("tools.\(tool.tool).\(name).approvers", approvers(wasOperation), approvers(operation))
                 }

@@ -63,7 +63,7 @@ struct EnvironmentChanges {
     ///
     /// - Parameters:
     ///   - untilTelemetry: Whether a canary is under way that could not be judged yet, without the pipeline.
-    ///   - header: `fleet.json` as the last run wrote it: to find that is no news.
+    ///   - header: `fleet.json` as the last run wrote it: to find that is not news.
     ///   - calm: For how long changes of live files are gathered before they count. Refs and halts count at once.
     func wait(
         untilTelemetry: Bool = false,

@@ -74,7 +74,7 @@ package struct Watcher {
                 ready(running.keys.sorted())
                 isFirst = false
             }
-            // A folder above the repository that is renamed is no event of it.
+            // A folder above the repository that is renamed is not an event of it.
             let time: Duration = monitor.isBlind || !failing.isEmpty ? .seconds(5) : .seconds(30)
             _ = service.wait(atMost: time)
             _ = try? monitor.events()

@@ -19,9 +19,9 @@ package enum Rejection: String, Sendable, CaseIterable {
     case badID = "bad-id"
     /// Ends before it starts, or has no times.
     case badTime = "bad-time"
-    /// Ended more than ``Attribution/Limits/skew`` after it was read.
+    /// Ended more than ``Attribution/Limits/skewMilliseconds`` after it was read.
     case future
-    /// Ended more than ``Attribution/Limits/oldest`` before it was read.
+    /// Ended more than ``Attribution/Limits/oldestMilliseconds`` before it was read.
     case stale
     /// Read before.
     case duplicate

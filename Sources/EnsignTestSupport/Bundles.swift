@@ -2,12 +2,12 @@ import EnsignManifest
 package import EnsignModel
 
 package func agent(_ name: String) -> AgentID {
-    guard let agent = AgentID(name) else { preconditionFailure("\(name) is no agent") }
+    guard let agent = AgentID(name) else { preconditionFailure("\(name) is not an agent") }
     return agent
 }
 
 package func version(_ text: String) -> AgentVersion {
-    guard let version = AgentVersion(text) else { preconditionFailure("\(text) is no version") }
+    guard let version = AgentVersion(text) else { preconditionFailure("\(text) is not a version") }
     return version
 }
 

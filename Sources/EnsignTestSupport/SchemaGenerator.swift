@@ -7,7 +7,7 @@ package struct SchemaGenerator {
     private var definitions: [String] = []
     /// Whether the words of later drafts are used. A root decides anew.
     private var isModern = false
-    /// Whether what stands beside `$ref` counts.
+    /// Whether what is beside `$ref` counts.
     private var readsBesideReference = false
 
     private static let names = ["a", "b", "c"]

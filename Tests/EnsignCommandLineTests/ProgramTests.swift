@@ -66,7 +66,7 @@ struct ProgramTests {
         }
     }
 
-    @Test("what stands behind a verb that becomes another program is that program's to complete")
+    @Test("what is behind a verb that becomes another program is that program's to complete")
     func passedOn() {
         func passed(_ line: String) -> [String]? {
             Completer(Self.program, line.split(separator: " ", omittingEmptySubsequences: false).map(String.init))
@@ -78,7 +78,7 @@ struct ProgramTests {
         #expect(passed("other") == nil && passed("light other") == nil && passed("--house other ") == nil)
     }
 
-    @Test("the value of a letter's option before the verb is no verb")
+    @Test("the value of a letter's option before the verb is not a verb")
     func lettersFirst() throws {
         let console = Console("lamp", colour: false, errorColour: false, isInteractive: false)
         guard case .run(let line) = try Parser(Self.program).parse(["-x", "mine", "light", "hall"], console: console)

@@ -154,7 +154,7 @@ struct WorkTreeCompilerTests {
         #expect(result.state == nil && !errors(result).isEmpty)
     }
 
-    @Test("An agent that is not deployed any more is not live, which is no error")
+    @Test("An agent that is not deployed any more is not live, which is not an error")
     func undeployed() throws {
         var fixture = FleetFixture()
         fixture["environments/prod/agents/support/triage.yaml"] = nil

@@ -47,7 +47,7 @@ struct SampleLineTests {
         #expect(read(#"{"metric":"m","variant":"stable","value":\#(text)}"#)?.value == Double(text))
     }
 
-    @Test("What is no sample is a problem, and no line ends the process")
+    @Test("What is not a sample is a problem, and no line ends the process")
     func problems() {
         for line in [
             "[]", "{", "nonsense", #"{"metric":"m","variant":"stable"}"#,

@@ -56,7 +56,7 @@ struct CodecTests {
         #expect(Hex.decode(text) == nil)
     }
 
-    @Test("Each byte is a character of a codec or is refused, wherever it stands", arguments: UInt8.min ... .max)
+    @Test("Each byte is a character of a codec or is refused, wherever it is", arguments: UInt8.min ... .max)
     func alphabets(byte: UInt8) {
         let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         for position in 0..<8 {

@@ -139,7 +139,7 @@ struct EncryptedFrontTests {
         #expect(gatekeeper.seen.withLock { $0.peers.count } == 1)
     }
 
-    @Test("a certificate that is not its key's is no server")
+    @Test("a certificate that is not its key's is not a server")
     func wrongKey() throws {
         try scratch.write("server.key", try scratch.read("client.key"))
         #expect(throws: SystemError.self) { _ = try front(authorities: nil) }

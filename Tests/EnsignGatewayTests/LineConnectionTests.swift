@@ -270,7 +270,7 @@ struct LineConnectionTests {
         }
         #expect(gatekeeper.seen.withLock { $0.refused.count } == 2)
         client.say(#"{"jsonrpc":"2.0","id":900,"method":"tools/list"}"#)
-        #expect(try client.hear()["error"]?["code"] == -32603, "a list that finds no room is no call")
+        #expect(try client.hear()["error"]?["code"] == -32603, "a list that finds no room is not a call")
         client.say(#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"wait"}}"#)
         #expect(try client.hear()["error"]?["message"] == "this id is in use")
         gatekeeper.seen.update { $0.isOpen = true }

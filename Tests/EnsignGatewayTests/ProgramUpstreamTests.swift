@@ -50,6 +50,16 @@ struct ProgramUpstreamTests {
         )
     }
 
+    /// Waits until the server has read so many calls of a tool.
+    private func hears(_ tool: String, times: Int = 1) {
+        let end = ContinuousClock.now + .seconds(10)
+        let name = "\"name\":\"\(tool)\""
+        while ((try? scratch.read("seen")) ?? "").components(separatedBy: name).count <= times {
+            guard ContinuousClock.now < end else { return #expect(Bool(false), "it never reads \(tool)") }
+            usleep(5_000)
+        }
+    }
+
     private var starts: Int { (try? scratch.read("starts"))?.split(separator: "\n").count ?? 0 }
 
     @Test(
@@ -151,14 +161,14 @@ struct ProgramUpstreamTests {
                 return #expect(Bool(false))
             }
         }
-        usleep(100_000)
+        hears("cancellable")
         let others = try (0..<3).map { index in
             try EnsignSystem.Thread { [self] in
                 let seconds = 0.2 + Double(index) / 10
                 #expect((try? upstream.call(call("slow", ["seconds": JSONValue(seconds)])).result().said) == "slow")
             }
         }
-        usleep(100_000)
+        hears("slow", times: 3)
         cancellation.cancel()
         for thread in [reader] + others { thread.join() }
     }
@@ -174,7 +184,7 @@ struct ProgramUpstreamTests {
         alone.reading = ClientReading(client.fileHandleForReading.fileDescriptor) { passed.update { $0 += 1 } }
         let (first, second) = (alone, alone)
         let thread = try EnsignSystem.Thread { #expect((try? upstream.call(first).result().said) == "slow") }
-        usleep(200_000)
+        hears("slow")
         #expect(passed.withLock { $0 } == 0)
         let other = try EnsignSystem.Thread { #expect((try? upstream.call(second).result().said) == "slow") }
         #expect(passed.wait(until: .now + .milliseconds(500)) { $0 == 1 ? true : nil } == true)
@@ -219,7 +229,7 @@ struct ProgramUpstreamTests {
         _ = upstream.call(call("echo"))
         let cancellation = Cancellation()
         let thread = try EnsignSystem.Thread {
-            usleep(200_000)
+            hears("cancellable")
             cancellation.cancel()
         }
         guard case .unknown(let failure) = upstream.call(call("cancellable", cancellation: cancellation)) else {
@@ -262,7 +272,7 @@ struct ProgramUpstreamTests {
             }
             #expect(failure.kind == .ended)
         }
-        usleep(200_000)
+        hears("slow")
         guard case .unknown(let failure) = upstream.call(call("die")) else { return #expect(Bool(false)) }
         #expect(failure.kind == .ended)
         other.join()

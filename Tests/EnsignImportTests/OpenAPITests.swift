@@ -146,7 +146,7 @@ struct OpenAPITests {
         #expect(said?.text.contains("get /a, put /a") == true && said?.text.contains("operationId") == true)
     }
 
-    @Test("What a manifest has no place for is said, with whose it is, and where an operation stands is known")
+    @Test("What a manifest has no place for is said, with whose it is, and the place of an operation is known")
     func unsaid() throws {
         let document = try document(
             """
@@ -262,7 +262,7 @@ struct OpenAPITests {
                 "a cookie is declared as an argument: old",
                 "it is at a server of its own, https://other.example.com: old",
                 "it is at a server of its own, https://third.example.com: called", "it is deprecated: old",
-                "what it calls back is no operation: called",
+                "what it calls back is not an operation: called",
             ]
         )
     }
@@ -310,7 +310,7 @@ struct AgentFilesTests {
     }
 
     @Test(
-        "A task of nobody's is said and not lost, a model may be named within llm, and an entry that is no agent is named"
+        "A task of nobody's is said and not lost, a model may be named within llm, and an entry that is not an agent is named"
     )
     func crewLeftovers() throws {
         let agents = try ForeignDocument.read(Array("desk: {role: R, llm: {model: openai/gpt-5}}\n".utf8))

@@ -19,7 +19,7 @@ struct OfficialSuiteTests {
     /// Why schemas of the suite are refused, by code. Each refusal is a documented rule (docs/json-schema.md).
     private static let refusals: [SchemaProblem.Code: String] = [
         .refusedKeyword: "$id or $schema elsewhere than at the root",
-        .invalidReference: "references to other documents, to anchors, or to what is no schema",
+        .invalidReference: "references to other documents, to anchors, or to what is not a schema",
         .referenceCycle: "references that come back without an end",
         .ignoredKeyword: "keywords that the dialect ignores",
         .unknownKeyword: "keywords that are not supported",

@@ -148,7 +148,7 @@ struct CallWitnessTests {
         #expect(analyst.verdict(canary).outcome == .fail)
     }
 
-    @Test("Runs before the first call are no evidence of calls, and neither is the run that had to have one")
+    @Test("Runs before the first call are not evidence of calls, and neither is the run that had to have one")
     func firstCall() throws {
         let canary = try canary(rate("tool-errors"))
         var analyst = try analyst(canary, runs: 20, calls: (0, 2))
@@ -163,7 +163,7 @@ struct CallWitnessTests {
         #expect(analyst.verdict(canary).report?.json["silent"] == nil)
     }
 
-    @Test("A state of a version that did not look at calls is no evidence of them")
+    @Test("A state of a version that did not look at calls is not evidence of them")
     func olderState() throws {
         let canary = try canary(rate("tool-errors"))
         let analyst = try analyst(canary, calls: (2, 2))

@@ -226,7 +226,7 @@ struct GuardTests {
         #expect(refused > 100 && kept > 100, "\(refused) refused, \(kept) kept")
     }
 
-    @Test("Samples that cannot be are no evidence and stop nothing")
+    @Test("Samples that cannot be are not evidence and stop nothing")
     func lies() throws {
         var book = GuardBook()
         let version = try guarded(side("1"), [rateMetric(), costMetric()])

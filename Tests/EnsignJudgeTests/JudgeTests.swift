@@ -240,7 +240,7 @@ struct JudgeTests {
 
     // MARK: Lying data
 
-    @Test("Values that are no measurements are counted, never believed, and never promote")
+    @Test("Values that are not measurements are counted, never believed, and never promote")
     func hostileValues() throws {
         let lies = [
             Double.nan, .infinity, -.infinity, -1, -0.001, 1e300, .greatestFiniteMagnitude, 0.5, 2,

@@ -23,7 +23,7 @@ struct LedgerKeyTests {
         #expect(try scratch.read("keys/prod.pub") == "\(key.publicKey.line) ensign-prod\n")
     }
 
-    @Test("An empty file, as a full disk left it, is no key: one is made in its place")
+    @Test("An empty file, as a full disk left it, is not a key: one is made in its place")
     func empty() throws {
         try scratch.write("keys/prod", "")
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)

@@ -75,7 +75,7 @@ struct CallConditionManifestTests {
         #expect(operation.pin == Digest(other))
     }
 
-    @Test("What is not written as it must be is refused where it stands")
+    @Test("What is not written as it must be is refused where it is")
     func shapes() {
         #expect(
             check("rate: ①30/min")

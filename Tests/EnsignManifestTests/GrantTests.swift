@@ -175,7 +175,7 @@ struct GrantTests {
         )
     }
 
-    @Test("An argument that the operation does not take is refused where it stands")
+    @Test("An argument that the operation does not take is refused where it is")
     func unknownArgument() {
         #expect(
             check(deployment, "credit: {maximum: 100}", "①crdit: {maximum: 100}") == """

@@ -50,7 +50,7 @@ struct HostileFileTests {
         )
     }
 
-    @Test("UTF-16 and bytes that are no UTF-8 are refused")
+    @Test("UTF-16 and bytes that are not UTF-8 are refused")
     func encodings() {
         let utf16: [UInt8] = [0xFF, 0xFE] + team("{members: []}").utf8.flatMap { [$0, 0] as [UInt8] }
         #expect(

@@ -52,7 +52,7 @@ struct HostileValueTests {
         return text
     }
 
-    @Test("A letter with more than 30 marks is refused wherever it stands, and takes no time")
+    @Test("A letter with more than 30 marks is refused wherever it is, and takes no time")
     func combining() throws {
         let small = FleetFixture()
         let most = letter(30)

@@ -66,7 +66,7 @@ struct OperationNameTests {
         #expect(try #require(Bundle(json: JSONParser.parse(bundle.bytes))) == bundle)
     }
 
-    @Test("What is no name of an operation is refused where it stands, in the tool, in needs and in grants")
+    @Test("What is not a name of an operation is refused where it is, in the tool, in needs and in grants")
     func refused() {
         let rule = "1 to 128 of A-Z, a-z, 0-9, '_', '-' and '.'"
         #expect(

@@ -95,7 +95,7 @@ struct ReferenceTests {
         }
     }
 
-    @Test("Look-alikes of a name are no name, wherever one stands")
+    @Test("Look-alikes of a name are not that name, wherever one is")
     func lookAlikes() {
         for name in ["crm\u{200B}", "сrm", "ｃrm", "CRM", "crm-", "c rm", "crm\u{301}"] {
             #expect(

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("JSON Schemas in manifests")
 struct SchemaFindingTests {
-    @Test("A misspelt keyword is refused where it stands, with the nearest")
+    @Test("A misspelt keyword is refused where it is, with the nearest")
     func keywords() {
         #expect(
             checkSchema("{type: object, ①propertis: {}}") == """

@@ -4,7 +4,7 @@ import Testing
 
 @testable import EnsignManifest
 
-/// What looks like a secret is refused wherever it stands, and what only looks odd is not.
+/// What looks like a secret is refused wherever it is, and what only looks odd is not.
 @Suite("Literal secrets") struct SecretFormsTests {
     private static let random = "Zk3vQ9xT1bLp7Rw2Yd8N"
 
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(
-        "Digests, UUIDs, names, paths and versions are no secrets",
+        "Digests, UUIDs, names, paths and versions are not secrets",
         arguments: [
             "sha256:" + String(repeating: "0a1b2c3d", count: 8), "d41d8cd98f00b204e9800998ecf8427e",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709", "123e4567-e89b-12d3-a456-426614174000",

@@ -132,7 +132,7 @@ struct SelectorTests {
         )
     }
 
-    @Test("A selector that selects nothing is an error where it stands, as an operation that is not there is")
+    @Test("A selector that selects nothing is an error where it is, as an operation that is not there is")
     func empty() {
         let kinds = "{access: execute, risk: high}, {access: read, risk: low}, {access: write, risk: medium}"
         #expect(
@@ -272,7 +272,7 @@ struct SelectorTests {
         #expect(found.contains("crm.get_19 and 40 more, which nothing here grants [need-without-grant]"), "\(found)")
     }
 
-    @Test("What is no selector is refused where it stands")
+    @Test("What is not a selector is refused where it is")
     func malformed() {
         for (element, problem) in [
             (

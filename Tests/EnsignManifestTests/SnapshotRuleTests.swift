@@ -3,7 +3,7 @@ import EnsignModel
 import EnsignTestSupport
 import Testing
 
-@Suite("What may stand in a fleet's folders")
+@Suite("What may be in a fleet's folders")
 struct SnapshotRuleTests {
     private func check(_ change: (inout FleetFixture) -> Void) -> String {
         var fixture = FleetFixture()
@@ -33,7 +33,7 @@ struct SnapshotRuleTests {
         )
     }
 
-    @Test("What stands beside fleet/ and environments/ is nobody's business")
+    @Test("What is beside fleet/ and environments/ is nobody's business")
     func beside() {
         #expect(
             check { fixture in
@@ -197,7 +197,7 @@ struct SnapshotRuleTests {
         )
     }
 
-    @Test("Symbolic links, submodules and other modes are refused wherever they stand")
+    @Test("Symbolic links, submodules and other modes are refused wherever they are")
     func modes() {
         for path in [
             "fleet/x", "fleet/teams/x.yaml", "fleet/tools/x", "fleet/tools/crm/2.0.0.yaml", "fleet/roles/x.yaml",

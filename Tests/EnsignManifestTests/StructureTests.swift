@@ -117,7 +117,7 @@ struct StructureTests {
         )
     }
 
-    @Test("A document that is no mapping is refused", arguments: ["①[a, b]", "①text", "①\"\"", "①- apiVersion: x"])
+    @Test("A document that is not a mapping is refused", arguments: ["①[a, b]", "①text", "①\"\"", "①- apiVersion: x"])
     func noMapping(text: String) {
         let found = check(FleetFixture.teamPath, "\(text)\n")
         #expect(

@@ -20,7 +20,7 @@ struct TrustTests {
         "\(type) \(Base64.encode([0, 0, 0, UInt8(type.utf8.count)] + Array(type.utf8) + [0, 0, 0, 1, 7]))"
     }
 
-    @Test("A line by which a signature can be good is no finding, whatever the type of its key")
+    @Test("A line by which a signature can be good is not a finding, whatever the type of its key")
     func useful() {
         let types = ["ssh-rsa", "ecdsa-sha2-nistp521", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-dss"]
         #expect(check("ada@example.com \(Self.key)", "*,!eve@example.com \(Self.key)", "# nobody") == "")

@@ -33,7 +33,7 @@ struct AuthorityDifferenceTests {
         #expect(none.gained == [] && none.lost == [])
     }
 
-    @Test("What is only written another way is no change: no canary begins for it")
+    @Test("What is only written another way is not a change: no canary begins for it")
     func written() throws {
         let first: JSONValue = [
             "type": "object", "required": ["a", "b"], "properties": ["n": ["maximum": 10, "type": "number"]],

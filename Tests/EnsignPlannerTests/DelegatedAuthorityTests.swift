@@ -71,7 +71,7 @@ struct DelegatedAuthorityTests {
         #expect(try change(plan, "it/a1298").difference.authority.gained.count == 2)
     }
 
-    @Test("Fewer permissions of its own are no narrowing while a delegate gains")
+    @Test("Fewer permissions of its own are not a narrowing while a delegate gains")
     func narrowing() throws {
         let world = try World().with(fleet())
         let fewer: (inout Bundle) -> Void = { $0.tools[0].operations["find"] = nil }

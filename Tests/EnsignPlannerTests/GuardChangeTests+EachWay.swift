@@ -334,7 +334,7 @@ extension GuardChangeTests {
         #expect(Self.changes(pair.loose, pair.loose) == [])
     }
 
-    @Test("What is written otherwise and means the same is no change")
+    @Test("What is written otherwise and means the same is not a change")
     func same() {
         #expect(Self.changes({ _ in }, Self.rollout(.immediate)) == [])
         #expect(Self.changes({ _ in }, { $0.soak = Self.span("0s") }) == [])
@@ -356,7 +356,7 @@ extension GuardChangeTests {
         )
     }
 
-    @Test("A rule that is gone is no loss where another one halts at least as early")
+    @Test("A rule that is gone is not a loss where another one halts at least as early")
     func covered() {
         let minute = Self.span("1m")
         let (strict, lax) = (KillRule.deniedCalls(5, within: minute), KillRule.deniedCalls(10, within: minute))

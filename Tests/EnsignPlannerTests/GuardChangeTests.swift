@@ -170,7 +170,7 @@ struct GuardChangeTests {
         )
     }
 
-    @Test("An agent that comes is no change of what guards it, nor one that goes; one that is kept loses its own")
+    @Test("An agent that comes is not a change of what guards it, nor one that goes; one that is kept loses its own")
     func comingAndGoing() {
         let one = agent("support/a")
         let ruled = OwnGuards(killSwitch: [.steps(5)])

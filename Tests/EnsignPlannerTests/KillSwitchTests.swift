@@ -14,7 +14,7 @@ struct KillSwitchTests {
     }
 
     private func span(_ text: String) -> TimeSpan {
-        guard let span = TimeSpan(text) else { preconditionFailure("\(text) is no duration") }
+        guard let span = TimeSpan(text) else { preconditionFailure("\(text) is not a duration") }
         return span
     }
 

@@ -11,7 +11,7 @@ struct SchemaLimitsTests {
     }
 
     @Test(
-        "Alternatives that limit nothing are no conditions, and one beside null has its own limits",
+        "Alternatives that limit nothing are not conditions, and one beside null has its own limits",
         arguments: [
             // As pydantic writes Optional[str] = None, and Union[str, int].
             (##"{"properties":{"q":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null,"title":"Q"}}}"##, []),

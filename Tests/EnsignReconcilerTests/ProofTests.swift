@@ -168,7 +168,7 @@ struct ProofTests {
         try expectIntact(fleet)
     }
 
-    @Test("An alarm about a halted agent gives its route the proof of its entry, and is no drift")
+    @Test("An alarm about a halted agent gives its route the proof of its entry, and is not drift")
     func alarm() throws {
         let fleet = try fleet()
         let triage = AgentID(team: "support", name: "triage")

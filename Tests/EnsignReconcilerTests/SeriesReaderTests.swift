@@ -108,7 +108,7 @@ struct SeriesReaderTests {
         #expect(server.queries.count == 3)
     }
 
-    @Test("What was cut short is no answer")
+    @Test("What was cut short is not an answer")
     func cancelled() throws {
         let server = Server { _ in .failure(HTTPFailure(kind: .slow, message: "no answer in time")) }
         #expect(server.answers(to: try requests(after: 4_501), isCancelled: { true }) == [])

@@ -220,7 +220,7 @@ struct SessionTests {
         #expect(change.rules?.fields["maxPruneShare"] == ["from": 0.5, "to": 0.75])
         #expect(tip.acceptedSource == fleet.repository.head && tip.agents == 3)
         #expect(fleet.target.nodes.filter { $0.key != LivePath.header } == before)
-        // What is written otherwise and means the same is no change.
+        // What is written otherwise and means the same is not a change.
         fleet.environment(rollout: TestFleet.rollouts[0], share: 0.75, more: "  prune: true # as always\n")
         try fleet.commit("the same")
         try fleet.reconcile()

@@ -205,7 +205,7 @@ struct StateFileTests {
         }
     }
 
-    @Test("Text that is no state is nothing", arguments: KindOfState.all)
+    @Test("Text that is not a state is nothing", arguments: KindOfState.all)
     fileprivate func garbage(_ state: KindOfState) throws {
         let texts = [
             "", "\n", "0", "[]\n", "{}\n", "99\n99\n99\n", "\0\0\0\0", "{\"v\":1}{}\n", "{\"v\":1}\n[\"a\"]\n",

@@ -73,7 +73,7 @@ struct ChangeMonitorTests {
         #expect(!other.wait(atMost: .milliseconds(50)).isWoken)
     }
 
-    @Test("What was renamed away is watched no longer; what stands at its path then can be")
+    @Test("What was renamed away is watched no longer; what is at its path then can be")
     func renamed() throws {
         let service = try Service()
         let live = try folder("live")

@@ -66,7 +66,7 @@ extension FrameworkTests {
         }
     }
 
-    @Test("An agent that is made, a query, and one end of a connection are no runs")
+    @Test("An agent that is made, a query, and one end of a connection are not runs")
     func noRuns() {
         let made = stamped(plain(1, ("gen_ai.operation.name", "create_agent"), ("gen_ai.agent.name", "helper")))
         let query = stamped(plain(2, ("db.system", "postgresql")))

@@ -66,7 +66,7 @@ struct OTLPLineTests {
         #expect(spans(plain).first?.hasErrorStatus == true)
     }
 
-    @Test("A resource may stand behind its spans")
+    @Test("A resource may be behind its spans")
     func resourceLast() {
         let text =
             #"{"resourceSpans":[{"scopeSpans":[{"spans":[\#(SpanText.run(1).text)]}],"#
@@ -117,7 +117,7 @@ struct OTLPLineTests {
         "\0\0\0", #"{"resourceSpans":[{"scopeSpans":[{"spans":[7]}]}]}"#,
     ]
 
-    @Test("What is no telemetry is one rejection", arguments: garbage)
+    @Test("What is not telemetry is one rejection", arguments: garbage)
     func malformed(_ text: String) {
         let (events, rejections) = parsed(text)
         #expect(events.isEmpty)
@@ -169,7 +169,7 @@ struct OTLPLineTests {
         #"{"boolValue":true}"#, #"{"arrayValue":{"values":[{"intValue":"1"}]}}"#, "{}",
     ]
 
-    @Test("Tokens that cannot be are no usage", arguments: badTokens)
+    @Test("Tokens that cannot be are not usage", arguments: badTokens)
     func tokens(_ value: String) {
         let span = SpanText.run(1).adding("gen_ai.usage.input_tokens", value)
         #expect(spans(line([span])).map(\.hasBadUsage) == [true])

@@ -62,7 +62,7 @@ struct PrometheusAnswerTests {
         (vector(#"{"value":[1,"1"]},{"value":[1,"1"]}"#), .severalSeries),
     ]
 
-    @Test("What is no single number is an error, and not asked again", arguments: bad)
+    @Test("What is not a single number is an error, and not asked again", arguments: bad)
     func garbage(_ bad: (answer: String, code: PrometheusError.Code)) {
         let server = Server([Self.ok(bad.answer)])
         #expect(code(server.client().query("x")) == bad.code)
@@ -147,7 +147,7 @@ struct PrometheusAnswerTests {
         #expect(range("") == .noData)
     }
 
-    @Test("A range that is no list of series, or too long a one, is an error")
+    @Test("A range that is not a list of series, or too long a one, is an error")
     func badRanges() {
         func code(_ results: String) -> PrometheusError.Code? {
             if case .error(let error) = range(results) { error.code } else { nil }
@@ -218,7 +218,7 @@ private final class RealPrometheus {
         try scratch.write(
             "prometheus.yml",
             """
-            global: {scrape_interval: 1s, scrape_timeout: 1s}
+            global: {scrape_interval: 200ms, scrape_timeout: 200ms}
             scrape_configs: [{job_name: test, static_configs: [{targets: ["127.0.0.1:\(exporterPort)"]}]}]
 
             """
@@ -275,10 +275,10 @@ struct RealPrometheusTests {
         policy.timeout = .seconds(2)
         let client = PrometheusClient(base: server.base, policy: policy)
 
-        // Up, and scraped three times.
+        // Up, and scraped for more than a second.
         let deadline = Date().addingTimeInterval(30)
         var samples = 0.0
-        while samples < 3, Date() < deadline {
+        while samples < 8, Date() < deadline {
             if case .value(let point) = client.query("count_over_time(ensign_gauge[1m])") { samples = point.value }
             usleep(200_000)
         }

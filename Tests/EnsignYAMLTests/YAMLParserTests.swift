@@ -72,7 +72,7 @@ struct AcceptedYAMLTests {
 
 @Suite("YAML that is refused")
 struct RefusedYAMLTests {
-    @Test("Anchors and aliases are refused where they stand, and the rest is read")
+    @Test("Anchors and aliases are refused where they are, and the rest is read")
     func anchors() {
         #expect(
             read("a: ①&x 1\nb: ②*x\nc: 3\n") == """

@@ -5,7 +5,7 @@ process of each start, LOG.told what it was told besides calls.
 
 `drift` offers another definition while the file LOG.drift exists; `late` starts when the file LOG.go is there; `slow:S` takes S seconds
 for a call; `hang` never answers; `die` ends instead of answering; `echo` answers with its environment and folder; `read:PATH`
-with what it can read there; `big:N` with N MiB; `babble` says what is no message first; `garble` answers with no JSON; `flood`
+with what it can read there; `big:N` with N MiB; `babble` says what is not a message first; `garble` answers with no JSON; `flood`
 never ends its line; `ask` asks its client first; `progress` tells of it; `change` says that its list is another one from now on;
 `error` says that it failed; `leak` says its secret in all ways that there are; `odd` answers with a structured result that is not of the schema.
 """

@@ -64,6 +64,65 @@ final class Background: @unchecked Sendable {
     }
 }
 
+// MARK: Signs of what it has done
+
+/// What the kernel says of the program: so that a test of what must not happen waits for what must come before it, and not
+/// for some time.
+extension Background {
+    /// More than the program reads in a moment of anything else.
+    private static let filler = Data("{\(String(repeating: " ", count: 1 << 18))}\n".utf8)
+
+    /// Waits until the program has read lines to their end that are appended to a file, and has done what follows from them.
+    ///
+    /// A long line that says nothing is appended: once that was read, all before it was.
+    func readsToEnd(of path: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let before = bytesRead
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try file.seekToEnd()
+        try file.write(contentsOf: Self.filler)
+        try file.close()
+        eventually(within: .seconds(10), "it reads \(path): \(output)", sourceLocation: sourceLocation) {
+            bytesRead >= before + Self.filler.count
+        }
+        rests(sourceLocation: sourceLocation)
+    }
+
+    /// Waits until each of its threads waits for something: what it was woken for is done.
+    func rests(sourceLocation: SourceLocation = #_sourceLocation) {
+        eventually(within: .seconds(10), "it rests: \(output)", sourceLocation: sourceLocation) {
+            guard allWait else { return false }
+            usleep(20_000)
+            return allWait
+        }
+    }
+
+    private var child: String {
+        (try? String(contentsOfFile: "\(log).pid", encoding: .utf8).trimmingCharacters(in: .newlines)) ?? ""
+    }
+
+    private var bytesRead: Int {
+        let counts = (try? String(contentsOfFile: "/proc/\(child)/io", encoding: .utf8)) ?? ""
+        let line = counts.split(separator: "\n").first { $0.hasPrefix("rchar: ") }
+        return line.flatMap { Int($0.dropFirst("rchar: ".count)) } ?? 0
+    }
+
+    private var allWait: Bool {
+        let tasks = "/proc/\(child)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+        return threads.allSatisfy { thread in
+            let status = (try? String(contentsOfFile: "\(tasks)/\(thread)/stat", encoding: .utf8)) ?? ""
+            // A thread that has just ended says nothing.
+            return status.isEmpty || status.contains(") S ")
+        }
+    }
+}
+
+/// Waits for the next second: records have whole ones, so that what comes from now on is later than what was.
+func nextSecond() {
+    let now = Date().timeIntervalSince1970
+    usleep(UInt32((1 - now.truncatingRemainder(dividingBy: 1)) * 1_000_000) + 1_000)
+}
+
 /// Waits until something holds; the test fails when it does not in time.
 ///
 /// - Returns: How long it took.

@@ -30,13 +30,13 @@ import Testing
     private var good: String { #"{"command": "python3", "args": ["\#(server)", "modern"]}"# }
 
     @Test(
-        "An entry that is no server is said with its place, and the others are imported",
+        "An entry that is not a server is said with its place, and the others are imported",
         arguments: [
-            ("odd", #"{"args": ["x"]}"#, "neither 'command' nor 'url'"), ("odd", #""npx x""#, "it is no object"),
-            ("odd", #"{"command": ["npx", "x"]}"#, "'command' is no text"),
-            ("odd", #"{"command": "a", "args": "x"}"#, "'args' is no list"),
-            ("odd", #"{"command": "a", "args": [{}]}"#, "'args' has something that is no text"),
-            ("odd", #"{"command": "a", "env": {"A": []}}"#, "'env' has something that is no text: 'A'"),
+            ("odd", #"{"args": ["x"]}"#, "neither 'command' nor 'url'"), ("odd", #""npx x""#, "it is not an object"),
+            ("odd", #"{"command": ["npx", "x"]}"#, "'command' is not text"),
+            ("odd", #"{"command": "a", "args": "x"}"#, "'args' is not a list"),
+            ("odd", #"{"command": "a", "args": [{}]}"#, "'args' has something that is not text"),
+            ("odd", #"{"command": "a", "env": {"A": []}}"#, "'env' has something that is not text: 'A'"),
             ("odd", #"{"command": "a", "env": {"A=B": "c"}}"#, "'env' has 'A=B', which no variable can be called"),
             ("日本", #"{"command": "a"}"#, "cannot be a tool's name"),
             ("good.one", #"{"command": "a"}"#, "it would be the tool 'good-one', as 'good-one' is"),

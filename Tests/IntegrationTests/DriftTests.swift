@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    @Test("A huge header, a folder with a temporary name, names that are no text, and folders without end are cleared")
+    @Test("A huge header, a folder with a temporary name, names that are not text, and folders without end are cleared")
     func oddThings() throws {
         let host = try Host()
         let live = host.live()

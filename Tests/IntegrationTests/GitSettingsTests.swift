@@ -65,7 +65,7 @@ import Testing
         #expect(try host.ensign("reconcile", "--env", "prod", environment: environment).status == 4)
     }
 
-    @Test("What is no boolean is an error, and not one of the two", arguments: ["maybe", "t", "yes please"])
+    @Test("What is not a boolean is an error, and not one of the two", arguments: ["maybe", "t", "yes please"])
     func noBoolean(_ text: String) throws {
         let host = try Host(fleet: FleetFixture())
         try host.hostGit("config", "ensign.client", text)

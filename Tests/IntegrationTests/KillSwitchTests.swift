@@ -7,6 +7,8 @@ import Testing
     private static let route = "agents/support/triage.json"
     private static let second = Duration.seconds(2)
 
+    private func traces(_ host: Host) -> String { "\(host.scratch.path)/telemetry/traces.jsonl" }
+
     /// A host with rules in its environment and telemetry beside it.
     private func host(_ rules: String = "[{deniedCalls: 5, within: 1m}, {unknownTool: 1}]") throws -> Host {
         var fleet = FleetFixture()
@@ -75,12 +77,12 @@ import Testing
         let host = try host()
         let first = try watch(host, "first")
         try calls(3, denied: true, in: host)
-        usleep(300_000)
+        try first.readsToEnd(of: traces(host))
         #expect(!isHalted(host))
         #expect(try first.stop() == 0)
         let second = try watch(host, "second")
         try calls(1, denied: true, in: host)
-        usleep(500_000)
+        try second.readsToEnd(of: traces(host))
         #expect(!isHalted(host), "\(second.output)")
         try calls(1, denied: true, in: host)
         eventually(within: Self.second, second.output) { isHalted(host) }
@@ -91,15 +93,15 @@ import Testing
         // Resumed, it begins anew: what was counted is forgotten, and what is read again does not count.
         let resume = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x")
         #expect(resume.status == 0, "\(resume.errors)")
-        sleep(1)
+        nextSecond()
         try calls(4, denied: true, in: host)
-        usleep(500_000)
+        try second.readsToEnd(of: traces(host))
         #expect(!isHalted(host), "\(second.output)")
         #expect(try second.stop() == 0)
         // Even without what was counted.
         try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/state")
         let third = try watch(host, "third")
-        usleep(700_000)
+        try third.readsToEnd(of: traces(host))
         #expect(!isHalted(host), "\(third.output)")
         try calls(1, denied: true, in: host)
         eventually(within: Self.second, third.output) { isHalted(host) }
@@ -114,13 +116,13 @@ import Testing
         try calls(1, of: "shell__run", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
         try eventually(within: .seconds(5), watch.output) { try host.kinds().last == "halt" }
-        sleep(1)
+        nextSecond()
         for _ in 0..<3 {
             try calls(2, in: host)
-            usleep(200_000)
+            try watch.readsToEnd(of: traces(host))
         }
         try eventually(within: .seconds(5), watch.output) { try newest(host)["activityAfterHalt"] != nil }
-        usleep(300_000)
+        watch.rests()
         #expect(try host.kinds() == ["genesis", "intent", "outcome", "halt", "halt"])
         #expect(try host.entry()["reason"] as? String == "activity-after-halt")
         let status = try host.ensign("status", "--env", "prod")
@@ -143,7 +145,7 @@ import Testing
         try calls(5, by: "support/desk", arguments: "{}", in: host)
         try calls(2, arguments: "{}", in: host)
         try calls(9, in: host)
-        usleep(400_000)
+        try watch.readsToEnd(of: traces(host))
         #expect(!isHalted(host))
         try calls(1, arguments: "{}", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
@@ -177,7 +179,7 @@ import Testing
             "crm.get_weather",
             "fetch_document", "crm_fetch_document", "read", "crm_find", "a.very.b__c", "a_very_b_c", "crm__a.very.b__c",
         ] { try calls(1, of: name, in: host) }
-        usleep(500_000)
+        try watch.readsToEnd(of: traces(host))
         #expect(!isHalted(host), "\(watch.output)")
         try calls(1, of: "crm_get_weathers", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
@@ -230,7 +232,8 @@ import Testing
             usleep(20_000)
             try calls(1, in: host)
         }
-        sleep(1)
+        try watch.readsToEnd(of: traces(host))
+        nextSecond()
         #expect(!watch.output.contains("alarm: "), "\(watch.output)")
         try calls(1, in: host)
         eventually(within: Self.second, watch.output) { watch.output.contains("alarm: support/triage acts ") }
@@ -243,14 +246,14 @@ import Testing
         let folder = "\(host.scratch.path)/telemetry"
         try calls(1, in: host)
         let watch = try watch(host)
-        usleep(500_000)
+        try watch.readsToEnd(of: traces(host))
         try FileManager.default.moveItem(atPath: folder, toPath: folder + ".old")
-        usleep(300_000)
+        watch.rests()
         try calls(1, denied: true, in: host)
-        usleep(300_000)
+        try watch.readsToEnd(of: traces(host))
         try FileManager.default.removeItem(atPath: folder)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        usleep(300_000)
+        watch.rests()
         try calls(1, of: "shell__run", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
         #expect(try host.ensign("resume", "--all", "--env", "prod", "--reason", "x").status == 0)
@@ -258,7 +261,8 @@ import Testing
         try FileManager.default.createDirectory(atPath: folder + ".new", withIntermediateDirectories: true)
         try FileManager.default.moveItem(atPath: folder, toPath: folder + ".older")
         try FileManager.default.moveItem(atPath: folder + ".new", toPath: folder)
-        sleep(1)
+        nextSecond()
+        watch.rests()
         try calls(1, of: "shell__run", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
         #expect(try watch.stop() == 0)
@@ -300,7 +304,7 @@ import Testing
         try file.write(contentsOf: Data("{\"resourceSpans\": 1}\n\u{0}\u{1}garbage\n{\n".utf8))
         try file.write(contentsOf: Data(repeating: UInt8(ascii: "a"), count: 10 << 20) + Data("\n".utf8))
         try file.close()
-        usleep(500_000)
+        try watch.readsToEnd(of: path)
         #expect(!isHalted(host))
         try calls(1, of: "shell__run", in: host)
         eventually(within: .seconds(4), watch.output) { isHalted(host) }

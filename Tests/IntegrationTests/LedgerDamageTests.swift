@@ -53,7 +53,7 @@ import Testing
         #expect(try ledger.pointsAt() == ledger.tip)
     }
 
-    @Test("A damaged object of an older entry is found where it stands", arguments: Part.allCases, Damage.allCases)
+    @Test("A damaged object of an older entry is found where it is", arguments: Part.allCases, Damage.allCases)
     func older(_ part: Part, _ damage: Damage) throws {
         let ledger = try LedgerCopy()
         let object = try ledger.git("rev-parse", part.revision(ledger.entries[2]))
@@ -79,7 +79,7 @@ import Testing
 
     // MARK: The ref
 
-    @Test("An empty ref file is no new ledger: everything stops, and the file stays")
+    @Test("An empty ref file is not a new ledger: everything stops, and the file stays")
     func emptyRef() throws {
         let ledger = try LedgerCopy()
         try ledger.write(LedgerCopy.ref, "")

@@ -4,7 +4,7 @@ import Testing
 
 /// What lies in `<git dir>/ensign/` after accidents.
 @Suite struct LeftoverTests {
-    @Test("A damaged high-water mark is no verdict, and verify says so; the next entry writes it anew")
+    @Test("A damaged high-water mark is not a verdict, and verify says so; the next entry writes it anew")
     func highWater() throws {
         let host = try Host(fleet: FleetFixture())
         try host.scratch.write("fleet.git/ensign/high-water/prod", "what is this\n")

@@ -227,7 +227,7 @@ import Testing
 
     // MARK: Revisions
 
-    @Test("A revision that git cannot resolve in time, and an entry of a ledger, are no fleets")
+    @Test("A revision that git cannot resolve in time, and an entry of a ledger, are not fleets")
     func revisions() throws {
         let host = try Host(fleet: FleetFixture())
         for revision in ["main@{1 year ago}", "main@{2001-01-01}"] {

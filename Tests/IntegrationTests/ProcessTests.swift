@@ -53,7 +53,7 @@ import Testing
         try host.expectSound()
     }
 
-    @Test("A reader that has gone away is no failure; a full disk behind standard output is")
+    @Test("A reader that has gone away is not a failure; a full disk behind standard output is")
     func closedPipe() throws {
         let host = try Host(fleet: FleetFixture())
         let head = try shell("set -o pipefail; \"$E\" log --env prod --all | head -1", host)

@@ -135,7 +135,7 @@ import Testing
         #expect(below.errors.contains("extensions.\(name)"), "\(below.errors)")
     }
 
-    @Test("In a partial clone a missing object is no damage: it says what kind of clone this is")
+    @Test("In a partial clone a missing object is not damage: it says what kind of clone this is")
     func partialClone() throws {
         let host = try Host(fleet: FleetFixture())
         try host.hostGit("config", "uploadpack.allowFilter", "true")

@@ -5,7 +5,7 @@ import Testing
 /// A secret that somebody wrote into a manifest is found, and no output repeats it.
 @Suite struct SecretTests {
     @Test(
-        "A literal secret is masked, whatever stands beside it",
+        "A literal secret is masked, whatever is beside it",
         arguments: [
             "credentials: {ref: hunter2secret}", "credentials: {reff: x:y, ref: hunter2secret, oops: 1}",
             "credentials: hunter2secret", "credentials: {password: hunter2secret}",

@@ -22,7 +22,6 @@ import Testing
         let log = "\(host.scratch.path)/watch.log"
         let watch = try Background(Host.ensign, ["watch", "--env", "prod"], in: host.bare, log: log)
         eventually(within: .seconds(10), watch.output) { watch.output.contains(" watching ") }
-        usleep(300_000)
         return watch
     }
 
@@ -88,6 +87,7 @@ import Testing
         try file.truncate(atOffset: 4 << 40)
         try file.close()
         let watch = try watch(host)
+        watch.rests()
         try append(call("shell__run"), to: "z.jsonl", in: host)
         eventually(within: Self.second, watch.output) { isHalted(host) }
         #expect(try watch.stop() == 0)
@@ -141,13 +141,14 @@ import Testing
     func folders() throws {
         let host = try host()
         let watch = try watch(host)
+        watch.rests()
         // Somebody else in the name of the desk, then in its own.
         try append(call("crm__find"), to: "support/triage/a.jsonl", in: host)
         try append("\n", to: "support/desk/a.jsonl", in: host)
-        usleep(500_000)
+        try watch.readsToEnd(of: "\(telemetry(host))/support/desk/a.jsonl")
         try append(call("shell__run", by: "support/desk"), to: "support/triage/a.jsonl", in: host)
         try append(call("shell__run", by: "support/desk"), to: "all.jsonl", in: host)
-        usleep(500_000)
+        for file in ["support/triage/a.jsonl", "all.jsonl"] { try watch.readsToEnd(of: "\(telemetry(host))/\(file)") }
         #expect(!isHalted(host) && !isHalted(host, "support/desk"), "\(watch.output)")
         let nameless = call("shell__run", by: "helper")
         try append(nameless, to: "support/triage/a.jsonl", in: host)

@@ -33,7 +33,7 @@ from hosts import said, scratch
 from scenes import READING, RECONCILE, SCENES, WATCH, Scene, template
 
 CHANGING = ("room", "write", "link", "rename", "remove", "folder", "sync", "mode")
-# What each kind of call may fail with. `short`: a write is cut, which is no failure at all.
+# What each kind of call may fail with. `short`: a write is cut, which is not a failure at all.
 ERRORS: dict[str, tuple[str, ...]] = {
     "room": ("ENOSPC", "EIO", "EACCES", "EMFILE", "EROFS"),
     "write": ("ENOSPC", "EIO", "EDQUOT", "EINTR", "short"),
@@ -47,7 +47,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "read": ("EIO", "EINTR"),
     "look": ("EIO", "EACCES"),
 }
-# What is no failure: who meets it goes on.
+# What is not a failure: who meets it goes on.
 HARMLESS = ("EINTR", "short")
 
 

@@ -147,7 +147,7 @@ test("a key keeps its version, and no key draws one", async () => {
   assert.deepEqual(new Set(drawn.map((session) => session.version)), new Set(["1.4.0", "1.5.0"]));
 });
 
-test("keys that are no text are refused", async () => {
+test("keys that are not text are refused", async () => {
   deploy(makeBundle());
   for (const key of [4711, null, {}, "half \ud83d", "\udc00"]) await refuses(ensign.InvalidArgument, "key", AGENT, key);
 });
@@ -381,7 +381,7 @@ test("missing fleets and agents differ", async () => {
   }
 });
 
-test("files that are no files", async () => {
+test("files that are not files", async () => {
   const [digest] = deploy(makeBundle());
   for (const place of [bundlePath(digest), routePath()]) {
     const whole = path.join(live, place);

@@ -2109,7 +2109,7 @@ def _signed(message: bytes, key: _Key, environment: str, algorithm: bytes, signa
     text = b"SSHSIG" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     try:
         public_key.from_public_bytes(key.blob[-32:]).verify(signature, text)
-    except Exception:  # It has one kind of error for what does not verify, and others for what is no key.
+    except Exception:  # It has one kind of error for what does not verify, and others for what is not a key.
         return False
     return True
 

@@ -29,7 +29,7 @@ def keys(key: str) -> None:
     text = openssl("rsa", "-in", key, "-noout", "-modulus").decode()
     found = re.search(r"Modulus=([0-9A-F]+)", text)
     if not found:
-        sys.exit(f"{key} is no RSA key")
+        sys.exit(f"{key} is not an RSA key")
     number = base64url(bytes.fromhex(found.group(1)))
     print(json.dumps({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "tickets", "n": number, "e": "AQAB"}]}))
 

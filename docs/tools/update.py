@@ -6,9 +6,11 @@
     docs/manifests.md           the field tables between <!-- fields: ... --> and <!-- /fields -->
     docs/cli.md                 the usage lines between <!-- usage: ... --> and <!-- /usage -->
 
+It also says which verb has no row in docs/exit-codes.md.
+
     python3 docs/tools/update.py [ENSIGN] [--check]
 
-ENSIGN is the binary to ask (default: `ensign`). With --check nothing is written; exit status 1 says what is out of date.
+ENSIGN is the binary to ask (default: `ensign`). With --check nothing is written; exit status 1 says what is out of date, or missing.
 """
 
 import json
@@ -197,6 +199,18 @@ def replace(text, tag, render):
     return re.sub(rf"(<!-- {tag}: (.*?) -->)\n.*?<!-- /{tag} -->", one, text, flags=re.S)
 
 
+def verbs_without_status():
+    """The verbs of `--help` that no first column of docs/exit-codes.md names; the gateway's under its own heading."""
+    own, _, other = (docs / "exit-codes.md").read_text().partition("\n## Of ensign-gateway\n")
+    beside = pathlib.Path(ensign).with_name("ensign-gateway")
+    for program, part in [(ensign, own.partition("\n## By command\n")[2]), (beside, other)]:
+        rows = re.findall(r"^\|([^|]*)\|", part, re.M)
+        named = {words.split()[0] for row in rows for words in re.findall(r"`([^`]+)`", row)}
+        # Two blanks, a name, two blanks or more, and what it does.
+        listed = re.findall(r"^  ([a-z][a-z-]*)  +\S", ask("--help", program=program), re.M)
+        yield from (f"`{pathlib.Path(program).name} {verb}`" for verb in listed if verb not in named)
+
+
 def write(path, text):
     if path.exists() and path.read_text() == text:
         return
@@ -215,5 +229,7 @@ if cli.exists():
     write(cli, replace(cli.read_text(), "usage", usage))
 if stale:
     print("\n".join(stale))
-    if "--check" in sys.argv:
-        sys.exit("out of date; run: python3 docs/tools/update.py")
+if missing := list(verbs_without_status()):
+    sys.exit(f"docs/exit-codes.md has no row for {', '.join(missing)}")
+if stale and "--check" in sys.argv:
+    sys.exit("out of date; run: python3 docs/tools/update.py")

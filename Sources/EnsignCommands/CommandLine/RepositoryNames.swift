@@ -4,7 +4,7 @@ import EnsignHost
 import EnsignManifest
 import EnsignModel
 
-/// The names that may stand where a command line is being written.
+/// The names that may come next in a command line that is being written.
 ///
 /// They come from the repository that `--repo` names, bare or not, from any folder in it; without one from the manifests in
 /// that directory. What cannot be read offers nothing.
@@ -30,7 +30,7 @@ extension Completer {
         return try? Site(Repository.Opening(path: values["repo"] ?? "."), overrides: overrides)
     }
 
-    /// The desired commit's, then what stands in the work tree.
+    /// The desired commit's, then what is in the work tree.
     private var fleets: [Fleet] {
         let site = site
         let today = Timestamp(seconds: 0).date

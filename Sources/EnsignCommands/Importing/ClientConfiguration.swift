@@ -4,7 +4,7 @@ import EnsignJSON
 import EnsignManifest
 import EnsignModel
 
-/// Why an entry of a configuration is no server that can be imported. One sentence without a full stop, printable.
+/// Why an entry of a configuration is not a server that can be imported. One sentence without a full stop, printable.
 struct ConfigurationProblem: Error {
     let description: String
 
@@ -68,7 +68,7 @@ struct ClientConfiguration {
         }
     }
 
-    /// The servers by name, and where they stand: under the key that each client has for them, or as frameworks take them,
+    /// The servers by name, and where they are: under the key that each client has for them, or as frameworks take them,
     /// without one.
     private static func entries(_ value: JSONValue) -> (pointer: [String], entries: JSONObject)? {
         for pointer in [["mcpServers"], ["servers"], ["mcp", "servers"]] {

@@ -55,7 +55,7 @@ struct ConfiguredServer {
         )
     }
 
-    /// `X` of `${X}`, `${env:X}` and `Bearer ${X}`; nil where anything else stands before it, which a reference would lose.
+    /// `X` of `${X}`, `${env:X}` and `Bearer ${X}`; nil where anything else is before it, which a reference would lose.
     private static func variable(in value: String) -> String? {
         let parts = value.split(separator: "$", omittingEmptySubsequences: false)
         guard parts.count == 2, let last = parts.last, last.hasPrefix("{"), last.hasSuffix("}"),
@@ -73,7 +73,7 @@ struct ConfiguredServer {
 
     init(_ name: String, _ entry: JSONValue) throws(ConfigurationProblem) {
         self.name = name
-        guard entry.object != nil else { throw ConfigurationProblem("it is no object") }
+        guard entry.object != nil else { throw ConfigurationProblem("it is not an object") }
         let (address, other) = (try Self.text(entry, "url"), try Self.text(entry, "serverUrl"))
         if let url = address ?? other {
             self.url = url
@@ -97,16 +97,18 @@ struct ConfiguredServer {
 
     private static func text(_ entry: JSONValue, _ field: String) throws(ConfigurationProblem) -> String? {
         guard let value = entry[field], value != .null else { return nil }
-        guard let text = value.string else { throw ConfigurationProblem("'\(field)' is no text") }
+        guard let text = value.string else { throw ConfigurationProblem("'\(field)' is not text") }
         return text
     }
 
     private static func arguments(_ value: JSONValue?) throws(ConfigurationProblem) -> [String] {
         guard let value, value != .null else { return [] }
-        guard let elements = value.array else { throw ConfigurationProblem("'args' is no list") }
+        guard let elements = value.array else { throw ConfigurationProblem("'args' is not a list") }
         var words: [String] = []
         for element in elements {
-            guard let word = scalar(element) else { throw ConfigurationProblem("'args' has something that is no text") }
+            guard let word = scalar(element) else {
+                throw ConfigurationProblem("'args' has something that is not text")
+            }
             words.append(word)
         }
         return words
@@ -116,11 +118,11 @@ struct ConfiguredServer {
         name: String, value: String
     )] {
         guard let value = entry[field], value != .null else { return [] }
-        guard let members = value.object else { throw ConfigurationProblem("'\(field)' is no object") }
+        guard let members = value.object else { throw ConfigurationProblem("'\(field)' is not an object") }
         var values: [(name: String, value: String)] = []
         for (name, value) in members {
             guard let text = scalar(value) else {
-                throw ConfigurationProblem("'\(field)' has something that is no text: \(name.quoted(utf8: 70))")
+                throw ConfigurationProblem("'\(field)' has something that is not text: \(name.quoted(utf8: 70))")
             }
             values.append((name, text))
         }

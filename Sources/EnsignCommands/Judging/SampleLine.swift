@@ -71,7 +71,7 @@ extension SampleLine {
                 return unsafe .problem("'trial' cannot be read")
             }
             unsafe sample.trial = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
-        default: return unsafe .problem("'trial' is not a text")
+        default: return unsafe .problem("'trial' is not text")
         }
         return unsafe .sample(sample)
     }

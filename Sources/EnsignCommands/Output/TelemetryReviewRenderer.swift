@@ -2,7 +2,7 @@ import EnsignCommandLine
 import EnsignModel
 import EnsignReconciler
 
-/// Renders what of a file of telemetry counts. What stands in it was written by anybody: each cell is one safe line.
+/// Renders what of a file of telemetry counts. What is in it was written by anybody: each cell is one safe line.
 struct TelemetryReviewRenderer {
     let review: TelemetryReview
     let console: Console

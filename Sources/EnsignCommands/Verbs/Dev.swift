@@ -17,7 +17,7 @@ extension Verb {
             Compiles the agent from the work tree, and those that it may hand work to, into a live directory of this run, \
             signed by a key of this run, and prints how a client starts the gateway over it. Each save is compiled anew: \
             what is valid holds at the next call, what is not is shown and changes nothing. The operator's file is the \
-            developer's own; 'live', 'keys' and 'state' need not stand in it. Where it says 'listen', the gateway is \
+            developer's own; it needs no 'live', 'keys' and 'state'. Where it says 'listen', the gateway is \
             started too. Ctrl-C ends all of it and leaves nothing; should it be killed, the gateway ends with it, and the next \
             'ensign dev' removes its folder. No ledger, no commit and no live directory of the \
             fleet is touched.

@@ -13,7 +13,7 @@ extension Verb {
             "value":1}. The variant is stable or canary; trial may be left out. Looks after every line, and at the end \
             prints one JSON object a line for each trial, in order of first appearance: the verdict (pass, fail, \
             inconclusive or no-data), how many of its lines had been read when it was decided, what each metric says, \
-            and why. Lines that are no samples are named on standard error and left out. Exit status 0 whatever the \
+            and why. Lines that are not samples are named on standard error and left out. Exit status 0 whatever the \
             verdicts; 3 when the rules are invalid. docs/judge.md says what is tested and how.
             """,
         options: [

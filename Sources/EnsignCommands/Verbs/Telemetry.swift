@@ -32,7 +32,7 @@ extension Verb {
         ]
     ) { invocation in
         guard invocation.argument(0) == "check" else {
-            throw UsageError(message: "'\(invocation.argument(0) ?? "")' is no action: check", verb: "telemetry")
+            throw UsageError(message: "'\(invocation.argument(0) ?? "")' is not an action: check", verb: "telemetry")
         }
         let site = try invocation.site()
         let environment = try invocation.knownEnvironment(site)

@@ -26,7 +26,7 @@ package enum ApprovalAnswer: Sendable, Hashable {
 
         package var description: String {
             switch self {
-            case .unreadable(let why): "it is no signature: \(why)"
+            case .unreadable(let why): "it is not a signature: \(why)"
             case .wrongNamespace(let name):
                 "it is signed for '\(name.onOneLine(utf8: 100))', and not for '\(GatewayPolicy.namespace)' or "
                     + "'\(GatewayPolicy.denialNamespace)'"

@@ -64,7 +64,7 @@ package final class ApprovalFolder: ApprovalDesk {
             for name in names.filter({ $0.hasPrefix(prefix) }) {
                 last = max(last, Int(name.dropFirst(prefix.count)) ?? 0)
                 guard let request = try self.request(name), request.until >= now,
-                    // The question's own bytes: what stands in the folder is not believed.
+                    // The question's own bytes: what is in the folder is not believed.
                     request.asked == ApprovalRequest.asked(question), try !self.isUsed(name)
                 else { continue }
                 return (try self.state(of: request, question, now), nil)
@@ -247,7 +247,7 @@ package final class ApprovalFolder: ApprovalDesk {
     private func write(_ request: ApprovalRequest) throws(RecordFailure) {
         let file = "\(path)/requests/\(request.id).json"
         guard try recording({ try Files.create(file, with: request.bytes, mode: 0o600) }) else {
-            throw RecordFailure("\(file) is there and is no request")
+            throw RecordFailure("\(file) is there, and is not a request")
         }
     }
 

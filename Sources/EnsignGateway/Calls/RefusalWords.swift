@@ -40,7 +40,7 @@ enum RefusalWords {
         var place: [String] = []
         var rest = pointer[...]
         while let step = rest.popFirst() {
-            // A property may have that name, too: then it stands where names do.
+            // A property may have that name, too: then it is where names are.
             if step == "properties", let name = rest.popFirst() { place.append(name) } else { place.append(step) }
         }
         return place

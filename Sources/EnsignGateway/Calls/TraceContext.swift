@@ -1,7 +1,7 @@
 import EnsignModel
 import Synchronization
 
-/// Where a call stands in a trace: W3C Trace Context, `traceparent` of version 00.
+/// Where a call is in a trace: W3C Trace Context, `traceparent` of version 00.
 package struct TraceContext: Sendable, Hashable {
     /// 32 hexadecimal digits.
     package let trace: String

@@ -120,7 +120,7 @@ extension GatewayFile {
         Field("directory", "The folder that the program is started in.", .text(.place)),
         Field(
             "sandbox",
-            "Run the program in bubblewrap, which shows it the system's programs and libraries, and what stands here.",
+            "Run the program in bubblewrap, which shows it the system's programs and libraries, and what is named here.",
             .record([
                 Field("read", "Files and folders that it may read.", .list(.text(.place), count: 0...100)),
                 Field("write", "Files and folders that it may write, too.", .list(.text(.place), count: 0...100)),

@@ -2,12 +2,12 @@ package import EnsignModel
 
 /// Cuts secrets out of what a server answers: a server may echo what it was given.
 ///
-/// Exact values, wherever text stands: members' names too.
+/// Exact values, wherever text is: members' names too.
 package struct SecretCutter: Sendable {
     private let secrets: [[UInt8]]
 
     static let mark = "[credentials]"
-    /// Shorter values are everywhere in ordinary text, and are no secrets worth the name.
+    /// Shorter values are everywhere in ordinary text, and are not secrets worth the name.
     static let shortest = 4
 
     /// - Parameter secrets: In any order; of one within another the longer is cut.

@@ -18,7 +18,7 @@ package struct TokenKeys: Sendable, Hashable {
 
     /// Reads a set. Keys for other algorithms or for encryption are left out.
     ///
-    /// - Throws: ``ReadingFailure`` for what is no set, and for one without a key that can be used.
+    /// - Throws: ``ReadingFailure`` for what is not a set, and for one without a key that can be used.
     package init(_ bytes: [UInt8]) throws(ReadingFailure) {
         let value: JSONValue
         do throws(JSONError) { value = try JSONParser.parse(bytes) } catch { throw .notASet(error.description) }

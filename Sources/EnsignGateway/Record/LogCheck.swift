@@ -82,7 +82,7 @@ package struct LogCheck: Sendable {
         try LogReader.lines(of: file) { bytes, isWhole throws(RecordFailure) in
             number += 1
             guard let head = LogHead(bytes), isWhole else {
-                report(file, number, nil, "this is no signed head")
+                report(file, number, nil, "this is not a signed head")
                 return problems.count < Self.mostProblems
             }
             heads += 1
@@ -155,7 +155,7 @@ package struct LogCheck: Sendable {
         }
     }
 
-    /// What is wrong with bytes that are no line.
+    /// What is wrong with bytes that are not a line.
     private static func words(_ bytes: [UInt8], _ isWhole: Bool) -> String {
         if bytes.count > LogLine.mostBytes {
             let rest = isWhole ? "" : ", and what may be behind it was not read"

@@ -14,7 +14,7 @@ package enum LogReader {
     /// that is far too long.
     ///
     /// - Parameter offset: Where to begin, in bytes of the file as it is before compression.
-    /// - Throws: ``RecordFailure`` where it is no file that ends: a pipe, a device.
+    /// - Throws: ``RecordFailure`` where it is not a file that ends: a pipe, a device.
     package static func lines(
         of file: String,
         from offset: Int64 = 0,
@@ -68,7 +68,7 @@ enum Compressed {
             // Never waits for a writer, even if somebody has put a pipe there.
             let file = try recording { try FileDescriptor(name, O_RDONLY | O_NONBLOCK, operation: "read \(name)") }
             guard try recording({ try file.isRegular(name) }) else {
-                throw RecordFailure("\(name) is no regular file: a log is read from files that end")
+                throw RecordFailure("\(name) is not a regular file: a log is read from files that end")
             }
             let number = fcntl(file.number, F_DUPFD_CLOEXEC, 0)
             guard number >= 0, let handle = unsafe gzdopen(number, "rb") else {

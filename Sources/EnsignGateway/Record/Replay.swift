@@ -34,7 +34,7 @@ package struct Replay: Sendable {
     /// At most ``mostDifferences`` of them are kept.
     package private(set) var differences: [Difference] = []
     package private(set) var different = 0
-    /// Lines that are no verdicts.
+    /// Lines that are not verdicts.
     package private(set) var others = 0
     /// Lines that no gateway wrote like this. A file with ``mostUnreadable`` of them is not read any further.
     package private(set) var unreadable = 0

@@ -135,7 +135,7 @@ package struct StateFolder: Sendable, Hashable {
     }
 }
 
-/// What authenticates the lines of a log, and what stands in it for values that are not for it.
+/// What authenticates the lines of a log, and what it has in place of values that are not for it.
 package struct LogSecret: Sendable {
     private let lines: [UInt8]
     private let values: [UInt8]
@@ -158,7 +158,7 @@ package struct LogSecret: Sendable {
 
     fileprivate init(text: [UInt8], _ file: String) throws(RecordFailure) {
         guard text.count == 65, text.last == 0x0A, let bytes = Hex.decode(Array(text.dropLast())) else {
-            throw RecordFailure("\(file) is no secret of a log: it has 64 hexadecimal digits and a line feed")
+            throw RecordFailure("\(file) is not a secret of a log: it has 64 hexadecimal digits and a line feed")
         }
         self.init(bytes)
     }

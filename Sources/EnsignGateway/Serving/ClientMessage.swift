@@ -103,7 +103,7 @@ enum ClientMessage: Sendable {
         }
     }
 
-    /// Where a number stands that does not have one reading, as a JSON Pointer (RFC 6901).
+    /// Where there is a number that does not have one reading, as a JSON Pointer (RFC 6901).
     static func inexact(_ value: JSONValue) -> String? {
         // 2^53 itself may be what a number beyond was rounded to.
         switch value {
@@ -127,7 +127,7 @@ struct ClientRequest: Sendable {
     var id: JSONValue
     var method: String
     var parameters: JSONObject
-    /// Where a number stands that does not have one reading.
+    /// Where there is a number that does not have one reading.
     var inexact: String?
 
     var meta: JSONObject? { parameters["_meta"]?.object }

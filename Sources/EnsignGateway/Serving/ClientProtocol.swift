@@ -146,7 +146,7 @@ struct ToolCall: Sendable {
     var arguments: JSONValue
     var meta: JSONObject
     var progressToken: JSONValue?
-    /// Where a number stands that does not have one reading.
+    /// Where there is a number that does not have one reading.
     var inexact: String?
 
     fileprivate init(_ request: ClientRequest) throws(ProtocolError) {

@@ -13,7 +13,7 @@ final class ProgramSession: Sendable {
     struct Limits: Sendable {
         /// The most bytes of one line.
         var line = 16 << 20
-        /// The most lines in a row that are no messages: some programs greet.
+        /// The most lines in a row that are not messages: some programs greet.
         var garbage = 1_000
         /// The most notifications of progress that wait for one caller. More are dropped, oldest first.
         var progress = 64
@@ -58,10 +58,10 @@ final class ProgramSession: Sendable {
         init(wantsProgress: Bool) { self.wantsProgress = wantsProgress }
     }
 
-    /// What the program has written, as far as it is no whole line yet.
+    /// What the program has written, as far as it is not a whole line yet.
     private struct Output {
         var lines: LineBuffer
-        /// Lines in a row that were no messages.
+        /// Lines in a row that were not messages.
         var garbage = 0
     }
 
@@ -386,7 +386,7 @@ final class ProgramSession: Sendable {
                 guard take(line) else {
                     output.garbage += 1
                     guard output.garbage <= limits.garbage else {
-                        return UpstreamFailure(.malformed, "the server writes lines that are no messages")
+                        return UpstreamFailure(.malformed, "the server writes lines that are not messages")
                     }
                     continue
                 }

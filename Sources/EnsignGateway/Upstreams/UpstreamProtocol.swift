@@ -37,7 +37,7 @@ struct UpstreamProtocol: Sendable {
         ["capabilities": [:], "clientInfo": client, "protocolVersion": .string(ProtocolVersion.handshakes[0])]
     }
 
-    /// - Throws: ``UpstreamFailure`` when what the server says is no handshake of a version that is spoken here.
+    /// - Throws: ``UpstreamFailure`` when what the server says is not a handshake of a version that is spoken here.
     static func era(of handshake: JSONValue) throws(UpstreamFailure) -> Era {
         let version = handshake["protocolVersion"]?.string ?? "none"
         // The oldest one differs in nothing that is used here.
@@ -130,7 +130,7 @@ enum UpstreamMessage: Sendable {
     case answer(id: Int64, UpstreamAnswer)
     case request(id: JSONValue, method: String)
     case notification(method: String, parameters: JSONObject)
-    /// It is no message, or none that can be read. Its id where one can be made out: nobody else's answer comes under it.
+    /// It is not a message, or none that can be read. Its id where one can be made out: nobody else's answer comes under it.
     case garbage(id: Int64?)
 
     init(_ bytes: [UInt8]) {

@@ -9,7 +9,7 @@ extension Verb {
         summary: "Show what was decided",
         discussion: """
             The newest decisions last. The log is the gateway's own: its account reads it, or root. Arguments and keys \
-            stand in it as HMACs, and values that a grant records in clear.
+            are in it as HMACs, and values that a grant records in clear.
             """,
         arguments: [Argument(name: "AGENT", summary: "Only of this agent, <team>/<agent>", isRequired: false)],
         options: [

@@ -89,7 +89,7 @@ extension Verb {
     /// Values of JSON, a line each.
     private static func values(_ path: String) throws -> [JSONValue] {
         if let real = Files.canonical(path), try Files.status(real)?.kind != .file {
-            throw Failure(message: "\(path) is no regular file: arguments are read from one that ends")
+            throw Failure(message: "\(path) is not a regular file: arguments are read from one that ends")
         }
         guard let bytes = try Files.read(path, limit: 256 << 20) else {
             throw Failure(message: "there is no file \(path)")
@@ -98,7 +98,7 @@ extension Verb {
         for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
         where !line.isEmpty {
             guard let value = try? JSONParser.parse(Array(line)) else {
-                throw Failure(message: "\(path):\(index + 1): this line is no JSON value", code: .invalid)
+                throw Failure(message: "\(path):\(index + 1): this line is not a JSON value", code: .invalid)
             }
             values.append(value)
         }

@@ -2,7 +2,7 @@ package import EnsignCrypto
 package import EnsignModel
 import EnsignPolicy
 
-/// What `fleet.json` should be, but for the time in it: that is no entry's.
+/// What `fleet.json` should be, but for the time in it: no entry has that.
 package struct ExpectedHeader: Sendable {
     private let header: LiveHeader
     private let keys: LiveKeys

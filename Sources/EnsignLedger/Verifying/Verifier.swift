@@ -6,7 +6,7 @@ import Synchronization
 
 /// Checks a whole ledger, newest entry first, without a subprocess.
 ///
-/// Every commit against its canonical bytes and signature (``Ledger/read(_:)``), then each pair of neighbours
+/// Every commit against its canonical bytes and signature (``Ledger/read(_:raw:)``), then each pair of neighbours
 /// (``NeighbourChecker``). Signers are checked against the keys listed before: a key is valid for a range of entries,
 /// not of dates. Long ledgers are cut into parts, one for each core.
 package struct Verifier {

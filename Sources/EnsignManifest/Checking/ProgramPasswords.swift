@@ -8,9 +8,9 @@ enum ProgramPasswords {
         /// How the value may stand: in the next word, or in the option's own.
         var isApart = true
         var isAttached = true
-        /// Whether what is no option ends the program's own: what follows is another program's.
+        /// Whether what is not an option ends the program's own: what follows is another program's.
         var isLeading = false
-        /// Whether it takes `name:password`, and a name alone is no secret.
+        /// Whether it takes `name:password`, and a name alone is not a secret.
         var isLogin = false
         /// A word that must have come before.
         var command: String?

@@ -175,7 +175,7 @@ struct SecretAssignments {
         var words = self.words(from: start, until: quote)
         if words.count > 1, let scheme = words.first, Self.schemes.contains(scheme.lowercased()) { words.removeFirst() }
         guard quote == nil else { return (words.joined(separator: " "), true) }
-        // An unquoted value is one word; what closes an object is no part of it.
+        // An unquoted value is one word; what closes an object is not part of it.
         var word = words.first ?? ""
         while word.hasSuffix("}"), !word.contains("{") { word.removeLast() }
         return (word, false)

@@ -144,7 +144,7 @@ extension Finding {
     /// Whether it is about a secret in a released version, which is refused where the version is new.
     package var isSecretInRelease: Bool { code == Self.secret && severity == .warning }
 
-    /// The first line of a prompt or another text that looks like a secret and is no exception; nil when there is none.
+    /// The first line of a prompt or another text that looks like a secret and is not an exception; nil when there is none.
     package static func secret(inText bytes: [UInt8], _ path: String, isReleased: Bool) -> Finding? {
         var above: ArraySlice<UInt8> = []
         for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {

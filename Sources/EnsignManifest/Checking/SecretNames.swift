@@ -20,7 +20,7 @@ enum SecretNames {
         "api", "access", "secret", "private", "auth", "encryption", "signing", "account", "master", "service",
         "subscription", "license",
     ]
-    /// Whose tokens are no count of a text's.
+    /// Whose tokens are not the count of a text's.
     private static let holders: Set = ["api", "access", "auth", "bearer", "refresh", "bot", "secret"]
     /// Marks in a model's vocabulary.
     private static let marks: Set = ["eos", "bos", "pad", "stop", "unk", "mask", "sep", "cls"]

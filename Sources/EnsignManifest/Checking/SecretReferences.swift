@@ -47,7 +47,7 @@ struct SecretReferences {
         }
     }
 
-    /// Where a reference ends; references may stand in its default.
+    /// Where a reference ends; references may be in its default.
     private static func end(of text: ArraySlice<UInt8>, _ mark: [UInt8]) -> Int? {
         var depth = 0
         for index in text.indices {
@@ -67,10 +67,10 @@ struct SecretReferences {
         }
     }
 
-    /// Whether a part is more than what stands around a secret, such as `Bearer ` or `session=`: it goes on where a reference
+    /// Whether a part is more than what is around a secret, such as `Bearer ` or `session=`: it goes on where a reference
     /// ends, or is made, as keys are.
     var holdLiteral: Bool {
-        // A default that refers again is found where it stands.
+        // A default that refers again is found where it is.
         if defaults.contains(where: { !$0.isEmpty && !$0.contains("${") && !SecretNames.isPlaceholder($0) }) {
             return true
         }

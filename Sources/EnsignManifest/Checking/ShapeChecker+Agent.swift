@@ -28,7 +28,7 @@ extension ShapeChecker {
         image.split(separator: "@", maxSplits: 1).last.map { image.contains("@") && Digest(String($0)) != nil } ?? false
     }
 
-    /// `runtime` is handed on untouched: what stands there is granted by nobody, and no plan shows it.
+    /// `runtime` is handed on untouched: what is there is granted by nobody, and no plan shows it.
     private mutating func checkHidden(_ runtime: Int) {
         for node in runtime..<tape.end(of: runtime) where tape.kind(of: node) == .mapping {
             var found: [(key: Int, sentence: String)] = []

@@ -54,7 +54,7 @@ extension Compiler {
         return part.operations.isEmpty ? nil : part
     }
 
-    /// Who may agree where both say somebody must. A list of teams and people is no set of people: what is not in both
+    /// Who may agree where both say somebody must. A list of teams and people is not a set of people: what is not in both
     /// lists by name is left out.
     ///
     /// - Parameter usual: Those who may where none are named.

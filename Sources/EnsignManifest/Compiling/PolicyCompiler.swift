@@ -54,7 +54,7 @@ extension AllowedSigners.Entry {
         namespaces.map { $0.patterns.contains(GatewayPolicy.namespace) && $0.matches(GatewayPolicy.namespace) } ?? false
     }
 
-    /// The people who agree with this key: those that the line names exactly. None where it is no line for that, or
+    /// The people who agree with this key: those that the line names exactly. None where it is not a line for that, or
     /// where signatures by its key cannot be checked.
     var approvers: [String] {
         guard namesApprovals, !isCertificateAuthority, key.kind != .other else { return [] }

@@ -136,7 +136,7 @@ extension ManifestKind {
                 [
                     Field(
                         "url",
-                        "Where the server listens; who may call it stands in `credentials`.",
+                        "Where the server listens; who may call it is in `credentials`.",
                         .text(.url),
                         required: true
                     ),

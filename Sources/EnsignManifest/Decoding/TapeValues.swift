@@ -74,7 +74,7 @@ extension YAMLTape {
     /// Bounds of a schema that are beyond what numbers hold exactly and that keep nothing out (`maximum: 2^63-1`), with
     /// what to use instead.
     ///
-    /// Only where schemas stand: in `default` and `enum` a number is a value, and stays one.
+    /// Only where schemas are: in `default` and `enum` a number is a value, and stays one.
     func clampedBounds(below schema: Int) -> [Int: JSONValue] {
         var found: [Int: JSONValue] = [:]
         var rest = [schema]
@@ -157,7 +157,7 @@ package struct Record: Sendable {
         return nil
     }
 
-    /// Whether there is a field of this name, whatever stands in it.
+    /// Whether there is a field of this name, whatever is in it.
     package func has(_ name: String) -> Bool { tape.value(in: node, for: Array(name.utf8)) != nil }
 
     package func record(_ name: StaticString) -> Record? { Record(tape, node(name)) }

@@ -92,7 +92,7 @@ package enum ManifestLoader {
         position(of: pointer, below: start, in: tape(of: bytes))
     }
 
-    /// Where each of some values stands in a text of YAML or JSON, which is read once; nil for one that is not found.
+    /// Where each of some values is in a text of YAML or JSON, which is read once; nil for one that is not found.
     package static func positions(of pointers: [[String]], in bytes: [UInt8]) -> [Position?] {
         let first = bytes.first { $0 > 0x20 }
         let isJSON = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")

@@ -31,7 +31,7 @@ package struct AuthorityChange: Sendable, Hashable {
         case credentials(tool: String, Difference<String?>)
         /// How a tool is reached, in words.
         case server(tool: String, Difference<String>)
-        /// What a tool keeps, in words; nil where it is no store.
+        /// What a tool keeps, in words; nil where it is not a store.
         case store(tool: String, Difference<String?>)
         /// Which tool of its server an operation is.
         case serverTool(String, Difference<String>)

@@ -203,7 +203,7 @@ extension Entry {
     /// Unknown fields are dropped: canonical bytes that carry more than this version knows do not round-trip, and
     /// verification says so.
     ///
-    /// - Returns: nil when a field is missing or has the wrong type, when `v` is no ``Format``, or when something is there
+    /// - Returns: nil when a field is missing or has the wrong type, when `v` is not a ``Format``, or when something is there
     ///   that this format does not have. Numbers are counts
     ///   (``JSONValue/count``), so that what is added to them stays in range.
     package init?(json: JSONValue) {

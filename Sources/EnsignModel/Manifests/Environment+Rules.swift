@@ -20,7 +20,7 @@ extension JSONValue {
 }
 
 extension TimeSpan {
-    /// One form for each length: `168h` is no change from `7d`.
+    /// One form for each length: `168h` is not a change from `7d`.
     fileprivate var short: String { Self.short(milliseconds: milliseconds) }
 }
 

@@ -1,4 +1,4 @@
-/// What stands in an agent's `runtime`, which is handed on untouched, and may bring what nobody grants.
+/// What is in an agent's `runtime`, which is handed on untouched, and may bring what nobody grants.
 package enum HiddenAuthority {
     /// Keys under which frameworks look for what only grants may give, in lower case.
     private static let keys: [String: String] = [

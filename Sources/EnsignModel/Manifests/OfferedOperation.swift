@@ -10,7 +10,7 @@ package struct OfferedOperation: Sendable, Hashable {
     package var isIdempotent: Bool?
     /// What a method of HTTP implies; used where the source itself is silent.
     package var method: String?
-    /// The digest of the definition as its server gives it; nil where the source is no server.
+    /// The digest of the definition as its server gives it; nil where the source is not a server.
     package var pin: Digest?
 
     package init(

@@ -26,7 +26,7 @@ package enum SchemaDialect: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Whether what stands beside `$ref` counts too. Draft 7 ignores it.
+    /// Whether what is beside `$ref` counts too. Draft 7 ignores it.
     package var readsBesideReference: Bool { self != .draft7 }
 
     /// Whether validators of this dialect hold values against the keyword. `nil`: it is in no dialect, or in all.

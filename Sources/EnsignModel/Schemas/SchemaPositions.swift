@@ -1,4 +1,4 @@
-/// Where schemas stand inside a schema: below which keywords, in which form.
+/// Where schemas are inside a schema: below which keywords, in which form.
 ///
 /// The one place that knows it; what walks, rewrites or resolves asks here. Annotations hold no schemas, whatever they
 /// look like: nothing leads into `contentSchema`, `default` or `x-...`.
@@ -29,7 +29,7 @@ package enum SchemaPositions {
     /// The form of a keyword's value; nil for a keyword that holds no schemas.
     package static func form(of keyword: String) -> Form? { forms[keyword] }
 
-    /// Whether what stands below a keyword is held against a part of the value, not the value itself.
+    /// Whether what is below a keyword is held against a part of the value, not the value itself.
     package static func consumes(_ keyword: String) -> Bool { consuming.contains(keyword) }
 
     /// The schemas below one keyword, each with the pointer's segments from the keyword's value to it, in order.

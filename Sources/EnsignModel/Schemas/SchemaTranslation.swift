@@ -4,7 +4,7 @@
 ///
 /// - `prefixItems` with `items` become a list in `items` with `additionalItems`;
 /// - `dependentRequired` and `dependentSchemas` become `dependencies`;
-/// - what stands beside `$ref` goes with it into `allOf`, where the dialect reads it, and is dropped where it does not;
+/// - what is beside `$ref` goes with it into `allOf`, where the dialect reads it, and is dropped where it does not;
 /// - bounds beyond ±2^53 are clamped, because no number beyond is exact;
 /// - `contains` keeps `minContains` and `maxContains`, which draft 7 does not have;
 /// - annotations are dropped, unless they are asked for.
@@ -123,7 +123,7 @@ private struct Hoist {
         return .object(keywords)
     }
 
-    /// The name of the definition for a target: its own where it is one of `$defs` at the root, else where it stands.
+    /// The name of the definition for a target: its own where it is one of `$defs` at the root, else where it is.
     private mutating func name(_ target: SchemaReference) -> String {
         if let name = names[target] { return name }
         let isOwn = target.segments.count == 2 && target.segments[0] == "$defs"

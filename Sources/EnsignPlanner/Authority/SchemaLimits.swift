@@ -12,7 +12,7 @@ package enum SchemaLimits {
         return found.prefix(limit) + ["and \(found.count - limit) more limits"]
     }
 
-    /// How the limits of arguments differ, wherever in the two schemas they stand: `amount at most 5000 (was amount at most
+    /// How the limits of arguments differ, wherever in the two schemas they are: `amount at most 5000 (was amount at most
     /// 100)`. Nil when they do not.
     static func difference(_ was: JSONValue?, _ now: JSONValue?) -> String? {
         let (old, new) = (limits(was.map(UntypedLimits.enforced)), limits(now.map(UntypedLimits.enforced)))
@@ -24,7 +24,7 @@ package enum SchemaLimits {
 
     private static func limits(_ input: JSONValue?) -> [String] {
         guard var schema = input else { return [] }
-        // In one dialect: what stands beside a reference counts in some alone.
+        // In one dialect: what is beside a reference counts in some alone.
         if SchemaOrder.refers(schema) { schema = SchemaTranslation.plain(schema) }
         var search = Search(root: schema)
         search.collect(schema, at: "", depth: 0)

@@ -9,7 +9,7 @@ extension RolloutMachine {
         let interrupted = state.interrupted ?? state.trial?.artifact
         follow(haltedByGit: desired.halted, desired)
         state.interrupted = state.haltedByGit ? interrupted : nil
-        // A candidate that was being tried is no fix: it starts its canary anew.
+        // A candidate that was being tried is not a fix: it starts its canary anew.
         let isTried = desired.identity.isNamed(by: interrupted)
         let stable = state.stable
         let waited = stopWaiting()

@@ -2,7 +2,7 @@ package import EnsignCrypto
 
 /// Whose signatures count on what a live directory says: the lines that `ensign keys` prints.
 ///
-/// A key counts for as long as its line stands. There are no ranges of `seq` here, as there are in the ledger: whoever
+/// A key counts for as long as its line is there. There are no ranges of `seq` here, as there are in the ledger: whoever
 /// stole a key that was handed over could sign a new route with an old number. So `ensign keys` allows `ensign-live` for
 /// the newest key alone, and what is live is signed anew after a rotation.
 package struct LiveKeys: Sendable, Hashable {
@@ -40,7 +40,7 @@ package struct LiveKeys: Sendable, Hashable {
             if entry.isCertificateAuthority {
                 problems.append(.line(entry.line, column: 1, why: "certificates do not sign what is live"))
             } else if entry.validAfter != nil || entry.validBefore != nil {
-                let why = "a key counts for as long as its line stands: take 'valid-after' and 'valid-before' out"
+                let why = "a key counts for as long as its line is there: take 'valid-after' and 'valid-before' out"
                 problems.append(.line(entry.line, column: 1, why: why))
             } else if entry.key.kind != .ed25519 {
                 problems.append(.line(entry.line, column: 1, why: "what is live is signed by keys of type ssh-ed25519"))

@@ -19,7 +19,7 @@ package enum RouteReading: Sendable, Hashable {
 
     /// Reads a route. What is not proven is never anything but halted, or refused.
     ///
-    /// - Returns: ``LiveProof/Refusal/malformed(_:)`` for what is signed and is no route.
+    /// - Returns: ``LiveProof/Refusal/malformed(_:)`` for what is signed and is not a route.
     package static func read(
         _ bytes: [UInt8],
         of agent: AgentID,

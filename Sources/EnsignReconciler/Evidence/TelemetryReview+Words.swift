@@ -77,7 +77,7 @@ extension SpanReview.Trouble.Reason {
         case .alone:
             return "no run is around it: neither it nor a span above it that counts is an agent's"
         case .others:
-            return "it names \(name ?? bundle ?? "another agent"), and stands in a run of another agent"
+            return "it names \(name ?? bundle ?? "another agent"), and is in a run of another agent"
         case .rejected(let reason):
             switch reason {
             case .unknownAgent:

@@ -5,7 +5,8 @@ import EnsignPolicy
 import EnsignSystem
 package import EnsignTargets
 
-/// Stops agents of one environment at once: remembers it, then removes their routes.
+/// Stops agents of one environment at once: remembers it, then puts halted routes in place of theirs. A route is removed
+/// only where there is no room for another one.
 ///
 /// Needs neither the ledger nor its key nor the environment's lock.
 package struct HaltSwitch: Sendable {
@@ -35,7 +36,7 @@ package struct HaltSwitch: Sendable {
 
     /// Remembers stops and carries them out.
     ///
-    /// - Throws: When a route could not be taken away. A stop that could not be remembered is carried out all the same:
+    /// - Throws: When a route could be neither replaced nor removed. A stop that could not be remembered is carried out all the same:
     ///   see ``Effect/forgotten``.
     package func pull(_ records: [HaltRecord]) throws -> Effect {
         let start = ContinuousClock.now
@@ -47,15 +48,11 @@ package struct HaltSwitch: Sendable {
     }
 
     /// Carries out what is remembered: whoever was to do so may have died.
-    ///
-    /// - Returns: The agents whose route was taken away.
-    @discardableResult
-    package func enforce() throws -> Set<AgentID> {
+    package func enforce() throws {
         let pending = try file.read().pending
-        guard !pending.isEmpty else { return [] }
+        guard !pending.isEmpty else { return }
         var effect = Effect()
         try carryOut(pending, &effect)
-        return effect.removed
     }
 
     private func carryOut(_ records: [HaltRecord], _ effect: inout Effect) throws {

@@ -18,7 +18,7 @@ package enum Fate: Sendable, Hashable {
     case view
     /// Something else in a run that was counted.
     case inside
-    /// A call or an inference that counts for no run; it may stand in one of somebody else.
+    /// A call or an inference that counts for no run; it may be in one of somebody else.
     case orphan(isInRun: Bool)
     /// It does not count.
     case rejected(Rejection)
@@ -72,7 +72,7 @@ extension OpenTrace {
             )
         ]
         let outer = outerViews(of: agent)
-        // A gateway's calls are told of where they count.
+        // What becomes of a gateway's calls is said where they count.
         for (span, link) in links where !link.isGateway && root(of: span) == run {
             let claimant = calls[span]?.claimant ?? link.claimant
             let fate: Fate

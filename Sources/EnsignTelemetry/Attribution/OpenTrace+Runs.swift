@@ -2,11 +2,11 @@ import EnsignModel
 
 /// Which span is a run: the outermost one of its agent (docs/telemetry.md, "Runs").
 extension OpenTrace {
-    /// Where a run stands.
+    /// Where a run is.
     enum Place: Sendable, Hashable {
         /// In a run of the same agent: it is a part of that one.
         case within(SpanID)
-        /// In a call or an inference, so that it is no run: only for what does not say itself that an agent was asked.
+        /// In a call or an inference, so that it is not a run: only for what does not say itself that an agent was asked.
         case inside
         /// Nothing of its agent is around it.
         case outermost
@@ -17,7 +17,7 @@ extension OpenTrace {
     /// The most runs that wait for one span: it bounds what the span costs.
     static let awaitingLimit = 256
 
-    /// Finds where something of an agent stands that is below this parent.
+    /// Finds the place of something of an agent that is below this parent.
     func place(of agent: AgentID?, isWeak: Bool, below parent: SpanID) -> Place {
         var span = parent
         var isEntered = false

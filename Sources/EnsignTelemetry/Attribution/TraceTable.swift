@@ -8,7 +8,7 @@ struct TraceKey: Sendable, Hashable {
     var id: TraceID
     /// A hash of the agent whose folder it is; 0 for what is in none.
     var folder: UInt64 = 0
-    /// Whether it is no trace of anybody's, but the calls that a gateway reports of one run.
+    /// Whether it is not a trace of anybody's, but the calls that a gateway reports of one run.
     var isGateway = false
 
     /// - Parameter folder: Whose folder; nil for none.

@@ -25,7 +25,7 @@ package enum TelemetryEvent: Sendable, Hashable {
 /// What is certain comes before what is a name: a bundle's digest names one version of one agent, and nothing but a name is
 /// what a framework calls its own parts.
 package struct Claim: Sendable, Hashable {
-    /// Where the bundle stands.
+    /// Where the bundle is.
     package enum Source: Sendable, Hashable {
         /// On the span itself, in an attribute of its own or one that carries baggage.
         case span

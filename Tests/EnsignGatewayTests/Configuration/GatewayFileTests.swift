@@ -167,7 +167,7 @@ struct GatewayFileTests {
         #expect(try codes("- {agent: it/access", shared) == [])
     }
 
-    @Test("A literal secret is refused, wherever it stands")
+    @Test("A literal secret is refused, wherever it is")
     func literal() throws {
         let found = try codes("\"{credentials}\"", "ghp_1B4a8Zq0Yc7Kd2Lw9Xe5Rt6Uv3Ms4Np7Qj8A")
         #expect(!found.isEmpty)

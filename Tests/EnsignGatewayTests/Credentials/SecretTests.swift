@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Secrets")
 struct SecretTests {
-    /// A resolver that answers with what stands in a file, and counts how often it was asked.
+    /// A resolver that answers with what is in a file, and counts how often it was asked.
     private func shelf(_ scratch: ScratchDirectory, _ body: String) throws -> SecretShelf {
         let resolver = try scratch.write("resolve", "#!/bin/sh\n\(body)\n")
         #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
@@ -65,7 +65,7 @@ struct SecretTests {
         #expect(shelf.cutter.cut("v4lue") == "[credentials]")
     }
 
-    @Test("A secret is cut by its bytes, wherever text stands, and the longer one of two first")
+    @Test("A secret is cut by its bytes, wherever text is, and the longer one of two first")
     func cutting() {
         let cutter = SecretCutter(["s3cr3t-long", "s3cr3t", "abc"])
         #expect(

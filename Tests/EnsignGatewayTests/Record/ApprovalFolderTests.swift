@@ -59,7 +59,7 @@ struct ApprovalFolderTests {
         #expect(try desk.ask(question(["amount": 8]), now: now) == .tooMany(most: 8))
         // The same question is the same request.
         #expect(try isPending(desk.ask(question(["amount": 3]), now: now)))
-        // Long over by the time of its file: what stands in it is not looked at.
+        // Long over by the time of its file: what is in it is not looked at.
         let name = try #require(try requests.first)
         let file = "\(scratch.path)/state/approvals/requests/\(name)"
         var times = [timespec](repeating: timespec(tv_sec: Int(now.seconds - 700), tv_nsec: 0), count: 2)

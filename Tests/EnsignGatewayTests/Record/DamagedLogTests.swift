@@ -159,12 +159,12 @@ struct DamagedLogTests {
 
     // MARK: What is read
 
-    @Test("A pipe, a device and a folder are no logs, and are not waited for")
+    @Test("A pipe, a device and a folder are not logs, and are not waited for")
     func irregular() throws {
         let pipe = "\(scratch.path)/pipe"
         #expect(unsafe mkfifo(pipe, 0o600) == 0)
         for file in [pipe, "/dev/zero", scratch.path] {
-            #expect(throws: RecordFailure("\(file) is no regular file: a log is read from files that end")) {
+            #expect(throws: RecordFailure("\(file) is not a regular file: a log is read from files that end")) {
                 try LogReader.lines(of: file) { _, _ in true }
             }
         }

@@ -102,7 +102,7 @@ package final class FlightFolder: Sendable {
     package func isKnown(_ key: SingleFlight.Key) -> Bool {
         let path = path(of: key)
         guard let file = try? FileDescriptor(path, O_RDONLY | O_NOFOLLOW) else { return false }
-        // Shared: two who ask do not take each other for who makes it.
+        // Shared: two that ask do not take each other for the one that makes the call.
         guard flock(file.number, LOCK_SH | LOCK_NB) == 0 else { return true }
         guard let status = try? file.status(path), case .over? = try? look(at: file, status, path)?.place else {
             return false

@@ -154,7 +154,7 @@ package final class UpstreamDesk: Sendable {
 
     /// What servers offer, by the names they are asked under: all are asked at once, and those that answer in time count.
     ///
-    /// A server that is started for it goes on starting, and a slow start is no failure of it.
+    /// A server that is started for it goes on starting, and a slow start is not a failure of it.
     package func listings(_ stations: [String: Station], within time: Duration) -> [String: ServerListing] {
         let found = Condition((listings: [String: ServerListing](), open: 0))
         let deadline = ContinuousClock.now + time

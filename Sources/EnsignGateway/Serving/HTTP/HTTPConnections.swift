@@ -9,7 +9,7 @@ final class HTTPConnections: Sendable {
     /// What bounds all connections together.
     struct Limits: Sendable {
         var connections = ConnectionLimit.connections
-        /// How long whoever has not proven who it is may take for a request as a whole.
+        /// How long a client that has proven nothing yet may take for a request as a whole.
         var proof = Duration.seconds(10)
         /// How long a connection may be silent between requests, and how long a head may take.
         var head = Duration.seconds(75)

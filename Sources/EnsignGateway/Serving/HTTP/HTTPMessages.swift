@@ -5,7 +5,7 @@ struct HTTPHead: Sendable {
     var method: String
     /// Without its query.
     var path: String
-    /// By names in small letters; a name that stands there twice has two values.
+    /// By names in small letters; a name that is there twice has two values.
     var headers: [String: [String]]
     /// In bytes; 0 where nobody knows.
     var size = 0
@@ -34,7 +34,7 @@ struct HTTPHead: Sendable {
             }
     }
 
-    /// Those that decide something. Where one stands twice, two readers could read two things.
+    /// Those that decide something. Where one is there twice, two readers could read two things.
     static let single = [
         "authorization", "content-encoding", "content-length", "content-type", "ensign-for", "ensign-key", "ensign-run",
         "host", "mcp-method", "mcp-name", "mcp-protocol-version", "origin", "transfer-encoding",

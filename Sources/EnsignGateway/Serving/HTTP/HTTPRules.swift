@@ -30,12 +30,12 @@ struct HTTPRules: Sendable {
         if let name = head.badName {
             return .refusal(
                 400,
-                "\(name.quoted(utf8: 100)) is no name of a header: there is no blank before the colon",
+                "\(name.quoted(utf8: 100)) is not a name of a header: there is no blank before the colon",
                 Self.last
             )
         }
         if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
-            return .refusal(400, "the header '\(name)' stands there more than once")
+            return .refusal(400, "the header '\(name)' is there more than once")
         }
         guard let host = head["host"].flatMap(address(host:)), isOwn(host.host) else {
             return .refusal(403, "this is not the server that 'Host' names")

@@ -59,7 +59,7 @@ package final class SocketFront: Sendable {
     /// - Parameters:
     ///   - path: At most 107 bytes. Who may connect is decided by its folder and its group; who may speak, by the gatekeeper.
     ///   - version: The gateway's own.
-    /// - Throws: ``SystemError`` when it cannot listen there: another process does, or the path is no socket's.
+    /// - Throws: ``SystemError`` when it cannot listen there: another process does, or the path is not a socket's.
     package convenience init(_ path: String, gatekeeper: any Gatekeeper, version: String, admin: @escaping Admin)
         throws(SystemError)
     {
