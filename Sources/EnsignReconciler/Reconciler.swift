@@ -115,7 +115,7 @@ package struct Reconciler {
     package func run() throws -> Report {
         // A stop that a crash left half done does not wait for what is read and asked. What fails here fails again below,
         // after telemetry had its turn.
-        if site.reconciles { _ = try? HaltSwitch(site, environment).enforce() }
+        if site.reconciles { try? HaltSwitch(site, environment).enforce() }
         let (telemetry, warning) = readTelemetry()
         let (answers, failure) = askPrometheus(telemetry)
         let report = try locked { session in
