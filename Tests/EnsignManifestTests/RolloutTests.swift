@@ -52,7 +52,7 @@ struct RolloutTests {
                 "rollout: {canary: {steps: [{weight: 5, hold: 1m}], analysis: {metrics: [{name: success, kind: rate, margin: ①\(text)}]}}}"
             )
         }
-        for text in ["0", "0.05", "20%", "2.5%", "\"20%\"", "1000%"] { #expect(margin(text) == "", "\(text)") }
+        for text in ["0", "0.05", "20%", "2.5%", "\"20%\"", "99%"] { #expect(margin(text) == "", "\(text)") }
         for text in ["x%", "nan%", "-1%", "1001%", "0x10%", "1e1%", "\"%\"", "5.%", "+5%", "inf%"] {
             let shown = text.replacing("\"", with: "")
             #expect(
@@ -71,7 +71,8 @@ struct RolloutTests {
     @Test("The margin of a rate is 1 at most; a share of the stable version's value may be more")
     func rateMargins() {
         for text in ["1", "1.0", "200%"] {
-            #expect(metric("name: success, kind: rate, margin: \(text)") == "", "\(text)")
+            let found = metric("name: success, kind: rate, margin: \(text)")
+            #expect(!found.contains("error") && found.contains("[margin-of-all]"), "\(text)")
         }
         for text in ["1.5", "5", "1e3"] {
             #expect(
@@ -196,7 +197,7 @@ struct RolloutTests {
 
     @Test("A metric is there once")
     func twice() {
-        let metrics = ["success", "denied-calls", "①success"].map { "{name: \($0), kind: rate, margin: 1}" }.joined(
+        let metrics = ["success", "denied-calls", "①success"].map { "{name: \($0), kind: rate, margin: 0.1}" }.joined(
             separator: ", "
         )
         #expect(
@@ -260,6 +261,22 @@ struct RolloutTests {
                 )
             }
         }
+    }
+
+    @Test("A margin that no rate can differ by is said to pass nobody")
+    func marginOfAll() {
+        func warning(_ margin: String) -> String {
+            "②: warning: margin: no rate is worse by \(margin), so that none is shown to be better than that: a canary never passes [margin-of-all]\n  hint: write 0.05 for five points, or leave the metric out"
+        }
+        for margin in ["1", "1.0", "100%", "1000%"] {
+            #expect(metric("name: success, kind: rate, good: true, margin: ②\(margin)") == warning(margin))
+        }
+        for margin in ["0.99", "99%"] {
+            #expect(metric("name: success, kind: rate, good: true, margin: \(margin)") == "")
+        }
+        #expect(metric("name: tool-errors, kind: rate, margin: ②1") == warning("1"))
+        // A bad rate may double, and more.
+        #expect(!metric("name: tool-errors, kind: rate, margin: 100%").contains("margin-of-all"))
     }
 
     @Test("Nobody can turn a metric round whose direction is known")

@@ -23,6 +23,7 @@ extension ShapeChecker {
         let judged = kind.flatMap { Analysis.Kind(rawValue: $0.text) }
         if judged == .rate { checkRateMargin(node) }
         guard let metric = MetricName(name.text) else { return checkUnknown(name) }
+        if judged == .rate { checkMarginOfAll(node, metric) }
         if let kind, let judged, !metric.kinds.contains(judged) { checkKind(metric, judged, kind.node) }
         if let judged { checkDirection(node, metric, judged) }
         checkShareOfNothing(node, metric)
@@ -151,6 +152,26 @@ extension ShapeChecker {
             "margin: a rate is from 0 to 1, and no candidate is worse by \(margin.text.cut(utf8: 40))",
             margin.node,
             hint: "write 0.05 for five points, or 5% for a share of the stable version's rate"
+        )
+    }
+
+    /// A good rate cannot fall by all of itself, nor any by more than 1: nothing shows that it fell by less.
+    private mutating func checkMarginOfAll(_ node: Int, _ metric: MetricName) {
+        guard let margin = scalar("margin", in: node) else { return }
+        let isGood = boolean("good", in: node)?.value ?? (metric.better == .high)
+        let isAll: Bool
+        if margin.text.hasSuffix("%") {
+            isAll = isGood && Double(margin.text.dropLast()).map { (100...1_000).contains($0) } ?? false
+        } else {
+            isAll = Double(margin.text) == 1
+        }
+        guard isAll else { return }
+        findings.add(
+            .warning,
+            "margin-of-all",
+            "margin: no rate is worse by \(margin.text.prefix(40)), so that none is shown to be better than that: a canary never passes",
+            at: Position(tape.mark(of: margin.node)),
+            hint: "write 0.05 for five points, or leave the metric out"
         )
     }
 

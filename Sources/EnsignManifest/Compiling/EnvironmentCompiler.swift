@@ -8,6 +8,7 @@ package struct EnvironmentCompiler {
     package let fleet: Fleet
     package let environment: String
     private let checker: FleetChecker
+    private let quiet = QuietFleet()
 
     package init(fleet: Fleet, environment: String) {
         self.fleet = fleet
@@ -60,11 +61,13 @@ package struct EnvironmentCompiler {
     package func compile(_ agent: AgentID, as version: AgentVersion, isLive: (AgentID) throws -> Bool) throws
         -> CompiledBundle?
     {
-        let quiet = Fleet(snapshot: fleet.snapshot, today: fleet.today)
+        let quiet = self.quiet.take(like: fleet)
         let resolved = try DeploymentResolver(fleet: quiet, environment: environment, agent: agent)
             .resolve(as: version) { try quiet.agent(agent, $0) }
         let obstacles = quiet.findings.filter { $0.severity == .error && $0.code != "delegate-not-deployed" }
-        guard let resolved, let texts = resolved.loaded.texts, obstacles.isEmpty else { return nil }
+        guard obstacles.isEmpty else { return nil }
+        self.quiet.giveBack(quiet)
+        guard let resolved, let texts = resolved.loaded.texts else { return nil }
         let compiled = Compiler.compile(resolved, texts)
         let delegates = try compiled.delegates.filter { delegate in
             try fleet.deploys(delegate, in: environment) || isLive(delegate)
@@ -92,5 +95,26 @@ package struct EnvironmentCompiler {
             }
         }
         return graph.cycles(in: environment)
+    }
+}
+
+/// A fleet whose findings nobody sees, for one compilation after the other: roles and tools are read once for all of them.
+private final class QuietFleet {
+    private var fleet: Fleet?
+    private var uses = 0
+    /// What it remembers of folders stays bounded.
+    private static let mostUses = 500
+
+    func take(like other: Fleet) -> Fleet {
+        defer { fleet = nil }
+        return fleet ?? Fleet(snapshot: other.snapshot, today: other.today)
+    }
+
+    /// - Parameter used: One without an error that matters: what it remembers is sound.
+    func giveBack(_ used: Fleet) {
+        uses += 1
+        guard uses % Self.mostUses != 0 else { return }
+        used.forgetFindings()
+        fleet = used
     }
 }

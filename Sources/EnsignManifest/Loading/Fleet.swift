@@ -60,6 +60,9 @@ package final class Fleet {
     /// Whether another finding about a file would be kept.
     func hasRoom(for severity: Finding.Severity, in path: String) -> Bool { shares[path]?.isSpent(severity) != true }
 
+    /// Forgets what was found, and nothing that was read.
+    func forgetFindings() { (findings, seen, shares) = ([], [], [:]) }
+
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
     // MARK: Folders
