@@ -47,8 +47,7 @@ extension Gate {
                 beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context.agent)
             }
             let grounds = Grounds(run: run ?? present, present: present, key: key)
-            context.bundle = grounds.run
-            context.entry = entry
+            context.isDecided(by: grounds.run, present, of: entry)
             if let ruling = try count(&context, grounds, isBegun: beginning != nil) { return ruling }
         }
         throw RefusalWords.changed

@@ -158,7 +158,7 @@ extension Gate {
         do throws(Refusal) {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
-            if approval != nil || hasWaited(context) { try checkAgain(ruling, context) }
+            if approval != nil || hasWaited(context) { try checkAgain(ruling, &context) }
             if let approval {
                 // Whoever agreed may have left while a server was started.
                 guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
@@ -292,23 +292,30 @@ extension Gate {
     }
 
     /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
-    private func checkAgain(_ ruling: Ruling, _ context: CallContext) throws(Refusal) {
-        let (present, _) = try present(context.agent, key: ruling.key)
-        guard present.digest != ruling.present.digest else { return }
+    private func checkAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) {
+        let (present, entry) = try present(context.agent, key: ruling.key)
+        guard present.digest != ruling.present.digest, let refusal = refusal(of: ruling, by: present, context) else {
+            return
+        }
+        context.isDecided(by: ruling.run, present, of: entry)
+        throw refusal
+    }
+
+    /// Why a bundle that came meanwhile does not allow what was allowed before; nil where it does.
+    private func refusal(of ruling: Ruling, by present: PreparedBundle, _ context: CallContext) -> Refusal? {
         let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
         let circumstances = CallPolicy.Circumstances(today: now.date)
         guard let verdict = try? CallPolicy.decide(call, run: ruling.run, present: present, circumstances) else {
-            throw RefusalWords.changed
+            return RefusalWords.changed
         }
         switch verdict {
-        case .allowed: return
-        case .needsApproval(let approval) where approval <= ruling.approval: return
+        case .allowed: return nil
+        case .needsApproval(let approval) where approval <= ruling.approval: return nil
         // It is decided anew, and counted, when it comes again.
-        case .needsApproval: throw RefusalWords.changed
+        case .needsApproval: return RefusalWords.changed
         case .refused(let refusal):
-            guard ruling.wouldRefuse != nil, present.bundle.mode == .observe else {
-                throw RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
-            }
+            if ruling.wouldRefuse != nil, present.bundle.mode == .observe { return nil }
+            return RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
         }
     }
 
