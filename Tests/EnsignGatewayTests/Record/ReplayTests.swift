@@ -1,9 +1,27 @@
 import EnsignModel
 import EnsignPolicy
 import EnsignTestSupport
+import Synchronization
 import Testing
 
 @testable import EnsignGateway
+
+/// Bundles that allow ever less, or ever more, of `update`.
+private let changes: [(String, @Sendable (inout Bundle) -> Void)] = [
+    ("narrowed", { $0.tools[0].operations["update"]?.input = amount(atMost: 10) }),
+    ("withdrawn", { $0.tools[0].operations["update"] = nil }),
+    ("with people", { $0.tools[0].operations["update"]?.approval = .manager }),
+    ("expired", { $0.tools[0].operations["update"]?.expires = CalendarDate("2001-01-01") }),
+    ("widened", { $0.tools[0].operations["update"]?.input = amount(atMost: 1_000) }),
+    ("observed", { $0.mode = .observe }),
+]
+
+private func amount(atMost most: Int64) -> JSONValue {
+    [
+        "type": "object", "properties": ["amount": ["type": "number", "maximum": .integer(most)]],
+        "additionalProperties": false,
+    ]
+}
 
 /// What a gate recorded follows from the bundles that its lines name, whatever was published meanwhile.
 @Suite("Replay")
@@ -17,7 +35,7 @@ struct ReplayTests {
             let place = NewLine.Place(
                 sequence: Int64(index + 1),
                 previous: nil,
-                time: Moment(nanoseconds: fixture.time.now).description,
+                time: Timestamp(seconds: fixture.time.now / 1_000_000_000).description,
                 environment: "prod",
                 writer: "w"
             )
@@ -30,28 +48,11 @@ struct ReplayTests {
         return replay
     }
 
-    /// Bundles that allow ever less, or ever more, of `update`; each with the answer to 50 in a run that began with the first.
-    private static let changes: [(String, @Sendable (inout Bundle) -> Void)] = [
-        ("narrowed", { $0.tools[0].operations["update"]?.input = amount(atMost: 10) }),
-        ("withdrawn", { $0.tools[0].operations["update"] = nil }),
-        ("with people", { $0.tools[0].operations["update"]?.approval = .manager }),
-        ("expired", { $0.tools[0].operations["update"]?.expires = CalendarDate("2001-01-01") }),
-        ("widened", { $0.tools[0].operations["update"]?.input = amount(atMost: 1_000) }),
-        ("observed", { $0.mode = .observe }),
-    ]
-
-    private static func amount(atMost most: Int64) -> JSONValue {
-        [
-            "type": "object", "properties": ["amount": ["type": "number", "maximum": .integer(most)]],
-            "additionalProperties": false,
-        ]
-    }
-
     @Test("A log over any two changes of what is live, in open runs and new ones, has no difference")
-    func changes() throws {
+    func twoChanges() throws {
         let values: [JSONValue] = [["amount": 5], ["amount": 50], ["amount": 500]]
-        for (first, change) in Self.changes {
-            for (second, another) in Self.changes {
+        for (first, change) in changes {
+            for (second, another) in changes {
                 let fixture = try GateFixture()
                 try fixture.publishPolicy()
                 func callAll(_ runs: [String]) {
@@ -73,13 +74,13 @@ struct ReplayTests {
         }
     }
 
-    @Test("What came while a call waited is what its line names", arguments: changes.indices)
+    @Test("What came while a call waited is what its line names", arguments: 0..<6)
     func whileWaiting(index: Int) throws {
         let fixture = try GateFixture()
         try fixture.publishPolicy()
         try fixture.publish(open())
         fixture.server.contents.withLock { contents in
-            contents.whenListing = { try? fixture.publish(open("1.0.1", Self.changes[index].1)) }
+            contents.whenListing = { try? fixture.publish(open("1.0.1", changes[index].1)) }
         }
         _ = fixture.call("crm__update", ["amount": 50])
         let replay = try replay(fixture, [["amount": 50]])
@@ -94,7 +95,7 @@ struct ReplayTests {
         let fixture = try GateFixture()
         let first = try fixture.publish([(open(), 100)])[0]
         _ = fixture.call("crm__update")
-        let second = try fixture.publish([(open("1.0.1", Self.changes[0].1), 100)])[0]
+        let second = try fixture.publish([(open("1.0.1", changes[0].1), 100)])[0]
         _ = fixture.call("crm__update")
         let lines = fixture.log.lines.withLock { $0.filter { $0.kind == .intent } }
         #expect(lines.map(\.bundle) == [first, first] && lines.map(\.present) == [nil, second])
