@@ -148,7 +148,9 @@ final class HTTPExchange {
             let value = site.connections.call(connection, name(session, reply.id), cancellation) {
                 site.gatekeeper.answer(reply, to: call, in: session, cancellation, progress: nil)
             }
-            return cancellation.isCancelled ? nil : HTTPAnswer(200, value)
+            // Whoever cancels by a notification has its request still open: a connection that ends without an answer would be
+            // taken for one that broke. What came of it is told, which may be that it was done.
+            return HTTPAnswer(200, value)
         // It is not offered, since each answer is one text.
         case .listen: return nil
         }
