@@ -22,7 +22,7 @@ extension Gate {
         case .joined(let result):
             joined(context)
             return result
-        case .first:
+        case .first(let end):
             var flight: FlightFolder.Flight?
             let made: Made
             do throws(Refusal) {
@@ -35,7 +35,9 @@ extension Gate {
                 if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
                 if approval == nil { approval = try approve(&ruling, context) }
-                made = try send(ruling, approval, flight, &context)
+                made = try context.call.cancellation.whileWatching({ [flights] in flights.leave(key, end) }) {
+                    () throws(Refusal) in try send(ruling, approval, flight, end, &context)
+                }
             } catch {
                 made = Made(result: refused(error, context), wasSent: false)
             }
@@ -49,6 +51,8 @@ extension Gate {
         var result: JSONValue
         /// Whether the server may have got it.
         var wasSent: Bool
+        /// Whether it was stopped because nobody wanted to know any more.
+        var isGivenUp = false
     }
 
     // MARK: Approval
@@ -148,6 +152,7 @@ extension Gate {
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
         _ flight: FlightFolder.Flight?,
+        _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
         // One signature, one call: nothing that needs an approval is ever sent without one.
@@ -177,7 +182,7 @@ extension Gate {
             meta: context.trace.meta,
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
-            cancellation: repeatable ? context.call.cancellation : Cancellation(),
+            cancellation: repeatable ? end : Cancellation(),
             progress: context.call.progress.map { told(by: $0) },
             reading: context.call.reading
         )

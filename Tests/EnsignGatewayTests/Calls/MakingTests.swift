@@ -1,4 +1,3 @@
-import EnsignGateway
 import EnsignMCP
 import EnsignModel
 import EnsignPolicy
@@ -7,6 +6,8 @@ import EnsignTestSupport
 import Glibc
 import Synchronization
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("Making a call")
 struct MakingTests {
@@ -131,6 +132,56 @@ struct MakingTests {
         let fixture = try GateFixture()
         try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
         #expect(fixture.call("crm__update").reason == "approval-denied", "nobody has a key")
+    @Test("What somebody else waits for goes on when its first caller leaves", arguments: ["crm__find", "crm__update"])
+    func shared(name: String) throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let leaving = Cancellation()
+        let first = try Thread { _ = fixture.call(name, ["amount": 1], cancellation: leaving) }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        let answer = Mutex<GateFixture.Answer?>(nil)
+        let second = try Thread {
+            let got = fixture.call(name, ["amount": 1])
+            answer.withLock { $0 = got }
+        }
+        let key = try SingleFlight.Key(
+            agent: GateFixture.agent,
+            run: "r1",
+            bundle: #require(fixture.log.last?.bundle),
+            operation: name.replacing("__", with: "."),
+            arguments: ["amount": 1]
+        )
+        while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
+        leaving.cancel()
+        fixture.server.gate.update { $0 = true }
+        for thread in [first, second] { thread.join() }
+        #expect(answer.withLock { $0?.text } == "fine")
+        #expect(fixture.server.calls.count == 1)
+    }
+
+    @Test("A call that may be repeated and was cancelled leaves nothing behind: asked again, it is made anew")
+    func givenUp() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        for round in 1...3 {
+            fixture.server.gate.update { $0 = false }
+            let leaving = Cancellation()
+            let answer = Mutex<GateFixture.Answer?>(nil)
+            let thread = try Thread {
+                let got = fixture.call("crm__find", ["amount": 1], cancellation: leaving)
+                answer.withLock { $0 = got }
+            }
+            while fixture.server.calls.count < round * 2 - 1 { Machine.pause(milliseconds: 1) }
+            leaving.cancel()
+            thread.join()
+            #expect(answer.withLock { $0?.reason } == "unknown-outcome")
+            fixture.server.gate.update { $0 = true }
+            #expect(fixture.call("crm__find", ["amount": 1]).text == "fine")
+            #expect(fixture.server.calls.count == round * 2)
+        }
+    }
+
         try fixture.publishPolicy()
         let pending = fixture.call("crm__update")
         #expect(pending.reason == "approval-pending" && pending.text.contains("exactly these arguments"))
