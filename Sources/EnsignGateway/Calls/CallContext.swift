@@ -22,6 +22,8 @@ struct CallContext: Sendable {
     /// What the route gives now, where that is another bundle than the run's.
     private(set) var present: Digest?
     private(set) var entry: Int64?
+    /// Whether it counts among the agent's calls that are made at the same time.
+    var hasPlace = false
     /// When the route was read that the decision is by.
     var looked: ContinuousClock.Instant?
     /// `TOOL.OPERATION`; what the client wrote where it is none.
