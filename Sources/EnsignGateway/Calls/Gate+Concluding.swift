@@ -29,7 +29,8 @@ extension Gate {
             return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
-            learn(failure, station)
+            // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
+            if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
             close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
             let isGivenUp = failure.kind == .cancelled
             let words = isGivenUp ? RefusalWords.givenUp : RefusalWords.unknown

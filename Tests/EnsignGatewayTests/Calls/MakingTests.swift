@@ -41,6 +41,11 @@ struct MakingTests {
         try fixture.publish(open())
         fixture.server.answer(.refused(code: -32_602, message: "no"), .result(["content": [], "isError": true]))
         for _ in 0..<2 { #expect(fixture.call("crm__update").isError) }
+        // Bad answers came: they are the fault of one tool.
+        for _ in 0..<6 {
+            fixture.server.answer(.unknown(UpstreamFailure(.malformed, "no content")))
+            #expect(fixture.call("crm__list").reason == "unknown-outcome")
+        }
         let failure = UpstreamOutcome.unknown(UpstreamFailure(.timedOut, "slow"))
         for _ in 0..<5 {
             fixture.server.answer(failure)
@@ -127,11 +132,6 @@ struct MakingTests {
         #expect(fixture.server.calls.count == 2)
     }
 
-    @Test("A call that needs a person waits for one, is made once, and not again by the same approval")
-    func approval() throws {
-        let fixture = try GateFixture()
-        try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
-        #expect(fixture.call("crm__update").reason == "approval-denied", "nobody has a key")
     @Test("What somebody else waits for goes on when its first caller leaves", arguments: ["crm__find", "crm__update"])
     func shared(name: String) throws {
         let fixture = try GateFixture()
@@ -182,6 +182,11 @@ struct MakingTests {
         }
     }
 
+    @Test("A call that needs a person waits for one, is made once, and not again by the same approval")
+    func approval() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
+        #expect(fixture.call("crm__update").reason == "approval-denied", "nobody has a key")
         try fixture.publishPolicy()
         let pending = fixture.call("crm__update")
         #expect(pending.reason == "approval-pending" && pending.text.contains("exactly these arguments"))
