@@ -174,7 +174,7 @@ struct DecidingTests {
     @Test("Whoever asks for an agent, or is it, does not approve for it")
     func asker() throws {
         let fixture = try GateFixture(
-            more: "agents: [{agent: support/triage, uid: 7, principal: ada@example.com}]"
+            more: "agents: [{agent: support/triage, uid: 7, principal: ADA@example.com}]"
         )
         try fixture.publishPolicy()
         try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
