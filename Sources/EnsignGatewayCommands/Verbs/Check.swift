@@ -86,6 +86,13 @@ struct SurveyRenderer {
         }
         guard !tool.others.isEmpty else { return }
         let shown = tool.others.prefix(10).map { $0.onOneLine(utf8: 130) }.joined(separator: ", ")
+        for operation in tool.operations where !operation.unapprovable.isEmpty {
+            let agents = operation.unapprovable.prefix(5).map(\.description).joined(separator: ", ")
+            let more = operation.unapprovable.count > 5 ? " and \(operation.unapprovable.count - 5) more" : ""
+            console.line(
+                "  \(console.paint("off", .red)) \(operation.name): needs an approval that nobody can give now, for \(agents)\(more)"
+            )
+        }
         let more = tool.others.count > 10 ? ", ..." : ""
         console.line("  offered and granted to nobody: \(shown)\(more)")
     }
