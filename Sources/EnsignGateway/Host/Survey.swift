@@ -164,7 +164,12 @@ package struct Survey: Sendable {
             guard let station = gateway.upstreams.station(tool, reference: reference) else {
                 return ServerListing(tools: [])
             }
-            return try station.upstream.listing(within: time)
+            do throws(UpstreamFailure) { return try station.upstream.listing(within: time) } catch {
+                let words = gateway.secrets.cutter.cut(station.upstream.said)
+                let last = words.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }
+                guard let last else { throw error }
+                throw UpstreamFailure(error.kind, "\(error.message); it said: \(String(last).onOneLine(utf8: 200))")
+            }
         }
     }
 
@@ -184,12 +189,12 @@ package struct Survey: Sendable {
             pin: pin,
             isPinnedInGit: !wanted.pins.isEmpty
         )
+        operation.unapprovable = wanted.unapprovable.sorted()
         guard let listing else { return operation }
         guard let offered = listing.tools.first(where: { $0.name.utf8.elementsEqual(wanted.serverTool.utf8) }) else {
             operation.state = .missing
             return operation
         }
-        operation.unapprovable = wanted.unapprovable.sorted()
         let digest = ToolPin.digest(name: offered.name, input: offered.input, output: offered.output)
         operation.offered = digest
         if wanted.pins.isEmpty {
@@ -228,7 +233,7 @@ extension Survey.Operation {
             "agents": .array(agents.map { .string($0.description) }),
             "pin": pin.map { .string($0.description) } ?? .null, "pinnedInGit": .bool(isPinnedInGit),
             "offered": offered.map { .string($0.description) } ?? .null,
+            "nobodyApproves": .array(unapprovable.map { .string($0.description) }),
         ]
     }
 }
-            "nobodyApproves": .array(unapprovable.map { .string($0.description) }),
