@@ -105,7 +105,7 @@ final class HTTPExchange {
         return answer
     }
 
-    /// The answer; nil where nobody waits for it any more. Blocks as long as a call takes.
+    /// The answer; nil where there is none, which ends the connection. Blocks as long as a call takes.
     func finish() -> HTTPAnswer? {
         defer { site.connections.answers(connection) }
         let answer = decide()
