@@ -7,6 +7,7 @@ Speaks MCP over standard input and output. With a folder it writes each call int
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -41,7 +42,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
     if message["method"] == "tools/list":
         return {"tools": TOOLS}
     if message["method"] == "tools/call":
-        if len(sys.argv) > 1:
+        if len(sys.argv) > 1 and os.path.isdir(sys.argv[1]):
             with open(f"{sys.argv[1]}/calls.jsonl", "a") as log:
                 log.write(json.dumps(params) + "\n")
         result = call(params["name"], params["arguments"])

@@ -32,11 +32,13 @@ struct OperatorFile {
     }
 
     /// What is wrong on this machine and nobody may serve with: others could change what decides here.
-    func requireSafe(_ surroundings: Surroundings, _ console: Console) throws {
+    ///
+    /// - Parameter console: Where it is shown; nil where it was.
+    func requireSafe(_ surroundings: Surroundings, _ console: Console?) throws {
         let unsafe: Set<String> = ["unsafe-file", "bad-keys", "not-root", "no-account"]
         let errors = surroundings.findings(of: file).filter { $0.severity == .error && unsafe.contains($0.code) }
         guard !errors.isEmpty else { return }
-        show(errors, console)
+        if let console { show(errors, console) }
         throw Failure(message: "the gateway does not serve like this", code: .invalid)
     }
 

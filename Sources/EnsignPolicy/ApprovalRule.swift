@@ -28,7 +28,7 @@ package struct ApprovalRule: Sendable, Hashable {
         fileprivate var instrument: String {
             switch proof {
             case .key(let key): key
-            case .issuer(let issuer): "\(issuer)\n\(principal)"
+            case .issuer(let issuer): "\(issuer)\n\(Person(principal).name)"
             }
         }
     }
@@ -45,7 +45,7 @@ package struct ApprovalRule: Sendable, Hashable {
     /// - Parameters:
     ///   - operation: Of a tool of the bundle; one that it does not grant needs nobody, and nobody may agree to it.
     ///   - policy: The environment's; nil, which is one without any keys, lets nobody agree.
-    ///   - asking: The principals of the agent itself, and of whoever it acts for: they never count.
+    ///   - asking: The principals of the agent itself, and of whoever it acts for: they never count, in whatever case.
     package init(_ bundle: Bundle, tool: String, operation: String, policy: GatewayPolicy?, asking: Set<String> = []) {
         guard let grant = bundle.operation(tool, operation) else {
             (approvers, needed, people, everyone) = ([], 0, [:], [])
@@ -56,8 +56,9 @@ package struct ApprovalRule: Sendable, Hashable {
         people = [:]
         everyone = []
         guard let policy else { return }
-        everyone = Set(approvers.flatMap(policy.everyone)).subtracting(asking)
-        for principal in approvers.flatMap(policy.people) where !asking.contains(principal) {
+        let asking = Set(asking.map(Person.init))
+        everyone = Set(approvers.flatMap(policy.everyone).filter { !asking.contains(Person($0)) })
+        for principal in approvers.flatMap(policy.people) where !asking.contains(Person(principal)) {
             people[principal] = policy.approvers[principal]
         }
     }
@@ -106,18 +107,27 @@ package struct ApprovalRule: Sendable, Hashable {
     ///
     /// - Parameter byIssuers: Whether issuers are trusted, for whoever has no key.
     package func isPossible(at time: Timestamp, byIssuers: Bool = false) -> Bool {
-        if byIssuers, everyone.count >= needed { return true }
+        if byIssuers, Set(everyone.map(Person.init)).count >= needed { return true }
         let all = people.flatMap { person, keys in keys.map { Signature(principal: person, key: $0.key) } }
         return isFulfilled(by: all, at: time)
     }
 
-    /// Whether two different people used two different keys. One person with two keys, and two people with one, are not.
+    /// Whether two different people used two different keys. One person with two keys, and two people with one, are not; nor is
+    /// one in two spellings.
     private static func hasTwo(_ signatures: Set<Signature>) -> Bool {
-        let keys = Dictionary(grouping: signatures, by: \.principal).mapValues { Set($0.map(\.instrument)) }
+        let keys = Dictionary(grouping: signatures) { Person($0.principal) }.mapValues { Set($0.map(\.instrument)) }
         guard keys.count >= 2 else { return false }
         // With two people, only where both have the same single key do they not have two.
         return Set(keys.values.flatMap { $0 }).count >= 2
     }
+}
+
+/// Whoever may be behind a principal. Addresses that differ only in case most often reach the same person: they are one where two
+/// people are asked for, and where somebody must not agree. Who may agree is compared exactly, by ``ApprovalRule/people``.
+private struct Person: Hashable {
+    let name: String
+
+    init(_ principal: String) { name = principal.lowercased() }
 }
 
 extension Approval {

@@ -22,11 +22,14 @@ package struct WhoAgrees: Sendable, Hashable {
     package var sentence: String {
         let names = people.prefix(5).joined(separator: ", ") + (people.count > 5 ? " and \(people.count - 5) more" : "")
         if people.isEmpty {
-            return approvers.isEmpty ? "nobody" : "nobody of \(approvers.joined(separator: ", ")) has a key"
+            return approvers.isEmpty ? "nobody" : "nobody of \(approvers.joined(separator: ", ")) has \(Self.key)"
         }
-        guard people.count >= needed else { return "\(names) alone has a key, and two people must agree" }
+        guard people.count >= needed else { return "\(names) alone has \(Self.key), and two people must agree" }
         return needed == 1 && people.count == 1 ? names : "\(needed == 1 ? "one" : "two") of \(names)"
     }
+
+    /// Whoever has another key is told what it lacks.
+    private static let key = "a key in the namespace \(GatewayPolicy.namespace)"
 
     package var json: JSONValue {
         [

@@ -183,7 +183,8 @@ struct LineConnectionTests {
     @Test(
         "a number beyond 2^53 in arguments is a refusal that the model reads",
         arguments: [
-            "9007199254740993", "-9007199254740993", "123456789012345678901234567890", "1e300",
+            "9007199254740993", "-9007199254740993", "123456789012345678901234567890", "1e300", "1e60",
+            "9007199254740993.0", "-9007199254740993.0", "9.007199254740993e15", "9007199254740992,9007199254740993.0",
         ]
     )
     func inexact(number: String) throws {
@@ -197,6 +198,19 @@ struct LineConnectionTests {
         #expect(result?["content"]?[0]?["text"]?.string?.contains("/a~1b/1 is beyond 2^53") == true)
         client.leave()
         #expect(gatekeeper.seen.withLock { $0.calls.isEmpty && $0.refused.count == 1 })
+    }
+
+    @Test(
+        "2^53 itself is a number like any other, whatever texts say beside it",
+        arguments: ["9007199254740992", "-9007199254740992", #"9007199254740992,"9007199254740993.0","\\\"1e300""#]
+    )
+    func exact(numbers: String) throws {
+        let client = try LineClient(gatekeeper)
+        client.say(
+            #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"a":[\#(numbers)]}}}"#
+        )
+        #expect(try client.hear()["result"]?["structuredContent"]?["a"]?[0]?.int?.magnitude == 1 << 53)
+        client.leave()
     }
 
     @Test("notifications are never answered, whatever they say")

@@ -196,6 +196,37 @@ struct SocketFrontTests {
         front.stop()
     }
 
+    @Test("nothing is said of a call that its client has cancelled, however the gateway ends")
+    func cancelled() throws {
+        let listener = try UnixSocket.listen(path)
+        let client = try client()
+        let number = accept(listener.number, nil, nil)
+        var reader = LineReader(number, most: 1_000)
+        _ = reader.next()
+        LineWriter(number).write(Array(#"{"ensign":"welcome","agent":"support/triage"}"#.utf8))
+        client.say(Self.call)
+        client.say(#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#)
+        client.say(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"ü\","}}"#)
+        _ = (reader.next(), reader.next(), reader.next())
+        close(number)
+        #expect(try client.hear()["id"] == 5)
+        #expect(client.isQuiet())
+        shutdown(listener.number, Int32(SHUT_RDWR))
+        client.leave()
+    }
+
+    @Test("of a call that a client leaves behind nothing is said as long as the gateway is there")
+    func leftBehind() throws {
+        let front = try front()
+        let client = try client()
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#)
+        _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 1 ? true : nil }
+        client.leave()
+        #expect(client.isQuiet(milliseconds: 0))
+        #expect(gatekeeper.seen.withLock { $0.calls[0].cancellation.isCancelled })
+        front.stop()
+    }
+
     @Test("a hundred connections stay open beside calls, and the end ends them all")
     func many() throws {
         let front = try front()

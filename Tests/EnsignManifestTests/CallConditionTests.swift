@@ -297,4 +297,73 @@ struct CallConditionManifestTests {
         )
         #expect(check("ada@example.com cert-authority,\(option) \(Self.key)").contains("agrees to nothing"))
     }
+
+    private static let option = "namespaces=\"ensign-approval\""
+
+    @Test("A person in two spellings is a warning, at the second one")
+    func spellings() {
+        func check(_ signers: [String], _ members: String, only path: String) -> String {
+            var fixture = FleetFixture()
+            fixture[RepositoryPath.allowedSigners] = signers.joined(separator: "\n") + "\n"
+            fixture["fleet/teams/support.yaml"] =
+                "apiVersion: ensign.dev/v1\nkind: Team\nspec: {members: [\(members)]}\n"
+            return fixture.check(only: path)
+        }
+        let (ada, capital) = (
+            "ada@example.com \(Self.option) \(Self.key)", "ADA@example.com namespaces=\"git\" \(Self.key)"
+        )
+        #expect(check([ada], "ada@example.com", only: RepositoryPath.allowedSigners) == "")
+        let capitals = check([ada, capital], "ada@example.com", only: RepositoryPath.allowedSigners)
+        #expect(
+            capitals.hasPrefix(
+                "fleet/trust/allowed_signers:2:1: warning: 'ADA@example.com' differs only in case from 'ada@example.com' in fleet/trust/allowed_signers: where two people must agree both are one [principal-case]"
+            )
+        )
+        #expect(capitals.contains("fleet/trust/allowed_signers:1:1: note: the other spelling"))
+        #expect(
+            check([ada], "Ada@example.com", only: "fleet/teams/support.yaml").hasPrefix(
+                "fleet/teams/support.yaml:1:1: warning: 'Ada@example.com' differs only in case from 'ada@example.com' in fleet/trust/allowed_signers: no key there is its own, so it never agrees to a call [principal-case]"
+            )
+        )
+        #expect(
+            check([], "zoë@example.com, ZOË@example.com", only: "fleet/teams/support.yaml").contains("both are one")
+        )
+    }
+
+    @Test("An approval that nobody can give is a warning at its grant, whatever the reason")
+    func nobody() {
+        func check(_ signers: String, members: String = "ada@example.com") -> String {
+            var fixture = FleetFixture()
+            fixture[RepositoryPath.allowedSigners] = signers
+            fixture["fleet/teams/support.yaml"] =
+                "apiVersion: ensign.dev/v1\nkind: Team\nspec: {members: [\(members)]}\n"
+            return fixture.check(only: FleetFixture.deploymentPath)
+        }
+        func line(_ person: String, _ key: String = Self.key, _ option: String = Self.option) -> String {
+            "\(person)@example.com \(option) \(key)\n"
+        }
+        let other = SSHPrivateKey.generate().publicKey.line
+        #expect(check(line("ada") + line("bo", other), members: "ada@example.com, bo@example.com") == "")
+        #expect(check("# nobody has begun with it\n") == "")
+        for signers in [
+            line("ada", Self.key, "namespaces=\"git\""), line("bo"), line("Ada"),
+            line("ada", Self.key, "\(Self.option),valid-before=\"20200101Z\""),
+        ] {
+            let found = check(signers)
+            #expect(
+                found.hasPrefix(
+                    "environments/prod/agents/support/triage.yaml:14:"
+                )
+                    && found.contains(
+                        "calls of crm.erase, crm.update need an approval, and nobody of support has a key in the namespace ensign-approval [nobody-approves]"
+                    ),
+                "\(signers) \(found)"
+            )
+        }
+        let one = check(line("ada"))
+        #expect(one.contains("calls of crm.erase need an approval, and of support only ada@example.com has a key"))
+        #expect(!one.contains("crm.update"))
+        let shared = check(line("ada") + line("bo"), members: "ada@example.com, bo@example.com")
+        #expect(shared.contains("all of support have the same key"))
+    }
 }

@@ -73,6 +73,26 @@ struct ApprovalRuleTests {
         }
     }
 
+    @Test("One person in two spellings is one: where two must agree, and where somebody must not")
+    func spellings() {
+        var policy = policy()
+        policy.approvers["ADA@example.com"] = [GatewayPolicy.Key(key: "a3")]
+        policy.teams["support"]?.members += ["ADA@example.com"]
+        policy.teams["support"]?.others = ["Zoë@example.com", "ZOË@example.com"]
+        let dual = rule(.dual, [.team("support")], asking: ["svc@example.com"], policy: policy)
+        #expect(!dual.isFulfilled(by: signed(("ada", "a1"), ("ADA", "a3")), at: Self.now))
+        #expect(!dual.isPossible(at: Self.now))
+        #expect(dual.isPossible(at: Self.now, byIssuers: true), "Zoë is the second one")
+        for asking in ["ada@EXAMPLE.com", "ADA@example.com", "ada@example.com"] {
+            let rule = rule(.manager, [.team("support")], asking: [asking, "ZoË@example.com"], policy: policy)
+            #expect(rule.people.keys.sorted() == ["svc@example.com"] && rule.everyone == ["svc@example.com"])
+        }
+        // Who may is compared exactly.
+        let named = rule(.manager, [.principal("Bo@example.com")], policy: policy)
+        #expect(!named.isFulfilled(by: signed(("bo", "b"), ("Bo", "b")), at: Self.now))
+        #expect(named.people.isEmpty)
+    }
+
     @Test("Dual takes two people and two keys: one person twice, or two with one key, are not enough")
     func dual() {
         let rule = rule(.dual, policy: policy())

@@ -239,6 +239,38 @@ class ApprovalTests(Case):
             self.assertIn(part, request)
         self.assertEqual((request["agent"], request["arguments"]), (AGENT, {"payment": "p", "amount": 50}))
 
+    def test_an_approval_of_what_is_denied_already_is_refused_and_says_so(self) -> None:
+        world = self.world(approval="dual")
+        ada, bo = world.trust("ada@example.com"), world.trust("bo@example.com")
+        arguments = {"payment": "p", "amount": 50}
+        with self.client(world, "--run", "r1") as client:
+            id, _ = self.request(client, arguments)
+            world.gateway("approvals", "approve", id, "--key", str(ada))
+            world.gateway("approvals", "deny", id, "--key", str(bo))
+            # The same denial again is as good as the first one.
+            world.gateway("approvals", "deny", id, "--key", str(bo))
+            for key in (ada, bo):
+                said = world.failing("approvals", "approve", id, "--key", str(key), wanted=4)
+                self.assertIn("denied already, by bo@example.com", said)
+            self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-denied")
+        self.assertEqual(len(list((world.state / "approvals/granted").iterdir())), 2)
+
+    def test_check_names_what_needs_an_approval_that_nobody_can_give(self) -> None:
+        world = self.world(approval="dual")
+        words_ = "refund: needs an approval that nobody can give now, for support/triage"
+        self.assertIn(words_, world.gateway("check", wanted=4))
+        world.trust("ada@example.com")
+        world.trust("bo@example.com", 'namespaces="git"')
+        # One of two, and a key for something else.
+        self.assertIn(words_, world.gateway("check", wanted=4))
+        operations = json.loads(world.gateway("check", "-o", "json", wanted=4))["survey"]["tools"][0]["operations"]
+        self.assertEqual({each["operation"]: each["nobodyApproves"] for each in operations}, {"lookup": [], "refund": [AGENT]})
+        mine = {"agent": AGENT, "uid": os.getuid(), "principal": "ADA@example.com"}
+        world.trust("bo@example.com")
+        self.assertNotIn("nobody can give", world.gateway("check"))
+        world.configure(agents=[mine])
+        self.assertIn(words_, world.gateway("check", wanted=4))
+
     def test_nobody_agrees_through_the_protocol(self) -> None:
         world = self.world(approval="manager")
         world.trust("ada@example.com")

@@ -153,6 +153,18 @@ class SessionTests(Case):
         for place in ("gateway.yaml:4:", "gateway.yaml:7:3", "gateway.yaml:10:5"):
             self.assertIn(place, result.stderr)
 
+    def test_an_empty_file_of_keys_is_said_once_and_nothing_is_made_up_beside_it(self) -> None:
+        world = self.world()
+        world.listens()
+        keys = world.folder / "prod.keys"
+        keys.write_text("")
+        keys.chmod(0o600)
+        said = world.failing("serve", wanted=3)
+        self.assertEqual(said.count("no line allows a key"), 1, said)
+        checked = world.gateway("check", wanted=3)
+        self.assertNotIn("unknown environment", checked)
+        self.assertIn(f"off {keys}: no line allows a key", checked)
+
     def test_serve_says_what_it_can_claim_and_the_log_keeps_it(self) -> None:
         world = self.world()
         world.listens()

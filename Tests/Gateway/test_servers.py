@@ -125,6 +125,19 @@ class MisbehavingTests(ServerCase):
             self.assertIsNone(reason(client.call("payments__lookup", {})))
         self.assertIn("crm", world.gateway("check", wanted=4))
 
+    def test_check_says_the_last_words_of_a_server_that_ends_at_its_start_without_its_secrets(self) -> None:
+        world = self.world()
+        (world.folder / "server.py").write_text(
+            "#!/bin/sh\necho first >&2\n"
+            'printf "no such database, with $TOKEN \\033[31m%0300d\\n\\n" 7 >&2\nexit 3\n'
+        )
+        text = world.gateway("check", wanted=4)
+        (line,) = [line for line in text.splitlines() if "it said:" in line]
+        self.assertIn("it said: no such database, with [credentials]", line)
+        self.assertNotIn("first", line)
+        self.assertNotIn("\033", text)
+        self.assertLess(len(line), 400)
+
     def test_an_error_of_a_server_is_passed_on_as_one_and_counts_as_no_failure_of_it(self) -> None:
         world = self.world("error")
         with Client(world) as client:

@@ -218,6 +218,16 @@ class World:
     def gateway(self, *words: str, wanted: int | None = 0) -> str:
         return self.run([GATEWAY, *words, "--config", str(self.config)], self.folder, wanted)
 
+    def failing(self, *words: str, wanted: int) -> str:
+        """What the gateway says on standard error."""
+        result = subprocess.run(
+            [GATEWAY, *words, "--config", str(self.config)],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120,
+        )
+        if result.returncode != wanted:
+            raise AssertionError(f"{words}: status {result.returncode}\n{result.stdout}\n{result.stderr}")
+        return result.stderr
+
     def write(self, path: str, content: str) -> None:
         file = self.repository / path
         file.parent.mkdir(parents=True, exist_ok=True)

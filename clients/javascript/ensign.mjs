@@ -297,6 +297,8 @@ function plain(value, room, depth = 0) {
     return value;
   }
   if (typeof value === "number") {
+    // It may be what a number beyond was rounded to: only the text that the gateway gets tells.
+    if (Math.abs(value) === EXACT) throw new TooMuch();
     if (!(Math.abs(value) < EXACT)) throw new NotJSON("a number beyond 2^53, where whole numbers are not exact");
     return value + 0;
   }

@@ -636,7 +636,8 @@ test("a call is held against grant, day, schema and approval in this order", asy
     [{ input: true }, { a: 1 }, "allowed", null],
     [{ input: true, rate: "30/m" }, {}, "unknown", "rate"],
     [{ input: { type: "object", properties: { a: { type: "string", pattern: "(?=a)" } } } }, { a: "a" }, "unknown", "schema"],
-    ...[NaN, Infinity, 2 ** 53, 1n, undefined, () => 1, new Date(), "\ud800"].map((a) => [{ input: true }, { a }, "refused", "arguments"]),
+    ...[NaN, Infinity, 2 ** 54, 1n, undefined, () => 1, new Date(), "\ud800"].map((a) => [{ input: true }, { a }, "refused", "arguments"]),
+    ...[2 ** 53, -(2 ** 53)].map((a) => [{ input: true }, { a }, "unknown", "schema"]),
     ...[[1], "x", null, 7, new Map()].map((args) => [{ input: true }, args, "refused", "arguments"]),
   ];
   for (const [change, args, ...wanted] of cases) assert.deepEqual((await decided(change, args)).slice(0, 2), wanted, JSON.stringify(change));

@@ -916,6 +916,9 @@ def _plain(value: object, room: list[int], depth: int = 0) -> Any:
             raise _NotJSON("a text that is not valid Unicode") from problem
         return str(value)
     if isinstance(value, (int, float)):
+        if abs(value) == _EXACT:
+            # It may be what a number beyond was rounded to: only the text that the gateway gets tells.
+            raise _TooMuch
         if not -_EXACT < value < _EXACT:
             raise _NotJSON("a number beyond 2^53, where whole numbers are not exact")
         return int(value) if value == int(value) else float(value)

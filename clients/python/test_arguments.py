@@ -88,10 +88,12 @@ class DecisionTests(unittest.TestCase):
         self.assertEqual(self.verdict("refund", {"a": 1}, input=None, rate="30/m"), ("refused", "arguments"))
 
     def test_what_json_does_not_have_is_refused(self) -> None:
-        for value in (float("nan"), float("inf"), 1 << 53, -(1 << 60), 1e300, b"x", {1: 2}, "\ud800", {"\udfff": 1}):
+        for value in (float("nan"), float("inf"), (1 << 53) + 1, -(1 << 60), 1e300, b"x", {1: 2}, "\ud800", {"\udfff": 1}):
             self.assertEqual(self.verdict("refund", {"a": value}, input=True), ("refused", "arguments"), repr(value))
         for value in ([1], "x", None, 7):
             self.assertEqual(self.verdict("refund", value, input=True), ("refused", "arguments"))
+        for value in (1 << 53, -(1 << 53), 2.0**53):
+            self.assertEqual(self.verdict("refund", {"a": value}, input=True), ("unknown", "schema"), repr(value))
         deep: Any = {}
         for _ in range(5_000):
             deep = {"a": deep}

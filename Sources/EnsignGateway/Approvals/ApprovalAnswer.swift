@@ -13,6 +13,8 @@ package enum ApprovalAnswer: Sendable, Hashable {
         }
     }
 
+    var isDenial: Bool { if case .denied = self { true } else { false } }
+
     /// Why an answer does not count.
     package enum Refusal: Error, Sendable, Hashable, CustomStringConvertible {
         case unreadable(String)

@@ -94,10 +94,9 @@ package final class ApprovalFolder: ApprovalDesk {
         throws(RecordFailure) -> ApprovalState
     {
         let answers = try answers(to: request, question.rule, now)
-        for answer in answers {
-            guard case .denied(let signature) = answer else { continue }
-            try say(answer, about: request, question)
-            return .denied(id: request.id, by: signature.principal, until: request.until)
+        if let denial = answers.first(where: \.isDenial) {
+            try say(denial, about: request, question)
+            return .denied(id: request.id, by: denial.principal, until: request.until)
         }
         var signatures: [ApprovalRule.Signature] = []
         for answer in answers {
@@ -264,11 +263,10 @@ package final class ApprovalFolder: ApprovalDesk {
     private func say(_ answer: ApprovalAnswer, about request: ApprovalRequest, _ question: ApprovalQuestion)
         throws(RecordFailure)
     {
-        let isDenial = if case .denied = answer { true } else { false }
-        let key = "\(isDenial ? "denied" : "agreed") \(answer.principal)"
+        let key = "\(answer.isDenial ? "denied" : "agreed") \(answer.principal)"
         let isNew = said.withLock { $0[request.id, default: []].insert(key).inserted }
         guard isNew else { return }
-        let note = isDenial ? "denied" : "agreed"
+        let note = answer.isDenial ? "denied" : "agreed"
         _ = try log.append(decision(about: request, question, note, by: [answer.principal]))
     }
 

@@ -121,8 +121,13 @@ package struct ApprovalOffice: Sendable {
         switch gateway.approvals.read(answer, isToken: isToken, request, rule, now) {
         case .failure(let refusal): return Self.error("\(refusal)")
         case .success(let read):
+            let given = try gateway.approvals.answers(to: request, rule, now)
+            if case .agreed = read, let denial = given.first(where: \.isDenial) {
+                let text = "request \(id) is denied already, by \(denial.principal): an approval changes nothing"
+                return Self.error(text)
+            }
             // The same person says the same only once: nobody fills the place of others.
-            guard try !gateway.approvals.answers(to: request, rule, now).contains(read) else {
+            guard !given.contains(read) else {
                 return ["v": 1, "id": .string(id), "file": .null, "answer": read.json]
             }
             let name = try gateway.approvals.submit(answer, isToken: isToken, to: id)

@@ -18,18 +18,30 @@ struct CallContext: Sendable {
     private let macs = Decision.MACs()
 
     // What is found out on the way.
-    var bundle: PreparedBundle?
-    var entry: Int64?
+    private(set) var bundle: PreparedBundle?
+    /// What the route gives now, where that is another bundle than the run's.
+    private(set) var present: Digest?
+    private(set) var entry: Int64?
+    /// Whether it counts among the agent's calls that are made at the same time.
+    var hasPlace = false
     /// When the route was read that the decision is by.
     var looked: ContinuousClock.Instant?
     /// `TOOL.OPERATION`; what the client wrote where it is none.
     var operation: String
+
+    /// Takes note of what decides: the run's bundle, and the one that an entry's route gives now.
+    mutating func isDecided(by run: PreparedBundle, _ present: PreparedBundle, of entry: Int64) {
+        bundle = run
+        self.present = present.digest == run.digest ? nil : present.digest
+        self.entry = entry
+    }
 
     /// A line of the log about this call.
     func decision(_ kind: Decision.Kind) -> Decision {
         var decision = Decision(kind, agent: agent)
         decision.version = bundle?.bundle.version
         decision.bundle = bundle?.digest
+        decision.present = present
         decision.entry = entry
         decision.run = run
         decision.key = key

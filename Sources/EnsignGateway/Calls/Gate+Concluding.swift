@@ -24,15 +24,21 @@ extension Gate {
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
             close(context, intent, .toolError, note: "nothing was sent")
-            return Made(
-                result: failed(RefusalWords.unreachable(context.operation), ruling, intent, context),
-                wasSent: false
-            )
+            let isGivenUp = failure.kind == .cancelled
+            let words = isGivenUp ? RefusalWords.gone : RefusalWords.unreachable(context.operation)
+            return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
-            learn(failure, station)
+            // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
+            if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
             close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
-            return Made(result: failed(RefusalWords.unknown(context.operation), ruling, intent, context), wasSent: true)
+            let isGivenUp = failure.kind == .cancelled
+            let words = isGivenUp ? RefusalWords.givenUp : RefusalWords.unknown
+            return Made(
+                result: failed(words(context.operation), ruling, intent, context),
+                wasSent: true,
+                isGivenUp: isGivenUp
+            )
         }
     }
 

@@ -47,8 +47,7 @@ extension Gate {
                 beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context.agent)
             }
             let grounds = Grounds(run: run ?? present, present: present, key: key)
-            context.bundle = grounds.run
-            context.entry = entry
+            context.isDecided(by: grounds.run, present, of: entry)
             if let ruling = try count(&context, grounds, isBegun: beginning != nil) { return ruling }
         }
         throw RefusalWords.changed
@@ -94,12 +93,12 @@ extension Gate {
             ) { progress in
                 var progress = progress
                 usage(&progress)
-                let outcome = try judge(call, context, grounds, granted, progress)
+                let outcome = try judge(call, &context, grounds, granted, progress)
                 if case .failure = outcome { return (outcome, true) }
                 return (outcome, false)
             }
         } catch {
-            outcome = try uncounted(call, context, grounds, granted, error)
+            outcome = try uncounted(call, &context, grounds, granted, error)
         }
         return try outcome?.get()
     }
@@ -107,19 +106,32 @@ extension Gate {
     /// Where nothing can be counted, what only reads goes on: nothing that it says is lost, and nothing is changed.
     private func uncounted(
         _ call: CallPolicy.Call,
-        _ context: CallContext,
+        _ context: inout CallContext,
         _ grounds: Grounds,
         _ granted: Granted,
         _ error: any Error
     ) throws(Refusal) -> Result<Ruling, Refusal> {
         parts.say("calls cannot be counted: \(error)")
-        guard case .success(let ruling)? = try? judge(call, context, grounds, granted, RunProgress()), ruling.onlyReads,
-            ruling.approval == .none, ruling.wouldRefuse == nil
+        guard case .success(let ruling)? = try? judge(call, &context, grounds, granted, RunProgress()),
+            ruling.onlyReads, ruling.approval == .none, ruling.wouldRefuse == nil
         else { throw RefusalWords.unrecorded }
         return .success(ruling)
     }
 
+    /// Decides, and takes a place for a call that is made: a refusal for lack of room counts like any other.
     private func judge(
+        _ call: CallPolicy.Call,
+        _ context: inout CallContext,
+        _ grounds: Grounds,
+        _ granted: Granted,
+        _ progress: RunProgress
+    ) throws -> Result<Ruling, Refusal> {
+        let outcome = try verdict(call, context, grounds, granted, progress)
+        guard case .success = outcome, !takePlace(&context) else { return outcome }
+        return .failure(RefusalWords.inFlight(parts.limits.callsInFlight))
+    }
+
+    private func verdict(
         _ call: CallPolicy.Call,
         _ context: CallContext,
         _ grounds: Grounds,

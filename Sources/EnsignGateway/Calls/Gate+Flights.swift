@@ -31,13 +31,15 @@ extension Gate {
         }
     }
 
-    /// What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again.
+    /// What did not happen may be asked for again at once. What happened, or may have, is told to whoever asks again. Only what
+    /// may be repeated is ever stopped: of that nothing is kept.
     func land(
         _ key: SingleFlight.Key,
         _ made: Made,
         _ flight: FlightFolder.Flight?,
         _ context: CallContext
     ) {
+        if made.isGivenUp { return flights.giveUp(key) }
         let isTaken = !made.wasSent || !context.call.cancellation.isCancelled
         let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: made.wasSent && flight != nil)
         flight?.end(made.wasSent ? made.result : nil, keeping)

@@ -22,7 +22,7 @@ extension Gate {
         case .joined(let result):
             joined(context)
             return result
-        case .first:
+        case .first(let end):
             var flight: FlightFolder.Flight?
             let made: Made
             do throws(Refusal) {
@@ -35,7 +35,9 @@ extension Gate {
                 if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
                 if approval == nil { approval = try approve(&ruling, context) }
-                made = try send(ruling, approval, flight, &context)
+                made = try context.call.cancellation.whileWatching({ [flights] in flights.leave(key, end) }) {
+                    () throws(Refusal) in try send(ruling, approval, flight, end, &context)
+                }
             } catch {
                 made = Made(result: refused(error, context), wasSent: false)
             }
@@ -49,6 +51,8 @@ extension Gate {
         var result: JSONValue
         /// Whether the server may have got it.
         var wasSent: Bool
+        /// Whether it was stopped because nobody wanted to know any more.
+        var isGivenUp = false
     }
 
     // MARK: Approval
@@ -148,6 +152,7 @@ extension Gate {
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
         _ flight: FlightFolder.Flight?,
+        _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
         // One signature, one call: nothing that needs an approval is ever sent without one.
@@ -158,7 +163,7 @@ extension Gate {
         do throws(Refusal) {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
-            if approval != nil || hasWaited(context) { try checkAgain(ruling, context) }
+            if approval != nil || hasWaited(context) { try checkAgain(ruling, &context) }
             if let approval {
                 // Whoever agreed may have left while a server was started.
                 guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
@@ -177,7 +182,7 @@ extension Gate {
             meta: context.trace.meta,
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
-            cancellation: repeatable ? context.call.cancellation : Cancellation(),
+            cancellation: repeatable ? end : Cancellation(),
             progress: context.call.progress.map { told(by: $0) },
             reading: context.call.reading
         )
@@ -292,23 +297,30 @@ extension Gate {
     }
 
     /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
-    private func checkAgain(_ ruling: Ruling, _ context: CallContext) throws(Refusal) {
-        let (present, _) = try present(context.agent, key: ruling.key)
-        guard present.digest != ruling.present.digest else { return }
+    private func checkAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) {
+        let (present, entry) = try present(context.agent, key: ruling.key)
+        guard present.digest != ruling.present.digest, let refusal = refusal(of: ruling, by: present, context) else {
+            return
+        }
+        context.isDecided(by: ruling.run, present, of: entry)
+        throw refusal
+    }
+
+    /// Why a bundle that came meanwhile does not allow what was allowed before; nil where it does.
+    private func refusal(of ruling: Ruling, by present: PreparedBundle, _ context: CallContext) -> Refusal? {
         let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
         let circumstances = CallPolicy.Circumstances(today: now.date)
         guard let verdict = try? CallPolicy.decide(call, run: ruling.run, present: present, circumstances) else {
-            throw RefusalWords.changed
+            return RefusalWords.changed
         }
         switch verdict {
-        case .allowed: return
-        case .needsApproval(let approval) where approval <= ruling.approval: return
+        case .allowed: return nil
+        case .needsApproval(let approval) where approval <= ruling.approval: return nil
         // It is decided anew, and counted, when it comes again.
-        case .needsApproval: throw RefusalWords.changed
+        case .needsApproval: return RefusalWords.changed
         case .refused(let refusal):
-            guard ruling.wouldRefuse != nil, present.bundle.mode == .observe else {
-                throw RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
-            }
+            if ruling.wouldRefuse != nil, present.bundle.mode == .observe { return nil }
+            return RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
         }
     }
 

@@ -77,7 +77,7 @@ package final class Gate: Gatekeeper {
     let parts: Parts
     let flights = SingleFlight()
     private let tally = RefusalTally()
-    private let underWay = Mutex<[AgentID: Int64]>([:])
+    private let underWay = Mutex(UnderWay())
 
     package init(_ parts: Parts) { self.parts = parts }
 
@@ -90,8 +90,8 @@ package final class Gate: Gatekeeper {
     package func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         var context = context(call, session)
         do throws(Refusal) {
-            guard enter(session.agent) else { throw RefusalWords.inFlight(parts.limits.callsInFlight) }
-            defer { leave(session.agent) }
+            enter()
+            defer { leave(context) }
             let ruling = try rule(&context)
             return try make(ruling, &context)
         } catch {
@@ -160,22 +160,38 @@ package final class Gate: Gatekeeper {
 
     // MARK: At the same time
 
-    /// Whether no call is under way.
-    package var isIdle: Bool { underWay.withLock { $0.isEmpty } }
-
-    private func enter(_ agent: AgentID) -> Bool {
-        underWay.withLock { underWay in
-            let count = underWay[agent] ?? 0
-            guard count < parts.limits.callsInFlight else { return false }
-            underWay[agent] = count + 1
-            return true
-        }
+    private struct UnderWay {
+        /// Calls that are being decided or made.
+        var calls = 0
+        /// Those that are made, or wait for the same one: the operator's limit is on them.
+        var made: [AgentID: Int64] = [:]
     }
 
-    private func leave(_ agent: AgentID) {
+    /// Whether no call is under way.
+    package var isIdle: Bool { underWay.withLock { $0.calls == 0 } }
+
+    private func enter() { underWay.withLock { $0.calls += 1 } }
+
+    /// Takes one of the agent's places for calls that are made, unless the call has one.
+    ///
+    /// - Returns: Whether it has one.
+    func takePlace(_ context: inout CallContext) -> Bool {
+        guard !context.hasPlace else { return true }
+        context.hasPlace = underWay.withLock { underWay in
+            let count = underWay.made[context.agent] ?? 0
+            guard count < parts.limits.callsInFlight else { return false }
+            underWay.made[context.agent] = count + 1
+            return true
+        }
+        return context.hasPlace
+    }
+
+    private func leave(_ context: CallContext) {
         underWay.withLock { underWay in
-            let count = (underWay[agent] ?? 1) - 1
-            underWay[agent] = count == 0 ? nil : count
+            underWay.calls -= 1
+            guard context.hasPlace else { return }
+            let count = (underWay.made[context.agent] ?? 1) - 1
+            underWay.made[context.agent] = count == 0 ? nil : count
         }
     }
 

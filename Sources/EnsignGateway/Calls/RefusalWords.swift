@@ -150,6 +150,13 @@ enum RefusalWords {
         )
     }
 
+    static func givenUp(_ name: String) -> Refusal {
+        Refusal(
+            .unknownOutcome,
+            "unknown: \(name) was sent, and its client cancelled it before an answer came. It may be called again."
+        )
+    }
+
     static let gone = Refusal(.unavailable, "not done: the call was given up.")
 }
 

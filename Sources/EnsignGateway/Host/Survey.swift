@@ -42,6 +42,8 @@ package struct Survey: Sendable {
         package var pin: Digest?
         package var isPinnedInGit: Bool
         package var offered: Digest?
+        /// Those whose calls need an approval that nobody can give now.
+        package var unapprovable: [AgentID] = []
     }
 
     package private(set) var tools: [Tool] = []
@@ -55,7 +57,10 @@ package struct Survey: Sendable {
     package var hasProblems: Bool {
         !trouble.isEmpty
             || tools.contains { tool in
-                !tool.problems.isEmpty || tool.operations.contains { $0.state == .changed || $0.state == .missing }
+                !tool.problems.isEmpty
+                    || tool.operations.contains {
+                        $0.state == .changed || $0.state == .missing || !$0.unapprovable.isEmpty
+                    }
             }
     }
 
@@ -69,13 +74,18 @@ package struct Survey: Sendable {
         do throws(LiveTrouble) {
             let live = try gateway.live.ready()
             environment = live.environment
+            let policy = try live.policy()
             for agent in try live.agents() {
                 agents += 1
                 do throws(LiveTrouble) {
                     guard case .open(let route, _) = try live.route(of: agent) else { continue }
                     for target in route.targets {
-                        for tool in try live.bundle(target.digest).bundle.tools {
+                        let bundle = try live.bundle(target.digest).bundle
+                        for tool in bundle.tools {
                             Self.add(tool, of: agent, to: &wanted)
+                            for name in Self.unapprovable(tool, bundle, policy, gateway) {
+                                wanted[tool.tool]?[name]?.unapprovable.insert(agent)
+                            }
                             switch gateway.upstreams.reference(of: tool) {
                             case .success(let reference): references[tool.tool, default: []].insert(reference)
                             case .failure(let why): off[tool.tool, default: []].insert("\(why)")
@@ -110,6 +120,27 @@ package struct Survey: Sendable {
         var serverTool: String
         var agents: Set<AgentID> = []
         var pins: Set<Digest> = []
+        var unapprovable: Set<AgentID> = []
+    }
+
+    /// The operations of a tool that need an approval which nobody can give now.
+    private static func unapprovable(
+        _ tool: BundleTool,
+        _ bundle: Bundle,
+        _ policy: GatewayPolicy?,
+        _ gateway: Gateway
+    ) -> [String] {
+        // Whoever is only observed is not held by it.
+        guard bundle.mode != .observe else { return [] }
+        return tool.operations.keys.filter { name in
+            !ApprovalRule(
+                bundle,
+                tool: tool.tool,
+                operation: name,
+                policy: policy,
+                asking: gateway.admission.principals(of: bundle.agent)
+            ).isPossible(at: Timestamp(seconds: Machine.now), byIssuers: gateway.approvals.trustsIssuers)
+        }
     }
 
     private static func add(_ tool: BundleTool, of agent: AgentID, to wanted: inout [String: [String: Wanted]]) {
@@ -133,7 +164,12 @@ package struct Survey: Sendable {
             guard let station = gateway.upstreams.station(tool, reference: reference) else {
                 return ServerListing(tools: [])
             }
-            return try station.upstream.listing(within: time)
+            do throws(UpstreamFailure) { return try station.upstream.listing(within: time) } catch {
+                let words = gateway.secrets.cutter.cut(station.upstream.said)
+                let last = words.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }
+                guard let last else { throw error }
+                throw UpstreamFailure(error.kind, "\(error.message); it said: \(String(last).onOneLine(utf8: 200))")
+            }
         }
     }
 
@@ -153,6 +189,7 @@ package struct Survey: Sendable {
             pin: pin,
             isPinnedInGit: !wanted.pins.isEmpty
         )
+        operation.unapprovable = wanted.unapprovable.sorted()
         guard let listing else { return operation }
         guard let offered = listing.tools.first(where: { $0.name.utf8.elementsEqual(wanted.serverTool.utf8) }) else {
             operation.state = .missing
@@ -196,6 +233,7 @@ extension Survey.Operation {
             "agents": .array(agents.map { .string($0.description) }),
             "pin": pin.map { .string($0.description) } ?? .null, "pinnedInGit": .bool(isPinnedInGit),
             "offered": offered.map { .string($0.description) } ?? .null,
+            "nobodyApproves": .array(unapprovable.map { .string($0.description) }),
         ]
     }
 }

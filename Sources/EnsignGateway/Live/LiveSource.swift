@@ -91,7 +91,10 @@ package final class LiveSource: Sendable {
         guard let bytes else { throw LiveTrouble("there is no file \(keys)") }
         switch LiveKeys.read(bytes) {
         case .success(let read): return read
-        case .failure(let problems): throw LiveTrouble("\(keys):\(problems.all[0])")
+        case .failure(let problems):
+            // A line's place continues the file's name.
+            let joint = if case .line = problems.all[0] { ":" } else { ": " }
+            throw LiveTrouble("\(keys)\(joint)\(problems.all[0])")
         }
     }
 

@@ -144,8 +144,9 @@ package struct Replay: Sendable {
             guard case .refused(let refusal) = decided else { return .different }
             return refusal.reason == reason ? .same : .different
         case "arguments":
-            guard case .refused(let refusal) = decided else { return knowsArguments ? .different : .gap(.arguments) }
-            return refusal.reason == reason ? .same : .different
+            if case .refused(let refusal) = decided, refusal.reason == reason { return .same }
+            // Another bundle may have refused them before.
+            return knowsArguments ? .different : .gap(.arguments)
         case "approval-pending", "approval-denied":
             if case .refused = decided { return .different }
             guard case .needsApproval = decided else { return .different }

@@ -27,7 +27,7 @@ enum ClientMessage: Sendable {
             return
         }
         do throws(JSONError) {
-            self.init(try JSONParser.parse(bytes))
+            self.init(try JSONParser.parse(bytes), bytes)
         } catch {
             let text = "not JSON that has one reading: \(error.description.onOneLine(utf8: 200))"
             self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
@@ -47,7 +47,7 @@ enum ClientMessage: Sendable {
 
     static let tooLong = "a message is longer than \(most) bytes"
 
-    private init(_ value: JSONValue) {
+    private init(_ value: JSONValue, _ bytes: [UInt8]) {
         guard let message = value.object else {
             let text = value.array == nil ? "a message is a JSON object" : "batches are not taken: send one message"
             self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
@@ -88,7 +88,12 @@ enum ClientMessage: Sendable {
             return
         }
         self = .request(
-            ClientRequest(id: id, method: method, parameters: parameters, inexact: Self.inexact(.object(parameters)))
+            ClientRequest(
+                id: id,
+                method: method,
+                parameters: parameters,
+                inexact: Self.inexact(.object(parameters), in: bytes)
+            )
         )
     }
 
@@ -104,20 +109,56 @@ enum ClientMessage: Sendable {
     }
 
     /// Where there is a number that does not have one reading, as a JSON Pointer (RFC 6901).
-    static func inexact(_ value: JSONValue) -> String? {
-        // 2^53 itself may be what a number beyond was rounded to.
+    ///
+    /// - Parameter bytes: The text that the value was read from.
+    private static func inexact(_ value: JSONValue, in bytes: [UInt8]) -> String? {
+        guard let first = place(in: value, from: exact) else { return nil }
+        // 2^53 itself may be what a number beyond was rounded to: only the text tells.
+        return place(in: value, from: exact + 1) ?? (hasRounded(bytes) ? first : nil)
+    }
+
+    /// Where the first number is whose magnitude is so large.
+    private static func place(in value: JSONValue, from size: Int64) -> String? {
         switch value {
-        case .integer(let number): number.magnitude >= exact ? "" : nil
-        // Whole, too: a double of that size has no fraction.
-        case .number(let number): number.magnitude >= Double(exact) ? "" : nil
+        case .integer(let number): number.magnitude >= size ? "" : nil
+        // Whole numbers up to 2^53 are integers; a double beyond has no fraction.
+        case .number(let number): number.magnitude > Double(exact) ? "" : nil
         case .array(let elements):
-            elements.indices.lazy.compactMap { index in inexact(elements[index]).map { "/\(index)\($0)" } }.first
+            elements.indices.lazy.compactMap { index in
+                place(in: elements[index], from: size).map { "/\(index)\($0)" }
+            }.first
         case .object(let members):
             members.lazy.compactMap { key, value in
-                inexact(value).map { "/\(key.replacing("~", with: "~0").replacing("/", with: "~1"))\($0)" }
+                place(in: value, from: size).map {
+                    "/\(key.replacing("~", with: "~0").replacing("/", with: "~1"))\($0)"
+                }
             }.first
         default: nil
         }
+    }
+
+    /// Whether a number in a JSON text is 2^53 in another notation than as a whole number, and so may have been rounded to it.
+    private static func hasRounded(_ bytes: [UInt8]) -> Bool {
+        var isText = false
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte == UInt8(ascii: "\"") { isText.toggle() }
+            if isText {
+                index += byte == UInt8(ascii: "\\") ? 2 : 1
+            } else if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+                let number = bytes[index...].prefix { "0123456789.eE+-".utf8.contains($0) }
+                if number.contains(where: { ".eE".utf8.contains($0) }),
+                    Double(String(decoding: number, as: UTF8.self)) == Double(exact)
+                {
+                    return true
+                }
+                index += number.count
+            } else {
+                index += 1
+            }
+        }
+        return false
     }
 }
 

@@ -356,6 +356,7 @@ final class ProgramSession: Sendable {
             }
             guard !self.isLed else { continue }
             if let failure = takeOutput() {
+                takeLastErrors(errors)
                 finish(failure)
                 return
             }
@@ -364,6 +365,7 @@ final class ProgramSession: Sendable {
         }
         // What it said before its end counts.
         _ = takeOutput()
+        takeLastErrors(errors)
         finish(UpstreamFailure(.ended, "the server has ended"))
     }
 
@@ -429,6 +431,14 @@ final class ProgramSession: Sendable {
             let failure = UpstreamFailure(.malformed, "the server's answer is not JSON that has one reading")
             inbox.content.update { $0.end = $0.end ?? .failure(failure) }
             return false
+        }
+    }
+
+    /// Takes what is there of a program that has ended: most often it says why.
+    private func takeLastErrors(_ number: Int32) {
+        for _ in 0..<64 {
+            var polls = [pollfd(fd: number, events: Int16(POLLIN), revents: 0)]
+            guard unsafe poll(&polls, 1, 0) > 0, takeErrors(number) else { return }
         }
     }
 

@@ -6,6 +6,8 @@ import EnsignSystem
 package final class ProgramUpstream: Upstream {
     private struct State {
         var session: ProgramSession?
+        /// What the last one that could not be started wrote to standard error.
+        var lastWords = ""
         /// The one that has not said yet what it speaks.
         var starting: ProgramSession?
         var era: UpstreamProtocol.Era?
@@ -121,8 +123,10 @@ package final class ProgramUpstream: Upstream {
         session?.join()
     }
 
-    /// The end of what the program wrote to standard error, for operators only.
-    package var said: String { state.withLock { $0.session }?.said ?? "" }
+    package var said: String {
+        let (session, lastWords) = state.withLock { ($0.session, $0.lastWords) }
+        return session?.said ?? lastWords
+    }
 
     // MARK: Starting
 
@@ -194,6 +198,7 @@ package final class ProgramUpstream: Upstream {
                 let isOver = session.ended != nil && state.withLock { $0.starting === session }
                 session.end(error)
                 session.join()
+                state.withLock { $0.lastWords = session.said }
                 // Some servers end when they are asked what they do not know.
                 if isOver, !asksStateless { state.withLock { $0.asksStateless = true } }
                 throw error

@@ -14,6 +14,13 @@ package protocol Upstream: Sendable {
 
     /// Ends it, with everything that it started. It may be used again.
     func end()
+
+    /// The end of what the server wrote to standard error, for operators only; empty where it has none.
+    var said: String { get }
+}
+
+extension Upstream {
+    package var said: String { "" }
 }
 
 /// What is sent, and nothing else of the client's.

@@ -134,6 +134,8 @@ final class WebReading {
         switch web.status {
         // It says that the request is at fault: it has not done it.
         case 400..<500 where web.status != 408: return .notSent(UpstreamFailure(.unreachable, text))
+        // Of what stands in front of it as well: 502, 503, 504.
+        case 500...: return .unknown(UpstreamFailure(.ended, text))
         default: return .unknown(UpstreamFailure(.malformed, text))
         }
     }

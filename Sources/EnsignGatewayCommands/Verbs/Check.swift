@@ -67,8 +67,10 @@ struct SurveyRenderer {
     let console: Console
 
     func render(_ survey: Survey) {
-        let name = survey.environment ?? "an unknown environment"
-        console.line("\(console.paint(name, .bold)): \(counted(survey.agents, "agent"))")
+        // Where the live directory cannot be read nothing is known of it, which its trouble says.
+        if let name = survey.environment {
+            console.line("\(console.paint(name, .bold)): \(counted(survey.agents, "agent"))")
+        }
         for trouble in survey.trouble { console.line("  \(console.paint("off", .red)) \(trouble.onOneLine)") }
         for tool in survey.tools { render(tool) }
     }
@@ -83,6 +85,13 @@ struct SurveyRenderer {
         if !unknown.isEmpty {
             let names = unknown.map { "\($0.name) (\(counted($0.agents.count, "agent")))" }
             console.line("  granted, and not asked about: \(names.joined(separator: ", "))")
+        }
+        for operation in tool.operations where !operation.unapprovable.isEmpty {
+            let agents = operation.unapprovable.prefix(5).map(\.description).joined(separator: ", ")
+            let more = operation.unapprovable.count > 5 ? " and \(operation.unapprovable.count - 5) more" : ""
+            console.line(
+                "  \(console.paint("off", .red)) \(operation.name): needs an approval that nobody can give now, for \(agents)\(more)"
+            )
         }
         guard !tool.others.isEmpty else { return }
         let shown = tool.others.prefix(10).map { $0.onOneLine(utf8: 130) }.joined(separator: ", ")

@@ -26,7 +26,7 @@ extension Verb {
         let surroundings = Surroundings()
         let speaker = Speaker(invocation.console)
         operatorFile.show(operatorFile.findings + surroundings.findings(of: operatorFile.file), invocation.console)
-        try operatorFile.requireSafe(surroundings, invocation.console)
+        try operatorFile.requireSafe(surroundings, nil)
         let file = operatorFile.file
         guard file.listen.http != nil || file.listen.https != nil || file.listen.socket != nil else {
             throw Failure(

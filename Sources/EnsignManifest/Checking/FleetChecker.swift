@@ -78,12 +78,16 @@ package struct FleetChecker {
             default: try fleet.ignored(node, in: RepositoryPath.fleet)
             }
         }
-        try checkManifests(in: RepositoryPath.teams) { _ = try fleet.team($0) }
+        var teams: [(path: String, members: [String])] = []
+        try checkManifests(in: RepositoryPath.teams) { name in
+            if let team = try fleet.team(name) { teams.append((team.path, team.value?.members ?? [])) }
+        }
         try checkManifests(in: RepositoryPath.roles) { name in
             guard let role = try fleet.role(name) else { return }
             for grant in role.value?.grants ?? [] { try GrantChecker(fleet: fleet, path: role.path).check(grant) }
         }
         try checkTrust()
+        warnAboutCase(teams)
         try checkTools()
         for node in fleet.accepted(try fleet.folder(RepositoryPath.agents) ?? [], in: RepositoryPath.agents) {
             if node.kind != .directory {
@@ -319,6 +323,7 @@ package struct FleetChecker {
             counts.deployments += 1
             let resolver = DeploymentResolver(fleet: fleet, environment: environment, agent: agent)
             guard let resolved = try resolver.resolve(load: { versions[$0] }) else { continue }
+            try warnIfNobodyApproves(resolved)
             graphs[environment, default: DelegationGraph()]
                 .add(agent, resolved.manifest, path: resolved.loaded.path)
         }

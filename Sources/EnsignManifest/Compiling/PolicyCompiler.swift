@@ -16,7 +16,7 @@ extension Fleet {
         if let prices = try prices() {
             policy.prices = (prices.isValid ? prices.value?.models : nil) ?? before?.prices ?? [:]
         }
-        for entry in AllowedSigners.parse(source(RepositoryPath.allowedSigners) ?? []).0.entries {
+        for entry in signers {
             for principal in entry.approvers { policy.approvers[principal, default: []].append(entry.approvalKey) }
         }
         policy.approvers = policy.approvers.mapValues { Set($0).sorted() }

@@ -1,3 +1,4 @@
+import EnsignCrypto
 package import EnsignModel
 import EnsignYAML
 
@@ -24,6 +25,19 @@ package final class Fleet {
     private var tools: [String: Loaded<Tool>?] = [:]
     private var bindings: [String: Loaded<Binding>?] = [:]
     private var environmentFiles: [String: Loaded<Environment>?] = [:]
+
+    /// The lines of `fleet/trust/allowed_signers` that can be used.
+    lazy private(set) var signers = AllowedSigners.parse(source(RepositoryPath.allowedSigners) ?? []).0.entries
+
+    /// The keys with which each person may agree to calls, without those whose time is over.
+    lazy private(set) var approvalKeys: [String: Set<String>] = {
+        var keys: [String: Set<String>] = [:]
+        let now = today.daysSince1970 * 86_400
+        for entry in signers where entry.validBefore.map({ $0 >= now }) ?? true {
+            for principal in entry.approvers { keys[principal, default: []].insert(entry.key.line) }
+        }
+        return keys
+    }()
 
     private let budget: WalkBudget
 

@@ -151,10 +151,30 @@ struct DecidingTests {
         #expect(fixture.call("crm__update", ["amount": 2]).reason == nil)
     }
 
+    @Test("What is refused for lack of room counts like any refusal, and takes no place itself")
+    func inFlightCounts() throws {
+        let fixture = try GateFixture(more: "limits: {callsInFlight: 1, refusals: 3}")
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let thread = try Thread { _ = fixture.call("crm__update", ["amount": 1]) }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        let reasons = (2..<9).map { fixture.call("crm__update", ["amount": .integer($0)]).reason }
+        #expect(
+            reasons.prefix(3) == ["budget", "budget", "budget"] && reasons.dropFirst(3).allSatisfy { $0 == "loop" }
+        )
+        #expect(!fixture.gate.isIdle)
+        fixture.server.gate.update { $0 = true }
+        thread.join()
+        #expect(fixture.call("crm__update", ["amount": 2]).reason == "loop")
+        #expect(fixture.gate.isIdle)
+        fixture.pass(seconds: 61)
+        #expect(fixture.call("crm__update", ["amount": 2], run: "r2").reason == nil, "no place was kept")
+    }
+
     @Test("Whoever asks for an agent, or is it, does not approve for it")
     func asker() throws {
         let fixture = try GateFixture(
-            more: "agents: [{agent: support/triage, uid: 7, principal: ada@example.com}]"
+            more: "agents: [{agent: support/triage, uid: 7, principal: ADA@example.com}]"
         )
         try fixture.publishPolicy()
         try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })

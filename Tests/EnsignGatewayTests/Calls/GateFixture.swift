@@ -306,8 +306,10 @@ final class MemoryServer: Upstream, Sendable {
             return (outcome, contents.whenCalled)
         }
         hook()
-        _ = gate.wait(until: nil) { $0 ? true : nil }
-        return outcome
+        let isAnswered = call.cancellation.whileWatching({ [gate] in gate.update { _ in } }) {
+            gate.wait(until: nil) { $0 ? true : call.cancellation.isCancelled ? false : nil }
+        }
+        return isAnswered == true ? outcome : .unknown(UpstreamFailure(.cancelled, "nobody wants it"))
     }
 
     func end() {}

@@ -1,4 +1,3 @@
-import EnsignGateway
 import EnsignMCP
 import EnsignModel
 import EnsignPolicy
@@ -7,6 +6,8 @@ import EnsignTestSupport
 import Glibc
 import Synchronization
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("Making a call")
 struct MakingTests {
@@ -40,6 +41,11 @@ struct MakingTests {
         try fixture.publish(open())
         fixture.server.answer(.refused(code: -32_602, message: "no"), .result(["content": [], "isError": true]))
         for _ in 0..<2 { #expect(fixture.call("crm__update").isError) }
+        // Bad answers came: they are the fault of one tool.
+        for _ in 0..<6 {
+            fixture.server.answer(.unknown(UpstreamFailure(.malformed, "no content")))
+            #expect(fixture.call("crm__list").reason == "unknown-outcome")
+        }
         let failure = UpstreamOutcome.unknown(UpstreamFailure(.timedOut, "slow"))
         for _ in 0..<5 {
             fixture.server.answer(failure)
@@ -124,6 +130,56 @@ struct MakingTests {
         // It was taken: the next one is a call of its own.
         #expect(fixture.call("crm__update", ["amount": 1]).text == "fine")
         #expect(fixture.server.calls.count == 2)
+    }
+
+    @Test("What somebody else waits for goes on when its first caller leaves", arguments: ["crm__find", "crm__update"])
+    func shared(name: String) throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let leaving = Cancellation()
+        let first = try Thread { _ = fixture.call(name, ["amount": 1], cancellation: leaving) }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        let answer = Mutex<GateFixture.Answer?>(nil)
+        let second = try Thread {
+            let got = fixture.call(name, ["amount": 1])
+            answer.withLock { $0 = got }
+        }
+        let key = try SingleFlight.Key(
+            agent: GateFixture.agent,
+            run: "r1",
+            bundle: #require(fixture.log.last?.bundle),
+            operation: name.replacing("__", with: "."),
+            arguments: ["amount": 1]
+        )
+        while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
+        leaving.cancel()
+        fixture.server.gate.update { $0 = true }
+        for thread in [first, second] { thread.join() }
+        #expect(answer.withLock { $0?.text } == "fine")
+        #expect(fixture.server.calls.count == 1)
+    }
+
+    @Test("A call that may be repeated and was cancelled leaves nothing behind: asked again, it is made anew")
+    func givenUp() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        for round in 1...3 {
+            fixture.server.gate.update { $0 = false }
+            let leaving = Cancellation()
+            let answer = Mutex<GateFixture.Answer?>(nil)
+            let thread = try Thread {
+                let got = fixture.call("crm__find", ["amount": 1], cancellation: leaving)
+                answer.withLock { $0 = got }
+            }
+            while fixture.server.calls.count < round * 2 - 1 { Machine.pause(milliseconds: 1) }
+            leaving.cancel()
+            thread.join()
+            #expect(answer.withLock { $0?.reason } == "unknown-outcome")
+            fixture.server.gate.update { $0 = true }
+            #expect(fixture.call("crm__find", ["amount": 1]).text == "fine")
+            #expect(fixture.server.calls.count == round * 2)
+        }
     }
 
     @Test("A call that needs a person waits for one, is made once, and not again by the same approval")

@@ -34,16 +34,23 @@ package final class SingleFlight: Sendable {
 
     /// What becomes of somebody who asks.
     package enum Place: Sendable {
-        /// It makes the call, and says what came of it.
-        case first
+        /// It makes the call, and says what came of it. Cancelled when nobody wants that any more.
+        case first(Cancellation)
         /// Somebody made it, and this came of it.
         case joined(JSONValue)
         /// Somebody makes it, and whoever asked does not want to know any more.
         case gone
     }
 
+    private struct Running {
+        let since: ContinuousClock.Instant
+        let end: Cancellation
+        /// Whether whoever makes it does not want to know any more: then it is made for those who wait.
+        var isLeft = false
+    }
+
     private enum Flight {
-        case running(since: ContinuousClock.Instant)
+        case running(Running)
         case over(JSONValue, at: ContinuousClock.Instant, Keeping)
     }
 
@@ -89,35 +96,65 @@ package final class SingleFlight: Sendable {
 
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it.
     package func join(_ key: Key, _ cancellation: Cancellation) -> Place {
-        let isFirst: Bool = state.withLock { state in
+        let first = state.withLock { state -> Place? in
             Self.forget(&state, now())
-            guard state.flights[key] == nil else {
-                state.waiting[key, default: 0] += 1
-                return false
-            }
-            state.flights[key] = .running(since: now())
-            return true
+            if let first = begin(key, &state) { return first }
+            state.waiting[key, default: 0] += 1
+            return nil
         }
-        if isFirst { return .first }
+        if let first { return first }
         return cancellation.whileWatching({ [state] in state.update { _ in } }) {
             let place: Place? = state.wait(until: nil) { state in
                 if case .over(let result, let time, let keeping)? = state.flights[key] {
                     if case .untilTaken = keeping { state.flights[key] = .over(result, at: time, .none) }
                     return .joined(result)
                 }
-                // It was given up without an outcome: whoever waits does not make it in its place.
-                if state.flights[key] == nil { return .gone }
-                return cancellation.isCancelled ? .gone : nil
+                if cancellation.isCancelled { return .gone }
+                // It was given up without an outcome: one of those who wait makes it in its place.
+                return begin(key, &state)
             }
-            state.withLock { state in
-                state.waiting[key, default: 1] -= 1
-                if state.waiting[key] ?? 0 > 0 { return }
-                state.waiting[key] = nil
-                if case .over(_, _, .none)? = state.flights[key] { state.flights[key] = nil }
-            }
+            let abandoned = state.withLock { Self.stopWaiting(key, &$0) }
+            abandoned?.cancel()
             return place ?? .gone
         }
     }
+
+    private func begin(_ key: Key, _ state: inout State) -> Place? {
+        guard state.flights[key] == nil else { return nil }
+        let end = Cancellation()
+        state.flights[key] = .running(Running(since: now(), end: end))
+        return .first(end)
+    }
+
+    /// - Returns: What to cancel, where nobody wants to know any more what comes of the call.
+    private static func stopWaiting(_ key: Key, _ state: inout State) -> Cancellation? {
+        state.waiting[key, default: 1] -= 1
+        if state.waiting[key] ?? 0 > 0 { return nil }
+        state.waiting[key] = nil
+        switch state.flights[key] {
+        case .over(_, _, .none): state.flights[key] = nil
+        case .running(let running) where running.isLeft: return running.end
+        case .over, .running, nil: break
+        }
+        return nil
+    }
+
+    /// Whoever makes the call does not want to know any more what comes of it: it ends, unless others wait for it.
+    ///
+    /// - Parameter end: What it got as the first: the same call may be another one's by now.
+    package func leave(_ key: Key, _ end: Cancellation) {
+        let isAbandoned = state.withLock { state in
+            guard case .running(var running)? = state.flights[key], running.end === end else { return false }
+            running.isLeft = true
+            state.flights[key] = .running(running)
+            return state.waiting[key] ?? 0 == 0
+        }
+        if isAbandoned { end.cancel() }
+    }
+
+    /// The call was stopped because nobody wanted to know what comes of it: nothing of it is kept. Whoever has begun to wait
+    /// meanwhile makes it.
+    package func giveUp(_ key: Key) { state.update { $0.flights[key] = nil } }
 
     /// What is to become of an outcome.
     ///
@@ -128,7 +165,7 @@ package final class SingleFlight: Sendable {
         let now = now()
         return state.withLock { state in
             var isLong = false
-            if case .running(let since)? = state.flights[key] { isLong = now - since >= Self.patience }
+            if case .running(let running)? = state.flights[key] { isLong = now - running.since >= Self.patience }
             if happensOnce, isLong || state.waiting[key] ?? 0 > 0 { return .aMinute }
             return isTaken ? .none : .untilTaken
         }

@@ -102,6 +102,33 @@ final class HTTPConnections: Sendable {
         }
     }
 
+    /// The most bytes that are read of a message that is too long, beside what it may have; and how long that may take after
+    /// its answer.
+    static let mostUnread = 64 << 20
+    private static let patience = Duration.seconds(3)
+
+    /// Reads what a client still sends, and looks at none of it: one that writes all before it reads would otherwise find a broken
+    /// connection in place of its answer.
+    func drain(_ number: Int) {
+        let deadline = ContinuousClock.now + Self.patience
+        let socket = state.withLock { state in
+            state.entries[number]?.deadline = deadline + .seconds(1)
+            return state.entries[number]?.socket
+        }
+        guard let socket else { return }
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var left = Self.mostUnread
+        while left > 0 {
+            let time = deadline - .now
+            guard time > .zero else { return }
+            var polls = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0)]
+            guard unsafe poll(&polls, 1, Int32(time / .milliseconds(1)) + 1) > 0 else { return }
+            let count = unsafe recv(socket, &chunk, chunk.count, Int32(MSG_DONTWAIT))
+            guard count > 0 else { return }
+            left -= count
+        }
+    }
+
     /// Whether its client is known by its certificate; looked at once.
     func isKnown(_ number: Int, _ look: () -> Bool) -> Bool {
         if state.withLock({ $0.entries[number]?.isKnown }) == true { return true }

@@ -62,7 +62,7 @@ final class HTTPExchange {
         guard refusal == nil else {
             // Refused, and without end.
             passedOver += bytes.count
-            return passedOver <= ClientMessage.most
+            return passedOver <= (session == nil ? ClientMessage.most : HTTPConnections.mostUnread)
         }
         if isTooLong {
             refusal = HTTPRules.tooLong
@@ -75,6 +75,12 @@ final class HTTPExchange {
     }
 
     private var passedOver = 0
+
+    /// Whether a message that is too long is answered before it has come as a whole. A client that still sends would not see the
+    /// answer where the connection ended at once.
+    var isCutShort: Bool {
+        session != nil && refusal?.status == HTTPRules.tooLong.status && site.rules.isTooLong(head)
+    }
 
     /// The body is not read, so nobody knows which request this would answer, nor what it asks for.
     private func busy() -> HTTPAnswer {
@@ -99,7 +105,7 @@ final class HTTPExchange {
         return answer
     }
 
-    /// The answer; nil where nobody waits for it any more. Blocks as long as a call takes.
+    /// The answer; nil where there is none, which ends the connection. Blocks as long as a call takes.
     func finish() -> HTTPAnswer? {
         defer { site.connections.answers(connection) }
         let answer = decide()
@@ -148,7 +154,9 @@ final class HTTPExchange {
             let value = site.connections.call(connection, name(session, reply.id), cancellation) {
                 site.gatekeeper.answer(reply, to: call, in: session, cancellation, progress: nil)
             }
-            return cancellation.isCancelled ? nil : HTTPAnswer(200, value)
+            // Whoever cancels by a notification has its request still open: a connection that ends without an answer would be
+            // taken for one that broke. What came of it is told, which may be that it was done.
+            return HTTPAnswer(200, value)
         // It is not offered, since each answer is one text.
         case .listen: return nil
         }

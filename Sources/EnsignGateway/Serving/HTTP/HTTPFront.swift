@@ -208,6 +208,7 @@ extension HTTPFront {
             done: { request in
                 guard let request = unsafe request else { return }
                 let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeRetainedValue()
+                if held.exchange.isCutShort { held.connections.drain(held.connection) }
                 held.connections.rests(held.connection)
             }
         )

@@ -26,6 +26,8 @@ package final class SocketConnector: Sendable {
         var hello: SocketHello
         var refusal: String?
         var isOutputOpen = true
+        /// Whether the client has closed its end: then the gateway ends its side, too, and what it stopped has no answer.
+        var isEnding = false
     }
 
     /// A request that was passed on.
@@ -125,8 +127,12 @@ package final class SocketConnector: Sendable {
         }
     }
 
-    /// Takes note of a request that is passed on.
+    /// Takes note of a request that is passed on, and of one whose answer nobody wants any more: it gets none.
     private func note(_ message: ClientMessage) {
+        if case .notification("notifications/cancelled", let parameters) = message {
+            if let id = parameters["requestId"] { state.withLock { _ = $0.waiting.removeValue(forKey: id) } }
+            return
+        }
         guard case .request(let request) = message else { return }
         let version = request.isStateless ? ProtocolVersion.stateless : ProtocolVersion.handshakes[0]
         let reply = Reply(id: request.id, version: version, server: server)
@@ -221,12 +227,14 @@ package final class SocketConnector: Sendable {
             guard state.withLock({ $0.isOutputOpen }) else { break }
         }
         socket.shut()
-        let lost = state.update { state in
+        let (lost, isEnding) = state.update { state in
             state.socket = nil
             state.hopeUntil = .now + .seconds(2)
             defer { state.waiting = [:] }
-            return Array(state.waiting.values)
+            return (Array(state.waiting.values), state.isEnding)
         }
+        // A gateway that is there has not ended: it has stopped what its client left behind.
+        if isEnding, !lost.isEmpty, (try? UnixSocket.connect(path)) != nil { return }
         for one in lost { write(Self.lost(one.method, one.reply)) }
     }
 
@@ -266,7 +274,10 @@ package final class SocketConnector: Sendable {
     }
 
     private func end() -> End {
-        let (socket, thread) = state.withLock { state in (state.socket, state.thread) }
+        let (socket, thread) = state.withLock { state in
+            state.isEnding = true
+            return (state.socket, state.thread)
+        }
         // The gateway answers what is under way, and then ends its side.
         socket?.shutWriting()
         thread?.join()
