@@ -31,11 +31,6 @@ extension Planner {
         guard let compiled = item.compiled, let identity else {
             let present = try before.stable.flatMap { try recorded.bundle($0.digest) }
             work.machine.stableArtifact = present?.artifact
-            if let present, work.machine.state.stable == before.stable,
-                let narrowed = try narrowed(present, nil, present, context)
-            {
-                work.recompiled = narrowed
-            }
             // Whether it may go is known when all others are.
             return work
         }
@@ -55,6 +50,15 @@ extension Planner {
             try work.machine.handle(.time(canary, verdict, clockStep: context.clockStep))
         }
         return work
+    }
+
+    /// Looks what git still allows an agent that stays although it is no longer declared.
+    static func narrow(_ work: inout AgentWork, _ recorded: RecordedFleet, _ context: RolloutContext) throws {
+        guard let stable = work.machine.state.stable, stable == work.before?.state.stable,
+            let present = try recorded.bundle(stable.digest),
+            let narrowed = try narrowed(present, nil, present, context)
+        else { return }
+        work.recompiled = narrowed
     }
 
     private static func operate(

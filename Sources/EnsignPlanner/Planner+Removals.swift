@@ -4,7 +4,11 @@ import EnsignModel
 extension Planner {
     /// Removes them, except those to which a version that takes sessions hands work, or would after a resume: they stay
     /// until none does.
-    static func remove(_ works: inout [AgentWork], _ recorded: RecordedFleet) throws -> [LeavingAgent] {
+    static func remove(
+        _ works: inout [AgentWork],
+        _ recorded: RecordedFleet,
+        _ context: RolloutContext
+    ) throws -> [LeavingAgent] {
         let removed = works.indices.filter { works[$0].item.compiled == nil }
         guard !removed.isEmpty else { return [] }
         let users = try users(of: Set(removed.map { works[$0].item.agent }), works, recorded)
@@ -17,6 +21,7 @@ extension Planner {
                 continue
             }
             let waiting = LeavingAgent(agent: agent, stable: stable, users: users)
+            try narrow(&works[index], recorded, context)
             try works[index].machine.handle(
                 .stays(users: waiting.sentence, movedTo: works[index].movedTo, narrowed: works[index].narrowedStable)
             )

@@ -49,6 +49,7 @@ package enum Planner {
                 // Git says nothing of it, and an operator may.
                 let before = plan.unchanged
                 var work = try work(item, delegated, (nil, nil), recorded, context)
+                try narrow(&work, recorded, context)
                 try work.machine.handle(.kept(narrowed: work.narrowedStable))
                 try plan.take(work, recorded, context)
                 plan.unchanged = before
@@ -63,7 +64,7 @@ package enum Planner {
             }
         }
         try place(&works, context)
-        plan.leaving = try remove(&works, recorded)
+        plan.leaving = try remove(&works, recorded, context)
         for work in works { try plan.take(work, recorded, context) }
         plan.changes.sort { $0.agent < $1.agent }
         plan.held.sort { $0.agent < $1.agent }
