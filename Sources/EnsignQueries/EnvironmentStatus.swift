@@ -104,9 +104,13 @@ package struct EnvironmentStatus: Sendable {
         return found
     }
 
+    /// Whether something is live, and nothing says what is desired any more.
+    package var hasNoBranch: Bool { desired == nil && (tip?.agents ?? 0) > 0 }
+
     /// How it stands, in one word: the last reconcile here, or in a clone that does none what the ledger says.
     package var result: String? {
         if unreadable != nil { return "unreadable" }
+        if hasNoBranch { return "no-branch" }
         guard let status else { return refusal == nil ? tip?.outcome : "refused" }
         guard status.result == "ok", let forge else { return status.result }
         // Not the reconcile's fault, and not well either.

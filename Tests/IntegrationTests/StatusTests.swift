@@ -31,6 +31,15 @@ import Testing
         #expect(try host.ensignInWork("status").errors.isEmpty)
     }
 
+    @Test("Agents that are live where the desired branch is not here are no success")
+    func noBranch() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("config", "ensign.branch", "refs/heads/main")
+        let status = try host.ensign("status", "--env", "prod")
+        #expect(status.output.contains("no-branch") && !status.output.contains(" ok"), "\(status.output)")
+        #expect(status.errors.contains("prod: the desired branch is not here: what is live stays"), "\(status.errors)")
+    }
+
     @Test("No rows at all: which branch is missing, or what it does not declare")
     func nothing() throws {
         let scratch = try ScratchDirectory()

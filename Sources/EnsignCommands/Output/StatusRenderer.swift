@@ -48,6 +48,9 @@ struct StatusRenderer {
         if let message = row.unreadable.map({ Explanation($0).message }) ?? row.status?.message, !message.isEmpty {
             notes.append(message)
         }
+        if row.hasNoBranch {
+            notes.append("the desired branch is not here: what is live stays; 'git config ensign.branch' names it")
+        }
         notes += row.forge?.sentences ?? []
         if let refusal = row.refusal { notes.append(refusal.sentence) }
         for scope in [FleetHalts.Scope.all] + row.halts.teams.keys.sorted().map({ .team($0) }) {
