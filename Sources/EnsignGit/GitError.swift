@@ -20,6 +20,8 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
 
     /// The thing asked for does not exist.
     package var isNotFound: Bool { code == GIT_ENOTFOUND.rawValue }
+    /// The object is there, and is of another kind than was asked for.
+    package var isOfAnotherKind: Bool { code == GIT_EPEEL.rawValue }
     /// Another process holds a lock file.
     package var isLocked: Bool { code == GIT_ELOCKED.rawValue }
 

@@ -110,7 +110,7 @@ extension Repository {
         try check("read object \(id)") { unsafe git_odb_read(&object, objects, &oid) }
         defer { unsafe git_odb_object_free(object) }
         guard unsafe git_odb_object_type(object) == kind.type else {
-            throw GitError(code: -1, operation: "read object \(id)", message: "it is not a \(kind)")
+            throw GitError(code: GIT_EPEEL.rawValue, operation: "read object \(id)", message: "it is not a \(kind)")
         }
         if proof == .name {
             var found = git_oid()

@@ -64,7 +64,12 @@ package struct Ledger {
     ///
     /// - Parameter raw: The commit's bytes, if they were read before.
     package func read(_ commit: ObjectID, raw known: [UInt8]? = nil) throws -> RecordedEntry {
-        let raw = try known ?? repository.bytes(of: commit, .commit)
+        let raw: [UInt8]
+        do { raw = try known ?? repository.bytes(of: commit, .commit) } catch let error as GitError
+            where error.isOfAnotherKind
+        {
+            throw broken(nil, "\(commit) is not a commit")
+        }
         guard let parsed = LedgerCommit.parts(raw) else {
             let isSigned = Commit(raw)?.signature != nil
             throw broken(nil, "commit \(commit) is not \(isSigned ? "in the canonical form" : "a signed commit")")

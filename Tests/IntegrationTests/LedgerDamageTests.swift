@@ -130,16 +130,18 @@ import Testing
         let ledger = try LedgerCopy()
         func ask() throws -> CommandResult { try run(Host.ensign, words, in: ledger.bare) }
         #expect(try ask().status != 5)
-        for isGone in [false, true] {
-            if isGone {
-                try ledger.git("update-ref", "-d", LedgerCopy.ref)
+        let older = try ledger.git("rev-parse", "\(LedgerCopy.ref)~1")
+        let tree = try ledger.git("rev-parse", "\(LedgerCopy.ref)^{tree}")
+        for (place, verdict) in [(older, "rolled back"), (nil, "rolled back"), (tree, "is not a commit")] {
+            if let place {
+                try ledger.git("update-ref", LedgerCopy.ref, place)
             } else {
-                try ledger.git("update-ref", LedgerCopy.ref, "\(LedgerCopy.ref)~1")
+                try ledger.git("update-ref", "-d", LedgerCopy.ref)
             }
             let answer = try ask()
             #expect(answer.status == 5, "\(words): \(answer.output)\(answer.errors)")
             #expect(
-                (answer.output + answer.errors).contains("rolled back"),
+                (answer.output + answer.errors).contains(verdict),
                 "\(words): \(answer.output)\(answer.errors)"
             )
         }
