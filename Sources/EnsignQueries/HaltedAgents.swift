@@ -3,7 +3,6 @@ package import EnsignHost
 import EnsignLedger
 import EnsignManifest
 package import EnsignModel
-package import EnsignReconciler
 
 /// Which agents are halted, and who says so.
 package struct HaltedAgents {
@@ -38,12 +37,12 @@ package struct HaltedAgents {
     package func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
 
     /// Agents that git halts, by themselves or with an operator; sorted.
-    package func keptByGit(_ scope: HaltRecord.Scope) -> [AgentID] {
+    package func keptByGit(_ scope: HaltScope) -> [AgentID] {
         states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()
     }
 
     /// Agents whose halt an operator can end; sorted.
-    package func resumable(_ scope: HaltRecord.Scope) -> [AgentID] {
+    package func resumable(_ scope: HaltScope) -> [AgentID] {
         states.filter { scope.covers($0.key) && $0.value.halt != nil && !$0.value.haltedByGit }.keys.sorted()
     }
 
@@ -59,7 +58,7 @@ package struct HaltedAgents {
     }
 }
 
-extension HaltRecord.Scope {
+extension HaltScope {
     /// For people: `agents of 'support'`.
     package func text(_ environment: String) -> String {
         switch self {

@@ -338,7 +338,7 @@ final class TestFleet {
     }
 
     /// Stops agents at once; nothing is recorded by that.
-    func halt(_ scope: HaltRecord.Scope) throws {
+    func halt(_ scope: HaltScope) throws {
         let time = Moment(Timestamp(seconds: clock.wall()))
         let record = HaltRecord(scope: scope, reason: "it loops", by: "ada@here", time: time)
         _ = try HaltSwitch(site(), Self.environment).pull([record])

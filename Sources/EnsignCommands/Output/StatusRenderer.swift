@@ -53,7 +53,7 @@ struct StatusRenderer {
         }
         notes += row.forge?.sentences ?? []
         if let refusal = row.refusal { notes.append(refusal.sentence) }
-        for scope in [FleetHalts.Scope.all] + row.halts.teams.keys.sorted().map({ .team($0) }) {
+        for scope in [HaltScope.all] + row.halts.teams.keys.sorted().map({ .team($0) }) {
             guard let halt = row.halts[scope] else { continue }
             notes.append("halted: \(scope) since \(halt.since) by \(halt.by), with what comes later: \(halt.reason)")
         }

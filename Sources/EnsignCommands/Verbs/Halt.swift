@@ -60,7 +60,7 @@ extension Option {
 
 extension Invocation {
     /// The agent, the team or everything that the command line names: exactly one of them.
-    func haltScope() throws(UsageError) -> HaltRecord.Scope {
+    func haltScope() throws(UsageError) -> HaltScope {
         let named = [argument(0) != nil, has("team"), has("all")].count { $0 }
         guard named == 1 else {
             throw UsageError(message: "name one of AGENT, --team TEAM and --all", verb: verb.name)
@@ -76,7 +76,7 @@ extension Invocation {
 
 extension Invocation {
     /// Stops begin and end on the host. Elsewhere it says the command to run there, and the other way.
-    func requireHost(_ site: Site, _ environment: String, _ scope: HaltRecord.Scope, halted: Bool) throws {
+    func requireHost(_ site: Site, _ environment: String, _ scope: HaltScope, halted: Bool) throws {
         var named: AgentID?
         let what: String
         switch scope {
@@ -94,7 +94,7 @@ private struct HaltCommand {
     let invocation: Invocation
     let site: Site
     let environment: String
-    let scope: HaltRecord.Scope
+    let scope: HaltScope
     let record: HaltRecord
     let halts: HaltSwitch
 
@@ -144,12 +144,7 @@ private struct HaltCommand {
     private func known() throws -> Known {
         var known = Known()
         let pending = (try? halts.file.read().pending.filter { $0.kind == .halt }) ?? []
-        var agents: [AgentID]
-        switch scope {
-        case .agent(let agent): agents = [agent]
-        case .team(let team): agents = try halts.agents(of: team)
-        case .all: agents = try halts.agents(of: nil)
-        }
+        let agents = try halts.agents(of: scope)
         // Nil when the ledger cannot be read, and not when there is none yet.
         let tree = try? RecordedTree(repository: site.repository, tip: site.ledger(environment).tip())
         if case .agent(let agent) = scope {
@@ -164,16 +159,12 @@ private struct HaltCommand {
             try invocation.requireKnown(environment, site)
             throw unknown("no \(scope.text(environment)) are live")
         }
-        agents = agents.filter { agent in
+        known.already = agents.filter { agent in
             pending.contains { $0.scope.covers(agent) } || (try? tree?.agent(agent))??.state.halt != nil
         }
-        known.already = agents
-        switch scope {
-        case .agent: known.isHaltedAlready = !agents.isEmpty
-        case .team, .all:
-            let isWhole = try scope.fleet.flatMap { try tree?.halts()[$0] } != nil
-            known.isHaltedAlready = try pending.contains { $0.scope == scope } || isWhole && agents.count == count()
-        }
+        let areAll = known.already.count == agents.count
+        let isWhole = try !scope.coversLater || tree?.halts()[scope] != nil
+        known.isHaltedAlready = pending.contains { $0.scope == scope } || isWhole && areAll
         return known
     }
 
@@ -187,14 +178,6 @@ private struct HaltCommand {
             guard let commit = try site.desiredCommit() else { return false }
             return try site.repository.entry(at: RepositoryPath.team(team), in: site.repository.commit(commit).tree)
                 != nil
-        }
-    }
-
-    private func count() throws -> Int {
-        switch scope {
-        case .agent: 1
-        case .team(let team): try halts.agents(of: team).count
-        case .all: try halts.agents(of: nil).count
         }
     }
 
@@ -221,9 +204,9 @@ private struct HaltCommand {
             for agent in effect.agents.prefix(50) { invocation.console.line("  \(agent)") }
             if effect.agents.count > 50 { invocation.console.line("  ... and \(effect.agents.count - 50) more") }
         }
-        if let fleet = scope.fleet {
+        if scope.coversLater {
             invocation.console.note(
-                "\(environment): \(fleet) stays halted, with what comes later, until 'ensign resume' with the same"
+                "\(environment): \(scope) stays halted, with what comes later, until 'ensign resume' with the same"
             )
         }
         if !effect.removed.isEmpty {

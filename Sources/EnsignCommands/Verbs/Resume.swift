@@ -51,7 +51,7 @@ extension Verb {
             by: invocation.operatorName,
             reason: reason
         )
-        request.scope = scope.fleet
+        request.scope = scope
         var options = Reconciler.Options()
         options.request = request
         let reconciler = Reconciler(
@@ -91,9 +91,9 @@ extension Verb {
 
 extension HaltedAgents {
     /// The agents whose halt ends; at least one, unless the scope itself is halted.
-    fileprivate func asked(_ scope: HaltRecord.Scope, _ environment: String) throws -> [AgentID] {
+    fileprivate func asked(_ scope: HaltScope, _ environment: String) throws -> [AgentID] {
         let agents = resumable(scope)
-        guard agents.isEmpty, scope.fleet.flatMap({ halts[$0] }) == nil else { return agents }
+        guard agents.isEmpty, halts[scope] == nil else { return agents }
         if let agent = keptByGit(scope).first {
             throw Refusal(
                 message: "'\(agent)' is halted by git: \(try place(agent))",

@@ -15,30 +15,20 @@ package struct FleetHalts: Sendable, Hashable {
 
     package static let path = "state/halted.json"
 
-    /// What a stop covers beyond single agents.
-    package enum Scope: Sendable, Hashable, CustomStringConvertible {
-        case all
-        case team(String)
-
-        package var description: String {
-            switch self {
-            case .all: "everything"
-            case .team(let team): "team \(team)"
-            }
-        }
-    }
-
-    package subscript(scope: Scope) -> Halt? {
+    /// The stop of a scope; nil for one agent, whose stop is in its own state.
+    package subscript(scope: HaltScope) -> Halt? {
         get {
             switch scope {
             case .all: all
             case .team(let team): teams[team]
+            case .agent: nil
             }
         }
         set {
             switch scope {
             case .all: all = newValue
             case .team(let team): teams[team] = newValue
+            case .agent: preconditionFailure("the stop of one agent is in its own state")
             }
         }
     }
@@ -59,7 +49,7 @@ package struct FleetHalts: Sendable, Hashable {
     ///   - renamed: The agent that it was under another name. What that one was subject to says nothing anew: if it runs all
     ///     the same, somebody has let it go.
     package func covering(_ agent: AgentID, asTeam former: String? = nil, not renamed: AgentID? = nil) -> Covering? {
-        var scopes: [Scope] = renamed == nil ? [.all] : []
+        var scopes: [HaltScope] = renamed == nil ? [.all] : []
         for team in [agent.team, former].compactMap({ $0 }) where team != renamed?.team { scopes.append(.team(team)) }
         for scope in scopes {
             if let halt = self[scope] { return Covering(halt: halt, name: "\(scope) is halted") }
@@ -84,7 +74,7 @@ package struct FleetHalts: Sendable, Hashable {
 
     /// The change that an entry records for a scope, as it is afterwards: the scope, and everything that is stopped
     /// from then on.
-    package func change(_ action: Change.Action, _ scope: Scope, reason: String, by: String) -> Change {
+    package func change(_ action: Change.Action, _ scope: HaltScope, reason: String, by: String) -> Change {
         Change(
             agent: nil,
             action: action,

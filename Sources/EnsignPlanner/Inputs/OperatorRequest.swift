@@ -4,8 +4,8 @@ package import EnsignModel
 package struct OperatorRequest: Sendable, Hashable {
     /// The agents that it is about.
     package var agents: Set<AgentID>
-    /// With the end of a halt: the team or everything that is no longer stopped as a whole.
-    package var scope: FleetHalts.Scope?
+    /// With the end of a halt: what was asked for. A team, or everything, is no longer stopped as a whole then.
+    package var scope: HaltScope?
     package var operation: RolloutOperation
     /// With a rollback: the version to go back to; nil for the one before.
     package var version: AgentVersion?

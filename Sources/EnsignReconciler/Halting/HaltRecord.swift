@@ -5,31 +5,6 @@ import Glibc
 
 /// A stop that was asked for, before the ledger has it: one record of the halts file (docs/formats/halts.md).
 package struct HaltRecord: Sendable, Hashable {
-    /// What is stopped.
-    package enum Scope: Sendable, Hashable {
-        case agent(AgentID)
-        /// The team's agents, also those that come later.
-        case team(String)
-        case all
-
-        /// What of it covers agents that come later too; nil for one agent.
-        package var fleet: FleetHalts.Scope? {
-            switch self {
-            case .agent: nil
-            case .team(let team): .team(team)
-            case .all: .all
-            }
-        }
-
-        package func covers(_ agent: AgentID) -> Bool {
-            switch self {
-            case .agent(let one): one == agent
-            case .team(let team): agent.team == team
-            case .all: true
-            }
-        }
-    }
-
     package enum Kind: String, Sendable, CaseIterable {
         case halt
         /// A halted agent was seen to act: an alarm, which stops nothing by itself.
@@ -38,7 +13,7 @@ package struct HaltRecord: Sendable, Hashable {
 
     package var id: UInt64
     package var kind: Kind
-    package var scope: Scope
+    package var scope: HaltScope
     package var reason: String
     /// `ada@host`, or `kill-switch`.
     package var by: String
@@ -50,7 +25,7 @@ package struct HaltRecord: Sendable, Hashable {
 
     package init(
         kind: Kind = .halt,
-        scope: Scope,
+        scope: HaltScope,
         reason: String,
         by: String,
         time: Moment,
@@ -68,7 +43,8 @@ package struct HaltRecord: Sendable, Hashable {
     }
 }
 
-extension HaltRecord.Scope {
+extension HaltScope {
+    /// As a record has it.
     var text: String {
         switch self {
         case .agent(let agent): "agent:\(agent)"
@@ -172,7 +148,7 @@ extension HaltRecord {
     private init?(_ json: JSONValue) {
         guard json["v"]?.int == 1, let id = json["id"]?.string.flatMap({ UInt64($0, radix: 16) }),
             let kind = json["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
-            let scope = json["scope"]?.string.flatMap({ Scope(text: $0) }), let reason = json["reason"]?.string,
+            let scope = json["scope"]?.string.flatMap({ HaltScope(text: $0) }), let reason = json["reason"]?.string,
             let by = json["by"]?.string, let time = json["time"]?.int
         else { return nil }
         self.init(

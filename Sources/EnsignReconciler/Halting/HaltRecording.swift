@@ -29,14 +29,8 @@ struct HaltRecording {
     }
 
     mutating func add(_ record: HaltRecord) throws {
-        if record.kind == .halt, let scope = record.scope.fleet { halt(scope, record) }
-        let agents: [AgentID] =
-            switch record.scope {
-            case .agent(let agent): [agent]
-            case .team(let team): try recorded.agents().filter { $0.team == team }
-            case .all: try recorded.agents()
-            }
-        for agent in agents {
+        if record.kind == .halt, record.scope.coversLater { halt(record.scope, record) }
+        for agent in try record.scope.covered(of: { _ in try recorded.agents() }) {
             covered.insert(agent)
             switch record.kind {
             case .halt: try halt(agent, record)
@@ -46,7 +40,7 @@ struct HaltRecording {
     }
 
     /// The scope itself is stopped too, so that it covers agents that come later.
-    private mutating func halt(_ scope: FleetHalts.Scope, _ record: HaltRecord) {
+    private mutating func halt(_ scope: HaltScope, _ record: HaltRecord) {
         guard halts[scope] == nil else { return }
         halts[scope] = Halt(since: record.time.timestamp, reason: record.reason, by: record.by)
         haltsFleet = true

@@ -58,11 +58,7 @@ package struct HaltSwitch: Sendable {
     private func carryOut(_ records: [HaltRecord], _ effect: inout Effect) throws {
         var agents: Set<AgentID> = []
         for record in records where record.kind == .halt {
-            switch record.scope {
-            case .agent(let agent): agents.insert(agent)
-            case .team(let team): agents.formUnion(try target.agents(of: team))
-            case .all: agents.formUnion(try target.agents(of: nil))
-            }
+            agents.formUnion(try self.agents(of: record.scope))
         }
         effect.agents = agents.sorted()
         // Nobody has to prove a halt, so none waits for the key. One that is in place may have its proof already.
@@ -75,8 +71,8 @@ package struct HaltSwitch: Sendable {
     /// Whether an agent has a route in the target, halted or not.
     package func hasRoute(_ agent: AgentID) throws -> Bool { try target.read(LivePath.route(agent)) != nil }
 
-    /// The agents that have a route, of one team or of all; sorted.
-    package func agents(of team: String?) throws -> [AgentID] { try target.agents(of: team) }
+    /// The agents that a stop covers: the one that is named, or those that have a route; sorted.
+    package func agents(of scope: HaltScope) throws -> [AgentID] { try scope.covered(of: target.agents(of:)) }
 
     /// Whether a file of the target differs from what is recorded only because its agent was just halted.
     package func explains(_ file: DriftedFile, _ pending: [HaltRecord]) throws -> Bool {
