@@ -59,78 +59,77 @@ private struct ProposeCommand {
         let site = try invocation.site(at: invocation["to"])
         let (fleet, base) = try site.fleet(at: nil, today: invocation.today)
         let edits = try edits(fleet)
-        let changed = edits.keys.sorted()
         guard !edits.isEmpty else {
-            if invocation.format == .json { invocation.json(try json(base: base, changed: [])) }
+            if invocation.format == .json { invocation.json(try answer(nil, changed: [], base: base)) }
             invocation.console.note("\(agent): 'next' says this already")
             return .done
         }
-        let title = "Propose \(agent)"
-        let body = source().map { "\n\nFrom \($0).\n" } ?? "\n"
-        let commit = try UserCommit(site: site).make(edits, on: base, message: title + body)
+        let proposal = Proposal(
+            site: site,
+            invocation: invocation,
+            edits: edits,
+            base: base,
+            title: "Propose \(agent)",
+            body: source().map { "From \($0)." } ?? "",
+            done: "proposed"
+        )
+        let report = try proposal.make {
+            try check($0, in: site, against: base, fleet)
+        } put: { commit in
+            guard !invocation.has("dry-run") else { return nil }
+            return try proposal.branch("ensign/propose/\(agent)", at: commit)
+        }
+        if invocation.format == .json {
+            invocation.json(try answer(report, changed: edits.keys.sorted(), base: base))
+        }
+        guard report.isValid else { return .invalid }
+        if invocation.format != .json { try show(report, edits) }
+        if !invocation.isQuiet, let next = report.next { invocation.console.note(next) }
+        return .done
+    }
+
+    /// What differs in the agent's `next`; no plan where there was none, or none that is valid.
+    private func check(
+        _ commit: ObjectID,
+        in site: Site,
+        against base: ObjectID,
+        _ old: Fleet
+    ) throws -> Proposal.Outcome {
         let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
         let before = GitSnapshot(site.repository, tree: try site.repository.commit(base).tree)
         let result = try FleetValidation.run(snapshot, agents: [agent], today: invocation.today)
             .refusingSecrets(newSince: before, today: invocation.today)
-        let source = Fleet(snapshot: snapshot, today: invocation.today).source
-        let said = FindingRenderer(paint: invocation.console.paintNote, source: source).render(result.findings)
-        if !said.isEmpty { invocation.console.note(String(said.dropLast())) }
-        guard result.errors == 0 else {
-            invocation.console.note("Nothing was proposed: the result would not be valid.")
-            if invocation.format == .json {
-                invocation.json(try json(base: base, changed: changed, findings: result.findings))
-            }
-            return .invalid
-        }
-        let plan = try plan(from: fleet, base, to: Fleet(snapshot: snapshot, today: invocation.today))
-        guard !invocation.has("dry-run") else {
-            try show(changed, edits, plan)
-            if invocation.format == .json {
-                invocation.json(try json(base: base, changed: changed, findings: result.findings, plan: plan))
-            }
-            return .done
-        }
-        let name = invocation["branch"] ?? "ensign/propose/\(agent)"
-        let tip = try UserCommit(site: site).branch(name, at: commit)
-        if invocation.format == .json {
-            invocation.json(
-                try json(
-                    base: base,
-                    changed: changed,
-                    findings: result.findings,
-                    plan: plan,
-                    branch: name,
-                    commit: tip,
-                    title: title
-                )
-            )
-        } else {
-            try show(changed, edits, plan)
-            invocation.console.line("Branch \(name) has the commit \(tip.short): \(title)")
-        }
-        if !invocation.isQuiet {
-            invocation.console.note("Next: git push origin \(name), and open a pull request.")
-        }
-        return .done
-    }
-
-    /// What differs in the agent's `next`; nil where there was none, or none that is valid.
-    private func plan(from old: Fleet, _ base: ObjectID, to new: Fleet) throws -> Plan? {
-        guard let before = try old.agent(agent, .next).flatMap({ try Compiler.compileAlone($0, fleet: old) }),
+        var outcome = Proposal.Outcome(findings: result.findings, isValid: result.errors == 0)
+        guard outcome.isValid else { return outcome }
+        let new = Fleet(snapshot: snapshot, today: invocation.today)
+        if let before = try old.agent(agent, .next).flatMap({ try Compiler.compileAlone($0, fleet: old) }),
             let after = try new.agent(agent, .next).flatMap({ try Compiler.compileAlone($0, fleet: new) })
-        else { return nil }
-        return try Plan(comparing: agent, before, after, source: PlanSource(name: "the proposal", commit: base))
+        {
+            let source = PlanSource(name: "the proposal", commit: base)
+            outcome.plan = try Plan(comparing: agent, before, after, source: source)
+        }
+        return outcome
     }
 
-    private func show(_ changed: [String], _ edits: [String: [UInt8]?], _ plan: Plan?) throws {
-        guard invocation.format != .json else { return }
-        if let plan, plan.hasDifferences {
+    private func show(_ report: ProposalReport, _ edits: [String: [UInt8]?]) throws {
+        if let plan = report.plan, plan.hasDifferences {
             let title = "\(agent) next"
             invocation.console.out(
                 try PlanRenderer(plan: plan, title: title, paint: invocation.console.paint).text()
             )
         }
-        for path in changed { invocation.console.line("\(edits[path] == .some(nil) ? "-" : "+") \(path)") }
+        for path in edits.keys.sorted() {
+            invocation.console.line("\(edits[path] == .some(nil) ? "-" : "+") \(path)")
+        }
+        if let sentence = report.sentence { invocation.console.line(sentence) }
+    }
+
+    private func answer(_ report: ProposalReport?, changed: [String], base: ObjectID) throws -> JSONValue {
+        let own: JSONObject = [
+            "agent": .string(agent.description), "base": .string(base.description),
+            "files": .array(changed.map { .string($0) }),
+        ]
+        return .object(try ProposalReport.answer(own, report))
     }
 
     // MARK: What the folder has
@@ -183,25 +182,5 @@ private struct ProposeCommand {
         else { return nil }
         let name = (service.repository.workTree ?? root).split(separator: "/").last.map(String.init) ?? "a repository"
         return "\(name.onOneLine) at \(commit.description)"
-    }
-
-    // MARK: Answers
-
-    private func json(
-        base: ObjectID,
-        changed: [String],
-        findings: [Finding] = [],
-        plan: Plan? = nil,
-        branch: String? = nil,
-        commit: ObjectID? = nil,
-        title: String? = nil
-    ) throws -> JSONValue {
-        [
-            "v": 1, "agent": .string(agent.description), "base": .string(base.description),
-            "files": .array(changed.map { .string($0) }), "findings": .array(findings.map(\.json)),
-            "plan": try plan.map { try PlanReport($0).json() } ?? .null,
-            "branch": branch.map { .string($0) } ?? .null,
-            "commit": commit.map { .string($0.description) } ?? .null, "title": title.map { .string($0) } ?? .null,
-        ]
     }
 }

@@ -65,43 +65,36 @@ private struct RevertCommand {
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
         let (change, before) = try lastChange(tip)
         let subject = try site.repository.commit(change.commit).subject
-        let reason = invocation["reason"].map { "\n\($0)\n" } ?? ""
-        let commit = try UserCommit(site: site).make(
-            [path: try site.repository.bytes(of: before, .blob)],
-            on: tip,
-            message: "Revert \"\(subject)\"\n\n\(change.reverts)\n\(reason)"
+        let reason = invocation["reason"].map { "\n\n\($0)" } ?? ""
+        let proposal = Proposal(
+            site: site,
+            invocation: invocation,
+            edits: [path: try site.repository.bytes(of: before, .blob)],
+            base: tip,
+            title: "Revert \"\(subject)\"",
+            body: change.reverts + reason,
+            done: "rolled back"
         )
-        let (plan, findings) = try Proposal(site: site, invocation: invocation).plan(environment, commit, "rolled back")
-        guard let plan else {
-            if invocation.format == .json { invocation.json(.object(answer(change, findings))) }
-            return .invalid
-        }
-        let place = try put(commit, on: tip)
-        if place.commit != commit, invocation["reason"] != nil {
-            invocation.console.note(
-                "note: branch \(place.branch) was there already with this change: its message stays, without the new reason"
-            )
-        }
-        if invocation.format == .json {
-            var answer = answer(change, findings)
-            answer["branch"] = .string(place.branch)
-            answer["commit"] = .string(place.commit.description)
-            answer["plan"] = try PlanReport(plan).json()
-            invocation.json(.object(answer))
-            return .done
-        }
-        invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
-        invocation.console.line(
-            "\nBranch \(place.branch) has the commit \(place.commit.short), which reverts \(change.commit.short): \(subject.onOneLine)"
-        )
-        if !invocation.isQuiet {
-            invocation.console.note(
-                place.isDirect
-                    ? "Next: ensign reconcile --env \(environment)"
-                    : "Next: git push origin \(place.branch), and open a pull request; or git merge \(place.branch)."
-            )
+        let report = try proposal.make(in: environment) { try put(proposal, $0, on: tip) }
+        if invocation.format == .json { invocation.json(try answer(change, report)) }
+        guard report.isValid else { return .invalid }
+        if invocation.format != .json {
+            try show(report, "which reverts \(change.commit.short): \(subject.onOneLine)")
         }
         return .done
+    }
+
+    private func show(_ report: ProposalReport, _ what: String) throws {
+        guard let plan = report.plan, let branch = report.branch else { return }
+        invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
+        invocation.console.line("\nBranch \(branch.name) has the commit \(branch.commit.short), \(what)")
+        if !invocation.isQuiet {
+            invocation.console.note(
+                branch.isDesired
+                    ? "Next: ensign reconcile --env \(environment)"
+                    : "Next: git push origin \(branch.name), and open a pull request; or git merge \(branch.name)."
+            )
+        }
     }
 
     /// The newest change of the deployment, and what the file was before.
@@ -127,18 +120,9 @@ private struct RevertCommand {
         return (change, before)
     }
 
-    /// Where the commit is now.
-    private struct Place {
-        var branch: String
-        /// Another one where the branch had this change already.
-        var commit: ObjectID
-        /// Whether it is the branch itself that is desired state.
-        var isDirect: Bool
-    }
-
     /// Puts the commit on a branch. In a bare repository that receives pushes, the branch itself is at hand; a forge's is
     /// not, and one that a work tree has checked out would move under it.
-    private func put(_ commit: ObjectID, on tip: ObjectID) throws -> Place {
+    private func put(_ proposal: Proposal, _ commit: ObjectID, on tip: ObjectID) throws -> ProposalReport.Branch {
         let ref = site.settings.desiredRef
         if site.repository.workTree == nil, site.settings.remote == nil, invocation["branch"] == nil {
             guard try site.isCheckedOut(ref) else {
@@ -146,24 +130,32 @@ private struct RevertCommand {
                     ["update-ref", "-m", "ensign rollback", ref, commit.description, tip.description],
                     in: site
                 )
-                return Place(branch: site.settings.branch, commit: commit, isDirect: true)
+                return ProposalReport.Branch(name: site.settings.branch, commit: commit, isDesired: true)
             }
             invocation.console.note(
                 "note: a work tree has '\(site.settings.branch)' checked out: the commit is on a branch of its own"
             )
         }
-        let branch = invocation["branch"] ?? Disagreement.branch(agent, environment)
-        let made = try UserCommit(site: site).branch(branch, at: commit)
-        return Place(branch: branch, commit: made, isDirect: false)
+        let branch = try proposal.branch(Disagreement.branch(agent, environment), at: commit)
+        if branch.commit != commit, invocation["reason"] != nil {
+            invocation.console.note(
+                "note: branch \(branch.name) was there already with this change: its message stays, without the new reason"
+            )
+        }
+        return branch
     }
 
-    /// What is in every answer; the rest is null when nothing was rolled back.
-    private func answer(_ change: DeploymentHistory.FileChange, _ findings: [Finding]) -> JSONObject {
-        [
-            "v": 1, "agent": .string(agent.description), "environment": .string(environment), "branch": .null,
-            "commit": .null, "reverts": .string(change.commit.description), "plan": .null,
-            "findings": .array(findings.map(\.json)),
-        ]
+    private func answer(_ change: DeploymentHistory.FileChange, _ report: ProposalReport) throws -> JSONValue {
+        var answer = try ProposalReport.answer(
+            [
+                "agent": .string(agent.description), "environment": .string(environment),
+                "reverts": .string(change.commit.description),
+            ],
+            report
+        )
+        // A rollback never had one: the commit that it reverts says what it is.
+        answer["title"] = nil
+        return .object(answer)
     }
 }
 

@@ -4,7 +4,6 @@ import EnsignHost
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
-import EnsignPlanner
 import EnsignQueries
 import EnsignReconciler
 
@@ -83,82 +82,56 @@ private struct TightenCommand {
             throw Refusal(message: refusal.message, hints: refusal.hints)
         }
         guard let edited = found.edited else { return try show(found, nil) }
-        let title = "Tighten \(agent) in \(environment)"
-        let message = "\(title)\n\nNot called in \(days) days: \(found.removed.map(\.name).joined(separator: ", "))\n"
-        let commit = try UserCommit(site: site).make([found.path: edited], on: base, message: message)
-        let (plan, findings) = try Proposal(site: site, invocation: invocation).plan(environment, commit, "tightened")
-        guard let plan else {
-            if invocation.format == .json {
-                var object = found.json
-                object["findings"] = .array(findings.map(\.json))
-                invocation.json(.object(object))
-            }
+        let proposal = Proposal(
+            site: site,
+            invocation: invocation,
+            edits: [found.path: edited],
+            base: base,
+            title: title,
+            body: "Not called in \(days) days: \(found.removed.map(\.name).joined(separator: ", "))",
+            done: "tightened"
+        )
+        let report = try proposal.make(in: environment) { commit in
+            guard !invocation.has("dry-run") else { return nil }
+            return try proposal.branch("ensign/tighten/\(environment)/\(agent)", at: commit)
+        }
+        guard report.isValid else {
+            if invocation.format == .json { invocation.json(try found.answer(report)) }
             return .invalid
         }
-        guard !invocation.has("dry-run") else {
-            return try show(found, Result(plan: plan, findings: findings, title: title, branch: nil))
-        }
-        let name = invocation["branch"] ?? "ensign/tighten/\(environment)/\(agent)"
-        let tip = try UserCommit(site: site).branch(name, at: commit)
-        return try show(found, Result(plan: plan, findings: findings, title: title, branch: (name, tip)))
+        return try show(found, report)
     }
 
-    /// What was made for review.
-    private struct Result {
-        var plan: Plan
-        var findings: [Finding]
-        var title: String
-        /// With its commit; nil where none was to be made.
-        var branch: (name: String, commit: ObjectID)?
-    }
+    private var title: String { "Tighten \(agent) in \(environment)" }
 
-    private func show(_ found: Tightening, _ result: Result?) throws -> ExitCode {
+    private func show(_ found: Tightening, _ report: ProposalReport?) throws -> ExitCode {
         switch invocation.format {
-        case .json:
-            var object = found.json
-            if let result {
-                object["branch"] = result.branch.map { .string($0.name) } ?? .null
-                object["commit"] = result.branch.map { .string($0.commit.description) } ?? .null
-                object["title"] = result.branch == nil ? .null : .string(result.title)
-                object["findings"] = .array(result.findings.map(\.json))
-                object["plan"] = try PlanReport(result.plan).json()
-            }
-            invocation.json(.object(object))
+        case .json: invocation.json(try found.answer(report))
         case .markdown:
-            invocation.console.out("# \(result?.title ?? "Tighten \(agent) in \(environment)")\n\n" + found.markdown)
-            if let result { invocation.console.out("\n" + (try PlanRenderer(plan: result.plan).markdown())) }
+            invocation.console.out("# \(title)\n\n" + found.markdown)
+            if let plan = report?.plan { invocation.console.out("\n" + (try PlanRenderer(plan: plan).markdown())) }
         case .text, .sarif:
             invocation.console.out(found.table.render(invocation.console))
-            if let result {
+            if let plan = report?.plan {
                 invocation.console.line("")
-                invocation.console.out(try PlanRenderer(plan: result.plan, paint: invocation.console.paint).text())
-                if let (name, commit) = result.branch {
-                    invocation.console.line("\nBranch \(name) has the commit \(commit.short): \(result.title)")
-                }
+                invocation.console.out(try PlanRenderer(plan: plan, paint: invocation.console.paint).text())
             }
+            if let sentence = report?.sentence { invocation.console.line("\n" + sentence) }
         }
         guard !invocation.isQuiet else { return .done }
         if let sentence = found.unknownSentence { invocation.console.note("warning: \(sentence)") }
         if found.removed.isEmpty {
             invocation.console.note("Nothing to take away: \(agent) called all that can be taken out here.")
-        } else if let name = result?.branch?.name {
-            invocation.console.note("Next: git push origin \(name), and open a pull request.")
+        } else if let next = report?.next {
+            invocation.console.note(next)
         }
         return .done
     }
 }
 
 extension Tightening {
-    /// What is in every answer; the rest is null without a branch.
-    fileprivate var json: JSONObject {
-        [
-            "v": 1, "agent": .string(agent.description), "environment": .string(environment), "days": .integer(days),
-            "since": .string(since.description), "operations": .array(operations.map(\.json)),
-            "unknownCalls": .array(
-                unknownCalls.map { ["name": .string($0.name), "lastCall": .string($0.last.description)] }
-            ),
-            "branch": .null, "commit": .null, "title": .null, "plan": .null, "findings": [],
-        ]
+    fileprivate func answer(_ report: ProposalReport?) throws -> JSONValue {
+        .object(try ProposalReport.answer(json, report))
     }
 
     fileprivate var table: TextTable {
@@ -194,29 +167,7 @@ extension Tightening {
     }
 }
 
-extension Tightening.Row {
-    fileprivate var through: String { origin.role.map { "role \($0)" } ?? "grant" }
-
-    fileprivate var json: JSONValue {
-        let reason: JSONValue = if case .keep(let why) = verdict { .string(why) } else { .null }
-        return [
-            "tool": .string(tool), "operation": .string(operation),
-            "lastCall": lastCall.map { .string($0.description) } ?? .null, "through": .string(through),
-            "path": .string(origin.path), "line": .integer(Int64(origin.position.line)),
-            "verdict": .string(verdict.word), "reason": reason,
-        ]
-    }
-}
-
 extension Tightening.Verdict {
-    fileprivate var word: String {
-        switch self {
-        case .used: "used"
-        case .remove: "remove"
-        case .keep: "keep"
-        }
-    }
-
     fileprivate var words: String {
         switch self {
         case .used: "-"
