@@ -2,14 +2,10 @@ import EnsignModel
 
 /// Calls and inferences.
 extension Attribution {
-    /// - Parameters:
-    ///   - time: When it ended, never after `now`.
-    ///   - now: When it was read.
     mutating func addCall(
         _ call: ToolCall,
         _ event: SpanEvent,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
@@ -36,12 +32,12 @@ extension Attribution {
             nesting += outwards
 
             var facts = node.said.intersection(.told)
-            switch trace.naming(of: node, outwards.pairs.first?.outer, around, at: time) {
+            switch trace.naming(of: node, outwards.pairs.first?.outer, around, at: time.end) {
             case .own: break
             case .outer: facts.remove(.name)
             case .unknown:
                 facts.remove(.name)
-                trace.pendingNames[span] = OpenTrace.PendingName(bundle: bundle, time: time)
+                trace.pendingNames[span] = OpenTrace.PendingName(bundle: bundle, time: time.end)
                 waitsForName = true
             }
             let group = trace.groups[joined.root] ?? Group()
@@ -56,9 +52,9 @@ extension Attribution {
                 trace.calls[span]?.told = agent
                 if let call = call.telling(facts) {
                     let known = group.bundle(of: agent, isNamed: claimant != nil, own: bundle)
-                    activities.append(Activity(agent: agent, bundle: known, kind: .call(call), time: time))
+                    activities.append(Activity(agent: agent, bundle: known, kind: .call(call), time: time.end))
                 }
-                trace.tellSteps(of: agent, in: joined.root, at: time, &activities)
+                trace.tellSteps(of: agent, in: joined.root, at: time.end, &activities)
                 joined.agents = joined.agents.map { ($0.agent, $0.hasCalls && $0.agent != agent) }
             } else if group.run == nil {
                 let item = Group.Waiting(
@@ -67,17 +63,17 @@ extension Attribution {
                     call: call,
                     facts: facts,
                     shared: shared,
-                    time: time
+                    time: time.end
                 )
                 if trace.groups[joined.root]?.wait(for: item) == true { rejection = .evicted }
             }
-            trace.tell(joined, nesting, at: time, context, &activities)
+            trace.tell(joined, nesting, at: time.end, context, &activities)
             arrival = trace.arrived(span)
-            trace.tell(grown: arrival, at: time, &activities)
+            trace.tell(grown: arrival, at: time.end, &activities)
             evaluated = trace.groups[joined.root]?.takeEvaluations()
         }
-        take(arrival, in: event.key, at: now, &output)
-        if waitsForName { wait(forNameOf: event.span, in: event.key, at: now) }
+        take(arrival, in: event.key, at: time.read, &output)
+        if waitsForName { wait(forNameOf: event.span, in: event.key, at: time.read) }
         output.activities += activities
         tell(evaluated, &output)
         if let rejection { reject(event, rejection, &output) }
@@ -100,14 +96,13 @@ extension Attribution {
 
     mutating func addInference(
         _ event: SpanEvent,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
         guard let own = spending(event, context, &output) else {
             let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: true, isWork: true)
-            self.link(event, as: link, at: time, now: now, context, &output)
+            self.link(event, as: link, time, context, &output)
             return
         }
         let claimant = event.claimant
@@ -139,14 +134,14 @@ extension Attribution {
             let group = trace.groups[place] ?? Group()
             isLate = group.isSettled && group.run?.target != nil && (claimant == nil || claimant == group.run?.agent)
             let joined = OpenTrace.Joined(root: place, agents: trace.add(spent, at: place))
-            trace.tell(joined, trace.nest(tops, in: .none), at: time, context, &activities)
+            trace.tell(joined, trace.nest(tops, in: .none), at: time.end, context, &activities)
             arrival = trace.arrived(event.span)
-            trace.tell(grown: arrival, at: time, &activities)
+            trace.tell(grown: arrival, at: time.end, &activities)
             evaluated = trace.groups[place]?.takeEvaluations()
         }
         output.activities += activities
         tell(evaluated, &output)
-        take(arrival, in: event.key, at: now, &output)
+        take(arrival, in: event.key, at: time.read, &output)
         if isLate { reject(event, .late, &output) }
     }
 }

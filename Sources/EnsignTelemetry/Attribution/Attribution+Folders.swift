@@ -33,8 +33,7 @@ extension Attribution {
     /// a stranger's run does.
     mutating func refuse(
         _ event: SpanEvent,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
@@ -44,8 +43,7 @@ extension Attribution {
             link(
                 event,
                 as: .init(parent: parent, isBarrier: !isCall && !event.operation.isAround),
-                at: time,
-                now: now,
+                time,
                 context,
                 &output
             )
@@ -55,11 +53,17 @@ extension Attribution {
         traces.change(event.key) { trace in
             guard trace.links[event.span] == nil, trace.groups[event.span]?.run == nil else { return }
             var group = trace.groups[event.span] ?? Group()
-            group.run = Run(parent: event.parent ?? 0, hasSucceeded: true, start: time, end: time, since: now)
+            group.run = Run(
+                parent: event.parent ?? 0,
+                hasSucceeded: true,
+                start: time.end,
+                end: time.end,
+                since: time.read
+            )
             (group.waiting, group.evaluations, group.tops, group.isSettled) = ([], [], [], true)
             trace.groups[event.span] = group
             arrival = trace.arrived(event.span)
         }
-        take(arrival, in: event.key, at: now, &output)
+        take(arrival, in: event.key, at: time.read, &output)
     }
 }

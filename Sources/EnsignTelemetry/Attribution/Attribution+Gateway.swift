@@ -49,15 +49,10 @@ extension Attribution {
         return GatewayRun(agent: agent, target: target, key: key)
     }
 
-    /// - Parameters:
-    ///   - isTimed: Whether its times can be true.
-    ///   - time: When it ended, never after `now`.
     mutating func addGatewayCall(
         _ event: SpanEvent,
         _ run: GatewayRun,
-        isTimed: Bool,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
@@ -68,13 +63,13 @@ extension Attribution {
                 bundle: run.target,
                 operation: call.tool,
                 wouldRefuse: event.wouldRefuse,
-                time: time
+                time: time.end
             )
         )
-        let isOver = place(event, call, run, at: time, now: now, context, &output)
+        let isOver = place(event, call, run, time, context, &output)
         let node = CallNode(call, isProtocol: false, claimant: run.agent, hasFailed: event.hasFailed)
         func activity(_ kind: Activity.Kind) -> Activity {
-            Activity(agent: run.agent, bundle: run.target, kind: kind, time: time)
+            Activity(agent: run.agent, bundle: run.target, kind: kind, time: time.end)
         }
         if let call = call.telling(node.said.intersection(.told)) { output.activities.append(activity(.call(call))) }
         let isSettled = traces[run.key]?.groups[OpenTrace.gatewayRun]?.isSettled
@@ -82,21 +77,21 @@ extension Attribution {
         let isLate = isSettled ?? isOver
         if isLate { reject(event, .late, &output) }
         guard !isLate || isSettled != nil else { return }
-        if !isLate { open(run.key, share: share(of: run.agent, context), at: now, &output) }
-        let start = isTimed ? min(event.start, time) : time
+        if !isLate { open(run.key, share: share(of: run.agent, context), at: time.read, &output) }
+        let start = time.problem == nil ? min(event.start, time.end) : time.end
         traces.change(run.key) { trace in
             let root = OpenTrace.gatewayRun
             var group = trace.groups[root] ?? Group()
-            var known = group.run ?? Run(run, start: start, end: time, session: event.run, since: now)
-            (known.start, known.end) = (min(known.start, start), max(known.end, time))
+            var known = group.run ?? Run(run, start: start, end: time.end, session: event.run, since: time.read)
+            (known.start, known.end) = (min(known.start, start), max(known.end, time.end))
             group.run = known
             group.change(run.agent) { $0.made.add(node.said) }
             if group.names.count < Group.nameLimit { group.names.insert(call.tool) }
             trace.groups[root] = group
-            trace.tellSteps(of: run.agent, in: root, at: time, &output.activities)
+            trace.tellSteps(of: run.agent, in: root, at: time.end, &output.activities)
         }
         guard !isLate else { return }
-        if isSettled == nil { wait(whetherAnythingComesOf: OpenTrace.gatewayRun, in: run.key, at: now) }
+        if isSettled == nil { wait(whetherAnythingComesOf: OpenTrace.gatewayRun, in: run.key, at: time.read) }
         if explains { output.fates.append((event.spanKey, .counted(agent: run.agent, bundle: run.target))) }
     }
 
@@ -108,14 +103,13 @@ extension Attribution {
         _ event: SpanEvent,
         _ call: ToolCall,
         _ run: GatewayRun,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) -> Bool {
         // Without a client's trace there is nothing around it.
         guard event.parent != nil || traces[event.key] != nil else { return false }
-        open(event.key, share: share(of: run.agent, context), at: now, &output)
+        open(event.key, share: share(of: run.agent, context), at: time.read, &output)
         let count = output.activities.count
         var arrival = OpenTrace.Arrival()
         var evaluated: (run: Run, evaluations: [Evaluation])?
@@ -133,16 +127,16 @@ extension Attribution {
             var nesting = trace.nest(joined.tops, in: .call(event.span))
             nesting += trace.nest([event.span], in: around)
             for pair in nesting.pairs { trace.tellOnce(pair) }
-            trace.tell(joined, nesting, at: time, context, &output.activities)
+            trace.tell(joined, nesting, at: time.end, context, &output.activities)
             arrival = trace.arrived(event.span)
-            trace.tell(grown: arrival, at: time, &output.activities)
+            trace.tell(grown: arrival, at: time.end, &output.activities)
             trace.groups[joined.root, default: Group()].note(start: event.start)
             evaluated = trace.groups[joined.root]?.takeEvaluations()
             let group = trace.groups[joined.root]
             isOver = group?.isSettled == true && group?.run?.agent == run.agent && group?.run?.target == run.target
         }
         tell(evaluated, &output)
-        take(arrival, in: event.key, at: now, &output)
+        take(arrival, in: event.key, at: time.read, &output)
         leaveOutReported(since: count, in: event.key, &output)
         return isOver
     }

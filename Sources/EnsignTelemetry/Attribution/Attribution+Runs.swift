@@ -6,22 +6,21 @@ extension Attribution {
     mutating func addRun(
         _ event: SpanEvent,
         isWeak: Bool,
-        _ problem: Rejection?,
-        at now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
+        let now = time.read
         let link = OpenTrace.Link(parent: event.parent ?? 0, isBarrier: !isWeak)
         guard let claimant = event.claimant else {
             return addNameless(event, as: link, at: now, context, &output)
         }
         let agent = context.routes[claimant] == nil ? nil : claimant
-        let target = target(of: event, agent, problem, context, &output)
+        let target = target(of: event, agent, time.problem, context, &output)
         if isWeak, target == nil {
-            self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
+            self.link(event, as: link, SpanTime(end: event.end, read: now), context, &output)
             return
         }
-        let end = problem == nil ? min(event.end, now) : now
         let bundle = event.claim.bundle.flatMap { Digest($0) } ?? target
         var run = Run(
             agent: agent,
@@ -29,8 +28,8 @@ extension Attribution {
             target: target,
             parent: event.parent ?? 0,
             hasSucceeded: !event.hasErrorStatus,
-            start: min(event.start, end),
-            end: end,
+            start: min(event.start, time.end),
+            end: time.end,
             own: spending(event, context, &output),
             session: event.session,
             isWeak: isWeak,
@@ -64,7 +63,7 @@ extension Attribution {
         } else {
             reject(event, .unknownBundle, &output)
         }
-        self.link(event, as: link, at: min(event.end, now), now: now, context, &output)
+        self.link(event, as: link, SpanTime(end: event.end, read: now), context, &output)
     }
 
     /// The target that a run counts for; nil, and the reason counted, if it counts for none.
@@ -240,13 +239,12 @@ extension Attribution {
             if spending.fallbacks > 0 { fallback = (agent, spending.fallbacks, spending.openModel ?? "") }
             result.rejections.add(.orphan, group.callsOfOthers)
             if explains {
+                let cost = Fate.Cost(spending)
                 result.fates = trace.fates(
-                    of: span,
-                    in: key,
-                    agent,
+                    of: SpanKey(trace: key, span: span),
+                    .run(agent: agent, bundle: target, hasSucceeded: group.hasSucceeded, cost: cost),
+                    for: agent,
                     target,
-                    spending,
-                    hasSucceeded: group.hasSucceeded,
                     isOfGateway: gateway != .none
                 )
             }

@@ -220,48 +220,50 @@ package struct Attribution: Sendable {
                 return reject(event, .duplicate, &output)
             }
         }
-        let oldest = now.advanced(milliseconds: -limits.oldestMilliseconds)
-        let latest = now.advanced(milliseconds: limits.skewMilliseconds)
-        var problem: Rejection?
-        if event.start.nanoseconds <= 0 || event.end < event.start {
-            problem = .badTime
-        } else if event.end > latest {
-            problem = .future
-        } else if event.end < oldest {
-            return reject(event, .stale, &output)
-        }
-        let time = problem == nil ? min(event.end, now) : now
+        let time = SpanTime(of: event, read: now, limits)
+        if time.problem == .stale { return reject(event, .stale, &output) }
         if mayNotSpeak == nil, let run = gatewayRun(of: event, context) {
-            if let problem { reject(event, problem, &output) }
-            return addGatewayCall(event, run, isTimed: problem == nil, at: time, now: now, context, &output)
+            if let problem = time.problem { reject(event, problem, &output) }
+            return addGatewayCall(event, run, time, context, &output)
         }
         open(event.key, share: share(of: event.claimant, context), at: now, &output)
         if let mayNotSpeak {
             reject(event, mayNotSpeak, &output)
-            refuse(event, at: time, now: now, context, &output)
+            refuse(event, time, context, &output)
             return
         }
         noteGateway(of: event, context)
+        add(event, isWeak: isWeak, time, context, &output)
+    }
+
+    /// Takes a span that may speak for its agent, by what it is of.
+    private mutating func add(
+        _ event: SpanEvent,
+        isWeak: Bool,
+        _ time: SpanTime,
+        _ context: Context,
+        _ output: inout Output
+    ) {
         switch event.operation {
         case .run:
-            addRun(event, isWeak: false, problem, at: now, context, &output)
+            addRun(event, isWeak: false, time, context, &output)
         case .call(let call):
-            if let problem { reject(event, problem, &output) }
+            if let problem = time.problem { reject(event, problem, &output) }
             if event.hasUnusableArguments { output.rejections.add(.unusableArguments) }
-            addCall(call, event, at: time, now: now, context, &output)
+            addCall(call, event, time, context, &output)
         case .inference:
-            if let problem { reject(event, problem, &output) }
-            addInference(event, at: time, now: now, context, &output)
+            if let problem = time.problem { reject(event, problem, &output) }
+            addInference(event, time, context, &output)
         case .workflow, .other:
             if isWeak {
-                addRun(event, isWeak: true, problem, at: now, context, &output)
+                addRun(event, isWeak: true, time, context, &output)
             } else {
-                link(event, at: time, now: now, context, &output)
+                link(event, time, context, &output)
             }
         }
         if event.operation != .run, !event.evaluations.isEmpty {
             for evaluation in event.evaluations {
-                add(evaluation, event.key, event.span, at: now, &output)
+                add(evaluation, event.key, event.span, at: time.read, &output)
             }
         }
     }
@@ -291,8 +293,7 @@ package struct Attribution: Sendable {
     mutating func link(
         _ event: SpanEvent,
         as link: OpenTrace.Link? = nil,
-        at time: Moment,
-        now: Moment,
+        _ time: SpanTime,
         _ context: Context,
         _ output: inout Output
     ) {
@@ -309,14 +310,14 @@ package struct Attribution: Sendable {
             let around = link.isBarrier ? .none : trace.enclosure(below: trace.links[event.span]?.parent ?? 0)
             let nesting = trace.nest(joined.tops, in: around)
             for pair in nesting.pairs { trace.tellOnce(pair) }
-            trace.tell(joined, nesting, at: time, context, &activities)
+            trace.tell(joined, nesting, at: time.end, context, &activities)
             arrival = trace.arrived(event.span)
-            trace.tell(grown: arrival, at: time, &activities)
+            trace.tell(grown: arrival, at: time.end, &activities)
             evaluated = trace.groups[joined.root]?.takeEvaluations()
         }
         output.activities += activities
         tell(evaluated, &output)
-        take(arrival, in: event.key, at: now, &output)
+        take(arrival, in: event.key, at: time.read, &output)
     }
 
     // MARK: - Whose it is

@@ -56,24 +56,21 @@ extension Fate.Cost {
 
 extension OpenTrace {
     /// What became of a run and of what is in it.
+    ///
+    /// - Parameters:
+    ///   - own: What became of the run itself, which counts for this agent and bundle.
+    ///   - isOfGateway: Whether a gateway's report of its calls counts in place of its own.
     func fates(
-        of run: SpanID,
-        in key: TraceKey,
-        _ agent: AgentID,
+        of run: SpanKey,
+        _ own: Fate,
+        for agent: AgentID,
         _ bundle: Digest,
-        _ spending: Spending,
-        hasSucceeded: Bool,
         isOfGateway: Bool
     ) -> [(span: SpanKey, fate: Fate)] {
-        var fates: [(span: SpanKey, fate: Fate)] = [
-            (
-                SpanKey(trace: key, span: run),
-                .run(agent: agent, bundle: bundle, hasSucceeded: hasSucceeded, cost: Fate.Cost(spending))
-            )
-        ]
+        var fates: [(span: SpanKey, fate: Fate)] = [(run, own)]
         let outer = outerViews(of: agent)
         // What becomes of a gateway's calls is said where they count.
-        for (span, link) in links where !link.isGateway && root(of: span) == run {
+        for (span, link) in links where !link.isGateway && root(of: span) == run.span {
             let claimant = calls[span]?.claimant ?? link.claimant
             let fate: Fate
             if !link.isWork || isOfGateway && calls[span] != nil && claimant ?? agent == agent {
@@ -85,7 +82,7 @@ extension OpenTrace {
             } else {
                 fate = .counted(agent: agent, bundle: bundle)
             }
-            fates.append((SpanKey(trace: key, span: span), fate))
+            fates.append((SpanKey(trace: run.trace, span: span), fate))
         }
         return fates
     }
