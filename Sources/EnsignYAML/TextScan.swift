@@ -8,7 +8,7 @@ package enum TextScan {
     /// The most bytes a manifest may have.
     package static let limit = 1 << 20
     /// After this many problems the scan stops; warnings beyond it are left out.
-    private static let maxProblems = 20
+    fileprivate static let maxProblems = 20
 
     /// What a scan found; positions count as ``YAMLMark`` does.
     package struct Result: Sendable {
@@ -55,12 +55,12 @@ package enum TextScan {
     }
 
     /// C1 controls, line breaks that only some readers recognise, a byte order mark inside the text.
-    private static func isExotic(_ scalar: UInt32) -> Bool {
+    fileprivate static func isExotic(_ scalar: UInt32) -> Bool {
         (0x80...0x9F).contains(scalar) || scalar == 0x2028 || scalar == 0x2029 || scalar == 0xFEFF
     }
 
     /// Controls that show a text in a different order.
-    private static func isBidirectional(_ scalar: UInt32) -> Bool {
+    fileprivate static func isBidirectional(_ scalar: UInt32) -> Bool {
         (0x202A...0x202E).contains(scalar) || (0x2066...0x2069).contains(scalar)
     }
 
@@ -69,113 +69,10 @@ package enum TextScan {
     static let combiningHint = "no text needs so many: remove them"
 
     private static func find(in bytes: [UInt8], manifest: Bool) -> Result {
-        var result = Result()
-        if isPlain(bytes) { return result }
-        let first = YAMLMark(line: 1, column: 1)
-        func refuse(_ code: String, _ message: String, _ hint: String?, _ mark: YAMLMark) {
-            result.problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
-        }
-        /// A character that hides text is an error in a manifest and a warning in prose.
-        func doubt(_ problem: YAMLProblem) {
-            if manifest {
-                result.problems.append(problem)
-            } else if result.warnings.count < maxProblems {
-                result.warnings.append(problem)
-            }
-        }
-        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
-            refuse("encoding", "the file is UTF-16", "save it as UTF-8", first)
-            result.isText = false
-            return result
-        }
-        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
-            result.start = 3
-            result.warnings.append(
-                YAMLProblem(
-                    code: "byte-order-mark",
-                    message: "the file starts with a byte order mark",
-                    hint: "save it as UTF-8 without one",
-                    mark: first
-                )
-            )
-        }
-        var index = result.start
-        var line: UInt32 = 1
-        var column: UInt32 = 1
-        var atLineStart = true
-        var combining = 0
-        let count = bytes.count
-        unsafe bytes.withUnsafeBufferPointer { buffer in
-            while index < count, result.problems.count < maxProblems {
-                let byte = unsafe buffer[index]
-                let mark = YAMLMark(line: line, column: column)
-                if byte < 0x80 {
-                    combining = 0
-                    if byte == 0x0A {
-                        line += 1
-                        column = 1
-                        atLineStart = true
-                        index += 1
-                        continue
-                    }
-                    if byte < 0x20 || byte == 0x7F {
-                        let isBreak = byte == 0x0D && (unsafe index + 1 < count && buffer[index + 1] == 0x0A)
-                        if byte == 0x09 {
-                            if atLineStart, manifest {
-                                refuse("tab", "a tab cannot indent", "use spaces", mark)
-                            }
-                        } else if !isBreak {
-                            refuse(
-                                "control-character",
-                                "control character \(codePoint(UInt32(byte))) in the text",
-                                byte == 0x0D ? "end lines with LF" : "remove it",
-                                mark
-                            )
-                            if byte == 0 { result.isText = false }
-                        }
-                    }
-                    atLineStart = false
-                    index += 1
-                    column += 1
-                    continue
-                }
-                atLineStart = false
-                guard let (scalar, length) = unsafe decode(buffer, at: index) else {
-                    refuse("encoding", "the bytes here are not UTF-8", "save the file as UTF-8", mark)
-                    result.isText = false
-                    return
-                }
-                combining = Unicode.Scalar(scalar).map(StreamSafe.isCombining) == true ? combining + 1 : 0
-                guard combining <= StreamSafe.limit else {
-                    refuse(combiningCode, combiningMessage, combiningHint, mark)
-                    result.isText = false
-                    return
-                }
-                if isExotic(scalar) {
-                    doubt(
-                        YAMLProblem(
-                            code: "control-character",
-                            message: "\(codePoint(scalar)) in the text",
-                            hint: "remove it, or write it as an escape in double quotes",
-                            mark: mark
-                        )
-                    )
-                }
-                if isBidirectional(scalar) {
-                    doubt(
-                        YAMLProblem(
-                            code: "bidirectional-control",
-                            message: "bidirectional control \(codePoint(scalar)) can show other text than it is",
-                            hint: "remove it",
-                            mark: mark
-                        )
-                    )
-                }
-                index += length
-                column += 1
-            }
-        }
-        return result
+        if isPlain(bytes) { return Result() }
+        var walk = TextWalk(manifest: manifest)
+        if walk.takeByteOrderMark(bytes) { walk.run(bytes) }
+        return walk.result
     }
 
     /// Whether there is nothing but printable ASCII and LF, as in nearly every file: then nothing needs a position.
@@ -186,6 +83,145 @@ package enum TextScan {
         for byte in bytes where byte != 0x0A { others |= byte &- 0x20 < 0x5F ? 0 : 1 }
         return others == 0
     }
+}
+
+/// One walk over a text that is not plain ASCII.
+private struct TextWalk {
+    private(set) var result = TextScan.Result()
+    private let manifest: Bool
+    private var index = 0
+    private var line: UInt32 = 1
+    private var column: UInt32 = 1
+    private var atLineStart = true
+    /// Combining characters in a row, up to here.
+    private var combining = 0
+
+    init(manifest: Bool) { self.manifest = manifest }
+
+    /// Looks at the first bytes: false for UTF-16, which is not walked over.
+    mutating func takeByteOrderMark(_ bytes: [UInt8]) -> Bool {
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            refuse("encoding", "the file is UTF-16", "save it as UTF-8")
+            result.isText = false
+            return false
+        }
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+            result.start = 3
+            result.warnings.append(
+                YAMLProblem(
+                    code: "byte-order-mark",
+                    message: "the file starts with a byte order mark",
+                    hint: "save it as UTF-8 without one",
+                    mark: mark
+                )
+            )
+        }
+        return true
+    }
+
+    mutating func run(_ bytes: [UInt8]) {
+        index = result.start
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            while index < buffer.count, result.problems.count < TextScan.maxProblems {
+                unsafe skipPrintable(buffer)
+                guard index < buffer.count else { return }
+                if unsafe buffer[index] < 0x80 {
+                    unsafe takeControl(buffer)
+                } else {
+                    guard unsafe takeScalar(buffer) else {
+                        result.isText = false
+                        return
+                    }
+                }
+            }
+        }
+    }
+
+    /// Steps over printable ASCII, which most of a text is.
+    private mutating func skipPrintable(_ buffer: UnsafeBufferPointer<UInt8>) {
+        var next = index
+        while next < buffer.count, unsafe buffer[next] &- 0x20 < 0x5F { next += 1 }
+        guard next > index else { return }
+        column += UInt32(next - index)
+        (index, combining, atLineStart) = (next, 0, false)
+    }
+
+    /// Takes a line feed, or another control character of ASCII.
+    private mutating func takeControl(_ buffer: UnsafeBufferPointer<UInt8>) {
+        let byte = unsafe buffer[index]
+        combining = 0
+        if byte == 0x0A {
+            line += 1
+            column = 1
+            atLineStart = true
+            index += 1
+            return
+        }
+        let isBreak = byte == 0x0D && (unsafe index + 1 < buffer.count && buffer[index + 1] == 0x0A)
+        if byte == 0x09 {
+            if atLineStart, manifest { refuse("tab", "a tab cannot indent", "use spaces") }
+        } else if !isBreak {
+            refuse(
+                "control-character",
+                "control character \(Self.codePoint(UInt32(byte))) in the text",
+                byte == 0x0D ? "end lines with LF" : "remove it"
+            )
+            if byte == 0 { result.isText = false }
+        }
+        atLineStart = false
+        index += 1
+        column += 1
+    }
+
+    /// - Returns: false for what ends the walk: the bytes are not a text that a person reads.
+    private mutating func takeScalar(_ buffer: UnsafeBufferPointer<UInt8>) -> Bool {
+        atLineStart = false
+        guard let (scalar, length) = unsafe Self.decode(buffer, at: index) else {
+            refuse("encoding", "the bytes here are not UTF-8", "save the file as UTF-8")
+            return false
+        }
+        combining = Unicode.Scalar(scalar).map(StreamSafe.isCombining) == true ? combining + 1 : 0
+        guard combining <= StreamSafe.limit else {
+            refuse(TextScan.combiningCode, TextScan.combiningMessage, TextScan.combiningHint)
+            return false
+        }
+        if TextScan.isExotic(scalar) {
+            doubt(
+                "control-character",
+                "\(Self.codePoint(scalar)) in the text",
+                "remove it, or write it as an escape in double quotes"
+            )
+        }
+        if TextScan.isBidirectional(scalar) {
+            doubt(
+                "bidirectional-control",
+                "bidirectional control \(Self.codePoint(scalar)) can show other text than it is",
+                "remove it"
+            )
+        }
+        index += length
+        column += 1
+        return true
+    }
+
+    // MARK: What is found
+
+    private var mark: YAMLMark { YAMLMark(line: line, column: column) }
+
+    private mutating func refuse(_ code: String, _ message: String, _ hint: String) {
+        result.problems.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
+    }
+
+    /// A character that hides text is an error in a manifest and a warning in prose.
+    private mutating func doubt(_ code: String, _ message: String, _ hint: String) {
+        if manifest {
+            refuse(code, message, hint)
+        } else if result.warnings.count < TextScan.maxProblems {
+            result.warnings.append(YAMLProblem(code: code, message: message, hint: hint, mark: mark))
+        }
+    }
+
+    // MARK: Scalars
 
     /// Decodes one scalar by the table of well-formed sequences in Unicode 15, table 3-7. Nil when ill-formed.
     private static func decode(_ buffer: UnsafeBufferPointer<UInt8>, at index: Int) -> (UInt32, Int)? {

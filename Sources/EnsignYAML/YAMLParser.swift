@@ -137,44 +137,12 @@ private struct TapeBuilder {
         }
         switch unsafe event.type {
         case YAML_DOCUMENT_START_EVENT:
-            documents += 1
-            if documents > 1 {
-                refuse("several-documents", "a second document starts here", "put it in a file of its own", mark)
-                return false
-            }
-            let start = unsafe event.data.document_start
-            if unsafe start.version_directive != nil || start.tag_directives.start != start.tag_directives.end {
-                refuse("directive", "YAML directives are not accepted", "remove the line that starts with %", mark)
-            }
+            guard unsafe beginDocument(event, mark) else { return false }
         case YAML_ALIAS_EVENT:
             refuse("alias", "aliases are not accepted", "write the value out", mark)
             unsafe append(.invalid, mark)
         case YAML_SCALAR_EVENT:
-            let scalar = unsafe event.data.scalar
-            let plain = unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE
-            checkProperties(
-                anchor: unsafe scalar.anchor != nil,
-                tag: unsafe scalar.tag != nil,
-                mark
-            )
-            let text = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
-            if plain, text.count == 2, unsafe text[0] == 0x3C, unsafe text[1] == 0x3C, awaitsKey {
-                refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
-            }
-            if unsafe StreamSafe.isExceeded(by: text) {
-                // Written as escapes, or the scan of the text would have found them.
-                refuse(TextScan.combiningCode, TextScan.combiningMessage, TextScan.combiningHint, mark)
-                unsafe append(.invalid, mark)
-            } else {
-                unsafe append(plain ? .plain : .quoted, mark, text: text)
-            }
-            lastScalar = SyntaxError.Scalar(
-                node: tape.nodes.count - 1,
-                start: mark,
-                end: unsafe self.mark(event.end_mark),
-                isQuoted: unsafe scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE
-                    || scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE
-            )
+            unsafe takeScalar(event, mark)
         case YAML_SEQUENCE_START_EVENT:
             let start = unsafe event.data.sequence_start
             checkProperties(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil, mark)
@@ -196,6 +164,44 @@ private struct TapeBuilder {
             return false
         }
         return true
+    }
+
+    /// - Returns: Whether it is the first one.
+    private mutating func beginDocument(_ event: yaml_event_t, _ mark: YAMLMark) -> Bool {
+        documents += 1
+        guard documents == 1 else {
+            refuse("several-documents", "a second document starts here", "put it in a file of its own", mark)
+            return false
+        }
+        let start = unsafe event.data.document_start
+        if unsafe start.version_directive != nil || start.tag_directives.start != start.tag_directives.end {
+            refuse("directive", "YAML directives are not accepted", "remove the line that starts with %", mark)
+        }
+        return true
+    }
+
+    private mutating func takeScalar(_ event: yaml_event_t, _ mark: YAMLMark) {
+        let scalar = unsafe event.data.scalar
+        let plain = unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE
+        checkProperties(anchor: unsafe scalar.anchor != nil, tag: unsafe scalar.tag != nil, mark)
+        let text = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
+        if plain, text.count == 2, unsafe text[0] == 0x3C, unsafe text[1] == 0x3C, awaitsKey {
+            refuse("merge-key", "merge keys are not accepted", "write the fields out", mark)
+        }
+        if unsafe StreamSafe.isExceeded(by: text) {
+            // Written as escapes, or the scan of the text would have found them.
+            refuse(TextScan.combiningCode, TextScan.combiningMessage, TextScan.combiningHint, mark)
+            unsafe append(.invalid, mark)
+        } else {
+            unsafe append(plain ? .plain : .quoted, mark, text: text)
+        }
+        lastScalar = SyntaxError.Scalar(
+            node: tape.nodes.count - 1,
+            start: mark,
+            end: unsafe self.mark(event.end_mark),
+            isQuoted: unsafe scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE
+                || scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE
+        )
     }
 
     /// Reports libyaml's error at the place where a person has to fix it: usually where something opens or begins.

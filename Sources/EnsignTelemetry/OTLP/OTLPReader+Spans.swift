@@ -1,5 +1,20 @@
 import EnsignModel
 
+/// What a span says beside its attributes.
+private struct WrittenSpan {
+    var trace: TraceID?
+    var span: SpanID?
+    var parent: SpanID?
+    var start: Int64?
+    var end: Int64?
+    /// SpanKind (opentelemetry/proto/trace/v1/trace.proto).
+    var kind: Int64 = 0
+    var name: JSONScanner.Text?
+    var hasErrorStatus = false
+    var evaluations: [Evaluation] = []
+    var badEvaluations: Int64 = 0
+}
+
 extension OTLPReader {
     mutating func readSpan(
         _ resource: Resource,
@@ -7,79 +22,84 @@ extension OTLPReader {
         _ rejections: inout Rejections
     ) throws(MalformedJSON) {
         var attributes = Attributes()
-        var trace: TraceID?
-        var span: SpanID?
-        var parent: SpanID?
-        var start: Int64?
-        var end: Int64?
-        var kind: Int64 = 0
-        var name: JSONScanner.Text?
-        var hasErrorStatus = false
-        var evaluations: [Evaluation] = []
-        var badEvaluations: Int64 = 0
+        var written = WrittenSpan()
+        try readFields(&written, &attributes)
+        guard let trace = written.trace, let span = written.span, span != 0, trace.high != 0 || trace.low != 0 else {
+            rejections.add(.badID)
+            return
+        }
+        rejections.add(.badEvaluation, written.badEvaluations)
+        var event = event(trace, span, written, attributes, resource)
+        try complete(&event, attributes, resource, kind: written.kind)
+        if describes {
+            event.details = SpanDetails(
+                name: written.name.map { scanner.string($0) } ?? "",
+                scope: scope,
+                service: resource.service
+            )
+        }
+        events.append(.span(event))
+    }
 
+    private mutating func readFields(_ written: inout WrittenSpan, _ attributes: inout Attributes) throws(MalformedJSON)
+    {
         try scanner.beginObject()
         var isFirst = true
         while let key = try scanner.nextKey(&isFirst) {
             if scanner.equals(key, "attributes"), scanner.peek() == UInt8(ascii: "[") {
                 try readAttributes(&attributes)
             } else if scanner.equals(key, "traceId") {
-                trace = try scanner.otlpID(bytes: 16).map { TraceID(high: $0.high, low: $0.low) }
+                written.trace = try scanner.otlpID(bytes: 16).map { TraceID(high: $0.high, low: $0.low) }
             } else if scanner.equals(key, "spanId") {
-                span = try scanner.otlpID(bytes: 8)?.low
+                written.span = try scanner.otlpID(bytes: 8)?.low
             } else if scanner.equals(key, "parentSpanId") {
-                parent = try scanner.otlpID(bytes: 8)?.low
+                written.parent = try scanner.otlpID(bytes: 8)?.low
             } else if scanner.equals(key, "startTimeUnixNano") {
-                start = try scanner.otlpInteger()
+                written.start = try scanner.otlpInteger()
             } else if scanner.equals(key, "endTimeUnixNano") {
-                end = try scanner.otlpInteger()
+                written.end = try scanner.otlpInteger()
             } else if scanner.equals(key, "kind") {
-                kind = try readKind()
+                written.kind = try readKind()
             } else if describes, scanner.equals(key, "name"), scanner.peek() == UInt8(ascii: "\"") {
-                name = try scanner.text()
+                written.name = try scanner.text()
             } else if scanner.equals(key, "status"), scanner.peek() == UInt8(ascii: "{") {
-                hasErrorStatus = try readStatus()
+                written.hasErrorStatus = try readStatus()
             } else if scanner.equals(key, "events"), scanner.peek() == UInt8(ascii: "[") {
-                try readEvents(&evaluations, &badEvaluations)
+                try readEvents(&written.evaluations, &written.badEvaluations)
             } else {
                 try scanner.skip()
             }
         }
+    }
 
-        guard let trace, let span, span != 0, trace.high != 0 || trace.low != 0 else {
-            rejections.add(.badID)
-            return
-        }
-        rejections.add(.badEvaluation, badEvaluations)
+    /// What every span means, whatever its operation.
+    private func event(
+        _ trace: TraceID,
+        _ span: SpanID,
+        _ written: WrittenSpan,
+        _ attributes: Attributes,
+        _ resource: Resource
+    ) -> SpanEvent {
         let (usage, hasBadUsage) = usage(attributes)
-        var event = SpanEvent(
+        return SpanEvent(
             trace: trace,
             span: span,
-            parent: parent == 0 || parent == span ? nil : parent,
-            start: Moment(nanoseconds: start ?? 0),
-            end: Moment(nanoseconds: end ?? 0),
-            hasFailed: hasErrorStatus || attributes.errorType != nil,
-            hasErrorStatus: hasErrorStatus,
+            parent: written.parent == 0 || written.parent == span ? nil : written.parent,
+            start: Moment(nanoseconds: written.start ?? 0),
+            end: Moment(nanoseconds: written.end ?? 0),
+            hasFailed: written.hasErrorStatus || attributes.errorType != nil,
+            hasErrorStatus: written.hasErrorStatus,
             operation: operation(attributes),
             claim: claim(attributes, resource),
             environments: environments(attributes, resource),
             usage: usage,
             hasBadUsage: hasBadUsage,
             models: usage == nil && !describes ? [] : models(attributes),
-            evaluations: evaluations,
+            evaluations: written.evaluations,
             isProtocolCall: attributes.method.map { scanner.equals($0, "tools/call") } ?? false,
             session: session(attributes),
             run: attributes.run ?? resource.run
         )
-        try complete(&event, attributes, resource, kind: kind)
-        if describes {
-            event.details = SpanDetails(
-                name: name.map { scanner.string($0) } ?? "",
-                scope: scope,
-                service: resource.service
-            )
-        }
-        events.append(.span(event))
     }
 
     /// Adds what only some spans have.
