@@ -60,14 +60,7 @@ package struct BundleDifference: Sendable, Hashable {
         for name in Set(before.prompts.keys).union(after.prompts.keys).sorted() {
             compareTexts("prompts.\(name)", before.prompts[name], after.prompts[name])
         }
-        add("model", before.model?.key ?? "none", after.model?.key ?? "none")
-        compareObjects("model.parameters", before.model?.parameters, after.model?.parameters)
-        add("model.fallbacks", fallbacks(before.model), fallbacks(after.model))
-        // The same words can be said of different models: `a/b` and `c`, or `a` and `b/c`.
-        let isSaid = lines.contains { $0.field.hasPrefix("model") }
-        if before.model?.json != after.model?.json, !isSaid {
-            add("model", before.model?.json.text ?? "none", after.model?.json.text ?? "none")
-        }
+        compareModels(before.model, after.model)
         add("name", before.name ?? "none", after.name ?? "none")
         add("triggers", triggers(before), triggers(after))
         compareSchema("contract.input", before.contract.input, after.contract.input)
@@ -79,50 +72,55 @@ package struct BundleDifference: Sendable, Hashable {
         }
         let old = before.toolsByName
         for tool in after.tools {
-            guard let was = old[tool.tool] else { continue }
-            add("tools", "\(tool.tool) \(was.version)", "\(tool.tool) \(tool.version)")
-            add("tools.\(tool.tool).description", was.description ?? "none", tool.description ?? "none")
-            if was.owner != nil, tool.owner != nil {
-                add("tools.\(tool.tool).owner", was.owner ?? "", tool.owner ?? "")
-            }
-            for (name, operation) in tool.operations.sorted(by: { $0.key < $1.key }) {
-                guard let wasOperation = was.operations[name] else { continue }
-                // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
-                if SchemaOrder.change(from: wasOperation.input, to: operation.input) == .unenforced {
-                    let details = SchemaDetails.summary(wasOperation.input, operation.input)
-                    lines.append(
-                        Line(
-                            field: "tools.\(tool.tool).\(name).input",
-                            text: "\(details); this keeps nothing out: values of another type get past it"
-                        )
-                    )
-                }
-                // Where nobody is asked, before or now, they are not authority.
-                if wasOperation.approval == .none || operation.approval == .none {
-                    add("tools.\(tool.tool).\(name).approvers", approvers(wasOperation), approvers(operation))
-                }
-                compareSchema("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
-                compareWords("tools.\(tool.tool).\(name).input", wasOperation.input, operation.input)
-                compareWords("tools.\(tool.tool).\(name).output", wasOperation.output, operation.output)
-                add(
-                    "tools.\(tool.tool).\(name).description",
-                    wasOperation.description ?? "none",
-                    operation.description ?? "none"
-                )
-                if wasOperation.timeout?.milliseconds != operation.timeout?.milliseconds {
-                    add(
-                        "tools.\(tool.tool).\(name).timeout",
-                        wasOperation.timeout?.description ?? "none",
-                        operation.timeout?.description ?? "none"
-                    )
-                }
-                add(
-                    "tools.\(tool.tool).\(name).idempotent",
-                    String(wasOperation.idempotent),
-                    String(operation.idempotent)
-                )
-            }
+            if let was = old[tool.tool] { compareTools(was, tool) }
         }
+    }
+
+    private mutating func compareModels(_ was: Model?, _ now: Model?) {
+        add("model", was?.key ?? "none", now?.key ?? "none")
+        compareObjects("model.parameters", was?.parameters, now?.parameters)
+        add("model.fallbacks", fallbacks(was), fallbacks(now))
+        // The same words can be said of different models: `a/b` and `c`, or `a` and `b/c`.
+        let isSaid = lines.contains { $0.field.hasPrefix("model") }
+        if was?.json != now?.json, !isSaid {
+            add("model", was?.json.text ?? "none", now?.json.text ?? "none")
+        }
+    }
+
+    private mutating func compareTools(_ was: BundleTool, _ now: BundleTool) {
+        add("tools", "\(now.tool) \(was.version)", "\(now.tool) \(now.version)")
+        add("tools.\(now.tool).description", was.description ?? "none", now.description ?? "none")
+        if was.owner != nil, now.owner != nil {
+            add("tools.\(now.tool).owner", was.owner ?? "", now.owner ?? "")
+        }
+        for (name, operation) in now.operations.sorted(by: { $0.key < $1.key }) {
+            if let before = was.operations[name] { compareOperations("tools.\(now.tool).\(name)", before, operation) }
+        }
+    }
+
+    private mutating func compareOperations(_ field: String, _ was: BundleOperation, _ now: BundleOperation) {
+        // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
+        if SchemaOrder.change(from: was.input, to: now.input) == .unenforced {
+            let details = SchemaDetails.summary(was.input, now.input)
+            lines.append(
+                Line(
+                    field: "\(field).input",
+                    text: "\(details); this keeps nothing out: values of another type get past it"
+                )
+            )
+        }
+        // Where nobody is asked, before or now, they are not authority.
+        if was.approval == .none || now.approval == .none {
+            add("\(field).approvers", approvers(was), approvers(now))
+        }
+        compareSchema("\(field).output", was.output, now.output)
+        compareWords("\(field).input", was.input, now.input)
+        compareWords("\(field).output", was.output, now.output)
+        add("\(field).description", was.description ?? "none", now.description ?? "none")
+        if was.timeout?.milliseconds != now.timeout?.milliseconds {
+            add("\(field).timeout", was.timeout?.description ?? "none", now.timeout?.description ?? "none")
+        }
+        add("\(field).idempotent", String(was.idempotent), String(now.idempotent))
     }
 
     private mutating func compareTexts(_ field: String, _ was: String?, _ now: String?) {

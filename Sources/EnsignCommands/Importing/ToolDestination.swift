@@ -83,63 +83,72 @@ struct ToolDestination {
     ) throws -> ImportOutcome {
         let offered = try wanted(all)
         let newest = try fleet.toolVersions(name).last
-        let existing = try newest.map { try text(of: name, $0) }
+        let present = try newest.map { (version: $0, text: try text(of: name, $0)) }
         let (target, versionDecision) = try target(name, newest, version)
-        let owner = existing == nil ? try owner() : ""
+        let owner = present == nil ? try owner() : ""
         let source = ToolImport.Source(owner: owner, description: description, server: server, origin: origin)
         let result: ToolImport
         do {
-            result = try ToolImport(offered, of: source, existing: existing)
+            result = try ToolImport(offered, of: source, existing: present?.text)
         } catch {
             let path = newest.map { RepositoryPath.tool(name, $0) } ?? name
             throw Failure(message: "\(path) cannot be continued: \(error.description)", code: .invalid)
         }
-        if server != nil, existing == nil, let text = result.text {
-            // The operations can be declared: each was looked at alone.
-            if let first = problems(of: text, name, target).first {
-                var bare = try bring(
-                    name,
-                    all,
-                    version: version,
-                    origin: origin,
-                    description: description,
-                    server: nil
-                )
-                let why = "how it is reached is left out of the manifest: \(first.message) [\(first.code)]"
-                bare.decisions.insert(ImportDecision(.leftOut, "server", why), at: 0)
-                return bare
-            }
+        // The operations can be declared: each was looked at alone.
+        if server != nil, present == nil, let text = result.text, let first = problems(of: text, name, target).first {
+            var bare = try bring(name, all, version: version, origin: origin, description: description, server: nil)
+            let why = "how it is reached is left out of the manifest: \(first.message) [\(first.code)]"
+            bare.decisions.insert(ImportDecision(.leftOut, "server", why), at: 0)
+            return bare
         }
         var outcome = ImportOutcome(name: name, path: nil, state: .refused)
         outcome.differences = result.differences
         outcome.decisions = (versionDecision.map { [$0] } ?? []) + result.decisions
-        if server == nil, existing == nil {
-            let why = "how the runtime reaches it is not known: add server.mcp with its command or address"
-            outcome.decisions.append(ImportDecision(.look, "server", why))
+        if present == nil, let doubt = Self.doubt(of: server) { outcome.decisions.append(doubt) }
+        guard let text = result.text else { return outcome }
+        if let present {
+            let path = RepositoryPath.tool(name, present.version)
+            if let kept = Self.kept(present.text, path, server) { outcome.decisions.append(kept) }
+            if result.differences.isEmpty { return unchanged(name, present, outcome) }
         }
-        if existing == nil, let path = server.flatMap(Self.ownPath) {
+        return try write(text, name, target, continuing: present, outcome)
+    }
+
+    /// A manifest that says what its source offers; refused where it is none.
+    private func unchanged(
+        _ name: String,
+        _ present: (version: SemanticVersion, text: String),
+        _ draft: ImportOutcome
+    ) -> ImportOutcome {
+        let path = RepositoryPath.tool(name, present.version)
+        let wrong = problems(of: present.text, name, present.version).filter { $0.severity == .error }
+        guard wrong.isEmpty else { return refused(wrong, draft, path) }
+        var outcome = draft
+        (outcome.path, outcome.state) = (path, .unchanged)
+        return outcome
+    }
+
+    /// What somebody must look at about how a new tool is reached; nil for nothing.
+    private static func doubt(of server: JSONValue?) -> ImportDecision? {
+        guard let server else {
+            let why = "how the runtime reaches it is not known: add server.mcp with its command or address"
+            return ImportDecision(.look, "server", why)
+        }
+        return ownPath(server).map { path in
             let why =
                 "its command has a path of this machine or folder, \(path.quoted(utf8: 100)): others start it elsewhere"
-            outcome.decisions.append(ImportDecision(.look, "server", why))
+            return ImportDecision(.look, "server", why)
         }
-        guard var text = result.text else { return outcome }
-        if let existing, let newest, let asked = server.flatMap(Self.reach) {
-            let present = ManifestLoader.load(Tool.self, Array(existing.utf8), path: RepositoryPath.tool(name, newest))
-            if let named = present.value?.server.flatMap(Self.reach), named != asked {
-                let why =
-                    "\(RepositoryPath.tool(name, newest)) names another command or address than the one that was asked, and keeps it"
-                outcome.decisions.append(ImportDecision(.look, "server", why))
-            }
-        }
-        if let existing, let newest, result.differences.isEmpty {
-            let wrong = problems(of: existing, name, newest).filter { $0.severity == .error }
-            guard wrong.isEmpty else { return refused(wrong, outcome, RepositoryPath.tool(name, newest)) }
-            outcome.path = RepositoryPath.tool(name, newest)
-            outcome.state = .unchanged
-            text = existing
-            return outcome
-        }
-        return try write(text, name, target, continuing: newest.map { ($0, existing ?? "") }, outcome)
+    }
+
+    /// That a manifest keeps another way to its server than the one that was asked; nil when it does not.
+    private static func kept(_ manifest: String, _ path: String, _ server: JSONValue?) -> ImportDecision? {
+        guard let asked = server.flatMap(reach),
+            let named = ManifestLoader.load(Tool.self, Array(manifest.utf8), path: path).value?.server.flatMap(reach),
+            named != asked
+        else { return nil }
+        let why = "\(path) names another command or address than the one that was asked, and keeps it"
+        return ImportDecision(.look, "server", why)
     }
 
     /// How a server is reached; nil where that is not said.

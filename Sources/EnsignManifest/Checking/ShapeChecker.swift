@@ -20,47 +20,13 @@ struct ShapeChecker {
         case .textOr(let form, let fields): checkTextOr(node, form, fields, name)
         case .oneOrMore(let form, let count):
             check(node, kind == .sequence ? .list(.text(form), count: count) : .text(form), name)
-        case .integer(let range):
-            guard let scalar = number(node, name, "a whole number") else { return }
-            if case .integer(let value) = scalar {
-                if !range.contains(value) {
-                    error("out-of-range", "\(name) must be from \(range.lowerBound) to \(range.upperBound)", node)
-                }
-            } else {
-                error("wrong-type", "\(name) must be a whole number", node)
-            }
-        case .number(let range):
-            guard let scalar = number(node, name, "a number") else { return }
-            let value: Double =
-                switch scalar {
-                case .integer(let value): Double(value)
-                case .number(let value): value
-                default: 0
-                }
-            if !range.contains(value) {
-                error(
-                    "out-of-range",
-                    "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))",
-                    node
-                )
-            }
+        case .integer(let range): checkInteger(node, range, name)
+        case .number(let range): checkNumber(node, range, name)
         case .boolean: checkBoolean(node, name, "true or false")
         case .booleanOr(let word):
             if kind == .plain || kind == .quoted, tape.string(of: node) == word { return }
             checkBoolean(node, name, "true, false or \(word)")
-        case .list(let element, let count):
-            guard kind == .sequence else {
-                return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '")
-            }
-            let elements = tape.count(of: node)
-            if elements < count.lowerBound { error("too-few", "\(name) must not be empty", node) }
-            if elements > count.upperBound {
-                error("too-many", "\(name) has more than \(count.upperBound) elements", node)
-            }
-            var children: [Int] = []
-            tape.forEachElement(of: node) { children.append($0) }
-            for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
-            if case .metric = element { checkUnique(children.prefix(count.upperBound)) }
+        case .list(let element, let count): checkList(node, of: element, count, name)
         case .record(let fields): checkRecord(node, fields, name)
         case .choice(let fields):
             checkRecord(node, fields, name)
@@ -83,6 +49,50 @@ struct ShapeChecker {
             checkRecord(node, fields, name)
             if kind == .mapping { checkMetric(node) }
         }
+    }
+
+    // MARK: Numbers and lists
+
+    private mutating func checkInteger(_ node: Int, _ range: ClosedRange<Int64>, _ name: String) {
+        guard let scalar = number(node, name, "a whole number") else { return }
+        guard case .integer(let value) = scalar else {
+            return error("wrong-type", "\(name) must be a whole number", node)
+        }
+        if !range.contains(value) {
+            error("out-of-range", "\(name) must be from \(range.lowerBound) to \(range.upperBound)", node)
+        }
+    }
+
+    private mutating func checkNumber(_ node: Int, _ range: ClosedRange<Double>, _ name: String) {
+        guard let scalar = number(node, name, "a number") else { return }
+        let value: Double =
+            switch scalar {
+            case .integer(let value): Double(value)
+            case .number(let value): value
+            default: 0
+            }
+        if !range.contains(value) {
+            error(
+                "out-of-range",
+                "\(name) must be from \(short(range.lowerBound)) to \(short(range.upperBound))",
+                node
+            )
+        }
+    }
+
+    private mutating func checkList(_ node: Int, of element: Shape, _ count: ClosedRange<Int>, _ name: String) {
+        guard tape.kind(of: node) == .sequence else {
+            return wrongType(node, name, "a list", hint: "write it as [a, b] or as lines that start with '- '")
+        }
+        let elements = tape.count(of: node)
+        if elements < count.lowerBound { error("too-few", "\(name) must not be empty", node) }
+        if elements > count.upperBound {
+            error("too-many", "\(name) has more than \(count.upperBound) elements", node)
+        }
+        var children: [Int] = []
+        tape.forEachElement(of: node) { children.append($0) }
+        for child in children.prefix(count.upperBound) { check(child, element, "an element of \(name)") }
+        if case .metric = element { checkUnique(children.prefix(count.upperBound)) }
     }
 
     // MARK: Records
