@@ -137,8 +137,9 @@ let package = Package(
         .target(
             name: "EnsignQueries",
             dependencies: [
-                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignManifest", "EnsignPolicy", "EnsignJudge",
-                "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignHost", "EnsignReconciler",
+                "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem", "EnsignManifest", "EnsignPolicy",
+                "EnsignJudge", "EnsignPlanner", "EnsignLedger", "EnsignTargets", "EnsignTelemetry", "EnsignHost",
+                "EnsignReconciler",
             ],
             swiftSettings: swift
         ),

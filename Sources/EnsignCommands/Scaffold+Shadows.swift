@@ -2,6 +2,7 @@ import EnsignCommandLine
 import EnsignManifest
 import EnsignModel
 import EnsignPolicy
+import EnsignQueries
 import EnsignReconciler
 
 /// Manifests to start from for agents that were found at work.

@@ -1,6 +1,6 @@
 import EnsignCommandLine
 import EnsignModel
-import EnsignReconciler
+import EnsignQueries
 
 /// Renders what acts and is not declared. Names were written by anybody: each cell is one safe line.
 struct ShadowRenderer {

@@ -1,6 +1,6 @@
 import EnsignCommandLine
 import EnsignModel
-import EnsignReconciler
+import EnsignQueries
 
 /// Renders what of a file of telemetry counts. What is in it was written by anybody: each cell is one safe line.
 struct TelemetryReviewRenderer {

@@ -1,7 +1,7 @@
 import EnsignCommandLine
 import EnsignManifest
 import EnsignModel
-import EnsignReconciler
+import EnsignQueries
 
 extension Verb {
     static let discover = Verb(

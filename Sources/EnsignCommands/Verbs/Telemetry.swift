@@ -1,6 +1,6 @@
 import EnsignCommandLine
 import EnsignModel
-import EnsignReconciler
+import EnsignQueries
 import EnsignSystem
 
 extension Verb {

@@ -5,8 +5,8 @@ import EnsignLedger
 import EnsignManifest
 package import EnsignModel
 import EnsignPlanner
-import EnsignPolicy
-import EnsignTelemetry
+package import EnsignPolicy
+package import EnsignTelemetry
 
 /// What telemetry is compared with: routes, states and bundles as recorded, rules and prices as declared.
 ///
@@ -22,7 +22,7 @@ package final class TelemetryBook {
     private var recorded: RecordedTree
     private var known: [AgentID: RecordedAgent] = [:]
     /// Agents that have a route, or had one and are halted.
-    private(set) var routes: [AgentID: Route] = [:]
+    package private(set) var routes: [AgentID: Route] = [:]
     /// Names that telemetry made up.
     private var strangers: Set<AgentID> = []
     /// Whose the bundles are that telemetry names, by digest as text; and those that nobody knows.
@@ -33,7 +33,7 @@ package final class TelemetryBook {
     private var strangeNames: Set<String> = []
     private var declaredNames = DeclaredNames()
     /// The models that these bundles name.
-    private(set) var models: [Digest: String] = [:]
+    package private(set) var models: [Digest: String] = [:]
 
     private var desired: (commit: ObjectID, tree: ObjectID, fleet: Fleet)?
     /// What deployments say for themselves.
@@ -216,7 +216,7 @@ package final class TelemetryBook {
     }
 
     /// Loads whatever an event names.
-    func load(_ claim: Claim, in folder: AgentID?) {
+    package func load(_ claim: Claim, in folder: AgentID?) {
         if let bundle = claim.bundle { load(bundle: bundle) }
         if let name = claim.name { load(name) }
         if claim.bundle == nil, claim.named == nil, let name = claim.agent, AgentID(name) == nil { load(alias: name) }
@@ -234,7 +234,7 @@ package final class TelemetryBook {
     /// What telemetry is compared with now.
     ///
     /// - Parameter bound: Agents with a folder of their own.
-    func context(bound: Set<AgentID>) -> Attribution.Context {
+    package func context(bound: Set<AgentID>) -> Attribution.Context {
         Attribution.Context(
             routes: routes,
             prices: prices,
@@ -246,7 +246,7 @@ package final class TelemetryBook {
     }
 
     /// How many operations a bundle grants; nil when it is not known.
-    func grantedOperations(_ digest: Digest) -> Int? { grants(of: digest)?.names.count }
+    package func grantedOperations(_ digest: Digest) -> Int? { grants(of: digest)?.names.count }
 
     /// Whether calls of a bundle are only observed; false where it is not known.
     func isObserved(_ digest: Digest) -> Bool { grants(of: digest)?.isObserved ?? false }
@@ -321,7 +321,7 @@ package final class TelemetryBook {
     /// What a call's name means among the grants of the bundle that made it, else of the agent's stable one.
     ///
     /// - Returns: Nil when the grants are not known; nil inside when the name means none of them.
-    func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
+    package func meaning(of tool: String, _ agent: AgentID, _ bundle: Digest?) -> ToolNames.Meaning?? {
         guard let digest = bundle ?? recorded(agent)?.stable?.digest else { return nil }
         // Another agent's bundle says nothing about this one.
         guard let found = grants(of: digest), found.agent == agent else { return nil }

@@ -1,5 +1,6 @@
 package import EnsignHost
 package import EnsignModel
+import EnsignReconciler
 import EnsignSystem
 import EnsignTelemetry
 

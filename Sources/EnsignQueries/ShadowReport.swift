@@ -2,6 +2,7 @@ import EnsignHost
 package import EnsignManifest
 package import EnsignModel
 import EnsignPolicy
+import EnsignReconciler
 import EnsignTelemetry
 
 /// Agents, tools and models that act in telemetry and are not declared in the fleet.
