@@ -61,14 +61,14 @@ package struct LiveAgents: Sendable {
             live.obstacle = try RefusedCommit.find(Set([desired].compactMap { $0 }), site.ledger(environment), tip)?
                 .sentence
         }
-        try live.fill(site, tip, desired, Dictionary(uniqueKeysWithValues: report.rows.map { ($0.agent, $0) }), report)
+        try live.fill(site, tip, desired, report)
         return live
     }
 
     private static func earlier(_ site: Site, _ environment: String, _ moment: LedgerMoment) throws -> LiveAgents {
         let entry = try site.ledger(environment).entry(at: moment)
         var live = LiveAgents(environment: environment, now: entry?.entry.time ?? Timestamp(seconds: 0), rows: [])
-        try live.fill(site, entry, entry?.acceptedSource, [:], nil)
+        try live.fill(site, entry, entry?.acceptedSource, nil)
         return live
     }
 
@@ -76,9 +76,10 @@ package struct LiveAgents: Sendable {
         _ site: Site,
         _ entry: RecordedEntry?,
         _ desired: ObjectID?,
-        _ known: [AgentID: RolloutReport.Row],
         _ report: RolloutReport?
     ) throws {
+        let known = Dictionary(uniqueKeysWithValues: (report?.rows ?? []).map { ($0.agent, $0) })
+        let isHost = report?.isHost ?? false
         self.entry = entry.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         entryTime = entry?.entry.time
         let fleet = try desired.flatMap { commit -> Fleet? in
@@ -96,26 +97,37 @@ package struct LiveAgents: Sendable {
             guard let state = try live?.agent(agent), state.isLive else {
                 // What is only remembered of an agent that is gone is not what runs.
                 guard declared.contains(agent) else { continue }
-                let waits = known[agent]?.waitsFor(isHost: report?.isHost ?? false)
+                let waits = known[agent]?.waitsFor(isHost: isHost)
                 rows.append(.notLive(agent, wanted, waits.map { "waits for \($0)" } ?? obstacle))
                 continue
             }
-            rows.append(
-                try row(agent, wanted, state, live?.versions(of: agent) ?? [], times.since(agent), known[agent], report)
+            let running = Running(
+                agent: agent,
+                recorded: state,
+                versions: try live?.versions(of: agent) ?? [],
+                since: try times.since(agent)
             )
+            rows.append(row(running, wanted, known[agent], isHost: isHost))
         }
     }
 
+    /// An agent that is live, as it is recorded.
+    private struct Running {
+        var agent: AgentID
+        var recorded: RecordedAgent
+        /// What sessions have.
+        var versions: [LiveFleet.Version]
+        /// Since when it has its stable version; nil where that is not known.
+        var since: Timestamp?
+    }
+
     private func row(
-        _ agent: AgentID,
+        _ running: Running,
         _ wanted: AgentVersion?,
-        _ known: RecordedAgent,
-        _ versions: [LiveFleet.Version],
-        _ since: Timestamp?,
         _ rollout: RolloutReport.Row?,
-        _ report: RolloutReport?
-    ) throws -> Row {
-        let state = known.state
+        isHost: Bool
+    ) -> Row {
+        let (agent, state, since) = (running.agent, running.recorded.state, running.since)
         let canary = state.canary
         let phase = rollout?.phase ?? state.phase(of: agent)
         var row = Row(
@@ -127,7 +139,7 @@ package struct LiveAgents: Sendable {
             weight: canary?.progress.weight,
             phase: phase,
             since: since,
-            bundles: versions.map(\.bundle)
+            bundles: running.versions.map(\.bundle)
         )
         if let halt = state.halt {
             row.since = halt.since
@@ -136,7 +148,7 @@ package struct LiveAgents: Sendable {
             row.reason = "halted by git"
         } else if let rollout, rollout.held != nil || state.rollout != nil || rollout.leaving != nil {
             row.since = canary?.progress.started ?? since
-            row.reason = rollout.waitsFor(isHost: report?.isHost ?? false).map { "waits for \($0)" }
+            row.reason = rollout.waitsFor(isHost: isHost).map { "waits for \($0)" }
         } else if wanted == nil {
             row.reason = obstacle.map { "git no longer declares it; \($0)" } ?? "git no longer declares it"
         } else if wanted != state.stable?.version, wanted != row.candidate?.version {

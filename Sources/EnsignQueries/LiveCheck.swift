@@ -2,7 +2,7 @@ import EnsignLedger
 package import EnsignManifest
 package import EnsignModel
 import EnsignPlanner
-import EnsignPolicy
+package import EnsignPolicy
 
 /// Whether an agent may make a call by what its sessions have now: what `check` answers.
 package struct LiveCheck: Sendable {
@@ -32,14 +32,11 @@ package struct LiveCheck: Sendable {
         _ live: LiveFleet,
         _ fleet: Fleet?,
         _ agent: AgentID,
-        tool: String,
-        operation: String,
-        arguments: JSONValue?,
+        _ call: CallPolicy.Call,
         today: CalendarDate
     ) throws -> LiveCheck? {
         let versions = try live.versions(of: agent)
         guard !versions.isEmpty else { return nil }
-        let call = CallPolicy.Call(tool: tool, operation: operation, arguments: arguments)
         let written = try fleet.flatMap { fleet in
             try PermissionCheck(
                 fleet: Fleet(snapshot: fleet.snapshot, today: today),
@@ -61,7 +58,8 @@ package struct LiveCheck: Sendable {
             }
             answer.agreement =
                 answer.verdict == .needsApproval
-                ? WhoAgrees(ApprovalRule(version.bundle, tool: tool, operation: operation, policy: policy)) : nil
+                ? WhoAgrees(ApprovalRule(version.bundle, tool: call.tool, operation: call.operation, policy: policy))
+                : nil
             // A halt holds whoever is observed.
             if !version.isHalted { answer = answer.held(version.bundle.mode) }
             return Version(version: version.side.version, weight: version.weight, answer: answer)

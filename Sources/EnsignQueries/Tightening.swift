@@ -68,14 +68,13 @@ extension Tightening {
         _ environment: String,
         days: Int64,
         at commit: ObjectID,
-        today: CalendarDate,
         now: Timestamp
     ) throws -> Tightening {
         let window = Window(site: site, agent: agent, environment: environment, days: days, now: now)
         let use = try window.use()
         let before = try window.bundles()
         let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
-        let fleet = Fleet(snapshot: snapshot, today: today)
+        let fleet = Fleet(snapshot: snapshot, today: now.date)
         guard let resolved = try EnvironmentCompiler(fleet: fleet, environment: environment).resolve(agent) else {
             throw Refusal(
                 message: "'\(environment)' does not deploy '\(agent)', or its manifests are invalid",

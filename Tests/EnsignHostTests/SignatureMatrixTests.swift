@@ -347,15 +347,14 @@ struct SignatureMatrixTests {
         let parent = try scratch.commit(["a": "1"])
         func commit(_ environment: String, _ key: LedgerKey) throws -> ObjectID {
             var writer = ObjectWriter(scratch.repository)
-            return try SignedCommit.write(
+            let signed = SignedCommit(
                 tree: try scratch.repository.commit(parent).tree,
                 parent: parent,
                 environment: environment,
                 time: Timestamp(seconds: 1_790_000_000),
-                message: "prod: roll back\n",
-                key: key,
-                writer: &writer
+                message: "prod: roll back\n"
             )
+            return try signed.write(&writer, signedBy: key)
         }
         #expect(try state(commit("prod", key)) == .good)
         #expect(try state(commit("prod", other)) == .unknownKey)

@@ -3,6 +3,7 @@ import EnsignLedger
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 import EnsignQueries
 import EnsignReconciler
 import EnsignTestSupport
@@ -103,9 +104,7 @@ struct LiveQueryTests {
                 LiveFleet(fleet.site(), "prod", at: tip()),
                 nil,
                 Self.triage,
-                tool: "crm",
-                operation: "update",
-                arguments: nil,
+                CallPolicy.Call(tool: "crm", operation: "update", arguments: nil),
                 today: Self.today
             )
         )

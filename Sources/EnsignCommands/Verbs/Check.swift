@@ -4,6 +4,7 @@ import EnsignJSON
 import EnsignManifest
 import EnsignModel
 import EnsignPlanner
+import EnsignPolicy
 import EnsignQueries
 import EnsignReconciler
 
@@ -56,15 +57,8 @@ extension Verb {
         )
         switch source {
         case .live(let live, let fleet):
-            let answer = try LiveCheck.make(
-                live,
-                fleet,
-                agent,
-                tool: call.tool,
-                operation: call.operation ?? "",
-                arguments: arguments,
-                today: invocation.today
-            )
+            let asked = CallPolicy.Call(tool: call.tool, operation: call.operation ?? "", arguments: arguments)
+            let answer = try LiveCheck.make(live, fleet, agent, asked, today: invocation.today)
             guard let answer else {
                 try invocation.requireKnown(agent, environment, site)
                 throw Refusal(

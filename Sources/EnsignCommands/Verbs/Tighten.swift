@@ -69,15 +69,7 @@ private struct TightenCommand {
         let (_, base) = try site.fleet(at: nil, today: invocation.today)
         let found: Tightening
         do {
-            found = try Tightening.find(
-                site,
-                agent,
-                environment,
-                days: days,
-                at: base,
-                today: invocation.today,
-                now: invocation.now
-            )
+            found = try Tightening.find(site, agent, environment, days: days, at: base, now: invocation.now)
         } catch let refusal as Tightening.Refusal {
             throw Refusal(message: refusal.message, hints: refusal.hints)
         }

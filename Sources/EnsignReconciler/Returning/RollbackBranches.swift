@@ -214,7 +214,7 @@ package struct RollbackBranches {
         guard let tree = try writer.tree(base, edits: [disagreement.path: .some(blob)]) else {
             preconditionFailure("a tree with a deployment is not empty")
         }
-        let id = try SignedCommit.write(
+        let signed = SignedCommit(
             tree: tree,
             parent: writing.desired,
             environment: environment,
@@ -223,10 +223,9 @@ package struct RollbackBranches {
                 reverts: file.reverts?.reverts,
                 branch: disagreement.branch,
                 desired: site.settings.branch
-            ),
-            key: key,
-            writer: &writer
+            )
         )
+        let id = try signed.write(&writer, signedBy: key)
         try move(ref, from: present, to: id, message: "ensign: roll back \(disagreement.agent)")
         disagreement.remedy = .merge(commit: id)
         return true

@@ -17,6 +17,16 @@ extension TelemetryReader {
         static let least = 256
     }
 
+    /// What one turn may cost, and what it has cost so far.
+    struct Budget {
+        let allowance: Int
+        var spent = 0
+
+        init(_ allowance: Int) { self.allowance = allowance }
+
+        var left: Int { allowance - spent }
+    }
+
     /// What became of a turn.
     enum Turn {
         /// There is nothing more in the file.
@@ -74,7 +84,7 @@ extension TelemetryReader {
     ) -> Int {
         guard var memory = known[id], var file = cursor.files[id] else { return 0 }
         memory.lastTurn = passes
-        var spent = 0
+        var budget = Budget(allowance)
         do throws(SystemError) {
             let handle = if let handle = memory.handle { handle } else { try open(memory.path, id) }
             memory.handle = handle
@@ -89,11 +99,11 @@ extension TelemetryReader {
                 if let name = memory.path.split(separator: "/").last, !TelemetryFileName.isTelemetry(String(name)) {
                     cursor.files[id] = nil
                     known[id] = nil
-                    return spent
+                    return budget.spent
                 }
             }
             let before = file.offset
-            let turn = try readLines(&file, &memory, handle, status, allowance, &spent, &batch)
+            let turn = try readLines(&file, &memory, handle, status, &budget, &batch)
             if file.offset != before { try fingerprint(&file, handle, memory.path) }
             if case .end = turn {
                 (memory.seen, memory.isWaiting) = (status.seen, false)
@@ -107,10 +117,10 @@ extension TelemetryReader {
             memory.isUnreadable = true
         }
         // What was saved for a line is of no use behind it; what a line cost beyond that is still owed.
-        memory.credit = memory.isWaiting ? memory.credit - spent : min(0, memory.credit - spent)
+        memory.credit = memory.isWaiting ? memory.credit - budget.spent : min(0, memory.credit - budget.spent)
         cursor.files[id] = file
         known[id] = memory
-        return spent
+        return budget.spent
     }
 
     // MARK: - Lines
@@ -121,24 +131,23 @@ extension TelemetryReader {
         _ memory: inout Known,
         _ handle: Handle,
         _ status: FileStatus,
-        _ allowance: Int,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) throws(SystemError) -> Turn {
         let isQuiet = memory.seen == status.seen
-        while spent < allowance {
+        while budget.left > 0 {
             if memory.scanned <= file.offset { (memory.scanned, memory.need) = (file.offset, 0) }
             if memory.need > 0 {
-                guard memory.need <= allowance - spent else { return .hungry }
-                try readLine(&file, &memory, handle, &spent, &batch)
+                guard memory.need <= budget.left else { return .hungry }
+                try readLine(&file, &memory, handle, &budget, &batch)
                 continue
             }
             if memory.scanned > file.offset || file.isInLongLine {
-                switch try searchNewline(&file, &memory, handle, allowance, &spent, &batch) {
+                switch try searchNewline(&file, &memory, handle, &budget, &batch) {
                 case .found: continue
                 case .spent: return .hungry
                 case .end:
-                    try finishUnterminated(&file, &memory, handle, isQuiet, &spent, &batch)
+                    try finishUnterminated(&file, &memory, handle, isQuiet, &budget, &batch)
                     return .end
                 }
             }
@@ -147,23 +156,23 @@ extension TelemetryReader {
             if data > place {
                 // Nothing was ever written there, as behind a log that was cut while somebody held it open.
                 file.offset = data
-                spent += Cost.line
+                budget.spent += Cost.line
                 continue
             }
-            let most = min(Int64(limits.chunk), Int64(max(4_096, allowance - spent)))
+            let most = min(Int64(limits.chunk), Int64(max(4_096, budget.left)))
             let wanted = Int(min(most, max(1, status.size - place).adding(saturating: 1)))
             var buffer: [UInt8] = []
             let count = try handle.file.read(at: place, count: wanted, appendingTo: &buffer, from: memory.path)
             batch.bytes += count
-            let done = consume(buffer, file.writer.folder, allowance, &spent, &batch)
+            let done = consume(buffer, file.writer.folder, &budget, &batch)
             file.offset += Int64(done)
             memory.scanned = file.offset
             if done == count, count > 0 { continue }
-            if spent >= allowance { return .more }
+            if budget.left <= 0 { return .more }
             // What is left is part of a line.
             memory.scanned = place + Int64(count)
             if count < wanted {
-                try finishUnterminated(&file, &memory, handle, isQuiet, &spent, &batch)
+                try finishUnterminated(&file, &memory, handle, isQuiet, &budget, &batch)
                 return .end
             }
             // The rest of a short one comes with the next bytes.
@@ -178,21 +187,20 @@ extension TelemetryReader {
     private func consume(
         _ buffer: [UInt8],
         _ folder: AgentID?,
-        _ allowance: Int,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) -> Int {
         var done = 0
         unsafe buffer.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
-            while spent < allowance, done < bytes.count {
+            while budget.left > 0, done < bytes.count {
                 // What a cut log is filled up with is not part of a line.
                 let first = done
                 while done < bytes.count, unsafe bytes[done] == 0 { done += 1 }
-                spent += (done - first) / Cost.searched
+                budget.spent += (done - first) / Cost.searched
                 guard let found = unsafe memchr(base + done, 0x0A, bytes.count - done) else { return }
                 let newline = unsafe found - UnsafeMutableRawPointer(mutating: base)
-                unsafe parse(UnsafeRawBufferPointer(rebasing: bytes[done..<newline]), folder, &spent, &batch)
+                unsafe parse(UnsafeRawBufferPointer(rebasing: bytes[done..<newline]), folder, &budget, &batch)
                 done = newline + 1
             }
         }
@@ -204,7 +212,7 @@ extension TelemetryReader {
         _ file: inout TelemetryCursor.File,
         _ memory: inout Known,
         _ handle: Handle,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) throws(SystemError) {
         var bytes: [UInt8] = []
@@ -220,11 +228,11 @@ extension TelemetryReader {
         if bytes.last == 0x0A {
             unsafe bytes.withUnsafeBytes { bytes in
                 let line = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)])
-                unsafe parse(line, file.writer.folder, &spent, &batch)
+                unsafe parse(line, file.writer.folder, &budget, &batch)
             }
             file.offset += Int64(bytes.count)
         } else {
-            spent += bytes.count
+            budget.spent += bytes.count
         }
         (memory.scanned, memory.need) = (file.offset, 0)
     }
@@ -232,12 +240,12 @@ extension TelemetryReader {
     private func parse(
         _ line: UnsafeRawBufferPointer,
         _ folder: AgentID?,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) {
         guard line.count <= limits.line else {
             batch.rejections.add(.longLine)
-            spent += line.count / Cost.searched
+            budget.spent += line.count / Cost.searched
             return
         }
         let before = batch.events.count
@@ -251,7 +259,7 @@ extension TelemetryReader {
         if let folder {
             for index in before..<batch.events.count { batch.events[index] = batch.events[index].from(folder) }
         }
-        spent += line.count + Cost.line + Cost.event * (batch.events.count - before)
+        budget.spent += line.count + Cost.line + Cost.event * (batch.events.count - before)
     }
 
     private enum Search {
@@ -267,11 +275,10 @@ extension TelemetryReader {
         _ file: inout TelemetryCursor.File,
         _ memory: inout Known,
         _ handle: Handle,
-        _ allowance: Int,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) throws(SystemError) -> Search {
-        while spent < allowance {
+        while budget.left > 0 {
             guard let data = try handle.file.nextData(from: memory.scanned, memory.path) else { return .end }
             if data > memory.scanned {
                 // A hole ends a line: what is before it was never finished.
@@ -281,11 +288,11 @@ extension TelemetryReader {
                 return .found
             }
             var buffer: [UInt8] = []
-            let most = min(limits.chunk, max(4_096, (allowance - spent) * Cost.searched))
+            let most = min(limits.chunk, max(4_096, budget.left * Cost.searched))
             let count = try handle.file.read(at: memory.scanned, count: most, appendingTo: &buffer, from: memory.path)
             batch.bytes += count
             if count == 0 { return .end }
-            spent += max(1, count / Cost.searched)
+            budget.spent += max(1, count / Cost.searched)
             if let index = buffer.firstIndex(of: 0x0A) {
                 let end = memory.scanned + Int64(index) + 1
                 let length = end - file.offset
@@ -314,7 +321,7 @@ extension TelemetryReader {
         _ memory: inout Known,
         _ handle: Handle,
         _ isQuiet: Bool,
-        _ spent: inout Int,
+        _ budget: inout Budget,
         _ batch: inout TelemetryBatch
     ) throws(SystemError) {
         let rest = memory.scanned - file.offset
@@ -328,7 +335,7 @@ extension TelemetryReader {
         let count = try handle.file.read(at: file.offset, count: Int(rest), appendingTo: &bytes, from: memory.path)
         guard count == Int(rest) else { return }
         var one = TelemetryBatch()
-        unsafe bytes.withUnsafeBytes { unsafe parse($0, file.writer.folder, &spent, &one) }
+        unsafe bytes.withUnsafeBytes { unsafe parse($0, file.writer.folder, &budget, &one) }
         guard one.rejections[.malformedLine] == 0 else { return }
         batch.events += one.events
         batch.rejections.add(one.rejections)
