@@ -51,6 +51,7 @@ extension Planner {
         if let recompiled, let present {
             planned.stableDifference = BundleDifference(before: present, after: try recompiled.bundle)
         }
+        planned.movedTo = work.movedTo
         planned.notes = notes(work, isDeleted: isDeleted)
         return planned
     }

@@ -26,6 +26,8 @@ extension Planner {
             if candidate.artifact == version.artifact { return true }
             return try recorded.bundle(candidate.side.digest).map(version.isArtifact) ?? false
         }
+        // What was under way under its former name is under way.
+        if let candidate = work.succession?.state?.trial, try isArtifact(candidate) { return nil }
         switch state.rollout {
         case .canary(let candidate, _)? where try isArtifact(candidate): return nil
         case .queued(let candidate)? where try isArtifact(candidate): return nil

@@ -44,15 +44,15 @@ package enum Planner {
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
                 guard try recorded.agent(item.agent)?.isLive == true else { continue }
-                plan.kept.append(item.agent)
-                plan.unchanged -= 1
-                // Git says nothing of it, and an operator may.
-                let before = plan.unchanged
+                // Git says nothing of it, and an operator may; what it shares with others may give it less.
+                let count = plan.changes.count
                 var work = try work(item, delegated, (nil, nil), recorded, context)
                 try narrow(&work, recorded, context)
                 try work.machine.handle(.kept(narrowed: work.narrowedStable))
                 try plan.take(work, recorded, context)
-                plan.unchanged = before
+                guard plan.changes.count == count else { continue }
+                plan.kept.append(item.agent)
+                plan.unchanged -= 1
                 continue
             }
             let names = (successions[item.agent], moved[item.agent])

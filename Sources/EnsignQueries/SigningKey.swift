@@ -22,6 +22,8 @@ package struct SigningKey: Sendable, Hashable {
 
     /// Oldest first, the one that is prepared for a rotation last; before the first entry the key that is there for it.
     package static func all(_ site: Site, _ environment: String) throws -> [SigningKey] {
+        // Whose keys counted before a rotation must not be told as those that count.
+        _ = try site.ledger(environment).checkedTip()
         let keys = try site.ledger(environment).keys().map {
             SigningKey(environment: environment, line: $0.line, from: $0.from, to: $0.to)
         }

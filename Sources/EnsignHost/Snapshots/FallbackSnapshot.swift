@@ -41,9 +41,15 @@ package final class FallbackSnapshot: Snapshot {
         var found = own.map { child in
             add(child, part.path, base: child, other: others.first { $0.name == child.name && $0.kind == child.kind })
         }
-        if isOpen {
-            let names = Set(own.map(\.name))
-            found += others.filter { !names.contains($0.name) }.map { add($0, part.path, base: nil, other: $0) }
+        // A place that is gone from the base is found from the folders above it.
+        func leadsToPlace(_ name: String) -> Bool {
+            let path = part.path.isEmpty ? name : "\(part.path)/\(name)"
+            return places.contains { $0 == path || $0.hasPrefix(path + "/") }
+        }
+        let names = Set(own.map(\.name))
+        let missing = others.filter { !names.contains($0.name) && (isOpen || leadsToPlace($0.name)) }
+        if !missing.isEmpty {
+            found += missing.map { add($0, part.path, base: nil, other: $0) }
             found.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         }
         return found

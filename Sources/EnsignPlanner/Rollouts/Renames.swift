@@ -13,7 +13,7 @@ struct Renames {
         var agent: AgentID
         var stable: Change.Side
         var bundle: Bundle
-        /// Whether a halt or a quarantine of it holds.
+        /// Whether something of it is remembered that must not be lost: a stop, a quarantine, a rollout, a word.
         var isFlagged = false
     }
 

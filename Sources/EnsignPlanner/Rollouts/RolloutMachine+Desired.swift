@@ -4,6 +4,7 @@ import EnsignModel
 /// What git wants.
 extension RolloutMachine {
     mutating func desired(_ desired: DesiredVersion) {
+        giveBackGitsStop()
         // What git alone has stopped follows it: nothing returns that git no longer names, not even for a moment.
         let follows = state.haltedByGit && state.halt == nil
         let interrupted = state.interrupted ?? state.trial?.artifact

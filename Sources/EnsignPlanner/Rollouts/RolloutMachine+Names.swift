@@ -9,6 +9,7 @@ extension RolloutMachine {
             state.halt = halt
             startsHalted = halt.reason
         }
+        if state.leaving != nil, succession.renamedFrom != nil { returns(succession) }
         if state.stable == nil, let stable = succession.stable?.side {
             state.stable = stable
             let why = succession.renamedFrom.map { "it was \($0)" }
@@ -24,6 +25,14 @@ extension RolloutMachine {
         let covering = new.last { succession.identity.isCovered(by: $0) }
         guard let covering else { return }
         record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
+    }
+
+    /// An agent that was leaving gets its name back: what was done to it under the other name holds.
+    private mutating func returns(_ succession: Succession) {
+        if let known = succession.state { remember(known) }
+        guard let stable = state.stable, let halt = succession.halt, state.halt == nil else { return }
+        state.halt = halt
+        record(.halt, from: stable, to: stable, .none, because(halt.reason))
     }
 
     /// What was remembered under the former name holds under this one: git's stop, an operator's word, an alarm, a pause.
@@ -44,11 +53,7 @@ extension RolloutMachine {
         guard let stable = state.stable else { return }
         let isNew = state.leaving == nil
         state.leaving = state.leaving ?? Leaving(since: now, successor: successor)
-        if state.haltedByGit {
-            // There is no file any more in which git could say that the stop ends: an operator may.
-            state.haltedByGit = false
-            state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: Self.git)
-        }
+        takeOverGitsStop()
         let why = because("its removal waits: \(users)")
         let canary = state.canary
         state.rollout = nil
@@ -67,6 +72,10 @@ extension RolloutMachine {
 
     /// What it is tried against, and how, is no longer declared: nobody would judge its candidate, or take it back.
     mutating func kept() {
+        if state.haltedByGit, let stable = state.stable {
+            takeOverGitsStop()
+            record(.halt, from: stable, to: stable, .none, because("git had stopped it"))
+        }
         guard let stable = state.stable, let rollout = state.rollout else { return }
         let why = because("git no longer declares it")
         state.rollout = nil
@@ -74,6 +83,20 @@ extension RolloutMachine {
             return record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
         }
         record(.rollback, from: candidate.side, to: stable, .none, weight: (progress.weight, 0), why)
+    }
+
+    /// There is no file any more in which git could say that its stop ends: an operator may end it.
+    private mutating func takeOverGitsStop() {
+        guard state.haltedByGit else { return }
+        state.haltedByGit = false
+        state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: Self.git)
+    }
+
+    /// Git declares the agent again: its own stop is its own.
+    mutating func giveBackGitsStop() {
+        guard let halt = state.halt, halt.by == Self.git else { return }
+        state.halt = nil
+        state.haltedByGit = true
     }
 
     /// Who stopped an agent that git had stopped, once git says nothing of it any more.
@@ -106,7 +129,9 @@ extension RolloutMachine {
             record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), because(why))
         }
         if successor == nil {
-            // Halts and quarantine outlive it: neither redeclaring the agent nor renaming it gets around them.
+            // Git's own stop ends with what it said. Halts and quarantine outlive it: neither redeclaring the agent nor
+            // renaming it gets around them.
+            if state.halt?.by == Self.git { state.halt = nil }
             if let stableArtifact { state.halt?.artifact = stableArtifact }
         } else {
             forgetWhatMoved()

@@ -93,8 +93,9 @@ struct Successions {
         }
         guard !flagged.isEmpty || !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty) else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
-        let marked = Set(flagged.map(\.agent))
-        for index in leaving.indices { leaving[index].isFlagged = marked.contains(leaving[index].agent) }
+        for index in leaving.indices {
+            leaving[index].isFlagged = try recorded.agent(leaving[index].agent)?.state.isWorthKeeping == true
+        }
         self.leaving = leaving
         (self.gone, self.creating) = (Set(leaving.map(\.agent)), creating)
     }
@@ -106,14 +107,24 @@ struct Successions {
         let created = try desired.filter { item in
             try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
-        let renamed = try Renames.find(leaving, created, compile: context.compile)
+        let returning = try returning(desired)
+        let back = Set(returning.values.map { $0.0.agent })
+        let others = leaving.filter { !back.contains($0.agent) }
+        let renamed = try Renames.find(others, created, compile: context.compile)
+            .merging(returning) { found, _ in found }
         let teams = try movedTeams(renamed.mapValues { $0.0.agent })
-        for item in created {
+        for item in created + desired.filter({ returning[$0.agent] != nil }) {
             guard let compiled = item.compiled else { continue }
             var succession = Succession(compiled)
             if let (old, same) = renamed[item.agent] {
                 succession.renamedFrom = old.agent
                 succession.state = try recorded.agent(old.agent)?.state
+                guard returning[item.agent] == nil else {
+                    // It has a stable version of its own: what sessions of it have had all along.
+                    try inherit(compiled, &succession)
+                    found[item.agent] = succession
+                    continue
+                }
                 let bundle = try same.bundle
                 let before = old.bundle.named(as: bundle)
                 succession.before = before
@@ -132,17 +143,35 @@ struct Successions {
                     by: scope.halt.by
                 )
             }
-            for other in flagged where other.agent != item.agent {
-                // A renamed agent is itself and no other.
-                guard succession.renamedFrom == nil || succession.renamedFrom == other.agent else { continue }
-                try takeOver(other, compiled, &succession)
-            }
+            try inherit(compiled, &succession)
             if !succession.isEmpty { found[item.agent] = succession }
         }
         for item in desired where found[item.agent] == nil {
             if let succession = try arriving(item) { found[item.agent] = succession }
         }
         return (found, teams)
+    }
+
+    /// What was stopped, and may be this agent.
+    private func inherit(_ compiled: CompiledBundle, _ succession: inout Succession) throws {
+        for other in flagged where other.agent != compiled.agent {
+            // A renamed agent is itself and no other.
+            guard succession.renamedFrom == nil || succession.renamedFrom == other.agent else { continue }
+            try takeOver(other, compiled, &succession)
+        }
+    }
+
+    /// Agents that were renamed, stay under their old name because others hand work to them, and get that name back.
+    private func returning(_ desired: [DesiredAgent]) throws -> [AgentID: (Renames.Leaving, CompiledBundle)] {
+        var found: [AgentID: (Renames.Leaving, CompiledBundle)] = [:]
+        for item in desired {
+            guard let compiled = item.compiled,
+                let successor = try recorded.agent(item.agent)?.state.leaving?.successor,
+                let old = leaving.first(where: { $0.agent == successor })
+            else { continue }
+            found[item.agent] = (old, compiled)
+        }
+        return found
     }
 
     /// Stopped teams whose last agents leave in this commit, where all that go on do so in one new team: old by new.
@@ -225,7 +254,11 @@ struct Successions {
     private func isOfTeam(_ team: String, _ old: String) throws -> Bool {
         if team == old { return true }
         let stays = try creating.contains(old) || recorded.members(old).contains { !gone.contains($0) }
-        return try !stays && recorded.members(team).isEmpty
+        // A new team, or one whose agents came from it in commits before this one, and are stopped as they were.
+        return try !stays
+            && recorded.members(team).allSatisfy { member in
+                try recorded.halts.teams[old] != nil && recorded.agent(member)?.isHalted == true
+            }
     }
 
     /// The part of a quarantine that applies to the new agent; nil when none does.

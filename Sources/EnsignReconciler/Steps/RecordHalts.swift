@@ -1,6 +1,7 @@
 import EnsignHost
 import EnsignLedger
 import EnsignModel
+import EnsignPlanner
 import EnsignPolicy
 import EnsignTargets
 
@@ -12,6 +13,7 @@ extension ReconcileSession {
     ///
     /// - Parameter more: Stops that could not be remembered.
     mutating func recordHalts(_ more: [HaltRecord] = []) throws {
+        try followMoves()
         let contents = try halts.file.read()
         try warn(of: contents)
         let records = more + contents.pending
@@ -44,6 +46,30 @@ extension ReconcileSession {
             try prove(recording)
         }
         settle(contents)
+    }
+
+    /// Stops that came while this run gave agents other names hold under those too.
+    private func followMoves() throws {
+        let moves = (batch?.plan?.changes ?? []).compactMap { planned in
+            planned.movedTo.map { (from: planned.agent, to: $0) }
+        }
+        guard !moves.isEmpty else { return }
+        var more: [HaltRecord] = []
+        for record in try halts.file.read().pending where record.kind == .halt {
+            for (from, to) in moves where record.scope.covers(from) && !record.scope.covers(to) {
+                more.append(
+                    HaltRecord(
+                        scope: .agent(to),
+                        reason: record.reason,
+                        by: record.by,
+                        time: record.time,
+                        rule: record.rule,
+                        observed: record.observed
+                    )
+                )
+            }
+        }
+        if !more.isEmpty { _ = try halts.pull(more) }
     }
 
     /// What is on record is no longer pending. Where the file cannot be written this is said, and found again: it is no

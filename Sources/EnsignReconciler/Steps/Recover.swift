@@ -38,6 +38,12 @@ extension ReconcileSession {
         for change in changes {
             // Rules take effect by being recorded.
             if change.rules != nil { applied.append(change) }
+            // So do stops of teams: who is stopped already does not say it of those that come later. The end of one is asked for
+            // again.
+            if change.scope != nil, change.action == .halt, let halts = change.evidence?.fleet?.halts {
+                applied.append(change)
+                edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) })
+            }
             guard let file = change.file else { continue }
             let found = try target.read(file.path)
             guard found.map({ Digest(hex: SHA256.hex(of: $0)) }) == file.digest else { continue }
