@@ -16,7 +16,8 @@ struct HighWater: Hashable {
         guard let bytes = try Files.readOwn(path, limit: 256) else { return nil }
         let parts = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
         guard parts.count == 2, let sequence = Int64(parts[0]), sequence >= 0,
-            let commit = ObjectID(parts[1]) else { return nil }
+            let commit = ObjectID(parts[1])
+        else { return nil }
         return HighWater(sequence: sequence, commit: commit)
     }
 
