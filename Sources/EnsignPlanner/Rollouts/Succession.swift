@@ -38,6 +38,8 @@ struct Successions {
     /// Live agents that this plan removes.
     private let leaving: [Renames.Leaving]
     private let gone: Set<AgentID>
+    /// Who goes on under another name already and stays for others, by the old name.
+    private let waiting: [AgentID: AgentID]
     /// Teams in which something is created.
     private let creating: Set<String>
 
@@ -76,13 +78,21 @@ struct Successions {
             guard rules.prune, isLive, let stable = state?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
-            leaving.append(Renames.Leaving(agent: item.agent, stable: stable, bundle: bundle))
+            leaving.append(
+                Renames.Leaving(
+                    agent: item.agent,
+                    stable: stable,
+                    bundle: bundle,
+                    isFlagged: state?.isWorthKeeping == true
+                )
+            )
         }
         var flagged: [Flagged] = []
+        var waiting: [AgentID: AgentID] = [:]
         for agent in try recorded.remembered() {
-            guard let state = try recorded.agent(agent)?.state, state.halt != nil || !state.quarantine.isEmpty else {
-                continue
-            }
+            guard let state = try recorded.agent(agent)?.state else { continue }
+            waiting[agent] = state.leaving?.successor
+            guard state.halt != nil || !state.quarantine.isEmpty else { continue }
             var artifacts = Set([state.halt?.artifact].compactMap { $0 })
             if let stable = state.stable, let bundle = try recorded.bundle(stable.digest) {
                 artifacts.insert(bundle.artifact)
@@ -91,12 +101,11 @@ struct Successions {
                 Flagged(agent: agent, state: state, artifacts: artifacts, isLeaving: gone.contains(agent))
             )
         }
-        guard !flagged.isEmpty || !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty) else { return nil }
+        let canMove = !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty)
+        guard !flagged.isEmpty || canMove || !waiting.isEmpty && !leaving.isEmpty else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
-        for index in leaving.indices {
-            leaving[index].isFlagged = try recorded.agent(leaving[index].agent)?.state.isWorthKeeping == true
-        }
         self.leaving = leaving
+        self.waiting = waiting
         (self.gone, self.creating) = (Set(leaving.map(\.agent)), creating)
     }
 
@@ -107,7 +116,7 @@ struct Successions {
         let created = try desired.filter { item in
             try item.compiled != nil && !recorded.isLive(item.agent)
         }.sorted { $0.agent < $1.agent }
-        let returning = try returning(desired)
+        let returning = returning(desired)
         let back = Set(returning.values.map { $0.0.agent })
         let others = leaving.filter { !back.contains($0.agent) }
         let renamed = try Renames.find(others, created, compile: context.compile)
@@ -162,11 +171,11 @@ struct Successions {
     }
 
     /// Agents that were renamed, stay under their old name because others hand work to them, and get that name back.
-    private func returning(_ desired: [DesiredAgent]) throws -> [AgentID: (Renames.Leaving, CompiledBundle)] {
+    private func returning(_ desired: [DesiredAgent]) -> [AgentID: (Renames.Leaving, CompiledBundle)] {
         var found: [AgentID: (Renames.Leaving, CompiledBundle)] = [:]
+        guard !waiting.isEmpty else { return [:] }
         for item in desired {
-            guard let compiled = item.compiled,
-                let successor = try recorded.agent(item.agent)?.state.leaving?.successor,
+            guard let compiled = item.compiled, let successor = waiting[item.agent],
                 let old = leaving.first(where: { $0.agent == successor })
             else { continue }
             found[item.agent] = (old, compiled)
