@@ -86,6 +86,7 @@ extension Gate {
             operation: context.operation,
             arguments: context.call.arguments,
             run: context.run,
+            asker: context.asker,
             needed: ruling.approval,
             rule: rule
         )
@@ -127,7 +128,7 @@ extension Gate {
     private func asking(_ context: CallContext) -> Set<String> {
         var asking = parts.admission.principals(of: context.agent)
         if let principal = context.principal { asking.insert(principal) }
-        if let asked = context.asked { asking.insert(asked.subject) }
+        if let asker = context.asker { asking.formUnion(asker.principals) }
         return asking
     }
 
