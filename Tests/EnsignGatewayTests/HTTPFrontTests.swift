@@ -181,6 +181,17 @@ struct HTTPFrontTests {
         for _ in 0..<400 { chunked.say(piece) }
         chunked.say("0\r\n\r\n")
         #expect(try chunked.hear().status == 413)
+        // Whoever is nobody here is told that, and not only hung up on.
+        for head in [["Authorization": nil], ["Authorization": "Bearer wrong"]] as [[String: String?]] {
+            let chunked = try WebClient(port)
+            chunked.say(WebClient.head(head.merging(["Transfer-Encoding": "chunked"]) { $1 }, length: nil))
+            for _ in 0..<400 { chunked.say(piece) }
+            chunked.say("0\r\n\r\n")
+            #expect(try chunked.hear().status == 401)
+            let announced = try WebClient(port)
+            announced.post(String(repeating: " ", count: 24 << 20), head)
+            #expect(try announced.hear().status == 401)
+        }
         let fits = String(repeating: " ", count: (4 << 20) - Self.ping.utf8.count) + Self.ping
         #expect(try post(fits).status == 200)
         #expect(try post(" " + fits).status == 413)

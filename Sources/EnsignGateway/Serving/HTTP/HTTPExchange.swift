@@ -62,7 +62,7 @@ final class HTTPExchange {
         guard refusal == nil else {
             // Refused, and without end.
             passedOver += bytes.count
-            return passedOver <= (session == nil ? ClientMessage.most : HTTPConnections.mostUnread)
+            return passedOver <= HTTPConnections.mostUnread
         }
         if isTooLong {
             refusal = HTTPRules.tooLong
@@ -76,11 +76,9 @@ final class HTTPExchange {
 
     private var passedOver = 0
 
-    /// Whether a message that is too long is answered before it has come as a whole. A client that still sends would not see the
-    /// answer where the connection ended at once.
-    var isCutShort: Bool {
-        session != nil && refusal?.status == HTTPRules.tooLong.status && site.rules.isTooLong(head)
-    }
+    /// Whether a message that is too long is answered before it has come as a whole, whoever sends it. A client that still sends
+    /// would not see the answer where the connection ended at once.
+    var isCutShort: Bool { refusal != nil && site.rules.isTooLong(head) }
 
     /// The body is not read, so nobody knows which request this would answer, nor what it asks for.
     private func busy() -> HTTPAnswer {
