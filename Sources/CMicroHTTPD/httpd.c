@@ -58,11 +58,10 @@ static void completed(
     void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
 {
     (void)connection;
-    (void)code;
     struct chttpd *server = cls;
     struct request *request = *state;
     if (request == NULL) return;
-    if (request->own != NULL) server->handlers.done(request->own);
+    if (request->own != NULL) server->handlers.done(request->own, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     free(request);
     *state = NULL;
 }

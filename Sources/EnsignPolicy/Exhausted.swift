@@ -51,15 +51,21 @@ package enum Exhausted: Sendable, Hashable {
 
 /// Why calls are taken for a loop.
 package enum Looping: Sendable, Hashable {
+    // Of the run.
     /// The same call, so often.
     case sameCall(Int64)
     /// Refused calls, so many.
     case refusals(Int64)
+    // Of the agent, in any of its runs, within a minute.
+    case sameCallInMinute(Int64)
+    case refusalsInMinute(Int64)
 
     package var sentence: String {
         switch self {
         case .sameCall(let most): "exactly this call was made \(most) times already"
         case .refusals(let most): "\(most) calls were refused already"
+        case .sameCallInMinute(let most): "this agent made exactly this call \(most) times within a minute"
+        case .refusalsInMinute(let most): "\(most) calls of this agent were refused within a minute"
         }
     }
 
@@ -67,6 +73,8 @@ package enum Looping: Sendable, Hashable {
         switch self {
         case .sameCall: "The answer will not change: do something else, or end."
         case .refusals: "Further calls of this run will be refused: end, and say what you could not do."
+        case .sameCallInMinute: "The answer will hardly change: do something else, or try again in a minute."
+        case .refusalsInMinute: "Try again in a minute."
         }
     }
 }
@@ -95,8 +103,11 @@ extension RunProgress {
 
     /// Whether the operator's limits take what is going on for a loop.
     package func looping(_ own: AgentLimits) -> Looping? {
-        if let most = own.refusals, refusals >= most || refusalsInMinute >= most { return .refusals(most) }
-        if let most = own.repeatedCalls, sameCalls >= most || sameCallsInMinute >= most { return .sameCall(most) }
+        // What holds for the whole run comes first: a minute does not help there.
+        if let most = own.refusals, refusals >= most { return .refusals(most) }
+        if let most = own.repeatedCalls, sameCalls >= most { return .sameCall(most) }
+        if let most = own.refusals, refusalsInMinute >= most { return .refusalsInMinute(most) }
+        if let most = own.repeatedCalls, sameCallsInMinute >= most { return .sameCallInMinute(most) }
         return nil
     }
 }

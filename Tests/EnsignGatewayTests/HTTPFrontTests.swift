@@ -181,6 +181,17 @@ struct HTTPFrontTests {
         for _ in 0..<400 { chunked.say(piece) }
         chunked.say("0\r\n\r\n")
         #expect(try chunked.hear().status == 413)
+        // Whoever is nobody here is told that, and not only hung up on.
+        for head in [["Authorization": nil], ["Authorization": "Bearer wrong"]] as [[String: String?]] {
+            let chunked = try WebClient(port)
+            chunked.say(WebClient.head(head.merging(["Transfer-Encoding": "chunked"]) { $1 }, length: nil))
+            for _ in 0..<400 { chunked.say(piece) }
+            chunked.say("0\r\n\r\n")
+            #expect(try chunked.hear().status == 401)
+            let announced = try WebClient(port)
+            announced.post(String(repeating: " ", count: 24 << 20), head)
+            #expect(try announced.hear().status == 401)
+        }
         let fits = String(repeating: " ", count: (4 << 20) - Self.ping.utf8.count) + Self.ping
         #expect(try post(fits).status == 200)
         #expect(try post(" " + fits).status == 413)
@@ -212,6 +223,43 @@ struct HTTPFrontTests {
         let over = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 0 ? true : nil }
         #expect(over == true)
         #expect(gatekeeper.seen.withLock { $0.calls[0].cancellation.isCancelled })
+    }
+
+    @Test("whether a client has closed its connection is seen at once by whoever asks")
+    func awaited() throws {
+        let call = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#
+        for _ in 0..<5 {
+            gatekeeper.seen.update { $0.calls = [] }
+            var client: WebClient? = try WebClient(port)
+            client?.post(call)
+            _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.calls.isEmpty ? nil : true }
+            let cancellation = try #require(gatekeeper.seen.withLock { $0.calls.first }).cancellation
+            #expect(cancellation.isAwaited)
+            client = nil
+            // Four times a second all are looked at: that may be later.
+            let deadline = ContinuousClock.now + .milliseconds(50)
+            while cancellation.isAwaited, ContinuousClock.now < deadline { Machine.pause(milliseconds: 1) }
+            #expect(!cancellation.isAwaited)
+        }
+    }
+
+    @Test("an answer that its client does not read to its end is lost, and one that it reads is not")
+    func unread() throws {
+        let text = String(repeating: "x", count: 3 << 20)
+        for isRead in [true, false] {
+            gatekeeper.seen.update { $0.calls = [] }
+            var client: WebClient? = try WebClient(port)
+            client?.post(
+                #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"a":"\#(text)"}}}"#
+            )
+            let call = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.calls.first }
+            let isLost = Condition(false)
+            try #require(call).cancellation.ifLost { isLost.update { $0 = true } }
+            if isRead { #expect(try client?.hear().status == 200) }
+            client = nil
+            let deadline = ContinuousClock.now + (isRead ? .milliseconds(300) : .seconds(20))
+            #expect((isLost.wait(until: deadline) { $0 ? true : nil } == nil) == isRead)
+        }
     }
 
     @Test("a notification cancels the call of its run, and no other client's with the same id")

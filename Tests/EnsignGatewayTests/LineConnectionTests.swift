@@ -342,6 +342,22 @@ struct LineConnectionTests {
         client.leave()
     }
 
+    @Test("a client that no longer reads counts as gone at once, and an answer that it does not get as lost")
+    func deaf() throws {
+        let client = try LineClient(gatekeeper)
+        client.say(#"{"jsonrpc":"2.0","id":"w","method":"tools/call","params":{"name":"wait"}}"#)
+        _ = gatekeeper.seen.wait(until: .now + .seconds(10)) { $0.running == 1 ? true : nil }
+        let cancellation = try #require(gatekeeper.seen.withLock { $0.calls.first }).cancellation
+        let isLost = Condition(false)
+        cancellation.ifLost { isLost.update { $0 = true } }
+        #expect(cancellation.isAwaited)
+        client.close()
+        #expect(!cancellation.isAwaited && !cancellation.isCancelled)
+        gatekeeper.seen.update { $0.isOpen = true }
+        #expect(isLost.wait(until: .now + .seconds(10)) { $0 ? true : nil } == true)
+        client.leave()
+    }
+
     @Test("the end of the input ends calls, and the server")
     func end() throws {
         let client = try LineClient(gatekeeper)

@@ -328,7 +328,8 @@ struct ProgramUpstreamTests {
         let spoof = try upstream.call(call("spoof")).result()
         #expect(spoof["_meta"] == ["own": 1] && spoof["resultType"] == nil)
         #expect(try upstream.call(call("noise")).result().said == "noise")
-        #expect(upstream.said.utf8.count < 20_000 && !upstream.said.contains("\u{1b}"))
+        // Whole lines alone, as they were written.
+        #expect(upstream.said.count < 20_000 && upstream.said.starts(with: "secret\u{1b}[2J\nsecret".utf8))
     }
 
     @Test("a list is asked for again when the server says that it has changed, or has been started anew")

@@ -128,6 +128,9 @@ final class LineClient {
         try? toServer.fileHandleForWriting.write(contentsOf: Data(bytes + [0x0A]))
     }
 
+    /// Reads no more.
+    func close() { try? fromServer.fileHandleForReading.close() }
+
     /// The next line; fails the test after ten seconds.
     func hear() throws -> JSONValue {
         while true {

@@ -227,6 +227,25 @@ struct SocketFrontTests {
         front.stop()
     }
 
+    @Test("a client that has died counts as gone before its call is over")
+    func died() throws {
+        let front = try front()
+        let client = try client()
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#)
+        _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 1 ? true : nil }
+        let cancellation = try #require(gatekeeper.seen.withLock { $0.calls.first }).cancellation
+        let leaving = try EnsignSystem.Thread {
+            // Before the gateway's grace is over, which cancels.
+            let deadline = ContinuousClock.now + .milliseconds(800)
+            while cancellation.isAwaited, ContinuousClock.now < deadline { Machine.pause(milliseconds: 5) }
+            #expect(!cancellation.isAwaited && !cancellation.isCancelled)
+        }
+        client.close()
+        client.leave()
+        leaving.join()
+        front.stop()
+    }
+
     @Test("a hundred connections stay open beside calls, and the end ends them all")
     func many() throws {
         let front = try front()

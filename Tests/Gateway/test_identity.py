@@ -127,15 +127,19 @@ class TokenTests(Case):
         ada, bo = world.trust("ada@example.com"), world.trust("bo@example.com")
         issuer = Issuer(world)
         web = world.listens(asked=[issuer.line], listen={"socket": str(world.folder / "gateway.sock")})
-        call = lambda: web.call(
-            "payments__refund", {"payment": "p", "amount": 5}, Ensign_Run="r1", Ensign_For=issuer.token("ada@example.com")
-        )
+        refund = lambda **head: web.call("payments__refund", {"payment": "p", "amount": 5}, Ensign_Run="r1", **head)
+        call = lambda: refund(Ensign_For=issuer.token("ADA@example.com"))
         with Serving(world):
             self.assertEqual(reason(call()), "approval-pending")
             (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
-            for key, wanted in ((ada, "approval-pending"), (bo, None)):
-                world.gateway("approvals", "approve", request["id"], "--key", str(key), wanted=None)
-                self.assertEqual(reason(call()), wanted)
+            said = world.failing("approvals", "approve", request["id"], "--key", str(ada), wanted=4)
+            self.assertIn("ada@example.com asked for this call", said)
+            # Without the header it is another question.
+            self.assertEqual(reason(call()), "approval-pending")
+            self.assertEqual(reason(refund()), "approval-pending")
+            world.gateway("approvals", "approve", request["id"], "--key", str(bo))
+            self.assertEqual(reason(refund()), "approval-pending")
+            self.assertIsNone(reason(call()))
 
 
 class RunTests(Case):

@@ -40,8 +40,8 @@ typedef struct chttpd_handlers {
     int32_t (*_Nonnull took)(void *_Nullable request, const uint8_t *_Nonnull bytes, size_t count);
     // All of it has come: answers, by chttpd_answer. Anything but 0 ends the connection.
     int32_t (*_Nonnull finished)(void *_Nullable request, chttpd_exchange *_Nonnull exchange);
-    // The answer is out, or the connection broken.
-    void (*_Nonnull done)(void *_Nullable request);
+    // The answer is out as a whole (1), or the connection broken.
+    void (*_Nonnull done)(void *_Nullable request, int32_t was_sent);
 } chttpd_handlers;
 
 typedef struct chttpd_settings {

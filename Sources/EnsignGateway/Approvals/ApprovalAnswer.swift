@@ -24,6 +24,8 @@ package enum ApprovalAnswer: Sendable, Hashable {
         case otherRequest
         /// Nobody who may agree has this key now.
         case nobody
+        /// By whoever asked for the call.
+        case asker(String)
         case token(String)
 
         package var description: String {
@@ -34,6 +36,7 @@ package enum ApprovalAnswer: Sendable, Hashable {
                     + "'\(GatewayPolicy.denialNamespace)'"
             case .otherRequest: "it does not sign this request: other bytes, or another request"
             case .nobody: "nobody who may agree to this has that key now"
+            case .asker(let name): "\(name.onOneLine(utf8: 200)) asked for this call, and so does not agree to it"
             case .token(let why): "the token does not count: \(why)"
             }
         }

@@ -119,6 +119,8 @@ package struct ApprovalOffice: Sendable {
             return Self.error("nobody can say who may agree to it now: the live directory cannot be read")
         }
         switch gateway.approvals.read(answer, isToken: isToken, request, rule, now) {
+        case .failure(.nobody):
+            return Self.error("\(refusal(ofNobody: answer, isToken, request))")
         case .failure(let refusal): return Self.error("\(refusal)")
         case .success(let read):
             let given = try gateway.approvals.answers(to: request, rule, now)
@@ -135,8 +137,22 @@ package struct ApprovalOffice: Sendable {
         }
     }
 
+    /// Why an answer does not count that nobody gave who may: most often that is all, but whoever asked for the call is told so.
+    private func refusal(
+        ofNobody answer: [UInt8],
+        _ isToken: Bool,
+        _ request: ApprovalRequest
+    ) -> ApprovalAnswer.Refusal {
+        guard request.asker != nil, let rule = rule(of: request, countsAsker: true),
+            case .success(let read) = gateway.approvals.read(answer, isToken: isToken, request, rule, now)
+        else { return .nobody }
+        return .asker(read.principal)
+    }
+
     /// Who may agree to a request by what is live now; nil where nobody can say.
-    private func rule(of request: ApprovalRequest) -> ApprovalRule? {
+    ///
+    /// - Parameter countsAsker: Whether whoever asked for the call is taken for one of them, who never is.
+    private func rule(of request: ApprovalRequest, countsAsker: Bool = false) -> ApprovalRule? {
         let names = request.operation.split(separator: ".", maxSplits: 1)
         guard let agent = request.agent, names.count == 2, let live = try? gateway.live.ready(),
             let digest = request.asked["bundle"]?.string.flatMap({ Digest($0) }),
@@ -148,6 +164,7 @@ package struct ApprovalOffice: Sendable {
             operation: String(names[1]),
             policy: policy,
             asking: gateway.admission.principals(of: agent)
+                .union(countsAsker ? [] : request.asker?.principals ?? [])
         )
     }
 }

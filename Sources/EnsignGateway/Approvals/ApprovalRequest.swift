@@ -44,13 +44,27 @@ package struct ApprovalRequest: Sendable, Hashable {
     private static let kind = "ApprovalRequest"
 
     static func asked(_ question: ApprovalQuestion) -> JSONObject {
-        [
+        var asked: JSONObject = [
             "environment": .string(question.environment), "agent": .string(question.agent.description),
             "version": .string(question.version.description), "bundle": .string(question.bundle.description),
             "operation": .string(question.operation), "arguments": question.arguments,
             "argumentsSHA256": .string(Compiler.digest(of: question.arguments.canonicalBytes()).description),
             "run": .string(question.run.name), "needs": .string(question.needed.rawValue),
         ]
+        if let asker = question.asker {
+            var members: JSONObject = ["issuer": .string(asker.issuer), "subject": .string(asker.subject)]
+            if let email = asker.email { members["email"] = .string(email) }
+            asked["for"] = .object(members)
+        }
+        return asked
+    }
+
+    /// Who asked the agent for the call; nil where the request says nobody.
+    package var asker: Asker? {
+        guard let issuer = asked["for"]?["issuer"]?.string, let subject = asked["for"]?["subject"]?.string else {
+            return nil
+        }
+        return Asker(issuer: issuer, subject: subject, email: asked["for"]?["email"]?.string)
     }
 
     package var agent: AgentID? { asked["agent"]?.string.flatMap { AgentID($0) } }

@@ -12,7 +12,7 @@ struct CallContext: Sendable {
     let trace: TraceContext
     /// Nanoseconds since 1970.
     let start: Int64
-    let asked: Decision.Asked?
+    let asker: Asker?
     /// What an operator must know of it.
     var note: String?
     private let macs = Decision.MACs()
@@ -45,7 +45,7 @@ struct CallContext: Sendable {
         decision.entry = entry
         decision.run = run
         decision.key = key
-        decision.asked = asked
+        decision.asked = asker.map { Decision.Asked(issuer: $0.issuer, subject: $0.subject) }
         decision.operation = operation
         decision.arguments = call.arguments
         decision.macs = macs

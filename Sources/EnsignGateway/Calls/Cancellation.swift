@@ -6,13 +6,32 @@ package final class Cancellation: Sendable {
         var isCancelled = false
         var handlers: [Int: @Sendable () -> Void] = [:]
         var last = 0
+        var keeper: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
 
-    package init() {}
+    private let hasLeft: @Sendable () -> Bool
+
+    /// - Parameter hasLeft: Looks whether whoever asked has gone without a word; must not block.
+    package init(hasLeft: @escaping @Sendable () -> Bool = { false }) { self.hasLeft = hasLeft }
 
     package var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
+    /// Whether an answer would still find somebody, as far as that can be known: looks now.
+    package var isAwaited: Bool { !isCancelled && !hasLeft() }
+
+    /// Runs something where an answer that was about to be given finds nobody. In place of what was to run before.
+    package func ifLost(_ keeper: @escaping @Sendable () -> Void) { state.withLock { $0.keeper = keeper } }
+
+    /// The answer has found nobody.
+    package func lose() {
+        let keeper = state.withLock { state in
+            defer { state.keeper = nil }
+            return state.keeper
+        }
+        keeper?()
+    }
 
     /// Cancels; what waits for it runs on this thread. Again changes nothing.
     package func cancel() {

@@ -40,18 +40,44 @@ extension Gate {
         _ context: CallContext
     ) {
         if made.isGivenUp { return flights.giveUp(key) }
-        let isTaken = !made.wasSent || !context.call.cancellation.isCancelled
-        let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: made.wasSent && flight != nil)
+        let happensOnce = made.wasSent && flight != nil
+        let isTaken = !made.wasSent || context.call.cancellation.isAwaited
+        if happensOnce, isTaken { keepIfLost(key, made.result, context) }
+        let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce)
         flight?.end(made.wasSent ? made.result : nil, keeping)
         // What a file keeps is kept there alone: one that is taken is taken by whoever comes first.
         flights.finish(key, made.result, flight == nil ? keeping : .none)
     }
 
-    func joined(_ context: CallContext) {
+    /// An outcome whose client has gone before it could be told waits for whoever asks again.
+    private func keepIfLost(_ key: SingleFlight.Key, _ result: JSONValue, _ context: CallContext) {
+        context.call.cancellation.ifLost { [folder = parts.flights] in folder.keep(key, result) }
+    }
+
+    /// Hands out what came of a call that somebody else made.
+    func joined(_ key: SingleFlight.Key, _ result: JSONValue, _ ruling: Ruling, _ context: CallContext) -> JSONValue {
+        note("joined the same call", context)
+        if !ruling.isRepeatable {
+            keepIfLost(key, result, context)
+            if !context.call.cancellation.isAwaited { context.call.cancellation.lose() }
+        }
+        return result
+    }
+
+    /// What is told to whoever joined a call and does not wait for its end: that it is not done only where it does no harm to do
+    /// it again.
+    func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
+        guard !ruling.isRepeatable else { throw RefusalWords.gone }
+        let number = note("joined the same call, and left before its end", context)
+        return RefusalWords.unknown(context.operation).result(decision: number)
+    }
+
+    @discardableResult
+    private func note(_ note: String, _ context: CallContext) -> Int64? {
         var decision = context.decision(.outcome)
         decision.verdict = .allowed
-        decision.note = "joined the same call"
-        _ = try? parts.record.append(decision)
+        decision.note = note
+        return try? parts.record.append(decision)
     }
 
     /// Says that the call is about to be sent: whoever finds that without an outcome does not send it again.

@@ -18,10 +18,8 @@ extension Gate {
         // Whoever asks again for what is under way needs no second approval for it.
         if !isKnown(key, ruling) { approval = try approve(&ruling, context) }
         switch flights.join(key, context.call.cancellation) {
-        case .gone: throw RefusalWords.gone
-        case .joined(let result):
-            joined(context)
-            return result
+        case .gone: return try left(ruling, context)
+        case .joined(let result): return joined(key, result, ruling, context)
         case .first(let end):
             var flight: FlightFolder.Flight?
             let made: Made
@@ -29,8 +27,7 @@ extension Gate {
                 let place = try takeOff(key, ruling, isAgreed: approval != nil, context)
                 if case .over(let result)? = place {
                     flights.finish(key, result, .none)
-                    joined(context)
-                    return result
+                    return joined(key, result, ruling, context)
                 }
                 if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
@@ -86,6 +83,7 @@ extension Gate {
             operation: context.operation,
             arguments: context.call.arguments,
             run: context.run,
+            asker: context.asker,
             needed: ruling.approval,
             rule: rule
         )
@@ -127,7 +125,7 @@ extension Gate {
     private func asking(_ context: CallContext) -> Set<String> {
         var asking = parts.admission.principals(of: context.agent)
         if let principal = context.principal { asking.insert(principal) }
-        if let asked = context.asked { asking.insert(asked.subject) }
+        if let asker = context.asker { asking.formUnion(asker.principals) }
         return asking
     }
 

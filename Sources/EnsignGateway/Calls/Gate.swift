@@ -200,7 +200,7 @@ package final class Gate: Gatekeeper {
     private func context(_ call: IncomingCall, _ session: Session) -> CallContext {
         let start = parts.clock()
         let run = run(of: session, traceparent: call.traceparent)
-        let (asked, note) = asked(call.asked ?? session.asked)
+        let (asker, note) = asker(call.asked ?? session.asked)
         return CallContext(
             call: call,
             agent: session.agent,
@@ -209,7 +209,7 @@ package final class Gate: Gatekeeper {
             key: session.key.map(Self.bounded) ?? run.name,
             trace: TraceContext(parent: call.traceparent, state: call.tracestate),
             start: start,
-            asked: asked,
+            asker: asker,
             note: note,
             operation: call.name.onOneLine(utf8: 200)
         )
@@ -229,11 +229,12 @@ package final class Gate: Gatekeeper {
         text.utf8.count <= 256 ? text : text.cut(utf8: 180) + "~" + Fingerprint.hex(of: text)
     }
 
-    private func asked(_ token: String?) -> (Decision.Asked?, note: String?) {
+    private func asker(_ token: String?) -> (Asker?, note: String?) {
         guard let token else { return (nil, nil) }
         do throws(JWTVerifier.Refusal) {
             let claims = try parts.keys.verify(token, parts.asked, now: now)
-            return (Decision.Asked(issuer: claims.issuer, subject: claims.subject), nil)
+            let email = claims.members["email"]?.string
+            return (Asker(issuer: claims.issuer, subject: claims.subject, email: email), nil)
         } catch {
             return (nil, "nobody is taken for who asked: \(error)")
         }

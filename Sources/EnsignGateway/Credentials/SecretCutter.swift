@@ -5,10 +5,14 @@ package import EnsignModel
 /// Exact values, wherever text is: members' names too.
 package struct SecretCutter: Sendable {
     private let secrets: [[UInt8]]
+    /// The same, and the lines of those that have several.
+    private let pieces: [[UInt8]]
 
     static let mark = "[credentials]"
     /// Shorter values are everywhere in ordinary text, and are not secrets worth the name.
     static let shortest = 4
+    /// Shorter lines of a longer value are no secrets: brackets and the like.
+    private static let shortestLine = 8
 
     /// - Parameter secrets: In any order; of one within another the longer is cut.
     package init(_ secrets: [String]) {
@@ -16,7 +20,10 @@ package struct SecretCutter: Sendable {
         // Within a text that is JSON itself it stands escaped: as little as must be, and as much as some libraries do.
         let escaped = secrets.flatMap { [Self.escaped($0, ascii: false), Self.escaped($0, ascii: true)] }
             .filter { $0.count >= Self.shortest }
+        let lines = plain.flatMap { $0.split { $0 == 0x0A || $0 == 0x0D } }.map(Array.init)
+            .filter { $0.count >= Self.shortestLine }
         self.secrets = Array(Set(plain + escaped)).sorted { $0.count > $1.count }
+        pieces = Array(Set(plain + escaped + lines)).sorted { $0.count > $1.count }
     }
 
     /// The inside of a JSON text (RFC 8259, section 7).
@@ -41,12 +48,20 @@ package struct SecretCutter: Sendable {
 
     package func cut(_ text: String) -> String {
         guard !isEmpty else { return text }
-        let bytes = Array(text.utf8)
+        return Self.cut(secrets, outOf: Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) } ?? text
+    }
+
+    /// What a program wrote to whoever reads, as it wrote it: each line of a secret, too, since such words may begin in the middle
+    /// of one.
+    func cut(words: [UInt8]) -> [UInt8] { Self.cut(pieces, outOf: words) ?? words }
+
+    /// - Returns: Nil where there is nothing to cut.
+    private static func cut(_ secrets: [[UInt8]], outOf bytes: [UInt8]) -> [UInt8]? {
         var result: [UInt8] = []
         var start = 0
         var place = 0
         while place < bytes.count {
-            guard let length = secret(at: place, in: bytes) else {
+            guard let length = secret(secrets, at: place, in: bytes) else {
                 place += 1
                 continue
             }
@@ -54,12 +69,11 @@ package struct SecretCutter: Sendable {
             place += length
             start = place
         }
-        guard start > 0 else { return text }
-        return String(decoding: result + bytes[start...], as: UTF8.self)
+        return start > 0 ? result + bytes[start...] : nil
     }
 
     /// Bytes are compared, not characters: a mark that is put behind a secret makes another character of its last one.
-    private func secret(at place: Int, in bytes: [UInt8]) -> Int? {
+    private static func secret(_ secrets: [[UInt8]], at place: Int, in bytes: [UInt8]) -> Int? {
         for secret in secrets where bytes[place] == secret[0] && bytes.count - place >= secret.count {
             if bytes[place..<place + secret.count].elementsEqual(secret) { return secret.count }
         }

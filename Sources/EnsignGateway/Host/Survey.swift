@@ -165,12 +165,20 @@ package struct Survey: Sendable {
                 return ServerListing(tools: [])
             }
             do throws(UpstreamFailure) { return try station.upstream.listing(within: time) } catch {
-                let words = gateway.secrets.cutter.cut(station.upstream.said)
-                let last = words.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }
-                guard let last else { throw error }
-                throw UpstreamFailure(error.kind, "\(error.message); it said: \(String(last).onOneLine(utf8: 200))")
+                let cutter = gateway.secrets.cutter
+                let message = cutter.cut(error.message)
+                guard let last = lastLine(station.upstream.said, cutter) else {
+                    throw UpstreamFailure(error.kind, message)
+                }
+                throw UpstreamFailure(error.kind, "\(message); it said: \(last.onOneLine(utf8: 200))")
             }
         }
+    }
+
+    /// The last words of what a server said, without secrets: those are cut first, since an escape would make other text of them.
+    static func lastLine(_ said: [UInt8], _ cutter: SecretCutter) -> String? {
+        String(decoding: cutter.cut(words: said), as: UTF8.self).split(whereSeparator: \.isNewline)
+            .last { !$0.allSatisfy(\.isWhitespace) }.map(String.init)
     }
 
     private static func operation(

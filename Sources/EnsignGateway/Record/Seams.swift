@@ -28,6 +28,8 @@ package struct ApprovalQuestion: Sendable {
     package var operation: String
     package var arguments: JSONValue
     package var run: RunName
+    /// Who asked the agent for it: never agrees. Nil where nobody is said to have.
+    package var asker: Asker?
     /// What is needed: `manager` or `dual`.
     package var needed: Approval
     /// Who may agree, and with which keys: whoever asks is not among them.
@@ -41,6 +43,7 @@ package struct ApprovalQuestion: Sendable {
         operation: String,
         arguments: JSONValue,
         run: RunName,
+        asker: Asker? = nil,
         needed: Approval,
         rule: ApprovalRule
     ) {
@@ -51,9 +54,26 @@ package struct ApprovalQuestion: Sendable {
         self.operation = operation
         self.arguments = arguments
         self.run = run
+        self.asker = asker
         self.needed = needed
         self.rule = rule
     }
+}
+
+/// Somebody for whom a call is made, by an issuer's word.
+package struct Asker: Sendable, Hashable {
+    package var issuer: String
+    package var subject: String
+    package var email: String?
+
+    package init(issuer: String, subject: String, email: String? = nil) {
+        self.issuer = issuer
+        self.subject = subject
+        self.email = email
+    }
+
+    /// What it may be called where people agree.
+    package var principals: Set<String> { Set([subject, email].compactMap { $0 }) }
 }
 
 /// Whether people have agreed to one call.
@@ -74,7 +94,7 @@ package protocol ApprovalDesk: Sendable {
     /// Whether the word of an issuer counts like a signature.
     var trustsIssuers: Bool { get }
 
-    /// Asks, or finds what was answered to the same question: same agent, bundle, operation, arguments and run.
+    /// Asks, or finds what was answered to the same question: same agent, bundle, operation, arguments and run, for the same person.
     func ask(_ question: ApprovalQuestion, now: Timestamp) throws(RecordFailure) -> ApprovalState
 
     /// Takes an approval, durably and once.

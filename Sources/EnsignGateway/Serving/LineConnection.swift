@@ -287,7 +287,7 @@ final class LineConnection: Sendable {
         ifBusy busy: () -> JSONValue,
         _ body: @escaping (Cancellation) -> JSONValue?
     ) -> Job? {
-        let cancellation = Cancellation()
+        let cancellation = Cancellation { [writer] in writer.isGone }
         enum Place { case taken, full, fine(isAlone: Bool, isWatched: Bool) }
         let place = state.withLock { state -> Place in
             guard state.calls[reply.id] == nil else { return .taken }
@@ -311,13 +311,15 @@ final class LineConnection: Sendable {
                 let message = body(cancellation)
                 state.withLock { $0.calls[reply.id] = nil }
                 // Whoever cancels wants no answer (2025-11-25, "Cancellation").
-                if let message, !cancellation.isCancelled { write(message) }
+                guard let message else { return }
+                guard !cancellation.isCancelled, write(message) else { return cancellation.lose() }
             }
             return Job(keepsTurn: isAlone && watch.isThere, run: run)
         }
     }
 
-    private func write(_ message: JSONValue) { writer.write(message.canonicalBytes()) }
+    @discardableResult
+    private func write(_ message: JSONValue) -> Bool { writer.write(message.canonicalBytes()) }
 
     // MARK: Changes
 
@@ -333,9 +335,8 @@ final class LineConnection: Sendable {
             return true
         }
         guard isTaken else {
-            return write(
-                Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, "too many listen already"))
-            )
+            write(Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, "too many listen already")))
+            return
         }
         write(
             [

@@ -137,6 +137,14 @@ final class LineWriter: Sendable {
         isSocket = unsafe fstat(number, &info) == 0 && info.st_mode & S_IFMT == S_IFSOCK
     }
 
+    /// Whether the other side has closed its end, or has taken nothing for too long: looks now.
+    var isGone: Bool {
+        // Whoever writes just now will find out.
+        if isBroken.withLockIfAvailable({ $0 }) == true { return true }
+        var polled = pollfd(fd: number, events: 0, revents: 0)
+        return unsafe poll(&polled, 1, 0) > 0 && polled.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
+    }
+
     /// - Returns: false when the other side is gone, or takes nothing.
     @discardableResult
     func write(_ line: [UInt8]) -> Bool {

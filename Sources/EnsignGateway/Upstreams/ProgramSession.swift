@@ -36,6 +36,8 @@ final class ProgramSession: Sendable {
         /// When somebody was last.
         var led: ContinuousClock.Instant?
         var said: [UInt8] = []
+        /// Whether the beginning of that is gone.
+        var isSaidCut = false
     }
 
     /// What has come for one caller.
@@ -96,8 +98,12 @@ final class ProgramSession: Sendable {
     /// Whether it was ended only because nobody used it.
     var isAtRest: Bool { state.withLock { $0.isAtRest } }
 
-    /// The end of what it wrote to standard error.
-    var said: String { String(decoding: state.withLock { $0.said }, as: UTF8.self).onItsLines }
+    /// The end of what it wrote to standard error, in whole lines: half of a secret could not be told from other text.
+    var said: [UInt8] {
+        let (said, isCut) = state.withLock { ($0.said, $0.isSaidCut) }
+        guard isCut else { return said }
+        return said.firstIndex(of: 0x0A).map { Array(said[($0 + 1)...]) } ?? []
+    }
 
     /// Whether it said that its list has changed, since somebody asked.
     func takeNewList() -> Bool {
@@ -445,7 +451,13 @@ final class ProgramSession: Sendable {
     private func takeErrors(_ number: Int32) -> Bool {
         var chunk = [UInt8](repeating: 0, count: 8_192)
         let count = unsafe Glibc.read(number, &chunk, chunk.count)
-        if count > 0 { state.withLock { $0.said = ($0.said + chunk[..<count]).suffix(limits.errors) } }
+        if count > 0 {
+            state.withLock { state in
+                let said = state.said + chunk[..<count]
+                if said.count > limits.errors { state.isSaidCut = true }
+                state.said = said.suffix(limits.errors)
+            }
+        }
         return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
     }
 

@@ -7,7 +7,7 @@ package final class ProgramUpstream: Upstream {
     private struct State {
         var session: ProgramSession?
         /// What the last one that could not be started wrote to standard error.
-        var lastWords = ""
+        var lastWords: [UInt8] = []
         /// The one that has not said yet what it speaks.
         var starting: ProgramSession?
         var era: UpstreamProtocol.Era?
@@ -123,7 +123,7 @@ package final class ProgramUpstream: Upstream {
         session?.join()
     }
 
-    package var said: String {
+    package var said: [UInt8] {
         let (session, lastWords) = state.withLock { ($0.session, $0.lastWords) }
         return session?.said ?? lastWords
     }

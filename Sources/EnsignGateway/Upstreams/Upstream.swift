@@ -15,12 +15,13 @@ package protocol Upstream: Sendable {
     /// Ends it, with everything that it started. It may be used again.
     func end()
 
-    /// The end of what the server wrote to standard error, for operators only; empty where it has none.
-    var said: String { get }
+    /// The end of what the server wrote to standard error, as it wrote it; empty where it has none. For operators only, without
+    /// secrets and escaped.
+    var said: [UInt8] { get }
 }
 
 extension Upstream {
-    package var said: String { "" }
+    package var said: [UInt8] { [] }
 }
 
 /// What is sent, and nothing else of the client's.

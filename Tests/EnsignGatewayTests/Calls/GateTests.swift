@@ -181,7 +181,19 @@ struct GateTests {
         #expect(loops.call("crm__list").reason == "loop")
         #expect(loops.call("crm__find", run: "y").reason == nil)
         #expect(loops.call("crm__secret", run: "y").reason == "not-granted")
-        #expect(loops.call("crm__find", ["amount": 1], run: "y").reason == "loop", "two calls were refused")
+        let held = loops.call("crm__find", ["amount": 1], run: "y")
+        #expect(held.reason == "loop" && held.text.contains("in a minute"), "two calls of the agent were refused")
+        let ended = loops.call("crm__find", ["amount": 1], run: "y")
+        #expect(ended.reason == "loop" && ended.text.contains("Further calls of this run"), "two of the run, too")
+        // What holds for the agent's minute is said so in another run, which a minute later goes on.
+        let other = loops.call("crm__find", ["amount": 1], run: "z")
+        #expect(other.reason == "loop" && other.text.contains("in a minute") && !other.text.contains("this run"))
+        loops.pass(seconds: 61)
+        #expect(loops.call("crm__find", ["amount": 1], run: "z").reason == nil)
+        let same = try GateFixture(more: "limits: {repeatedCalls: 2}")
+        try same.publish(open())
+        for run in ["a", "b"] { #expect(same.call("crm__list", run: run).reason == nil) }
+        #expect(same.call("crm__list", run: "c").text.contains("in a minute"))
     }
 
     @Test("At most so many runs are open at a time")

@@ -132,6 +132,60 @@ struct MakingTests {
         #expect(fixture.server.calls.count == 2)
     }
 
+    @Test("An outcome whose client has gone without a word, before it came or was told, is kept")
+    func lost() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        // Nobody has said so yet, but the connection is closed.
+        _ = fixture.call("crm__update", ["amount": 1], cancellation: Cancellation { true })
+        #expect(fixture.call("crm__update", ["amount": 1]).text == "fine" && fixture.server.calls.count == 1)
+        // It was there a moment ago, and cannot be told.
+        let late = Cancellation()
+        _ = fixture.call("crm__update", ["amount": 2], cancellation: late)
+        late.lose()
+        late.lose()
+        let joining = Cancellation()
+        #expect(fixture.call("crm__update", ["amount": 2], cancellation: joining).text == "fine")
+        joining.lose()
+        #expect(fixture.call("crm__update", ["amount": 2]).text == "fine" && fixture.server.calls.count == 2)
+        #expect(fixture.call("crm__update", ["amount": 2]).text == "fine" && fixture.server.calls.count == 3)
+        // What may be repeated is made again.
+        _ = fixture.call("crm__find", cancellation: late)
+        late.lose()
+        #expect(fixture.call("crm__find").text == "fine" && fixture.server.calls.count == 5)
+    }
+
+    @Test("Who joins a call that changes something and leaves is not told that it is not done")
+    func leftJoined() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let first = try Thread { _ = fixture.call("crm__update", ["amount": 1]) }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        let leaving = Cancellation()
+        let answer = Mutex<GateFixture.Answer?>(nil)
+        let second = try Thread {
+            let got = fixture.call("crm__update", ["amount": 1], cancellation: leaving)
+            answer.withLock { $0 = got }
+        }
+        let key = try SingleFlight.Key(
+            agent: GateFixture.agent,
+            run: "r1",
+            bundle: #require(fixture.log.last?.bundle),
+            operation: "crm.update",
+            arguments: ["amount": 1]
+        )
+        while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
+        leaving.cancel()
+        second.join()
+        let told = try #require(answer.withLock { $0 })
+        #expect(told.reason == "unknown-outcome" && told.text.contains("may have happened"))
+        fixture.server.gate.update { $0 = true }
+        first.join()
+        for _ in 0..<2 { #expect(fixture.call("crm__update", ["amount": 1]).text == "fine") }
+        #expect(fixture.server.calls.count == 1 && !fixture.log.kinds.contains(.refused))
+    }
+
     @Test("What somebody else waits for goes on when its first caller leaves", arguments: ["crm__find", "crm__update"])
     func shared(name: String) throws {
         let fixture = try GateFixture()

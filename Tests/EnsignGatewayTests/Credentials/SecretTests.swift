@@ -1,10 +1,11 @@
-import EnsignGateway
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
 import Glibc
 import Synchronization
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("Secrets")
 struct SecretTests {
@@ -73,6 +74,13 @@ struct SecretTests {
         )
         #expect(cutter.cut("s3cr3t\u{301}") == "[credentials]\u{301}", "a mark behind it hides nothing")
         #expect(cutter.cut(["s3cr3t": ["s3cr3t", 1, ["a": "é s3cr3t"]]] as JSONValue).text.contains("s3cr3t") == false)
+        let key = "-----BEGIN KEY-----\r\nMC4CAQAwBQYDK2Vw\r\n}\n-----END KEY-----"
+        let lines = SecretCutter([key])
+        func last(_ words: String) -> String? { Survey.lastLine(Array(words.utf8), lines) }
+        #expect(last("cannot read \(key)!\n \n") == "cannot read [credentials]!")
+        #expect(last("a\nMC4CAQAwBQYDK2Vw\r\n}\n") == "}" && last("x MC4CAQAwBQYDK2Vw y") == "x [credentials] y")
+        #expect(lines.cut("MC4CAQAwBQYDK2Vw") == "MC4CAQAwBQYDK2Vw", "what a server answers is cut by whole values")
+        #expect(last("\u{1b}[2J") == "\u{1b}[2J" && last(" \n") == nil)
         #expect(cutter.cut("s3cr3") == "s3cr3" && cutter.cut("") == "")
     }
 }

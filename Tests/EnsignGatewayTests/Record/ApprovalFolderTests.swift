@@ -1,3 +1,4 @@
+import EnsignCrypto
 import EnsignModel
 import EnsignPolicy
 import EnsignSystem
@@ -67,6 +68,38 @@ struct ApprovalFolderTests {
         #expect(try isPending(desk.ask(question(["amount": 8]), now: now)))
         // By its own word, too.
         #expect(try isPending(desk.ask(question(["amount": 9]), now: now.advanced(seconds: 601))))
+    }
+
+    @Test("Who asked for a call is part of the request: their own word counts neither there nor elsewhere")
+    func asker() throws {
+        let desk = try desk()
+        let ada = SSHPrivateKey(seed: [UInt8](repeating: 3, count: 32))
+        var policy = GatewayPolicy(environment: "prod")
+        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com"])
+        policy.approvers["ada@example.com"] = [GatewayPolicy.Key(key: ada.publicKey.line)]
+        func ask(_ asker: Asker?) throws -> ApprovalState {
+            var question = try question(["amount": 1])
+            let bundle = open { $0.tools[0].operations["update"]?.approval = .manager }
+            let asking = asker?.principals ?? []
+            question.rule = ApprovalRule(bundle, tool: "crm", operation: "update", policy: policy, asking: asking)
+            question.asker = asker
+            return try desk.ask(question, now: now)
+        }
+        func agree(_ id: String) throws {
+            let request = try #require(try desk.request(id))
+            let signature = SSHSignature.sign(request.bytes, key: ada, namespace: GatewayPolicy.namespace)
+            _ = try desk.submit(Array(signature.utf8), isToken: false, to: id)
+        }
+        let person = Asker(issuer: "https://idp.example.com", subject: "u1", email: "ADA@example.com")
+        guard case .pending(let id, _) = try ask(person) else { return #expect(Bool(false)) }
+        #expect(try desk.request(id)?.asker == person)
+        try agree(id)
+        #expect(try isPending(ask(person)))
+        guard case .pending(let other, _) = try ask(nil) else { return #expect(Bool(false), "their own word counts") }
+        #expect(try other != id && desk.request(other)?.asker == nil)
+        try agree(other)
+        #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
+        #expect(try isPending(ask(person)))
     }
 
     @Test("Of two that take one approval at once one gets it")

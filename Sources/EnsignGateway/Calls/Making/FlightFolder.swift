@@ -152,6 +152,13 @@ package final class FlightFolder: Sendable {
         }
     }
 
+    /// Keeps an outcome that was thought to be taken, for whoever asks again first; not where somebody has asked again already.
+    package func keep(_ key: SingleFlight.Key, _ outcome: JSONValue) {
+        guard !isKnown(key), case .first(let flight)? = try? join(key, isAgreed: true) else { return }
+        guard (try? flight.begins()) != nil else { return flight.end(nil, .none) }
+        flight.end(outcome, .untilTaken)
+    }
+
     /// What a file says that nobody holds; nil where it says nothing any more.
     private func look(
         at file: borrowing FileDescriptor,

@@ -47,6 +47,8 @@ package final class SingleFlight: Sendable {
         let end: Cancellation
         /// Whether whoever makes it does not want to know any more: then it is made for those who wait.
         var isLeft = false
+        /// Whether somebody waited for it who left before its end.
+        var wasJoined = false
     }
 
     private enum Flight {
@@ -113,7 +115,13 @@ package final class SingleFlight: Sendable {
                 // It was given up without an outcome: one of those who wait makes it in its place.
                 return begin(key, &state)
             }
-            let abandoned = state.withLock { Self.stopWaiting(key, &$0) }
+            let abandoned = state.withLock { state in
+                if case .gone? = place, case .running(var running)? = state.flights[key] {
+                    running.wasJoined = true
+                    state.flights[key] = .running(running)
+                }
+                return Self.stopWaiting(key, &state)
+            }
             abandoned?.cancel()
             return place ?? .gone
         }
@@ -164,9 +172,11 @@ package final class SingleFlight: Sendable {
     package func keeping(_ key: Key, isTaken: Bool, happensOnce: Bool) -> Keeping {
         let now = now()
         return state.withLock { state in
-            var isLong = false
-            if case .running(let running)? = state.flights[key] { isLong = now - running.since >= Self.patience }
-            if happensOnce, isLong || state.waiting[key] ?? 0 > 0 { return .aMinute }
+            var mayAskAgain = state.waiting[key] ?? 0 > 0
+            if case .running(let running)? = state.flights[key] {
+                mayAskAgain = mayAskAgain || running.wasJoined || now - running.since >= Self.patience
+            }
+            if happensOnce, mayAskAgain { return .aMinute }
             return isTaken ? .none : .untilTaken
         }
     }

@@ -188,9 +188,22 @@ final class HTTPConnections: Sendable {
             }
             // Without a wait, and with the lock: a socket's number is another one's as soon as it is closed.
             guard !polls.isEmpty, unsafe poll(&polls, nfds_t(polls.count), 0) > 0 else { return [] }
-            return zip(polls, calls).filter { $0.0.revents & (Self.hangUp | Int16(POLLHUP | POLLERR)) != 0 }.map(\.1)
+            return zip(polls, calls).filter { Self.hasLeft($0.0) }.map(\.1)
         }
         for call in gone { call.cancel() }
+    }
+
+    /// Whether a client has closed its connection: looks now, since between two looks at all of them a call may end.
+    func hasLeft(_ number: Int) -> Bool {
+        state.withLock { state in
+            guard let entry = state.entries[number] else { return true }
+            var polls = [pollfd(fd: entry.socket, events: Self.hangUp, revents: 0)]
+            return unsafe poll(&polls, 1, 0) > 0 && Self.hasLeft(polls[0])
+        }
+    }
+
+    private static func hasLeft(_ polled: pollfd) -> Bool {
+        polled.revents & (hangUp | Int16(POLLHUP | POLLERR)) != 0
     }
 
     /// `POLLRDHUP` of poll(2), whose macro needs _GNU_SOURCE; its value is part of the ABI.

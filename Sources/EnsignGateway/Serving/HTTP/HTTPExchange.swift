@@ -62,7 +62,7 @@ final class HTTPExchange {
         guard refusal == nil else {
             // Refused, and without end.
             passedOver += bytes.count
-            return passedOver <= (session == nil ? ClientMessage.most : HTTPConnections.mostUnread)
+            return passedOver <= HTTPConnections.mostUnread
         }
         if isTooLong {
             refusal = HTTPRules.tooLong
@@ -75,12 +75,15 @@ final class HTTPExchange {
     }
 
     private var passedOver = 0
+    /// Of the call that it is.
+    private var cancellation: Cancellation?
 
-    /// Whether a message that is too long is answered before it has come as a whole. A client that still sends would not see the
-    /// answer where the connection ended at once.
-    var isCutShort: Bool {
-        session != nil && refusal?.status == HTTPRules.tooLong.status && site.rules.isTooLong(head)
-    }
+    /// Its answer could not be sent as a whole.
+    func lose() { cancellation?.lose() }
+
+    /// Whether a message that is too long is answered before it has come as a whole, whoever sends it. A client that still sends
+    /// would not see the answer where the connection ended at once.
+    var isCutShort: Bool { refusal != nil && site.rules.isTooLong(head) }
 
     /// The body is not read, so nobody knows which request this would answer, nor what it asks for.
     private func busy() -> HTTPAnswer {
@@ -150,7 +153,8 @@ final class HTTPExchange {
             return HTTPAnswer(failure.status, value)
         case .list(let reply): return HTTPAnswer(200, site.gatekeeper.answer(reply, toListFor: session))
         case .call(let reply, let call):
-            let cancellation = Cancellation()
+            let cancellation = Cancellation { [site, connection] in site.connections.hasLeft(connection) }
+            self.cancellation = cancellation
             let value = site.connections.call(connection, name(session, reply.id), cancellation) {
                 site.gatekeeper.answer(reply, to: call, in: session, cancellation, progress: nil)
             }

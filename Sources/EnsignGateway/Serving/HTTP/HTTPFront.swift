@@ -205,9 +205,10 @@ extension HTTPFront {
                 guard let answer = held.exchange.finish() else { return 1 }
                 return unsafe HTTPFront.send(answer, exchange) ? 0 : 1
             },
-            done: { request in
+            done: { request, wasSent in
                 guard let request = unsafe request else { return }
                 let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeRetainedValue()
+                if wasSent == 0 { held.exchange.lose() }
                 if held.exchange.isCutShort { held.connections.drain(held.connection) }
                 held.connections.rests(held.connection)
             }

@@ -280,6 +280,12 @@ package final class SocketConnector: Sendable {
         }
         // The gateway answers what is under way, and then ends its side.
         socket?.shutWriting()
+        while let socket, state.wait(until: .now + .milliseconds(50), { $0.socket == nil ? true : nil }) == nil {
+            guard writer.isGone else { continue }
+            // What it writes for nobody would be taken for told.
+            socket.shut()
+            break
+        }
         thread?.join()
         return state.withLock { $0.refusal }.map { .refused($0) } ?? .done
     }
