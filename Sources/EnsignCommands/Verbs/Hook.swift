@@ -122,14 +122,6 @@ struct Hooks {
 
     private func receive(_ update: Update) throws -> ExitCode {
         let branch = site.settings.branch
-        if let remote = site.settings.remote,
-            try site.repository.finalName(of: site.settings.desiredRef) != site.repository.finalName(of: update.ref)
-        {
-            console.note(
-                "\(branch): this host follows '\(branch)' of '\(remote)', not its own: nothing changes here; push to '\(remote)'"
-            )
-            return .done
-        }
         if update.new == .zero {
             console.note(
                 "\(branch): refused: it is the desired state, and deleting it would leave the fleet without one"
@@ -160,6 +152,14 @@ struct Hooks {
         }
         if old != .zero, try !site.repository.isAncestor(old, of: update.new) {
             console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
+        }
+        if let remote = site.settings.remote,
+            try site.repository.finalName(of: site.settings.desiredRef) != site.repository.finalName(of: update.ref)
+        {
+            console.note(
+                "\(branch): this host follows '\(branch)' of '\(remote)', not its own: nothing changes here; push to '\(remote)'"
+            )
+            return .done
         }
         var unproven: [HeldAgent] = []
         for environment in configured(environments + recorded) {
