@@ -89,24 +89,21 @@ extension RolloutMachine {
     private mutating func takeOverGitsStop() {
         guard state.haltedByGit else { return }
         state.haltedByGit = false
-        state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: Self.git)
+        state.halt = state.halt ?? Halt(since: now, reason: "git had stopped it", by: Halt.git)
     }
 
     /// Git declares the agent again: its own stop is its own.
     mutating func giveBackGitsStop() {
-        guard let halt = state.halt, halt.by == Self.git else { return }
+        guard state.halt?.isGits == true else { return }
         state.halt = nil
         state.haltedByGit = true
     }
-
-    /// Who stopped an agent that git had stopped, once git says nothing of it any more.
-    private static let git = "git"
 
     /// Halts and quarantines have moved with the agent. What somebody has stopped since then, while its removal waited, holds
     /// under this name: whoever goes on under the other one was not meant.
     private mutating func forgetWhatMoved() {
         func stays(_ since: Timestamp) -> Bool { state.leaving.map { since >= $0.since } ?? false }
-        if let halt = state.halt, stays(halt.since), halt.by != Self.git {
+        if let halt = state.halt, stays(halt.since), !halt.isGits {
             state.halt?.artifact = stableArtifact ?? halt.artifact
         } else {
             state.halt = nil
@@ -131,7 +128,7 @@ extension RolloutMachine {
         if successor == nil {
             // Git's own stop ends with what it said. Halts and quarantine outlive it: neither redeclaring the agent nor
             // renaming it gets around them.
-            if state.halt?.by == Self.git { state.halt = nil }
+            if state.halt?.isGits == true { state.halt = nil }
             if let stableArtifact { state.halt?.artifact = stableArtifact }
         } else {
             forgetWhatMoved()
@@ -143,4 +140,12 @@ extension RolloutMachine {
         state.haltedByGit = false
         if !state.isHalted { state.activityAfterHalt = nil }
     }
+}
+
+extension Halt {
+    /// Who stopped an agent that git had stopped, once git says nothing of it any more.
+    fileprivate static let git = "git"
+
+    /// Whether it is git's own stop of this very agent: nobody else is subject to it.
+    var isGits: Bool { by == Self.git }
 }

@@ -204,7 +204,7 @@ struct Successions {
         let version = compiled.identity
         let others = flagged.filter { other in
             other.agent != item.agent
-                && (other.state.halt != nil && other.artifacts.contains(where: version.isNamed)
+                && (other.state.halt?.isGits == false && other.artifacts.contains(where: version.isNamed)
                     || other.quarantine(of: version) != nil)
         }
         guard let other = others.first, let state = try recorded.agent(item.agent)?.state, let stable = state.stable,
@@ -233,7 +233,7 @@ struct Successions {
         // held.
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
         let isFlagged = other.artifacts.contains(where: compiled.identity.isNamed)
-        if succession.halt == nil, let halt = other.state.halt, replaces || isFlagged {
+        if succession.halt == nil, let halt = other.state.halt, isRenamed || !halt.isGits, replaces || isFlagged {
             succession.halt = Halt(
                 since: isRenamed ? halt.since : context.now,
                 reason: Self.inherited(halt.reason, other.agent),
