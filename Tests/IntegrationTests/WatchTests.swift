@@ -104,9 +104,11 @@ import Testing
         case .removed: try manager.removeItem(atPath: path)
         case .added: try host.scratch.write("fleet.git/ensign/live/prod/agents/support/rogue.json", "{}")
         case .mode: try manager.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
-        case .folderRemoved: try manager.removeItem(atPath: "\(host.live())/agents")
+        // Folders go and come whole at once: what is half gone, or half there, would be repaired under the hands of the test.
+        case .folderRemoved:
+            try manager.moveItem(atPath: "\(host.live())/agents", toPath: "\(host.scratch.path)/agents")
+            try manager.removeItem(atPath: "\(host.scratch.path)/agents")
         case .folderAdded:
-            // Whole at once: what is half made would be removed under the hands of who makes it.
             try host.scratch.write("rogue/deep/a.json", "{}")
             try manager.moveItem(atPath: "\(host.scratch.path)/rogue", toPath: "\(host.live())/agents/rogue")
         case .header: try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(host.live())/fleet.json"))
