@@ -23,7 +23,7 @@ package struct KeyRotation {
     ///
     /// - Returns: The `key` entry; of a rotation that was interrupted after its entry, that one.
     /// - Throws: ``ReconcileError/missingKey(environment:path:)`` when the ledger has not begun or its key is missing.
-    package func run(reason: String, now: Timestamp) throws -> RecordedEntry {
+    package func run(now: Timestamp) throws -> RecordedEntry {
         let lock = try FileLock(site.files.lock(environment), timeout: .seconds(60))
         defer { withExtendedLifetime(lock) {} }
         let path = site.settings.signingKey(environment, site.files)
@@ -46,7 +46,7 @@ package struct KeyRotation {
                 parent: tip.acceptedSource,
                 actor: actor,
                 time: now,
-                reason: reason,
+                reason: Entry.Reason(.rotated),
                 changes: [],
                 agents: tip.agents,
                 result: .ok,

@@ -341,7 +341,7 @@ package struct EntryDraft: Sendable {
     package var parent: ObjectID?
     package var actor: Entry.Actor
     package var time: Timestamp
-    package var reason: String
+    package var reason: Entry.Reason
     package var changes: [Change]
     /// How many agents are live after the entry.
     package var agents: Int64
@@ -357,7 +357,7 @@ package struct EntryDraft: Sendable {
         parent: ObjectID?,
         actor: Entry.Actor,
         time: Timestamp,
-        reason: String,
+        reason: Entry.Reason,
         changes: [Change],
         agents: Int64,
         result: Entry.Result,

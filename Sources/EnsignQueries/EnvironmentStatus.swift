@@ -127,7 +127,7 @@ package struct EnvironmentStatus: Sendable {
                 [
                     "seq": .integer($0.entry.sequence), "commit": .string($0.commit.description),
                     "kind": .string($0.entry.kind.rawValue), "time": .string($0.entry.time.description),
-                    "result": .string($0.entry.result.rawValue), "reason": .string($0.entry.reason),
+                    "result": .string($0.entry.result.rawValue), "reason": .string($0.entry.reason.text),
                     "error": $0.entry.error.map { .string($0) } ?? .null,
                 ]
             } ?? .null,

@@ -30,13 +30,13 @@ package struct RefusedCommit: Sendable {
     package var sentence: String {
         let why = entry.entry.error.map { ": \($0)" } ?? ""
         return
-            "the host refused \(commit.short) (entry \(entry.entry.sequence), \(entry.entry.time)): \(entry.entry.reason)\(why)"
+            "the host refused \(commit.short) (entry \(entry.entry.sequence), \(entry.entry.time)): \(entry.entry.reason.text)\(why)"
     }
 
     package var json: JSONValue {
         [
             "commit": .string(commit.description), "seq": .integer(entry.entry.sequence),
-            "time": .string(entry.entry.time.description), "reason": .string(entry.entry.reason),
+            "time": .string(entry.entry.time.description), "reason": .string(entry.entry.reason.text),
             "message": entry.entry.error.map { .string($0) } ?? .null,
         ]
     }

@@ -29,7 +29,7 @@ struct Batch {
         var before: RecordedEntry
         var recorded: RecordedTree
         var cause: ReconcileSession.Cause
-        var reason: String
+        var reason: Entry.Reason
         /// The plan's, then the routes that are only signed, then the repairs.
         var changes: [Change]
         /// The files of each agent that changes.

@@ -86,7 +86,7 @@ extension ReconcileSession {
     func draft(
         _ kind: Entry.Kind,
         _ cause: Cause,
-        reason: String,
+        reason: Entry.Reason,
         changes: [Change],
         agents: Int64,
         result: Entry.Result

@@ -54,7 +54,7 @@ final class ScratchLedger {
             parent: kind == .genesis ? nil : source,
             actor: Self.actor,
             time: Timestamp(seconds: seconds),
-            reason: reason,
+            reason: Entry.Reason(text: reason),
             changes: changes,
             agents: agents ?? tip?.agents ?? 0,
             result: result,

@@ -67,7 +67,7 @@ struct HostileParserTests {
             source: Entry.Source(ref: "refs/heads/main", commit: .zero, author: "Ada", signer: nil, signature: .none),
             actor: Entry.Actor(mode: .hook, name: "git", host: "host", version: "0.1.0"),
             time: time,
-            reason: "sync",
+            reason: Entry.Reason(.sync),
             changes: [change],
             changesElsewhere: Entry.ChangesFile(total: 1, sha256: String(repeating: "b", count: 64)),
             counts: ["agents": 7, "weight": 1],

@@ -244,7 +244,7 @@ struct QueryTests {
             try SigningKey.all(fleet.site(), "prod").map { String($0.allowedSigner.split(separator: " ")[1]) }
         }
         #expect(try namespaces() == ["namespaces=\"git,ensign-live\"", "namespaces=\"ensign-live\""])
-        _ = try rotation.run(reason: "rotated", now: Timestamp(seconds: 1_800_000_000))
+        _ = try rotation.run(now: Timestamp(seconds: 1_800_000_000))
         #expect(try namespaces() == ["namespaces=\"git\"", "namespaces=\"git,ensign-live\""])
     }
 

@@ -18,7 +18,7 @@ struct KeyRotationTests {
     private func rotate(_ fleet: TestFleet) throws -> RecordedEntry {
         let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: TestFleet.version)
         return try KeyRotation(site: fleet.site(), environment: "prod", actor: actor)
-            .run(reason: "rotated", now: Timestamp(seconds: 1_800_000_000))
+            .run(now: Timestamp(seconds: 1_800_000_000))
     }
 
     private func keyInUse(_ fleet: TestFleet) throws -> String? {

@@ -134,7 +134,7 @@ struct ProofTests {
             let report = try fleet.reconcile()
             #expect(report.sealed.count == 3 && report.drift.isEmpty, "\(report.drift)")
             let tip = try #require(try fleet.tip())
-            #expect(tip.entry.kind == .outcome && tip.entry.reason == "sync" && tip.entry.changes.count == 3)
+            #expect(tip.entry.kind == .outcome && tip.entry.reason.purpose == .sync && tip.entry.changes.count == 3)
             for change in tip.entry.changes {
                 #expect(change.action == .update && change.kind == .none && change.from == change.to)
             }
@@ -178,7 +178,7 @@ struct ProofTests {
         let alarm = HaltRecord(kind: .activity, scope: .agent(triage), reason: "it acts", by: "kill-switch", time: time)
         _ = try HaltSwitch(fleet.site(), TestFleet.environment).pull([alarm])
         try fleet.reconcile()
-        #expect(try fleet.tip()?.entry.reason == "activity-after-halt")
+        #expect(try fleet.tip()?.entry.reason.purpose == .activityAfterHalt)
         #expect(try fleet.entry(of: "support/triage") == sequence(fleet) && drift(fleet) == [])
         try expectIntact(fleet)
     }

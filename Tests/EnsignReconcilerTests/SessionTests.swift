@@ -106,7 +106,7 @@ struct SessionTests {
             parent: tip.acceptedSource,
             actor: tip.entry.actor,
             time: tip.entry.time,
-            reason: "sync",
+            reason: Entry.Reason(.sync),
             changes: [],
             agents: tip.agents,
             result: .ok

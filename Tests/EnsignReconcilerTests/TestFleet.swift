@@ -317,7 +317,7 @@ final class TestFleet {
                 parent: accepted,
                 actor: Entry.Actor(mode: .cli, name: "ada", host: "here", version: Self.version),
                 time: Timestamp(seconds: clock.wall()),
-                reason: "sync",
+                reason: Entry.Reason(.sync),
                 changes: changes,
                 agents: tip.agents,
                 result: result
@@ -333,7 +333,7 @@ final class TestFleet {
     func rotateKey() throws {
         let actor = Entry.Actor(mode: .cli, name: "ada", host: "here", version: Self.version)
         _ = try KeyRotation(site: site(), environment: Self.environment, actor: actor)
-            .run(reason: "rotated", now: Timestamp(seconds: clock.wall()))
+            .run(now: Timestamp(seconds: clock.wall()))
         story.append("another key")
     }
 

@@ -15,7 +15,7 @@ extension LedgerLog.Row {
         let entry = self.entry.entry
         return [
             String(entry.sequence), entry.time.description, entry.kind.rawValue,
-            LogLine.text(self) + (entry.overrideWords.map { " [\($0.onOneLine.shortened(to: 100))]" } ?? ""),
+            LogLine.text(self) + (entry.reason.override.map { " [\($0.onOneLine.shortened(to: 100))]" } ?? ""),
             entry.source.map { $0.commit.short } ?? "-",
             "\(entry.actor.name) (\(entry.actor.mode.rawValue))".onOneLine,
         ]
@@ -28,7 +28,7 @@ enum LogLine {
         let entry = row.entry.entry
         if !row.own.isEmpty { return row.own.map { ChangeSentence($0).cell }.joined(separator: "; ") }
         if entry.kind == .refused {
-            return "refused: \(entry.reason): \(entry.error ?? "")".onOneLine.shortened(to: 100)
+            return "refused: \(entry.reason.text): \(entry.error ?? "")".onOneLine.shortened(to: 100)
         }
         if entry.kind == .genesis { return "the ledger begins" }
         if entry.changes.count == 1, entry.changesElsewhere == nil { return ChangeSentence(entry.changes[0]).cell }

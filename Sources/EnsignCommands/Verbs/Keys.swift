@@ -86,7 +86,7 @@ extension Invocation {
 
     fileprivate func rotate(_ site: Site) throws -> ExitCode {
         let (rotation, environment) = try rotation(site, "rotate")
-        let entry = try rotation.run(reason: "rotated", now: Timestamp(seconds: Machine.now))
+        let entry = try rotation.run(now: Timestamp(seconds: Machine.now))
         console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")
         console.note("The old key is kept beside the new one, with '.before-\(entry.entry.sequence)' behind its name.")
         return try signAnew(site, environment)

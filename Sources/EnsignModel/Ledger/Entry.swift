@@ -87,6 +87,8 @@ package struct Entry: Sendable, Hashable {
     package static let maxChanges = 100
     /// The most bytes that `entry.json` may have.
     package static let maxBytes = 65_535
+    /// The most bytes of its reason.
+    private static let maxReason = 1_000
 
     package var format: Format
     package var sequence: Int64
@@ -96,7 +98,7 @@ package struct Entry: Sendable, Hashable {
     package var source: Source?
     package var actor: Actor
     package var time: Timestamp
-    package var reason: String
+    package var reason: Reason
     package var changes: [Change]
     /// Set when the changes are in `changes.jsonl`: how many, and the SHA-256 of that file.
     package var changesElsewhere: ChangesFile?
@@ -127,7 +129,7 @@ package struct Entry: Sendable, Hashable {
         source: Source?,
         actor: Actor,
         time: Timestamp,
-        reason: String,
+        reason: Reason,
         changes: [Change],
         changesElsewhere: ChangesFile? = nil,
         counts: [String: Int64],
@@ -171,7 +173,7 @@ extension Entry {
                 "mode": .string(actor.mode.rawValue), "name": .string(actor.name), "host": .string(actor.host),
                 "version": .string(actor.version),
             ],
-            "time": .string(time.description), "reason": .string(reason),
+            "time": .string(time.description), "reason": .string(reason.text),
             "changes": .array(changes.map(\.json)),
             "counts": .object(JSONObject(counts.map { ($0.key, .integer($0.value)) })),
             "result": .string(result.rawValue), "error": error.map { .string($0) } ?? .null,
@@ -191,7 +193,7 @@ extension Entry {
         if let author = source?.author { source?.author = author.cut(utf8: 500) }
         actor.name = actor.name.cut(utf8: 200)
         actor.host = actor.host.cut(utf8: 200)
-        reason = reason.cut(utf8: 1_000)
+        if reason.text.utf8.count > Self.maxReason { reason = Reason(text: reason.text.cut(utf8: Self.maxReason)) }
         error = error?.cut(utf8: 2_000)
     }
 
@@ -216,7 +218,7 @@ extension Entry {
             let actorName = actorValue["name"]?.string, let host = actorValue["host"]?.string,
             let version = actorValue["version"]?.string,
             let time = json["time"]?.string.flatMap({ Timestamp($0) }),
-            let reason = json["reason"]?.string,
+            let reason = json["reason"]?.string.map({ Reason(text: $0) }),
             let changeValues = json["changes"]?.array, changeValues.count <= Self.maxChanges,
             let countValues = json["counts"]?.object,
             let result = json["result"]?.string.flatMap({ Result(rawValue: $0) }),

@@ -21,16 +21,4 @@ package struct Override: Sendable, Hashable {
         let why = (reason ?? "").cut(utf8: Self.reasonLimit)
         return "\(name) by \(by.cut(utf8: Self.reasonLimit))" + (why.isEmpty ? "" : ": \(why)")
     }
-
-    /// An entry's reason with the override in it.
-    package static func reason(_ reason: String, _ override: Override?) -> String {
-        override.map { "\(reason); \($0.words)" } ?? reason
-    }
-}
-
-extension Entry {
-    /// The words of the override that is in the reason; nil when there is none.
-    package var overrideWords: String? {
-        reason.firstRange(of: "; ").map { String(reason[$0.upperBound...]) }
-    }
 }

@@ -177,7 +177,7 @@ package struct Quarantine: Sendable, Hashable {
 package struct Halt: Sendable, Hashable {
     package var since: Timestamp
     package var reason: String
-    /// Who: `ada@host`, or `kill-switch`.
+    /// Who: `ada@host`, or one of those below.
     package var by: String
     /// What was stopped, for an agent that is gone: the same artifact under another name is halted too. Nil while the
     /// agent is declared, because then its stable version says it.
@@ -189,4 +189,16 @@ package struct Halt: Sendable, Hashable {
         self.by = by
         self.artifact = artifact
     }
+
+    // Whoever is not a person; those have a machine in their name.
+
+    /// Stopped an agent that git had stopped, once git says nothing of it any more.
+    package static let git = "git"
+    package static let killSwitch = "kill-switch"
+    /// Stops what behaves otherwise than it did.
+    package static let guardian = "guard"
+
+    /// Whether it is git's own stop of this very agent: nobody else is subject to it.
+    package var isGits: Bool { by == Self.git }
+    package var isGuards: Bool { by == Self.guardian }
 }

@@ -141,11 +141,3 @@ extension RolloutMachine {
         if !state.isHalted { state.activityAfterHalt = nil }
     }
 }
-
-extension Halt {
-    /// Who stopped an agent that git had stopped, once git says nothing of it any more.
-    fileprivate static let git = "git"
-
-    /// Whether it is git's own stop of this very agent: nobody else is subject to it.
-    var isGits: Bool { by == Self.git }
-}

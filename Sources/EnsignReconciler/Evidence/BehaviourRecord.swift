@@ -39,9 +39,6 @@ package struct BehaviourRecord: LedgerProjection {
         return record
     }
 
-    /// The reason of an entry about behaviour.
-    package static let driftReason = "behaviour"
-
     /// What entries after a drift say of agents.
     private struct Later: Sendable {
         private var resumed: Set<AgentID> = []
@@ -75,7 +72,7 @@ package struct BehaviourRecord: LedgerProjection {
 
     package mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws {
         switch entry.entry.kind {
-        case .drift where entry.entry.reason == Self.driftReason:
+        case .drift where entry.entry.reason.purpose == .behaviour:
             for change in try ledger.changes(of: entry).reversed() where later.leaves(change) {
                 newestFirst.append(Drift(change: change, time: entry.entry.time, sequence: entry.entry.sequence))
             }

@@ -20,9 +20,6 @@ struct HaltPolicy {
     private(set) var alarms: [AgentID] = []
     private(set) var drifts: [BehaviourDrift] = []
 
-    static let killSwitchName = "kill-switch"
-    static let guardName = "guard"
-
     /// What happened longer ago is evidence for canaries, and no reason to stop an agent now.
     private static let oldestJudged: Int64 = 86_400 * 1_000_000_000
 
@@ -76,7 +73,7 @@ struct HaltPolicy {
                 kind: .activity,
                 scope: .agent(agent),
                 reason: activity.kind.text,
-                by: Self.killSwitchName,
+                by: Halt.killSwitch,
                 time: activity.time
             )
         )
@@ -106,7 +103,7 @@ struct HaltPolicy {
             HaltRecord(
                 scope: .agent(agent),
                 reason: trip.sentence,
-                by: Self.killSwitchName,
+                by: Halt.killSwitch,
                 time: now,
                 rule: trip.rule.text,
                 observed: trip.observed
@@ -129,7 +126,7 @@ struct HaltPolicy {
         state.kept.add(drift)
         let isStopped = (pending + records).contains { $0.kind == .halt && $0.scope.covers(agent) }
         guard drift.halts, !isStopped, book.haltedSince(agent) == nil else { return }
-        records.append(HaltRecord(scope: .agent(agent), reason: drift.sentence, by: Self.guardName, time: now))
+        records.append(HaltRecord(scope: .agent(agent), reason: drift.sentence, by: Halt.guardian, time: now))
     }
 }
 

@@ -313,7 +313,7 @@ package final class TelemetryBook {
 
     private func guardedVersion(_ agent: AgentID) -> GuardedVersion? {
         guard let analysis = analysis(of: agent), let state = recorded(agent)?.state, !state.haltedByGit,
-            state.halt == nil || state.halt?.by == HaltPolicy.guardName, let stable = state.stable
+            state.halt?.isGuards ?? true, let stable = state.stable
         else { return nil }
         return GuardedVersion(agent, stable, analysis)
     }

@@ -109,9 +109,9 @@ struct HaltRecording {
         return result.reversed()
     }
 
-    var reason: String {
-        if alarms == changes.count { return "activity-after-halt" }
-        return rules > 0 && rules + alarms == changes.count ? "kill-switch" : "halt"
+    var reason: Entry.Reason {
+        if alarms == changes.count { return Entry.Reason(.activityAfterHalt) }
+        return Entry.Reason(rules > 0 && rules + alarms == changes.count ? .killSwitch : .halt)
     }
 
     /// - Parameter seal: Of the entry that records them.

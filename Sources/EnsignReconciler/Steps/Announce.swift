@@ -22,7 +22,7 @@ extension ReconcileSession {
                 draft(
                     .drift,
                     cause(before),
-                    reason: "drift",
+                    reason: Entry.Reason(.drift),
                     changes: repairs,
                     agents: before.agents,
                     result: .pending
@@ -66,9 +66,8 @@ extension ReconcileSession {
         report.sealed = sealing.map(\.agent)
     }
 
-    private func reason(_ batch: Batch, onlyRepairs: Bool) -> String {
-        let reason = onlyRepairs ? "drift" : "sync"
-        return batch.plan == nil ? reason : Override.reason(reason, reconciler.options.override)
+    private func reason(_ batch: Batch, onlyRepairs: Bool) -> Entry.Reason {
+        Entry.Reason(onlyRepairs ? .drift : .sync, override: batch.plan == nil ? nil : reconciler.options.override)
     }
 
     private mutating func begin() throws {
@@ -76,7 +75,7 @@ extension ReconcileSession {
         let path = site.settings.signingKey(environment, site.files)
         let key = try LedgerKey.create(environment, path: path)
         cachedKey = key
-        var draft = draft(.genesis, Cause(), reason: "genesis", changes: [], agents: 0, result: .ok)
+        var draft = draft(.genesis, Cause(), reason: Entry.Reason(.genesis), changes: [], agents: 0, result: .ok)
         draft.keys = [key.publicKey.line]
         try append(draft)
     }

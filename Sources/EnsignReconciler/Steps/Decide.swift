@@ -81,16 +81,16 @@ extension ReconcileSession {
             let errors = report.findings.filter { $0.severity == .error }
             let first = errors.first.map { "\($0.path):\($0.position.line):\($0.position.column): \($0.message)" } ?? ""
             try desired.map(source).map {
-                try refuse(reason: "invalid", message: "\(counted(errors.count, "error")); \(first)", source: $0)
+                try refuse(.invalid, message: "\(counted(errors.count, "error")); \(first)", source: $0)
             }
         case .refused(_, let refusal):
             report.result = .refused(refusal.message)
-            try desired.map(source).map { try refuse(reason: "prune-guard", message: refusal.message, source: $0) }
+            try desired.map(source).map { try refuse(.pruneGuard, message: refusal.message, source: $0) }
         case .missing where report.failure == nil:
             guard let accepted = tip?.acceptedSource else { return }
             report.failure = ReconcileError.missingBranch(site.settings.desiredRef)
             let message = "\(site.settings.desiredRef) no longer exists"
-            try refuse(reason: "branch-missing", message: message, source: source(accepted))
+            try refuse(.branchMissing, message: message, source: source(accepted))
         case .missing: return
         case .unreadable(let error): report.failure = error
         }
@@ -118,13 +118,13 @@ extension ReconcileSession {
     }
 
     /// Records a refusal, once for each reason and commit. Before genesis there is no place to record it.
-    private mutating func refuse(reason: String, message: String, source: Entry.Source) throws {
+    private mutating func refuse(_ purpose: Entry.Reason.Purpose, message: String, source: Entry.Source) throws {
         guard let tip else { return }
         var isRecorded = false
         try ledger.walk(from: tip) { entry in
             guard entry.entry.kind == .refused || entry.entry.kind == .drift else { return false }
             isRecorded =
-                entry.entry.kind == .refused && entry.entry.reason == reason
+                entry.entry.kind == .refused && entry.entry.reason.purpose == purpose
                 && entry.entry.source?.commit == source.commit
             return !isRecorded
         }
@@ -132,7 +132,7 @@ extension ReconcileSession {
         var draft = draft(
             .refused,
             Cause(source: source, parent: tip.acceptedSource),
-            reason: reason,
+            reason: Entry.Reason(purpose),
             changes: [],
             agents: tip.agents,
             result: .failed

@@ -23,7 +23,7 @@ extension ReconcileSession {
                 draft(
                     .drift,
                     cause(before),
-                    reason: BehaviourRecord.driftReason,
+                    reason: Entry.Reason(.behaviour),
                     changes: changes,
                     agents: before.agents,
                     result: .ok

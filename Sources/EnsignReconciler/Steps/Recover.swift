@@ -56,7 +56,7 @@ extension ReconcileSession {
             draft(
                 .recovery,
                 Cause(source: intent.entry.source, parent: intent.acceptedSource),
-                reason: "interrupted",
+                reason: Entry.Reason(.interrupted),
                 changes: applied,
                 agents: live,
                 result: result
