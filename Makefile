@@ -51,17 +51,19 @@ $(JSONSCHEMA): | setup
 	@rm -rf .build/jsonschema && python3 -m venv .build/jsonschema && .build/jsonschema/bin/pip install -q $(JSONSCHEMA_PACKAGES)
 
 # The tests start the program some ten thousand times: the one that is shipped takes a quarter of the time, and is what
-# counts.
+# counts. One process runs as many tests at a time as there are cores, and most of them wait: so several run side by side.
+BUNDLE := ENSIGN=$(CURDIR)/$(BINARY) .build/debug/ensignPackageTests.xctest --testing-library swift-testing --parallel
+PYTHON_TESTS := ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover
+TOGETHER := python3 Tests/together.py
 test: PACKAGES += $(TEST_PACKAGES)
-test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) lint check-python check-javascript ## Run everything that must hold
+test: setup $(PROMETHEUS) $(OTEL) $(JSONSCHEMA) ## Run everything that must hold
+	$(TOGETHER) 'lint=$(MAKE) lint' 'python=$(MAKE) check-python' 'javascript=$(MAKE) check-javascript'
 	$(RELEASE)
 	swift build --build-tests
-	@# What failed is said again at the end, after some thousand lines.
-	@{ ENSIGN=$(CURDIR)/$(BINARY) swift test --skip-build --parallel; echo $$? > .build/tests.status; } 2>&1 | \
-		tee .build/tests.log; status=$$(cat .build/tests.status); test $$status = 0 || grep -a '^✘' .build/tests.log; exit $$status
-	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/CI
-	ENSIGN=$(CURDIR)/$(BINARY) python3 -m unittest discover -s Tests/Gateway
-	sh Tests/release.sh $(CURDIR)/$(BINARY)
+	$(TOGETHER) 'modules-a=$(BUNDLE) --filter "^Ensign[A-L]"' 'modules-m=$(BUNDLE) --filter "^Ensign[M-Z]"' \
+		'integration-a=$(BUNDLE) --filter "^IntegrationTests\.[A-G]"' \
+		'integration-h=$(BUNDLE) --filter "^IntegrationTests\.[H-K]"' 'integration-l=$(BUNDLE) --filter "^IntegrationTests\.[L-Z]"' \
+		'gateway=$(PYTHON_TESTS) -s Tests/Gateway' 'ci=$(PYTHON_TESTS) -s Tests/CI' 'shipped=sh Tests/release.sh $(CURDIR)/$(BINARY)'
 
 # Real frameworks by the lines of docs/runtimes.md and docs/gateway.md: some 2 GB of packages, kept in ECOSYSTEM between runs.
 ECOSYSTEM ?= .build/ecosystem
@@ -77,7 +79,7 @@ FAULTS ?= 1000
 prove: build $(JSONSCHEMA) ## Compare with the official test suites, kill the program KILLS times, make FAULTS calls fail, and fuzz each parser
 	python3 Tests/suites.py .build/suites
 	swift build --build-tests
-	swift test --skip-build --filter 'OfficialSuiteTests|OfficialYAMLTests|DialectTests|PatternTests|ExporterTests'
+	$(BUNDLE) --filter 'OfficialSuiteTests|OfficialYAMLTests|DialectTests|PatternTests|ExporterTests'
 	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Prove/prove.py kills --count $(KILLS)
 	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Prove/prove.py faults --count $(FAULTS)
 	$(MAKE) fuzz

@@ -396,7 +396,7 @@ struct FolderLimitTests {
         let needsFolders =
             ["fleet/tools", "fleet/agents", "environments", "environments/prod/agents"].contains(folder)
             || folder.hasPrefix("fleet/agents/support") && folder != "fleet/agents/support/triage/1.0.0"
-        let (found, elapsed) = try check(30_000, in: folder) { needsFolders ? "n\($0)/x.yaml" : "n\($0).yaml" }
+        let (found, elapsed) = try check(12_000, in: folder) { needsFolders ? "n\($0)/x.yaml" : "n\($0).yaml" }
         let said = found.filter { $0.path == folder && $0.code == "too-many" }
         #expect(said.count == 1)
         #expect(said.first?.message.hasSuffix("entries, more than 10000") == true)

@@ -176,7 +176,7 @@ struct HostileStateTests {
             for bundle in [canary.candidate, canary.stable] { analyst.take(samples(bundle).filter { $0.value != 0 }) }
             // Its intervals take most of the time here.
             number += 1
-            if number.isMultiple(of: 5) {
+            if number.isMultiple(of: 25) {
                 let verdict = analyst.verdict(canary)
                 _ = (verdict.failure, verdict.report?.json.canonicalBytes())
             }

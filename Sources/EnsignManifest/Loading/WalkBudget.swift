@@ -11,20 +11,21 @@ package final class WalkBudget: Sendable {
     /// Below this nothing is asked: counting takes a while, too.
     private static let first = 100_000
 
+    private let limit: Int
     private let visited = Atomic<Int>(0)
     private let counted = Atomic<Bool>(false)
 
-    package init() {}
+    package init(limit: Int = limit) { self.limit = limit }
 
     /// - Throws: ``FleetTooLarge``.
     func take(_ count: Int, from snapshot: any Snapshot) throws {
         let total = visited.add(count, ordering: .relaxed).newValue
         guard total > Self.first else { return }
-        guard total <= Self.limit else { throw FleetTooLarge() }
+        guard total <= limit else { throw FleetTooLarge() }
         // One thread counts for all.
         guard !counted.exchange(true, ordering: .relaxed) else { return }
-        if try snapshot.countEntries(upTo: Self.limit) > Self.limit {
-            visited.store(Self.limit, ordering: .relaxed)
+        if try snapshot.countEntries(upTo: limit) > limit {
+            visited.store(limit, ordering: .relaxed)
             throw FleetTooLarge()
         }
     }
