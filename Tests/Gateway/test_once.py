@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 import unittest
+from contextlib import ExitStack
 from typing import Any, Callable
 
 from clients import Client, Serving, reason, words
@@ -106,6 +108,35 @@ class ImpatientTests(Case):
                 again = web.call("payments__refund", REFUND, Ensign_Run="r1")
                 self.assertEqual(reason(again), "unknown-outcome", words(again))
             self.assertEqual(len(world.calls()), 1)
+            world.gateway("verify")
+
+    def test_whoever_waits_when_it_is_stopped_is_answered_and_nothing_new_is_begun(self) -> None:
+        for by_socket in (False, True):
+            world = self.world("slow:1.5")
+            web = None if by_socket else world.listens()
+            if by_socket:
+                world.listens_on_socket()
+            answers: list[Any] = []
+            with Serving(world) as serving, ExitStack() as stack:
+                clients = [stack.enter_context(Client(world, "--run", "r1")) for _ in range(2)] if by_socket else []
+
+                def call(client: int, payment: str) -> Any:
+                    arguments = {**REFUND, "payment": payment}
+                    if web:
+                        return web.call("payments__refund", arguments, Ensign_Run="r1")
+                    return clients[client].call("payments__refund", arguments)
+
+                call(1, "before")
+                thread = threading.Thread(target=lambda: answers.append(call(0, "p")))
+                thread.start()
+                eventually(lambda: len(world.calls()) == 2)
+                serving.process.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+                self.assertEqual(reason(call(1, "q")), "unavailable")
+                thread.join()
+                self.assertEqual([(reason(each), words(each)) for each in answers], [(None, "done")])
+                self.assertEqual(serving.process.wait(timeout=10), 0)
+            self.assertEqual(len(world.calls()), 2)
             world.gateway("verify")
 
     def test_what_only_reads_may_be_made_again(self) -> None:

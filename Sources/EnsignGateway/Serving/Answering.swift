@@ -48,6 +48,18 @@ extension Refusal {
     }()
 }
 
+extension Refusal {
+    /// The gateway ends, and another one may be there in a moment.
+    package static let stopping: Refusal = {
+        var refusal = Refusal(
+            .unavailable,
+            "not done: the gateway is being stopped. Nothing was done. Try again in a moment."
+        )
+        refusal.isOfMany = true
+        return refusal
+    }()
+}
+
 extension ProtocolError {
     /// There is no room for one more question.
     static let noRoom = ProtocolError(

@@ -35,9 +35,7 @@ final class ProgramSession: Sendable {
         var leader: Inbox?
         /// When somebody was last.
         var led: ContinuousClock.Instant?
-        var said: [UInt8] = []
-        /// Whether the beginning of that is gone.
-        var isSaidCut = false
+        var lastWords: LastWords
     }
 
     /// What has come for one caller.
@@ -72,9 +70,8 @@ final class ProgramSession: Sendable {
 
     private let program: KeptProgram
     private let limits: Limits
-    private let state = Mutex(State())
-    /// Whether somebody writes: a pipe takes lines one after another.
-    private let writing = Condition(false)
+    private let state: Mutex<State>
+    private let input: ProgramInput
     private let wakeup: Wakeup
     /// For the leader, who does not wait for its inbox.
     private let news: Wakeup
@@ -85,6 +82,8 @@ final class ProgramSession: Sendable {
     init(_ program: KeptProgram, limits: Limits = Limits()) throws(SystemError) {
         self.program = program
         self.limits = limits
+        input = ProgramInput(program.input)
+        state = Mutex(State(lastWords: LastWords(most: limits.errors)))
         wakeup = try Wakeup()
         news = try Wakeup()
         output = Mutex(Output(lines: LineBuffer(most: limits.line)))
@@ -98,12 +97,8 @@ final class ProgramSession: Sendable {
     /// Whether it was ended only because nobody used it.
     var isAtRest: Bool { state.withLock { $0.isAtRest } }
 
-    /// The end of what it wrote to standard error, in whole lines: half of a secret could not be told from other text.
-    var said: [UInt8] {
-        let (said, isCut) = state.withLock { ($0.said, $0.isSaidCut) }
-        guard isCut else { return said }
-        return said.firstIndex(of: 0x0A).map { Array(said[($0 + 1)...]) } ?? []
-    }
+    /// The end of what it wrote to standard error.
+    var said: [UInt8] { state.withLock { $0.lastWords.lines } }
 
     /// Whether it said that its list has changed, since somebody asked.
     func takeNewList() -> Bool {
@@ -285,55 +280,17 @@ final class ProgramSession: Sendable {
         _ = write(message.canonicalBytes(), until: .now + .seconds(1), nil)
     }
 
-    private enum Written {
-        case all
-        case nothing(UpstreamFailure)
-        case some(UpstreamFailure)
-    }
-
     private func write(_ line: [UInt8], until deadline: ContinuousClock.Instant, _ cancellation: Cancellation?)
-        -> Written
+        -> ProgramInput.Written
     {
-        let turn = writing.wait(until: deadline) { isBusy -> Bool? in
-            guard !isBusy else { return nil }
-            isBusy = true
-            return true
+        let written = input.write(line, until: deadline, cancellation)
+        switch written {
+        // Half a line may be in its input: whatever came next would be read with it.
+        case .some(let failure): end(failure)
+        case .nothing(let failure) where failure.kind == .ended: end(failure)
+        case .all, .nothing: break
         }
-        guard turn != nil else { return .nothing(UpstreamFailure(.timedOut, "the server takes no messages")) }
-        defer { writing.updateForOne { $0 = false } }
-        if cancellation?.isCancelled == true {
-            return .nothing(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
-        }
-        var line = line
-        line.append(0x0A)
-        var done = 0
-        while done < line.count {
-            let count = unsafe line.withUnsafeBytes { buffer in
-                unsafe Glibc.write(program.input, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done)
-            }
-            if count > 0 {
-                done += count
-                continue
-            }
-            if errno == EINTR { continue }
-            if errno == EAGAIN {
-                var polled = pollfd(fd: program.input, events: Int16(POLLOUT), revents: 0)
-                let left = deadline - .now
-                if left > .zero {
-                    _ = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
-                    continue
-                }
-            }
-            let isLate = errno == EAGAIN
-            let failure = UpstreamFailure(
-                isLate ? .timedOut : .ended,
-                isLate ? "the server takes no messages" : "the server has ended"
-            )
-            // Half a line may be in its input: whatever came next would be read with it.
-            if done > 0 || !isLate { end(failure) }
-            return done > 0 ? .some(failure) : .nothing(failure)
-        }
-        return .all
+        return written
     }
 
     // MARK: Reading
@@ -452,11 +409,7 @@ final class ProgramSession: Sendable {
         var chunk = [UInt8](repeating: 0, count: 8_192)
         let count = unsafe Glibc.read(number, &chunk, chunk.count)
         if count > 0 {
-            state.withLock { state in
-                let said = state.said + chunk[..<count]
-                if said.count > limits.errors { state.isSaidCut = true }
-                state.said = said.suffix(limits.errors)
-            }
+            state.withLock { $0.lastWords.add(chunk[..<count]) }
         }
         return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
     }

@@ -10,8 +10,9 @@ extension Verb {
         group: .serve,
         summary: "Serve the agents of a host, over HTTP and a Unix socket",
         discussion: """
-            Runs until SIGTERM or SIGINT; what is under way is finished or cancelled first, and servers behind it are \
-            ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
+            Runs until SIGTERM or SIGINT. Then no call is made any more, and those under way have 10 seconds to be \
+            answered; what only reads is cancelled after that, and what changes something is waited for. Servers behind \
+            it are ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
             from then on, and a file that is not valid changes nothing. Addresses and the state need a new start.
             """,
         options: [.operatorFile] + Option.places,
@@ -52,11 +53,17 @@ extension Verb {
                 speaker.tell("the file was not taken: \(failure.message)")
             }
         }
+        service.finish(within: Verb.patience)
         fronts.stop()
         service.current.end("stopped")
         speaker.tell("stopped")
         return .done
     }
+}
+
+extension Verb {
+    /// How long the end waits for answers that are due.
+    private static let patience = Duration.seconds(10)
 }
 
 /// What is listened on.

@@ -124,41 +124,59 @@ struct Successions {
         let teams = try movedTeams(renamed.mapValues { $0.0.agent })
         for item in created + desired.filter({ returning[$0.agent] != nil }) {
             guard let compiled = item.compiled else { continue }
-            var succession = Succession(compiled)
-            if let (old, same) = renamed[item.agent] {
-                succession.renamedFrom = old.agent
-                succession.state = try recorded.agent(old.agent)?.state
-                guard returning[item.agent] == nil else {
-                    // It has a stable version of its own: what sessions of it have had all along.
-                    try inherit(compiled, &succession)
-                    found[item.agent] = succession
-                    continue
-                }
-                let bundle = try same.bundle
-                let before = old.bundle.named(as: bundle)
-                succession.before = before
-                // Under another name it keeps what it had: anything more from git takes the usual way.
-                let gains = AuthorityDifference(before: before, after: bundle).gains
-                succession.stable = gains ? try context.restrict(before, bundle) : same
-            }
-            if let scope = recorded.halts.covering(
-                item.agent,
-                asTeam: teams[item.agent.team],
-                not: succession.renamedFrom
-            ) {
-                succession.halt = Halt(
-                    since: context.now,
-                    reason: "\(scope.name): \(scope.halt.reason)",
-                    by: scope.halt.by
-                )
-            }
-            try inherit(compiled, &succession)
-            if !succession.isEmpty { found[item.agent] = succession }
+            let inherited =
+                try returning[item.agent].map { try succession(ofReturned: compiled, $0.0) }
+                ?? succession(ofNew: compiled, renamed[item.agent], teams)
+            if !inherited.isEmpty { found[item.agent] = inherited }
         }
         for item in desired where found[item.agent] == nil {
             if let succession = try arriving(item) { found[item.agent] = succession }
         }
         return (found, teams)
+    }
+
+    /// What an agent inherits that gets its name back. It has a stable version of its own: what sessions of it have had all
+    /// along.
+    private func succession(ofReturned compiled: CompiledBundle, _ old: Renames.Leaving) throws -> Succession {
+        var succession = Succession(compiled)
+        succession.renamedFrom = old.agent
+        succession.state = try recorded.agent(old.agent)?.state
+        try inherit(compiled, &succession)
+        return succession
+    }
+
+    /// What a created agent inherits.
+    ///
+    /// - Parameter renamed: Who it was, and what that one runs, under the new name; nil for one that was nobody.
+    private func succession(
+        ofNew compiled: CompiledBundle,
+        _ renamed: (old: Renames.Leaving, same: CompiledBundle)?,
+        _ teams: [String: String]
+    ) throws -> Succession {
+        var succession = Succession(compiled)
+        if let (old, same) = renamed {
+            succession.renamedFrom = old.agent
+            succession.state = try recorded.agent(old.agent)?.state
+            let bundle = try same.bundle
+            let before = old.bundle.named(as: bundle)
+            succession.before = before
+            // Under another name it keeps what it had: anything more from git takes the usual way.
+            let gains = AuthorityDifference(before: before, after: bundle).gains
+            succession.stable = gains ? try context.restrict(before, bundle) : same
+        }
+        if let scope = recorded.halts.covering(
+            compiled.agent,
+            asTeam: teams[compiled.agent.team],
+            not: succession.renamedFrom
+        ) {
+            succession.halt = Halt(
+                since: context.now,
+                reason: "\(scope.name): \(scope.halt.reason)",
+                by: scope.halt.by
+            )
+        }
+        try inherit(compiled, &succession)
+        return succession
     }
 
     /// What was stopped, and may be this agent.
