@@ -43,10 +43,10 @@ package struct ObjectWriter {
     /// Only folders on the way to an edit are read and written.
     ///
     /// - Returns: nil when nothing is left.
-    package mutating func tree(_ base: ObjectID?, _ edits: [FileEdit]) throws -> ObjectID? {
+    package mutating func tree(_ base: ObjectID?, _ edits: consuming [FileEdit]) throws -> ObjectID? {
         // What is in one folder is side by side then.
-        let sorted = edits.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
-        return try write(sorted[...], below: 0, base)
+        edits.sort { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+        return try write(edits[...], below: 0, base)
     }
 
     /// - Parameter edits: By `/`-separated path: a blob to put there, or nil to remove what is there.

@@ -28,7 +28,7 @@ package final class Repository {
         // Trees are kept here, bounded (``remember(_:_:)``); everything else is read once.
         _ = cgit2_set_caching(0)
         // What is mapped of packs counts as this process's memory.
-        _ = cgit2_set_windows(8 << 20, 64 << 20)
+        _ = cgit2_set_windows(2 << 20, 16 << 20)
         // Checked on reading, where it is known which objects need no check: see ``withObject(_:_:proof:_:)``.
         _ = cgit2_set_strict_hash_verification(0)
         return status

@@ -193,7 +193,7 @@ package struct Ledger {
     package func append(
         _ draft: EntryDraft,
         after tip: RecordedEntry?,
-        edits: some Collection<(key: String, value: FileContent?)>,
+        edits: consuming some Collection<(key: String, value: FileContent?)>,
         key: LedgerKey
     ) throws -> RecordedEntry {
         var writer = ObjectWriter(repository)
@@ -213,7 +213,7 @@ package struct Ledger {
         }
         blobs.append(FileEdit(path: "changes.jsonl", blob: changesFile))
         blobs.append(FileEdit(path: "entry.json", blob: try writer.write(bytes, .blob)))
-        guard let tree = try writer.tree(tip?.tree, blobs) else {
+        guard let tree = try writer.tree(tip?.tree, consume blobs) else {
             preconditionFailure("a tree with entry.json is not empty")
         }
         let parents = tip.map { [$0.commit] + (draft.parent.map { [$0] } ?? []) } ?? []
@@ -236,7 +236,7 @@ package struct Ledger {
 
     /// Writes files, many of them on several threads.
     private func write(
-        _ edits: some Collection<(key: String, value: FileContent?)>,
+        _ edits: consuming some Collection<(key: String, value: FileContent?)>,
         _ writer: inout ObjectWriter
     ) throws -> [FileEdit] {
         guard edits.count > ObjectWriter.fewObjects else {
@@ -253,7 +253,7 @@ package struct Ledger {
                 return FileEdit(path: path, blob: try content.map { try repository.write(try $0.read(), .blob) })
             }
         }
-        writer.note(edits.count)
+        writer.note(files.count)
         return Array(parts.joined())
     }
 

@@ -135,7 +135,7 @@ package struct PlannedChange: Sendable, Hashable {
     /// What else a person should know, in sentences without a full stop.
     package var notes: [String] = []
     /// The name under which an agent that is removed goes on; nil when it goes on under none, and for any other.
-    package var movedTo: AgentID?
+    @BoxedOptional package var movedTo: AgentID?
     /// What is accepted but not yet enforced, in this agent's deployment.
     package var declaredOnly: [String]
     /// How the agent takes over.

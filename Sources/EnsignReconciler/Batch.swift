@@ -48,9 +48,13 @@ struct Batch {
     /// What becomes of the recorded tree.
     func edits(_ announced: Announced) -> [(key: String, value: FileContent?)] {
         var edits: [(key: String, value: FileContent?)] = []
-        edits.reserveCapacity(announced.files.reduce(announced.expired.count + 2) { $0 + $1.bundles.count + 2 })
+        // Of a hundred thousand agents that begin, none has a state to remove.
+        let hasStates = announced.before.folder(AgentState.folder) != nil
+        edits.reserveCapacity(
+            announced.files.reduce(announced.expired.count + 2) { $0 + $1.bundles.count + (hasStates ? 2 : 1) }
+        )
         for files in announced.files where !announced.held.contains(files.agent) {
-            edits += files.edits
+            edits += hasStates || files.state != nil ? files.edits : files.liveEdits
         }
         for digest in announced.expired { edits.append((LivePath.bundle(digest), nil)) }
         if let policy = announced.policy { edits.append((LivePath.policy, policy.bytes.map { .bytes($0) })) }
@@ -58,40 +62,52 @@ struct Batch {
         return edits
     }
 
-    /// What becomes of the target. Repairs come first, so that a planned change of the same file wins.
+    /// What becomes of the target. A planned change of a file wins over its repair.
     func publication(_ announced: Announced) throws -> Publication {
         let recorded = announced.recorded
         var publication = Publication()
-        var bundles: [String: FileContent] = [:]
-        var routes: [String: FileContent] = [:]
+        // What is repaired and not planned.
+        var repairs: [String: FileContent] = [:]
         for file in drift where file.path != LivePath.header {
             // Where a folder belongs, something else is in its place; its files are listed as missing themselves.
             guard let node = try recorded.node(file.path), node.mode != .directory else {
                 publication.clearings.append(file.path)
                 continue
             }
-            let bytes = try recorded.bytes(node)
-            if file.path.hasPrefix(LivePath.bundles) {
-                bundles[file.path] = .bytes(bytes)
-            } else {
-                routes[file.path] = .bytes(bytes)
-            }
+            repairs[file.path] = .bytes(try recorded.bytes(node))
         }
+        publication.routes.reserveCapacity(announced.files.count)
+        publication.bundles.reserveCapacity(announced.files.count)
         for files in announced.files {
             let path = LivePath.route(files.agent)
-            for (digest, content) in files.bundles { bundles[LivePath.bundle(digest)] = content }
-            routes[path] = files.route
-            if files.route == nil, try recorded.node(path) != nil { publication.removals.append(path) }
+            for (digest, content) in files.bundles {
+                let path = LivePath.bundle(digest)
+                repairs[path] = nil
+                publication.bundles.append((path, content))
+            }
+            repairs[path] = nil
+            if let route = files.route {
+                publication.routes.append((path, route))
+            } else if try recorded.node(path) != nil {
+                publication.removals.append(path)
+            }
         }
         if let policy = announced.policy {
+            repairs[LivePath.policy] = nil
             // Before the routes: what they lead to may need it.
-            bundles[LivePath.policy] = policy.bytes.map { .bytes($0) }
-            routes[LivePath.policy] = nil
+            if let bytes = policy.bytes { publication.bundles.append((LivePath.policy, .bytes(bytes))) }
             if policy.bytes == nil { publication.removals.append(LivePath.policy) }
         }
+        for (path, content) in repairs {
+            if path.hasPrefix(LivePath.bundles) {
+                publication.bundles.append((path, content))
+            } else {
+                publication.routes.append((path, content))
+            }
+        }
         for digest in announced.expired { publication.removals.append(LivePath.bundle(digest)) }
-        publication.bundles = bundles.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        publication.routes = routes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        publication.bundles.sort { $0.path < $1.path }
+        publication.routes.sort { $0.path < $1.path }
         return publication
     }
 }
@@ -101,11 +117,12 @@ extension PlannedChange {
     ///
     /// - Parameter shelf: Where the route is kept meanwhile.
     func files(_ seal: LiveSeal, _ shelf: DiskShelf) -> AgentFiles {
-        AgentFiles(
+        let second = recompiled.flatMap { $0.digest == bundle?.digest ? nil : $0 }
+        return AgentFiles(
             agent: agent,
             route: route.map { shelf.keep(seal.route($0)) },
             state: state?.bytes,
-            bundles: Dictionary(bundles.map { ($0.digest, $0.file) }) { first, _ in first }
+            bundles: [bundle, second].compactMap { bundle in bundle.map { ($0.digest, $0.file) } }
         )
     }
 }

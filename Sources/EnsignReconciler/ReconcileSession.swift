@@ -110,7 +110,8 @@ extension ReconcileSession {
 
     /// Writes an entry with files of the recorded tree, by path; nil removes one.
     @discardableResult
-    mutating func append(_ draft: EntryDraft, edits: some Collection<(key: String, value: FileContent?)>) throws
+    mutating func append(_ draft: EntryDraft, edits: consuming some Collection<(key: String, value: FileContent?)>)
+        throws
         -> RecordedEntry
     {
         let entry = try ledger.append(draft, after: tip, edits: edits, key: key())

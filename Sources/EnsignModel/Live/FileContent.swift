@@ -13,7 +13,7 @@ package enum FileContent: Sendable {
 }
 
 /// Keeps the content of bundles, and of what else is published with them, where it takes no memory.
-package protocol BundleShelf: Sendable {
+package protocol BundleShelf: AnyObject, Sendable {
     /// - Throws: What the disk reports.
     func bytes(at place: ShelfPlace) throws -> [UInt8]
 

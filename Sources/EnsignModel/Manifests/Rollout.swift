@@ -2,8 +2,8 @@
 package enum Rollout: Sendable, Hashable {
     /// At once, for everyone.
     case immediate
-    /// Step by step, judged on the way.
-    case canary(Canary)
+    /// Step by step, judged on the way. Beside the agent: of a fleet, most share the environment's.
+    indirect case canary(Canary)
 }
 
 /// Steps of a canary and what decides about it.

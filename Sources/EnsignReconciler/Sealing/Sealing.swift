@@ -25,7 +25,7 @@ struct Sealing {
     }
 
     func files(_ seal: LiveSeal) -> AgentFiles {
-        AgentFiles(effect, route: effect.route.map { .bytes(seal.route($0)) }, bundles: [:])
+        AgentFiles(effect, route: effect.route.map { .bytes(seal.route($0)) }, bundles: [])
     }
 }
 
@@ -51,18 +51,17 @@ struct PolicyFile {
 
     private var digest: Digest? { bytes.flatMap { Digest(hex: SHA256.hex(of: $0)) } }
 
-    /// Planned changes with the digest of the file as it is published, which nobody could know before; where none of them
+    /// Gives planned changes the digest of the file as it is published, which nobody could know before; where none of them
     /// changes it, it is only signed.
-    func completing(_ planned: consuming [Change]) -> [Change] {
-        var changes = planned
+    func complete(_ changes: inout [Change]) {
         let file = Evidence.LiveFile(path: LivePath.policy, digest: digest)
         for index in changes.indices where changes[index].file?.path == LivePath.policy {
             changes[index].explain { $0.file = file }
         }
-        guard !changes.contains(where: { $0.file?.path == LivePath.policy }) else { return changes }
+        guard !changes.contains(where: { $0.file?.path == LivePath.policy }) else { return }
         var change = Change(agent: nil, action: .update, from: nil, to: nil, kind: .none)
         change.explain { $0.file = file }
-        return changes + [change]
+        changes.append(change)
     }
 }
 

@@ -15,7 +15,7 @@ extension ReconcileSession {
         if tip == nil { try begin() }
         guard let before = tip else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)
-        let planned = try batch.plan.map { try changes(of: $0, batch.commit) } ?? []
+        var announces = try batch.plan.map { try changes(of: $0, batch.commit) } ?? []
         let repairs = try repairs(batch.drift, recorded)
         if !repairs.isEmpty {
             try append(
@@ -29,10 +29,10 @@ extension ReconcileSession {
                 )
             )
         }
-        let sealing = try sealing(besides: planned, recorded)
+        let sealing = try sealing(besides: announces, recorded)
         let seal = try nextSeal()
         let policy = try policy(batch.plan, recorded, seal)
-        var announces = policy?.completing(planned) ?? planned
+        policy?.complete(&announces)
         announces += sealing.map(\.change)
         let onlyRepairs = announces.isEmpty && !repairs.isEmpty
         announces += repairs

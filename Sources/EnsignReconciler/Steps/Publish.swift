@@ -29,8 +29,8 @@ extension ReconcileSession {
 
     /// Bundles that are in place for agents which were halted meanwhile, and belong to nobody now.
     private func leftovers(of held: Set<AgentID>, _ announced: Batch.Announced) throws -> [String] {
-        let used = Set(announced.files.filter { !held.contains($0.agent) }.flatMap { $0.bundles.keys })
-        let left = announced.files.filter { held.contains($0.agent) }.flatMap { $0.bundles.keys.sorted() }
+        let used = Set(announced.files.filter { !held.contains($0.agent) }.flatMap { $0.bundles.map(\.digest) })
+        let left = announced.files.filter { held.contains($0.agent) }.flatMap { $0.bundles.map(\.digest).sorted() }
         return try left.filter { try !used.contains($0) && !announced.recorded.keeps($0) }.map { LivePath.bundle($0) }
     }
 }

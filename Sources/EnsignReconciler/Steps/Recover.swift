@@ -74,12 +74,12 @@ extension ReconcileSession {
         // A version that did not sign routes may have died here.
         let isBare = intent.entry.format == .v1 && found == effect.route?.bytes
         guard isBare || found == effect.route.map(seal.route) else { return nil }
-        var bundles: [Digest: FileContent] = [:]
+        var bundles: [AgentFiles.BundleFile] = []
         for digest in effect.digests {
             guard let bundle = try target.read(LivePath.bundle(digest)), Compiler.digest(of: bundle) == digest else {
                 return nil
             }
-            bundles[digest] = .bytes(bundle)
+            bundles.append((digest, .bytes(bundle)))
         }
         return AgentFiles(effect, route: found.map { .bytes($0) }, bundles: bundles)
     }
