@@ -99,7 +99,7 @@ package enum LedgerCommit {
         case .genesis: what = "genesis"
         case .key: what = "signing keys changed"
         case .refused: what = "refused \(entry.source.map { $0.commit.short } ?? "")"
-        case .drift where entry.reason.purpose == .behaviour: what = "drift, \(behaviour(entry))"
+        case .drift where entry.reason == Entry.Reason(.behaviour): what = "drift, \(behaviour(entry))"
         case .drift: what = "drift, \(files(entry))"
         case .halt, .resume, .intent, .outcome, .recovery: what = changes(entry)
         }

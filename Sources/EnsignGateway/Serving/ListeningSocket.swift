@@ -77,7 +77,7 @@ private func bind<Address>(_ number: Int32, _ address: inout Address, _ size: In
     }
 }
 
-extension Places.Holder {
+extension ConnectionPlaces.Holder {
     /// Whoever is at the other end of a connection of TCP: of this machine the account, of others the address. What belongs to
     /// one customer of a network by IPv6 counts as one address (RFC 6177).
     init(ofPeerOn socket: Int32) {

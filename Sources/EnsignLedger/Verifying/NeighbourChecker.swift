@@ -108,7 +108,7 @@ struct NeighbourChecker {
     private mutating func checkDrift(_ older: RecordedEntry, _ newer: RecordedEntry) throws {
         let sequence = newer.entry.sequence
         let changes = try ledger.changes(of: newer)
-        guard newer.entry.reason.purpose == .behaviour else {
+        guard newer.entry.reason == Entry.Reason(.behaviour) else {
             if changes.contains(where: { $0.action != .repair }) { note(sequence, "a drift of files does more") }
             return
         }

@@ -72,7 +72,7 @@ package struct BehaviourRecord: LedgerProjection {
 
     package mutating func take(_ entry: RecordedEntry, _ ledger: Ledger) throws {
         switch entry.entry.kind {
-        case .drift where entry.entry.reason.purpose == .behaviour:
+        case .drift where entry.entry.reason == Entry.Reason(.behaviour):
             for change in try ledger.changes(of: entry).reversed() where later.leaves(change) {
                 newestFirst.append(Drift(change: change, time: entry.entry.time, sequence: entry.entry.sequence))
             }

@@ -32,7 +32,7 @@ struct CrowdTests {
         let number = accept(listening.descriptor.number, nil, nil)
         defer { close(number) }
         #expect(Machine.account(ofTCPPeerOn: number) == geteuid())
-        #expect(Places.Holder(ofPeerOn: number) == .account(geteuid()))
+        #expect(ConnectionPlaces.Holder(ofPeerOn: number) == .account(geteuid()))
         #expect(Machine.account(ofTCPPeerOn: -1) == nil)
         withExtendedLifetime(client) {}
     }

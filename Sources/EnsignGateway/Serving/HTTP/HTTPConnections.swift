@@ -37,7 +37,7 @@ final class HTTPConnections: Sendable {
 
     private struct State {
         var entries: [Int: Entry] = [:]
-        var places: Places
+        var places: ConnectionPlaces
         var last = 0
         var named: [Name: [Cancellation]] = [:]
         var isStopping = false
@@ -50,7 +50,7 @@ final class HTTPConnections: Sendable {
     init(_ limits: Limits) {
         self.limits = limits
         room = MessageRoom(limits.memory)
-        state = Condition(State(places: Places(limits.connections)))
+        state = Condition(State(places: ConnectionPlaces(limits.connections)))
     }
 
     // MARK: A connection's life
@@ -58,7 +58,7 @@ final class HTTPConnections: Sendable {
     /// Takes note of a connection. Where there is no room, the one that gives way is ended: this one, too.
     ///
     /// - Parameter holder: The account or the address at its other end.
-    func opened(_ socket: Int32, _ holder: Places.Holder) -> Int {
+    func opened(_ socket: Int32, _ holder: ConnectionPlaces.Holder) -> Int {
         state.withLock { state in
             let now = ContinuousClock.now
             state.last += 1

@@ -174,7 +174,7 @@ extension HTTPFront {
             opened: { context, socket in
                 guard let context = unsafe context else { return nil }
                 let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
-                let holder = Places.Holder(ofPeerOn: socket)
+                let holder = ConnectionPlaces.Holder(ofPeerOn: socket)
                 return unsafe UnsafeMutableRawPointer(bitPattern: shared.site.connections.opened(socket, holder))
             },
             closed: { context, connection in

@@ -32,7 +32,7 @@ package final class SocketFront: Sendable {
 
     private struct State {
         var entries: [Int: Entry] = [:]
-        var places: Places
+        var places: ConnectionPlaces
         var last = 0
         var isStopping = false
     }
@@ -79,7 +79,7 @@ package final class SocketFront: Sendable {
         self.admin = admin
         self.limits = limits
         room = MessageRoom(limits.memory)
-        state = Condition(State(places: Places(limits.connections)))
+        state = Condition(State(places: ConnectionPlaces(limits.connections)))
         // Those that give way are still there for a moment.
         attendants = WorkerPool(most: limits.connections + limits.connections / 4 + 16)
         wakeup = try Wakeup()

@@ -5,7 +5,7 @@ import Testing
 @testable import EnsignGateway
 
 @Suite("Who may keep a connection open")
-struct PlacesTests {
+struct ConnectionPlacesTests {
     private let start = ContinuousClock.now
     private let agent = AgentID(team: "support", name: "triage")
 
@@ -13,7 +13,7 @@ struct PlacesTests {
 
     @Test("Of one account only a quarter of the places is without proof, and the newest always gets one")
     func unproven() {
-        var places = Places(16)
+        var places = ConnectionPlaces(16)
         for number in 0..<4 { #expect(places.enter(number, .account(7), now: time(number)) { _ in false } == []) }
         for number in 4..<40 {
             #expect(places.enter(number, .account(7), now: time(number)) { _ in false } == [number - 4])
@@ -25,7 +25,7 @@ struct PlacesTests {
 
     @Test("Whoever has proven who it is takes no place of its account's")
     func proven() {
-        var places = Places(16)
+        var places = ConnectionPlaces(16)
         for number in 0..<12 {
             #expect(places.enter(number, .account(7), now: time(number)) { _ in false } == [])
             places.prove(number, agent)
@@ -35,7 +35,7 @@ struct PlacesTests {
 
     @Test("Where no place is left, whoever holds the most gives up the one that has waited longest")
     func full() {
-        var places = Places(8)
+        var places = ConnectionPlaces(8)
         for number in 0..<6 {
             _ = places.enter(number, .account(UInt32(number)), now: time(number)) { _ in false }
             places.prove(number, agent)
@@ -50,7 +50,7 @@ struct PlacesTests {
 
     @Test("Where all are busy, whoever comes must go")
     func busy() {
-        var places = Places(4)
+        var places = ConnectionPlaces(4)
         for number in 0..<4 {
             _ = places.enter(number, .account(1), now: time(number)) { _ in true }
             places.prove(number, agent)
@@ -64,7 +64,7 @@ struct PlacesTests {
         var random = SeededGenerator(for: "a crowd of connections", standard: 11)
         for _ in 0..<50 {
             let most = Int.random(in: 8...64, using: &random)
-            var places = Places(most)
+            var places = ConnectionPlaces(most)
             // One agent with one connection, another account that waits for its proof.
             #expect(places.enter(-1, .account(1), now: start) { _ in false } == [])
             places.prove(-1, agent)

@@ -5,7 +5,7 @@ import EnsignModel
 /// Two rules, so that nobody keeps others out, whatever they open. Of those that have not proven who they are, one account or
 /// address keeps only so many, and the one that has waited longest gives way to the next. Where no place is left, whoever
 /// holds the most gives up the one that has waited longest. What is busy never gives way.
-struct Places: Sendable {
+struct ConnectionPlaces: Sendable {
     /// Who has a place.
     enum Holder: Hashable, Sendable {
         /// An account of this machine, which has not proven more.

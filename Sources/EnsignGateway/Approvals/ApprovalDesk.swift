@@ -1,23 +1,6 @@
 package import EnsignModel
 package import EnsignPolicy
 
-/// Where decisions are written. Safe from any number of threads.
-package protocol DecisionRecord: Sendable {
-    /// Writes one line, durably enough to outlive this process; approvals also outlive the machine's power.
-    ///
-    /// - Returns: Its number, `seq`.
-    /// - Throws: ``RecordFailure`` when it cannot be written: then nothing may be done that had to be written first.
-    func append(_ decision: Decision) throws(RecordFailure) -> Int64
-}
-
-/// The decision log, approvals or pins cannot be written or read.
-package struct RecordFailure: Error, Sendable, Hashable {
-    /// One sentence for the operator, printable.
-    package var message: String
-
-    package init(_ message: String) { self.message = message }
-}
-
 /// What somebody has to agree to.
 package struct ApprovalQuestion: Sendable {
     package var agent: AgentID
@@ -101,10 +84,4 @@ package protocol ApprovalDesk: Sendable {
     ///
     /// - Returns: false when somebody took it before.
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool
-}
-
-/// What the gateway first saw of definitions that no manifest pins. Safe from any number of threads and processes.
-package protocol PinBook: Sendable {
-    /// - Returns: The digest that was kept for an operation: what is given, when nothing was kept before.
-    func pinned(tool: String, operation: String, seen: Digest) throws(RecordFailure) -> Digest
 }
