@@ -13,16 +13,18 @@ struct WaitingTests {
     func again() throws {
         let fixture = try GateFixture()
         try fixture.publish(open())
-        fixture.server.contents.withLock { $0.whenListing = { _ = try? fixture.publish([]) } }
+        fixture.server.contents.withLock { $0.whenListing = { [unowned fixture] in _ = try? fixture.publish([]) } }
         #expect(fixture.call("crm__find").reason == "halted")
         try fixture.publish(open("1.0.1"))
         fixture.server.contents.withLock { contents in
-            contents.whenListing = { try? fixture.publish(open("1.0.2") { $0.tools[0].operations["find"] = nil }) }
+            contents.whenListing = { [unowned fixture] in
+                try? fixture.publish(open("1.0.2") { $0.tools[0].operations["find"] = nil })
+            }
         }
         #expect(fixture.call("crm__find", run: "r2").reason == "not-granted")
         try fixture.publish(open("1.0.3"))
         fixture.server.contents.withLock { contents in
-            contents.whenListing = {
+            contents.whenListing = { [unowned fixture] in
                 try? fixture.publish(open("1.0.4") { $0.tools[0].operations["find"]?.approval = .manager })
             }
         }
@@ -37,7 +39,7 @@ struct WaitingTests {
         try fixture.publish(open())
         let seen = Mutex<[Decision.Kind]>([])
         fixture.server.contents.withLock { contents in
-            contents.whenCalled = { seen.withLock { $0 = fixture.log.kinds } }
+            contents.whenCalled = { [unowned fixture] in seen.withLock { $0 = fixture.log.kinds } }
         }
         _ = fixture.call("crm__find")
         #expect(seen.withLock { $0 } == [.intent])

@@ -80,7 +80,7 @@ struct ReplayTests {
         try fixture.publishPolicy()
         try fixture.publish(open())
         fixture.server.contents.withLock { contents in
-            contents.whenListing = { try? fixture.publish(open("1.0.1", changes[index].1)) }
+            contents.whenListing = { [unowned fixture] in try? fixture.publish(open("1.0.1", changes[index].1)) }
         }
         _ = fixture.call("crm__update", ["amount": 50])
         let replay = try replay(fixture, [["amount": 50]])
