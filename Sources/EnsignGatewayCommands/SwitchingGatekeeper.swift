@@ -8,7 +8,6 @@ import Synchronization
 final class SwitchingGatekeeper: Gatekeeper {
     private let serving: Mutex<Gateway>
     private let retiring = WorkerPool(most: 4)
-    private let isStopping = Atomic<Bool>(false)
 
     init(_ gateway: Gateway) { serving = Mutex(gateway) }
 
@@ -42,9 +41,10 @@ final class SwitchingGatekeeper: Gatekeeper {
 
     /// Makes no call any more. Returns when those under way are answered, and at the latest after `patience`.
     func finish(within patience: Duration) {
-        isStopping.store(true, ordering: .relaxed)
+        let gate = current.gate
+        gate.close()
         let end = ContinuousClock.now + patience
-        while !current.gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 20) }
+        while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 20) }
         // The last answers are on their way yet.
         Machine.pause(milliseconds: 100)
     }
@@ -53,11 +53,7 @@ final class SwitchingGatekeeper: Gatekeeper {
 
     func offer(to session: Session) -> Result<[OfferedTool], Refusal> { current.gate.offer(to: session) }
 
-    func call(_ call: IncomingCall, in session: Session) -> JSONValue {
-        let gate = current.gate
-        guard !isStopping.load(ordering: .relaxed) else { return gate.refuse(call, .stopping, in: session) }
-        return gate.call(call, in: session)
-    }
+    func call(_ call: IncomingCall, in session: Session) -> JSONValue { current.gate.call(call, in: session) }
 
     func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
         current.gate.refuse(call, refusal, in: session)

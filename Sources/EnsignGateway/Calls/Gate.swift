@@ -90,7 +90,7 @@ package final class Gate: Gatekeeper {
     package func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         var context = context(call, session)
         do throws(Refusal) {
-            enter()
+            try enter()
             defer { leave(context) }
             let ruling = try rule(&context)
             return try make(ruling, &context)
@@ -165,12 +165,23 @@ package final class Gate: Gatekeeper {
         var calls = 0
         /// Those that are made, or wait for the same one: the operator's limit is on them.
         var made: [AgentID: Int64] = [:]
+        var isClosed = false
     }
 
     /// Whether no call is under way.
     package var isIdle: Bool { underWay.withLock { $0.calls == 0 } }
 
-    private func enter() { underWay.withLock { $0.calls += 1 } }
+    /// Begins no call any more; those that are under way go on.
+    package func close() { underWay.withLock { $0.isClosed = true } }
+
+    private func enter() throws(Refusal) {
+        // With the count: after ``close()`` none can begin that ``isIdle`` did not see.
+        let isOpen = underWay.withLock { underWay in
+            if !underWay.isClosed { underWay.calls += 1 }
+            return !underWay.isClosed
+        }
+        guard isOpen else { throw .stopping }
+    }
 
     /// Takes one of the agent's places for calls that are made, unless the call has one.
     ///

@@ -50,7 +50,7 @@ extension Refusal {
 
 extension Refusal {
     /// The gateway ends, and another one may be there in a moment.
-    package static let stopping: Refusal = {
+    static let stopping: Refusal = {
         var refusal = Refusal(
             .unavailable,
             "not done: the gateway is being stopped. Nothing was done. Try again in a moment."

@@ -2,7 +2,7 @@ extension Entry {
     /// Why an entry was written: for what, and what a person let past a guard meanwhile.
     ///
     /// In JSON it is one text: `sync`, or `sync; allow-prune by ada@fleet-1: the old desk is closed`
-    /// (docs/formats/ledger.md, "Fields").
+    /// (docs/formats/ledger.md, "entry.json").
     package struct Reason: Sendable, Hashable {
         /// What an entry is for. Another version of Ensign may know more of them.
         package struct Purpose: RawRepresentable, Sendable, Hashable {
@@ -29,7 +29,7 @@ extension Entry {
 
         package let purpose: Purpose
         /// Who let what past which guard, in words; nil where nobody did.
-        package private(set) var override: String?
+        package let override: String?
 
         package init(_ purpose: Purpose, override: Override? = nil) {
             self.purpose = purpose

@@ -34,6 +34,20 @@ struct GateTests {
         #expect(fixture.server.calls == ["list {}"])
     }
 
+    @Test("A gate that is closed in the middle of a call ends that one, and begins no other")
+    func closed() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.contents.withLock { contents in
+            contents.whenCalled = { [unowned fixture] in fixture.gate.close() }
+        }
+        #expect(fixture.call("crm__find").reason == nil && fixture.gate.isIdle)
+        let next = fixture.call("crm__find", run: "r2")
+        #expect(next.reason == "unavailable" && next.text.contains("Nothing was done"))
+        #expect(fixture.server.calls.count == 1 && fixture.log.kinds == [.intent, .outcome, .refused])
+        #expect(fixture.gate.isIdle)
+    }
+
     @Test("Not granted and unknown read the same, but for the name that was asked for")
     func notGranted() throws {
         let fixture = try GateFixture()
