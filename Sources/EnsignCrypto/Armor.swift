@@ -39,13 +39,17 @@ struct Armor {
     }
 
     /// Returns the text for `blob`: lines of 70 characters and a final line feed, byte for byte as ssh-keygen writes
-    /// it.
+    /// it. No other copy of it is left in memory.
     func text(_ blob: Span<UInt8>) -> String {
-        var base64 = SecretBytes(count: Base64.encodedCapacity(blob.count))
-        let count = unsafe base64.withMutableBytes { unsafe Base64.encode(blob, padding: .padded, into: $0) }
+        let count = Base64.encodedCount(blob.count)
         let lines = (count + Self.columns - 1) / Self.columns
-        let capacity = begin.utf8CodeUnitCount + end.utf8CodeUnitCount + 2 + count + lines
+        let start = begin.utf8CodeUnitCount + 1
+        let capacity = start + count + lines + end.utf8CodeUnitCount + 1
         return unsafe String(unsafeUninitializedCapacity: capacity) { output in
+            // One line first, so far behind that no line that moves forward meets one that has not.
+            let from = start + lines
+            let room = unsafe UnsafeMutableBufferPointer(rebasing: output[from...])
+            _ = unsafe Base64.encode(blob, padding: .padded, into: UnsafeMutableRawBufferPointer(room))
             var position = 0
             func put(_ byte: UInt8) {
                 unsafe output[position] = byte
@@ -56,11 +60,9 @@ struct Armor {
                 put(0x0A)
             }
             put(begin)
-            base64.withBytes { characters in
-                for index in 0..<count {
-                    put(characters[index])
-                    if index % Self.columns == Self.columns - 1 || index == count - 1 { put(0x0A) }
-                }
+            for index in 0..<count {
+                unsafe put(output[from + index])
+                if index % Self.columns == Self.columns - 1 || index == count - 1 { put(0x0A) }
             }
             put(end)
             return position

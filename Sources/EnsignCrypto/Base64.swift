@@ -67,8 +67,11 @@ package enum Base64 {
         return decoded == nil ? nil : bytes
     }
 
+    /// How many characters `byteCount` bytes are as padded text.
+    static func encodedCount(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 }
+
     /// The most bytes that `byteCount` bytes take as text, with the NUL that libsodium writes after it.
-    static func encodedCapacity(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 + 1 }
+    static func encodedCapacity(_ byteCount: Int) -> Int { encodedCount(byteCount) + 1 }
 
     /// The most bytes that `characterCount` characters can encode.
     static func decodedCapacity(_ characterCount: Int) -> Int { characterCount / 4 * 3 + 3 }

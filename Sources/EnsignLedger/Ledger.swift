@@ -234,7 +234,7 @@ package struct Ledger {
         )
     }
 
-    /// Writes files, many of them on several threads.
+    /// Writes files, many of them as one pack.
     private func write(
         _ edits: consuming some Collection<(key: String, value: FileContent?)>,
         _ writer: inout ObjectWriter
@@ -244,17 +244,9 @@ package struct Ledger {
                 FileEdit(path: path, blob: try content.map { try writer.write(try $0.read(), .blob) })
             }
         }
-        let (files, opening) = (Array(edits), repository.opening)
-        let threads = min(Parallel.cores, 8)
-        let parts = try Parallel.map(threads) { index in
-            let repository = try opening.open()
-            return try stride(from: index, to: files.count, by: threads).map { place in
-                let (path, content) = files[place]
-                return FileEdit(path: path, blob: try content.map { try repository.write(try $0.read(), .blob) })
-            }
-        }
+        let files = Array(edits)
         writer.note(files.count)
-        return Array(parts.joined())
+        return try PackWriter(repository: repository, environment: environment).write(files)
     }
 
     private func move(from expected: ObjectID?, to commit: ObjectID, _ entry: Entry) throws {

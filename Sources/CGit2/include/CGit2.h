@@ -5,6 +5,7 @@
 #include <git2/sys/mempack.h>
 #include <git2/sys/odb_backend.h>
 #include <git2/sys/repository.h>
+#include <zlib.h>
 
 // Swift does not import variadic C functions: each one that Ensign needs has a wrapper with fixed arguments here.
 
