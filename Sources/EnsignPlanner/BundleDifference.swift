@@ -131,7 +131,7 @@ package struct BundleDifference: Sendable, Hashable {
     private func fallbacks(_ model: Model?) -> String {
         guard let model, !model.fallbacks.isEmpty else { return "none" }
         return model.fallbacks.map { fallback in
-            guard let parameters = fallback.parameters?.object, !parameters.isEmpty else { return fallback.key }
+            guard let parameters = fallback.parameters.object, !parameters.isEmpty else { return fallback.key }
             return "\(fallback.key) \(JSONValue.object(parameters).text)"
         }.joined(separator: ", ")
     }

@@ -38,6 +38,7 @@ extension Planner {
             let isNew = work.recompiled?.digest == stable.digest
             work.stableBundle = try isNew ? work.recompiled?.bundle : recorded.bundle(stable.digest)
         }
+        work.machine.stableArtifact = work.stableBundle?.artifact
         work.difference = try difference(work, compiled, delegated)
         let desired = try desired(compiled, identity, &work, recorded, context)
         try work.machine.handle(.desired(desired))
@@ -229,7 +230,10 @@ extension Planner {
             source: context.source,
             wanted: work.item.wanted ?? context.wanted
         )
-        work.promotion = try promotion(compiled, work, recorded, context)
+        desired.promotionRule = try promotionRule(compiled, state, context)
+        work.promotion = try desired.promotionRule.flatMap {
+            try promotion(compiled, $0, work, recorded, context)
+        }
         desired.promotion = work.promotion
         guard let stable = state.stable, stable.digest != compiled.digest else { return desired }
         if let history = try recorded.history(work.item.agent, compiled.digest) {

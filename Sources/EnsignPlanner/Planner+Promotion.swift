@@ -2,6 +2,20 @@ import EnsignModel
 
 /// Whether versions were proven where they come from.
 extension Planner {
+    /// What the version that git asks for must have shown: by the last accepted commit. One that asks for a version and
+    /// loosens the rule does not do so for this version, however often it is looked at: only a later commit does.
+    static func promotionRule(
+        _ compiled: CompiledBundle,
+        _ state: AgentState,
+        _ context: RolloutContext
+    ) throws -> PromotionRule? {
+        guard case .soaking(let candidate, let soak)? = state.rollout, candidate.artifact == compiled.artifact,
+            let began = soak.rule, began != context.promotion,
+            try context.promotionRule(candidate.source) == context.promotion
+        else { return context.promotion }
+        return began
+    }
+
     /// Whether the version that git asks for may come in.
     ///
     /// Only a version that brings an artifact which the environment did not have stable within `keepFor` has to be shown.
@@ -10,11 +24,11 @@ extension Planner {
     /// - Returns: nil where nothing has to be shown.
     static func promotion(
         _ compiled: CompiledBundle,
+        _ rule: PromotionRule,
         _ work: AgentWork,
         _ recorded: RecordedFleet,
         _ context: RolloutContext
     ) throws -> PromotionVerdict? {
-        guard let rule = context.promotion else { return nil }
         let (agent, state) = (work.item.agent, work.machine.state)
         let version = compiled.identity
         if let stable = state.stable {
@@ -37,7 +51,7 @@ extension Planner {
         if let override = state.soakOverride, override.version == compiled.version {
             return .overridden(override)
         }
-        return rule.verdict(compiled.version, try context.proven(agent, version), now: context.now)
+        return rule.verdict(compiled.version, try context.proven(rule, agent, version), now: context.now)
     }
 
     /// Whether an artifact was stable here: this very bundle at any time, another one of it within `keepFor`.

@@ -20,8 +20,18 @@ import Testing
 
     /// What goes to a file and comes back is the same.
     private func expectRoundTrip(_ bundle: Bundle) {
-        #expect(Bundle(json: bundle.json)?.json == bundle.json)
+        #expect(Bundle(json: bundle.json) == bundle)
     }
+
+    @Test(
+        "What an agent does not declare is the same from a file",
+        arguments: [
+            ", parameters: {temperature: 0.2}", "  runtime: {kind: langgraph, graph: \"tickets:graph\"}\n",
+            "  limits: {steps: 8, tokens: 20000, costUSD: 0.5, seconds: 90}\n",
+            "  contract:\n    input: {type: object, required: [ticket]}\n", "metadata: {labels: {domain: tickets}}\n",
+        ]
+    )
+    func undeclared(part: String) throws { expectRoundTrip(try agent(part, "")) }
 
     @Test("Several prompts go into the bundle by name, and each is part of the artifact")
     func prompts() throws {

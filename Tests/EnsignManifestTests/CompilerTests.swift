@@ -42,6 +42,7 @@ struct CompilerTests {
         #expect(try compiled.digest == Compiler.digest(of: compiled.bytes))
         let read = try #require(Bundle(json: json))
         #expect(try read.bytes == compiled.bytes)
+        #expect(try read == compiled.bundle)
     }
 
     @Test("A bundle has every field of the contract, and no other")

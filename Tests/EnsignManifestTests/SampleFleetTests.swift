@@ -31,6 +31,7 @@ struct SampleFleetTests {
             #expect(agents.count == 7)
             for agent in agents {
                 let bundle = try #require(try compiler.compile(agent)).bundle.bundle
+                #expect(Bundle(json: bundle.json) == bundle)
                 for operation in bundle.tools.flatMap(\.operations.values) {
                     for schema in [operation.input, operation.output].compactMap({ $0 }) { _ = try JSONSchema(schema) }
                 }

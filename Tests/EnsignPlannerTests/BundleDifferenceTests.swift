@@ -27,7 +27,7 @@ struct BundleDifferenceTests {
     func nothingUnseen() {
         func with(_ change: @escaping (inout Bundle) -> Void) -> Bundle { bundle("support/triage", "1.0.0", change) }
         func model(_ provider: String, _ name: String) -> Model {
-            Model(provider: provider, name: name, parameters: nil)
+            Model(provider: provider, name: name)
         }
         let pairs: [(Bundle, Bundle)] = [
             (
@@ -48,7 +48,7 @@ struct BundleDifferenceTests {
     func behaviour() {
         let changes: [(inout Bundle) -> Void] = [
             { $0.instructions = "x" }, { $0.model?.name = "x" }, { $0.model?.parameters = ["temperature": 0.3] },
-            { $0.model = nil }, { $0.model?.fallbacks = [Model(provider: "openai", name: "gpt", parameters: nil)] },
+            { $0.model = nil }, { $0.model?.fallbacks = [Model(provider: "openai", name: "gpt")] },
             { $0.prompts = ["reply": "x"] }, { $0.triggers = [["queue": "x"]] },
             { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
             { $0.runtime = ["kind": "crewai"] },

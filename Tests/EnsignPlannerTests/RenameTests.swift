@@ -46,7 +46,7 @@ struct RenameTests {
             compiled += 1
             return move.compile(agent, version)
         }
-        return (found.mapValues { $0.0.agent }, compiled)
+        return (found.mapValues { $0.leaving.agent }, compiled)
     }
 
     /// Every pair, from the likeliest to the least likely.

@@ -262,7 +262,7 @@ private struct Scenario {
         )
         if let soak {
             context.promotion = PromotionRule(source: "staging", soak: soak)
-            context.proven = { _, version in
+            context.proven = { _, _, version in
                 story.source[version.artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
             }
         }

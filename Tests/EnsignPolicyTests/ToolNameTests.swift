@@ -38,7 +38,7 @@ struct ToolNameTests {
                 identity: "",
                 description: "",
                 labels: [:],
-                model: Model(provider: "p", name: "m", parameters: nil),
+                model: Model(provider: "p", name: "m"),
                 instructions: "",
                 contract: Contract(input: nil, output: nil),
                 tools: tools.sorted { $0.key < $1.key }.map { tool, operations in

@@ -113,4 +113,34 @@ import Testing
         #expect(try live(host).contains("1.5.0"))
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
     }
+
+    @Test(
+        "A commit that asks for a version and takes the rule away waits, however often it is looked at; a later one may"
+    )
+    func forItself() throws {
+        let host = try host(soak: "1h")
+        try host.edit(deployment, "version: 1.4.0", "version: 1.5.0")
+        try host.edit(prod, "  soak: 1h\n", "")
+        try host.git("commit", "-q", "-a", "-m", "1.5.0 to prod, at once")
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        for _ in 1...3 {
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+            #expect(try live(host).contains("1.4.0"))
+        }
+        let entry = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
+        // Nor does a commit that has nothing to do with it.
+        try host.edit("fleet/teams/support.yaml", "spec:", "# A comment.\nspec:")
+        try host.git("commit", "-q", "-a", "-m", "Say something")
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        for _ in 1...2 { #expect(try host.ensign("reconcile", "--env", "prod").status == 0) }
+        #expect(try host.hostGit("rev-parse", "refs/ensign/ledger/prod") == entry)
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+
+        try host.edit(prod, "promotesFrom: staging\n", "promotesFrom: staging\n  soak: 0s\n")
+        try host.git("commit", "-q", "-a", "-m", "Order alone")
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        for _ in 1...2 { #expect(try host.ensign("reconcile", "--env", "prod").status == 0) }
+        #expect(try live(host).contains("1.5.0"))
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
 }

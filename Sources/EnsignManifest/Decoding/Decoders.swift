@@ -62,7 +62,7 @@ extension Model {
         Model(
             provider: record.text("provider") ?? "",
             name: record.text("name") ?? "",
-            parameters: record.json("parameters"),
+            parameters: record.json("parameters") ?? [:],
             fallbacks: record.records("fallbacks").map(decode)
         )
     }

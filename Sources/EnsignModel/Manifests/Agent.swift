@@ -68,11 +68,12 @@ package struct AgentTexts: Sendable, Hashable {
 package struct Model: Sendable, Hashable {
     package var provider: String
     package var name: String
-    package var parameters: JSONValue?
+    /// An object, empty when nothing was declared.
+    package var parameters: JSONValue
     /// The models that take over when this one cannot answer, in their order; they have no fallbacks themselves.
     package var fallbacks: [Model]
 
-    package init(provider: String, name: String, parameters: JSONValue?, fallbacks: [Model] = []) {
+    package init(provider: String, name: String, parameters: JSONValue = [:], fallbacks: [Model] = []) {
         self.provider = provider
         self.name = name
         self.parameters = parameters
@@ -87,7 +88,7 @@ package struct Model: Sendable, Hashable {
 
     package var json: JSONValue {
         var object: JSONObject = [
-            "provider": .string(provider), "name": .string(name), "parameters": parameters ?? [:],
+            "provider": .string(provider), "name": .string(name), "parameters": parameters,
         ]
         if !fallbacks.isEmpty { object["fallbacks"] = .array(fallbacks.map(\.json)) }
         return .object(object)
@@ -99,7 +100,7 @@ package struct Model: Sendable, Hashable {
         let fallbacks = json["fallbacks"]?.array ?? []
         let known = fallbacks.compactMap { Model(json: $0) }
         guard known.count == fallbacks.count else { return nil }
-        self.init(provider: provider, name: name, parameters: json["parameters"], fallbacks: known)
+        self.init(provider: provider, name: name, parameters: json["parameters"] ?? [:], fallbacks: known)
     }
 }
 

@@ -26,14 +26,17 @@ extension RolloutState {
 
 extension Soak {
     package var json: JSONValue {
-        ["until": until.map { .string($0.description) } ?? .null, "why": .string(why)]
+        var object: JSONObject = ["until": until.map { .string($0.description) } ?? .null, "why": .string(why)]
+        object["rule"] = rule?.json
+        return .object(object)
     }
 
     package init?(json: JSONValue) {
         guard let untilValue = json["until"], let why = json["why"]?.string else { return nil }
         let until = untilValue.string.flatMap { Timestamp($0) }
-        guard (until == nil) == untilValue.isNull else { return nil }
-        self.init(until: until, why: why)
+        let rule = json["rule"].flatMap { PromotionRule(json: $0) }
+        guard (until == nil) == untilValue.isNull, (rule == nil) == (json["rule"] == nil) else { return nil }
+        self.init(until: until, why: why, rule: rule)
     }
 }
 
@@ -137,6 +140,7 @@ extension Halt {
             "since": .string(since.description), "reason": .string(reason), "by": .string(by),
         ]
         if let artifact { object["artifact"] = .string(artifact.description) }
+        if !stopped.isEmpty { object["stopped"] = .array(stopped.map { .string($0.description) }) }
         return .object(object)
     }
 
@@ -149,6 +153,8 @@ extension Halt {
             guard let digest = value.string.flatMap({ Digest($0) }) else { return nil }
             artifact = digest
         }
-        self.init(since: since, reason: reason, by: by, artifact: artifact)
+        let stopped = json["stopped"].map { $0.array?.map { $0.string.flatMap { Digest($0) } } ?? [nil] } ?? []
+        guard stopped.count <= Self.maxStopped, stopped.allSatisfy({ $0 != nil }) else { return nil }
+        self.init(since: since, reason: reason, by: by, artifact: artifact, stopped: stopped.compactMap { $0 })
     }
 }

@@ -20,10 +20,13 @@ package struct Soak: Sendable, Hashable {
     package var until: Timestamp?
     /// In words.
     package var why: String
+    /// What was demanded when the candidate came; nil where an earlier Ensign wrote it.
+    package var rule: PromotionRule?
 
-    package init(until: Timestamp?, why: String) {
+    package init(until: Timestamp?, why: String, rule: PromotionRule? = nil) {
         self.until = until
         self.why = why
+        self.rule = rule
     }
 }
 
@@ -182,12 +185,18 @@ package struct Halt: Sendable, Hashable {
     /// What was stopped, for an agent that is gone: the same artifact under another name is halted too. Nil while the
     /// agent is declared, because then its stable version says it.
     package var artifact: Digest?
+    /// What else ran when it was stopped: a candidate that was tried, a stable version in whose place another has come
+    /// since, without a run. The same under another name is halted too. At most ``maxStopped``.
+    package var stopped: [Digest]
 
-    package init(since: Timestamp, reason: String, by: String, artifact: Digest? = nil) {
+    package static let maxStopped = 8
+
+    package init(since: Timestamp, reason: String, by: String, artifact: Digest? = nil, stopped: [Digest] = []) {
         self.since = since
         self.reason = reason
         self.by = by
         self.artifact = artifact
+        self.stopped = stopped
     }
 
     // Whoever is not a person; those have a machine in their name.

@@ -15,12 +15,17 @@ package struct RolloutContext {
     package var request: OperatorRequest?
     /// Compiles another version of an agent under the permissions desired now; nil when that is impossible.
     package var compile: (AgentID, AgentVersion) throws -> CompiledBundle?
+    /// What the last accepted commit asks of an agent; nil when it asks nothing, or cannot be compiled any more.
+    package var asked: (AgentID) throws -> CompiledBundle? = { _ in nil }
     /// A bundle with only those permissions that another one has too.
     package var restrict: (Bundle, Bundle) throws -> CompiledBundle
     /// What versions that come in must have shown; nil for nothing.
     package var promotion: PromotionRule?
+    /// The same by another commit.
+    package var promotionRule: (ObjectID) throws -> PromotionRule? = { _ in nil }
     /// What is known of an artifact of an agent in the environment that it comes from.
-    package var proven: (AgentID, VersionIdentity) throws -> SourceRecord = { _, _ in .unknown("nothing is known of it")
+    package var proven: (PromotionRule, AgentID, VersionIdentity) throws -> SourceRecord = { _, _, _ in
+        .unknown("nothing is known of it")
     }
     package var verdict: (AgentID, Canary) throws -> CanaryVerdict
 

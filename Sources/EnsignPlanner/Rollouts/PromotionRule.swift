@@ -1,18 +1,5 @@
 package import EnsignModel
 
-/// What an environment demands of versions that come to it: `promotesFrom` and `soak` of the last accepted commit.
-package struct PromotionRule: Sendable, Hashable {
-    /// The environment that they come from.
-    package var source: String
-    /// How long they must have been stable there, in seconds; 0 demands the order alone.
-    package var soak: Int64
-
-    package init(source: String, soak: Int64) {
-        self.source = source
-        self.soak = soak
-    }
-}
-
 /// What is known of an artifact in the environment that it comes from.
 package enum SourceRecord: Sendable, Hashable {
     /// `entry`: the newest entry that was looked at.

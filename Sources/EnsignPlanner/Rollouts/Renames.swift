@@ -6,8 +6,18 @@ import EnsignModel
 /// and one that git asks to run it more likely than one that only has that version. Among equals the flagged one is the
 /// ancestor, then the order of names decides.
 ///
+/// Where nobody meets what an agent runs, what git asks of it counts: a version that waits, while the agent is halted or its
+/// canary goes on, is the agent's too.
+///
 /// Agents meet by their artifact, so that a thousand renames do not mean a million comparisons.
 struct Renames {
+    /// Who an agent was.
+    struct Former {
+        var leaving: Leaving
+        /// Its stable version under the new name; nil when that cannot be compiled any more.
+        var stable: CompiledBundle?
+    }
+
     /// A live agent that the plan removes.
     struct Leaving {
         var agent: AgentID
@@ -22,7 +32,7 @@ struct Renames {
     /// What git declares and is not live, by name.
     private let created: [DesiredAgent]
     private var continued: Set<AgentID> = []
-    private var found: [AgentID: (Leaving, CompiledBundle)] = [:]
+    private var found: [AgentID: Former] = [:]
 
     private init(_ leaving: [Leaving], _ created: [DesiredAgent]) {
         self.leaving = leaving.sorted { left, right in
@@ -31,17 +41,21 @@ struct Renames {
         self.created = created.sorted { $0.agent < $1.agent }
     }
 
-    /// - Parameter compile: Compiles a version of an agent; nil when that is impossible.
-    /// - Returns: By the new name: the agent that it was, and the stable version of that agent under the new name.
+    /// - Parameters:
+    ///   - asked: What the last accepted commit asks of an agent.
+    ///   - compile: Compiles a version of an agent; nil when that is impossible.
+    /// - Returns: By the new name.
     static func find(
         _ leaving: [Leaving],
         _ created: [DesiredAgent],
+        asked: (AgentID) throws -> CompiledBundle? = { _ in nil },
         compile: (AgentID, AgentVersion) throws -> CompiledBundle?
-    ) throws -> [AgentID: (Leaving, CompiledBundle)] {
+    ) throws -> [AgentID: Former] {
         var renames = Renames(leaving, created)
         for isNear in [true, false] {
             for isWanted in [true, false] { try renames.match(isNear, isWanted, compile) }
         }
+        for isNear in [true, false] { try renames.matchAsked(isNear, asked, compile) }
         return renames.found
     }
 
@@ -83,7 +97,38 @@ struct Renames {
                 let same = offered.version == old.stable.version ? offered : try compile(agent, old.stable.version),
                 same.identity.isArtifact(of: old.bundle)
             else { continue }
-            found[agent] = (old, same)
+            found[agent] = Former(leaving: old, stable: same)
+            continued.insert(old.agent)
+        }
+    }
+
+    /// Matches by what the last accepted commit asks of the old one: the new one is asked just that.
+    private mutating func matchAsked(
+        _ isNear: Bool,
+        _ asked: (AgentID) throws -> CompiledBundle?,
+        _ compile: (AgentID, AgentVersion) throws -> CompiledBundle?
+    ) throws {
+        let open = leaving.filter { !continued.contains($0.agent) }
+        guard !open.isEmpty else { return }
+        var waiting: [Meeting: Queue] = [:]
+        for item in created where found[item.agent] == nil {
+            guard let offered = item.compiled else { continue }
+            for place in Self.places(of: item.agent, isNear) {
+                let meeting = Meeting(artifact: Recorded(artifact: offered.artifact, runtime: nil), place: place)
+                waiting[meeting, default: Queue()].offers.append((item.agent, offered))
+            }
+        }
+        guard !waiting.isEmpty else { return }
+        for old in open {
+            guard let asked = try asked(old.agent) else { continue }
+            let heads = Self.places(of: old.agent, isNear).compactMap { place in
+                let meeting = Meeting(artifact: Recorded(artifact: asked.artifact, runtime: nil), place: place)
+                return waiting[meeting]?.first { found[$0] == nil }
+            }
+            guard let (agent, _) = heads.min(by: { $0.0 < $1.0 }) else { continue }
+            let stable = try compile(agent, old.stable.version)
+            let isSame = stable?.identity.isArtifact(of: old.bundle) == true
+            found[agent] = Former(leaving: old, stable: isSame ? stable : nil)
             continued.insert(old.agent)
         }
     }

@@ -75,6 +75,8 @@ package struct DesiredVersion: Sendable, Hashable {
     package var narrowedStable: Change.Side?
     /// Whether it may come in; nil where nothing has to be shown.
     package var promotion: PromotionVerdict?
+    /// What has to be shown; nil for nothing.
+    package var promotionRule: PromotionRule?
     package var source: ObjectID
     package var wanted: Timestamp
 

@@ -40,8 +40,11 @@ extension RolloutMachine {
         if held == .soaking, case .waits(let until, let why)? = desired.promotion,
             !(state.isHalted && state.stable != nil)
         {
-            state.rollout = .soaking(candidate(desired), Soak(until: until, why: why.cut(utf8: 500)))
-            if case .soaking(let candidate, let soak)? = before, candidate.side == desired.side, soak.until == until {
+            let soak = Soak(until: until, why: why.cut(utf8: 500), rule: desired.promotionRule)
+            state.rollout = .soaking(waiting(desired, since: before), soak)
+            if case .soaking(let candidate, let known)? = before, candidate.side == desired.side, known.until == until,
+                known.rule == soak.rule
+            {
                 // As it was recorded: the reason may tell of another moment.
                 state.rollout = before
             } else {
@@ -50,6 +53,15 @@ extension RolloutMachine {
         } else if before != nil, state.rollout == nil, changes.isEmpty {
             noteState(state.isHalted ? "it is halted" : "no version waits for its soak any more")
         }
+    }
+
+    /// The candidate that waits, with the commit that asked for it first.
+    private func waiting(_ desired: DesiredVersion, since before: RolloutState?) -> Candidate {
+        var candidate = candidate(desired)
+        if case .soaking(let known, _)? = before, known.artifact == candidate.artifact {
+            (candidate.source, candidate.wanted) = (known.source, known.wanted)
+        }
+        return candidate
     }
 
     /// Why the version may not come in; nil when it may.
@@ -158,6 +170,12 @@ extension RolloutMachine {
     }
 
     private mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {
+        // What was stopped stays so, under whatever name it comes back.
+        if let stableArtifact, let halt = state.halt, halt.stopped.count < Halt.maxStopped,
+            !desired.identity.isNamed(by: stableArtifact), !halt.stopped.contains(stableArtifact)
+        {
+            state.halt?.stopped.append(stableArtifact)
+        }
         state.stable = desired.side
         state.rollout = nil
         record(desired.isEarlier ? .rollback : .update, from: stable, to: desired.side, desired.kind)

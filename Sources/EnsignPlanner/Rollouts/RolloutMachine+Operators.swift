@@ -122,11 +122,12 @@ extension RolloutMachine {
     private mutating func halt(_ by: String, _ reason: String) throws(RolloutRefusal) {
         guard state.halt == nil else { throw .alreadyHalted }
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
-        let candidate = state.canary?.candidate.side
-        state.halt = Halt(since: now, reason: reason, by: by)
+        let candidate = state.canary?.candidate
+        state.halt = Halt(since: now, reason: reason, by: by, stopped: [candidate?.artifact].compactMap { $0 })
         state.activityAfterHalt = nil
         state.rollout = nil
-        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, because(reason, replaced: candidate))
+        let why = because(reason, replaced: candidate?.side)
+        record(.halt, from: state.stable, to: state.stable, .none, weight: weight, why)
     }
 
     private mutating func unhalt(_ reason: String) throws(RolloutRefusal) {

@@ -48,6 +48,8 @@ struct Successions {
         var state: AgentState
         /// What was stopped.
         var artifacts: Set<Digest>
+        /// What waits to come in after the stop, of an agent that is no longer declared.
+        var asked: Digest?
         var isLeaving: Bool
 
         /// The one that is said of an artifact; what is said of a bundle is said of this agent alone.
@@ -93,12 +95,14 @@ struct Successions {
             guard let state = try recorded.agent(agent)?.state else { continue }
             waiting[agent] = state.leaving?.successor
             guard state.halt != nil || !state.quarantine.isEmpty else { continue }
-            var artifacts = Set([state.halt?.artifact].compactMap { $0 })
+            var artifacts = Set([state.halt?.artifact].compactMap { $0 } + (state.halt?.stopped ?? []))
             if let stable = state.stable, let bundle = try recorded.bundle(stable.digest) {
                 artifacts.insert(bundle.artifact)
             }
+            let isLeaving = gone.contains(agent)
+            let asked = isLeaving ? try context.asked(agent)?.artifact : nil
             flagged.append(
-                Flagged(agent: agent, state: state, artifacts: artifacts, isLeaving: gone.contains(agent))
+                Flagged(agent: agent, state: state, artifacts: artifacts, asked: asked, isLeaving: isLeaving)
             )
         }
         let canMove = !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty)
@@ -119,9 +123,9 @@ struct Successions {
         let returning = returning(desired)
         let back = Set(returning.values.map { $0.0.agent })
         let others = leaving.filter { !back.contains($0.agent) }
-        let renamed = try Renames.find(others, created, compile: context.compile)
-            .merging(returning) { found, _ in found }
-        let teams = try movedTeams(renamed.mapValues { $0.0.agent })
+        let renamed = try Renames.find(others, created, asked: context.asked, compile: context.compile)
+            .merging(returning.mapValues { Renames.Former(leaving: $0.0, stable: $0.1) }) { found, _ in found }
+        let teams = try movedTeams(renamed.mapValues { $0.leaving.agent })
         for item in created + desired.filter({ returning[$0.agent] != nil }) {
             guard let compiled = item.compiled else { continue }
             let inherited =
@@ -147,22 +151,27 @@ struct Successions {
 
     /// What a created agent inherits.
     ///
-    /// - Parameter renamed: Who it was, and what that one runs, under the new name; nil for one that was nobody.
+    /// - Parameter former: Who it was; nil for one that was nobody.
     private func succession(
         ofNew compiled: CompiledBundle,
-        _ renamed: (old: Renames.Leaving, same: CompiledBundle)?,
+        _ former: Renames.Former?,
         _ teams: [String: String]
     ) throws -> Succession {
         var succession = Succession(compiled)
-        if let (old, same) = renamed {
+        if let former {
+            let old = former.leaving
             succession.renamedFrom = old.agent
             succession.state = try recorded.agent(old.agent)?.state
-            let bundle = try same.bundle
-            let before = old.bundle.named(as: bundle)
+            let named = try (former.stable ?? compiled).bundle
+            let before = old.bundle.named(as: named)
             succession.before = before
             // Under another name it keeps what it had: anything more from git takes the usual way.
-            let gains = AuthorityDifference(before: before, after: bundle).gains
-            succession.stable = gains ? try context.restrict(before, bundle) : same
+            if let same = former.stable {
+                let gains = AuthorityDifference(before: before, after: named).gains
+                succession.stable = gains ? try context.restrict(before, named) : same
+            } else {
+                succession.stable = try context.restrict(before, before)
+            }
         }
         if let scope = recorded.halts.covering(
             compiled.agent,
@@ -250,12 +259,14 @@ struct Successions {
         // Nobody can remove a flagged agent and bring it back changed: anything that its team creates in that commit is
         // held.
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
-        let isFlagged = other.artifacts.contains(where: compiled.identity.isNamed)
+        let isFlagged =
+            other.artifacts.contains(where: compiled.identity.isNamed) || compiled.identity.isNamed(by: other.asked)
         if succession.halt == nil, let halt = other.state.halt, isRenamed || !halt.isGits, replaces || isFlagged {
             succession.halt = Halt(
                 since: isRenamed ? halt.since : context.now,
                 reason: Self.inherited(halt.reason, other.agent),
-                by: halt.by
+                by: halt.by,
+                stopped: isRenamed ? halt.stopped : []
             )
         }
         for quarantine in other.state.quarantine {

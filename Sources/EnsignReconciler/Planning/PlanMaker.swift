@@ -126,8 +126,8 @@ package struct PlanMaker {
         let tip = situation.tip
         let index = StableIndex(ledger: site.ledger(environment), tip: tip, recorded: recorded)
         let settings = resolved.settings
-        let source = try promotionRule().map { SourceLedger(site, into: environment, $0, now: situation.now) }
-        defer { source?.keep() }
+        let sources = SourceLedgers(site, into: environment, now: situation.now)
+        defer { sources.keep() }
         var plan = try Planner.plan(
             environment: environment,
             source: resolved.desired.source,
@@ -150,7 +150,7 @@ package struct PlanMaker {
                 maxPruneShare: try maxPruneShare(resolved),
                 allowPrune: situation.allowPrune
             ),
-            context: try context(resolved, evidence, source, index)
+            context: try context(resolved, evidence, sources, index)
         )
         plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
         plan.guards = try situation.guards(resolved.desired)
@@ -254,7 +254,7 @@ package struct PlanMaker {
     private func context(
         _ resolved: Resolved,
         _ evidence: CanaryEvidence?,
-        _ source: SourceLedger?,
+        _ sources: SourceLedgers,
         _ index: StableIndex
     ) throws -> RolloutContext {
         var context = RolloutContext(
@@ -267,14 +267,18 @@ package struct PlanMaker {
                 evidence?.verdict(agent, canary) ?? CanaryVerdict(canary.analysis == nil ? .notAnalysed : .noData)
             }
         )
+        if let accepted = try situation.accepted() {
+            let before = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
+            let fleet = Fleet(snapshot: before, today: today)
+            context.asked = { try EnvironmentCompiler(fleet: fleet, environment: environment).compile($0)?.bundle }
+        }
         if let commit = resolved.desired.source.commit {
             context.source = commit
             context.wanted = Timestamp(seconds: try site.repository.commit(commit).time)
         }
-        if let source {
-            context.promotion = source.rule
-            context.proven = source.record
-        }
+        context.promotion = try promotionRule()
+        context.promotionRule = promotionRule(of:)
+        context.proven = { rule, agent, version in sources.of(rule).record(agent, version) }
         if let settings = resolved.settings { context.keepFor = settings.keepFor.seconds }
         context.concurrentRollouts = resolved.settings?.concurrentRollouts
         return context
@@ -286,7 +290,13 @@ package struct PlanMaker {
         guard let tip = situation.tip, let accepted = try situation.accepted() else { return nil }
         // The first reconcile takes what is declared, also when it was interrupted.
         guard try tip.agents > 0 || site.ledger(environment).isComplete(tip) else { return nil }
-        let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(accepted).tree)
+        return try promotionRule(of: accepted)
+    }
+
+    /// What a commit demands; nil also for one that is not here.
+    private func promotionRule(of commit: ObjectID) throws -> PromotionRule? {
+        guard site.repository.contains(commit) else { return nil }
+        let snapshot = GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
         guard let settings = try Fleet(snapshot: snapshot, today: today).environment(environment)?.value,
             let soak = settings.soak, let source = settings.promotesFrom?.value
         else { return nil }

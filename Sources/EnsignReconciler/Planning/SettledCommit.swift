@@ -1,9 +1,10 @@
 import EnsignLedger
 import EnsignModel
 
-/// The newest desired commit that was found to need nothing, with the entry of that comparison.
+/// The desired commit that is live as it is, with the entry that was the newest when that was found.
 ///
-/// A commit that touches other environments writes no entry here, and without this every later run would compare it again.
+/// The entry alone does not say it: a commit that touches other environments writes none here, and one that is refused may
+/// stop agents.
 struct SettledCommit: Hashable {
     var desired: ObjectID
     var entry: ObjectID

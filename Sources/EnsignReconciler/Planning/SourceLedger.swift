@@ -4,6 +4,27 @@ import EnsignLedger
 import EnsignModel
 import EnsignPlanner
 
+/// The ledgers that a plan asks, one for each rule.
+final class SourceLedgers {
+    private let site: Site
+    private let environment: String
+    private let now: Timestamp
+    private var open: [PromotionRule: SourceLedger] = [:]
+
+    init(_ site: Site, into environment: String, now: Timestamp) {
+        (self.site, self.environment, self.now) = (site, environment, now)
+    }
+
+    func of(_ rule: PromotionRule) -> SourceLedger {
+        if let known = open[rule] { return known }
+        let ledger = SourceLedger(site, into: environment, rule, now: now)
+        open[rule] = ledger
+        return ledger
+    }
+
+    func keep() { for ledger in open.values { ledger.keep() } }
+}
+
 /// The ledger of the environment that versions come from, as far as it can be trusted here.
 final class SourceLedger {
     private let site: Site

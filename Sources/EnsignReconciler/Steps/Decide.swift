@@ -106,13 +106,15 @@ extension ReconcileSession {
     }
 
     /// Whether the desired commit is known to be live: one look at the tip, whatever the size of the fleet.
+    ///
+    /// It is not enough that the ledger accepted it last: another commit may have been accepted since without an entry, or
+    /// be refused and stop agents all the same.
     private func isSettled(_ desired: ObjectID) throws -> Bool {
         guard !reconciler.options.ignoresCache, let tip, try ledger.isComplete(tip),
             tip.entry.actor.version == reconciler.actor.version
         else {
             return false
         }
-        if tip.acceptedSource == desired { return true }
         let known = try StateFile<SettledCommit>(site.files, environment).read()
         return known == SettledCommit(desired: desired, entry: tip.commit, version: reconciler.actor.version)
     }

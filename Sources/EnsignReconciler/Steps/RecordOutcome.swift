@@ -11,7 +11,7 @@ extension ReconcileSession {
         guard batch.plan != nil, batch.commit == desired, let tip else { return }
         try site.accept(batch.commit, environment, tip: tip)
         if try ledger.isComplete(tip) {
-            // A commit that changes nothing here gets no entry: remember that it was looked at.
+            // Most runs that follow have nothing to do, and need to know no more.
             try StateFile<SettledCommit>(site.files, environment).write(
                 SettledCommit(desired: batch.commit, entry: tip.commit, version: reconciler.actor.version)
             )
