@@ -70,6 +70,21 @@ struct Granted: Sendable {
     var all: [BundleOperation] { [now, then].compactMap { $0 } }
 }
 
+/// What was known of a run and its agent when a call was counted: whoever decides again counts nothing twice.
+struct Counted: Sendable {
+    var progress: RunProgress
+    /// The conditions that were looked up, fulfilled or not.
+    var conditions: Set<Precondition>
+
+    /// Whether everything was looked up that an operation's grants ask for.
+    func covers(_ granted: Granted) -> Bool {
+        granted.all.allSatisfy { operation in
+            conditions.isSuperset(of: operation.after)
+                && operation.rate.map { progress.calls[$0.period] != nil } ?? true
+        }
+    }
+}
+
 /// A call that may be made.
 struct Ruling: Sendable {
     var run: PreparedBundle
@@ -84,6 +99,8 @@ struct Ruling: Sendable {
     var approval: Approval
     /// Why it would have been refused; nil where it is allowed.
     var wouldRefuse: Refusal?
+    /// Nil where nothing could be counted.
+    var counted: Counted?
 
     /// Whether it may be made twice, or changes nothing: by both bundles.
     var isRepeatable: Bool { both { $0.idempotent || $0.access == .read } }

@@ -146,6 +146,45 @@ extension Gate {
         }
     }
 
+    /// A call that may be sent now: by what its route gives at this moment, to this server, with these people's word.
+    private struct Cleared {
+        var ruling: Ruling
+        var approval: (id: String, by: [String])?
+        var station: UpstreamDesk.Station
+    }
+
+    /// Finds the server, and holds it against what was reviewed. That may take a while: then all is decided again, and what has
+    /// changed counts as if it had been there before.
+    private func cleared(
+        _ ruling: Ruling,
+        _ approval: (id: String, by: [String])?,
+        _ context: inout CallContext
+    ) throws(Refusal) -> Cleared {
+        var (ruling, approval) = (ruling, approval)
+        for _ in 0..<4 {
+            let station = try station(ruling, context)
+            do throws(Refusal) {
+                try checkSecret(station, context)
+                try checkPins(ruling, station, &context)
+                if approval == nil, !hasWaited(context) {
+                    return Cleared(ruling: ruling, approval: nil, station: station)
+                }
+                var again = try decidedAgain(ruling, &context)
+                // Whoever agreed may have left meanwhile. An approval that is needed no more is used up all the same.
+                approval = try approve(&again, context) ?? approval
+                let isSame = again.present.digest == ruling.present.digest
+                ruling = again
+                if isSame { return Cleared(ruling: ruling, approval: approval, station: station) }
+            } catch {
+                station.passed()
+                throw error
+            }
+            // The server, its credentials and its pins may be others now.
+            station.passed()
+        }
+        throw RefusalWords.changed
+    }
+
     private func send(
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
@@ -153,20 +192,15 @@ extension Gate {
         _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
-        // One signature, one call: nothing that needs an approval is ever sent without one.
-        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else {
-            throw RefusalWords.changed
-        }
-        let station = try station(ruling, context)
+        let cleared = try cleared(ruling, approval, &context)
+        let (ruling, approval, station) = (cleared.ruling, cleared.approval, cleared.station)
         do throws(Refusal) {
-            try checkSecret(station, context)
-            try checkPins(ruling, station, &context)
-            if approval != nil || hasWaited(context) { try checkAgain(ruling, &context) }
-            if let approval {
-                // Whoever agreed may have left while a server was started.
-                guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
-                try consume(approval, ruling, context)
-            }
+            // One signature, one call: nothing that needs an approval is ever sent without one. And nothing that may not be
+            // repeated without a place where others see that it is under way.
+            guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
+                flight != nil || ruling.isRepeatable
+            else { throw RefusalWords.changed }
+            if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()
             throw error
@@ -294,34 +328,6 @@ extension Gate {
         context.looked.map { ContinuousClock.now - $0 > .microseconds(500) } ?? true
     }
 
-    /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
-    private func checkAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) {
-        let (present, entry) = try present(context.agent, key: ruling.key)
-        guard present.digest != ruling.present.digest, let refusal = refusal(of: ruling, by: present, context) else {
-            return
-        }
-        context.isDecided(by: ruling.run, present, of: entry)
-        throw refusal
-    }
-
-    /// Why a bundle that came meanwhile does not allow what was allowed before; nil where it does.
-    private func refusal(of ruling: Ruling, by present: PreparedBundle, _ context: CallContext) -> Refusal? {
-        let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
-        let circumstances = CallPolicy.Circumstances(today: now.date)
-        guard let verdict = try? CallPolicy.decide(call, run: ruling.run, present: present, circumstances) else {
-            return RefusalWords.changed
-        }
-        switch verdict {
-        case .allowed: return nil
-        case .needsApproval(let approval) where approval <= ruling.approval: return nil
-        // It is decided anew, and counted, when it comes again.
-        case .needsApproval: return RefusalWords.changed
-        case .refused(let refusal):
-            if ruling.wouldRefuse != nil, present.bundle.mode == .observe { return nil }
-            return RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
-        }
-    }
-
     /// Takes an approval, durably: whatever happens from here on, it is used up.
     private func consume(
         _ approval: (id: String, by: [String]),
@@ -335,7 +341,7 @@ extension Gate {
         }
         guard !isTaken else { return }
         // Another call took it first: what holds now is told, which most often is that people are asked again.
-        _ = try granted(ruling, context)
+        if ruling.approval != .none { _ = try granted(ruling, context) }
         throw RefusalWords.changed
     }
 
