@@ -109,7 +109,8 @@ extension Gate {
         }
     }
 
-    private func close(
+    /// Writes down what came of an intent.
+    func close(
         _ context: CallContext,
         _ intent: Int64?,
         _ outcome: Decision.Outcome,

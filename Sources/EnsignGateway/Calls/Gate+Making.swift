@@ -219,7 +219,10 @@ extension Gate {
             reading: context.call.reading
         )
         var outcome = station.upstream.call(call)
-        if isWorthRetrying(outcome, repeatable, station) { outcome = station.upstream.call(call) }
+        if isWorthRetrying(outcome, repeatable, station) {
+            try lookAgain(ruling, station, intent, &context)
+            outcome = station.upstream.call(call)
+        }
         return conclude(outcome, ruling, station, intent, context)
     }
 
@@ -251,6 +254,27 @@ extension Gate {
             return true
         }
         return repeatable && (failure.kind == .unreachable || failure.kind == .ended)
+    }
+
+    /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is
+    /// on record as its intent must still hold.
+    private func lookAgain(
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ intent: Int64?,
+        _ context: inout CallContext
+    ) throws(Refusal) {
+        let before = context
+        do throws(Refusal) {
+            try checkSecret(station, context)
+            try checkPins(ruling, station, &context)
+            let again = try decidedAgain(ruling, &context)
+            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed }
+        } catch {
+            station.passed()
+            close(before, intent, .toolError, note: "nothing was sent")
+            throw error
+        }
     }
 
     // MARK: Before

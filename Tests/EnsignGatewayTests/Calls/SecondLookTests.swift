@@ -4,6 +4,7 @@ import EnsignModel
 import EnsignPolicy
 import EnsignSystem
 import EnsignTestSupport
+import Glibc
 import Synchronization
 import Testing
 
@@ -232,5 +233,64 @@ struct SecondLookTests {
         }
         #expect(fixture.call("crm__find").reason == "unavailable")
         #expect(fixture.server.calls.isEmpty)
+    }
+
+    // MARK: Once more
+
+    /// What a server answers to a call that it has not done.
+    static let notDone: [(name: String, kind: UpstreamFailure.Kind)] = [
+        ("crm__update", .unauthorized), ("crm__find", .unauthorized), ("crm__find", .ended), ("crm__find", .unreachable),
+    ]
+
+    /// What may come before it is sent once more, and what the call is answered.
+    static let changes: [(reason: String, targets: @Sendable () -> [Bundle])] = [
+        ("halted", { [] }),
+        ("not-granted", { [open("1.0.1") { $0.tools[0].operations = ["list": operation(.read, .low)] }] }),
+        ("unavailable", { [open("1.0.1") { $0.description = "Changed." }] }),
+    ]
+
+    @Test("A call that is sent once more is held against what is live then", arguments: notDone, 0..<3)
+    func onceMore(failure: (name: String, kind: UpstreamFailure.Kind), index: Int) throws {
+        let scratch = try ScratchDirectory()
+        let resolver = try scratch.write("resolve", "#!/bin/sh\necho a-secret-of-some-length\n")
+        #expect(unsafe Glibc.chmod(resolver, 0o755) == 0)
+        let fixture = try GateFixture(
+            more: "credentials: {vault: {command: [\(resolver)]}}",
+            upstream: "{command: [/usr/bin/crm], references: [\"vault:crm\"], env: {TOKEN: \"{credentials}\"}}"
+        )
+        try fixture.publish(open { $0.tools[0].credentials = "vault:crm" })
+        let (reason, targets) = Self.changes[index]
+        fixture.server.answer(.notSent(UpstreamFailure(failure.kind, "not now")))
+        fixture.server.contents.withLock { contents in
+            contents.whenCalled = { [unowned fixture] in
+                _ = try? fixture.publish(
+                    targets().map { bundle in
+                        var bundle = bundle
+                        bundle.tools[0].credentials = "vault:crm"
+                        return (bundle, 100)
+                    }
+                )
+            }
+        }
+        #expect(fixture.call(failure.name).reason == reason)
+        #expect(fixture.server.calls.count == 1)
+        #expect(fixture.log.kinds == [.intent, .outcome, .refused])
+        let lines = fixture.log.lines.withLock { $0 }
+        #expect(lines[1].intent == 1 && lines[1].entry == 1 && lines[1].note == "nothing was sent")
+    }
+
+    @Test("A server that is started once more and offers another definition gets nothing")
+    func otherDefinition() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.answer(.notSent(UpstreamFailure(.ended, "gone")))
+        fixture.server.contents.withLock { contents in
+            contents.whenCalled = { [unowned fixture] in
+                let other = ServerListing.Tool(name: "find", input: ["type": "array"])
+                fixture.server.contents.withLock { $0.listing.tools[0] = other }
+            }
+        }
+        #expect(fixture.call("crm__find").reason == "pinned")
+        #expect(fixture.server.calls.count == 1)
     }
 }
