@@ -111,8 +111,8 @@ struct Ruling: Sendable {
         return test(now) && test(then)
     }
 
-    /// The server's own name of the operation.
-    var serverTool: String { operation?.serverTool ?? name }
+    /// The server's own name of the operation: the present bundle's, else the run's.
+    var serverTool: String { granted.all.first?.serverTool ?? name }
 
     /// From sending to the answer: the shorter one of both bundles.
     var timeout: Duration {

@@ -279,13 +279,12 @@ extension Gate {
 
     // MARK: Before
 
-    /// Whether the server's definition is the one that was reviewed, or first seen.
+    /// Whether the server's definition is the one that was reviewed, or first seen: of what an observed agent is not granted, too.
     private func checkPins(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: inout CallContext
     ) throws(Refusal) {
-        guard ruling.operation != nil else { return }
         let seen = try definition(ruling, station, context)
         var wanted = ruling.granted.all.compactMap(\.pin)
         if wanted.isEmpty {

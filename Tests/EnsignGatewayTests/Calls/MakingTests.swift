@@ -292,6 +292,22 @@ struct MakingTests {
         #expect(loose.call("crm__update").reason == "pinned")
     }
 
+    @Test("Pins hold for an agent that is only observed, granted or not", arguments: ["crm__find", "crm__secret"])
+    func observedPins(name: String) throws {
+        let fixture = try GateFixture(more: "pins: reads")
+        try fixture.publish(open { $0.mode = .observe })
+        #expect(fixture.call(name).reason == nil)
+        fixture.server.contents.withLock { contents in
+            contents.listing.tools = contents.listing.tools.map {
+                ServerListing.Tool(name: $0.name, input: ["type": "object", "properties": ["all": [:]]])
+            }
+        }
+        // Nobody has said of what is not granted that it only reads.
+        #expect(fixture.call(name).reason == (name == "crm__find" ? nil : "pinned"))
+        fixture.server.contents.withLock { $0.listing.tools = [] }
+        #expect(fixture.call(name).reason == "unavailable", "what a server does not offer has no definition")
+    }
+
     @Test("Where nothing can be recorded only what reads goes on")
     func diskFull() throws {
         let fixture = try GateFixture()

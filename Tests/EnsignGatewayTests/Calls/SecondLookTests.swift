@@ -239,7 +239,8 @@ struct SecondLookTests {
 
     /// What a server answers to a call that it has not done.
     static let notDone: [(name: String, kind: UpstreamFailure.Kind)] = [
-        ("crm__update", .unauthorized), ("crm__find", .unauthorized), ("crm__find", .ended), ("crm__find", .unreachable),
+        ("crm__update", .unauthorized), ("crm__find", .unauthorized), ("crm__find", .ended),
+        ("crm__find", .unreachable),
     ]
 
     /// What may come before it is sent once more, and what the call is answered.
