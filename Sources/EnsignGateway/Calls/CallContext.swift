@@ -93,8 +93,6 @@ struct Ruling: Sendable {
     var key: String
     var tool: String
     var name: String
-    /// What the present bundle grants; nil for a call that is only made because the agent is observed.
-    var operation: BundleOperation?
     var granted: Granted
     var approval: Approval
     /// Why it would have been refused; nil where it is allowed.
@@ -113,6 +111,12 @@ struct Ruling: Sendable {
 
     /// The server's own name of the operation: the present bundle's, else the run's.
     var serverTool: String { granted.all.first?.serverTool ?? name }
+
+    /// Why a result does not fit the output schema of one of both bundles; nil where it fits all that there are.
+    func misfit(_ result: JSONValue) throws -> String? {
+        if let misfit = try present.misfit(tool, name, result) { return misfit }
+        return run.digest == present.digest ? nil : try run.misfit(tool, name, result)
+    }
 
     /// From sending to the answer: the shorter one of both bundles.
     var timeout: Duration {

@@ -154,7 +154,6 @@ extension Gate {
             key: grounds.key,
             tool: call.tool,
             name: call.operation,
-            operation: granted.now,
             granted: granted,
             approval: .none
         )

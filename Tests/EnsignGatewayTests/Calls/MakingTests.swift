@@ -356,6 +356,30 @@ struct MakingTests {
         #expect(try answer("", ["content": [["type": "text", "text": "failed"]], "isError": true]).text == "failed")
     }
 
+    @Test("A result must fit the output schemas of the run's bundle and of the present one")
+    func bothOutputSchemas() throws {
+        func output(_ properties: [String]) -> JSONValue {
+            ["type": "object", "required": .array(properties.map(JSONValue.string))]
+        }
+        func publish(_ version: String, _ output: JSONValue?, in fixture: GateFixture) throws {
+            try fixture.publish(open(version) { $0.tools[0].operations["find"]?.output = output })
+        }
+        let changes: [(then: JSONValue?, now: JSONValue?)] = [
+            (output(["id"]), output([])), (output([]), output(["id"])), (output(["id"]), nil), (nil, output(["id"])),
+        ]
+        for (then, now) in changes {
+            let fixture = try GateFixture()
+            try publish("1.0.0", then, in: fixture)
+            #expect(fixture.call("crm__list").reason == nil)
+            try publish("1.0.1", now, in: fixture)
+            let result: JSONValue = ["content": [["type": "text", "text": "x"]], "structuredContent": ["name": "n"]]
+            fixture.server.answer(.result(result), .result(result))
+            #expect(fixture.call("crm__find").isError, "in the run that began before")
+            // The run's own schema says nothing in a new run.
+            #expect(fixture.call("crm__find", run: "r2").isError == (now == output(["id"])))
+        }
+    }
+
     @Test("A secret that a server echoes is cut out of its result, and read again when it is refused")
     func secrets() throws {
         let scratch = try ScratchDirectory()
