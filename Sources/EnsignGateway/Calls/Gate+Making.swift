@@ -285,16 +285,15 @@ extension Gate {
         _ station: UpstreamDesk.Station,
         _ context: inout CallContext
     ) throws(Refusal) {
-        let seen = try definition(ruling, station, context)
-        var wanted = ruling.granted.all.compactMap(\.pin)
-        if wanted.isEmpty {
-            do throws(RecordFailure) {
-                wanted = [try parts.pins.pinned(tool: ruling.tool, operation: ruling.name, seen: seen)]
-            } catch {
-                parts.say("pins cannot be read: \(error.message)")
-                throw RefusalWords.unrecorded
-            }
+        let listing = try listing(ruling, station, context)
+        let name = ruling.serverTool
+        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
+            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
+            throw RefusalWords.notOffered(context.operation)
         }
+        let seen = station.pins.pin(of: tool)
+        var wanted = ruling.granted.all.compactMap(\.pin)
+        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing)] }
         guard wanted.contains(where: { $0 != seen }) else { return }
         let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         parts.say(note)
@@ -303,23 +302,39 @@ extension Gate {
         throw RefusalWords.pinned(context.operation)
     }
 
-    private func definition(
+    /// What the gateway itself pins, where git says nothing.
+    private func firstSeen(
+        _ seen: Digest,
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ listing: ServerListing
+    ) throws(Refusal) -> Digest {
+        let place = PinPlace(
+            tool: ruling.tool,
+            operation: ruling.name,
+            serverTool: ruling.serverTool,
+            reference: station.reference
+        )
+        do throws(RecordFailure) {
+            return try parts.pins.pinned(place, seen: seen) { pin in
+                pin != seen && listing.tools.contains { station.pins.pin(of: $0) == pin }
+            }
+        } catch {
+            parts.say("pins cannot be read: \(error.message)")
+            throw RefusalWords.unrecorded
+        }
+    }
+
+    private func listing(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: CallContext
-    ) throws(Refusal) -> Digest {
-        let listing: ServerListing
-        do throws(UpstreamFailure) { listing = try Self.listing(station, ruling.timeout, parts.secrets) } catch {
+    ) throws(Refusal) -> ServerListing {
+        do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
             learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             throw RefusalWords.unreachable(context.operation)
         }
-        let name = ruling.serverTool
-        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
-            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
-            throw RefusalWords.notOffered(context.operation)
-        }
-        return station.pins.pin(of: tool)
     }
 
     /// What the server offers; with credentials that were read again, where it refuses those that were kept.

@@ -263,12 +263,12 @@ final class MemoryDesk: ApprovalDesk, Sendable {
 }
 
 final class MemoryPins: PinBook, Sendable {
-    private let kept = Mutex<[String: Digest]>([:])
+    private let kept = Mutex<[PinPlace: Digest]>([:])
 
-    func pinned(tool: String, operation: String, seen: Digest) throws(RecordFailure) -> Digest {
+    func pinned(_ place: PinPlace, seen: Digest, isOther: (Digest) -> Bool) throws(RecordFailure) -> Digest {
         kept.withLock { kept in
-            let digest = kept["\(tool).\(operation)"] ?? seen
-            kept["\(tool).\(operation)"] = digest
+            let digest = kept[place] ?? seen
+            kept[place] = digest
             return digest
         }
     }

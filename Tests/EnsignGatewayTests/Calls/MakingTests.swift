@@ -292,6 +292,19 @@ struct MakingTests {
         #expect(loose.call("crm__update").reason == "pinned")
     }
 
+    @Test("Two live versions that map an operation to different tools of the server do not block each other")
+    func pinsOfVersions() throws {
+        let fixture = try GateFixture()
+        func publish(_ version: String, _ serverTool: String?) throws {
+            try fixture.publish(open(version) { $0.tools[0].operations["find"]?.serverTool = serverTool })
+        }
+        for (run, serverTool) in [("r1", nil), ("r2", "list"), ("r3", nil), ("r4", "list")] {
+            try publish("1.0.\(run.dropFirst())", serverTool)
+            #expect(fixture.call("crm__find", run: run).reason == nil)
+        }
+        #expect(fixture.server.calls == ["find {}", "list {}", "find {}", "list {}"])
+    }
+
     @Test("Pins hold for an agent that is only observed, granted or not", arguments: ["crm__find", "crm__secret"])
     func observedPins(name: String) throws {
         let fixture = try GateFixture(more: "pins: reads")

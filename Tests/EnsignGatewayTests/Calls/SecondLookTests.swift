@@ -184,17 +184,17 @@ struct SecondLookTests {
         #expect(intents.count == 2 && intents[1].present != nil && intents[1].entry == 3)
     }
 
-    @Test("How it is sent follows from what is live then, too: how long it may take, and what is kept in clear")
+    @Test("How it is sent follows from what is live then, too: name, time, what is kept in clear")
     func manner() throws {
         let test = Case(
             testDescription: "another manner",
             after: { update, _ in
-                (update.timeout, update.record) = (TimeSpan("2s"), [JSONPointer("/amount")!])
+                (update.serverTool, update.timeout, update.record) = ("list", TimeSpan("2s"), [JSONPointer("/amount")!])
             }
         )
         let fixture = try fixture(test)
         #expect(fixture.call("crm__update", ["amount": 7]).reason == nil)
-        #expect(fixture.server.last?.timeout == .seconds(2))
+        #expect(fixture.server.last?.tool == "list" && fixture.server.last?.timeout == .seconds(2))
         let intent = try #require(fixture.log.lines.withLock { $0.last { $0.kind == .intent } })
         #expect(intent.recorded.map(\.value) == [7])
     }
