@@ -369,6 +369,32 @@ struct MakingTests {
         #expect(try answer("", ["content": [["type": "text", "text": "failed"]], "isError": true]).text == "failed")
     }
 
+    @Test("An error keeps its words, and its structured content only where that fits the schema")
+    func errorsAndSchemas() throws {
+        func answer(_ more: String, _ structured: JSONValue) throws -> GateFixture.Answer {
+            let fixture = try GateFixture(more: more)
+            let output: JSONValue = ["type": "object", "properties": ["id": ["type": "integer"]], "required": ["id"]]
+            try fixture.publish(open { $0.tools[0].operations["find"]?.output = output })
+            let content: JSONValue = [["type": "text", "text": "failed"]]
+            fixture.server.answer(.result(["content": content, "structuredContent": structured, "isError": true]))
+            let answer = fixture.call("crm__find")
+            #expect(answer.isError && answer.text == "failed" && fixture.log.last?.outcome == .toolError)
+            return answer
+        }
+        #expect(try answer("", ["id": 1]).value["structuredContent"] == ["id": 1])
+        #expect(try answer("", ["evil": "words"]).value["structuredContent"] == nil)
+        #expect(try answer("output: warn", ["evil": "words"]).value["structuredContent"] == ["evil": "words"])
+    }
+
+    @Test("No schema holds the words beside structured content")
+    func wordsBeside() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["find"]?.output = ["type": "object", "required": ["id"]] })
+        let words: JSONValue = [["type": "text", "text": "Beside it."]]
+        fixture.server.answer(.result(["content": words, "structuredContent": ["id": 1]]))
+        #expect(fixture.call("crm__find").text == "Beside it.")
+    }
+
     @Test("A result must fit the output schemas of the run's bundle and of the present one")
     func bothOutputSchemas() throws {
         func output(_ properties: [String]) -> JSONValue {
