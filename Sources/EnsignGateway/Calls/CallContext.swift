@@ -70,6 +70,21 @@ struct Granted: Sendable {
     var all: [BundleOperation] { [now, then].compactMap { $0 } }
 }
 
+/// What was known of a run and its agent when a call was counted: whoever decides again counts nothing twice.
+struct Counted: Sendable {
+    var progress: RunProgress
+    /// The conditions that were looked up, fulfilled or not.
+    var conditions: Set<Precondition>
+
+    /// Whether everything was looked up that an operation's grants ask for.
+    func covers(_ granted: Granted) -> Bool {
+        granted.all.allSatisfy { operation in
+            conditions.isSuperset(of: operation.after)
+                && operation.rate.map { progress.calls[$0.period] != nil } ?? true
+        }
+    }
+}
+
 /// A call that may be made.
 struct Ruling: Sendable {
     var run: PreparedBundle
@@ -78,12 +93,12 @@ struct Ruling: Sendable {
     var key: String
     var tool: String
     var name: String
-    /// What the present bundle grants; nil for a call that is only made because the agent is observed.
-    var operation: BundleOperation?
     var granted: Granted
     var approval: Approval
     /// Why it would have been refused; nil where it is allowed.
     var wouldRefuse: Refusal?
+    /// Nil where nothing could be counted.
+    var counted: Counted?
 
     /// Whether it may be made twice, or changes nothing: by both bundles.
     var isRepeatable: Bool { both { $0.idempotent || $0.access == .read } }
@@ -94,8 +109,14 @@ struct Ruling: Sendable {
         return test(now) && test(then)
     }
 
-    /// The server's own name of the operation.
-    var serverTool: String { operation?.serverTool ?? name }
+    /// The server's own name of the operation: the present bundle's, else the run's.
+    var serverTool: String { granted.all.first?.serverTool ?? name }
+
+    /// Why a result does not fit the output schema of one of both bundles; nil where it fits all that there are.
+    func misfit(_ result: JSONValue) throws -> String? {
+        if let misfit = try present.misfit(tool, name, result) { return misfit }
+        return run.digest == present.digest ? nil : try run.misfit(tool, name, result)
+    }
 
     /// From sending to the answer: the shorter one of both bundles.
     var timeout: Duration {

@@ -74,9 +74,9 @@ extension Gate {
         _ intent: Int64?,
         _ context: CallContext
     ) -> JSONValue {
-        let hasSchema = ruling.operation?.output != nil
+        let hasSchema = ruling.granted.all.contains { $0.output != nil }
         let passed = ResultCheck(strictness: parts.output, cutter: cutter)
-            .check(result, hasSchema: hasSchema) { try ruling.present.misfit(ruling.tool, ruling.name, $0) }
+            .check(result, hasSchema: hasSchema) { try ruling.misfit($0) }
         if let note = passed.note { parts.say("\(context.operation): \(note)") }
         if !passed.isError { remember(ruling, context) }
         var members = passed.result
@@ -109,7 +109,8 @@ extension Gate {
         }
     }
 
-    private func close(
+    /// Writes down what came of an intent.
+    func close(
         _ context: CallContext,
         _ intent: Int64?,
         _ outcome: Decision.Outcome,

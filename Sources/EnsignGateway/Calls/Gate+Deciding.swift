@@ -75,6 +75,7 @@ extension Gate {
             arguments: context.call.arguments
         )
         let granted = Granted(call.tool, call.operation, run: grounds.run, present: grounds.present)
+        let conditions = granted.all.flatMap(\.after)
         let usage = try usage(context, grounds)
         let outcome: Result<Ruling, Refusal>?
         let entry = RunBook.Entry(
@@ -88,14 +89,15 @@ extension Gate {
                 entry,
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
                 isBegun: isBegun,
-                conditions: granted.all.flatMap(\.after),
+                conditions: conditions,
                 rates: Set(granted.all.compactMap { $0.rate?.period })
             ) { progress in
                 var progress = progress
                 usage(&progress)
                 let outcome = try judge(call, &context, grounds, granted, progress)
-                if case .failure = outcome { return (outcome, true) }
-                return (outcome, false)
+                guard case .success(var ruling) = outcome else { return (outcome, true) }
+                ruling.counted = Counted(progress: progress, conditions: Set(conditions))
+                return (.success(ruling), false)
             }
         } catch {
             outcome = try uncounted(call, &context, grounds, granted, error)
@@ -152,7 +154,6 @@ extension Gate {
             key: grounds.key,
             tool: call.tool,
             name: call.operation,
-            operation: granted.now,
             granted: granted,
             approval: .none
         )
@@ -174,6 +175,25 @@ extension Gate {
             }
             return .success(ruling)
         }
+    }
+
+    /// Decides again about a call that has waited, by what its route gives now and by what was counted for it.
+    func decidedAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) -> Ruling {
+        context.looked = .now
+        let (present, entry) = try present(context.agent, key: ruling.key)
+        context.isDecided(by: ruling.run, present, of: entry)
+        let grounds = Grounds(run: ruling.run, present: present, key: ruling.key)
+        let granted = Granted(ruling.tool, ruling.name, run: ruling.run, present: present)
+        let isKnown = present.digest == ruling.present.digest || ruling.counted?.covers(granted) ?? false
+        let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
+        let progress = ruling.counted?.progress ?? RunProgress()
+        // What nobody has looked up decides when the call comes again.
+        guard isKnown || grounds.observes, let outcome = try? verdict(call, context, grounds, granted, progress) else {
+            throw RefusalWords.changed
+        }
+        var again = try outcome.get()
+        again.counted = ruling.counted
+        return again
     }
 
     private static func ownLimit(_ progress: RunProgress, _ limits: AgentLimits) -> Refusal? {

@@ -146,6 +146,45 @@ extension Gate {
         }
     }
 
+    /// A call that may be sent now: by what its route gives at this moment, to this server, with these people's word.
+    private struct Cleared {
+        var ruling: Ruling
+        var approval: (id: String, by: [String])?
+        var station: UpstreamDesk.Station
+    }
+
+    /// Finds the server, and holds it against what was reviewed. That may take a while: then all is decided again, and what has
+    /// changed counts as if it had been there before.
+    private func cleared(
+        _ ruling: Ruling,
+        _ approval: (id: String, by: [String])?,
+        _ context: inout CallContext
+    ) throws(Refusal) -> Cleared {
+        var (ruling, approval) = (ruling, approval)
+        for _ in 0..<4 {
+            let station = try station(ruling, context)
+            do throws(Refusal) {
+                try checkSecret(station, context)
+                try checkPins(ruling, station, &context)
+                if approval == nil, !hasWaited(context) {
+                    return Cleared(ruling: ruling, approval: nil, station: station)
+                }
+                var again = try decidedAgain(ruling, &context)
+                // Whoever agreed may have left meanwhile. An approval that is needed no more is used up all the same.
+                approval = try approve(&again, context) ?? approval
+                let isSame = again.present.digest == ruling.present.digest
+                ruling = again
+                if isSame { return Cleared(ruling: ruling, approval: approval, station: station) }
+            } catch {
+                station.passed()
+                throw error
+            }
+            // The server, its credentials and its pins may be others now.
+            station.passed()
+        }
+        throw RefusalWords.changed
+    }
+
     private func send(
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
@@ -153,20 +192,15 @@ extension Gate {
         _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
-        // One signature, one call: nothing that needs an approval is ever sent without one.
-        guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil else {
-            throw RefusalWords.changed
-        }
-        let station = try station(ruling, context)
+        let cleared = try cleared(ruling, approval, &context)
+        let (ruling, approval, station) = (cleared.ruling, cleared.approval, cleared.station)
         do throws(Refusal) {
-            try checkSecret(station, context)
-            try checkPins(ruling, station, &context)
-            if approval != nil || hasWaited(context) { try checkAgain(ruling, &context) }
-            if let approval {
-                // Whoever agreed may have left while a server was started.
-                guard try granted(ruling, context).id == approval.id else { throw RefusalWords.changed }
-                try consume(approval, ruling, context)
-            }
+            // One signature, one call: nothing that needs an approval is ever sent without one. And nothing that may not be
+            // repeated without a place where others see that it is under way.
+            guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
+                flight != nil || ruling.isRepeatable
+            else { throw RefusalWords.changed }
+            if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()
             throw error
@@ -185,7 +219,10 @@ extension Gate {
             reading: context.call.reading
         )
         var outcome = station.upstream.call(call)
-        if isWorthRetrying(outcome, repeatable, station) { outcome = station.upstream.call(call) }
+        if isWorthRetrying(outcome, repeatable, station) {
+            try lookAgain(ruling, station, intent, &context)
+            outcome = station.upstream.call(call)
+        }
         return conclude(outcome, ruling, station, intent, context)
     }
 
@@ -219,25 +256,44 @@ extension Gate {
         return repeatable && (failure.kind == .unreachable || failure.kind == .ended)
     }
 
+    /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is
+    /// on record as its intent must still hold.
+    private func lookAgain(
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ intent: Int64?,
+        _ context: inout CallContext
+    ) throws(Refusal) {
+        let before = context
+        do throws(Refusal) {
+            try checkSecret(station, context)
+            try checkPins(ruling, station, &context)
+            let again = try decidedAgain(ruling, &context)
+            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed }
+        } catch {
+            station.passed()
+            close(before, intent, .toolError, note: "nothing was sent")
+            throw error
+        }
+    }
+
     // MARK: Before
 
-    /// Whether the server's definition is the one that was reviewed, or first seen.
+    /// Whether the server's definition is the one that was reviewed, or first seen: of what an observed agent is not granted, too.
     private func checkPins(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: inout CallContext
     ) throws(Refusal) {
-        guard ruling.operation != nil else { return }
-        let seen = try definition(ruling, station, context)
-        var wanted = ruling.granted.all.compactMap(\.pin)
-        if wanted.isEmpty {
-            do throws(RecordFailure) {
-                wanted = [try parts.pins.pinned(tool: ruling.tool, operation: ruling.name, seen: seen)]
-            } catch {
-                parts.say("pins cannot be read: \(error.message)")
-                throw RefusalWords.unrecorded
-            }
+        let listing = try listing(ruling, station, context)
+        let name = ruling.serverTool
+        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
+            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
+            throw RefusalWords.notOffered(context.operation)
         }
+        let seen = station.pins.pin(of: tool)
+        var wanted = ruling.granted.all.compactMap(\.pin)
+        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing)] }
         guard wanted.contains(where: { $0 != seen }) else { return }
         let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         parts.say(note)
@@ -246,23 +302,39 @@ extension Gate {
         throw RefusalWords.pinned(context.operation)
     }
 
-    private func definition(
+    /// What the gateway itself pins, where git says nothing.
+    private func firstSeen(
+        _ seen: Digest,
+        _ ruling: Ruling,
+        _ station: UpstreamDesk.Station,
+        _ listing: ServerListing
+    ) throws(Refusal) -> Digest {
+        let place = PinPlace(
+            tool: ruling.tool,
+            operation: ruling.name,
+            serverTool: ruling.serverTool,
+            reference: station.reference
+        )
+        do throws(RecordFailure) {
+            return try parts.pins.pinned(place, seen: seen) { pin in
+                pin != seen && listing.tools.contains { station.pins.pin(of: $0) == pin }
+            }
+        } catch {
+            parts.say("pins cannot be read: \(error.message)")
+            throw RefusalWords.unrecorded
+        }
+    }
+
+    private func listing(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: CallContext
-    ) throws(Refusal) -> Digest {
-        let listing: ServerListing
-        do throws(UpstreamFailure) { listing = try Self.listing(station, ruling.timeout, parts.secrets) } catch {
+    ) throws(Refusal) -> ServerListing {
+        do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
             learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             throw RefusalWords.unreachable(context.operation)
         }
-        let name = ruling.serverTool
-        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
-            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
-            throw RefusalWords.notOffered(context.operation)
-        }
-        return station.pins.pin(of: tool)
     }
 
     /// What the server offers; with credentials that were read again, where it refuses those that were kept.
@@ -294,34 +366,6 @@ extension Gate {
         context.looked.map { ContinuousClock.now - $0 > .microseconds(500) } ?? true
     }
 
-    /// What may have changed while a server was started, a secret was read, or somebody else's call was waited for.
-    private func checkAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) {
-        let (present, entry) = try present(context.agent, key: ruling.key)
-        guard present.digest != ruling.present.digest, let refusal = refusal(of: ruling, by: present, context) else {
-            return
-        }
-        context.isDecided(by: ruling.run, present, of: entry)
-        throw refusal
-    }
-
-    /// Why a bundle that came meanwhile does not allow what was allowed before; nil where it does.
-    private func refusal(of ruling: Ruling, by present: PreparedBundle, _ context: CallContext) -> Refusal? {
-        let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
-        let circumstances = CallPolicy.Circumstances(today: now.date)
-        guard let verdict = try? CallPolicy.decide(call, run: ruling.run, present: present, circumstances) else {
-            return RefusalWords.changed
-        }
-        switch verdict {
-        case .allowed: return nil
-        case .needsApproval(let approval) where approval <= ruling.approval: return nil
-        // It is decided anew, and counted, when it comes again.
-        case .needsApproval: return RefusalWords.changed
-        case .refused(let refusal):
-            if ruling.wouldRefuse != nil, present.bundle.mode == .observe { return nil }
-            return RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
-        }
-    }
-
     /// Takes an approval, durably: whatever happens from here on, it is used up.
     private func consume(
         _ approval: (id: String, by: [String]),
@@ -335,7 +379,7 @@ extension Gate {
         }
         guard !isTaken else { return }
         // Another call took it first: what holds now is told, which most often is that people are asked again.
-        _ = try granted(ruling, context)
+        if ruling.approval != .none { _ = try granted(ruling, context) }
         throw RefusalWords.changed
     }
 

@@ -44,7 +44,7 @@ extension GatewayFile {
             Field("usage", "The folder of spans that say what runs have used, joined by `ensign.run`.", .text(.place)),
             Field(
                 "output",
-                "What becomes of a result that does not fit the operation's output schema.",
+                "What becomes of a result whose structured content does not fit the operation's output schema.",
                 .text(.oneOf(Strictness.self)),
                 standard: "strict"
             ),

@@ -36,6 +36,10 @@ package struct Survey: Sendable {
         }
 
         package var name: String
+        /// What the server calls it. Two versions of a tool may map an operation to two of them: then there are two entries.
+        package var serverTool: String
+        /// Of the credentials that its server is reached with; nil without any.
+        package var reference: String?
         package var state: State
         package var agents: [AgentID]
         /// In git where it is there, else as it was first seen.
@@ -44,6 +48,13 @@ package struct Survey: Sendable {
         package var offered: Digest?
         /// Those whose calls need an approval that nobody can give now.
         package var unapprovable: [AgentID] = []
+
+        /// Its name, and the server's where that is another.
+        package var shown: String { serverTool == name ? name : "\(name) (\(serverTool))" }
+
+        package func place(of tool: String) -> PinPlace {
+            PinPlace(tool: tool, operation: name, serverTool: serverTool, reference: reference)
+        }
     }
 
     package private(set) var tools: [Tool] = []
@@ -68,9 +79,7 @@ package struct Survey: Sendable {
     ///
     /// - Parameter time: How long one may take.
     package init(_ gateway: Gateway, within time: Duration = .seconds(15)) {
-        var wanted: [String: [String: Wanted]] = [:]
-        var off: [String: Set<String>] = [:]
-        var references: [String: Set<String?>] = [:]
+        var found = Found()
         do throws(LiveTrouble) {
             let live = try gateway.live.ready()
             environment = live.environment
@@ -80,35 +89,32 @@ package struct Survey: Sendable {
                 do throws(LiveTrouble) {
                     guard case .open(let route, _) = try live.route(of: agent) else { continue }
                     for target in route.targets {
-                        let bundle = try live.bundle(target.digest).bundle
-                        for tool in bundle.tools {
-                            Self.add(tool, of: agent, to: &wanted)
-                            for name in Self.unapprovable(tool, bundle, policy, gateway) {
-                                wanted[tool.tool]?[name]?.unapprovable.insert(agent)
-                            }
-                            switch gateway.upstreams.reference(of: tool) {
-                            case .success(let reference): references[tool.tool, default: []].insert(reference)
-                            case .failure(let why): off[tool.tool, default: []].insert("\(why)")
-                            }
-                        }
+                        found.take(try live.bundle(target.digest).bundle, of: agent, policy, gateway)
                     }
                 } catch { trouble.append("\(agent): \(error)") }
             }
         } catch { trouble.append("\(error)") }
+        let wanted = found.wanted
         for name in Set(wanted.keys).union(gateway.file.upstreams.keys).sorted() {
             var tool = Tool(name: name, server: gateway.file.upstreams[name]?.shown)
-            tool.problems = (off[name] ?? []).sorted()
+            tool.problems = (found.off[name] ?? []).sorted()
             // Where something could not be read, nobody can say what is used.
             tool.isUnused = wanted[name] == nil && trouble.isEmpty
-            let asked = references[name] ?? []
-            let listings = asked.sorted { $0 ?? "" < $1 ?? "" }.map { Self.listing(name, $0, gateway, time) }
-            for case .failure(let why) in listings { tool.problems.append(why.message) }
-            let listing = listings.compactMap { try? $0.get() }.first
-            tool.operations = (wanted[name] ?? [:]).sorted { $0.key < $1.key }.map { operation, wanted in
-                Self.operation(name, operation, wanted, listing, gateway)
+            let asked = found.references[name] ?? []
+            let listings = asked.sorted { $0 ?? "" < $1 ?? "" }
+                .map { ($0, Self.listing(name, $0, gateway, time)) }
+            for case (_, .failure(let why)) in listings { tool.problems.append(why.message) }
+            let offers = Dictionary(
+                uniqueKeysWithValues: listings.compactMap { reference, found in
+                    (try? found.get()).map { (reference, $0) }
+                }
+            )
+            tool.operations = (wanted[name] ?? [:]).sorted { Self.isBefore($0.key, $1.key) }.map { place, wanted in
+                Self.operation(place, wanted, offers[place.reference], gateway)
             }
-            let taken = Set((wanted[name] ?? [:]).values.map(\.serverTool))
-            tool.others = (listing?.tools ?? []).map(\.name).filter { !taken.contains($0) }.sorted()
+            let taken = Set((wanted[name] ?? [:]).keys.map(\.serverTool))
+            let offered = Set(offers.values.flatMap(\.tools).map(\.name))
+            tool.others = offered.subtracting(taken).sorted()
             tools.append(tool)
         }
         warnings = gateway.secrets.uncut.map(SecretShelf.warning)
@@ -117,10 +123,43 @@ package struct Survey: Sendable {
     // MARK: What is granted
 
     private struct Wanted {
-        var serverTool: String
         var agents: Set<AgentID> = []
         var pins: Set<Digest> = []
         var unapprovable: Set<AgentID> = []
+    }
+
+    /// What all live bundles grant, by tool.
+    private struct Found {
+        var wanted: [String: [PinPlace: Wanted]] = [:]
+        /// Why a tool is off.
+        var off: [String: Set<String>] = [:]
+        var references: [String: Set<String?>] = [:]
+
+        mutating func take(_ bundle: Bundle, of agent: AgentID, _ policy: GatewayPolicy?, _ gateway: Gateway) {
+            for tool in bundle.tools {
+                var reference: String?
+                switch gateway.upstreams.reference(of: tool) {
+                case .success(let found):
+                    reference = found
+                    references[tool.tool, default: []].insert(found)
+                case .failure(let why): off[tool.tool, default: []].insert("\(why)")
+                }
+                let unapprovable = Survey.unapprovable(tool, bundle, policy, gateway)
+                for (name, operation) in tool.operations {
+                    let place = PinPlace(
+                        tool: tool.tool,
+                        operation: name,
+                        serverTool: operation.serverTool ?? name,
+                        reference: reference
+                    )
+                    var entry = wanted[tool.tool]?[place] ?? Wanted()
+                    entry.agents.insert(agent)
+                    if let pin = operation.pin { entry.pins.insert(pin) }
+                    if unapprovable.contains(name) { entry.unapprovable.insert(agent) }
+                    wanted[tool.tool, default: [:]][place] = entry
+                }
+            }
+        }
     }
 
     /// The operations of a tool that need an approval which nobody can give now.
@@ -143,13 +182,9 @@ package struct Survey: Sendable {
         }
     }
 
-    private static func add(_ tool: BundleTool, of agent: AgentID, to wanted: inout [String: [String: Wanted]]) {
-        for (name, operation) in tool.operations {
-            var entry = wanted[tool.tool]?[name] ?? Wanted(serverTool: operation.serverTool ?? name)
-            entry.agents.insert(agent)
-            if let pin = operation.pin { entry.pins.insert(pin) }
-            wanted[tool.tool, default: [:]][name] = entry
-        }
+    private static func isBefore(_ one: PinPlace, _ other: PinPlace) -> Bool {
+        let (this, that) = (one.reference ?? "", other.reference ?? "")
+        return (one.operation, one.serverTool, this) < (other.operation, other.serverTool, that)
     }
 
     // MARK: What is offered
@@ -182,28 +217,27 @@ package struct Survey: Sendable {
     }
 
     private static func operation(
-        _ tool: String,
-        _ name: String,
+        _ place: PinPlace,
         _ wanted: Wanted,
         _ listing: ServerListing?,
         _ gateway: Gateway
     ) -> Operation {
-        let seen = (try? gateway.pins.kept(tool: tool, operation: name)) ?? nil
+        let pins = (listing?.tools ?? []).map { ToolPin.digest(name: $0.name, input: $0.input, output: $0.output) }
+        let index = listing?.tools.firstIndex { $0.name.utf8.elementsEqual(place.serverTool.utf8) }
+        let digest = index.map { pins[$0] }
+        let seen = (try? gateway.pins.kept(place) { $0 != digest && pins.contains($0) }) ?? nil
         let pin = wanted.pins.sorted().first ?? seen
         var operation = Operation(
-            name: name,
-            state: .unknown,
+            name: place.operation,
+            serverTool: place.serverTool,
+            reference: place.reference,
+            state: listing == nil ? .unknown : .missing,
             agents: wanted.agents.sorted(),
             pin: pin,
             isPinnedInGit: !wanted.pins.isEmpty
         )
         operation.unapprovable = wanted.unapprovable.sorted()
-        guard let listing else { return operation }
-        guard let offered = listing.tools.first(where: { $0.name.utf8.elementsEqual(wanted.serverTool.utf8) }) else {
-            operation.state = .missing
-            return operation
-        }
-        let digest = ToolPin.digest(name: offered.name, input: offered.input, output: offered.output)
+        guard let digest else { return operation }
         operation.offered = digest
         if wanted.pins.isEmpty {
             operation.state = seen.map { $0 == digest ? .firstSeen : .changed } ?? .new
@@ -237,7 +271,8 @@ extension Survey.Tool {
 extension Survey.Operation {
     fileprivate var json: JSONValue {
         [
-            "operation": .string(name), "state": .string(state.rawValue),
+            "operation": .string(name), "serverTool": .string(serverTool),
+            "credentials": reference.map(JSONValue.string) ?? .null, "state": .string(state.rawValue),
             "agents": .array(agents.map { .string($0.description) }),
             "pin": pin.map { .string($0.description) } ?? .null, "pinnedInGit": .bool(isPinnedInGit),
             "offered": offered.map { .string($0.description) } ?? .null,

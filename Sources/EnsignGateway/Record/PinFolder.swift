@@ -1,8 +1,13 @@
+import EnsignCrypto
 package import EnsignModel
 import EnsignSystem
 import Synchronization
 
-/// Definitions that no manifest pins, as they were first seen: `pins/<tool>/<operation>.sha256`.
+/// Definitions that no manifest pins, as they were first seen: `pins/<tool>/=<operation>=<fingerprint>.sha256`, with one of the
+/// server's name and the credentials' reference.
+///
+/// Gateways before that kept `=<operation>.sha256`, for whatever the operation was on the server. Such a file counts where there
+/// is none of the newer form.
 ///
 /// Safe from any number of threads and processes.
 package final class PinFolder: PinBook {
@@ -17,19 +22,30 @@ package final class PinFolder: PinBook {
 
     package init(_ state: StateFolder) throws(RecordFailure) { path = try state.folder("pins") }
 
-    package func pinned(tool: String, operation: String, seen: Digest) throws(RecordFailure) -> Digest {
-        if let kept = try kept(tool: tool, operation: operation) { return kept }
-        let file = file(tool, operation)
+    package func pinned(
+        _ place: PinPlace,
+        seen: Digest,
+        isOther: (Digest) -> Bool
+    ) throws(RecordFailure) -> Digest {
+        if let kept = try kept(place, isOther: isOther) { return kept }
         let bytes = Array("\(seen)\n".utf8)
-        try recording { try Files.makeDirectories("\(path)/\(tool)", mode: 0o700) }
+        try recording { try Files.makeDirectories("\(path)/\(place.tool)", mode: 0o700) }
         // Somebody else may have been first: then that counts.
-        if try recording({ try Files.create(file, with: bytes, mode: 0o600) }) { return seen }
-        return try kept(tool: tool, operation: operation) ?? seen
+        if try recording({ try Files.create(file(place), with: bytes, mode: 0o600) }) { return seen }
+        return try kept(place, isOther: isOther) ?? seen
     }
 
     /// What was kept; nil where nothing was.
-    package func kept(tool: String, operation: String) throws(RecordFailure) -> Digest? {
-        let file = file(tool, operation)
+    ///
+    /// - Parameter isOther: As for ``pinned(_:seen:isOther:)``.
+    package func kept(_ place: PinPlace, isOther: (Digest) -> Bool) throws(RecordFailure) -> Digest? {
+        if let kept = try read(file(place)) { return kept }
+        // A digest is also over the server's name of the tool: that of another one was never kept for this one.
+        guard let old = try read(oldFile(place)), !isOther(old) else { return nil }
+        return old
+    }
+
+    private func read(_ file: String) throws(RecordFailure) -> Digest? {
         guard let status = try recording({ try Files.status(file) }) else { return nil }
         if let known = known.withLock({ $0[file] }), known.status == status { return known.digest }
         guard let bytes = try recording({ try Files.readOwn(file, limit: 256) }) else { return nil }
@@ -41,13 +57,29 @@ package final class PinFolder: PinBook {
     }
 
     /// Takes another definition from now on, as an operator decided.
-    package func accept(tool: String, operation: String, _ digest: Digest) throws(RecordFailure) {
+    package func accept(_ place: PinPlace, _ digest: Digest) throws(RecordFailure) {
         try recording {
-            try Files.makeDirectories("\(path)/\(tool)", mode: 0o700)
-            try Files.replace(file(tool, operation), with: Array("\(digest)\n".utf8), mode: 0o600)
+            try Files.makeDirectories("\(path)/\(place.tool)", mode: 0o700)
+            try Files.replace(file(place), with: Array("\(digest)\n".utf8), mode: 0o600)
         }
     }
 
-    /// Names of operations may begin with a dot; that of a file may not.
-    private func file(_ tool: String, _ operation: String) -> String { "\(path)/\(tool)/=\(operation).sha256" }
+    /// Forgets what was kept of a tool, but for some definitions: of the others what is seen next counts.
+    package func forget(_ tool: String, besides places: [PinPlace]) throws(RecordFailure) {
+        let kept = Set(places.flatMap { [file($0), oldFile($0)] })
+        try recording {
+            for name in try Files.list("\(path)/\(tool)") ?? [] where !kept.contains("\(path)/\(tool)/\(name)") {
+                try Files.remove("\(path)/\(tool)/\(name)")
+            }
+        }
+    }
+
+    /// Names of operations may begin with a dot; that of a file may not. None has an equals sign.
+    private func file(_ place: PinPlace) -> String {
+        let definition: JSONValue = [.string(place.serverTool), place.reference.map(JSONValue.string) ?? .null]
+        let fingerprint = SHA256.hex(of: definition.canonicalBytes()).prefix(32)
+        return "\(path)/\(place.tool)/=\(place.operation)=\(fingerprint).sha256"
+    }
+
+    private func oldFile(_ place: PinPlace) -> String { "\(path)/\(place.tool)/=\(place.operation).sha256" }
 }

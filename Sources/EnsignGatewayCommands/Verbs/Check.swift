@@ -101,7 +101,7 @@ struct SurveyRenderer {
 
     private func words(_ operation: Survey.Operation) -> String {
         let agents = counted(operation.agents.count, "agent")
-        let name = "\(operation.name) (\(agents))"
+        let name = "\(operation.shown) (\(agents))"
         switch operation.state {
         case .pinned: return "\(console.paint("ok", .green)) \(name): as it was reviewed"
         case .firstSeen: return "\(console.paint("ok", .green)) \(name): as it was first seen; no pin in git"

@@ -44,12 +44,14 @@ extension Verb {
             }
             for operation in tool.operations where !operation.isPinnedInGit {
                 guard let offered = operation.offered, operation.pin != offered else { continue }
-                try gateway.pins.accept(tool: name, operation: operation.name, offered)
-                console.note("\(name).\(operation.name) is pinned to \(offered.short) from now on")
+                try gateway.pins.accept(operation.place(of: name), offered)
+                console.note("\(name).\(operation.shown) is pinned to \(offered.short) from now on")
             }
+            // Observed agents call what they are not granted, which is pinned, too.
+            try gateway.pins.forget(name, besides: tool.operations.map { $0.place(of: name) })
             for operation in tool.operations where operation.isPinnedInGit && operation.state == .changed {
                 console.note(
-                    "\(name).\(operation.name) is pinned in git: only a merged change of its manifest changes it"
+                    "\(name).\(operation.shown) is pinned in git: only a merged change of its manifest changes it"
                 )
             }
             survey = Survey(gateway)
@@ -63,7 +65,7 @@ extension Verb {
         for tool in survey.tools {
             for operation in tool.operations {
                 table.rows.append([
-                    "\(tool.name).\(operation.name)", operation.state.rawValue,
+                    "\(tool.name).\(operation.shown)", operation.state.rawValue,
                     operation.isPinnedInGit ? "git" : operation.pin == nil ? "-" : "first seen",
                     operation.pin?.short ?? "-", operation.offered?.short ?? "-",
                 ])

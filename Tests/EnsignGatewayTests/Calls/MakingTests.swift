@@ -292,6 +292,35 @@ struct MakingTests {
         #expect(loose.call("crm__update").reason == "pinned")
     }
 
+    @Test("Two live versions that map an operation to different tools of the server do not block each other")
+    func pinsOfVersions() throws {
+        let fixture = try GateFixture()
+        func publish(_ version: String, _ serverTool: String?) throws {
+            try fixture.publish(open(version) { $0.tools[0].operations["find"]?.serverTool = serverTool })
+        }
+        for (run, serverTool) in [("r1", nil), ("r2", "list"), ("r3", nil), ("r4", "list")] {
+            try publish("1.0.\(run.dropFirst())", serverTool)
+            #expect(fixture.call("crm__find", run: run).reason == nil)
+        }
+        #expect(fixture.server.calls == ["find {}", "list {}", "find {}", "list {}"])
+    }
+
+    @Test("Pins hold for an agent that is only observed, granted or not", arguments: ["crm__find", "crm__secret"])
+    func observedPins(name: String) throws {
+        let fixture = try GateFixture(more: "pins: reads")
+        try fixture.publish(open { $0.mode = .observe })
+        #expect(fixture.call(name).reason == nil)
+        fixture.server.contents.withLock { contents in
+            contents.listing.tools = contents.listing.tools.map {
+                ServerListing.Tool(name: $0.name, input: ["type": "object", "properties": ["all": [:]]])
+            }
+        }
+        // Nobody has said of what is not granted that it only reads.
+        #expect(fixture.call(name).reason == (name == "crm__find" ? nil : "pinned"))
+        fixture.server.contents.withLock { $0.listing.tools = [] }
+        #expect(fixture.call(name).reason == "unavailable", "what a server does not offer has no definition")
+    }
+
     @Test("Where nothing can be recorded only what reads goes on")
     func diskFull() throws {
         let fixture = try GateFixture()
@@ -338,6 +367,56 @@ struct MakingTests {
             ]
         )
         #expect(try answer("", ["content": [["type": "text", "text": "failed"]], "isError": true]).text == "failed")
+    }
+
+    @Test("An error keeps its words, and its structured content only where that fits the schema")
+    func errorsAndSchemas() throws {
+        func answer(_ more: String, _ structured: JSONValue) throws -> GateFixture.Answer {
+            let fixture = try GateFixture(more: more)
+            let output: JSONValue = ["type": "object", "properties": ["id": ["type": "integer"]], "required": ["id"]]
+            try fixture.publish(open { $0.tools[0].operations["find"]?.output = output })
+            let content: JSONValue = [["type": "text", "text": "failed"]]
+            fixture.server.answer(.result(["content": content, "structuredContent": structured, "isError": true]))
+            let answer = fixture.call("crm__find")
+            #expect(answer.isError && answer.text == "failed" && fixture.log.last?.outcome == .toolError)
+            return answer
+        }
+        #expect(try answer("", ["id": 1]).value["structuredContent"] == ["id": 1])
+        #expect(try answer("", ["evil": "words"]).value["structuredContent"] == nil)
+        #expect(try answer("output: warn", ["evil": "words"]).value["structuredContent"] == ["evil": "words"])
+    }
+
+    @Test("No schema holds the words beside structured content")
+    func wordsBeside() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["find"]?.output = ["type": "object", "required": ["id"]] })
+        let words: JSONValue = [["type": "text", "text": "Beside it."]]
+        fixture.server.answer(.result(["content": words, "structuredContent": ["id": 1]]))
+        #expect(fixture.call("crm__find").text == "Beside it.")
+    }
+
+    @Test("A result must fit the output schemas of the run's bundle and of the present one")
+    func bothOutputSchemas() throws {
+        func output(_ properties: [String]) -> JSONValue {
+            ["type": "object", "required": .array(properties.map(JSONValue.string))]
+        }
+        func publish(_ version: String, _ output: JSONValue?, in fixture: GateFixture) throws {
+            try fixture.publish(open(version) { $0.tools[0].operations["find"]?.output = output })
+        }
+        let changes: [(then: JSONValue?, now: JSONValue?)] = [
+            (output(["id"]), output([])), (output([]), output(["id"])), (output(["id"]), nil), (nil, output(["id"])),
+        ]
+        for (then, now) in changes {
+            let fixture = try GateFixture()
+            try publish("1.0.0", then, in: fixture)
+            #expect(fixture.call("crm__list").reason == nil)
+            try publish("1.0.1", now, in: fixture)
+            let result: JSONValue = ["content": [["type": "text", "text": "x"]], "structuredContent": ["name": "n"]]
+            fixture.server.answer(.result(result), .result(result))
+            #expect(fixture.call("crm__find").isError, "in the run that began before")
+            // The run's own schema says nothing in a new run.
+            #expect(fixture.call("crm__find", run: "r2").isError == (now == output(["id"])))
+        }
     }
 
     @Test("A secret that a server echoes is cut out of its result, and read again when it is refused")

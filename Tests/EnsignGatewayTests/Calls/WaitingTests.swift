@@ -22,6 +22,7 @@ struct WaitingTests {
             }
         }
         #expect(fixture.call("crm__find", run: "r2").reason == "not-granted")
+        try fixture.publishPolicy()
         try fixture.publish(open("1.0.3"))
         fixture.server.contents.withLock { contents in
             contents.whenListing = { [unowned fixture] in
@@ -29,7 +30,7 @@ struct WaitingTests {
             }
         }
         let answer = fixture.call("crm__find", run: "r3")
-        #expect(answer.reason == "unavailable" && answer.text.contains("Call again"))
+        #expect(answer.reason == "approval-pending" && answer.text.contains("Nothing was done"))
         #expect(fixture.server.calls.isEmpty && !fixture.log.kinds.contains(.intent))
     }
 

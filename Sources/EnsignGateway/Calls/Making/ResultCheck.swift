@@ -4,7 +4,8 @@ import EnsignPolicy
 
 /// What of a server's answer is passed on.
 struct ResultCheck {
-    /// Strict withholds a result that does not fit the schema that was reviewed.
+    /// Strict withholds a result whose structured content does not fit the schema that was reviewed. No schema holds the words
+    /// beside it.
     var strictness: GatewayFile.Strictness
     var cutter: SecretCutter
 
@@ -36,23 +37,28 @@ struct ResultCheck {
         }
         var passed: JSONObject = ["content": cutter.cut(.array(content))]
         if isError { passed["isError"] = true }
-        var structured = result["structuredContent"].flatMap { $0.object == nil ? nil : $0 }
-        // A schema holds results, not errors: servers answer those in words.
-        guard hasSchema, !isError else {
+        let structured = result["structuredContent"].flatMap { $0.object == nil ? nil : $0 }
+        guard hasSchema else {
             passed["structuredContent"] = structured.map(cutter.cut)
             return Passed(result: passed, isError: isError)
         }
-        structured = structured ?? Self.object(in: content)
-        passed["structuredContent"] = structured.map(cutter.cut)
+        // Servers answer errors in words: only what they add to those in the form of a result is held.
+        let held = structured ?? (isError ? nil : Self.object(in: content))
+        if isError, held == nil { return Passed(result: passed, isError: true) }
+        passed["structuredContent"] = held.map(cutter.cut)
         let problem: String?
         do {
-            problem = try structured.map { try misfit($0) } ?? "it has no structured content"
+            problem = try held.map { try misfit($0) } ?? "it has no structured content"
         } catch {
             problem = "its schema cannot be used: \(error)"
         }
-        guard let problem else { return Passed(result: passed, isError: false) }
+        guard let problem else { return Passed(result: passed, isError: isError) }
         let note = "a result does not fit the output schema: \(cutter.cut(problem))".cut(utf8: 500)
-        if strictness == .warn, structured != nil { return Passed(result: passed, isError: false, note: note) }
+        if strictness == .warn, held != nil { return Passed(result: passed, isError: isError, note: note) }
+        if isError {
+            passed["structuredContent"] = nil
+            return Passed(result: passed, isError: true, note: note)
+        }
         return error(
             "The call was made. Its result is withheld: it is not of the form that was reviewed. Do not repeat the call for it.",
             note: note
