@@ -261,6 +261,36 @@ struct ProgramUpstreamTests {
         #expect(try upstream.call(self.call("progress")).result().said == "done")
     }
 
+    @Test("whoever cannot be told of its progress holds up nobody else")
+    func slowListener() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        // All of them wait when the first word of progress comes; each may be the one who reads.
+        let told = Condition((begun: 0, isOver: false))
+        let slow = try (0..<3).map { _ in
+            try EnsignSystem.Thread { [self] in
+                let call = call("progress", ["seconds": 0.3]) { _ in
+                    told.update { $0.begun += 1 }
+                    _ = told.wait(until: .now + .seconds(10)) { $0.isOver ? true : nil }
+                }
+                #expect((try? upstream.call(call).result().said) == "done")
+            }
+        }
+        let other = try EnsignSystem.Thread { [self] in
+            #expect((try? upstream.call(call("slow", ["seconds": 1], timeout: .seconds(5))).result().said) == "slow")
+        }
+        hears("slow")
+        #expect(told.wait(until: .now + .seconds(5)) { $0.begun >= 3 ? true : nil } == true)
+        let time = ContinuousClock().measure {
+            #expect((try? upstream.call(call("echo", ["a": 1])).result().said) != nil)
+        }
+        #expect(time < .seconds(2))
+        other.join()
+        told.update { $0.isOver = true }
+        for thread in slow { thread.join() }
+    }
+
     @Test("a crash leaves the calls under way unknown, and the next call starts it again")
     func crash() throws {
         let upstream = upstream("legacy")

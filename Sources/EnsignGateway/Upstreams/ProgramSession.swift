@@ -191,7 +191,10 @@ final class ProgramSession: Sendable {
                 ? read(for: inbox, until: deadline, &reading)
                 : inbox.content.wait(until: deadline) { Self.news(&$0) }
             switch news {
-            case .progress(let list): for one in list { progress?(one) }
+            case .progress(let list):
+                // Its client may take nothing for long, and others wait for what is read meanwhile.
+                stepDown(inbox)
+                for one in list { progress?(one) }
             case .end(.answer(_, let bytes)) where bytes > most:
                 return .unknown(UpstreamFailure(.malformed, "the server's answer is longer than \(most) bytes"))
             case .end(.answer(let answer, _)): return .answer(answer)
@@ -226,11 +229,18 @@ final class ProgramSession: Sendable {
 
     /// Waits no longer. Where nobody reads then, another one does who waits.
     private func leave(_ id: Int64, _ inbox: Inbox) {
-        let next = state.withLock { state -> Inbox? in
+        state.withLock { state in
             state.waiting[id] = nil
             state.lastUse = .now
-            if state.leader === inbox { (state.leader, state.led) = (nil, state.lastUse) }
-            return state.leader == nil ? state.waiting.first?.value : nil
+        }
+        stepDown(inbox)
+    }
+
+    /// Reads no longer for all: another one does who waits, or else the session's own thread.
+    private func stepDown(_ inbox: Inbox) {
+        let next = state.withLock { state -> Inbox? in
+            if state.leader === inbox { (state.leader, state.led) = (nil, .now) }
+            return state.leader == nil ? state.waiting.first { $0.value !== inbox }?.value : nil
         }
         next?.content.update { $0.mayLead = true }
     }

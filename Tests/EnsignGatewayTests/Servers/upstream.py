@@ -61,6 +61,7 @@ def call(request):
         time.sleep(0.5)
         return answer(request, text("late"))
     if name == "progress":
+        time.sleep(arguments.get("seconds", 0))
         for step in range(3):
             say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": step}})
         return answer(request, text("done"))
