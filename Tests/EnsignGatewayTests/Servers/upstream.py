@@ -140,6 +140,8 @@ def take(request):
     elif method == "tools/call":
         if BEHAVIOUR in ("modern", "exits"):
             assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
+        if BEHAVIOUR == "serial":
+            return call(request)
         threading.Thread(target=call, args=(request,), daemon=True).start()
 
 
