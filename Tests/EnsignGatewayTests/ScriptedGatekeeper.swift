@@ -77,6 +77,10 @@ final class ScriptedGatekeeper: Gatekeeper {
                 _ = seen.wait(until: .now + .seconds(20)) { $0.isOpen || call.cancellation.isCancelled ? true : nil }
             }
             return Self.text(call.cancellation.isCancelled ? "cancelled" : "waited")
+        case "change":
+            // Not stopped in the middle.
+            _ = seen.wait(until: .now + .seconds(20)) { $0.isOpen ? true : nil }
+            return Self.text("changed")
         case "progress":
             call.progress?(["progress": 1, "total": 2, "message": "half", "more": "not for clients"])
             call.progress?(["progress": 2])
