@@ -299,12 +299,22 @@ struct HTTPFrontTests {
         #expect(try caller.hear().status == 200)
     }
 
-    @Test("the end cancels what is under way")
+    @Test("the end cancels what is under way and waits for what it cannot stop, and both are answered")
     func stop() throws {
-        let client = try WebClient(port)
-        client.post(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#)
-        _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 1 ? true : nil }
-        front.stop()
+        let names = ["wait", "change"]
+        let (clients, silent) = (try names.map { _ in try WebClient(port) }, try WebClient(port))
+        for (name, client) in zip(names, clients) {
+            client.post(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\#(name)"}}"#)
+        }
+        _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 2 ? true : nil }
+        let stopping = try EnsignSystem.Thread { [front] in front.stop() }
+        #expect(try clients[0].hear().json["result"]?["content"]?[0]?["text"] == "cancelled")
+        #expect(clients[0].isClosed(within: 5) && silent.isClosed(within: 5))
+        // Longer than other connections are waited for.
+        Machine.pause(milliseconds: 5_500)
+        gatekeeper.seen.update { $0.isOpen = true }
+        #expect(try clients[1].hear().json["result"]?["content"]?[0]?["text"] == "changed")
+        stopping.join()
         #expect(gatekeeper.seen.withLock { $0.running } == 0)
         front.stop()
     }

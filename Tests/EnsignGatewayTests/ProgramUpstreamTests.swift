@@ -20,7 +20,11 @@ struct ProgramUpstreamTests {
         scratch = try ScratchDirectory()
     }
 
-    private func upstream(_ behaviour: String, idle: Duration = .seconds(600)) -> ProgramUpstream {
+    private func upstream(
+        _ behaviour: String,
+        idle: Duration = .seconds(600),
+        deaf: Duration = .seconds(10)
+    ) -> ProgramUpstream {
         let environment = [
             ("PATH", "/usr/bin:/bin"), ("SEEN", seen), ("STARTS", "\(scratch.path)/starts"), ("SECRET", "s3cret"),
         ]
@@ -28,7 +32,8 @@ struct ProgramUpstreamTests {
             ProgramAddress(words: ["/usr/bin/python3", "\(servers)/upstream.py", behaviour], directory: scratch.path),
             secrets: { environment.map { (name: $0.0, value: $0.1) } },
             version: "0",
-            idle: idle
+            idle: idle,
+            deaf: deaf
         )
     }
 
@@ -261,6 +266,66 @@ struct ProgramUpstreamTests {
         #expect(try upstream.call(self.call("progress")).result().said == "done")
     }
 
+    @Test("whoever cannot be told of its progress holds up nobody else")
+    func slowListener() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        // All of them wait when the first word of progress comes; each may be the one who reads.
+        let told = Condition((begun: 0, isOver: false))
+        let slow = try (0..<3).map { _ in
+            try EnsignSystem.Thread { [self] in
+                let call = call("progress", ["seconds": 0.3]) { _ in
+                    told.update { $0.begun += 1 }
+                    _ = told.wait(until: .now + .seconds(10)) { $0.isOver ? true : nil }
+                }
+                #expect((try? upstream.call(call).result().said) == "done")
+            }
+        }
+        let other = try EnsignSystem.Thread { [self] in
+            #expect((try? upstream.call(call("slow", ["seconds": 1], timeout: .seconds(5))).result().said) == "slow")
+        }
+        hears("slow")
+        #expect(told.wait(until: .now + .seconds(5)) { $0.begun >= 3 ? true : nil } == true)
+        let time = ContinuousClock().measure {
+            #expect((try? upstream.call(call("echo", ["a": 1])).result().said) != nil)
+        }
+        #expect(time < .seconds(2))
+        other.join()
+        told.update { $0.isOver = true }
+        for thread in slow { thread.join() }
+    }
+
+    @Test("a call whose time is over in the middle of its line ends nobody else's, and the line is finished later")
+    func halfLine() throws {
+        let upstream = upstream("serial")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let other = try EnsignSystem.Thread { [self] in
+            #expect((try? upstream.call(call("slow", ["seconds": 1.5])).result().said) == "slow")
+        }
+        hears("slow")
+        let long = String(repeating: "x", count: 300_000)
+        guard
+            case .unknown(let failure) = upstream.call(
+                call("echo", ["long": .string(long)], timeout: .milliseconds(300))
+            )
+        else { return #expect(Bool(false)) }
+        #expect(failure.kind == .timedOut)
+        // Nobody else's words come into that line.
+        guard case .notSent(let failure) = upstream.call(call("echo", ["late": 1], timeout: .milliseconds(300))) else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.kind == .timedOut)
+        other.join()
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        #expect(starts == 1)
+        let lines = try scratch.read("seen").split(separator: "\n")
+        #expect(lines.contains { $0.contains(long) && $0.hasSuffix("}") })
+        #expect(try lines.allSatisfy { try read(Array($0.utf8)).object != nil })
+        #expect(lines.contains { $0.contains("notifications/cancelled") } && !lines.contains { $0.contains("late") })
+    }
+
     @Test("a crash leaves the calls under way unknown, and the next call starts it again")
     func crash() throws {
         let upstream = upstream("legacy")
@@ -386,6 +451,21 @@ struct ProgramUpstreamTests {
             #expect(failure.kind == .timedOut)
         }
         #expect(time < .seconds(10))
+    }
+
+    @Test("a server that reads no more in the middle of a line, and has nothing to answer, is started again")
+    func neverReads() throws {
+        let upstream = upstream("deaf", deaf: .milliseconds(300))
+        defer { upstream.end() }
+        let long = String(repeating: "x", count: 200_000)
+        guard case .unknown = upstream.call(call("echo", ["a": .string(long)], timeout: .milliseconds(100))) else {
+            return #expect(Bool(false))
+        }
+        // Whoever waits for its turn is sent to the next one, which reads as little and has room for a short line.
+        guard case .unknown(let failure) = upstream.call(call("echo", timeout: .seconds(3))) else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.kind == .timedOut && starts == 2)
     }
 
     /// A child of nobody may be a zombie for a moment: init has to take it.

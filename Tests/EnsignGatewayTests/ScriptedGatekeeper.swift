@@ -22,6 +22,8 @@ final class ScriptedGatekeeper: Gatekeeper {
         var mark = 0
         var running = 0
         var mostRunning = 0
+        /// Who is admitted by now; nil for nobody.
+        var agent: AgentID? = ScriptedGatekeeper.session.agent
         /// Whether `wait` may end.
         var isOpen = false
     }
@@ -40,12 +42,16 @@ final class ScriptedGatekeeper: Gatekeeper {
     static let session = Session(agent: AgentID(team: "support", name: "triage"))
 
     func admit(_ peer: Peer) -> Session? {
-        seen.withLock { $0.peers.append(peer) }
+        let agent = seen.withLock { seen in
+            seen.peers.append(peer)
+            return seen.agent
+        }
+        guard let agent else { return nil }
         switch peer.proof {
         case .bearer(let token) where token != "t0ken": return nil
         case .account(_, let token) where token == "wrong": return nil
         default:
-            var session = Self.session
+            var session = Session(agent: agent)
             session.run = peer.run
             session.key = peer.key
             session.asked = peer.asked
@@ -71,6 +77,10 @@ final class ScriptedGatekeeper: Gatekeeper {
                 _ = seen.wait(until: .now + .seconds(20)) { $0.isOpen || call.cancellation.isCancelled ? true : nil }
             }
             return Self.text(call.cancellation.isCancelled ? "cancelled" : "waited")
+        case "change":
+            // Not stopped in the middle.
+            _ = seen.wait(until: .now + .seconds(20)) { $0.isOpen ? true : nil }
+            return Self.text("changed")
         case "progress":
             call.progress?(["progress": 1, "total": 2, "message": "half", "more": "not for clients"])
             call.progress?(["progress": 2])

@@ -59,7 +59,7 @@ struct SocketFrontTests {
         #expect(answer["result"]?["structuredContent"] == ["a": 1])
         client.leave()
         let seen = gatekeeper.seen.withLock { $0 }
-        #expect(seen.peers == [Self.hello.peer(uid: getuid())])
+        #expect(!seen.peers.isEmpty && seen.peers.allSatisfy { $0 == Self.hello.peer(uid: getuid()) })
         #expect(seen.sessions[0].run == RunName("r", .option))
         front.stop()
         #expect(try Files.status(path) == nil)
@@ -135,6 +135,29 @@ struct SocketFrontTests {
         #expect(try read(answer)["ensign"] == "refused")
         #expect(reader.next() == .end)
         #expect(gatekeeper.seen.withLock { $0.peers.isEmpty })
+    }
+
+    @Test(
+        "whoever may not speak any more, or is somebody else by now, is refused at the next message of an open connection",
+        arguments: [nil, AgentID(team: "support", name: "other")]
+    )
+    func takenOut(now: AgentID?) throws {
+        let front = try front()
+        defer { front.stop() }
+        let client = try client()
+        client.say(Self.call)
+        #expect(try client.hear()["result"]?["structuredContent"] == ["a": 1])
+        gatekeeper.seen.withLock { $0.agent = now }
+        client.say(Self.call)
+        let refused = try client.hear()["result"]
+        #expect(refused?["isError"] == true && refused?["_meta"]?["dev.ensign/reason"] == "not-granted")
+        client.say(#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#)
+        #expect(try client.hear()["error"]?["message"]?.string?.contains("may not speak") == true)
+        #expect(gatekeeper.seen.withLock { $0.calls.count } == 1 && gatekeeper.seen.withLock { $0.refused.count } == 1)
+        gatekeeper.seen.withLock { $0.agent = ScriptedGatekeeper.session.agent }
+        client.say(Self.call)
+        #expect(try client.hear()["result"]?["structuredContent"] == ["a": 1])
+        client.leave()
     }
 
     @Test("an operator's line is answered with one, and the account is the kernel's word")

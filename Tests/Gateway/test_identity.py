@@ -90,6 +90,29 @@ class TokenTests(Case):
                     Client(world, agent=AGENT)
         self.assertEqual({line["agent"] for line in world.decisions() if "agent" in line}, {READER})
 
+    def test_who_is_taken_out_is_refused_at_the_next_call_of_an_open_connection_too(self) -> None:
+        world = self.world(fleet=BOTH)
+        issuer = Issuer(world)
+        listen = {"socket": str(world.folder / "gateway.sock")}
+        own, other = lines(reader="r"), [{"agent": AGENT, "jwt": {**issuer.line, "subject": "triage"}}]
+        world.configure(agents=own + other, listen=listen)
+        with Serving(world) as serving:
+            world.environment["ENSIGN_TOKEN"] = issuer.token("triage")
+            with Client(world, agent=AGENT) as by_token:
+                world.environment["ENSIGN_TOKEN"] = "r"
+                with Client(world, agent=READER) as reader:
+                    for client in (by_token, reader):
+                        self.assertIsNone(reason(client.call("payments__lookup", {})))
+                    world.configure(agents=other, listen=listen)
+                    serving.reload()
+                    self.assertEqual(reason(reader.call("payments__lookup", {})), "not-granted")
+                self.assertIsNone(reason(by_token.call("payments__lookup", {})))
+                # A token counts as long as its issuer's keys do.
+                issuer.keys.write_text('{"keys": []}')
+                self.assertEqual(reason(by_token.call("payments__lookup", {})), "not-granted")
+        self.assertEqual(len(world.calls()), 3)
+        self.assertEqual([line["agent"] for line in world.decisions() if line["kind"] == "refused"], [READER, AGENT])
+
     def test_an_account_without_a_line_is_nobody_on_the_socket(self) -> None:
         if os.getuid() != 0:
             self.skipTest("only root becomes somebody else")

@@ -25,7 +25,8 @@ extension Gate {
             learn(failure, station)
             close(context, intent, .toolError, note: "nothing was sent")
             let isGivenUp = failure.kind == .cancelled
-            let words = isGivenUp ? RefusalWords.gone : RefusalWords.unreachable(context.operation)
+            let words =
+                !isGivenUp ? RefusalWords.unreachable(context.operation) : isClosed ? .stopping : RefusalWords.gone
             return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
@@ -33,9 +34,12 @@ extension Gate {
             if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
             close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
             let isGivenUp = failure.kind == .cancelled
-            let words = isGivenUp ? RefusalWords.givenUp : RefusalWords.unknown
+            let words =
+                isGivenUp
+                ? RefusalWords.givenUp(context.operation, isStopping: isClosed)
+                : RefusalWords.unknown(context.operation, onlyReads: ruling.onlyReads)
             return Made(
-                result: failed(words(context.operation), ruling, intent, context),
+                result: failed(words, ruling, intent, context),
                 wasSent: true,
                 isGivenUp: isGivenUp
             )

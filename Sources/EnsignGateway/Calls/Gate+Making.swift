@@ -226,18 +226,10 @@ extension Gate {
         return conclude(outcome, ruling, station, intent, context)
     }
 
-    /// What a server says of its progress: secrets are cut out, and its words are short and on one line.
+    /// What a server says of its progress, as far as it is passed on.
     private func told(by progress: @escaping @Sendable (JSONObject) -> Void) -> @Sendable (JSONObject) -> Void {
         { [self] said in
-            let cutter = cutter
-            progress(
-                JSONObject(
-                    said.map { name, value in
-                        guard case .string(let text) = cutter.cut(value) else { return (name, value) }
-                        return (name, .string(text.onOneLine(utf8: 500)))
-                    }
-                )
-            )
+            if let passed = ProgressCheck(cutter: cutter).check(said) { progress(passed) }
         }
     }
 

@@ -174,6 +174,9 @@ package final class Gate: Gatekeeper {
     /// Begins no call any more; those that are under way go on.
     package func close() { underWay.withLock { $0.isClosed = true } }
 
+    /// Whether it was closed.
+    var isClosed: Bool { underWay.withLock { $0.isClosed } }
+
     private func enter() throws(Refusal) {
         // With the count: after ``close()`` none can begin that ``isIdle`` did not see.
         let isOpen = underWay.withLock { underWay in

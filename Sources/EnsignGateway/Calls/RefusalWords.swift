@@ -143,17 +143,26 @@ enum RefusalWords {
         )
     }
 
-    static func unknown(_ name: String) -> Refusal {
-        Refusal(
+    /// - Parameter onlyReads: Whether there is nothing to look at before it is called again.
+    static func unknown(_ name: String, onlyReads: Bool = false) -> Refusal {
+        let advice =
+            onlyReads
+            ? "It only reads and changes nothing: call it again." : "It may have happened: look before you repeat it."
+        return Refusal(
             .unknownOutcome,
-            "unknown: \(name) was sent, and no answer came that can be used. It may have happened: look before you repeat it."
+            "unknown: \(name) was sent, and no answer came that can be used. \(advice)"
         )
     }
 
-    static func givenUp(_ name: String) -> Refusal {
-        Refusal(
+    /// A call that may be repeated, and was stopped before its end.
+    ///
+    /// - Parameter isStopping: Whether the gateway is stopped; otherwise its client gave up.
+    static func givenUp(_ name: String, isStopping: Bool = false) -> Refusal {
+        let why = isStopping ? "the gateway is being stopped" : "its client cancelled it"
+        let when = isStopping ? " in a moment" : ""
+        return Refusal(
             .unknownOutcome,
-            "unknown: \(name) was sent, and its client cancelled it before an answer came. It may be called again."
+            "unknown: \(name) was sent, and \(why) before an answer came. It may be called again\(when)."
         )
     }
 

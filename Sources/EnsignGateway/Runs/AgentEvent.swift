@@ -12,6 +12,8 @@ enum AgentEvent: Sendable {
     case kept(Kept, count: Int64)
 
     enum Kept: Sendable {
+        /// The bytes that were left of it.
+        case size
         case steps, refusals, begun
         case same(Mark)
         case open(Mark)
@@ -56,6 +58,7 @@ enum AgentEvent: Sendable {
 extension AgentEvent.Kept {
     fileprivate var words: String {
         switch self {
+        case .size: "size -"
         case .steps: "steps -"
         case .refusals: "refusals -"
         case .begun: "begun -"
@@ -66,6 +69,7 @@ extension AgentEvent.Kept {
 
     fileprivate init?(_ kind: Substring, _ name: Substring) {
         switch kind {
+        case "size": self = .size
         case "steps": self = .steps
         case "refusals": self = .refusals
         case "begun": self = .begun

@@ -11,6 +11,8 @@ struct AgentState: Sendable {
     private var open: [Mark: Int64] = [:]
     /// Runs without a name of their own, by their keys.
     private var windows: [Mark: (name: String, began: Int64)] = [:]
+    /// The bytes that were left of its file when it was made anew last, by whatever process.
+    private var size: Int64 = 0
 
     struct Rate: Hashable, Sendable {
         var operation: String
@@ -57,6 +59,7 @@ struct AgentState: Sendable {
         case .window(let key, let name):
             windows[key] = (name, time)
             if windows.count > Self.most { windows = windows.filter { $0.value.began > time - Self.idle } }
+        case .kept(.size, let count): size = count
         case .kept(.steps, let count): steps.add(count, at: time)
         case .kept(.refusals, let count): refusals.add(count, at: time)
         case .kept(.begun, let count): begun.add(count, at: time)
@@ -79,8 +82,21 @@ struct AgentState: Sendable {
         same = Dictionary(uniqueKeysWithValues: kept.map { ($0.0, $0.1) })
     }
 
-    /// The lines that say the same, for a file that has grown long, in the order of their times.
-    func lines(at now: Int64) -> [String] {
+    // MARK: Its file
+
+    /// The bytes beyond which its file is made anew. What still counts may be long by itself: a file that has not doubled is
+    /// left alone, since each call would write all of it.
+    var most: Int64 { max(EventFile.most, size.adding(saturating: size)) }
+
+    /// What its file is made of anew.
+    mutating func shortened(at now: Int64) -> [String] {
+        let lines = lines(at: now)
+        size = Int64(lines.reduce(0) { $0 + $1.utf8.count + 1 })
+        return [AgentEvent.kept(.size, count: size).line(at: now)] + lines
+    }
+
+    /// The lines that say the same, in the order of their times.
+    private func lines(at now: Int64) -> [String] {
         var events: [(time: Int64, event: AgentEvent)] = []
         func keep(_ count: SlidingCount, _ event: (Int64) -> AgentEvent) {
             guard count.count(at: now) > 0 else { return }

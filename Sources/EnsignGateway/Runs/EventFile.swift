@@ -14,7 +14,7 @@ struct EventFile: Sendable {
     /// The file of ``inode``, kept open between its uses.
     private var opened: OpenFile?
 
-    /// A file is made anew from what still counts beyond so many bytes.
+    /// A file is made anew from what still counts beyond so many bytes, or more where more still counts.
     static let most: Int64 = 256 << 10
 
     init(_ path: String) { self.path = path }

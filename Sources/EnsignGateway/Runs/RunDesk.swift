@@ -27,8 +27,8 @@ final class RunDesk: Sendable {
             return try file.turn { turn in
                 contents.take(turn.news)
                 let value = try body(&contents, &turn)
-                if turn.news.size > EventFile.most {
-                    turn.replacement = contents.agent.lines(at: Machine.nanoseconds / 1_000_000)
+                if turn.news.size > contents.agent.most {
+                    turn.replacement = contents.agent.shortened(at: Machine.nanoseconds / 1_000_000)
                 }
                 return value
             }
@@ -49,7 +49,7 @@ final class RunDesk: Sendable {
 extension RunDesk {
     struct Contents {
         private let place: String
-        private(set) var agent = AgentState()
+        fileprivate(set) var agent = AgentState()
         fileprivate var file: EventFile
         fileprivate var runs: [Mark: Run] = [:]
         /// The run whose file is kept open.
@@ -132,7 +132,7 @@ extension RunDesk.Contents.Run {
         for line in news.lines {
             if let (event, time) = RunEvent.read(line) { take(event, at: time) }
         }
-        if news.size > EventFile.most, let state { try file.replace(state.lines) }
+        if let state, news.size > state.most { try file.replace(state.lines) }
     }
 
     mutating func write(_ events: [RunEvent], at now: Int64) throws {

@@ -74,6 +74,12 @@ struct RunState: Sendable {
         return Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
     }
 
+    // MARK: Its file
+
+    /// The bytes beyond which its file is made anew: at least twice what ``lines`` most often have, or each call would write all
+    /// of them.
+    var most: Int64 { max(EventFile.most, Int64(same.count + successes.count) * 256) }
+
     /// The lines that say the same, for a file that has grown long.
     var lines: [String] {
         var lines = [

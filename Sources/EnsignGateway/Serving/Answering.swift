@@ -66,6 +66,9 @@ extension ProtocolError {
         internalFailure,
         "too many requests at the same time: try again when others have been answered"
     )
+
+    /// Whoever asks may not speak any more.
+    static let noSpeaker = ProtocolError(internalFailure, Refusal.noSpeaker.text)
 }
 
 extension ToolCall {

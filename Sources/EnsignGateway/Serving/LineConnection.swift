@@ -8,7 +8,7 @@ import Synchronization
 /// the server; else another goes on reading. So no call waits for a hand-over. Answers come in any order.
 final class LineConnection: Sendable {
     private let gatekeeper: any Gatekeeper
-    private let session: Session
+    private let speaker: Speaker
     private let workers: WorkerPool
     private let watch: ReadingWatch
     private let limits: Limits
@@ -78,7 +78,7 @@ final class LineConnection: Sendable {
             reader: LineReader(input, most: ClientMessage.most),
             output: output,
             gatekeeper: gatekeeper,
-            session: session,
+            speaker: Speaker(session) { session },
             workers: workers,
             watch: watch,
             version: version,
@@ -95,7 +95,7 @@ final class LineConnection: Sendable {
         reader: consuming LineReader,
         output: Int32,
         gatekeeper: any Gatekeeper,
-        session: Session,
+        speaker: Speaker,
         workers: WorkerPool,
         watch: ReadingWatch,
         version: String,
@@ -106,7 +106,7 @@ final class LineConnection: Sendable {
     ) {
         self.held = held
         self.gatekeeper = gatekeeper
-        self.session = session
+        self.speaker = speaker
         self.workers = workers
         self.watch = watch
         self.limits = limits
@@ -244,7 +244,7 @@ final class LineConnection: Sendable {
             protocolVersion: ProtocolVersion.handshakes[0],
             cancellation: Cancellation()
         )
-        let decision = gatekeeper.refuse(call, .noRoom, in: session)["_meta"]?["dev.ensign/decision"]
+        let decision = gatekeeper.refuse(call, .noRoom, in: speaker.first)["_meta"]?["dev.ensign/decision"]
         var error = ProtocolError.noRoom
         error.data = decision.map { ["dev.ensign/decision": $0] }
         write(Reply.message(.null, error))
@@ -265,13 +265,19 @@ final class LineConnection: Sendable {
         case .listen(let reply): listen(reply)
         case .list(let reply):
             job = start(reply, turn, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
-                gatekeeper.answer(reply, toListFor: session)
+                guard let session = speaker.session else { return Reply.message(reply.id, .noSpeaker) }
+                return gatekeeper.answer(reply, toListFor: session)
             }
         case .call(let reply, let call):
-            let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom, in: session) }
+            let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom, in: speaker.first) }
             let reading = ClientReading(input) { [self] in passOn(turn) }
             job = start(reply, turn, ifBusy: busy) { [self] cancellation in
-                gatekeeper.answer(reply, to: call, in: session, cancellation, reading: reading) { [self] in write($0) }
+                guard let session = speaker.session else {
+                    return gatekeeper.refuse(reply, call, .noSpeaker, in: speaker.first)
+                }
+                return gatekeeper.answer(reply, to: call, in: session, cancellation, reading: reading) { [self] in
+                    write($0)
+                }
             }
         }
         if hasMore { job?.keepsTurn = false }
@@ -327,6 +333,10 @@ final class LineConnection: Sendable {
     private static let mostListeners = 16
 
     private func listen(_ reply: Reply) {
+        guard let session = speaker.session else {
+            write(Reply.message(reply.id, .noSpeaker))
+            return
+        }
         let mark = gatekeeper.offerMark(for: session)
         let isTaken = state.withLock { state in
             guard state.listeners[reply.id] == nil, state.listeners.count < Self.mostListeners else { return false }
@@ -350,7 +360,7 @@ final class LineConnection: Sendable {
 
     /// Says so from now on when the list of tools changes.
     func beginTelling() {
-        let mark = gatekeeper.offerMark(for: session)
+        let mark = speaker.session.map { gatekeeper.offerMark(for: $0) }
         state.withLock { state in
             state.isTold = true
             state.mark = state.mark ?? mark
@@ -360,7 +370,7 @@ final class LineConnection: Sendable {
     /// Says that the list of tools has changed, if it has.
     func tellChanges() {
         let asks = state.withLock { !$0.isOver && ($0.isTold || !$0.listeners.isEmpty) }
-        guard asks else { return }
+        guard asks, let session = speaker.session else { return }
         let mark = gatekeeper.offerMark(for: session)
         let told = state.withLock { state -> (isTold: Bool, listeners: [JSONValue])? in
             guard state.mark != mark else { return nil }

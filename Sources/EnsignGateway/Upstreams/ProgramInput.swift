@@ -2,84 +2,150 @@ import EnsignSystem
 import Glibc
 
 /// What a program reads: takes lines one after another, from any number of threads.
+///
+/// Whoever has no more time in the middle of a line leaves its rest here, to be written when the program reads again: to end
+/// the program would end everybody's calls, and whatever came next would be read with that half. There is at most one rest,
+/// so that no more memory is held than one line takes.
 final class ProgramInput: Sendable {
     /// How much of a line was written.
     enum Written {
         case all
+        /// Nothing of it that means anything, and no more of it will be.
         case nothing(UpstreamFailure)
-        /// The line has no end: nothing else may follow it.
+        /// Its rest is written by ``goOn()``, unless the program has ended.
         case some(UpstreamFailure)
+    }
+
+    private struct Rest {
+        var bytes: ArraySlice<UInt8>
+        /// When the program took something of it last.
+        var moved: ContinuousClock.Instant
     }
 
     private enum State {
         case free, busy
-        /// Half a line is in it: whatever came next would be read with that.
-        case broken(UpstreamFailure)
+        case owing(Rest)
+        /// Nothing is written any more.
+        case closed(UpstreamFailure)
     }
 
     private let descriptor: Int32
     private let state = Condition(State.free)
 
+    private static let deaf = UpstreamFailure(.timedOut, "the server takes no messages")
+    private static let gone = UpstreamFailure(.ended, "the server has ended")
+
     /// - Parameter descriptor: Does not block, and stays open.
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    func write(_ line: [UInt8], until deadline: ContinuousClock.Instant, _ cancellation: Cancellation?) -> Written {
+    /// - Parameter notice: A line that comes behind a rest.
+    func write(
+        _ line: [UInt8],
+        until deadline: ContinuousClock.Instant,
+        _ cancellation: Cancellation?,
+        notice: () -> [UInt8]? = { nil }
+    ) -> Written {
         let turn = state.wait(until: deadline) { state -> Result<Void, UpstreamFailure>? in
             switch state {
-            case .busy: return nil
-            case .broken(let failure): return .failure(failure)
+            case .busy, .owing: return nil
+            case .closed(let failure): return .failure(failure)
             case .free:
                 state = .busy
                 return .success(())
             }
         }
         switch turn {
-        case nil: return .nothing(UpstreamFailure(.timedOut, "the server takes no messages"))
+        case nil: return .nothing(Self.deaf)
         case .failure(let failure): return .nothing(failure)
         case .success: break
         }
-        let written = writeNow(line, until: deadline, cancellation)
-        if case .some(let failure) = written {
-            state.update { $0 = .broken(failure) }
-        } else {
-            state.updateForOne { $0 = .free }
-        }
-        return written
-    }
-
-    private func writeNow(_ line: [UInt8], until deadline: ContinuousClock.Instant, _ cancellation: Cancellation?)
-        -> Written
-    {
         if cancellation?.isCancelled == true {
+            state.updateForOne { $0 = .free }
             return .nothing(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
         }
-        var line = line
-        line.append(0x0A)
-        var done = 0
-        while done < line.count {
-            let count = unsafe line.withUnsafeBytes { buffer in
-                unsafe Glibc.write(descriptor, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done)
-            }
-            if count > 0 {
-                done += count
-                continue
-            }
-            if errno == EINTR { continue }
-            if errno == EAGAIN {
+        var rest = (line + [0x0A])[...]
+        let failure = write(&rest, until: deadline)
+        guard let failure, rest.count <= line.count else {
+            state.updateForOne { $0 = .free }
+            return failure.map { .nothing($0) } ?? .all
+        }
+        guard failure.kind == .timedOut else {
+            state.update { $0 = .closed(failure) }
+            // Of an object without its end no server makes a request. Only the end of the line may be missing.
+            return rest.count > 1 ? .nothing(failure) : .some(failure)
+        }
+        if let notice = notice() { rest += notice + [0x0A] }
+        let owed = Rest(bytes: rest, moved: .now)
+        state.update { $0 = .owing(owed) }
+        return .some(failure)
+    }
+
+    /// Writes as much as the program takes in time.
+    private func write(_ rest: inout ArraySlice<UInt8>, until deadline: ContinuousClock.Instant) -> UpstreamFailure? {
+        while !rest.isEmpty {
+            switch push(rest) {
+            case .took(let count): rest = rest.dropFirst(count)
+            case .gone: return Self.gone
+            case .full:
                 var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 let left = deadline - .now
-                if left > .zero {
-                    _ = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
-                    continue
+                guard left > .zero else { return Self.deaf }
+                _ = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
+            }
+        }
+        return nil
+    }
+
+    private enum Push { case took(Int), full, gone }
+
+    /// Writes what there is room for, and waits for nothing.
+    private func push(_ bytes: ArraySlice<UInt8>) -> Push {
+        while true {
+            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 { return .took(count) }
+            if errno != EINTR { return errno == EAGAIN ? .full : .gone }
+        }
+    }
+
+    // MARK: Rests
+
+    /// When the program took something last of a line whose rest is to be written; nil without such a rest.
+    var owedSince: ContinuousClock.Instant? {
+        state.withLock { state in
+            guard case .owing(let rest) = state else { return nil }
+            return rest.moved
+        }
+    }
+
+    /// Writes what there is room for of a rest.
+    ///
+    /// - Returns: Why nothing will be read any more; nil where that is not known.
+    func goOn() -> UpstreamFailure? {
+        state.update { state in
+            guard case .owing(var rest) = state else { return nil }
+            while !rest.bytes.isEmpty {
+                switch push(rest.bytes) {
+                case .took(let count): rest = Rest(bytes: rest.bytes.dropFirst(count), moved: .now)
+                case .full:
+                    state = .owing(rest)
+                    return nil
+                case .gone:
+                    state = .closed(Self.gone)
+                    return Self.gone
                 }
             }
-            let isLate = errno == EAGAIN
-            let failure = UpstreamFailure(
-                isLate ? .timedOut : .ended,
-                isLate ? "the server takes no messages" : "the server has ended"
-            )
-            return done > 0 ? .some(failure) : .nothing(failure)
+            state = .free
+            return nil
         }
-        return .all
+    }
+
+    /// Takes no more lines. Whoever waits for its turn is told; whoever writes finds out by itself.
+    func close(_ why: UpstreamFailure) {
+        state.update { state in
+            switch state {
+            case .free, .owing: state = .closed(why)
+            case .busy, .closed: break
+            }
+        }
     }
 }

@@ -21,6 +21,8 @@ final class ProgramSession: Sendable {
         var errors = 8_192
         /// How long nobody may use it before it is ended.
         var idle = Duration.seconds(600)
+        /// How long it may take nothing of half a line while it has no request to answer. Then it is ended.
+        var deaf = Duration.seconds(10)
     }
 
     private struct State {
@@ -46,6 +48,8 @@ final class ProgramSession: Sendable {
             var isCancelled = false
             /// Whether nobody reads any more, as far as is known.
             var mayLead = false
+            /// Whether the program has got the whole request.
+            var wasSent = false
         }
 
         enum End: Sendable {
@@ -113,7 +117,7 @@ final class ProgramSession: Sendable {
     /// How a request ended.
     enum Ending: Sendable {
         case answer(UpstreamAnswer)
-        /// Nothing of it was written.
+        /// Nothing of it was written that means anything.
         case notSent(UpstreamFailure)
         case unknown(UpstreamFailure)
     }
@@ -150,19 +154,22 @@ final class ProgramSession: Sendable {
             wakeLeader(if: inbox)
         }
         return cancellation.whileWatching(cancelled) {
-            switch write(line, until: deadline, cancellation) {
-            case .all: break
+            let notice = { tells ? UpstreamProtocol.cancelled(id, Self.late).canonicalBytes() : nil }
+            switch write(line, until: deadline, cancellation, notice: notice) {
+            case .all: inbox.content.withLock { $0.wasSent = true }
             case .nothing(let failure): return .notSent(failure)
             case .some(let failure): return .unknown(failure)
             }
             let ending = wait(inbox, until: deadline, most: most, progress, reading)
             if case .unknown(let failure) = ending, tells, [.timedOut, .cancelled].contains(failure.kind) {
-                let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
+                let reason = failure.kind == .timedOut ? Self.late : "cancelled"
                 say(UpstreamProtocol.cancelled(id, reason))
             }
             return ending
         }
     }
+
+    private static let late = "no answer in time"
 
     private enum News {
         case progress([JSONObject])
@@ -191,7 +198,10 @@ final class ProgramSession: Sendable {
                 ? read(for: inbox, until: deadline, &reading)
                 : inbox.content.wait(until: deadline) { Self.news(&$0) }
             switch news {
-            case .progress(let list): for one in list { progress?(one) }
+            case .progress(let list):
+                // Its client may take nothing for long, and others wait for what is read meanwhile.
+                stepDown(inbox)
+                for one in list { progress?(one) }
             case .end(.answer(_, let bytes)) where bytes > most:
                 return .unknown(UpstreamFailure(.malformed, "the server's answer is longer than \(most) bytes"))
             case .end(.answer(let answer, _)): return .answer(answer)
@@ -226,11 +236,18 @@ final class ProgramSession: Sendable {
 
     /// Waits no longer. Where nobody reads then, another one does who waits.
     private func leave(_ id: Int64, _ inbox: Inbox) {
-        let next = state.withLock { state -> Inbox? in
+        state.withLock { state in
             state.waiting[id] = nil
             state.lastUse = .now
-            if state.leader === inbox { (state.leader, state.led) = (nil, state.lastUse) }
-            return state.leader == nil ? state.waiting.first?.value : nil
+        }
+        stepDown(inbox)
+    }
+
+    /// Reads no longer for all: another one does who waits, or else the session's own thread.
+    private func stepDown(_ inbox: Inbox) {
+        let next = state.withLock { state -> Inbox? in
+            if state.leader === inbox { (state.leader, state.led) = (nil, .now) }
+            return state.leader == nil ? state.waiting.first { $0.value !== inbox }?.value : nil
         }
         next?.content.update { $0.mayLead = true }
     }
@@ -280,14 +297,18 @@ final class ProgramSession: Sendable {
         _ = write(message.canonicalBytes(), until: .now + .seconds(1), nil)
     }
 
-    private func write(_ line: [UInt8], until deadline: ContinuousClock.Instant, _ cancellation: Cancellation?)
-        -> ProgramInput.Written
-    {
-        let written = input.write(line, until: deadline, cancellation)
+    private func write(
+        _ line: [UInt8],
+        until deadline: ContinuousClock.Instant,
+        _ cancellation: Cancellation?,
+        notice: () -> [UInt8]? = { nil }
+    ) -> ProgramInput.Written {
+        let written = input.write(line, until: deadline, cancellation, notice: notice)
         switch written {
-        // Half a line may be in its input: whatever came next would be read with it.
-        case .some(let failure): end(failure)
-        case .nothing(let failure) where failure.kind == .ended: end(failure)
+        case .some(let failure) where failure.kind == .ended, .nothing(let failure) where failure.kind == .ended:
+            end(failure)
+        // The session's own thread writes the rest.
+        case .some: wakeup.wake()
         case .all, .nothing: break
         }
         return written
@@ -301,13 +322,25 @@ final class ProgramSession: Sendable {
         let pause = min(max(limits.idle / .milliseconds(2), 10), 60_000)
         while true {
             let isLed = isLed
+            let owedSince = input.owedSince
             var polls = [
                 pollfd(fd: isLed ? -1 : output, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: areErrorsOpen ? errors : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: owedSince == nil ? -1 : program.input, events: Int16(POLLOUT), revents: 0),
             ]
-            _ = unsafe poll(&polls, 3, Int32(isLed ? min(pause, Self.lull / .milliseconds(1)) : pause))
-            if polls[1].revents != 0 { break }
+            let most = isLed ? Self.lull : owedSince == nil ? .seconds(60) : limits.deaf
+            _ = unsafe poll(&polls, 4, Int32(min(pause, most / .milliseconds(1))))
+            if polls[1].revents != 0 {
+                wakeup.clear()
+                if ended != nil { break }
+            }
+            if polls[3].revents != 0, let failure = input.goOn() { end(failure) }
+            if let owedSince, isDeaf(owedSince) {
+                takeLastErrors(errors)
+                finish(UpstreamFailure(.ended, "the server read nothing any more, and was ended"))
+                return
+            }
             if polls[2].revents != 0 { areErrorsOpen = takeErrors(errors) }
             guard polls[0].revents != 0 else {
                 if isIdle() {
@@ -360,6 +393,14 @@ final class ProgramSession: Sendable {
             guard output.lines.isTooLong else { return nil }
             return UpstreamFailure(.malformed, "a message of the server is longer than \(limits.line) bytes")
         }
+    }
+
+    /// Whether it takes nothing of half a line, and no request is under way that it may be at: one that reads its next message
+    /// when it has answered is not deaf.
+    private func isDeaf(_ owedSince: ContinuousClock.Instant) -> Bool {
+        guard ContinuousClock.now - owedSince >= limits.deaf, input.owedSince == owedSince else { return false }
+        let waiting = state.withLock { Array($0.waiting.values) }
+        return !waiting.contains { $0.content.withLock { $0.wasSent } }
     }
 
     private func isIdle() -> Bool {
@@ -425,6 +466,7 @@ final class ProgramSession: Sendable {
         }
         let failure = ended ?? why
         for inbox in waiting { inbox.content.update { $0.end = $0.end ?? .failure(failure) } }
+        input.close(failure)
         wakeLeader()
         program.end()
     }

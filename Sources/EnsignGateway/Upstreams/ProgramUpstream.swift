@@ -41,17 +41,19 @@ package final class ProgramUpstream: Upstream {
     ///   - secrets: Its whole environment.
     ///   - version: The gateway's own.
     ///   - idle: How long nobody may use it before it is ended.
+    ///   - deaf: How long it may take nothing of half a line while it has no request to answer, before it is ended.
     package init(
         _ address: ProgramAddress,
         secrets: @escaping UpstreamSecrets,
         version: String,
-        idle: Duration = .seconds(600)
+        idle: Duration = .seconds(600),
+        deaf: Duration = .seconds(10)
     ) {
         self.address = address
         self.secrets = secrets
         messages = UpstreamProtocol(version: version)
         var limits = ProgramSession.Limits()
-        limits.idle = idle
+        (limits.idle, limits.deaf) = (idle, deaf)
         self.limits = limits
     }
 

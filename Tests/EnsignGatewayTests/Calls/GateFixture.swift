@@ -164,7 +164,8 @@ final class GateFixture: Sendable {
         run: String? = "r1",
         key: String? = nil,
         traceparent: String? = nil,
-        cancellation: Cancellation = Cancellation()
+        cancellation: Cancellation = Cancellation(),
+        progress: (@Sendable (JSONObject) -> Void)? = nil
     ) -> Answer {
         let session = Session(agent: Self.agent, run: run.map { RunName($0, .header) }, key: key)
         let call = IncomingCall(
@@ -172,7 +173,8 @@ final class GateFixture: Sendable {
             arguments: arguments,
             traceparent: traceparent,
             protocolVersion: "2025-11-25",
-            cancellation: cancellation
+            cancellation: cancellation,
+            progress: progress
         )
         return Answer(value: gate.call(call, in: session))
     }
@@ -281,6 +283,8 @@ final class MemoryServer: Upstream, Sendable {
         /// Runs when it is asked what it offers, and when it is called.
         var whenListing: @Sendable () -> Void = {}
         var whenCalled: @Sendable () -> Void = {}
+        /// What it says of its progress before it answers.
+        var progress: [JSONObject] = []
         var answers: [UpstreamOutcome] = []
         var listing = ServerListing(
             tools: ["find", "update", "list", "secret"].map { ServerListing.Tool(name: $0, input: ["type": "object"]) }
@@ -305,12 +309,13 @@ final class MemoryServer: Upstream, Sendable {
     func call(_ call: UpstreamCall) -> UpstreamOutcome {
         // As at the start of a program, or with each request by HTTP.
         do throws(UpstreamFailure) { _ = try secrets.withLock { $0 }?() } catch { return .notSent(error) }
-        let (outcome, hook) = contents.withLock { contents in
+        let (outcome, hook, progress) = contents.withLock { contents in
             contents.calls.append(call)
             let outcome = contents.answers.isEmpty ? UpstreamOutcome.result(Self.fine) : contents.answers.removeFirst()
-            return (outcome, contents.whenCalled)
+            return (outcome, contents.whenCalled, contents.progress)
         }
         hook()
+        for said in progress { call.progress?(said) }
         let isAnswered = call.cancellation.whileWatching({ [gate] in gate.update { _ in } }) {
             gate.wait(until: nil) { $0 ? true : call.cancellation.isCancelled ? false : nil }
         }

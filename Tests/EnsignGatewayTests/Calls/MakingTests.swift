@@ -22,6 +22,36 @@ struct MakingTests {
         #expect(fixture.log.kinds == [.intent, .outcome] && fixture.log.last?.outcome == .unknown)
     }
 
+    @Test("Of a call that only reads nobody is told to look before it is repeated, and what is idempotent is looked at")
+    func unknownReading() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["update"]?.idempotent = true })
+        for (name, advice) in [("crm__find", "call it again"), ("crm__update", "look before you repeat")] {
+            fixture.server.answer(.unknown(UpstreamFailure(.timedOut, "slow")))
+            let answer = fixture.call(name)
+            #expect(answer.reason == "unknown-outcome" && answer.text.contains(advice))
+            #expect(answer.text.contains("may have happened") == (name == "crm__update"))
+            #expect(fixture.log.last?.outcome == .timeout)
+        }
+    }
+
+    @Test("What is stopped because the gateway ends says so, and not that its client did it")
+    func stopped() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.gate.update { $0 = false }
+        let end = Cancellation()
+        let thread = try Thread {
+            let answer = fixture.call("crm__find", cancellation: end)
+            #expect(answer.reason == "unknown-outcome" && answer.text.contains("the gateway is being stopped"))
+        }
+        while fixture.server.calls.isEmpty { Machine.pause(milliseconds: 1) }
+        fixture.gate.close()
+        end.cancel()
+        thread.join()
+        #expect(fixture.call("crm__find").reason == "unavailable")
+    }
+
     @Test("What was certainly not sent is tried once more only where it may be repeated")
     func retries() throws {
         let fixture = try GateFixture()

@@ -1,10 +1,11 @@
-import EnsignGateway
 import EnsignModel
 import EnsignPolicy
 import EnsignSystem
 import EnsignTestSupport
 import Glibc
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("Counts of runs, for longer than a process")
 struct RunBookTests {
@@ -90,5 +91,33 @@ struct RunBookTests {
             #expect(try #require(try Files.status("\(folder)/\(name)")).size < 300_000)
         }
         #expect(try count(self.book())[0] == 8_000)
+    }
+
+    @Test("A file whose lines all count is not made anew by each call: an agent's with many runs, a long run's")
+    func doubled() throws {
+        let books = [try book(), try book()]
+        let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
+        let folder = "\(scratch.path)/runs/\(GateFixture.agent)"
+        var files: [String: Set<UInt64>] = [:]
+        var names: [String] = []
+        for step in 0..<9_000 {
+            let entry = RunBook.Entry(
+                agent: GateFixture.agent,
+                run: step < 4_500 ? "one" : "r\(step)",
+                operation: "crm.find",
+                arguments: ["number": .integer(Int64(step % 4_000))]
+            )
+            _ = try books[step % 2].count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), false) }
+            if step < 4_000 { try books[0].succeeded(entry, names: ["number"]) }
+            // Often enough: files that are made anew by each call differ each time.
+            guard step % 10 == 0 else { continue }
+            if step == 0 { names = try #require(try Files.list(folder)) }
+            for name in names {
+                files[name, default: []].insert(try #require(try Files.status("\(folder)/\(name)")).inode)
+            }
+        }
+        #expect(files.count == 2 && files.values.allSatisfy { $0.count < 12 }, "\(files.mapValues(\.count))")
+        #expect(try #require(try Files.status("\(folder)/agent")).size > EventFile.most)
+        #expect(try count(self.book())[1] >= 0)
     }
 }

@@ -61,6 +61,7 @@ def call(request):
         time.sleep(0.5)
         return answer(request, text("late"))
     if name == "progress":
+        time.sleep(arguments.get("seconds", 0))
         for step in range(3):
             say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": step}})
         return answer(request, text("done"))
@@ -139,6 +140,8 @@ def take(request):
     elif method == "tools/call":
         if BEHAVIOUR in ("modern", "exits"):
             assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
+        if BEHAVIOUR == "serial":
+            return call(request)
         threading.Thread(target=call, args=(request,), daemon=True).start()
 
 

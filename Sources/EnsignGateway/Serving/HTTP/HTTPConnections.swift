@@ -25,6 +25,8 @@ final class HTTPConnections: Sendable {
         let socket: Int32
         var deadline: ContinuousClock.Instant?
         var cancellation: Cancellation?
+        /// Whether a call is made, or its answer is on its way.
+        var isInCall = false
         /// Whether its certificate has been found good.
         var isKnown = false
     }
@@ -98,6 +100,9 @@ final class HTTPConnections: Sendable {
             let now = ContinuousClock.now
             let isProven = state.places.isProven(number)
             state.entries[number]?.deadline = now + (isProven ? limits.head : limits.proof)
+            state.entries[number]?.isInCall = false
+            // Whoever was still answered when it was stopped is told nothing more.
+            if state.isStopping, let entry = state.entries[number] { _ = shutdown(entry.socket, Int32(SHUT_RD)) }
             if isProven { state.places.touch(number, now: now) }
         }
     }
@@ -146,12 +151,13 @@ final class HTTPConnections: Sendable {
         let isStopping = state.withLock { state in
             state.entries[number]?.deadline = nil
             state.entries[number]?.cancellation = cancellation
+            state.entries[number]?.isInCall = true
             if let name { state.named[name, default: []].append(cancellation) }
             return state.isStopping
         }
         if isStopping { cancellation.cancel() }
         defer {
-            state.withLock { state in
+            state.update { state in
                 state.entries[number]?.cancellation = nil
                 guard let name else { return }
                 state.named[name]?.removeAll { $0 === cancellation }
@@ -209,16 +215,19 @@ final class HTTPConnections: Sendable {
     /// `POLLRDHUP` of poll(2), whose macro needs _GNU_SOURCE; its value is part of the ABI.
     private static let hangUp: Int16 = 0x2000
 
-    /// Cancels all calls, those that come later too, and ends all connections.
+    /// Cancels all calls, those that come later too, and ends all connections: those that are in a call when it is answered.
     ///
-    /// - Parameter patience: How long they are waited for.
+    /// Calls that cannot be stopped are waited for as long as they take.
+    ///
+    /// - Parameter patience: How long those that are left are waited for after that.
     func stop(within patience: Duration) {
         let calls = state.update { state in
             state.isStopping = true
-            for entry in state.entries.values { _ = shutdown(entry.socket, Int32(SHUT_RDWR)) }
+            for entry in state.entries.values where !entry.isInCall { _ = shutdown(entry.socket, Int32(SHUT_RDWR)) }
             return state.entries.values.compactMap(\.cancellation)
         }
         for call in calls { call.cancel() }
+        _ = state.wait(until: nil) { $0.entries.values.allSatisfy { $0.cancellation == nil } ? true : nil }
         _ = state.wait(until: .now + patience) { $0.entries.isEmpty ? true : nil }
     }
 }

@@ -82,7 +82,7 @@ package final class HTTPFront: Sendable {
 
     deinit { stop() }
 
-    /// Cancels what is under way, and waits until it is over. Again does nothing.
+    /// Cancels what is under way, waits until it is over, and answers it. Again does nothing.
     package func stop() {
         let taken = server.withLock { server in
             defer { server = nil }

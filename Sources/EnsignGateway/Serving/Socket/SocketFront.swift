@@ -208,30 +208,31 @@ package final class SocketFront: Sendable {
             state.withLock { $0.entries[number]?.isAnswered = true }
             say(admin(wanted, uid), socket)
         case .hello(let hello):
-            guard let session = gatekeeper.admit(hello.peer(uid: uid)) else {
+            let peer = hello.peer(uid: uid)
+            guard let session = gatekeeper.admit(peer) else {
                 let agent = hello.agent.map { " for \($0)" } ?? ""
                 say(SocketWelcome.refusal("the account \(uid) may not speak here\(agent)"), socket)
                 return
             }
             state.withLock { $0.places.prove(number, session.agent) }
             say(SocketWelcome.welcome(session.agent), socket)
-            serve(session, hello, socket, number, reader)
+            serve(Speaker(session) { [gatekeeper] in gatekeeper.admit(peer) }, hello, socket, number, reader)
         }
     }
 
     private func serve(
-        _ session: Session,
+        _ speaker: Speaker,
         _ hello: SocketHello,
         _ socket: OpenSocket,
         _ number: Int,
         _ reader: consuming LineReader
     ) {
-        let room = AgentRoom(room: room, agent: session.agent)
+        let room = AgentRoom(room: room, agent: speaker.first.agent)
         let connection = LineConnection(
             reader: reader.reading(most: ClientMessage.most, in: room),
             output: socket.number,
             gatekeeper: gatekeeper,
-            session: session,
+            speaker: speaker,
             workers: workers,
             watch: watch,
             version: version,
