@@ -82,7 +82,7 @@ package enum Looping: Sendable, Hashable {
 extension RunProgress {
     /// The first limit of a bundle, or of the operator, that a call would break.
     package func exhausted(_ limits: BundleLimits, _ operation: BundleOperation, _ own: AgentLimits) -> Exhausted? {
-        if let other = otherRuns, let most = limits.runs, other >= most { return .runs(most) }
+        if let full = full(limits) { return full }
         if let most = limits.run.steps, steps >= most { return .steps(most) }
         if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
         if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
@@ -97,8 +97,22 @@ extension RunProgress {
     /// The first limit of the operator that a call would break.
     package func exhausted(_ own: AgentLimits) -> Exhausted? {
         if let most = own.stepsPerMinute, stepsInMinute >= most { return .stepsPerMinute(most) }
-        if otherRuns != nil, let most = own.runsPerHour, runsInHour >= most { return .runsPerHour(most) }
-        return nil
+        return full(own)
+    }
+
+    /// Whether the run may begin, or go on after it has counted as closed. One that may not is not open afterwards either.
+    package func mayOpen(_ limits: [BundleLimits], _ own: AgentLimits) -> Bool {
+        full(own) == nil && limits.allSatisfy { full($0) == nil }
+    }
+
+    private func full(_ limits: BundleLimits) -> Exhausted? {
+        guard let other = otherRuns, let most = limits.runs, other >= most else { return nil }
+        return .runs(most)
+    }
+
+    private func full(_ own: AgentLimits) -> Exhausted? {
+        guard let begun = runsInHour, let most = own.runsPerHour, begun >= most else { return nil }
+        return .runsPerHour(most)
     }
 
     /// Whether the operator's limits take what is going on for a loop.

@@ -18,8 +18,7 @@ package struct RunProgress: Sendable, Hashable {
     package var sameCalls: Int64 = 0
     /// Refused calls of the run.
     package var refusals: Int64 = 0
-    /// What a call of the run that begins with this one adds: other runs of the agent that are open. Nil for a run that
-    /// began before.
+    /// Other runs of the agent that are open. Nil for a run that is open itself: nobody has to make room for it.
     package var otherRuns: Int64?
 
     // MARK: The agent, whatever its runs are called
@@ -28,8 +27,8 @@ package struct RunProgress: Sendable, Hashable {
     package var stepsInMinute: Int64 = 0
     package var sameCallsInMinute: Int64 = 0
     package var refusalsInMinute: Int64 = 0
-    /// Runs that began within the last hour; counted for a run that begins with this call.
-    package var runsInHour: Int64 = 0
+    /// Runs that began within the last hour. Nil for a run that began before.
+    package var runsInHour: Int64?
     /// Calls of this operation within the period of each of its rates.
     package var calls: [CallRate.Period: Int64] = [:]
     /// Conditions of the operation that calls of this run fulfil.

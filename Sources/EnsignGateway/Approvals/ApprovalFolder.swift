@@ -63,7 +63,7 @@ package final class ApprovalFolder: ApprovalDesk {
             var last = 0
             for name in names.filter({ $0.hasPrefix(prefix) }) {
                 last = max(last, Int(name.dropFirst(prefix.count)) ?? 0)
-                guard let request = try self.request(name), request.until >= now,
+                guard let request = try self.request(name), request.isGood(at: now),
                     // The question's own bytes: what is in the folder is not believed.
                     request.asked == ApprovalRequest.asked(question), try !self.isUsed(name)
                 else { continue }
@@ -142,7 +142,7 @@ package final class ApprovalFolder: ApprovalDesk {
     // MARK: Using
 
     package func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
-        guard ApprovalRequest.isID(id), let request = try request(id), request.until >= now else { return false }
+        guard ApprovalRequest.isID(id), let request = try request(id), request.isGood(at: now) else { return false }
         let file = "\(path)/used/\(id)"
         let bytes = Array("\(now)\n".utf8)
         // Durable before the call is sent: a second call never finds it unused.
@@ -161,7 +161,7 @@ package final class ApprovalFolder: ApprovalDesk {
     package func open(now: Timestamp) throws(RecordFailure) -> [ApprovalRequest] {
         var open: [ApprovalRequest] = []
         for name in try names() {
-            guard let request = try request(name), request.until >= now, try !isUsed(name) else { continue }
+            guard let request = try request(name), request.isGood(at: now), try !isUsed(name) else { continue }
             open.append(request)
         }
         return open.sorted { ($0.requested, $0.id) < ($1.requested, $1.id) }
@@ -234,7 +234,7 @@ package final class ApprovalFolder: ApprovalDesk {
             {
                 continue
             }
-            guard let request = try request(name), request.agent == agent, request.until >= now, try !isUsed(name)
+            guard let request = try request(name), request.agent == agent, request.isGood(at: now), try !isUsed(name)
             else {
                 continue
             }

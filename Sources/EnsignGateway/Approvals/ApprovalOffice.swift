@@ -107,7 +107,7 @@ package struct ApprovalOffice: Sendable {
 
     private func state(_ request: ApprovalRequest) throws(RecordFailure) -> String {
         if try gateway.approvals.isUsed(request.id) { return "used" }
-        return request.until < now ? "expired" : "open"
+        return request.isGood(at: now) ? "open" : "expired"
     }
 
     private func submit(_ id: String, _ answer: [UInt8], _ isToken: Bool) throws(RecordFailure) -> JSONValue {

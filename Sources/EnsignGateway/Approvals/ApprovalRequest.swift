@@ -17,6 +17,13 @@ package struct ApprovalRequest: Sendable, Hashable {
     /// Everything that is asked.
     package var asked: JSONObject
 
+    /// Whether it may still be answered and used. One from later than now was made while the clock was ahead: nobody knows how
+    /// long it was meant to hold.
+    func isGood(at now: Timestamp) -> Bool { until >= now && requested.seconds(since: now) <= Self.leeway }
+
+    /// In seconds.
+    private static let leeway: Int64 = 300
+
     init(_ question: ApprovalQuestion, id: String, nonce: String, requested: Timestamp, until: Timestamp) {
         self.id = id
         self.nonce = nonce

@@ -95,9 +95,12 @@ extension Gate {
                 var progress = progress
                 usage(&progress)
                 let outcome = try judge(call, &context, grounds, granted, progress)
-                guard case .success(var ruling) = outcome else { return (outcome, true) }
+                guard case .success(var ruling) = outcome else {
+                    let bundles = [grounds.run.bundle.limits, grounds.present.bundle.limits]
+                    return (outcome, progress.mayOpen(bundles, agentLimits) ? .refused : .turnedAway)
+                }
                 ruling.counted = Counted(progress: progress, conditions: Set(conditions))
-                return (.success(ruling), false)
+                return (.success(ruling), .made)
             }
         } catch {
             outcome = try uncounted(call, &context, grounds, granted, error)
@@ -140,12 +143,7 @@ extension Gate {
         _ granted: Granted,
         _ progress: RunProgress
     ) throws -> Result<Ruling, Refusal> {
-        let limits = AgentLimits(
-            repeatedCalls: parts.limits.repeatedCalls,
-            refusals: parts.limits.refusals,
-            stepsPerMinute: parts.limits.stepsPerMinute,
-            runsPerHour: parts.limits.runsPerHour
-        )
+        let limits = agentLimits
         let circumstances = CallPolicy.Circumstances(today: now.date, progress: progress, limits: limits)
         let verdict = try CallPolicy.decide(call, run: grounds.run, present: grounds.present, circumstances)
         var ruling = Ruling(
@@ -175,6 +173,15 @@ extension Gate {
             }
             return .success(ruling)
         }
+    }
+
+    private var agentLimits: AgentLimits {
+        AgentLimits(
+            repeatedCalls: parts.limits.repeatedCalls,
+            refusals: parts.limits.refusals,
+            stepsPerMinute: parts.limits.stepsPerMinute,
+            runsPerHour: parts.limits.runsPerHour
+        )
     }
 
     /// Decides again about a call that has waited, by what its route gives now and by what was counted for it.

@@ -3,6 +3,8 @@ import EnsignModel
 /// What happens to an agent, whatever run it is in: a line of its file each.
 enum AgentEvent: Sendable {
     case call(Mark, run: Mark, isRefused: Bool)
+    /// A refused call of a run for which there was no room.
+    case turnedAway(Mark)
     case began(run: Mark)
     /// So many calls of an operation that has a rate.
     case rated(AgentState.Rate, count: Int64)
@@ -23,6 +25,7 @@ enum AgentEvent: Sendable {
     func line(at time: Int64) -> String {
         switch self {
         case .call(let call, let run, let isRefused): "\(isRefused ? "r" : "c") \(time) \(call.hex) \(run.hex)"
+        case .turnedAway(let call): "t \(time) \(call.hex)"
         case .began(let run): "n \(time) \(run.hex)"
         case .rated(let rate, let count):
             "q \(time) \(rate.period.rawValue) \(rate.operation)\(count == 1 ? "" : " \(count)")"
@@ -44,6 +47,7 @@ enum AgentEvent: Sendable {
         case ("c", 4...), ("r", 4...):
             guard let call = Mark(parts[2]), let run = Mark(parts[3]) else { return nil }
             return .call(call, run: run, isRefused: parts[0] == "r")
+        case ("t", _): return Mark(parts[2]).map { .turnedAway($0) }
         case ("n", _): return Mark(parts[2]).map { .began(run: $0) }
         case ("q", 4...):
             guard let period = CallRate.Period(rawValue: String(parts[2])) else { return nil }

@@ -31,9 +31,14 @@ struct AgentState: Sendable {
     func sameInMinute(_ call: Mark, at now: Int64) -> Int64 { same[call]?.count(at: now) ?? 0 }
     func calls(_ rate: Rate, at now: Int64) -> Int64 { rates[rate]?.count(at: now) ?? 0 }
 
+    func isOpen(_ run: Mark, at now: Int64) -> Bool { open[run].map { Self.isRecent($0, at: now) } ?? false }
+
     func openRuns(besides run: Mark, at now: Int64) -> Int64 {
-        Int64(open.count { $0.key != run && $0.value > now - Self.idle })
+        Int64(open.count { $0.key != run && Self.isRecent($0.value, at: now) })
     }
+
+    /// What is further ahead was written while the clock was.
+    private static func isRecent(_ time: Int64, at now: Int64) -> Bool { time > now - idle && time <= now + idle }
 
     /// The name of the run without a name that is going on for a key.
     func window(_ key: Mark, at now: Int64) -> String? {
@@ -51,6 +56,10 @@ struct AgentState: Sendable {
             add(same: call, at: time)
             open(run, at: time)
             if open.count > Self.most { open = open.filter { $0.value > time - Self.idle } }
+        case .turnedAway(let call):
+            steps.add(at: time)
+            refusals.add(at: time)
+            add(same: call, at: time)
         case .began(let run):
             begun.add(at: time)
             open(run, at: time)
@@ -68,7 +77,10 @@ struct AgentState: Sendable {
         }
     }
 
-    private mutating func open(_ run: Mark, at time: Int64) { open[run] = max(open[run] ?? 0, time) }
+    private mutating func open(_ run: Mark, at time: Int64) {
+        if let known = open[run], known > time, known <= time + Self.idle { return }
+        open[run] = time
+    }
 
     private mutating func add(same call: Mark, _ count: Int64 = 1, at time: Int64) {
         same[call, default: SlidingCount(period: 60_000)].add(count, at: time)

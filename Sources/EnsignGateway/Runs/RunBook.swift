@@ -28,6 +28,14 @@ package final class RunBook: Sendable {
         }
     }
 
+    /// What becomes of a call that is counted.
+    package enum Fate: Sendable, Hashable {
+        case made
+        case refused
+        /// Refused in a run for which there is no room: it is not open, and its next call is asked the same.
+        case turnedAway
+    }
+
     /// How a run began.
     package struct Beginning: Sendable, Hashable {
         package var bundle: Digest
@@ -108,7 +116,7 @@ package final class RunBook: Sendable {
     ///   - isBegun: Whether it had begun.
     ///   - conditions: Calls that must have succeeded before.
     ///   - rates: Those of the operation.
-    ///   - decide: Says whether the call is refused. Not called where the run began otherwise.
+    ///   - decide: Says what becomes of the call. Not called where the run began otherwise.
     /// - Returns: Nil where the run began with another bundle, or has begun, or has not: look at it, then count again.
     package func count<Value>(
         _ entry: Entry,
@@ -116,7 +124,7 @@ package final class RunBook: Sendable {
         isBegun: Bool = false,
         conditions: [Precondition],
         rates: Set<CallRate.Period>,
-        _ decide: (RunProgress) throws -> (value: Value, isRefused: Bool)
+        _ decide: (RunProgress) throws -> (value: Value, fate: Fate)
     ) throws -> Value? {
         let call = mark(["call", entry.operation, entry.arguments.text])
         let name = mark(["run", entry.run])
@@ -135,7 +143,13 @@ package final class RunBook: Sendable {
                 }
                 return progress
             }
-            let (value, isRefused) = try decide(progress)
+            let (value, fate) = try decide(progress)
+            let isRefused = fate != .made
+            if fate == .turnedAway {
+                desk.write(.turnedAway(call), at: now, &turn)
+                if bundle != nil { try desk.write([.call(call, isRefused: true)], to: name, at: now) }
+                return value
+            }
             var events = [RunEvent.call(call, isRefused: isRefused)]
             if bundle == nil {
                 events.insert(.began(beginning.bundle, key: beginning.key), at: 0)
@@ -164,9 +178,9 @@ package final class RunBook: Sendable {
             progress.sameCalls = run.calls(call)
             progress.refusals = run.refusals
         } else {
-            progress.otherRuns = agent.openRuns(besides: name, at: now)
             progress.runsInHour = agent.runsInHour(at: now)
         }
+        if run == nil || !agent.isOpen(name, at: now) { progress.otherRuns = agent.openRuns(besides: name, at: now) }
         progress.stepsInMinute = agent.stepsInMinute(at: now)
         progress.sameCallsInMinute = agent.sameInMinute(call, at: now)
         progress.refusalsInMinute = agent.refusalsInMinute(at: now)

@@ -16,6 +16,10 @@ struct SlidingCount: Sendable, Hashable {
     /// - Parameter now: Milliseconds since 1970.
     mutating func add(_ count: Int64 = 1, at now: Int64) {
         let step = now / length
+        if let last = steps.last, last.step > step + 60 {
+            // The clock had been ahead by more than the period: as if all of it happened now, so that it ends some time.
+            steps = [(step, self.count(at: now))]
+        }
         if let last = steps.last, last.step >= step {
             // A clock that was set back: what happened does not become older by it.
             steps[steps.count - 1].count = last.count.adding(saturating: count)

@@ -23,7 +23,7 @@ struct RunBookTests {
         let entry = RunBook.Entry(agent: GateFixture.agent, run: "r", operation: "crm.find", arguments: [:])
         let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
         let known = try book.count(entry, beginning: beginning, conditions: [], rates: []) { progress in
-            ([progress.steps, progress.stepsInMinute], false)
+            ([progress.steps, progress.stepsInMinute], .made)
         }
         return try #require(known)
     }
@@ -60,7 +60,7 @@ struct RunBookTests {
         }
         let entry = RunBook.Entry(agent: GateFixture.agent, run: "r", operation: "crm.find", arguments: [:])
         let counted = try book.count(entry, beginning: beginning, isBegun: true, conditions: [], rates: []) { _ in
-            (true, false)
+            (true, .made)
         }
         #expect(counted == nil)
         #expect(try book.beginning(of: "r", GateFixture.agent) == nil)
@@ -84,7 +84,7 @@ struct RunBookTests {
                 arguments: ["number": .integer(Int64(step % 100))]
             )
             let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
-            _ = try book.count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), false) }
+            _ = try book.count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), .made) }
         }
         let folder = "\(scratch.path)/runs/\(GateFixture.agent)"
         for name in try #require(try Files.list(folder)) {
@@ -107,7 +107,7 @@ struct RunBookTests {
                 operation: "crm.find",
                 arguments: ["number": .integer(Int64(step % 4_000))]
             )
-            _ = try books[step % 2].count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), false) }
+            _ = try books[step % 2].count(entry, beginning: beginning, conditions: [], rates: []) { _ in ((), .made) }
             if step < 4_000 { try books[0].succeeded(entry, names: ["number"]) }
             // Often enough: files that are made anew by each call differ each time.
             guard step % 10 == 0 else { continue }

@@ -165,7 +165,7 @@ package final class FlightFolder: Sendable {
         _ status: FileStatus,
         _ path: String
     ) throws(SystemError) -> (place: Place, isToldAgain: Bool)? {
-        guard status.size >= 2, clock() - status.modified < Self.kept else { return nil }
+        guard status.size >= 2, abs(clock() - status.modified) < Self.kept else { return nil }
         var bytes: [UInt8] = []
         while bytes.count <= Self.most {
             let count = try file.read(at: Int64(bytes.count), count: 65_536, appendingTo: &bytes, from: path)
