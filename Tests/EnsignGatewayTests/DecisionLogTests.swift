@@ -122,6 +122,22 @@ struct DecisionLogTests {
         #expect(unzipped.outputText.split(separator: "\n").count == 6)
     }
 
+    @Test("a clock that is a year ahead removes nothing; where a year has passed, the second day does")
+    func ahead() throws {
+        let log = try open()
+        _ = try log.append(outcome(try log.append(intent(1))))
+        clock.advance(days: 365)
+        try log.tidy(keep: 180)
+        _ = try log.append(outcome(try log.append(intent(2))))
+        try log.tidy(keep: 180)
+        #expect(try check().first == 1)
+        clock.advance(days: 1)
+        _ = try log.append(outcome(try log.append(intent(3))))
+        try log.tidy(keep: 180)
+        #expect(try check().first == 3)
+        #expect(try check().problems == [])
+    }
+
     @Test("a clock that goes back goes on in the file of the newest day")
     func clockBack() throws {
         let log = try open()

@@ -88,7 +88,7 @@ package enum ApprovalAnswer: Sendable, Hashable {
         guard claims.members["ensign_request"]?.string == request.digest.description else {
             return .failure(.otherRequest)
         }
-        let person = claims.members["email"]?.string ?? claims.subject
+        let person = claims.verifiedEmail ?? claims.subject
         guard rule.everyone.contains(person) else { return .failure(.nobody) }
         let signature = ApprovalRule.Signature(principal: person, proof: .issuer(claims.issuer))
         switch claims.members["ensign_decision"]?.string {
@@ -96,5 +96,14 @@ package enum ApprovalAnswer: Sendable, Hashable {
         case "deny": return .success(.denied(signature))
         default: return .failure(.token("its claim 'ensign_decision' is neither 'approve' nor 'deny'"))
         }
+    }
+}
+
+extension JWTVerifier.Claims {
+    /// Nil also where the issuer says that nobody has looked whether the address is this person's (OpenID Connect Core 1.0,
+    /// section 5.1). Some say so in a text.
+    fileprivate var verifiedEmail: String? {
+        let isUnverified = members["email_verified"] == .bool(false) || members["email_verified"] == .string("false")
+        return isUnverified ? nil : members["email"]?.string
     }
 }

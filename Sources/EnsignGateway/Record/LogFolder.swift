@@ -123,15 +123,25 @@ package struct LogFolder: Sendable, Hashable {
     ///
     /// - Parameter keep: Days; nil keeps all.
     func tidy(before day: String, keep: Int64?, _ today: CalendarDate) throws(RecordFailure) {
-        for name in try names() where name.prefix(10) < day {
+        let names = try names()
+        let present = Self.present(names.compactMap { CalendarDate($0.prefix(10))?.daysSince1970 }, today.daysSince1970)
+        for name in names where name.prefix(10) < day {
             let file = "\(path)/\(name)"
-            if let keep, let date = CalendarDate(name.prefix(10)), today.daysSince1970 - date.daysSince1970 > keep {
+            if let keep, let date = CalendarDate(name.prefix(10)), present - date.daysSince1970 > keep {
                 try recording { try Files.remove(file) }
             } else if name.hasSuffix(".jsonl") {
                 try Compressed.compress(file, to: "\(file).gz")
                 try recording { try Files.remove(file) }
             }
         }
+    }
+
+    /// The day from which ages are counted: today, unless that is more than a month after all that is there. A clock that is
+    /// ahead for a day must not remove what cannot be made again; where time has really passed, the next day says so.
+    static func present(_ days: [Int64], _ today: Int64) -> Int64 {
+        let last = Set(days + [today]).sorted().suffix(2)
+        guard let newest = last.last, let before = last.first, newest - before > 31 else { return today }
+        return min(today, before)
     }
 
     // MARK: Heads
