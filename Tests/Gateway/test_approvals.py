@@ -147,8 +147,14 @@ class ApprovalTests(Case):
             id, _ = self.request(client, arguments)
             file = world.folder / f"{id}.json"
             file.write_text(world.gateway("approvals", "show", id))
-            for person, wanted in (("eve@example.com", 4), ("bo@example.com", 0)):
-                token = world.run([sys.executable, script, "answer", str(key), str(file), "--person", person])
+            # An address that its issuer has not verified is nobody's.
+            said = '"sub": "mallory", "email": arguments.person, "email_verified": False'
+            unverified = world.folder / "unverified.py"
+            unverified.write_text(Path(script).read_text(encoding="utf-8").replace('"sub": arguments.person', said))
+            for by, person, wanted in (
+                (script, "eve@example.com", 4), (str(unverified), "bo@example.com", 4), (script, "bo@example.com", 0),
+            ):
+                token = world.run([sys.executable, by, "answer", str(key), str(file), "--person", person])
                 (world.folder / f"{id}.jwt").write_text(token)
                 world.gateway("approvals", "submit", str(world.folder / f"{id}.jwt"), wanted=wanted)
             self.assertIsNone(reason(client.call("payments__refund", arguments)))
