@@ -54,6 +54,8 @@ package struct Parser: Sendable {
             if word == "--version", verb == nil { return .version }
             let (name, inline) = split(word)
             guard let option = known.first(where: { $0.name == name }) else {
+                // What is wrong is the command then: nobody knows its options.
+                if verb == nil, let first = positional.first, first != "help" { throw unknownVerb(first) }
                 throw unknownOption(word, name, among: known, verb)
             }
             let value = try value(of: option, inline, &rest, verb)

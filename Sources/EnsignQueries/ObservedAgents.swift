@@ -61,7 +61,7 @@ package struct ObservedAgents: Sendable, Hashable {
             sentences.append("what would have been refused is not known: \(obstacle.text(environment))")
         } else if !unseen.isEmpty {
             sentences.append(
-                "nothing is known of what would have been refused of \(Self.named(unseen)): no call was read in a gateway's spans"
+                "nothing is known of what would have been refused of \(Self.named(unseen)): no call was read in a gateway's spans ('ensign reconcile' reads them)"
             )
         }
         return sentences

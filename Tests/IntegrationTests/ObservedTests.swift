@@ -120,7 +120,7 @@ import Testing
         #expect(!silent.contains("no gateway is named"))
         #expect(
             silent.contains(
-                "nothing is known of what would have been refused of support/triage: no call was read in a gateway's spans"
+                "nothing is known of what would have been refused of support/triage: no call was read in a gateway's spans ('ensign reconcile' reads them)"
             )
         )
         let observed = try #require(newest()["observed"] as? [String: Any])

@@ -134,7 +134,10 @@ extension GatewayFile.UpstreamLine {
                 continue
             }
             guard let secret else {
-                throw UpstreamFailure(.unreachable, "'\(name)' wants credentials, and the tool names none")
+                throw UpstreamFailure(
+                    .unreachable,
+                    "'\(name)' wants credentials, and the tool names none: 'credentials: {ref: ...}' in its manifest or Binding"
+                )
             }
             if case .web = address, secret.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
                 throw UpstreamFailure(.unreachable, "the secret for the header '\(name)' is not one line")

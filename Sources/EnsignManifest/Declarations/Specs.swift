@@ -214,7 +214,11 @@ extension ManifestKind {
                     Field("access", "What it does to the world.", .text(.oneOf(Access.self)), required: true),
                     Field("risk", "How bad a wrong call can be.", .text(.oneOf(Risk.self)), required: true),
                     Field("idempotent", "Whether repeating a call changes nothing more.", .boolean, standard: "false"),
-                    Field("timeout", "How long a call may take.", .text(.duration)),
+                    Field(
+                        "timeout",
+                        "How long a call may take; a gateway waits 30s where nothing is said.",
+                        .text(.duration)
+                    ),
                     Field("input", "JSON Schema of the arguments.", .argumentSchema),
                     Field("output", "JSON Schema of the result.", .schema),
                     Field("mcp", "What the operation is on its MCP server.", .record(serverSide)),
