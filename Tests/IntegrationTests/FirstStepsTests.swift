@@ -137,7 +137,7 @@ import Testing
         let unknown = try ensign("foo")
         #expect(unknown.errors == "ensign: error: there is no command 'foo'\n  hint: ensign --help\n")
         for words in [["foo", "--env", "prod"], ["foo", "--bogus"]] {
-            #expect(try ensign(words.joined(separator: " ")).errors.contains("there is no command 'foo'"))
+            #expect(try run(Host.ensign, words, in: "/").errors.contains("there is no command 'foo'"))
         }
         #expect(try ensign("help", "plna").errors.contains("did you mean 'plan'?"))
         #expect(try ensign("help", "plan").output == ensign("plan", "-h").output)
