@@ -84,12 +84,14 @@ prove: build $(JSONSCHEMA) ## Compare with the official test suites, kill the pr
 	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Prove/prove.py faults --count $(FAULTS)
 	$(MAKE) fuzz
 
-# With the sanitizers of the toolchain, into a folder of its own. What was found to be worth trying is kept below .build/fuzzed.
+# With the sanitizers of the toolchain, into a folder of its own. Both are named once more together: of two the compiler takes the
+# last, and the package manager's order is chance. What was found to be worth trying is kept below .build/fuzzed.
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS ?= 1
 fuzz: build ## Fuzz each parser for FUZZ_SECONDS (3600: an hour), FUZZ_JOBS at a time; PARSERS chooses some
 	ENSIGN_FUZZ=1 swift build -c release --scratch-path .build/fuzz --product ensign-fuzz \
-		--sanitize address --sanitize fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld
+		--sanitize address --sanitize fuzzer -Xswiftc -sanitize=address,fuzzer \
+		-Xswiftc -enable-testing -Xswiftc -use-ld=lld
 	ENSIGN=$(CURDIR)/$(BINARY) python3 Tests/Fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(PARSERS)
 
 # The client for JavaScript: its tests, its types, and that it says what the client for Python says.

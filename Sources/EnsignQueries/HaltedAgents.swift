@@ -36,6 +36,9 @@ package struct HaltedAgents {
 
     package func isHaltedByOperator(_ agent: AgentID) -> Bool { states[agent]?.halt != nil }
 
+    /// Whether nothing of it is live: only its halt is remembered.
+    package func isGone(_ agent: AgentID) -> Bool { states[agent]?.stable == nil }
+
     /// Agents that git halts, by themselves or with an operator; sorted.
     package func keptByGit(_ scope: HaltScope) -> [AgentID] {
         states.filter { scope.covers($0.key) && $0.value.haltedByGit }.keys.sorted()

@@ -183,6 +183,13 @@ def fuzz(parser: str, seconds: int, folder: Path) -> Report:
     )
 
 
+def is_blind() -> bool:
+    """Whether the fuzzer sees nothing of the parsers: then it only guesses, and finds nothing."""
+    more = {"ENSIGN_FUZZ_PARSER": "commits", "SWIFT_BACKTRACE": "enable=no"}
+    done = subprocess.run([FUZZER, "-runs=1"], env={**os.environ, **more}, capture_output=True, check=False)
+    return re.search(rb" cov: [1-9]", done.stderr) is None
+
+
 def dictionary_of(parser: str, folder: Path) -> Path | None:
     """Words of the seeds: keys and values that no byte by byte change finds."""
     words = set()
@@ -256,6 +263,8 @@ def main() -> int:
     unknown = set(options.parsers) - set(PARSERS)
     if unknown:
         parser.error(f"no such parser: {' '.join(sorted(unknown))}")
+    if is_blind():
+        parser.exit(1, f"{FUZZER} was built without coverage: it would only guess\n")
     options.folder = options.folder.resolve()
     rmtree(options.folder / "seeds", ignore_errors=True)
     Seeds(options.folder / "seeds").make()

@@ -37,6 +37,21 @@ import Testing
         String(decoding: Host.bare(try Data(contentsOf: URL(fileURLWithPath: path))), as: UTF8.self)
     }
 
+    @Test("Everything is resumed though a halted agent is gone where nothing is removed: its halt stays, and is said")
+    func goneMeanwhile() throws {
+        let host = try host()
+        #expect(try halt(host, "--all").status == 0)
+        try host.git("rm", "-q", FleetFixture.deploymentPath)
+        try host.git("commit", "-q", "-m", "Retire it")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        #expect(try host.push(FleetFixture.environmentPath, "keepFor: 7d", "keepFor: 7d\n  prune: false").status == 0)
+        let resumed = try host.ensign("resume", "--all", "--env", "prod", "--reason", "x")
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        #expect(resumed.errors.contains("support/triage, which is gone, stays halted"), "\(resumed.errors)")
+        #expect(!isHalted(host, "agents/support/desk.json"))
+        try host.expectSound()
+    }
+
     // MARK: The usual way
 
     @Test("A halted agent has no route, is on record, and comes back with its stable version")

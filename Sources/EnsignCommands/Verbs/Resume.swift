@@ -72,6 +72,13 @@ extension Verb {
         }
         let still = try HaltedAgents(site, environment)
         for agent in agents where still.isHaltedByOperator(agent) {
+            if still.isGone(agent), scope.coversLater {
+                // Nothing of it runs, and no other waits for it.
+                invocation.console.note(
+                    "\(environment): \(agent), which is gone, stays halted: it starts so if it comes back"
+                )
+                continue
+            }
             throw Failure(
                 message: "'\(agent)' is still halted",
                 hints: ["if it is no longer declared and prune is off, nothing of it is planned: declare or remove it"]
