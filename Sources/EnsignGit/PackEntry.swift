@@ -3,7 +3,9 @@ import EnsignModel
 
 /// One object as it stands in a pack (gitformat-pack(5)): its kind and its size, then its bytes, deflated.
 package enum PackEntry {
-    /// The first and the last bytes of a pack, around its entries.
+    /// The first bytes of a pack. After its entries comes the SHA-1 of all bytes before.
+    ///
+    /// - Parameter count: How many entries follow.
     package static func header(count: Int) -> [UInt8] {
         Array("PACK".utf8) + bigEndian(2) + bigEndian(UInt32(count))
     }

@@ -23,6 +23,8 @@ struct PackWriter {
         let folder = "\(objects)/tmp_objdir-ensign-\(environment)"
         try Files.removeTree(folder)
         try Files.makeDirectories(folder)
+        // Also where the disk is full: others need the room.
+        defer { try? Files.removeTree(folder) }
         try Files.makeDirectories("\(objects)/pack")
         let entries = try Entries(path: "\(folder)/entries")
         let threads = min(Parallel.cores, 8)
@@ -42,7 +44,6 @@ struct PackWriter {
             try Files.rename("\(folder)/\(file)", to: "\(objects)/pack/\(file)")
             repository.share("objects/pack/\(file)")
         }
-        try Files.removeTree(folder)
         return Array(parts.joined())
     }
 

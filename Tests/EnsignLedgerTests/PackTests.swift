@@ -1,6 +1,7 @@
 import EnsignCrypto
 import EnsignGit
 import EnsignModel
+import EnsignSystem
 import EnsignTestSupport
 import Foundation
 import Testing
@@ -59,6 +60,26 @@ import Testing
         #expect(try git(ledger, "fsck", "--full", "--strict", "--no-dangling") == "")
     }
 
+    /// A disk that gives back some and not all.
+    private final class BrokenShelf: BundleShelf {
+        func bytes(at place: ShelfPlace) throws -> [UInt8] { throw LedgerError.lostRace(environment: "shelf") }
+        func bundle(at place: ShelfPlace) throws -> EnsignModel.Bundle {
+            throw LedgerError.lostRace(environment: "shelf")
+        }
+    }
+
+    @Test("What fails in the middle leaves nothing that takes room, and no entry")
+    func fails() throws {
+        let ledger = try ScratchLedger()
+        let before = try ledger.ledger.tip()?.commit
+        var edits = files(1_000)
+        edits[path(999)] = .some(.shelved(BrokenShelf(), ShelfPlace(offset: 0, count: 1, check: 0)))
+        #expect(throws: LedgerError.self) { try ledger.append(.intent, edits: edits) }
+        #expect(!FileManager.default.fileExists(atPath: "\(ledger.scratch.path)/objects/tmp_objdir-ensign-prod"))
+        #expect(try packs(ledger).isEmpty)
+        #expect(try ledger.reopened().tip()?.commit == before)
+    }
+
     @Test("git prune clears what a crash left, once it is old")
     func prune() throws {
         let ledger = try ScratchLedger()
@@ -98,7 +119,7 @@ import Testing
     }
 
     private func packs(_ ledger: ScratchLedger) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: "\(ledger.scratch.path)/objects/pack").sorted()
+        try (Files.list("\(ledger.scratch.path)/objects/pack") ?? []).sorted()
     }
 
     private func loose(_ ledger: ScratchLedger) throws -> Int {

@@ -143,4 +143,71 @@ import Testing
         }
         try host.expectSound()
     }
+
+    @Test(
+        "A candidate that was tried when its agent was stopped stays so under another name, though the agent was retired"
+    )
+    func candidate() throws {
+        var fleet = FleetFixture()
+        fleet.replace(
+            "spec:",
+            with: "spec:\n  rollout: {canary: {steps: [{weight: 10, hold: 1h}]}}",
+            in: FleetFixture.environmentPath
+        )
+        fleet["fleet/teams/sales.yaml"] = fleet[FleetFixture.teamPath]
+        let host = try Host(fleet: fleet)
+        let (folder, renamed) = ("fleet/agents/support/triage", "environments/prod/agents/sales/triage.yaml")
+        try copy(host, "\(folder)/1.0.0", "\(folder)/1.1.0")
+        try host.edit("\(folder)/1.1.0/prompt.md", "Sort the ticket.", "Sort the tickets.")
+        try host.git("add", "-A")
+        #expect(try host.push(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.1.0").status == 0)
+        #expect(try host.ensign("get", "agents", "--env", "prod").output.contains(#/support\/triage .* canary/#))
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod", "--reason", "it lies").status == 0)
+        let text = try String(contentsOfFile: "\(host.work)/\(FleetFixture.deploymentPath)", encoding: .utf8)
+        try host.git("rm", "-q", FleetFixture.deploymentPath)
+        try host.git("commit", "-q", "-m", "Retire it")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        try copy(host, "\(folder)/1.1.0", "fleet/agents/sales/triage/1.1.0")
+        try host.scratch.write("work/\(renamed)", text)
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "Back as another")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        let agents = try host.ensign("get", "agents", "--env", "prod").output
+        #expect(agents.contains(#/sales\/triage .* halted .*as support\/triage: it lies/#), "\(agents)")
+        try host.expectSound()
+    }
+
+    @Test(
+        "Where nothing is removed, a rename that brings another version too is halted as what stays under the old name"
+    )
+    func keptAndChanged() throws {
+        var fleet = FleetFixture()
+        fleet.replace("keepFor: 7d", with: "keepFor: 7d\n  prune: false", in: FleetFixture.environmentPath)
+        fleet["fleet/teams/sales.yaml"] = fleet[FleetFixture.teamPath]
+        let host = try Host(fleet: fleet)
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod", "--reason", "it lies").status == 0)
+        let folder = "fleet/agents/support/triage"
+        try copy(host, "\(folder)/1.0.0", "\(folder)/1.1.0")
+        try host.edit("\(folder)/1.1.0/prompt.md", "Sort the ticket.", "Sort the tickets.")
+        try host.edit(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.1.0")
+        try host.git("add", "-A")
+        for place in ["fleet/agents/sales", "environments/prod/agents/sales"] {
+            try FileManager.default.createDirectory(atPath: "\(host.work)/\(place)", withIntermediateDirectories: true)
+        }
+        try host.git("mv", folder, "fleet/agents/sales/triage")
+        try host.git("mv", FleetFixture.deploymentPath, "environments/prod/agents/sales/triage.yaml")
+        try host.git("commit", "-q", "-a", "-m", "Move and change it")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        let agents = try host.ensign("get", "agents", "--env", "prod").output
+        #expect(agents.contains(#/sales\/triage .* halted .*as support\/triage: it lies/#), "\(agents)")
+        #expect(agents.contains(#/support\/triage .* halted/#), "\(agents)")
+        try host.expectSound()
+    }
+
+    private func copy(_ host: Host, _ from: String, _ path: String) throws {
+        let target = "\(host.work)/\(path)"
+        let parent = (target as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: "\(host.work)/\(from)", toPath: target)
+    }
 }

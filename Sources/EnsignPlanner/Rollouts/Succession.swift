@@ -37,6 +37,8 @@ struct Successions {
     private let flagged: [Flagged]
     /// Live agents that this plan removes.
     private let leaving: [Renames.Leaving]
+    /// What git declares and is not live, by name.
+    private let created: [DesiredAgent]
     private let gone: Set<AgentID>
     /// Who goes on under another name already and stays for others, by the old name.
     private let waiting: [AgentID: AgentID]
@@ -50,6 +52,8 @@ struct Successions {
         var artifacts: Set<Digest>
         /// What waits to come in after the stop, of an agent that is no longer declared.
         var asked: Digest?
+        /// Who would be this agent under another name if it did not stay itself, because nothing is removed.
+        var copy: AgentID?
         var isLeaving: Bool
 
         /// The one that is said of an artifact; what is said of a bundle is said of this agent alone.
@@ -64,6 +68,8 @@ struct Successions {
     /// - Returns: Nil when no agent can be another one.
     init?(_ desired: [DesiredAgent], _ recorded: RecordedFleet, _ rules: PlanRules, _ context: RolloutContext) throws {
         var leaving: [Renames.Leaving] = []
+        // They stay although git no longer declares them.
+        var kept: [Renames.Leaving] = []
         // Includes undeclared agents that stay: `prune` is off.
         var gone: Set<AgentID> = []
         var creating: Set<String> = []
@@ -77,18 +83,18 @@ struct Successions {
             // One that has waited to go since an earlier commit is neither new nor gone.
             guard state?.leaving == nil else { continue }
             if isLive { gone.insert(item.agent) }
-            guard rules.prune, isLive, let stable = state?.stable,
+            let isFlagged = state?.isWorthKeeping == true
+            guard rules.prune || isFlagged, isLive, let stable = state?.stable,
                 let bundle = try recorded.bundle(stable.digest)
             else { continue }
-            leaving.append(
-                Renames.Leaving(
-                    agent: item.agent,
-                    stable: stable,
-                    bundle: bundle,
-                    isFlagged: state?.isWorthKeeping == true
-                )
-            )
+            let old = Renames.Leaving(agent: item.agent, stable: stable, bundle: bundle, isFlagged: isFlagged)
+            if rules.prune { leaving.append(old) } else { kept.append(old) }
         }
+        let created = try desired.filter { item in
+            try item.compiled != nil && !recorded.isLive(item.agent)
+        }.sorted { $0.agent < $1.agent }
+        let copies = try Renames.find(kept, created, asked: context.asked, compile: context.compile)
+        let copyOf = Dictionary(copies.map { ($1.leaving.agent, $0) }) { first, _ in first }
         var flagged: [Flagged] = []
         var waiting: [AgentID: AgentID] = [:]
         for agent in try recorded.remembered() {
@@ -102,13 +108,20 @@ struct Successions {
             let isLeaving = gone.contains(agent)
             let asked = isLeaving ? try context.asked(agent)?.artifact : nil
             flagged.append(
-                Flagged(agent: agent, state: state, artifacts: artifacts, asked: asked, isLeaving: isLeaving)
+                Flagged(
+                    agent: agent,
+                    state: state,
+                    artifacts: artifacts,
+                    asked: asked,
+                    copy: copyOf[agent],
+                    isLeaving: isLeaving
+                )
             )
         }
         let canMove = !creating.isEmpty && (!leaving.isEmpty || !recorded.halts.isEmpty)
         guard !flagged.isEmpty || canMove || !waiting.isEmpty && !leaving.isEmpty else { return nil }
         (self.recorded, self.context, self.flagged) = (recorded, context, flagged)
-        self.leaving = leaving
+        (self.leaving, self.created) = (leaving, created)
         self.waiting = waiting
         (self.gone, self.creating) = (Set(leaving.map(\.agent)), creating)
     }
@@ -117,9 +130,6 @@ struct Successions {
     /// go on under another name, by the new one.
     func find(_ desired: [DesiredAgent]) throws -> (agents: [AgentID: Succession], teams: [String: String]) {
         var found: [AgentID: Succession] = [:]
-        let created = try desired.filter { item in
-            try item.compiled != nil && !recorded.isLive(item.agent)
-        }.sorted { $0.agent < $1.agent }
         let returning = returning(desired)
         let back = Set(returning.values.map { $0.0.agent })
         let others = leaving.filter { !back.contains($0.agent) }
@@ -261,6 +271,7 @@ struct Successions {
         let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
         let isFlagged =
             other.artifacts.contains(where: compiled.identity.isNamed) || compiled.identity.isNamed(by: other.asked)
+            || other.copy == compiled.agent
         if succession.halt == nil, let halt = other.state.halt, isRenamed || !halt.isGits, replaces || isFlagged {
             succession.halt = Halt(
                 since: isRenamed ? halt.since : context.now,

@@ -51,6 +51,22 @@ struct ApprovalFolderTests {
         #expect(try isPending(desk.ask(question(["note": shorter]), now: now)))
     }
 
+    @Test("One that was made while the clock was ahead is not open, takes no place, and is good for nothing")
+    func ahead() throws {
+        let desk = try desk()
+        let later = now.advanced(seconds: 365 * 86_400)
+        for amount in Int64(0)..<8 {
+            #expect(try isPending(desk.ask(question(["amount": .integer(amount)]), now: later)))
+        }
+        guard case .pending(let old, _) = try desk.ask(question(["amount": 0]), now: later),
+            case .pending(let new, _) = try desk.ask(question(["amount": 0]), now: now)
+        else {
+            Issue.record("it is not asked")
+            return
+        }
+        #expect(old != new)
+    }
+
     @Test("Eight are open at a time; those of days before are not even read")
     func most() throws {
         let desk = try desk()
