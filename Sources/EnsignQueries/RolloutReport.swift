@@ -117,7 +117,7 @@ extension RolloutReport.Row {
         if state.isHalted { return "halted" }
         switch state.rollout {
         case .soaking: return "soaking"
-        case .queued: return "queued"
+        case .queued: return held == .paused ? "paused" : "queued"
         case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
         case nil where state.leaving != nil: return "leaving"
         case nil: return held == nil ? "stable" : held?.rawValue ?? "stable"
@@ -138,6 +138,7 @@ extension RolloutReport.Row {
         if case .soaking(_, let soak)? = state.rollout { return "its soak: \(because ?? soak.why)" }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
+        if state.pause != nil { return "nothing; its next canary begins paused: 'ensign rollout resume'" }
         return drifts.isEmpty ? nothing : "a person: its behaviour drifted"
     }
 

@@ -44,10 +44,10 @@ struct RolloutRenderer {
                 text += "    \(step.weight) %".padded(10) + "for \(step.hold.shown)".padded(12) + mark + "\n"
             }
             if let left = row.timeLeft(report.now) { text += "  next       \(left)\n" }
-            if let pause = progress.pause {
-                text += "  paused     since \(pause.since): \(pause.reason.onOneLine)\n"
-            }
             if let deadline = progress.deadline(canary) { text += "  deadline   \(deadline)\n" }
+        }
+        if let pause = row.state.presentPause {
+            text += "  paused     since \(pause.since): \(pause.reason.onOneLine)\n"
         }
         if let waits = row.waitsFor(isHost: report.isHost) { text += "  waits for  \(waits.onOneLine)\n" }
         if let verdict = row.verdict {

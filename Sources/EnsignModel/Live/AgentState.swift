@@ -14,6 +14,8 @@ package struct AgentState: Sendable, Hashable {
     /// When it was first seen to act although halted; nil when it was never seen to, or is running again.
     package var activityAfterHalt: Timestamp?
     package var rollout: RolloutState?
+    /// The operator's pause of a canary that something else has ended: the next one begins paused.
+    package var pause: CanaryProgress.Pause?
     /// Sorted by time; they outlive the agent's deletion.
     package var quarantine: [Quarantine]
     /// Set while git no longer declares the agent and it stays, because others hand work to it.
@@ -50,8 +52,11 @@ package struct AgentState: Sendable, Hashable {
 
     /// Whether there is anything that the route alone does not say.
     package var isWorthKeeping: Bool {
-        isHalted || rollout != nil || !quarantine.isEmpty || leaving != nil || soakOverride != nil
+        isHalted || rollout != nil || pause != nil || !quarantine.isEmpty || leaving != nil || soakOverride != nil
     }
+
+    /// The pause of the canary that is under way, or else of the next one; nil when an operator's word has ended it.
+    package var presentPause: CanaryProgress.Pause? { canary?.progress.pause ?? pause }
 
     /// The canary, when one is under way.
     package var canary: (candidate: Candidate, progress: CanaryProgress)? {
@@ -108,6 +113,7 @@ package struct AgentState: Sendable, Hashable {
             "rollout": rollout?.json ?? .null,
             "quarantine": .array(quarantine.map(\.json)),
         ]
+        if let pause { object["pause"] = pause.json }
         if let soakOverride { object["override"] = soakOverride.json }
         if let leaving { object["leaving"] = leaving.json }
         return .object(object)
@@ -136,6 +142,10 @@ package struct AgentState: Sendable, Hashable {
         if let artifact = json["halted"]?["interrupted"] {
             guard let digest = artifact.string.flatMap({ Digest($0) }) else { return nil }
             interrupted = digest
+        }
+        if let value = json["pause"] {
+            guard let known = CanaryProgress.Pause(json: value) else { return nil }
+            pause = known
         }
         if let override = json["override"] {
             guard let known = SoakOverride(json: override) else { return nil }

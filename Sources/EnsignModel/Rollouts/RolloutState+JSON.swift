@@ -81,7 +81,7 @@ extension CanaryProgress {
         [
             "step": .integer(step), "weight": .integer(weight), "stepSince": .string(stepSince.description),
             "started": .string(started.description), "evidenceSince": .string(evidenceSince.description),
-            "pause": pause.map { ["since": .string($0.since.description), "reason": .string($0.reason)] } ?? .null,
+            "pause": pause?.json ?? .null,
         ]
     }
 
@@ -92,13 +92,8 @@ extension CanaryProgress {
             let evidenceSince = json["evidenceSince"]?.string.flatMap({ Timestamp($0) }),
             let pauseValue = json["pause"]
         else { return nil }
-        var pause: Pause?
-        if !pauseValue.isNull {
-            guard let since = pauseValue["since"]?.string.flatMap({ Timestamp($0) }),
-                let reason = pauseValue["reason"]?.string
-            else { return nil }
-            pause = Pause(since: since, reason: reason)
-        }
+        let pause = Pause(json: pauseValue)
+        guard (pause == nil) == pauseValue.isNull else { return nil }
         self.init(
             step: step,
             weight: weight,
@@ -107,6 +102,16 @@ extension CanaryProgress {
             evidenceSince: evidenceSince,
             pause: pause
         )
+    }
+}
+
+extension CanaryProgress.Pause {
+    package var json: JSONValue { ["since": .string(since.description), "reason": .string(reason)] }
+
+    package init?(json: JSONValue) {
+        guard let since = json["since"]?.string.flatMap({ Timestamp($0) }), let reason = json["reason"]?.string
+        else { return nil }
+        self.init(since: since, reason: reason)
     }
 }
 

@@ -22,6 +22,20 @@ package enum RolloutEvent: Sendable {
     case operation(RolloutOperation, by: String, reason: String)
 }
 
+extension RolloutEvent {
+    /// Whether it is an operator's word about the canary itself, which ends a pause of it.
+    var endsPause: Bool {
+        switch self {
+        case .operation(let operation, _, _):
+            switch operation {
+            case .resume, .promote, .abort, .rollback: true
+            case .pause, .retry, .override, .halt, .unhalt: false
+            }
+        case .desired, .removed, .stays, .kept, .succeeds, .place, .time: false
+        }
+    }
+}
+
 /// What an operator can ask for.
 package enum RolloutOperation: Sendable, Hashable {
     case pause

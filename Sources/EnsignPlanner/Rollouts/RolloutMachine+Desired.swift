@@ -12,11 +12,19 @@ extension RolloutMachine {
         state.interrupted = state.haltedByGit ? interrupted : nil
         // A candidate that was being tried is not a fix: it starts its canary anew.
         let isTried = desired.identity.isNamed(by: interrupted)
+        // What is left of the stable version may be what git asks for: there is nothing to try then.
+        if let stable = state.stable, let narrowed = desired.narrowedStable, narrowed.digest == desired.side.digest,
+            !desired.isImmediate
+        {
+            narrow(stable, to: narrowed)
+        }
         let stable = state.stable
         let waited = stopWaiting()
         follow(desired, atOnce: !isTried && (follows || state.haltedByGit && state.halt == nil))
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
-        if let stable, state.stable == stable, let narrowed = desired.narrowedStable { narrow(stable, to: narrowed) }
+        if let stable, state.stable == stable, let narrowed = desired.narrowedStable, narrowed != stable {
+            narrow(stable, to: narrowed)
+        }
         noteWait(since: waited, desired)
         guard state.leaving != nil else { return }
         state.leaving = nil
@@ -99,17 +107,17 @@ extension RolloutMachine {
         case .halted(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard obstacle == nil else { return held = obstacle }
-            guard desired.isImmediate || atOnce else { return held = .halted }
+            guard desired.isImmediate && !waitsForPause(desired) || atOnce else { return held = .halted }
             replace(stable, desired)
         case .settled(let stable):
             guard desired.side.digest != stable.digest else { return }
             guard obstacle == nil else { return held = obstacle }
             if let paused, !atOnce, !desired.goesBack {
                 goOn(stable, paused, desired)
-            } else if desired.isImmediate || atOnce {
+            } else if desired.isImmediate && !waitsForPause(desired) || atOnce {
                 replace(stable, desired)
             } else {
-                state.rollout = .queued(candidate(desired))
+                queue(desired)
             }
         case .queued(let trial):
             let stable = trial.stable
@@ -120,7 +128,7 @@ extension RolloutMachine {
                 record(.weight, from: stable, to: stable, .none, weight: (0, 0), because("no longer wanted"))
                 return
             }
-            if desired.isImmediate { replace(stable, desired) } else { state.rollout = .queued(candidate(desired)) }
+            if desired.isImmediate, !waitsForPause(desired) { replace(stable, desired) } else { queue(desired) }
         case .canary(let trial, let progress):
             let (stable, candidate) = (trial.stable, trial.candidate)
             guard obstacle == nil, desired.side.digest != stable.digest else {
@@ -130,8 +138,7 @@ extension RolloutMachine {
                 record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because("no longer wanted"))
                 return
             }
-            // An operator's pause outlives the rule that no canary is needed. What loses or goes back does not wait.
-            if progress.pause != nil, desired.isImmediate, !desired.goesBack { return held = .paused }
+            if desired.isImmediate, waitsForPause(desired) { return held = .paused }
             if desired.isImmediate {
                 state.stable = desired.side
                 state.rollout = nil
@@ -167,6 +174,16 @@ extension RolloutMachine {
         case (true, true): record(.halt, from: stable, to: stable, .none, because(halted ? "git" : "operator"))
         case (false, false): break
         }
+    }
+
+    /// An operator's pause outlives the rule that no canary is needed. What loses or goes back does not wait.
+    private func waitsForPause(_ desired: DesiredVersion) -> Bool {
+        state.presentPause != nil && !desired.goesBack
+    }
+
+    private mutating func queue(_ desired: DesiredVersion) {
+        if desired.isImmediate { held = .paused }
+        state.rollout = .queued(candidate(desired))
     }
 
     private mutating func replace(_ stable: Change.Side, _ desired: DesiredVersion) {

@@ -40,6 +40,7 @@ extension RolloutMachine {
         (state.haltedByGit, state.interrupted) = (known.haltedByGit, known.interrupted)
         state.activityAfterHalt = known.activityAfterHalt
         state.soakOverride = state.soakOverride ?? known.soakOverride
+        state.pause = state.pause ?? known.presentPause
         if let progress = known.canary?.progress, progress.pause != nil { paused = progress }
     }
 

@@ -25,11 +25,11 @@ extension RolloutMachine {
     }
 
     private mutating func pause(_ reason: String) throws(RolloutRefusal) {
+        guard state.presentPause == nil else { throw .alreadyPaused }
         switch phase {
         case .absent, .halted, .settled: throw noRollout
         case .queued: throw .notStarted
         case .canary(let trial, var progress):
-            guard progress.pause == nil else { throw .alreadyPaused }
             progress.pause = CanaryProgress.Pause(since: now, reason: reason)
             state.rollout = .canary(trial.candidate, progress)
             note(trial, progress, "paused: \(reason)")
@@ -38,8 +38,15 @@ extension RolloutMachine {
 
     private mutating func resume(_ reason: String) throws(RolloutRefusal) {
         switch phase {
-        case .absent, .halted, .settled: throw noRollout
-        case .queued: throw .notPaused
+        case .absent, .halted, .settled:
+            guard state.pause != nil else { throw noRollout }
+            let why = because("the next canary does not begin paused: \(reason)")
+            record(.weight, from: state.stable, to: state.stable, .none, weight: (0, 0), why)
+        case .queued(let trial):
+            guard state.pause != nil else { throw .notPaused }
+            let candidate = trial.candidate
+            let why = because("resumed: \(reason)")
+            record(.weight, from: trial.stable, to: candidate.side, candidate.kind, weight: (0, 0), why)
         case .canary(let trial, var progress):
             guard let pause = progress.pause else { throw .notPaused }
             let paused = max(0, now.seconds(since: pause.since))

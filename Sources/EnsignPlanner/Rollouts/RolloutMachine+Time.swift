@@ -21,19 +21,21 @@ extension RolloutMachine {
         let candidate = trial.candidate
         let first = canary.steps.first?.weight ?? 100
         var progress = CanaryProgress(step: 0, weight: first, stepSince: now, started: now, evidenceSince: now)
-        if let pause {
+        if let pause = pause ?? state.pause {
             progress.pause = CanaryProgress.Pause(since: now, reason: pause.reason)
             held = .paused
         }
         state.rollout = .canary(candidate, progress)
-        let stays = pause.map { "; it stays paused: \($0.reason)" } ?? ""
+        let replaces = replaced.map { "it replaces \($0.version)" }
+        let stays = progress.pause.map { "it stays paused: \($0.reason)" }
+        let why = [replaces, stays].compactMap { $0 }
         record(
             .weight,
             from: trial.stable,
             to: candidate.side,
             candidate.kind,
             weight: (weight, first),
-            because(replaced.map { "it replaces \($0.version)\(stays)" }, replaced: replaced)
+            because(why.isEmpty ? nil : why.joined(separator: "; "), replaced: replaced)
         )
     }
 
@@ -43,9 +45,10 @@ extension RolloutMachine {
         case .absent, .halted, .settled, .canary: return
         case .queued(let trial):
             let candidate = trial.candidate
-            held = .queued
+            if held != .paused { held = .queued }
             guard state != before else { return }
-            record(.weight, from: trial.stable, to: candidate.side, candidate.kind, weight: (0, 0), because("queued"))
+            let why = held == .paused ? state.pause.map { "it stays paused: \($0.reason)" } : "queued"
+            record(.weight, from: trial.stable, to: candidate.side, candidate.kind, weight: (0, 0), because(why))
         }
     }
 

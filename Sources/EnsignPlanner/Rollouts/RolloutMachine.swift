@@ -36,6 +36,16 @@ package struct RolloutMachine: Sendable {
     ///
     /// - Throws: ``RolloutRefusal`` when an operator asks for what cannot be done; nothing has changed then.
     package mutating func handle(_ event: RolloutEvent) throws(RolloutRefusal) {
+        let pause = state.presentPause
+        try take(event)
+        // Only an operator's word ends an operator's pause: what else takes the canary away leaves it for the next one.
+        let isOver = event.endsPause || state.stable == nil || state.canary != nil
+        state.pause = isOver ? nil : state.pause ?? pause
+        // An operator's word is used up by the version that it has brought in.
+        if let override = state.soakOverride, state.stable?.version == override.version { state.soakOverride = nil }
+    }
+
+    private mutating func take(_ event: RolloutEvent) throws(RolloutRefusal) {
         switch event {
         case .desired(let desired): self.desired(desired)
         case .removed(let successor): removed(movedTo: successor)
@@ -52,8 +62,6 @@ package struct RolloutMachine: Sendable {
             // Text from people and agents is kept in the state: it is limited here, at the only entrance.
             try operate(operation, by.cut(utf8: 200), reason.cut(utf8: 500))
         }
-        // An operator's word is used up by the version that it has brought in.
-        if let override = state.soakOverride, state.stable?.version == override.version { state.soakOverride = nil }
     }
 
     // MARK: The state it is in
