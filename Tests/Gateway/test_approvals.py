@@ -39,6 +39,16 @@ class ApprovalTests(Case):
         world.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key), str(file)])
         return str(signature)
 
+    def test_the_list_says_which_run_asks_and_who_may_agree(self) -> None:
+        world = self.world(approval="manager")
+        world.trust("ada@example.com")
+        with self.client(world, "--run", "r1") as client:
+            self.request(client, {"payment": "p", "amount": 50})
+        (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+        self.assertEqual((request["run"], request["version"], request["environment"]), ("r1", "1.0.0", "prod"))
+        self.assertTrue(request["bundle"].startswith("sha256:"))
+        self.assertIn("ada@example.com", request["mayAgree"])
+
     def test_one_signature_is_good_for_one_call_with_those_arguments_in_that_run(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")

@@ -53,6 +53,22 @@ class RecordTests(Case):
         world.run([GATEWAY, "verify", str(two), str(one), *options], wanted=5)
         world.run([GATEWAY, "replay", str(one), str(two), "--live", str(world.live)])
 
+    def test_one_decision_and_one_run_can_be_asked_for(self) -> None:
+        world = self.logged()
+        with Client(world, "--run", "r2") as client:
+            client.call("payments__refund", {"payment": "p", "amount": 30})
+
+        def asked(*options: str) -> list[Any]:
+            return list(json.loads(world.gateway("log", *options, "-o", "json"))["entries"])
+
+        (intent, outcome) = asked("--run", "r2")
+        self.assertEqual((intent["kind"], outcome["kind"], outcome["intent"]), ("intent", "outcome", intent["seq"]))
+        self.assertEqual(asked("--seq", str(intent["seq"])), [intent, outcome])
+        self.assertEqual(asked("--seq", str(intent["seq"]), "--refused"), [])
+        self.assertEqual(asked("--run", "r3"), [])
+        self.assertEqual(len(asked("--run", "r1", "--refused")), 1)
+        self.assertIn("'x' is none", world.failing("log", "--seq", "x", wanted=64))
+
     def test_a_log_that_was_cut_with_its_heads_is_named_by_a_head_that_was_kept_elsewhere(self) -> None:
         world = self.world()
         keeper, kept = world.folder / "keep", world.folder / "kept.jsonl"

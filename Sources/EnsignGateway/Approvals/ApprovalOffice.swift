@@ -85,9 +85,6 @@ package struct ApprovalOffice: Sendable {
         members["v"] = 1
         members["file"] = .string(String(decoding: request.bytes, as: UTF8.self))
         members["sha256"] = .string(request.digest.description)
-        if let rule = rule(of: request) {
-            members["mayAgree"] = .array(rule.everyone.union(rule.people.keys).sorted().map(JSONValue.string))
-        }
         return .object(members)
     }
 
@@ -96,13 +93,18 @@ package struct ApprovalOffice: Sendable {
         let answers = try rule.map { rule throws(RecordFailure) in
             try gateway.approvals.answers(to: request, rule, now)
         }
-        return [
+        var members: JSONObject = [
             "id": .string(request.id), "agent": request.asked["agent"] ?? .null,
             "operation": .string(request.operation), "needs": .string(request.needs),
             "requested": .string(request.requested.description), "until": .string(request.until.description),
             "answers": .array((answers ?? []).map(\.json)),
             "state": .string(try state(request)),
         ]
+        for name in ["environment", "version", "bundle", "run", "for"] { members[name] = request.asked[name] }
+        if let rule {
+            members["mayAgree"] = .array(rule.everyone.union(rule.people.keys).sorted().map(JSONValue.string))
+        }
+        return .object(members)
     }
 
     private func state(_ request: ApprovalRequest) throws(RecordFailure) -> String {

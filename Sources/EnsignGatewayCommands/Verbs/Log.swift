@@ -15,6 +15,8 @@ extension Verb {
         options: [
             .operatorFile,
             Option(name: "limit", summary: "Show so many at most; 50 if left out, 0 for all", value: "N"),
+            Option(name: "run", summary: "Only of this run", value: "NAME"),
+            Option(name: "seq", summary: "Only what was decided under this number, and how it ended", value: "N"),
             Option(name: "refused", summary: "Only what was refused, or would have been"),
         ] + Option.places,
         formats: [.text, .json],
@@ -24,6 +26,10 @@ extension Verb {
                 command: "ensign-gateway log --config gateway.yaml support/refund-triage --refused",
                 meaning: "what one agent was refused, and why"
             ),
+            Example(
+                command: "ensign-gateway log --config gateway.yaml --seq 812 -o json",
+                meaning: "one decision with how it ended, whole"
+            ),
         ]
     ) { invocation in
         let state = try OperatorFile(invocation).file.state.value
@@ -31,16 +37,11 @@ extension Verb {
         guard let limit = Int(invocation["limit"] ?? "50"), limit >= 0 else {
             throw UsageError(message: "'--limit' takes a number from 0 on", verb: "log")
         }
-        let agent = invocation.argument(0)
-        if let agent, AgentID(agent) == nil {
-            throw UsageError(message: "'\(agent)' is not the name of an agent: <team>/<agent>", verb: "log")
-        }
+        var choice = try Choice(invocation)
         var lines: [JSONValue] = []
         for name in try folder.names() {
             try LogReader.lines(of: "\(folder.path)/\(name)") { bytes, _ in
-                guard let line = LogLine(bytes)?.json, agent == nil || line["agent"]?.string == agent,
-                    !invocation.has("refused") || line["reason"] != nil
-                else { return true }
+                guard let line = LogLine(bytes)?.json, choice.takes(line) else { return true }
                 lines.append(line)
                 if limit > 0, lines.count > 2 * limit { lines.removeFirst(lines.count - limit) }
                 return true
@@ -91,5 +92,39 @@ extension Verb {
         }
         if let note = line["note"]?.string { parts.append(note) }
         return parts.joined(separator: " ").onOneLine(utf8: 500)
+    }
+}
+
+/// Which lines are shown.
+private struct Choice {
+    private let agent: String?
+    private let run: String?
+    private let number: Int64?
+    private let isOfRefused: Bool
+    /// The intents of the run: how they ended is told in lines that do not name it.
+    private var intents: Set<Int64> = []
+
+    init(_ invocation: Invocation) throws {
+        agent = invocation.argument(0)
+        if let agent, AgentID(agent) == nil {
+            throw UsageError(message: "'\(agent)' is not the name of an agent: <team>/<agent>", verb: "log")
+        }
+        run = invocation["run"]
+        number = invocation["seq"].flatMap { Int64($0) }
+        if let text = invocation["seq"], number == nil {
+            throw UsageError(message: "'--seq' takes a number, and '\(text)' is none", verb: "log")
+        }
+        isOfRefused = invocation.has("refused")
+    }
+
+    mutating func takes(_ line: JSONValue) -> Bool {
+        let (seq, intent) = (line["seq"]?.int, line["intent"]?.int)
+        if let agent, line["agent"]?.string != agent { return false }
+        if let number, seq != number, intent != number { return false }
+        if let run {
+            guard line["run"]?.string == run || intent.map(intents.contains) == true else { return false }
+            if let seq, line["kind"] == "intent" { intents.insert(seq) }
+        }
+        return !isOfRefused || line["reason"] != nil
     }
 }
