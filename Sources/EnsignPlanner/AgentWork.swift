@@ -26,6 +26,19 @@ struct AgentWork {
         item.compiled == nil && machine.state.stable == before?.state.stable ? recompiled?.side : nil
     }
 
+    /// The artifacts that this plan quarantines or stops.
+    var failed: Set<Digest> {
+        let (was, now) = (before?.state, machine.state)
+        var failed: Set<Digest> = []
+        if let halt = now.halt, halt != was?.halt, !halt.isGits {
+            failed.formUnion(halt.stopped + [machine.stableArtifact].compactMap { $0 })
+        }
+        for quarantine in now.quarantine where was?.quarantine.contains(quarantine) != true {
+            if case .artifact(let artifact) = quarantine.mark { failed.insert(artifact) }
+        }
+        return failed
+    }
+
     /// Whether its canary was under way under another name.
     var hadPlace: Bool { succession?.state?.canary != nil }
 

@@ -47,26 +47,25 @@ extension Planner {
         case .queued(let candidate)? where try isArtifact(candidate): return nil
         case .canary?, .queued?, .soaking?, nil: break
         }
-        if try wasHere(agent, version, recorded, context) { return nil }
-        if let override = state.soakOverride, override.version == compiled.version {
-            return .overridden(override)
-        }
+        let since = context.now.seconds - (rule.keepFor ?? context.keepFor)
+        if try wasHere(agent, version, since: since, recorded) { return nil }
+        if let override = state.soakOverride, override.lets(compiled.version, version) { return .overridden(override) }
         return rule.verdict(compiled.version, try context.proven(rule, agent, version), now: context.now)
     }
 
-    /// Whether an artifact was stable here: this very bundle at any time, another one of it within `keepFor`.
+    /// Whether an artifact was stable here: this very bundle at any time, another one of it since then.
     private static func wasHere(
         _ agent: AgentID,
         _ version: VersionIdentity,
-        _ recorded: RecordedFleet,
-        _ context: RolloutContext
+        since: Int64,
+        _ recorded: RecordedFleet
     ) throws -> Bool {
         if try recorded.wasStable(agent, version.digest) { return true }
         return try recorded.earlier(agent).contains { earlier in
             guard let bundle = try recorded.bundle(earlier), version.isArtifact(of: bundle),
                 let history = try recorded.history(agent, earlier)
             else { return false }
-            return history.stableUntil.seconds >= context.now.seconds - context.keepFor
+            return history.stableUntil.seconds >= since
         }
     }
 }

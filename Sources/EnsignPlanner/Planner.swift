@@ -32,14 +32,17 @@ package enum Planner {
         var recorded = recorded
         if let request = context.request { try follow(request, desired, &recorded, &plan) }
         let delegated = delegated(desired, recorded)
-        let (successions, teams) = try Successions(desired, recorded, rules, context)?.find(desired) ?? ([:], [:])
+        let all = try Successions(desired, recorded, rules, context)
+        let (successions, teams) = try all?.find(desired) ?? ([:], [:])
         for (new, old) in teams.sorted(by: { $0.key < $1.key }) { goOn(new, as: old, &recorded, &plan) }
         var moved: [AgentID: AgentID] = [:]
         for (agent, succession) in successions { if let old = succession.renamedFrom { moved[old] = agent } }
+        if let all { moved.merge(all.followed(moved)) { direct, _ in direct } }
         // What goes depends on all others; canaries share the environment's places. Whatever else there is, is planned and
         // let go of one by one: there may be a hundred thousand.
         let removes = desired.contains { $0.compiled == nil }
         var works: [AgentWork] = []
+        var failed: Set<Digest> = []
         if recorded.live == 0 { plan.changes.reserveCapacity(desired.count) }
         for item in desired.sorted(by: { $0.agent < $1.agent }) {
             guard item.compiled != nil || rules.prune else {
@@ -57,13 +60,14 @@ package enum Planner {
             }
             let names = (successions[item.agent], moved[item.agent])
             let work = try work(item, delegated, names, recorded, context)
+            failed.formUnion(work.failed)
             if removes || work.machine.state.trial != nil {
                 works.append(work)
             } else {
                 try plan.take(work, recorded, context)
             }
         }
-        try place(&works, context)
+        try place(&works, except: failed, context)
         plan.leaving = try remove(&works, recorded, context)
         for work in works { try plan.take(work, recorded, context) }
         plan.changes.sort { $0.agent < $1.agent }
@@ -146,7 +150,10 @@ package enum Planner {
     }
 
     /// Gives places to candidates that wait: the oldest wanted commit first, then by name.
-    private static func place(_ works: inout [AgentWork], _ context: RolloutContext) throws {
+    ///
+    /// - Parameter failed: Artifacts that this plan quarantines or stops: the next one decides about others that bring them.
+    private static func place(_ works: inout [AgentWork], except failed: Set<Digest>, _ context: RolloutContext) throws
+    {
         var places = context.concurrentRollouts ?? .max
         // The canary of an agent that git no longer declares ends.
         for work in works where work.item.compiled != nil && work.machine.state.canary != nil && places != .max {
@@ -160,7 +167,9 @@ package enum Planner {
             return (first.wanted, left.item.agent) < (second.wanted, right.item.agent)
         }
         for index in queue {
-            guard case .canary(let canary) = works[index].item.rollout, places > 0 else {
+            guard case .canary(let canary) = works[index].item.rollout, places > 0,
+                works[index].queued.map({ !failed.contains($0.artifact) }) == true
+            else {
                 works[index].machine.wait()
                 continue
             }

@@ -75,6 +75,7 @@ package struct PlanReport: Sendable {
 
     private func json(_ planned: PlannedChange) throws -> JSONValue {
         guard var object = planned.change.json.object else { return .null }
+        object["further"] = .array(planned.further.map(\.json))
         try describe(try planned.difference, in: &object)
         if let recompiled = planned.recompiled, let authority = planned.stableDifference?.authority {
             object["stable"] = [

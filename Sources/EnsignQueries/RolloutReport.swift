@@ -86,7 +86,7 @@ package struct RolloutReport: Sendable {
                     agent: agent,
                     state: known.state,
                     canary: canary,
-                    wanted: held[agent]?.wanted ?? known.state.rollout?.candidate.side,
+                    wanted: known.state.rollout?.candidate.side ?? held[agent]?.wanted,
                     held: held[agent]?.reason,
                     because: held[agent]?.because,
                     verdict: known.state.canary == nil ? nil : canary.flatMap { evidence?.verdict(agent, $0) },
@@ -116,7 +116,7 @@ extension RolloutReport.Row {
     package var phase: String {
         if state.isHalted { return "halted" }
         switch state.rollout {
-        case .soaking: return "soaking"
+        case .soaking: return held == .quarantined ? "quarantined" : "soaking"
         case .queued: return held == .paused ? "paused" : "queued"
         case .canary(_, let progress): return progress.pause == nil ? "canary" : "paused"
         case nil where state.leaving != nil: return "leaving"
@@ -135,7 +135,9 @@ extension RolloutReport.Row {
     /// Why nothing moves, and what a person can do about it; nil when there is nothing to wait for.
     package func waitsFor(isHost: Bool) -> String? {
         if let leaving { return "other agents, before it is removed: \(leaving)" }
-        if case .soaking(_, let soak)? = state.rollout { return "its soak: \(because ?? soak.why)" }
+        if case .soaking(_, let soak)? = state.rollout, held != .quarantined {
+            return "its soak: \(because ?? soak.why)"
+        }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
         if state.pause != nil { return "nothing; its next canary begins paused: 'ensign rollout resume'" }

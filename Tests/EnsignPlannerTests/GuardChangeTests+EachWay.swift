@@ -305,8 +305,8 @@ extension GuardChangeTests {
             what: "keepFor",
             tight: { _ in },
             loose: { $0.keepFor = span("1h") },
-            there: "bundles stay for 1h after their last route (was 7d): so long a way back is open",
-            back: "bundles stay for 7d after their last route (was 1h): so long a way back is open"
+            there: "bundles stay for 1h after their last route (was 7d): so long a way back is open, without soak",
+            back: "bundles stay for 7d after their last route (was 1h): so long a way back is open, without soak"
         ),
         Pair(
             what: "mutableVersions",

@@ -54,6 +54,7 @@ private struct Scenario {
     private var concurrent: Int64?
     private var prunes = true
     private var keepFor: Int64 = 7 * 86_400
+    private var soakKeepFor: Int64?
     private var verdicts: [AgentID: Verdict] = [:]
     private var now: Int64 = 1_800_000_000
     private var commits: Int64 = 0
@@ -62,6 +63,8 @@ private struct Scenario {
     private var source: [Digest: SourceRecord] = [:]
     /// Whom each version hands work to; nobody when it is not listed.
     private var delegates: [String: [AgentID]] = [:]
+    /// The artifacts of versions that are other agents' versions.
+    private var likes: [String: Digest] = [:]
 
     /// What git says about one agent.
     private struct Wish {
@@ -109,6 +112,8 @@ private struct Scenario {
             prunes = words[0] != "off"
             return []
         case "keepFor":
+            // A commit that changes it does not do so for the soak of what it asks for itself.
+            if words.count > 1 { soakKeepFor = keepFor }
             keepFor = try span(words[0]).seconds
             return []
         case "soak":
@@ -139,6 +144,11 @@ private struct Scenario {
             let options = Self.options(Array(words.dropFirst(2)))
             var wish = Wish(version: words[1], origin: id, wanted: now + commits)
             if let name = options["as"] { wish.origin = agent(name) }
+            if let name = options["like"] {
+                let parts = name.split(separator: "@").map(String.init)
+                guard parts.count == 2 else { throw Mistake.unknown(line) }
+                likes["\(wish.origin) \(words[1])"] = Self.artifact(agent(parts[0]), parts[1])
+            }
             if let names = options["grants"] { wish.grants = Set(names.split(separator: ",").map(String.init)) }
             wish.steps = try options["limit"].map(number) ?? 8
             wish.halted = options["halted"] != nil
@@ -240,7 +250,7 @@ private struct Scenario {
                 $0.limits.run.steps = wish.steps
                 $0.tools[0].operations = $0.tools[0].operations.filter { wish.grants.contains($0.key) }
                 if $0.tools[0].operations.isEmpty { $0.tools = [] }
-                $0.artifact = Self.artifact(wish.origin, version)
+                $0.artifact = likes["\(wish.origin) \(version)"] ?? Self.artifact(wish.origin, version)
             },
             halted: wish.halted
         )
@@ -260,11 +270,9 @@ private struct Scenario {
                 CanaryVerdict(verdicts[id] ?? (analysis == nil ? .notAnalysed : .noData))
             }
         )
-        if let soak {
-            context.promotion = PromotionRule(source: "staging", soak: soak)
-            context.proven = { _, _, version in
-                story.source[version.artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
-            }
+        context.promotion = soak.map { PromotionRule(source: "staging", soak: $0, keepFor: soakKeepFor ?? keepFor) }
+        context.proven = { _, _, version in
+            story.source[version.artifact] ?? .record(StableRecord(periods: [], flaw: nil), entry: .zero)
         }
         let before = world.recorded
         let plan: Plan

@@ -67,7 +67,7 @@ import Testing
         ),
         (
             FleetFixture.environmentPath, "keepFor: 7d", "keepFor: 1d",
-            "every agent of prod (2): bundles stay for 1d after their last route (was 7d): so long a way back is open"
+            "every agent of prod (2): bundles stay for 1d after their last route (was 7d): so long a way back is open, without soak"
         ),
         (
             FleetFixture.environmentPath, "keepFor: 7d", "keepFor: 7d\n  mutableVersions: true",

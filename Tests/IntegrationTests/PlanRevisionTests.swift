@@ -48,6 +48,37 @@ import Testing
         #expect(try !plan(host, "origin/main").output.contains("behind"))
     }
 
+    @Test("All that happens to an agent in one run is shown: the end of git's stop, and the version that comes with it")
+    func further() throws {
+        let host = try Host(fleet: FleetFixture())
+        let deployment = FleetFixture.deploymentPath
+        try host.push(deployment, "  version: 1.0.0\n", "  version: 1.0.0\n  halted: true\n")
+        try host.edit(deployment, "  halted: true\n", "")
+        try host.edit(deployment, "maximum: 100", "maximum: 200")
+        try host.git("commit", "-q", "-a", "-m", "Go on, with more")
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        for format in ["text", "markdown"] {
+            let plan = try host.ensign("plan", "--env", "prod", "--output", format).output
+            #expect(plan.contains("resume") && plan.contains("then update"), "\(plan)")
+            #expect(plan.contains("widening"), "\(plan)")
+        }
+        let plan = try object(host.ensign("plan", "--env", "prod", "--output", "json"))
+        let change = try #require((plan["changes"] as? [[String: Any]])?.first)
+        let further = try #require(change["further"] as? [[String: Any]])
+        let planned = ([change] + further).map { $0["action"] as? String }
+        #expect(planned == ["resume", "update"])
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        let log = try object(host.ensign("log", "--env", "prod", "--output", "json"))
+        let entry = try #require((log["entries"] as? [[String: Any]])?.first)
+        let done = (entry["changes"] as? [[String: Any]])?.map { $0["action"] as? String }
+        #expect(done == planned, "\(entry)")
+    }
+
+    private func object(_ result: CommandResult) throws -> [String: Any] {
+        let value = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        return try #require(value as? [String: Any], "\(result.output)")
+    }
+
     @Test("While a canary is under way nothing is shown that nobody will do, on the host and in a clone")
     func underWay() throws {
         let host = try client()

@@ -127,6 +127,13 @@ import Testing
             #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
             #expect(try live(host).contains("1.4.0"))
         }
+        // Nor does a stop and its end.
+        for verb in ["halt", "resume"] {
+            let agent = "support/refund-triage"
+            #expect(try host.ensign(verb, agent, "--env", "prod", "--reason", "look").status == 0)
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        }
+        #expect(try live(host).contains("1.4.0"))
         let entry = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
         // Nor does a commit that has nothing to do with it.
         try host.edit("fleet/teams/support.yaml", "spec:", "# A comment.\nspec:")
@@ -142,5 +149,26 @@ import Testing
         for _ in 1...2 { #expect(try host.ensign("reconcile", "--env", "prod").status == 0) }
         #expect(try live(host).contains("1.5.0"))
         #expect(try host.ensign("verify", "--env", "prod").status == 0)
+    }
+
+    @Test("An agent that was removed and comes back with less needs no soak: its version was stable here")
+    func returns() throws {
+        let host = try host(soak: "24h")
+        let text = try String(contentsOfFile: "\(host.work)/\(deployment)", encoding: .utf8)
+        try host.git("rm", "-q", deployment)
+        try host.git("commit", "-q", "-m", "Retire it")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(host.live())/agents/support/refund-triage.json"))
+        let less = text.replacingOccurrences(of: "amount: {maximum: 100}", with: "amount: {maximum: 50}")
+        try FileManager.default.createDirectory(
+            atPath: "\(host.work)/environments/prod/agents/support",
+            withIntermediateDirectories: true
+        )
+        try less.write(toFile: "\(host.work)/\(deployment)", atomically: true, encoding: .utf8)
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "And back, with less")
+        let back = try host.tryGit("push", "origin", "main")
+        #expect(back.status == 0, "\(back.errors)")
+        #expect(try live(host).contains("1.4.0"))
     }
 }

@@ -283,7 +283,11 @@ import Testing
         eventually(within: .seconds(25), watch.output) {
             (try? host.liveJSON("agents/support/triage.json")["phase"] as? String) == "halted"
         }
-        #expect(watch.output.contains("telemetry is read from \(folder) from now on"))
+        // It has looked at the setting by now: what comes next is a change, and is said.
+        try host.hostGit("config", "ensign.prod.telemetry", "\(host.scratch.path)/other")
+        eventually(within: .seconds(25), watch.output) {
+            watch.output.contains("telemetry is read from \(host.scratch.path)/other from now on")
+        }
         #expect(try watch.stop() == 0)
     }
 

@@ -125,7 +125,7 @@ struct PlanRenderer {
 
     /// What is below the line with the agent's name.
     private func text(_ planned: PlannedChange) throws -> String {
-        var text = ""
+        var text = further(planned).map { "      \($0)\n" }.joined()
         for note in planned.notes { text += "      \(paint(note.onOneLine, .yellow))\n" }
         text += section(stableTitle(planned), stableLines(planned), "-", .green)
         text += try self.text(try planned.difference)
@@ -137,6 +137,13 @@ struct PlanRenderer {
             text += "      declared only, not enforced yet: \(planned.declaredOnly.joined(separator: ", "))\n"
         }
         return text
+    }
+
+    /// What else happens to the agent in the same run; what the stable version loses has a section of its own.
+    private func further(_ planned: PlannedChange) -> [String] {
+        planned.further.filter { change in
+            stableLines(planned).isEmpty || change.action != .update || change.to?.digest != planned.recompiled?.digest
+        }.map { "then \(ChangeSentence($0).planned.onOneLine)" }
     }
 
     /// The stable version changes beside the one that git wants: all that it may do less, or more.
@@ -260,6 +267,9 @@ struct PlanRenderer {
             } else {
                 text += "\n#### \(counted(group.agents.count, "agent")): \(title)\n\n"
                 text += group.agents.map { "`\($0)`" }.joined(separator: ", ") + "\n\n"
+            }
+            for line in further(planned) {
+                text += "\(line.replacing("[", with: "").replacing("]", with: "").inMarkdown)\n\n"
             }
             for note in planned.notes { text += "\(note.inMarkdown)\n\n" }
             text += list(stableTitle(planned), stableLines(planned))

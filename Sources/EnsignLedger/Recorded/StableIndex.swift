@@ -16,12 +16,13 @@ package final class StableIndex {
     /// When a digest was stable; nil when it never was, or when its bundle is no longer kept.
     package func history(_ agent: AgentID, _ digest: Digest) throws -> StableHistory? {
         // A digest that was never live is not in the tree: most lookups end here.
-        guard try recorded.keeps(digest), let present = try recorded.agent(agent)?.stable else { return nil }
+        guard try recorded.keeps(digest) else { return nil }
+        let present = try recorded.agent(agent)?.stable
         let times = try times()[agent] ?? []
         guard let first = times.lastIndex(where: { $0.digest == digest }),
             let newest = times.firstIndex(where: { $0.digest == digest })
         else { return nil }
-        let firstOfPresent = times.lastIndex { $0.digest == present.digest } ?? -1
+        let firstOfPresent = present.flatMap { present in times.lastIndex { $0.digest == present.digest } } ?? -1
         // Its successor ended its time.
         let successor = newest > 0 ? times[newest - 1] : nil
         return StableHistory(
@@ -31,12 +32,12 @@ package final class StableIndex {
         )
     }
 
-    /// The digests that were stable before the present one and are still kept, the latest first.
+    /// The digests that were stable before the present one and are still kept, the latest first; of an agent that is gone, all.
     package func earlier(_ agent: AgentID) throws -> [Digest] {
-        guard let present = try recorded.agent(agent)?.stable else { return [] }
+        let present = try recorded.agent(agent)?.stable
         var found: [Digest] = []
         for time in try times()[agent] ?? [] {
-            guard let digest = time.digest, digest != present.digest, !found.contains(digest) else { continue }
+            guard let digest = time.digest, digest != present?.digest, !found.contains(digest) else { continue }
             if try recorded.keeps(digest) { found.append(digest) }
         }
         return found

@@ -42,10 +42,12 @@ extension Soak {
 
 extension SoakOverride {
     package var json: JSONValue {
-        [
+        var object: JSONObject = [
             "version": .string(version.description), "since": .string(since.description), "by": .string(by),
             "reason": .string(reason),
         ]
+        if let artifact { object["artifact"] = .string(artifact.description) }
+        return .object(object)
     }
 
     package init?(json: JSONValue) {
@@ -53,7 +55,10 @@ extension SoakOverride {
             let since = json["since"]?.string.flatMap({ Timestamp($0) }), let by = json["by"]?.string,
             let reason = json["reason"]?.string
         else { return nil }
+        let artifact = json["artifact"]?.string.flatMap { Digest($0) }
+        guard (artifact == nil) == (json["artifact"] == nil) else { return nil }
         self.init(version: version, since: since, by: by, reason: reason)
+        self.artifact = artifact
     }
 }
 

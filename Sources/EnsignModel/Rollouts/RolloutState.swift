@@ -33,6 +33,8 @@ package struct Soak: Sendable, Hashable {
 /// An operator's word that a version may come in although it was not proven elsewhere.
 package struct SoakOverride: Sendable, Hashable {
     package var version: AgentVersion
+    /// What it is said of; nil while nobody has seen the version yet: the first one of that name is meant.
+    package var artifact: Digest?
     package var since: Timestamp
     package var by: String
     package var reason: String
@@ -42,6 +44,11 @@ package struct SoakOverride: Sendable, Hashable {
         self.since = since
         self.by = by
         self.reason = reason
+    }
+
+    /// Whether it is said of a version.
+    package func lets(_ version: AgentVersion, _ identity: VersionIdentity) -> Bool {
+        version == self.version && (artifact == nil || identity.isNamed(by: artifact))
     }
 }
 

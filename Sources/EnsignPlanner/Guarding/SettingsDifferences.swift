@@ -97,7 +97,7 @@ extension FleetGuards {
     private static func keepFor(_ was: Environment, _ now: Environment) -> GuardDifference? {
         guard was.keepFor != now.keepFor else { return nil }
         let text =
-            "bundles stay for \(now.keepFor) after their last route (was \(was.keepFor)): so long a way back is open"
+            "bundles stay for \(now.keepFor) after their last route (was \(was.keepFor)): so long a way back is open, without soak"
         return GuardDifference("keepFor", isLooser: now.keepFor.milliseconds < was.keepFor.milliseconds, text)
     }
 

@@ -32,8 +32,14 @@ extension RolloutMachine {
     }
 
     /// What is remembered changes, and nothing live does.
-    private mutating func noteState(_ why: String) {
+    mutating func noteState(_ why: String) {
         record(.weight, from: state.stable, to: state.stable, .none, weight: (0, 0), because(why))
+    }
+
+    /// Takes the candidate away. One that waits for its soak has nothing to lose, and goes on waiting by the same rule.
+    mutating func stopTrial() {
+        if case .soaking? = state.rollout { return }
+        state.rollout = nil
     }
 
     /// Whether a version that waits for its soak still does is decided anew each time.
@@ -43,11 +49,10 @@ extension RolloutMachine {
         return state.rollout
     }
 
-    /// Remembers the wait, so that time can end it; what is on record already is not recorded again.
+    /// Remembers the wait, so that time can end it, and what was demanded, whatever else holds the version back; what is on
+    /// record already is not recorded again.
     private mutating func noteWait(since before: RolloutState?, _ desired: DesiredVersion) {
-        if held == .soaking, case .waits(let until, let why)? = desired.promotion,
-            !(state.isHalted && state.stable != nil)
-        {
+        if held == .soaking || held == .quarantined, case .waits(let until, let why)? = desired.promotion {
             let soak = Soak(until: until, why: why.cut(utf8: 500), rule: desired.promotionRule)
             state.rollout = .soaking(waiting(desired, since: before), soak)
             if case .soaking(let candidate, let known)? = before, candidate.side == desired.side, known.until == until,
@@ -59,7 +64,7 @@ extension RolloutMachine {
                 noteState("\(desired.side.version) waits: \(why)")
             }
         } else if before != nil, state.rollout == nil, changes.isEmpty {
-            noteState(state.isHalted ? "it is halted" : "no version waits for its soak any more")
+            noteState("no version waits for its soak any more")
         }
     }
 
@@ -81,6 +86,8 @@ extension RolloutMachine {
 
     private mutating func admit(_ desired: DesiredVersion) {
         guard let verdict = desired.promotion else { return }
+        // The word is used for what comes in now, and not for what another commit may put in its place.
+        if case .overridden = verdict { state.soakOverride?.artifact = desired.identity.artifact }
         admission = (desired.side.digest, verdict)
     }
 
@@ -121,7 +128,7 @@ extension RolloutMachine {
             }
         case .queued(let trial):
             let stable = trial.stable
-            if desired.side.digest == trial.candidate.side.digest, !desired.isImmediate { return }
+            if obstacle == nil, desired.side.digest == trial.candidate.side.digest, !desired.isImmediate { return }
             guard obstacle == nil, desired.side.digest != stable.digest else {
                 held = obstacle
                 state.rollout = nil
@@ -138,7 +145,7 @@ extension RolloutMachine {
                 record(.rollback, from: candidate.side, to: stable, .none, weight: weight, because("no longer wanted"))
                 return
             }
-            if desired.isImmediate, waitsForPause(desired) { return held = .paused }
+            if desired.isImmediate, waitsForPause(desired) { return stayPaused(trial, progress, desired) }
             if desired.isImmediate {
                 state.stable = desired.side
                 state.rollout = nil
@@ -166,7 +173,7 @@ extension RolloutMachine {
         state.haltedByGit = halted
         if !state.isHalted { state.activityAfterHalt = nil }
         guard let stable = state.stable else { return }
-        if halted { state.rollout = nil }
+        if halted { stopTrial() }
         switch (wasHalted, state.isHalted) {
         case (false, true):
             record(.halt, from: stable, to: stable, .none, weight: weight, because("git", replaced: candidate))
@@ -221,27 +228,42 @@ extension RolloutMachine {
         )
     }
 
-    private mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
-        let (stable, candidate) = (trial.stable, trial.candidate)
+    /// Git asks for no canary any more, and the one that is paused goes on: without what it loses, and only as long as it is
+    /// what git asks for. Another version waits until the pause ends.
+    private mutating func stayPaused(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
+        held = .paused
+        guard desired.side.digest != trial.candidate.side.digest else { return }
+        switch desired.kindFromCandidate {
+        case .narrowing?, Change.Class.none?: narrowCandidate(trial, progress, desired)
+        case .behaviour?, .widening?, nil:
+            state.rollout = .queued(candidate(desired))
+            let weight = (progress.weight, Int64(0))
+            let why = because("no longer wanted")
+            record(.rollback, from: trial.candidate.side, to: trial.stable, .none, weight: weight, why)
+        }
+    }
+
+    /// Lost permissions are lost at once: earlier measurements no longer count.
+    private mutating func narrowCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
         var next = progress
-        switch (desired.kindFromCandidate, desired.narrowedStable) {
-        case (.narrowing?, let narrowed?), (Change.Class.none?, let narrowed?):
-            // Lost permissions are lost for both: both routes change at once, and earlier measurements no longer count.
-            next.evidenceSince = now
+        next.evidenceSince = now
+        state.rollout = .canary(candidate(desired), next)
+        var why = because("git allows it less")
+        if let narrowed = desired.narrowedStable {
             state.stable = narrowed
-            state.rollout = .canary(self.candidate(desired), next)
-            record(
-                .update,
-                from: candidate.side,
-                to: desired.side,
-                .narrowing,
-                weight: (progress.weight, progress.weight),
-                because("narrowed in both routes", replaced: stable)
-            )
+            why = because("narrowed in both routes", replaced: trial.stable)
+        }
+        let weight = (progress.weight, progress.weight)
+        record(.update, from: trial.candidate.side, to: desired.side, .narrowing, weight: weight, why)
+    }
+
+    private mutating func replaceCandidate(_ trial: Trial, _ progress: CanaryProgress, _ desired: DesiredVersion) {
+        switch (desired.kindFromCandidate, desired.narrowedStable) {
+        case (.narrowing?, _?), (Change.Class.none?, _?): narrowCandidate(trial, progress, desired)
         case (.narrowing?, nil), (Change.Class.none?, nil), (.behaviour?, _), (.widening?, _), (nil, _):
             guard case .canary(let canary) = desired.rollout else { return }
-            let next = Trial(stable: stable, candidate: self.candidate(desired))
-            start(next, canary, from: progress.weight, replaced: candidate.side, pause: progress.pause)
+            let next = Trial(stable: trial.stable, candidate: candidate(desired))
+            start(next, canary, from: progress.weight, replaced: trial.candidate.side)
         }
     }
 

@@ -20,11 +20,13 @@ extension RolloutMachine {
             !state.quarantine.contains { $0.mark == quarantine.mark }
         }
         guard !new.isEmpty else { return }
-        state.quarantine = Array((state.quarantine + new).suffix(Self.maxQuarantined))
+        state.quarantine += new
+        let forgotten = forgetOldest()
         // Inherited quarantines that do not concern the wanted version are only in the state.
         let covering = new.last { succession.identity.isCovered(by: $0) }
-        guard let covering else { return }
-        record(.quarantine, from: succession.wanted, to: state.stable, .none, because(covering.reason))
+        guard covering != nil || forgotten != nil else { return }
+        let why = [covering?.reason, forgotten].compactMap { $0 }.joined(separator: "; ")
+        record(.quarantine, from: succession.wanted, to: state.stable, .none, because(why))
     }
 
     /// An agent that was leaving gets its name back: what was done to it under the other name holds.
@@ -42,6 +44,7 @@ extension RolloutMachine {
         state.soakOverride = state.soakOverride ?? known.soakOverride
         state.pause = state.pause ?? known.presentPause
         if let progress = known.canary?.progress, progress.pause != nil { paused = progress }
+        if case .soaking? = known.rollout { state.rollout = known.rollout }
     }
 
     /// Git no longer declares the agent, and a version that takes sessions still hands work to it: its own rollout ends,
@@ -53,7 +56,10 @@ extension RolloutMachine {
     mutating func stays(for users: String, movedTo successor: AgentID?) {
         guard let stable = state.stable else { return }
         let isNew = state.leaving == nil
-        state.leaving = state.leaving ?? Leaving(since: now, successor: successor)
+        if isNew { state.leaving = Leaving(since: now, successor: successor) }
+        // Who goes on under another name may go on under a third one.
+        let isMoved = !isNew && successor != nil && state.leaving?.successor != successor
+        if isMoved { state.leaving?.successor = successor }
         takeOverGitsStop()
         let why = because("its removal waits: \(users)")
         let canary = state.canary
@@ -62,6 +68,8 @@ extension RolloutMachine {
             record(.rollback, from: candidate.side, to: stable, .none, weight: (progress.weight, 0), why)
         } else if isNew {
             record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
+        } else if isMoved, let successor {
+            noteState("it goes on as \(successor)")
         }
     }
 
@@ -99,6 +107,9 @@ extension RolloutMachine {
         state.halt = nil
         state.haltedByGit = true
     }
+
+    /// Now, and never before it began to leave, whatever the clock says: what was stopped since then stays under this name.
+    var notBeforeLeaving: Timestamp { max(now, state.leaving?.since ?? now) }
 
     /// Halts and quarantines have moved with the agent. What somebody has stopped since then, while its removal waited, holds
     /// under this name: whoever goes on under the other one was not meant.

@@ -112,10 +112,12 @@ extension RolloutMachine {
 
     /// Lets a version in that was not proven where it comes from: the one that waits, or one that is yet to come.
     private mutating func override(_ version: AgentVersion?, _ by: String, _ reason: String) throws(RolloutRefusal) {
-        var waiting: AgentVersion?
-        if case .soaking(let candidate, _)? = state.rollout { waiting = candidate.side.version }
-        guard let version = version ?? waiting else { throw .noSoak }
-        state.soakOverride = SoakOverride(version: version, since: now, by: by, reason: reason)
+        var waiting: Candidate?
+        if case .soaking(let candidate, _)? = state.rollout { waiting = candidate }
+        guard let version = version ?? waiting?.side.version else { throw .noSoak }
+        var override = SoakOverride(version: version, since: now, by: by, reason: reason)
+        if let waiting, waiting.side.version == version { override.artifact = waiting.artifact }
+        state.soakOverride = override
         record(
             .weight,
             from: state.stable,
@@ -130,9 +132,14 @@ extension RolloutMachine {
         guard state.halt == nil else { throw .alreadyHalted }
         let weight = state.canary.map { ($0.progress.weight, Int64(0)) }
         let candidate = state.canary?.candidate
-        state.halt = Halt(since: now, reason: reason, by: by, stopped: [candidate?.artifact].compactMap { $0 })
+        state.halt = Halt(
+            since: notBeforeLeaving,
+            reason: reason,
+            by: by,
+            stopped: [candidate?.artifact].compactMap { $0 }
+        )
         state.activityAfterHalt = nil
-        state.rollout = nil
+        stopTrial()
         let why = because(reason, replaced: candidate?.side)
         record(.halt, from: state.stable, to: state.stable, .none, weight: weight, why)
     }

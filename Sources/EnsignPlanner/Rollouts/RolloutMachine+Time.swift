@@ -10,18 +10,12 @@ extension RolloutMachine {
         }
     }
 
-    /// - Parameter pause: An operator's pause of the candidate that it replaces: it holds for this one too.
-    mutating func start(
-        _ trial: Trial,
-        _ canary: Canary,
-        from weight: Int64,
-        replaced: Change.Side? = nil,
-        pause: CanaryProgress.Pause? = nil
-    ) {
+    /// An operator's pause of the candidate that it replaces holds for this one too.
+    mutating func start(_ trial: Trial, _ canary: Canary, from weight: Int64, replaced: Change.Side? = nil) {
         let candidate = trial.candidate
         let first = canary.steps.first?.weight ?? 100
         var progress = CanaryProgress(step: 0, weight: first, stepSince: now, started: now, evidenceSince: now)
-        if let pause = pause ?? state.pause {
+        if let pause = state.pause {
             progress.pause = CanaryProgress.Pause(since: now, reason: pause.reason)
             held = .paused
         }
@@ -161,13 +155,22 @@ extension RolloutMachine {
         var mark = Quarantine.Mark.digest(side.digest)
         if let artifact, artifact != stableArtifact { mark = .artifact(artifact) }
         state.quarantine.removeAll { $0.mark == mark }
-        state.quarantine.append(Quarantine(mark: mark, version: side.version, since: now, reason: why))
-        // The newest are kept: nobody will retry more failures than this.
-        state.quarantine = Array(state.quarantine.suffix(Self.maxQuarantined))
-        record(.quarantine, from: side, to: stable, .none, because(why))
+        state.quarantine.append(Quarantine(mark: mark, version: side.version, since: notBeforeLeaving, reason: why))
+        record(.quarantine, from: side, to: stable, .none, because(forgetOldest().map { "\(why); \($0)" } ?? why))
         held = .quarantined
     }
 
+    /// The newest are kept: nobody will retry more failures than this.
+    ///
+    /// - Returns: What is forgotten, in words; nil when nothing is.
+    mutating func forgetOldest() -> String? {
+        let forgotten = Quarantine.versions(Array(state.quarantine.dropLast(Self.maxQuarantined)))
+        guard !forgotten.isEmpty else { return nil }
+        state.quarantine = Array(state.quarantine.suffix(Self.maxQuarantined))
+        let names = forgotten.map(\.description).joined(separator: ", ")
+        return "the quarantine of \(names) is no longer remembered: the newest \(Self.maxQuarantined) are"
+    }
+
     /// The most versions of one agent that are remembered as bad.
-    package static let maxQuarantined = 50
+    package static let maxQuarantined = 200
 }

@@ -36,11 +36,14 @@ package struct RolloutMachine: Sendable {
     ///
     /// - Throws: ``RolloutRefusal`` when an operator asks for what cannot be done; nothing has changed then.
     package mutating func handle(_ event: RolloutEvent) throws(RolloutRefusal) {
-        let pause = state.presentPause
-        try take(event)
         // Only an operator's word ends an operator's pause: what else takes the canary away leaves it for the next one.
-        let isOver = event.endsPause || state.stable == nil || state.canary != nil
-        state.pause = isOver ? nil : state.pause ?? pause
+        let before = state
+        state.pause = state.presentPause
+        do throws(RolloutRefusal) { try take(event) } catch {
+            state = before
+            throw error
+        }
+        if event.endsPause || state.stable == nil || state.canary != nil { state.pause = nil }
         // An operator's word is used up by the version that it has brought in.
         if let override = state.soakOverride, state.stable?.version == override.version { state.soakOverride = nil }
     }

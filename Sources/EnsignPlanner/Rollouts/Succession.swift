@@ -130,31 +130,38 @@ struct Successions {
     /// go on under another name, by the new one.
     func find(_ desired: [DesiredAgent]) throws -> (agents: [AgentID: Succession], teams: [String: String]) {
         var found: [AgentID: Succession] = [:]
-        let returning = returning(desired)
-        let back = Set(returning.values.map { $0.0.agent })
+        let returning = try returning(desired)
+        let back = Set(returning.values.map(\.agent))
         let others = leaving.filter { !back.contains($0.agent) }
         let renamed = try Renames.find(others, created, asked: context.asked, compile: context.compile)
-            .merging(returning.mapValues { Renames.Former(leaving: $0.0, stable: $0.1) }) { found, _ in found }
+            .merging(returning.compactMapValues(\.former)) { found, _ in found }
         let teams = try movedTeams(renamed.mapValues { $0.leaving.agent })
         for item in created + desired.filter({ returning[$0.agent] != nil }) {
             guard let compiled = item.compiled else { continue }
-            let inherited =
-                try returning[item.agent].map { try succession(ofReturned: compiled, $0.0) }
+            var inherited =
+                try returning[item.agent].map { try succession(ofReturned: compiled, $0.agent) }
                 ?? succession(ofNew: compiled, renamed[item.agent], teams)
+            // What a rename brings besides is held to what holds for every agent that lives already.
+            if let old = inherited.renamedFrom, let held = try arriving(compiled, old) {
+                inherited.quarantine.append(held)
+            }
             if !inherited.isEmpty { found[item.agent] = inherited }
         }
         for item in desired where found[item.agent] == nil {
-            if let succession = try arriving(item) { found[item.agent] = succession }
+            guard let compiled = item.compiled, let held = try arriving(compiled, item.agent) else { continue }
+            var succession = Succession(compiled)
+            succession.quarantine = [held]
+            found[item.agent] = succession
         }
         return (found, teams)
     }
 
     /// What an agent inherits that gets its name back. It has a stable version of its own: what sessions of it have had all
     /// along.
-    private func succession(ofReturned compiled: CompiledBundle, _ old: Renames.Leaving) throws -> Succession {
+    private func succession(ofReturned compiled: CompiledBundle, _ old: AgentID) throws -> Succession {
         var succession = Succession(compiled)
-        succession.renamedFrom = old.agent
-        succession.state = try recorded.agent(old.agent)?.state
+        succession.renamedFrom = old
+        succession.state = try recorded.agent(old)?.state
         try inherit(compiled, &succession)
         return succession
     }
@@ -207,15 +214,29 @@ struct Successions {
         }
     }
 
+    /// Who waits to go under a name whose successor goes on under another one in this commit, with that.
+    func followed(_ moved: [AgentID: AgentID]) -> [AgentID: AgentID] {
+        waiting.compactMapValues { moved[$0] }
+    }
+
+    /// Whose name an agent gives up that gets its own back.
+    private struct Returning {
+        var agent: AgentID
+        /// Nil where that one is gone already, and only its flags are left.
+        var former: Renames.Former?
+    }
+
     /// Agents that were renamed, stay under their old name because others hand work to them, and get that name back.
-    private func returning(_ desired: [DesiredAgent]) -> [AgentID: (Renames.Leaving, CompiledBundle)] {
-        var found: [AgentID: (Renames.Leaving, CompiledBundle)] = [:]
+    private func returning(_ desired: [DesiredAgent]) throws -> [AgentID: Returning] {
+        var found: [AgentID: Returning] = [:]
         guard !waiting.isEmpty else { return [:] }
         for item in desired {
-            guard let compiled = item.compiled, let successor = waiting[item.agent],
-                let old = leaving.first(where: { $0.agent == successor })
-            else { continue }
-            found[item.agent] = (old, compiled)
+            guard let compiled = item.compiled, let successor = waiting[item.agent] else { continue }
+            if let old = leaving.first(where: { $0.agent == successor }) {
+                found[item.agent] = Returning(agent: successor, former: Renames.Former(leaving: old, stable: compiled))
+            } else if try !recorded.isLive(successor), flagged.contains(where: { $0.agent == successor }) {
+                found[item.agent] = Returning(agent: successor)
+            }
         }
         return found
     }
@@ -234,32 +255,28 @@ struct Successions {
         return moved
     }
 
-    /// A flagged artifact that arrives at a live agent with another one: the agent continues as it is, and the version
-    /// is held.
-    private func arriving(_ item: DesiredAgent) throws -> Succession? {
-        guard let compiled = item.compiled else { return nil }
+    /// The quarantine of a flagged artifact that arrives at a live agent with another one: the agent continues as it is, and
+    /// the version is held. Nil for what may come, and for what sessions of the agent have already.
+    ///
+    /// - Parameter former: The agent's name until now.
+    private func arriving(_ compiled: CompiledBundle, _ former: AgentID) throws -> Quarantine? {
         let version = compiled.identity
         let others = flagged.filter { other in
-            other.agent != item.agent
+            other.agent != compiled.agent && other.agent != former
                 && (other.state.halt?.isGits == false && other.artifacts.contains(where: version.isNamed)
                     || other.quarantine(of: version) != nil)
         }
-        guard let other = others.first, let state = try recorded.agent(item.agent)?.state, let stable = state.stable,
+        guard let other = others.first, let state = try recorded.agent(former)?.state, let stable = state.stable,
             try recorded.bundle(stable.digest).map(version.isArtifact) != true,
-            !version.isNamed(by: state.trial?.artifact)
+            !version.isNamed(by: state.canary?.candidate.artifact)
         else { return nil }
-        var succession = Succession(compiled)
-        let quarantine = other.quarantine(of: version)
-        let why = quarantine?.reason ?? other.state.halt?.reason ?? ""
-        succession.quarantine = [
-            Quarantine(
-                mark: .artifact(version.artifact),
-                version: compiled.version,
-                since: context.now,
-                reason: Self.inherited(why, other.agent)
-            )
-        ]
-        return succession
+        let why = other.quarantine(of: version)?.reason ?? other.state.halt?.reason ?? ""
+        return Quarantine(
+            mark: .artifact(version.artifact),
+            version: compiled.version,
+            since: context.now,
+            reason: Self.inherited(why, other.agent)
+        )
     }
 
     // MARK: Flags

@@ -300,7 +300,7 @@ package struct PlanMaker {
         guard let settings = try Fleet(snapshot: snapshot, today: today).environment(environment)?.value,
             let soak = settings.soak, let source = settings.promotesFrom?.value
         else { return nil }
-        return PromotionRule(source: source, soak: soak.seconds)
+        return PromotionRule(source: source, soak: soak.seconds, keepFor: settings.keepFor.seconds)
     }
 
     /// A version under the permissions of the desired deployment. One that was deleted since is read where it was last
