@@ -9,29 +9,47 @@ import EnsignSystem
 ///
 /// It is the environment's own when it is the default one, when it is empty, when it is the very directory of an
 /// earlier publication (``OwnTarget``), whatever was done to it since, or when its `fleet.json` names the environment.
-package struct TargetOwnership {
-    private let site: Site
+package struct TargetOwnership: Sendable {
+    private let files: LedgerFiles
     private let environment: String
     private let path: String
 
     package init(_ site: Site, _ environment: String) throws {
-        self.site = site
+        files = site.files
         self.environment = environment
         path = try site.settings.directory(environment, site.files)
     }
 
     /// - Throws: ``ReconcileError/target(_:)`` when it may be somebody else's.
     package func check() throws {
-        guard try !isDefault(), let names = try Files.list(path) else { return }
+        switch try owner() {
+        case .own: return
+        case .environment(let named):
+            throw ReconcileError.target(
+                "\(path) is the live directory of '\(named.asPlainName)', not of '\(environment)'"
+            )
+        case .unknown:
+            throw ReconcileError.target(
+                "\(path) is not empty and not a live directory: Ensign would remove what is in it"
+            )
+        }
+    }
+
+    package enum Owner: Hashable, Sendable {
+        case own
+        /// Its `fleet.json` names another environment.
+        case environment(String)
+        case unknown
+    }
+
+    package func owner() throws -> Owner {
+        guard try !isDefault(), let names = try Files.list(path) else { return .own }
         let foreign = names.filter { !$0.hasPrefix(LivePath.temporaryPrefix) && $0 != "lost+found" }
-        guard !foreign.isEmpty, try identity() != file.known() else { return }
+        guard !foreign.isEmpty, try identity() != file.known() else { return .own }
         let header = try? Files.read("\(path)/\(LivePath.header)", limit: 65_536)
         let named = header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
-        guard named != environment else { return }
-        throw ReconcileError.target(
-            named.map { "\(path) is the live directory of '\($0.asPlainName)', not of '\(environment)'" }
-                ?? "\(path) is not empty and not a live directory: Ensign would remove what is in it"
-        )
+        guard let named else { return .unknown }
+        return named == environment ? .own : .environment(named)
     }
 
     /// Makes the directory and remembers it, before the first file is in it: whatever dies then, the next run knows it
@@ -53,13 +71,13 @@ package struct TargetOwnership {
     /// Whether it is the folder in the git directory itself. A symbolic link in its place leads to somebody's folder, as
     /// any other setting may.
     private func isDefault() throws -> Bool {
-        guard path == site.files.live(environment) else { return false }
+        guard path == files.live(environment) else { return false }
         return try [path, Files.parent(of: path)].compactMap { $0 }.allSatisfy {
             try Files.status($0)?.kind != .symlink
         }
     }
 
-    private var file: StateFile<OwnTarget> { StateFile(site.files, environment) }
+    private var file: StateFile<OwnTarget> { StateFile(files, environment) }
 
     private func identity() throws -> OwnTarget? {
         guard let canonical = Files.canonical(path), let status = try Files.status(canonical) else { return nil }

@@ -73,9 +73,10 @@ extension Planner {
         }
         if let succession = work.succession {
             if let other = succession.renamedFrom { notes.append("it goes on under this name: it was \(other)") }
-            if succession.halt != nil, let halt = state.halt {
-                notes.append("it starts halted (\(halt.reason)) until 'ensign resume'")
-            }
+        }
+        let isNew = !isDeleted && work.before?.isLive != true
+        if isNew || work.succession?.halt != nil, let halt = state.halt {
+            notes.append("it starts halted (\(halt.reason)) until 'ensign resume'")
         }
         return notes
     }

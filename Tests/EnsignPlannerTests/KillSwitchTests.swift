@@ -195,7 +195,7 @@ struct KillSwitchTests {
                 let time = at(Double(random.int(0...40)))
                 let amount = Double(random.int(1...4))
                 all.append((time.nanoseconds, amount))
-                times.add(time, keeping: 1_000)
+                times.add(time, within: 1_000_000, keeping: 1_000)
                 amounts.add(amount, at: time, keeping: 1_000_000, most: 1_000)
                 var count: Int64 = 0
                 var sum = 0.0
@@ -207,6 +207,38 @@ struct KillSwitchTests {
                 }
                 #expect(times.most(around: time, within: window) == count)
                 #expect(amounts.most(around: time, within: window) == sum)
+            }
+        }
+    }
+
+    @Test("Files of two times that are read in turn are judged as if each were read alone")
+    func inTurn() throws {
+        var random = SeededGenerator(for: "kill switch windows in turn", standard: 4)
+        for _ in 0..<100 {
+            let (window, most) = (Int64(random.int(1...20)) * 1_000, random.int(1...5))
+            var times = TimeWindow()
+            var amounts = AmountWindow()
+            // The log, and the one that it was rotated from.
+            var clocks = [0.0, 1_000.0]
+            var all: [(time: Int64, amount: Double)] = []
+            for _ in 0..<60 {
+                let file = random.int(0...1)
+                clocks[file] += Double(random.int(0...4))
+                let time = at(clocks[file])
+                let amount = Double(random.int(1...4))
+                all.append((time.nanoseconds, amount))
+                times.add(time, within: window, keeping: most)
+                amounts.add(amount, at: time, keeping: window, most: 1_000)
+                let inside = all.filter {
+                    $0.time <= time.nanoseconds && $0.time >= time.nanoseconds - window * 1_000_000
+                }
+                let count = times.most(around: time, within: window)
+                let sum = inside.reduce(0) { $0 + $1.amount }
+                let isRight = (count >= most) == (inside.count >= most) && times.count <= 2 * most
+                try #require(
+                    isRight && amounts.most(around: time, within: window) == sum,
+                    "\(all) \(window) \(most) \(amounts)"
+                )
             }
         }
     }

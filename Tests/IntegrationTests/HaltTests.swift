@@ -52,6 +52,40 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("Where no reconcile would write, no halt does: it says that nobody is stopped, and is carried out later")
+    func elsewhere() throws {
+        let host = try host()
+        let other = "\(host.scratch.path)/other"
+        try FileManager.default.copyItem(atPath: host.live(), toPath: other)
+        let header = "\(other)/fleet.json"
+        let mine = try String(contentsOfFile: header, encoding: .utf8)
+        try mine.replacingOccurrences(of: #""environment":"prod""#, with: #""environment":"staging""#)
+            .write(toFile: header, atomically: true, encoding: .utf8)
+        let documents = "\(host.scratch.path)/documents"
+        try host.scratch.write("documents/README", "mine")
+        for folder in [other, documents] {
+            let before = try FileManager.default.subpathsOfDirectory(atPath: folder).sorted()
+            let route = try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(Self.triage)"))
+            try host.hostGit("config", "ensign.prod.target", "directory:\(folder)")
+            let result = try halt(host, "support/triage")
+            #expect(result.status == 1 && result.errors.contains("no agent is stopped"), "\(result.errors)")
+            #expect(try FileManager.default.subpathsOfDirectory(atPath: folder).sorted() == before)
+            #expect((try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(Self.triage)"))) == route)
+        }
+        #expect(!isHalted(host))
+        try host.hostGit("config", "--unset", "ensign.prod.target")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host))
+        // A live directory without its header still holds the routes that agents read.
+        #expect(try run(Host.ensign, ["resume", "--all", "--env", "prod", "--reason", "x"], in: host.bare).status >= 0)
+        let moved = "\(host.scratch.path)/moved"
+        try FileManager.default.copyItem(atPath: host.live(), toPath: moved)
+        try FileManager.default.removeItem(atPath: "\(moved)/fleet.json")
+        try host.hostGit("config", "ensign.prod.target", "directory:\(moved)")
+        try halt(host, "support/desk")
+        #expect(try said("\(moved)/agents/support/desk.json").contains("halted"))
+    }
+
     // MARK: The usual way
 
     @Test("A halted agent has no route, is on record, and comes back with its stable version")

@@ -123,15 +123,27 @@ private struct HaltCommand {
         var recording: Result<Reconciler.Report, any Error>?
         if before.isHaltedAlready {
             // Carried out again all the same: somebody may have put a route back by hand.
-            try halts.enforce()
+            try reaching { try halts.enforce() }
         } else {
-            effect = try halts.pull([record])
+            effect = try reaching { try halts.pull([record]) }
             if invocation.format == .text { tell(effect) }
             recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
         }
         let result = try finish(before, effect, recording)
         invocation.notify(environment, site)
         return result
+    }
+
+    /// Where no reconcile would write, there is nothing that agents of this environment read.
+    private func reaching<Result>(_ stop: () throws -> Result) throws -> Result {
+        do { return try stop() } catch let error as ReconcileError {
+            throw Failure(
+                message: "no agent is stopped: \(error)",
+                hints: [
+                    "the stop is remembered: the first reconcile that can write to the live directory carries it out"
+                ]
+            )
+        }
     }
 
     private struct Known {

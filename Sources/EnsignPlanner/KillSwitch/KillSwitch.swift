@@ -179,10 +179,14 @@ package struct KillSwitch: Sendable {
     ) -> Trip? {
         // Everything is noted before the first rule decides: what is remembered does not depend on their order.
         let most = MostCalls(rules)
-        if most.denied > 0, call.isDenied { watch.denied.add(activity.time, keeping: bounded(most.denied)) }
+        if most.denied > 0, call.isDenied {
+            watch.denied.add(activity.time, within: most.longestDenied, keeping: bounded(most.denied))
+        }
         let isUnknown =
             most.unknown > 0 && call.isNamed && isGranted(activity.agent, activity.bundle, call.tool) == false
-        if isUnknown { watch.unknown.add(activity.time, keeping: bounded(most.unknown)) }
+        if isUnknown {
+            watch.unknown.add(activity.time, within: Self.unknownToolWindow, keeping: bounded(most.unknown))
+        }
         let key = note(call, at: activity.time, most, after: previous, &watch)
         for rule in rules {
             switch rule {
@@ -241,11 +245,18 @@ package struct KillSwitch: Sendable {
         let oldest = watch.latest.advanced(milliseconds: -most.longest)
         // An agent that was quiet for longer than any window: all that it called before is out of it.
         if previous < oldest { watch.calls = [:] }
-        watch.calls[key, default: TimeWindow()].add(time, keeping: bounded(most.repeated))
+        watch.calls[key, default: TimeWindow()].add(
+            time,
+            within: most.longest,
+            keeping: bounded(most.repeated)
+        )
         watch.callsSinceSweep += 1
         if watch.callsSinceSweep >= 64 {
             watch.callsSinceSweep = 0
-            watch.calls = watch.calls.filter { $0.value.latest >= oldest.nanoseconds }
+            let near = (time.advanced(milliseconds: -most.longest).nanoseconds, time.nanoseconds)
+            watch.calls = watch.calls.filter { _, times in
+                times.latest >= oldest.nanoseconds || times.latest >= near.0 && times.latest <= near.1
+            }
         }
         if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: key) }
         return key
@@ -275,6 +286,8 @@ private struct MostCalls {
     var unknown: Int64 = 0
     /// The longest window of equal calls, in milliseconds.
     var longest: Int64 = 0
+    /// The longest window of denied calls, in milliseconds.
+    var longestDenied: Int64 = 0
 
     init(_ rules: [KillRule]) {
         for rule in rules {
@@ -282,7 +295,9 @@ private struct MostCalls {
             case .repeatedCall(let count, let window):
                 repeated = max(repeated, count)
                 longest = max(longest, window.milliseconds)
-            case .deniedCalls(let count, _): denied = max(denied, count)
+            case .deniedCalls(let count, let window):
+                denied = max(denied, count)
+                longestDenied = max(longestDenied, window.milliseconds)
             case .unknownTool(let count): unknown = max(unknown, count)
             case .spend, .steps: break
             }

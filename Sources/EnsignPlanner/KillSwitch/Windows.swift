@@ -1,17 +1,27 @@
 import EnsignModel
 
-/// The newest times at which something happened, oldest first.
+/// The newest times at which something happened, and those around what came last of an earlier time: a log and the one that it
+/// was rotated from may be read in turn. Oldest first.
 struct TimeWindow: Sendable, Hashable {
     var times: [Int64] = []
+    /// What came last that was out of the window of the newest, or was first left behind by it; nil when nothing was.
+    var late: Int64?
 
     var count: Int { times.count }
     var latest: Int64 { times.last ?? .min }
 
-    /// Adds a time, in its order, and keeps the newest `most`.
-    mutating func add(_ time: Moment, keeping most: Int) {
+    /// Adds a time, in its order, and keeps the newest `most`, and as many of those within `milliseconds` of what came late.
+    mutating func add(_ time: Moment, within milliseconds: Int64, keeping most: Int) {
         let place = times.lastIndex { $0 <= time.nanoseconds }.map { $0 + 1 } ?? 0
+        let before = times.last
         times.insert(time.nanoseconds, at: place)
-        if times.count > most { times.removeFirst(times.count - most) }
+        let newest = latest
+        late = [time.nanoseconds, late ?? before ?? newest].first { exceeds($0, newest, milliseconds) } ?? late
+        let earlier = times.prefix { exceeds($0, newest, milliseconds) }.count
+        let around = times[..<earlier].filter { isNear($0, late, milliseconds) }
+        times.replaceSubrange(..<earlier, with: around.suffix(most))
+        let fresh = times.count - min(around.count, most)
+        if fresh > most { times.removeSubrange(times.count - fresh..<times.count - most) }
     }
 
     /// The highest count within a time span that includes `time`.
@@ -34,15 +44,21 @@ struct AmountWindow: Sendable, Hashable {
     }
 
     var entries: [Entry] = []
+    /// What came last that was out of the window of the newest, or was first left behind by it; nil when nothing was.
+    var late: Int64?
 
     var count: Int { entries.count }
 
-    /// Adds an amount, in the order of time, and drops what is more than `milliseconds` older than the newest.
+    /// Adds an amount, in the order of time, and drops what is more than `milliseconds` older than the newest, and not within
+    /// that of what came late.
     mutating func add(_ amount: Double, at time: Moment, keeping milliseconds: Int64, most: Int) {
         let place = entries.lastIndex { $0.time <= time.nanoseconds }.map { $0 + 1 } ?? 0
+        let before = entries.last?.time
         entries.insert(Entry(time: time.nanoseconds, amount: amount), at: place)
         let newest = entries[entries.count - 1].time
-        entries.removeFirst(entries.prefix { exceeds($0.time, newest, milliseconds) }.count)
+        late = [time.nanoseconds, late ?? before ?? newest].first { exceeds($0, newest, milliseconds) } ?? late
+        let earlier = entries.prefix { exceeds($0.time, newest, milliseconds) }.count
+        entries.replaceSubrange(..<earlier, with: entries[..<earlier].filter { isNear($0.time, late, milliseconds) })
         guard entries.count > most else { return }
         var halved: [Entry] = []
         halved.reserveCapacity(entries.count / 2 + 1)
@@ -67,6 +83,11 @@ struct AmountWindow: Sendable, Hashable {
         }
         return best
     }
+}
+
+private func isNear(_ time: Int64, _ late: Int64?, _ milliseconds: Int64) -> Bool {
+    guard let late else { return false }
+    return !exceeds(min(time, late), max(time, late), milliseconds)
 }
 
 /// Whether two times are further apart than that.

@@ -109,7 +109,7 @@ extension RolloutMachine {
         case .absent:
             guard obstacle == nil else { return held = obstacle }
             state.stable = desired.side
-            let why = startsHalted.map { "it starts halted, \($0)" }
+            let why = (startsHalted ?? state.halt?.reason).map { "it starts halted, \($0)" }
             record(.create, from: nil, to: desired.side, desired.kind, because(why))
         case .halted(let stable):
             guard desired.side.digest != stable.digest else { return }

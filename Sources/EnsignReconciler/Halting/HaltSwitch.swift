@@ -13,9 +13,11 @@ package struct HaltSwitch: Sendable {
     package let environment: String
     package let file: HaltsFile
     private let target: any Target
+    private let ownership: TargetOwnership
 
     package init(_ site: Site, _ environment: String) throws {
         self.environment = environment
+        ownership = try TargetOwnership(site, environment)
         file = HaltsFile(path: site.files.halts(environment))
         target = try site.target(environment)
     }
@@ -61,11 +63,22 @@ package struct HaltSwitch: Sendable {
             agents.formUnion(try self.agents(of: record.scope))
         }
         effect.agents = agents.sorted()
+        try checkTarget(effect.agents)
         // Nobody has to prove a halt, so none waits for the key. One that is in place may have its proof already.
         let open = try effect.agents.filter { agent in
             try target.read(LivePath.route(agent)).map { !Route.isHalted($0) } ?? true
         }
         effect.removed = try target.halt(open.map { ($0, Route.halted($0, environment).bytes) })
+    }
+
+    /// A halt in a directory that no reconcile would write to stops nobody, or somebody else's agents. One whose `fleet.json`
+    /// is gone is still the one that holds their routes.
+    private func checkTarget(_ agents: [AgentID]) throws {
+        switch try ownership.owner() {
+        case .own: return
+        case .unknown where try agents.contains(where: hasRoute): return
+        case .unknown, .environment: try ownership.check()
+        }
     }
 
     /// Whether an agent has a route in the target, halted or not.

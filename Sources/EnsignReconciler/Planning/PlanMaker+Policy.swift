@@ -23,7 +23,7 @@ extension PlanMaker {
     private func mayDiffer(_ desired: Desired) throws -> Bool {
         guard let tree = desired.tree, let tip = situation.tip, let accepted = tip.acceptedSource,
             // Another version of Ensign may have made none.
-            try situation.isIncremental(), site.repository.contains(accepted)
+            tip.entry.format == .v2, try situation.isIncremental(), site.repository.contains(accepted)
         else { return true }
         let before = try site.repository.commit(accepted).tree
         guard before != tree else { return false }

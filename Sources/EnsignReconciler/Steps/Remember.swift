@@ -2,6 +2,7 @@ import EnsignHost
 import EnsignLedger
 import EnsignModel
 import EnsignPlanner
+import EnsignSystem
 import EnsignTargets
 
 /// Step 12: where the next run goes on.
@@ -12,9 +13,11 @@ extension ReconcileSession {
         if try waitsForTime() { try rememberClock() }
         if tip != nil { try TargetOwnership(site, environment).remember() }
         if let cursor, let tip {
-            try StateFile<ObservationPlace>(site.files, environment).write(
-                ObservationPlace(entry: tip.commit, cursor: cursor)
-            )
+            let place = ObservationPlace(entry: tip.commit, cursor: cursor)
+            // Only a cache: without it the next run begins anew, and what this one did is done.
+            do throws(SystemError) { try StateFile<ObservationPlace>(site.files, environment).write(place) } catch {
+                report.notes.append("the next run looks at everything again: \(error)")
+            }
         }
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
     }
