@@ -221,8 +221,8 @@ struct KillSwitchTests {
             // The log, and the one that it was rotated from.
             var clocks = [0.0, 1_000.0]
             var all: [(time: Int64, amount: Double)] = []
-            for _ in 0..<60 {
-                let file = random.int(0...1)
+            for number in 0..<60 {
+                let file = number == 0 ? 1 : random.int(0...1)
                 clocks[file] += Double(random.int(0...4))
                 let time = at(clocks[file])
                 let amount = Double(random.int(1...4))

@@ -4,7 +4,7 @@ import EnsignModel
 /// was rotated from may be read in turn. Oldest first.
 struct TimeWindow: Sendable, Hashable {
     var times: [Int64] = []
-    /// What came last that was out of the window of the newest, or was first left behind by it; nil when nothing was.
+    /// What came last that was already out of the window of the newest; nil when nothing was.
     var late: Int64?
 
     var count: Int { times.count }
@@ -13,10 +13,9 @@ struct TimeWindow: Sendable, Hashable {
     /// Adds a time, in its order, and keeps the newest `most`, and as many of those within `milliseconds` of what came late.
     mutating func add(_ time: Moment, within milliseconds: Int64, keeping most: Int) {
         let place = times.lastIndex { $0 <= time.nanoseconds }.map { $0 + 1 } ?? 0
-        let before = times.last
         times.insert(time.nanoseconds, at: place)
         let newest = latest
-        late = [time.nanoseconds, late ?? before ?? newest].first { exceeds($0, newest, milliseconds) } ?? late
+        if exceeds(time.nanoseconds, newest, milliseconds) { late = time.nanoseconds }
         let earlier = times.prefix { exceeds($0, newest, milliseconds) }.count
         let around = times[..<earlier].filter { isNear($0, late, milliseconds) }
         times.replaceSubrange(..<earlier, with: around.suffix(most))
@@ -44,7 +43,7 @@ struct AmountWindow: Sendable, Hashable {
     }
 
     var entries: [Entry] = []
-    /// What came last that was out of the window of the newest, or was first left behind by it; nil when nothing was.
+    /// What came last that was already out of the window of the newest; nil when nothing was.
     var late: Int64?
 
     var count: Int { entries.count }
@@ -53,10 +52,9 @@ struct AmountWindow: Sendable, Hashable {
     /// that of what came late.
     mutating func add(_ amount: Double, at time: Moment, keeping milliseconds: Int64, most: Int) {
         let place = entries.lastIndex { $0.time <= time.nanoseconds }.map { $0 + 1 } ?? 0
-        let before = entries.last?.time
         entries.insert(Entry(time: time.nanoseconds, amount: amount), at: place)
         let newest = entries[entries.count - 1].time
-        late = [time.nanoseconds, late ?? before ?? newest].first { exceeds($0, newest, milliseconds) } ?? late
+        if exceeds(time.nanoseconds, newest, milliseconds) { late = time.nanoseconds }
         let earlier = entries.prefix { exceeds($0.time, newest, milliseconds) }.count
         entries.replaceSubrange(..<earlier, with: entries[..<earlier].filter { isNear($0.time, late, milliseconds) })
         guard entries.count > most else { return }
