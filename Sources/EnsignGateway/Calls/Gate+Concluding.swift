@@ -102,12 +102,8 @@ extension Gate {
         let conditions = [ruling.present, ruling.run].flatMap(\.conditions)
             .filter { $0.tool == ruling.tool && $0.operation == ruling.name }
         guard !conditions.isEmpty else { return }
-        let entry = RunBook.Entry(
-            agent: context.agent,
-            run: context.run.name,
-            operation: "\(ruling.tool).\(ruling.name)",
-            arguments: context.call.arguments
-        )
+        var entry = context.counting
+        entry.operation = "\(ruling.tool).\(ruling.name)"
         do { try parts.runs.succeeded(entry, names: Set(conditions.compactMap(\.same))) } catch {
             parts.say("runs cannot be written: \(error)")
         }

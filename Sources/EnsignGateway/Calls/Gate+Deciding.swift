@@ -77,16 +77,10 @@ extension Gate {
         let granted = Granted(call.tool, call.operation, run: grounds.run, present: grounds.present)
         let conditions = granted.all.flatMap(\.after)
         let usage = try usage(context, grounds)
-        let outcome: Result<Ruling, Refusal>?
-        let entry = RunBook.Entry(
-            agent: context.agent,
-            run: context.run.name,
-            operation: context.operation,
-            arguments: context.call.arguments
-        )
+        let answer: RunBook.Answer<Result<Ruling, Refusal>>
         do {
-            outcome = try parts.runs.count(
-                entry,
+            answer = try parts.runs.count(
+                context.counting,
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
                 isBegun: isBegun,
                 conditions: conditions,
@@ -100,12 +94,18 @@ extension Gate {
                     return (outcome, progress.mayOpen(bundles, agentLimits) ? .refused : .turnedAway)
                 }
                 ruling.counted = Counted(progress: progress, conditions: Set(conditions))
-                return (.success(ruling), .made)
+                return (.success(ruling), ruling.asks ? .asks : .made)
             }
         } catch {
-            outcome = try uncounted(call, &context, grounds, granted, error)
+            answer = .counted(try uncounted(call, &context, grounds, granted, error))
         }
-        return try outcome?.get()
+        switch answer {
+        case .counted(let outcome): return try outcome.get()
+        case .begunOtherwise: return nil
+        case .asked(let run):
+            context.belongs(to: run)
+            return nil
+        }
     }
 
     /// Where nothing can be counted, what only reads goes on: nothing that it says is lost, and nothing is changed.

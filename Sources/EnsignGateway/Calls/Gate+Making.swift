@@ -94,11 +94,21 @@ extension Gate {
         }
         switch state {
         case .granted(let id, let by): return (id, by)
-        case .pending(let id, let until): throw RefusalWords.pending(id, context.operation, until: until)
-        case .denied(let id, _, _): throw RefusalWords.denied(id, context.operation)
+        case .pending(let id, let until):
+            note { try $0.asked(context.counting, until: until.seconds) }
+            throw RefusalWords.pending(id, context.operation, until: until, run: context.run.source)
+        case .denied(let id, _, _):
+            note { try $0.settled(context.counting) }
+            throw RefusalWords.denied(id, context.operation)
         case .tooMany(let most): throw RefusalWords.tooMany(most, context.operation)
         case .tooLong(let most): throw RefusalWords.tooLong(most, context.operation)
         }
+    }
+
+    /// Says to those who count calls what has become of one for which people are asked.
+    private func note(_ body: (RunBook) throws -> Void) {
+        // Without it the call counts once more than it should.
+        do { try body(parts.runs) } catch { parts.say("runs cannot be written: \(error)") }
     }
 
     /// Who may agree: by both bundles, and never whoever asks.
@@ -369,7 +379,7 @@ extension Gate {
             parts.say("approvals cannot be taken: \(error.message)")
             throw RefusalWords.unrecorded
         }
-        guard !isTaken else { return }
+        guard !isTaken else { return note { try $0.settled(context.counting) } }
         // Another call took it first: what holds now is told, which most often is that people are asked again.
         if ruling.approval != .none { _ = try granted(ruling, context) }
         throw RefusalWords.changed

@@ -221,6 +221,7 @@ package final class Gate: Gatekeeper {
             principal: session.principal,
             run: run,
             key: session.key.map(Self.bounded) ?? run.name,
+            window: run.source == .window ? session.key.map(Self.bounded) ?? "" : nil,
             trace: TraceContext(parent: call.traceparent, state: call.tracestate),
             start: start,
             asker: asker,

@@ -108,12 +108,20 @@ enum RefusalWords {
         return refusal
     }
 
-    static func pending(_ id: String, _ name: String, until: Timestamp) -> Refusal {
-        Refusal(
+    /// - Parameter run: An approval is good in the run in which it was asked for.
+    static func pending(_ id: String, _ name: String, until: Timestamp, run: RunName.Source) -> Refusal {
+        // Some clients begin a trace for each call: none of them ever finds what was agreed to.
+        let again =
+            run != .trace
+            ? "Call again later with exactly these arguments; other arguments need a new approval."
+            : "Call again later with exactly these arguments and in the same trace, which is its run: other arguments, and "
+                + "another trace, need a new approval. A client that begins a trace for each call has to name its run "
+                + "('--run', 'Ensign-Run')."
+        return Refusal(
             .approvalPending,
             """
             Waiting for a person: approval \(id) for \(name), until \(until). Nothing was done. Go on with other work, or end \
-            and say that you wait. Call again later with exactly these arguments; other arguments need a new approval.
+            and say that you wait. \(again)
             """
         )
     }
