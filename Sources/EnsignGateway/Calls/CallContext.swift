@@ -15,6 +15,8 @@ struct CallContext: Sendable {
     /// Nanoseconds since 1970.
     let start: Int64
     let asker: Asker?
+    /// Whom `_meta` names besides: agrees to it as little.
+    let otherAsker: Asker?
     /// What an operator must know of it.
     var note: String?
     private let macs = Decision.MACs()
@@ -51,7 +53,7 @@ struct CallContext: Sendable {
             run: run.name,
             operation: operation,
             arguments: call.arguments,
-            askers: asker.map { [$0.issuer, $0.subject] } ?? [],
+            askers: [asker, otherAsker].flatMap { $0.map { [$0.issuer, $0.subject, $0.email ?? ""] } ?? [""] },
             window: window
         )
     }
@@ -119,6 +121,9 @@ struct Ruling: Sendable {
     var wouldRefuse: Refusal?
     /// Nil where nothing could be counted.
     var counted: Counted?
+
+    /// As the log says it, of the intent and of what came of it.
+    var verdict: Decision.Verdict { wouldRefuse == nil ? .allowed : .wouldRefuse }
 
     /// Whether people must agree before it is made.
     var asks: Bool { approval != .none && wouldRefuse == nil }

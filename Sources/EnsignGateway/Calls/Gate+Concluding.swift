@@ -23,7 +23,7 @@ extension Gate {
         case .notSent(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
-            close(context, intent, .toolError, note: "nothing was sent")
+            close(context, ruling, intent, .toolError, note: "nothing was sent")
             let isGivenUp = failure.kind == .cancelled
             let words =
                 !isGivenUp ? RefusalWords.unreachable(context.operation) : isClosed ? .stopping : RefusalWords.gone
@@ -32,7 +32,7 @@ extension Gate {
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
             if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
-            close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
+            close(context, ruling, intent, failure.kind == .timedOut ? .timeout : .unknown)
             let isGivenUp = failure.kind == .cancelled
             let words =
                 isGivenUp
@@ -88,6 +88,7 @@ extension Gate {
         let answer = JSONValue.object(members)
         close(
             context,
+            ruling,
             intent,
             passed.isError ? .toolError : .ok,
             bytes: answer.canonicalBytes().count,
@@ -109,16 +110,17 @@ extension Gate {
         }
     }
 
-    /// Writes down what came of an intent.
+    /// Writes down what came of an intent, with its verdict.
     func close(
         _ context: CallContext,
+        _ ruling: Ruling,
         _ intent: Int64?,
         _ outcome: Decision.Outcome,
         bytes: Int? = nil,
         note: String? = nil
     ) {
         var decision = context.decision(.outcome)
-        decision.verdict = .allowed
+        decision.verdict = ruling.verdict
         decision.intent = intent
         decision.outcome = outcome
         decision.bytes = bytes

@@ -17,6 +17,7 @@ extension Gate {
     func present(_ agent: AgentID, key: String) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
         do throws(LiveTrouble) {
             let live = try parts.live.ready()
+            try live.checkPolicy()
             guard case .open(let route, let entry) = try live.route(of: agent), let text = route.bucketText(key: key),
                 let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
             else { throw LiveTrouble("") }
@@ -29,7 +30,7 @@ extension Gate {
     }
 
     private func bundle(_ digest: Digest, _ agent: AgentID) throws(Refusal) -> PreparedBundle {
-        do throws(LiveTrouble) { return try parts.live.ready().bundle(digest) } catch {
+        do throws(LiveTrouble) { return try parts.live.ready().bundle(digest, isOld: true) } catch {
             parts.say("\(agent): the bundle of an open run cannot be read: \(error)")
             throw RefusalWords.unreadable
         }

@@ -56,7 +56,7 @@ extension Gate {
 
     /// Hands out what came of a call that somebody else made.
     func joined(_ key: SingleFlight.Key, _ result: JSONValue, _ ruling: Ruling, _ context: CallContext) -> JSONValue {
-        note("joined the same call", context)
+        note("joined the same call", ruling, context)
         if !ruling.isRepeatable {
             keepIfLost(key, result, context)
             if !context.call.cancellation.isAwaited { context.call.cancellation.lose() }
@@ -68,14 +68,14 @@ extension Gate {
     /// it again.
     func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
         guard !ruling.isRepeatable else { throw RefusalWords.gone }
-        let number = note("joined the same call, and left before its end", context)
+        let number = note("joined the same call, and left before its end", ruling, context)
         return RefusalWords.unknown(context.operation).result(decision: number)
     }
 
     @discardableResult
-    private func note(_ note: String, _ context: CallContext) -> Int64? {
+    private func note(_ note: String, _ ruling: Ruling, _ context: CallContext) -> Int64? {
         var decision = context.decision(.outcome)
-        decision.verdict = .allowed
+        decision.verdict = ruling.verdict
         decision.note = note
         return try? parts.record.append(decision)
     }

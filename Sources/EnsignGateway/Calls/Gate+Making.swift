@@ -61,20 +61,30 @@ extension Gate {
         _ ruling: inout Ruling,
         _ context: CallContext
     ) throws(Refusal) -> (id: String, by: [String])? {
-        guard ruling.approval != .none, ruling.wouldRefuse == nil else { return nil }
-        let refusal: Refusal
-        do throws(Refusal) { return try granted(ruling, context) } catch { refusal = error }
+        guard ruling.asks else { return nil }
         let grounds = Grounds(run: ruling.run, present: ruling.present, key: ruling.key)
-        guard grounds.observes else { throw refusal }
-        ruling.wouldRefuse = refusal
+        guard grounds.observes else { return try granted(ruling, context) }
+        // It is made in any case: nobody is asked, and what somebody agreed to before is left for a call that needs it.
+        do throws(Refusal) {
+            _ = try possible(ruling, context)
+            ruling.wouldRefuse = RefusalWords.wouldAsk(context.operation)
+        } catch {
+            ruling.wouldRefuse = error
+        }
         return nil
     }
 
-    private func granted(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> (id: String, by: [String]) {
+    /// Who may agree, where anybody may.
+    private func possible(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> ApprovalRule {
         let rule = try rule(ruling, context)
         guard rule.isPossible(at: now, byIssuers: parts.approvals.trustsIssuers) else {
             throw RefusalWords.nobodyApproves(context.operation)
         }
+        return rule
+    }
+
+    private func granted(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> (id: String, by: [String]) {
+        let rule = try possible(ruling, context)
         let question = ApprovalQuestion(
             agent: context.agent,
             environment: ruling.run.bundle.environment,
@@ -84,6 +94,7 @@ extension Gate {
             arguments: context.call.arguments,
             run: context.run,
             asker: context.asker,
+            otherAsker: context.otherAsker,
             needed: ruling.approval,
             rule: rule
         )
@@ -135,7 +146,7 @@ extension Gate {
     private func asking(_ context: CallContext) -> Set<String> {
         var asking = parts.admission.principals(of: context.agent)
         if let principal = context.principal { asking.insert(principal) }
-        if let asker = context.asker { asking.formUnion(asker.principals) }
+        for asker in [context.asker, context.otherAsker] { asking.formUnion(asker?.principals ?? []) }
         return asking
     }
 
@@ -274,7 +285,7 @@ extension Gate {
             guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed }
         } catch {
             station.passed()
-            close(before, intent, .toolError, note: "nothing was sent")
+            close(before, ruling, intent, .toolError, note: "nothing was sent")
             throw error
         }
     }
@@ -395,7 +406,7 @@ extension Gate {
         _ context: CallContext
     ) throws(Refusal) -> Int64? {
         var decision = context.decision(.intent)
-        decision.verdict = ruling.wouldRefuse == nil ? .allowed : .wouldRefuse
+        decision.verdict = ruling.verdict
         decision.reason = ruling.wouldRefuse?.reason
         decision.pointer = ruling.wouldRefuse?.pointer
         decision.approval = approval

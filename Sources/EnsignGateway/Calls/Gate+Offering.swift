@@ -39,7 +39,9 @@ extension Gate {
         let key = beginning?.key ?? session.key ?? run.name
         let (present, _) = try present(session.agent, key: key)
         guard let beginning, beginning.bundle != present.digest else { return (present, present) }
-        guard let then = try? parts.live.ready().bundle(beginning.bundle) else { throw RefusalWords.unreadable }
+        guard let then = try? parts.live.ready().bundle(beginning.bundle, isOld: true) else {
+            throw RefusalWords.unreadable
+        }
         return (then, present)
     }
 

@@ -214,7 +214,7 @@ package final class Gate: Gatekeeper {
     private func context(_ call: IncomingCall, _ session: Session) -> CallContext {
         let start = parts.clock()
         let run = run(of: session, traceparent: call.traceparent)
-        let (asker, note) = asker(call.asked ?? session.asked)
+        let (asker, other, note) = askers(header: session.asked, meta: call.asked)
         return CallContext(
             call: call,
             agent: session.agent,
@@ -225,6 +225,7 @@ package final class Gate: Gatekeeper {
             trace: TraceContext(parent: call.traceparent, state: call.tracestate),
             start: start,
             asker: asker,
+            otherAsker: other,
             note: note,
             operation: call.name.onOneLine(utf8: 200)
         )
@@ -242,6 +243,17 @@ package final class Gate: Gatekeeper {
     /// Names of runs and keys are the client's: a long one is known by what cannot be told from its beginning alone.
     private static func bounded(_ text: String) -> String {
         text.utf8.count <= 256 ? text : text.cut(utf8: 180) + "~" + Fingerprint.hex(of: text)
+    }
+
+    /// Who asked. The header comes with the connection, most often from somebody before the agent; `_meta` is the agent's own
+    /// word. So the header's counts, and `_meta` can neither name somebody else in its place nor take it away.
+    private func askers(header: String?, meta: String?) -> (Asker?, other: Asker?, note: String?) {
+        let (first, firstNote) = asker(header)
+        guard meta != nil, meta != header else { return (first, nil, firstNote) }
+        let (second, secondNote) = asker(meta)
+        guard let first else { return (second, nil, firstNote ?? secondNote) }
+        guard let second, second != first else { return (first, nil, secondNote) }
+        return (first, second, "'_meta' names somebody else who asked than the header; neither agrees to it")
     }
 
     private func asker(_ token: String?) -> (Asker?, note: String?) {

@@ -126,6 +126,11 @@ enum RefusalWords {
         )
     }
 
+    /// What is written down of a call of an agent that is only observed: nobody is told.
+    static func wouldAsk(_ name: String) -> Refusal {
+        Refusal(.approvalPending, "refused: \(name) needs a person's approval.")
+    }
+
     static func denied(_ id: String, _ name: String) -> Refusal {
         Refusal(.approvalDenied, "refused: a person has denied \(name) (approval \(id)). \(again)")
     }

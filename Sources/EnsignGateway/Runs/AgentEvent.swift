@@ -64,9 +64,8 @@ enum AgentEvent: Sendable {
         case "p", "v": return Mark(parts[2]).map { .repeated(run: $0, isRefused: parts[0] == "v") }
         case "e": return question().map { .settled($0) }
         case "a":
-            guard let question = question(), parts.count > 5, let until = Int64(parts[4]), let since = Int64(parts[5]) else {
-                return nil
-            }
+            guard let question = question(), parts.count > 5, let until = Int64(parts[4]), let since = Int64(parts[5])
+            else { return nil }
             var asked = AgentState.Asked(since: since, rated: time, until: until)
             if parts.count > 7, let key = Mark(parts[6]) { asked.window = (key, String(parts[7])) }
             return .asked(question, asked)

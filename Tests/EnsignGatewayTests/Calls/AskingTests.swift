@@ -34,7 +34,7 @@ struct AskingTests {
 
     // MARK: Counting
 
-    @Test("Whoever asks again and again until somebody agrees is not taken for a loop, nor does the call use up its run")
+    @Test("Whoever asks again and again until somebody agrees is no loop, nor does the call use up its run")
     func polling() throws {
         let fixture = try fixture("limits: {repeatedCalls: 3}") { $0.limits.run.steps = 3 }
         for _ in 0..<40 {
@@ -115,9 +115,28 @@ struct AskingTests {
         #expect(update(fixture) == nil)
     }
 
+    // MARK: Observing
+
+    @Test("Of an agent that is only observed nobody is asked, and what was agreed to before is left")
+    func observed() throws {
+        let fixture = try fixture()
+        agree(fixture)
+        try fixture.publish(
+            open("1.0.1") { bundle in
+                bundle.mode = .observe
+                bundle.tools[0].operations["update"]?.approval = .manager
+            }
+        )
+        #expect(update(fixture) == nil && fixture.server.calls.count == 1)
+        #expect(fixture.desk.contents.withLock { $0.questions.isEmpty && $0.used.isEmpty })
+        let lines = fixture.log.lines.withLock { $0 }
+        #expect(lines.map(\.kind) == [.intent, .outcome])
+        #expect(lines.allSatisfy { $0.verdict == .wouldRefuse } && lines[0].reason == .approvalPending)
+    }
+
     // MARK: Runs
 
-    @Test("In a run that nobody has named a call belongs where people were asked for it, and all others to the next run")
+    @Test("In a run that nobody has named a call belongs where people were asked for it, all others to the next run")
     func window() throws {
         let fixture = try fixture()
         func run() -> RunName? { fixture.log.last?.run }
