@@ -17,6 +17,8 @@ struct CallContext: Sendable {
     let asker: Asker?
     /// Whom `_meta` names besides: agrees to it as little.
     let otherAsker: Asker?
+    /// Why its message cannot be passed on, whatever is granted: nil for all others.
+    var defect: Refusal?
     /// What an operator must know of it.
     var note: String?
     private let macs = Decision.MACs()

@@ -25,8 +25,12 @@ extension Gate {
             learn(failure, station)
             close(context, ruling, intent, .toolError, note: "nothing was sent")
             let isGivenUp = failure.kind == .cancelled
-            let words =
-                !isGivenUp ? RefusalWords.unreachable(context.operation) : isClosed ? .stopping : RefusalWords.gone
+            let words: Refusal =
+                if !isGivenUp {
+                    RefusalWords.unreachable(context.operation, failure)
+                } else {
+                    isClosed ? .stopping(context.operation) : RefusalWords.gone(context.operation)
+                }
             return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")

@@ -23,7 +23,7 @@ extension Gate {
             place = try parts.flights.join(key, isAgreed: isAgreed)
         } catch {
             parts.say("calls cannot be recorded: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
         switch place {
         case .first, .over: return place
@@ -67,7 +67,7 @@ extension Gate {
     /// What is told to whoever joined a call and does not wait for its end: that it is not done only where it does no harm to do
     /// it again.
     func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
-        guard !ruling.isRepeatable else { throw RefusalWords.gone }
+        guard !ruling.isRepeatable else { throw RefusalWords.gone(context.operation) }
         let number = note("joined the same call, and left before its end", ruling, context)
         return RefusalWords.unknown(context.operation).result(decision: number)
     }
@@ -81,11 +81,15 @@ extension Gate {
     }
 
     /// Says that the call is about to be sent: whoever finds that without an outcome does not send it again.
-    func takeNote(of flight: FlightFolder.Flight?, _ station: UpstreamDesk.Station) throws(Refusal) {
+    func takeNote(
+        of flight: FlightFolder.Flight?,
+        _ station: UpstreamDesk.Station,
+        _ context: CallContext
+    ) throws(Refusal) {
         do throws(RecordFailure) { try flight?.begins() } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             station.passed()
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
     }
 }

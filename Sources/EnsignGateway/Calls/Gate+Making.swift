@@ -101,7 +101,7 @@ extension Gate {
         let state: ApprovalState
         do throws(RecordFailure) { state = try parts.approvals.ask(question, now: now) } catch {
             parts.say("approvals cannot be asked for: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
         switch state {
         case .granted(let id, let by): return (id, by)
@@ -127,7 +127,7 @@ extension Gate {
         let policy: GatewayPolicy?
         do throws(LiveTrouble) { policy = try parts.live.ready().policy() } catch {
             parts.say("\(context.agent): nobody can be asked: \(error)")
-            throw RefusalWords.unreadable
+            throw RefusalWords.unreadable(context.operation)
         }
         let asking = asking(context)
         func rule(_ bundle: PreparedBundle) -> ApprovalRule {
@@ -203,7 +203,7 @@ extension Gate {
             // The server, its credentials and its pins may be others now.
             station.passed()
         }
-        throw RefusalWords.changed
+        throw RefusalWords.changed(context.operation)
     }
 
     private func send(
@@ -220,13 +220,13 @@ extension Gate {
             // repeated without a place where others see that it is under way.
             guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
                 flight != nil || ruling.isRepeatable
-            else { throw RefusalWords.changed }
+            else { throw RefusalWords.changed(context.operation) }
             if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()
             throw error
         }
-        try takeNote(of: flight, station)
+        try takeNote(of: flight, station, context)
         let intent = try announce(ruling, approval, station, context)
         let repeatable = ruling.isRepeatable
         let call = UpstreamCall(
@@ -282,7 +282,7 @@ extension Gate {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
             let again = try decidedAgain(ruling, &context)
-            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed }
+            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed(context.operation) }
         } catch {
             station.passed()
             close(before, ruling, intent, .toolError, note: "nothing was sent")
@@ -306,7 +306,7 @@ extension Gate {
         }
         let seen = station.pins.pin(of: tool)
         var wanted = ruling.granted.all.compactMap(\.pin)
-        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing)] }
+        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
         guard wanted.contains(where: { $0 != seen }) else { return }
         let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         parts.say(note)
@@ -320,7 +320,8 @@ extension Gate {
         _ seen: Digest,
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
-        _ listing: ServerListing
+        _ listing: ServerListing,
+        _ context: CallContext
     ) throws(Refusal) -> Digest {
         let place = PinPlace(
             tool: ruling.tool,
@@ -334,7 +335,7 @@ extension Gate {
             }
         } catch {
             parts.say("pins cannot be read: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
     }
 
@@ -346,7 +347,7 @@ extension Gate {
         do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
             learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
-            throw RefusalWords.unreachable(context.operation)
+            throw RefusalWords.unreachable(context.operation, error)
         }
     }
 
@@ -370,7 +371,7 @@ extension Gate {
         guard let reference = station.reference else { return }
         do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference) } catch {
             parts.say("\(context.operation): \(error.message)")
-            throw RefusalWords.unreachable(context.operation)
+            throw RefusalWords.locked(context.operation)
         }
     }
 
@@ -388,12 +389,12 @@ extension Gate {
         let isTaken: Bool
         do throws(RecordFailure) { isTaken = try parts.approvals.consume(id: approval.id, now: now) } catch {
             parts.say("approvals cannot be taken: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
         guard !isTaken else { return note { try $0.settled(context.counting) } }
         // Another call took it first: what holds now is told, which most often is that people are asked again.
         if ruling.approval != .none { _ = try granted(ruling, context) }
-        throw RefusalWords.changed
+        throw RefusalWords.changed(context.operation)
     }
 
     /// Writes down that the call is about to be sent.
@@ -418,7 +419,7 @@ extension Gate {
             parts.say("calls cannot be recorded: \(error.message)")
             guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {
                 station.passed()
-                throw RefusalWords.unrecorded
+                throw RefusalWords.unrecorded(context.operation)
             }
             return nil
         }

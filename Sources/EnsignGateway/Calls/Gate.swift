@@ -89,18 +89,26 @@ package final class Gate: Gatekeeper {
 
     package func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         var context = context(call, session)
+        return answer(&context)
+    }
+
+    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
+        var context = context(call, session)
+        // For what comes in floods somebody has counted already.
+        guard !refusal.isOfMany else { return refused(refusal, context) }
+        context.defect = refusal
+        return answer(&context)
+    }
+
+    private func answer(_ context: inout CallContext) -> JSONValue {
         do throws(Refusal) {
-            try enter()
+            try enter(context)
             defer { leave(context) }
             let ruling = try rule(&context)
             return try make(ruling, &context)
         } catch {
             return refused(error, context)
         }
-    }
-
-    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
-        refused(refusal, context(call, session))
     }
 
     /// Records a refusal, and answers with it.
@@ -177,13 +185,13 @@ package final class Gate: Gatekeeper {
     /// Whether it was closed.
     var isClosed: Bool { underWay.withLock { $0.isClosed } }
 
-    private func enter() throws(Refusal) {
+    private func enter(_ context: CallContext) throws(Refusal) {
         // With the count: after ``close()`` none can begin that ``isIdle`` did not see.
         let isOpen = underWay.withLock { underWay in
             if !underWay.isClosed { underWay.calls += 1 }
             return !underWay.isClosed
         }
-        guard isOpen else { throw .stopping }
+        guard isOpen else { throw .stopping(context.operation) }
     }
 
     /// Takes one of the agent's places for calls that are made, unless the call has one.

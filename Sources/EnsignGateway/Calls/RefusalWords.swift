@@ -10,8 +10,10 @@ enum RefusalWords {
 
     /// - Parameter name: As the client wrote it.
     static func refusal(_ refusal: CallPolicy.Refusal, of call: CallPolicy.Call, calledAs name: String) -> Refusal {
+        // What is not granted has no name here.
+        let named = call.tool.isEmpty ? name.onOneLine(utf8: 200) : call.name
         switch refusal {
-        case .halted: return halted
+        case .halted: return halted(named)
         case .notGranted: return notGranted(name)
         case .expired(let date):
             return Refusal(.expired, "refused: the permission for \(call.name) ended on \(date). \(again)")
@@ -23,9 +25,9 @@ enum RefusalWords {
                 "refused: before \(call.name), \(need). Nothing was done. Make that call first, then try again."
             )
         case .exhausted(let limit):
-            return Refusal(.budget, "refused: \(limit.sentence). Nothing was done. \(limit.advice)")
+            return Refusal(.budget, "refused: \(named): \(limit.sentence). Nothing was done. \(limit.advice)")
         case .looping(let loop):
-            return Refusal(.loop, "refused: \(loop.sentence). Nothing was done. \(loop.advice)")
+            return Refusal(.loop, "refused: \(named): \(loop.sentence). Nothing was done. \(loop.advice)")
         case .arguments(let pointer, let message):
             return Refusal(
                 .arguments,
@@ -50,20 +52,26 @@ enum RefusalWords {
         Refusal(.notGranted, "refused: there is no tool \(name.quoted(utf8: 130)). \(again)")
     }
 
-    static let halted = Refusal(
-        .halted,
-        "refused: this agent has been stopped. Nothing was done. Make no more calls; end now."
-    )
+    static func halted(_ name: String) -> Refusal {
+        Refusal(
+            .halted,
+            "refused: \(name): this agent has been stopped. Nothing was done. Make no more calls; end now."
+        )
+    }
 
-    static let unreadable = Refusal(
-        .unavailable,
-        "not done: the gateway cannot read what you may do. Nothing was done. Try again later."
-    )
+    static func unreadable(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): the gateway cannot read what you may do. Nothing was done. Try again later."
+        )
+    }
 
-    static let unrecorded = Refusal(
-        .unavailable,
-        "not done: the gateway cannot record calls now. Nothing was done. Try again later."
-    )
+    static func unrecorded(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): the gateway cannot record calls now. Nothing was done. Try again later."
+        )
+    }
 
     static func off(_ name: String) -> Refusal {
         Refusal(.unavailable, "not done: \(name) is switched off here. Nothing was done. Trying again will not help.")
@@ -71,6 +79,27 @@ enum RefusalWords {
 
     static func unreachable(_ name: String) -> Refusal {
         Refusal(.unavailable, "not done: the server of \(name) cannot be reached. Nothing was done. Try again later.")
+    }
+
+    /// What the operator's command gives no secret for.
+    static func locked(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the credentials of \(name) cannot be read here. Nothing was done. Try again later."
+        )
+    }
+
+    /// Its program ended again and again, and is started again after a rest.
+    static func restarting(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) has ended and is being started again. Nothing was done. Try again in half a minute."
+        )
+    }
+
+    /// What is told where a server was not reached.
+    static func unreachable(_ name: String, _ failure: UpstreamFailure) -> Refusal {
+        failure.kind == .resting ? restarting(name) : unreachable(name)
     }
 
     static func resting(_ name: String) -> Refusal {
@@ -87,10 +116,12 @@ enum RefusalWords {
         )
     }
 
-    static let changed = Refusal(
-        .unavailable,
-        "not done: what you may do has just changed. Nothing was done. Call again."
-    )
+    static func changed(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): what you may do has just changed. Nothing was done. Call again."
+        )
+    }
 
     static func pinned(_ name: String) -> Refusal {
         Refusal(
@@ -99,10 +130,10 @@ enum RefusalWords {
         )
     }
 
-    static func inFlight(_ most: Int64) -> Refusal {
+    static func inFlight(_ most: Int64, _ name: String) -> Refusal {
         var refusal = Refusal(
             .budget,
-            "refused: \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
+            "refused: \(name): \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
         )
         refusal.isOfMany = true
         return refusal
@@ -179,7 +210,9 @@ enum RefusalWords {
         )
     }
 
-    static let gone = Refusal(.unavailable, "not done: the call was given up.")
+    static func gone(_ name: String) -> Refusal {
+        Refusal(.unavailable, "not done: \(name): the call was given up.")
+    }
 }
 
 extension JSONPointer {
