@@ -143,8 +143,7 @@ struct LineConnectionTests {
             (#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600), (#"{"id":1,"method":"ping"}"#, -32600),
             (#"{"jsonrpc":"2.0","id":1,"method":7}"#, -32600), (#"{"jsonrpc":"2.0","id":1}"#, -32600),
             (#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, -32602),
-            (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":[]}}"#, -32602),
-            (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":null}}"#, -32602),
+            (#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":1}}"#, -32602),
             (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","confirmed":true}}"#, -32602),
             (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{}}}"#, -32602),
             (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#, -32602),
@@ -196,6 +195,22 @@ struct LineConnectionTests {
         #expect(result?["isError"] == true)
         #expect(result?["_meta"] == ["dev.ensign/reason": "arguments", "dev.ensign/decision": 8])
         #expect(result?["content"]?[0]?["text"]?.string?.contains("/a~1b/1 is beyond 2^53") == true)
+        client.leave()
+        #expect(gatekeeper.seen.withLock { $0.calls.isEmpty && $0.refused.count == 1 })
+    }
+
+    @Test(
+        "arguments that are no object are a refusal that the model reads",
+        arguments: ["null", "[]", "[{}]", #""{}""#, "7", "1e60", "true"]
+    )
+    func noObject(arguments: String) throws {
+        let client = try LineClient(gatekeeper)
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":\#(arguments)}}"#)
+        let result = try client.hear()["result"]
+        #expect(result?["_meta"] == ["dev.ensign/reason": "arguments", "dev.ensign/decision": 8])
+        #expect(result?["content"]?[0]?["text"]?.string?.hasPrefix("refused: x: 'arguments' must be an object") == true)
+        client.say(#"{"jsonrpc":"2.0","id":2,"method":"ping","params":{"_meta":{"a":1}}}"#)
+        #expect(try client.hear()["result"] == [:])
         client.leave()
         #expect(gatekeeper.seen.withLock { $0.calls.isEmpty && $0.refused.count == 1 })
     }

@@ -345,6 +345,17 @@ struct ProgramUpstreamTests {
         #expect(starts == 2)
     }
 
+    @Test("a call waits for a short rest: a program that ended twice is there for the next one")
+    func shortRest() throws {
+        let upstream = upstream("legacy")
+        defer { upstream.end() }
+        for _ in 0..<2 { guard case .unknown = upstream.call(call("die")) else { return #expect(Bool(false)) } }
+        let start = ContinuousClock.now
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        #expect(ContinuousClock.now - start > .milliseconds(200))
+        #expect(starts == 3)
+    }
+
     @Test("a program that keeps ending is given a rest")
     func rest() {
         let upstream = ProgramUpstream(ProgramAddress(words: ["/bin/false"]), secrets: { [] }, version: "0")

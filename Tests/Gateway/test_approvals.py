@@ -67,6 +67,38 @@ class ApprovalTests(Case):
         self.assertEqual(by, [{"by": ["ada@example.com"], "id": id}])
         world.gateway("verify")
 
+    def test_whoever_asks_again_and_again_gets_what_was_agreed_to_once_an_hour(self) -> None:
+        world = self.world(approval="manager, rate: 1/h", limits={"repeatedCalls": 3})
+        ada = world.trust("ada@example.com")
+        arguments = {"payment": "p", "amount": 50}
+        for _ in range(3):
+            # A process for each call, as some clients begin it.
+            with self.client(world, "--run", "r1") as client:
+                for _ in range(3):
+                    id, _ = self.request(client, arguments)
+        world.gateway("approvals", "approve", id, "--key", str(ada))
+        with self.client(world, "--run", "r1") as client:
+            self.assertIsNone(reason(client.call("payments__refund", arguments)))
+            self.assertEqual(reason(client.call("payments__refund", arguments)), "budget")
+        self.assertEqual(len(world.calls()), 1)
+
+    def test_an_approval_outlives_the_ten_minutes_of_a_run_that_nobody_has_named(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        arguments = {"payment": "p", "amount": 50}
+        with self.client(world) as client:
+            client.call("payments__lookup", {})
+        world.later(540)
+        with self.client(world) as client:
+            id, _ = self.request(client, arguments)
+        world.gateway("approvals", "approve", id, "--key", str(ada))
+        world.later(620)
+        with self.client(world) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+            self.assertIsNone(reason(client.call("payments__refund", arguments)))
+        runs = [line["run"] for line in world.decisions() if line["kind"] == "intent"]
+        self.assertTrue(runs[0] == runs[2] != runs[1], runs)
+
     def test_what_is_signed_wrongly_does_not_count(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")

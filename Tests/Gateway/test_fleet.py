@@ -186,7 +186,9 @@ class ObservedTests(Case):
             world.commit("For real")
             world.reconcile()
             self.assertEqual(reason(client.call("payments__refund", {"payment": "q", "amount": 4000})), "arguments")
-        would = [(line["operation"], line["reason"]) for line in world.decisions() if line.get("verdict") == "would-refuse"]
+        lines = [line for line in world.decisions() if line.get("verdict") == "would-refuse"]
+        would = [(line["operation"], line["reason"]) for line in lines if line["kind"] == "intent"]
+        self.assertEqual(len(lines), 2 * len(would), "an outcome has the verdict of its intent")
         self.assertIn(("payments.refund", "arguments"), would)
         self.assertIn(("payments__drop-all", "not-granted"), would)
         self.assertEqual([call["name"] for call in world.calls()], ["refund", "drop-all", "lookup", "lookup", "lookup"])

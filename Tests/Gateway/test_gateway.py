@@ -250,8 +250,10 @@ class HostileTests(Case):
     def test_a_name_that_nobody_can_read_is_refused_and_an_agent_that_is_not_live_is_said(self) -> None:
         world = self.world()
         stdio = [GATEWAY, "stdio", "--config", str(world.config), "--agent"]
-        world.run([*stdio, AGENT, "--run", "a\nb"], wanted=64)
-        world.run([*stdio, AGENT, "--key", "k" * 300], wanted=64)
+        for name in ("a\nb", "a b", "é", " ", "", "k" * 300):
+            for option in ("--run", "--key"):
+                world.run([*stdio, AGENT, option, name], wanted=64)
+        self.assertFalse(world.state.exists(), "nothing has begun")
         with Client(world, agent="support/triag") as client:
             self.assertEqual(client.tools(), [])
         self.assertIn("did you mean support/triage?", "".join(client.errors))

@@ -172,6 +172,43 @@ class RunTests(Case):
         mine.token = "t"
         return world, mine, Web(mine.port, "r")
 
+    def test_the_clients_own_word_neither_replaces_nor_erases_whom_the_header_names(self) -> None:
+        team = "fleet/teams/support.yaml"
+        three = FLEET[team].replace("bo@example.com]", "bo@example.com, cy@example.com]")
+        world = self.world(approval="manager", fleet={**FLEET, team: three})
+        ada, bo, _ = (world.trust(f"{name}@example.com") for name in ("ada", "bo", "cy"))
+        issuer = Issuer(world)
+        web = world.listens(asked=[issuer.line])
+        header = {"MCP-Protocol-Version": "2025-03-26", "Ensign-Run": "r", "Ensign-For": issuer.token("ada@example.com")}
+
+        def refund(amount: int, meta: str) -> Any:
+            params = {"name": "payments__refund", "arguments": {"payment": "p", "amount": amount}, "_meta": {"dev.ensign/for": meta}}
+            body = web.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, header)[1]
+            return body["result"]
+
+        def requests() -> list[dict[str, Any]]:
+            return list(json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"])
+
+        with Serving(world):
+            other = issuer.token("bo@example.com")
+            self.assertEqual(reason(refund(50, other)), "approval-pending")
+            (request,) = requests()
+            self.assertEqual((request["for"]["subject"], request["alsoFor"]["subject"]), ("ada@example.com", "bo@example.com"))
+            self.assertEqual(request["mayAgree"], ["cy@example.com"])
+            for key in (ada, bo):
+                world.gateway("approvals", "approve", request["id"], "--key", str(key), wanted=4)
+            self.assertEqual(reason(refund(50, other)), "approval-pending")
+            # What cannot be verified changes nothing.
+            self.assertEqual(reason(refund(60, "nonsense")), "approval-pending")
+            request = next(each for each in requests() if each["id"] != request["id"])
+            self.assertEqual((request["for"]["subject"], request["mayAgree"]), ("ada@example.com", ["bo@example.com", "cy@example.com"]))
+            world.gateway("approvals", "approve", request["id"], "--key", str(ada), wanted=4)
+            world.gateway("approvals", "approve", request["id"], "--key", str(bo))
+            self.assertIsNone(reason(refund(60, "nonsense")))
+        self.assertEqual(len(world.calls()), 1)
+        names = {line["for"]["sub"] for line in world.decisions() if line["kind"] in ("refused", "intent")}
+        self.assertEqual(names, {"ada@example.com"})
+
     def test_a_run_with_the_name_of_another_agents_run_is_another_run(self) -> None:
         fleet = {**BOTH, "environments/prod/agents/support/reader.yaml": BOTH[DEPLOYMENT].replace("APPROVAL", "none")}
         after = "after: {operation: payments.lookup, within: 10m}, approval: none}"

@@ -90,7 +90,11 @@ class EraTests(Case):
             client.send({**request("tools/call", 71, **LOOKUP), "extra": 1})
             self.assertEqual(client.read()["error"]["code"], -32600)
             self.assertEqual(client.ask("tools/call", {**LOOKUP, "force": True})["error"]["code"], -32602)
-            self.assertEqual(client.ask("tools/call", {"name": "payments__lookup", "arguments": [1]})["error"]["code"], -32602)
+            self.assertEqual(client.ask("ping", {"x": 1})["error"]["code"], -32602)
+            for arguments in (None, [1], "{}"):
+                result = client.ask("tools/call", {"name": "payments__lookup", "arguments": arguments})["result"]
+                self.assertEqual(reason(result), "arguments")
+                self.assertEqual(world.decisions()[-1]["seq"], result["_meta"]["dev.ensign/decision"])
             self.assertEqual(reason(client.call("payments__lookup", {"id": 1})), "arguments")
             for id in (None, 1.5, True, [1], {}, 2**53 + 1):
                 client.send({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": LOOKUP})

@@ -98,12 +98,18 @@ class MisbehavingTests(ServerCase):
         world = self.world("die")
         web = world.listens()
         with Serving(world):
-            for number in range(2):
+            for number in range(4):
                 self.assertEqual(reason(web.call("payments__refund", {**REFUND, "payment": f"p{number}"})), "unknown-outcome")
+                if number == 1:
+                    # A short rest is waited for.
+                    world.behave("")
+                    self.assertIsNone(reason(web.call("payments__lookup", {})))
+                    world.behave("die")
             world.behave("")
             # Whoever asks meanwhile is told so, and learns nothing of the server that would count against it.
-            waited = [reason(web.call("payments__lookup", {}, Ensign_Run=f"r{number}")) for number in range(8)]
-            self.assertIn("unavailable", waited)
+            waited = [web.call("payments__lookup", {}, Ensign_Run=f"r{number}") for number in range(8)]
+            self.assertEqual({reason(answer) for answer in waited}, {"unavailable"})
+            self.assertIn("payments.lookup has ended and is being started again", words(waited[0]))
             eventually(lambda: reason(web.call("payments__lookup", {}, Ensign_Run="r9")) is None, 5)
 
     def test_one_server_that_is_down_takes_nothing_from_the_others(self) -> None:
@@ -219,6 +225,7 @@ class StartedTests(ServerCase):
                 answer = client.call("payments__lookup", {})
                 self.assertEqual(reason(answer), "unavailable", script)
                 self.assertNotIn("sealed", json.dumps(answer))
+                self.assertIn("the credentials of payments.lookup cannot be read here", words(answer))
         self.assertEqual(world.starts(), [])
 
     def test_a_program_that_is_not_the_one_of_the_digest_is_not_run(self) -> None:

@@ -13,6 +13,8 @@ package struct ApprovalQuestion: Sendable {
     package var run: RunName
     /// Who asked the agent for it: never agrees. Nil where nobody is said to have.
     package var asker: Asker?
+    /// Whom the agent's own word names besides: agrees as little.
+    package var otherAsker: Asker?
     /// What is needed: `manager` or `dual`.
     package var needed: Approval
     /// Who may agree, and with which keys: whoever asks is not among them.
@@ -27,6 +29,7 @@ package struct ApprovalQuestion: Sendable {
         arguments: JSONValue,
         run: RunName,
         asker: Asker? = nil,
+        otherAsker: Asker? = nil,
         needed: Approval,
         rule: ApprovalRule
     ) {
@@ -38,6 +41,7 @@ package struct ApprovalQuestion: Sendable {
         self.arguments = arguments
         self.run = run
         self.asker = asker
+        self.otherAsker = otherAsker
         self.needed = needed
         self.rule = rule
     }

@@ -100,7 +100,9 @@ package struct ApprovalOffice: Sendable {
             "answers": .array((answers ?? []).map(\.json)),
             "state": .string(try state(request)),
         ]
-        for name in ["environment", "version", "bundle", "run", "for"] { members[name] = request.asked[name] }
+        for name in ["environment", "version", "bundle", "run", "for", "alsoFor"] {
+            members[name] = request.asked[name]
+        }
         if let rule {
             members["mayAgree"] = .array(rule.everyone.union(rule.people.keys).sorted().map(JSONValue.string))
         }
@@ -145,7 +147,7 @@ package struct ApprovalOffice: Sendable {
         _ isToken: Bool,
         _ request: ApprovalRequest
     ) -> ApprovalAnswer.Refusal {
-        guard request.asker != nil, let rule = rule(of: request, countsAsker: true),
+        guard !request.askers.isEmpty, let rule = rule(of: request, countsAsker: true),
             case .success(let read) = gateway.approvals.read(answer, isToken: isToken, request, rule, now)
         else { return .nobody }
         return .asker(read.principal)
@@ -158,7 +160,7 @@ package struct ApprovalOffice: Sendable {
         let names = request.operation.split(separator: ".", maxSplits: 1)
         guard let agent = request.agent, names.count == 2, let live = try? gateway.live.ready(),
             let digest = request.asked["bundle"]?.string.flatMap({ Digest($0) }),
-            let bundle = try? live.bundle(digest), let policy = try? live.policy()
+            let bundle = try? live.bundle(digest, isOld: true), let policy = try? live.policy()
         else { return nil }
         return ApprovalRule(
             bundle.bundle,
@@ -166,7 +168,7 @@ package struct ApprovalOffice: Sendable {
             operation: String(names[1]),
             policy: policy,
             asking: gateway.admission.principals(of: agent)
-                .union(countsAsker ? [] : request.asker?.principals ?? [])
+                .union(countsAsker ? [] : request.askers.flatMap(\.principals))
         )
     }
 }

@@ -58,20 +58,23 @@ package struct ApprovalRequest: Sendable, Hashable {
             "argumentsSHA256": .string(Compiler.digest(of: question.arguments.canonicalBytes()).description),
             "run": .string(question.run.name), "needs": .string(question.needed.rawValue),
         ]
-        if let asker = question.asker {
+        for (name, asker) in [("for", question.asker), ("alsoFor", question.otherAsker)] {
+            guard let asker else { continue }
             var members: JSONObject = ["issuer": .string(asker.issuer), "subject": .string(asker.subject)]
             if let email = asker.email { members["email"] = .string(email) }
-            asked["for"] = .object(members)
+            asked[name] = .object(members)
         }
         return asked
     }
 
-    /// Who asked the agent for the call; nil where the request says nobody.
-    package var asker: Asker? {
-        guard let issuer = asked["for"]?["issuer"]?.string, let subject = asked["for"]?["subject"]?.string else {
-            return nil
+    /// Whoever asked the agent for the call, as far as the request says: none of them agrees to it.
+    package var askers: [Asker] {
+        ["for", "alsoFor"].compactMap { name in
+            guard let members = asked[name], let issuer = members["issuer"]?.string,
+                let subject = members["subject"]?.string
+            else { return nil }
+            return Asker(issuer: issuer, subject: subject, email: members["email"]?.string)
         }
-        return Asker(issuer: issuer, subject: subject, email: asked["for"]?["email"]?.string)
     }
 
     package var agent: AgentID? { asked["agent"]?.string.flatMap { AgentID($0) } }

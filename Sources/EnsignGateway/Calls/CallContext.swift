@@ -6,13 +6,19 @@ struct CallContext: Sendable {
     let call: IncomingCall
     let agent: AgentID
     let principal: String?
-    let run: RunName
+    private(set) var run: RunName
     /// The session's key, as the client says it now.
-    let key: String
+    private(set) var key: String
+    /// The key of a run that nobody has named: empty for none; nil where somebody has.
+    let window: String?
     let trace: TraceContext
     /// Nanoseconds since 1970.
     let start: Int64
     let asker: Asker?
+    /// Whom `_meta` names besides: agrees to it as little.
+    let otherAsker: Asker?
+    /// Why its message cannot be passed on, whatever is granted: nil for all others.
+    var defect: Refusal?
     /// What an operator must know of it.
     var note: String?
     private let macs = Decision.MACs()
@@ -34,6 +40,24 @@ struct CallContext: Sendable {
         bundle = run
         self.present = present.digest == run.digest ? nil : present.digest
         self.entry = entry
+    }
+
+    /// Takes it for a call of an earlier run of ten minutes, in which people are asked for it.
+    mutating func belongs(to run: String) {
+        if key == self.run.name { key = run }
+        self.run = RunName(run, .window)
+    }
+
+    /// What is counted of it.
+    var counting: RunBook.Entry {
+        RunBook.Entry(
+            agent: agent,
+            run: run.name,
+            operation: operation,
+            arguments: call.arguments,
+            askers: [asker, otherAsker].flatMap { $0.map { [$0.issuer, $0.subject, $0.email ?? ""] } ?? [""] },
+            window: window
+        )
     }
 
     /// A line of the log about this call.
@@ -99,6 +123,12 @@ struct Ruling: Sendable {
     var wouldRefuse: Refusal?
     /// Nil where nothing could be counted.
     var counted: Counted?
+
+    /// As the log says it, of the intent and of what came of it.
+    var verdict: Decision.Verdict { wouldRefuse == nil ? .allowed : .wouldRefuse }
+
+    /// Whether people must agree before it is made.
+    var asks: Bool { approval != .none && wouldRefuse == nil }
 
     /// Whether it may be made twice, or changes nothing: by both bundles.
     var isRepeatable: Bool { both { $0.idempotent || $0.access == .read } }

@@ -23,16 +23,20 @@ extension Gate {
         case .notSent(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
-            close(context, intent, .toolError, note: "nothing was sent")
+            close(context, ruling, intent, .toolError, note: "nothing was sent")
             let isGivenUp = failure.kind == .cancelled
-            let words =
-                !isGivenUp ? RefusalWords.unreachable(context.operation) : isClosed ? .stopping : RefusalWords.gone
+            let words: Refusal =
+                if !isGivenUp {
+                    RefusalWords.unreachable(context.operation, failure)
+                } else {
+                    isClosed ? .stopping(context.operation) : RefusalWords.gone(context.operation)
+                }
             return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
             if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
-            close(context, intent, failure.kind == .timedOut ? .timeout : .unknown)
+            close(context, ruling, intent, failure.kind == .timedOut ? .timeout : .unknown)
             let isGivenUp = failure.kind == .cancelled
             let words =
                 isGivenUp
@@ -88,6 +92,7 @@ extension Gate {
         let answer = JSONValue.object(members)
         close(
             context,
+            ruling,
             intent,
             passed.isError ? .toolError : .ok,
             bytes: answer.canonicalBytes().count,
@@ -102,27 +107,24 @@ extension Gate {
         let conditions = [ruling.present, ruling.run].flatMap(\.conditions)
             .filter { $0.tool == ruling.tool && $0.operation == ruling.name }
         guard !conditions.isEmpty else { return }
-        let entry = RunBook.Entry(
-            agent: context.agent,
-            run: context.run.name,
-            operation: "\(ruling.tool).\(ruling.name)",
-            arguments: context.call.arguments
-        )
+        var entry = context.counting
+        entry.operation = "\(ruling.tool).\(ruling.name)"
         do { try parts.runs.succeeded(entry, names: Set(conditions.compactMap(\.same))) } catch {
             parts.say("runs cannot be written: \(error)")
         }
     }
 
-    /// Writes down what came of an intent.
+    /// Writes down what came of an intent, with its verdict.
     func close(
         _ context: CallContext,
+        _ ruling: Ruling,
         _ intent: Int64?,
         _ outcome: Decision.Outcome,
         bytes: Int? = nil,
         note: String? = nil
     ) {
         var decision = context.decision(.outcome)
-        decision.verdict = .allowed
+        decision.verdict = ruling.verdict
         decision.intent = intent
         decision.outcome = outcome
         decision.bytes = bytes

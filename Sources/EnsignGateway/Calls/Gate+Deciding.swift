@@ -14,24 +14,31 @@ extension Gate {
     }
 
     /// What a session's key gets now. Asked for at each call: what was live a moment ago decides nothing.
-    func present(_ agent: AgentID, key: String) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
+    ///
+    /// - Parameter name: What is asked for, as whoever asked is told.
+    func present(
+        _ agent: AgentID,
+        key: String,
+        for name: String
+    ) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
         do throws(LiveTrouble) {
             let live = try parts.live.ready()
+            try live.checkPolicy()
             guard case .open(let route, let entry) = try live.route(of: agent), let text = route.bucketText(key: key),
                 let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
             else { throw LiveTrouble("") }
             return (try live.bundle(target.digest), entry)
         } catch {
-            guard !error.message.isEmpty else { throw RefusalWords.halted }
+            guard !error.message.isEmpty else { throw RefusalWords.halted(name) }
             parts.say("\(agent): every call is refused: \(error)")
-            throw RefusalWords.unreadable
+            throw RefusalWords.unreadable(name)
         }
     }
 
-    private func bundle(_ digest: Digest, _ agent: AgentID) throws(Refusal) -> PreparedBundle {
-        do throws(LiveTrouble) { return try parts.live.ready().bundle(digest) } catch {
-            parts.say("\(agent): the bundle of an open run cannot be read: \(error)")
-            throw RefusalWords.unreadable
+    private func bundle(_ digest: Digest, _ context: CallContext) throws(Refusal) -> PreparedBundle {
+        do throws(LiveTrouble) { return try parts.live.ready().bundle(digest, isOld: true) } catch {
+            parts.say("\(context.agent): the bundle of an open run cannot be read: \(error)")
+            throw RefusalWords.unreadable(context.operation)
         }
     }
 
@@ -42,15 +49,15 @@ extension Gate {
             let beginning = try begun(context, isRemembered: attempt == 0)
             let key = beginning?.key ?? context.key
             context.looked = .now
-            let (present, entry) = try present(context.agent, key: key)
+            let (present, entry) = try present(context.agent, key: key, for: context.operation)
             let run = try beginning.map { (beginning) throws(Refusal) in
-                beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context.agent)
+                beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context)
             }
             let grounds = Grounds(run: run ?? present, present: present, key: key)
             context.isDecided(by: grounds.run, present, of: entry)
             if let ruling = try count(&context, grounds, isBegun: beginning != nil) { return ruling }
         }
-        throw RefusalWords.changed
+        throw RefusalWords.changed(context.operation)
     }
 
     private func begun(_ context: CallContext, isRemembered: Bool) throws(Refusal) -> RunBook.Beginning? {
@@ -58,7 +65,7 @@ extension Gate {
             return try parts.runs.beginning(of: context.run.name, context.agent, isRemembered: isRemembered)
         } catch {
             parts.say("runs cannot be read: \(error)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
     }
 
@@ -72,21 +79,15 @@ extension Gate {
         let call = CallPolicy.Call(
             tool: named?.tool ?? "",
             operation: named?.name ?? "",
-            arguments: context.call.arguments
+            arguments: context.defect == nil ? context.call.arguments : nil
         )
         let granted = Granted(call.tool, call.operation, run: grounds.run, present: grounds.present)
         let conditions = granted.all.flatMap(\.after)
         let usage = try usage(context, grounds)
-        let outcome: Result<Ruling, Refusal>?
-        let entry = RunBook.Entry(
-            agent: context.agent,
-            run: context.run.name,
-            operation: context.operation,
-            arguments: context.call.arguments
-        )
+        let answer: RunBook.Answer<Result<Ruling, Refusal>>
         do {
-            outcome = try parts.runs.count(
-                entry,
+            answer = try parts.runs.count(
+                context.counting,
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
                 isBegun: isBegun,
                 conditions: conditions,
@@ -100,12 +101,18 @@ extension Gate {
                     return (outcome, progress.mayOpen(bundles, agentLimits) ? .refused : .turnedAway)
                 }
                 ruling.counted = Counted(progress: progress, conditions: Set(conditions))
-                return (.success(ruling), .made)
+                return (.success(ruling), ruling.asks ? .asks : .made)
             }
         } catch {
-            outcome = try uncounted(call, &context, grounds, granted, error)
+            answer = .counted(try uncounted(call, &context, grounds, granted, error))
         }
-        return try outcome?.get()
+        switch answer {
+        case .counted(let outcome): return try outcome.get()
+        case .begunOtherwise: return nil
+        case .asked(let run):
+            context.belongs(to: run)
+            return nil
+        }
     }
 
     /// Where nothing can be counted, what only reads goes on: nothing that it says is lost, and nothing is changed.
@@ -119,7 +126,7 @@ extension Gate {
         parts.say("calls cannot be counted: \(error)")
         guard case .success(let ruling)? = try? judge(call, &context, grounds, granted, RunProgress()),
             ruling.onlyReads, ruling.approval == .none, ruling.wouldRefuse == nil
-        else { throw RefusalWords.unrecorded }
+        else { throw RefusalWords.unrecorded(context.operation) }
         return .success(ruling)
     }
 
@@ -133,7 +140,7 @@ extension Gate {
     ) throws -> Result<Ruling, Refusal> {
         let outcome = try verdict(call, context, grounds, granted, progress)
         guard case .success = outcome, !takePlace(&context) else { return outcome }
-        return .failure(RefusalWords.inFlight(parts.limits.callsInFlight))
+        return .failure(RefusalWords.inFlight(parts.limits.callsInFlight, context.operation))
     }
 
     private func verdict(
@@ -155,6 +162,11 @@ extension Gate {
             granted: granted,
             approval: .none
         )
+        if let defect = context.defect {
+            // What comes before its arguments is told first. Nobody could send it, not even for an agent that is observed.
+            guard case .refused(let refusal) = verdict, !grounds.observes else { return .failure(defect) }
+            return .failure(RefusalWords.refusal(refusal, of: call, calledAs: context.call.name))
+        }
         switch verdict {
         case .allowed: return .success(ruling)
         case .needsApproval(let approval):
@@ -164,7 +176,7 @@ extension Gate {
             let words = RefusalWords.refusal(refusal, of: call, calledAs: context.call.name)
             guard grounds.observes else { return .failure(words) }
             // What the operator limits holds whoever is observed.
-            if let own = Self.ownLimit(progress, limits) { return .failure(own) }
+            if let own = Self.ownLimit(progress, limits, of: call, calledAs: context.operation) { return .failure(own) }
             ruling.wouldRefuse = words
             if ruling.tool.isEmpty {
                 guard let (tool, name) = ungranted(context.call.name) else { return .failure(words) }
@@ -187,7 +199,7 @@ extension Gate {
     /// Decides again about a call that has waited, by what its route gives now and by what was counted for it.
     func decidedAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) -> Ruling {
         context.looked = .now
-        let (present, entry) = try present(context.agent, key: ruling.key)
+        let (present, entry) = try present(context.agent, key: ruling.key, for: context.operation)
         context.isDecided(by: ruling.run, present, of: entry)
         let grounds = Grounds(run: ruling.run, present: present, key: ruling.key)
         let granted = Granted(ruling.tool, ruling.name, run: ruling.run, present: present)
@@ -196,19 +208,23 @@ extension Gate {
         let progress = ruling.counted?.progress ?? RunProgress()
         // What nobody has looked up decides when the call comes again.
         guard isKnown || grounds.observes, let outcome = try? verdict(call, context, grounds, granted, progress) else {
-            throw RefusalWords.changed
+            throw RefusalWords.changed(context.operation)
         }
         var again = try outcome.get()
         again.counted = ruling.counted
         return again
     }
 
-    private static func ownLimit(_ progress: RunProgress, _ limits: AgentLimits) -> Refusal? {
+    private static func ownLimit(
+        _ progress: RunProgress,
+        _ limits: AgentLimits,
+        of call: CallPolicy.Call,
+        calledAs name: String
+    ) -> Refusal? {
         if let loop = progress.looping(limits) {
-            return Refusal(.loop, "refused: \(loop.sentence). Nothing was done. \(loop.advice)")
+            return RefusalWords.refusal(.looping(loop), of: call, calledAs: name)
         }
-        guard let limit = progress.exhausted(limits) else { return nil }
-        return Refusal(.budget, "refused: \(limit.sentence). Nothing was done. \(limit.advice)")
+        return progress.exhausted(limits).map { RefusalWords.refusal(.exhausted($0), of: call, calledAs: name) }
     }
 
     // MARK: Names
@@ -245,7 +261,7 @@ extension Gate {
         let policy: GatewayPolicy?
         do throws(LiveTrouble) { policy = try parts.live.ready().policy() } catch {
             parts.say("\(context.agent): every call is refused: \(error)")
-            throw RefusalWords.unreadable
+            throw RefusalWords.unreadable(context.operation)
         }
         let usage = source.usage(of: context.agent, run: context.run.name, policy: policy, now: now)
         return { progress in

@@ -23,7 +23,7 @@ extension Gate {
             place = try parts.flights.join(key, isAgreed: isAgreed)
         } catch {
             parts.say("calls cannot be recorded: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
         switch place {
         case .first, .over: return place
@@ -56,7 +56,7 @@ extension Gate {
 
     /// Hands out what came of a call that somebody else made.
     func joined(_ key: SingleFlight.Key, _ result: JSONValue, _ ruling: Ruling, _ context: CallContext) -> JSONValue {
-        note("joined the same call", context)
+        note("joined the same call", ruling, context)
         if !ruling.isRepeatable {
             keepIfLost(key, result, context)
             if !context.call.cancellation.isAwaited { context.call.cancellation.lose() }
@@ -67,25 +67,29 @@ extension Gate {
     /// What is told to whoever joined a call and does not wait for its end: that it is not done only where it does no harm to do
     /// it again.
     func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
-        guard !ruling.isRepeatable else { throw RefusalWords.gone }
-        let number = note("joined the same call, and left before its end", context)
+        guard !ruling.isRepeatable else { throw RefusalWords.gone(context.operation) }
+        let number = note("joined the same call, and left before its end", ruling, context)
         return RefusalWords.unknown(context.operation).result(decision: number)
     }
 
     @discardableResult
-    private func note(_ note: String, _ context: CallContext) -> Int64? {
+    private func note(_ note: String, _ ruling: Ruling, _ context: CallContext) -> Int64? {
         var decision = context.decision(.outcome)
-        decision.verdict = .allowed
+        decision.verdict = ruling.verdict
         decision.note = note
         return try? parts.record.append(decision)
     }
 
     /// Says that the call is about to be sent: whoever finds that without an outcome does not send it again.
-    func takeNote(of flight: FlightFolder.Flight?, _ station: UpstreamDesk.Station) throws(Refusal) {
+    func takeNote(
+        of flight: FlightFolder.Flight?,
+        _ station: UpstreamDesk.Station,
+        _ context: CallContext
+    ) throws(Refusal) {
         do throws(RecordFailure) { try flight?.begins() } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             station.passed()
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
     }
 }

@@ -52,83 +52,6 @@ extension Gate {
         var isGivenUp = false
     }
 
-    // MARK: Approval
-
-    /// Asks people where they are needed.
-    ///
-    /// - Returns: The approval that is to be taken before the call is sent; nil where none is needed.
-    private func approve(
-        _ ruling: inout Ruling,
-        _ context: CallContext
-    ) throws(Refusal) -> (id: String, by: [String])? {
-        guard ruling.approval != .none, ruling.wouldRefuse == nil else { return nil }
-        let refusal: Refusal
-        do throws(Refusal) { return try granted(ruling, context) } catch { refusal = error }
-        let grounds = Grounds(run: ruling.run, present: ruling.present, key: ruling.key)
-        guard grounds.observes else { throw refusal }
-        ruling.wouldRefuse = refusal
-        return nil
-    }
-
-    private func granted(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> (id: String, by: [String]) {
-        let rule = try rule(ruling, context)
-        guard rule.isPossible(at: now, byIssuers: parts.approvals.trustsIssuers) else {
-            throw RefusalWords.nobodyApproves(context.operation)
-        }
-        let question = ApprovalQuestion(
-            agent: context.agent,
-            environment: ruling.run.bundle.environment,
-            version: ruling.run.bundle.version,
-            bundle: ruling.run.digest,
-            operation: context.operation,
-            arguments: context.call.arguments,
-            run: context.run,
-            asker: context.asker,
-            needed: ruling.approval,
-            rule: rule
-        )
-        let state: ApprovalState
-        do throws(RecordFailure) { state = try parts.approvals.ask(question, now: now) } catch {
-            parts.say("approvals cannot be asked for: \(error.message)")
-            throw RefusalWords.unrecorded
-        }
-        switch state {
-        case .granted(let id, let by): return (id, by)
-        case .pending(let id, let until): throw RefusalWords.pending(id, context.operation, until: until)
-        case .denied(let id, _, _): throw RefusalWords.denied(id, context.operation)
-        case .tooMany(let most): throw RefusalWords.tooMany(most, context.operation)
-        case .tooLong(let most): throw RefusalWords.tooLong(most, context.operation)
-        }
-    }
-
-    /// Who may agree: by both bundles, and never whoever asks.
-    private func rule(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> ApprovalRule {
-        let policy: GatewayPolicy?
-        do throws(LiveTrouble) { policy = try parts.live.ready().policy() } catch {
-            parts.say("\(context.agent): nobody can be asked: \(error)")
-            throw RefusalWords.unreadable
-        }
-        let asking = asking(context)
-        func rule(_ bundle: PreparedBundle) -> ApprovalRule {
-            ApprovalRule(
-                bundle.bundle,
-                tool: ruling.tool,
-                operation: ruling.name,
-                policy: policy,
-                asking: asking
-            )
-        }
-        return rule(ruling.present).both(rule(ruling.run))
-    }
-
-    /// Under which the agent signs, and whoever it acts for: none of them approves.
-    private func asking(_ context: CallContext) -> Set<String> {
-        var asking = parts.admission.principals(of: context.agent)
-        if let principal = context.principal { asking.insert(principal) }
-        if let asker = context.asker { asking.formUnion(asker.principals) }
-        return asking
-    }
-
     // MARK: Sending
 
     /// A server that may be called, with what was reviewed.
@@ -182,7 +105,7 @@ extension Gate {
             // The server, its credentials and its pins may be others now.
             station.passed()
         }
-        throw RefusalWords.changed
+        throw RefusalWords.changed(context.operation)
     }
 
     private func send(
@@ -199,13 +122,13 @@ extension Gate {
             // repeated without a place where others see that it is under way.
             guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
                 flight != nil || ruling.isRepeatable
-            else { throw RefusalWords.changed }
+            else { throw RefusalWords.changed(context.operation) }
             if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()
             throw error
         }
-        try takeNote(of: flight, station)
+        try takeNote(of: flight, station, context)
         let intent = try announce(ruling, approval, station, context)
         let repeatable = ruling.isRepeatable
         let call = UpstreamCall(
@@ -261,10 +184,10 @@ extension Gate {
             try checkSecret(station, context)
             try checkPins(ruling, station, &context)
             let again = try decidedAgain(ruling, &context)
-            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed }
+            guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed(context.operation) }
         } catch {
             station.passed()
-            close(before, intent, .toolError, note: "nothing was sent")
+            close(before, ruling, intent, .toolError, note: "nothing was sent")
             throw error
         }
     }
@@ -285,7 +208,7 @@ extension Gate {
         }
         let seen = station.pins.pin(of: tool)
         var wanted = ruling.granted.all.compactMap(\.pin)
-        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing)] }
+        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
         guard wanted.contains(where: { $0 != seen }) else { return }
         let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         parts.say(note)
@@ -299,7 +222,8 @@ extension Gate {
         _ seen: Digest,
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
-        _ listing: ServerListing
+        _ listing: ServerListing,
+        _ context: CallContext
     ) throws(Refusal) -> Digest {
         let place = PinPlace(
             tool: ruling.tool,
@@ -313,7 +237,7 @@ extension Gate {
             }
         } catch {
             parts.say("pins cannot be read: \(error.message)")
-            throw RefusalWords.unrecorded
+            throw RefusalWords.unrecorded(context.operation)
         }
     }
 
@@ -325,7 +249,7 @@ extension Gate {
         do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
             learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
-            throw RefusalWords.unreachable(context.operation)
+            throw RefusalWords.unreachable(context.operation, error)
         }
     }
 
@@ -349,30 +273,13 @@ extension Gate {
         guard let reference = station.reference else { return }
         do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference) } catch {
             parts.say("\(context.operation): \(error.message)")
-            throw RefusalWords.unreachable(context.operation)
+            throw RefusalWords.locked(context.operation)
         }
     }
 
     /// Whether anything was waited for since the route was read: no call takes so long to get here by itself.
     private func hasWaited(_ context: CallContext) -> Bool {
         context.looked.map { ContinuousClock.now - $0 > .microseconds(500) } ?? true
-    }
-
-    /// Takes an approval, durably: whatever happens from here on, it is used up.
-    private func consume(
-        _ approval: (id: String, by: [String]),
-        _ ruling: Ruling,
-        _ context: CallContext
-    ) throws(Refusal) {
-        let isTaken: Bool
-        do throws(RecordFailure) { isTaken = try parts.approvals.consume(id: approval.id, now: now) } catch {
-            parts.say("approvals cannot be taken: \(error.message)")
-            throw RefusalWords.unrecorded
-        }
-        guard !isTaken else { return }
-        // Another call took it first: what holds now is told, which most often is that people are asked again.
-        if ruling.approval != .none { _ = try granted(ruling, context) }
-        throw RefusalWords.changed
     }
 
     /// Writes down that the call is about to be sent.
@@ -385,7 +292,7 @@ extension Gate {
         _ context: CallContext
     ) throws(Refusal) -> Int64? {
         var decision = context.decision(.intent)
-        decision.verdict = ruling.wouldRefuse == nil ? .allowed : .wouldRefuse
+        decision.verdict = ruling.verdict
         decision.reason = ruling.wouldRefuse?.reason
         decision.pointer = ruling.wouldRefuse?.pointer
         decision.approval = approval
@@ -397,7 +304,7 @@ extension Gate {
             parts.say("calls cannot be recorded: \(error.message)")
             guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {
                 station.passed()
-                throw RefusalWords.unrecorded
+                throw RefusalWords.unrecorded(context.operation)
             }
             return nil
         }

@@ -37,9 +37,11 @@ extension Gate {
         let run = run(of: session, traceparent: nil)
         let beginning = try? parts.runs.beginning(of: run.name, session.agent)
         let key = beginning?.key ?? session.key ?? run.name
-        let (present, _) = try present(session.agent, key: key)
+        let (present, _) = try present(session.agent, key: key, for: "the list of tools")
         guard let beginning, beginning.bundle != present.digest else { return (present, present) }
-        guard let then = try? parts.live.ready().bundle(beginning.bundle) else { throw RefusalWords.unreadable }
+        guard let then = try? parts.live.ready().bundle(beginning.bundle, isOld: true) else {
+            throw RefusalWords.unreadable("the list of tools")
+        }
         return (then, present)
     }
 

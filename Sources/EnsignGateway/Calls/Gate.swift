@@ -89,18 +89,26 @@ package final class Gate: Gatekeeper {
 
     package func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         var context = context(call, session)
+        return answer(&context)
+    }
+
+    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
+        var context = context(call, session)
+        // For what comes in floods somebody has counted already.
+        guard !refusal.isOfMany else { return refused(refusal, context) }
+        context.defect = refusal
+        return answer(&context)
+    }
+
+    private func answer(_ context: inout CallContext) -> JSONValue {
         do throws(Refusal) {
-            try enter()
+            try enter(context)
             defer { leave(context) }
             let ruling = try rule(&context)
             return try make(ruling, &context)
         } catch {
             return refused(error, context)
         }
-    }
-
-    package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
-        refused(refusal, context(call, session))
     }
 
     /// Records a refusal, and answers with it.
@@ -177,13 +185,13 @@ package final class Gate: Gatekeeper {
     /// Whether it was closed.
     var isClosed: Bool { underWay.withLock { $0.isClosed } }
 
-    private func enter() throws(Refusal) {
+    private func enter(_ context: CallContext) throws(Refusal) {
         // With the count: after ``close()`` none can begin that ``isIdle`` did not see.
         let isOpen = underWay.withLock { underWay in
             if !underWay.isClosed { underWay.calls += 1 }
             return !underWay.isClosed
         }
-        guard isOpen else { throw .stopping }
+        guard isOpen else { throw .stopping(context.operation) }
     }
 
     /// Takes one of the agent's places for calls that are made, unless the call has one.
@@ -214,16 +222,18 @@ package final class Gate: Gatekeeper {
     private func context(_ call: IncomingCall, _ session: Session) -> CallContext {
         let start = parts.clock()
         let run = run(of: session, traceparent: call.traceparent)
-        let (asker, note) = asker(call.asked ?? session.asked)
+        let (asker, other, note) = askers(header: session.asked, meta: call.asked)
         return CallContext(
             call: call,
             agent: session.agent,
             principal: session.principal,
             run: run,
             key: session.key.map(Self.bounded) ?? run.name,
+            window: run.source == .window ? session.key.map(Self.bounded) ?? "" : nil,
             trace: TraceContext(parent: call.traceparent, state: call.tracestate),
             start: start,
             asker: asker,
+            otherAsker: other,
             note: note,
             operation: call.name.onOneLine(utf8: 200)
         )
@@ -241,6 +251,17 @@ package final class Gate: Gatekeeper {
     /// Names of runs and keys are the client's: a long one is known by what cannot be told from its beginning alone.
     private static func bounded(_ text: String) -> String {
         text.utf8.count <= 256 ? text : text.cut(utf8: 180) + "~" + Fingerprint.hex(of: text)
+    }
+
+    /// Who asked. The header comes with the connection, most often from somebody before the agent; `_meta` is the agent's own
+    /// word. So the header's counts, and `_meta` can neither name somebody else in its place nor take it away.
+    private func askers(header: String?, meta: String?) -> (Asker?, other: Asker?, note: String?) {
+        let (first, firstNote) = asker(header)
+        guard meta != nil, meta != header else { return (first, nil, firstNote) }
+        let (second, secondNote) = asker(meta)
+        guard let first else { return (second, nil, firstNote ?? secondNote) }
+        guard let second, second != first else { return (first, nil, secondNote) }
+        return (first, second, "'_meta' names somebody else who asked than the header; neither agrees to it")
     }
 
     private func asker(_ token: String?) -> (Asker?, note: String?) {

@@ -143,7 +143,7 @@ package struct OfferedTool: Sendable, Hashable {
 package struct IncomingCall: Sendable {
     /// As the client wrote it.
     package var name: String
-    /// Always an object; empty where the client gave none.
+    /// An object, empty where the client gave none; something else only in what is refused for it.
     package var arguments: JSONValue
     /// `traceparent` and `tracestate` of `_meta`, unchecked.
     package var traceparent: String?

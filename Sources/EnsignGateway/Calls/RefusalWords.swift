@@ -10,8 +10,10 @@ enum RefusalWords {
 
     /// - Parameter name: As the client wrote it.
     static func refusal(_ refusal: CallPolicy.Refusal, of call: CallPolicy.Call, calledAs name: String) -> Refusal {
+        // What is not granted has no name here.
+        let named = call.tool.isEmpty ? name.onOneLine(utf8: 200) : call.name
         switch refusal {
-        case .halted: return halted
+        case .halted: return halted(named)
         case .notGranted: return notGranted(name)
         case .expired(let date):
             return Refusal(.expired, "refused: the permission for \(call.name) ended on \(date). \(again)")
@@ -23,9 +25,9 @@ enum RefusalWords {
                 "refused: before \(call.name), \(need). Nothing was done. Make that call first, then try again."
             )
         case .exhausted(let limit):
-            return Refusal(.budget, "refused: \(limit.sentence). Nothing was done. \(limit.advice)")
+            return Refusal(.budget, "refused: \(named): \(limit.sentence). Nothing was done. \(limit.advice)")
         case .looping(let loop):
-            return Refusal(.loop, "refused: \(loop.sentence). Nothing was done. \(loop.advice)")
+            return Refusal(.loop, "refused: \(named): \(loop.sentence). Nothing was done. \(loop.advice)")
         case .arguments(let pointer, let message):
             return Refusal(
                 .arguments,
@@ -50,20 +52,26 @@ enum RefusalWords {
         Refusal(.notGranted, "refused: there is no tool \(name.quoted(utf8: 130)). \(again)")
     }
 
-    static let halted = Refusal(
-        .halted,
-        "refused: this agent has been stopped. Nothing was done. Make no more calls; end now."
-    )
+    static func halted(_ name: String) -> Refusal {
+        Refusal(
+            .halted,
+            "refused: \(name): this agent has been stopped. Nothing was done. Make no more calls; end now."
+        )
+    }
 
-    static let unreadable = Refusal(
-        .unavailable,
-        "not done: the gateway cannot read what you may do. Nothing was done. Try again later."
-    )
+    static func unreadable(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): the gateway cannot read what you may do. Nothing was done. Try again later."
+        )
+    }
 
-    static let unrecorded = Refusal(
-        .unavailable,
-        "not done: the gateway cannot record calls now. Nothing was done. Try again later."
-    )
+    static func unrecorded(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): the gateway cannot record calls now. Nothing was done. Try again later."
+        )
+    }
 
     static func off(_ name: String) -> Refusal {
         Refusal(.unavailable, "not done: \(name) is switched off here. Nothing was done. Trying again will not help.")
@@ -71,6 +79,27 @@ enum RefusalWords {
 
     static func unreachable(_ name: String) -> Refusal {
         Refusal(.unavailable, "not done: the server of \(name) cannot be reached. Nothing was done. Try again later.")
+    }
+
+    /// What the operator's command gives no secret for.
+    static func locked(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the credentials of \(name) cannot be read here. Nothing was done. Try again later."
+        )
+    }
+
+    /// Its program ended again and again, and is started again after a rest.
+    static func restarting(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) has ended and is being started again. Nothing was done. Try again in half a minute."
+        )
+    }
+
+    /// What is told where a server was not reached.
+    static func unreachable(_ name: String, _ failure: UpstreamFailure) -> Refusal {
+        failure.kind == .resting ? restarting(name) : unreachable(name)
     }
 
     static func resting(_ name: String) -> Refusal {
@@ -87,10 +116,12 @@ enum RefusalWords {
         )
     }
 
-    static let changed = Refusal(
-        .unavailable,
-        "not done: what you may do has just changed. Nothing was done. Call again."
-    )
+    static func changed(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: \(name): what you may do has just changed. Nothing was done. Call again."
+        )
+    }
 
     static func pinned(_ name: String) -> Refusal {
         Refusal(
@@ -99,23 +130,36 @@ enum RefusalWords {
         )
     }
 
-    static func inFlight(_ most: Int64) -> Refusal {
+    static func inFlight(_ most: Int64, _ name: String) -> Refusal {
         var refusal = Refusal(
             .budget,
-            "refused: \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
+            "refused: \(name): \(most) calls of this agent are under way, the most at a time. Nothing was done. Try again when one has ended."
         )
         refusal.isOfMany = true
         return refusal
     }
 
-    static func pending(_ id: String, _ name: String, until: Timestamp) -> Refusal {
-        Refusal(
+    /// - Parameter run: An approval is good in the run in which it was asked for.
+    static func pending(_ id: String, _ name: String, until: Timestamp, run: RunName.Source) -> Refusal {
+        // Some clients begin a trace for each call: none of them ever finds what was agreed to.
+        let again =
+            run != .trace
+            ? "Call again later with exactly these arguments; other arguments need a new approval."
+            : "Call again later with exactly these arguments and in the same trace, which is its run: other arguments, and "
+                + "another trace, need a new approval. A client that begins a trace for each call has to name its run "
+                + "('--run', 'Ensign-Run')."
+        return Refusal(
             .approvalPending,
             """
             Waiting for a person: approval \(id) for \(name), until \(until). Nothing was done. Go on with other work, or end \
-            and say that you wait. Call again later with exactly these arguments; other arguments need a new approval.
+            and say that you wait. \(again)
             """
         )
+    }
+
+    /// What is written down of a call of an agent that is only observed: nobody is told.
+    static func wouldAsk(_ name: String) -> Refusal {
+        Refusal(.approvalPending, "refused: \(name) needs a person's approval.")
     }
 
     static func denied(_ id: String, _ name: String) -> Refusal {
@@ -166,7 +210,9 @@ enum RefusalWords {
         )
     }
 
-    static let gone = Refusal(.unavailable, "not done: the call was given up.")
+    static func gone(_ name: String) -> Refusal {
+        Refusal(.unavailable, "not done: \(name): the call was given up.")
+    }
 }
 
 extension JSONPointer {

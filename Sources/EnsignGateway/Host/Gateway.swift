@@ -114,6 +114,8 @@ package final class Gateway: Sendable {
             say(note)
         }
         do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
+        // From now on its end is noticed, also where no call has needed it before.
+        do throws(LiveTrouble) { _ = try live.ready().policy() } catch { say("\(error)") }
         housekeeping.start()
     }
 

@@ -29,6 +29,8 @@ package final class LiveReader: Sendable {
     /// When the host was last heard.
     private let headers = LiveShelf<Timestamp>()
     private let policies = LiveShelf<GatewayPolicy?>()
+    /// What was found of `policy.json` when it was looked at last.
+    private let policyWatch = Mutex(PolicyWatch.unknown)
     private let bundles = Mutex(BundleShelf())
     private let patience: Duration
     private let clock: @Sendable () -> Timestamp
@@ -153,25 +155,38 @@ package final class LiveReader: Sendable {
 
     // MARK: Bundles
 
-    /// A bundle by its digest.
-    package func bundle(_ digest: Digest) throws(LiveTrouble) -> PreparedBundle {
-        if let known = bundles.withLock({ $0.take(digest) }) { return known }
+    /// A bundle by its digest. Its file is looked at each time: one that somebody has touched is proven again.
+    ///
+    /// - Parameter isOld: Whether it is one that a run began with, or somebody was asked about: such a file is removed some time,
+    ///   and what was proven of it stays good.
+    package func bundle(_ digest: Digest, isOld: Bool = false) throws(LiveTrouble) -> PreparedBundle {
+        let known = bundles.withLock { $0.take(digest) }
+        if let known, let mark = known.mark, (try? Files.status(known.place.path)) == mark { return known.bundle }
         return try patiently { () throws(LiveTrouble) in
-            let path = LivePath.bundle(digest)
-            guard let bytes = try self.files.read(path, limit: Bundle.maxBytes) else {
-                throw LiveTrouble("there is no \(path)")
+            let place = known?.place ?? self.files.place(LivePath.bundle(digest))
+            guard let content = try self.files.read(place, limit: Bundle.maxBytes) else {
+                if isOld, let known { return known.bundle }
+                throw LiveTrouble("there is no \(LivePath.bundle(digest))")
             }
-            guard SHA256.hex(of: bytes) == digest.hex else { throw LiveTrouble("\(path) is not what its name says") }
-            guard let json = try? JSONParser.parse(bytes), let bundle = Bundle(json: json) else {
-                throw LiveTrouble("\(path) is not a bundle that is understood here")
+            guard SHA256.hex(of: content.bytes) == digest.hex else {
+                throw LiveTrouble("\(LivePath.bundle(digest)) is not what its name says")
             }
-            guard bundle.environment == self.environment else {
-                throw LiveTrouble("\(path) is of the environment '\(bundle.environment.cut(utf8: 100))'")
-            }
-            let prepared = PreparedBundle(bundle, digest: digest)
-            self.bundles.withLock { $0.put(prepared, bytes: bytes.count) }
-            return prepared
+            let bundle = if let known { known.bundle } else { try self.prepared(content.bytes, digest) }
+            let shelved = ShelvedBundle(bundle: bundle, place: place, mark: content.mark, size: content.bytes.count)
+            self.bundles.withLock { $0.put(shelved) }
+            return bundle
         }
+    }
+
+    private func prepared(_ bytes: [UInt8], _ digest: Digest) throws(LiveTrouble) -> PreparedBundle {
+        let path = LivePath.bundle(digest)
+        guard let json = try? JSONParser.parse(bytes), let bundle = Bundle(json: json) else {
+            throw LiveTrouble("\(path) is not a bundle that is understood here")
+        }
+        guard bundle.environment == environment else {
+            throw LiveTrouble("\(path) is of the environment '\(bundle.environment.cut(utf8: 100))'")
+        }
+        return PreparedBundle(bundle, digest: digest)
     }
 
     // MARK: What all share
@@ -197,6 +212,21 @@ package final class LiveReader: Sendable {
         }
     }
 
+    /// What is asked of `policy.json` at each call, whether or not it needs what is in there: that nobody has taken it away, and
+    /// that it is proven. One that is as it was costs one look.
+    package func checkPolicy() throws(LiveTrouble) {
+        let status: FileStatus?
+        do throws(SystemError) { status = try Files.status("\(files.root)/\(LivePath.policy)") } catch {
+            throw LiveTrouble(error.description)
+        }
+        let now = status.map(PolicyWatch.there) ?? .missing
+        if policyWatch.withLock({ $0 == now }) { return }
+        // The look came first: whoever changes the file after it is found out at the next call.
+        let isThere = try policy() != nil
+        let isLasting = status == nil ? !isThere : isThere && policies.mark(of: .policy) == status
+        policyWatch.withLock { $0 = isLasting ? now : .unknown }
+    }
+
     // MARK: Patience
 
     /// Tries again for a while what went wrong.
@@ -211,31 +241,11 @@ package final class LiveReader: Sendable {
     }
 }
 
-/// The bundles that were used last, up to so many bytes of their files.
-private struct BundleShelf {
-    private var bundles: [Digest: (bundle: PreparedBundle, bytes: Int, used: UInt64)] = [:]
-    private var total = 0
-    private var uses: UInt64 = 0
-
-    static let most = 16 << 20
-
-    mutating func take(_ digest: Digest) -> PreparedBundle? {
-        uses += 1
-        bundles[digest]?.used = uses
-        return bundles[digest]?.bundle
-    }
-
-    mutating func put(_ bundle: PreparedBundle, bytes: Int) {
-        guard bundles[bundle.digest] == nil else { return }
-        uses += 1
-        bundles[bundle.digest] = (bundle, bytes, uses)
-        total += bytes
-        guard total > Self.most else { return }
-        // Half of it at once: looking for the oldest costs as much as there are.
-        for (digest, entry) in bundles.sorted(by: { $0.value.used < $1.value.used }) {
-            guard total > Self.most / 2, digest != bundle.digest else { break }
-            bundles[digest] = nil
-            total -= entry.bytes
-        }
-    }
+/// What was found of `policy.json`.
+private enum PolicyWatch: Sendable, Equatable {
+    case unknown
+    /// It is not there, and never was.
+    case missing
+    /// It is there, proven, and for as long as this is the same nobody has touched it.
+    case there(FileStatus)
 }

@@ -54,6 +54,9 @@ final class LiveShelf<Value: Sendable>: Sendable {
         }
     }
 
+    /// What a file is for as long as nobody touches it and its value counts; nil for one that has none.
+    func mark(of file: LiveProof.File) -> FileStatus? { entries.withLock { $0[file]?.known?.content.mark } }
+
     func keep(_ value: Value, of file: LiveProof.File, _ content: LiveFiles.Content, seen: FileStatus) {
         entries.withLock { $0[file]?.known = Known(content: content, seen: seen, value: value) }
     }

@@ -143,6 +143,8 @@ package struct Replay: Sendable {
         case "not-granted", "expired":
             guard case .refused(let refusal) = decided else { return .different }
             return refusal.reason == reason ? .same : .different
+        // No schema refused it, but the message itself: arguments that are no object, or a number with no one reading.
+        case "arguments" where json["at"] == nil: return .gap(.circumstances)
         case "arguments":
             if case .refused(let refusal) = decided, refusal.reason == reason { return .same }
             // Another bundle may have refused them before.

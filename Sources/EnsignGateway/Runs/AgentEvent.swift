@@ -3,6 +3,12 @@ import EnsignModel
 /// What happens to an agent, whatever run it is in: a line of its file each.
 enum AgentEvent: Sendable {
     case call(Mark, run: Mark, isRefused: Bool)
+    /// A call for which people have been asked already: it was counted then.
+    case repeated(run: Mark, isRefused: Bool)
+    /// People are asked for a call.
+    case asked(AgentState.Question, AgentState.Asked)
+    /// Nobody is asked for it any more.
+    case settled(AgentState.Question)
     /// A refused call of a run for which there was no room.
     case turnedAway(Mark)
     case began(run: Mark)
@@ -25,6 +31,11 @@ enum AgentEvent: Sendable {
     func line(at time: Int64) -> String {
         switch self {
         case .call(let call, let run, let isRefused): "\(isRefused ? "r" : "c") \(time) \(call.hex) \(run.hex)"
+        case .repeated(let run, let isRefused): "\(isRefused ? "v" : "p") \(time) \(run.hex)"
+        case .asked(let question, let asked):
+            (["a", "\(time)", question.call.hex, question.run.hex, "\(asked.until)", "\(asked.since)"]
+                + (asked.window.map { [$0.key.hex, $0.name] } ?? [])).joined(separator: " ")
+        case .settled(let question): "e \(time) \(question.call.hex) \(question.run.hex)"
         case .turnedAway(let call): "t \(time) \(call.hex)"
         case .began(let run): "n \(time) \(run.hex)"
         case .rated(let rate, let count):
@@ -37,8 +48,29 @@ enum AgentEvent: Sendable {
     /// Reads a line back; nil for one that is not understood, which changes nothing.
     static func read(_ line: Substring) -> (event: AgentEvent, time: Int64)? {
         let parts = line.split(separator: " ", omittingEmptySubsequences: false)
-        guard parts.count >= 3, let time = Int64(parts[1]), let event = event(parts) else { return nil }
+        guard parts.count >= 3, let time = Int64(parts[1]), let event = event(parts) ?? asking(parts, time) else {
+            return nil
+        }
         return (event, time)
+    }
+
+    /// What is about a call for which people are asked.
+    private static func asking(_ parts: [Substring], _ time: Int64) -> AgentEvent? {
+        func question() -> AgentState.Question? {
+            guard parts.count > 3, let call = Mark(parts[2]), let run = Mark(parts[3]) else { return nil }
+            return AgentState.Question(call: call, run: run)
+        }
+        switch parts[0] {
+        case "p", "v": return Mark(parts[2]).map { .repeated(run: $0, isRefused: parts[0] == "v") }
+        case "e": return question().map { .settled($0) }
+        case "a":
+            guard let question = question(), parts.count > 5, let until = Int64(parts[4]), let since = Int64(parts[5])
+            else { return nil }
+            var asked = AgentState.Asked(since: since, rated: time, until: until)
+            if parts.count > 7, let key = Mark(parts[6]) { asked.window = (key, String(parts[7])) }
+            return .asked(question, asked)
+        default: return nil
+        }
     }
 
     private static func event(_ parts: [Substring]) -> AgentEvent? {

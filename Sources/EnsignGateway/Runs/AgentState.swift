@@ -11,12 +11,37 @@ struct AgentState: Sendable {
     private var open: [Mark: Int64] = [:]
     /// Runs without a name of their own, by their keys.
     private var windows: [Mark: (name: String, began: Int64)] = [:]
+    /// Calls for which people are asked.
+    private var asked: [Question: Asked] = [:]
     /// The bytes that were left of its file when it was made anew last, by whatever process.
     private var size: Int64 = 0
 
     struct Rate: Hashable, Sendable {
         var operation: String
         var period: CallRate.Period
+    }
+
+    /// A call for which people are asked, as far as it is another one than the next.
+    struct Question: Hashable, Sendable {
+        /// Operation, arguments, and for whom it is made.
+        var call: Mark
+        var run: Mark
+    }
+
+    struct Asked: Sendable {
+        /// Since when: milliseconds since 1970.
+        var since: Int64
+        /// When it was counted last by the rates of its operation.
+        var rated: Int64
+        /// Until when it may be answered and made.
+        var until: Int64
+        /// The session's key and the name of its run, where nobody has named one.
+        var window: (key: Mark, name: String)?
+
+        /// Whether it is among what a rate has counted within its period.
+        func isWithin(_ period: CallRate.Period, at now: Int64) -> Bool {
+            rated > now.subtracting(saturating: period.seconds * 1_000)
+        }
     }
 
     /// A run is open for so long after its last call, in milliseconds; so long also is a run without a name.
@@ -30,6 +55,18 @@ struct AgentState: Sendable {
     func runsInHour(at now: Int64) -> Int64 { begun.count(at: now) }
     func sameInMinute(_ call: Mark, at now: Int64) -> Int64 { same[call]?.count(at: now) ?? 0 }
     func calls(_ rate: Rate, at now: Int64) -> Int64 { rates[rate]?.count(at: now) ?? 0 }
+
+    var asksAnybody: Bool { !asked.isEmpty }
+
+    func asked(_ question: Question, at now: Int64) -> Asked? { asked[question].flatMap { $0.until >= now ? $0 : nil } }
+
+    /// The name of an earlier run of a key, without a name of its own, in which people are asked for a call.
+    func window(asking call: Mark, _ key: Mark, besides run: Mark, at now: Int64) -> String? {
+        let asking = asked.filter { question, asked in
+            question.call == call && question.run != run && asked.window?.key == key && asked.until >= now
+        }
+        return asking.values.max { $0.since < $1.since }?.window?.name
+    }
 
     func isOpen(_ run: Mark, at now: Int64) -> Bool { open[run].map { Self.isRecent($0, at: now) } ?? false }
 
@@ -56,6 +93,14 @@ struct AgentState: Sendable {
             add(same: call, at: time)
             open(run, at: time)
             if open.count > Self.most { open = open.filter { $0.value > time - Self.idle } }
+        case .repeated(let run, let isRefused):
+            steps.add(at: time)
+            if isRefused { refusals.add(at: time) }
+            open(run, at: time)
+        case .asked(let question, let new):
+            asked[question] = new
+            if asked.count > Self.most { asked = asked.filter { $0.value.until >= time } }
+        case .settled(let question): asked[question] = nil
         case .turnedAway(let call):
             steps.add(at: time)
             refusals.add(at: time)
@@ -122,6 +167,9 @@ struct AgentState: Sendable {
         for (run, time) in open where time > now - Self.idle { events.append((time, .kept(.open(run), count: 1))) }
         for (key, window) in windows where window.began > now - Self.idle {
             events.append((window.began, .window(key, name: window.name)))
+        }
+        for (question, asked) in asked where asked.until >= now {
+            events.append((asked.rated, .asked(question, asked)))
         }
         return events.map { ($0.time, $0.event.line(at: $0.time)) }.sorted { $0 < $1 }.map(\.1)
     }

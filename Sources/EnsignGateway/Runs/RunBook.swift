@@ -19,18 +19,33 @@ package final class RunBook: Sendable {
         /// `TOOL.OPERATION`, or what was asked for where there is none.
         package var operation: String
         package var arguments: JSONValue
+        /// For whom it is made, as far as people who are asked are told: another question for each.
+        package var askers: [String]
+        /// The session's key, where nobody has named the run.
+        package var window: String?
 
-        package init(agent: AgentID, run: String, operation: String, arguments: JSONValue) {
+        package init(
+            agent: AgentID,
+            run: String,
+            operation: String,
+            arguments: JSONValue,
+            askers: [String] = [],
+            window: String? = nil
+        ) {
             self.agent = agent
             self.run = run
             self.operation = operation
             self.arguments = arguments
+            self.askers = askers
+            self.window = window
         }
     }
 
     /// What becomes of a call that is counted.
     package enum Fate: Sendable, Hashable {
         case made
+        /// Allowed once people agree: counted once, however often it comes until it is made.
+        case asks
         case refused
         /// Refused in a run for which there is no room: it is not open, and its next call is asked the same.
         case turnedAway
@@ -45,6 +60,15 @@ package final class RunBook: Sendable {
             self.bundle = bundle
             self.key = key
         }
+    }
+
+    /// What is found where a call is to be counted.
+    package enum Answer<Value> {
+        case counted(Value)
+        /// The run began with another bundle, or has begun, or has not: look at it, then count again.
+        case begunOtherwise
+        /// People are asked for it in an earlier run of ten minutes: there it belongs.
+        case asked(inRun: String)
     }
 
     private let folder: String
@@ -116,8 +140,7 @@ package final class RunBook: Sendable {
     ///   - isBegun: Whether it had begun.
     ///   - conditions: Calls that must have succeeded before.
     ///   - rates: Those of the operation.
-    ///   - decide: Says what becomes of the call. Not called where the run began otherwise.
-    /// - Returns: Nil where the run began with another bundle, or has begun, or has not: look at it, then count again.
+    ///   - decide: Says what becomes of the call. Called only where it is counted.
     package func count<Value>(
         _ entry: Entry,
         beginning: Beginning,
@@ -125,14 +148,19 @@ package final class RunBook: Sendable {
         conditions: [Precondition],
         rates: Set<CallRate.Period>,
         _ decide: (RunProgress) throws -> (value: Value, fate: Fate)
-    ) throws -> Value? {
+    ) throws -> Answer<Value> {
         let call = mark(["call", entry.operation, entry.arguments.text])
         let name = mark(["run", entry.run])
         return try desk(entry.agent).access { (desk, turn) in
             let now = clock()
+            let earlier: Earlier?
+            switch self.earlier(entry, in: name, desk.agent, now) {
+            case .elsewhere(let run): return .asked(inRun: run)
+            case .here(let found): earlier = found
+            }
             try desk.look(at: name, now)
             let bundle = desk.asked(name) { $0?.bundle }
-            guard bundle.map({ $0 == beginning.bundle }) ?? !isBegun else { return nil }
+            guard bundle.map({ $0 == beginning.bundle }) ?? !isBegun else { return .begunOtherwise }
             let progress = desk.asked(name) { run in
                 var progress = Self.progress(run, desk.agent, call: call, name, now)
                 for rate in rates {
@@ -141,27 +169,46 @@ package final class RunBook: Sendable {
                 for condition in conditions where isFulfilled(condition, entry.arguments, run, now) {
                     progress.fulfilled.insert(condition)
                 }
+                // A run that was forgotten has counted nothing.
+                if let run, let earlier { progress.forget(earlier.asked, of: run, at: now) }
                 return progress
             }
             let (value, fate) = try decide(progress)
-            let isRefused = fate != .made
-            if fate == .turnedAway {
-                desk.write(.turnedAway(call), at: now, &turn)
-                if bundle != nil { try desk.write([.call(call, isRefused: true)], to: name, at: now) }
-                return value
-            }
-            var events = [RunEvent.call(call, isRefused: isRefused)]
-            if bundle == nil {
-                events.insert(.began(beginning.bundle, key: beginning.key), at: 0)
-                desk.write(.began(run: name), at: now, &turn)
-            }
-            try desk.write(events, to: name, at: now)
-            desk.write(.call(call, run: name, isRefused: isRefused), at: now, &turn)
-            for rate in rates {
+            let writing = Writing(fate: fate, call: call, run: name, beginning: bundle == nil ? beginning : nil)
+            let isRated =
+                if let earlier, bundle != nil {
+                    try writing.again(earlier, rates, now, &desk, &turn)
+                } else {
+                    try writing.first(now, &desk, &turn)
+                }
+            for rate in rates where isRated {
                 desk.write(.rated(.init(operation: entry.operation, period: rate), count: 1), at: now, &turn)
             }
-            return value
+            return .counted(value)
         }
+    }
+
+    /// A call for which people were asked when it came before.
+    struct Earlier {
+        var question: AgentState.Question
+        var asked: AgentState.Asked
+    }
+
+    private enum Asking {
+        case here(Earlier?)
+        /// In an earlier run of ten minutes, of this name.
+        case elsewhere(String)
+    }
+
+    private func earlier(_ entry: Entry, in run: Mark, _ agent: AgentState, _ now: Int64) -> Asking {
+        guard agent.asksAnybody else { return .here(nil) }
+        let question = question(entry, in: run)
+        if let key = entry.window.map({ mark(["key", $0]) }),
+            let earlier = agent.window(asking: question.call, key, besides: run, at: now)
+        {
+            return .elsewhere(earlier)
+        }
+        return .here(agent.asked(question, at: now).map { Earlier(question: question, asked: $0) })
     }
 
     private static func progress(
@@ -185,6 +232,41 @@ package final class RunBook: Sendable {
         progress.sameCallsInMinute = agent.sameInMinute(call, at: now)
         progress.refusalsInMinute = agent.refusalsInMinute(at: now)
         return progress
+    }
+
+    // MARK: Calls for which people are asked
+
+    /// Notes that people are asked for a call: until then it counts once, however often it comes.
+    ///
+    /// - Parameter until: The last moment at which the call may be made, in seconds since 1970.
+    package func asked(_ entry: Entry, until: Int64) throws {
+        let name = mark(["run", entry.run])
+        let question = question(entry, in: name)
+        try desk(entry.agent).access { (desk, turn) in
+            let now = clock()
+            let end = until.multiplied(saturating: 1_000).adding(saturating: 999)
+            // Where another request follows on the first one it is still the same call.
+            var asked = desk.agent.asked(question, at: now) ?? AgentState.Asked(since: now, rated: now, until: 0)
+            guard asked.until != end else { return }
+            asked.until = end
+            asked.window = entry.window.map { (mark(["key", $0]), entry.run) }
+            desk.write(.asked(question, asked), at: now, &turn)
+        }
+    }
+
+    /// Notes that a call for which people were asked is made, or denied: the next one like it is another one.
+    package func settled(_ entry: Entry) throws {
+        let question = question(entry, in: mark(["run", entry.run]))
+        try desk(entry.agent).access { (desk, turn) in
+            let now = clock()
+            guard desk.agent.asked(question, at: now) != nil else { return }
+            desk.write(.settled(question), at: now, &turn)
+        }
+    }
+
+    private func question(_ entry: Entry, in run: Mark) -> AgentState.Question {
+        let call = mark(["asked", entry.operation, entry.arguments.text] + entry.askers)
+        return AgentState.Question(call: call, run: run)
     }
 
     // MARK: Conditions

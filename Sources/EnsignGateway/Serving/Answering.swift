@@ -38,26 +38,27 @@ extension Gatekeeper {
 
 extension Refusal {
     /// There is no room for one more call.
-    static let noRoom: Refusal = {
+    static func noRoom(_ name: String) -> Refusal {
         var refusal = Refusal(
             .unavailable,
-            "not done: too many calls at the same time. Nothing was done. Try again when others have been answered."
+            "not done: \(name.onOneLine(utf8: 200)): too many calls at the same time. Nothing was done. "
+                + "Try again when others have been answered."
         )
         refusal.isOfMany = true
         return refusal
-    }()
+    }
 }
 
 extension Refusal {
     /// The gateway ends, and another one may be there in a moment.
-    static let stopping: Refusal = {
+    static func stopping(_ name: String) -> Refusal {
         var refusal = Refusal(
             .unavailable,
-            "not done: the gateway is being stopped. Nothing was done. Try again in a moment."
+            "not done: \(name): the gateway is being stopped. Nothing was done. Try again in a moment."
         )
         refusal.isOfMany = true
         return refusal
-    }()
+    }
 }
 
 extension ProtocolError {
@@ -68,7 +69,7 @@ extension ProtocolError {
     )
 
     /// Whoever asks may not speak any more.
-    static let noSpeaker = ProtocolError(internalFailure, Refusal.noSpeaker.text)
+    static let noSpeaker = ProtocolError(internalFailure, Refusal.noSpeaker("this request").text)
 }
 
 extension ToolCall {
@@ -87,12 +88,34 @@ extension ToolCall {
 
     /// Why it cannot be passed on, where that is so.
     var refusal: Refusal? {
-        inexact.map { place in
+        let name = name.onOneLine(utf8: 200)
+        guard arguments.object != nil else {
+            return Refusal(
+                .arguments,
+                "refused: \(name): 'arguments' must be an object, and is \(arguments.kind). Nothing was done. "
+                    + "The same call will be refused again."
+            )
+        }
+        return inexact.map { place in
             Refusal(
                 .arguments,
-                "refused: the number at \(place.dropFirst("/arguments".count)) is beyond 2^53, where whole numbers are not "
+                "refused: \(name): the number at \(place.dropFirst("/arguments".count)) is beyond 2^53, where whole numbers are not "
                     + "exact. Nothing was done. Give it as a text if the tool takes one, or a smaller number."
             )
+        }
+    }
+}
+
+extension JSONValue {
+    /// What it is, for a sentence.
+    fileprivate var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "true or false"
+        case .integer, .number: "a number"
+        case .string: "a text"
+        case .array: "a list"
+        case .object: "an object"
         }
     }
 }

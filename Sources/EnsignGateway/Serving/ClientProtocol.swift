@@ -55,7 +55,9 @@ struct ClientProtocol: Sendable {
     private mutating func take(_ request: ClientRequest) -> Step {
         do throws(ProtocolError) {
             let version = try version(of: request)
-            if let place = request.inexact, request.method != "tools/call" || !place.hasPrefix("/arguments/") {
+            if let place = request.inexact,
+                request.method != "tools/call" || !(place == "/arguments" || place.hasPrefix("/arguments/"))
+            {
                 throw ProtocolError(
                     ProtocolError.badParameters,
                     "the number at \(place.quoted(utf8: 200)) is beyond 2^53, where numbers have no one reading"
@@ -65,7 +67,9 @@ struct ClientProtocol: Sendable {
             let reply = Reply(id: request.id, version: version, server: server)
             switch (request.method, isStateless) {
             case ("initialize", _): return .answer(reply.message(try initialize(request)), failure: nil)
-            case ("ping", false): return .answer(reply.message([:]), failure: nil)
+            case ("ping", false):
+                try Self.only(["_meta"], in: request)
+                return .answer(reply.message([:]), failure: nil)
             case ("server/discover", true): return .answer(reply.message(discovery), failure: nil)
             case ("tools/list", _):
                 try Self.only(["_meta", "cursor"], in: request)
@@ -143,6 +147,7 @@ struct ClientProtocol: Sendable {
 /// What a `tools/call` says.
 struct ToolCall: Sendable {
     var name: String
+    /// What is not an object is refused as a call, so that its model reads why.
     var arguments: JSONValue
     var meta: JSONObject
     var progressToken: JSONValue?
@@ -156,9 +161,6 @@ struct ToolCall: Sendable {
             throw ProtocolError(ProtocolError.badParameters, "'tools/call' says the 'name' of the tool")
         }
         let arguments = request.parameters["arguments"] ?? [:]
-        guard arguments.object != nil else {
-            throw ProtocolError(ProtocolError.badParameters, "'arguments' is an object")
-        }
         let meta = request.meta ?? [:]
         switch meta["progressToken"] {
         case nil, .string, .integer: progressToken = meta["progressToken"]

@@ -244,7 +244,7 @@ final class LineConnection: Sendable {
             protocolVersion: ProtocolVersion.handshakes[0],
             cancellation: Cancellation()
         )
-        let decision = gatekeeper.refuse(call, .noRoom, in: speaker.first)["_meta"]?["dev.ensign/decision"]
+        let decision = gatekeeper.refuse(call, .noRoom(call.name), in: speaker.first)["_meta"]?["dev.ensign/decision"]
         var error = ProtocolError.noRoom
         error.data = decision.map { ["dev.ensign/decision": $0] }
         write(Reply.message(.null, error))
@@ -269,11 +269,11 @@ final class LineConnection: Sendable {
                 return gatekeeper.answer(reply, toListFor: session)
             }
         case .call(let reply, let call):
-            let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom, in: speaker.first) }
+            let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom(call.name), in: speaker.first) }
             let reading = ClientReading(input) { [self] in passOn(turn) }
             job = start(reply, turn, ifBusy: busy) { [self] cancellation in
                 guard let session = speaker.session else {
-                    return gatekeeper.refuse(reply, call, .noSpeaker, in: speaker.first)
+                    return gatekeeper.refuse(reply, call, .noSpeaker(call.name), in: speaker.first)
                 }
                 return gatekeeper.answer(reply, to: call, in: session, cancellation, reading: reading) { [self] in
                     write($0)

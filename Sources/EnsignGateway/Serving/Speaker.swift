@@ -1,3 +1,5 @@
+import EnsignModel
+
 /// Who speaks on a connection that stays open.
 ///
 /// Whoever was admitted once may be taken out of the operator's file, and tokens and their keys end: each message asks anew,
@@ -22,13 +24,13 @@ struct Speaker: Sendable {
 
 extension Refusal {
     /// The connection's agent may not be spoken for on it any more.
-    static let noSpeaker: Refusal = {
+    static func noSpeaker(_ name: String) -> Refusal {
         var refusal = Refusal(
             .notGranted,
-            "refused: whoever speaks on this connection may not speak for this agent any more. Nothing was done. "
-                + "The same call will be refused again."
+            "refused: \(name.onOneLine(utf8: 200)): whoever speaks on this connection may not speak for this agent any more. "
+                + "Nothing was done. The same call will be refused again."
         )
         refusal.isOfMany = true
         return refusal
-    }()
+    }
 }

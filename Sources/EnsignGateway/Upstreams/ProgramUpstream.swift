@@ -36,6 +36,8 @@ package final class ProgramUpstream: Upstream {
 
     /// The most time that a program may take until it serves.
     private static let patience = Duration.seconds(30)
+    /// A rest that a call waits for.
+    private static let shortRest = Duration.seconds(1)
 
     /// - Parameters:
     ///   - secrets: Its whole environment.
@@ -140,6 +142,8 @@ package final class ProgramUpstream: Upstream {
         enum Turn {
             case running(ProgramSession, UpstreamProtocol.Era)
             case start(old: ProgramSession?, asksStateless: Bool)
+            /// It ended again and again, and is not started before that.
+            case rests(until: ContinuousClock.Instant, UpstreamFailure)
             case failed(UpstreamFailure)
         }
         if !cancellation.isCancelled, let running = state.withLock({ $0.running }) { return running }
@@ -153,9 +157,7 @@ package final class ProgramUpstream: Upstream {
                 state.session = nil
                 state.listing = nil
                 if ContinuousClock.now < state.notBefore, let last = state.lastFailure {
-                    return .failed(
-                        UpstreamFailure(.resting, "\(last.message); it is started again after a moment")
-                    )
+                    return .rests(until: state.notBefore, last)
                 }
                 state.isStarting = true
                 return .start(old: old, asksStateless: state.asksStateless)
@@ -164,6 +166,15 @@ package final class ProgramUpstream: Upstream {
         switch turn {
         case nil: throw UpstreamFailure(.timedOut, "the server was not ready in time")
         case .failed(let failure): throw failure
+        case .rests(let end, let last):
+            // Whoever calls is told of a longer one at once.
+            guard end < deadline, end - .now <= Self.shortRest else {
+                throw UpstreamFailure(.resting, "\(last.message); it is started again after a moment")
+            }
+            cancellation.whileWatching({ [state] in state.update { _ in } }) {
+                _ = state.wait(until: end) { $0.running != nil || cancellation.isCancelled ? true : nil }
+            }
+            return try session(until: deadline, cancellation)
         case .running(let session, let era): return (session, era)
         case .start(let old, let asksStateless):
             old?.join()

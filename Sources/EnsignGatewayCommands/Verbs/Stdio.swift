@@ -33,8 +33,8 @@ extension Verb {
         }
         for name in ["run", "key"] {
             guard let text = invocation[name] else { continue }
-            guard (1...256).contains(text.utf8.count), !text.unicodeScalars.contains(where: DisplayText.isUnsafe) else {
-                throw UsageError(message: "'--\(name)' is a text of 1 to 256 bytes that can be shown", verb: "stdio")
+            guard ClientName.isValid(text) else {
+                throw UsageError(message: "'--\(name)' is \(ClientName.rule)", verb: "stdio")
             }
         }
         let operatorFile = try OperatorFile(invocation)

@@ -171,6 +171,62 @@ struct DecidingTests {
         #expect(fixture.call("crm__update", ["amount": 2], run: "r2").reason == nil, "no place was kept")
     }
 
+    @Test("A call whose message cannot be passed on is decided, recorded and counted like any other, and never made")
+    func defect() throws {
+        let fixture = try GateFixture(more: "limits: {refusals: 2}")
+        try fixture.publish(open { $0.mode = .observe })
+        let refusal = Refusal(.arguments, "refused: it is no object")
+        func refuse(_ name: String, run: String = "r1") -> GateFixture.Answer {
+            let call = IncomingCall(
+                name: name,
+                arguments: .null,
+                protocolVersion: "2025-11-25",
+                cancellation: Cancellation()
+            )
+            let session = Session(agent: GateFixture.agent, run: RunName(run, .header))
+            return GateFixture.Answer(value: fixture.gate.refuse(call, refusal, in: session))
+        }
+        for name in ["crm__update", "crm__secret"] { #expect(refuse(name).text == refusal.text) }
+        #expect(fixture.log.lines.withLock { $0.allSatisfy { $0.kind == .refused && $0.bundle != nil } })
+        #expect(fixture.call("crm__list").reason == "loop")
+        try fixture.publish(open("1.0.1"))
+        fixture.pass(seconds: 61)
+        #expect(refuse("crm__secret", run: "r2").reason == "not-granted", "what comes first is told first")
+        #expect(refuse("crm__update", run: "r2").reason == "arguments")
+        try fixture.publish([] as [(Bundle, Int64)])
+        #expect(refuse("crm__update", run: "r3").reason == "halted")
+        #expect(fixture.server.calls.isEmpty)
+    }
+
+    @Test("Each refusal says which operation it is about")
+    func names() throws {
+        let fixture = try GateFixture(more: "limits: {stepsPerMinute: 9, repeatedCalls: 3}")
+        try fixture.publish(
+            open { bundle in
+                bundle.tools[0].operations["list"]?.rate = CallRate("1/h")
+                bundle.limits.run.steps = 6
+            }
+        )
+        var reasons: [String] = []
+        func take(_ answer: GateFixture.Answer, _ name: String) {
+            guard let reason = answer.reason else { return }
+            reasons.append(reason)
+            #expect(answer.text.contains(name), "\(answer.text)")
+        }
+        for _ in 0..<2 { take(fixture.call("crm__list"), "crm.list") }
+        for _ in 0..<5 { take(fixture.call("crm__find"), "crm.find") }
+        for run in ["r2", "r3", "r4"] { take(fixture.call("crm__update", ["amount": 2], run: run), "crm.update") }
+        fixture.server.contents.withLock { $0.listingFailure = UpstreamFailure(.resting, "it ended") }
+        fixture.pass(seconds: 61)
+        take(fixture.call("crm__update", ["amount": 3], run: "r5"), "the server of crm.update has ended")
+        try Files.remove("\(fixture.live)/fleet.json")
+        try fixture.publish([] as [(Bundle, Int64)])
+        take(fixture.call("crm__update", ["amount": 4], run: "r6"), "crm__update")
+        fixture.gate.close()
+        take(fixture.call("crm__update", ["amount": 4], run: "r6"), "crm__update")
+        #expect(Set(reasons) == ["budget", "loop", "unavailable", "halted"], "\(reasons)")
+    }
+
     @Test("Whoever asks for an agent, or is it, does not approve for it")
     func asker() throws {
         let fixture = try GateFixture(

@@ -51,6 +51,18 @@ struct ApprovalFolderTests {
         #expect(try isPending(desk.ask(question(["note": shorter]), now: now)))
     }
 
+    @Test("What is open is listed in the order in which it was asked, however its names are")
+    func order() throws {
+        let desk = try desk()
+        var asked: [String] = []
+        for second in Int64(0)..<6 {
+            let state = try desk.ask(question(["amount": .integer(second)]), now: now.advanced(seconds: second))
+            if case .pending(let id, _) = state { asked.append(id) }
+        }
+        #expect(asked != asked.sorted())
+        #expect(try desk.open(now: now.advanced(seconds: 6)).map(\.id) == asked)
+    }
+
     @Test("One that was made while the clock was ahead is not open, takes no place, and is good for nothing")
     func ahead() throws {
         let desk = try desk()
@@ -108,11 +120,11 @@ struct ApprovalFolderTests {
         }
         let person = Asker(issuer: "https://idp.example.com", subject: "u1", email: "ADA@example.com")
         guard case .pending(let id, _) = try ask(person) else { return #expect(Bool(false)) }
-        #expect(try desk.request(id)?.asker == person)
+        #expect(try desk.request(id)?.askers == [person])
         try agree(id)
         #expect(try isPending(ask(person)))
         guard case .pending(let other, _) = try ask(nil) else { return #expect(Bool(false), "their own word counts") }
-        #expect(try other != id && desk.request(other)?.asker == nil)
+        #expect(try other != id && desk.request(other)?.askers == [])
         try agree(other)
         #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
         #expect(try isPending(ask(person)))

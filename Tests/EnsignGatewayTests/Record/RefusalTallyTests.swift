@@ -78,7 +78,7 @@ struct RefusalTallyTests {
             protocolVersion: "2025-11-25",
             cancellation: Cancellation()
         )
-        #expect(fixture.gate.refuse(call, .noRoom, in: session)["_meta"]?["dev.ensign/decision"] != nil)
+        #expect(fixture.gate.refuse(call, .noRoom(call.name), in: session)["_meta"]?["dev.ensign/decision"] != nil)
         #expect(fixture.log.kinds.count == before + 20)
         fixture.server.gate.update { $0 = true }
         thread.join()

@@ -95,7 +95,7 @@ final class HTTPExchange {
                 protocolVersion: head["mcp-protocol-version"] ?? "2025-03-26",
                 cancellation: Cancellation()
             )
-            let result = site.gatekeeper.refuse(call, Refusal.noRoom, in: session)
+            let result = site.gatekeeper.refuse(call, Refusal.noRoom(call.name), in: session)
             decision = result["_meta"]?["dev.ensign/decision"]
         }
         let error = ProtocolError(

@@ -71,9 +71,7 @@ struct HTTPRules: Sendable {
     func peer(of head: HTTPHead) throws(HTTPAnswer) -> Peer {
         for name in ["ensign-run", "ensign-key"] {
             guard let value = head[name] else { continue }
-            guard (1...256).contains(value.utf8.count), value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-                throw .refusal(400, "'\(name)' is 1 to 256 printable characters of ASCII without blanks")
-            }
+            guard ClientName.isValid(value) else { throw .refusal(400, "'\(name)' is \(ClientName.rule)") }
         }
         return Peer(
             .bearer(head["authorization"].flatMap(Self.token)),

@@ -87,8 +87,8 @@ enum SocketOpening: Sendable {
             case ("agreed", .string(let text)) where ProtocolVersion.handshakes.contains(text): hello.agreed = text
             case ("for", .string(let text)): hello.asked = text
             case ("key", .string(let text)), ("run", .string(let text)):
-                guard isFine(text) else {
-                    return .defect("'\(name)' is 1 to 256 printable characters of ASCII without blanks")
+                guard ClientName.isValid(text) else {
+                    return .defect("'\(name)' is \(ClientName.rule)")
                 }
                 if name == "key" { hello.key = text } else { hello.run = text }
             case ("token", .string(let text)): hello.token = text
@@ -97,11 +97,6 @@ enum SocketOpening: Sendable {
             }
         }
         return .hello(hello)
-    }
-
-    /// The same as by HTTP, where a header holds them.
-    static func isFine(_ name: String) -> Bool {
-        (1...256).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 }
 
