@@ -83,7 +83,7 @@ extension LedgerError {
         switch self {
         case .lostRace: ["run it again"]
         case .unreadableState, .missingSource: GitError.damage
-        case .key, .tooLarge, .broken, .rolledBack, .forked: []
+        case .key, .tooLarge, .broken, .rolledBack, .gone, .forked: []
         }
     }
 }

@@ -12,7 +12,7 @@ package struct LedgerCheck: Sendable {
 
     /// The ledgers that are here, and those that once were; sorted.
     package static func environments(_ site: Site) throws -> [String] {
-        site.inOrder(Set(try Ledger.environments(in: site.repository) + site.files.seenEnvironments()))
+        try site.writtenEnvironments()
     }
 
     /// Verifies one. Never throws: all ledgers are looked at, whatever is wrong with one.
