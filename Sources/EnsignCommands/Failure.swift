@@ -30,6 +30,7 @@ extension Explanation {
                     : error.repair,
                 error.isIntegrity ? .integrity : .failed
             )
+        case let error as LedgerCheck.NoLedger: self.init(error.description, [Ledger.fetching], .failed)
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
         case let error as NoSuchMoment: self.init(error.description, [], .usage)
@@ -76,6 +77,11 @@ extension Explanation {
             self.init(error.description, [nearest], .usage)
         }
     }
+}
+
+extension Ledger {
+    /// How the ledgers come into a clone.
+    static let fetching = "git fetch origin '\(prefix)*:\(prefix)*'"
 }
 
 extension LedgerError {
