@@ -23,6 +23,6 @@ package enum GitComplaint {
         line.hasPrefix("fatal: ") || line.hasPrefix("error: ") || line.hasPrefix("! [")
     }
 
-    /// Without user and password in addresses, which git repeats.
-    private static func clean(_ line: String) -> String { line.withoutUserInfo.cut(utf8: 500) }
+    /// Without the secrets in addresses, which git repeats.
+    private static func clean(_ line: String) -> String { line.withoutCredentials.cut(utf8: 500) }
 }

@@ -1,4 +1,5 @@
 package import EnsignLedger
+import EnsignModel
 
 /// The operator's settings: git config of this clone, never anything that a push brings. docs/settings.md.
 package struct Settings: Sendable, Hashable {
@@ -36,8 +37,9 @@ package struct Settings: Sendable, Hashable {
         }
     }
 
-    /// The remote whose branch is desired state, for a clone of a forge.
-    package var remote: String? { values["ensign.remote"] }
+    /// The remote whose branch is desired state, for a clone of a forge. Without secrets, where somebody has written an
+    /// address: it is shown.
+    package var remote: String? { values["ensign.remote"]?.withoutCredentials }
 
     /// How often the remote is fetched.
     package var interval: String? { values["ensign.interval"] }
@@ -53,6 +55,19 @@ package struct Settings: Sendable, Hashable {
 
     /// The ref that is desired state.
     package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "refs/heads/\(branch)" }
+
+    /// Throws ``SettingsError`` when no git can have a ref of that name.
+    package func checkDesiredRef() throws(SettingsError) {
+        if let remote, !RefName.isValid(remote) {
+            throw SettingsError(
+                key: "ensign.remote",
+                why: "'\(remote)' is not the name of a remote: 'git remote' lists them, 'git remote add' makes one"
+            )
+        }
+        guard RefName.isValid(branch) else {
+            throw SettingsError(key: "ensign.branch", why: "'\(branch)' is not the name of a branch")
+        }
+    }
 
     package func signingKey(_ environment: String, _ files: LedgerFiles) -> String {
         values["ensign.\(environment).signingkey"] ?? files.key(environment)

@@ -68,7 +68,12 @@ package struct Site {
     package var reconciles: Bool { isInitialised && !settings.isClient }
 
     /// The desired commit; nil when the branch does not exist.
-    package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
+    ///
+    /// - Throws: ``SettingsError`` when it cannot be the name of one.
+    package func desiredCommit() throws -> ObjectID? {
+        try settings.checkDesiredRef()
+        return try repository.reference(settings.desiredRef)
+    }
 
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
     package func upstream(of branch: String) throws -> (name: String, commit: ObjectID)? {

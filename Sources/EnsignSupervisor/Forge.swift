@@ -26,6 +26,7 @@ package struct Forge {
     /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched, not when a ledger does not continue ours:
     ///   that is usual while our own entries wait to be pushed, and a real fork shows when pushing is refused too.
     package func fetch() throws {
+        try site.settings.checkDesiredRef()
         let file = StateFile<ForgeFetch>(site.files)
         do {
             try fetchBranch()

@@ -44,5 +44,13 @@ import Testing
         let reason = GitComplaint.reason(in: said) ?? ""
         #expect(reason == "fatal: unable to access 'https://forge.example/fleet.git/': error: 403")
         #expect(GitComplaint.reason(in: "fatal: ssh://a@b and https://token@c/x") == "fatal: ssh://b and https://c/x")
+        for (query, shown) in [
+            ("?access_token=s3cret", "?access_token=***"), ("?a=s3cret&b=s3cret/", "?a=***&b=***"), ("?s3cret", "?***"),
+            ("?a=b=s3cret", "?a=***"), ("?a=s3cret;b=s3cret#s3cret", "?a=***;b=***#***"), ("#token=s3cret", "#token=***"),
+            ("?a=", "?a="),
+        ] {
+            let reason = GitComplaint.reason(in: "fatal: unable to access 'https://h:1/x\(query)': 403 at https://h/?s3cret")
+            #expect(reason == "fatal: unable to access 'https://h:1/x\(shown)': 403 at https://h/?***")
+        }
     }
 }

@@ -26,7 +26,9 @@ package struct ForgeFailure: Sendable, Hashable {
     fileprivate init?(_ json: JSONValue?) {
         guard let since = json?["since"]?.string.flatMap({ Timestamp($0) }), let reason = json?["reason"]?.string
         else { return nil }
-        self.init(since: since, attempts: max(1, json?["attempts"]?.int ?? 1), reason: reason.cut(utf8: 500))
+        // Earlier versions kept it with what an address has behind its "?".
+        let plain = reason.withoutCredentials.cut(utf8: 500)
+        self.init(since: since, attempts: max(1, json?["attempts"]?.int ?? 1), reason: plain)
     }
 
     private init(since: Timestamp, attempts: Int64, reason: String) {
