@@ -114,7 +114,7 @@ package struct EnvironmentStatus: Sendable {
         guard let status else { return refusal == nil ? tip?.outcome : "refused" }
         guard status.result == "ok", let forge else { return status.result }
         // Not the reconcile's fault, and not well either.
-        return forge.isStale ? "stale" : forge.push.failure != nil ? "unpushed" : status.result
+        return forge.isStale ? "stale" : forge.lacksSomething ? "unpushed" : status.result
     }
 
     /// Seconds since the last reconcile; below 0 when the clock was set back, nil when there was none.
