@@ -31,7 +31,10 @@ package struct Settings: Sendable, Hashable {
     package var branch: String { values["ensign.branch"] ?? "main" }
 
     /// The environments that this clone reconciles; nil for all.
-    package var environments: [String]? {
+    package var environments: [String]? { environmentWords?.filter { Name.isValid($0) } }
+
+    /// The same as they are written.
+    var environmentWords: [String]? {
         values["ensign.environments"].map {
             $0.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map(String.init)
         }

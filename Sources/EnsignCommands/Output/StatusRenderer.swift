@@ -28,7 +28,8 @@ struct StatusRenderer {
     var notes: [String] {
         let retired = status.environments.count - shown.count
         let names = status.environments.filter(\.isRetired).map(\.name).joined(separator: ", ")
-        return shown.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
+        return status.warnings.map(\.onOneLine)
+            + shown.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
             + (retired > 0 ? ["no longer declared, and nothing is live: \(names)"] : [])
     }
 
