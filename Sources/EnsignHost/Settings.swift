@@ -109,6 +109,16 @@ package struct Settings: Sendable, Hashable {
 
     package static func prometheusKey(_ environment: String) -> String { "ensign.\(environment).prometheus" }
 
+    /// What is wrong with the setting of an environment's live directory; nil when nothing is.
+    package func targetProblem(_ environment: String, _ files: LedgerFiles) -> SettingsError? {
+        do throws(SettingsError) {
+            _ = try directory(environment, files)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// The live directory of an environment.
     ///
     /// - Throws: ``SettingsError`` when this Ensign does not know the target.
@@ -126,6 +136,12 @@ package struct Settings: Sendable, Hashable {
             throw SettingsError(
                 key: "ensign.\(environment).target",
                 why: "'\(path)' is not an absolute path to a directory"
+            )
+        }
+        guard !["proc", "sys"].contains(path.split(separator: "/").first) else {
+            throw SettingsError(
+                key: "ensign.\(environment).target",
+                why: "'\(path)' is the kernel's: no files go there"
             )
         }
         return String(path)

@@ -49,6 +49,9 @@ struct StatusRenderer {
         if let message = row.unreadable.map({ Explanation($0).message }) ?? row.status?.message, !message.isEmpty {
             notes.append(message)
         }
+        if let problem = row.targetProblem?.description, row.status?.message.contains(problem) != true {
+            notes.append(problem)
+        }
         if row.hasNoBranch {
             notes.append("the desired branch is not here: what is live stays; 'git config ensign.branch' names it")
         }
