@@ -17,6 +17,11 @@ import Testing
             "server: {mcp: {url: 'https://user:hunter2secret@host/'}}",
             "server: {mcp: {url: 'https://host/mcp?api_token=hunter2secret'}}",
             "{server: {mcp: {url: 'https://a-long-name:and-a-password@host/'}}, credentials: hunter2secret}",
+            "server: {mcp: {command: [x, --password, [hunter2secret]]}}",
+            "server: {mcp: {command: [x, --api-token, {a: hunter2secret}]}}",
+            "server: {mcp: {command: [x, --password,\n      [hunter2secret]]}}",
+            "server:\n    mcp:\n      command:\n      - x\n      - --password\n      - [hunter2secret]",
+            "server: {mcp: {command: [x, '--Client-Secret', [hunter2secret, y]]}}",
             "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
         ],
         ["text", "json"]
@@ -61,7 +66,8 @@ import Testing
     // MARK: The forge's address
 
     private static let verbs = [
-        ["reconcile", "--env", "prod"], ["reconcile", "--env", "prod", "-o", "json"], ["status"], ["status", "-o", "json"],
+        ["reconcile", "--env", "prod"], ["reconcile", "--env", "prod", "-o", "json"], ["status"],
+        ["status", "-o", "json"],
         ["init"], ["plan", "--env", "prod"], ["notify", "--env", "prod"],
     ]
 
@@ -83,7 +89,10 @@ import Testing
         }
     }
 
-    @Test("Nor is what git says of the address of a remote", arguments: ["u:hunter2@127.0.0.1:1/x", "127.0.0.1:1/x?a=hunter2"])
+    @Test(
+        "Nor is what git says of the address of a remote",
+        arguments: ["u:hunter2@127.0.0.1:1/x", "127.0.0.1:1/x?a=hunter2"]
+    )
     func remoteAddress(_ rest: String) throws {
         let host = try Host(fleet: FleetFixture())
         let told = "\(host.scratch.path)/told"
