@@ -48,7 +48,7 @@ extension Argument {
 }
 
 extension Option {
-    static let haltedTeam = Option(name: "team", summary: "Name a team instead of an agent", value: "TEAM")
+    static let haltedTeam = Option(name: "team", summary: "Name a team instead of an agent", value: "TEAM", kind: .team)
     static let haltedAll = Option(name: "all", summary: "Take all agents of the environment")
     static let requiredReason = Option(
         name: "reason",
