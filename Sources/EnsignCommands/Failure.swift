@@ -2,6 +2,7 @@ import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignLedger
+import EnsignManifest
 import EnsignModel
 import EnsignQueries
 import EnsignReconciler
@@ -72,9 +73,10 @@ extension Explanation {
                 ["'ensign reconcile' without --offline fetches it, and so does 'ensign watch', if '\(remote)' answers"],
                 .failed
             )
-        case .unknownEnvironment(_, let known):
-            let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
-            self.init(error.description, [nearest], .usage)
+        case .unknownEnvironment(let name, let known):
+            let nearest = Suggestion.nearest(to: name, in: known).map { "did you mean '\($0)'?" }
+            let all = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
+            self.init(error.description, [nearest, all].compactMap { $0 }, .usage)
         }
     }
 }

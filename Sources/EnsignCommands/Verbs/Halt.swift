@@ -84,6 +84,9 @@ extension Invocation {
         case .team(let team): what = "--team \(team)"
         case .all: what = "--all"
         }
+        if case .team(let team) = scope, !site.reconciles, let near = site.teamCalled(team, today: today) {
+            throw UsageError(message: "there is no team '\(team)'", hint: "did you mean '\(near)'?", verb: verb.name)
+        }
         let words = "ensign \(verb.name) \(what) --env \(environment) --reason ..."
         try site.requireHost(words, environment, named, halted: halted)
     }
